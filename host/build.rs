@@ -1,0 +1,318 @@
+//! Provides the built-in policy's component as `$OUT_DIR/policy.wasm`.
+//!
+//! `host/prebuilt/policy.wasm` is that component, built, so that neither the `wasm32-wasip2` target nor the time to build it is
+//! needed, and so that every build of one release records the same `Audit-Policy`. It is used while the digest beside
+//! it is that of the sources as they stand; otherwise the sources are built.
+//!
+//! `.ci/prebuilt` compiles this file alone and runs it with an argument: `refresh` builds the sources and replaces the
+//! prebuilt copy, `check` builds them and fails unless the copy is, byte for byte, what they give. Hence no dependencies.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const PACKAGE: &str = "chiffon-audit-policy";
+const TARGET: &str = "wasm32-wasip2";
+
+/// How the component is built: small enough to be instantiated in microseconds, and the same bytes everywhere.
+const PROFILE: &[&str] = &[
+    "profile.release.codegen-units=1",
+    "profile.release.debug=0",
+    "profile.release.debug-assertions=false",
+    "profile.release.incremental=false",
+    "profile.release.lto=\"fat\"",
+    "profile.release.opt-level=3",
+    "profile.release.overflow-checks=false",
+    "profile.release.panic=\"abort\"",
+    "profile.release.strip=\"symbols\"",
+];
+
+fn main() -> Result<()> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    let manifest =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let workspace = Workspace::beside(&manifest)?;
+    match env::args().nth(1).as_deref() {
+        None => embed(&workspace, &out),
+        Some("refresh") => workspace.refresh(&workspace.build(&out)?),
+        Some("check") => workspace.check(&workspace.build(&out)?),
+        Some(other) => Err(format!("unknown mode `{other}`: expected `refresh` or `check`").into()),
+    }
+}
+
+fn embed(workspace: &Workspace, out: &Path) -> Result<()> {
+    let sources = workspace.sources();
+    for path in sources.iter().chain([&workspace.lock, &workspace.prebuilt]) {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let digest = workspace.digest()?;
+    let component = if workspace.recorded_digest()?.as_deref() == Some(&*digest) {
+        fs::read(workspace.prebuilt.join("policy.wasm"))?
+    } else {
+        fs::read(workspace.build(out)?)?
+    };
+    fs::write(out.join("policy.wasm"), component)?;
+    Ok(())
+}
+
+struct Workspace {
+    root: PathBuf,
+    guest: PathBuf,
+    wit: PathBuf,
+    lock: PathBuf,
+    prebuilt: PathBuf,
+}
+
+impl Workspace {
+    fn beside(manifest: &Path) -> Result<Workspace> {
+        // Resolved, because cargo looks for the workspace in the parents of the guest's own directory.
+        let guest = manifest.join("../guest").canonicalize()?;
+        let root = guest.parent().ok_or("guest/ has no parent")?.to_owned();
+        Ok(Workspace {
+            wit: root.join("wit"),
+            lock: root.join("Cargo.lock"),
+            prebuilt: root.join("host/prebuilt"),
+            guest,
+            root,
+        })
+    }
+
+    /// What the component is made of. The guest's tests are not: they may change without a rebuild.
+    fn sources(&self) -> [PathBuf; 3] {
+        [
+            self.guest.join("Cargo.toml"),
+            self.guest.join("src"),
+            self.wit.clone(),
+        ]
+    }
+
+    /// What the component's bytes depend on beside the compiler: the sources, the locked versions of all that the guest
+    /// depends on, and how it is built.
+    ///
+    /// FNV-1a with 128 bits. It notices a forgotten refresh and is no defence against a forger, who could as well replace
+    /// the component; that the copy is genuine is what `.ci/prebuilt --check` proves.
+    fn digest(&self) -> Result<String> {
+        let mut files = Vec::new();
+        for path in self.sources() {
+            list(&path, &mut files)?;
+        }
+        files.sort();
+        let mut hash = Fnv::default();
+        for file in files {
+            let name = file
+                .strip_prefix(&self.root)?
+                .to_str()
+                .ok_or("a path is not UTF-8")?;
+            // A checkout on Windows may have rewritten the line ends.
+            let text = fs::read_to_string(&file)?.replace("\r\n", "\n");
+            hash.field(&name.replace('\\', "/"));
+            hash.field(&text);
+        }
+        for package in locked(&fs::read_to_string(&self.lock)?)? {
+            hash.field(&package);
+        }
+        for setting in PROFILE {
+            hash.field(setting);
+        }
+        Ok(format!("{:032x}", hash.0))
+    }
+
+    fn recorded_digest(&self) -> Result<Option<String>> {
+        match fs::read_to_string(self.prebuilt.join("policy.sources")) {
+            Ok(text) => Ok(text.split_whitespace().next().map(str::to_owned)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Builds the component from the sources; the answer is its path.
+    fn build(&self, out: &Path) -> Result<PathBuf> {
+        // A directory of its own: the outer cargo holds the lock of the one that it uses.
+        let target = out.join("guest");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.current_dir(&self.guest);
+        command.args([
+            "rustc",
+            "-p",
+            PACKAGE,
+            "--lib",
+            "--crate-type=cdylib",
+            "--target",
+            TARGET,
+        ]);
+        command.args(["--release", "--locked", "--quiet"]);
+        command.arg("--target-dir").arg(&target);
+        for setting in PROFILE {
+            command.args(["--config", setting]);
+        }
+        // Flags, wrappers and profiles of the outer build are for the host's code, and would change the bytes.
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(is_foreign) {
+                command.env_remove(name);
+            }
+        }
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
+        let done = command
+            .status()
+            .map_err(|error| format!("could not run cargo: {error}"))?;
+        if !done.success() {
+            return Err(format!(
+                "could not build the built-in policy.\n\
+                 host/prebuilt/policy.wasm is not what guest/ and wit/ give as they stand, so they must be built, which needs the \
+                 target {TARGET}:\n\n    rustup target add {TARGET}\n\n\
+                 (.ci/prebuilt then brings the prebuilt copy up to date; undoing the changes to guest/, wit/ and their \
+                 dependencies in Cargo.lock makes it valid again)"
+            )
+            .into());
+        }
+        Ok(target
+            .join(TARGET)
+            .join("release/chiffon_audit_policy.wasm"))
+    }
+
+    /// Panic messages hold the paths of source files: without these flags the bytes would depend on whose home it is.
+    fn rustflags(&self) -> Result<String> {
+        let cargo_home = match env::var_os("CARGO_HOME") {
+            Some(home) => PathBuf::from(home),
+            None => env::home_dir()
+                .ok_or("there is no home directory")?
+                .join(".cargo"),
+        };
+        let mut flags = Vec::new();
+        let mut remap = |from: &Path, to: &str| -> Result<()> {
+            let from = from.to_str().ok_or("a path is not UTF-8")?;
+            flags.push(format!("--remap-path-prefix={from}={to}"));
+            Ok(())
+        };
+        remap(&self.root, "chiffon-audit")?;
+        remap(&cargo_home, "cargo")?;
+        // rustc takes the last prefix that fits, and each registry has a directory named for its index's URL and kind.
+        let sources = cargo_home.join("registry/src");
+        let mut registries = match fs::read_dir(&sources) {
+            Ok(entries) => entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()?,
+            Err(_) => Vec::new(),
+        };
+        registries.sort();
+        for registry in registries {
+            remap(&registry, "registry")?;
+        }
+        Ok(flags.join("\u{1f}"))
+    }
+
+    fn refresh(&self, built: &Path) -> Result<()> {
+        fs::create_dir_all(&self.prebuilt)?;
+        fs::copy(built, self.prebuilt.join("policy.wasm"))?;
+        fs::write(self.prebuilt.join("policy.sources"), self.digest()? + "\n")?;
+        Ok(())
+    }
+
+    fn check(&self, built: &Path) -> Result<()> {
+        if self.recorded_digest()?.as_deref() != Some(&*self.digest()?) {
+            return Err("host/prebuilt/policy.sources is not the digest of guest/ and wit/: run .ci/prebuilt".into());
+        }
+        if fs::read(built)? != fs::read(self.prebuilt.join("policy.wasm"))? {
+            return Err(
+                "host/prebuilt/policy.wasm is not what guest/ and wit/ give: run .ci/prebuilt"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a variable of the outer build must not reach the inner one.
+fn is_foreign(name: &str) -> bool {
+    let named = [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_",
+        "CARGO_PROFILE_",
+        "CARGO_TARGET_",
+        "CARGO_ENCODED_RUSTFLAGS",
+    ];
+    name == "RUSTFLAGS"
+        || name.starts_with("RUSTC_")
+        || named.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        list(&entry?.path(), files)?;
+    }
+    Ok(())
+}
+
+/// The guest's dependencies as Cargo.lock has them, near and far: `name version checksum`, sorted.
+fn locked(lock: &str) -> Result<Vec<String>> {
+    let lock = lock.replace("\r\n", "\n");
+    let packages: Vec<&str> = lock.split("[[package]]\n").skip(1).collect();
+    let mut wanted = vec![PACKAGE.to_owned()];
+    let mut found: Vec<String> = Vec::new();
+    while let Some(name) = wanted.pop() {
+        // A dependency is `name`, or `name version` where there are several versions.
+        let (name, version) = name
+            .split_once(' ')
+            .map_or((&*name, None), |(name, version)| (name, Some(version)));
+        let package = packages
+            .iter()
+            .find(|package| {
+                value(package, "name") == Some(name)
+                    && version.is_none_or(|v| value(package, "version") == Some(v))
+            })
+            .ok_or_else(|| format!("Cargo.lock does not have the package `{name}`"))?;
+        let of = |key| value(package, key).unwrap_or_default();
+        let line = format!("{} {} {}", of("name"), of("version"), of("checksum"));
+        if !found.contains(&line) {
+            found.push(line);
+            let dependencies = package
+                .split_once("dependencies = [")
+                .map_or("", |(_, rest)| rest);
+            let dependencies = dependencies.split(']').next().unwrap_or_default();
+            wanted.extend(
+                dependencies
+                    .split('"')
+                    .skip(1)
+                    .step_by(2)
+                    .map(str::to_owned),
+            );
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn value<'a>(package: &'a str, key: &str) -> Option<&'a str> {
+    package.lines().find_map(|line| {
+        line.strip_prefix(key)?
+            .strip_prefix(" = \"")?
+            .strip_suffix('"')
+    })
+}
+
+struct Fnv(u128);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
+    }
+}
+
+impl Fnv {
+    /// Adds a text and its length, so that no two lists of texts run together to the same bytes.
+    fn field(&mut self, text: &str) {
+        for byte in text.bytes().chain((text.len() as u64).to_le_bytes()) {
+            self.0 =
+                (self.0 ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+    }
+}

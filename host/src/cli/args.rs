@@ -1,0 +1,149 @@
+//! What can be typed: the commands, the options that all of them have, and the help's layout.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use super::output::{HEADING, STRONG};
+use super::{commit, completions, demo, ingest, init, log, man, show, verify};
+
+/// Every task outcome becomes exactly one durable git commit
+///
+/// Chiffon Audit records what orchestrators report about finished tasks. Each outcome becomes one commit that adds one
+/// entry, .audit/tasks/{task_id}.json, to an append-only trail in a git repository. A sandboxed WebAssembly policy
+/// decides what the entry says; plain git reads everything.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chiffon-audit",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command, before or after its name.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The repository, or a directory in it [default: the current directory]
+    #[arg(short = 'C', long = "repo", value_name = "DIR", global = true)]
+    pub repo: Option<PathBuf>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub color: ColorWhen,
+    /// Print nothing on standard error
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print details, such as what the policy logs
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// When to use colour. The variants have no documentation, so that the help names them on one line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// The commands. Their documentation is the help that they print.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Demo(demo::Args),
+    Init(init::Args),
+    Commit(commit::Args),
+    Ingest(ingest::Args),
+    Show(show::Args),
+    Log(log::Args),
+    Verify(verify::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The help's groups. A command that is in none would not be shown; a test sees to it.
+pub(super) const GROUPS: &[(&str, &[&str])] = &[
+    ("Start", &["demo", "init"]),
+    ("Record", &["commit", "ingest"]),
+    ("Read", &["show", "log"]),
+    ("Prove", &["verify"]),
+    ("Shell", &["completions", "man"]),
+];
+
+/// The command line as clap knows it, with its help laid out by [`GROUPS`].
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let mut groups = String::new();
+    for (group, names) in GROUPS {
+        groups.push_str(&format!("{HEADING}{group}:{HEADING:#}\n"));
+        for name in *names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            groups.push_str(&format!("  {STRONG}{name:<12}{STRONG:#} {about}\n"));
+        }
+        groups.push('\n');
+    }
+    let heading = format!("{HEADING}Options:{HEADING:#}");
+    command
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{heading}\n{{options}}{{after-help}}"
+        ))
+        .after_help(
+            "Run `chiffon-audit COMMAND --help` for more.\n\
+             Exit codes: 0 done, 1 could not, 2 usage, 3 broken, 4 refused, 5 conflicting, 6 not shown.",
+        )
+        .disable_help_subcommand(true)
+}
+
+impl Cli {
+    /// Parses the arguments, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What clap has to say: a mistake, or the help or version that was asked for.
+    pub fn parse_arguments(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+        let mut command = command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GROUPS, command};
+
+    #[test]
+    fn the_help_shows_every_command_once() {
+        let mut grouped: Vec<_> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        let command = command();
+        let mut all: Vec<_> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    #[test]
+    fn the_arguments_are_well_defined() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,149 @@
+//! `commit`: one outcome in, one durable commit out.
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::exit::Exit;
+use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint};
+use super::receipt::{Receipt, reason, result};
+use super::session::{RecordFlags, Session, outcome_limits};
+use super::text::Line;
+use crate::outcome::TaskOutcome;
+use crate::policy::{Allocation, Level};
+use crate::recorder::{Answer, AnswerKind};
+use crate::trail::TrailError;
+
+/// Record one outcome
+///
+/// Reads one outcome document and records it. Answers only once the commit would survive a power cut. Submitting the
+/// same outcome again makes no commit and is no failure.
+///
+/// Exit codes: 0 recorded, or already recorded; 1 could not; 4 refused; 5 the task has an entry that says something else.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The outcome document; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    record: RecordFlags,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.record_settings(&args.record)?;
+    let limits = outcome_limits(&settings)?;
+    let document = read(&args.file, limits.max_bytes)
+        .with_context(|| format!("cannot read the outcome {}", args.file.display()))?;
+    let answer = match session.recorder(&settings, Allocation::OnDemand) {
+        Ok(recorder) => recorder.record(&document),
+        Err(error) => unavailable(&document, &error),
+    };
+    print(&answer, &mut session.output)?;
+    Ok(Exit::of_answer(answer.result))
+}
+
+/// Reads a document, or just enough of it to be too large.
+fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
+    let mut document = Vec::new();
+    let limit = (max_bytes as u64).saturating_add(1);
+    if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut document)?;
+    } else {
+        File::open(path)?.take(limit).read_to_end(&mut document)?;
+    }
+    Ok(document)
+}
+
+/// The answer where there is no recorder: the outcome is as it was, and so is the repository.
+fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
+    Answer {
+        task_id: TaskOutcome::recover_task_id(document),
+        result: AnswerKind::Unavailable,
+        commit: None,
+        path: None,
+        reason: Some(format!("{error:#}")),
+        violations: Vec::new(),
+        retry: error
+            .downcast_ref::<TrailError>()
+            .is_some_and(TrailError::may_pass),
+        policy_log: Vec::new(),
+    }
+}
+
+fn print(answer: &Answer, output: &mut Output) -> io::Result<()> {
+    print_policy_log(answer, output);
+    if output.is_json() {
+        return output.object(&Receipt::new(answer));
+    }
+    let task = answer.task_id.as_deref().unwrap_or("(no task id)");
+    let task = Line(task);
+    let (style, word) = match answer.result {
+        AnswerKind::Committed => (GOOD, "recorded"),
+        AnswerKind::AlreadyRecorded => (GOOD, "already recorded"),
+        AnswerKind::Unavailable => (UNSURE, "unavailable"),
+        kind => (BAD, result(kind)),
+    };
+    match answer.result {
+        AnswerKind::Committed | AnswerKind::AlreadyRecorded => {
+            let commit = answer.commit.as_deref().map(short).unwrap_or_default();
+            let path = answer.path.as_deref().unwrap_or_default();
+            writeln!(
+                output,
+                "{} {task} {} {}",
+                paint(style, word),
+                paint(COMMIT, commit),
+                paint(FAINT, Line(path))
+            )
+        }
+        _ => {
+            output.note(format_args!(
+                "{} {task}",
+                paint(style, format_args!("{word}:"))
+            ));
+            if let Some(reason) = &answer.reason {
+                output.note(format_args!("  {}", Line(reason)));
+            }
+            for violation in &answer.violations {
+                output.note(format_args!("  {}", Line(&violation.to_string())));
+            }
+            if answer.reason.is_none() && answer.violations.is_empty() {
+                output.note(format_args!(
+                    "  {}",
+                    reason(answer).unwrap_or_else(|| "no reason was given".into())
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A commit's id as git abbreviates it.
+pub fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+/// What the policy had to say: warnings and errors always, the rest with `--verbose`.
+pub fn print_policy_log(answer: &Answer, output: &mut Output) {
+    for line in &answer.policy_log {
+        if output.is_verbose() || line.level >= Level::Warn {
+            output.note(format_args!(
+                "policy {}: {}",
+                level(line.level),
+                Line(&line.message)
+            ));
+        }
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}

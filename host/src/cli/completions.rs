@@ -1,0 +1,32 @@
+//! `completions`: a script that completes commands and options in a shell.
+
+use std::io::Write as _;
+
+use clap_complete::Shell;
+
+use super::args;
+use super::exit::Exit;
+use super::session::Session;
+
+/// Print a completion script for a shell
+///
+/// For bash: `chiffon-audit completions bash > ~/.local/share/bash-completion/completions/chiffon-audit`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    shell: Shell,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut args::command(),
+        "chiffon-audit",
+        &mut script,
+    );
+    session.output.write_all(&script)?;
+    Ok(Exit::Done)
+}

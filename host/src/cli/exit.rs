@@ -1,0 +1,66 @@
+//! The one table of exit codes. Scripts rely on it: it is public, like the JSON.
+
+use crate::config::ConfigError;
+use crate::recorder::AnswerKind;
+use crate::verify;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Recorded, already recorded, verified, or shown.
+    Done = 0,
+    /// Could not: the system, git, a limit.
+    CouldNot = 1,
+    /// Asked for in a way that makes no sense, on the command line or in a setting.
+    Usage = 2,
+    /// A claim about the trail is broken.
+    Broken = 3,
+    /// The document or the policy says no.
+    Refused = 4,
+    /// The task has an entry that says something else.
+    Conflicting = 5,
+    /// No claim is broken, but one could not be shown.
+    NotShown = 6,
+}
+
+/// A mistake in how the program was called, found after the arguments were parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl Exit {
+    /// The code of one answer of the recorder.
+    pub fn of_answer(result: AnswerKind) -> Exit {
+        match result {
+            AnswerKind::Committed | AnswerKind::AlreadyRecorded => Exit::Done,
+            AnswerKind::Refused => Exit::Refused,
+            AnswerKind::Conflicting => Exit::Conflicting,
+            AnswerKind::Unavailable => Exit::CouldNot,
+        }
+    }
+
+    /// The code of an audit.
+    pub fn of_audit(outcome: verify::Outcome) -> Exit {
+        match outcome {
+            verify::Outcome::Holds => Exit::Done,
+            verify::Outcome::Broken => Exit::Broken,
+            verify::Outcome::NotShown => Exit::NotShown,
+        }
+    }
+
+    /// The code of a command that failed before it had an answer.
+    pub fn of_error(error: &anyhow::Error) -> Exit {
+        if error.is::<UsageError>() || error.is::<ConfigError>() {
+            Exit::Usage
+        } else {
+            Exit::CouldNot
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> std::process::ExitCode {
+        (exit as u8).into()
+    }
+}

@@ -1,0 +1,286 @@
+//! What an ingest keeps: receipts, rejects, and the tally.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::cli::exit::{Exit, UsageError};
+use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
+use crate::cli::receipt::Receipt;
+use crate::recorder::{Answer, AnswerKind};
+
+/// The books of one ingest.
+pub struct Books {
+    rejects: Option<Book>,
+    receipts: Receipts,
+    tally: Tally,
+    source_failed: bool,
+}
+
+enum Receipts {
+    None,
+    Stdout,
+    File(Book),
+}
+
+/// Where a line came from, and the line itself if it was kept.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The source's name.
+    pub file: &'a str,
+    /// Counted from 1.
+    pub line: u64,
+    /// The line.
+    pub document: Option<&'a [u8]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    committed: u64,
+    already_recorded: u64,
+    refused: u64,
+    conflicting: u64,
+    unavailable: u64,
+}
+
+/// A reject: the receipt, and the line as it came.
+#[derive(Serialize)]
+struct Reject<'a> {
+    #[serde(flatten)]
+    receipt: Receipt<'a>,
+    /// The line; `null` if it is not UTF-8 or too long to be kept.
+    document: Option<&'a str>,
+    /// The line in hexadecimal, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document_hex: Option<String>,
+}
+
+/// What `ingest --json` prints.
+#[derive(Serialize)]
+struct Summary {
+    schema: u32,
+    committed: u64,
+    already_recorded: u64,
+    refused: u64,
+    conflicting: u64,
+    unavailable: u64,
+    seconds: f64,
+}
+
+impl Books {
+    /// Opens the files; what they held before is gone.
+    pub fn open(
+        rejects: Option<&Path>,
+        receipts: Option<&Path>,
+        inputs: &[PathBuf],
+    ) -> anyhow::Result<Books> {
+        let rejects = rejects.map(|path| Book::create(path, inputs)).transpose()?;
+        let receipts = match receipts {
+            None => Receipts::None,
+            Some(path) if path == Path::new("-") => Receipts::Stdout,
+            Some(path) => {
+                let mut taken = inputs.to_vec();
+                taken.extend(rejects.iter().map(|book| book.path.clone()));
+                Receipts::File(Book::create(path, &taken)?)
+            }
+        };
+        Ok(Books {
+            rejects,
+            receipts,
+            tally: Tally::default(),
+            source_failed: false,
+        })
+    }
+
+    /// Whether lines that are not recorded are kept.
+    pub fn keeps_rejects(&self) -> bool {
+        self.rejects.is_some()
+    }
+
+    /// Enters one answer.
+    pub fn enter(
+        &mut self,
+        answer: &Answer,
+        place: Place<'_>,
+        output: &mut Output,
+    ) -> anyhow::Result<()> {
+        self.tally.count(answer.result);
+        let receipt = || Receipt::new(answer).at(place.file, place.line);
+        let is_recorded = matches!(
+            answer.result,
+            AnswerKind::Committed | AnswerKind::AlreadyRecorded
+        );
+        if let Some(rejects) = self.rejects.as_mut().filter(|_| !is_recorded) {
+            let text = place.document.map(str::from_utf8).transpose();
+            rejects.write(&Reject {
+                receipt: receipt(),
+                document: text.unwrap_or_default(),
+                document_hex: if text.is_err() {
+                    place.document.map(hex)
+                } else {
+                    None
+                },
+            })?;
+        }
+        match &mut self.receipts {
+            Receipts::None => {}
+            Receipts::Stdout => output.object(&receipt())?,
+            Receipts::File(book) => book.write(&receipt())?,
+        }
+        Ok(())
+    }
+
+    /// Hands on what has been entered so far.
+    pub fn flush(&mut self, output: &mut Output) -> anyhow::Result<()> {
+        if let Some(rejects) = &mut self.rejects {
+            rejects.flush()?;
+        }
+        match &mut self.receipts {
+            Receipts::None => {}
+            Receipts::Stdout => output.flush()?,
+            Receipts::File(book) => book.flush()?,
+        }
+        Ok(())
+    }
+
+    /// Notes that a source could not be read to its end.
+    pub fn source_failed(&mut self) {
+        self.source_failed = true;
+    }
+
+    /// How many lines have been entered.
+    pub fn lines(&self) -> u64 {
+        let Tally {
+            committed,
+            already_recorded,
+            refused,
+            conflicting,
+            unavailable,
+        } = self.tally;
+        committed + already_recorded + refused + conflicting + unavailable
+    }
+
+    /// The exit code: the worst that happened, in the order of what the operator has to do about it.
+    pub fn exit(&self) -> Exit {
+        match self.tally {
+            _ if self.source_failed => Exit::CouldNot,
+            Tally {
+                unavailable: 1.., ..
+            } => Exit::CouldNot,
+            Tally {
+                conflicting: 1.., ..
+            } => Exit::Conflicting,
+            Tally { refused: 1.., .. } => Exit::Refused,
+            _ => Exit::Done,
+        }
+    }
+
+    /// Prints the tally: on standard output, or beside it where that is the receipts'.
+    pub fn print_summary(&self, seconds: f64, output: &mut Output) -> io::Result<()> {
+        let beside = matches!(self.receipts, Receipts::Stdout);
+        let Tally {
+            committed,
+            already_recorded,
+            refused,
+            conflicting,
+            unavailable,
+        } = self.tally;
+        if output.is_json() {
+            let summary = Summary {
+                schema: SCHEMA,
+                committed,
+                already_recorded,
+                refused,
+                conflicting,
+                unavailable,
+                seconds,
+            };
+            return if beside {
+                output.note_object(&summary);
+                Ok(())
+            } else {
+                output.object(&summary)
+            };
+        }
+        let mut line = paint(GOOD, format_args!("{committed} recorded")).to_string();
+        let others = [
+            (already_recorded, "already recorded"),
+            (refused, "refused"),
+            (conflicting, "conflicting"),
+            (unavailable, "unavailable"),
+        ];
+        for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
+            line.push_str(&format!(", {count} {word}"));
+        }
+        line.push_str(&format!(" in {seconds:.1} s"));
+        if seconds >= 1.0 {
+            line.push_str(&format!(" ({:.0} a second)", self.lines() as f64 / seconds));
+        }
+        if beside {
+            output.note(format_args!("{line}"));
+            Ok(())
+        } else {
+            writeln!(output, "{line}")
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, result: AnswerKind) {
+        let counter = match result {
+            AnswerKind::Committed => &mut self.committed,
+            AnswerKind::AlreadyRecorded => &mut self.already_recorded,
+            AnswerKind::Refused => &mut self.refused,
+            AnswerKind::Conflicting => &mut self.conflicting,
+            AnswerKind::Unavailable => &mut self.unavailable,
+        };
+        *counter += 1;
+    }
+}
+
+/// A file of JSON lines.
+struct Book {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl Book {
+    /// Creates the file, unless it is one of `taken`: to write over the input would lose what is not recorded yet.
+    fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<Book> {
+        let same = |other: &PathBuf| match (path.canonicalize(), other.canonicalize()) {
+            (Ok(path), Ok(other)) => path == other,
+            _ => false,
+        };
+        if taken.iter().any(same) {
+            return Err(UsageError(format!(
+                "{} is in use already in this command",
+                path.display()
+            ))
+            .into());
+        }
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Book {
+            path: path.to_owned(),
+            out: BufWriter::new(file),
+        })
+    }
+
+    fn write(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        write_object(&mut self.out, value)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.out
+            .flush()
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,249 @@
+//! Lines of input, read in a thread of their own: whoever records is never kept from waiting for what is under way.
+//!
+//! Holds a bounded part of the input, however long the stream or one of its lines is. Knows nothing of outcomes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// Where lines come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The source that an argument names.
+    pub fn new(argument: &PathBuf) -> Source {
+        if argument.as_os_str() == "-" {
+            Source::Stdin
+        } else {
+            Source::File(argument.clone())
+        }
+    }
+
+    /// Its name in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Source::Stdin => "-".to_owned(),
+            Source::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// One line that is not blank.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Counted from 1, blank lines too.
+    pub number: u64,
+    /// The line without its end; of a line that is too long only the beginning.
+    pub text: Vec<u8>,
+    /// Whether the line is longer than the limit.
+    pub too_long: bool,
+}
+
+/// What the thread has to say.
+#[derive(Debug)]
+pub enum Event {
+    /// Lines of the source of that index, all that one read has brought.
+    Lines(usize, Vec<Line>),
+    /// The source of that index cannot be read any further; the next one follows.
+    Unreadable(usize, io::Error),
+}
+
+/// How much is read at a time: a few dozen ordinary outcomes.
+const CHUNK: usize = 64 << 10;
+
+/// How many reads may lie ready. With lines of the largest size this bounds what waits here to some MiB.
+const AHEAD: usize = 4;
+
+/// Reads all sources one after the other. Lines of more than `max_bytes` are cut.
+pub fn read(sources: Vec<Source>, max_bytes: usize) -> Receiver<Event> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    thread::spawn(move || {
+        for (index, source) in sources.iter().enumerate() {
+            let result = match source {
+                Source::Stdin => read_one(index, &mut io::stdin().lock(), max_bytes, &sender),
+                Source::File(path) => File::open(path)
+                    .and_then(|mut file| read_one(index, &mut file, max_bytes, &sender)),
+            };
+            if let Err(error) = result
+                && sender.send(Event::Unreadable(index, error)).is_err()
+            {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn read_one(
+    index: usize,
+    input: &mut impl Read,
+    max_bytes: usize,
+    sender: &SyncSender<Event>,
+) -> io::Result<()> {
+    let mut splitter = Splitter::new(max_bytes);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let length = match input.read(&mut chunk) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let mut lines = Vec::new();
+        if length == 0 {
+            splitter.finish(&mut lines);
+        } else {
+            splitter.push(&chunk[..length], &mut lines);
+        }
+        // An error here means that nobody listens any more: the command is ending.
+        if !lines.is_empty() && sender.send(Event::Lines(index, lines)).is_err() || length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Cuts a stream into lines.
+struct Splitter {
+    max_bytes: usize,
+    number: u64,
+    line: Vec<u8>,
+    too_long: bool,
+}
+
+/// What is kept of a line that is too long: enough to find its task id.
+const KEPT: usize = 4 << 10;
+
+impl Splitter {
+    fn new(max_bytes: usize) -> Splitter {
+        Splitter {
+            max_bytes,
+            number: 1,
+            line: Vec::new(),
+            too_long: false,
+        }
+    }
+
+    fn push(&mut self, mut bytes: &[u8], lines: &mut Vec<Line>) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.extend(&bytes[..end]);
+            self.end_line(lines);
+            bytes = &bytes[end + 1..];
+        }
+        self.extend(bytes);
+    }
+
+    /// The last line need not have an end.
+    fn finish(&mut self, lines: &mut Vec<Line>) {
+        self.end_line(lines);
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        // One byte more than the limit: a carriage return does not count.
+        if !self.too_long && self.line.len() + bytes.len() <= self.max_bytes.saturating_add(1) {
+            self.line.extend_from_slice(bytes);
+            return;
+        }
+        if !self.too_long {
+            self.cut();
+        }
+        let room = KEPT.saturating_sub(self.line.len()).min(bytes.len());
+        self.line.extend_from_slice(&bytes[..room]);
+    }
+
+    fn end_line(&mut self, lines: &mut Vec<Line>) {
+        if self.line.last() == Some(&b'\r') && !self.too_long {
+            self.line.pop();
+        }
+        if self.line.len() > self.max_bytes && !self.too_long {
+            self.cut();
+        }
+        let is_blank = self
+            .line
+            .iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+        if !is_blank || self.too_long {
+            let text = std::mem::take(&mut self.line);
+            lines.push(Line {
+                number: self.number,
+                text,
+                too_long: self.too_long,
+            });
+        }
+        self.line.clear();
+        self.too_long = false;
+        self.number += 1;
+    }
+
+    fn cut(&mut self) {
+        self.too_long = true;
+        self.line.truncate(KEPT);
+        self.line.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, Line, Splitter};
+
+    /// Cuts the text, given in pieces of every size, and expects these lines.
+    #[track_caller]
+    fn check(text: &str, max_bytes: usize, expected: &[(u64, &str, bool)]) {
+        let expected: Vec<Line> = expected
+            .iter()
+            .map(|(number, text, too_long)| Line {
+                number: *number,
+                text: text.as_bytes().to_vec(),
+                too_long: *too_long,
+            })
+            .collect();
+        for size in [1, 2, 3, 7, 1 << 20] {
+            let mut splitter = Splitter::new(max_bytes);
+            let mut lines = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                splitter.push(piece, &mut lines);
+            }
+            splitter.finish(&mut lines);
+            assert_eq!(lines, expected, "{text:.50} in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_and_blank_ones_skipped() {
+        check("", 9, &[]);
+        check("a", 9, &[(1, "a", false)]);
+        check("a\n", 9, &[(1, "a", false)]);
+        check(
+            "\n \r\na\r\n\t\n\nb",
+            9,
+            &[(3, "a", false), (6, "b", false)],
+        );
+    }
+
+    #[test]
+    fn a_line_longer_than_the_limit_is_cut_and_does_not_hurt_the_next() {
+        check(
+            "abc\nabcd\nabc\r\nabcd\r\nd",
+            3,
+            &[
+                (1, "abc", false),
+                (2, "abcd", true),
+                (3, "abc", false),
+                (4, "abcd", true),
+                (5, "d", false),
+            ],
+        );
+        let long = "x".repeat(100_000);
+        check(
+            &format!("{long}\na"),
+            50_000,
+            &[(1, &long[..KEPT], true), (2, "a", false)],
+        );
+    }
+}

@@ -1,0 +1,304 @@
+//! `ingest`: a stream of outcomes, one a line, in constant memory and in order.
+//!
+//! Owns the window of what is under way. Every line gets an answer, and the answers come in the order of the lines.
+
+mod books;
+mod lines;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use anyhow::Context as _;
+
+use super::commit::print_policy_log;
+use super::exit::Exit;
+use super::output::Output;
+use super::progress::Progress;
+use super::receipt::reason;
+use super::session::{RecordFlags, Session, outcome_limits};
+use super::text;
+use crate::outcome::{TaskOutcome, Violation};
+use crate::policy::Allocation;
+use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
+use books::{Books, Place};
+use lines::{Event, Line, Source};
+
+/// Record a stream of outcomes, one a line
+///
+/// Reads outcome documents, one on each line, from files or standard input. Commits are in the order of the lines. A
+/// line that cannot be recorded is reported with its number and does not stop the rest. Interrupted and run again, it
+/// completes: what is recorded already makes no commit.
+///
+/// With --receipts - it serves as a co-process: write a line, and its receipt can be read as soon as it is durable.
+///
+/// Exit codes: 1 if a line could not be recorded; else 5 if one conflicts; else 4 if one was refused; else 0.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Files of outcomes; - is standard input [default: -]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Keep each line that was not recorded in this file, with its reason, as JSON
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Write a receipt for each line, in order, as soon as it is durable; - is standard output
+    #[arg(long, value_name = "FILE")]
+    receipts: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordFlags,
+}
+
+/// How many outcomes may be under way: enough for one flush to carry thousands, and a bound.
+const WINDOW: usize = 4096;
+
+/// How many bytes of documents may be under way. What is made of them takes several times as much.
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.record_settings(&args.record)?;
+    let max_bytes = outcome_limits(&settings)?.max_bytes;
+    let files = if args.files.is_empty() {
+        vec![PathBuf::from("-")]
+    } else {
+        args.files.clone()
+    };
+    let sources: Vec<Source> = files.iter().map(Source::new).collect();
+    for source in &sources {
+        if let Source::File(path) = source {
+            File::open(path)
+                .with_context(|| format!("cannot read the outcomes {}", path.display()))?;
+        }
+    }
+    let recorder = session.recorder(&settings, Allocation::Pooling)?;
+    let books = Books::open(args.rejects.as_deref(), args.receipts.as_deref(), &files)?;
+    let progress = Progress::new(size(&sources), session);
+    let names = sources.iter().map(Source::name).collect();
+    let started = session.clock.now();
+    let mut intake = Intake {
+        recorder,
+        max_bytes,
+        names,
+        window: VecDeque::new(),
+        window_bytes: 0,
+        bytes_done: 0,
+        books,
+        progress,
+        output: &mut session.output,
+    };
+    let done = intake.run(&lines::read(sources, max_bytes));
+    intake.progress.finish();
+    let Intake { books, .. } = intake;
+    if let Err(error) = done {
+        if super::is_broken_pipe(&error) {
+            // Nobody takes the receipts any more. What is on its way may still be recorded.
+            return Ok(Exit::CouldNot);
+        }
+        return Err(error);
+    }
+    let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
+    books.print_summary(seconds, &mut session.output)?;
+    Ok(books.exit())
+}
+
+/// The size of all sources together, unless one of them has none.
+fn size(sources: &[Source]) -> Option<u64> {
+    let size = |source: &Source| match source {
+        Source::Stdin => None,
+        Source::File(path) => path
+            .metadata()
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|metadata| metadata.len()),
+    };
+    sources.iter().map(size).sum()
+}
+
+/// The stream under way.
+struct Intake<'a> {
+    recorder: Recorder,
+    max_bytes: usize,
+    /// The sources' names.
+    names: Vec<String>,
+    window: VecDeque<UnderWay>,
+    window_bytes: usize,
+    bytes_done: u64,
+    books: Books,
+    progress: Progress,
+    output: &'a mut Output,
+}
+
+/// A line and its answer to be.
+struct UnderWay {
+    source: usize,
+    number: u64,
+    bytes: usize,
+    /// The line, if it may have to be kept as a reject.
+    document: Option<Vec<u8>>,
+    answer: Promise,
+}
+
+enum Promise {
+    Pending(Pending),
+    Ready(Answer),
+}
+
+impl UnderWay {
+    fn is_ready(&self) -> bool {
+        match &self.answer {
+            Promise::Pending(pending) => pending.is_ready(),
+            Promise::Ready(_) => true,
+        }
+    }
+}
+
+impl Intake<'_> {
+    fn run(&mut self, events: &Receiver<Event>) -> anyhow::Result<()> {
+        loop {
+            let event = if self.window.is_empty() {
+                self.books.flush(self.output)?;
+                let Ok(event) = events.recv() else {
+                    return Ok(());
+                };
+                Some(event)
+            } else {
+                match events.try_recv() {
+                    Ok(event) => Some(event),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+                }
+            };
+            match event {
+                Some(Event::Lines(source, lines)) => {
+                    for line in lines {
+                        self.submit(source, line);
+                        self.settle_ready()?;
+                    }
+                }
+                Some(Event::Unreadable(source, error)) => {
+                    self.books.source_failed();
+                    let name = &self.names[source];
+                    self.progress.aside(|| {
+                        self.output.note(format_args!(
+                            "{}: cannot be read: {error}",
+                            text::Line(name)
+                        ));
+                    });
+                }
+                // The input pauses: hand out what is durable, then wait for what is not. Lines that come in meanwhile
+                // queue up and share the next flush.
+                None => {
+                    self.settle_ready()?;
+                    if !self.window.is_empty() {
+                        self.settle_first()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, source: usize, line: Line) {
+        let Line {
+            number,
+            text,
+            too_long,
+        } = line;
+        let bytes = text.len();
+        let answer = if too_long {
+            Promise::Ready(self.too_long(&text))
+        } else {
+            Promise::Pending(self.recorder.submit(&text))
+        };
+        let document = (self.books.keeps_rejects() && !too_long).then_some(text);
+        self.window.push_back(UnderWay {
+            source,
+            number,
+            bytes,
+            document,
+            answer,
+        });
+        self.window_bytes += bytes;
+    }
+
+    fn too_long(&self, beginning: &[u8]) -> Answer {
+        let violation = Violation::whole(format!(
+            "is larger than the limit of {} bytes",
+            self.max_bytes
+        ));
+        Answer {
+            task_id: TaskOutcome::recover_task_id(beginning),
+            result: AnswerKind::Refused,
+            commit: None,
+            path: None,
+            reason: None,
+            violations: vec![violation],
+            retry: false,
+            policy_log: Vec::new(),
+        }
+    }
+
+    /// Settles what is ready, and as much more as makes room for another line.
+    fn settle_ready(&mut self) -> anyhow::Result<()> {
+        while let Some(first) = self.window.front() {
+            let is_full = self.window.len() >= WINDOW || self.window_bytes >= WINDOW_BYTES;
+            if !is_full && !first.is_ready() {
+                break;
+            }
+            self.settle_first()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the oldest answer and enters it in the books.
+    fn settle_first(&mut self) -> anyhow::Result<()> {
+        let Some(first) = self.window.pop_front() else {
+            return Ok(());
+        };
+        let UnderWay {
+            source,
+            number,
+            bytes,
+            document,
+            answer,
+        } = first;
+        let answer = match answer {
+            Promise::Ready(answer) => answer,
+            Promise::Pending(pending) => {
+                if !pending.is_ready() {
+                    self.books.flush(self.output)?;
+                }
+                pending.wait()
+            }
+        };
+        self.window_bytes -= bytes;
+        let file = &self.names[source];
+        self.progress.aside(|| {
+            print_policy_log(&answer, self.output);
+            if !matches!(
+                answer.result,
+                AnswerKind::Committed | AnswerKind::AlreadyRecorded
+            ) {
+                let reason = reason(&answer).unwrap_or_else(|| "no reason was given".to_owned());
+                let word = super::receipt::result(answer.result);
+                self.output.note(format_args!(
+                    "{}:{number}: {word}: {}",
+                    text::Line(file),
+                    text::Line(&reason)
+                ));
+            }
+        });
+        self.books.enter(
+            &answer,
+            Place {
+                file,
+                line: number,
+                document: document.as_deref(),
+            },
+            self.output,
+        )?;
+        self.bytes_done += bytes as u64 + 1;
+        self.progress
+            .reach(self.bytes_done, self.books.lines(), "outcomes");
+        Ok(())
+    }
+}

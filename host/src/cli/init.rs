@@ -1,0 +1,127 @@
+//! `init`: makes a repository a trail, with an identity that any clone can show.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint};
+use super::session::{LayoutName, Session};
+use super::text::{Line, shell_word};
+use crate::config::Settings;
+use crate::trail::{InitOptions, Layout, Trail};
+use uuid::Uuid;
+
+/// Make a trail: a genesis commit that gives it an identity
+///
+/// Makes a git repository in DIR if there is none. In a repository with a work tree the trail goes on the branch that is checked
+/// out, and entries appear as files; with --bare or --ref nothing but the object database and one ref is touched, which is
+/// the placement for services and for volume. Running it again changes nothing.
+///
+/// A plain git repository needs no `init`: the first record makes it a trail.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Where [default: the directory of -C, or the current one]
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Make a repository without a work tree
+    #[arg(long)]
+    bare: bool,
+    /// Keep the trail on this ref, such as refs/heads/audit, and leave index and work tree alone
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// Store new entries in one directory, or spread over many [default: flat; sharded with --bare or --ref]
+    #[arg(long, value_name = "LAYOUT", value_enum)]
+    layout: Option<LayoutName>,
+    /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
+    #[arg(long, value_name = "AUTHOR")]
+    author: Option<String>,
+    /// Accept a ref that was moved by force: go on from this commit
+    #[arg(long, value_name = "COMMIT")]
+    accept_tip: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Initialised<'a> {
+    schema: u32,
+    repository: &'a str,
+    created_repository: bool,
+    created_trail: bool,
+    trail: &'a str,
+    reference: &'a str,
+    placement: &'static str,
+    layout: &'static str,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    if let Some(directory) = &args.directory {
+        let base = session
+            .directory
+            .strip_prefix(".")
+            .unwrap_or(&session.directory);
+        session.directory = base.join(directory);
+    }
+    let flags = Settings {
+        layout: args.layout.map(Into::into),
+        author: args.author.clone(),
+        ..Settings::default()
+    };
+    let settings = session.settings(flags)?;
+    let open = session.open_options(&settings);
+    let options = InitOptions {
+        bare: args.bare,
+        reference: args.reference.clone(),
+        layout: open.layout,
+        accept_tip: args.accept_tip.clone(),
+        uuid: Uuid::new_v4().to_string(),
+        time: session.clock.now(),
+        open,
+    };
+    let (trail, made) = Trail::init(&session.directory, options)?;
+    let placement = trail.placement().as_str();
+    let layout = match trail.layout() {
+        Layout::Flat => "flat",
+        Layout::Sharded => "sharded",
+    };
+    let git_dir = trail.git_dir().display().to_string();
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Initialised {
+            schema: SCHEMA,
+            repository: &git_dir,
+            created_repository: made.created_repository,
+            created_trail: made.created_trail,
+            trail: &made.uuid,
+            reference: trail.reference(),
+            placement,
+            layout,
+        })?;
+        return Ok(Exit::Done);
+    }
+    let did = match (made.created_repository, made.created_trail) {
+        (true, _) => "made a repository and a trail",
+        (false, true) => "made a trail",
+        (false, false) => "the trail is there already",
+    };
+    writeln!(output, "{}: {}", paint(GOOD, did), Line(&git_dir))?;
+    writeln!(output, "  trail   {}", paint(STRONG, Line(&made.uuid)))?;
+    writeln!(
+        output,
+        "  ref     {} ({placement})",
+        Line(trail.reference())
+    )?;
+    writeln!(output, "  layout  {layout}")?;
+    if made.created_trail {
+        let program = shell_word(&session.program.to_string_lossy());
+        let directory = shell_word(&session.directory.display().to_string());
+        let next = format!("{program} -C {directory} commit outcome.json");
+        writeln!(
+            session.output,
+            "{}",
+            paint(FAINT, format_args!("next: {}", Line(&next)))
+        )?;
+    }
+    Ok(Exit::Done)
+}

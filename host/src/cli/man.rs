@@ -1,0 +1,50 @@
+//! `man`: the manual pages, made from the same texts as the help.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap_mangen::Man;
+
+use super::args;
+use super::exit::{Exit, UsageError};
+use super::session::Session;
+
+/// Print the manual page, or write all of them
+///
+/// For one of a command: `chiffon-audit man commit | man -l -`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The command whose page to print [default: the program's]
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+    /// Write a page for the program and one for each command into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let mut program = args::command();
+    program.build();
+    if let Some(dir) = &args.dir {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        clap_mangen::generate_to(program, dir)
+            .with_context(|| format!("cannot write pages to {}", dir.display()))?;
+        return Ok(Exit::Done);
+    }
+    let page = match &args.command {
+        None => program,
+        Some(name) => {
+            let command = program.find_subcommand(name);
+            command
+                .ok_or_else(|| UsageError(format!("no command {name:?} has a page")))?
+                .clone()
+        }
+    };
+    let mut text = Vec::new();
+    Man::new(page).render(&mut text)?;
+    session.output.write_all(&text)?;
+    Ok(Exit::Done)
+}

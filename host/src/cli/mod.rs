@@ -1,0 +1,134 @@
+//! The command line: one file a command, and the only place that prints.
+//!
+//! Owns arguments, texts, JSON shapes and exit codes. Decides nothing about outcomes: that is the recorder's.
+
+mod args;
+mod commit;
+mod completions;
+mod demo;
+mod exit;
+mod ingest;
+mod init;
+mod log;
+mod man;
+mod output;
+mod progress;
+mod receipt;
+mod session;
+mod show;
+mod text;
+mod time;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::config::Environment;
+use args::{Cli, Command};
+use output::{BAD, Output, SCHEMA, paint};
+use session::Session;
+
+pub use exit::{Exit, UsageError};
+
+/// Runs the program: `arguments` begin with its name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::parse_arguments(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error, &arguments),
+    };
+    let output = Output::new(&cli.global, &environment);
+    let program = arguments.first().cloned().unwrap_or_default();
+    let mut session = Session::new(&cli.global, environment, output, program);
+    let exit = dispatch(cli.command, &mut session)
+        .unwrap_or_else(|error| fail(&mut session.output, &error));
+    match session.output.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(
+            &mut session.output,
+            &anyhow::Error::new(error).context("cannot write to standard output"),
+        ),
+        _ => exit,
+    }
+}
+
+fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(args) => demo::run(&args, session),
+        Command::Init(args) => init::run(&args, session),
+        Command::Commit(args) => commit::run(&args, session),
+        Command::Ingest(args) => ingest::run(&args, session),
+        Command::Show(args) => show::run(&args, session),
+        Command::Log(args) => log::run(&args, session),
+        Command::Verify(args) => verify::run(&args, session),
+        Command::Completions(args) => completions::run(&args, session),
+        Command::Man(args) => man::run(&args, session),
+    }
+}
+
+/// What is printed as JSON where there is no result.
+#[derive(Serialize)]
+struct Failure<'a> {
+    schema: u32,
+    error: &'a str,
+}
+
+fn fail(output: &mut Output, error: &anyhow::Error) -> Exit {
+    if is_broken_pipe(error) {
+        // Whoever read has seen enough, as in `chiffon-audit log | head`.
+        return Exit::Done;
+    }
+    let text = format!("{error:#}");
+    if output.is_json() {
+        // If standard output is what is broken, standard error still tells.
+        let _ = output.object(&Failure {
+            schema: SCHEMA,
+            error: &text,
+        });
+        let _ = output.flush();
+    }
+    output.note(format_args!(
+        "{} {}",
+        paint(BAD, "error:"),
+        text::Lines(&text)
+    ));
+    Exit::of_error(error)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Prints what clap has to say: the help that was asked for, or what is wrong with the arguments.
+fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if error.use_stderr() {
+        let options = arguments.iter().take_while(|argument| *argument != "--");
+        if options.into_iter().any(|argument| argument == "--json") {
+            let text = error.render().to_string();
+            let text = text
+                .split("\n\n")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .trim_start_matches("error: ");
+            let _ = output::write_object(
+                io::stdout(),
+                &Failure {
+                    schema: SCHEMA,
+                    error: text,
+                },
+            );
+        }
+    }
+    // Nobody is left to be told that the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}

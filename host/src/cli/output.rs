@@ -1,0 +1,170 @@
+//! Where everything is printed: results on standard output, all else on standard error, colour where it is wanted.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal as _, Stderr, Stdout, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+use super::args::{ColorWhen, Global};
+use super::text::SafeFormatter;
+use crate::config::Environment;
+
+/// The version of everything that is printed as JSON.
+pub const SCHEMA: u32 = 1;
+
+/// Headings and names of commands.
+pub const HEADING: Style = Style::new().bold().underline();
+/// What matters on a line.
+pub const STRONG: Style = Style::new().bold();
+/// Ids of commits, as git colours them.
+pub const COMMIT: Style = AnsiColor::Yellow.on_default();
+/// What went well.
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// What went wrong.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What is not known.
+pub const UNSURE: Style = AnsiColor::Yellow.on_default().bold();
+/// What matters less.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// Something in a style.
+pub fn paint(style: Style, what: impl fmt::Display) -> impl fmt::Display {
+    struct Painted<T>(Style, T);
+    impl<T: fmt::Display> fmt::Display for Painted<T> {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(out, "{}{}{:#}", self.0, self.1, self.0)
+        }
+    }
+    Painted(style, what)
+}
+
+/// Standard output and standard error of one run. Writing to it writes to standard output.
+pub struct Output {
+    out: BufWriter<AutoStream<Stdout>>,
+    err: AutoStream<Stderr>,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Output {
+    /// The output that these options and this environment ask for.
+    pub fn new(global: &Global, environment: &Environment) -> Output {
+        let choice = |is_terminal| choose(global.color, environment, is_terminal);
+        Output {
+            out: BufWriter::new(AutoStream::new(
+                io::stdout(),
+                choice(io::stdout().is_terminal()),
+            )),
+            err: AutoStream::new(io::stderr(), choice(io::stderr().is_terminal())),
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+        }
+    }
+
+    /// Whether results are printed as JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether details are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose && !self.quiet
+    }
+
+    /// Whether progress has somebody to see it.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Prints one JSON object on a line of standard output.
+    pub fn object(&mut self, value: &impl Serialize) -> io::Result<()> {
+        write_object(&mut self.out, value)
+    }
+
+    /// Prints one JSON object on a line of standard error.
+    pub fn note_object(&mut self, value: &impl Serialize) {
+        if !self.quiet {
+            // Nobody is left to be told that standard error is gone.
+            let _ = write_object(&mut self.err, value);
+        }
+    }
+
+    /// Prints a line on standard error, after all that was printed on standard output.
+    pub fn note(&mut self, line: fmt::Arguments<'_>) {
+        if !self.quiet {
+            let _ = self.out.flush();
+            let _ = writeln!(self.err, "{line}");
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Writes one JSON object and a newline.
+pub fn write_object(mut out: impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = Vec::with_capacity(256);
+    value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut line,
+        SafeFormatter,
+    ))?;
+    line.push(b'\n');
+    out.write_all(&line)
+}
+
+/// The option, then `NO_COLOR`, then `CLICOLOR_FORCE`, then what the stream is.
+fn choose(when: ColorWhen, environment: &Environment, is_terminal: bool) -> ColorChoice {
+    let wanted = match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if environment.no_color() => false,
+        ColorWhen::Auto if environment.clicolor_force() => true,
+        ColorWhen::Auto => is_terminal && !environment.dumb_terminal(),
+    };
+    if wanted {
+        ColorChoice::Always
+    } else {
+        ColorChoice::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ColorWhen, choose};
+    use crate::config::Environment;
+    use anstream::ColorChoice::{Always, Never};
+
+    #[test]
+    fn colour_is_decided_by_the_nearest_word() {
+        let check = |when, variables: &[(&str, &str)], is_terminal, expected| {
+            let environment: Environment = variables.iter().copied().collect();
+            assert_eq!(
+                choose(when, &environment, is_terminal),
+                expected,
+                "{when:?} {variables:?} {is_terminal}"
+            );
+        };
+        let (no, force, dumb) = (("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"), ("TERM", "dumb"));
+        check(ColorWhen::Auto, &[], true, Always);
+        check(ColorWhen::Auto, &[], false, Never);
+        check(ColorWhen::Auto, &[dumb], true, Never);
+        check(ColorWhen::Auto, &[no], true, Never);
+        check(ColorWhen::Auto, &[("NO_COLOR", "")], true, Always);
+        check(ColorWhen::Auto, &[force], false, Always);
+        check(ColorWhen::Auto, &[("CLICOLOR_FORCE", "0")], false, Never);
+        check(ColorWhen::Auto, &[no, force], true, Never);
+        check(ColorWhen::Always, &[no], false, Always);
+        check(ColorWhen::Never, &[force], true, Never);
+    }
+}

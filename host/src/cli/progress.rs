@@ -1,0 +1,81 @@
+//! The progress bar: on a terminal, and only on what takes longer than a second.
+
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::session::Session;
+use crate::clock::{Clock, Timestamp};
+
+/// How far a command has come.
+pub struct Progress {
+    shown: Option<Shown>,
+}
+
+struct Shown {
+    bar: ProgressBar,
+    clock: Arc<dyn Clock>,
+    started: Timestamp,
+    is_visible: bool,
+}
+
+const SECOND: i64 = 1_000_000;
+
+impl Progress {
+    /// Of a command whose end is at `whole`, if that is known.
+    pub fn new(whole: Option<u64>, session: &Session) -> Progress {
+        if !session.output.shows_progress() {
+            return Progress { shown: None };
+        }
+        let bar = ProgressBar::with_draw_target(whole, ProgressDrawTarget::hidden());
+        let form = match whole {
+            Some(_) => "{bar:30} {percent:>3}%  {msg}  {eta} left",
+            None => "{spinner} {msg}",
+        };
+        // A form that indicatif does not take shows its own.
+        bar.set_style(
+            ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        let clock = Arc::clone(&session.clock);
+        let started = clock.now();
+        Progress {
+            shown: Some(Shown {
+                bar,
+                clock,
+                started,
+                is_visible: false,
+            }),
+        }
+    }
+
+    /// Notes how far it has come, and what so many of it are.
+    pub fn reach(&mut self, position: u64, count: u64, what: &str) {
+        let Some(shown) = &mut self.shown else { return };
+        shown.bar.set_position(position);
+        // Often enough for the eye, and cheap.
+        if count.is_multiple_of(64) {
+            shown.bar.set_message(format!("{count} {what}"));
+        }
+        if !shown.is_visible
+            && shown.clock.now().microseconds() - shown.started.microseconds() > SECOND
+        {
+            shown.is_visible = true;
+            shown.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// Prints something else, with the bar out of the way.
+    pub fn aside(&self, print: impl FnOnce()) {
+        match &self.shown {
+            Some(shown) if shown.is_visible => shown.bar.suspend(print),
+            _ => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(shown) = &self.shown {
+            shown.bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What a command works with: where it runs, its settings, and from them a trail, a policy, a recorder.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::args::Global;
+use super::exit::UsageError;
+use super::output::Output;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
+use crate::outcome::{self, Statuses};
+use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
+use crate::recorder::{self, Recorder};
+use crate::trail::{self, Layout, Trail, TrailError};
+
+/// One run of the program.
+pub struct Session {
+    /// Where results and diagnostics go.
+    pub output: Output,
+    /// What the process was started with.
+    pub environment: Environment,
+    /// Where the repository is, or a directory in it.
+    pub directory: PathBuf,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The program's name as it was called.
+    pub program: OsString,
+}
+
+/// Options of the commands that record.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Recording options")]
+pub struct RecordFlags {
+    /// Decide with this policy, a WebAssembly component [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Give the policy a setting; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    policy_setting: Vec<(String, String)>,
+    /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
+    #[arg(long, value_name = "AUTHOR")]
+    author: Option<String>,
+    /// Store new entries in one directory, or spread over many [default: the trail's own layout]
+    #[arg(long, value_name = "LAYOUT", value_enum)]
+    layout: Option<LayoutName>,
+    /// Record an HMAC of each outcome as it came, keyed with the contents of this file
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Wait at most so long for a lock of somebody else's
+    #[arg(long, value_name = "SECONDS")]
+    lock_wait: Option<u64>,
+}
+
+/// How new entries are stored: in one directory, or spread over many. The variants have no documentation, so that the
+/// help names them on one line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum LayoutName {
+    Flat,
+    Sharded,
+}
+
+impl From<LayoutName> for config::Layout {
+    fn from(name: LayoutName) -> config::Layout {
+        match name {
+            LayoutName::Flat => config::Layout::Flat,
+            LayoutName::Sharded => config::Layout::Sharded,
+        }
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must be KEY=VALUE".to_owned()),
+    }
+}
+
+impl RecordFlags {
+    fn settings(&self) -> Settings {
+        Settings {
+            layout: self.layout.map(Into::into),
+            author: self.author.clone(),
+            policy_file: self.policy.clone(),
+            policy_settings: self
+                .policy_setting
+                .iter()
+                .cloned()
+                .collect::<BTreeMap<_, _>>(),
+            secret_file: self.secret_file.clone(),
+            lock_wait: self.lock_wait.map(std::time::Duration::from_secs),
+            ..Settings::default()
+        }
+    }
+}
+
+impl Session {
+    /// A run with these options.
+    pub fn new(
+        global: &Global,
+        environment: Environment,
+        output: Output,
+        program: OsString,
+    ) -> Session {
+        Session {
+            output,
+            environment,
+            directory: global.repo.clone().unwrap_or_else(|| PathBuf::from(".")),
+            clock: Arc::new(SystemClock),
+            program,
+        }
+    }
+
+    /// The settings of a command that records.
+    pub fn record_settings(&self, flags: &RecordFlags) -> Result<Settings, ConfigError> {
+        self.settings(flags.settings())
+    }
+
+    /// The settings, these flags before all others.
+    pub fn settings(&self, flags: Settings) -> Result<Settings, ConfigError> {
+        Settings::load(
+            flags,
+            &self.environment,
+            repository_file(&self.directory).as_deref(),
+        )
+    }
+
+    /// Opens the trail of the repository.
+    pub fn trail(&self, settings: &Settings) -> Result<Trail, TrailError> {
+        Trail::open(&self.directory, self.open_options(settings))
+    }
+
+    /// How the trail is opened.
+    pub fn open_options(&self, settings: &Settings) -> trail::OpenOptions {
+        let mut options = trail::OpenOptions {
+            layout: settings.layout.map(layout),
+            author: settings.author.clone(),
+            ..trail::OpenOptions::default()
+        };
+        if let Some(lock_wait) = settings.lock_wait {
+            options.lock_wait = lock_wait;
+        }
+        options
+    }
+
+    /// Opens the trail and the policy, joined to a recorder.
+    pub fn recorder(
+        &self,
+        settings: &Settings,
+        allocation: Allocation,
+    ) -> anyhow::Result<Recorder> {
+        let trail = self.trail(settings)?;
+        let policy = load_policy(settings, allocation)?;
+        let secret = settings
+            .secret_file
+            .as_deref()
+            .map(read_secret)
+            .transpose()?;
+        let options = recorder::Options {
+            clock: Arc::clone(&self.clock),
+            limits: outcome_limits(settings)?,
+            settings: PolicySettings::new(settings.policy_settings.clone()),
+            secret,
+        };
+        Ok(Recorder::new(trail, policy, options))
+    }
+}
+
+/// What a document may be at most.
+pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
+    let mut limits = outcome::Limits::default();
+    if let Some(bytes) = settings.outcome_limits.max_bytes {
+        limits.max_bytes = size(bytes);
+    }
+    if let Some(depth) = settings.outcome_limits.depth {
+        // The interface promises policies no more, and the parser's own stack rests on it.
+        if depth > outcome::Limits::default().max_depth as u64 {
+            return Err(UsageError("setting outcome.depth must be at most 64".into()).into());
+        }
+        limits.max_depth = size(depth);
+    }
+    if let Some(added) = &settings.statuses {
+        limits.statuses = Statuses::with(added.clone()).map_err(|name| {
+            UsageError(format!("setting statuses has an unusable name, {name:?}"))
+        })?;
+    }
+    Ok(limits)
+}
+
+fn load_policy(settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
+    let limits = policy_limits(settings.policy_limits);
+    let engine = Engine::new(allocation, limits, settings.cache_dir.as_deref())?;
+    let Some(path) = &settings.policy_file else {
+        return Ok(Policy::builtin(&engine)?);
+    };
+    let bytes =
+        fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))?;
+    Ok(Policy::load(&engine, &path.display().to_string(), &bytes)?)
+}
+
+fn policy_limits(given: PolicyLimits) -> policy::Limits {
+    let limits = policy::Limits::default();
+    let or = |given: Option<u64>, default: usize| given.map_or(default, size);
+    policy::Limits {
+        fuel: given.fuel.unwrap_or(limits.fuel),
+        wall_time: given.wall_time.unwrap_or(limits.wall_time),
+        memory: or(given.memory, limits.memory),
+        stack: or(given.stack, limits.stack),
+        instances: or(given.instances, limits.instances),
+        memories: or(given.memories, limits.memories),
+        tables: or(given.tables, limits.tables),
+        table_elements: or(given.table_elements, limits.table_elements),
+        host_calls: given.host_calls.unwrap_or(limits.host_calls),
+        wasi_calls: given.wasi_calls.unwrap_or(limits.wasi_calls),
+        host_call_bytes: or(given.host_call_bytes, limits.host_call_bytes),
+        entry_bytes: or(given.entry_bytes, limits.entry_bytes),
+        log_lines: or(given.log_lines, limits.log_lines),
+        log_bytes: or(given.log_bytes, limits.log_bytes),
+    }
+}
+
+/// A number that this machine cannot count to is no limit on it.
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// How the trail names a layout.
+pub fn layout(layout: config::Layout) -> Layout {
+    match layout {
+        config::Layout::Flat => Layout::Flat,
+        config::Layout::Sharded => Layout::Sharded,
+    }
+}
+
+/// The secret is the file's bytes without the newline that an editor puts at the end.
+fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut secret =
+        fs::read(path).with_context(|| format!("cannot read the secret {}", path.display()))?;
+    if secret.last() == Some(&b'\n') {
+        secret.pop();
+    }
+    // RFC 2104 advises against keys shorter than the hash's output; an empty one is a mistake for certain.
+    if secret.is_empty() {
+        return Err(UsageError(format!("the secret {} is empty", path.display())).into());
+    }
+    Ok(secret)
+}

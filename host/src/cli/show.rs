@@ -1,0 +1,105 @@
+//! `show`: one task's entry, with the commit that recorded it.
+
+use std::io::Write as _;
+
+use anyhow::anyhow;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::exit::{Exit, UsageError};
+use super::output::{COMMIT, SCHEMA, paint};
+use super::session::Session;
+use super::text::{Line, Lines, one_line_json};
+use crate::config::Settings;
+use crate::outcome::{TaskId, json};
+use crate::trail::Recorded;
+
+/// Print an entry with its commit
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The task
+    #[arg(value_name = "TASK_ID")]
+    task_id: String,
+    /// Print the entry's bytes and nothing else, unescaped
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    schema: u32,
+    task_id: &'a str,
+    path: &'a str,
+    commit: Option<&'a str>,
+    entry: EntryJson,
+}
+
+/// An entry within JSON: the object itself, or its text where it is none (only a person's commit can bring that about).
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum EntryJson {
+    /// The object, on one line.
+    Object(Box<RawValue>),
+    /// What cannot be read as one.
+    Text(String),
+}
+
+impl EntryJson {
+    /// Of an entry's bytes.
+    pub fn new(entry: &[u8]) -> EntryJson {
+        let object = || {
+            let text = str::from_utf8(entry).ok()?;
+            json::validate(text, json::MAX_DEPTH).ok()?;
+            RawValue::from_string(one_line_json(text)).ok()
+        };
+        object().map_or_else(
+            || EntryJson::Text(String::from_utf8_lossy(entry).into_owned()),
+            EntryJson::Object,
+        )
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let task_id = TaskId::parse(&args.task_id).map_err(|rule| {
+        UsageError(format!(
+            "{} is not a task id: it {rule}",
+            Line(&args.task_id)
+        ))
+    })?;
+    let settings = session.settings(Settings::default())?;
+    let trail = session.trail(&settings)?;
+    let Some(recorded) = trail.find(&task_id)? else {
+        return Err(anyhow!(
+            "no entry for {task_id} in the trail {} of {}",
+            trail.reference(),
+            trail.git_dir().display()
+        ));
+    };
+    let Recorded {
+        path,
+        entry,
+        commit,
+    } = &recorded;
+    let output = &mut session.output;
+    if args.raw {
+        output.write_all(entry)?;
+    } else if output.is_json() {
+        output.object(&Shown {
+            schema: SCHEMA,
+            task_id: task_id.as_str(),
+            path,
+            commit: commit.as_deref(),
+            entry: EntryJson::new(entry),
+        })?;
+    } else {
+        let commit = commit
+            .as_deref()
+            .unwrap_or("not in this clone: its history is cut off");
+        writeln!(output, "{}", paint(COMMIT, format_args!("commit {commit}")))?;
+        writeln!(output, "Path:  {}\n", Line(path))?;
+        let text = String::from_utf8_lossy(entry);
+        writeln!(output, "{}", Lines(text.trim_end_matches('\n')))?;
+    }
+    Ok(Exit::Done)
+}

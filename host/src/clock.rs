@@ -1,0 +1,83 @@
+//! Time: the only module that asks the system what time it is.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A point in time: UTC, whole microseconds since 1970-01-01T00:00:00Z, without leap seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    microseconds: i64,
+}
+
+impl Timestamp {
+    /// The point that many microseconds after the epoch.
+    pub const fn from_microseconds(microseconds: i64) -> Timestamp {
+        Timestamp { microseconds }
+    }
+
+    /// The first point of that second.
+    pub const fn from_seconds(seconds: i64) -> Timestamp {
+        Timestamp { microseconds: seconds.saturating_mul(1_000_000) }
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn microseconds(self) -> i64 {
+        self.microseconds
+    }
+
+    /// Whole seconds since the epoch, rounded down: what git stores.
+    pub const fn seconds(self) -> i64 {
+        self.microseconds.div_euclid(1_000_000)
+    }
+
+    /// The part below a second, in nanoseconds.
+    pub const fn nanoseconds(self) -> u32 {
+        (self.microseconds.rem_euclid(1_000_000) * 1_000) as u32
+    }
+
+    /// RFC 3339, UTC, six fractional digits and `Z`: the form of an entry's `timestamp`.
+    pub fn to_rfc3339(self) -> String {
+        chrono::DateTime::from_timestamp_micros(self.microseconds)
+            .unwrap_or(if self.microseconds < 0 {
+                chrono::DateTime::<chrono::Utc>::MIN_UTC
+            } else {
+                chrono::DateTime::<chrono::Utc>::MAX_UTC
+            })
+            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    }
+
+    /// Reads RFC 3339 with any offset; what is below a microsecond is cut.
+    pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+        let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Timestamp { microseconds: time.timestamp_micros() })
+    }
+}
+
+/// A source of the present time.
+pub trait Clock: Send + Sync {
+    /// The present time.
+    fn now(&self) -> Timestamp;
+}
+
+/// The system's wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let microseconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+        };
+        Timestamp { microseconds }
+    }
+}
+
+/// A clock that always shows the same time, for tests and for reproducing a recorded decision.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedClock(pub Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}

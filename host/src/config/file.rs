@@ -1,0 +1,181 @@
+//! Configuration files: TOML, every setting known, and the repository's held to what it may say.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::key::{self, Key, POLICY_SETTINGS, Value};
+use super::{ConfigError, Settings};
+
+/// Whose file it is.
+#[derive(Clone, Copy)]
+pub(super) enum Trust<'a> {
+    /// The operator's or the user's own: may give every setting.
+    Operator,
+    /// The repository's: may give a few, and the message for others names the user's file.
+    Repository { user_file: Option<&'a Path> },
+}
+
+/// A configuration is a page of text; more is a mistake, such as a link to something else.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads a file; one that does not exist gives nothing.
+pub(super) fn read(path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigError> {
+    match read_text(path) {
+        Ok(Some(text)) => parse(&text, path, trust),
+        Ok(None) => Ok(Settings::default()),
+        Err(source) => Err(ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<Option<String>> {
+    match path.metadata() {
+        // Opening a pipe would wait for its other end.
+        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
+        Ok(_) => {}
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    }
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(Some(text))
+}
+
+fn parse(text: &str, path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigError> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let offset = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = 1 + text.as_bytes()[..offset]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        ConfigError::Syntax {
+            path: path.to_owned(),
+            line,
+            message: error.message().replace('\n', ", "),
+        }
+    })?;
+    let mut reader = Reader {
+        path,
+        trust,
+        settings: Settings::default(),
+    };
+    reader.table("", &table)?;
+    Ok(reader.settings)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    trust: Trust<'a>,
+    settings: Settings,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, prefix: &str, table: &toml::Table) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let name = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            match (Key::find(&name), value) {
+                (Some(key), _) => self.setting(key, value)?,
+                (None, toml::Value::Table(table)) if name == POLICY_SETTINGS => {
+                    self.policy_settings(table)?
+                }
+                (None, toml::Value::Table(table)) if is_table(&name) => self.table(&name, table)?,
+                (None, _) if name == POLICY_SETTINGS || is_table(&name) => {
+                    return Err(self.wrong(name, "a table"));
+                }
+                (None, _) => {
+                    return Err(ConfigError::Unknown {
+                        key: shown(&name),
+                        origin: self.origin(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, key: &Key, value: &toml::Value) -> Result<(), ConfigError> {
+        self.check_trust(key.name, key.repository)?;
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        key.store(&mut self.settings, Value::File { value, directory })
+            .ok_or_else(|| self.wrong(key.name.to_owned(), key.expected))
+    }
+
+    fn policy_settings(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
+        self.check_trust(POLICY_SETTINGS, false)?;
+        for (name, value) in table {
+            let Some(value) = value.as_str() else {
+                return Err(self.wrong(format!("{POLICY_SETTINGS}.{name}"), "a string"));
+            };
+            self.settings
+                .policy_settings
+                .insert(name.clone(), value.to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_trust(&self, name: &str, repository: bool) -> Result<(), ConfigError> {
+        let Trust::Repository { user_file } = self.trust else {
+            return Ok(());
+        };
+        if repository {
+            return Ok(());
+        }
+        let variable = key::variable(name);
+        Err(ConfigError::NotFromRepository {
+            key: name.to_owned(),
+            path: self.path.to_owned(),
+            belongs: match user_file {
+                Some(file) => format!("{} or {variable}", file.display()),
+                None => variable,
+            },
+        })
+    }
+
+    fn wrong(&self, key: String, expected: &'static str) -> ConfigError {
+        ConfigError::Value {
+            key: shown(&key),
+            origin: self.origin(),
+            expected,
+        }
+    }
+
+    fn origin(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// Whether settings have names that begin so.
+fn is_table(name: &str) -> bool {
+    key::KEYS.iter().any(|key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// A name that somebody else may have written, fit for a message.
+fn shown(name: &str) -> String {
+    name.chars()
+        .take(100)
+        .flat_map(char::escape_debug)
+        .collect()
+}

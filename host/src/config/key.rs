@@ -1,0 +1,302 @@
+//! The table of settings: name, form, and whether a repository may give it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Layout, Settings};
+
+/// One setting.
+pub(super) struct Key {
+    /// Its name in files, dots between the tables.
+    pub(super) name: &'static str,
+    /// What its value must be, for messages.
+    pub(super) expected: &'static str,
+    /// Whether the file in a git directory may give it: only what says how the trail looks.
+    pub(super) repository: bool,
+    /// Where its value goes.
+    pub(super) set: Set,
+}
+
+/// How a value is stored.
+pub(super) enum Set {
+    /// Stores the value, or answers `None` if it is not what is expected.
+    By(fn(&mut Settings, Value<'_>) -> Option<()>),
+    /// A whole number of at least 1, stored there.
+    Limit(fn(&mut Settings) -> &mut Option<u64>),
+}
+
+/// The table below which all names are the policy's own.
+pub(super) const POLICY_SETTINGS: &str = "policy.settings";
+
+/// Every setting but those below [`POLICY_SETTINGS`].
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "layout",
+        expected: "`flat` or `sharded`",
+        repository: true,
+        set: Set::By(|settings, value| {
+            settings.layout = Some(match value.text()? {
+                "flat" => Layout::Flat,
+                "sharded" => Layout::Sharded,
+                _ => return None,
+            });
+            Some(())
+        }),
+    },
+    Key {
+        name: "statuses",
+        expected: "a list of names of 1 to 32 lower-case letters, digits, `_` and `-`",
+        repository: true,
+        set: Set::By(|settings, value| {
+            settings.statuses = Some(value.names()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "author",
+        expected: "`Name <email>` on one line",
+        repository: true,
+        set: Set::By(|settings, value| {
+            settings.author = Some(value.text().filter(|text| is_author(text))?.to_owned());
+            Some(())
+        }),
+    },
+    Key {
+        name: "policy.file",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.policy_file = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "secret_file",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.secret_file = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "lock_wait",
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.lock_wait = Some(Duration::from_secs(value.number()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "cache_dir",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.cache_dir = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "policy.wall_time",
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.policy_limits.wall_time = Some(value.seconds()?);
+            Some(())
+        }),
+    },
+    limit("outcome.max_bytes", |settings| {
+        &mut settings.outcome_limits.max_bytes
+    }),
+    limit("outcome.depth", |settings| {
+        &mut settings.outcome_limits.depth
+    }),
+    limit("policy.fuel", |settings| &mut settings.policy_limits.fuel),
+    limit("policy.memory", |settings| {
+        &mut settings.policy_limits.memory
+    }),
+    limit("policy.stack", |settings| &mut settings.policy_limits.stack),
+    limit("policy.instances", |settings| {
+        &mut settings.policy_limits.instances
+    }),
+    limit("policy.memories", |settings| {
+        &mut settings.policy_limits.memories
+    }),
+    limit("policy.tables", |settings| {
+        &mut settings.policy_limits.tables
+    }),
+    limit("policy.table_elements", |settings| {
+        &mut settings.policy_limits.table_elements
+    }),
+    limit("policy.host_calls", |settings| {
+        &mut settings.policy_limits.host_calls
+    }),
+    limit("policy.wasi_calls", |settings| {
+        &mut settings.policy_limits.wasi_calls
+    }),
+    limit("policy.host_call_bytes", |settings| {
+        &mut settings.policy_limits.host_call_bytes
+    }),
+    limit("policy.entry_bytes", |settings| {
+        &mut settings.policy_limits.entry_bytes
+    }),
+    limit("policy.log_lines", |settings| {
+        &mut settings.policy_limits.log_lines
+    }),
+    limit("policy.log_bytes", |settings| {
+        &mut settings.policy_limits.log_bytes
+    }),
+];
+
+const fn limit(name: &'static str, field: fn(&mut Settings) -> &mut Option<u64>) -> Key {
+    Key {
+        name,
+        expected: "a whole number of at least 1",
+        repository: false,
+        set: Set::Limit(field),
+    }
+}
+
+impl Key {
+    pub(super) fn find(name: &str) -> Option<&'static Key> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Stores a value, or answers `None` if it is not what is expected.
+    pub(super) fn store(&self, settings: &mut Settings, value: Value<'_>) -> Option<()> {
+        match self.set {
+            Set::By(set) => set(settings, value),
+            Set::Limit(field) => {
+                *field(settings) = Some(value.number().filter(|number| *number > 0)?);
+                Some(())
+            }
+        }
+    }
+
+    /// The name of the variable that gives the same setting.
+    pub(super) fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// What a variable's name begins with.
+pub(super) const PREFIX: &str = "CHIFFON_AUDIT_";
+
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+/// A value as a source gives it.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    /// From a file; a path is relative to the directory that the file is in.
+    File {
+        value: &'a toml::Value,
+        directory: &'a Path,
+    },
+    /// From the environment: text in every case; a list has commas in it.
+    Variable(&'a str),
+}
+
+impl<'a> Value<'a> {
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Value::File { value, .. } => value.as_str(),
+            Value::Variable(text) => Some(text),
+        }
+    }
+
+    fn number(self) -> Option<u64> {
+        match self {
+            Value::File { value, .. } => value.as_integer()?.try_into().ok(),
+            Value::Variable(text) => text.parse().ok(),
+        }
+    }
+
+    fn seconds(self) -> Option<Duration> {
+        let seconds = match self {
+            Value::File { value, .. } => value
+                .as_float()
+                .or_else(|| Some(value.as_integer()? as f64))?,
+            Value::Variable(text) => text.parse().ok()?,
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|duration| !duration.is_zero())
+    }
+
+    fn path(self) -> Option<PathBuf> {
+        let text = self.text().filter(|text| !text.is_empty())?;
+        Some(match self {
+            Value::File { directory, .. } => directory.join(text),
+            Value::Variable(_) => PathBuf::from(text),
+        })
+    }
+
+    fn names(self) -> Option<Vec<String>> {
+        let names: Vec<String> = match self {
+            Value::File { value, .. } => value
+                .as_array()?
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
+            Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        };
+        let is_name = |name: &String| {
+            (1..=32).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        };
+        names.iter().all(is_name).then_some(names)
+    }
+}
+
+/// Whether text can stand in a commit as author: git splits it at the angle brackets and ends it at the line's end.
+fn is_author(text: &str) -> bool {
+    let Some((name, rest)) = text.split_once(" <") else {
+        return false;
+    };
+    let Some(email) = rest.strip_suffix('>') else {
+        return false;
+    };
+    let fits = |part: &str| {
+        !part.trim().is_empty()
+            && part.trim() == part
+            && !part.contains(|c: char| c.is_control() || c == '<' || c == '>')
+    };
+    fits(name) && fits(email)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, is_author};
+
+    #[test]
+    fn authors_are_what_a_commit_can_hold() {
+        for (text, expected) in [
+            ("Chiffon Audit <audit@example.com>", true),
+            ("é <e>", true),
+            ("Name", false),
+            ("Name <a@b", false),
+            (" <a@b>", false),
+            ("Name <>", false),
+            ("Na<me <a@b>", false),
+            ("Name <a@b>\nauthor X <x@y>", false),
+            ("Name <a@b> <c@d>", false),
+        ] {
+            assert_eq!(is_author(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repository_may_only_say_how_its_trail_looks() {
+        let names: Vec<_> = KEYS
+            .iter()
+            .filter(|key| key.repository)
+            .map(|key| key.name)
+            .collect();
+        assert_eq!(names, ["layout", "statuses", "author"]);
+    }
+}

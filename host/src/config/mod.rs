@@ -1,0 +1,204 @@
+//! Settings: what the operator, the user and the repository want, and the only place that reads the environment.
+//!
+//! Owns which settings there are, where each may come from and who wins. Knows neither trail nor policy: it hands out
+//! plain values, and whoever uses one says whether it makes sense.
+//!
+//! Nearer wins: flags, then `CHIFFON_AUDIT_*`, then `chiffon-audit/config.toml` in the git directory, then
+//! `chiffon-audit/config.toml` in the user's configuration directory. The repository's file may be the work of somebody
+//! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
+//! refused there.
+
+mod environment;
+mod file;
+mod key;
+mod repository;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use key::{KEYS, Set};
+
+pub use environment::Environment;
+pub use repository::repository_file;
+
+/// The settings, from one source or merged from all: what was not given is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How new entries are stored.
+    pub layout: Option<Layout>,
+    /// Statuses beside the format's four.
+    pub statuses: Option<Vec<String>>,
+    /// `Name <email>` for commits.
+    pub author: Option<String>,
+    /// The policy's component; the built-in one if not given.
+    pub policy_file: Option<PathBuf>,
+    /// The policy's own settings. Merged key by key.
+    pub policy_settings: BTreeMap<String, String>,
+    /// Where the secret for `Audit-Outcome` lies.
+    pub secret_file: Option<PathBuf>,
+    /// How long to wait for a lock of somebody else's.
+    pub lock_wait: Option<Duration>,
+    /// Where compiled policies are kept.
+    pub cache_dir: Option<PathBuf>,
+    /// What a document may be at most.
+    pub outcome_limits: OutcomeLimits,
+    /// What a call of the policy may use at most.
+    pub policy_limits: PolicyLimits,
+}
+
+/// How new entries are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// All in one directory.
+    Flat,
+    /// Spread over many directories.
+    Sharded,
+}
+
+/// What a document may be at most: `outcome.*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeLimits {
+    /// Bytes.
+    pub max_bytes: Option<u64>,
+    /// Levels of nesting.
+    pub depth: Option<u64>,
+}
+
+/// What one call of the policy may use at most: `policy.*`. The policy module says what each counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented where the limit is held, in `policy::Limits`"
+)]
+pub struct PolicyLimits {
+    pub fuel: Option<u64>,
+    pub wall_time: Option<Duration>,
+    pub memory: Option<u64>,
+    pub stack: Option<u64>,
+    pub instances: Option<u64>,
+    pub memories: Option<u64>,
+    pub tables: Option<u64>,
+    pub table_elements: Option<u64>,
+    pub host_calls: Option<u64>,
+    pub wasi_calls: Option<u64>,
+    pub host_call_bytes: Option<u64>,
+    pub entry_bytes: Option<u64>,
+    pub log_lines: Option<u64>,
+    pub log_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// Merges `flags` with the environment, the repository's file and the user's file.
+    ///
+    /// A file that does not exist gives nothing.
+    ///
+    /// # Errors
+    ///
+    /// Names the source and the setting at fault: an unreadable file, no TOML, an unknown setting, a value that is
+    /// none, or a setting that the repository may not give.
+    pub fn load(
+        flags: Settings,
+        environment: &Environment,
+        repository_file: Option<&Path>,
+    ) -> Result<Settings, ConfigError> {
+        let user_file = environment.user_file();
+        let repository = match repository_file {
+            Some(path) => file::read(
+                path,
+                file::Trust::Repository {
+                    user_file: user_file.as_deref(),
+                },
+            )?,
+            None => Settings::default(),
+        };
+        let user = match &user_file {
+            Some(path) => file::read(path, file::Trust::Operator)?,
+            None => Settings::default(),
+        };
+        let mut settings = flags.or(environment.settings()?).or(repository).or(user);
+        settings.cache_dir = settings.cache_dir.or_else(|| environment.cache_dir());
+        Ok(settings)
+    }
+
+    /// These settings, and those of `farther` where these say nothing.
+    fn or(mut self, mut farther: Settings) -> Settings {
+        for key in KEYS {
+            if let Set::Limit(limit) = key.set {
+                let nearer = limit(&mut self);
+                *nearer = nearer.or(*limit(&mut farther));
+            }
+        }
+        let mut policy_settings = farther.policy_settings;
+        policy_settings.extend(self.policy_settings);
+        Settings {
+            layout: self.layout.or(farther.layout),
+            statuses: self.statuses.or(farther.statuses),
+            author: self.author.or(farther.author),
+            policy_file: self.policy_file.or(farther.policy_file),
+            policy_settings,
+            secret_file: self.secret_file.or(farther.secret_file),
+            lock_wait: self.lock_wait.or(farther.lock_wait),
+            cache_dir: self.cache_dir.or(farther.cache_dir),
+            outcome_limits: self.outcome_limits,
+            policy_limits: PolicyLimits {
+                wall_time: self
+                    .policy_limits
+                    .wall_time
+                    .or(farther.policy_limits.wall_time),
+                ..self.policy_limits
+            },
+        }
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file is there and cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is not TOML.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// There is no setting of that name.
+    #[error("unknown setting {key} in {origin}")]
+    Unknown {
+        /// The setting's name.
+        key: String,
+        /// The file, or the environment.
+        origin: String,
+    },
+    /// A value is not what the setting takes.
+    #[error("setting {key} in {origin} must be {expected}")]
+    Value {
+        /// The setting's name.
+        key: String,
+        /// The file, or the environment.
+        origin: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A repository gives a setting that is the operator's alone.
+    #[error("setting {key} is not taken from a repository ({}); it belongs in {belongs}", path.display())]
+    NotFromRepository {
+        /// The setting's name.
+        key: String,
+        /// The repository's file.
+        path: PathBuf,
+        /// Where to put it instead.
+        belongs: String,
+    },
+}

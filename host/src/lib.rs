@@ -1,0 +1,14 @@
+//! Chiffon Audit: every task outcome becomes exactly one durable git commit, decided by a sandboxed policy.
+//!
+//! An outcome flows so: [`outcome`] (parsed and checked) → [`recorder`] → [`policy`] (a WebAssembly component decides
+//! and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code with the
+//! writer. [`cli`] is the command line, the only part that prints.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod outcome;
+pub mod policy;
+pub mod recorder;
+pub mod trail;
+pub mod verify;

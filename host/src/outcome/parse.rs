@@ -1,0 +1,364 @@
+//! From bytes to a [`TaskOutcome`]: the fields of the document, their types and their defaults.
+//!
+//! Owns which fields there are. The rules that hold for any JSON are in `json`, those for names in `task_id` and `status`.
+
+use serde::Deserialize as _;
+use serde_json::value::RawValue;
+
+use super::document::{MAX_VIOLATIONS, Rejection, Violation, field_name};
+use super::json::{self, Members};
+use super::time::is_iso8601;
+use super::{DispatchInfo, ExecutionResult, Statuses, TaskId, TaskOutcome, TaskStatus};
+
+/// What a document may be at most.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest document, in bytes. An outcome is a report, not a store of artefacts: 1 MiB holds the longest agent run of
+    /// the sample data thirty times over.
+    pub max_bytes: usize,
+    /// The deepest nesting of arrays and objects, the document itself counted; at most [`json::MAX_DEPTH`]. 64 is what the
+    /// interface promises to policies.
+    pub max_depth: usize,
+    /// The statuses that are known.
+    pub statuses: Statuses,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_bytes: 1 << 20,
+            max_depth: 64,
+            statuses: Statuses::default(),
+        }
+    }
+}
+
+impl TaskOutcome {
+    /// Reads an outcome document.
+    ///
+    /// Members that hold any JSON are kept exactly as they were written, without the white space around them.
+    ///
+    /// # Errors
+    ///
+    /// A document that is not well-formed JSON is refused for its first offence; a well-formed one for everything that is
+    /// wrong with its fields, up to [`MAX_VIOLATIONS`]. No value is quoted.
+    pub fn parse(document: &[u8], limits: &Limits) -> Result<TaskOutcome, Rejection> {
+        let text = well_formed(document, limits)?;
+        let mut fields = Fields {
+            violations: Vec::new(),
+        };
+        match fields.outcome(text, limits) {
+            Some(outcome) if fields.violations.is_empty() => Ok(outcome),
+            _ => Err(Rejection {
+                violations: fields.violations,
+            }),
+        }
+    }
+
+    /// What a refused document gives as its task id, as far as that can be told, for reports about it.
+    ///
+    /// Looks at the first member of that name at the top of the first 64 KiB. What it answers is escaped and at most 128
+    /// characters long, and need not be a [`TaskId`].
+    pub fn recover_task_id(document: &[u8]) -> Option<String> {
+        recover_task_id(document)
+    }
+}
+
+/// What holds for any document, whatever its fields.
+fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
+    if document.len() > limits.max_bytes {
+        return Err(Violation::whole(format!(
+            "is larger than the limit of {} bytes",
+            limits.max_bytes
+        )));
+    }
+    if document.starts_with(b"\xEF\xBB\xBF") {
+        return Err(Violation::whole("must not begin with a byte-order mark"));
+    }
+    let text = str::from_utf8(document).map_err(|error| {
+        Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
+    })?;
+    // JSON's white space, which is less than Unicode's.
+    let trimmed = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    if trimmed.is_empty() {
+        return Err(Violation::whole("is empty"));
+    }
+    // Not the trimmed text: the lines and columns of messages are those of the document.
+    json::validate(text, limits.max_depth)?;
+    let text = trimmed;
+    if !text.starts_with('{') {
+        return Err(Violation::whole(format!(
+            "must be an object, not {}",
+            json::kind(text)
+        )));
+    }
+    Ok(text)
+}
+
+/// Reads fields and gathers what is wrong with them. A field that is wrong reads as left out.
+struct Fields {
+    violations: Vec<Violation>,
+}
+
+/// Where a field is: the object it is a member of (empty for the document itself), and its name.
+#[derive(Clone, Copy)]
+struct Place<'a>(&'a str, &'a str);
+
+impl Place<'_> {
+    fn pointer(self) -> String {
+        let Place(parent, name) = self;
+        let mut pointer = String::with_capacity(parent.len() + name.len() + 1);
+        pointer.push_str(parent);
+        pointer.push('/');
+        json::push_token(&mut pointer, name);
+        pointer
+    }
+}
+
+impl Fields {
+    fn outcome(&mut self, text: &str, limits: &Limits) -> Option<TaskOutcome> {
+        let mut task_id = None;
+        let mut status = None;
+        let (mut has_task_id, mut has_status) = (false, false);
+        let mut plan_id = None;
+        let mut plan_steps = Vec::new();
+        let mut dispatch_info = DispatchInfo::default();
+        let mut execution_result = ExecutionResult::default();
+        let mut metadata = None;
+        for (name, value) in self.members(text) {
+            let place = Place("", &name);
+            match &*name {
+                "task_id" => (has_task_id, task_id) = (true, self.task_id(place, value)),
+                "status" => {
+                    (has_status, status) = (true, self.status(place, value, &limits.statuses))
+                }
+                "plan_id" => plan_id = self.string(place, value),
+                "plan_steps" => plan_steps = self.strings(place, value),
+                "dispatch_info" => dispatch_info = self.dispatch_info(place, value),
+                "execution_result" => execution_result = self.execution_result(place, value),
+                "metadata" => metadata = self.object(place, value).map(str::to_owned),
+                _ => self.unknown(place),
+            }
+        }
+        for (name, present) in [("task_id", has_task_id), ("status", has_status)] {
+            if !present {
+                self.report(Place("", name), "is missing");
+            }
+        }
+        Some(TaskOutcome {
+            task_id: task_id?,
+            status: status?,
+            plan_id,
+            plan_steps,
+            dispatch_info,
+            execution_result,
+            metadata,
+        })
+    }
+
+    fn dispatch_info(&mut self, place: Place<'_>, value: &RawValue) -> DispatchInfo {
+        let mut info = DispatchInfo::default();
+        let Some(text) = self.object(place, value) else {
+            return info;
+        };
+        for (name, value) in self.members(text) {
+            let place = Place("/dispatch_info", &name);
+            match &*name {
+                "agent_pool" => info.agent_pool = self.string(place, value),
+                "agent_id" => info.agent_id = self.string(place, value),
+                "dispatch_timestamp" => info.dispatch_timestamp = self.time(place, value),
+                _ => self.unknown(place),
+            }
+        }
+        info
+    }
+
+    fn execution_result(&mut self, place: Place<'_>, value: &RawValue) -> ExecutionResult {
+        let mut result = ExecutionResult::default();
+        let Some(text) = self.object(place, value) else {
+            return result;
+        };
+        for (name, value) in self.members(text) {
+            let place = Place("/execution_result", &name);
+            match &*name {
+                "outcome" => result.outcome = value.get().to_owned(),
+                "resources_used" => result.resources_used = value.get().to_owned(),
+                "services_touched" => result.services_touched = self.strings(place, value),
+                "start_time" => result.start_time = self.time(place, value),
+                "end_time" => result.end_time = self.time(place, value),
+                _ => self.unknown(place),
+            }
+        }
+        result
+    }
+
+    fn task_id(&mut self, place: Place<'_>, value: &RawValue) -> Option<TaskId> {
+        let text = self.required_string(place, value)?;
+        TaskId::parse(&text)
+            .map_err(|rule| self.report(place, rule))
+            .ok()
+    }
+
+    fn status(
+        &mut self,
+        place: Place<'_>,
+        value: &RawValue,
+        statuses: &Statuses,
+    ) -> Option<TaskStatus> {
+        let text = self.required_string(place, value)?;
+        let status = statuses.parse(&text);
+        if status.is_none() {
+            self.report(
+                place,
+                format!(
+                    "is not a known status ({})",
+                    statuses.names().collect::<Vec<_>>().join(", ")
+                ),
+            );
+        }
+        status
+    }
+
+    fn time(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
+        let text = self.string(place, value)?;
+        if !is_iso8601(&text) {
+            self.report(
+                place,
+                "must be an ISO 8601 time such as 2026-01-21T10:00:00Z",
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    fn string(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
+        if value.get() == "null" {
+            None
+        } else {
+            self.required_string(place, value)
+        }
+    }
+
+    fn required_string(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
+        let text = value.get();
+        let string = serde_json::from_str(text).ok();
+        if string.is_none() {
+            self.report(place, format!("must be a string, not {}", json::kind(text)));
+        }
+        string
+    }
+
+    fn strings(&mut self, place: Place<'_>, value: &RawValue) -> Vec<String> {
+        let text = value.get();
+        if text == "null" {
+            return Vec::new();
+        }
+        if let Ok(strings) = serde_json::from_str(text) {
+            return strings;
+        }
+        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+            self.report(
+                place,
+                format!("must be an array of strings, not {}", json::kind(text)),
+            );
+            return Vec::new();
+        };
+        let parent = place.pointer();
+        for (index, element) in elements.into_iter().enumerate() {
+            self.required_string(Place(&parent, &index.to_string()), element);
+        }
+        Vec::new()
+    }
+
+    /// The text of an object, or nothing for `null`.
+    fn object<'a>(&mut self, place: Place<'_>, value: &'a RawValue) -> Option<&'a str> {
+        let text = value.get();
+        match text.as_bytes().first() {
+            Some(b'{') => Some(text),
+            Some(b'n') => None,
+            _ => {
+                self.report(
+                    place,
+                    format!("must be an object, not {}", json::kind(text)),
+                );
+                None
+            }
+        }
+    }
+
+    fn members<'a>(&mut self, text: &'a str) -> Members<'a> {
+        // Cannot fail: the text has been validated and is an object. Should it fail all the same, it is refused, not lost.
+        json::members(text).unwrap_or_else(|_| {
+            self.violations.push(Violation::whole("is not JSON"));
+            Members::new()
+        })
+    }
+
+    fn unknown(&mut self, place: Place<'_>) {
+        let Place(parent, name) = place;
+        let name = field_name(name);
+        let message = match (parent, place.1) {
+            ("", "timestamp") => {
+                "unknown field `timestamp`: the time of recording is set by the recorder".to_owned()
+            }
+            ("", _) => {
+                format!("unknown field {name}: what has no field of its own goes into `metadata`")
+            }
+            (parent, _) => format!("unknown field {name} in `{}`", &parent[1..]),
+        };
+        self.report(place, message);
+    }
+
+    fn report(&mut self, place: Place<'_>, message: impl Into<String>) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            let mut pointer = place.pointer();
+            if pointer.len() > super::document::MAX_POINTER {
+                pointer = place.0.to_owned();
+            }
+            self.violations.push(Violation::new(pointer, message));
+        }
+    }
+}
+
+/// Enough to find a task id that anyone would put near the front, and little work for a hostile document.
+const RECOVERED_FROM: usize = 64 << 10;
+
+fn recover_task_id(document: &[u8]) -> Option<String> {
+    struct Finder<'a>(&'a mut Option<String>);
+
+    impl<'de> serde::de::Visitor<'de> for Finder<'_> {
+        type Value = ();
+
+        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<String>()? {
+                let value = map.next_value::<&RawValue>()?;
+                if name == "task_id" {
+                    *self.0 = String::deserialize(value).ok();
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    let document = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+    let mut found = None;
+    let mut deserializer =
+        serde_json::Deserializer::from_slice(&document[..document.len().min(RECOVERED_FROM)]);
+    // The document is refused already; an error here only says that there is nothing to find.
+    let _ = serde::Deserializer::deserialize_map(&mut deserializer, Finder(&mut found));
+    let escaped: String = found?
+        .chars()
+        .take(super::task_id::MAX_LENGTH)
+        .flat_map(char::escape_debug)
+        .collect();
+    let end = escaped
+        .char_indices()
+        .nth(super::task_id::MAX_LENGTH)
+        .map_or(escaped.len(), |(end, _)| end);
+    Some(escaped[..end].to_owned())
+}

@@ -1,0 +1,84 @@
+//! How a task ended: the four statuses of the format, and those that the configuration adds.
+
+use std::fmt;
+
+/// A task's final status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TaskStatus {
+    /// The task did what it was to do.
+    Completed,
+    /// The task failed.
+    Failed,
+    /// The task was not allowed to run.
+    Rejected,
+    /// The task was stopped.
+    Cancelled,
+    /// A status that the operator's configuration adds.
+    Other(String),
+}
+
+impl TaskStatus {
+    /// The status as it is written in documents.
+    pub fn as_str(&self) -> &str {
+        match self {
+            TaskStatus::Completed => "completed",
+            TaskStatus::Failed => "failed",
+            TaskStatus::Rejected => "rejected",
+            TaskStatus::Cancelled => "cancelled",
+            TaskStatus::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// Which statuses are known: the format's four and the configured ones.
+#[derive(Clone, Debug, Default)]
+pub struct Statuses {
+    added: Vec<String>,
+}
+
+impl Statuses {
+    /// The four statuses and `added`.
+    ///
+    /// # Errors
+    ///
+    /// Names the first of `added` that is not 1 to 32 lower-case ASCII letters, digits, `_` or `-`.
+    pub fn with(added: Vec<String>) -> Result<Statuses, String> {
+        let fits = |name: &String| {
+            (1..=32).contains(&name.len())
+                && name.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+                })
+        };
+        match added.iter().find(|name| !fits(name)) {
+            Some(name) => Err(name.clone()),
+            None => Ok(Statuses { added }),
+        }
+    }
+
+    /// The names of all known statuses, the format's four first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        ["completed", "failed", "rejected", "cancelled"]
+            .into_iter()
+            .chain(self.added.iter().map(String::as_str))
+    }
+
+    /// The status of that name, if it is known.
+    pub fn parse(&self, name: &str) -> Option<TaskStatus> {
+        Some(match name {
+            "completed" => TaskStatus::Completed,
+            "failed" => TaskStatus::Failed,
+            "rejected" => TaskStatus::Rejected,
+            "cancelled" => TaskStatus::Cancelled,
+            name if self.added.iter().any(|added| added == name) => {
+                TaskStatus::Other(name.to_owned())
+            }
+            _ => return None,
+        })
+    }
+}

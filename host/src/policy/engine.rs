@@ -1,0 +1,204 @@
+//! The engine: wasmtime configured, its code cache, and how many calls run at once.
+//!
+//! Owns everything that policies share. Knows no component.
+
+use super::limits::Limits;
+use super::load::LoadError;
+use super::state::State;
+use super::ticker::Ticker;
+use super::{imports, wasi};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use wasmtime::component::Linker;
+use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How instances get their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// From the system, as they come: the engine is there in a fraction of a millisecond. For one call or a few.
+    OnDemand,
+    /// From a pool, kept warm: a call costs a few microseconds less than its own work. For many calls.
+    Pooling,
+}
+
+/// How many calls a pool has room for; more wait for their turn. More than any machine has cores to run them on, and the
+/// address space that it takes (four memories of 4 GiB each) is a small part of what a process has.
+const POOLED_CALLS: u32 = 32;
+
+/// What policies run in. Cheap to clone; the clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    limits: Limits,
+    slots: Option<Slots>,
+    /// The last to go: its thread ends when it finds the engine gone.
+    ticker: Ticker,
+}
+
+impl Engine {
+    /// An engine for calls with these limits, which keeps compiled code in `cache_dir`, if that is given.
+    ///
+    /// The directory holds machine code that is run unread: it is created for its owner alone, and must not be in a
+    /// repository.
+    ///
+    /// # Errors
+    ///
+    /// `Cache`, if others than the owner may write to the directory or it cannot be made; `Engine`, if wasmtime does not accept the
+    /// limits or the machine.
+    pub fn new(allocation: Allocation, limits: Limits, cache_dir: Option<&Path>) -> Result<Engine, LoadError> {
+        let mut config = configuration(&limits);
+        if allocation == Allocation::Pooling {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
+        }
+        if let Some(directory) = cache_dir {
+            config.cache(Some(open_cache(directory)?));
+        }
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let engine = wasmtime::Engine::new(&config).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        imports::link(&mut linker).map_err(failed)?;
+        wasi::link(&mut linker).map_err(failed)?;
+        let slots = (allocation == Allocation::Pooling).then(|| Slots::new(POOLED_CALLS));
+        let ticker = Ticker::new(engine.weak());
+        Ok(Engine { inner: Arc::new(Inner { engine, linker, limits, slots, ticker }) })
+    }
+
+    /// The limits of each call.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.engine
+    }
+
+    pub(super) fn linker(&self) -> &Linker<State> {
+        &self.inner.linker
+    }
+
+    pub(super) fn ticker(&self) -> &Ticker {
+        &self.inner.ticker
+    }
+
+    /// Waits for room in the pool, which is kept for as long as the answer lives.
+    pub(super) fn slot(&self) -> Option<Slot<'_>> {
+        self.inner.slots.as_ref().map(Slots::take)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Engine").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+fn configuration(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack)
+        // The same component and input give the same answer on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // Traps name functions; addresses would only make what is cached larger.
+        .generate_address_map(false);
+    config
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (instances, memories, tables) = (count(limits.instances), count(limits.memories), count(limits.tables));
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(POOLED_CALLS)
+        .total_core_instances(instances.saturating_mul(POOLED_CALLS))
+        .total_memories(memories.saturating_mul(POOLED_CALLS))
+        .total_tables(tables.saturating_mul(POOLED_CALLS))
+        .max_core_instances_per_component(instances)
+        .max_memories_per_component(memories)
+        .max_memories_per_module(memories)
+        .max_tables_per_component(tables)
+        .max_tables_per_module(tables)
+        .max_memory_size(limits.memory)
+        .table_elements(limits.table_elements)
+        // Resetting what a call has touched is cheaper than giving the pages back and faulting them in again: about 20 µs of
+        // a call. The default policy touches a fraction of this.
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// The directory's cache, once it is certain that only its owner can have written to it.
+fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
+    let failed = |reason: String| LoadError::Cache { directory: directory.to_owned(), reason };
+    create_private(directory).map_err(|error| failed(error.to_string()))?;
+    let directory = directory.canonicalize().map_err(|error| failed(error.to_string()))?;
+    check_private(&directory).map_err(failed)?;
+    let mut config = CacheConfig::new();
+    config.with_directory(directory);
+    Cache::new(config).map_err(|error| failed(format!("{error:#}")))
+}
+
+#[cfg(unix)]
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)
+}
+
+#[cfg(unix)]
+fn check_private(directory: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(directory).map_err(|error| error.to_string())?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err("it belongs to another user".to_owned());
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(format!("others may write to it (mode {:04o})", metadata.mode() & 0o7777));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+/// The room in a pool.
+struct Slots {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+/// Room for one call.
+pub(super) struct Slot<'a>(&'a Slots);
+
+impl Slots {
+    fn new(free: u32) -> Slots {
+        Slots { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    fn take(&self) -> Slot<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Slot(self)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}

@@ -1,0 +1,124 @@
+//! How a call can go wrong: the policy stopped by a limit, broken, or caught in an answer that is not true.
+//!
+//! Owns the words that the operator reads: the cause, the limit, its value and the setting that changes it.
+
+use std::time::Duration;
+
+/// Why a call has no verdict. The trail is untouched, and the outcome goes back to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It computed for too long.
+    #[error("policy exceeded its fuel limit of {0} (setting policy.fuel)")]
+    Fuel(u64),
+    /// It took too long.
+    #[error("policy exceeded its time limit of {} (setting policy.wall_time)", seconds(.0))]
+    Time(Duration),
+    /// It failed after it had asked for more memory than it may have.
+    #[error("policy exceeded its memory limit of {0} bytes (setting policy.memory)")]
+    Memory(usize),
+    /// It failed after it had asked for more table elements than it may have.
+    #[error("policy exceeded its limit of {0} table elements (setting policy.table_elements)")]
+    TableElements(usize),
+    /// It has more instances, memories or tables than it may have.
+    #[error("policy exceeded its limit of {limit} {what} (setting policy.{what})")]
+    Parts {
+        /// `instances`, `memories` or `tables`.
+        what: &'static str,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// It recursed too deeply.
+    #[error("policy exceeded its stack limit of {0} bytes (setting policy.stack): endless recursion?")]
+    Stack(usize),
+    /// It called the host too often.
+    #[error("policy exceeded its limit of {0} host calls (setting policy.host_calls)")]
+    HostCalls(u64),
+    /// It called WASI too often.
+    #[error("policy exceeded its limit of {0} WASI calls (setting policy.wasi_calls)")]
+    WasiCalls(u64),
+    /// It passed too much to a host function, or answered with too much.
+    #[error("policy exceeded its limit of {0} bytes in one call or answer (setting policy.host_call_bytes)")]
+    HostCallBytes(usize),
+    /// It panicked. Holds what it printed.
+    #[error("policy panicked: {0}")]
+    Panicked(String),
+    /// It trapped. Holds wasmtime's description.
+    #[error("policy trapped: {0}")]
+    Trapped(String),
+    /// It left through `wasi:cli/exit` instead of answering.
+    #[error("policy exited with code {0} instead of answering")]
+    Exited(u8),
+    /// It used a host function in a way that has no answer.
+    #[error("policy misused the host: {0}")]
+    Misuse(String),
+    /// It answered with something that is not of the type that the interface says, such as text that is not UTF-8.
+    #[error("policy's answer could not be read: {0}")]
+    Unreadable(String),
+    /// It answered `committed` and has staged nothing.
+    #[error("policy answered `committed` without staging an entry")]
+    NothingStaged,
+    /// It answered `committed` and has staged nothing, because the path was not its own.
+    #[error("policy answered `committed` without staging an entry: it named another path than its own, {0:?}")]
+    ForeignPath(String),
+    /// It answered `committed` and has staged nothing, because the task has an entry.
+    #[error("policy answered `committed` without staging an entry: the task has one already")]
+    EntryExists,
+    /// It answered `committed` without `git.commit`.
+    #[error("policy answered `committed` without asking for a commit")]
+    NoCommit,
+    /// It called `git.commit` again after it had succeeded.
+    #[error("policy asked for more than one commit")]
+    SecondCommit,
+    /// Its subject was not acceptable.
+    #[error("policy asked for a commit with an unusable subject: {0}")]
+    Subject(&'static str),
+    /// Its entry is too large.
+    #[error("policy's entry exceeds the limit of {0} bytes (setting policy.entry_bytes)")]
+    EntryTooLarge(usize),
+    /// Its entry is not what an entry must be.
+    #[error("policy's entry {0}")]
+    Entry(String),
+    /// Its refusal does not keep to the interface.
+    #[error("policy's refusal {0}")]
+    Refusal(String),
+    /// Its reason does not keep to the interface.
+    #[error("policy's answer `{answer}` has a reason that {problem}")]
+    Reason {
+        /// `conflicting` or `unavailable`.
+        answer: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The host could not run it, for a reason of the host's.
+    #[error("policy could not be run: {0}")]
+    Host(String),
+}
+
+fn seconds(limit: &Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+    use std::time::Duration;
+
+    #[test]
+    fn a_limit_is_told_with_its_value_and_its_setting() {
+        let said = [
+            (Fault::Fuel(1_000_000_000), "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)"),
+            (
+                Fault::Time(Duration::from_millis(2_500)),
+                "policy exceeded its time limit of 2.5 s (setting policy.wall_time)",
+            ),
+            (
+                Fault::Parts { what: "memories", limit: 4 },
+                "policy exceeded its limit of 4 memories (setting policy.memories)",
+            ),
+        ];
+        for (fault, expected) in said {
+            assert_eq!(fault.to_string(), expected);
+        }
+    }
+}

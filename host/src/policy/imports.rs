@@ -1,0 +1,145 @@
+//! The functions of `chiffon:audit` that a policy calls.
+//!
+//! A request that breaks a rule is answered with the error that the interface has for it; only a limit is a trap. Nothing here
+//! has an effect: what is asked for is noted, and judged when the policy has answered.
+
+use super::bindings::{clock, config, filesystem, git, log, types};
+use super::check;
+use super::fault::Fault;
+use super::limits::TOLD_PATH;
+use super::log::{Level, Source, cut};
+use super::state::{HostCall, State};
+use filesystem::FileError;
+use git::CommitError;
+use wasmtime::component::{HasSelf, Linker};
+
+/// Links the interface's functions.
+///
+/// # Errors
+///
+/// wasmtime's, if a name is linked already.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    filesystem::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    git::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+impl State {
+    /// The trail's answer: asked once, and the same for the whole call.
+    fn recorded(&mut self) -> Result<Option<&[u8]>, String> {
+        let entry = self.entry.get_or_insert_with(|| self.snapshot.read_entry());
+        entry.as_ref().map(|entry| entry.as_deref()).map_err(Clone::clone)
+    }
+
+    fn check_path(&self, path: &str) -> Result<(), FileError> {
+        if path == self.own_path { Ok(()) } else { Err(FileError::InvalidPath(cut(path, TOLD_PATH).to_owned())) }
+    }
+
+    fn stage(&mut self, path: &str, contents: Vec<u8>) -> Result<(), (FileError, Fault)> {
+        self.check_path(path).map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
+        let limit = self.limits.entry_bytes;
+        if contents.len() > limit {
+            return Err((FileError::TooLarge(limit as u64), Fault::EntryTooLarge(limit)));
+        }
+        let exists = match self.recorded() {
+            Ok(entry) => entry.is_some(),
+            Err(error) => return Err((FileError::Other(error), Fault::NothingStaged)),
+        };
+        if exists || self.effects.staged.is_some() {
+            return Err((FileError::Exists, Fault::EntryExists));
+        }
+        self.effects.staged = Some(contents);
+        Ok(())
+    }
+
+    fn ask_for_commit(&mut self, subject: String) -> Result<(), CommitError> {
+        if self.effects.subject.is_some() {
+            self.effects.second_commit = true;
+            return Err(CommitError::Other("this call has asked for a commit already".to_owned()));
+        }
+        if self.effects.staged.is_none() {
+            return Err(CommitError::NothingStaged);
+        }
+        if let Err(problem) = check::subject(&subject) {
+            self.effects.uncommitted = Some(Fault::Subject(problem));
+            return Err(CommitError::Other(format!("the subject {problem}")));
+        }
+        self.effects.subject = Some(subject);
+        Ok(())
+    }
+}
+
+impl filesystem::Host for State {
+    fn read(&mut self, path: String) -> wasmtime::Result<Result<Option<Vec<u8>>, FileError>> {
+        self.enter()?;
+        let answer = self.check_path(&path).and_then(|()| {
+            self.recorded().map(|entry| entry.map(<[u8]>::to_vec)).map_err(FileError::Other)
+        });
+        self.calls.push(match &answer {
+            Ok(entry) => HostCall::Read { found: entry.is_some() },
+            Err(_) => HostCall::Failed("filesystem.read"),
+        });
+        Ok(answer)
+    }
+
+    fn write_new(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), FileError>> {
+        self.enter()?;
+        let bytes = contents.len();
+        let staged = self.stage(&path, contents);
+        self.calls.push(match &staged {
+            Ok(()) => HostCall::WriteNew { bytes },
+            Err(_) => HostCall::Failed("filesystem.write-new"),
+        });
+        Ok(staged.map_err(|(error, fault)| {
+            self.effects.unstaged = Some(fault);
+            error
+        }))
+    }
+}
+
+impl git::Host for State {
+    fn commit(&mut self, subject: String) -> wasmtime::Result<Result<(), CommitError>> {
+        self.enter()?;
+        let asked = self.ask_for_commit(subject);
+        self.calls.push(if asked.is_ok() { HostCall::Commit } else { HostCall::Failed("git.commit") });
+        Ok(asked)
+    }
+}
+
+impl clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
+        self.enter()?;
+        self.calls.push(HostCall::Now);
+        Ok(types::Timestamp { seconds: self.now.seconds(), nanoseconds: self.now.nanoseconds() })
+    }
+}
+
+impl config::Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        let value = self.settings.get(&key).map(str::to_owned);
+        let key = cut(&key, TOLD_PATH).to_owned();
+        self.calls.push(HostCall::ConfigGet { key, found: value.is_some() });
+        Ok(value)
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.enter()?;
+        let level = match level {
+            log::Level::Trace => Level::Trace,
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.log.add(level, Source::Log, &message, &self.limits);
+        self.calls.push(HostCall::Log);
+        Ok(())
+    }
+}
+
+impl types::Host for State {}

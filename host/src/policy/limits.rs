@@ -1,0 +1,80 @@
+//! What one call may use, and why just so much. Knows nothing of how a limit is held.
+
+use std::time::Duration;
+
+/// The limits of one call. Every field is a setting of the operator's, named `policy.<field>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Units of fuel, about one an instruction. This limit decides, because it is the same on every machine; the default
+    /// policy uses some 20,000 for an ordinary outcome, and a billion are a second or two of computing.
+    pub fuel: u64,
+    /// The time on the wall: the backstop for what fuel does not count, such as a host function that waits for a disk.
+    pub wall_time: Duration,
+    /// Bytes in all linear memories together. A Python component starts with about 40 MiB.
+    pub memory: usize,
+    /// Bytes of stack. wasmtime's own default; it must fit a thread's stack (2 MiB) with the host's frames.
+    pub stack: usize,
+    /// Core instances. Python components have 38 core modules.
+    pub instances: usize,
+    /// Linear memories. JavaScript components (QuickJS) have 3.
+    pub memories: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Elements in all tables together, a pointer each. Large interpreters have some 20,000.
+    pub table_elements: usize,
+    /// Calls of the interface's functions. The default policy makes 4; a loop that logs is stopped.
+    pub host_calls: u64,
+    /// Calls of WASI's functions, which a language runtime makes at will, some (Go) for every collection of garbage.
+    pub wasi_calls: u64,
+    /// Bytes that one call of a host function, or the answer, may carry. More than the largest entry, so that one that
+    /// is somewhat too large is answered with `too-large` rather than stopped.
+    pub host_call_bytes: usize,
+    /// Bytes of an entry: twice the largest document, because indentation adds to it.
+    pub entry_bytes: usize,
+    /// Lines in the log; the rest is counted and dropped.
+    pub log_lines: usize,
+    /// Bytes in the log; the rest is counted and dropped.
+    pub log_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            fuel: 1_000_000_000,
+            wall_time: Duration::from_secs(10),
+            memory: 256 << 20,
+            stack: 512 << 10,
+            instances: 64,
+            memories: 4,
+            tables: 16,
+            table_elements: 200_000,
+            host_calls: 1_000,
+            wasi_calls: 100_000,
+            host_call_bytes: 16 << 20,
+            entry_bytes: 2 << 20,
+            log_lines: 1_000,
+            log_bytes: 256 << 10,
+        }
+    }
+}
+
+/// The longest log line, in bytes.
+pub(super) const LOG_LINE: usize = 4 << 10;
+
+/// The most violations that a refusal may list.
+pub(super) const VIOLATIONS: usize = 100;
+
+/// The longest pointer and the longest message of a violation, in bytes.
+pub(super) const VIOLATION_TEXT: usize = 1 << 10;
+
+/// The longest reason of `conflicting` and `unavailable`, in bytes.
+pub(super) const REASON: usize = 4 << 10;
+
+/// The longest subject of a commit, in bytes.
+pub(super) const SUBJECT: usize = 200;
+
+/// The longest path that is told back to a policy, in bytes.
+pub(super) const TOLD_PATH: usize = 256;
+
+/// Live handles to resources, all of them streams and pollables that cost the host nothing: a leak is stopped.
+pub(super) const HANDLES: usize = 10_000;

@@ -1,0 +1,46 @@
+//! Policies: WebAssembly components that decide what an outcome becomes, and the host that does not trust them.
+//!
+//! Owns all that is WebAssembly: loading and checking a component, its limits, its imports, one call in a sandbox of its own,
+//! and the checks on its answer. Knows no trail: what a policy may see of it comes through [`Snapshot`].
+//!
+//! A call leaves nothing behind. Whatever the policy does, its effect is the [`Call`] that is returned.
+
+mod bindings;
+mod call;
+mod check;
+mod convert;
+mod engine;
+mod fault;
+mod imports;
+mod limits;
+mod load;
+mod log;
+mod settings;
+mod state;
+mod ticker;
+mod wasi;
+mod wasi_io;
+
+pub use call::{Call, Verdict};
+pub use engine::{Allocation, Engine};
+pub use fault::Fault;
+pub use limits::Limits;
+pub use load::{LoadError, Policy};
+pub use log::{Level, LogLine, Source};
+pub use settings::PolicySettings;
+pub use state::HostCall;
+
+/// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.
+pub const INTERFACE: &str = "chiffon:audit@0.1.0";
+
+/// The trail as of one call, for one task: what the policy may read.
+///
+/// The host asks at most once in a call, and gives the policy the same answer however often it reads.
+pub trait Snapshot: Send {
+    /// The bytes of the task's entry, or `None` if the trail has none.
+    ///
+    /// # Errors
+    ///
+    /// Says, for the policy, why the trail could not be read.
+    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String>;
+}

@@ -1,0 +1,76 @@
+//! The operator's settings for a policy, and their digest. Knows nothing of where they are configured.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The settings that a policy can read with `config.get`. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySettings {
+    values: Arc<BTreeMap<String, String>>,
+}
+
+impl PolicySettings {
+    /// These settings.
+    pub fn new(values: BTreeMap<String, String>) -> PolicySettings {
+        PolicySettings { values: Arc::new(values) }
+    }
+
+    /// The value of one setting, if the operator has given it.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// All settings, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// The bytes that stand for these settings: one JSON object without white space, keys sorted by their UTF-8 bytes,
+    /// strings escaped only where JSON requires it, and no newline. No settings are `{}`.
+    ///
+    /// Public format: the digest in each commit is over these bytes.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(&*self.values).expect("a map of strings is JSON")
+    }
+
+    /// `sha256:` and the SHA-256 of [`canonical`](Self::canonical), as in the trailer `Audit-Settings`.
+    pub fn digest(&self) -> String {
+        sha256(self.canonical().as_bytes())
+    }
+}
+
+/// `sha256:` and 64 lower-case hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(71);
+    text.push_str("sha256:");
+    for byte in Sha256::digest(bytes) {
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(half), 16).expect("half a byte is one digit"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::PolicySettings;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_digest_is_over_canonical_json() {
+        let none = PolicySettings::default();
+        assert_eq!(none.canonical(), "{}");
+        // printf '{}' | sha256sum
+        let empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        assert_eq!(none.digest(), empty);
+
+        let pairs = [("b", "2"), ("a", "\u{e9}\"\n")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let some = PolicySettings::new(BTreeMap::from(pairs));
+        assert_eq!(some.canonical(), "{\"a\":\"\u{e9}\\\"\\n\",\"b\":\"2\"}");
+        assert_eq!(some.get("b").unwrap(), "2");
+        assert_eq!(some.get("c"), None);
+        assert_eq!(some.iter().count(), 2);
+    }
+}

@@ -1,0 +1,339 @@
+//! From an outcome document to an answer: parse, ask the policy, place the entry in the trail, wait until it is durable.
+//!
+//! Owns the joint of policy and trail, which do not know each other, and what the host does not leave to a policy:
+//! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
+//! the policy read has changed.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+
+use crate::clock::Clock;
+use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
+use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
+
+/// What a recorder works with.
+pub struct Options {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What a well-formed outcome is.
+    pub limits: outcome::Limits,
+    /// The operator's settings for the policy.
+    pub settings: PolicySettings,
+    /// Where the operator has given the trail one: the key of `Audit-Outcome`.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// Records outcomes. Any number of threads may use one.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    trail: Trail,
+    policy: Policy,
+    options: Options,
+    provenance: Provenance,
+}
+
+/// What became of one submission.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The task, as far as the document says it.
+    pub task_id: Option<String>,
+    /// What became of it.
+    pub result: AnswerKind,
+    /// The commit that added the task's entry, in hexadecimal.
+    pub commit: Option<String>,
+    /// The entry's path in the trail.
+    pub path: Option<String>,
+    /// Why it was not recorded.
+    pub reason: Option<String>,
+    /// What is wrong with the document, where it was refused.
+    pub violations: Vec<Violation>,
+    /// Whether submitting the same again may help.
+    pub retry: bool,
+    /// What the policy logged.
+    pub policy_log: Vec<LogLine>,
+}
+
+/// The five things that can become of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// A durable commit added the entry.
+    Committed,
+    /// A durable commit had added an entry that says the same.
+    AlreadyRecorded,
+    /// The document or the policy says no; submitting it again cannot help.
+    Refused,
+    /// The task has an entry that says something else.
+    Conflicting,
+    /// Not now; nothing was changed.
+    Unavailable,
+}
+
+/// A submission that is decided and has its place, if it gets one, and is not durable yet.
+pub struct Pending {
+    recorder: Recorder,
+    document: Vec<u8>,
+    outcome: Option<Box<TaskOutcome>>,
+    decision: Decision,
+}
+
+enum Decision {
+    Final(Answer),
+    Placed { ticket: Ticket, log: Vec<LogLine> },
+    Rests { snapshot: Snapshot, answer: Answer },
+}
+
+/// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
+/// moved something, so this only ends what cannot end otherwise.
+const DECISIONS_MOST: usize = 100;
+
+impl Recorder {
+    /// Joins a trail and a policy.
+    pub fn new(trail: Trail, policy: Policy, options: Options) -> Recorder {
+        let provenance = Provenance {
+            policy: policy.digest().to_owned(),
+            settings: options.settings.digest(),
+            outcome: None,
+        };
+        Recorder { inner: Arc::new(Inner { trail, policy, options, provenance }) }
+    }
+
+    /// The trail that is recorded to.
+    pub fn trail(&self) -> &Trail {
+        &self.inner.trail
+    }
+
+    /// Records one outcome. Blocks until the answer is final: what it rests on is durable.
+    pub fn record(&self, document: &[u8]) -> Answer {
+        self.submit(document).wait()
+    }
+
+    /// Decides one outcome and gives its entry a place, without waiting for the disk.
+    ///
+    /// Entries get their places in the order of the calls.
+    pub fn submit(&self, document: &[u8]) -> Pending {
+        let (outcome, decision) = match TaskOutcome::parse(document, &self.inner.options.limits) {
+            Ok(outcome) => {
+                let decision = self.decide(&outcome, document);
+                (Some(Box::new(outcome)), decision)
+            }
+            Err(rejection) => {
+                let task_id = TaskOutcome::recover_task_id(document);
+                (None, Decision::Final(Answer::refused(task_id, rejection.violations)))
+            }
+        };
+        // Only a decision that may have to be taken again needs the document.
+        let document = if matches!(decision, Decision::Final(_)) { Vec::new() } else { document.to_vec() };
+        Pending { recorder: self.clone(), document, outcome, decision }
+    }
+
+    fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {
+        for _ in 0..DECISIONS_MOST {
+            match self.attempt(outcome, document) {
+                Ok(decision) => return decision,
+                Err(TrailError::Changed) => {}
+                Err(error) => return Decision::Final(Answer::failed(outcome, &error)),
+            }
+        }
+        Decision::Final(Answer::failed(outcome, &TrailError::Changed))
+    }
+
+    fn attempt(&self, outcome: &TaskOutcome, document: &[u8]) -> Result<Decision, TrailError> {
+        let Inner { trail, policy, options, provenance } = &*self.inner;
+        let now = trail.time_of_recording(options.clock.now())?;
+        let snapshot = trail.snapshot(&outcome.task_id)?;
+        let readable = Readable(snapshot.entry.clone());
+        let Call { verdict, log, .. } = policy.call(outcome, Box::new(readable), now, &options.settings);
+        let mut answer = Answer::about(outcome);
+        answer.policy_log = log;
+        match verdict {
+            Ok(Verdict::Commit { entry, subject }) => {
+                if snapshot.entry.is_some() {
+                    answer.reason = Some("policy asked to commit a task that the trail has an entry for".into());
+                    return Ok(Decision::Final(answer));
+                }
+                let keyed = options.secret.as_deref().map(|secret| keyed_digest(secret, document));
+                let provenance = Provenance { outcome: keyed, ..provenance.clone() };
+                let append =
+                    Append { task_id: &outcome.task_id, entry, subject, provenance: &provenance, time: now };
+                let ticket = trail.append(append)?;
+                return Ok(Decision::Placed { ticket, log: answer.policy_log });
+            }
+            Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
+                Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
+                Err(reason) => {
+                    answer.reason = Some(format!("policy answered `already-recorded`, but {reason}"));
+                    return Ok(Decision::Final(answer));
+                }
+            },
+            Ok(Verdict::Conflicting(reason)) => {
+                if snapshot.entry.is_none() {
+                    answer.reason = Some("policy answered `conflicting`, but the trail has no entry for the task".into());
+                    return Ok(Decision::Final(answer));
+                }
+                answer.result = AnswerKind::Conflicting;
+                answer.reason = Some(format!("policy: {reason}"));
+                answer.retry = false;
+            }
+            Ok(Verdict::Refused(violations)) => {
+                answer.result = AnswerKind::Refused;
+                answer.violations = violations;
+                answer.reason = Some("policy refused the outcome".into());
+                answer.retry = false;
+                return Ok(Decision::Final(answer));
+            }
+            Ok(Verdict::Unavailable(reason)) => {
+                answer.reason = Some(format!("policy: {reason}"));
+                return Ok(Decision::Final(answer));
+            }
+            Err(fault) => {
+                answer.reason = Some(fault.to_string());
+                return Ok(Decision::Final(answer));
+            }
+        }
+        Ok(Decision::Rests { snapshot, answer })
+    }
+}
+
+impl Pending {
+    /// Whether [`Pending::wait`] would return without waiting for the disk.
+    pub fn is_ready(&self) -> bool {
+        match &self.decision {
+            Decision::Final(_) => true,
+            Decision::Placed { ticket, .. } => ticket.is_settled(),
+            Decision::Rests { snapshot, .. } => snapshot.is_settled(),
+        }
+    }
+
+    /// Blocks until the answer is final: what it rests on is durable.
+    pub fn wait(mut self) -> Answer {
+        for _ in 0..DECISIONS_MOST {
+            let Some(outcome) = &self.outcome else { break };
+            let trail = &self.recorder.inner.trail;
+            let failed = match self.decision {
+                Decision::Final(answer) => return answer,
+                Decision::Placed { ticket, log } => match ticket.wait() {
+                    Ok(placed) => {
+                        return Answer {
+                            result: AnswerKind::Committed,
+                            commit: Some(placed.commit),
+                            path: Some(placed.path),
+                            policy_log: log,
+                            retry: false,
+                            ..Answer::about(outcome)
+                        };
+                    }
+                    Err(error) => error,
+                },
+                Decision::Rests { snapshot, mut answer } => match trail.confirm(&outcome.task_id, &snapshot) {
+                    Ok(()) => {
+                        if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id) {
+                            answer.path = Some(path);
+                            answer.commit = commit;
+                        }
+                        if answer.result == AnswerKind::AlreadyRecorded {
+                            answer.retry = false;
+                        }
+                        return answer;
+                    }
+                    Err(error) => error,
+                },
+            };
+            self.decision = match failed {
+                TrailError::Changed => self.recorder.decide(outcome, &self.document),
+                error => Decision::Final(Answer::failed(outcome, &error)),
+            };
+        }
+        match (self.decision, self.outcome) {
+            (Decision::Final(answer), _) => answer,
+            (_, Some(outcome)) => Answer::failed(&outcome, &TrailError::Changed),
+            (_, None) => Answer::refused(None, Vec::new()),
+        }
+    }
+}
+
+impl Answer {
+    /// Nothing has become of it yet.
+    fn about(outcome: &TaskOutcome) -> Answer {
+        Answer {
+            task_id: Some(outcome.task_id.to_string()),
+            result: AnswerKind::Unavailable,
+            commit: None,
+            path: None,
+            reason: None,
+            violations: Vec::new(),
+            retry: true,
+            policy_log: Vec::new(),
+        }
+    }
+
+    fn refused(task_id: Option<String>, violations: Vec<Violation>) -> Answer {
+        Answer {
+            task_id,
+            result: AnswerKind::Refused,
+            commit: None,
+            path: None,
+            reason: None,
+            violations,
+            retry: false,
+            policy_log: Vec::new(),
+        }
+    }
+
+    fn failed(outcome: &TaskOutcome, error: &TrailError) -> Answer {
+        match error {
+            TrailError::CaseCollision(_) | TrailError::Collision => {
+                let pointer = if matches!(error, TrailError::Collision) { "" } else { "/task_id" };
+                Answer::refused(Some(outcome.task_id.to_string()), vec![Violation::new(pointer, error.to_string())])
+            }
+            _ => Answer { reason: Some(error.to_string()), retry: error.may_pass(), ..Answer::about(outcome) },
+        }
+    }
+}
+
+/// What a policy may read: the answer of one snapshot.
+struct Readable(Option<Arc<[u8]>>);
+
+impl policy::Snapshot for Readable {
+    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.as_deref().map(<[u8]>::to_vec))
+    }
+}
+
+/// The two members of an entry that the host itself vouches for.
+#[derive(Deserialize)]
+struct Vouched {
+    task_id: String,
+    status: String,
+}
+
+/// Whether the trail holds this task with this status.
+fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
+    let Some(entry) = &snapshot.entry else { return Err("the trail has no entry for the task".into()) };
+    let vouched: Vouched =
+        serde_json::from_slice(entry).map_err(|_| "the trail's entry has no task id and status".to_owned())?;
+    if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
+        Ok(())
+    } else {
+        Err("the trail's entry has another task id or status".into())
+    }
+}
+
+/// `hmac-sha256:…` over a submission as it came.
+fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(document);
+    let digest = mac.finalize().into_bytes();
+    let mut text = String::from("hmac-sha256:");
+    for byte in digest {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,247 @@
+//! The work tree beside a checkout trail: entries appear in it and in its index, as after `git commit -- path`.
+//!
+//! Rests on the ref: what is done here can be done again from it, so nothing but the new index is synced (a torn index
+//! would stop a person's git). A person's files and staged changes are never overwritten.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gix::ObjectId;
+use gix::bstr::BStr;
+use gix::index::entry::{Flags, Mode, Stage, Stat};
+
+use super::disk::{self, Disk};
+use super::error::{IoContext, TrailError};
+use super::lock::{GitLock, remove_leftover};
+use super::object;
+use super::repository::{Head, Repository, WorkTree};
+use super::state::StateDir;
+
+/// An entry as it is to appear in the work tree.
+pub(super) struct Appearing {
+    pub(super) path: String,
+    pub(super) blob: ObjectId,
+    pub(super) contents: std::sync::Arc<[u8]>,
+}
+
+/// The work tree that has the trail's branch checked out, its index locked.
+pub(super) struct Held<'a> {
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    tree: WorkTree,
+    reference: String,
+    lock: GitLock<'a>,
+    index: gix::index::File,
+}
+
+/// Locks the index of the work tree that has `reference` checked out; `None` if none has.
+///
+/// # Errors
+///
+/// [`TrailError::Busy`] while a rebase, merge, bisect or the like is under way on the branch.
+pub(super) fn hold<'a>(
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    repository: &Repository,
+    reference: &str,
+    wait: Duration,
+) -> Result<Option<Held<'a>>, TrailError> {
+    // HEAD can move until the index is locked (`git switch` locks it too): look again after locking.
+    for _ in 0..8 {
+        let Some(tree) = checked_out(repository, reference)? else { return Ok(None) };
+        let index_path = tree.git_dir.join("index");
+        let lock = GitLock::acquire(disk, state, &index_path, wait)?;
+        if Repository::head(&tree.git_dir)? != Head::Branch(reference.to_owned()) {
+            lock.release()?;
+            continue;
+        }
+        check_no_links(&tree.root)?;
+        let index = gix::index::File::at_or_default(&index_path, repository.hash, false, Default::default())
+            .map_err(|error| TrailError::Unreadable { what: index_path.display().to_string(), cause: error.to_string() })?;
+        if index.is_sparse() {
+            return Err(TrailError::Unsupported("its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into()));
+        }
+        return Ok(Some(Held { disk, state, tree, reference: reference.to_owned(), lock, index }));
+    }
+    Err(TrailError::Busy(format!("{reference} is being switched to and from")))
+}
+
+/// Removes index locks that a crash of ours left behind.
+pub(super) fn remove_leftovers(disk: &dyn Disk, state: &StateDir, repository: &Repository) -> Result<(), TrailError> {
+    for tree in repository.work_trees()? {
+        remove_leftover(disk, state, &tree.git_dir.join("index"))?;
+    }
+    Ok(())
+}
+
+/// The work tree whose branch `reference` is, after the check that nobody is in the middle of something there.
+fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
+    let mut found = None;
+    for tree in repository.work_trees()? {
+        let on_branch = Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned());
+        if let Some(operation) = under_way(&tree.git_dir, reference, on_branch) {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!("a {operation} is under way on `{short}` in {}", tree.root.display())));
+        }
+        if on_branch && found.is_none() {
+            found = Some(tree);
+        }
+    }
+    Ok(found)
+}
+
+fn under_way(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
+    // A rebase and a bisect detach HEAD and note the branch that they will come back to.
+    let notes = |file: &str| {
+        fs::read_to_string(git_dir.join(file))
+            .is_ok_and(|text| text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference)
+    };
+    if notes("rebase-merge/head-name") || notes("rebase-apply/head-name") {
+        return Some("rebase");
+    }
+    if git_dir.join("BISECT_LOG").exists() && (on_branch || notes("BISECT_START")) {
+        return Some("bisect");
+    }
+    let there = |file: &str| on_branch && git_dir.join(file).exists();
+    [
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("rebase-apply", "`git am`"),
+    ]
+    .into_iter()
+    .find(|(file, _)| there(file))
+    .map(|(_, operation)| operation)
+}
+
+/// The trail never writes through a symbolic link: it could point anywhere.
+fn check_no_links(root: &Path) -> Result<(), TrailError> {
+    let mut path = root.to_owned();
+    for component in super::layout::ROOT {
+        path.push(component);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(TrailError::Busy(format!("{} is not a directory", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error).doing("look at", &path),
+        }
+    }
+    Ok(())
+}
+
+impl Held<'_> {
+    /// The git directory of the work tree.
+    pub(super) fn git_dir(&self) -> &Path {
+        &self.tree.git_dir
+    }
+
+    /// Lets the entries appear, and lets the index go.
+    ///
+    /// With `repair`, a file that is a beginning of its entry counts as one that a crash of ours cut short.
+    pub(super) fn show(mut self, entries: &[Appearing], repair: bool) -> Result<(), TrailError> {
+        let known = self.index.entries().len();
+        let mut changed = false;
+        for entry in entries {
+            let path: &BStr = entry.path.as_str().into();
+            let present = self.index.entry_index_by_path_and_stage_bounded(path, Stage::Unconflicted, known);
+            if let Some(present) = present
+                && !repair
+                && self.index.entries()[present].id != entry.blob
+            {
+                // A person has staged something else under this name: theirs to decide.
+                continue;
+            }
+            if present.is_some() && self.tree.root.join(&entry.path).exists() && !repair {
+                continue;
+            }
+            let ours = self.write_file(entry, repair)?;
+            if present.is_none() {
+                let stat = if ours { self.stat(&entry.path)? } else { Stat::default() };
+                self.index.dangerously_push_entry(stat, entry.blob, Flags::empty(), Mode::FILE, path);
+                changed = true;
+            }
+        }
+        // The branch may have been left without the index's lock (`git symbolic-ref`): then this index is another's.
+        if changed && Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()) {
+            self.write_index()?;
+        }
+        self.lock.release()
+    }
+
+    /// Writes the entry's file unless one is there; says whether the file holds the entry.
+    fn write_file(&self, entry: &Appearing, repair: bool) -> Result<bool, TrailError> {
+        let path = self.tree.root.join(&entry.path);
+        self.create_parents(&entry.path)?;
+        for _ in 0..2 {
+            match self.disk.create(&path) {
+                Ok(mut file) => {
+                    file.write(&entry.contents).doing("write", &path)?;
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+                    let there = if is_file { fs::read(&path).unwrap_or_default() } else { b"\0".to_vec() };
+                    if there == entry.contents[..] {
+                        return Ok(true);
+                    }
+                    if !repair || !entry.contents.starts_with(&there) {
+                        return Ok(false);
+                    }
+                    self.disk.remove(&path).doing("remove", &path)?;
+                }
+                Err(error) => return Err(error).doing("create", &path),
+            }
+        }
+        Ok(false)
+    }
+
+    fn create_parents(&self, path: &str) -> Result<(), TrailError> {
+        let mut dir: PathBuf = self.tree.root.clone();
+        let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
+        for component in parents.split('/') {
+            dir.push(component);
+            match fs::symlink_metadata(&dir) {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => return Err(TrailError::Busy(format!("{} is not a directory", dir.display()))),
+                Err(_) => {}
+            }
+            match self.disk.create_dir(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).doing("create", &dir),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&self, path: &str) -> Result<Stat, TrailError> {
+        let path = self.tree.root.join(path);
+        let metadata = gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;
+        Ok(Stat::from_fs(&metadata).unwrap_or_default())
+    }
+
+    fn write_index(&mut self) -> Result<(), TrailError> {
+        self.index.sort_entries();
+        // The cached trees of the directories above would be wrong now; git computes them again.
+        self.index.remove_tree();
+        let mut bytes = Vec::new();
+        let options = gix::index::write::Options {
+            extensions: gix::index::write::Extensions::Given { tree_cache: false, end_of_index_entry: false },
+            skip_hash: false,
+        };
+        let index_path = self.tree.git_dir.join("index");
+        // The state, not the file: the checksum after it is ours, taken with the processor's instructions.
+        let index: &gix::index::State = &self.index;
+        index.write_to(&mut bytes, options).map_err(|error| TrailError::Unreadable {
+            what: index_path.display().to_string(),
+            cause: error.to_string(),
+        })?;
+        let checksum = object::digest(self.index.object_hash(), &[&bytes]);
+        bytes.extend_from_slice(checksum.as_slice());
+        let temporary = self.state.tmp_dir().join("index");
+        disk::remove_if_present(self.disk, &temporary).doing("remove", &temporary)?;
+        disk::write_synced(self.disk, &temporary, &bytes).doing("write", &temporary)?;
+        self.disk.rename(&temporary, &index_path).doing("replace", &index_path)
+    }
+}

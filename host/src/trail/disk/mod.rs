@@ -1,0 +1,87 @@
+//! The writer's file operations, behind one narrow trait so that crashes and faults can be enumerated in tests.
+//!
+//! Everything that the writer changes in a repository goes through [`Disk`]. Reading does not: it goes to the file
+//! system directly, or through gix. Must not know what the files mean.
+
+mod real;
+pub mod simulated;
+
+pub use real::RealDisk;
+
+use std::io;
+use std::path::Path;
+
+/// A file system as the writer needs it.
+///
+/// Contract: an operation that returns `Ok` is visible at once to every process. It survives a power cut only
+/// after the matching sync: [`DiskFile::sync`] or [`Disk::sync_file`] for a file's contents, [`Disk::sync_dir`] for
+/// the entries of a directory (creation, rename, link and removal alike). After a failed sync of a file the caller
+/// MUST write a new file; syncing the same one again proves nothing.
+pub trait Disk: Send + Sync {
+    /// Creates a file that MUST NOT exist yet, for writing. Does not follow a symbolic link at `path`.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Appends to a file, creating it if needed.
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the contents of a file durable that somebody else may have written.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Moves a file, replacing atomically what `to` names.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name; fails with `AlreadyExists` if `to` is taken.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates one directory; its parent MUST exist.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that is being written from its beginning.
+pub trait DiskFile: Send {
+    /// Writes all of `bytes` after what was written before.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the contents durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Creates, writes and syncs a file: afterwards its contents are durable, its name is not.
+pub(super) fn write_synced(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(path)?;
+    file.write(contents)?;
+    file.sync()
+}
+
+/// Creates and writes a file that nothing durable rests on.
+pub(super) fn write_unsynced(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    disk.create(path)?.write(contents)
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove_if_present(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Creates a directory and what is missing above it, down from `root`, and makes each new entry durable.
+pub(super) fn create_dirs_synced(disk: &dyn Disk, root: &Path, path: &Path) -> io::Result<()> {
+    if path == root || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(root);
+    create_dirs_synced(disk, root, parent)?;
+    match disk.create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    disk.sync_dir(parent)
+}

@@ -1,0 +1,338 @@
+//! A disk that forgets: the real file system below one directory, and a model of what of it would survive a power cut.
+//!
+//! Every operation is done for real, so that gix and git see it, and noted in a model that keeps, for each file, the
+//! contents of its last sync, and for each directory, the entries of its last sync. [`SimulatedDisk::after_power_cut`]
+//! writes what survives into another directory: what was synced for certain, and of the rest what the dice say, since a
+//! real disk may or may not have written it. Also counts operations, stops at a chosen one (a crash), fails at a
+//! chosen one, and leaves out a chosen sync.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::{Disk, DiskFile, RealDisk};
+
+/// What befalls the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// From this operation on (counted from 0) nothing is done and everything fails: the process was killed.
+    pub crash_at: Option<usize>,
+    /// This operation fails and is not done; the process goes on.
+    pub fail_at: Option<(usize, i32)>,
+    /// This sync (counted from 0 among the syncs) says `Ok` and syncs nothing.
+    pub leave_out_sync: Option<usize>,
+}
+
+/// A file as the model knows it.
+#[derive(Clone, Default)]
+struct Inode {
+    now: Vec<u8>,
+    synced: Option<Vec<u8>>,
+}
+
+/// A change of a directory that is not synced yet.
+#[derive(Clone)]
+struct Change {
+    dir: PathBuf,
+    name: std::ffi::OsString,
+    inode: Option<usize>,
+    is_dir: bool,
+}
+
+#[derive(Default)]
+struct Model {
+    plan: Plan,
+    operations: usize,
+    syncs: usize,
+    log: Vec<String>,
+    inodes: Vec<Inode>,
+    /// Files by path, relative to the root, as every process sees them.
+    names: HashMap<PathBuf, usize>,
+    /// Files by path as they are on disk for certain.
+    durable: HashMap<PathBuf, usize>,
+    durable_dirs: Vec<PathBuf>,
+    changes: Vec<Change>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct SimulatedDisk {
+    root: PathBuf,
+    model: Arc<Mutex<Model>>,
+}
+
+impl SimulatedDisk {
+    /// Takes everything that is below `root` now for durable.
+    pub fn new(root: &Path, plan: Plan) -> io::Result<SimulatedDisk> {
+        let mut model = Model { plan, ..Model::default() };
+        model.take_in(root, Path::new(""))?;
+        model.names = model.durable.clone();
+        Ok(SimulatedDisk { root: root.canonicalize()?, model: Arc::new(Mutex::new(model)) })
+    }
+
+    fn model(&self) -> std::sync::MutexGuard<'_, Model> {
+        self.model.lock().expect("nothing panics while it holds the model")
+    }
+
+    /// How many operations there have been.
+    pub fn operations(&self) -> usize {
+        self.model().operations
+    }
+
+    /// How many of them were syncs.
+    pub fn syncs(&self) -> usize {
+        self.model().syncs
+    }
+
+    /// What was done, one line an operation.
+    pub fn log(&self) -> Vec<String> {
+        self.model().log.clone()
+    }
+
+    /// Writes what is left after a power cut to `target`, which must not exist.
+    ///
+    /// What was synced is there. Of what was not, `dice` decides: called with the number of choices it returns one of
+    /// them. An entry of a directory that was not synced may be there or not; contents that were not synced may be
+    /// empty, as at the last sync, or complete.
+    pub fn after_power_cut(&self, target: &Path, dice: &mut dyn FnMut(usize) -> usize) -> io::Result<()> {
+        let model = self.model();
+        let mut names = model.durable.clone();
+        let mut dirs = model.durable_dirs.clone();
+        for change in &model.changes {
+            if dice(2) == 0 {
+                continue;
+            }
+            let path = change.dir.join(&change.name);
+            match change.inode {
+                Some(inode) => drop(names.insert(path, inode)),
+                None if change.is_dir => dirs.push(path),
+                None => drop(names.remove(&path)),
+            }
+        }
+        fs::create_dir_all(target)?;
+        for dir in dirs {
+            fs::create_dir_all(target.join(dir))?;
+        }
+        let mut written: HashMap<usize, PathBuf> = HashMap::new();
+        for (path, inode) in names {
+            let to = target.join(&path);
+            // A file whose directory did not survive is lost with it.
+            if !to.parent().is_some_and(Path::is_dir) {
+                continue;
+            }
+            if let Some(first) = written.get(&inode) {
+                fs::hard_link(first, &to)?;
+                continue;
+            }
+            let file = &model.inodes[inode];
+            let contents = match (&file.synced, dice(3)) {
+                (Some(synced), _) if *synced == file.now => synced,
+                (Some(synced), 0 | 1) => synced,
+                (None, 0 | 1) => &Vec::new(),
+                _ => &file.now,
+            };
+            fs::write(&to, contents)?;
+            written.insert(inode, to);
+        }
+        Ok(())
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+        let path = parent.map_or_else(|| path.to_owned(), |parent| parent.join(path.file_name().unwrap_or_default()));
+        path.strip_prefix(&self.root).unwrap_or(&path).to_owned()
+    }
+
+    /// Counts an operation; an error if it is not to be done.
+    fn begin(&self, what: &str, path: &Path) -> io::Result<()> {
+        let mut model = self.model();
+        let number = model.operations;
+        let path = path.strip_prefix(&self.root).unwrap_or(path);
+        model.log.push(format!("{number} {what} {}", path.display()));
+        if model.plan.crash_at.is_some_and(|crash| number >= crash) {
+            return Err(io::Error::other("the process was killed"));
+        }
+        model.operations += 1;
+        match model.plan.fail_at {
+            Some((at, code)) if at == number => Err(io::Error::from_raw_os_error(code)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a sync; whether it is to be done.
+    fn begin_sync(&self) -> bool {
+        let mut model = self.model();
+        let number = model.syncs;
+        model.syncs += 1;
+        model.plan.leave_out_sync != Some(number)
+    }
+
+    fn enter(&self, path: &Path, inode: Option<usize>) {
+        let path = self.relative(path);
+        let mut model = self.model();
+        match inode {
+            Some(inode) => drop(model.names.insert(path.clone(), inode)),
+            None => drop(model.names.remove(&path)),
+        }
+        let (dir, name) = split(&path);
+        model.changes.push(Change { dir, name, inode, is_dir: false });
+    }
+
+    fn inode_of(&self, path: &Path) -> io::Result<usize> {
+        let relative = self.relative(path);
+        let mut model = self.model();
+        if let Some(inode) = model.names.get(&relative) {
+            return Ok(*inode);
+        }
+        // Somebody else made it (a person's git): all of it is in the page cache only.
+        let now = fs::read(path)?;
+        model.inodes.push(Inode { now, synced: None });
+        let inode = model.inodes.len() - 1;
+        model.names.insert(relative.clone(), inode);
+        let (dir, name) = split(&relative);
+        model.changes.push(Change { dir, name, inode: Some(inode), is_dir: false });
+        Ok(inode)
+    }
+}
+
+fn split(path: &Path) -> (PathBuf, std::ffi::OsString) {
+    (path.parent().unwrap_or(Path::new("")).to_owned(), path.file_name().unwrap_or_default().to_owned())
+}
+
+impl Model {
+    fn take_in(&mut self, root: &Path, below: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(root.join(below))? {
+            let entry = entry?;
+            let path = below.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                self.durable_dirs.push(path.clone());
+                self.take_in(root, &path)?;
+            } else {
+                let now = fs::read(entry.path())?;
+                self.inodes.push(Inode { now: now.clone(), synced: Some(now) });
+                self.durable.insert(path, self.inodes.len() - 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.begin("create", path)?;
+        let file = RealDisk.create(path)?;
+        let inode = {
+            let mut model = self.model();
+            model.inodes.push(Inode::default());
+            model.inodes.len() - 1
+        };
+        self.enter(path, Some(inode));
+        Ok(Box::new(SimulatedFile { disk: self.clone(), path: path.to_owned(), inode, file }))
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.begin("append", path)?;
+        let existed = path.exists();
+        if existed {
+            self.inode_of(path)?;
+        }
+        RealDisk.append(path, bytes)?;
+        if existed {
+            let inode = self.inode_of(path)?;
+            self.model().inodes[inode].now.extend_from_slice(bytes);
+        } else {
+            self.inode_of(path)?;
+        }
+        Ok(())
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.begin("sync", path)?;
+        let inode = self.inode_of(path)?;
+        if self.begin_sync() {
+            let mut model = self.model();
+            model.inodes[inode].synced = Some(model.inodes[inode].now.clone());
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.begin("rename to", to)?;
+        let inode = self.inode_of(from)?;
+        RealDisk.rename(from, to)?;
+        self.enter(to, Some(inode));
+        self.enter(from, None);
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.begin("link to", to)?;
+        let inode = self.inode_of(from)?;
+        RealDisk.link(from, to)?;
+        self.enter(to, Some(inode));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.begin("remove", path)?;
+        RealDisk.remove(path)?;
+        self.enter(path, None);
+        Ok(())
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.begin("create directory", path)?;
+        RealDisk.create_dir(path)?;
+        let (dir, name) = split(&self.relative(path));
+        self.model().changes.push(Change { dir, name, inode: None, is_dir: true });
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.begin("sync directory", path)?;
+        if !self.begin_sync() {
+            return Ok(());
+        }
+        let path = self.relative(path);
+        let mut model = self.model();
+        let (synced, rest): (Vec<Change>, Vec<Change>) =
+            std::mem::take(&mut model.changes).into_iter().partition(|change| change.dir == path);
+        model.changes = rest;
+        for change in synced {
+            let path = change.dir.join(&change.name);
+            match change.inode {
+                Some(inode) => drop(model.durable.insert(path, inode)),
+                None if change.is_dir => model.durable_dirs.push(path),
+                None => drop(model.durable.remove(&path)),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    path: PathBuf,
+    inode: usize,
+    file: Box<dyn DiskFile>,
+}
+
+impl DiskFile for SimulatedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.begin("write", &self.path)?;
+        self.file.write(bytes)?;
+        self.disk.model().inodes[self.inode].now.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.begin("sync", &self.path)?;
+        if self.disk.begin_sync() {
+            let mut model = self.disk.model();
+            model.inodes[self.inode].synced = Some(model.inodes[self.inode].now.clone());
+        }
+        Ok(())
+    }
+}

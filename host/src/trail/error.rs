@@ -1,0 +1,107 @@
+//! What can go wrong with a trail, by the case that a caller decides on.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a trail cannot be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TrailError {
+    /// There is no git repository here.
+    #[error("no git repository at {0} or above it")]
+    NoRepository(PathBuf),
+    /// The repository is of a kind that is not supported; nothing was touched.
+    #[error("unsupported repository: {0}")]
+    Unsupported(String),
+    /// Git or gix cannot read something in the repository.
+    #[error("cannot read {what}: {cause}")]
+    Unreadable {
+        /// What was read.
+        what: String,
+        /// What gix said.
+        cause: String,
+    },
+    /// The operating system said no.
+    #[error("cannot {action} {path}: {cause}")]
+    Io {
+        /// What was tried, a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// Somebody else holds a lock.
+    #[error("{path} is held by another program and was not released within {seconds} s")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The ref was moved to a commit that does not continue the trail.
+    #[error(
+        "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, the \
+         last commit that was acknowledged here; `chiffon-audit init --accept-tip {found}` accepts this by name"
+    )]
+    RolledBack {
+        /// The trail's ref.
+        reference: String,
+        /// Where it is.
+        found: String,
+        /// Where it was when it was last acknowledged.
+        acknowledged: String,
+    },
+    /// A person's operation on the branch is under way, or something else that passes.
+    #[error("{0}")]
+    Busy(String),
+    /// The trail's last commit is in the future.
+    #[error(
+        "the trail's last commit is {seconds} s in the future of this machine's clock (at most 300 s are waited out): set the clock right"
+    )]
+    Future {
+        /// How far.
+        seconds: i64,
+    },
+    /// The contents carry the marks of a SHA-1 collision attack.
+    #[error("the entry carries the marks of a SHA-1 collision attack")]
+    Collision,
+    /// An id that differs from a recorded one only by case.
+    #[error("task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both")]
+    CaseCollision(String),
+    /// What the call read has changed: decide again.
+    #[error("the trail has changed since the policy read it")]
+    Changed,
+    /// A setting or an argument does not fit this trail.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl TrailError {
+    /// Whether submitting again, later and unchanged, may help.
+    pub fn may_pass(&self) -> bool {
+        !matches!(
+            self,
+            TrailError::Unsupported(_)
+                | TrailError::NoRepository(_)
+                | TrailError::Collision
+                | TrailError::CaseCollision(_)
+                | TrailError::Invalid(_)
+        )
+    }
+
+    pub(super) fn unreadable(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> TrailError {
+        let what = what.into();
+        move |cause| TrailError::Unreadable { what, cause: cause.to_string() }
+    }
+}
+
+/// Turns an I/O error into one that names what was tried on what.
+pub(super) trait IoContext<T> {
+    fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T, TrailError>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T, TrailError> {
+        self.map_err(|cause| TrailError::Io { action, path: path.to_owned(), cause: cause.to_string() })
+    }
+}

@@ -1,0 +1,189 @@
+//! One flush: a group's pack, index and ref update, made durable in the order that a crash at any instant allows.
+//!
+//! The order is the point. Temporaries are written and synced; `.keep` shields the pack from a concurrent
+//! `git gc --prune=now`; the pack appears, then its index, which makes it visible; their directory is synced; the ref
+//! moves by compare-and-swap under git's own lock; its directory is synced. Only then may a receipt be given.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gix::ObjectId;
+
+use super::checkout::{self, Appearing};
+use super::disk::{self, Disk};
+use super::error::{IoContext, TrailError};
+use super::lock::GitLock;
+use super::pack::Pack;
+use super::repository::{Head, Repository};
+use super::state::{Mark, StateDir};
+use super::Placement;
+
+/// Where and how a trail is flushed.
+pub(super) struct Flusher<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) state: &'a StateDir,
+    pub(super) repository: &'a Repository,
+    pub(super) reference: &'a str,
+    pub(super) placement: Placement,
+    pub(super) lock_wait: Duration,
+}
+
+/// A group, ready to be flushed.
+pub(super) struct Group<'a> {
+    pub(super) pack: Pack,
+    /// The tip that the group continues; `None` where the ref does not exist yet.
+    pub(super) expected: Option<ObjectId>,
+    pub(super) mark: Mark,
+    pub(super) appearing: &'a [Appearing],
+    /// What the reflogs say.
+    pub(super) committer: &'a str,
+    pub(super) subject: &'a str,
+}
+
+/// Why a group was not flushed.
+#[derive(Debug)]
+pub(super) enum FlushError {
+    /// The ref is not where the group continues it. Nothing is visible but an unreferenced pack.
+    Moved,
+    /// Something failed before the ref moved.
+    Failed(TrailError),
+    /// The ref has moved and it is not known whether durably.
+    Uncertain(TrailError),
+}
+
+impl From<TrailError> for FlushError {
+    fn from(error: TrailError) -> FlushError {
+        FlushError::Failed(error)
+    }
+}
+
+impl Flusher<'_> {
+    /// Makes the group durable. The caller holds the writer lock.
+    pub(super) fn flush(&self, group: &Group<'_>) -> Result<(), FlushError> {
+        let (disk, state) = (self.disk, self.state);
+        let tmp = state.tmp_dir();
+        let pack_dir = self.repository.objects_dir().join("pack");
+        let file = |dir: &Path, extension: &str| dir.join(format!("{}.{extension}", group.pack.name));
+        let new_ref = tmp.join("ref");
+
+        self.temporary(&file(&tmp, "pack"), &group.pack.pack)?;
+        self.temporary(&file(&tmp, "idx"), &group.pack.index)?;
+        self.temporary(&new_ref, format!("{}\n", group.mark.tip).as_bytes())?;
+
+        let held = match self.placement {
+            Placement::Checkout => {
+                checkout::hold(disk, state, self.repository, self.reference, self.lock_wait)?
+            }
+            Placement::Ref => None,
+        };
+
+        let keep = file(&pack_dir, "keep");
+        self.register(&file(&tmp, "keep"), KEEP)?;
+        disk::remove_if_present(disk, &keep).doing("remove", &keep)?;
+        disk.link(&file(&tmp, "keep"), &keep).doing("create", &keep)?;
+        self.register(&state.packs_dir().join(&group.pack.name), b"")?;
+        for extension in ["pack", "idx"] {
+            let visible = file(&pack_dir, extension);
+            disk.rename(&file(&tmp, extension), &visible).doing("create", &visible)?;
+        }
+        disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
+
+        let git_dir = held.as_ref().map(|held| held.git_dir().to_owned());
+        let moved = self.move_ref(group, &new_ref, git_dir.as_deref());
+        if moved.is_ok() {
+            let _ = disk.remove(&keep);
+            let _ = disk.remove(&file(&tmp, "keep"));
+        }
+        moved?;
+
+        // The group is durable. What fails from here on is repaired at the next start and takes no receipt back.
+        if let Err(error) = self.after(group, held) {
+            tracing::warn!(%error, "the commit is durable, but what goes with it is not in step yet");
+        }
+        Ok(())
+    }
+
+    /// Moves the ref by compare-and-swap and makes the move durable.
+    fn move_ref(&self, group: &Group<'_>, new_ref: &Path, git_dir: Option<&Path>) -> Result<(), FlushError> {
+        let path = self.repository.common_dir.join(self.reference);
+        let parent = path.parent().unwrap_or(&self.repository.common_dir).to_owned();
+        disk::create_dirs_synced(self.disk, &self.repository.common_dir, &parent).doing("create", &parent)?;
+        let lock = GitLock::acquire(self.disk, self.state, &path, self.lock_wait)?;
+        if self.repository.read_ref(self.reference)? != group.expected {
+            lock.release()?;
+            return Err(FlushError::Moved);
+        }
+        // The commit point: from here on every reader sees the group.
+        self.disk.rename(new_ref, &path).doing("replace", &path)?;
+        let durable = self.disk.sync_dir(&parent).doing("sync", &parent);
+        self.append_reflogs(group, git_dir);
+        let released = lock.release();
+        durable.and(released).map_err(FlushError::Uncertain)
+    }
+
+    fn after(&self, group: &Group<'_>, held: Option<checkout::Held<'_>>) -> Result<(), TrailError> {
+        self.state.write_mark(self.disk, &self.state.acknowledged_path(), &group.mark)?;
+        if let Some(held) = held {
+            held.show(group.appearing, false)?;
+        }
+        if self.placement == Placement::Checkout {
+            self.state.write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
+        }
+        Ok(())
+    }
+
+    /// As git does for a branch that is checked out: one line for the branch and one for `HEAD`.
+    fn append_reflogs(&self, group: &Group<'_>, git_dir: Option<&Path>) {
+        if self.placement == Placement::Ref || !self.repository.keeps_reflogs() {
+            return;
+        }
+        let null = ObjectId::null(self.repository.hash);
+        let line = format!(
+            "{} {} {} {} +0000\tcommit: {}\n",
+            group.expected.unwrap_or(null),
+            group.mark.tip,
+            group.committer,
+            group.mark.microseconds.div_euclid(1_000_000),
+            group.subject
+        );
+        let mut logs = vec![self.repository.common_dir.join("logs").join(self.reference)];
+        if let Some(git_dir) = git_dir
+            && Repository::head(git_dir).is_ok_and(|head| head == Head::Branch(self.reference.to_owned()))
+        {
+            logs.push(git_dir.join("logs/HEAD"));
+        }
+        for log in logs {
+            // A reflog is a convenience: its loss stops nothing.
+            let appended = self.create_parents(&log).and_then(|()| self.disk.append(&log, line.as_bytes()));
+            if let Err(error) = appended {
+                tracing::warn!(%error, log = %log.display(), "cannot append to the reflog");
+            }
+        }
+    }
+
+    fn create_parents(&self, path: &Path) -> io::Result<()> {
+        let mut missing: Vec<PathBuf> = Vec::new();
+        let mut dir = path.parent();
+        while let Some(parent) = dir.filter(|parent| !parent.is_dir()) {
+            missing.push(parent.to_owned());
+            dir = parent.parent();
+        }
+        missing.iter().rev().try_for_each(|dir| self.disk.create_dir(dir))
+    }
+
+    /// A file whose contents are durable, under a name that is swept after a crash.
+    fn temporary(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
+        disk::remove_if_present(self.disk, path).doing("remove", path)?;
+        disk::write_synced(self.disk, path, contents).doing("write", path)
+    }
+
+    /// A file that only has to be there while this process lives, or whose loss costs nothing.
+    fn register(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
+        disk::remove_if_present(self.disk, path).doing("remove", path)?;
+        disk::write_unsynced(self.disk, path, contents).doing("write", path)
+    }
+}
+
+/// What our `.keep` files say, so that one can be told from a person's.
+pub(super) const KEEP: &[u8] = b"chiffon-audit: being flushed\n";

@@ -1,0 +1,165 @@
+//! Reading the trail back: one task's entry, and the log of all of them.
+
+use gix::ObjectId;
+use gix::objs::{Kind, TreeRefIter};
+
+use super::error::TrailError;
+use super::layout::{Layout, ROOT};
+use super::message;
+use super::repository::{CommitInfo, Repository};
+use crate::clock::Timestamp;
+use crate::outcome::TaskId;
+
+/// A recorded entry and the commit that added it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The entry's path in the trail.
+    pub path: String,
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+    /// The commit's id, in hexadecimal; `None` where history is cut off before it (a shallow clone).
+    pub commit: Option<String>,
+}
+
+/// One trail commit, as the log shows it.
+#[derive(Clone, Debug)]
+pub struct LoggedEntry {
+    /// The commit's id, in hexadecimal.
+    pub commit: String,
+    /// The commit's time.
+    pub time: Timestamp,
+    /// The first line of the commit's message.
+    pub subject: String,
+    /// The task, as the commit's trailer names it.
+    pub task_id: String,
+    /// The entry's path in the trail.
+    pub path: String,
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+    /// The digest of the policy that decided.
+    pub policy: Option<String>,
+}
+
+/// The trail's commits, newest first, in first-parent order.
+pub struct History<'a> {
+    repository: &'a Repository,
+    next: Option<ObjectId>,
+}
+
+impl<'a> History<'a> {
+    pub(super) fn from(repository: &'a Repository, tip: Option<ObjectId>) -> History<'a> {
+        History { repository, next: tip }
+    }
+
+    /// The next trail commit that names a task: its id, what it says, and the task.
+    pub(super) fn next_commit(&mut self) -> Result<Option<(ObjectId, CommitInfo, TaskId)>, TrailError> {
+        while let Some(id) = self.next.take() {
+            let commit = self.repository.commit(&id)?;
+            self.next = self.repository.parent(&id, &commit);
+            let task = message::trailer(&commit.message, message::FORMAT)
+                .and_then(|_| message::trailer(&commit.message, message::TASK))
+                .and_then(|task| TaskId::parse(task).ok());
+            if let Some(task) = task {
+                return Ok(Some((id, commit, task)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn logged(&mut self) -> Result<Option<LoggedEntry>, TrailError> {
+        while let Some((id, commit, task)) = self.next_commit()? {
+            // A commit without the entry that it names is for `verify` to call by its name.
+            let Some((path, blob)) = entry_in_tree(self.repository, commit.tree, task.as_str())? else { continue };
+            return Ok(Some(LoggedEntry {
+                commit: id.to_string(),
+                time: Timestamp::from_seconds(commit.seconds),
+                subject: commit.message.lines().next().unwrap_or_default().to_owned(),
+                task_id: task.as_str().to_owned(),
+                path,
+                entry: self.repository.object(Kind::Blob, &blob)?,
+                policy: message::trailer(&commit.message, message::POLICY).map(str::to_owned),
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for History<'_> {
+    type Item = Result<LoggedEntry, TrailError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.logged().transpose()
+    }
+}
+
+impl Repository {
+    /// The first parent, unless history is cut off at this commit.
+    pub(super) fn parent(&self, id: &gix::oid, commit: &CommitInfo) -> Option<ObjectId> {
+        let parent = commit.parents.first().copied()?;
+        if self.shallow && !self.has(&parent) {
+            tracing::debug!(%id, "history is cut off here (a shallow clone)");
+            return None;
+        }
+        Some(parent)
+    }
+
+    fn has(&self, commit: &gix::oid) -> bool {
+        self.try_object(Kind::Commit, commit).is_ok_and(|found| found.is_some())
+    }
+}
+
+/// The entry of a task in a commit's tree, in either layout: its path and blob.
+pub(super) fn entry_in_tree(
+    repository: &Repository,
+    tree: ObjectId,
+    task: &str,
+) -> Result<Option<(String, ObjectId)>, TrailError> {
+    let Ok(task_id) = TaskId::parse(task) else { return Ok(None) };
+    for layout in [Layout::Sharded, Layout::Flat] {
+        let path = layout.path(&task_id);
+        if let Some(blob) = blob_at(repository, tree, &path)? {
+            return Ok(Some((path, blob)));
+        }
+    }
+    Ok(None)
+}
+
+fn blob_at(repository: &Repository, tree: ObjectId, path: &str) -> Result<Option<ObjectId>, TrailError> {
+    let mut id = tree;
+    let mut components = path.split('/').peekable();
+    while let Some(component) = components.next() {
+        let raw = repository.object(Kind::Tree, &id)?;
+        let is_last = components.peek().is_none();
+        let found = TreeRefIter::from_bytes(&raw, repository.hash)
+            .filter_map(Result::ok)
+            .find(|entry| entry.filename == component && entry.mode.is_blob() == is_last && (is_last || entry.mode.is_tree()));
+        match found {
+            Some(entry) => id = entry.oid.to_owned(),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(id))
+}
+
+/// Every file below `.audit/tasks` whose name is an entry's: path and blob.
+pub(super) fn entries_of_tree(repository: &Repository, tree: ObjectId) -> Result<Vec<(String, ObjectId)>, TrailError> {
+    let mut found = Vec::new();
+    let mut dirs = vec![(String::new(), tree)];
+    while let Some((prefix, id)) = dirs.pop() {
+        let raw = repository.object(Kind::Tree, &id)?;
+        let depth = prefix.matches('/').count();
+        for entry in TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok) {
+            let name = entry.filename.to_string();
+            let wanted = match depth {
+                0 | 1 => name == ROOT[depth],
+                _ => depth < 6 && name.len() == 1,
+            };
+            if entry.mode.is_tree() && wanted {
+                dirs.push((format!("{prefix}{name}/"), entry.oid.to_owned()));
+            } else if entry.mode.is_blob() && depth >= 2 && name.ends_with(".json") {
+                found.push((format!("{prefix}{name}"), entry.oid.to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,262 @@
+//! Beginning a trail: the repository if there is none, the trail's identity, the genesis commit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+use gix::objs::Kind;
+
+use super::error::{IoContext, TrailError};
+use super::flush::{FlushError, Flusher, Group};
+use super::lock::WriterLock;
+use super::object::{self, Deflater};
+use super::pack::{PackBuilder, TYPE_COMMIT, TYPE_TREE};
+use super::repository::Repository;
+use super::state::{self, Identity, Mark, StateDir};
+use super::writer::commit_bytes;
+use super::{Layout, OpenOptions, Placement, Trail, history, infer_identity, message};
+use crate::clock::Timestamp;
+
+/// What to begin.
+pub struct InitOptions {
+    /// Make a bare repository, if there is none.
+    pub bare: bool,
+    /// The ref that holds the trail; without it, the branch checked out.
+    pub reference: Option<String>,
+    /// The layout of new entries.
+    pub layout: Option<Layout>,
+    /// Accepts, by its id, a tip that does not continue what was acknowledged here.
+    pub accept_tip: Option<String>,
+    /// The trail's identity, if it gets one now.
+    pub uuid: String,
+    /// The time of the genesis commit.
+    pub time: Timestamp,
+    /// How to open the trail afterwards.
+    pub open: OpenOptions,
+}
+
+/// What was begun.
+#[derive(Clone, Debug)]
+pub struct Initialised {
+    /// There was no repository before.
+    pub created_repository: bool,
+    /// There was no genesis commit before.
+    pub created_trail: bool,
+    /// The trail's identity.
+    pub uuid: String,
+}
+
+impl Trail {
+    /// Begins a trail at `dir`, or opens the one that is there: doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Invalid`] if the options contradict what is there.
+    pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, Initialised), TrailError> {
+        let created_repository = !is_repository(dir);
+        if created_repository {
+            create_repository(dir, options.bare, options.reference.as_deref())?;
+        }
+        let repository = Repository::open(dir)?;
+        let state = StateDir::new(&repository.common_dir);
+        let disk = options.open.disk.clone();
+        let disk = disk.as_ref();
+        let identity = choose_identity(&repository, &state, &options)?;
+        repository.check_writable()?;
+        state.create_root(disk)?;
+        let lock = WriterLock::acquire(&state, options.open.lock_wait)?;
+        state.create_contents(disk)?;
+        if state.read_identity()?.as_ref() != Some(&identity) {
+            state.write_identity(disk, &identity)?;
+        }
+        if let Some(accepted) = &options.accept_tip {
+            accept(&repository, &state, &identity, accepted, &options)?;
+        }
+        let existing = find_genesis(&repository, &identity)?;
+        let created_trail = existing.is_none();
+        let author = options.open.author.clone();
+        lock.release();
+        let trail = Trail::from_repository(repository, options.open.clone())?;
+        let uuid = match existing {
+            Some(uuid) => uuid,
+            None => {
+                // Recovery, and the check for a roll-back, come before the first commit as before any other.
+                trail.refresh()?;
+                let shared = trail.shared();
+                let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+                let begun = begin(&trail, &identity, author, &options);
+                lock.release();
+                begun?;
+                options.uuid.clone()
+            }
+        };
+        Ok((trail, Initialised { created_repository, created_trail, uuid }))
+    }
+}
+
+fn is_repository(dir: &Path) -> bool {
+    dir.join(".git").exists() || (dir.join("HEAD").exists() && dir.join("objects").is_dir() && dir.join("refs").is_dir())
+}
+
+/// Makes an empty repository: the files that `git init` makes, without its templates.
+fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<(), TrailError> {
+    let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
+    state::check_reference(&reference)?;
+    // `HEAD` names the trail's ref only in a bare repository; with `--ref` a person's branch stays apart.
+    let head = if bare || reference == "refs/heads/main" { reference } else { "refs/heads/main".into() };
+    let git_dir = if bare { dir.to_owned() } else { dir.join(".git") };
+    let files = [
+        ("HEAD", format!("ref: {head}\n")),
+        (
+            "config",
+            format!(
+                "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {bare}\n{}",
+                if bare { "" } else { "\tlogallrefupdates = true\n" }
+            ),
+        ),
+        ("description", "Task outcomes, recorded by chiffon-audit.\n".to_owned()),
+    ];
+    for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+        let path = git_dir.join(below);
+        fs::create_dir_all(&path).doing("create", &path)?;
+    }
+    for (name, contents) in files {
+        let path = git_dir.join(name);
+        fs::write(&path, contents).doing("write", &path)?;
+        fs::File::open(&path).and_then(|file| file.sync_all()).doing("sync", &path)?;
+    }
+    let mut path: PathBuf = git_dir.clone();
+    for synced in ["objects", "refs", ""] {
+        let dir = git_dir.join(synced);
+        fs::File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync", &dir)?;
+        path = dir;
+    }
+    if let Some(parent) = path.parent() {
+        let _ = fs::File::open(parent).and_then(|dir| dir.sync_all());
+    }
+    Ok(())
+}
+
+fn full_reference(name: &str) -> String {
+    if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") }
+}
+
+fn choose_identity(repository: &Repository, state: &StateDir, options: &InitOptions) -> Result<Identity, TrailError> {
+    let asked = options.reference.as_deref().map(full_reference);
+    if let Some(mut identity) = state.read_identity()? {
+        if let Some(asked) = asked
+            && asked != identity.reference
+        {
+            return Err(TrailError::Invalid(format!("the trail is on {} already, not on {asked}", identity.reference)));
+        }
+        identity.layout = options.layout.or(identity.layout);
+        return Ok(identity);
+    }
+    let mut identity = match asked {
+        Some(reference) => {
+            state::check_reference(&reference)?;
+            Identity { reference, placement: Placement::Ref, layout: None }
+        }
+        None => infer_identity(repository)?,
+    };
+    let default = if identity.placement == Placement::Ref { Layout::Sharded } else { Layout::Flat };
+    identity.layout = options.layout.or(Some(default));
+    Ok(identity)
+}
+
+fn accept(
+    repository: &Repository,
+    state: &StateDir,
+    identity: &Identity,
+    accepted: &str,
+    options: &InitOptions,
+) -> Result<(), TrailError> {
+    let tip = repository.read_ref(&identity.reference)?;
+    let id = ObjectId::from_hex(accepted.as_bytes())
+        .map_err(|_| TrailError::Invalid("a tip is accepted by its full object id".into()))?;
+    if tip != Some(id) {
+        return Err(TrailError::Invalid(format!(
+            "{} is at {}, not at {accepted}",
+            identity.reference,
+            tip.map_or("no commit".into(), |tip| tip.to_string())
+        )));
+    }
+    let commit = repository.commit(&id)?;
+    let mark = Mark {
+        tip: id,
+        boot: options.open.boot.clone().unwrap_or_else(state::boot_id),
+        microseconds: commit.seconds.saturating_mul(1_000_000),
+    };
+    state.write_mark(options.open.disk.as_ref(), &state.acknowledged_path(), &mark)
+}
+
+/// The uuid of the trail on this ref, if a genesis commit gave it one.
+fn find_genesis(repository: &Repository, identity: &Identity) -> Result<Option<String>, TrailError> {
+    let mut next = repository.read_ref(&identity.reference)?;
+    while let Some(id) = next {
+        let commit = repository.commit(&id)?;
+        if message::trailer(&commit.message, message::FORMAT).is_some()
+            && let Some(uuid) = message::trailer(&commit.message, message::TRAIL)
+        {
+            return Ok(Some(uuid.to_owned()));
+        }
+        next = repository.parent(&id, &commit);
+    }
+    Ok(None)
+}
+
+/// Makes the genesis commit: the tree is the parent's, or empty.
+fn begin(
+    trail: &Trail,
+    identity: &Identity,
+    _author: Option<String>,
+    options: &InitOptions,
+) -> Result<(), TrailError> {
+    let shared = trail.shared();
+    let repository = &shared.repository;
+    let hash = repository.hash;
+    let parent = repository.read_ref(&identity.reference)?;
+    if let Some(tip) = parent
+        && !history::entries_of_tree(repository, repository.commit(&tip)?.tree)?.is_empty()
+    {
+        return Err(TrailError::Invalid(format!(
+            "{} holds entries already; a trail gets its identity before its first entry",
+            identity.reference
+        )));
+    }
+    let mut builder = PackBuilder::new(hash);
+    let mut deflater = Deflater::new();
+    let tree = match parent {
+        Some(parent) => repository.commit(&parent)?.tree,
+        None => {
+            let empty = object::name_own_tree(hash, b"");
+            builder.add(TYPE_TREE, empty, b"", &mut deflater);
+            empty
+        }
+    };
+    let subject = "audit: begin trail";
+    let message = message::genesis_message(&options.uuid, identity.placement);
+    let commit = commit_bytes(tree, parent, &shared.author, options.time.seconds(), &message);
+    let id = object::name_checked(hash, Kind::Commit, &commit)?;
+    builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
+    let flusher = Flusher {
+        disk: shared.disk.as_ref(),
+        state: &shared.state,
+        repository,
+        reference: &identity.reference,
+        placement: identity.placement,
+        lock_wait: shared.lock_wait,
+    };
+    let group = Group {
+        pack: builder.finish(),
+        expected: parent,
+        mark: Mark { tip: id, boot: shared.boot.clone(), microseconds: options.time.microseconds() },
+        appearing: &[],
+        committer: &shared.author,
+        subject,
+    };
+    flusher.flush(&group).map_err(|error| match error {
+        FlushError::Moved => TrailError::Busy(format!("{} moved meanwhile", identity.reference)),
+        FlushError::Failed(error) | FlushError::Uncertain(error) => error,
+    })
+}

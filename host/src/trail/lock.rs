@@ -1,0 +1,167 @@
+//! Locks: one `flock` among our processes, and git's own lock files, made so that they carry an owner.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::disk::Disk;
+use super::error::{IoContext, TrailError};
+use super::state::StateDir;
+
+/// The right to write the trail, among our own processes. The system frees it when the process dies.
+pub(super) struct WriterLock {
+    lock: File,
+    waiting: File,
+    waiting_path: PathBuf,
+}
+
+impl WriterLock {
+    /// Takes the lock, waiting for at most `wait`.
+    pub(super) fn acquire(state: &StateDir, wait: Duration) -> Result<WriterLock, TrailError> {
+        let path = state.flock_path();
+        let lock = open(&path)?;
+        let waiting_path = state.waiting_path();
+        let waiting = open(&waiting_path)?;
+        if !try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path)? {
+            // A shared lock on the second file tells the holder that somebody waits.
+            flock(&waiting, FlockOperation::LockShared).map_err(io::Error::from).doing("lock", &waiting_path)?;
+            let taken = poll(wait, || try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path));
+            flock(&waiting, FlockOperation::Unlock).map_err(io::Error::from).doing("unlock", &waiting_path)?;
+            if !taken? {
+                return Err(TrailError::Locked { path, seconds: wait.as_secs() });
+            }
+        }
+        Ok(WriterLock { lock, waiting, waiting_path })
+    }
+
+    /// Whether another process waits for the lock.
+    pub(super) fn others_wait(&self) -> bool {
+        match try_flock(&self.waiting, FlockOperation::NonBlockingLockExclusive, &self.waiting_path) {
+            Ok(true) => {
+                let _ = flock(&self.waiting, FlockOperation::Unlock);
+                false
+            }
+            Ok(false) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Lets the lock go and, if others wait, leaves them the time to take it.
+    pub(super) fn release(self) {
+        let others = self.others_wait();
+        drop(self.lock);
+        if others {
+            // `flock` is not fair: without a pause the process that lets go takes it again before a waiter polls.
+            thread::sleep(POLL_MOST * 2);
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, TrailError> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).doing("open", path)
+}
+
+fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(io::Error::from(error)).doing("lock", path),
+    }
+}
+
+const POLL_LEAST: Duration = Duration::from_micros(50);
+/// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
+const POLL_MOST: Duration = Duration::from_millis(1);
+
+fn poll(wait: Duration, mut attempt: impl FnMut() -> Result<bool, TrailError>) -> Result<bool, TrailError> {
+    let deadline = Instant::now() + wait;
+    let mut pause = POLL_LEAST;
+    loop {
+        if attempt()? {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(POLL_MOST);
+    }
+}
+
+/// A lock file of git's protocol (`index.lock`, `<ref>.lock`), made as a link of the registered token.
+///
+/// Git's lock files carry no owner. Ours share the token's inode, so that whoever holds the [`WriterLock`] knows one
+/// that a crash left behind from a stranger's, which is waited for.
+pub(super) struct GitLock<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
+    held: bool,
+}
+
+impl<'a> GitLock<'a> {
+    /// Takes the lock beside `target`. The caller holds the [`WriterLock`].
+    pub(super) fn acquire(
+        disk: &'a dyn Disk,
+        state: &StateDir,
+        target: &Path,
+        wait: Duration,
+    ) -> Result<GitLock<'a>, TrailError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let token = state.token_path();
+        let taken = poll(wait, || match disk.link(&token, &path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if same_file(&token, &path) {
+                    disk.remove(&path).doing("remove", &path)?;
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error).doing("create", &path),
+        })?;
+        if taken {
+            Ok(GitLock { disk, path, held: true })
+        } else {
+            Err(TrailError::Locked { path, seconds: wait.as_secs() })
+        }
+    }
+
+    /// Removes the lock file.
+    pub(super) fn release(mut self) -> Result<(), TrailError> {
+        self.held = false;
+        self.disk.remove(&self.path).doing("remove", &self.path)
+    }
+}
+
+impl Drop for GitLock<'_> {
+    fn drop(&mut self) {
+        if self.held {
+            // On the way out of a failure; what stays is removed by the next holder of the writer lock.
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
+/// Removes a lock file beside `target` that a crash of ours left behind.
+pub(super) fn remove_leftover(disk: &dyn Disk, state: &StateDir, target: &Path) -> Result<(), TrailError> {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    if same_file(&state.token_path(), &path) {
+        disk.remove(&path).doing("remove", &path)?;
+    }
+    Ok(())
+}
+
+fn same_file(left: &Path, right: &Path) -> bool {
+    match (fs::symlink_metadata(left), fs::symlink_metadata(right)) {
+        (Ok(left), Ok(right)) => left.dev() == right.dev() && left.ino() == right.ino(),
+        _ => false,
+    }
+}

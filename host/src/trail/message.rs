@@ -1,0 +1,86 @@
+//! Commit messages: the policy's subject, the host's trailers. Public format, never edited in place.
+
+use std::fmt::Write;
+
+use super::Placement;
+
+/// The trailer that makes a commit a trail commit; its value is the version of the format.
+pub(super) const FORMAT: &str = "Audit-Format";
+/// Names the task whose entry the commit adds.
+pub(super) const TASK: &str = "Audit-Task";
+/// Names the policy that decided.
+pub(super) const POLICY: &str = "Audit-Policy";
+/// Gives the trail its identity, in the genesis commit.
+pub(super) const TRAIL: &str = "Audit-Trail";
+/// Says what kind of trail the genesis commit began.
+pub(super) const PLACEMENT: &str = "Audit-Placement";
+/// The interface's version as recorded with each entry.
+pub(super) const INTERFACE: &str = "chiffon:audit@0.1.0";
+
+/// What a commit says beside its subject.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// Digest of the policy component, `sha256:…`.
+    pub policy: String,
+    /// Digest of the policy's settings, `sha256:…`.
+    pub settings: String,
+    /// Keyed digest of the submission, `hmac-sha256:…`, where the operator has given the trail a secret.
+    pub outcome: Option<String>,
+}
+
+/// The message of a commit that adds an entry.
+pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenance) -> String {
+    let Provenance { policy, settings, outcome } = provenance;
+    let mut message = String::with_capacity(subject.len() + 320);
+    let _ = write!(
+        message,
+        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\nAudit-Interface: {INTERFACE}\n{POLICY}: {policy}\nAudit-Settings: {settings}\n"
+    );
+    if let Some(outcome) = outcome {
+        let _ = writeln!(message, "Audit-Outcome: {outcome}");
+    }
+    message
+}
+
+/// The message of the commit that begins a trail.
+pub(super) fn genesis_message(uuid: &str, placement: Placement) -> String {
+    format!("audit: begin trail\n\n{FORMAT}: 1\n{TRAIL}: {uuid}\n{PLACEMENT}: {placement}\n")
+}
+
+/// The trailers of a message: the lines of its last paragraph, if that is not the subject's.
+pub(super) fn trailers(message: &str) -> impl Iterator<Item = (&str, &str)> {
+    let body = message.trim_end_matches('\n');
+    let last = body.rsplit_once("\n\n").map_or("", |(_, last)| last);
+    last.lines().filter_map(|line| line.split_once(": "))
+}
+
+/// The value of one trailer.
+pub(super) fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    trailers(message).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_is_the_public_format() {
+        let provenance = Provenance {
+            policy: "sha256:aa".into(),
+            settings: "sha256:bb".into(),
+            outcome: Some("hmac-sha256:cc".into()),
+        };
+        let message = entry_message("audit: task a completed at T", "a", &provenance);
+        assert_eq!(
+            message,
+            "audit: task a completed at T\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\n\
+             Audit-Policy: sha256:aa\nAudit-Settings: sha256:bb\nAudit-Outcome: hmac-sha256:cc\n"
+        );
+        assert_eq!(trailer(&message, TASK), Some("a"));
+    }
+
+    #[test]
+    fn a_subject_is_no_trailer() {
+        assert_eq!(trailer("Audit-Format: 1\n", FORMAT), None);
+    }
+}

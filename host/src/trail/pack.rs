@@ -1,0 +1,234 @@
+//! Packs: a group's objects in one file with its index, in git's formats (pack version 2, index version 2).
+//!
+//! Objects are appended as they are sequenced; trees as deltas against their predecessor in the same pack. Knows
+//! bytes, not files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+
+use super::object::{self, Deflater};
+use super::tree::{Edit, Node};
+
+/// How many deltas may follow each other: git's own default for `pack.depth`.
+const MAX_CHAIN: u8 = 50;
+
+pub(super) const TYPE_COMMIT: u8 = 1;
+pub(super) const TYPE_TREE: u8 = 2;
+pub(super) const TYPE_BLOB: u8 = 3;
+pub(super) const TYPE_OFS_DELTA: u8 = 6;
+pub(super) const TYPE_REF_DELTA: u8 = 7;
+
+/// A pack under construction.
+pub(super) struct PackBuilder {
+    hash: HashKind,
+    bytes: Vec<u8>,
+    entries: Vec<IndexEntry>,
+    /// Trees that a later one may be a delta of: where each is and how long its chain is.
+    bases: HashMap<ObjectId, (u64, u8)>,
+    scratch: Vec<u8>,
+}
+
+/// One line of an index.
+#[derive(Clone, Copy)]
+pub(super) struct IndexEntry {
+    pub(super) id: ObjectId,
+    pub(super) crc: u32,
+    pub(super) offset: u64,
+}
+
+/// A finished pack.
+pub(super) struct Pack {
+    pub(super) pack: Vec<u8>,
+    pub(super) index: Vec<u8>,
+    /// `pack-{checksum}`: the files' names without extension.
+    pub(super) name: String,
+}
+
+impl PackBuilder {
+    pub(super) fn new(hash: HashKind) -> PackBuilder {
+        let mut bytes = Vec::with_capacity(64 * 1024);
+        bytes.extend_from_slice(&header(0));
+        PackBuilder { hash, bytes, entries: Vec::new(), bases: HashMap::new(), scratch: Vec::new() }
+    }
+
+    /// The bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds an object that is deflated already.
+    pub(super) fn add_deflated(&mut self, kind: u8, id: ObjectId, size: usize, deflated: &[u8]) {
+        let start = self.bytes.len();
+        object_header(kind, size as u64, &mut self.bytes);
+        self.bytes.extend_from_slice(deflated);
+        self.entered(id, start);
+    }
+
+    /// Adds an object.
+    pub(super) fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
+        let start = self.bytes.len();
+        object_header(kind, contents.len() as u64, &mut self.bytes);
+        deflater.deflate_into(contents, &mut self.bytes);
+        self.entered(id, start);
+    }
+
+    /// Adds a tree, as a delta if its predecessor is in this pack.
+    pub(super) fn add_tree(&mut self, node: &Arc<Node>, before: Option<(ObjectId, Edit)>, deflater: &mut Deflater) {
+        let base = before.and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
+        let start = self.bytes.len() as u64;
+        match base {
+            Some((at, chain, edit)) if chain < MAX_CHAIN => {
+                let mut delta = std::mem::take(&mut self.scratch);
+                delta.clear();
+                encode_edit(edit, &node.raw, &mut delta);
+                object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
+                offset_distance(start - at, &mut self.bytes);
+                deflater.deflate_into(&delta, &mut self.bytes);
+                self.scratch = delta;
+                self.entered(node.id, start as usize);
+                self.bases.insert(node.id, (start, chain + 1));
+            }
+            _ => {
+                self.add(TYPE_TREE, node.id, &node.raw, deflater);
+                self.bases.insert(node.id, (start, 0));
+            }
+        }
+    }
+
+    fn entered(&mut self, id: ObjectId, start: usize) {
+        let crc = crc32fast::hash(&self.bytes[start..]);
+        self.entries.push(IndexEntry { id, crc, offset: start as u64 });
+    }
+
+    /// Completes the pack and makes its index.
+    pub(super) fn finish(mut self) -> Pack {
+        let count = u32::try_from(self.entries.len()).expect("a group has fewer than 2^32 objects");
+        self.bytes[..12].copy_from_slice(&header(count));
+        let checksum = object::digest(self.hash, &[&self.bytes]);
+        self.bytes.extend_from_slice(checksum.as_slice());
+        let index = index(self.hash, &mut self.entries, &checksum);
+        Pack { pack: self.bytes, index, name: format!("pack-{checksum}") }
+    }
+}
+
+/// The first twelve bytes of a pack.
+pub(super) fn header(count: u32) -> [u8; 12] {
+    let mut header = *b"PACK\0\0\0\x02\0\0\0\0";
+    header[8..].copy_from_slice(&count.to_be_bytes());
+    header
+}
+
+/// Type and inflated size before an object: three bits of type, size in groups of 4, then 7 bits, least first.
+pub(super) fn object_header(kind: u8, size: u64, out: &mut Vec<u8>) {
+    let mut byte = (kind << 4) | (size & 15) as u8;
+    let mut rest = size >> 4;
+    while rest > 0 {
+        out.push(byte | 0x80);
+        byte = (rest & 0x7f) as u8;
+        rest >>= 7;
+    }
+    out.push(byte);
+}
+
+/// The distance back to a delta's base: groups of 7 bits, most first, each continued group one less.
+pub(super) fn offset_distance(distance: u64, out: &mut Vec<u8>) {
+    let mut bytes = [0u8; 10];
+    let mut at = bytes.len() - 1;
+    bytes[at] = (distance & 0x7f) as u8;
+    let mut rest = distance >> 7;
+    while rest > 0 {
+        rest -= 1;
+        at -= 1;
+        bytes[at] = 0x80 | (rest & 0x7f) as u8;
+        rest >>= 7;
+    }
+    out.extend_from_slice(&bytes[at..]);
+}
+
+/// A delta that keeps the base but for one edit.
+fn encode_edit(edit: Edit, new: &[u8], out: &mut Vec<u8>) {
+    let old_length = new.len() - edit.added + edit.removed;
+    varint(old_length as u64, out);
+    varint(new.len() as u64, out);
+    copy(0, edit.at, out);
+    // An insert holds at most 127 bytes; a tree entry of ours has at most 7 + 133 + 1 + 32.
+    for piece in new[edit.at..edit.at + edit.added].chunks(127) {
+        out.push(piece.len() as u8);
+        out.extend_from_slice(piece);
+    }
+    copy(edit.at + edit.removed, old_length, out);
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value > 0x7f {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Copies `from..to` of the base, in pieces of at most 64 KiB (what a version 2 pack's copy can say).
+fn copy(from: usize, to: usize, out: &mut Vec<u8>) {
+    let mut at = from;
+    while at < to {
+        let size = (to - at).min(0x1_0000);
+        let mark = out.len();
+        out.push(0x80);
+        for (bit, shift) in [(1u8, 0), (2, 8), (4, 16), (8, 24)] {
+            let byte = (at >> shift) as u8;
+            if byte != 0 {
+                out[mark] |= bit;
+                out.push(byte);
+            }
+        }
+        if size != 0x1_0000 {
+            for (bit, shift) in [(0x10u8, 0), (0x20, 8)] {
+                let byte = (size >> shift) as u8;
+                if byte != 0 {
+                    out[mark] |= bit;
+                    out.push(byte);
+                }
+            }
+        }
+        at += size;
+    }
+}
+
+/// An index of version 2 over `entries`, which are sorted here.
+pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &gix::oid) -> Vec<u8> {
+    entries.sort_unstable_by_key(|entry| entry.id);
+    let mut out = Vec::with_capacity(8 + 1024 + entries.len() * (hash.len_in_bytes() + 8) + 64);
+    out.extend_from_slice(b"\xfftOc\0\0\0\x02");
+    let mut fan = [0u32; 256];
+    entries.iter().for_each(|entry| fan[usize::from(entry.id.first_byte())] += 1);
+    let mut total = 0u32;
+    for count in fan {
+        total += count;
+        out.extend_from_slice(&total.to_be_bytes());
+    }
+    entries.iter().for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
+    entries.iter().for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
+    let mut large = Vec::new();
+    for entry in entries.iter() {
+        let word = match u32::try_from(entry.offset) {
+            Ok(offset) if offset < 0x8000_0000 => offset,
+            _ => {
+                large.push(entry.offset);
+                0x8000_0000 | (large.len() - 1) as u32
+            }
+        };
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    large.iter().for_each(|offset| out.extend_from_slice(&offset.to_be_bytes()));
+    out.extend_from_slice(pack_checksum.as_bytes());
+    let checksum = object::digest(hash, &[&out]);
+    out.extend_from_slice(checksum.as_slice());
+    out
+}

@@ -1,0 +1,104 @@
+//! What waits for the writer: entries in the order in which they got their place, and requests to look at the ref.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::error::TrailError;
+use super::writer::Item;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    refreshes: Vec<Sender<Result<(), TrailError>>>,
+    closed: bool,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the queue")
+    }
+
+    pub(super) fn push(&self, item: Item) {
+        self.state().items.push_back(item);
+        self.wake.notify_all();
+    }
+
+    /// Asks the writer to take the ref as it is now; the receiver hears when it has.
+    pub(super) fn request_refresh(&self) -> Receiver<Result<(), TrailError>> {
+        let (sender, receiver) = channel();
+        self.state().refreshes.push(sender);
+        self.wake.notify_all();
+        receiver
+    }
+
+    pub(super) fn wake(&self) {
+        // Under the lock: otherwise it could fall between the writer's look and its sleep.
+        let _state = self.state();
+        self.wake.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_all();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().items.is_empty()
+    }
+
+    /// Blocks until there is something to do; `false` once closed and empty.
+    pub(super) fn wait_for_work(&self) -> bool {
+        let mut state = self.state();
+        loop {
+            if !state.items.is_empty() || !state.refreshes.is_empty() {
+                return true;
+            }
+            if state.closed {
+                return false;
+            }
+            state = self.wake.wait(state).expect("nothing panics while it holds the queue");
+        }
+    }
+
+    /// The next entry, waited for as long as `patience` says.
+    pub(super) fn next(&self, patience: impl Fn() -> Duration) -> Option<Item> {
+        let mut state = self.state();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                return Some(item);
+            }
+            let patience = if state.closed { Duration::ZERO } else { patience() };
+            if patience.is_zero() {
+                return None;
+            }
+            let (next, _) =
+                self.wake.wait_timeout(state, patience).expect("nothing panics while it holds the queue");
+            state = next;
+        }
+    }
+
+    pub(super) fn drain(&self) -> Vec<Item> {
+        self.state().items.drain(..).collect()
+    }
+
+    pub(super) fn settle_refreshes(&self) {
+        for sender in std::mem::take(&mut self.state().refreshes) {
+            // The one who asked may have gone.
+            let _ = sender.send(Ok(()));
+        }
+    }
+
+    pub(super) fn fail_refreshes(&self, error: &TrailError) {
+        for sender in std::mem::take(&mut self.state().refreshes) {
+            let _ = sender.send(Err(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The writer: gives each entry its place, and makes groups of them durable. One thread for each open trail.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gix::ObjectId;
+use gix::objs::Kind;
+
+use super::checkout::Appearing;
+use super::error::TrailError;
+use super::flush::{FlushError, Flusher, Group};
+use super::lock::WriterLock;
+use super::object::{self, Deflater};
+use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT};
+use super::state::Mark;
+use super::ticket::{Placed, Ticket};
+use super::tree::{LOADED, Made, Node};
+use super::view::{self, Presence, View};
+use super::{Shared, message, packs};
+use crate::outcome::TaskId;
+
+/// An entry on its way into a commit.
+pub(super) struct Item {
+    pub(super) task_id: TaskId,
+    pub(super) entry: Arc<[u8]>,
+    pub(super) blob: ObjectId,
+    pub(super) deflated: Vec<u8>,
+    pub(super) subject: String,
+    pub(super) message: String,
+    /// The entry's time, microseconds since the epoch.
+    pub(super) microseconds: i64,
+    pub(super) ticket: Ticket,
+}
+
+/// A group is flushed at this many entries: memory, and what a caller waits for, stay bounded.
+const GROUP_ENTRIES: usize = 4096;
+/// … or at this many bytes of pack.
+const GROUP_BYTES: usize = 32 << 20;
+/// … or when its first entry is this old, though nobody is blocked on it: receipts should not lag.
+const GROUP_AGE: Duration = Duration::from_millis(50);
+/// Trees in memory beyond this are dropped and read again when needed.
+const LOADED_MOST: usize = 192 << 20;
+/// How often the ref may move under one group. Each time somebody else has made progress.
+const MOVES_MOST: usize = 100;
+
+pub(super) struct Writer<'a> {
+    shared: &'a Shared,
+    deflater: Deflater,
+    swept: bool,
+}
+
+/// One sequenced entry.
+struct Sequenced {
+    item: Item,
+    placed: Placed,
+}
+
+impl Writer<'_> {
+    /// Works until the trail is closed and its queue empty.
+    pub(super) fn run(shared: &Arc<Shared>) {
+        let mut writer = Writer { shared, deflater: Deflater::new(), swept: false };
+        while shared.queue.wait_for_work() {
+            if let Err(error) = writer.work() {
+                writer.fail_all(&error);
+            }
+        }
+    }
+
+    fn flusher(&self) -> Flusher<'_> {
+        let shared = self.shared;
+        Flusher {
+            disk: shared.disk.as_ref(),
+            state: &shared.state,
+            repository: &shared.repository,
+            reference: &shared.identity.reference,
+            placement: shared.identity.placement,
+            lock_wait: shared.lock_wait,
+        }
+    }
+
+    /// Holds the lock while there is work and nobody else waits.
+    fn work(&mut self) -> Result<(), TrailError> {
+        let shared = self.shared;
+        shared.repository.check_writable()?;
+        shared.state.create_root(shared.disk.as_ref())?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let result = self.work_locked(&lock);
+        lock.release();
+        result
+    }
+
+    fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
+        self.refresh()?;
+        self.shared.queue.settle_refreshes();
+        while !self.shared.queue.is_empty() {
+            self.group(lock)?;
+            packs::merge_if_due(self.shared);
+            if lock.others_wait() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
+    fn refresh(&mut self) -> Result<(), TrailError> {
+        let shared = self.shared;
+        let flusher = self.flusher();
+        let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
+        if !self.swept {
+            shared.state.create_contents(shared.disk.as_ref())?;
+            let rebooted = acknowledged.as_ref().is_none_or(|mark| mark.boot != shared.boot);
+            flusher.sweep(rebooted)?;
+            if shared.state.read_identity()?.is_none() {
+                shared.state.write_identity(shared.disk.as_ref(), &shared.identity)?;
+            }
+        }
+        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        {
+            let view = shared.view();
+            if view.confirmed && view.tip == tip {
+                return Ok(());
+            }
+        }
+        let floor = self.continues(tip, acknowledged.as_ref())?;
+        if let Some(tip) = tip {
+            let known = acknowledged.as_ref().is_some_and(|mark| mark.tip == tip);
+            if !known {
+                let commit = shared.repository.commit(&tip)?;
+                shared.repository.check_not_replaced(&[tip, commit.tree])?;
+                self.flusher().sync_foreign()?;
+            }
+            let mark = Mark { tip, boot: shared.boot.clone(), microseconds: floor };
+            if acknowledged.as_ref() != Some(&mark) {
+                shared.state.write_mark(shared.disk.as_ref(), &shared.state.acknowledged_path(), &mark)?;
+            }
+            self.flusher().bring_in_step(Some(tip), &mark)?;
+        }
+        let root = View::load_root(&shared.repository, tip)?;
+        let mut view = shared.view();
+        view.tip = tip;
+        view.root = Some(root.clone());
+        view.durable_root = Some(root);
+        view.floor = floor;
+        view.confirmed = true;
+        self.swept = true;
+        Ok(())
+    }
+
+    /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
+    fn continues(&self, tip: Option<ObjectId>, acknowledged: Option<&Mark>) -> Result<i64, TrailError> {
+        let shared = self.shared;
+        let rolled_back = |acknowledged: &Mark| TrailError::RolledBack {
+            reference: shared.identity.reference.clone(),
+            found: tip.map_or("no commit".to_owned(), |tip| tip.to_string()),
+            acknowledged: acknowledged.tip.to_string(),
+        };
+        let Some(tip) = tip else {
+            return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));
+        };
+        // Without a mark there is nothing to continue; how far back the last trail commit lies only matters for
+        // clocks that run backwards, so the search for it is bounded.
+        const SEARCH_MOST: usize = 10_000;
+        let mut newest = None;
+        let mut next = Some(tip);
+        let mut seen = 0;
+        while let Some(id) = next {
+            if let Some(mark) = acknowledged
+                && mark.tip == id
+            {
+                return Ok(newest.unwrap_or(mark.microseconds));
+            }
+            if acknowledged.is_none() && (newest.is_some() || seen == SEARCH_MOST) {
+                break;
+            }
+            let commit = shared.repository.commit(&id)?;
+            if newest.is_none() && message::trailer(&commit.message, message::FORMAT).is_some() {
+                newest = Some(commit.seconds.saturating_mul(1_000_000));
+            }
+            next = shared.repository.parent(&id, &commit);
+            seen += 1;
+        }
+        match acknowledged {
+            Some(mark) => Err(rolled_back(mark)),
+            None => Ok(newest.unwrap_or(i64::MIN)),
+        }
+    }
+
+    /// Sequences what is queued and flushes it.
+    fn group(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
+        let mut carried = Vec::new();
+        for _ in 0..MOVES_MOST {
+            let (sequenced, result) = self.attempt(lock, std::mem::take(&mut carried));
+            match result {
+                Ok(()) => {
+                    self.settle(sequenced);
+                    return Ok(());
+                }
+                Err(FlushError::Moved) => {
+                    carried = sequenced.into_iter().map(|sequenced| sequenced.item).collect();
+                    self.forget_sequenced(true);
+                    if let Err(error) = self.refresh() {
+                        self.fail(carried, &error);
+                        return Err(error);
+                    }
+                }
+                Err(FlushError::Failed(error)) => {
+                    self.forget_sequenced(false);
+                    self.fail(sequenced.into_iter().map(|sequenced| sequenced.item).collect(), &error);
+                    return Ok(());
+                }
+                Err(FlushError::Uncertain(error)) => {
+                    self.forget_sequenced(true);
+                    self.fail(sequenced.into_iter().map(|sequenced| sequenced.item).collect(), &error);
+                    return Ok(());
+                }
+            }
+        }
+        let error = TrailError::Busy(format!("{} keeps moving", self.shared.identity.reference));
+        self.fail(carried, &error);
+        Ok(())
+    }
+
+    fn attempt(&mut self, lock: &WriterLock, carried: Vec<Item>) -> (Vec<Sequenced>, Result<(), FlushError>) {
+        let shared = self.shared;
+        let (mut root, expected) = {
+            let view = shared.view();
+            (view.root.clone().expect("a refresh has loaded it"), view.tip)
+        };
+        let mut tip = expected;
+        let mut builder = PackBuilder::new(shared.repository.hash);
+        let mut sequenced: Vec<Sequenced> = Vec::new();
+        let mut microseconds = shared.view().floor;
+        let began = Instant::now();
+        let mut carried = carried.into_iter();
+        loop {
+            let full = sequenced.len() >= GROUP_ENTRIES || builder.len() >= GROUP_BYTES;
+            let next = carried.next().or_else(|| {
+                let patience = || {
+                    let eager = shared.waiting.any() || lock.others_wait();
+                    if eager { Duration::ZERO } else { GROUP_AGE.saturating_sub(began.elapsed()) }
+                };
+                if full { None } else { shared.queue.next(patience) }
+            });
+            let Some(item) = next else { break };
+            match self.sequence(&mut builder, &root, tip, &item, microseconds) {
+                Ok((new_root, commit, path)) => {
+                    root = new_root;
+                    tip = Some(commit);
+                    microseconds = microseconds.max(item.microseconds);
+                    shared.view().root = Some(root.clone());
+                    sequenced.push(Sequenced { item, placed: Placed { commit: commit.to_string(), path } });
+                }
+                Err(error) => self.fail(vec![item], &error),
+            }
+        }
+        let Some(last) = sequenced.last() else { return (sequenced, Ok(())) };
+        let appearing: Vec<Appearing> = sequenced
+            .iter()
+            .map(|Sequenced { item, placed }| Appearing {
+                path: placed.path.clone(),
+                blob: item.blob,
+                contents: item.entry.clone(),
+            })
+            .collect();
+        let mark = Mark { tip: tip.expect("an entry was sequenced"), boot: shared.boot.clone(), microseconds };
+        let group = Group {
+            pack: builder.finish(),
+            expected,
+            mark,
+            appearing: &appearing,
+            committer: &shared.author,
+            subject: &last.item.subject,
+        };
+        let result = self.flusher().flush(&group);
+        if result.is_ok() {
+            let mut view = shared.view();
+            view.tip = tip;
+            view.durable_root = Some(root);
+            view.floor = microseconds;
+        }
+        (sequenced, result)
+    }
+
+    /// Makes the objects of one commit.
+    fn sequence(
+        &mut self,
+        builder: &mut PackBuilder,
+        root: &Arc<Node>,
+        parent: Option<ObjectId>,
+        item: &Item,
+        floor: i64,
+    ) -> Result<(Arc<Node>, ObjectId, String), TrailError> {
+        let shared = self.shared;
+        // The tree may have been replaced since the policy looked.
+        match view::presence(root, &item.task_id, &shared.repository)? {
+            Presence::Absent => {}
+            Presence::Present { .. } => return Err(TrailError::Changed),
+            Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
+        }
+        let below = shared.layout.components(&item.task_id);
+        let mut path: Vec<&str> = super::layout::ROOT.to_vec();
+        path.extend(below.iter().map(String::as_str));
+        let mut made: Vec<Made> = Vec::with_capacity(8);
+        let new_root = root.with_file(&path, &item.blob, &shared.repository, &mut made)?;
+        let seconds = floor.max(item.microseconds).div_euclid(1_000_000);
+        let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
+        // The subject is the policy's: somebody else may have chosen these bytes.
+        let commit_id = object::name_checked(shared.repository.hash, Kind::Commit, &commit)?;
+        builder.add_deflated(TYPE_BLOB, item.blob, item.entry.len(), &item.deflated);
+        for tree in made {
+            builder.add_tree(&tree.node, tree.before, &mut self.deflater);
+        }
+        builder.add(TYPE_COMMIT, commit_id, &commit, &mut self.deflater);
+        Ok((new_root, commit_id, path.join("/")))
+    }
+
+    fn settle(&self, sequenced: Vec<Sequenced>) {
+        let mut view = self.shared.view();
+        for entry in &sequenced {
+            view.pending.remove(&entry.item.task_id.folded());
+        }
+        if LOADED.load(std::sync::atomic::Ordering::Relaxed) > LOADED_MOST
+            && let Ok(root) = View::load_root(&self.shared.repository, view.tip)
+        {
+            view.root = Some(root.clone());
+            view.durable_root = Some(root);
+        }
+        drop(view);
+        for entry in sequenced {
+            self.shared.catalogue.note(&entry.item.task_id, &entry.placed.commit);
+            entry.item.ticket.settle(Ok(entry.placed));
+        }
+    }
+
+    /// After a failed flush: what was sequenced has no place any more.
+    fn forget_sequenced(&self, look_again: bool) {
+        let mut view = self.shared.view();
+        view.root = view.durable_root.clone();
+        if look_again {
+            view.confirmed = false;
+        }
+    }
+
+    fn fail(&self, items: Vec<Item>, error: &TrailError) {
+        let mut view = self.shared.view();
+        for item in &items {
+            view.pending.remove(&item.task_id.folded());
+        }
+        drop(view);
+        for item in items {
+            item.ticket.settle(Err(error.clone()));
+        }
+    }
+
+    fn fail_all(&mut self, error: &TrailError) {
+        let items = self.shared.queue.drain();
+        self.fail(items, error);
+        self.shared.queue.fail_refreshes(error);
+    }
+}
+
+/// A commit object's contents.
+pub(super) fn commit_bytes(
+    tree: ObjectId,
+    parent: Option<ObjectId>,
+    author: &str,
+    seconds: i64,
+    message: &str,
+) -> Vec<u8> {
+    let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
+    format!("tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {author} {seconds} +0000\n\n{message}")
+        .into_bytes()
+}

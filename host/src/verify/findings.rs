@@ -1,0 +1,108 @@
+//! What was found, claim by claim: the oldest offence of each and their number, gathered from all threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::store::hash::Id;
+
+/// The structural claims, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Objects,
+    AppendOnly,
+    OneEntry,
+    Agreement,
+    Once,
+    Times,
+    Hidden,
+}
+
+/// The number of rules.
+pub(crate) const RULES: usize = 7;
+
+/// Where an offence is: how many first-parent steps below the tip. Greater is older.
+pub(crate) type Depth = u32;
+
+/// The oldest offence against a rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Offence {
+    pub(crate) depth: Option<Depth>,
+    pub(crate) commit: Option<Id>,
+    pub(crate) what: String,
+    pub(crate) count: u64,
+}
+
+/// What is known about one rule.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finding {
+    pub(crate) broken: Option<Offence>,
+    pub(crate) not_shown: Option<Offence>,
+}
+
+/// All findings.
+#[derive(Default)]
+pub(crate) struct Findings(Mutex<[Finding; RULES]>);
+
+impl Findings {
+    /// Records that a commit breaks a rule.
+    pub(crate) fn broken(&self, rule: Rule, place: (Depth, Id), what: String) {
+        self.add(rule, Some(place), what, |finding| &mut finding.broken);
+    }
+
+    /// Records that the repository as a whole breaks a rule.
+    pub(crate) fn broken_anywhere(&self, rule: Rule, what: String) {
+        self.add(rule, None, what, |finding| &mut finding.broken);
+    }
+
+    /// Records that something is missing to tell whether a rule is kept.
+    pub(crate) fn not_shown(&self, rule: Rule, place: Option<(Depth, Id)>, what: String) {
+        self.add(rule, place, what, |finding| &mut finding.not_shown);
+    }
+
+    /// What was found about each rule.
+    pub(crate) fn take(self) -> [Finding; RULES] {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, rule: Rule, place: Option<(Depth, Id)>, what: String, slot: fn(&mut Finding) -> &mut Option<Offence>) {
+        let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slot(&mut findings[rule as usize]);
+        let depth = place.map(|(depth, _)| depth);
+        let count = slot.as_ref().map_or(0, |offence| offence.count) + 1;
+        match slot {
+            Some(offence) if offence.depth >= depth => offence.count = count,
+            _ => *slot = Some(Offence { depth, commit: place.map(|(_, id)| id), what, count }),
+        }
+    }
+}
+
+/// Quotes bytes of the repository for a message: control and bidirectional characters escaped, long text cut.
+pub(crate) fn quote(bytes: &[u8]) -> String {
+    // As long as the longest path of an entry, with room.
+    const LONGEST: usize = 200;
+    let cut = &bytes[..bytes.len().min(LONGEST)];
+    let text = String::from_utf8_lossy(cut);
+    let dots = if cut.len() < bytes.len() { "…" } else { "" };
+    format!("`{}{dots}`", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Findings, Id, Rule, quote};
+
+    #[test]
+    fn the_oldest_offence_is_kept_and_all_are_counted() {
+        let findings = Findings::default();
+        let id = |byte| Id::from_bytes_or_panic(&[byte; 20]);
+        for depth in [3, 9, 5] {
+            findings.broken(Rule::Once, (depth, id(depth as u8)), depth.to_string());
+        }
+        let offence = findings.take()[Rule::Once as usize].broken.clone();
+        let offence = offence.map(|offence| (offence.what, offence.count, offence.commit));
+        assert_eq!(offence, Some(("9".to_owned(), 3, Some(id(9)))));
+    }
+
+    #[test]
+    fn nothing_quoted_can_move_the_cursor_or_turn_the_text() {
+        assert_eq!(quote("a\u{1b}[2J\u{202e}\n'b'".as_bytes()), "`a\\u{1b}[2J\\u{202e}\\n'b'`");
+    }
+}

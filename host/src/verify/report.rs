@@ -1,0 +1,102 @@
+//! What an audit says: claims and their verdicts, in words and for machines. Decides nothing.
+
+use serde::Serialize;
+
+/// What an audit found.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The ref that was audited, in full.
+    pub reference: String,
+    /// The commit that it names; none on a branch without commits.
+    pub tip: Option<String>,
+    /// The trail's identity (a uuid), if it has a genesis commit.
+    pub trail_id: Option<String>,
+    /// First-parent commits, people's included.
+    pub commits: u64,
+    /// Entries that trail commits added.
+    pub entries: u64,
+    /// Objects that the commits added and that were hashed.
+    pub objects: u64,
+    /// The claims, in a fixed order.
+    pub claims: Vec<Claim>,
+}
+
+/// A statement about the trail.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// A stable name.
+    pub id: &'static str,
+    /// The claim in words.
+    pub title: &'static str,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Whether a claim holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds for all of the trail.
+    Holds,
+    /// It does not hold.
+    Broken {
+        /// The oldest offending commit, unless the repository as a whole offends.
+        commit: Option<String>,
+        /// What is wrong there, and what to look at.
+        what: String,
+        /// How many offences there are.
+        count: u64,
+    },
+    /// Nothing contradicts it, but something is missing to tell.
+    NotShown {
+        /// What is missing.
+        missing: String,
+    },
+    /// Nobody asked.
+    NotAsked {
+        /// What is therefore not known.
+        why: &'static str,
+    },
+}
+
+/// The audit in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every claim that was asked for holds.
+    Holds,
+    /// At least one is broken.
+    Broken,
+    /// None is broken, but at least one could not be shown.
+    NotShown,
+}
+
+impl Report {
+    /// The audit in one word: broken before not shown before holds.
+    pub fn outcome(&self) -> Outcome {
+        let any = |test: fn(&Verdict) -> bool| self.claims.iter().any(|claim| test(&claim.verdict));
+        if any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
+            Outcome::Broken
+        } else if any(|verdict| matches!(verdict, Verdict::NotShown { .. })) || self.entries == 0 {
+            Outcome::NotShown
+        } else {
+            Outcome::Holds
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim, Verdict};
+
+    #[test]
+    fn a_claim_is_one_flat_object() {
+        let verdict = Verdict::Broken { commit: Some("c0ffee".to_owned()), what: "why".to_owned(), count: 2 };
+        let claim = Claim { id: "once", title: "no task twice", verdict };
+        let json = serde_json::to_string(&claim).unwrap_or_default();
+        let expect = r#"{"id":"once","title":"no task twice","verdict":"broken","commit":"c0ffee","what":"why","count":2}"#;
+        assert_eq!(json, expect);
+    }
+}

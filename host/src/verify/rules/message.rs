@@ -1,0 +1,204 @@
+//! Messages of trail commits: one line that the policy chose, and the host's trailers.
+
+use crate::verify::findings::quote;
+
+/// What a commit claims to be, by its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A person's.
+    Person,
+    /// The trail's beginning.
+    Genesis,
+    /// The record of a task.
+    Entry,
+}
+
+/// What a trail commit's trailers say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trailers<'a> {
+    pub(crate) task: Option<&'a str>,
+    pub(crate) trail: Option<&'a str>,
+}
+
+/// Why a message is not one that a host writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum MessageError {
+    /// It breaks a rule.
+    Broken(String),
+    /// It is of a later format than this version knows.
+    Later(String),
+}
+
+/// The longest subject, in bytes.
+const MAX_SUBJECT: usize = 200;
+
+/// What the commit is: a trail commit is one whose last paragraph has an `Audit-Format` trailer. Git ignores the case of
+/// trailers, so this does too: a forged one is judged as what a reader would take it for.
+pub(crate) fn role(message: &[u8]) -> Role {
+    let paragraph = last_paragraph(message);
+    let has = |key: &[u8]| paragraph.split(|byte| *byte == b'\n').any(|line| is_trailer(line, key));
+    match (has(b"Audit-Format"), has(b"Audit-Trail")) {
+        (false, _) => Role::Person,
+        (true, false) => Role::Entry,
+        (true, true) => Role::Genesis,
+    }
+}
+
+fn is_trailer(line: &[u8], key: &[u8]) -> bool {
+    line.get(..key.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(key)) && line[key.len()..].trim_ascii_start().starts_with(b":")
+}
+
+/// The last paragraph, unless it is the subject's.
+fn last_paragraph(message: &[u8]) -> &[u8] {
+    let text = message.trim_ascii_end();
+    let mut begin = text.len();
+    // The paragraph begins after the last line that is blank.
+    while let Some(newline) = text[..begin].iter().rposition(|byte| *byte == b'\n') {
+        if text[newline + 1..begin].trim_ascii().is_empty() && begin < text.len() {
+            return &text[begin..];
+        }
+        begin = newline;
+    }
+    &[]
+}
+
+/// Checks the message of a trail commit.
+///
+/// # Errors
+///
+/// Says what no host would have written.
+pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageError> {
+    let broken = |why: String| Err(MessageError::Broken(why));
+    let Ok(text) = std::str::from_utf8(message) else { return broken("its message is not UTF-8".to_owned()) };
+    let Some((subject, rest)) = text.split_once('\n') else { return broken("its message is one line".to_owned()) };
+    if subject.is_empty() || subject.len() > MAX_SUBJECT || !subject.chars().all(is_printable) {
+        return broken("its subject is not one printable line of at most 200 bytes".to_owned());
+    }
+    let Some(body) = rest.strip_prefix('\n').and_then(|rest| rest.strip_suffix('\n')) else {
+        return broken("its trailers do not stand in one paragraph after its subject".to_owned());
+    };
+    let mut trailers = Trailers::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for line in body.split('\n') {
+        let Some((key, value)) = line.split_once(": ") else {
+            return broken(format!("its trailers hold the line {}", quote(line.as_bytes())));
+        };
+        if key == "Audit-Format" && value != "1" && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(MessageError::Later(format!("it is of format {}, which this version does not know", quote(value.as_bytes()))));
+        }
+        match known(role, key) {
+            None => return broken(format!("it has the trailer {}, which no host writes there", quote(key.as_bytes()))),
+            Some(_) if seen.contains(&key) => return broken(format!("it has the trailer `{key}` twice")),
+            Some(check) if !check(value) => return broken(format!("its trailer `{key}` is malformed: {}", quote(value.as_bytes()))),
+            Some(_) => seen.push(key),
+        }
+        match key {
+            "Audit-Task" => trailers.task = Some(value),
+            "Audit-Trail" => trailers.trail = Some(value),
+            _ => {}
+        }
+    }
+    let required: &[&str] = match role {
+        Role::Genesis => &["Audit-Format", "Audit-Trail", "Audit-Placement"],
+        _ => &["Audit-Format", "Audit-Task", "Audit-Interface", "Audit-Policy", "Audit-Settings"],
+    };
+    match required.iter().find(|key| !seen.contains(key)) {
+        Some(key) => broken(format!("the trailer `{key}` is missing")),
+        None => Ok(trailers),
+    }
+}
+
+/// The form of a trailer's value; none if no such commit has this trailer.
+fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
+    Some(match (role, key) {
+        (_, "Audit-Format") => |value| value == "1",
+        (Role::Genesis, "Audit-Trail") => is_uuid,
+        (Role::Genesis, "Audit-Placement") => |value| matches!(value, "checkout" | "ref"),
+        (Role::Entry, "Audit-Task") => |value| super::path::task_id(value.as_bytes()).is_ok(),
+        (Role::Entry, "Audit-Interface") => is_interface,
+        (Role::Entry, "Audit-Policy" | "Audit-Settings") => |value| is_digest(value, "sha256:"),
+        (Role::Entry, "Audit-Outcome") => |value| is_digest(value, "hmac-sha256:"),
+        _ => return None,
+    })
+}
+
+fn is_digest(value: &str, algorithm: &str) -> bool {
+    value.strip_prefix(algorithm).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn is_uuid(value: &str) -> bool {
+    let dash = |place| matches!(place, 8 | 13 | 18 | 23);
+    value.len() == 36 && value.bytes().enumerate().all(|(place, byte)| if dash(place) { byte == b'-' } else { is_hex(byte) })
+}
+
+fn is_interface(value: &str) -> bool {
+    let Some(version) = value.strip_prefix("chiffon:audit@") else { return false };
+    let number = |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    version.split('.').count() == 3 && version.split('.').all(number)
+}
+
+/// Neither a control character nor one that turns, hides or breaks the line it stands in.
+fn is_printable(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Role, check, role};
+
+    fn message() -> String {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        format!("audit: task a completed\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n")
+    }
+
+    #[test]
+    fn roles_are_read_from_the_last_paragraph() {
+        let genesis = "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: x\nAudit-Placement: ref\n";
+        for (text, expect) in [
+            (message().as_str(), Role::Entry),
+            (genesis, Role::Genesis),
+            ("x\n\nAudit-Trail: x\nAudit-Format: 1\n", Role::Genesis),
+            ("x\n\naudit-format : 1", Role::Entry),
+            ("x\n\nbody\n \nAudit-Format: 1\n\n\n", Role::Entry),
+            ("Audit-Format: 1\n", Role::Person),
+            ("x\n\nAudit-Format: 1\n\nlast\n", Role::Person),
+            ("x\n\n  Audit-Format: 1\n", Role::Person),
+            ("", Role::Person),
+            ("\n\n\n", Role::Person),
+        ] {
+            assert_eq!(role(text.as_bytes()), expect, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_host_writes_is_accepted() {
+        let good = message();
+        assert_eq!(check(good.as_bytes(), Role::Entry).map(|trailers| trailers.task), Ok(Some("a")));
+        let other_subject = good.replace("audit: task a completed", "aufgezeichnet: \u{e4}");
+        assert!(check(other_subject.as_bytes(), Role::Entry).is_ok());
+        for bad in [
+            good.replace("Audit-Task: a\n", ""),
+            good.replace("Audit-Task: a\n", "Audit-Task: a\nAudit-Task: b\n"),
+            good.replace("Audit-Task: a\n", "Audit-Task: a b\n"),
+            good.replace("Audit-Task", "audit-task"),
+            good.replace("Audit-Format: 1\n", "Audit-Format: 1\nSigned-off-by: x\n"),
+            good.replace("\n\n", "\n\nbody\n\n"),
+            good.replace("\n\n", "\n"),
+            good.replace("sha256:0", "sha256:X"),
+            good.replace("@0.1.0", "@0.1"),
+            good.replace("task a", "task\u{202e}a"),
+            good.replace("task a", "task\u{0}a"),
+            good.replace("task a", &"x".repeat(200)),
+            good.trim_end().to_owned(),
+            format!("{good}\n"),
+            format!("{good} Audit-Outcome: x\n"),
+        ] {
+            assert!(check(bad.as_bytes(), Role::Entry).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The rules of a trail's bytes: commit, message, tree, path, entry. Pure functions over bytes; they read no object.
+//! Written from the design, not from the writer: a shared mistake would hide itself.
+
+pub(crate) mod commit;
+pub(crate) mod entry;
+mod json;
+pub(crate) mod message;
+pub(crate) mod path;
+pub(crate) mod time;
+pub(crate) mod tree;

@@ -1,0 +1,143 @@
+//! Objects kept for a while: bases of deltas, and trees that the next commit names again. Knows positions, not names.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::hash::{self, Id, Kind};
+
+/// An object in memory, with the name that its content has once somebody asked for it.
+pub(crate) struct Content {
+    pub(crate) kind: Kind,
+    /// How many deltas it rests on in its pack.
+    pub(crate) depth: u32,
+    pub(crate) data: Box<[u8]>,
+    name: OnceLock<Option<Id>>,
+}
+
+impl Content {
+    pub(crate) fn new(kind: Kind, depth: u32, data: Box<[u8]>) -> Content {
+        Content { kind, depth, data, name: OnceLock::new() }
+    }
+
+    /// The name that the content has; none if it carries the marks of a collision attack.
+    pub(crate) fn name(&self, algorithm: gix::hash::Kind) -> Option<Id> {
+        *self.name.get_or_init(|| hash::name(algorithm, self.kind, &self.data))
+    }
+}
+
+/// A cache by position, bounded in bytes, shared by all readers.
+pub(crate) struct Cache {
+    shards: Vec<Mutex<Shard>>,
+}
+
+/// Enough shards that two to eight readers seldom meet at a lock.
+const SHARDS: usize = 32;
+
+/// What an object costs beside its bytes: its header, the slot, the map's entry, the allocator's own.
+const OVERHEAD: usize = 160;
+
+impl Cache {
+    /// A cache of at most this many bytes.
+    pub(crate) fn new(bytes: usize) -> Cache {
+        let shard = || {
+            Mutex::new(Shard { places: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, limit: bytes / SHARDS })
+        };
+        Cache { shards: (0..SHARDS).map(|_| shard()).collect() }
+    }
+
+    pub(crate) fn get(&self, position: u64) -> Option<Arc<Content>> {
+        self.shard(position).lock().unwrap_or_else(PoisonError::into_inner).get(position)
+    }
+
+    pub(crate) fn put(&self, position: u64, content: &Arc<Content>) {
+        self.shard(position).lock().unwrap_or_else(PoisonError::into_inner).put(position, content);
+    }
+
+    fn shard(&self, position: u64) -> &Mutex<Shard> {
+        let mixed = position.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &self.shards[(mixed >> 32) as usize % SHARDS]
+    }
+}
+
+/// One part of the cache; the second-chance algorithm needs one bit where exact recency needs two links.
+struct Shard {
+    places: HashMap<u64, u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    hand: usize,
+    bytes: usize,
+    limit: usize,
+}
+
+struct Slot {
+    position: u64,
+    content: Option<Arc<Content>>,
+    used: bool,
+}
+
+impl Shard {
+    fn get(&mut self, position: u64) -> Option<Arc<Content>> {
+        let slot = &mut self.slots[*self.places.get(&position)? as usize];
+        slot.used = true;
+        slot.content.clone()
+    }
+
+    fn put(&mut self, position: u64, content: &Arc<Content>) {
+        let cost = content.data.len() + OVERHEAD;
+        // One object must not drive out half of the others.
+        if cost > self.limit / 2 || self.places.contains_key(&position) {
+            return;
+        }
+        while self.bytes + cost > self.limit {
+            self.evict();
+        }
+        self.bytes += cost;
+        let slot = Slot { position, content: Some(Arc::clone(content)), used: false };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.places.insert(position, place);
+    }
+
+    fn evict(&mut self) {
+        loop {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let slot = &mut self.slots[self.hand];
+            if std::mem::take(&mut slot.used) {
+                continue;
+            }
+            if let Some(content) = slot.content.take() {
+                self.bytes -= content.data.len() + OVERHEAD;
+                self.places.remove(&slot.position);
+                self.free.push(self.hand as u32);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Cache, Content, SHARDS};
+    use crate::verify::store::hash::Kind;
+
+    #[test]
+    fn the_cache_stays_within_its_bound_and_finds_what_it_kept() {
+        let cache = Cache::new(SHARDS * 2000);
+        for position in 0..10_000 {
+            cache.put(position, &Arc::new(Content::new(Kind::Blob, 0, vec![0; 100].into_boxed_slice())));
+            assert!(cache.get(position).is_some());
+        }
+        let kept = (0..10_000).filter(|&position| cache.get(position).is_some()).count();
+        assert!((1..=SHARDS * 2000 / 260).contains(&kept), "{kept}");
+    }
+}

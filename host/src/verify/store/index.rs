@@ -1,0 +1,154 @@
+//! Pack indexes (`.idx`, versions 1 and 2): where to look for a name. Nothing in one is believed: what is found there is
+//! hashed, and what cannot be used is said.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::hash::Id;
+
+/// How many index entries are read at a time.
+const STRIDE: usize = 4096;
+
+/// An index whose lengths fit together.
+pub(crate) struct Index {
+    path: PathBuf,
+    version: u32,
+    /// The number of objects.
+    pub(crate) count: u32,
+    /// The number of offsets that need eight bytes.
+    large: u64,
+    hash_len: usize,
+    /// The checksum of the pack that it was made for.
+    pub(crate) pack_checksum: Vec<u8>,
+}
+
+impl Index {
+    /// Opens an index.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be used.
+    pub(crate) fn open(path: &Path, hash_len: usize) -> Result<Index, String> {
+        let file = super::open_file(path)?;
+        let len = file.metadata().map_err(|error| error.to_string())?.len();
+        let mut head = [0; 8];
+        read(&file, &mut head, 0)?;
+        let version = match (&head[..4], u32::from_be_bytes([head[4], head[5], head[6], head[7]])) {
+            (b"\xfftOc", 2) => 2,
+            (b"\xfftOc", other) => return Err(format!("is an index of version {other}")),
+            _ => 1,
+        };
+        let names = if version == 2 { 8 } else { 0 } + 1024;
+        let mut last = [0; 4];
+        read(&file, &mut last, names - 4)?;
+        let count = u32::from_be_bytes(last);
+        let each = hash_len as u64 + if version == 2 { 8 } else { 4 };
+        let least = names + u64::from(count) * each + 2 * hash_len as u64;
+        let large = match (version, len.checked_sub(least)) {
+            (1, Some(0)) => 0,
+            (2, Some(rest)) if rest % 8 == 0 && rest / 8 <= u64::from(count) => rest / 8,
+            _ => return Err("has the wrong length for the number of its objects".to_owned()),
+        };
+        let mut pack_checksum = vec![0; hash_len];
+        read(&file, &mut pack_checksum, len - 2 * hash_len as u64)?;
+        Ok(Index { path: path.to_owned(), version, count, large, hash_len, pack_checksum })
+    }
+
+    /// Calls `visit` with each name and offset, in the index's order.
+    ///
+    /// # Errors
+    ///
+    /// Says why the index cannot be read.
+    pub(crate) fn scan(&self, mut visit: impl FnMut(&[u8], u64)) -> Result<(), String> {
+        let file = super::open_file(&self.path)?;
+        let mut names = vec![0; STRIDE * (self.hash_len + 4)];
+        let mut offsets = vec![0; STRIDE * 4];
+        let mut first = 0;
+        while first < self.count {
+            let stride = STRIDE.min((self.count - first) as usize);
+            if self.version == 1 {
+                let width = self.hash_len + 4;
+                let names = &mut names[..stride * width];
+                read(&file, names, self.name_at(first) - 4)?;
+                for entry in names.chunks_exact(width) {
+                    visit(&entry[4..], u64::from(be32(entry)));
+                }
+            } else {
+                let names = &mut names[..stride * self.hash_len];
+                let offsets = &mut offsets[..stride * 4];
+                read(&file, names, self.name_at(first))?;
+                read(&file, offsets, self.offset_at(first))?;
+                for (name, offset) in names.chunks_exact(self.hash_len).zip(offsets.chunks_exact(4)) {
+                    visit(name, self.large_offset(&file, be32(offset))?);
+                }
+            }
+            first += stride as u32;
+        }
+        Ok(())
+    }
+
+    /// Where the index says that this object is.
+    pub(crate) fn find(&self, id: &Id) -> Option<u64> {
+        let file = super::open_file(&self.path).ok()?;
+        let wanted = id.as_slice();
+        let (mut low, mut high) = (0, self.count);
+        let mut name = vec![0; self.hash_len];
+        while low < high {
+            let middle = low + (high - low) / 2;
+            read(&file, &mut name, self.name_at(middle)).ok()?;
+            match name.as_slice().cmp(wanted) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => {
+                    let mut offset = [0; 4];
+                    read(&file, &mut offset, self.offset_at(middle)).ok()?;
+                    return match self.version {
+                        1 => Some(u64::from(be32(&offset))),
+                        _ => self.large_offset(&file, be32(&offset)).ok(),
+                    };
+                }
+            }
+        }
+        None
+    }
+
+    fn name_at(&self, place: u32) -> u64 {
+        match self.version {
+            1 => 1024 + u64::from(place) * (self.hash_len as u64 + 4) + 4,
+            _ => 1032 + u64::from(place) * self.hash_len as u64,
+        }
+    }
+
+    fn offset_at(&self, place: u32) -> u64 {
+        match self.version {
+            1 => self.name_at(place) - 4,
+            _ => 1032 + u64::from(self.count) * (self.hash_len as u64 + 4) + u64::from(place) * 4,
+        }
+    }
+
+    /// The offset, which may stand in the table of large ones. A place beyond that table is an offset beyond any pack.
+    fn large_offset(&self, file: &File, offset: u32) -> Result<u64, String> {
+        if offset & 0x8000_0000 == 0 {
+            return Ok(u64::from(offset));
+        }
+        let place = u64::from(offset & 0x7fff_ffff);
+        if place >= self.large {
+            return Ok(u64::MAX);
+        }
+        let mut wide = [0; 8];
+        read(file, &mut wide, self.offset_at(self.count) + place * 8)?;
+        Ok(u64::from_be_bytes(wide))
+    }
+}
+
+fn be32(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn read(file: &File, buffer: &mut [u8], offset: u64) -> Result<(), String> {
+    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "ends early".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    })
+}

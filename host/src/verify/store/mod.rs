@@ -1,0 +1,173 @@
+//! The object database as files: packs, loose objects, and nothing else. Believes no name that it has not hashed; knows
+//! nothing of trails.
+
+pub(crate) mod cache;
+pub(crate) mod delta;
+pub(crate) mod hash;
+mod index;
+mod inflate;
+mod loose;
+mod pack;
+pub(crate) mod reader;
+mod table;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache::Cache;
+use pack::{Files, Pack};
+use table::{Counts, MAX_OBJECTS, MAX_POSITION, Table};
+
+/// Memory for objects that are likely to be wanted again: bases of deltas, and the trees of the newest commits.
+const CACHE: usize = 64 << 20;
+
+/// An object database as it was found at one time.
+pub(crate) struct Store {
+    pub(crate) algorithm: gix::hash::Kind,
+    objects: PathBuf,
+    packs: Vec<Pack>,
+    files: Files,
+    table: Table,
+    loose: loose::Names,
+    /// The files that cannot be used, and why.
+    pub(crate) unusable: Vec<String>,
+    cache: Cache,
+    /// Held by whoever rebuilds a large object, so that two such never lie in memory at once.
+    large: Mutex<()>,
+}
+
+impl Store {
+    /// Opens the object database in this directory.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be opened at all; a pack that cannot be used only makes its objects missing.
+    pub(crate) fn open(objects: &Path, algorithm: gix::hash::Kind) -> Result<Store, String> {
+        let hash_len = algorithm.len_in_bytes();
+        let mut unusable = Vec::new();
+        let mut packs: Vec<Pack> = Vec::new();
+        let mut base = 0;
+        let mut count = 0;
+        for path in index_paths(objects)? {
+            match Pack::open(&path, hash_len, base) {
+                Ok(pack) => {
+                    base += pack.len;
+                    count += u64::from(pack.index.count);
+                    packs.push(pack);
+                }
+                Err(why) => unusable.push(why),
+            }
+        }
+        // The last position marks a slot without an object.
+        if base >= MAX_POSITION - 1 || count > MAX_OBJECTS {
+            return Err(format!("its packs hold {count} objects in {base} bytes, more than can be audited"));
+        }
+        let table = tabulate(&packs, &mut unusable);
+        Ok(Store {
+            algorithm,
+            objects: objects.to_owned(),
+            packs,
+            files: Files::new(),
+            table,
+            loose: loose::Names::list(objects, hash_len)?,
+            unusable,
+            cache: Cache::new(CACHE),
+            large: Mutex::new(()),
+        })
+    }
+
+    /// The pack that this position lies in.
+    fn pack_at(&self, position: u64) -> usize {
+        self.packs.partition_point(|pack| pack.base <= position) - 1
+    }
+
+    /// Whether the directory still shows what this store was opened on.
+    fn is_current(&self) -> bool {
+        let same_packs = index_paths(&self.objects).is_ok_and(|paths| {
+            paths.len() == self.packs.len() + self.unusable.len()
+                && self.packs.iter().all(|pack| paths.binary_search(&pack.path.with_extension("idx")).is_ok())
+        });
+        same_packs
+            && loose::Names::list(&self.objects, self.algorithm.len_in_bytes()).is_ok_and(|names| names == self.loose)
+    }
+}
+
+/// The store of the day: a repository in use is repacked while it is read, and then what was read last is gone.
+pub(crate) struct Current(Mutex<Arc<Store>>);
+
+impl Current {
+    pub(crate) fn new(store: Store) -> Current {
+        Current(Mutex::new(Arc::new(store)))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Store> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A store newer than `old`, if the directory has changed since.
+    fn newer(&self, old: &Arc<Store>) -> Option<Arc<Store>> {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&current, old) {
+            if old.is_current() {
+                return None;
+            }
+            *current = Arc::new(Store::open(&old.objects, old.algorithm).ok()?);
+        }
+        Some(Arc::clone(&current))
+    }
+}
+
+/// The paths of all pack indexes, in order.
+fn index_paths(objects: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut paths = Vec::new();
+    let entries = match std::fs::read_dir(objects.join("pack")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(paths),
+        Err(error) => return Err(format!("its packs cannot be listed: {error}")),
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| format!("its packs cannot be listed: {error}"))?.path();
+        if path.extension().is_some_and(|extension| extension == "idx") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads every index twice: to count, then to place.
+fn tabulate(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
+    let mut counts = Counts::new();
+    for pack in packs {
+        if let Err(why) = pack.index.scan(|name, _| counts.add(name)) {
+            unusable.push(format!("the index of {} {why}", pack.name()));
+        }
+    }
+    let mut filling = counts.allocate();
+    for pack in packs {
+        let placed = pack.index.scan(|name, offset| {
+            if offset < pack.len {
+                filling.place(name, pack.base + offset);
+            }
+        });
+        // Said by the first pass already; what it could not read is missing.
+        placed.unwrap_or_default();
+    }
+    filling.finish()
+}
+
+/// Opens a regular file for reading; a pipe or a device put in its place neither blocks nor is read.
+fn open_file(path: &Path) -> Result<File, String> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "is missing".to_owned(),
+        _ => format!("cannot be opened: {error}"),
+    };
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
+    match file.metadata().map_err(unreadable)?.is_file() {
+        true => Ok(file),
+        false => Err("is no regular file".to_owned()),
+    }
+}

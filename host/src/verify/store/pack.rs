@@ -1,0 +1,242 @@
+//! Pack files: opened few at a time, read in blocks, never mapped (a mapping counts as memory, and dies with the file).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::hash::{Id, Kind};
+use super::index::Index;
+
+/// A pack whose index belongs to it.
+pub(crate) struct Pack {
+    pub(crate) path: PathBuf,
+    pub(crate) index: Index,
+    /// Where the pack's first byte lies among all packs.
+    pub(crate) base: u64,
+    /// Its length without the checksum at its end.
+    pub(crate) len: u64,
+}
+
+impl Pack {
+    /// Opens the pack of an index.
+    ///
+    /// # Errors
+    ///
+    /// Says which file cannot be used and why; git would not use it either.
+    pub(crate) fn open(index_path: &Path, hash_len: usize, base: u64) -> Result<Pack, String> {
+        let path = index_path.with_extension("pack");
+        let named = |path: &Path, why: String| {
+            format!("{} {why}", path.file_name().unwrap_or_default().to_string_lossy().escape_debug())
+        };
+        let index = Index::open(index_path, hash_len).map_err(|why| named(index_path, why))?;
+        let len = check(&path, &index, hash_len).map_err(|why| named(&path, why))?;
+        Ok(Pack { path, index, base, len })
+    }
+
+    /// The pack's file name, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().escape_debug().to_string()
+    }
+}
+
+/// Checks a pack's head and tail; returns its length without the checksum.
+fn check(path: &Path, index: &Index, hash_len: usize) -> Result<u64, String> {
+    let file = super::open_file(path)?;
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let len = file.metadata().map_err(unreadable)?.len();
+    let Some(body) = len.checked_sub(hash_len as u64).filter(|body| *body >= 12) else {
+        return Err("is too short for a pack".to_owned());
+    };
+    let mut head = [0; 12];
+    file.read_exact_at(&mut head, 0).map_err(unreadable)?;
+    if &head[..4] != b"PACK" || !matches!(head[4..8], [0, 0, 0, 2 | 3]) {
+        return Err("is no pack of version 2 or 3".to_owned());
+    }
+    if head[8..12] != index.count.to_be_bytes() {
+        return Err("holds another number of objects than its index".to_owned());
+    }
+    let mut tail = vec![0; hash_len];
+    file.read_exact_at(&mut tail, body).map_err(unreadable)?;
+    if tail != index.pack_checksum {
+        return Err("does not end in the checksum that its index names (cut short, or not its own)".to_owned());
+    }
+    Ok(body)
+}
+
+/// Open pack files, so few that the process keeps descriptors for others.
+pub(crate) struct Files(Mutex<(u64, HashMap<usize, (u64, Arc<File>)>)>);
+
+/// A quarter of the usual limit of 1024 descriptors.
+const MAX_OPEN: usize = 256;
+
+impl Files {
+    pub(crate) fn new() -> Files {
+        Files(Mutex::default())
+    }
+
+    fn get(&self, place: usize, path: &Path) -> Result<Arc<File>, String> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (clock, open) = &mut *guard;
+        *clock += 1;
+        if let Some((used, file)) = open.get_mut(&place) {
+            *used = *clock;
+            return Ok(Arc::clone(file));
+        }
+        if open.len() >= MAX_OPEN
+            && let Some(oldest) = open.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| *place)
+        {
+            open.remove(&oldest);
+        }
+        let file = Arc::new(super::open_file(path)?);
+        open.insert(place, (*clock, Arc::clone(&file)));
+        Ok(file)
+    }
+}
+
+/// The blocks of packs that one reader looked at last.
+pub(crate) struct Window {
+    blocks: Vec<Block>,
+    joined: Vec<u8>,
+}
+
+struct Block {
+    /// The pack and the block within it.
+    key: (usize, u64),
+    bytes: Vec<u8>,
+}
+
+/// Objects of a trail take some hundred bytes each, and neighbours are often wanted together.
+const BLOCK: u64 = 8 << 10;
+
+/// Blocks for each reader, 4 MiB in all.
+const BLOCKS: usize = 512;
+
+impl Window {
+    pub(crate) fn new() -> Window {
+        let blocks = (0..BLOCKS).map(|_| Block { key: (usize::MAX, 0), bytes: Vec::new() }).collect();
+        Window { blocks, joined: Vec::new() }
+    }
+
+    /// The pack's bytes from `offset`, `len` of them or as many as there are before its checksum.
+    pub(crate) fn bytes(&mut self, files: &Files, packs: &[Pack], place: usize, offset: u64, len: u64) -> Result<&[u8], String> {
+        let pack = &packs[place];
+        let end = pack.len.min(offset.saturating_add(len));
+        if offset >= end {
+            return Ok(&[]);
+        }
+        let (first, last) = (offset / BLOCK, (end - 1) / BLOCK);
+        if first == last {
+            let block = self.block(files, pack, place, first)?;
+            return Ok(&block[(offset % BLOCK) as usize..((end - 1) % BLOCK + 1) as usize]);
+        }
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        // What a large object needs is kept no longer than the object.
+        joined.shrink_to(1 << 20);
+        if last - first >= 8 {
+            joined.resize((end - offset) as usize, 0);
+            let file = files.get(place, &pack.path)?;
+            file.read_exact_at(&mut joined, offset).map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
+        } else {
+            for number in first..=last {
+                let block = self.block(files, pack, place, number)?;
+                let from = if number == first { (offset % BLOCK) as usize } else { 0 };
+                let to = if number == last { ((end - 1) % BLOCK + 1) as usize } else { block.len() };
+                joined.extend_from_slice(&block[from..to]);
+            }
+        }
+        self.joined = joined;
+        Ok(&self.joined)
+    }
+
+    fn block(&mut self, files: &Files, pack: &Pack, place: usize, number: u64) -> Result<&[u8], String> {
+        let key = (place, number);
+        let mixed = (number ^ (place as u64) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let block = &mut self.blocks[(mixed >> 40) as usize % BLOCKS];
+        if block.key != key {
+            block.key = (usize::MAX, 0);
+            let begin = number * BLOCK;
+            block.bytes.resize(BLOCK.min(pack.len - begin) as usize, 0);
+            let file = files.get(place, &pack.path)?;
+            file.read_exact_at(&mut block.bytes, begin).map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
+            block.key = key;
+        }
+        Ok(&block.bytes)
+    }
+}
+
+/// What an entry of a pack is made of.
+pub(crate) enum Make {
+    Whole(Kind),
+    /// A delta against the entry at this offset of the same pack.
+    Onto(u64),
+    /// A delta against the object of this name.
+    OntoNamed(Id),
+}
+
+/// The head of a pack's entry.
+pub(crate) struct Head {
+    pub(crate) make: Make,
+    /// The size of what is compressed: the object, or the delta.
+    pub(crate) size: u64,
+    /// How many bytes the head takes.
+    pub(crate) len: usize,
+}
+
+/// The longest head: ten bytes of size, and a base's name or offset.
+pub(crate) const MAX_HEAD: u64 = 10 + 32;
+
+/// Reads the head of the entry at `offset`.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &'static str> {
+    let early = "its head ends early";
+    let first = *bytes.first().ok_or("it lies beyond the end of the pack")?;
+    let mut at = 1;
+    let mut size = u64::from(first & 0x0f);
+    let mut shift = 4;
+    let mut more = first & 0x80 != 0;
+    while more {
+        let byte = *bytes.get(at).ok_or(early)?;
+        if shift > 57 {
+            return Err("its size is beyond all bounds");
+        }
+        size |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        at += 1;
+        more = byte & 0x80 != 0;
+    }
+    let make = match first >> 4 & 7 {
+        1 => Make::Whole(Kind::Commit),
+        2 => Make::Whole(Kind::Tree),
+        3 => Make::Whole(Kind::Blob),
+        4 => Make::Whole(Kind::Tag),
+        6 => {
+            let mut byte = *bytes.get(at).ok_or(early)?;
+            at += 1;
+            let mut back = u64::from(byte & 0x7f);
+            while byte & 0x80 != 0 {
+                byte = *bytes.get(at).ok_or(early)?;
+                at += 1;
+                if back >> 56 != 0 {
+                    return Err("its base lies before the pack");
+                }
+                back = (back + 1) << 7 | u64::from(byte & 0x7f);
+            }
+            let base = offset.checked_sub(back).filter(|base| back > 0 && *base >= 12);
+            Make::Onto(base.ok_or("its base lies before the pack")?)
+        }
+        7 => {
+            let name = bytes.get(at..at + hash_len).ok_or(early)?;
+            at += hash_len;
+            Make::OntoNamed(Id::from_bytes_or_panic(name))
+        }
+        _ => return Err("it is of no known type"),
+    };
+    Ok(Head { make, size, len: at })
+}

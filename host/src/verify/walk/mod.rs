@@ -1,0 +1,91 @@
+//! The walk through a trail's history: one thread reads commits from the tip down, all threads judge them. Knows objects by
+//! name and the rules of their bytes; decides which rule each commit keeps.
+
+mod changes;
+pub(crate) mod history;
+mod judge;
+mod objects;
+mod side;
+pub(crate) mod twice;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+
+use super::findings::{Depth, Findings, Rule};
+use super::store::Current;
+use super::store::hash::Id;
+use super::store::reader::{Fault, Reader};
+
+/// What all threads share.
+pub(crate) struct Context<'a> {
+    pub(crate) current: &'a Current,
+    pub(crate) algorithm: gix::hash::Kind,
+    pub(crate) findings: Findings,
+    /// Whether objects may be elsewhere: why, in words.
+    pub(crate) elsewhere: Option<String>,
+    /// Keys the hashes that stand for ids and names, so that nobody can prepare two that meet.
+    keys: RandomState,
+    /// Objects that were walked into whole, by keyed hash.
+    seen: Mutex<HashSet<u64>>,
+}
+
+/// A commit and where it is.
+pub(crate) type Place = (Depth, Id);
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(current: &'a Current, algorithm: gix::hash::Kind, elsewhere: Option<String>) -> Context<'a> {
+        Context { current, algorithm, findings: Findings::default(), elsewhere, keys: RandomState::new(), seen: Mutex::default() }
+    }
+
+    fn hash_len(&self) -> usize {
+        self.algorithm.len_in_bytes()
+    }
+
+    /// A short stand-in for an id or a name.
+    fn key(&self, bytes: &[u8]) -> u64 {
+        self.keys.hash_one(bytes)
+    }
+
+    /// A stand-in for a task, the same for all ids that differ only by case.
+    fn task_key(&self, task: &str) -> u64 {
+        self.key(task.to_ascii_lowercase().as_bytes())
+    }
+
+    /// Notes that an object is walked into; false if it was before.
+    fn enter(&self, id: &Id) -> bool {
+        let key = self.key(id.as_slice());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+    }
+
+    /// Records an object that cannot be had.
+    fn fault(&self, id: &Id, name: &str, fault: &Fault, place: Place) {
+        let what = |why: &str| format!("the {name} {id}: {why}");
+        match (fault, &self.elsewhere) {
+            (Fault::Missing, Some(why)) => self.findings.not_shown(Rule::Objects, Some(place), what(&format!("is not here; {why}"))),
+            (Fault::Missing, None) => {
+                let unusable = self.current.get().unusable.first().cloned();
+                let hint = unusable.map(|why| format!(" ({why})")).unwrap_or_default();
+                self.findings.broken(Rule::Objects, place, what(&format!("is missing{hint}")));
+            }
+            (Fault::Corrupt(why), _) => self.findings.broken(Rule::Objects, place, what(why)),
+            (Fault::Beyond(why), _) => self.findings.not_shown(Rule::Objects, Some(place), what(why)),
+        }
+    }
+
+    /// Records the bad copies that a reader came across.
+    fn bad_copies(&self, reader: &mut Reader<'_>, place: Place) {
+        for (id, why) in reader.bad_copies.drain(..) {
+            self.findings.broken(Rule::Objects, place, format!("one of several copies of {id}: {why}"));
+        }
+    }
+}
+
+/// What one thread found out, to be added up.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) objects: u64,
+    pub(crate) entries: u64,
+    /// Tasks, by keyed hash of the folded id, and where each was recorded.
+    pub(crate) tasks: Vec<(u64, Depth)>,
+}

@@ -1,0 +1,171 @@
+//! `show` and `log`: what is recorded, for people and for programs.
+
+use serde_json::json;
+
+use super::{Machine, outcome};
+
+#[test]
+fn show_prints_the_entry_with_its_commit() {
+    let machine = Machine::with_repository();
+    machine.commit(
+        r#"{"task_id":"a","status":"completed","execution_result":{"outcome":{"n":1.0E+2}}}"#,
+    );
+    let head = machine.git(&["rev-parse", "HEAD"]);
+    let entry = machine.git(&["cat-file", "blob", "HEAD:.audit/tasks/a.json"]);
+
+    let ran = machine.run(&["-C", "repo", "show", "a"]);
+    assert_eq!(
+        ran.out,
+        format!(
+            "commit {}\nPath:  .audit/tasks/a.json\n\n{entry}",
+            head.trim_end().to_owned()
+        )
+    );
+
+    assert_eq!(
+        machine.run(&["-C", "repo", "show", "a", "--raw"]).out,
+        entry
+    );
+
+    let ran = machine.run(&["-C", "repo", "show", "a", "--json"]);
+    let shown = ran.object();
+    assert_eq!(shown["task_id"], "a");
+    assert_eq!(shown["commit"], head.trim());
+    assert_eq!(shown["path"], ".audit/tasks/a.json");
+    assert_eq!(shown["entry"]["status"], "completed");
+    // Numbers are as they were written.
+    assert!(ran.out.contains(r#""outcome":{"n":1.0E+2}"#), "{}", ran.out);
+}
+
+#[test]
+fn log_is_as_git_shows_it() {
+    let machine = Machine::with_repository();
+    machine.commit(
+        r#"{"task_id":"a","status":"failed","plan_id":"p","dispatch_info":{"agent_pool":"pool","agent_id":"agent"},
+            "execution_result":{"services_touched":["s1","s2"]}}"#,
+    );
+    machine.commit(&outcome("b", "completed"));
+    let commits = machine.git(&["log", "--format=%H %s"]);
+    let commits: Vec<_> = commits
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .collect();
+    let timestamp = |subject: &str| subject.rsplit_once(' ').unwrap().1.to_owned();
+    let [(b, b_subject), (a, a_subject)] = commits[..] else {
+        panic!("{commits:?}")
+    };
+    let ran = machine.run(&["-C", "repo", "log"]);
+    assert_eq!(
+        ran.out,
+        format!(
+            "commit {b}\nTask:     b completed\nDate:     {}\n\n    {b_subject}\n\n\
+             commit {a}\nTask:     a failed\nPlan:     p\nAgent:    pool / agent\nServices: s1, s2\nDate:     {}\n\n    {a_subject}\n",
+            timestamp(b_subject),
+            timestamp(a_subject)
+        )
+    );
+    let ran = machine.run(&["-C", "repo", "log", "--oneline"]);
+    assert_eq!(
+        ran.out,
+        machine.git(&["log", "--format=%h %s", "--abbrev=7"])
+    );
+    let ran = machine.run(&["-C", "repo", "log", "--json", "-n", "1"]);
+    let logged = ran.object();
+    assert_eq!(
+        (&logged["task_id"], &logged["commit"]),
+        (&json!("b"), &json!(b))
+    );
+    assert_eq!(logged["subject"], b_subject);
+    assert!(logged["policy"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(logged["entry"]["timestamp"], timestamp(b_subject));
+}
+
+#[test]
+fn log_filters_by_what_the_entries_say() {
+    let machine = Machine::with_repository();
+    let lines = [
+        r#"{"task_id":"a","status":"failed","plan_id":"p1","execution_result":{"services_touched":["s1","s2"]}}"#,
+        r#"{"task_id":"b","status":"completed","plan_id":"p1","dispatch_info":{"agent_pool":"x","agent_id":"one"}}"#,
+        r#"{"task_id":"c","status":"failed","plan_id":"p2","dispatch_info":{"agent_pool":"x","agent_id":"two"}}"#,
+        r#"{"task_id":"d","status":"cancelled","execution_result":{"services_touched":["s2"]}}"#,
+    ];
+    assert_eq!(
+        machine
+            .run_with_input(&["-C", "repo", "ingest"], lines.join("\n"))
+            .exit,
+        Some(0)
+    );
+    for (filter, expected) in [
+        (&[][..], "d c b a"),
+        (&["--status", "failed"], "c a"),
+        (&["--status", "failed", "--status", "cancelled"], "d c a"),
+        (&["--plan", "p1"], "b a"),
+        (&["--plan", "p1", "--status", "failed"], "a"),
+        (&["--service", "s2"], "d a"),
+        (&["--service", "s1", "--service", "s2"], "d a"),
+        (&["--agent", "two"], "c"),
+        (&["--agent-pool", "x"], "c b"),
+        (&["--agent-pool", "x", "-n", "1"], "c"),
+        (&["--max-count", "0"], ""),
+        (&["--status", "FAILED"], ""),
+        (&["--since", "1 hour ago"], "d c b a"),
+        (&["--since", "2001-01-01", "--until", "now"], "d c b a"),
+        (&["--until", "yesterday"], ""),
+        (&["--since", "2999-01-01"], ""),
+    ] {
+        let args = [&["-C", "repo", "log", "--json"], filter].concat();
+        let ran = machine.run(&args);
+        let found: Vec<_> = ran
+            .json()
+            .iter()
+            .map(|logged| logged["task_id"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            (ran.exit, found.join(" ").as_str()),
+            (Some(0), expected),
+            "{filter:?}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_trail_has_an_empty_log() {
+    let machine = Machine::with_repository();
+    let ran = machine.run(&["-C", "repo", "log"]);
+    assert_eq!(
+        (ran.exit, ran.out.as_str(), ran.err.as_str()),
+        (Some(0), "", "")
+    );
+}
+
+#[test]
+fn what_entries_bring_cannot_act_on_a_terminal() {
+    let machine = Machine::with_repository();
+    machine.commit(
+        "{\"task_id\":\"a\",\"status\":\"failed\",\"plan_id\":\"\\u001b[2J\u{202e}\\n\u{9b}\",
+          \"dispatch_info\":{\"agent_id\":\"\u{2066}x\\u0007\"},
+          \"execution_result\":{\"outcome\":\"\u{202e}\u{7f}\u{feff}\",\"services_touched\":[\"a\u{200b}\\tb\"]}}",
+    );
+    for args in [
+        &["log"][..],
+        &["show", "a"],
+        &["log", "--json"],
+        &["show", "a", "--json"],
+        &["log", "--oneline"],
+    ] {
+        let ran = machine.run(&[&["-C", "repo"], args].concat());
+        assert_eq!(ran.exit, Some(0));
+        let hidden = |character: char| {
+            character != '\n' && character.is_control()
+                || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        };
+        assert!(!ran.out.contains(hidden), "{args:?} {:?}", ran.out);
+    }
+    // The value is the same, only written otherwise.
+    let shown = machine.run(&["-C", "repo", "show", "a", "--json"]).object();
+    assert_eq!(shown["entry"]["plan_id"], "\u{1b}[2J\u{202e}\n\u{9b}");
+    assert_eq!(
+        shown["entry"]["execution_result"]["outcome"],
+        "\u{202e}\u{7f}\u{feff}"
+    );
+}

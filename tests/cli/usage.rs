@@ -1,0 +1,218 @@
+//! Arguments, help, and what holds for every command.
+
+use super::{Machine, outcome};
+use std::process::Stdio;
+
+#[test]
+fn the_help_is_grouped_by_what_a_person_wants_to_do() {
+    let ran = Machine::new().run(&["--help"]);
+    assert_eq!(ran.exit, Some(0));
+    snapbox::assert_data_eq!(ran.out, include_str!("help.txt"));
+}
+
+#[test]
+fn called_with_nothing_the_program_says_what_there_is() {
+    let ran = Machine::new().run(&[]);
+    assert_eq!(ran.exit, Some(2));
+    assert_eq!(ran.out, "");
+    assert!(ran.err.contains("Start:\n  demo"), "{}", ran.err);
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let machine = Machine::new();
+    for command in [
+        "demo",
+        "init",
+        "commit",
+        "ingest",
+        "show",
+        "log",
+        "verify",
+        "completions",
+        "man",
+    ] {
+        let ran = machine.run(&[command, "--help"]);
+        assert_eq!(ran.exit, Some(0), "{command}");
+        assert!(
+            ran.out.contains("Global options:\n  -C, --repo <DIR>"),
+            "{}",
+            ran.out
+        );
+    }
+}
+
+#[test]
+fn usage_errors_are_exit_code_2_and_json_where_json_is_wanted() {
+    let machine = Machine::with_repository();
+    for args in [
+        &["frobnicate"][..],
+        &["show"],
+        &["show", "a", "--what"],
+        &["log", "--color", "sometimes"],
+        &["log", "--since", "whenever"],
+        &["show", "../../x"],
+        &["commit", "-", "--policy-setting", "novalue"],
+    ] {
+        let ran = machine.run(args);
+        assert_eq!(
+            (ran.exit, ran.out.as_str()),
+            (Some(2), ""),
+            "{args:?} {ran:?}"
+        );
+        assert!(ran.err.starts_with("error: "), "{ran:?}");
+
+        let ran = machine.run(&[args, &["--json"]].concat());
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+        assert!(
+            ran.object()["error"]
+                .as_str()
+                .is_some_and(|error| !error.is_empty()),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn the_repository_may_be_named_before_or_after_the_command() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    std::fs::create_dir_all(machine.path("repo/below/this")).unwrap();
+    for args in [
+        &["-C", "repo", "show", "a"][..],
+        &["--repo", "repo", "show", "a"],
+        &["show", "-C", "repo", "a"],
+        &["show", "a", "--repo=repo/below/this"],
+    ] {
+        let ran = machine.run(args);
+        assert_eq!(ran.exit, Some(0), "{args:?} {ran:?}");
+    }
+}
+
+#[test]
+fn quiet_silences_standard_error_only() {
+    let machine = Machine::with_repository();
+    let ran = machine.run(&["-C", "repo", "show", "a"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Some(1), ""));
+    assert!(
+        ran.err
+            .starts_with("error: no entry for a in the trail refs/heads/main of "),
+        "{}",
+        ran.err
+    );
+    let ran = machine.run(&["-C", "repo", "show", "a", "--json", "-q"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(1), ""));
+    assert!(
+        ran.object()["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("no entry for a in the trail"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_ask() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    let log = |args: &[&str], variable: Option<(&str, &str)>| {
+        let args = [&["-C", "repo", "log"], args].concat();
+        let output = machine.command(&args).envs(variable).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_coloured = |text: &str| text.contains("\u{1b}[");
+    assert!(!is_coloured(&log(&[], None)));
+    assert!(is_coloured(&log(&["--color", "always"], None)));
+    assert!(is_coloured(&log(&[], Some(("CLICOLOR_FORCE", "1")))));
+    assert!(!is_coloured(&log(
+        &["--color", "never"],
+        Some(("CLICOLOR_FORCE", "1"))
+    )));
+    assert!(is_coloured(&log(
+        &["--color", "always"],
+        Some(("NO_COLOR", "1"))
+    )));
+    assert!(!is_coloured(&log(&["--color", "always", "--json"], None)));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let machine = Machine::with_repository();
+    let lines: String = (0..200)
+        .map(|number| outcome(&format!("t{number}"), "completed") + "\n")
+        .collect();
+    machine.run_with_input(&["-C", "repo", "ingest"], lines);
+    let mut child = machine
+        .command(&["-C", "repo", "log"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named_before_anything_happens() {
+    let machine = Machine::with_repository();
+    machine.write(
+        "repo/.git/chiffon-audit/config.toml",
+        "policy.file = 'evil.wasm'",
+    );
+    let ran = machine.run_with_input(
+        &["-C", "repo", "commit", "-", "--json"],
+        outcome("a", "completed"),
+    );
+    assert_eq!(ran.exit, Some(2));
+    let error = ran.object()["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.starts_with("setting policy.file is not taken from a repository"),
+        "{error}"
+    );
+    assert_eq!(machine.git(&["for-each-ref"]), "");
+}
+
+#[test]
+fn a_status_that_the_repository_adds_is_accepted() {
+    let machine = Machine::with_repository();
+    machine.write(
+        "repo/.git/chiffon-audit/config.toml",
+        "statuses = ['timed_out']\nauthor = 'Audit <audit@example.com>'",
+    );
+    machine.commit(&outcome("a", "timed_out"));
+    assert_eq!(
+        machine.git(&["log", "--format=%an <%ae>", "-n", "1"]),
+        "Audit <audit@example.com>\n"
+    );
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let machine = Machine::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = machine.run(&["completions", shell]);
+        assert_eq!(ran.exit, Some(0));
+        assert!(ran.out.contains("ingest"), "{shell}");
+    }
+    let ran = machine.run(&["man"]);
+    assert!(
+        ran.exit == Some(0) && ran.out.contains(".TH chiffon-audit 1"),
+        "{ran:?}"
+    );
+    let ran = machine.run(&["man", "commit"]);
+    assert!(
+        ran.exit == Some(0) && ran.out.contains(".TH chiffon-audit-commit 1"),
+        "{ran:?}"
+    );
+    assert_eq!(machine.run(&["man", "nothing"]).exit, Some(2));
+    assert_eq!(machine.run(&["man", "--dir", "pages"]).exit, Some(0));
+    for page in [
+        "chiffon-audit.1",
+        "chiffon-audit-ingest.1",
+        "chiffon-audit-verify.1",
+    ] {
+        assert!(machine.path("pages").join(page).is_file(), "{page}");
+    }
+}

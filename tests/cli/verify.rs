@@ -1,0 +1,85 @@
+//! `verify`: its exit codes and shapes. What it finds is tested where it lives.
+
+use super::{Machine, outcome};
+
+fn trail() -> Machine {
+    let machine = Machine::new();
+    assert_eq!(machine.run(&["init", "repo"]).exit, Some(0));
+    for (task_id, status) in [("a", "completed"), ("b", "failed")] {
+        machine.commit(&outcome(task_id, status));
+    }
+    machine
+}
+
+#[test]
+fn a_sound_trail_is_exit_code_0_and_a_table_of_claims() {
+    let machine = trail();
+    let ran = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.out.contains("3 commits, 2 entries"), "{}", ran.out);
+    assert!(
+        ran.out.contains("  holds      no task is recorded twice"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.ends_with("Every claim that was asked for holds.\n"),
+        "{}",
+        ran.out
+    );
+
+    let report = machine.run(&["verify", "repo", "--json"]).object();
+    assert_eq!(report["outcome"], "holds");
+    assert_eq!(
+        (report["commits"].as_u64(), report["entries"].as_u64()),
+        (Some(3), Some(2))
+    );
+    assert!(
+        report["claims"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|claim| claim["verdict"] == "holds")
+    );
+}
+
+#[test]
+fn a_removed_entry_is_exit_code_3_and_the_commit_is_named() {
+    let machine = trail();
+    machine.git(&["rm", "-q", ".audit/tasks/a.json"]);
+    machine.git(&["commit", "-q", "-m", "tidy up"]);
+    let head = machine.git(&["rev-parse", "HEAD"]);
+    let ran = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(
+        ran.out.contains(&format!("commit {}", head.trim())),
+        "{}",
+        ran.out
+    );
+    let report = machine.run(&["-C", "repo", "verify", "--json"]);
+    assert_eq!(
+        (report.exit, report.object()["outcome"].as_str()),
+        (Some(3), Some("broken"))
+    );
+}
+
+#[test]
+fn a_trail_that_cannot_be_seen_is_exit_code_6() {
+    let machine = Machine::with_repository();
+    let ran = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(ran.exit, Some(6), "{ran:?}");
+}
+
+#[test]
+fn without_a_repository_there_is_nothing_to_audit() {
+    let machine = Machine::new();
+    let ran = machine.run(&["verify", "--json"]);
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert!(
+        ran.object()["error"]
+            .as_str()
+            .unwrap()
+            .contains("no git repository"),
+        "{ran:?}"
+    );
+}

@@ -1,0 +1,5 @@
+//! Every integration test in one binary, so that wasmtime is linked and the engine compiled once.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+mod trail;

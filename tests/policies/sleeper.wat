@@ -1,0 +1,11 @@
+;; Sleeps on the monotonic clock for 584 years, in every way there is, and then answers honestly.
+(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $in (param i64) (result i32)))
+(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-instant" (func $at (param i64) (result i32)))
+(import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+(import "wasi:io/poll@0.2.0" "poll" (func $poll (param i32) (param i32) (param i32)))
+(func $decide (result i32)
+  (call $block (call $in (i64.const -1)))
+  (i32.store (i32.const 0x1000) (call $at (i64.const -1)))
+  (call $poll (i32.const 0x1000) (i32.const 1) (i32.const 0x800))
+  (if (i32.ne (i32.load (i32.const 0x804)) (i32.const 1)) (then (unreachable)))
+  (call $stage_entry) (call $ask) (call $committed))

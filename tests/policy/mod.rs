@@ -1,0 +1,83 @@
+//! Policies through the real engine: the default one, every hostile one, and all that is no policy.
+
+mod default;
+mod guest;
+mod hostile;
+mod load;
+mod sandbox;
+
+use chiffon_audit::clock::Timestamp;
+use chiffon_audit::outcome::{self, TaskOutcome};
+use chiffon_audit::policy::{Allocation, Call, Engine, Limits, Policy, PolicySettings, Snapshot, Verdict};
+use std::sync::OnceLock;
+
+/// 2026-01-21T10:05:02.000123Z
+pub const NOW: Timestamp = Timestamp::from_microseconds(1_768_989_902_000_123);
+
+/// The engine of all tests that need no limits of their own: compiling the default policy takes a while.
+pub fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(Allocation::Pooling, Limits::default(), None).unwrap())
+}
+
+/// An engine with other limits.
+pub fn limited(limits: Limits) -> Engine {
+    Engine::new(Allocation::OnDemand, limits, None).unwrap()
+}
+
+/// The default policy.
+pub fn builtin() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| Policy::builtin(engine()).unwrap())
+}
+
+/// A trail that answers with this.
+pub struct Trail(pub Result<Option<Vec<u8>>, String>);
+
+impl Snapshot for Trail {
+    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.0.clone()
+    }
+}
+
+pub fn outcome(document: &str) -> TaskOutcome {
+    TaskOutcome::parse(document.as_bytes(), &outcome::Limits::default()).unwrap()
+}
+
+/// The outcome that the hostile policies are asked about.
+pub fn task_t() -> TaskOutcome {
+    outcome(r#"{"task_id":"t","status":"completed"}"#)
+}
+
+/// A call about `outcome`, with `existing` as the task's entry.
+pub fn call(policy: &Policy, outcome: &TaskOutcome, existing: Option<&[u8]>) -> Call {
+    let trail = Trail(Ok(existing.map(<[u8]>::to_vec)));
+    policy.call(outcome, Box::new(trail), NOW, &PolicySettings::default())
+}
+
+/// A hostile policy's call about task `t`, with no entry on the trail.
+pub fn ask(component: &[u8]) -> Call {
+    ask_in(engine(), component)
+}
+
+/// The same under other limits.
+pub fn ask_in(engine: &Engine, component: &[u8]) -> Call {
+    let policy = Policy::load(engine, "hostile", component).unwrap();
+    call(&policy, &task_t(), None)
+}
+
+/// The fault that the policy ends with.
+pub fn fault(call: Call) -> String {
+    match call.verdict {
+        Err(fault) => fault.to_string(),
+        Ok(verdict) => panic!("no fault: {verdict:?}"),
+    }
+}
+
+/// The entry that the call would commit.
+pub fn committed(call: Call) -> String {
+    match call.verdict {
+        Ok(Verdict::Commit { entry, .. }) => String::from_utf8(entry).unwrap(),
+        other => panic!("no commit: {other:?}"),
+    }
+}
