@@ -9,7 +9,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -30,11 +30,32 @@ const PROFILE: &[&str] = &[
     "profile.release.strip=\"symbols\"",
 ];
 
-fn main() -> Result<()> {
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    let manifest =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
-    let workspace = Workspace::beside(&manifest)?;
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a build script has no other way to say what is wrong"
+)]
+fn fail(error: &dyn Error) {
+    eprintln!("{error}");
+}
+
+fn run() -> Result<()> {
+    let directory = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .ok_or(format!("{name} is not set"))
+    };
+    let out = directory("OUT_DIR")?;
+    let workspace = Workspace::beside(&directory("CARGO_MANIFEST_DIR")?)?;
     match env::args().nth(1).as_deref() {
         None => embed(&workspace, &out),
         Some("refresh") => workspace.refresh(&workspace.build(&out)?),
@@ -48,7 +69,6 @@ fn embed(workspace: &Workspace, out: &Path) -> Result<()> {
     for path in sources.iter().chain([&workspace.lock, &workspace.prebuilt]) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    println!("cargo::rerun-if-changed=build.rs");
     let digest = workspace.digest()?;
     let component = if workspace.recorded_digest()?.as_deref() == Some(&*digest) {
         fs::read(workspace.prebuilt.join("policy.wasm"))?

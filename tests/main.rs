@@ -1,5 +1,9 @@
 //! Every integration test in one binary, so that wasmtime is linked and the engine compiled once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cli;
+mod outcome;
+mod policy;
 mod support;
 mod trail;
+mod verify;

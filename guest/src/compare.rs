@@ -3,8 +3,8 @@
 //!
 //! Pure. Names where they differ and quotes no value of either.
 
+use crate::place::Place;
 use crate::tape::{Index, Kind, Tape};
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// How many places are named; a reader looks at the first few, and a message has a limit.
@@ -12,6 +12,9 @@ const MAX_NAMED: usize = 10;
 
 /// The longest pointer that is named in full, in bytes: keys are free text of any length.
 const MAX_POINTER: usize = 256;
+
+/// The longest value that is compared as it is written, in bytes.
+const ALIKE: usize = 4096;
 
 /// Where two entries differ.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub fn same_bytes(ours: &[u8], theirs: &[u8]) -> bool {
 ///
 /// Says why `theirs` is no entry at all.
 pub fn differences(ours: &[u8], theirs: &[u8]) -> Result<Differences, &'static str> {
-    let ours = Tape::read(ours)?;
+    let ours = Tape::of_json(str::from_utf8(ours).map_err(|_| "cannot be compared")?)?;
     let theirs = Tape::read(theirs)?;
     if theirs.kind(theirs.root()) != Kind::Object {
         return Err("is not a JSON object");
@@ -64,44 +67,50 @@ pub fn differences(ours: &[u8], theirs: &[u8]) -> Result<Differences, &'static s
     let mut walk = Walk {
         ours,
         theirs,
-        pointer: String::new(),
         found: Differences::default(),
     };
-    walk.objects(Some(walk.ours.root()), Some(walk.theirs.root()));
+    walk.objects(
+        Some(walk.ours.root()),
+        Some(walk.theirs.root()),
+        Place::ROOT,
+    );
     Ok(walk.found)
 }
 
 struct Walk<'a> {
     ours: Tape<'a>,
     theirs: Tape<'a>,
-    pointer: String,
     found: Differences,
 }
 
-impl<'a> Walk<'a> {
-    fn values(&mut self, ours: Index, theirs: Index) {
+impl Walk<'_> {
+    fn values(&mut self, ours: Index, theirs: Index, place: &Place<'_>) {
+        let (our, their) = (self.ours.raw(ours), self.theirs.raw(theirs));
+        // Written alike they are the same (ours has no key twice), and nearly all are. Only what is short: what differs is
+        // looked at again on each level below, and must cost no more for being deep.
+        if our.len() <= ALIKE && our == their {
+            return;
+        }
         let same = match (self.ours.kind(ours), self.theirs.kind(theirs)) {
-            (Kind::Object, Kind::Object) => return self.objects(Some(ours), Some(theirs)),
-            (Kind::Array, Kind::Array) => return self.arrays(ours, theirs),
+            (Kind::Object, Kind::Object) => return self.objects(Some(ours), Some(theirs), place),
+            (Kind::Array, Kind::Array) => return self.arrays(ours, theirs, place),
             (Kind::String, Kind::String) => self.ours.string(ours) == self.theirs.string(theirs),
-            (Kind::Scalar, Kind::Scalar) => self.ours.raw(ours) == self.theirs.raw(theirs),
+            (Kind::Scalar, Kind::Scalar) => our == their,
             // `null` for a list or a group of members is how an outcome leaves it out.
-            (_, Kind::Scalar)
-                if self.theirs.raw(theirs) == "null" && default(&self.pointer) != Some("{}") =>
-            {
-                return self.missing(ours);
+            (Kind::Object | Kind::Array, Kind::Scalar) if their == "null" => {
+                return self.left_out(ours, true, place);
             }
             _ => false,
         };
         if !same {
-            self.differs();
+            self.differs(place);
         }
     }
 
-    fn objects(&mut self, ours: Option<Index>, theirs: Option<Index>) {
+    fn objects(&mut self, ours: Option<Index>, theirs: Option<Index>, place: &Place<'_>) {
         let ours = ours.map_or_else(Vec::new, |object| self.ours.members(object));
         let theirs = theirs.map_or_else(Vec::new, |object| self.theirs.members(object));
-        let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
+        let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
         loop {
             let order = match (ours.peek(), theirs.peek()) {
                 (None, None) => return,
@@ -111,101 +120,95 @@ impl<'a> Walk<'a> {
             };
             let our = ours.next_if(|_| order.is_le());
             let their = theirs.next_if(|_| order.is_ge());
-            let Some(key) = our.as_ref().or(their.as_ref()).map(|(key, _)| key.clone()) else {
+            let Some((key, _)) = our.or(their) else {
                 return;
             };
-            // A key that comes twice has no one value; the first is as good as any to name the place.
             let mut twice = false;
-            while theirs.next_if(|(next, _)| *next == key).is_some() {
+            while theirs.next_if(|(next, _)| next == key).is_some() {
                 twice = true;
             }
-            if self.pointer.is_empty() && key == "timestamp" {
+            if place.is_root() && key == "timestamp" {
                 continue;
             }
-            self.within(&key, |walk| match (our, their) {
-                _ if twice => walk.differs(),
-                (Some((_, our)), Some((_, their))) => walk.values(our, their),
-                (Some((_, our)), None) => walk.missing(our),
-                (None, Some((_, their))) => walk.unknown(their),
+            let place = &place.member(key);
+            match (our, their) {
+                // A key that comes twice has no one value.
+                _ if twice => self.differs(place),
+                (Some((_, our)), Some((_, their))) => self.values(*our, *their, place),
+                (Some((_, our)), None) => self.left_out(*our, false, place),
+                (None, Some((_, their))) => self.unknown(*their, place),
                 (None, None) => {}
-            });
+            }
         }
     }
 
-    fn arrays(&mut self, ours: Index, theirs: Index) {
-        let our_items: Vec<Index> = self.ours.items(ours).collect();
-        let their_items: Vec<Index> = self.theirs.items(theirs).collect();
-        for at in 0..our_items.len().max(their_items.len()) {
-            let index = Cow::<str>::Owned(at.to_string());
-            self.within(&index, |walk| {
-                match (our_items.get(at), their_items.get(at)) {
-                    (Some(&our), Some(&their)) => walk.values(our, their),
-                    _ => walk.differs(),
-                }
-            });
+    fn arrays(&mut self, ours: Index, theirs: Index, place: &Place<'_>) {
+        let (mut our_next, mut their_next) = (self.ours.first(ours), self.theirs.first(theirs));
+        for at in 0.. {
+            let place = &place.item(at);
+            match (our_next, their_next) {
+                (None, None) => return,
+                (Some(our), Some(their)) => self.values(our, their, place),
+                _ => self.differs(place),
+            }
+            our_next = our_next.and_then(|item| self.ours.after(item, ours));
+            their_next = their_next.and_then(|item| self.theirs.after(item, theirs));
         }
     }
 
-    /// Theirs has no such member: the same if ours is what an outcome that leaves it out gets.
-    fn missing(&mut self, ours: Index) {
-        match default(&self.pointer) {
-            Some("group") => self.objects(Some(ours), None),
-            Some(default) if self.ours.raw(ours) == default => {}
-            _ => self.differs(),
+    /// Theirs has no such member, or `null`: the same if ours is what an outcome that leaves it out gets.
+    fn left_out(&mut self, ours: Index, null: bool, place: &Place<'_>) {
+        match default(place) {
+            Some(Default::Group) => self.objects(Some(ours), None, place),
+            Some(Default::List) if self.ours.raw(ours) == "[]" => {}
+            Some(Default::Null) if self.ours.raw(ours) == "null" => {}
+            // `null` is a value like any other of what may be any JSON.
+            Some(Default::Any) if self.ours.raw(ours) == "{}" && !null => {}
+            _ => self.differs(place),
         }
     }
 
     /// Ours has no such member. Only `metadata` is left out of an entry, when it is `null`.
-    fn unknown(&mut self, theirs: Index) {
-        if self.pointer != "/metadata" || self.theirs.raw(theirs) != "null" {
-            self.differs();
+    fn unknown(&mut self, theirs: Index, place: &Place<'_>) {
+        if self.theirs.raw(theirs) != "null" || place.members() != Some(("metadata", None)) {
+            self.differs(place);
         }
     }
 
-    fn within(&mut self, key: &str, body: impl FnOnce(&mut Self)) {
-        let length = self.pointer.len();
-        self.pointer.push('/');
-        for part in key.split_inclusive(['~', '/']) {
-            match part.as_bytes().last() {
-                Some(b'~') => self.pointer.extend([&part[..part.len() - 1], "~0"]),
-                Some(b'/') => self.pointer.extend([&part[..part.len() - 1], "~1"]),
-                _ => self.pointer.push_str(part),
-            }
-        }
-        body(self);
-        self.pointer.truncate(length);
-    }
-
-    fn differs(&mut self) {
+    fn differs(&mut self, place: &Place<'_>) {
         if self.found.pointers.len() == MAX_NAMED {
             self.found.more += 1;
             return;
         }
-        let mut end = self.pointer.len().min(MAX_POINTER);
-        while !self.pointer.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut pointer = self.pointer[..end].to_owned();
-        if end < self.pointer.len() {
+        let mut pointer = place.pointer();
+        if pointer.len() > MAX_POINTER {
+            pointer.truncate(pointer.floor_char_boundary(MAX_POINTER));
             pointer.push('…');
         }
         self.found.pointers.push(pointer);
     }
 }
 
-/// What a member is, as our entries write it, when an outcome leaves it out.
-fn default(pointer: &str) -> Option<&'static str> {
-    Some(match pointer {
-        "/dispatch_info" | "/execution_result" => "group",
-        "/plan_steps" | "/execution_result/services_touched" => "[]",
-        "/execution_result/outcome" | "/execution_result/resources_used" => "{}",
-        "/plan_id"
-        | "/metadata"
-        | "/dispatch_info/agent_pool"
-        | "/dispatch_info/agent_id"
-        | "/dispatch_info/dispatch_timestamp"
-        | "/execution_result/start_time"
-        | "/execution_result/end_time" => "null",
+/// What a member is when an outcome leaves it out.
+enum Default {
+    /// Its members, each left out.
+    Group,
+    /// `[]`
+    List,
+    /// `{}`
+    Any,
+    /// `null`
+    Null,
+}
+
+fn default(place: &Place<'_>) -> Option<Default> {
+    Some(match place.members()? {
+        ("dispatch_info" | "execution_result", None) => Default::Group,
+        ("plan_steps", None) | ("execution_result", Some("services_touched")) => Default::List,
+        ("execution_result", Some("outcome" | "resources_used")) => Default::Any,
+        ("plan_id" | "metadata", None)
+        | ("dispatch_info", Some("agent_pool" | "agent_id" | "dispatch_timestamp"))
+        | ("execution_result", Some("start_time" | "end_time")) => Default::Null,
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod entry;
 pub mod json;
 pub mod outcome;
+mod place;
 pub mod policy;
 mod tape;
 

@@ -49,8 +49,18 @@ impl<'a> Tape<'a> {
     /// Says why the bytes are no JSON document that could be an entry.
     pub fn read(bytes: &'a [u8]) -> Result<Tape<'a>, &'static str> {
         let text = str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-        // Checks the grammar without recursion; the loop below relies on it.
+        // Checks the grammar, without recursion.
         serde_json::from_str::<&RawValue>(text).map_err(|_| "is not JSON")?;
+        Tape::of_json(text)
+    }
+
+    /// Reads a document that is known to be JSON.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is too deep or too large.
+    pub fn of_json(text: &'a str) -> Result<Tape<'a>, &'static str> {
+        let bytes = text.as_bytes();
         let mut nodes: Vec<Node> = Vec::with_capacity(bytes.len() / 16);
         let mut open: Vec<usize> = Vec::new();
         let mut at = skip_white_space(bytes, 0);
@@ -59,7 +69,7 @@ impl<'a> Tape<'a> {
             match bytes[at] {
                 b',' | b':' => {}
                 b'}' | b']' => {
-                    let container = open.pop().expect("brackets are balanced: the text is JSON");
+                    let container = open.pop().ok_or("is not JSON")?;
                     nodes[container].end = offset(end)?;
                     nodes[container].next = offset(nodes.len())?;
                 }
@@ -114,25 +124,28 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// An array's values, in order.
-    pub fn items(&self, array: Index) -> impl Iterator<Item = Index> + '_ {
-        let end = self.nodes[array.0 as usize].next;
-        let mut at = array.0 + 1;
-        std::iter::from_fn(move || {
-            let item = Index(at);
-            (at < end).then(|| {
-                at = self.nodes[at as usize].next;
-                item
-            })
-        })
+    /// The first value in an array, or the first key in an object.
+    pub fn first(&self, container: Index) -> Option<Index> {
+        let first = container.0 + 1;
+        (first < self.nodes[container.0 as usize].next).then_some(Index(first))
+    }
+
+    /// What follows `item` in its container.
+    pub fn after(&self, item: Index, container: Index) -> Option<Index> {
+        let next = self.nodes[item.0 as usize].next;
+        (next < self.nodes[container.0 as usize].next).then_some(Index(next))
     }
 
     /// An object's members, sorted by their decoded keys.
     pub fn members(&self, object: Index) -> Vec<(Cow<'a, str>, Index)> {
         let mut members = Vec::new();
-        let mut items = self.items(object);
-        while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        let mut next = self.first(object);
+        while let Some(key) = next {
+            let Some(value) = self.after(key, object) else {
+                break;
+            };
             members.push((self.string(key), value));
+            next = self.after(value, object);
         }
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         members

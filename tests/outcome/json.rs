@@ -169,3 +169,21 @@ fn a_pointer_that_would_be_too_long_names_the_enclosing_value() {
     let text = format!(r#"{{"a":{{"{0}":{{"b":1,"b":2}}}}}}"#, "x".repeat(1100));
     check(&text, Some(("/a", "duplicate key")));
 }
+
+proptest::proptest! {
+    /// Against the library's own reading, on texts that are nearly JSON: nothing panics, and nothing is accepted or refused
+    /// but for the rules that are ours.
+    #[test]
+    fn what_is_accepted_is_json(text in r#"[\[\]{},: "ab0-9eE.+\\u\-nultrfs]{0,24}"#) {
+        let ours = validate(&text, 64);
+        let theirs = serde_json::from_str::<serde_json::Value>(&text);
+        let only_ours = ours.as_ref().is_err_and(|violation| violation.message == "duplicate key");
+        proptest::prop_assert!(ours.is_ok() == theirs.is_ok() || only_ours, "{:?} {:?}", ours, theirs);
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let _ = chiffon_audit::outcome::TaskOutcome::parse(&bytes, &chiffon_audit::outcome::Limits::default());
+        let _ = chiffon_audit::outcome::TaskOutcome::recover_task_id(&bytes);
+    }
+}

@@ -4,5 +4,5 @@
   (func $print (param i32) (param i32) (param i32) (param i32)))
 (data (i32.const 0x1000) "\0athread '<unnamed>' (1) panicked at src/lib.rs:4:5:\0aout of luck\0anote: run with RUST_BACKTRACE=1\0a")
 (func $decide (result i32)
-  (call $print (call $stderr) (i32.const 0x1000) (i32.const 97) (i32.const 0x800))
+  (call $print (call $stderr) (i32.const 0x1000) (i32.const 96) (i32.const 0x800))
   (unreachable))

@@ -10,7 +10,10 @@ const EXPORT: &str = "chiffon:audit/recorder@0.1.0#commit-task-outcome";
 
 /// One policy file, with words in it replaced.
 pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
-    let path = here().join("tests/policies").join(name).with_extension("wat");
+    let path = here()
+        .join("tests/policies")
+        .join(name)
+        .with_extension("wat");
     let mut text = std::fs::read_to_string(path).unwrap();
     for (word, replacement) in replacements {
         assert!(text.contains(word), "{name} has no {word}");
@@ -22,26 +25,37 @@ pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
 /// One policy file in which `word` is replaced by bytes, as they are, and LENGTH by their number.
 pub fn hostile_with(name: &str, word: &str, bytes: &[u8]) -> Vec<u8> {
     let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-    hostile(name, &[(word, &escaped), ("LENGTH", &bytes.len().to_string())])
+    hostile(
+        name,
+        &[(word, &escaped), ("LENGTH", &bytes.len().to_string())],
+    )
 }
 
 /// The honest policy as a component of `world`, made from a WIT package that `change` has changed.
 pub fn honest(world: &str, change: impl Fn(String) -> String) -> Vec<u8> {
-    let policy = module(include_str!("../policies/honest.wat"));
-    let more = "(func (export \"describe\")))";
-    let policy = if world == "with-more" { policy.trim_end().trim_end_matches(')').to_owned() + ")" + more } else { policy };
+    let describe = if world == "with-more" {
+        "(func (export \"describe\"))"
+    } else {
+        ""
+    };
+    let policy = module(&[include_str!("../policies/honest.wat"), describe].concat());
     component(&change(policy), world, change)
 }
 
 /// A component that exports something else than what a policy must.
 pub fn without_export() -> Vec<u8> {
-    component("(module (func (export \"describe\")))", "without-export", |wit| wit)
+    component(
+        "(module (func (export \"describe\")))",
+        "without-export",
+        |wit| wit,
+    )
 }
 
 /// A core module's text: the prelude, the policy's own definitions, and the export that calls its `$decide`.
 pub fn module(policy: &str) -> String {
     // Imports come first in a module, wherever the policy's file has them.
-    let (imports, rest): (Vec<&str>, Vec<&str>) = fields(policy).partition(|field| field.starts_with("(import"));
+    let (imports, rest): (Vec<&str>, Vec<&str>) =
+        fields(policy).partition(|field| field.starts_with("(import"));
     let prelude = PRELUDE.replace(";; IMPORTS", &imports.join("\n"));
     let export = format!("(func (export \"{EXPORT}\") (param i32) (result i32) (call $decide))");
     format!("(module\n{prelude}\n{}\n{export})", rest.join("\n"))
@@ -60,18 +74,30 @@ fn fields(policy: &str) -> impl Iterator<Item = &str> {
 
 fn component(module: &str, world: &str, change: impl Fn(String) -> String) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(here().join("wit")).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(here().join("wit"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
     let mut package = SourceMap::new();
     for file in files {
         package.push(&file, change(std::fs::read_to_string(&file).unwrap()));
     }
     let mut resolve = Resolve::default();
-    resolve.push_group(package.parse().map_err(|(_, error)| error).unwrap()).unwrap();
-    let extras = resolve.push_str("extras.wit", &change(EXTRAS.to_owned())).unwrap();
+    resolve
+        .push_group(package.parse().map_err(|(_, error)| error).unwrap())
+        .unwrap();
+    let extras = resolve
+        .push_str("extras.wit", &change(EXTRAS.to_owned()))
+        .unwrap();
     let world = resolve.select_world(&[extras], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .unwrap()
+        .encode()
+        .unwrap()
 }
 
 /// The workspace.

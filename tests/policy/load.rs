@@ -8,7 +8,9 @@ fn refused(bytes: &[u8]) -> String {
     match Policy::load(engine(), "p.wasm", bytes) {
         Err(error) => {
             let text = error.to_string();
-            text.strip_prefix("could not load policy p.wasm: ").unwrap_or(&text).to_owned()
+            text.strip_prefix("could not load policy p.wasm: ")
+                .unwrap_or(&text)
+                .to_owned()
         }
         Ok(policy) => panic!("{policy:?} was loaded"),
     }
@@ -21,18 +23,27 @@ fn what_is_no_component_is_told_by_its_first_bytes() {
     later[4] = 2;
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
-        (b"(component)", "it is WebAssembly text; make it binary first, for example with `wasm-tools parse`"),
+        (
+            b"(component)",
+            "it is WebAssembly text; make it binary first, for example with `wasm-tools parse`",
+        ),
         (
             b";; a comment\n ( module)",
             "it is WebAssembly text; make it binary first, for example with `wasm-tools parse`",
         ),
-        (b"#!/bin/sh\n", "it is a text file and no WebAssembly component"),
+        (
+            b"#!/bin/sh\n",
+            "it is a text file and no WebAssembly component",
+        ),
         (
             b"\x7fELF\x02\x01\x01\0",
             "it is no WebAssembly at all (a component begins with the bytes 00 61 73 6d 0d 00 01 00)",
         ),
         (b"\0as", "it is truncated: it ends within the first 8 bytes"),
-        (b"\0asm\x0d\0\x01", "it is truncated: it ends within the first 8 bytes"),
+        (
+            b"\0asm\x0d\0\x01",
+            "it is truncated: it ends within the first 8 bytes",
+        ),
         (
             &core,
             "it is a core module and no component; build it for a target that makes components (for Rust, wasm32-wasip2) or \
@@ -60,7 +71,12 @@ fn a_truncated_or_corrupt_component_is_refused_wherever_it_is_broken() {
     let mut corrupt = whole.clone();
     corrupt[8..40].fill(0xff);
     let text = refused(&corrupt);
-    assert!(text.starts_with("it is corrupt or uses a feature of WebAssembly that this host does not have: "), "{text}");
+    assert!(
+        text.starts_with(
+            "it is corrupt or uses a feature of WebAssembly that this host does not have: "
+        ),
+        "{text}"
+    );
     // Whatever byte is changed, loading ends with an answer.
     for at in (8..whole.len()).step_by(61) {
         let mut changed = whole.clone();
@@ -72,9 +88,11 @@ fn a_truncated_or_corrupt_component_is_refused_wherever_it_is_broken() {
 #[test]
 fn another_version_of_the_interface_is_named() {
     for version in ["0.2.0", "1.0.0", "0.1.0-rc.1"] {
-        let text = refused(&honest("hostile", |text| text.replace("@0.1.0", &format!("@{version}"))));
+        let text = refused(&honest("hostile", |text| {
+            text.replace("@0.1.0", &format!("@{version}"))
+        }));
         let expected = format!(
-            "it was built for `chiffon:audit/types@{version}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of \
+            "it was built for `chiffon:audit/filesystem@{version}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of \
              this host"
         );
         assert_eq!(text, expected);
@@ -106,22 +124,27 @@ fn a_component_without_the_export_is_no_policy() {
 #[test]
 fn an_export_of_another_type_is_refused() {
     let changed = honest("hostile", |text| {
-        text.replace("enum receipt {", "enum receipt { maybe,").replace("use types.{task-outcome};", "use types.{task-outcome};")
+        text.replace("enum receipt {", "enum receipt { maybe,")
     });
     let text = refused(&changed);
-    assert!(text.starts_with("its export `chiffon:audit/recorder` has another type than the interface says: "), "{text}");
+    assert!(
+        text.starts_with(
+            "its export `chiffon:audit/recorder` has another type than the interface says: "
+        ),
+        "{text}"
+    );
 }
 
 #[test]
 fn an_import_of_another_type_is_refused() {
-    let changed = honest("hostile", |text| text.replace("enum level { trace,", "enum level { noise, trace,"));
-    // The honest policy does not log, so the import is not there; the loop of logs is.
-    committed(ask(&changed));
     let changed = honest("hostile", |text| {
         text.replace("variant commit-error {", "variant commit-error { never,")
     });
     let text = refused(&changed);
-    assert!(text.starts_with("one of its imports has another type than this host's: "), "{text}");
+    assert!(
+        text.starts_with("one of its imports has another type than this host's: "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -149,10 +172,16 @@ fn compiled_code_is_kept_in_a_directory_that_is_ones_own() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(cache.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            cache.metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o770)).unwrap();
-        let refused = Engine::new(Allocation::OnDemand, Limits::default(), Some(&cache)).unwrap_err();
-        let LoadError::Cache { reason, .. } = refused else { panic!("{refused}") };
+        let refused =
+            Engine::new(Allocation::OnDemand, Limits::default(), Some(&cache)).unwrap_err();
+        let LoadError::Cache { reason, .. } = refused else {
+            panic!("{refused}")
+        };
         assert_eq!(reason, "others may write to it (mode 0770)");
     }
 }

@@ -1,5 +1,6 @@
 //! Policies through the real engine: the default one, every hostile one, and all that is no policy.
 
+mod answers;
 mod default;
 mod guest;
 mod hostile;
@@ -8,7 +9,9 @@ mod sandbox;
 
 use chiffon_audit::clock::Timestamp;
 use chiffon_audit::outcome::{self, TaskOutcome};
-use chiffon_audit::policy::{Allocation, Call, Engine, Limits, Policy, PolicySettings, Snapshot, Verdict};
+use chiffon_audit::policy::{
+    Allocation, Call, Engine, Limits, Policy, PolicySettings, Snapshot, Verdict,
+};
 use std::sync::OnceLock;
 
 /// 2026-01-21T10:05:02.000123Z

@@ -32,54 +32,116 @@ fn an_edited_entry_is_named() {
 
 #[test]
 fn a_deleted_entry_is_named() {
-    check(false, "append-only", "is deleted", vec![Operation::Delete(flat("b"))]);
-    check(true, "append-only", "is deleted", vec![Operation::Delete(sharded("a"))]);
-    check(false, "append-only", "is deleted", vec![Operation::Delete(".audit".into())]);
+    check(
+        false,
+        "append-only",
+        "is deleted",
+        vec![Operation::Delete(flat("b"))],
+    );
+    check(
+        true,
+        "append-only",
+        "is deleted",
+        vec![Operation::Delete(sharded("a"))],
+    );
+    check(
+        false,
+        "append-only",
+        "is deleted",
+        vec![Operation::Delete(".audit".into())],
+    );
 }
 
 #[test]
 fn a_renamed_entry_is_named() {
     let rename = || vec![Operation::Rename(flat("b"), flat("bb"))];
-    check(false, "append-only", "is renamed to `.audit/tasks/bb.json`", rename());
+    check(
+        false,
+        "append-only",
+        "is renamed to `.audit/tasks/bb.json`",
+        rename(),
+    );
     check(true, "append-only", "is renamed", rename());
 }
 
 #[test]
 fn an_entry_moved_to_the_other_layout_is_named() {
-    check(false, "append-only", "is renamed", vec![Operation::Rename(flat("b"), sharded("b"))]);
+    check(
+        false,
+        "append-only",
+        "is renamed",
+        vec![Operation::Rename(flat("b"), sharded("b"))],
+    );
 }
 
 #[test]
 fn an_entry_without_a_task_is_named() {
-    let added = || vec![write(&flat("x"), &entry("x", &timestamp(super::forge::BEGIN)))];
+    let added = || {
+        vec![write(
+            &flat("x"),
+            &entry("x", &timestamp(super::forge::BEGIN)),
+        )]
+    };
     check(false, "one-entry", "an entry without a task", added());
     check(true, "one-entry", "adds 2 files", added());
-    check(false, "one-entry", "an entry without a task", vec![write(".audit/notes", "x\n")]);
+    check(
+        false,
+        "one-entry",
+        "an entry without a task",
+        vec![write(".audit/notes", "x\n")],
+    );
 }
 
 #[test]
 fn a_changed_mode_is_named() {
-    let mode = |mode| vec![Operation::Write { mode, path: flat("b"), contents: String::new() }];
+    let mode = |mode| {
+        vec![Operation::Write {
+            mode,
+            path: flat("b"),
+            contents: String::new(),
+        }]
+    };
     check(false, "append-only", "is edited", mode("100755"));
     let mut forge = Forge::trail();
     let contents = forge.git(&["cat-file", "blob", &format!("audit:{}", flat("b"))]);
-    let executable = Operation::Write { mode: "100755", path: flat("b"), contents };
+    let executable = Operation::Write {
+        mode: "100755",
+        path: flat("b"),
+        contents,
+    };
     let commit = forge.by_person(vec![executable]);
     let id = forge.add(&commit);
-    forge.only_broken("append-only", &id, "the mode of `.audit/tasks/b.json` changes");
+    forge.only_broken(
+        "append-only",
+        &id,
+        "the mode of `.audit/tasks/b.json` changes",
+    );
 }
 
 #[test]
 fn a_foreign_file_added_by_a_trail_commit_is_named() {
-    check(true, "one-entry", "outside `.audit`: `src`", vec![write("src/x", "x\n")]);
-    check(true, "one-entry", "adds 2 files", vec![write(".audit/x", "x\n")]);
+    check(
+        true,
+        "one-entry",
+        "outside `.audit`: `src`",
+        vec![write("src/x", "x\n")],
+    );
+    check(
+        true,
+        "one-entry",
+        "adds 2 files",
+        vec![write(".audit/x", "x\n")],
+    );
 }
 
 #[test]
 fn an_entry_of_another_task_is_named() {
     let mut forge = Forge::trail();
     let mut commit = forge.draft(&sharded("x"));
-    commit.operations = vec![write(&sharded("y"), &entry("x", &timestamp(super::forge::BEGIN)))];
+    commit.operations = vec![write(
+        &sharded("y"),
+        &entry("x", &timestamp(super::forge::BEGIN)),
+    )];
     let id = forge.add(&commit);
     forge.only_broken("agreement", &id, "");
     let mut commit = forge.draft(&sharded("z"));
@@ -117,9 +179,15 @@ fn a_backdated_commit_is_named() {
     let mut forge = Forge::trail();
     forge.record(&sharded("x"));
     let mut commit = forge.draft(&sharded("y"));
-    let early = format!("Chiffon Audit <audit@localhost> {} +0000", super::forge::BEGIN + 2);
+    let early = format!(
+        "Chiffon Audit <audit@localhost> {} +0000",
+        super::forge::BEGIN + 2
+    );
     (commit.author, commit.committer) = (early.clone(), early);
-    commit.operations = vec![write(&sharded("y"), &entry("y", &timestamp(super::forge::BEGIN + 1)))];
+    commit.operations = vec![write(
+        &sharded("y"),
+        &entry("y", &timestamp(super::forge::BEGIN + 1)),
+    )];
     let id = forge.add(&commit);
     forge.only_broken("times", &id, "is before");
 }
@@ -128,7 +196,10 @@ fn a_backdated_commit_is_named() {
 fn an_entry_from_the_future_of_its_commit_is_named() {
     let mut forge = Forge::trail();
     let mut commit = forge.draft(&sharded("x"));
-    commit.operations = vec![write(&sharded("x"), &entry("x", &timestamp(super::forge::BEGIN + 900)))];
+    commit.operations = vec![write(
+        &sharded("x"),
+        &entry("x", &timestamp(super::forge::BEGIN + 900)),
+    )];
     let id = forge.add(&commit);
     forge.only_broken("times", &id, "committed before");
 }
@@ -139,7 +210,9 @@ fn a_person_s_merge_that_takes_the_other_side_s_entries_is_named() {
     let fork = forge.git(&["rev-parse", "audit"]).trim().to_owned();
     let draft = forge.draft(&sharded("x"));
     let side = forge.add_to("refs/heads/side", &fork, &draft);
-    let Operation::Write { contents, .. } = draft.operations[0].clone() else { unreachable!() };
+    let Operation::Write { contents, .. } = draft.operations[0].clone() else {
+        unreachable!()
+    };
     forge.record(&sharded("d"));
     let mut merge = forge.by_person(vec![write(&sharded("x"), &contents)]);
     merge.merge = vec![side];
@@ -151,13 +224,25 @@ fn a_person_s_merge_that_takes_the_other_side_s_entries_is_named() {
 fn a_squashed_history_is_named() {
     let mut forge = Forge::trail();
     let tree = forge.git(&["rev-parse", "audit^{tree}"]);
-    let squashed = forge.git(&["commit-tree", tree.trim(), "-m", "squashed"]).trim().to_owned();
+    let squashed = forge
+        .git(&["commit-tree", tree.trim(), "-m", "squashed"])
+        .trim()
+        .to_owned();
     forge.git(&["update-ref", "refs/heads/audit", &squashed]);
-    let report = forge.broken("one-entry", Some(&squashed), "entries without a task: 3 files");
+    let report = forge.broken(
+        "one-entry",
+        Some(&squashed),
+        "entries without a task: 3 files",
+    );
     assert_eq!((report.commits, report.entries), (1, 0));
     // What follows is shown, but does not mend it.
     forge.record(&sharded("d"));
-    assert_eq!(forge.broken("one-entry", Some(&squashed), "3 files").entries, 1);
+    assert_eq!(
+        forge
+            .broken("one-entry", Some(&squashed), "3 files")
+            .entries,
+        1
+    );
 }
 
 #[test]
@@ -180,7 +265,9 @@ fn the_oldest_of_many_offences_is_named_and_all_are_counted() {
         let path = sharded(&format!("x{number}"));
         let mut commit = forge.draft(&path);
         if number % 7 == 3 {
-            commit.operations.push(write(&format!("foreign{number}"), "x\n"));
+            commit
+                .operations
+                .push(write(&format!("foreign{number}"), "x\n"));
         }
         if number % 7 == 3 || number % 50 == 0 {
             ids.push(forge.add(&commit));

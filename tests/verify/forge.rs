@@ -27,7 +27,11 @@ pub struct Commit {
 
 #[derive(Clone)]
 pub enum Operation {
-    Write { mode: &'static str, path: String, contents: String },
+    Write {
+        mode: &'static str,
+        path: String,
+        contents: String,
+    },
     Submodule(String),
     Delete(String),
     Rename(String, String),
@@ -54,7 +58,11 @@ impl Forge {
         let path = directory.path().join("repo");
         std::fs::create_dir(&path).unwrap();
         git(&path, &[&["init", "-q"], arguments].concat());
-        Forge { _directory: directory, path, time: BEGIN }
+        Forge {
+            _directory: directory,
+            path,
+            time: BEGIN,
+        }
     }
 
     /// A bare trail with a genesis commit and three entries: `a` and `c` sharded, `b` flat.
@@ -75,7 +83,11 @@ impl Forge {
     /// The directory with `HEAD` in it.
     pub fn git_dir(&self) -> PathBuf {
         let dot_git = self.path.join(".git");
-        if dot_git.exists() { dot_git } else { self.path.clone() }
+        if dot_git.exists() {
+            dot_git
+        } else {
+            self.path.clone()
+        }
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
@@ -89,14 +101,27 @@ impl Forge {
 
     /// The trail's first commit.
     pub fn genesis(&mut self) -> String {
-        let message = format!("audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: ref\n");
+        let message = format!(
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: ref\n"
+        );
         let stamp = self.stamp();
-        self.add(&Commit { message, author: stamp.clone(), committer: stamp, merge: Vec::new(), operations: Vec::new() })
+        self.add(&Commit {
+            message,
+            author: stamp.clone(),
+            committer: stamp,
+            merge: Vec::new(),
+            operations: Vec::new(),
+        })
     }
 
     /// What an honest host would commit for the entry at this path.
     pub fn draft(&mut self, path: &str) -> Commit {
-        let task = path.rsplit('/').next().unwrap().trim_end_matches(".json").to_owned();
+        let task = path
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .trim_end_matches(".json")
+            .to_owned();
         let stamp = self.stamp();
         let time = timestamp(self.time);
         let digest = format!("sha256:{}", "0".repeat(64));
@@ -105,7 +130,13 @@ impl Forge {
              Audit-Interface: chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n"
         );
         let operation = write(path, &entry(&task, &time));
-        Commit { message, author: stamp.clone(), committer: stamp, merge: Vec::new(), operations: vec![operation] }
+        Commit {
+            message,
+            author: stamp.clone(),
+            committer: stamp,
+            merge: Vec::new(),
+            operations: vec![operation],
+        }
     }
 
     /// Commits an honest entry at this path; returns the commit's id.
@@ -117,7 +148,13 @@ impl Forge {
     /// What a person would commit, at a time and in a zone of their own.
     pub fn by_person(&mut self, operations: Vec<Operation>) -> Commit {
         let stamp = format!("A Person <person@example.org> {} +0530", self.time - 86_400);
-        Commit { message: "work\n\nof a person\n".into(), author: stamp.clone(), committer: stamp, merge: Vec::new(), operations }
+        Commit {
+            message: "work\n\nof a person\n".into(),
+            author: stamp.clone(),
+            committer: stamp,
+            merge: Vec::new(),
+            operations,
+        }
     }
 
     /// Commits on the branch; returns the commit's id.
@@ -127,7 +164,10 @@ impl Forge {
 
     /// Commits on a branch whose first parent is `from`.
     pub fn add_to(&self, branch: &str, from: &str, commit: &Commit) -> String {
-        let mut script = format!("feature done\ncommit {branch}\nauthor {}\ncommitter {}\n", commit.author, commit.committer);
+        let mut script = format!(
+            "feature done\ncommit {branch}\nauthor {}\ncommitter {}\n",
+            commit.author, commit.committer
+        );
         script += &format!("data {}\n{}\n", commit.message.len(), commit.message);
         let resolved = try_git(&self.path, &["rev-parse", "-q", "--verify", from]);
         if let Some(tip) = &resolved {
@@ -138,14 +178,32 @@ impl Forge {
         }
         for operation in &commit.operations {
             script += &match operation {
-                Operation::Write { mode, path, contents } => format!("M {mode} inline {path}\ndata {}\n{contents}\n", contents.len()),
-                Operation::Submodule(path) => format!("M 160000 {} {path}\n", resolved.as_ref().unwrap().trim()),
+                Operation::Write {
+                    mode,
+                    path,
+                    contents,
+                } => format!(
+                    "M {mode} inline {path}\ndata {}\n{contents}\n",
+                    contents.len()
+                ),
+                Operation::Submodule(path) => {
+                    format!("M 160000 {} {path}\n", resolved.as_ref().unwrap().trim())
+                }
                 Operation::Delete(path) => format!("D {path}\n"),
                 Operation::Rename(from, to) => format!("R {from} {to}\n"),
             };
         }
         script += "done\n";
-        feed(&self.path, &["fast-import", "--quiet", "--force", "--date-format=raw-permissive"], script.as_bytes());
+        feed(
+            &self.path,
+            &[
+                "fast-import",
+                "--quiet",
+                "--force",
+                "--date-format=raw-permissive",
+            ],
+            script.as_bytes(),
+        );
         self.git(&["rev-parse", branch]).trim().to_owned()
     }
 
@@ -166,7 +224,11 @@ impl Forge {
 
     /// Writes a loose object, well-formed or not.
     pub fn object(&self, kind: &str, contents: &[u8]) -> String {
-        let out = feed(&self.path, &["hash-object", "-t", kind, "--literally", "-w", "--stdin"], contents);
+        let out = feed(
+            &self.path,
+            &["hash-object", "-t", kind, "--literally", "-w", "--stdin"],
+            contents,
+        );
         String::from_utf8(out).unwrap().trim().to_owned()
     }
 
@@ -184,9 +246,16 @@ impl Forge {
         let report = self.verify();
         assert_eq!(report.outcome(), Outcome::Broken, "{report:#?}");
         match verdict(&report, claim) {
-            Verdict::Broken { commit: found, what, .. } => {
+            Verdict::Broken {
+                commit: found,
+                what,
+                ..
+            } => {
                 assert!(what.contains(words), "{what}");
-                assert!(commit.is_none() || found.as_deref() == commit, "{claim}: {found:?} {what}");
+                assert!(
+                    commit.is_none() || found.as_deref() == commit,
+                    "{claim}: {found:?} {what}"
+                );
             }
             other => panic!("{claim}: {other:?}\n{report:#?}"),
         }
@@ -197,7 +266,10 @@ impl Forge {
     pub fn only_broken(&self, claim: &str, commit: &str, words: &str) {
         let report = self.broken(claim, Some(commit), words);
         for other in &report.claims {
-            assert!(other.id == claim || !matches!(other.verdict, Verdict::Broken { .. }), "{other:?}");
+            assert!(
+                other.id == claim || !matches!(other.verdict, Verdict::Broken { .. }),
+                "{other:?}"
+            );
         }
     }
 
@@ -220,7 +292,12 @@ pub fn holds(path: &Path) -> Report {
 }
 
 pub fn verdict<'a>(report: &'a Report, claim: &str) -> &'a Verdict {
-    &report.claims.iter().find(|candidate| candidate.id == claim).unwrap().verdict
+    &report
+        .claims
+        .iter()
+        .find(|candidate| candidate.id == claim)
+        .unwrap()
+        .verdict
 }
 
 pub fn flat(task: &str) -> String {
@@ -229,31 +306,55 @@ pub fn flat(task: &str) -> String {
 
 pub fn sharded(task: &str) -> String {
     let digest = Sha256::digest(task.to_ascii_lowercase().as_bytes());
-    let [a, b, c, d] = [digest[0] >> 4, digest[0] & 15, digest[1] >> 4, digest[1] & 15];
+    let [a, b, c, d] = [
+        digest[0] >> 4,
+        digest[0] & 15,
+        digest[1] >> 4,
+        digest[1] & 15,
+    ];
     format!(".audit/tasks/{a:x}/{b:x}/{c:x}/{d:x}/{task}.json")
 }
 
 pub fn write(path: &str, contents: &str) -> Operation {
-    Operation::Write { mode: "100644", path: path.to_owned(), contents: contents.to_owned() }
+    Operation::Write {
+        mode: "100644",
+        path: path.to_owned(),
+        contents: contents.to_owned(),
+    }
 }
 
 pub fn entry(task: &str, timestamp: &str) -> String {
-    format!("{{\n  \"task_id\": \"{task}\",\n  \"status\": \"completed\",\n  \"plan_id\": null,\n  \"timestamp\": \"{timestamp}\"\n}}\n")
+    format!(
+        "{{\n  \"task_id\": \"{task}\",\n  \"status\": \"completed\",\n  \"plan_id\": null,\n  \"timestamp\": \"{timestamp}\"\n}}\n"
+    )
 }
 
 /// A time of the day on which every forged trail begins, as an entry writes it.
 pub fn timestamp(seconds: i64) -> String {
     let second = seconds - BEGIN;
-    format!("2026-01-01T{:02}:{:02}:{:02}.000001Z", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "2026-01-01T{:02}:{:02}:{:02}.000001Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 fn command(path: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(path).args(arguments).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
-    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_ALLOW_PROTOCOL", "file");
+    command
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", "/nonexistent")
+        .env("LC_ALL", "C.UTF-8");
+    command
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_ALLOW_PROTOCOL", "file");
     for role in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{role}_NAME"), "A Person").env(format!("GIT_{role}_EMAIL"), "person@example.org");
+        command
+            .env(format!("GIT_{role}_NAME"), "A Person")
+            .env(format!("GIT_{role}_EMAIL"), "person@example.org");
     }
     command
 }
@@ -264,12 +365,19 @@ pub fn git(path: &Path, arguments: &[&str]) -> String {
 
 fn try_git(path: &Path, arguments: &[&str]) -> Option<String> {
     let output = command(path, arguments).output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8(output.stdout).unwrap())
 }
 
 /// Runs git on this input; returns what it prints.
 pub fn feed(path: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child = command(path, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command(path, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "git {arguments:?} failed");

@@ -19,12 +19,27 @@ fn holds_always(forge: &Forge, entries: u64) {
     ] {
         forge.git(arguments);
         let again = forge.holds();
-        assert_eq!((again.tip, again.commits, again.entries, again.objects), (report.tip.clone(), report.commits, entries, report.objects));
+        assert_eq!(
+            (again.tip, again.commits, again.entries, again.objects),
+            (report.tip.clone(), report.commits, entries, report.objects)
+        );
     }
-    for (name, arguments) in [("clone", &[][..]), ("bare", &["--bare"]), ("mirror", &["--mirror"])] {
+    for (name, arguments) in [
+        ("clone", &[][..]),
+        ("bare", &["--bare"]),
+        ("mirror", &["--mirror"]),
+    ] {
         let to = forge.beside(name);
         let from = forge.path.to_str().unwrap();
-        git(&forge.path, &[&["clone", "-q", "--no-local"], arguments, &[from, to.to_str().unwrap()]].concat());
+        git(
+            &forge.path,
+            &[
+                &["clone", "-q", "--no-local"],
+                arguments,
+                &[from, to.to_str().unwrap()],
+            ]
+            .concat(),
+        );
         assert_eq!(holds(&to).entries, entries);
     }
 }
@@ -68,7 +83,10 @@ fn a_sha256_trail_holds() {
 #[test]
 fn a_person_s_commits_and_merges_beside_the_trail_hold() {
     let mut forge = Forge::checkout();
-    let work = forge.by_person(vec![write("src/main.rs", "fn main() {}\n"), write("README", "1\n")]);
+    let work = forge.by_person(vec![
+        write("src/main.rs", "fn main() {}\n"),
+        write("README", "1\n"),
+    ]);
     let begin = forge.add(&work);
     forge.genesis();
     forge.record(&flat("a"));
@@ -79,7 +97,10 @@ fn a_person_s_commits_and_merges_beside_the_trail_hold() {
     let other = forge.by_person(vec![write("vendor/x", "x\n")]);
     let other = forge.add_to("refs/heads/other", "refs/heads/other", &other);
     forge.record(&sharded("c"));
-    let mut merge = forge.by_person(vec![write("src/topic.rs", "//\n"), write("vendor/x", "x\n")]);
+    let mut merge = forge.by_person(vec![
+        write("src/topic.rs", "//\n"),
+        write("vendor/x", "x\n"),
+    ]);
     merge.merge = vec![topic, other, begin];
     forge.add(&merge);
     forge.record(&flat("d"));
@@ -97,7 +118,14 @@ fn a_subdirectory_and_a_linked_work_tree_lead_to_the_trail() {
     forge.git(&["reset", "-q", "--hard"]);
     assert_eq!(holds(&forge.path.join("deep/er")).entries, 1);
     let linked = forge.beside("linked");
-    forge.git(&["worktree", "add", "-q", "-b", "side", linked.to_str().unwrap()]);
+    forge.git(&[
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "side",
+        linked.to_str().unwrap(),
+    ]);
     assert_eq!(holds(&linked.join("deep")).reference, "refs/heads/side");
 }
 
@@ -105,7 +133,9 @@ fn a_subdirectory_and_a_linked_work_tree_lead_to_the_trail() {
 fn a_subject_of_the_policy_s_own_choice_holds() {
     let mut forge = Forge::bare(&[]);
     let mut commit = forge.draft(&flat("a"));
-    commit.message = commit.message.replacen("audit: task a completed", "Erledigt: a \u{2713}", 1);
+    commit.message = commit
+        .message
+        .replacen("audit: task a completed", "Erledigt: a \u{2713}", 1);
     forge.add(&commit);
     forge.holds();
 }

@@ -19,20 +19,57 @@ fn contents(text: &str) -> impl FnOnce(&mut Commit) {
 
 #[test]
 fn forged_trailers_are_named() {
-    let replace = |from: &'static str, to: &'static str| move |commit: &mut Commit| commit.message = commit.message.replacen(from, to, 1);
-    check("agreement", "`Audit-Task` twice", replace("Audit-Task: x\n", "Audit-Task: x\nAudit-Task: y\n"));
+    let replace = |from: &'static str, to: &'static str| {
+        move |commit: &mut Commit| commit.message = commit.message.replacen(from, to, 1)
+    };
+    check(
+        "agreement",
+        "`Audit-Task` twice",
+        replace("Audit-Task: x\n", "Audit-Task: x\nAudit-Task: y\n"),
+    );
     check("agreement", "`Audit-Policy` is missing", |commit| {
-        let lines = commit.message.lines().filter(|line| !line.starts_with("Audit-Policy"));
+        let lines = commit
+            .message
+            .lines()
+            .filter(|line| !line.starts_with("Audit-Policy"));
         commit.message = lines.map(|line| format!("{line}\n")).collect();
     });
-    check("agreement", "which no host writes", replace("Audit-Task", "Audit-task"));
-    check("agreement", "which no host writes", replace("Audit-Task", "Co-authored-by: x\nAudit-Task"));
+    check(
+        "agreement",
+        "which no host writes",
+        replace("Audit-Task", "Audit-task"),
+    );
+    check(
+        "agreement",
+        "which no host writes",
+        replace("Audit-Task", "Co-authored-by: x\nAudit-Task"),
+    );
     check("agreement", "is malformed", replace("sha256:0", "sha256:g"));
-    check("agreement", "is malformed", replace("chiffon:audit@", "chiffon:other@"));
-    check("agreement", "hold the line `Reviewed.`", replace("\n\n", "\n\nReviewed.\n\n"));
-    check("agreement", "printable", replace("audit: task", "audit:\u{1b}[2J task"));
-    check("agreement", "printable", replace("audit: task", "audit: \u{202e}task"));
-    check("agreement", "`Audit-Task: y`", replace("Audit-Task: x", "Audit-Task: y"));
+    check(
+        "agreement",
+        "is malformed",
+        replace("chiffon:audit@", "chiffon:other@"),
+    );
+    check(
+        "agreement",
+        "hold the line `Reviewed.`",
+        replace("\n\n", "\n\nReviewed.\n\n"),
+    );
+    check(
+        "agreement",
+        "printable",
+        replace("audit: task", "audit:\u{1b}[2J task"),
+    );
+    check(
+        "agreement",
+        "printable",
+        replace("audit: task", "audit: \u{202e}task"),
+    );
+    check(
+        "agreement",
+        "`Audit-Task: y`",
+        replace("Audit-Task: x", "Audit-Task: y"),
+    );
 }
 
 #[test]
@@ -55,7 +92,9 @@ fn a_later_format_is_not_shown() {
 
 #[test]
 fn another_author_or_zone_is_named() {
-    check("agreement", "author", |commit| commit.author = format!("Mallory <m@example.org> {BEGIN} +0000"));
+    check("agreement", "author", |commit| {
+        commit.author = format!("Mallory <m@example.org> {BEGIN} +0000")
+    });
     check("agreement", "+0000", |commit| {
         commit.author = commit.author.replace("+0000", "+0100");
         commit.committer = commit.author.clone();
@@ -68,30 +107,85 @@ fn a_malformed_entry_is_named() {
     let good = entry("x", &time);
     check("one-entry", "no JSON object", contents("[]\n"));
     check("one-entry", "no JSON object", contents(""));
-    check("one-entry", "valid JSON", contents(&good.replace("null", "NaN")));
-    check("one-entry", "a key twice", contents(&good.replace("plan_id", "st\\u0061tus")));
-    check("one-entry", "a key twice", contents(&good.replace("null", "{\"a\":1,\"a\":2}")));
-    check("one-entry", "lone surrogate", contents(&good.replace("null", "\"\\ud800\"")));
-    check("one-entry", "no `task_id`", contents(&good.replace("task_id", "task")));
-    check("one-entry", "no `status`", contents(&good.replace("\"completed\"", "\"\"")));
-    check("one-entry", "`timestamp`", contents(&good.replace(".000001Z", "Z")));
-    check("one-entry", "after its end", contents(&format!("{good}{good}")));
-    check("one-entry", "nested too deep", contents(&good.replace("null", &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)))));
-    check("agreement", "an entry of the task `y`", contents(&good.replace("\"x\"", "\"y\"")));
-    check("one-entry", "larger than", contents(&good.replace("null", &format!("\"{}\"", "x".repeat(17 << 20)))));
+    check(
+        "one-entry",
+        "valid JSON",
+        contents(&good.replace("null", "NaN")),
+    );
+    check(
+        "one-entry",
+        "a key twice",
+        contents(&good.replace("plan_id", "st\\u0061tus")),
+    );
+    check(
+        "one-entry",
+        "a key twice",
+        contents(&good.replace("null", "{\"a\":1,\"a\":2}")),
+    );
+    check(
+        "one-entry",
+        "lone surrogate",
+        contents(&good.replace("null", "\"\\ud800\"")),
+    );
+    check(
+        "one-entry",
+        "no `task_id`",
+        contents(&good.replace("task_id", "task")),
+    );
+    check(
+        "one-entry",
+        "no `status`",
+        contents(&good.replace("\"completed\"", "\"\"")),
+    );
+    check(
+        "one-entry",
+        "`timestamp`",
+        contents(&good.replace(".000001Z", "Z")),
+    );
+    check(
+        "one-entry",
+        "after its end",
+        contents(&format!("{good}{good}")),
+    );
+    check(
+        "one-entry",
+        "nested too deep",
+        contents(&good.replace(
+            "null",
+            &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        )),
+    );
+    check(
+        "agreement",
+        "an entry of the task `y`",
+        contents(&good.replace("\"x\"", "\"y\"")),
+    );
+    check(
+        "one-entry",
+        "larger than",
+        contents(&good.replace("null", &format!("\"{}\"", "x".repeat(17 << 20)))),
+    );
 }
 
 #[test]
 fn an_entry_that_is_no_regular_file_is_named() {
     let mode = |mode| {
         move |commit: &mut Commit| {
-            let Operation::Write { path, contents, .. } = commit.operations[0].clone() else { unreachable!() };
-            commit.operations = vec![Operation::Write { mode, path, contents }];
+            let Operation::Write { path, contents, .. } = commit.operations[0].clone() else {
+                unreachable!()
+            };
+            commit.operations = vec![Operation::Write {
+                mode,
+                path,
+                contents,
+            }];
         }
     };
     check("one-entry", "an executable file", mode("100755"));
     check("one-entry", "a symbolic link", mode("120000"));
-    check("one-entry", "a submodule", |commit| commit.operations = vec![Operation::Submodule(sharded("x"))]);
+    check("one-entry", "a submodule", |commit| {
+        commit.operations = vec![Operation::Submodule(sharded("x"))]
+    });
 }
 
 #[test]
@@ -99,11 +193,17 @@ fn a_path_that_no_entry_has_is_named() {
     let at = |path: &str| {
         let path = path.to_owned();
         move |commit: &mut Commit| {
-            let Operation::Write { contents, .. } = commit.operations[0].clone() else { unreachable!() };
+            let Operation::Write { contents, .. } = commit.operations[0].clone() else {
+                unreachable!()
+            };
             commit.operations = vec![write(&path, &contents)];
         }
     };
-    check("one-entry", "wrong directory", at(".audit/tasks/0/0/0/0/x.json"));
+    check(
+        "one-entry",
+        "wrong directory",
+        at(".audit/tasks/0/0/0/0/x.json"),
+    );
     check("one-entry", "wrong directory", at(".audit/tasks/x/x.json"));
     check("one-entry", "`.json`", at(".audit/tasks/x"));
     check("one-entry", "`.audit/tasks/`", at(".audit/x.json"));
@@ -115,5 +215,7 @@ fn a_path_that_no_entry_has_is_named() {
 
 #[test]
 fn a_trail_commit_that_adds_nothing_is_named() {
-    check("one-entry", "adds no entry", |commit| commit.operations.clear());
+    check("one-entry", "adds no entry", |commit| {
+        commit.operations.clear()
+    });
 }

@@ -6,13 +6,19 @@ use std::path::PathBuf;
 use super::forge::{Forge, flat, sharded};
 
 fn loose(forge: &Forge, id: &str) -> PathBuf {
-    forge.git_dir().join("objects").join(&id[..2]).join(&id[2..])
+    forge
+        .git_dir()
+        .join("objects")
+        .join(&id[..2])
+        .join(&id[2..])
 }
 
 fn only_pack(forge: &Forge, extension: &str) -> PathBuf {
     let directory = std::fs::read_dir(forge.git_dir().join("objects/pack")).unwrap();
     let mut paths = directory.map(|entry| entry.unwrap().path());
-    paths.find(|path| path.extension().is_some_and(|found| found == extension)).unwrap()
+    paths
+        .find(|path| path.extension().is_some_and(|found| found == extension))
+        .unwrap()
 }
 
 /// Overwrites a file that git made read-only.
@@ -28,7 +34,10 @@ fn victim() -> (Forge, String, String) {
     forge.record(&sharded("a"));
     let commit = forge.record(&flat("b"));
     forge.record(&sharded("c"));
-    let blob = forge.git(&["rev-parse", &format!("audit:{}", flat("b"))]).trim().to_owned();
+    let blob = forge
+        .git(&["rev-parse", &format!("audit:{}", flat("b"))])
+        .trim()
+        .to_owned();
     (forge, commit, blob)
 }
 
@@ -38,7 +47,11 @@ fn a_loose_object_replaced_by_another_is_named() {
     let other = forge.object("blob", b"other");
     let contents = std::fs::read(loose(&forge, &other)).unwrap();
     overwrite(&loose(&forge, &blob), &contents);
-    forge.broken("objects", Some(&commit), &format!("its content is that of {other}"));
+    forge.broken(
+        "objects",
+        Some(&commit),
+        &format!("its content is that of {other}"),
+    );
 }
 
 #[test]
@@ -79,7 +92,13 @@ fn a_pipe_in_place_of_an_object_does_not_stop_the_audit() {
     let (forge, commit, blob) = victim();
     let path = loose(&forge, &blob);
     std::fs::remove_file(&path).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
     forge.broken("objects", Some(&commit), "is no regular file");
 }
 
@@ -88,8 +107,17 @@ fn a_packed_object_changed_in_place_is_named() {
     let (forge, _, blob) = victim();
     forge.git(&["repack", "-adfq", "--depth=0"]);
     let index = std::fs::read(only_pack(&forge, "idx")).unwrap();
-    let listing = String::from_utf8(super::forge::feed(&forge.path, &["show-index"], &index)).unwrap();
-    let offset: usize = listing.lines().find(|line| line.contains(&blob)).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let listing =
+        String::from_utf8(super::forge::feed(&forge.path, &["show-index"], &index)).unwrap();
+    let offset: usize = listing
+        .lines()
+        .find(|line| line.contains(&blob))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     let path = only_pack(&forge, "pack");
     let good = std::fs::read(&path).unwrap();
     for at in 0..30 {
@@ -115,7 +143,11 @@ fn a_pack_with_any_byte_changed_never_holds_silently_or_panics() {
             if let Ok(report) = chiffon_audit::verify::verify(&forge.path, &Default::default())
                 && extension == "pack"
             {
-                assert_ne!(report.outcome(), chiffon_audit::verify::Outcome::Holds, "{at}");
+                assert_ne!(
+                    report.outcome(),
+                    chiffon_audit::verify::Outcome::Holds,
+                    "{at}"
+                );
             }
         }
         overwrite(&path, &good);
@@ -150,10 +182,22 @@ fn a_bad_copy_beside_a_good_one_is_named() {
 fn a_poisoned_commit_graph_is_not_believed() {
     let (mut forge, ..) = victim();
     forge.git(&["commit-graph", "write", "--reachable"]);
-    overwrite(&forge.git_dir().join("objects/info/commit-graph"), b"garbage");
+    overwrite(
+        &forge.git_dir().join("objects/info/commit-graph"),
+        b"garbage",
+    );
     forge.holds();
-    forge.git(&["-c", "core.commitGraph=false", "repack", "-adq", "--write-midx"]);
-    overwrite(&forge.git_dir().join("objects/pack/multi-pack-index"), b"garbage");
+    forge.git(&[
+        "-c",
+        "core.commitGraph=false",
+        "repack",
+        "-adq",
+        "--write-midx",
+    ]);
+    overwrite(
+        &forge.git_dir().join("objects/pack/multi-pack-index"),
+        b"garbage",
+    );
     forge.holds();
     let tampered = forge.by_person(vec![super::forge::Operation::Delete(flat("b"))]);
     std::fs::remove_file(forge.git_dir().join("objects/pack/multi-pack-index")).unwrap();

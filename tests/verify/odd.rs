@@ -11,7 +11,13 @@ fn put(forge: &Forge, name: &str, contents: &str) {
 }
 
 fn with_ref(forge: &Forge, name: &str) -> Result<chiffon_audit::verify::Report, VerifyError> {
-    verify(&forge.path, &Options { reference: Some(name.to_owned()), ..Options::default() })
+    verify(
+        &forge.path,
+        &Options {
+            reference: Some(name.to_owned()),
+            ..Options::default()
+        },
+    )
 }
 
 #[test]
@@ -23,7 +29,10 @@ fn a_replace_ref_is_named_and_the_true_objects_are_judged() {
     let other = forge.add_to("refs/heads/other", &format!("{victim}~"), &other);
     forge.git(&["replace", &victim, &other]);
     let report = forge.broken("hidden", None, &format!("refs/replace/{victim}"));
-    assert_eq!((verdict(&report, "append-only"), report.entries), (&Verdict::Holds, 4));
+    assert_eq!(
+        (verdict(&report, "append-only"), report.entries),
+        (&Verdict::Holds, 4)
+    );
     forge.git(&["pack-refs", "--all"]);
     forge.broken("hidden", None, &format!("refs/replace/{victim}"));
 }
@@ -43,28 +52,68 @@ fn a_shallow_clone_is_not_shown() {
     forge.record(&sharded("d"));
     let shallow = forge.beside("shallow");
     let url = format!("file://{}", forge.path.display());
-    git(&forge.path, &["clone", "-q", "--bare", "--depth=2", &url, shallow.to_str().unwrap()]);
+    git(
+        &forge.path,
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--depth=2",
+            &url,
+            shallow.to_str().unwrap(),
+        ],
+    );
     let report = verify(&shallow, &Options::default()).unwrap();
-    assert_eq!((report.outcome(), report.commits, report.entries), (Outcome::NotShown, 2, 1));
-    for claim in ["objects", "append-only", "one-entry", "agreement", "once", "times", "hidden"] {
-        assert!(matches!(verdict(&report, claim), Verdict::NotShown { .. }), "{claim}");
+    assert_eq!(
+        (report.outcome(), report.commits, report.entries),
+        (Outcome::NotShown, 2, 1)
+    );
+    for claim in [
+        "objects",
+        "append-only",
+        "one-entry",
+        "agreement",
+        "once",
+        "times",
+        "hidden",
+    ] {
+        assert!(
+            matches!(verdict(&report, claim), Verdict::NotShown { .. }),
+            "{claim}"
+        );
     }
     // A cut that somebody wrote into a whole repository hides nothing from the audit, but is said.
     let tip = forge.git(&["rev-parse", "audit"]);
     put(&forge, "shallow", &tip);
     let report = forge.not_shown("hidden", "shallow");
-    assert_eq!((verdict(&report, "append-only"), report.entries), (&Verdict::Holds, 4));
+    assert_eq!(
+        (verdict(&report, "append-only"), report.entries),
+        (&Verdict::Holds, 4)
+    );
 }
 
 #[test]
 fn borrowed_objects_are_not_shown() {
     let forge = Forge::trail();
     let borrower = forge.beside("borrower");
-    git(&forge.path, &["clone", "-q", "--bare", "--shared", ".", borrower.to_str().unwrap()]);
+    git(
+        &forge.path,
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--shared",
+            ".",
+            borrower.to_str().unwrap(),
+        ],
+    );
     let report = verify(&borrower, &Options::default()).unwrap();
     assert_eq!(report.outcome(), Outcome::NotShown);
     for claim in ["objects", "hidden"] {
-        assert!(matches!(verdict(&report, claim), Verdict::NotShown { .. }), "{claim}");
+        assert!(
+            matches!(verdict(&report, claim), Verdict::NotShown { .. }),
+            "{claim}"
+        );
     }
     git(&borrower, &["repack", "-adq"]);
     std::fs::remove_file(borrower.join("objects/info/alternates")).unwrap();
@@ -77,10 +126,23 @@ fn a_partial_clone_is_not_shown() {
     forge.git(&["config", "uploadpack.allowFilter", "true"]);
     let partial = forge.beside("partial");
     let url = format!("file://{}", forge.path.display());
-    git(&forge.path, &["clone", "-q", "--bare", "--filter=blob:none", &url, partial.to_str().unwrap()]);
+    git(
+        &forge.path,
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--filter=blob:none",
+            &url,
+            partial.to_str().unwrap(),
+        ],
+    );
     let report = verify(&partial, &Options::default()).unwrap();
     assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
-    assert!(matches!(verdict(&report, "objects"), Verdict::NotShown { .. }));
+    assert!(matches!(
+        verdict(&report, "objects"),
+        Verdict::NotShown { .. }
+    ));
 }
 
 #[test]
@@ -108,14 +170,23 @@ fn the_ref_with_the_trail_is_found() {
     forge.git(&["pack-refs", "--all"]);
     assert_eq!(forge.holds().reference, "refs/heads/audit");
     forge.git(&["branch", "-q", "copy", "audit"]);
-    assert!(matches!(verify(&forge.path, &Options::default()), Err(VerifyError::Ambiguous(_))));
+    assert!(matches!(
+        verify(&forge.path, &Options::default()),
+        Err(VerifyError::Ambiguous(_))
+    ));
     for name in ["copy", "heads/copy", "refs/heads/copy"] {
         assert_eq!(with_ref(&forge, name).unwrap().reference, "refs/heads/copy");
     }
     forge.git(&["tag", "-a", "-m", "x", "v1", "audit"]);
     assert_eq!(with_ref(&forge, "v1").unwrap().outcome(), Outcome::Holds);
-    assert!(matches!(with_ref(&forge, "nothing"), Err(VerifyError::NoReference(_))));
-    assert!(matches!(with_ref(&forge, "../../x"), Err(VerifyError::NoReference(_))));
+    assert!(matches!(
+        with_ref(&forge, "nothing"),
+        Err(VerifyError::NoReference(_))
+    ));
+    assert!(matches!(
+        with_ref(&forge, "../../x"),
+        Err(VerifyError::NoReference(_))
+    ));
 }
 
 #[test]
@@ -130,7 +201,12 @@ fn a_branch_whose_trail_was_removed_is_not_passed_over_for_another() {
 #[test]
 fn broken_refs_are_errors() {
     let forge = Forge::trail();
-    let broken = |name: &str| matches!(with_ref(&forge, name), Err(VerifyError::BadReference { .. }));
+    let broken = |name: &str| {
+        matches!(
+            with_ref(&forge, name),
+            Err(VerifyError::BadReference { .. })
+        )
+    };
     put(&forge, "refs/heads/loop", "ref: refs/heads/pool\n");
     put(&forge, "refs/heads/pool", "ref: refs/heads/loop\n");
     assert!(broken("loop"));
@@ -152,19 +228,41 @@ fn broken_refs_are_errors() {
 #[test]
 fn what_cannot_be_read_is_said() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(verify(directory.path(), &Options::default()), Err(VerifyError::NoRepository(_))));
+    assert!(matches!(
+        verify(directory.path(), &Options::default()),
+        Err(VerifyError::NoRepository(_))
+    ));
     let nowhere = directory.path().join("nowhere");
-    assert!(matches!(verify(&nowhere, &Options::default()), Err(VerifyError::Unreadable { .. })));
+    assert!(matches!(
+        verify(&nowhere, &Options::default()),
+        Err(VerifyError::Unreadable { .. })
+    ));
     let forge = Forge::trail();
     let config = std::fs::read_to_string(forge.path.join("config")).unwrap();
     let with = |extension: &str| {
-        put(&forge, "config", &format!("{config}[extensions]\n\t{extension}\n"));
+        put(
+            &forge,
+            "config",
+            &format!("{config}[extensions]\n\t{extension}\n"),
+        );
         verify(&forge.path, &Options::default())
     };
-    assert!(matches!(with("refStorage = reftable"), Err(VerifyError::Unsupported(_))));
-    assert!(matches!(with("objectFormat = md5"), Err(VerifyError::Unsupported(_))));
-    assert_eq!(with("preciousObjects = true").unwrap().outcome(), Outcome::Holds);
-    assert_eq!(with("sparkles = true").unwrap().outcome(), Outcome::NotShown);
+    assert!(matches!(
+        with("refStorage = reftable"),
+        Err(VerifyError::Unsupported(_))
+    ));
+    assert!(matches!(
+        with("objectFormat = md5"),
+        Err(VerifyError::Unsupported(_))
+    ));
+    assert_eq!(
+        with("preciousObjects = true").unwrap().outcome(),
+        Outcome::Holds
+    );
+    assert_eq!(
+        with("sparkles = true").unwrap().outcome(),
+        Outcome::NotShown
+    );
 }
 
 #[test]
@@ -172,6 +270,78 @@ fn what_the_configuration_includes_and_names_is_not_believed() {
     let forge = Forge::trail();
     let config = std::fs::read_to_string(forge.path.join("config")).unwrap();
     put(&forge, "evil", "[extensions]\n\tobjectFormat = sha256\n");
-    put(&forge, "config", &format!("{config}\tworktree = /nonexistent\n\thooksPath = /tmp\n[include]\n\tpath = evil\n"));
+    put(
+        &forge,
+        "config",
+        &format!(
+            "{config}\tworktree = /nonexistent\n\thooksPath = /tmp\n[include]\n\tpath = evil\n"
+        ),
+    );
     forge.holds();
+}
+
+#[test]
+fn a_repository_that_is_written_and_repacked_meanwhile_holds() {
+    let mut forge = Forge::trail();
+    let path = forge.path.clone();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let auditor = scope.spawn(|| {
+            let mut audits = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                holds(&path);
+                audits += 1;
+            }
+            audits
+        });
+        for number in 0..12 {
+            forge.record(&sharded(&format!("x{number}")));
+            forge.git(&["repack", "-adq"]);
+            forge.git(&["prune", "--expire=now"]);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(auditor.join().unwrap() > 0);
+    });
+    assert_eq!(forge.holds().entries, 15);
+}
+
+#[test]
+fn very_many_refs_are_no_burden() {
+    let mut forge = Forge::trail();
+    let work = forge.by_person(vec![write("x", "x\n")]);
+    let other = forge.add_to("refs/heads/other", "refs/heads/other", &work);
+    let mut packed: String = (0..200_000)
+        .map(|number| format!("{other} refs/heads/r{number:06}\n"))
+        .collect();
+    packed += &forge.git(&[
+        "for-each-ref",
+        "--format=%(objectname) %(refname)",
+        "refs/heads/audit",
+    ]);
+    put(
+        &forge,
+        "packed-refs",
+        &format!("# pack-refs with: sorted\n{packed}"),
+    );
+    std::fs::remove_file(forge.git_dir().join("refs/heads/audit")).unwrap();
+    forge.holds();
+    put(&forge, "HEAD", "ref: refs/heads/nothing\n");
+    assert_eq!(forge.holds().reference, "refs/heads/audit");
+}
+
+#[test]
+fn a_branch_that_cannot_be_read_is_not_passed_over_for_another() {
+    let forge = Forge::trail();
+    forge.git(&["branch", "-q", "decoy", "audit~"]);
+    let tip = forge.git(&["rev-parse", "audit"]).trim().to_owned();
+    std::fs::remove_file(
+        forge
+            .git_dir()
+            .join("objects")
+            .join(&tip[..2])
+            .join(&tip[2..]),
+    )
+    .unwrap();
+    let report = forge.broken("objects", Some(&tip), "is missing");
+    assert_eq!(report.reference, "refs/heads/audit");
 }

@@ -3,8 +3,14 @@
 use super::forge::{Forge, flat, git, sharded};
 
 fn node(mode: &str, name: &str, id: &str) -> Vec<u8> {
-    let id = (0..40).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap());
-    [mode.as_bytes(), b" ", name.as_bytes(), b"\0"].concat().into_iter().chain(id).collect()
+    let id = (0..40)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap());
+    [mode.as_bytes(), b" ", name.as_bytes(), b"\0"]
+        .concat()
+        .into_iter()
+        .chain(id)
+        .collect()
 }
 
 fn id(forge: &Forge, revision: &str) -> String {
@@ -17,7 +23,14 @@ fn a_directory_that_is_there_twice_is_named() {
     let audit = id(&forge, "audit:.audit");
     let empty = forge.object("tree", b"");
     for (first, second) in [(&audit, &empty), (&empty, &audit)] {
-        let root = forge.object("tree", &[node("40000", ".audit", first), node("40000", ".audit", second)].concat());
+        let root = forge.object(
+            "tree",
+            &[
+                node("40000", ".audit", first),
+                node("40000", ".audit", second),
+            ]
+            .concat(),
+        );
         let commit = forge.by_person(Vec::new());
         let before = id(&forge, "audit");
         let forged = forge.add_tree(&root, &commit);
@@ -32,13 +45,42 @@ fn malformed_trees_are_named() {
     let audit = id(&forge, "audit:.audit");
     let blob = forge.object("blob", b"x");
     for (tree, words) in [
-        ([node("100644", "x", &blob), node("40000", ".audit", &audit)].concat(), "not in order"),
-        ([node("40000", ".audit", &audit), node("40000", ".git", &audit)].concat(), "no tree may hold"),
-        ([node("40000", ".audit", &audit), node("100644", "a/b", &blob)].concat(), "no well-formed tree"),
-        ([node("40000", ".audit", &audit), node("140000", "x", &blob)].concat(), "no well-formed tree"),
-        ([node("40000", ".audit", &audit), node("40000", "x", &blob)].concat(), "is a blob where a tree is named"),
-        ([node("40000", ".audit", &audit), node("100644", "x", &audit)].concat(), "is a tree where a blob is named"),
-        (node("40000", ".audit", &audit)[..20].to_vec(), "no well-formed tree"),
+        (
+            [node("100644", "x", &blob), node("40000", ".audit", &audit)].concat(),
+            "not in order",
+        ),
+        (
+            [
+                node("40000", ".audit", &audit),
+                node("40000", ".git", &audit),
+            ]
+            .concat(),
+            "no tree may hold",
+        ),
+        (
+            [
+                node("40000", ".audit", &audit),
+                node("100644", "a/b", &blob),
+            ]
+            .concat(),
+            "no well-formed tree",
+        ),
+        (
+            [node("40000", ".audit", &audit), node("140000", "x", &blob)].concat(),
+            "no well-formed tree",
+        ),
+        (
+            [node("40000", ".audit", &audit), node("40000", "x", &blob)].concat(),
+            "is a blob where a tree is named",
+        ),
+        (
+            [node("40000", ".audit", &audit), node("100644", "x", &audit)].concat(),
+            "is a tree where a blob is named",
+        ),
+        (
+            node("40000", ".audit", &audit)[..20].to_vec(),
+            "no well-formed tree",
+        ),
     ] {
         let root = forge.object("tree", &tree);
         let commit = forge.by_person(Vec::new());
@@ -69,8 +111,16 @@ fn an_empty_directory_added_beside_an_entry_is_named() {
     let commit = forge.draft(&flat("x"));
     let honest = forge.add(&commit);
     let empty = forge.object("tree", b"");
-    let tasks = git(&forge.path, &["ls-tree", "audit:.audit/tasks"]) + &format!("040000 tree {empty}\tzz\n");
-    let make = |listing: String| String::from_utf8(super::forge::feed(&forge.path, &["mktree"], listing.as_bytes())).unwrap();
+    let tasks = git(&forge.path, &["ls-tree", "audit:.audit/tasks"])
+        + &format!("040000 tree {empty}\tzz\n");
+    let make = |listing: String| {
+        String::from_utf8(super::forge::feed(
+            &forge.path,
+            &["mktree"],
+            listing.as_bytes(),
+        ))
+        .unwrap()
+    };
     let tasks = make(tasks);
     let audit = make(format!("040000 tree {}\ttasks\n", tasks.trim()));
     let root = make(format!("040000 tree {}\t.audit\n", audit.trim()));
@@ -87,21 +137,39 @@ fn a_bomb_of_trees_is_walked_once() {
     let mut below = node("100644", "x", &blob);
     for _ in 0..30 {
         let tree = forge.object("tree", &below);
-        below = (0..10).flat_map(|digit| node("40000", &digit.to_string(), &tree)).collect();
+        below = (0..10)
+            .flat_map(|digit| node("40000", &digit.to_string(), &tree))
+            .collect();
     }
     let bomb = forge.object("tree", &below);
     let audit = id(&forge, "audit:.audit");
-    let root = forge.object("tree", &[node("40000", ".audit", &audit), node("40000", "bomb", &bomb)].concat());
+    let root = forge.object(
+        "tree",
+        &[
+            node("40000", ".audit", &audit),
+            node("40000", "bomb", &bomb),
+        ]
+        .concat(),
+    );
     let commit = forge.by_person(Vec::new());
     forge.add_tree(&root, &commit);
     // The same again with another leaf: as many pairs to compare.
     let mut below = node("100644", "y", &blob);
     for _ in 0..30 {
         let tree = forge.object("tree", &below);
-        below = (0..10).flat_map(|digit| node("40000", &digit.to_string(), &tree)).collect();
+        below = (0..10)
+            .flat_map(|digit| node("40000", &digit.to_string(), &tree))
+            .collect();
     }
     let bomb = forge.object("tree", &below);
-    let root = forge.object("tree", &[node("40000", ".audit", &audit), node("40000", "bomb", &bomb)].concat());
+    let root = forge.object(
+        "tree",
+        &[
+            node("40000", ".audit", &audit),
+            node("40000", "bomb", &bomb),
+        ]
+        .concat(),
+    );
     let commit = forge.by_person(Vec::new());
     forge.add_tree(&root, &commit);
     forge.record(&sharded("after"));
@@ -111,4 +179,28 @@ fn a_bomb_of_trees_is_walked_once() {
     let commit = forge.by_person(Vec::new());
     let forged = forge.add_tree(&root, &commit);
     forge.broken("append-only", Some(&forged), "is deleted");
+}
+
+#[test]
+fn names_and_commits_beyond_all_measure_end_as_claims() {
+    let mut forge = Forge::trail();
+    let blob = forge.object("blob", b"x");
+    let long = "x".repeat(8 << 20);
+    let files = forge.object(
+        "tree",
+        &(0..2000)
+            .flat_map(|number| node("100644", &format!("{number:04}"), &blob))
+            .collect::<Vec<_>>(),
+    );
+    let tree = forge.object("tree", &node("40000", &long, &files));
+    let root = forge.object("tree", &node("40000", ".audit", &tree));
+    let commit = forge.by_person(Vec::new());
+    let forged = forge.add_tree(&root, &commit);
+    forge.broken("append-only", Some(&forged), "is deleted");
+
+    let mut forge = Forge::trail();
+    let mut commit = forge.by_person(Vec::new());
+    commit.message = "x".repeat(17 << 20);
+    forge.add(&commit);
+    forge.not_shown("objects", "longer than");
 }

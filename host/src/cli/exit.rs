@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::recorder::AnswerKind;
+use crate::trail::TrailError;
 use crate::verify;
 
 /// How the program ends.
@@ -51,7 +52,10 @@ impl Exit {
 
     /// The code of a command that failed before it had an answer.
     pub fn of_error(error: &anyhow::Error) -> Exit {
-        if error.is::<UsageError>() || error.is::<ConfigError>() {
+        let is_usage = error.is::<UsageError>()
+            || error.is::<ConfigError>()
+            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)));
+        if is_usage {
             Exit::Usage
         } else {
             Exit::CouldNot

@@ -91,7 +91,7 @@ fn fail(output: &mut Output, error: &anyhow::Error) -> Exit {
     output.note(format_args!(
         "{} {}",
         paint(BAD, "error:"),
-        text::Lines(&text)
+        text::Line(&text)
     ));
     Exit::of_error(error)
 }

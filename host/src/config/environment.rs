@@ -66,7 +66,10 @@ impl Environment {
 
     /// The names of the variables that give settings, whether or not there are such settings.
     pub fn settings_given(&self) -> impl Iterator<Item = String> + '_ {
-        self.variables.keys().filter(|name| name.starts_with(PREFIX)).cloned()
+        self.variables
+            .keys()
+            .filter(|name| name.starts_with(PREFIX))
+            .cloned()
     }
 
     /// The user's configuration file, whether or not it exists.

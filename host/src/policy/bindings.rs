@@ -17,6 +17,6 @@ mod generated {
     });
 }
 
+pub use generated::PolicyPre;
 pub use generated::chiffon::audit::{clock, config, filesystem, git, log, types};
 pub use generated::exports::chiffon::audit::recorder;
-pub use generated::PolicyPre;

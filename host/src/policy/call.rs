@@ -118,7 +118,11 @@ impl Policy {
         }
     }
 
-    fn ask(&self, store: &mut Store<State>, outcome: &TaskOutcome) -> wasmtime::Result<Result<Receipt, RecordError>> {
+    fn ask(
+        &self,
+        store: &mut Store<State>,
+        outcome: &TaskOutcome,
+    ) -> wasmtime::Result<Result<Receipt, RecordError>> {
         let limits = self.engine().limits();
         store.limiter(|state| state);
         store.set_fuel(limits.fuel)?;
@@ -127,13 +131,17 @@ impl Policy {
         store.set_max_component_handles(HANDLES);
         let instance = self.component().instantiate(&mut *store)?;
         let lists = convert::Lists::of(outcome);
-        instance.chiffon_audit_recorder().call_commit_task_outcome(store, convert::outcome(outcome, &lists))
+        instance
+            .chiffon_audit_recorder()
+            .call_commit_task_outcome(store, convert::outcome(outcome, &lists))
     }
 }
 
 /// Rounded up, and one more for the period that is under way.
 fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos().div_ceil(PERIOD.as_nanos())).unwrap_or(u64::MAX >> 1).saturating_add(1)
+    u64::try_from(time.as_nanos().div_ceil(PERIOD.as_nanos()))
+        .unwrap_or(u64::MAX >> 1)
+        .saturating_add(1)
 }
 
 /// The cause of a trap, as the operator should hear it.
@@ -167,7 +175,7 @@ fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]
 
 /// wasmtime has no types for the rest, only texts.
 fn untyped(error: &wasmtime::Error, limits: &Limits) -> Fault {
-    let text = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = error.root_cause().to_string();
     let parts = [
         ("instance count too high", "instances", limits.instances),
         ("memory count too high", "memories", limits.memories),
@@ -180,6 +188,9 @@ fn untyped(error: &wasmtime::Error, limits: &Limits) -> Fault {
     }
     if text.contains("fuel allocated for hostcalls") {
         return Fault::HostCallBytes(limits.host_call_bytes);
+    }
+    if text.contains("utf-8") {
+        return Fault::NotUtf8;
     }
     Fault::Unreadable(text)
 }

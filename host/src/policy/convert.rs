@@ -20,7 +20,10 @@ impl<'a> Lists<'a> {
 }
 
 /// The outcome as the policy's argument.
-pub(super) fn outcome<'a>(outcome: &'a TaskOutcome, lists: &'a Lists<'a>) -> types::TaskOutcome<'a> {
+pub(super) fn outcome<'a>(
+    outcome: &'a TaskOutcome,
+    lists: &'a Lists<'a>,
+) -> types::TaskOutcome<'a> {
     let dispatch = &outcome.dispatch_info;
     let result = &outcome.execution_result;
     types::TaskOutcome {

@@ -3,14 +3,16 @@
 //! Owns everything that policies share. Knows no component.
 
 use super::limits::Limits;
-use super::load::LoadError;
+use super::problem::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
 use super::{imports, wasi};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use wasmtime::component::Linker;
-use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 /// How instances get their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub enum Allocation {
 /// How many calls a pool has room for; more wait for their turn. More than any machine has cores to run them on, and the
 /// address space that it takes (four memories of 4 GiB each) is a small part of what a process has.
 const POOLED_CALLS: u32 = 32;
+
+/// The address space of one pooled memory, which is all that 32-bit memory can have.
+const MEMORY_SLOT: usize = 4 << 30;
 
 /// What policies run in. Cheap to clone; the clones are one engine.
 #[derive(Clone)]
@@ -50,7 +55,11 @@ impl Engine {
     ///
     /// `Cache`, if others than the owner may write to the directory or it cannot be made; `Engine`, if wasmtime does not accept the
     /// limits or the machine.
-    pub fn new(allocation: Allocation, limits: Limits, cache_dir: Option<&Path>) -> Result<Engine, LoadError> {
+    pub fn new(
+        allocation: Allocation,
+        limits: Limits,
+        cache_dir: Option<&Path>,
+    ) -> Result<Engine, LoadError> {
         let mut config = configuration(&limits);
         if allocation == Allocation::Pooling {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
@@ -65,7 +74,15 @@ impl Engine {
         wasi::link(&mut linker).map_err(failed)?;
         let slots = (allocation == Allocation::Pooling).then(|| Slots::new(POOLED_CALLS));
         let ticker = Ticker::new(engine.weak());
-        Ok(Engine { inner: Arc::new(Inner { engine, linker, limits, slots, ticker }) })
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                limits,
+                slots,
+                ticker,
+            }),
+        })
     }
 
     /// The limits of each call.
@@ -93,7 +110,9 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Engine").field("limits", &self.inner.limits).finish_non_exhaustive()
+        out.debug_struct("Engine")
+            .field("limits", &self.inner.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +132,11 @@ fn configuration(limits: &Limits) -> Config {
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let (instances, memories, tables) = (count(limits.instances), count(limits.memories), count(limits.tables));
+    let (instances, memories, tables) = (
+        count(limits.instances),
+        count(limits.memories),
+        count(limits.tables),
+    );
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(POOLED_CALLS)
         .total_core_instances(instances.saturating_mul(POOLED_CALLS))
@@ -124,7 +147,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memories_per_module(memories)
         .max_tables_per_component(tables)
         .max_tables_per_module(tables)
-        .max_memory_size(limits.memory)
+        .max_memory_size(limits.memory.min(MEMORY_SLOT))
         .table_elements(limits.table_elements)
         // Resetting what a call has touched is cheaper than giving the pages back and faulting them in again: about 20 µs of
         // a call. The default policy touches a fraction of this.
@@ -136,9 +159,14 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 
 /// The directory's cache, once it is certain that only its owner can have written to it.
 fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
-    let failed = |reason: String| LoadError::Cache { directory: directory.to_owned(), reason };
+    let failed = |reason: String| LoadError::Cache {
+        directory: directory.to_owned(),
+        reason,
+    };
     create_private(directory).map_err(|error| failed(error.to_string()))?;
-    let directory = directory.canonicalize().map_err(|error| failed(error.to_string()))?;
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| failed(error.to_string()))?;
     check_private(&directory).map_err(failed)?;
     let mut config = CacheConfig::new();
     config.with_directory(directory);
@@ -148,7 +176,10 @@ fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
 #[cfg(unix)]
 fn create_private(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
 }
 
 #[cfg(not(unix))]
@@ -164,7 +195,10 @@ fn check_private(directory: &Path) -> Result<(), String> {
         return Err("it belongs to another user".to_owned());
     }
     if metadata.mode() & 0o022 != 0 {
-        return Err(format!("others may write to it (mode {:04o})", metadata.mode() & 0o7777));
+        return Err(format!(
+            "others may write to it (mode {:04o})",
+            metadata.mode() & 0o7777
+        ));
     }
     Ok(())
 }
@@ -185,12 +219,18 @@ pub(super) struct Slot<'a>(&'a Slots);
 
 impl Slots {
     fn new(free: u32) -> Slots {
-        Slots { free: Mutex::new(free), freed: Condvar::new() }
+        Slots {
+            free: Mutex::new(free),
+            freed: Condvar::new(),
+        }
     }
 
     fn take(&self) -> Slot<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Slot(self)
     }

@@ -29,7 +29,9 @@ pub enum Fault {
         limit: usize,
     },
     /// It recursed too deeply.
-    #[error("policy exceeded its stack limit of {0} bytes (setting policy.stack): endless recursion?")]
+    #[error(
+        "policy exceeded its stack limit of {0} bytes (setting policy.stack): endless recursion?"
+    )]
     Stack(usize),
     /// It called the host too often.
     #[error("policy exceeded its limit of {0} host calls (setting policy.host_calls)")]
@@ -38,7 +40,9 @@ pub enum Fault {
     #[error("policy exceeded its limit of {0} WASI calls (setting policy.wasi_calls)")]
     WasiCalls(u64),
     /// It passed too much to a host function, or answered with too much.
-    #[error("policy exceeded its limit of {0} bytes in one call or answer (setting policy.host_call_bytes)")]
+    #[error(
+        "policy exceeded its limit of {0} bytes in one call or answer (setting policy.host_call_bytes)"
+    )]
     HostCallBytes(usize),
     /// It panicked. Holds what it printed.
     #[error("policy panicked: {0}")]
@@ -52,14 +56,19 @@ pub enum Fault {
     /// It used a host function in a way that has no answer.
     #[error("policy misused the host: {0}")]
     Misuse(String),
-    /// It answered with something that is not of the type that the interface says, such as text that is not UTF-8.
+    /// It passed or answered text that is not UTF-8.
+    #[error("policy passed text that is not UTF-8")]
+    NotUtf8,
+    /// It answered with something that is not of the type that the interface says.
     #[error("policy's answer could not be read: {0}")]
     Unreadable(String),
     /// It answered `committed` and has staged nothing.
     #[error("policy answered `committed` without staging an entry")]
     NothingStaged,
     /// It answered `committed` and has staged nothing, because the path was not its own.
-    #[error("policy answered `committed` without staging an entry: it named another path than its own, {0:?}")]
+    #[error(
+        "policy answered `committed` without staging an entry: it named another path than its own, {0:?}"
+    )]
     ForeignPath(String),
     /// It answered `committed` and has staged nothing, because the task has an entry.
     #[error("policy answered `committed` without staging an entry: the task has one already")]
@@ -71,7 +80,7 @@ pub enum Fault {
     #[error("policy asked for more than one commit")]
     SecondCommit,
     /// Its subject was not acceptable.
-    #[error("policy asked for a commit with an unusable subject: {0}")]
+    #[error("policy asked for a commit whose subject {0}")]
     Subject(&'static str),
     /// Its entry is too large.
     #[error("policy's entry exceeds the limit of {0} bytes (setting policy.entry_bytes)")]
@@ -107,13 +116,19 @@ mod tests {
     #[test]
     fn a_limit_is_told_with_its_value_and_its_setting() {
         let said = [
-            (Fault::Fuel(1_000_000_000), "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)"),
+            (
+                Fault::Fuel(1_000_000_000),
+                "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
+            ),
             (
                 Fault::Time(Duration::from_millis(2_500)),
                 "policy exceeded its time limit of 2.5 s (setting policy.wall_time)",
             ),
             (
-                Fault::Parts { what: "memories", limit: 4 },
+                Fault::Parts {
+                    what: "memories",
+                    limit: 4,
+                },
                 "policy exceeded its limit of 4 memories (setting policy.memories)",
             ),
         ];

@@ -30,18 +30,29 @@ impl State {
     /// The trail's answer: asked once, and the same for the whole call.
     fn recorded(&mut self) -> Result<Option<&[u8]>, String> {
         let entry = self.entry.get_or_insert_with(|| self.snapshot.read_entry());
-        entry.as_ref().map(|entry| entry.as_deref()).map_err(Clone::clone)
+        entry
+            .as_ref()
+            .map(|entry| entry.as_deref())
+            .map_err(Clone::clone)
     }
 
     fn check_path(&self, path: &str) -> Result<(), FileError> {
-        if path == self.own_path { Ok(()) } else { Err(FileError::InvalidPath(cut(path, TOLD_PATH).to_owned())) }
+        if path == self.own_path {
+            Ok(())
+        } else {
+            Err(FileError::InvalidPath(cut(path, TOLD_PATH).to_owned()))
+        }
     }
 
     fn stage(&mut self, path: &str, contents: Vec<u8>) -> Result<(), (FileError, Fault)> {
-        self.check_path(path).map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
+        self.check_path(path)
+            .map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
         let limit = self.limits.entry_bytes;
         if contents.len() > limit {
-            return Err((FileError::TooLarge(limit as u64), Fault::EntryTooLarge(limit)));
+            return Err((
+                FileError::TooLarge(limit as u64),
+                Fault::EntryTooLarge(limit),
+            ));
         }
         let exists = match self.recorded() {
             Ok(entry) => entry.is_some(),
@@ -57,7 +68,9 @@ impl State {
     fn ask_for_commit(&mut self, subject: String) -> Result<(), CommitError> {
         if self.effects.subject.is_some() {
             self.effects.second_commit = true;
-            return Err(CommitError::Other("this call has asked for a commit already".to_owned()));
+            return Err(CommitError::Other(
+                "this call has asked for a commit already".to_owned(),
+            ));
         }
         if self.effects.staged.is_none() {
             return Err(CommitError::NothingStaged);
@@ -75,16 +88,24 @@ impl filesystem::Host for State {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Option<Vec<u8>>, FileError>> {
         self.enter()?;
         let answer = self.check_path(&path).and_then(|()| {
-            self.recorded().map(|entry| entry.map(<[u8]>::to_vec)).map_err(FileError::Other)
+            self.recorded()
+                .map(|entry| entry.map(<[u8]>::to_vec))
+                .map_err(FileError::Other)
         });
         self.calls.push(match &answer {
-            Ok(entry) => HostCall::Read { found: entry.is_some() },
+            Ok(entry) => HostCall::Read {
+                found: entry.is_some(),
+            },
             Err(_) => HostCall::Failed("filesystem.read"),
         });
         Ok(answer)
     }
 
-    fn write_new(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), FileError>> {
+    fn write_new(
+        &mut self,
+        path: String,
+        contents: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), FileError>> {
         self.enter()?;
         let bytes = contents.len();
         let staged = self.stage(&path, contents);
@@ -103,7 +124,11 @@ impl git::Host for State {
     fn commit(&mut self, subject: String) -> wasmtime::Result<Result<(), CommitError>> {
         self.enter()?;
         let asked = self.ask_for_commit(subject);
-        self.calls.push(if asked.is_ok() { HostCall::Commit } else { HostCall::Failed("git.commit") });
+        self.calls.push(if asked.is_ok() {
+            HostCall::Commit
+        } else {
+            HostCall::Failed("git.commit")
+        });
         Ok(asked)
     }
 }
@@ -112,7 +137,10 @@ impl clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
         self.enter()?;
         self.calls.push(HostCall::Now);
-        Ok(types::Timestamp { seconds: self.now.seconds(), nanoseconds: self.now.nanoseconds() })
+        Ok(types::Timestamp {
+            seconds: self.now.seconds(),
+            nanoseconds: self.now.nanoseconds(),
+        })
     }
 }
 
@@ -121,7 +149,10 @@ impl config::Host for State {
         self.enter()?;
         let value = self.settings.get(&key).map(str::to_owned);
         let key = cut(&key, TOLD_PATH).to_owned();
-        self.calls.push(HostCall::ConfigGet { key, found: value.is_some() });
+        self.calls.push(HostCall::ConfigGet {
+            key,
+            found: value.is_some(),
+        });
         Ok(value)
     }
 }
@@ -141,5 +172,3 @@ impl log::Host for State {
         Ok(())
     }
 }
-
-impl types::Host for State {}

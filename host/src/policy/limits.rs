@@ -5,8 +5,9 @@ use std::time::Duration;
 /// The limits of one call. Every field is a setting of the operator's, named `policy.<field>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Units of fuel, about one an instruction. This limit decides, because it is the same on every machine; the default
-    /// policy uses some 20,000 for an ordinary outcome, and a billion are a second or two of computing.
+    /// Units of fuel, about one an instruction and one a byte copied. This limit decides, because it is the same on every
+    /// machine. The default policy uses some 30 a byte: 40,000 for an ordinary outcome, 500 million to compare the largest;
+    /// a billion are a tenth of a second to a second of computing.
     pub fuel: u64,
     /// The time on the wall: the backstop for what fuel does not count, such as a host function that waits for a disk.
     pub wall_time: Duration,
@@ -26,8 +27,8 @@ pub struct Limits {
     pub host_calls: u64,
     /// Calls of WASI's functions, which a language runtime makes at will, some (Go) for every collection of garbage.
     pub wasi_calls: u64,
-    /// Bytes that one call of a host function, or the answer, may carry. More than the largest entry, so that one that
-    /// is somewhat too large is answered with `too-large` rather than stopped.
+    /// Bytes that one call of a host function, or the answer, may carry. Far more than the largest entry, so that one that
+    /// is too large is answered with `too-large`: a document of 1 MiB that is all brackets is 70 MiB when indented.
     pub host_call_bytes: usize,
     /// Bytes of an entry: twice the largest document, because indentation adds to it.
     pub entry_bytes: usize,
@@ -50,7 +51,7 @@ impl Default for Limits {
             table_elements: 200_000,
             host_calls: 1_000,
             wasi_calls: 100_000,
-            host_call_bytes: 16 << 20,
+            host_call_bytes: 128 << 20,
             entry_bytes: 2 << 20,
             log_lines: 1_000,
             log_bytes: 256 << 10,

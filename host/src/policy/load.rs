@@ -1,16 +1,17 @@
-//! Loading: from a file's bytes to a policy that can be called, or to what is wrong with it in its author's words.
+//! Loading: from a file's bytes to a policy that can be called.
 //!
 //! Owns every check that can be made before the first call.
 
-use super::bindings::PolicyPre;
+use super::bindings::{PolicyPre, recorder, types};
 use super::engine::Engine;
+use super::problem::{LoadError, Problem};
 use super::settings::sha256;
 use super::state::State;
 use super::wasi;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 /// The default policy's component; see `build.rs`.
 const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
@@ -59,17 +60,31 @@ impl Policy {
     ///
     /// Says what is wrong with the component, in words for its author.
     pub fn load(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Policy, LoadError> {
-        let wrong = |problem| LoadError::Policy { name: name.to_owned(), problem };
+        let wrong = |problem| LoadError::Policy {
+            name: name.to_owned(),
+            problem,
+        };
         check_header(bytes).map_err(wrong)?;
-        let component = Component::from_binary(engine.wasmtime(), bytes).map_err(|error| wrong(unusable(&error)))?;
+        let component = Component::from_binary(engine.wasmtime(), bytes)
+            .map_err(|error| wrong(unusable(&error)))?;
         check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()
             .instantiate_pre(&component)
             .map_err(|error| wrong(Problem::ImportType(flat(&error))))?;
-        let component = PolicyPre::new(linked).map_err(|error| wrong(Problem::ExportType(flat(&error))))?;
-        let inner = Inner { name: name.to_owned(), digest: sha256(bytes), engine: engine.clone(), component };
-        Ok(Policy { inner: Arc::new(inner) })
+        check_export(engine, &component)
+            .map_err(|error| wrong(Problem::ExportType(flat(&error))))?;
+        let component =
+            PolicyPre::new(linked).map_err(|error| wrong(Problem::ExportType(flat(&error))))?;
+        let inner = Inner {
+            name: name.to_owned(),
+            digest: sha256(bytes),
+            engine: engine.clone(),
+            component,
+        };
+        Ok(Policy {
+            inner: Arc::new(inner),
+        })
     }
 
     /// What messages call it.
@@ -94,109 +109,10 @@ impl Policy {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Policy").field("name", &self.name()).field("digest", &self.digest()).finish_non_exhaustive()
-    }
-}
-
-/// Why there is no policy to call.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// wasmtime does not accept the limits or the machine.
-    #[error("could not start the policy engine: {0}")]
-    Engine(String),
-    /// The directory for compiled code is not fit for it.
-    #[error("could not use the policy cache {}: {reason}", directory.display())]
-    Cache {
-        /// The directory.
-        directory: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The component is not one that this host can call.
-    #[error("could not load policy {name}: {problem}")]
-    Policy {
-        /// What messages call it.
-        name: String,
-        /// What is wrong with it.
-        problem: Problem,
-    },
-}
-
-/// What is wrong with a component.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// No bytes at all.
-    #[error("the file is empty")]
-    Empty,
-    /// WebAssembly as text.
-    #[error("it is WebAssembly text; make it binary first, for example with `wasm-tools parse`")]
-    WasmText,
-    /// Text of another kind.
-    #[error("it is a text file and no WebAssembly component")]
-    Text,
-    /// Binary, and something else.
-    #[error("it is no WebAssembly at all (a component begins with the bytes 00 61 73 6d 0d 00 01 00)")]
-    NotWasm,
-    /// A core module.
-    #[error(
-        "it is a core module and no component; build it for a target that makes components (for Rust, wasm32-wasip2) or wrap it \
-         with `wasm-tools component new`"
-    )]
-    CoreModule,
-    /// A binary format of another time.
-    #[error("it is WebAssembly in a binary format that this host does not know (bytes 5 to 8 are {0:02x?})")]
-    Format([u8; 4]),
-    /// The end is missing.
-    #[error("it is truncated: {0}")]
-    Truncated(String),
-    /// It does not validate, or uses a feature that is off.
-    #[error("it is corrupt or uses a feature of WebAssembly that this host does not have: {0}")]
-    Invalid(String),
-    /// Its needs exceed the limits before it has run.
-    #[error("it needs more than a policy may have: {0}")]
-    TooLarge(String),
-    /// It was made for another version of the interface.
-    #[error("it was built for `{name}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of this host")]
-    Version {
-        /// The import or export, with its version.
-        name: String,
-    },
-    /// It does not export what a policy must.
-    #[error("it does not export `chiffon:audit/recorder@0.1.0`; it exports {}", listed(exports))]
-    MissingExport {
-        /// What it does export.
-        exports: Vec<String>,
-    },
-    /// It imports what a policy must not have.
-    #[error("it imports {}, which a policy may not have{}", listed(imports), hint(imports))]
-    ForbiddenImport {
-        /// All such imports.
-        imports: Vec<String>,
-    },
-    /// One of its imports has another type than this host's.
-    #[error("one of its imports has another type than this host's: {0}")]
-    ImportType(String),
-    /// Its export has another type than the interface says.
-    #[error("its export `chiffon:audit/recorder` has another type than the interface says: {0}")]
-    ExportType(String),
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn hint(imports: &[String]) -> &'static str {
-    if imports.iter().any(|name| name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/")) {
-        ": there is no network in the sandbox"
-    } else if imports.iter().any(|name| name.starts_with("wasi:")) {
-        ": of WASI there are only 0.2's cli, io, clocks, random and filesystem, and those are empty"
-    } else {
-        ""
+        out.debug_struct("Policy")
+            .field("name", &self.name())
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,9 +124,9 @@ fn check_header(bytes: &[u8]) -> Result<(), Problem> {
         [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(Problem::CoreModule),
         [b'\0', b'a', b's', b'm', a, b, c, d, ..] => Err(Problem::Format([*a, *b, *c, *d])),
-        _ if bytes.starts_with(MAGIC) || MAGIC.starts_with(bytes) => {
-            Err(Problem::Truncated("it ends within the first 8 bytes".to_owned()))
-        }
+        _ if bytes.starts_with(MAGIC) || MAGIC.starts_with(bytes) => Err(Problem::Truncated(
+            "it ends within the first 8 bytes".to_owned(),
+        )),
         _ => Err(match str::from_utf8(bytes) {
             Ok(text) if is_wasm_text(text) => Problem::WasmText,
             Ok(text) if !text.contains('\0') => Problem::Text,
@@ -223,7 +139,10 @@ fn check_header(bytes: &[u8]) -> Result<(), Problem> {
 fn is_wasm_text(text: &str) -> bool {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     while let Some(comment) = rest.strip_prefix(";;") {
-        rest = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        rest = comment
+            .split_once('\n')
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
     }
     rest.strip_prefix('(').is_some_and(|rest| {
         let word = rest.trim_start();
@@ -244,7 +163,10 @@ fn unusable(error: &wasmtime::Error) -> Problem {
 
 /// An error and its causes on one line.
 fn flat(error: &wasmtime::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+    format!("{error:#}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Checks what the component imports and exports by name; the types are the linker's business.
@@ -255,7 +177,9 @@ fn check_names(engine: &Engine, component: &Component) -> Result<(), Problem> {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));
         if IMPORTS.contains(&interface) {
             if !is_ours(version) {
-                return Err(Problem::Version { name: name.to_owned() });
+                return Err(Problem::Version {
+                    name: name.to_owned(),
+                });
             }
         } else if !(wasi::INTERFACES.contains(&interface) && is_patch_of(version, "0.2.")) {
             forbidden.push(name.to_owned());
@@ -264,14 +188,47 @@ fn check_names(engine: &Engine, component: &Component) -> Result<(), Problem> {
     if !forbidden.is_empty() {
         return Err(Problem::ForbiddenImport { imports: forbidden });
     }
-    let exports: Vec<String> = types.exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
-    let recorders: Vec<_> = exports.iter().filter(|name| name.split('@').next() == Some(RECORDER)).collect();
-    let ours = |name: &&&String| name.split_once('@').is_some_and(|(_, version)| is_ours(version));
+    let exports: Vec<String> = types
+        .exports(engine.wasmtime())
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let recorders: Vec<_> = exports
+        .iter()
+        .filter(|name| name.split('@').next() == Some(RECORDER))
+        .collect();
+    let ours = |name: &&&String| {
+        name.split_once('@')
+            .is_some_and(|(_, version)| is_ours(version))
+    };
     match recorders.iter().find(ours).or(recorders.first()) {
         Some(name) if ours(&name) => Ok(()),
-        Some(name) => Err(Problem::Version { name: (*name).clone() }),
+        Some(name) => Err(Problem::Version {
+            name: (*name).clone(),
+        }),
         None => Err(Problem::MissingExport { exports }),
     }
+}
+
+/// Checks the type of the one function that is called. wasmtime would do so at the first call.
+fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> {
+    type Parameters<'a> = (types::TaskOutcome<'a>,);
+    type Answer = (Result<recorder::Receipt, recorder::RecordError>,);
+    let types = component.component_type();
+    for (name, item) in types.exports(engine.wasmtime()) {
+        let ours = name
+            .split_once('@')
+            .is_some_and(|(name, version)| name == RECORDER && is_ours(version));
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
+            continue;
+        };
+        if ours
+            && let Some(function) = instance.get_export(engine.wasmtime(), "commit-task-outcome")
+            && let ComponentItem::ComponentFunc(function) = function.ty
+        {
+            return function.typecheck::<Parameters<'_>, Answer>(&types.instance_type());
+        }
+    }
+    wasmtime::bail!("there is no function `commit-task-outcome`")
 }
 
 /// Any patch version of the interface that this host implements.
@@ -280,5 +237,7 @@ fn is_ours(version: &str) -> bool {
 }
 
 fn is_patch_of(version: &str, line: &str) -> bool {
-    version.strip_prefix(line).is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+    version
+        .strip_prefix(line)
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }

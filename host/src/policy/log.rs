@@ -60,14 +60,19 @@ impl Log {
             return;
         }
         self.bytes += message.len();
-        self.lines.push(LogLine { level, source, message: message.to_owned() });
+        self.lines.push(LogLine {
+            level,
+            source,
+            message: message.to_owned(),
+        });
     }
 
     /// Takes what a policy prints: whole lines are added, the rest waits for its end.
     pub fn print(&mut self, source: Source, bytes: &[u8], limits: &Limits) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.partial(source).extend_from_slice(&rest[..end.min(LOG_LINE)]);
+            self.partial(source)
+                .extend_from_slice(&rest[..end.min(LOG_LINE)]);
             self.end_line(source, limits);
             rest = &rest[end + 1..];
         }
@@ -89,21 +94,43 @@ impl Log {
 
     fn end_line(&mut self, source: Source, limits: &Limits) {
         let line = std::mem::take(self.partial(source));
-        let level = if source == Source::Stderr { Level::Warn } else { Level::Info };
+        let level = if source == Source::Stderr {
+            Level::Warn
+        } else {
+            Level::Info
+        };
         let text = String::from_utf8_lossy(&line);
-        self.add(level, source, text.strip_suffix('\r').unwrap_or(&text), limits);
+        self.add(
+            level,
+            source,
+            text.strip_suffix('\r').unwrap_or(&text),
+            limits,
+        );
     }
 
     fn partial(&mut self, source: Source) -> &mut Vec<u8> {
-        if source == Source::Stderr { &mut self.stderr } else { &mut self.stdout }
+        if source == Source::Stderr {
+            &mut self.stderr
+        } else {
+            &mut self.stdout
+        }
     }
 }
 
 /// What a Rust guest printed when it panicked: the message and where, on one line.
 pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
-    let mut lines = lines.iter().filter(|line| line.source == Source::Stderr).map(|line| &*line.message);
-    let place = lines.find_map(|line| line.split_once(" panicked at ").map(|(_, place)| place.trim_end_matches(':')))?;
-    let said: Vec<&str> = lines.take_while(|line| !line.starts_with("note: ")).filter(|line| !line.is_empty()).collect();
+    let mut lines = lines
+        .iter()
+        .filter(|line| line.source == Source::Stderr)
+        .map(|line| &*line.message);
+    let place = lines.find_map(|line| {
+        line.split_once(" panicked at ")
+            .map(|(_, place)| place.trim_end_matches(':'))
+    })?;
+    let said: Vec<&str> = lines
+        .take_while(|line| !line.starts_with("note: "))
+        .filter(|line| !line.is_empty())
+        .collect();
     Some(cut(&format!("{} (at {place})", said.join(" ")), 512).to_owned())
 }
 
@@ -137,9 +164,18 @@ mod tests {
 
     #[test]
     fn a_log_beyond_its_limits_is_cut_and_counted() {
-        let limits = Limits { log_lines: 3, log_bytes: LOG_LINE + 2, ..Limits::default() };
+        let limits = Limits {
+            log_lines: 3,
+            log_bytes: LOG_LINE + 2,
+            ..Limits::default()
+        };
         let mut log = Log::default();
-        log.add(Level::Info, Source::Log, &"\u{e9}".repeat(LOG_LINE), &limits);
+        log.add(
+            Level::Info,
+            Source::Log,
+            &"\u{e9}".repeat(LOG_LINE),
+            &limits,
+        );
         log.add(Level::Info, Source::Log, "too long now", &limits);
         for _ in 0..4 {
             log.add(Level::Info, Source::Log, "x", &limits);
@@ -147,7 +183,13 @@ mod tests {
         log.print(Source::Stdout, &vec![b'y'; 1 << 20], &limits);
         assert!(log.stdout.len() <= LOG_LINE + 1);
         let (lines, dropped) = log.finish(&limits);
-        assert_eq!(lines.iter().map(|line| line.message.len()).collect::<Vec<_>>(), [LOG_LINE, 1, 1]);
+        assert_eq!(
+            lines
+                .iter()
+                .map(|line| line.message.len())
+                .collect::<Vec<_>>(),
+            [LOG_LINE, 1, 1]
+        );
         assert_eq!(dropped, 4);
     }
 
@@ -158,7 +200,10 @@ mod tests {
         let text = "before\n\nthread '<unnamed>' (1) panicked at src/lib.rs:10:5:\nno such\nluck\nnote: run with more\n";
         log.print(Source::Stderr, text.as_bytes(), &limits);
         let (lines, _) = log.finish(&limits);
-        assert_eq!(panic_message(&lines).as_deref(), Some("no such luck (at src/lib.rs:10:5)"));
+        assert_eq!(
+            panic_message(&lines).as_deref(),
+            Some("no such luck (at src/lib.rs:10:5)")
+        );
         assert_eq!(panic_message(&lines[..1]), None);
     }
 }

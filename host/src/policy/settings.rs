@@ -13,7 +13,9 @@ pub struct PolicySettings {
 impl PolicySettings {
     /// These settings.
     pub fn new(values: BTreeMap<String, String>) -> PolicySettings {
-        PolicySettings { values: Arc::new(values) }
+        PolicySettings {
+            values: Arc::new(values),
+        }
     }
 
     /// The value of one setting, if the operator has given it.
@@ -66,7 +68,8 @@ mod tests {
         let empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
         assert_eq!(none.digest(), empty);
 
-        let pairs = [("b", "2"), ("a", "\u{e9}\"\n")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let pairs = [("b", "2"), ("a", "\u{e9}\"\n")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
         let some = PolicySettings::new(BTreeMap::from(pairs));
         assert_eq!(some.canonical(), "{\"a\":\"\u{e9}\\\"\\n\",\"b\":\"2\"}");
         assert_eq!(some.get("b").unwrap(), "2");

@@ -130,7 +130,10 @@ impl ResourceLimiter for State {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grown = self.usage.memory.saturating_add(desired.saturating_sub(current));
+        let grown = self
+            .usage
+            .memory
+            .saturating_add(desired.saturating_sub(current));
         let fits = grown <= self.limits.memory;
         if fits {
             self.usage.memory = grown;
@@ -146,7 +149,10 @@ impl ResourceLimiter for State {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grown = self.usage.table_elements.saturating_add(desired.saturating_sub(current));
+        let grown = self
+            .usage
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         let fits = grown <= self.limits.table_elements;
         if fits {
             self.usage.table_elements = grown;

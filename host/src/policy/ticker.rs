@@ -35,7 +35,11 @@ pub(super) struct Ticking<'a>(&'a Shared);
 
 impl Ticker {
     pub fn new(engine: EngineWeak) -> Ticker {
-        Ticker { shared: Arc::default(), thread: OnceLock::new(), engine }
+        Ticker {
+            shared: Arc::default(),
+            thread: OnceLock::new(),
+            engine,
+        }
     }
 
     /// Starts the thread, or wakes it if it rests. `None` if the system could not start it.
@@ -55,7 +59,10 @@ impl Ticker {
         let shared = Arc::clone(&self.shared);
         let engine = self.engine.clone();
         let name = "policy-epoch".to_owned();
-        let handle = thread::Builder::new().name(name).spawn(move || run(&shared, &engine)).ok()?;
+        let handle = thread::Builder::new()
+            .name(name)
+            .spawn(move || run(&shared, &engine))
+            .ok()?;
         Some(handle.thread().clone())
     }
 }
@@ -84,7 +91,11 @@ fn run(shared: &Shared, engine: &EngineWeak) {
         };
         engine.increment_epoch();
         drop(engine);
-        idle = if shared.calls.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        idle = if shared.calls.load(Ordering::SeqCst) == 0 {
+            idle + 1
+        } else {
+            0
+        };
         if idle >= IDLE_PERIODS {
             idle = 0;
             shared.resting.store(true, Ordering::SeqCst);

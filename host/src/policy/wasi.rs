@@ -11,8 +11,8 @@ use super::wasi_io;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::cli::{
-    environment, exit, stderr, stdin, stdout, terminal_input, terminal_output, terminal_stderr, terminal_stdin,
-    terminal_stdout,
+    environment, exit, stderr, stdin, stdout, terminal_input, terminal_output, terminal_stderr,
+    terminal_stdin, terminal_stdout,
 };
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
@@ -77,7 +77,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 fn files(state: &mut State) -> WasiFilesystemCtxView<'_> {
-    let files = state.files.get_or_insert_with(|| Box::new((WasiFilesystemCtx::default(), ResourceTable::new())));
+    let files = state
+        .files
+        .get_or_insert_with(|| Box::new((WasiFilesystemCtx::default(), ResourceTable::new())));
     let (ctx, table) = &mut **files;
     WasiFilesystemCtxView { ctx, table }
 }
@@ -147,21 +149,27 @@ impl terminal_output::HostTerminalOutput for State {
 }
 
 impl terminal_stdin::Host for State {
-    fn get_terminal_stdin(&mut self) -> wasmtime::Result<Option<Resource<terminal_input::TerminalInput>>> {
+    fn get_terminal_stdin(
+        &mut self,
+    ) -> wasmtime::Result<Option<Resource<terminal_input::TerminalInput>>> {
         self.enter_wasi()?;
         Ok(None)
     }
 }
 
 impl terminal_stdout::Host for State {
-    fn get_terminal_stdout(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+    fn get_terminal_stdout(
+        &mut self,
+    ) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
         self.enter_wasi()?;
         Ok(None)
     }
 }
 
 impl terminal_stderr::Host for State {
-    fn get_terminal_stderr(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+    fn get_terminal_stderr(
+        &mut self,
+    ) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
         self.enter_wasi()?;
         Ok(None)
     }
@@ -172,14 +180,23 @@ impl wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.enter_wasi()?;
         Ok(match u64::try_from(self.now.seconds()) {
-            Ok(seconds) => wall_clock::Datetime { seconds, nanoseconds: self.now.nanoseconds() },
-            Err(_) => wall_clock::Datetime { seconds: 0, nanoseconds: 0 },
+            Ok(seconds) => wall_clock::Datetime {
+                seconds,
+                nanoseconds: self.now.nanoseconds(),
+            },
+            Err(_) => wall_clock::Datetime {
+                seconds: 0,
+                nanoseconds: 0,
+            },
         })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.enter_wasi()?;
-        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1_000 })
+        Ok(wall_clock::Datetime {
+            seconds: 0,
+            nanoseconds: 1_000,
+        })
     }
 }
 
@@ -196,12 +213,18 @@ impl monotonic_clock::Host for State {
         Ok(1)
     }
 
-    fn subscribe_instant(&mut self, _: monotonic_clock::Instant) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe_instant(
+        &mut self,
+        _: monotonic_clock::Instant,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         self.enter_wasi()?;
         Ok(Resource::new_own(wasi_io::READY))
     }
 
-    fn subscribe_duration(&mut self, _: monotonic_clock::Duration) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe_duration(
+        &mut self,
+        _: monotonic_clock::Duration,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         self.enter_wasi()?;
         Ok(Resource::new_own(wasi_io::READY))
     }
@@ -220,7 +243,10 @@ impl State {
     fn random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
         self.enter_wasi()?;
         if length > RANDOM_BYTES {
-            return Err(Fault::Misuse(format!("it asked for more than {RANDOM_BYTES} random bytes at once")).into());
+            return Err(Fault::Misuse(format!(
+                "it asked for more than {RANDOM_BYTES} random bytes at once"
+            ))
+            .into());
         }
         let length = usize::try_from(length)?;
         let mut bytes = Vec::with_capacity(length + 8);
@@ -262,7 +288,9 @@ impl insecure_seed::Host for State {
 }
 
 impl preopens::Host for State {
-    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<preopens::Descriptor>, String)>> {
+    fn get_directories(
+        &mut self,
+    ) -> wasmtime::Result<Vec<(Resource<preopens::Descriptor>, String)>> {
         self.enter_wasi()?;
         Ok(Vec::new())
     }

@@ -8,7 +8,9 @@ use super::state::State;
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::p2::bindings::io::error;
 use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, StreamError, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, IoError, StreamError, StreamResult,
+};
 
 /// Standard input's handle.
 pub(super) const STDIN: u32 = 0;
@@ -69,7 +71,10 @@ impl poll::HostPollable for State {
 }
 
 impl streams::Host for State {
-    fn convert_stream_error(&mut self, error: StreamError) -> wasmtime::Result<streams::StreamError> {
+    fn convert_stream_error(
+        &mut self,
+        error: StreamError,
+    ) -> wasmtime::Result<streams::StreamError> {
         match error {
             StreamError::Closed => Ok(streams::StreamError::Closed),
             StreamError::LastOperationFailed(error) | StreamError::Trap(error) => Err(error),
@@ -88,16 +93,27 @@ impl State {
     fn print(&mut self, stream: &Resource<DynOutputStream>, bytes: &[u8]) -> StreamResult<()> {
         self.enter_wasi().map_err(StreamError::Trap)?;
         if bytes.len() as u64 > PERMIT {
-            return Err(StreamError::trap("it wrote more to a stream than it was permitted"));
+            return Err(StreamError::trap(
+                "it wrote more to a stream than it was permitted",
+            ));
         }
-        let source = if stream.rep() == STDERR { Source::Stderr } else { Source::Stdout };
+        let source = if stream.rep() == STDERR {
+            Source::Stderr
+        } else {
+            Source::Stdout
+        };
         self.log.print(source, bytes, &self.limits);
         Ok(())
     }
 
-    fn print_zeroes(&mut self, stream: &Resource<DynOutputStream>, length: u64) -> StreamResult<()> {
+    fn print_zeroes(
+        &mut self,
+        stream: &Resource<DynOutputStream>,
+        length: u64,
+    ) -> StreamResult<()> {
         // One more than is permitted is refused like any other number.
-        let length = usize::try_from(length.min(PERMIT + 1)).map_err(|error| StreamError::Trap(error.into()))?;
+        let length = usize::try_from(length.min(PERMIT + 1))
+            .map_err(|error| StreamError::Trap(error.into()))?;
         self.print(stream, &vec![0; length])
     }
 
@@ -123,7 +139,10 @@ impl streams::HostInputStream for State {
         Err(self.end_of_input())
     }
 
-    fn subscribe(&mut self, _: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(
+        &mut self,
+        _: Resource<DynInputStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         self.enter_wasi()?;
         Ok(Resource::new_own(READY))
     }
@@ -142,7 +161,11 @@ impl streams::HostOutputStream for State {
         self.print(&stream, &bytes)
     }
 
-    fn blocking_write_and_flush(&mut self, stream: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
+    fn blocking_write_and_flush(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        bytes: Vec<u8>,
+    ) -> StreamResult<()> {
         self.print(&stream, &bytes)
     }
 
@@ -154,7 +177,10 @@ impl streams::HostOutputStream for State {
         self.flush_output()
     }
 
-    fn subscribe(&mut self, _: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(
+        &mut self,
+        _: Resource<DynOutputStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         self.enter_wasi()?;
         Ok(Resource::new_own(READY))
     }
@@ -163,11 +189,20 @@ impl streams::HostOutputStream for State {
         self.print_zeroes(&stream, length)
     }
 
-    fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<DynOutputStream>, length: u64) -> StreamResult<()> {
+    fn blocking_write_zeroes_and_flush(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        length: u64,
+    ) -> StreamResult<()> {
         self.print_zeroes(&stream, length)
     }
 
-    fn splice(&mut self, _: Resource<DynOutputStream>, _: Resource<DynInputStream>, _: u64) -> StreamResult<u64> {
+    fn splice(
+        &mut self,
+        _: Resource<DynOutputStream>,
+        _: Resource<DynInputStream>,
+        _: u64,
+    ) -> StreamResult<u64> {
         Err(self.end_of_input())
     }
 

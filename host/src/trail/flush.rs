@@ -78,10 +78,10 @@ impl Flusher<'_> {
             Placement::Ref => None,
         };
 
+        // A link of the token, as our lock files are, so that recovery knows it for ours.
         let keep = file(&pack_dir, "keep");
-        self.register(&file(&tmp, "keep"), KEEP)?;
         disk::remove_if_present(disk, &keep).doing("remove", &keep)?;
-        disk.link(&file(&tmp, "keep"), &keep).doing("create", &keep)?;
+        disk.link(&state.token_path(), &keep).doing("create", &keep)?;
         self.register(&state.packs_dir().join(&group.pack.name), b"")?;
         for extension in ["pack", "idx"] {
             let visible = file(&pack_dir, extension);
@@ -93,7 +93,6 @@ impl Flusher<'_> {
         let moved = self.move_ref(group, &new_ref, git_dir.as_deref());
         if moved.is_ok() {
             let _ = disk.remove(&keep);
-            let _ = disk.remove(&file(&tmp, "keep"));
         }
         moved?;
 
@@ -184,6 +183,3 @@ impl Flusher<'_> {
         disk::write_unsynced(self.disk, path, contents).doing("write", path)
     }
 }
-
-/// What our `.keep` files say, so that one can be told from a person's.
-pub(super) const KEEP: &[u8] = b"chiffon-audit: being flushed\n";

@@ -65,8 +65,9 @@ impl Trail {
         repository.check_writable()?;
         state.create_root(disk)?;
         let lock = WriterLock::acquire(&state, options.open.lock_wait)?;
-        state.create_contents(disk)?;
-        if state.read_identity()?.as_ref() != Some(&identity) {
+        let settled = state.read_mark(&state.acknowledged_path()).is_some();
+        let created = state.create_contents(disk)?;
+        if created || !settled || state.read_identity()?.as_ref() != Some(&identity) {
             state.write_identity(disk, &identity)?;
         }
         if let Some(accepted) = &options.accept_tip {

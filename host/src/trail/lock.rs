@@ -159,7 +159,8 @@ pub(super) fn remove_leftover(disk: &dyn Disk, state: &StateDir, target: &Path) 
     Ok(())
 }
 
-fn same_file(left: &Path, right: &Path) -> bool {
+/// Whether two names are links of one file.
+pub(super) fn same_file(left: &Path, right: &Path) -> bool {
     match (fs::symlink_metadata(left), fs::symlink_metadata(right)) {
         (Ok(left), Ok(right)) => left.dev() == right.dev() && left.ino() == right.ino(),
         _ => false,

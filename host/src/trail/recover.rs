@@ -10,43 +10,30 @@ use gix::objs::Kind;
 use super::checkout::{self, Appearing};
 use super::disk;
 use super::error::{IoContext, TrailError};
-use super::flush::{Flusher, KEEP};
-use super::lock::remove_leftover;
+use super::flush::Flusher;
+use super::lock::{remove_leftover, same_file};
 use super::message;
 use super::state::Mark;
 use super::{Placement, history};
 
 impl Flusher<'_> {
     /// Removes the leftovers of a crash: lock files of ours, `.keep` files of ours, temporaries.
-    pub(super) fn sweep(&self, rebooted: bool) -> Result<(), TrailError> {
+    pub(super) fn sweep(&self) -> Result<(), TrailError> {
         let common_dir = &self.repository.common_dir;
         remove_leftover(self.disk, self.state, &common_dir.join(self.reference))?;
         if self.placement == Placement::Checkout {
             checkout::remove_leftovers(self.disk, self.state, self.repository)?;
         }
+        self.sweep_keeps()?;
         let tmp = self.state.tmp_dir();
-        let pack_dir = self.repository.objects_dir().join("pack");
         for entry in fs::read_dir(&tmp).doing("list", &tmp)? {
             let path = entry.doing("list", &tmp)?.path();
-            let name = path.file_name().unwrap_or_default();
-            if path.extension().is_some_and(|extension| extension == "keep") {
-                let keep = pack_dir.join(name);
-                // The pack may have appeared without the index that makes it visible: nothing can rest on it.
-                if keep.exists() && !keep.with_extension("idx").exists() {
-                    let pack = keep.with_extension("pack");
-                    disk::remove_if_present(self.disk, &pack).doing("remove", &pack)?;
-                }
-                disk::remove_if_present(self.disk, &keep).doing("remove", &keep)?;
-            }
             disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
-        }
-        if rebooted {
-            self.sweep_keeps()?;
         }
         Ok(())
     }
 
-    /// After a power cut a `.keep` may have survived without its registration: ours is known by what it says.
+    /// Removes `.keep` files of ours, and packs that did not get as far as their index: nothing can rest on them.
     fn sweep_keeps(&self) -> Result<(), TrailError> {
         let pack_dir = self.repository.objects_dir().join("pack");
         let entries = match fs::read_dir(&pack_dir) {
@@ -56,14 +43,14 @@ impl Flusher<'_> {
         for entry in entries {
             let path = entry.doing("list", &pack_dir)?.path();
             let is_keep = path.extension().is_some_and(|extension| extension == "keep");
-            // An empty one whose pack is registered was ours too; its contents were not synced.
-            let ours = || {
-                let registered = path.file_stem().is_some_and(|stem| self.state.packs_dir().join(stem).exists());
-                fs::read(&path).is_ok_and(|text| text == KEEP || (text.is_empty() && registered))
-            };
-            if is_keep && ours() {
-                disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+            if !is_keep || !same_file(&self.state.token_path(), &path) {
+                continue;
             }
+            if !path.with_extension("idx").exists() {
+                let pack = path.with_extension("pack");
+                disk::remove_if_present(self.disk, &pack).doing("remove", &pack)?;
+            }
+            disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
         }
         Ok(())
     }
@@ -71,14 +58,21 @@ impl Flusher<'_> {
     /// Lets every entry appear in index and work tree that a crash kept from it.
     ///
     /// `tip` is the ref's commit. Without a reboot the page cache is as we left it, and only what came after the mark
-    /// can be missing; after one, anything can.
-    pub(super) fn bring_in_step(&self, tip: Option<ObjectId>, mark: &Mark) -> Result<(), TrailError> {
+    /// can be missing; after one, anything can. `begun_before` says that we have written here before this process.
+    pub(super) fn bring_in_step(
+        &self,
+        tip: Option<ObjectId>,
+        mark: &Mark,
+        begun_before: bool,
+    ) -> Result<(), TrailError> {
         let (Placement::Checkout, Some(tip)) = (self.placement, tip) else { return Ok(()) };
         let last = self.state.read_mark(&self.state.in_step_path());
         let missing = match last {
             Some(last) if last.boot == mark.boot && last.tip == tip => return Ok(()),
             Some(last) if last.boot == mark.boot => self.entries_since(tip, last.tip)?,
             Some(_) => self.all_entries(tip)?,
+            // The first flush here was cut short.
+            None if begun_before => self.all_entries(tip)?,
             // Never in step: a clone, which git itself has brought in step.
             None => Vec::new(),
         };
@@ -160,8 +154,9 @@ impl Flusher<'_> {
         let packed = common_dir.join("packed-refs");
         if packed.exists() {
             self.disk.sync_file(&packed).doing("sync", &packed)?;
+            self.state.sync_common_dir(self.disk)?;
         }
-        self.disk.sync_dir(common_dir).doing("sync", common_dir)
+        Ok(())
     }
 }
 

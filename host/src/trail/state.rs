@@ -93,9 +93,8 @@ impl StateDir {
         }
     }
 
-    /// Creates what is missing, under the lock, and makes it durable: a lock file of ours that outlives a power cut
-    /// must find its token again, or it would block every later flush as a stranger's.
-    pub(super) fn create_contents(&self, disk: &dyn Disk) -> Result<(), TrailError> {
+    /// Creates what is missing, under the lock; says whether anything was. [`StateDir::write_identity`] makes it durable.
+    pub(super) fn create_contents(&self, disk: &dyn Disk) -> Result<bool, TrailError> {
         let mut created = false;
         for dir in [self.tmp_dir(), self.packs_dir()] {
             match disk.create_dir(&dir) {
@@ -110,11 +109,7 @@ impl StateDir {
             disk.create(&self.token_path()).map(drop).doing("create", &self.token_path())?;
             created = true;
         }
-        if created {
-            disk.sync_dir(&self.root).doing("sync", &self.root)?;
-            disk.sync_dir(&self.common_dir).doing("sync", &self.common_dir)?;
-        }
-        Ok(())
+        Ok(created)
     }
 
     pub(super) fn read_identity(&self) -> Result<Option<Identity>, TrailError> {
@@ -134,8 +129,10 @@ impl StateDir {
         }))
     }
 
-    /// Records what the trail is, durably: if it were lost in a power cut, the next record could begin on another
-    /// branch.
+    /// Records what the trail is, and makes it and the directory durable.
+    ///
+    /// If it were lost in a power cut, the next record could begin on another branch; and a lock file of ours that
+    /// outlived one without its token would block every later flush as a stranger's.
     pub(super) fn write_identity(&self, disk: &dyn Disk, identity: &Identity) -> Result<(), TrailError> {
         let file = IdentityFile {
             reference: identity.reference.clone(),
@@ -147,7 +144,20 @@ impl StateDir {
         disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
         disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
         disk.rename(&temporary, &self.identity_path()).doing("replace", &self.identity_path())?;
-        disk.sync_dir(&self.root).doing("sync", &self.root)
+        disk.sync_dir(&self.root).doing("sync", &self.root)?;
+        self.sync_common_dir(disk)
+    }
+
+    /// Makes the entries of the common git directory durable.
+    ///
+    /// A person's git has put its index there without syncing it: its contents come first, or a power cut could leave
+    /// an index that is there for certain and empty.
+    pub(super) fn sync_common_dir(&self, disk: &dyn Disk) -> Result<(), TrailError> {
+        let index = self.common_dir.join("index");
+        if index.exists() {
+            disk.sync_file(&index).doing("sync", &index)?;
+        }
+        disk.sync_dir(&self.common_dir).doing("sync", &self.common_dir)
     }
 
     /// Reads a mark; one that is missing or torn counts as absent.

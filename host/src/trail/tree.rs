@@ -321,12 +321,12 @@ mod tests {
             assert_eq!(last.node.id, root.id);
         }
         let tasks = root.descend(&[".audit", "tasks"], &NoTrees).expect("in memory").expect("there");
-        let names: Vec<&[u8]> = tasks.raw.split(|byte| *byte == b' ').skip(1).collect();
-        assert!(names[0].starts_with(b"B1.json") && names[1].starts_with(b"a-1.json"));
+        let names: Vec<String> = gix::objs::TreeRefIter::from_bytes(&tasks.raw, HashKind::Sha1)
+            .map(|entry| entry.expect("a good entry").filename.to_string())
+            .collect();
+        assert_eq!(names, ["B1.json", "a-1.json", "a.json", "b.json"]);
         assert_eq!(tasks.file_ignoring_case("A.JSON").map(|(name, _)| name), Some("a.json".into()));
         assert_eq!(tasks.file_ignoring_case("c.json"), None);
-        let mut parsed = gix::objs::TreeRefIter::from_bytes(&tasks.raw, HashKind::Sha1);
-        assert!(parsed.all(|entry| entry.is_ok()));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(super) struct Writer<'a> {
     shared: &'a Shared,
     deflater: Deflater,
     swept: bool,
+    /// The trail was written here before this process began.
+    begun_before: bool,
 }
 
 /// One sequenced entry.
@@ -58,7 +60,7 @@ struct Sequenced {
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
-        let mut writer = Writer { shared, deflater: Deflater::new(), swept: false };
+        let mut writer = Writer { shared, deflater: Deflater::new(), swept: false, begun_before: false };
         while shared.queue.wait_for_work() {
             if let Err(error) = writer.work() {
                 writer.fail_all(&error);
@@ -108,10 +110,12 @@ impl Writer<'_> {
         let flusher = self.flusher();
         let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         if !self.swept {
-            shared.state.create_contents(shared.disk.as_ref())?;
-            let rebooted = acknowledged.as_ref().is_none_or(|mark| mark.boot != shared.boot);
-            flusher.sweep(rebooted)?;
-            if shared.state.read_identity()?.is_none() {
+            let created = shared.state.create_contents(shared.disk.as_ref())?;
+            flusher.sweep()?;
+            let identity = shared.state.read_identity()?;
+            self.begun_before |= identity.is_some();
+            // Once a receipt was given here, all of this was made durable before it.
+            if created || acknowledged.is_none() || identity.is_none() {
                 shared.state.write_identity(shared.disk.as_ref(), &shared.identity)?;
             }
         }
@@ -134,7 +138,7 @@ impl Writer<'_> {
             if acknowledged.as_ref() != Some(&mark) {
                 shared.state.write_mark(shared.disk.as_ref(), &shared.state.acknowledged_path(), &mark)?;
             }
-            self.flusher().bring_in_step(Some(tip), &mark)?;
+            self.flusher().bring_in_step(Some(tip), &mark, self.begun_before)?;
         }
         let root = View::load_root(&shared.repository, tip)?;
         let mut view = shared.view();

@@ -63,14 +63,27 @@ impl Findings {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, rule: Rule, place: Option<(Depth, Id)>, what: String, slot: fn(&mut Finding) -> &mut Option<Offence>) {
+    fn add(
+        &self,
+        rule: Rule,
+        place: Option<(Depth, Id)>,
+        what: String,
+        slot: fn(&mut Finding) -> &mut Option<Offence>,
+    ) {
         let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slot(&mut findings[rule as usize]);
         let depth = place.map(|(depth, _)| depth);
         let count = slot.as_ref().map_or(0, |offence| offence.count) + 1;
         match slot {
             Some(offence) if offence.depth >= depth => offence.count = count,
-            _ => *slot = Some(Offence { depth, commit: place.map(|(_, id)| id), what, count }),
+            _ => {
+                *slot = Some(Offence {
+                    depth,
+                    commit: place.map(|(_, id)| id),
+                    what,
+                    count,
+                })
+            }
         }
     }
 }
@@ -82,7 +95,13 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(LONGEST)];
     let text = String::from_utf8_lossy(cut);
     let dots = if cut.len() < bytes.len() { "…" } else { "" };
-    format!("`{}{dots}`", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+    format!(
+        "`{}{dots}`",
+        text.escape_debug()
+            .to_string()
+            .replace("\\\"", "\"")
+            .replace("\\'", "'")
+    )
 }
 
 #[cfg(test)]
@@ -103,6 +122,9 @@ mod tests {
 
     #[test]
     fn nothing_quoted_can_move_the_cursor_or_turn_the_text() {
-        assert_eq!(quote("a\u{1b}[2J\u{202e}\n'b'".as_bytes()), "`a\\u{1b}[2J\\u{202e}\\n'b'`");
+        assert_eq!(
+            quote("a\u{1b}[2J\u{202e}\n'b'".as_bytes()),
+            "`a\\u{1b}[2J\\u{202e}\\n'b'`"
+        );
     }
 }

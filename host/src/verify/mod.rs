@@ -82,11 +82,19 @@ pub enum VerifyError {
 /// Says why nothing could be audited at all. What is wrong with the trail is told by the report's claims.
 pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError> {
     let repository = Repository::discover(path)?;
-    let store = Store::open(&repository.common_dir.join("objects"), repository.algorithm)
-        .map_err(|why| VerifyError::Unreadable { what: "the object database".to_owned(), why })?;
+    let store = Store::open(&repository.common_dir.join("objects"), repository.algorithm).map_err(
+        |why| VerifyError::Unreadable {
+            what: "the object database".to_owned(),
+            why,
+        },
+    )?;
     let current = Current::new(store);
     let alternates = repository.alternates()?;
-    let context = Context::new(&current, repository.algorithm, elsewhere(&repository, &alternates));
+    let context = Context::new(
+        &current,
+        repository.algorithm,
+        elsewhere(&repository, &alternates),
+    );
     let (reference, tip) = reference::choose(&repository, &context, options.reference.as_deref())?;
     let shallow = repository.shallow()?;
     find_hidden(&repository, &context.findings, &alternates, &shallow)?;
@@ -103,21 +111,37 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
 /// Why an object may be missing here without anything being wrong.
 fn elsewhere(repository: &Repository, alternates: &[String]) -> Option<String> {
     if let Some(alternate) = alternates.first() {
-        return Some(format!("it may lie in {}, which this repository borrows from", quote(alternate.as_bytes())));
+        return Some(format!(
+            "it may lie in {}, which this repository borrows from",
+            quote(alternate.as_bytes())
+        ));
     }
-    repository.partial.then(|| "this is a partial clone, which leaves objects at its remote".to_owned())
+    repository
+        .partial
+        .then(|| "this is a partial clone, which leaves objects at its remote".to_owned())
 }
 
 /// Looks for what makes git show something other than what is there.
-fn find_hidden(repository: &Repository, findings: &Findings, alternates: &[String], shallow: &[Id]) -> Result<(), VerifyError> {
+fn find_hidden(
+    repository: &Repository,
+    findings: &Findings,
+    alternates: &[String],
+    shallow: &[Id],
+) -> Result<(), VerifyError> {
     refs::each(repository, "refs/replace/", |name, _| {
-        let what = format!("the ref {} makes git show another object in place of the one it names", quote(name.as_bytes()));
+        let what = format!(
+            "the ref {} makes git show another object in place of the one it names",
+            quote(name.as_bytes())
+        );
         findings.broken_anywhere(Rule::Hidden, what);
         true
     })?;
     if let Some(graft) = repository.grafts()?.first() {
         let commit = quote(graft.split(' ').next().unwrap_or_default().as_bytes());
-        findings.broken_anywhere(Rule::Hidden, format!("the file `info/grafts` gives {commit} other parents than it has"));
+        findings.broken_anywhere(
+            Rule::Hidden,
+            format!("the file `info/grafts` gives {commit} other parents than it has"),
+        );
     }
     if let Some(alternate) = alternates.first() {
         let what = format!(
@@ -128,11 +152,19 @@ fn find_hidden(repository: &Repository, findings: &Findings, alternates: &[Strin
     }
     if let Some(commit) = shallow.first() {
         let number = shallow.len();
-        let what = format!("what lies before {commit} ({number} in the file `shallow`); `git fetch --unshallow` brings it");
+        let what = format!(
+            "what lies before {commit} ({number} in the file `shallow`); `git fetch --unshallow` brings it"
+        );
         findings.not_shown(Rule::Hidden, None, what);
     }
     if let Some(extension) = repository.unknown_extensions.first() {
-        findings.not_shown(Rule::Hidden, None, format!("what the repository extension {extension} does; this version does not know it"));
+        findings.not_shown(
+            Rule::Hidden,
+            None,
+            format!(
+                "what the repository extension {extension} does; this version does not know it"
+            ),
+        );
     }
     Ok(())
 }
@@ -141,24 +173,50 @@ fn find_hidden(repository: &Repository, findings: &Findings, alternates: &[Strin
 const CLAIMS: [(&str, &str); RULES] = [
     ("objects", "every object is what its name says"),
     ("append-only", "nothing recorded is changed or removed"),
-    ("one-entry", "each trail commit adds one well-formed entry and nothing else"),
+    (
+        "one-entry",
+        "each trail commit adds one well-formed entry and nothing else",
+    ),
     ("agreement", "message, trailers, path and entry agree"),
     ("once", "no task is recorded twice"),
     ("times", "times never run backwards"),
     ("hidden", "nothing is hidden"),
 ];
 
-fn report(reference: String, tip: Option<Id>, walked: Option<Walked>, findings: Findings) -> Report {
-    let (commits, trail_id, tally) = walked.map_or_else(Default::default, |walked| (walked.commits, walked.trail_id, walked.tally));
+fn report(
+    reference: String,
+    tip: Option<Id>,
+    walked: Option<Walked>,
+    findings: Findings,
+) -> Report {
+    let (commits, trail_id, tally) = walked.map_or_else(Default::default, |walked| {
+        (walked.commits, walked.trail_id, walked.tally)
+    });
     let mut claims = Vec::with_capacity(RULES + 2);
     for (place, (finding, (id, title))) in findings.take().into_iter().zip(CLAIMS).enumerate() {
         // Without an entry nothing is shown about entries; whether something is hidden can be told all the same.
         let empty = tally.entries == 0 && place != Rule::Hidden as usize;
-        claims.push(Claim { id, title, verdict: verdict(finding, empty) });
+        claims.push(Claim {
+            id,
+            title,
+            verdict: verdict(finding, empty),
+        });
     }
-    let not_asked = |id, title, why| Claim { id, title, verdict: Verdict::NotAsked { why } };
-    claims.push(not_asked("signatures", "signed by a key that was allowed", "nothing here shows who wrote this"));
-    claims.push(not_asked("checkpoints", "extends every checkpoint", "nothing here shows that nothing was cut off the end"));
+    let not_asked = |id, title, why| Claim {
+        id,
+        title,
+        verdict: Verdict::NotAsked { why },
+    };
+    claims.push(not_asked(
+        "signatures",
+        "signed by a key that was allowed",
+        "nothing here shows who wrote this",
+    ));
+    claims.push(not_asked(
+        "checkpoints",
+        "extends every checkpoint",
+        "nothing here shows that nothing was cut off the end",
+    ));
     Report {
         reference,
         tip: tip.map(|id| id.to_string()),
@@ -172,11 +230,17 @@ fn report(reference: String, tip: Option<Id>, walked: Option<Walked>, findings: 
 
 fn verdict(finding: Finding, empty: bool) -> Verdict {
     match (finding.broken, finding.not_shown) {
-        (Some(offence), _) => {
-            Verdict::Broken { commit: offence.commit.map(|id| id.to_string()), what: offence.what, count: offence.count }
-        }
-        (None, Some(offence)) => Verdict::NotShown { missing: offence.what },
-        (None, None) if empty => Verdict::NotShown { missing: "any entry; there is nothing to verify".to_owned() },
+        (Some(offence), _) => Verdict::Broken {
+            commit: offence.commit.map(|id| id.to_string()),
+            what: offence.what,
+            count: offence.count,
+        },
+        (None, Some(offence)) => Verdict::NotShown {
+            missing: offence.what,
+        },
+        (None, None) if empty => Verdict::NotShown {
+            missing: "any entry; there is nothing to verify".to_owned(),
+        },
         (None, None) => Verdict::Holds,
     }
 }

@@ -93,8 +93,16 @@ mod tests {
 
     #[test]
     fn a_claim_is_one_flat_object() {
-        let verdict = Verdict::Broken { commit: Some("c0ffee".to_owned()), what: "why".to_owned(), count: 2 };
-        let claim = Claim { id: "once", title: "no task twice", verdict };
+        let verdict = Verdict::Broken {
+            commit: Some("c0ffee".to_owned()),
+            what: "why".to_owned(),
+            count: 2,
+        };
+        let claim = Claim {
+            id: "once",
+            title: "no task twice",
+            verdict,
+        };
         let json = serde_json::to_string(&claim).unwrap_or_default();
         let expect = r#"{"id":"once","title":"no task twice","verdict":"broken","commit":"c0ffee","what":"why","count":2}"#;
         assert_eq!(json, expect);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::VerifyError;
 use super::findings::quote;
 use super::store::hash::Id;
+use super::store::open_file;
 
 /// A repository's directories and format.
 pub(crate) struct Repository {
@@ -27,8 +28,10 @@ const MAX_SMALL_FILE: u64 = 16 << 20;
 impl Repository {
     /// Finds the repository at `path` or above it.
     pub(crate) fn discover(path: &Path) -> Result<Repository, VerifyError> {
-        let start = std::fs::canonicalize(path)
-            .map_err(|error| VerifyError::Unreadable { what: path.display().to_string(), why: error.to_string() })?;
+        let start = std::fs::canonicalize(path).map_err(|error| VerifyError::Unreadable {
+            what: path.display().to_string(),
+            why: error.to_string(),
+        })?;
         for directory in start.ancestors() {
             for candidate in [directory.join(".git"), directory.to_owned()] {
                 let git_dir = follow_git_file(&candidate)?;
@@ -43,7 +46,13 @@ impl Repository {
     /// The commits that the file `shallow` cuts the history at.
     pub(crate) fn shallow(&self) -> Result<Vec<Id>, VerifyError> {
         let lines = self.lines("shallow")?;
-        lines.iter().map(|line| self.id(line).ok_or_else(|| unreadable("shallow", "holds a line that is no object id"))).collect()
+        lines
+            .iter()
+            .map(|line| {
+                self.id(line)
+                    .ok_or_else(|| unreadable("shallow", "holds a line that is no object id"))
+            })
+            .collect()
     }
 
     /// The lines of `info/grafts` that graft something.
@@ -65,27 +74,36 @@ impl Repository {
     }
 
     fn lines(&self, name: &str) -> Result<Vec<String>, VerifyError> {
-        let text = small_file(&self.common_dir.join(name)).map_err(|why| unreadable(name, &why))?.unwrap_or_default();
+        let text = small_file(&self.common_dir.join(name))
+            .map_err(|why| unreadable(name, &why))?
+            .unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-        Ok(lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect())
+        Ok(lines
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect())
     }
 }
 
 /// Reads a small file whole; none if there is none.
 pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    // `metadata` first: opening a pipe for reading would wait for ever.
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(None),
+    match std::fs::metadata(path) {
+        Ok(_) => {}
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(format!("cannot be read: {error}")),
-    };
-    if !metadata.is_file() {
-        return Err("is no regular file".to_owned());
     }
     let mut contents = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    file.take(MAX_SMALL_FILE + 1).read_to_end(&mut contents).map_err(|error| format!("cannot be read: {error}"))?;
+    let file = open_file(path)?;
+    file.take(MAX_SMALL_FILE + 1)
+        .read_to_end(&mut contents)
+        .map_err(|error| format!("cannot be read: {error}"))?;
     match contents.len() as u64 > MAX_SMALL_FILE {
         true => Err(format!("is larger than {MAX_SMALL_FILE} bytes")),
         false => Ok(Some(contents)),
@@ -93,7 +111,10 @@ pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
 }
 
 fn unreadable(what: &str, why: &str) -> VerifyError {
-    VerifyError::Unreadable { what: what.to_owned(), why: why.to_owned() }
+    VerifyError::Unreadable {
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 /// A `.git` file of a linked work tree or a submodule names the directory.
@@ -101,9 +122,15 @@ fn follow_git_file(candidate: &Path) -> Result<PathBuf, VerifyError> {
     if !candidate.is_file() {
         return Ok(candidate.to_owned());
     }
-    let contents = small_file(candidate).map_err(|why| unreadable(".git", &why))?.unwrap_or_default();
-    let target = contents.strip_prefix(b"gitdir: ").map(<[u8]>::trim_ascii_end);
-    let target = target.and_then(|target| std::str::from_utf8(target).ok()).ok_or_else(|| unreadable(".git", "names no directory"))?;
+    let contents = small_file(candidate)
+        .map_err(|why| unreadable(".git", &why))?
+        .unwrap_or_default();
+    let target = contents
+        .strip_prefix(b"gitdir: ")
+        .map(<[u8]>::trim_ascii_end);
+    let target = target
+        .and_then(|target| std::str::from_utf8(target).ok())
+        .ok_or_else(|| unreadable(".git", "names no directory"))?;
     Ok(candidate.parent().unwrap_or(candidate).join(target))
 }
 
@@ -114,13 +141,20 @@ fn common_dir(git_dir: &Path) -> Option<PathBuf> {
         None => git_dir.to_owned(),
     };
     let head = git_dir.join("HEAD").symlink_metadata().is_ok();
-    (head && common_dir.join("objects").is_dir() && common_dir.join("refs").is_dir()).then_some(common_dir)
+    (head && common_dir.join("objects").is_dir() && common_dir.join("refs").is_dir())
+        .then_some(common_dir)
 }
 
 fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, VerifyError> {
-    let contents = small_file(&common_dir.join("config")).map_err(|why| unreadable("config", &why))?.unwrap_or_default();
-    let config = gix::config::File::from_bytes_no_includes(&contents, gix::config::file::Metadata::default(), Default::default())
-        .map_err(|_| unreadable("config", "is malformed"))?;
+    let contents = small_file(&common_dir.join("config"))
+        .map_err(|why| unreadable("config", &why))?
+        .unwrap_or_default();
+    let config = gix::config::File::from_bytes_no_includes(
+        &contents,
+        gix::config::file::Metadata::default(),
+        Default::default(),
+    )
+    .map_err(|_| unreadable("config", "is malformed"))?;
     let mut repository = Repository {
         git_dir,
         common_dir,
@@ -130,21 +164,43 @@ fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, VerifyError
     };
     for section in config.sections_by_name("extensions").into_iter().flatten() {
         for name in section.value_names() {
-            let value = section.value(&name).unwrap_or_default().to_string().to_ascii_lowercase();
+            let value = section
+                .value(&name)
+                .unwrap_or_default()
+                .to_string()
+                .to_ascii_lowercase();
             match (name.to_ascii_lowercase().as_str(), value.as_str()) {
                 ("objectformat", "sha1") => {}
                 ("objectformat", "sha256") => repository.algorithm = gix::hash::Kind::Sha256,
-                ("objectformat", _) => return Err(VerifyError::Unsupported(format!("the object format {}", quote(value.as_bytes())))),
+                ("objectformat", _) => {
+                    return Err(VerifyError::Unsupported(format!(
+                        "the object format {}",
+                        quote(value.as_bytes())
+                    )));
+                }
                 ("refstorage", "files") => {}
-                ("refstorage", _) => return Err(VerifyError::Unsupported(format!("the ref storage {}", quote(value.as_bytes())))),
+                ("refstorage", _) => {
+                    return Err(VerifyError::Unsupported(format!(
+                        "the ref storage {}",
+                        quote(value.as_bytes())
+                    )));
+                }
                 ("partialclone", _) => repository.partial = true,
-                ("noop" | "preciousobjects" | "worktreeconfig" | "relativeworktrees" | "compatobjectformat", _) => {}
+                (
+                    "noop" | "preciousobjects" | "worktreeconfig" | "relativeworktrees"
+                    | "compatobjectformat",
+                    _,
+                ) => {}
                 (other, _) => repository.unknown_extensions.push(quote(other.as_bytes())),
             }
         }
     }
     // A promisor remote without the extension marks a partial clone too.
-    let promisor = config.sections_by_name("remote").into_iter().flatten().any(|section| section.contains_value_name("promisor"));
+    let promisor = config
+        .sections_by_name("remote")
+        .into_iter()
+        .flatten()
+        .any(|section| section.contains_value_name("promisor"));
     repository.partial |= promisor;
     Ok(repository)
 }

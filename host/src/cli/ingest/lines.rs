@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -19,11 +19,11 @@ pub enum Source {
 
 impl Source {
     /// The source that an argument names.
-    pub fn new(argument: &PathBuf) -> Source {
-        if argument.as_os_str() == "-" {
+    pub fn new(argument: &Path) -> Source {
+        if argument == Path::new("-") {
             Source::Stdin
         } else {
-            Source::File(argument.clone())
+            Source::File(argument.to_owned())
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
                 (1, "abc", false),
                 (2, "abcd", true),
                 (3, "abc", false),
-                (4, "abcd", true),
+                (4, "abcd\r", true),
                 (5, "d", false),
             ],
         );

@@ -7,8 +7,9 @@ mod lines;
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 
 use anyhow::Context as _;
 
@@ -64,7 +65,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     } else {
         args.files.clone()
     };
-    let sources: Vec<Source> = files.iter().map(Source::new).collect();
+    let sources: Vec<Source> = files.iter().map(|file| Source::new(file)).collect();
     for source in &sources {
         if let Source::File(path) = source {
             File::open(path)
@@ -72,6 +73,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         }
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
+    if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+        session.output.note(format_args!(
+            "reading outcomes from standard input, one a line"
+        ));
+    }
     let books = Books::open(args.rejects.as_deref(), args.receipts.as_deref(), &files)?;
     let progress = Progress::new(size(&sources), session);
     let names = sources.iter().map(Source::name).collect();
@@ -163,10 +169,7 @@ impl Intake<'_> {
                 };
                 Some(event)
             } else {
-                match events.try_recv() {
-                    Ok(event) => Some(event),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                }
+                events.try_recv().ok()
             };
             match event {
                 Some(Event::Lines(source, lines)) => {
@@ -272,21 +275,25 @@ impl Intake<'_> {
         };
         self.window_bytes -= bytes;
         let file = &self.names[source];
-        self.progress.aside(|| {
-            print_policy_log(&answer, self.output);
-            if !matches!(
-                answer.result,
-                AnswerKind::Committed | AnswerKind::AlreadyRecorded
-            ) {
-                let reason = reason(&answer).unwrap_or_else(|| "no reason was given".to_owned());
-                let word = super::receipt::result(answer.result);
-                self.output.note(format_args!(
-                    "{}:{number}: {word}: {}",
-                    text::Line(file),
-                    text::Line(&reason)
-                ));
-            }
-        });
+        let is_recorded = matches!(
+            answer.result,
+            AnswerKind::Committed | AnswerKind::AlreadyRecorded
+        );
+        if !is_recorded || !answer.policy_log.is_empty() {
+            self.progress.aside(|| {
+                print_policy_log(&answer, self.output);
+                if !is_recorded {
+                    let reason =
+                        reason(&answer).unwrap_or_else(|| "no reason was given".to_owned());
+                    let word = super::receipt::result(answer.result);
+                    self.output.note(format_args!(
+                        "{}:{number}: {word}: {}",
+                        text::Line(file),
+                        text::Line(&reason)
+                    ));
+                }
+            });
+        }
         self.books.enter(
             &answer,
             Place {

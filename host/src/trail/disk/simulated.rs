@@ -21,7 +21,7 @@ pub struct Plan {
     pub crash_at: Option<usize>,
     /// This operation fails and is not done; the process goes on.
     pub fail_at: Option<(usize, i32)>,
-    /// This sync (counted from 0 among the syncs) says `Ok` and syncs nothing.
+    /// This sync (counted from 0 among those that have something to sync) says `Ok` and syncs nothing.
     pub leave_out_sync: Option<usize>,
 }
 
@@ -46,6 +46,7 @@ struct Model {
     plan: Plan,
     operations: usize,
     syncs: usize,
+    synced: Vec<String>,
     log: Vec<String>,
     inodes: Vec<Inode>,
     /// Files by path, relative to the root, as every process sees them.
@@ -81,9 +82,9 @@ impl SimulatedDisk {
         self.model().operations
     }
 
-    /// How many of them were syncs.
-    pub fn syncs(&self) -> usize {
-        self.model().syncs
+    /// The syncs that had something to sync, in order, one line each.
+    pub fn syncs(&self) -> Vec<String> {
+        self.model().synced.clone()
     }
 
     /// What was done, one line an operation.
@@ -112,8 +113,13 @@ impl SimulatedDisk {
             }
         }
         fs::create_dir_all(target)?;
+        dirs.sort();
         for dir in dirs {
-            fs::create_dir_all(target.join(dir))?;
+            let to = target.join(dir);
+            // A directory whose own entry did not survive is lost with all that is in it.
+            if to.parent().is_some_and(Path::is_dir) && !to.is_dir() {
+                fs::create_dir(to)?;
+            }
         }
         let mut written: HashMap<usize, PathBuf> = HashMap::new();
         for (path, inode) in names {
@@ -161,12 +167,13 @@ impl SimulatedDisk {
         }
     }
 
-    /// Counts a sync; whether it is to be done.
-    fn begin_sync(&self) -> bool {
+    /// Syncs a file's contents, unless they are clean or this sync is to be left out.
+    fn sync_inode(&self, inode: usize) {
         let mut model = self.model();
-        let number = model.syncs;
-        model.syncs += 1;
-        model.plan.leave_out_sync != Some(number)
+        let file = &model.inodes[inode];
+        if file.synced.as_ref() != Some(&file.now) && model.begin_sync() {
+            model.inodes[inode].synced = Some(model.inodes[inode].now.clone());
+        }
     }
 
     fn enter(&self, path: &Path, inode: Option<usize>) {
@@ -180,20 +187,11 @@ impl SimulatedDisk {
         model.changes.push(Change { dir, name, inode, is_dir: false });
     }
 
+    /// The file at `path` as the model knows it; what somebody else put there counts as not synced.
     fn inode_of(&self, path: &Path) -> io::Result<usize> {
-        let relative = self.relative(path);
-        let mut model = self.model();
-        if let Some(inode) = model.names.get(&relative) {
-            return Ok(*inode);
-        }
-        // Somebody else made it (a person's git): all of it is in the page cache only.
         let now = fs::read(path)?;
-        model.inodes.push(Inode { now, synced: None });
-        let inode = model.inodes.len() - 1;
-        model.names.insert(relative.clone(), inode);
-        let (dir, name) = split(&relative);
-        model.changes.push(Change { dir, name, inode: Some(inode), is_dir: false });
-        Ok(inode)
+        let relative = self.relative(path);
+        Ok(self.model().meet(relative, now))
     }
 }
 
@@ -202,6 +200,52 @@ fn split(path: &Path) -> (PathBuf, std::ffi::OsString) {
 }
 
 impl Model {
+    /// Counts a sync that has something to sync; whether it is to be done.
+    fn begin_sync(&mut self) -> bool {
+        let number = self.syncs;
+        self.syncs += 1;
+        let last = self.log.last().cloned().unwrap_or_default();
+        self.synced.push(last);
+        self.plan.leave_out_sync != Some(number)
+    }
+
+    fn meet(&mut self, path: PathBuf, now: Vec<u8>) -> usize {
+        if let Some(inode) = self.names.get(&path)
+            && self.inodes[*inode].now == now
+        {
+            return *inode;
+        }
+        self.inodes.push(Inode { now, synced: None });
+        let inode = self.inodes.len() - 1;
+        self.names.insert(path.clone(), inode);
+        let (dir, name) = split(&path);
+        self.changes.push(Change { dir, name, inode: Some(inode), is_dir: false });
+        inode
+    }
+
+    /// Takes note of what somebody else has changed in a directory, before it is synced.
+    fn look_into(&mut self, root: &Path, dir: &Path) -> io::Result<()> {
+        let mut there = Vec::new();
+        for entry in fs::read_dir(root.join(dir))? {
+            let entry = entry?;
+            let path = dir.join(entry.file_name());
+            if !entry.file_type()?.is_dir() {
+                self.meet(path.clone(), fs::read(entry.path())?);
+            } else if !self.durable_dirs.contains(&path) {
+                self.changes.push(Change { dir: dir.to_owned(), name: entry.file_name(), inode: None, is_dir: true });
+            }
+            there.push(path);
+        }
+        let gone: Vec<PathBuf> =
+            self.names.keys().filter(|path| path.parent() == Some(dir) && !there.contains(path)).cloned().collect();
+        for path in gone {
+            self.names.remove(&path);
+            let (dir, name) = split(&path);
+            self.changes.push(Change { dir, name, inode: None, is_dir: false });
+        }
+        Ok(())
+    }
+
     fn take_in(&mut self, root: &Path, below: &Path) -> io::Result<()> {
         for entry in fs::read_dir(root.join(below))? {
             let entry = entry?;
@@ -251,10 +295,7 @@ impl Disk for SimulatedDisk {
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.begin("sync", path)?;
         let inode = self.inode_of(path)?;
-        if self.begin_sync() {
-            let mut model = self.model();
-            model.inodes[inode].synced = Some(model.inodes[inode].now.clone());
-        }
+        self.sync_inode(inode);
         Ok(())
     }
 
@@ -292,11 +333,14 @@ impl Disk for SimulatedDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin("sync directory", path)?;
-        if !self.begin_sync() {
+        let path = self.relative(path);
+        let path = if path == self.root { PathBuf::new() } else { path };
+        let mut model = self.model();
+        model.look_into(&self.root, &path)?;
+        let clean = !model.changes.iter().any(|change| change.dir == path);
+        if clean || !model.begin_sync() {
             return Ok(());
         }
-        let path = self.relative(path);
-        let mut model = self.model();
         let (synced, rest): (Vec<Change>, Vec<Change>) =
             std::mem::take(&mut model.changes).into_iter().partition(|change| change.dir == path);
         model.changes = rest;
@@ -329,10 +373,7 @@ impl DiskFile for SimulatedFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.begin("sync", &self.path)?;
-        if self.disk.begin_sync() {
-            let mut model = self.disk.model();
-            model.inodes[self.inode].synced = Some(model.inodes[self.inode].now.clone());
-        }
+        self.disk.sync_inode(self.inode);
         Ok(())
     }
 }

@@ -29,10 +29,19 @@ impl<'a> Commit<'a> {
         loop {
             let (line, after) = line(rest)?;
             if line.is_empty() {
-                return Some(Commit { tree, parents, author, committer, other, message: after });
+                return Some(Commit {
+                    tree,
+                    parents,
+                    author,
+                    committer,
+                    other,
+                    message: after,
+                });
             }
             // A header of several lines goes on after a space.
-            let known = line.starts_with(b" ") || line.starts_with(b"gpgsig ") || line.starts_with(b"gpgsig-sha256 ");
+            let known = line.starts_with(b" ")
+                || line.starts_with(b"gpgsig ")
+                || line.starts_with(b"gpgsig-sha256 ");
             if !known {
                 other = other.or(Some(line));
             }
@@ -44,7 +53,10 @@ impl<'a> Commit<'a> {
     pub(crate) fn time(&self) -> Option<i64> {
         let stamp = self.committer?;
         let after = stamp.iter().rposition(|byte| *byte == b'>')? + 1;
-        let (seconds, _) = std::str::from_utf8(&stamp[after..]).ok()?.trim_start().split_once(' ')?;
+        let (seconds, _) = std::str::from_utf8(&stamp[after..])
+            .ok()?
+            .trim_start()
+            .split_once(' ')?;
         seconds.parse().ok()
     }
 
@@ -61,22 +73,39 @@ impl<'a> Commit<'a> {
             return Err("its author is not its committer".to_owned());
         }
         if !is_stamp(committer) {
-            return Err("its author and time are not in the form `name <address> seconds +0000`".to_owned());
+            return Err(
+                "its author and time are not in the form `name <address> seconds +0000`".to_owned(),
+            );
         }
         match self.other {
-            Some(line) => Err(format!("it has the header {}", crate::verify::findings::quote(line))),
+            Some(line) => Err(format!(
+                "it has the header {}",
+                crate::verify::findings::quote(line)
+            )),
             None => Ok(()),
         }
     }
 }
 
 fn is_stamp(stamp: &[u8]) -> bool {
-    let Some(rest) = stamp.strip_suffix(b" +0000") else { return false };
-    let Some(space) = rest.iter().rposition(|byte| *byte == b' ') else { return false };
+    let Some(rest) = stamp.strip_suffix(b" +0000") else {
+        return false;
+    };
+    let Some(space) = rest.iter().rposition(|byte| *byte == b' ') else {
+        return false;
+    };
     let (person, seconds) = (&rest[..space], &rest[space + 1..]);
-    let plain = seconds == b"0" || (!seconds.starts_with(b"0") && (1..=18).contains(&seconds.len()));
-    let brackets = person.iter().filter(|byte| matches!(byte, b'<' | b'>')).count();
-    plain && seconds.iter().all(u8::is_ascii_digit) && brackets == 2 && person.ends_with(b">") && !person.contains(&0)
+    let plain =
+        seconds == b"0" || (!seconds.starts_with(b"0") && (1..=18).contains(&seconds.len()));
+    let brackets = person
+        .iter()
+        .filter(|byte| matches!(byte, b'<' | b'>'))
+        .count();
+    plain
+        && seconds.iter().all(u8::is_ascii_digit)
+        && brackets == 2
+        && person.ends_with(b">")
+        && !person.contains(&0)
 }
 
 fn header<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
@@ -104,26 +133,66 @@ mod tests {
     fn check(stamps: &str, time: Option<i64>, ours: bool) {
         let text = format!("{HEAD}{stamps}\n\nsubject\n");
         let commit = Commit::parse(text.as_bytes(), 40);
-        let found = commit.map(|commit| (commit.time(), commit.check_headers().is_ok(), commit.parents.len()));
+        let found = commit.map(|commit| {
+            (
+                commit.time(),
+                commit.check_headers().is_ok(),
+                commit.parents.len(),
+            )
+        });
         assert_eq!(found, Some((time, ours, 1)), "{stamps}");
     }
 
     #[test]
     fn headers_are_told_apart() {
-        check("author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000", Some(5), true);
-        check("author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000\ngpgsig x\n y", Some(5), true);
-        check("author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000\nencoding x", Some(5), false);
-        check("author A <a@b> 4 +0000\ncommitter A <a@b> 5 +0000", Some(5), false);
-        check("author A <a@b> 5 +0100\ncommitter A <a@b> 5 +0100", Some(5), false);
-        check("author A <a@b> 05 +0000\ncommitter A <a@b> 05 +0000", Some(5), false);
-        check("author A <a@b> -5 +0000\ncommitter A <a@b> -5 +0000", Some(-5), false);
+        check(
+            "author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000",
+            Some(5),
+            true,
+        );
+        check(
+            "author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000\ngpgsig x\n y",
+            Some(5),
+            true,
+        );
+        check(
+            "author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000\nencoding x",
+            Some(5),
+            false,
+        );
+        check(
+            "author A <a@b> 4 +0000\ncommitter A <a@b> 5 +0000",
+            Some(5),
+            false,
+        );
+        check(
+            "author A <a@b> 5 +0100\ncommitter A <a@b> 5 +0100",
+            Some(5),
+            false,
+        );
+        check(
+            "author A <a@b> 05 +0000\ncommitter A <a@b> 05 +0000",
+            Some(5),
+            false,
+        );
+        check(
+            "author A <a@b> -5 +0000\ncommitter A <a@b> -5 +0000",
+            Some(-5),
+            false,
+        );
         check("author A\ncommitter A", None, false);
         check("author A <a@b> 5 +0000", None, false);
     }
 
     #[test]
     fn what_is_no_commit_is_refused() {
-        for text in ["", "tree 4b825d\n\n", "parent 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\n", &HEAD[..80], HEAD] {
+        for text in [
+            "",
+            "tree 4b825d\n\n",
+            "parent 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\n",
+            &HEAD[..80],
+            HEAD,
+        ] {
             assert!(Commit::parse(text.as_bytes(), 40).is_none(), "{text}");
         }
     }

@@ -25,14 +25,22 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let [task_id, status, timestamp] = json::members(text, ["task_id", "status", "timestamp"])?;
-    let Some(Value::Text(task_id)) = task_id else { return Err("has no `task_id`") };
+    let Some(Value::Text(task_id)) = task_id else {
+        return Err("has no `task_id`");
+    };
     match status {
         Some(Value::Text(status)) if !status.is_empty() => {}
         _ => return Err("has no `status`"),
     }
-    let Some(Value::Text(timestamp)) = timestamp else { return Err("has no `timestamp`") };
-    let seconds = time::seconds(&timestamp).ok_or("has a `timestamp` that is not RFC 3339 with six digits and `Z`")?;
-    Ok(Entry { task_id: task_id.into_owned(), seconds })
+    let Some(Value::Text(timestamp)) = timestamp else {
+        return Err("has no `timestamp`");
+    };
+    let seconds = time::seconds(&timestamp)
+        .ok_or("has a `timestamp` that is not RFC 3339 with six digits and `Z`")?;
+    Ok(Entry {
+        task_id: task_id.into_owned(),
+        seconds,
+    })
 }
 
 #[cfg(test)]
@@ -41,8 +49,12 @@ mod tests {
 
     #[test]
     fn an_entry_names_its_task_status_and_time() {
-        let good = r#"{"task_id":"a","status":"completed","timestamp":"1970-01-01T00:00:01.000000Z"}"#;
-        assert_eq!(parse(good.as_bytes()).map(|entry| (entry.task_id, entry.seconds)), Ok(("a".to_owned(), 1)));
+        let good =
+            r#"{"task_id":"a","status":"completed","timestamp":"1970-01-01T00:00:01.000000Z"}"#;
+        assert_eq!(
+            parse(good.as_bytes()).map(|entry| (entry.task_id, entry.seconds)),
+            Ok(("a".to_owned(), 1))
+        );
         for bad in [
             good.replace("task_id", "taskid"),
             good.replace("\"a\"", "1"),

@@ -18,8 +18,15 @@ pub(crate) enum Value<'a> {
 /// # Errors
 ///
 /// Says what is wrong with the document.
-pub(crate) fn members<'a, const N: usize>(document: &'a str, wanted: [&str; N]) -> Result<[Option<Value<'a>>; N], &'static str> {
-    let mut reader = Reader { text: document, bytes: document.as_bytes(), at: 0 };
+pub(crate) fn members<'a, const N: usize>(
+    document: &'a str,
+    wanted: [&str; N],
+) -> Result<[Option<Value<'a>>; N], &'static str> {
+    let mut reader = Reader {
+        text: document,
+        bytes: document.as_bytes(),
+        at: 0,
+    };
     let mut found = [const { None }; N];
     // Each open container: where its keys begin, or none for an array.
     let mut open: Vec<Option<usize>> = Vec::new();
@@ -58,7 +65,9 @@ pub(crate) fn members<'a, const N: usize>(document: &'a str, wanted: [&str; N]) 
             return Err("is nested too deep");
         }
         if open.len() == 1
-            && let Some(place) = keys.last().and_then(|key| wanted.iter().position(|name| key == name))
+            && let Some(place) = keys
+                .last()
+                .and_then(|key| wanted.iter().position(|name| key == name))
         {
             found[place] = Some(text.map_or(Value::Other, Value::Text));
         }
@@ -89,7 +98,11 @@ pub(crate) fn members<'a, const N: usize>(document: &'a str, wanted: [&str; N]) 
             }
             if open.is_empty() {
                 reader.space();
-                return if reader.peek().is_none() { Ok(found) } else { Err("goes on after its end") };
+                return if reader.peek().is_none() {
+                    Ok(found)
+                } else {
+                    Err("goes on after its end")
+                };
             }
         }
     }
@@ -98,7 +111,10 @@ pub(crate) fn members<'a, const N: usize>(document: &'a str, wanted: [&str; N]) 
 /// A handful of keys is compared pair by pair, more are sorted: a forged entry may hold a million.
 fn has_duplicates(keys: &mut [Cow<'_, str>]) -> bool {
     if keys.len() <= 8 {
-        return keys.iter().enumerate().any(|(place, key)| keys[..place].contains(key));
+        return keys
+            .iter()
+            .enumerate()
+            .any(|(place, key)| keys[..place].contains(key));
     }
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair[0] == pair[1])
@@ -154,11 +170,19 @@ impl<'a> Reader<'a> {
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == begin { Err("is no valid JSON") } else { Ok(()) }
+        if self.at == begin {
+            Err("is no valid JSON")
+        } else {
+            Ok(())
+        }
     }
 
     fn number(&mut self, first: u8) -> Result<(), &'static str> {
-        let first = if first == b'-' { self.next() } else { Some(first) };
+        let first = if first == b'-' {
+            self.next()
+        } else {
+            Some(first)
+        };
         match first {
             Some(b'0') => {}
             Some(b'1'..=b'9') => {
@@ -232,9 +256,17 @@ impl<'a> Reader<'a> {
     }
 
     fn hex(&mut self) -> Result<u32, &'static str> {
-        let digits = self.bytes.get(self.at..self.at + 4).ok_or("is no valid JSON")?;
+        let digits = self
+            .bytes
+            .get(self.at..self.at + 4)
+            .ok_or("is no valid JSON")?;
         self.at += 4;
-        digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?)).ok_or("is no valid JSON")
+        digits
+            .iter()
+            .try_fold(0, |sum, digit| {
+                Some(sum << 4 | char::from(*digit).to_digit(16)?)
+            })
+            .ok_or("is no valid JSON")
     }
 }
 
@@ -256,16 +288,45 @@ mod tests {
         check(r#"{}"#, Ok("(none)"));
         check(r#" {"k":"v"} "#, Ok("v"));
         check(r#"{"a":{"k":"inner"},"k":[1,[],{}]}"#, Ok("(none)"));
-        check(r#"{"a":[{"k":"inner"},-0.5e+3,true,null],"\u006b":"\ud83d\ude00\n"}"#, Ok("\u{1f600}\n"));
+        check(
+            r#"{"a":[{"k":"inner"},-0.5e+3,true,null],"\u006b":"\ud83d\ude00\n"}"#,
+            Ok("\u{1f600}\n"),
+        );
         check(r#"{"k":12}"#, Ok("(other)"));
     }
 
     #[test]
     fn what_is_no_strict_json_is_refused() {
         for document in [
-            "", "[]", "\"k\"", "{", "{\"k\"}", "{\"k\":}", "{\"k\":1,}", "{,}", "{\"a\":[,1]}", "{\"a\":[1,]}", "{\"a\":[1}", "{\"a\":{]}",
-            "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":NaN}", "{\"a\":-}", "{\"a\":1e}", "{\"a\":tru}", "{'a':1}", "{\"a\":\"\n\"}",
-            "{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{a:1}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "\u{feff}{}", "{\"a\":[[],,1]}",
+            "",
+            "[]",
+            "\"k\"",
+            "{",
+            "{\"k\"}",
+            "{\"k\":}",
+            "{\"k\":1,}",
+            "{,}",
+            "{\"a\":[,1]}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1}",
+            "{\"a\":{]}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":NaN}",
+            "{\"a\":-}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{'a':1}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12\"}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "{\"a\":1 \"b\":2}",
+            "\u{feff}{}",
+            "{\"a\":[[],,1]}",
         ] {
             assert!(members(document, ["k"]).is_err(), "{document}");
         }
@@ -276,6 +337,9 @@ mod tests {
         check(r#"{"a":[{"b":1,"c":2,"b":3}]}"#, Err("holds a key twice"));
         let many: String = (0..20).map(|n| format!("\"x{}\":0,", n % 19)).collect();
         check(&format!("{{{many}\"y\":0}}"), Err("holds a key twice"));
-        check(&format!("{{\"a\":{}{}}}", "[".repeat(2000), "]".repeat(2000)), Err("is nested too deep"));
+        check(
+            &format!("{{\"a\":{}{}}}", "[".repeat(2000), "]".repeat(2000)),
+            Err("is nested too deep"),
+        );
     }
 }

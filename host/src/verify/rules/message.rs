@@ -36,7 +36,11 @@ const MAX_SUBJECT: usize = 200;
 /// trailers, so this does too: a forged one is judged as what a reader would take it for.
 pub(crate) fn role(message: &[u8]) -> Role {
     let paragraph = last_paragraph(message);
-    let has = |key: &[u8]| paragraph.split(|byte| *byte == b'\n').any(|line| is_trailer(line, key));
+    let has = |key: &[u8]| {
+        paragraph
+            .split(|byte| *byte == b'\n')
+            .any(|line| is_trailer(line, key))
+    };
     match (has(b"Audit-Format"), has(b"Audit-Trail")) {
         (false, _) => Role::Person,
         (true, false) => Role::Entry,
@@ -45,7 +49,9 @@ pub(crate) fn role(message: &[u8]) -> Role {
 }
 
 fn is_trailer(line: &[u8], key: &[u8]) -> bool {
-    line.get(..key.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(key)) && line[key.len()..].trim_ascii_start().starts_with(b":")
+    line.get(..key.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(key))
+        && line[key.len()..].trim_ascii_start().starts_with(b":")
 }
 
 /// The last paragraph, unless it is the subject's.
@@ -69,27 +75,56 @@ fn last_paragraph(message: &[u8]) -> &[u8] {
 /// Says what no host would have written.
 pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageError> {
     let broken = |why: String| Err(MessageError::Broken(why));
-    let Ok(text) = std::str::from_utf8(message) else { return broken("its message is not UTF-8".to_owned()) };
-    let Some((subject, rest)) = text.split_once('\n') else { return broken("its message is one line".to_owned()) };
+    let Ok(text) = std::str::from_utf8(message) else {
+        return broken("its message is not UTF-8".to_owned());
+    };
+    let Some((subject, rest)) = text.split_once('\n') else {
+        return broken("its message is one line".to_owned());
+    };
     if subject.is_empty() || subject.len() > MAX_SUBJECT || !subject.chars().all(is_printable) {
         return broken("its subject is not one printable line of at most 200 bytes".to_owned());
     }
-    let Some(body) = rest.strip_prefix('\n').and_then(|rest| rest.strip_suffix('\n')) else {
+    let Some(body) = rest
+        .strip_prefix('\n')
+        .and_then(|rest| rest.strip_suffix('\n'))
+    else {
         return broken("its trailers do not stand in one paragraph after its subject".to_owned());
     };
     let mut trailers = Trailers::default();
     let mut seen: Vec<&str> = Vec::new();
     for line in body.split('\n') {
         let Some((key, value)) = line.split_once(": ") else {
-            return broken(format!("its trailers hold the line {}", quote(line.as_bytes())));
+            return broken(format!(
+                "its trailers hold the line {}",
+                quote(line.as_bytes())
+            ));
         };
-        if key == "Audit-Format" && value != "1" && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(MessageError::Later(format!("it is of format {}, which this version does not know", quote(value.as_bytes()))));
+        if key == "Audit-Format"
+            && value != "1"
+            && !value.is_empty()
+            && value.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Err(MessageError::Later(format!(
+                "it is of format {}, which this version does not know",
+                quote(value.as_bytes())
+            )));
         }
         match known(role, key) {
-            None => return broken(format!("it has the trailer {}, which no host writes there", quote(key.as_bytes()))),
-            Some(_) if seen.contains(&key) => return broken(format!("it has the trailer `{key}` twice")),
-            Some(check) if !check(value) => return broken(format!("its trailer `{key}` is malformed: {}", quote(value.as_bytes()))),
+            None => {
+                return broken(format!(
+                    "it has the trailer {}, which no host writes there",
+                    quote(key.as_bytes())
+                ));
+            }
+            Some(_) if seen.contains(&key) => {
+                return broken(format!("it has the trailer `{key}` twice"));
+            }
+            Some(check) if !check(value) => {
+                return broken(format!(
+                    "its trailer `{key}` is malformed: {}",
+                    quote(value.as_bytes())
+                ));
+            }
             Some(_) => seen.push(key),
         }
         match key {
@@ -100,7 +135,13 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
     }
     let required: &[&str] = match role {
         Role::Genesis => &["Audit-Format", "Audit-Trail", "Audit-Placement"],
-        _ => &["Audit-Format", "Audit-Task", "Audit-Interface", "Audit-Policy", "Audit-Settings"],
+        _ => &[
+            "Audit-Format",
+            "Audit-Task",
+            "Audit-Interface",
+            "Audit-Policy",
+            "Audit-Settings",
+        ],
     };
     match required.iter().find(|key| !seen.contains(key)) {
         Some(key) => broken(format!("the trailer `{key}` is missing")),
@@ -123,7 +164,9 @@ fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
 }
 
 fn is_digest(value: &str, algorithm: &str) -> bool {
-    value.strip_prefix(algorithm).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
+    value
+        .strip_prefix(algorithm)
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -132,12 +175,23 @@ fn is_hex(byte: u8) -> bool {
 
 fn is_uuid(value: &str) -> bool {
     let dash = |place| matches!(place, 8 | 13 | 18 | 23);
-    value.len() == 36 && value.bytes().enumerate().all(|(place, byte)| if dash(place) { byte == b'-' } else { is_hex(byte) })
+    value.len() == 36
+        && value.bytes().enumerate().all(|(place, byte)| {
+            if dash(place) {
+                byte == b'-'
+            } else {
+                is_hex(byte)
+            }
+        })
 }
 
 fn is_interface(value: &str) -> bool {
-    let Some(version) = value.strip_prefix("chiffon:audit@") else { return false };
-    let number = |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(version) = value.strip_prefix("chiffon:audit@") else {
+        return false;
+    };
+    let number = |part: &str| {
+        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     version.split('.').count() == 3 && version.split('.').all(number)
 }
 
@@ -153,12 +207,15 @@ mod tests {
 
     fn message() -> String {
         let digest = format!("sha256:{}", "0".repeat(64));
-        format!("audit: task a completed\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n")
+        format!(
+            "audit: task a completed\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n"
+        )
     }
 
     #[test]
     fn roles_are_read_from_the_last_paragraph() {
-        let genesis = "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: x\nAudit-Placement: ref\n";
+        let genesis =
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: x\nAudit-Placement: ref\n";
         for (text, expect) in [
             (message().as_str(), Role::Entry),
             (genesis, Role::Genesis),
@@ -178,7 +235,10 @@ mod tests {
     #[test]
     fn only_what_a_host_writes_is_accepted() {
         let good = message();
-        assert_eq!(check(good.as_bytes(), Role::Entry).map(|trailers| trailers.task), Ok(Some("a")));
+        assert_eq!(
+            check(good.as_bytes(), Role::Entry).map(|trailers| trailers.task),
+            Ok(Some("a"))
+        );
         let other_subject = good.replace("audit: task a completed", "aufgezeichnet: \u{e4}");
         assert!(check(other_subject.as_bytes(), Role::Entry).is_ok());
         for bad in [

@@ -14,15 +14,21 @@ const MAX_ID: usize = 128;
 ///
 /// Says why no entry may have this path.
 pub(crate) fn task_at(path: &[u8]) -> Result<&str, &'static str> {
-    let rest = path.strip_prefix(TASKS).ok_or("it does not lie in `.audit/tasks/`")?;
+    let rest = path
+        .strip_prefix(TASKS)
+        .ok_or("it does not lie in `.audit/tasks/`")?;
     let (shard, name) = match rest.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (Some(&rest[..slash]), &rest[slash + 1..]),
         None => (None, rest),
     };
-    let task = name.strip_suffix(b".json").ok_or("its name does not end in `.json`")?;
+    let task = name
+        .strip_suffix(b".json")
+        .ok_or("its name does not end in `.json`")?;
     let task = task_id(task)?;
     match shard {
-        Some(shard) if shard != shard_of(task) => Err("it lies in the wrong directory for its task"),
+        Some(shard) if shard != shard_of(task) => {
+            Err("it lies in the wrong directory for its task")
+        }
         _ => Ok(task),
     }
 }
@@ -31,7 +37,15 @@ pub(crate) fn task_at(path: &[u8]) -> Result<&str, &'static str> {
 fn shard_of(task: &str) -> [u8; 7] {
     let digest = Sha256::digest(task.to_ascii_lowercase().as_bytes());
     let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    [digit(digest[0] >> 4), b'/', digit(digest[0] & 15), b'/', digit(digest[1] >> 4), b'/', digit(digest[1] & 15)]
+    [
+        digit(digest[0] >> 4),
+        b'/',
+        digit(digest[0] & 15),
+        b'/',
+        digit(digest[1] >> 4),
+        b'/',
+        digit(digest[1] & 15),
+    ]
 }
 
 /// Checks a task id.
@@ -58,7 +72,11 @@ pub(crate) fn task_id(bytes: &[u8]) -> Result<&str, &'static str> {
         [b'c', b'o', b'm', digit] | [b'l', b'p', b't', digit] => digit.is_ascii_digit(),
         _ => false,
     };
-    if device { Err("its task id is a Windows device name") } else { Ok(text) }
+    if device {
+        Err("its task id is a Windows device name")
+    } else {
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +86,11 @@ mod tests {
     #[test]
     fn entries_lie_flat_or_in_the_shard_of_their_task() {
         // printf %s deploy-42.2 | sha256sum begins with 4543.
-        for path in [".audit/tasks/deploy-42.2.json", ".audit/tasks/4/5/4/3/deploy-42.2.json", ".audit/tasks/4/5/4/3/Deploy-42.2.json"] {
+        for path in [
+            ".audit/tasks/deploy-42.2.json",
+            ".audit/tasks/4/5/4/3/deploy-42.2.json",
+            ".audit/tasks/4/5/4/3/Deploy-42.2.json",
+        ] {
             assert!(task_at(path.as_bytes()).is_ok(), "{path}");
         }
     }
@@ -77,10 +99,25 @@ mod tests {
     fn no_other_path_is_an_entry() {
         let long = format!(".audit/tasks/{}.json", "x".repeat(129));
         for path in [
-            "README", ".audit/x.json", ".audit/tasks/x", ".audit/tasks/.json", ".audit/tasks/a/deploy-42.2.json",
-            ".audit/tasks/4/5/4/z/deploy-42.2.json", ".audit/tasks/Z/5/4/3/deploy-42.2.json", ".audit/tasks/4/5/4/3/e/deploy-42.2.json",
-            ".audit/tasks//x.json", ".audit/tasks/../x.json", ".audit/tasks/-x.json", ".audit/tasks/a..b.json", ".audit/tasks/x.lock.json",
-            ".audit/tasks/x..json", ".audit/tasks/NUL.x.json", ".audit/tasks/com1.json", ".audit/tasks/a b.json", ".audit/tasks/é.json", &long,
+            "README",
+            ".audit/x.json",
+            ".audit/tasks/x",
+            ".audit/tasks/.json",
+            ".audit/tasks/a/deploy-42.2.json",
+            ".audit/tasks/4/5/4/z/deploy-42.2.json",
+            ".audit/tasks/Z/5/4/3/deploy-42.2.json",
+            ".audit/tasks/4/5/4/3/e/deploy-42.2.json",
+            ".audit/tasks//x.json",
+            ".audit/tasks/../x.json",
+            ".audit/tasks/-x.json",
+            ".audit/tasks/a..b.json",
+            ".audit/tasks/x.lock.json",
+            ".audit/tasks/x..json",
+            ".audit/tasks/NUL.x.json",
+            ".audit/tasks/com1.json",
+            ".audit/tasks/a b.json",
+            ".audit/tasks/é.json",
+            &long,
         ] {
             assert!(task_at(path.as_bytes()).is_err(), "{path}");
         }

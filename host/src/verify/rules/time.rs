@@ -4,11 +4,21 @@
 pub(crate) fn seconds(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let shape = b"0000-00-00T00:00:00.000000Z";
-    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    let fits = |(byte, form): (&u8, &u8)| {
+        if *form == b'0' {
+            byte.is_ascii_digit()
+        } else {
+            byte == form
+        }
+    };
     if bytes.len() != shape.len() || !bytes.iter().zip(shape).all(fits) {
         return None;
     }
-    let number = |range: std::ops::Range<usize>| bytes[range].iter().fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let number = |range: std::ops::Range<usize>| {
+        bytes[range]
+            .iter()
+            .fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'))
+    };
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
     let (hour, minute, second) = (number(11..13), number(14..16), number(17..19));
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -22,8 +32,16 @@ pub(crate) fn seconds(text: &str) -> Option<i64> {
         return None;
     }
     // Days since 0000-03-01, so that a leap day is the last of its year.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let since_march = years * 365 + years.div_euclid(4) - years.div_euclid(100) + years.div_euclid(400) + (153 * months + 2) / 5 + day - 1;
+    let (years, months) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let since_march = years * 365 + years.div_euclid(4) - years.div_euclid(100)
+        + years.div_euclid(400)
+        + (153 * months + 2) / 5
+        + day
+        - 1;
     Some((since_march - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 

@@ -60,7 +60,10 @@ pub(crate) struct Nodes<'a> {
 
 impl<'a> Nodes<'a> {
     pub(crate) fn new(tree: &'a [u8], hash_len: usize) -> Nodes<'a> {
-        Nodes { rest: tree, hash_len }
+        Nodes {
+            rest: tree,
+            hash_len,
+        }
     }
 
     fn parse(&mut self) -> Option<Node<'a>> {
@@ -71,7 +74,12 @@ impl<'a> Nodes<'a> {
             b"100755" => Mode::Executable,
             b"120000" => Mode::Link,
             b"160000" => Mode::Submodule,
-            mode if mode.len() == 6 && mode.starts_with(b"100") && mode.iter().all(|digit| (b'0'..=b'7').contains(digit)) => Mode::OddFile,
+            mode if mode.len() == 6
+                && mode.starts_with(b"100")
+                && mode.iter().all(|digit| (b'0'..=b'7').contains(digit)) =>
+            {
+                Mode::OddFile
+            }
             _ => return None,
         };
         let end = space + 1 + self.rest[space + 1..].iter().position(|byte| *byte == 0)?;
@@ -103,14 +111,16 @@ impl<'a> Iterator for Nodes<'a> {
 /// Git's order: a directory sorts as if its name ended in `/`.
 pub(crate) fn order(left: &Node<'_>, right: &Node<'_>) -> Ordering {
     let common = left.name.len().min(right.name.len());
-    left.name[..common].cmp(&right.name[..common]).then_with(|| {
-        let next = |node: &Node<'_>| match node.name.get(common) {
-            Some(byte) => *byte,
-            None if node.mode == Mode::Tree => b'/',
-            None => 0,
-        };
-        next(left).cmp(&next(right))
-    })
+    left.name[..common]
+        .cmp(&right.name[..common])
+        .then_with(|| {
+            let next = |node: &Node<'_>| match node.name.get(common) {
+                Some(byte) => *byte,
+                None if node.mode == Mode::Tree => b'/',
+                None => 0,
+            };
+            next(left).cmp(&next(right))
+        })
 }
 
 /// Checks a tree's form.
@@ -135,14 +145,17 @@ pub(crate) fn check(tree: &[u8], hash_len: usize) -> Result<(), &'static str> {
                 _ => return Err("its names are not in order"),
             }
         }
-        while beginnings.last().is_some_and(|name| !node.name.starts_with(name)) {
+        while beginnings
+            .last()
+            .is_some_and(|name| !node.name.starts_with(name))
+        {
             beginnings.pop();
         }
         if node.mode == Mode::Tree {
             if beginnings.contains(&node.name) {
                 return Err("it holds a name twice");
             }
-        } else if beginnings.len() < 256 {
+        } else {
             beginnings.push(node.name);
         }
         before = Some(node);
@@ -166,12 +179,24 @@ mod tests {
     use super::{Nodes, check};
 
     fn tree(entries: &[(&str, &str)]) -> Vec<u8> {
-        entries.iter().flat_map(|(mode, name)| [mode.as_bytes(), b" ", name.as_bytes(), &[0], &[7; 20]].concat()).collect()
+        entries
+            .iter()
+            .flat_map(|(mode, name)| {
+                [mode.as_bytes(), b" ", name.as_bytes(), &[0], &[7; 20]].concat()
+            })
+            .collect()
     }
 
     #[test]
     fn trees_in_order_are_accepted() {
-        let ordered = tree(&[("100644", "a"), ("100644", "a.b"), ("40000", "a0"), ("100755", "b"), ("120000", "c"), ("160000", "d")]);
+        let ordered = tree(&[
+            ("100644", "a"),
+            ("100644", "a.b"),
+            ("40000", "a0"),
+            ("100755", "b"),
+            ("120000", "c"),
+            ("160000", "d"),
+        ]);
         assert_eq!(check(&ordered, 20), Ok(()));
         assert_eq!(Nodes::new(&ordered, 20).count(), 6);
         assert_eq!(check(&[], 20), Ok(()));

@@ -80,7 +80,9 @@ pub(crate) fn apply(base: &[u8], delta: &[u8]) -> Result<Box<[u8]>, DeltaError> 
             result.extend_from_slice(inserted);
             at += length;
         } else {
-            return Err(DeltaError::Corrupt("its delta holds a reserved instruction"));
+            return Err(DeltaError::Corrupt(
+                "its delta holds a reserved instruction",
+            ));
         }
     }
     if result.len() != size {
@@ -96,7 +98,10 @@ mod tests {
     #[test]
     fn copies_and_insertions_make_the_result() {
         let delta = [5, 6, 0x91, 1, 3, 3, b'x', b'y', b'z'];
-        assert_eq!(apply(b"abcde", &delta).ok().as_deref(), Some(&b"bcdxyz"[..]));
+        assert_eq!(
+            apply(b"abcde", &delta).ok().as_deref(),
+            Some(&b"bcdxyz"[..])
+        );
     }
 
     #[test]

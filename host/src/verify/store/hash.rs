@@ -27,7 +27,9 @@ impl Kind {
 
     /// The kind that a loose object's header names.
     pub(crate) fn from_name(name: &[u8]) -> Option<Kind> {
-        [Kind::Commit, Kind::Tree, Kind::Blob, Kind::Tag].into_iter().find(|kind| kind.name().as_bytes() == name)
+        [Kind::Commit, Kind::Tree, Kind::Blob, Kind::Tag]
+            .into_iter()
+            .find(|kind| kind.name().as_bytes() == name)
     }
 }
 
@@ -90,6 +92,10 @@ mod tests {
         };
         check(Kind::Blob, b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
         check(Kind::Tree, b"", "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
-        check(Kind::Blob, b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a");
+        check(
+            Kind::Blob,
+            b"hello\n",
+            "ce013625030ba8dba906f756967f9e9ca394464a",
+        );
     }
 }

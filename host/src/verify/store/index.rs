@@ -34,7 +34,10 @@ impl Index {
         let len = file.metadata().map_err(|error| error.to_string())?.len();
         let mut head = [0; 8];
         read(&file, &mut head, 0)?;
-        let version = match (&head[..4], u32::from_be_bytes([head[4], head[5], head[6], head[7]])) {
+        let version = match (
+            &head[..4],
+            u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+        ) {
             (b"\xfftOc", 2) => 2,
             (b"\xfftOc", other) => return Err(format!("is an index of version {other}")),
             _ => 1,
@@ -52,7 +55,14 @@ impl Index {
         };
         let mut pack_checksum = vec![0; hash_len];
         read(&file, &mut pack_checksum, len - 2 * hash_len as u64)?;
-        Ok(Index { path: path.to_owned(), version, count, large, hash_len, pack_checksum })
+        Ok(Index {
+            path: path.to_owned(),
+            version,
+            count,
+            large,
+            hash_len,
+            pack_checksum,
+        })
     }
 
     /// Calls `visit` with each name and offset, in the index's order.
@@ -79,7 +89,10 @@ impl Index {
                 let offsets = &mut offsets[..stride * 4];
                 read(&file, names, self.name_at(first))?;
                 read(&file, offsets, self.offset_at(first))?;
-                for (name, offset) in names.chunks_exact(self.hash_len).zip(offsets.chunks_exact(4)) {
+                for (name, offset) in names
+                    .chunks_exact(self.hash_len)
+                    .zip(offsets.chunks_exact(4))
+                {
                     visit(name, self.large_offset(&file, be32(offset))?);
                 }
             }
@@ -147,8 +160,9 @@ fn be32(bytes: &[u8]) -> u32 {
 }
 
 fn read(file: &File, buffer: &mut [u8], offset: u64) -> Result<(), String> {
-    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "ends early".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })
+    file.read_exact_at(buffer, offset)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "ends early".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        })
 }

@@ -13,7 +13,10 @@ const PIECE: usize = 64 << 10;
 
 impl Inflater {
     pub(crate) fn new() -> Inflater {
-        Inflater { whole: libdeflater::Decompressor::new(), stream: Decompress::new() }
+        Inflater {
+            whole: libdeflater::Decompressor::new(),
+            stream: Decompress::new(),
+        }
     }
 
     /// Fills `out` from the zlib stream at the start of `input`; true if it holds exactly that many bytes. Bytes after

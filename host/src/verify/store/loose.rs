@@ -26,8 +26,12 @@ impl Names {
                 Err(error) => return Err(format!("its loose objects cannot be listed: {error}")),
             };
             for entry in entries {
-                let name = entry.map_err(|error| format!("its loose objects cannot be listed: {error}"))?.file_name();
-                let Some(rest) = name.to_str().filter(|rest| rest.len() == 2 * hash_len - 2) else { continue };
+                let name = entry
+                    .map_err(|error| format!("its loose objects cannot be listed: {error}"))?
+                    .file_name();
+                let Some(rest) = name.to_str().filter(|rest| rest.len() == 2 * hash_len - 2) else {
+                    continue;
+                };
                 if let Ok(id) = Id::from_hex(format!("{first:02x}{rest}").as_bytes()) {
                     names.push(prefix(&id));
                 }
@@ -45,7 +49,9 @@ impl Names {
 
 fn prefix(id: &Id) -> u64 {
     let bytes = id.as_slice();
-    u64::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
+    u64::from_be_bytes([
+        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
+    ])
 }
 
 /// Opens the file of a loose object; none if there is none.
@@ -73,22 +79,33 @@ pub(crate) fn stream<State>(
     let mut begin = Some(begin);
     let mut state: Option<(State, u64)> = None;
     let mut header = Vec::new();
-    let source = |buffer: &mut [u8]| file.read(buffer).map_err(|error| format!("its file cannot be read: {error}"));
+    let source = |buffer: &mut [u8]| {
+        file.read(buffer)
+            .map_err(|error| format!("its file cannot be read: {error}"))
+    };
     let left_over = inflater.stream(source, |mut bytes| {
         if state.is_none() {
             // "commit " and twenty digits: no header is longer.
             let end = bytes.iter().position(|byte| *byte == 0);
             header.extend_from_slice(&bytes[..end.unwrap_or(bytes.len()).min(40)]);
             let Some(end) = end.filter(|_| header.len() <= 32) else {
-                return if header.len() > 32 { Err("its header is malformed".to_owned()) } else { Ok(()) };
+                return if header.len() > 32 {
+                    Err("its header is malformed".to_owned())
+                } else {
+                    Ok(())
+                };
             };
             bytes = &bytes[end + 1..];
             let (kind, size) = parse_header(&header).ok_or("its header is malformed")?;
             let begin = begin.take().expect("the header is read once");
             state = Some((begin(kind, size)?, size));
         }
-        let Some((state, left)) = &mut state else { return Ok(()) };
-        *left = left.checked_sub(bytes.len() as u64).ok_or("it is longer than its header says")?;
+        let Some((state, left)) = &mut state else {
+            return Ok(());
+        };
+        *left = left
+            .checked_sub(bytes.len() as u64)
+            .ok_or("it is longer than its header says")?;
         piece(state, bytes)
     })?;
     match state {
@@ -102,7 +119,10 @@ pub(crate) fn stream<State>(
 fn parse_header(header: &[u8]) -> Option<(Kind, u64)> {
     let space = header.iter().position(|byte| *byte == b' ')?;
     let digits = std::str::from_utf8(&header[space + 1..]).ok()?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) || (digits.len() > 1 && digits.starts_with('0')) {
+    if digits.is_empty()
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+        || (digits.len() > 1 && digits.starts_with('0'))
+    {
         return None;
     }
     Some((Kind::from_name(&header[..space])?, digits.parse().ok()?))

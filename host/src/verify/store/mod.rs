@@ -2,6 +2,7 @@
 //! nothing of trails.
 
 pub(crate) mod cache;
+mod decode;
 pub(crate) mod delta;
 pub(crate) mod hash;
 mod index;
@@ -27,6 +28,8 @@ const CACHE: usize = 64 << 20;
 pub(crate) struct Store {
     pub(crate) algorithm: gix::hash::Kind,
     objects: PathBuf,
+    /// The indexes that were there, usable or not.
+    indexes: Vec<PathBuf>,
     packs: Vec<Pack>,
     files: Files,
     table: Table,
@@ -50,8 +53,9 @@ impl Store {
         let mut packs: Vec<Pack> = Vec::new();
         let mut base = 0;
         let mut count = 0;
-        for path in index_paths(objects)? {
-            match Pack::open(&path, hash_len, base) {
+        let indexes = index_paths(objects)?;
+        for path in &indexes {
+            match Pack::open(path, hash_len, base) {
                 Ok(pack) => {
                     base += pack.len;
                     count += u64::from(pack.index.count);
@@ -62,14 +66,17 @@ impl Store {
         }
         // The last position marks a slot without an object.
         if base >= MAX_POSITION - 1 || count > MAX_OBJECTS {
-            return Err(format!("its packs hold {count} objects in {base} bytes, more than can be audited"));
+            return Err(format!(
+                "its packs hold {count} objects in {base} bytes, more than can be audited"
+            ));
         }
         let table = tabulate(&packs, &mut unusable);
         Ok(Store {
             algorithm,
             objects: objects.to_owned(),
+            indexes,
             packs,
-            files: Files::new(),
+            files: Files::default(),
             table,
             loose: loose::Names::list(objects, hash_len)?,
             unusable,
@@ -85,12 +92,9 @@ impl Store {
 
     /// Whether the directory still shows what this store was opened on.
     fn is_current(&self) -> bool {
-        let same_packs = index_paths(&self.objects).is_ok_and(|paths| {
-            paths.len() == self.packs.len() + self.unusable.len()
-                && self.packs.iter().all(|pack| paths.binary_search(&pack.path.with_extension("idx")).is_ok())
-        });
-        same_packs
-            && loose::Names::list(&self.objects, self.algorithm.len_in_bytes()).is_ok_and(|names| names == self.loose)
+        index_paths(&self.objects).is_ok_and(|paths| paths == self.indexes)
+            && loose::Names::list(&self.objects, self.algorithm.len_in_bytes())
+                .is_ok_and(|names| names == self.loose)
     }
 }
 
@@ -128,7 +132,9 @@ fn index_paths(objects: &Path) -> Result<Vec<PathBuf>, String> {
         Err(error) => return Err(format!("its packs cannot be listed: {error}")),
     };
     for entry in entries {
-        let path = entry.map_err(|error| format!("its packs cannot be listed: {error}"))?.path();
+        let path = entry
+            .map_err(|error| format!("its packs cannot be listed: {error}"))?
+            .path();
         if path.extension().is_some_and(|extension| extension == "idx") {
             paths.push(path);
         }
@@ -139,7 +145,7 @@ fn index_paths(objects: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Reads every index twice: to count, then to place.
 fn tabulate(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
-    let mut counts = Counts::new();
+    let mut counts = Counts::new(packs.iter().map(|pack| u64::from(pack.index.count)).sum());
     for pack in packs {
         if let Err(why) = pack.index.scan(|name, _| counts.add(name)) {
             unusable.push(format!("the index of {} {why}", pack.name()));
@@ -159,13 +165,17 @@ fn tabulate(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
 }
 
 /// Opens a regular file for reading; a pipe or a device put in its place neither blocks nor is read.
-fn open_file(path: &Path) -> Result<File, String> {
+pub(crate) fn open_file(path: &Path) -> Result<File, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "is missing".to_owned(),
         _ => format!("cannot be opened: {error}"),
     };
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .map_err(unreadable)?;
     match file.metadata().map_err(unreadable)?.is_file() {
         true => Ok(file),
         false => Err("is no regular file".to_owned()),

@@ -29,16 +29,32 @@ impl Pack {
     pub(crate) fn open(index_path: &Path, hash_len: usize, base: u64) -> Result<Pack, String> {
         let path = index_path.with_extension("pack");
         let named = |path: &Path, why: String| {
-            format!("{} {why}", path.file_name().unwrap_or_default().to_string_lossy().escape_debug())
+            format!(
+                "{} {why}",
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .escape_debug()
+            )
         };
         let index = Index::open(index_path, hash_len).map_err(|why| named(index_path, why))?;
         let len = check(&path, &index, hash_len).map_err(|why| named(&path, why))?;
-        Ok(Pack { path, index, base, len })
+        Ok(Pack {
+            path,
+            index,
+            base,
+            len,
+        })
     }
 
     /// The pack's file name, for messages.
     pub(crate) fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().escape_debug().to_string()
+        self.path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .escape_debug()
+            .to_string()
     }
 }
 
@@ -61,32 +77,43 @@ fn check(path: &Path, index: &Index, hash_len: usize) -> Result<u64, String> {
     let mut tail = vec![0; hash_len];
     file.read_exact_at(&mut tail, body).map_err(unreadable)?;
     if tail != index.pack_checksum {
-        return Err("does not end in the checksum that its index names (cut short, or not its own)".to_owned());
+        return Err(
+            "does not end in the checksum that its index names (cut short, or not its own)"
+                .to_owned(),
+        );
     }
     Ok(body)
 }
 
 /// Open pack files, so few that the process keeps descriptors for others.
-pub(crate) struct Files(Mutex<(u64, HashMap<usize, (u64, Arc<File>)>)>);
+#[derive(Default)]
+pub(crate) struct Files(Mutex<Open>);
+
+#[derive(Default)]
+struct Open {
+    /// Counts uses.
+    clock: u64,
+    /// Each open file by its pack, with its last use.
+    files: HashMap<usize, (u64, Arc<File>)>,
+}
 
 /// A quarter of the usual limit of 1024 descriptors.
 const MAX_OPEN: usize = 256;
 
 impl Files {
-    pub(crate) fn new() -> Files {
-        Files(Mutex::default())
-    }
-
     fn get(&self, place: usize, path: &Path) -> Result<Arc<File>, String> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (clock, open) = &mut *guard;
+        let Open { clock, files: open } = &mut *guard;
         *clock += 1;
         if let Some((used, file)) = open.get_mut(&place) {
             *used = *clock;
             return Ok(Arc::clone(file));
         }
         if open.len() >= MAX_OPEN
-            && let Some(oldest) = open.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| *place)
+            && let Some(oldest) = open
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(place, _)| *place)
         {
             open.remove(&oldest);
         }
@@ -109,19 +136,34 @@ struct Block {
 }
 
 /// Objects of a trail take some hundred bytes each, and neighbours are often wanted together.
-const BLOCK: u64 = 8 << 10;
+const BLOCK: u64 = 4 << 10;
 
 /// Blocks for each reader, 4 MiB in all.
-const BLOCKS: usize = 512;
+const BLOCKS: usize = 1024;
 
 impl Window {
     pub(crate) fn new() -> Window {
-        let blocks = (0..BLOCKS).map(|_| Block { key: (usize::MAX, 0), bytes: Vec::new() }).collect();
-        Window { blocks, joined: Vec::new() }
+        let blocks = (0..BLOCKS)
+            .map(|_| Block {
+                key: (usize::MAX, 0),
+                bytes: Vec::new(),
+            })
+            .collect();
+        Window {
+            blocks,
+            joined: Vec::new(),
+        }
     }
 
     /// The pack's bytes from `offset`, `len` of them or as many as there are before its checksum.
-    pub(crate) fn bytes(&mut self, files: &Files, packs: &[Pack], place: usize, offset: u64, len: u64) -> Result<&[u8], String> {
+    pub(crate) fn bytes(
+        &mut self,
+        files: &Files,
+        packs: &[Pack],
+        place: usize,
+        offset: u64,
+        len: u64,
+    ) -> Result<&[u8], String> {
         let pack = &packs[place];
         let end = pack.len.min(offset.saturating_add(len));
         if offset >= end {
@@ -139,12 +181,21 @@ impl Window {
         if last - first >= 8 {
             joined.resize((end - offset) as usize, 0);
             let file = files.get(place, &pack.path)?;
-            file.read_exact_at(&mut joined, offset).map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
+            file.read_exact_at(&mut joined, offset)
+                .map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
         } else {
             for number in first..=last {
                 let block = self.block(files, pack, place, number)?;
-                let from = if number == first { (offset % BLOCK) as usize } else { 0 };
-                let to = if number == last { ((end - 1) % BLOCK + 1) as usize } else { block.len() };
+                let from = if number == first {
+                    (offset % BLOCK) as usize
+                } else {
+                    0
+                };
+                let to = if number == last {
+                    ((end - 1) % BLOCK + 1) as usize
+                } else {
+                    block.len()
+                };
                 joined.extend_from_slice(&block[from..to]);
             }
         }
@@ -152,7 +203,13 @@ impl Window {
         Ok(&self.joined)
     }
 
-    fn block(&mut self, files: &Files, pack: &Pack, place: usize, number: u64) -> Result<&[u8], String> {
+    fn block(
+        &mut self,
+        files: &Files,
+        pack: &Pack,
+        place: usize,
+        number: u64,
+    ) -> Result<&[u8], String> {
         let key = (place, number);
         let mixed = (number ^ (place as u64) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let block = &mut self.blocks[(mixed >> 40) as usize % BLOCKS];
@@ -161,7 +218,8 @@ impl Window {
             let begin = number * BLOCK;
             block.bytes.resize(BLOCK.min(pack.len - begin) as usize, 0);
             let file = files.get(place, &pack.path)?;
-            file.read_exact_at(&mut block.bytes, begin).map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
+            file.read_exact_at(&mut block.bytes, begin)
+                .map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
             block.key = key;
         }
         Ok(&block.bytes)
@@ -228,7 +286,9 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
                 }
                 back = (back + 1) << 7 | u64::from(byte & 0x7f);
             }
-            let base = offset.checked_sub(back).filter(|base| back > 0 && *base >= 12);
+            let base = offset
+                .checked_sub(back)
+                .filter(|base| back > 0 && *base >= 12);
             Make::Onto(base.ok_or("its base lies before the pack")?)
         }
         7 => {
@@ -238,5 +298,9 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
         }
         _ => return Err("it is of no known type"),
     };
-    Ok(Head { make, size, len: at })
+    Ok(Head {
+        make,
+        size,
+        len: at,
+    })
 }

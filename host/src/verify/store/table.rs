@@ -10,84 +10,110 @@ pub(crate) const MAX_POSITION: u64 = 1 << POSITION_BITS;
 /// The packs of a store may hold this many objects in all, so that no forged index takes more than 512 MiB.
 pub(crate) const MAX_OBJECTS: u64 = 64 << 20;
 
-/// A name's first two bytes choose the bucket, the next three are kept: among ten million objects some forty pairs look
-/// alike, and each costs one object read in vain.
+/// A name's first bits choose the bucket, the next 24 are kept: among ten million objects a handful of pairs look alike, and
+/// each costs one object read in vain. Buckets hold about eight slots, one line of the processor's cache.
 pub(crate) struct Table {
+    bits: u32,
     starts: Vec<u32>,
     slots: Vec<u64>,
 }
 
 /// A table being filled: every name is counted first, then placed.
 pub(crate) struct Filling {
-    starts: Vec<u32>,
+    table: Table,
     next: Vec<u32>,
-    slots: Vec<u64>,
 }
 
 /// How many objects each bucket will hold.
-pub(crate) struct Counts(Vec<u32>);
+pub(crate) struct Counts {
+    bits: u32,
+    counts: Vec<u32>,
+}
 
 impl Counts {
-    pub(crate) fn new() -> Counts {
-        Counts(vec![0; 1 << 16])
+    /// Begins to count this many names.
+    pub(crate) fn new(names: u64) -> Counts {
+        let bits = (names / 8).max(1).ilog2().clamp(4, 22);
+        Counts {
+            bits,
+            counts: vec![0; 1 << bits],
+        }
     }
 
     pub(crate) fn add(&mut self, name: &[u8]) {
-        self.0[bucket(name)] += 1;
+        self.counts[bucket(name, self.bits)] += 1;
     }
 
     pub(crate) fn allocate(self) -> Filling {
-        let mut starts = Vec::with_capacity(self.0.len() + 1);
+        let mut starts = Vec::with_capacity(self.counts.len() + 1);
         let mut sum = 0;
         starts.push(0);
-        for count in self.0 {
+        for count in self.counts {
             sum += count;
             starts.push(sum);
         }
-        Filling { next: starts[..1 << 16].to_vec(), slots: vec![u64::MAX; sum as usize], starts }
+        let next = starts[..starts.len() - 1].to_vec();
+        Filling {
+            table: Table {
+                bits: self.bits,
+                starts,
+                slots: vec![EMPTY; sum as usize],
+            },
+            next,
+        }
     }
 }
+
+/// A slot whose object was counted and then not placed.
+const EMPTY: u64 = u64::MAX;
 
 impl Filling {
     /// Places an object; one more than was counted (the index changed meanwhile) is left out.
     pub(crate) fn place(&mut self, name: &[u8], position: u64) {
-        let bucket = bucket(name);
+        let bucket = bucket(name, self.table.bits);
         let place = self.next[bucket];
-        if place < self.starts[bucket + 1] {
-            self.slots[place as usize] = fingerprint(name) | position;
+        if place < self.table.starts[bucket + 1] {
+            self.table.slots[place as usize] = fingerprint(name, self.table.bits) | position;
             self.next[bucket] += 1;
         }
     }
 
     pub(crate) fn finish(mut self) -> Table {
-        for bounds in self.starts.windows(2) {
-            self.slots[bounds[0] as usize..bounds[1] as usize].sort_unstable();
+        for bounds in self.table.starts.windows(2) {
+            self.table.slots[bounds[0] as usize..bounds[1] as usize].sort_unstable();
         }
-        Table { starts: self.starts, slots: self.slots }
+        self.table
     }
 }
 
 impl Table {
     /// The positions of all objects whose names may be this one.
     pub(crate) fn candidates(&self, name: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
-        let bucket = bucket(name);
+        let bucket = bucket(name, self.bits);
         let slots = &self.slots[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
-        let wanted = fingerprint(name);
+        let wanted = fingerprint(name, self.bits);
         let first = slots.partition_point(|slot| *slot < wanted);
-        slots[first..]
+        let slots = slots[first..]
             .iter()
-            .take_while(move |slot| **slot & !(MAX_POSITION - 1) == wanted)
+            .take_while(move |slot| **slot & !(MAX_POSITION - 1) == wanted);
+        slots
+            .filter(|slot| **slot != EMPTY)
             .map(|slot| slot & (MAX_POSITION - 1))
-            .filter(|position| *position != MAX_POSITION - 1)
     }
 }
 
-fn bucket(name: &[u8]) -> usize {
-    usize::from(name[0]) << 8 | usize::from(name[1])
+fn prefix(name: &[u8]) -> u64 {
+    u64::from_be_bytes([
+        name[0], name[1], name[2], name[3], name[4], name[5], name[6], name[7],
+    ])
 }
 
-fn fingerprint(name: &[u8]) -> u64 {
-    (u64::from(name[2]) << 16 | u64::from(name[3]) << 8 | u64::from(name[4])) << POSITION_BITS
+fn bucket(name: &[u8], bits: u32) -> usize {
+    (prefix(name) >> (64 - bits)) as usize
+}
+
+fn fingerprint(name: &[u8], bits: u32) -> u64 {
+    prefix(name) << bits >> POSITION_BITS << POSITION_BITS
 }
 
 #[cfg(test)]
@@ -96,8 +122,10 @@ mod tests {
 
     #[test]
     fn every_placed_name_is_found_with_all_its_places() {
-        let names: Vec<[u8; 5]> = (0..5000_u32).map(|n| [n as u8 % 3, 7, 0, (n >> 8) as u8, n as u8]).collect();
-        let mut counts = Counts::new();
+        let names: Vec<[u8; 8]> = (0..5000_u32)
+            .map(|n| [n as u8 % 3, 7, (n >> 8) as u8, n as u8, 0, 0, 0, 0])
+            .collect();
+        let mut counts = Counts::new(5009);
         for name in names.iter().chain(&names[..9]) {
             counts.add(name);
         }
@@ -113,6 +141,6 @@ mod tests {
             }
             assert_eq!(table.candidates(name).collect::<Vec<_>>(), expect);
         }
-        assert_eq!(table.candidates(&[0, 7, 1, 0, 0]).count(), 0);
+        assert_eq!(table.candidates(&[0, 7, 0, 1, 1, 0, 0, 0]).count(), 0);
     }
 }

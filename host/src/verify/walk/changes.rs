@@ -34,6 +34,9 @@ const MAX_COMPARED: usize = 100_000;
 /// `.audit/tasks/a/b/c/d` is six levels; below twice as many nothing is named, only hashed.
 const MAX_LEVELS: usize = 12;
 
+/// The longest path that is named; an entry's is a tenth of it.
+const MAX_PATH: usize = 4096;
+
 /// Two directories at one path.
 struct Pair {
     path: Vec<u8>,
@@ -43,10 +46,27 @@ struct Pair {
 }
 
 /// Compares the two states of `.audit`. What is new and not listed is hashed here; new files that are listed are not.
-pub(super) fn compare(context: &Context<'_>, reader: &mut Reader<'_>, before: Option<Node<'_>>, after: Option<Node<'_>>, place: Place) -> Changes {
+pub(super) fn compare(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    before: Option<Node<'_>>,
+    after: Option<Node<'_>>,
+    place: Place,
+) -> Changes {
     let mut changes = Changes::default();
     let mut pairs = Vec::new();
-    note(context, reader, &mut changes, &mut pairs, Vec::new(), 0, before, after, false, place);
+    note(
+        context,
+        reader,
+        &mut changes,
+        &mut pairs,
+        Vec::new(),
+        0,
+        before,
+        after,
+        false,
+        place,
+    );
     let mut compared = 0;
     while let Some(pair) = pairs.pop() {
         compared += 1;
@@ -85,11 +105,22 @@ pub(super) fn compare(context: &Context<'_>, reader: &mut Reader<'_>, before: Op
         // Git keeps no empty directory; one that appears or goes is a change like any other.
         if old.is_empty() && new.is_empty() {
             let tree = |id: Option<Id>| id.map(|id| (Mode::Tree, id));
-            changes.list.push(Change { path: pair.path, before: tree(pair.before), after: tree(pair.after) });
+            changes.list.push(Change {
+                path: pair.path,
+                before: tree(pair.before),
+                after: tree(pair.after),
+            });
             continue;
         }
         if tree::has_padded_mode(new, context.hash_len()) {
-            context.findings.broken(Rule::Objects, place, format!("the directory {}: its modes are not in git's form", quote(&pair.path)));
+            context.findings.broken(
+                Rule::Objects,
+                place,
+                format!(
+                    "the directory {}: its modes are not in git's form",
+                    quote(&pair.path)
+                ),
+            );
         }
         let mut left = Nodes::new(old, context.hash_len()).peekable();
         let mut right = Nodes::new(new, context.hash_len()).peekable();
@@ -109,14 +140,28 @@ pub(super) fn compare(context: &Context<'_>, reader: &mut Reader<'_>, before: Op
             {
                 continue;
             }
-            note(context, reader, &mut changes, &mut pairs, pair.path.clone(), pair.level, before, after, true, place);
+            note(
+                context,
+                reader,
+                &mut changes,
+                &mut pairs,
+                pair.path.clone(),
+                pair.level,
+                before,
+                after,
+                true,
+                place,
+            );
         }
     }
     changes
 }
 
 /// Notes a difference: directories are looked into, everything else is a change.
-#[expect(clippy::too_many_arguments, reason = "the loop's state, taken apart so that it can be borrowed")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the loop's state, taken apart so that it can be borrowed"
+)]
 fn note(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -129,23 +174,51 @@ fn note(
     below: bool,
     place: Place,
 ) {
-    let Some(name) = after.or(before).map(|node| node.name) else { return };
+    let Some(name) = after.or(before).map(|node| node.name) else {
+        return;
+    };
+    if path.len() + name.len() > MAX_PATH {
+        changes.more = true;
+        changes.objects += match after {
+            Some(node) if node.mode == Mode::Tree => {
+                objects::check_new(context, reader, node.id(), None, place)
+            }
+            Some(node) => objects::check_leaf(context, reader, &node, place),
+            None => 0,
+        };
+        return;
+    }
     if below {
         path.push(b'/');
     }
     path.extend_from_slice(name);
     let is_tree = |node: &Option<Node<'_>>| node.is_some_and(|node| node.mode == Mode::Tree);
-    let file = |node: Option<Node<'_>>| node.filter(|node| node.mode != Mode::Tree).map(|node| (node.mode, node.id()));
+    let file = |node: Option<Node<'_>>| {
+        node.filter(|node| node.mode != Mode::Tree)
+            .map(|node| (node.mode, node.id()))
+    };
     if is_tree(&before) || is_tree(&after) {
-        let tree = |node: Option<Node<'_>>| node.filter(|node| node.mode == Mode::Tree).map(|node| node.id());
-        pairs.push(Pair { path: path.clone(), level: level + 1, before: tree(before), after: tree(after) });
+        let tree = |node: Option<Node<'_>>| {
+            node.filter(|node| node.mode == Mode::Tree)
+                .map(|node| node.id())
+        };
+        pairs.push(Pair {
+            path: path.clone(),
+            level: level + 1,
+            before: tree(before),
+            after: tree(after),
+        });
     }
     let (before, after_file) = (file(before), file(after));
     if before.is_none() && after_file.is_none() {
         return;
     }
     if changes.list.len() < MAX_CHANGES {
-        changes.list.push(Change { path, before, after: after_file });
+        changes.list.push(Change {
+            path,
+            before,
+            after: after_file,
+        });
     } else {
         changes.more = true;
         if let Some(node) = after.filter(|_| after_file.is_some()) {

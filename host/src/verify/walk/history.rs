@@ -40,21 +40,33 @@ pub(super) enum Job {
 /// Commits in a batch: enough that handing over costs nothing, few enough that all threads end together.
 const BATCH: usize = 256;
 
+/// A batch that is longer than this is full: forged commits may be long.
+const BATCH_BYTES: usize = 2 << 20;
+
 /// How often progress is told, in commits.
 const PROGRESS: u64 = 4096;
 
 /// Walks the whole history of `tip`.
-pub(crate) fn walk(context: &Context<'_>, tip: Id, shallow: &[Id], threads: usize, progress: Option<&dyn Fn(Progress)>) -> Walked {
+pub(crate) fn walk(
+    context: &Context<'_>,
+    tip: Id,
+    shallow: &[Id],
+    threads: usize,
+    progress: Option<&dyn Fn(Progress)>,
+) -> Walked {
     let (sender, receiver) = mpsc::sync_channel(threads * 2);
     let receiver = Mutex::new(receiver);
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| help(context, &receiver))).collect();
+        let helpers: Vec<_> = (1..threads)
+            .map(|_| scope.spawn(|| help(context, &receiver)))
+            .collect();
         let mut walker = Walker {
             context,
             reader: Reader::new(context.current),
             tally: Tally::default(),
             sender,
             batch: Vec::with_capacity(BATCH),
+            bytes: 0,
             waiting: None,
             newer: None,
             genesis: None,
@@ -65,7 +77,13 @@ pub(crate) fn walk(context: &Context<'_>, tip: Id, shallow: &[Id], threads: usiz
         walker.run(tip, shallow, progress);
         let commits = walker.mainline.len() as u64;
         side::walk(&mut walker, shallow);
-        let Walker { sender, mut reader, mut tally, trail_id, .. } = walker;
+        let Walker {
+            sender,
+            mut reader,
+            mut tally,
+            trail_id,
+            ..
+        } = walker;
         drop(sender);
         while let Some(job) = next(&receiver) {
             work(context, &mut reader, &mut tally, job);
@@ -77,7 +95,11 @@ pub(crate) fn walk(context: &Context<'_>, tip: Id, shallow: &[Id], threads: usiz
                 tally.tasks.extend(theirs.tasks);
             }
         }
-        Walked { commits, trail_id, tally }
+        Walked {
+            commits,
+            trail_id,
+            tally,
+        }
     })
 }
 
@@ -91,15 +113,33 @@ fn help(context: &Context<'_>, receiver: &Mutex<Receiver<Job>>) -> Tally {
 }
 
 fn next(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {
-    receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    receiver
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .recv()
+        .ok()
 }
 
 fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: Job) {
     match job {
         Job::Judge(items) => {
             for item in items {
-                let Some(commit) = Commit::parse(&item.content.data, context.algorithm.len_in_hex()) else { continue };
-                judge::judge(context, reader, tally, &Case { place: item.place, commit, role: item.role, before: item.before });
+                let Some(commit) =
+                    Commit::parse(&item.content.data, context.algorithm.len_in_hex())
+                else {
+                    continue;
+                };
+                judge::judge(
+                    context,
+                    reader,
+                    tally,
+                    &Case {
+                        place: item.place,
+                        commit,
+                        role: item.role,
+                        before: item.before,
+                    },
+                );
             }
         }
         Job::Side(sides) => {
@@ -117,6 +157,8 @@ pub(super) struct Walker<'a, 'b> {
     pub(super) tally: Tally,
     sender: SyncSender<Job>,
     batch: Vec<Item>,
+    /// The length of the batch's commits.
+    bytes: usize,
     /// The commit whose first parent comes next.
     waiting: Option<Item>,
     /// The trail commit above, and its time.
@@ -137,13 +179,25 @@ impl Walker<'_, '_> {
         let mut cut = None;
         while let Some(id) = next {
             let place = (self.mainline.len() as u32, id);
-            let Ok(content) = read_other(self.context, &mut self.reader, &id, Kind::Commit, place) else {
-                cut = Some((place, format!("the history before the commit {id}, which cannot be read")));
+            let Ok(content) = read_other(self.context, &mut self.reader, &id, Kind::Commit, place)
+            else {
+                cut = Some((
+                    place,
+                    format!("the history before the commit {id}, which cannot be read"),
+                ));
                 break;
             };
-            let Some(commit) = Commit::parse(&content.data, self.context.algorithm.len_in_hex()) else {
-                self.context.findings.broken(Rule::Objects, place, format!("the commit {id}: it is malformed"));
-                cut = Some((place, format!("the history before the commit {id}, which is malformed")));
+            let Some(commit) = Commit::parse(&content.data, self.context.algorithm.len_in_hex())
+            else {
+                self.context.findings.broken(
+                    Rule::Objects,
+                    place,
+                    format!("the commit {id}: it is malformed"),
+                );
+                cut = Some((
+                    place,
+                    format!("the history before the commit {id}, which is malformed"),
+                ));
                 break;
             };
             self.mainline.push(self.context.key(id.as_slice()));
@@ -155,24 +209,52 @@ impl Walker<'_, '_> {
                 && let Some(parent) = next
                 && let Err(Fault::Missing) = self.reader.fetch(&parent, Kind::Commit)
             {
-                cut = Some((place, format!("the history before the commit {id}, where this shallow clone is cut off")));
+                cut = Some((
+                    place,
+                    format!(
+                        "the history before the commit {id}, where this shallow clone is cut off"
+                    ),
+                ));
                 next = None;
             }
-            self.merged.extend(commit.parents.iter().skip(1).map(|parent| (*parent, place)));
-            self.waiting = Some(Item { place, content, role, before: Before::Nothing });
+            self.merged
+                .extend(commit.parents.iter().skip(1).map(|parent| (*parent, place)));
+            self.waiting = Some(Item {
+                place,
+                content,
+                role,
+                before: Before::Nothing,
+            });
             let commits = self.mainline.len() as u64;
             if let Some(progress) = progress.filter(|_| commits.is_multiple_of(PROGRESS)) {
                 progress(Progress { commits });
             }
         }
-        self.pass_on(if cut.is_some() { Before::Unknown } else { Before::Nothing });
+        self.pass_on(if cut.is_some() {
+            Before::Unknown
+        } else {
+            Before::Nothing
+        });
         self.flush();
         if let Some((place, Some(older))) = self.genesis {
-            self.context.findings.broken(Rule::OneEntry, place, format!("the trail begins after its entries; look at {older}"));
+            self.context.findings.broken(
+                Rule::OneEntry,
+                place,
+                format!("the trail begins after its entries; look at {older}"),
+            );
         }
         if let Some((place, what)) = cut {
-            for rule in [Rule::Objects, Rule::AppendOnly, Rule::OneEntry, Rule::Agreement, Rule::Once, Rule::Times] {
-                self.context.findings.not_shown(rule, Some(place), what.clone());
+            for rule in [
+                Rule::Objects,
+                Rule::AppendOnly,
+                Rule::OneEntry,
+                Rule::Agreement,
+                Rule::Once,
+                Rule::Times,
+            ] {
+                self.context
+                    .findings
+                    .not_shown(rule, Some(place), what.clone());
             }
         }
     }
@@ -185,17 +267,26 @@ impl Walker<'_, '_> {
         let findings = &self.context.findings;
         if let Some(time) = commit.time() {
             if let Some((newer, above)) = self.newer.filter(|(newer, _)| *newer < time) {
-                let what = format!("its commit time {newer} is before {time}, that of the trail commit {} before it", place.1);
+                let what = format!(
+                    "its commit time {newer} is before {time}, that of the trail commit {} before it",
+                    place.1
+                );
                 findings.broken(Rule::Times, above, what);
             }
             self.newer = Some((time, place));
         }
         if role == Role::Genesis {
             if let Some((above, _)) = self.genesis {
-                findings.broken(Rule::OneEntry, above, format!("the trail begins a second time; it began at {}", place.1));
+                findings.broken(
+                    Rule::OneEntry,
+                    above,
+                    format!("the trail begins a second time; it began at {}", place.1),
+                );
             }
             self.genesis = Some((place, None));
-            self.trail_id = message::check(commit.message, role).ok().and_then(|trailers| trailers.trail.map(str::to_owned));
+            self.trail_id = message::check(commit.message, role)
+                .ok()
+                .and_then(|trailers| trailers.trail.map(str::to_owned));
         } else if let Some((_, older)) = &mut self.genesis {
             *older = Some(place.1);
         }
@@ -204,14 +295,16 @@ impl Walker<'_, '_> {
     /// Hands on the commit that waited for its parent.
     fn pass_on(&mut self, before: Before) {
         if let Some(item) = self.waiting.take() {
+            self.bytes += item.content.data.len();
             self.batch.push(Item { before, ..item });
-            if self.batch.len() == BATCH {
+            if self.batch.len() == BATCH || self.bytes > BATCH_BYTES {
                 self.flush();
             }
         }
     }
 
     fn flush(&mut self) {
+        self.bytes = 0;
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         self.hand_out(Job::Judge(batch));
     }

@@ -2,12 +2,13 @@
 
 use super::changes::{self, Change, Changes};
 use super::objects;
+use super::record;
 use super::{Context, Place, Tally};
 use crate::verify::findings::{Rule, quote};
 use crate::verify::rules::commit::Commit;
 use crate::verify::rules::message::{self, MessageError, Role, Trailers};
+use crate::verify::rules::path;
 use crate::verify::rules::tree::{Mode, Node, Nodes};
-use crate::verify::rules::{entry, path};
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::Reader;
 
@@ -31,9 +32,18 @@ pub(super) struct Case<'a> {
 }
 
 /// Judges a commit.
-pub(super) fn judge(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, case: &Case<'_>) {
+pub(super) fn judge(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    tally: &mut Tally,
+    case: &Case<'_>,
+) {
     let place = case.place;
-    let trailers = if case.role == Role::Person { None } else { check_commit(context, case) };
+    let trailers = if case.role == Role::Person {
+        None
+    } else {
+        check_commit(context, case)
+    };
     tally.objects += 1;
     if let Before::Unknown = case.before {
         tally.objects += objects::check_new(context, reader, case.commit.tree, None, place);
@@ -48,7 +58,11 @@ fn check_commit<'a>(context: &Context<'_>, case: &'a Case<'_>) -> Option<Trailer
     let place = case.place;
     if case.commit.parents.len() > 1 {
         let number = case.commit.parents.len();
-        context.findings.broken(Rule::OneEntry, place, format!("a trail commit has {number} parents; look at the others' history"));
+        context.findings.broken(
+            Rule::OneEntry,
+            place,
+            format!("a trail commit has {number} parents; look at the others' history"),
+        );
     }
     if let Err(why) = case.commit.check_headers() {
         context.findings.broken(Rule::Agreement, place, why);
@@ -60,13 +74,21 @@ fn check_commit<'a>(context: &Context<'_>, case: &'a Case<'_>) -> Option<Trailer
             None
         }
         Err(MessageError::Later(what)) => {
-            context.findings.not_shown(Rule::Agreement, Some(place), what);
+            context
+                .findings
+                .not_shown(Rule::Agreement, Some(place), what);
             None
         }
     }
 }
 
-fn judge_changes(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, case: &Case<'_>, trailers: Option<&Trailers<'_>>) {
+fn judge_changes(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    tally: &mut Tally,
+    case: &Case<'_>,
+    trailers: Option<&Trailers<'_>>,
+) {
     let place = case.place;
     let parent = match case.before {
         Before::Tree(id) => Some(id),
@@ -74,7 +96,11 @@ fn judge_changes(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tal
     };
     if parent == Some(case.commit.tree) {
         if case.role == Role::Entry {
-            context.findings.broken(Rule::OneEntry, place, "a trail commit adds no entry".to_owned());
+            context.findings.broken(
+                Rule::OneEntry,
+                place,
+                "a trail commit adds no entry".to_owned(),
+            );
         }
         return;
     }
@@ -83,13 +109,21 @@ fn judge_changes(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tal
         None => None,
         Some(Ok(content)) => Some(content),
         Some(Err(_)) => {
-            context.findings.not_shown(Rule::OneEntry, Some(place), "what this commit changes; its parent's tree cannot be read".to_owned());
+            context.findings.not_shown(
+                Rule::OneEntry,
+                Some(place),
+                "what this commit changes; its parent's tree cannot be read".to_owned(),
+            );
             tally.objects += objects::check_new(context, reader, case.commit.tree, None, place);
             return;
         }
     };
     let Some(after) = objects::read_tree(context, reader, &case.commit.tree, place) else {
-        context.findings.not_shown(Rule::OneEntry, Some(place), "what this commit changes; its tree cannot be read".to_owned());
+        context.findings.not_shown(
+            Rule::OneEntry,
+            Some(place),
+            "what this commit changes; its tree cannot be read".to_owned(),
+        );
         return;
     };
     tally.objects += 1;
@@ -100,14 +134,21 @@ fn judge_changes(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tal
     let others = |tree| root(tree).filter(move |node| !is_audit(node));
     if !others(old).eq(others(&after.data)) {
         let mut old_others = others(old);
-        let differs = others(&after.data).find(|node| old_others.next() != Some(*node)).or_else(|| others(old).next());
+        let differs = others(&after.data)
+            .find(|node| old_others.next() != Some(*node))
+            .or_else(|| others(old).next());
         let name = differs.map_or_else(String::new, |node| quote(node.name));
         if case.role != Role::Person {
-            context.findings.broken(Rule::OneEntry, place, format!("a trail commit changes what lies outside `.audit`: {name}"));
+            context.findings.broken(
+                Rule::OneEntry,
+                place,
+                format!("a trail commit changes what lies outside `.audit`: {name}"),
+            );
         }
         check_names(context, old, &after.data, place);
         // The root itself is counted already.
-        tally.objects += objects::check_new(context, reader, case.commit.tree, parent, place).saturating_sub(1);
+        tally.objects +=
+            objects::check_new(context, reader, case.commit.tree, parent, place).saturating_sub(1);
     }
     let (before, now) = (root(old).find(is_audit), root(&after.data).find(is_audit));
     let same = match (&before, &now) {
@@ -116,7 +157,11 @@ fn judge_changes(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tal
     };
     if same {
         if case.role == Role::Entry {
-            context.findings.broken(Rule::OneEntry, place, "a trail commit adds no entry".to_owned());
+            context.findings.broken(
+                Rule::OneEntry,
+                place,
+                "a trail commit adds no entry".to_owned(),
+            );
         }
         return;
     }
@@ -133,7 +178,11 @@ fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
         && !Nodes::new(old, hash_len).any(|old| old.name == node.name)
     {
         let name = quote(node.name);
-        context.findings.broken(Rule::Hidden, place, format!("{name} beside `.audit` is the same directory on some systems"));
+        context.findings.broken(
+            Rule::Hidden,
+            place,
+            format!("{name} beside `.audit` is the same directory on some systems"),
+        );
     }
 }
 
@@ -142,7 +191,9 @@ fn shadows_audit(name: &[u8]) -> bool {
     let text = String::from_utf8_lossy(name);
     let dropped = |letter: &char| matches!(letter, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let visible: String = text.chars().filter(|letter| !dropped(letter)).collect();
-    visible.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(".audit")
+    visible
+        .trim_end_matches(['.', ' '])
+        .eq_ignore_ascii_case(".audit")
 }
 
 fn judge_audit(
@@ -154,44 +205,103 @@ fn judge_audit(
     changes: &Changes,
 ) {
     let place = case.place;
-    if let Some(what) = changes.list.iter().find_map(|change| undone(change, changes)) {
+    if let Some(what) = changes
+        .list
+        .iter()
+        .find_map(|change| undone(change, changes))
+    {
         context.findings.broken(Rule::AppendOnly, place, what);
     }
-    let added: Vec<&Change> = changes.list.iter().filter(|change| change.before.is_none()).collect();
-    let first = added.first().map_or_else(String::new, |change| quote(&change.path));
-    let number = if changes.more { format!("at least {}", added.len()) } else { added.len().to_string() };
-    match (case.role, added.as_slice()) {
-        (Role::Entry, [only]) if !changes.more => {
-            tally.entries += 1;
-            return judge_entry(context, reader, tally, case, trailers, only);
+    let added: Vec<&Change> = changes
+        .list
+        .iter()
+        .filter(|change| change.before.is_none())
+        .collect();
+    let only = match added.as_slice() {
+        [only] if case.role == Role::Entry && !changes.more => Some(*only),
+        _ => None,
+    };
+    if let Some(only) = only {
+        tally.entries += 1;
+        record::judge_entry(context, reader, tally, case, trailers, only);
+    } else {
+        judge_others(context, tally, case, changes, &added);
+    }
+    for change in &changes.list {
+        let is_judged = only.is_some_and(|only| std::ptr::eq(only, change));
+        if let Some((mode, id)) = change
+            .after
+            .filter(|(mode, _)| !is_judged && *mode != Mode::Tree)
+        {
+            let node = Node {
+                mode,
+                name: &change.path,
+                id: id.as_slice(),
+            };
+            tally.objects += objects::check_leaf(context, reader, &node, place);
         }
-        (Role::Entry, []) => context.findings.broken(Rule::OneEntry, place, "a trail commit adds no entry".to_owned()),
+    }
+}
+
+/// Judges what a commit adds that is not one entry.
+fn judge_others(
+    context: &Context<'_>,
+    tally: &mut Tally,
+    case: &Case<'_>,
+    changes: &Changes,
+    added: &[&Change],
+) {
+    let place = case.place;
+    let first = added
+        .first()
+        .map_or_else(String::new, |change| quote(&change.path));
+    let number = if changes.more {
+        format!("at least {}", added.len())
+    } else {
+        added.len().to_string()
+    };
+    match (case.role, added) {
+        (Role::Entry, []) => context.findings.broken(
+            Rule::OneEntry,
+            place,
+            "a trail commit adds no entry".to_owned(),
+        ),
         (Role::Entry, _) => {
-            context.findings.broken(Rule::OneEntry, place, format!("a trail commit adds {number} files, {first} among them"));
+            context.findings.broken(
+                Rule::OneEntry,
+                place,
+                format!("a trail commit adds {number} files, {first} among them"),
+            );
         }
         (_, []) if changes.list.is_empty() => {
-            context.findings.broken(Rule::AppendOnly, place, "it changes directories in `.audit`".to_owned());
+            context.findings.broken(
+                Rule::AppendOnly,
+                place,
+                "it changes directories in `.audit`".to_owned(),
+            );
         }
         (_, []) => {}
-        (Role::Genesis, _) => context.findings.broken(Rule::OneEntry, place, format!("the trail's first commit adds {first}")),
+        (Role::Genesis, _) => context.findings.broken(
+            Rule::OneEntry,
+            place,
+            format!("the trail's first commit adds {first}"),
+        ),
         (Role::Person, [_]) => {
-            let what = format!("an entry without a task: {first} is added by a commit that is no trail commit");
+            let what = format!(
+                "an entry without a task: {first} is added by a commit that is no trail commit"
+            );
             context.findings.broken(Rule::OneEntry, place, what);
         }
         (Role::Person, _) => {
-            let what = format!("entries without a task: {number} files, {first} among them, are added by a commit that is no trail commit");
+            let what = format!(
+                "entries without a task: {number} files, {first} among them, are added by a commit that is no trail commit"
+            );
             context.findings.broken(Rule::OneEntry, place, what);
         }
     }
     for change in added {
         if let Ok(task) = path::task_at(&change.path) {
             tally.tasks.push((context.task_key(task), place.0));
-        }
-    }
-    for change in &changes.list {
-        if let Some((mode, id)) = change.after.filter(|(mode, _)| *mode != Mode::Tree) {
-            let node = Node { mode, name: &change.path, id: id.as_slice() };
-            tally.objects += objects::check_leaf(context, reader, &node, place);
         }
     }
 }
@@ -201,53 +311,22 @@ fn undone(change: &Change, changes: &Changes) -> Option<String> {
     let (mode, id) = change.before?;
     let path = quote(&change.path);
     Some(match change.after {
-        Some((after, after_id)) if after_id == id => format!("the mode of {path} changes from {} to {}", mode.name(), after.name()),
-        Some((_, after_id)) => format!("the recorded {path} is edited: compare {id} with {after_id}"),
+        Some((after, after_id)) if after_id == id => format!(
+            "the mode of {path} changes from {} to {}",
+            mode.name(),
+            after.name()
+        ),
+        Some((_, after_id)) => {
+            format!("the recorded {path} is edited: compare {id} with {after_id}")
+        }
         None => {
-            let renamed = changes.list.iter().find(|other| other.before.is_none() && other.after.is_some_and(|(_, after)| after == id));
+            let renamed = changes.list.iter().find(|other| {
+                other.before.is_none() && other.after.is_some_and(|(_, after)| after == id)
+            });
             match renamed {
                 Some(other) => format!("the recorded {path} is renamed to {}", quote(&other.path)),
                 None => format!("the recorded {path} is deleted; it was {id}"),
             }
         }
     })
-}
-
-/// Judges the one file that a trail commit adds.
-fn judge_entry(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, case: &Case<'_>, trailers: Option<&Trailers<'_>>, change: &Change) {
-    let place = case.place;
-    let quoted = quote(&change.path);
-    let Some((mode, id)) = change.after else { return };
-    let malformed = |why: &str| context.findings.broken(Rule::OneEntry, place, format!("{quoted}: {why}"));
-    if mode != Mode::File {
-        malformed(&format!("it is {}, no regular file", mode.name()));
-    }
-    if matches!(mode, Mode::Submodule | Mode::Tree) {
-        return;
-    }
-    let task = path::task_at(&change.path).map_err(malformed).ok();
-    if let Some(task) = task {
-        tally.tasks.push((context.task_key(task), place.0));
-    }
-    let content = match reader.fetch(&id, Kind::Blob) {
-        Ok(content) => content,
-        Err(fault) => return context.fault(&id, "entry", &fault, place),
-    };
-    tally.objects += 1;
-    let entry = match entry::parse(&content.data) {
-        Ok(entry) => entry,
-        Err(why) => return context.findings.broken(Rule::OneEntry, place, format!("{quoted} {why}")),
-    };
-    if task.is_some_and(|task| task != entry.task_id) {
-        let what = format!("{quoted} holds an entry of the task {}", quote(entry.task_id.as_bytes()));
-        context.findings.broken(Rule::Agreement, place, what);
-    }
-    if let (Some(said), Some(task)) = (trailers.and_then(|trailers| trailers.task), task)
-        && said != task
-    {
-        context.findings.broken(Rule::Agreement, place, format!("its trailer says `Audit-Task: {said}`, but it adds {quoted}"));
-    }
-    if case.commit.time().is_none_or(|time| time < entry.seconds) {
-        context.findings.broken(Rule::Times, place, format!("it is committed before the time that {quoted} was recorded at"));
-    }
 }

@@ -5,6 +5,7 @@ mod changes;
 pub(crate) mod history;
 mod judge;
 mod objects;
+mod record;
 mod side;
 pub(crate) mod twice;
 
@@ -34,8 +35,19 @@ pub(crate) struct Context<'a> {
 pub(crate) type Place = (Depth, Id);
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(current: &'a Current, algorithm: gix::hash::Kind, elsewhere: Option<String>) -> Context<'a> {
-        Context { current, algorithm, findings: Findings::default(), elsewhere, keys: RandomState::new(), seen: Mutex::default() }
+    pub(crate) fn new(
+        current: &'a Current,
+        algorithm: gix::hash::Kind,
+        elsewhere: Option<String>,
+    ) -> Context<'a> {
+        Context {
+            current,
+            algorithm,
+            findings: Findings::default(),
+            elsewhere,
+            keys: RandomState::new(),
+            seen: Mutex::default(),
+        }
     }
 
     fn hash_len(&self) -> usize {
@@ -55,28 +67,43 @@ impl<'a> Context<'a> {
     /// Notes that an object is walked into; false if it was before.
     fn enter(&self, id: &Id) -> bool {
         let key = self.key(id.as_slice());
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key)
     }
 
     /// Records an object that cannot be had.
     fn fault(&self, id: &Id, name: &str, fault: &Fault, place: Place) {
         let what = |why: &str| format!("the {name} {id}: {why}");
         match (fault, &self.elsewhere) {
-            (Fault::Missing, Some(why)) => self.findings.not_shown(Rule::Objects, Some(place), what(&format!("is not here; {why}"))),
+            (Fault::Missing, Some(why)) => self.findings.not_shown(
+                Rule::Objects,
+                Some(place),
+                what(&format!("is not here; {why}")),
+            ),
             (Fault::Missing, None) => {
                 let unusable = self.current.get().unusable.first().cloned();
                 let hint = unusable.map(|why| format!(" ({why})")).unwrap_or_default();
-                self.findings.broken(Rule::Objects, place, what(&format!("is missing{hint}")));
+                self.findings
+                    .broken(Rule::Objects, place, what(&format!("is missing{hint}")));
             }
             (Fault::Corrupt(why), _) => self.findings.broken(Rule::Objects, place, what(why)),
-            (Fault::Beyond(why), _) => self.findings.not_shown(Rule::Objects, Some(place), what(why)),
+            (Fault::Beyond(why), _) => {
+                self.findings
+                    .not_shown(Rule::Objects, Some(place), what(why))
+            }
         }
     }
 
     /// Records the bad copies that a reader came across.
     fn bad_copies(&self, reader: &mut Reader<'_>, place: Place) {
         for (id, why) in reader.bad_copies.drain(..) {
-            self.findings.broken(Rule::Objects, place, format!("one of several copies of {id}: {why}"));
+            self.findings.broken(
+                Rule::Objects,
+                place,
+                format!("one of several copies of {id}: {why}"),
+            );
         }
     }
 }

@@ -11,7 +11,13 @@ use crate::verify::store::reader::{Fault, Reader};
 const MAX_PAIRS: usize = 4096;
 
 /// Hashes everything that `tree` holds and `parent`, at the same place, does not. Returns how many objects that were.
-pub(super) fn check_new(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, parent: Option<Id>, place: Place) -> u64 {
+pub(super) fn check_new(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    tree: Id,
+    parent: Option<Id>,
+    place: Place,
+) -> u64 {
     let mut count = 0;
     let mut pairs = vec![(tree, parent)];
     let mut compared = 0;
@@ -27,7 +33,9 @@ pub(super) fn check_new(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id
             count += check_whole(context, reader, tree, place);
             continue;
         };
-        let Some(after) = read_tree(context, reader, &tree, place) else { continue };
+        let Some(after) = read_tree(context, reader, &tree, place) else {
+            continue;
+        };
         count += 1;
         let mut old = Nodes::new(&before.data, context.hash_len()).peekable();
         for node in Nodes::new(&after.data, context.hash_len()) {
@@ -38,7 +46,9 @@ pub(super) fn check_new(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id
             }
             match node.mode {
                 Mode::Tree => {
-                    let before = same_name.filter(|old| old.mode == Mode::Tree).map(|old| old.id());
+                    let before = same_name
+                        .filter(|old| old.mode == Mode::Tree)
+                        .map(|old| old.id());
                     pairs.push((node.id(), before));
                 }
                 _ => count += check_leaf(context, reader, &node, place),
@@ -56,13 +66,17 @@ fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: 
         if !context.enter(&tree) {
             continue;
         }
-        let Some(content) = read_tree(context, reader, &tree, place) else { continue };
+        let Some(content) = read_tree(context, reader, &tree, place) else {
+            continue;
+        };
         count += 1;
         for node in Nodes::new(&content.data, context.hash_len()) {
             match node.mode {
                 Mode::Tree => trees.push(node.id()),
                 Mode::Submodule => {}
-                _ if context.enter(&node.id()) => count += check_leaf(context, reader, &node, place),
+                _ if context.enter(&node.id()) => {
+                    count += check_leaf(context, reader, &node, place)
+                }
                 _ => {}
             }
         }
@@ -71,13 +85,18 @@ fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: 
 }
 
 /// Hashes what is no directory.
-pub(super) fn check_leaf(context: &Context<'_>, reader: &mut Reader<'_>, node: &Node<'_>, place: Place) -> u64 {
+pub(super) fn check_leaf(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    place: Place,
+) -> u64 {
     if node.mode == Mode::Submodule {
         return 0;
     }
     let id = node.id();
     match reader.check_blob(&id) {
-        Ok(_) => 1,
+        Ok(()) => 1,
         Err(fault) => {
             context.fault(&id, "file", &fault, place);
             0
@@ -93,9 +112,13 @@ pub(super) fn read_tree(
     place: Place,
 ) -> Option<std::sync::Arc<crate::verify::store::cache::Content>> {
     let content = reader.fetch(id, Kind::Tree);
-    let content = content.map_err(|fault| context.fault(id, "directory", &fault, place)).ok()?;
+    let content = content
+        .map_err(|fault| context.fault(id, "directory", &fault, place))
+        .ok()?;
     if let Err(why) = tree::check(&content.data, context.hash_len()) {
-        context.findings.broken(Rule::Objects, place, format!("the directory {id}: {why}"));
+        context
+            .findings
+            .broken(Rule::Objects, place, format!("the directory {id}: {why}"));
     }
     Some(content)
 }

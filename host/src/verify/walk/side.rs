@@ -39,9 +39,15 @@ pub(super) fn walk(walker: &mut Walker<'_, '_>, shallow: &[Id]) {
     stack.retain(|(id, _)| is_new(id));
     let mut batch = Vec::with_capacity(BATCH);
     while let Some((id, place)) = stack.pop() {
-        let Ok(content) = read_other(context, &mut walker.reader, &id, Kind::Commit, place) else { continue };
+        let Ok(content) = read_other(context, &mut walker.reader, &id, Kind::Commit, place) else {
+            continue;
+        };
         let Some(commit) = Commit::parse(&content.data, hex_len) else {
-            context.findings.broken(Rule::Objects, place, format!("the commit {id}: it is malformed"));
+            context.findings.broken(
+                Rule::Objects,
+                place,
+                format!("the commit {id}: it is malformed"),
+            );
             continue;
         };
         let mut parent = commit.parents.first().copied();
@@ -49,14 +55,20 @@ pub(super) fn walk(walker: &mut Walker<'_, '_>, shallow: &[Id]) {
             if shallow.contains(&id)
                 && let Err(Fault::Missing) = walker.reader.fetch(next, Kind::Commit)
             {
-                let what = format!("the merged history before the commit {id}, where this shallow clone is cut off");
+                let what = format!(
+                    "the merged history before the commit {id}, where this shallow clone is cut off"
+                );
                 context.findings.not_shown(Rule::Objects, Some(place), what);
                 parent = parent.filter(|_| number > 0);
             } else if is_new(next) {
                 stack.push((*next, place));
             }
         }
-        batch.push(Side { tree: commit.tree, parent, place });
+        batch.push(Side {
+            tree: commit.tree,
+            parent,
+            place,
+        });
         if batch.len() == BATCH {
             walker.hand_out(Job::Side(std::mem::take(&mut batch)));
         }
@@ -68,8 +80,11 @@ pub(super) fn walk(walker: &mut Walker<'_, '_>, shallow: &[Id]) {
 pub(super) fn check(context: &Context<'_>, reader: &mut Reader<'_>, side: &Side) -> u64 {
     let hex_len = context.algorithm.len_in_hex();
     // A parent that cannot be read is said where it is walked.
-    let parent = side.parent.and_then(|id| reader.fetch(&id, Kind::Commit).ok());
-    let parent = parent.and_then(|content| Commit::parse(&content.data, hex_len).map(|commit| commit.tree));
+    let parent = side
+        .parent
+        .and_then(|id| reader.fetch(&id, Kind::Commit).ok());
+    let parent =
+        parent.and_then(|content| Commit::parse(&content.data, hex_len).map(|commit| commit.tree));
     let count = match parent {
         Some(parent) if parent == side.tree => 0,
         _ => objects::check_new(context, reader, side.tree, parent, side.place),

@@ -24,18 +24,30 @@ pub(crate) fn find(context: &Context<'_>, tip: Id, mut tasks: Vec<(u64, Depth)>)
     let mut told = false;
     for (key, first, second) in again {
         if told {
-            context.findings.broken(Rule::Once, (second, tip), String::new());
+            context
+                .findings
+                .broken(Rule::Once, (second, tip), String::new());
             continue;
         }
         let mut reader = Reader::new(context.current);
         let earlier = added(context, &mut reader, tip, first, key);
         let later = added(context, &mut reader, tip, second, key);
-        let (Some((before, old)), Some((place, new))) = (earlier, later) else { continue };
+        let (Some((before, old)), Some((place, new))) = (earlier, later) else {
+            continue;
+        };
         if first == second {
-            let what = format!("the task {} is recorded twice in one commit", quote(new.as_bytes()));
+            let what = format!(
+                "the task {} is recorded twice in one commit",
+                quote(new.as_bytes())
+            );
             context.findings.broken(Rule::Once, place, what);
         } else if old.eq_ignore_ascii_case(&new) {
-            let what = format!("the task {} was recorded before, as {} in {}", quote(new.as_bytes()), quote(old.as_bytes()), before.1);
+            let what = format!(
+                "the task {} was recorded before, as {} in {}",
+                quote(new.as_bytes()),
+                quote(old.as_bytes()),
+                before.1
+            );
             context.findings.broken(Rule::Once, place, what);
         } else {
             continue;
@@ -45,7 +57,13 @@ pub(crate) fn find(context: &Context<'_>, tip: Id, mut tasks: Vec<(u64, Depth)>)
 }
 
 /// The first-parent commit so many steps below the tip, and its task with this key.
-fn added(context: &Context<'_>, reader: &mut Reader<'_>, tip: Id, depth: Depth, key: u64) -> Option<(Place, String)> {
+fn added(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    tip: Id,
+    depth: Depth,
+    key: u64,
+) -> Option<(Place, String)> {
     let hex_len = context.algorithm.len_in_hex();
     let mut id = tip;
     for _ in 0..depth {
@@ -65,6 +83,13 @@ fn added(context: &Context<'_>, reader: &mut Reader<'_>, tip: Id, depth: Depth, 
     let before: &[u8] = before.as_ref().map_or(&[], |content| &content.data);
     let audit = |tree| Nodes::new(tree, hash_len).find(|node| node.name == b".audit");
     let changes = changes::compare(context, reader, audit(before), audit(&after.data), place);
-    let tasks = changes.list.iter().filter(|change| change.before.is_none()).filter_map(|change| path::task_at(&change.path).ok());
-    tasks.into_iter().find(|task| context.task_key(task) == key).map(|task| (place, task.to_owned()))
+    let tasks = changes
+        .list
+        .iter()
+        .filter(|change| change.before.is_none())
+        .filter_map(|change| path::task_at(&change.path).ok());
+    tasks
+        .into_iter()
+        .find(|task| context.task_key(task) == key)
+        .map(|task| (place, task.to_owned()))
 }

@@ -1,0 +1,127 @@
+//! Why there is no policy to call, in words for whoever made or chose it.
+//!
+//! Owns the words; what is checked is in `load` and `engine`.
+
+use std::path::PathBuf;
+
+/// Why there is no policy to call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// wasmtime does not accept the limits or the machine.
+    #[error("could not start the policy engine: {0}")]
+    Engine(String),
+    /// The directory for compiled code is not fit for it.
+    #[error("could not use the policy cache {}: {reason}", directory.display())]
+    Cache {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The component is not one that this host can call.
+    #[error("could not load policy {name}: {problem}")]
+    Policy {
+        /// What messages call it.
+        name: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+/// What is wrong with a component.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// No bytes at all.
+    #[error("the file is empty")]
+    Empty,
+    /// WebAssembly as text.
+    #[error("it is WebAssembly text; make it binary first, for example with `wasm-tools parse`")]
+    WasmText,
+    /// Text of another kind.
+    #[error("it is a text file and no WebAssembly component")]
+    Text,
+    /// Binary, and something else.
+    #[error(
+        "it is no WebAssembly at all (a component begins with the bytes 00 61 73 6d 0d 00 01 00)"
+    )]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "it is a core module and no component; build it for a target that makes components (for Rust, wasm32-wasip2) or wrap it \
+         with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// A binary format of another time.
+    #[error(
+        "it is WebAssembly in a binary format that this host does not know (bytes 5 to 8 are {0:02x?})"
+    )]
+    Format([u8; 4]),
+    /// The end is missing.
+    #[error("it is truncated: {0}")]
+    Truncated(String),
+    /// It does not validate, or uses a feature that is off.
+    #[error("it is corrupt or uses a feature of WebAssembly that this host does not have: {0}")]
+    Invalid(String),
+    /// Its needs exceed the limits before it has run.
+    #[error("it needs more than a policy may have: {0}")]
+    TooLarge(String),
+    /// It was made for another version of the interface.
+    #[error(
+        "it was built for `{name}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of this host"
+    )]
+    Version {
+        /// The import or export, with its version.
+        name: String,
+    },
+    /// It does not export what a policy must.
+    #[error(
+        "it does not export `chiffon:audit/recorder@0.1.0`; it exports {}",
+        listed(exports)
+    )]
+    MissingExport {
+        /// What it does export.
+        exports: Vec<String>,
+    },
+    /// It imports what a policy must not have.
+    #[error(
+        "it imports {}, which a policy may not have{}",
+        listed(imports),
+        hint(imports)
+    )]
+    ForbiddenImport {
+        /// All such imports.
+        imports: Vec<String>,
+    },
+    /// One of its imports has another type than this host's.
+    #[error("one of its imports has another type than this host's: {0}")]
+    ImportType(String),
+    /// Its export has another type than the interface says.
+    #[error("its export `chiffon:audit/recorder` has another type than the interface says: {0}")]
+    ExportType(String),
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names => names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+fn hint(imports: &[String]) -> &'static str {
+    if imports
+        .iter()
+        .any(|name| name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/"))
+    {
+        ": there is no network in the sandbox"
+    } else if imports.iter().any(|name| name.starts_with("wasi:")) {
+        ": of WASI there are only 0.2's cli, io, clocks, random and filesystem, and those are empty"
+    } else {
+        ""
+    }
+}

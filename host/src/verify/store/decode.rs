@@ -1,0 +1,271 @@
+//! Rebuilds objects from packs and loose files, under bounds. Names nothing and believes no length.
+
+use std::sync::{Arc, PoisonError};
+
+use super::cache::Content;
+use super::delta::{self, DeltaError, MAX_IN_MEMORY};
+use super::hash::{Id, Kind, Naming};
+use super::pack::{self, Make};
+use super::reader::{Fault, Reader};
+use super::{Store, loose};
+
+/// Stock git writes no longer chain (`pack-objects` and `fast-import` both refuse).
+const MAX_DEPTH: u32 = 4095;
+
+/// What the pieces of one chain may take in all, inflated; a chain of bombs ends here.
+const MAX_CHAIN_BYTES: u64 = 4 << 30;
+
+/// An object larger than this is rebuilt alone.
+const LARGE: u64 = 8 << 20;
+
+/// A blob at least this large that is no delta is hashed as a stream.
+pub(super) const STREAMED: u64 = 1 << 20;
+
+/// One in so many objects of a chain of deltas is kept on the way to its end.
+const KEPT: u32 = 8;
+
+/// What an object turned out to be, when its content is not wanted or too large to keep.
+pub(super) enum Copy {
+    Whole(Arc<Content>),
+    Streamed(Kind, Option<Id>),
+}
+
+impl Copy {
+    pub(super) fn name(&self, store: &Store) -> Option<Id> {
+        match self {
+            Copy::Whole(content) => content.name(store.algorithm),
+            Copy::Streamed(_, name) => *name,
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Rebuilds the entry of a pack at this position. A chain of deltas is followed step by step, never by recursion.
+    pub(super) fn decode(
+        &mut self,
+        store: &Store,
+        place: usize,
+        position: u64,
+        streamed: bool,
+    ) -> Result<Copy, Fault> {
+        let pack = &store.packs[place];
+        let hash_len = store.algorithm.len_in_bytes();
+        let mut chain = std::mem::take(&mut self.chain);
+        chain.clear();
+        let mut at = position - pack.base;
+        let mut bytes = 0;
+        let mut large = None;
+        let mut content = loop {
+            if let Some(content) = store.cache.get(pack.base + at) {
+                break content;
+            }
+            let head_bytes = self
+                .window
+                .bytes(&store.files, &store.packs, place, at, pack::MAX_HEAD)
+                .map_err(Fault::Corrupt)?;
+            let head = pack::head(head_bytes, at, hash_len)
+                .map_err(|why| Fault::Corrupt(why.to_owned()))?;
+            let begin = at + head.len as u64;
+            if let (Make::Whole(Kind::Blob), true, true) = (
+                &head.make,
+                streamed && chain.is_empty(),
+                head.size >= STREAMED,
+            ) {
+                let name = self.stream(store, place, begin, head.size)?;
+                return Ok(Copy::Streamed(Kind::Blob, name));
+            }
+            bytes = head.size.saturating_add(bytes);
+            if head.size > MAX_IN_MEMORY || bytes > MAX_CHAIN_BYTES {
+                return Err(too_large(head.size));
+            }
+            if head.size > LARGE && large.is_none() {
+                large = Some(store.large.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            match head.make {
+                Make::Whole(kind) => {
+                    let mut data = vec![0; head.size as usize].into_boxed_slice();
+                    self.inflate(store, place, begin, &mut data)?;
+                    let content = Arc::new(Content::new(kind, 0, data));
+                    if kind == Kind::Tree || !chain.is_empty() {
+                        store.cache.put(pack.base + at, &content);
+                    }
+                    break content;
+                }
+                Make::Onto(base) => {
+                    chain.push((at, begin, head.size));
+                    at = base;
+                }
+                Make::OntoNamed(base) => {
+                    chain.push((at, begin, head.size));
+                    at = base_by_name(store, place, &base)?;
+                }
+            }
+            if chain.len() as u32 > MAX_DEPTH {
+                return Err(too_deep());
+            }
+        };
+        while let Some((at, begin, size)) = chain.pop() {
+            let depth = content.depth + 1;
+            if depth > MAX_DEPTH {
+                return Err(too_deep());
+            }
+            let mut scratch = std::mem::take(&mut self.scratch);
+            scratch.resize(size as usize, 0);
+            self.inflate(store, place, begin, &mut scratch)?;
+            let data = delta::apply(&content.data, &scratch).map_err(|error| match error {
+                DeltaError::Corrupt(why) => Fault::Corrupt(why.to_owned()),
+                DeltaError::TooLarge(size) => too_large(size),
+            })?;
+            if scratch.len() <= LARGE as usize {
+                self.scratch = scratch;
+            }
+            content = Arc::new(Content::new(content.kind, depth, data));
+            // The tree itself and its base are wanted next; of the rest of a long chain every eighth is kept, so that it neither
+            // drives out other trees nor has to be rebuilt from its beginning.
+            let wanted = if chain.is_empty() {
+                content.kind == Kind::Tree
+            } else {
+                chain.len() == 1 || depth % KEPT == 0
+            };
+            if wanted {
+                store.cache.put(pack.base + at, &content);
+            }
+        }
+        self.chain = chain;
+        Ok(Copy::Whole(content))
+    }
+
+    /// Inflates what begins at `begin` into exactly `out`.
+    fn inflate(
+        &mut self,
+        store: &Store,
+        place: usize,
+        begin: u64,
+        out: &mut [u8],
+    ) -> Result<(), Fault> {
+        let size = out.len() as u64;
+        // No compressor makes more of it than this; a stream padded with empty blocks is read again without a bound.
+        for bound in [size + size / 512 + 64, size + (16 << 20)] {
+            let input = self
+                .window
+                .bytes(&store.files, &store.packs, place, begin, bound)
+                .map_err(Fault::Corrupt)?;
+            if self.inflater.fill(input, out) {
+                return Ok(());
+            }
+        }
+        Err(Fault::Corrupt("its compressed data is corrupt".to_owned()))
+    }
+
+    /// Hashes a large blob of a pack without holding it.
+    fn stream(
+        &mut self,
+        store: &Store,
+        place: usize,
+        begin: u64,
+        size: u64,
+    ) -> Result<Option<Id>, Fault> {
+        let mut naming = Naming::begin(store.algorithm, Kind::Blob, size);
+        let mut left = size;
+        let mut at = begin;
+        let window = &mut self.window;
+        let source = |buffer: &mut [u8]| {
+            let bytes = window.bytes(&store.files, &store.packs, place, at, buffer.len() as u64)?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            at += bytes.len() as u64;
+            Ok(bytes.len())
+        };
+        let sink = |piece: &[u8]| {
+            left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or("it is longer than its head says")?;
+            naming.update(piece);
+            Ok(())
+        };
+        self.inflater.stream(source, sink).map_err(Fault::Corrupt)?;
+        match left {
+            0 => Ok(naming.finish()),
+            _ => Err(Fault::Corrupt(
+                "it is shorter than its head says".to_owned(),
+            )),
+        }
+    }
+
+    pub(super) fn decode_loose(
+        &mut self,
+        store: &Store,
+        id: &Id,
+        streamed: bool,
+    ) -> Result<Option<Copy>, Fault> {
+        enum State {
+            Held(Kind, Vec<u8>),
+            Hashed(Kind, Naming),
+        }
+        let Some(file) = loose::open(&store.objects, id).map_err(Fault::Corrupt)? else {
+            return Ok(None);
+        };
+        let mut beyond = None;
+        let state = loose::stream(
+            file,
+            &mut self.inflater,
+            |kind, size| match (
+                streamed && kind == Kind::Blob && size >= STREAMED,
+                size > MAX_IN_MEMORY,
+            ) {
+                (true, _) => Ok(State::Hashed(
+                    kind,
+                    Naming::begin(store.algorithm, kind, size),
+                )),
+                (false, false) => Ok(State::Held(kind, Vec::new())),
+                (false, true) => {
+                    beyond = Some(size);
+                    Err(String::new())
+                }
+            },
+            |state, piece| {
+                match state {
+                    State::Held(_, data) => data.extend_from_slice(piece),
+                    State::Hashed(_, naming) => naming.update(piece),
+                }
+                Ok(())
+            },
+        );
+        match state {
+            Ok(State::Held(kind, data)) => Ok(Some(Copy::Whole(Arc::new(Content::new(
+                kind,
+                0,
+                data.into_boxed_slice(),
+            ))))),
+            Ok(State::Hashed(kind, naming)) => Ok(Some(Copy::Streamed(kind, naming.finish()))),
+            Err(why) => Err(beyond.map_or(Fault::Corrupt(why), too_large)),
+        }
+    }
+}
+
+/// Finds the base of a delta that names it. It lies in the same pack, or the pack is broken.
+fn base_by_name(store: &Store, place: usize, base: &Id) -> Result<u64, Fault> {
+    let pack = &store.packs[place];
+    let mut places = store
+        .table
+        .candidates(base.as_slice())
+        .filter(|position| store.pack_at(*position) == place)
+        .map(|position| position - pack.base);
+    let found = match (places.next(), places.next()) {
+        (only, None) => only,
+        // Names that look alike in the table: the index tells them apart.
+        _ => pack.index.find(base).filter(|offset| *offset < pack.len),
+    };
+    found.ok_or_else(|| Fault::Corrupt(format!("the base of its delta, {base}, is missing")))
+}
+
+fn too_large(size: u64) -> Fault {
+    Fault::Beyond(format!(
+        "it takes {size} bytes to rebuild, more than the {MAX_IN_MEMORY} that are allowed"
+    ))
+}
+
+fn too_deep() -> Fault {
+    Fault::Beyond(format!(
+        "it rests on more than {MAX_DEPTH} deltas, which no git writes"
+    ))
+}

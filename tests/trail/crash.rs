@@ -1,0 +1,222 @@
+//! Crashes and power cuts at every operation of the writer, and what rests on each sync.
+//!
+//! A scenario is run on the simulated disk until the chosen operation. After a crash the directory is as it is; after a
+//! power cut it is what the disk kept. Either way the trail must hold what was acknowledged and go on without a hand.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+
+use super::*;
+
+/// A placement to try, and whether a person commits in between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Bare,
+    Checkout,
+}
+
+/// The repository before the scenario.
+fn template(kind: Kind) -> Repo {
+    match kind {
+        Kind::Bare => Repo::bare(),
+        Kind::Checkout => {
+            let repo = Repo::init(&[]);
+            repo.commit_file("readme", "hello");
+            repo
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn open(dir: &Path, disk: Option<SimulatedDisk>, boot: &str) -> Result<Trail, TrailError> {
+    let mut options =
+        OpenOptions { boot: Some(boot.into()), lock_wait: Duration::from_millis(300), ..OpenOptions::default() };
+    if let Some(disk) = disk {
+        options.disk = Arc::new(disk);
+    }
+    Trail::open(dir, options)
+}
+
+/// One entry alone, a person's commit, a group of two, another process with one more. Returns what was acknowledged.
+fn scenario(dir: &Path, kind: Kind, disk: &SimulatedDisk) -> Vec<&'static str> {
+    let mut acknowledged = Vec::new();
+    let mut record = |trail: &Trail, ids: &[&'static str], second: i64| {
+        let tickets: Vec<_> = ids.iter().map(|id| (*id, append(trail, id, at(second)))).collect();
+        for (id, ticket) in tickets {
+            if ticket.and_then(|ticket| ticket.wait()).is_ok() {
+                acknowledged.push(id);
+            }
+        }
+    };
+    let first = open(dir, Some(disk.clone()), "first").unwrap();
+    record(&first, &["a"], 0);
+    if kind == Kind::Checkout {
+        let _ = try_git(dir, &["commit", "-q", "--allow-empty", "-m", "mine"]);
+    }
+    record(&first, &["b", "c"], 1_000_000);
+    drop(first);
+    let second = open(dir, Some(disk.clone()), "first").unwrap();
+    record(&second, &["d"], 2_000_000);
+    acknowledged
+}
+
+/// Says what is wrong with a trail that should hold `acknowledged` and go on.
+fn check(dir: &Path, kind: Kind, acknowledged: &[&str], boot: &str, elsewhere: bool, with_git: bool) -> Result<(), String> {
+    if elsewhere {
+        // Somebody switches branches meanwhile: the trail must still know its own.
+        fs::write(git_dir(dir, kind).join("HEAD"), "ref: refs/heads/elsewhere\n").unwrap();
+    }
+    let trail = open(dir, None, boot).map_err(|error| format!("open: {error}"))?;
+    let next = append(&trail, "next", at(9_000_000)).and_then(|ticket| ticket.wait());
+    next.map_err(|error| format!("next: {error}"))?;
+    for id in acknowledged {
+        let found = trail.find(&task(id)).map_err(|error| format!("find {id}: {error}"))?;
+        let Some(found) = found else { return Err(format!("{id} is lost")) };
+        if !found.entry.starts_with(format!("{{\n  \"task_id\": \"{id}\"").as_bytes()) || found.commit.is_none() {
+            return Err(format!("{id} is not what it was"));
+        }
+    }
+    let mut seen: Vec<String> = trail.history().unwrap().map(|entry| entry.unwrap().task_id).collect();
+    drop(trail);
+    seen.sort();
+    if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("twice: {seen:?}"));
+    }
+    if with_git {
+        let fsck = try_git(dir, &["fsck", "--strict", "--no-dangling"]);
+        if !fsck.status.success() {
+            return Err(format!("fsck: {}", String::from_utf8_lossy(&fsck.stderr)));
+        }
+    }
+    if with_git && kind == Kind::Checkout && !elsewhere {
+        let status = git(dir, &["status", "--porcelain", "--", ".audit"]);
+        if !status.is_empty() {
+            return Err(format!("not in step: {status}"));
+        }
+    }
+    let leftovers = leftover_locks(&git_dir(dir, kind));
+    if leftovers.is_empty() { Ok(()) } else { Err(format!("left behind: {leftovers:?}")) }
+}
+
+fn git_dir(dir: &Path, kind: Kind) -> std::path::PathBuf {
+    if kind == Kind::Bare { dir.to_owned() } else { dir.join(".git") }
+}
+
+fn leftover_locks(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(leftover_locks(&path));
+        } else if path.extension().is_some_and(|extension| extension == "lock" || extension == "keep") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A small generator, seeded, so that every run is the same.
+fn dice(seed: u64) -> impl FnMut(usize) -> usize {
+    // Neighbouring seeds must not begin alike.
+    let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |choices| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % choices
+    }
+}
+
+/// Runs the scenario in a fresh copy; returns the directory, the disk and what was acknowledged.
+fn run(template: &Repo, kind: Kind, plan: Plan) -> (tempfile::TempDir, SimulatedDisk, Vec<&'static str>) {
+    let dir = tempfile::tempdir().unwrap();
+    let work = dir.path().join("work");
+    copy(&template.path, &work);
+    let disk = SimulatedDisk::new(&work, plan).unwrap();
+    let acknowledged = scenario(&work, kind, &disk);
+    (dir, disk, acknowledged)
+}
+
+fn crash_everywhere(kind: Kind) {
+    let template = template(kind);
+    let (dir, disk, acknowledged) = run(&template, kind, Plan::default());
+    assert_eq!(acknowledged, ["a", "b", "c", "d"]);
+    check(&dir.path().join("work"), kind, &acknowledged, "first", false, true).unwrap();
+    let operations = disk.operations();
+    assert!(operations > 60, "only {operations} operations: is the writer on the simulated disk?");
+    for crash in 0..operations {
+        let plan = Plan { crash_at: Some(crash), ..Plan::default() };
+        let (dir, disk, acknowledged) = run(&template, kind, plan);
+        let work = dir.path().join("work");
+        // The power cut first: the check after the crash goes on writing.
+        for seed in 0..3 {
+            let kept = dir.path().join(format!("kept-{seed}"));
+            disk.after_power_cut(&kept, &mut dice(crash as u64 * 31 + seed)).unwrap();
+            check(&kept, kind, &acknowledged, "second", seed == 2, seed > 0).unwrap_or_else(|wrong| {
+                panic!("{kind:?}, power cut at operation {crash}, seed {seed}: {wrong}\n{}", disk.log().join("\n"))
+            });
+        }
+        check(&work, kind, &acknowledged, "first", false, true).unwrap_or_else(|wrong| {
+            panic!("{kind:?}, crash at operation {crash}: {wrong}\n{}", disk.log().join("\n"))
+        });
+    }
+}
+
+#[test]
+fn after_a_crash_or_power_cut_at_any_operation_a_bare_trail_goes_on() {
+    crash_everywhere(Kind::Bare);
+}
+
+#[test]
+fn after_a_crash_or_power_cut_at_any_operation_a_checkout_goes_on() {
+    crash_everywhere(Kind::Checkout);
+}
+
+fn every_sync_is_needed(kind: Kind) {
+    let template = template(kind);
+    let (_dir, disk, _) = run(&template, kind, Plan::default());
+    let (operations, syncs) = (disk.operations(), disk.syncs());
+    assert!(syncs.len() > 15, "only {} syncs", syncs.len());
+    let noticed = |sync: usize| {
+        // The cut at the end tells most; some syncs matter only while a lock is held.
+        let cuts = std::iter::once(None).chain((0..operations).rev().map(Some));
+        cuts.into_iter().any(|crash_at| {
+            let plan = Plan { crash_at, leave_out_sync: Some(sync), fail_at: None };
+            let (dir, disk, acknowledged) = run(&template, kind, plan);
+            (0..8).any(|seed| {
+                let kept = dir.path().join(format!("kept-{seed}"));
+                disk.after_power_cut(&kept, &mut dice(seed)).unwrap();
+                check(&kept, kind, &acknowledged, "second", seed % 2 == 1, false).is_err()
+            })
+        })
+    };
+    let unnoticed: Vec<&String> =
+        syncs.iter().enumerate().filter(|(sync, _)| !noticed(*sync)).map(|(_, name)| name).collect();
+    assert!(unnoticed.is_empty(), "{kind:?}: nothing failed without {unnoticed:?}");
+}
+
+#[test]
+fn leaving_out_any_sync_loses_something_on_a_bare_trail() {
+    every_sync_is_needed(Kind::Bare);
+}
+
+#[test]
+fn leaving_out_any_sync_loses_something_on_a_checkout() {
+    every_sync_is_needed(Kind::Checkout);
+}
