@@ -88,11 +88,6 @@ impl TrailError {
                 | TrailError::Invalid(_)
         )
     }
-
-    pub(super) fn unreadable(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> TrailError {
-        let what = what.into();
-        move |cause| TrailError::Unreadable { what, cause: cause.to_string() }
-    }
 }
 
 /// Turns an I/O error into one that names what was tried on what.

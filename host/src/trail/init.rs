@@ -188,6 +188,8 @@ fn accept(
         boot: options.open.boot.clone().unwrap_or_else(state::boot_id),
         microseconds: commit.seconds.saturating_mul(1_000_000),
     };
+    // It may name commits that the accepted history does not have.
+    super::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash).discard();
     state.write_mark(options.open.disk.as_ref(), &state.acknowledged_path(), &mark)
 }
 

@@ -207,6 +207,7 @@ impl Trail {
         };
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
+        let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
         let shared = Shared {
             repository,
             state,
@@ -219,7 +220,7 @@ impl Trail {
             view: Mutex::new(View::unloaded()),
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
-            catalogue: catalogue::Catalogue,
+            catalogue,
         };
         Ok(Trail { handle: Arc::new(Handle { shared: Arc::new(shared), writer: Mutex::new(None) }) })
     }
@@ -381,14 +382,33 @@ impl Trail {
         Ok(found.map(|(path, blob)| (tip, path, blob)))
     }
 
+    /// The commit that added a task's entry: from the catalogue, checked, or else from history.
     fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
-        let mut history = History::from(&self.shared().repository, Some(tip));
-        while let Some((id, _, task)) = history.next_commit()? {
-            if task == *task_id {
-                return Ok(Some(id.to_string()));
+        let Shared { repository, catalogue, .. } = &**self.shared();
+        for candidate in catalogue.candidates(task_id) {
+            let names_task = |commit: repository::CommitInfo| {
+                message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
+            };
+            if repository.commit(&candidate).is_ok_and(names_task) {
+                return Ok(Some(candidate.to_string()));
             }
         }
-        Ok(None)
+        // Not noted: it came from elsewhere, or the cache is missing or behind. Beyond a short walk, make it again.
+        const WALK_MOST: usize = 1000;
+        let mut history = History::from(repository, Some(tip));
+        let mut seen = Vec::new();
+        while let Some((id, _, task)) = history.next_commit()? {
+            if task == *task_id && seen.len() < WALK_MOST {
+                return Ok(Some(id.to_string()));
+            }
+            seen.push((task, id));
+        }
+        if seen.len() >= WALK_MOST
+            && let Err(error) = catalogue.rebuild(&seen, tip)
+        {
+            tracing::debug!(%error, "the catalogue could not be made");
+        }
+        Ok(seen.into_iter().find(|(task, _)| task == task_id).map(|(_, id)| id.to_string()))
     }
 
     /// The trail's commits as they are now, newest first.

@@ -59,10 +59,6 @@ impl PackBuilder {
         self.bytes.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Adds an object that is deflated already.
     pub(super) fn add_deflated(&mut self, kind: u8, id: ObjectId, size: usize, deflated: &[u8]) {
         let start = self.bytes.len();
@@ -231,4 +227,52 @@ pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &
     let checksum = object::digest(hash, &[&out]);
     out.extend_from_slice(checksum.as_slice());
     out
+}
+
+/// Reads an index of version 2; `None` if it is not whole.
+pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>> {
+    let length = hash.len_in_bytes();
+    let word = |at: usize| bytes.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")));
+    if bytes.get(..8)? != b"\xfftOc\0\0\0\x02" {
+        return None;
+    }
+    let count = word(8 + 255 * 4)? as usize;
+    let ids = 8 + 1024;
+    let crcs = ids + count.checked_mul(length)?;
+    let offsets = crcs + count * 4;
+    let large = offsets + count * 4;
+    let checked = bytes.len().checked_sub(length)?;
+    if object::digest(hash, &[&bytes[..checked]]).as_slice() != &bytes[checked..] {
+        return None;
+    }
+    (0..count)
+        .map(|at| {
+            let id = ObjectId::from_bytes_or_panic(bytes.get(ids + at * length..ids + (at + 1) * length)?);
+            let offset = match word(offsets + at * 4)? {
+                small if small < 0x8000_0000 => u64::from(small),
+                marked => {
+                    let at = large + (marked & 0x7fff_ffff) as usize * 8;
+                    u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().expect("eight bytes"))
+                }
+            };
+            Some(IndexEntry { id, crc: word(crcs + at * 4)?, offset })
+        })
+        .collect()
+}
+
+/// Reads the header of a packed object: its type and the header's length.
+pub(super) fn read_object_header(raw: &[u8]) -> Option<(u8, usize)> {
+    let length = raw.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
+    Some(((raw[0] >> 4) & 7, length))
+}
+
+/// Reads the distance to a delta's base: it and its length.
+pub(super) fn read_offset_distance(raw: &[u8]) -> Option<(u64, usize)> {
+    let mut value = u64::from(raw.first()? & 0x7f);
+    let mut at = 0;
+    while raw.get(at)? & 0x80 != 0 {
+        at += 1;
+        value = (value.checked_add(1)? << 7) | u64::from(raw.get(at)? & 0x7f);
+    }
+    Some((value, at + 1))
 }

@@ -16,7 +16,7 @@ use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
 use super::view::{self, Presence, View};
-use super::{Shared, message, packs};
+use super::{Shared, layout, message};
 use crate::outcome::TaskId;
 
 /// An entry on its way into a commit.
@@ -54,6 +54,7 @@ pub(super) struct Writer<'a> {
 /// One sequenced entry.
 struct Sequenced {
     item: Item,
+    commit: ObjectId,
     placed: Placed,
 }
 
@@ -96,7 +97,10 @@ impl Writer<'_> {
         self.shared.queue.settle_refreshes();
         while !self.shared.queue.is_empty() {
             self.group(lock)?;
-            packs::merge_if_due(self.shared);
+            // The receipts are given already; what fails here is tried again after the next group.
+            if let Err(error) = self.flusher().merge_if_due() {
+                tracing::warn!(%error, "packs could not be merged");
+            }
             if lock.others_wait() {
                 break;
             }
@@ -231,6 +235,8 @@ impl Writer<'_> {
             let view = shared.view();
             (view.root.clone().expect("a refresh has loaded it"), view.tip)
         };
+        let nothing_before =
+            root.descend(&layout::ROOT, &shared.repository).is_ok_and(|tasks| tasks.is_none());
         let mut tip = expected;
         let mut builder = PackBuilder::new(shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
@@ -253,7 +259,7 @@ impl Writer<'_> {
                     tip = Some(commit);
                     microseconds = microseconds.max(item.microseconds);
                     shared.view().root = Some(root.clone());
-                    sequenced.push(Sequenced { item, placed: Placed { commit: commit.to_string(), path } });
+                    sequenced.push(Sequenced { item, commit, placed: Placed { commit: commit.to_string(), path } });
                 }
                 Err(error) => self.fail(vec![item], &error),
             }
@@ -261,7 +267,7 @@ impl Writer<'_> {
         let Some(last) = sequenced.last() else { return (sequenced, Ok(())) };
         let appearing: Vec<Appearing> = sequenced
             .iter()
-            .map(|Sequenced { item, placed }| Appearing {
+            .map(|Sequenced { item, placed, .. }| Appearing {
                 path: placed.path.clone(),
                 blob: item.blob,
                 contents: item.entry.clone(),
@@ -278,6 +284,9 @@ impl Writer<'_> {
         };
         let result = self.flusher().flush(&group);
         if result.is_ok() {
+            let additions: Vec<(&TaskId, ObjectId)> =
+                sequenced.iter().map(|entry| (&entry.item.task_id, entry.commit)).collect();
+            shared.catalogue.note(expected, nothing_before, &additions, group.mark.tip);
             let mut view = shared.view();
             view.tip = tip;
             view.durable_root = Some(root);
@@ -303,7 +312,7 @@ impl Writer<'_> {
             Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
         }
         let below = shared.layout.components(&item.task_id);
-        let mut path: Vec<&str> = super::layout::ROOT.to_vec();
+        let mut path: Vec<&str> = layout::ROOT.to_vec();
         path.extend(below.iter().map(String::as_str));
         let mut made: Vec<Made> = Vec::with_capacity(8);
         let new_root = root.with_file(&path, &item.blob, &shared.repository, &mut made)?;
@@ -332,7 +341,6 @@ impl Writer<'_> {
         }
         drop(view);
         for entry in sequenced {
-            self.shared.catalogue.note(&entry.item.task_id, &entry.placed.commit);
             entry.item.ticket.settle(Ok(entry.placed));
         }
     }
