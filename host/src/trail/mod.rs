@@ -165,7 +165,9 @@ struct Shared {
 
 impl Shared {
     fn view(&self) -> MutexGuard<'_, View> {
-        self.view.lock().expect("nothing panics while it holds the view")
+        self.view
+            .lock()
+            .expect("nothing panics while it holds the view")
     }
 }
 
@@ -203,7 +205,9 @@ impl Trail {
         };
         let author = match options.author {
             Some(author) => check_author(author)?,
-            None => repository.identity().unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
+            None => repository
+                .identity()
+                .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
@@ -211,7 +215,10 @@ impl Trail {
         let shared = Shared {
             repository,
             state,
-            identity: Identity { layout: Some(layout), ..identity },
+            identity: Identity {
+                layout: Some(layout),
+                ..identity
+            },
             layout,
             author,
             lock_wait: options.lock_wait,
@@ -222,7 +229,12 @@ impl Trail {
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
             catalogue,
         };
-        Ok(Trail { handle: Arc::new(Handle { shared: Arc::new(shared), writer: Mutex::new(None) }) })
+        Ok(Trail {
+            handle: Arc::new(Handle {
+                shared: Arc::new(shared),
+                writer: Mutex::new(None),
+            }),
+        })
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -241,7 +253,11 @@ impl Trail {
             if let Some(pending) = view.pending.get(&task_id.folded()) {
                 return if pending.task_id == *task_id {
                     let (entry, ticket) = (pending.entry.clone(), pending.ticket.clone());
-                    Ok(Snapshot { entry: Some(entry), rests_on: Some(ticket), blob: None })
+                    Ok(Snapshot {
+                        entry: Some(entry),
+                        rests_on: Some(ticket),
+                        blob: None,
+                    })
                 } else {
                     Err(TrailError::CaseCollision(pending.task_id.to_string()))
                 };
@@ -268,11 +284,15 @@ impl Trail {
             self.refresh()?;
         }
         let floor = self.shared().view().floor;
-        let ahead = floor.saturating_sub(present.microseconds()).div_euclid(1_000_000);
+        let ahead = floor
+            .saturating_sub(present.microseconds())
+            .div_euclid(1_000_000);
         if ahead > AHEAD_MOST {
             return Err(TrailError::Future { seconds: ahead });
         }
-        Ok(Timestamp::from_microseconds(floor.max(present.microseconds())))
+        Ok(Timestamp::from_microseconds(
+            floor.max(present.microseconds()),
+        ))
     }
 
     /// Gives an entry its place, in memory. The ticket's [`Ticket::wait`] returns once it is durable.
@@ -288,7 +308,8 @@ impl Trail {
         let mut deflated = Vec::new();
         object::with_deflater(|deflater| deflater.deflate_into(&append.entry, &mut deflated));
         let entry: Arc<[u8]> = append.entry.into();
-        let message = message::entry_message(&append.subject, append.task_id.as_str(), append.provenance);
+        let message =
+            message::entry_message(&append.subject, append.task_id.as_str(), append.provenance);
         let ticket = Ticket::new(shared.waiting.clone());
         let item = Item {
             task_id: append.task_id.clone(),
@@ -303,8 +324,12 @@ impl Trail {
         {
             let mut view = shared.view();
             match view.pending.get(&append.task_id.folded()) {
-                Some(pending) if pending.task_id == *append.task_id => return Err(TrailError::Changed),
-                Some(pending) => return Err(TrailError::CaseCollision(pending.task_id.to_string())),
+                Some(pending) if pending.task_id == *append.task_id => {
+                    return Err(TrailError::Changed);
+                }
+                Some(pending) => {
+                    return Err(TrailError::CaseCollision(pending.task_id.to_string()));
+                }
                 None => {}
             }
             if let Some(root) = &view.root {
@@ -314,7 +339,11 @@ impl Trail {
                     view::Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
                 }
             }
-            let waiting = view::Waiting { task_id: append.task_id.clone(), entry, ticket: ticket.clone() };
+            let waiting = view::Waiting {
+                task_id: append.task_id.clone(),
+                entry,
+                ticket: ticket.clone(),
+            };
             view.pending.insert(append.task_id.folded(), waiting);
             // Under the view's lock, so that the order of places is the order of the queue.
             shared.queue.push(item);
@@ -342,18 +371,28 @@ impl Trail {
         }
         self.refresh()?;
         let again = self.snapshot(task_id)?;
-        if again.blob == snapshot.blob && again.rests_on.is_none() { Ok(()) } else { Err(TrailError::Changed) }
+        if again.blob == snapshot.blob && again.rests_on.is_none() {
+            Ok(())
+        } else {
+            Err(TrailError::Changed)
+        }
     }
 
     /// Takes the ref as it is now, under the lock: recovery, the check for a roll-back, durability of the tip.
     fn refresh(&self) -> Result<(), TrailError> {
         let receiver = self.shared().queue.request_refresh();
         self.start_writer();
-        receiver.recv().unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
     }
 
     fn start_writer(&self) {
-        let mut writer = self.handle.writer.lock().expect("nothing panics while it starts the writer");
+        let mut writer = self
+            .handle
+            .writer
+            .lock()
+            .expect("nothing panics while it starts the writer");
         if writer.is_none() {
             let shared = self.shared().clone();
             *writer = Some(std::thread::spawn(move || Writer::run(&shared)));
@@ -363,20 +402,33 @@ impl Trail {
     /// The recorded entry of a task, with the commit that added it.
     pub fn find(&self, task_id: &TaskId) -> Result<Option<Recorded>, TrailError> {
         let repository = &self.shared().repository;
-        let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else { return Ok(None) };
+        let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
         let commit = self.commit_of(task_id, tip)?;
-        Ok(Some(Recorded { path, entry: repository.object(Kind::Blob, &blob)?, commit }))
+        Ok(Some(Recorded {
+            path,
+            entry: repository.object(Kind::Blob, &blob)?,
+            commit,
+        }))
     }
 
     /// Where the entry of a task is: its path, and the commit that added it.
     pub fn locate(&self, task_id: &TaskId) -> Result<Option<(String, Option<String>)>, TrailError> {
-        let Some((tip, path, _)) = self.entry_at_tip(task_id)? else { return Ok(None) };
+        let Some((tip, path, _)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
         Ok(Some((path, self.commit_of(task_id, tip)?)))
     }
 
-    fn entry_at_tip(&self, task_id: &TaskId) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
+    fn entry_at_tip(
+        &self,
+        task_id: &TaskId,
+    ) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
         let shared = self.shared();
-        let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else { return Ok(None) };
+        let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
+            return Ok(None);
+        };
         let tree = shared.repository.commit(&tip)?.tree;
         let found = history::entry_in_tree(&shared.repository, tree, task_id.as_str())?;
         Ok(found.map(|(path, blob)| (tip, path, blob)))
@@ -384,7 +436,11 @@ impl Trail {
 
     /// The commit that added a task's entry: from the catalogue, checked, or else from history.
     fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
-        let Shared { repository, catalogue, .. } = &**self.shared();
+        let Shared {
+            repository,
+            catalogue,
+            ..
+        } = &**self.shared();
         for candidate in catalogue.candidates(task_id) {
             let names_task = |commit: repository::CommitInfo| {
                 message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
@@ -408,13 +464,19 @@ impl Trail {
         {
             tracing::debug!(%error, "the catalogue could not be made");
         }
-        Ok(seen.into_iter().find(|(task, _)| task == task_id).map(|(_, id)| id.to_string()))
+        Ok(seen
+            .into_iter()
+            .find(|(task, _)| task == task_id)
+            .map(|(_, id)| id.to_string()))
     }
 
     /// The trail's commits as they are now, newest first.
     pub fn history(&self) -> Result<History<'_>, TrailError> {
         let shared = self.shared();
-        Ok(History::from(&shared.repository, shared.repository.read_ref(&shared.identity.reference)?))
+        Ok(History::from(
+            &shared.repository,
+            shared.repository.read_ref(&shared.identity.reference)?,
+        ))
     }
 
     /// The ref that holds the trail, in full.
@@ -441,16 +503,28 @@ impl Trail {
 /// Where the operator's settings for the repository at `dir` or above it lie, if there is a repository.
 pub fn settings_path(dir: &Path) -> Result<PathBuf, TrailError> {
     let repository = Repository::discover(dir)?;
-    Ok(StateDir::new(&repository.common_dir).root().join("config.toml"))
+    Ok(StateDir::new(&repository.common_dir)
+        .root()
+        .join("config.toml"))
 }
 
 fn check_author(author: String) -> Result<String, TrailError> {
     let fits = author.rsplit_once(" <").is_some_and(|(name, email)| {
         let email = email.strip_suffix('>').unwrap_or_default();
-        let plain = |text: &str| !text.trim().is_empty() && !text.contains(['<', '>']) && !text.contains(char::is_control);
+        let plain = |text: &str| {
+            !text.trim().is_empty()
+                && !text.contains(['<', '>'])
+                && !text.contains(char::is_control)
+        };
         plain(name) && plain(email)
     });
-    if fits { Ok(author) } else { Err(TrailError::Invalid("the author must be `Name <email>`".into())) }
+    if fits {
+        Ok(author)
+    } else {
+        Err(TrailError::Invalid(
+            "the author must be `Name <email>`".into(),
+        ))
+    }
 }
 
 /// What a repository without a trail of ours is: design section 6, placement.
@@ -462,8 +536,16 @@ fn infer_identity(repository: &Repository) -> Result<Identity, TrailError> {
         ));
     };
     state::check_reference(&reference)?;
-    let placement = if repository.is_bare() { Placement::Ref } else { Placement::Checkout };
-    Ok(Identity { reference, placement, layout: None })
+    let placement = if repository.is_bare() {
+        Placement::Ref
+    } else {
+        Placement::Checkout
+    };
+    Ok(Identity {
+        reference,
+        placement,
+        layout: None,
+    })
 }
 
 /// The layout that the trail's entries have, or the placement's own: a checkout is read by people, a ref by machines.
@@ -472,10 +554,15 @@ fn infer_layout(repository: &Repository, identity: &Identity) -> Result<Layout, 
         Placement::Checkout => Layout::Flat,
         Placement::Ref => Layout::Sharded,
     };
-    let Some(tip) = repository.read_ref(&identity.reference)? else { return Ok(default) };
+    let Some(tip) = repository.read_ref(&identity.reference)? else {
+        return Ok(default);
+    };
     let root = View::load_root(repository, Some(tip))?;
-    let Some(tasks) = root.descend(&layout::ROOT, repository)? else { return Ok(default) };
-    let mut entries = gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
+    let Some(tasks) = root.descend(&layout::ROOT, repository)? else {
+        return Ok(default);
+    };
+    let mut entries =
+        gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
     Ok(match entries.next() {
         None => default,
         Some(_) if entries_have_shards(tasks, repository) => Layout::Sharded,

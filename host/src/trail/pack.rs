@@ -51,7 +51,13 @@ impl PackBuilder {
     pub(super) fn new(hash: HashKind) -> PackBuilder {
         let mut bytes = Vec::with_capacity(64 * 1024);
         bytes.extend_from_slice(&header(0));
-        PackBuilder { hash, bytes, entries: Vec::new(), bases: HashMap::new(), scratch: Vec::new() }
+        PackBuilder {
+            hash,
+            bytes,
+            entries: Vec::new(),
+            bases: HashMap::new(),
+            scratch: Vec::new(),
+        }
     }
 
     /// The bytes so far.
@@ -76,8 +82,14 @@ impl PackBuilder {
     }
 
     /// Adds a tree, as a delta if its predecessor is in this pack.
-    pub(super) fn add_tree(&mut self, node: &Arc<Node>, before: Option<(ObjectId, Edit)>, deflater: &mut Deflater) {
-        let base = before.and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
+    pub(super) fn add_tree(
+        &mut self,
+        node: &Arc<Node>,
+        before: Option<(ObjectId, Edit)>,
+        deflater: &mut Deflater,
+    ) {
+        let base = before
+            .and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
         let start = self.bytes.len() as u64;
         match base {
             Some((at, chain, edit)) if chain < MAX_CHAIN => {
@@ -100,7 +112,11 @@ impl PackBuilder {
 
     fn entered(&mut self, id: ObjectId, start: usize) {
         let crc = crc32fast::hash(&self.bytes[start..]);
-        self.entries.push(IndexEntry { id, crc, offset: start as u64 });
+        self.entries.push(IndexEntry {
+            id,
+            crc,
+            offset: start as u64,
+        });
     }
 
     /// Completes the pack and makes its index.
@@ -110,7 +126,11 @@ impl PackBuilder {
         let checksum = object::digest(self.hash, &[&self.bytes]);
         self.bytes.extend_from_slice(checksum.as_slice());
         let index = index(self.hash, &mut self.entries, &checksum);
-        Pack { pack: self.bytes, index, name: format!("pack-{checksum}") }
+        Pack {
+            pack: self.bytes,
+            index,
+            name: format!("pack-{checksum}"),
+        }
     }
 }
 
@@ -198,19 +218,29 @@ fn copy(from: usize, to: usize, out: &mut Vec<u8>) {
 }
 
 /// An index of version 2 over `entries`, which are sorted here.
-pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &gix::oid) -> Vec<u8> {
+pub(super) fn index(
+    hash: HashKind,
+    entries: &mut [IndexEntry],
+    pack_checksum: &gix::oid,
+) -> Vec<u8> {
     entries.sort_unstable_by_key(|entry| entry.id);
     let mut out = Vec::with_capacity(8 + 1024 + entries.len() * (hash.len_in_bytes() + 8) + 64);
     out.extend_from_slice(b"\xfftOc\0\0\0\x02");
     let mut fan = [0u32; 256];
-    entries.iter().for_each(|entry| fan[usize::from(entry.id.first_byte())] += 1);
+    entries
+        .iter()
+        .for_each(|entry| fan[usize::from(entry.id.first_byte())] += 1);
     let mut total = 0u32;
     for count in fan {
         total += count;
         out.extend_from_slice(&total.to_be_bytes());
     }
-    entries.iter().for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
-    entries.iter().for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
+    entries
+        .iter()
+        .for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
+    entries
+        .iter()
+        .for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
     let mut large = Vec::new();
     for entry in entries.iter() {
         let word = match u32::try_from(entry.offset) {
@@ -222,7 +252,9 @@ pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &
         };
         out.extend_from_slice(&word.to_be_bytes());
     }
-    large.iter().for_each(|offset| out.extend_from_slice(&offset.to_be_bytes()));
+    large
+        .iter()
+        .for_each(|offset| out.extend_from_slice(&offset.to_be_bytes()));
     out.extend_from_slice(pack_checksum.as_bytes());
     let checksum = object::digest(hash, &[&out]);
     out.extend_from_slice(checksum.as_slice());
@@ -232,7 +264,11 @@ pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &
 /// Reads an index of version 2; `None` if it is not whole.
 pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>> {
     let length = hash.len_in_bytes();
-    let word = |at: usize| bytes.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")));
+    let word = |at: usize| {
+        bytes
+            .get(at..at + 4)
+            .map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")))
+    };
     if bytes.get(..8)? != b"\xfftOc\0\0\0\x02" {
         return None;
     }
@@ -247,7 +283,9 @@ pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
     }
     (0..count)
         .map(|at| {
-            let id = ObjectId::from_bytes_or_panic(bytes.get(ids + at * length..ids + (at + 1) * length)?);
+            let id = ObjectId::from_bytes_or_panic(
+                bytes.get(ids + at * length..ids + (at + 1) * length)?,
+            );
             let offset = match word(offsets + at * 4)? {
                 small if small < 0x8000_0000 => u64::from(small),
                 marked => {
@@ -255,7 +293,11 @@ pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
                     u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().expect("eight bytes"))
                 }
             };
-            Some(IndexEntry { id, crc: word(crcs + at * 4)?, offset })
+            Some(IndexEntry {
+                id,
+                crc: word(crcs + at * 4)?,
+                offset,
+            })
         })
         .collect()
 }
