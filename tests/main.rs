@@ -6,5 +6,6 @@ mod cli;
 mod outcome;
 mod policy;
 mod support;
+mod tidy;
 mod trail;
 mod verify;
