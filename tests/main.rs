@@ -5,6 +5,7 @@
 mod cli;
 mod outcome;
 mod policy;
+mod seed;
 mod support;
 mod tidy;
 mod trail;
