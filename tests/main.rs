@@ -5,6 +5,7 @@
 mod cli;
 mod outcome;
 mod policy;
+mod readme;
 mod seed;
 mod support;
 mod tidy;
