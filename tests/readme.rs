@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chiffon_audit::outcome::{Limits, TaskOutcome};
+
 use crate::support;
 
 const README: &str = include_str!("../README.md");
@@ -197,6 +199,19 @@ fn the_drop_in_is_short_and_quoted_as_it_is() {
         README.contains(&quoted),
         "README.md quotes another host/demo/git_service.py"
     );
+}
+
+#[test]
+fn the_outcome_document_in_the_readme_is_one() {
+    let section = README.split("\n## The outcome document\n").nth(1).unwrap();
+    let document = section
+        .split("\n```json\n")
+        .nth(1)
+        .unwrap()
+        .split("\n```\n")
+        .next()
+        .unwrap();
+    TaskOutcome::parse(document.as_bytes(), &Limits::default()).unwrap();
 }
 
 #[test]
