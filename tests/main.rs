@@ -1,6 +1,9 @@
 //! Every integration test in one binary, so that wasmtime is linked and the engine compiled once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_methods, reason = "tests run git and the built program, and give them an environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run git and the built program, and give them an environment"
+)]
 
 mod cli;
 mod outcome;

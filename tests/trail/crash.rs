@@ -169,7 +169,7 @@ fn check(
             return Err(format!("fsck: {}", String::from_utf8_lossy(&fsck.stderr)));
         }
     }
-    if with_git && kind == Kind::Checkout && !elsewhere {
+    if with_git && !acknowledged.is_empty() && kind == Kind::Checkout && !elsewhere {
         let status = git(dir, &["status", "--porcelain", "--", ".audit"]);
         if !status.is_empty() {
             return Err(format!("not in step: {status}"));

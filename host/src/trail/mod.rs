@@ -29,7 +29,7 @@ mod view;
 mod writer;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -494,18 +494,10 @@ impl Trail {
         self.shared().layout
     }
 
-    /// The common git directory.
-    pub fn git_dir(&self) -> &Path {
+    /// The git directory that all work trees of the repository share.
+    pub fn common_dir(&self) -> &Path {
         &self.shared().repository.common_dir
     }
-}
-
-/// Where the operator's settings for the repository at `dir` or above it lie, if there is a repository.
-pub fn settings_path(dir: &Path) -> Result<PathBuf, TrailError> {
-    let repository = Repository::discover(dir)?;
-    Ok(StateDir::new(&repository.common_dir)
-        .root()
-        .join("config.toml"))
 }
 
 fn check_author(author: String) -> Result<String, TrailError> {
