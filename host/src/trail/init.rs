@@ -10,11 +10,12 @@ use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
+use super::open::infer_identity;
 use super::pack::{PackBuilder, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
 use super::writer::commit_bytes;
-use super::{Layout, OpenOptions, Placement, Trail, history, infer_identity, message};
+use super::{Layout, OpenOptions, Placement, Trail, history, message};
 use crate::clock::Timestamp;
 
 /// What to begin.

@@ -17,9 +17,12 @@ mod layout;
 mod lock;
 mod message;
 mod object;
+mod open;
 mod pack;
 mod packs;
+mod placement;
 mod queue;
+mod reading;
 mod recover;
 mod repository;
 mod state;
@@ -28,14 +31,11 @@ mod tree;
 mod view;
 mod writer;
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use gix::ObjectId;
 use gix::objs::Kind;
 
 pub use error::TrailError;
@@ -43,84 +43,18 @@ pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
 pub use message::Provenance;
+pub use open::{DEFAULT_AUTHOR, OpenOptions};
+pub use placement::Placement;
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
-use disk::{Disk, RealDisk};
-use repository::{Head, Repository};
+use disk::Disk;
+use repository::Repository;
 use state::{Identity, StateDir};
 use view::View;
 use writer::{Item, Writer};
-
-/// How a trail lies in its repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// On a branch that people check out: entries appear in its work tree and index.
-    Checkout,
-    /// On a ref of its own: nothing but the object database and that ref is touched.
-    Ref,
-}
-
-impl Placement {
-    /// The placement's name in files and output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Placement::Checkout => "checkout",
-            Placement::Ref => "ref",
-        }
-    }
-}
-
-impl fmt::Display for Placement {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Placement {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Placement, String> {
-        match text {
-            "checkout" => Ok(Placement::Checkout),
-            "ref" => Ok(Placement::Ref),
-            _ => Err("a placement is `checkout` or `ref`".into()),
-        }
-    }
-}
-
-/// How to open a trail.
-#[derive(Clone)]
-pub struct OpenOptions {
-    /// The layout of new entries; `None` takes the trail's own.
-    pub layout: Option<Layout>,
-    /// Author and committer, `Name <email>`; `None` takes git's `user.name` and `user.email`, or a name of our own.
-    pub author: Option<String>,
-    /// How long somebody else's lock is waited for.
-    pub lock_wait: Duration,
-    /// The writer's file operations.
-    pub disk: Arc<dyn Disk>,
-    /// Identifies this boot of the machine; `None` asks the system.
-    pub boot: Option<String>,
-}
-
-impl Default for OpenOptions {
-    fn default() -> OpenOptions {
-        OpenOptions {
-            layout: None,
-            author: None,
-            // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
-            lock_wait: Duration::from_secs(10),
-            disk: Arc::new(RealDisk),
-            boot: None,
-        }
-    }
-}
-
-/// The committer where neither the operator nor git names one.
-pub const DEFAULT_AUTHOR: &str = "Chiffon Audit <chiffon-audit@localhost>";
 
 /// An entry that a policy has decided to record.
 pub struct Append<'a> {
@@ -181,62 +115,6 @@ impl Drop for Handle {
 }
 
 impl Trail {
-    /// Opens the trail of the repository at `dir` or above it. Changes nothing.
-    ///
-    /// A repository that holds no trail yet is one: its first record makes it a checkout trail on the branch checked
-    /// out, or a ref trail if it is bare.
-    ///
-    /// # Errors
-    ///
-    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`] and what cannot be read.
-    pub fn open(dir: &Path, options: OpenOptions) -> Result<Trail, TrailError> {
-        Trail::from_repository(Repository::discover(dir)?, options)
-    }
-
-    fn from_repository(repository: Repository, options: OpenOptions) -> Result<Trail, TrailError> {
-        let state = StateDir::new(&repository.common_dir);
-        let identity = match state.read_identity()? {
-            Some(identity) => identity,
-            None => infer_identity(&repository)?,
-        };
-        let layout = match options.layout.or(identity.layout) {
-            Some(layout) => layout,
-            None => infer_layout(&repository, &identity)?,
-        };
-        let author = match options.author {
-            Some(author) => check_author(author)?,
-            None => repository
-                .identity()
-                .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
-        };
-        let queue = Arc::new(queue::Queue::default());
-        let woken = queue.clone();
-        let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
-        let shared = Shared {
-            repository,
-            state,
-            identity: Identity {
-                layout: Some(layout),
-                ..identity
-            },
-            layout,
-            author,
-            lock_wait: options.lock_wait,
-            disk: options.disk,
-            boot: options.boot.unwrap_or_else(state::boot_id),
-            view: Mutex::new(View::unloaded()),
-            queue,
-            waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
-            catalogue,
-        };
-        Ok(Trail {
-            handle: Arc::new(Handle {
-                shared: Arc::new(shared),
-                writer: Mutex::new(None),
-            }),
-        })
-    }
-
     fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
@@ -399,86 +277,6 @@ impl Trail {
         }
     }
 
-    /// The recorded entry of a task, with the commit that added it.
-    pub fn find(&self, task_id: &TaskId) -> Result<Option<Recorded>, TrailError> {
-        let repository = &self.shared().repository;
-        let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
-            return Ok(None);
-        };
-        let commit = self.commit_of(task_id, tip)?;
-        Ok(Some(Recorded {
-            path,
-            entry: repository.object(Kind::Blob, &blob)?,
-            commit,
-        }))
-    }
-
-    /// Where the entry of a task is: its path, and the commit that added it.
-    pub fn locate(&self, task_id: &TaskId) -> Result<Option<(String, Option<String>)>, TrailError> {
-        let Some((tip, path, _)) = self.entry_at_tip(task_id)? else {
-            return Ok(None);
-        };
-        Ok(Some((path, self.commit_of(task_id, tip)?)))
-    }
-
-    fn entry_at_tip(
-        &self,
-        task_id: &TaskId,
-    ) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
-        let shared = self.shared();
-        let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
-            return Ok(None);
-        };
-        let tree = shared.repository.commit(&tip)?.tree;
-        let found = history::entry_in_tree(&shared.repository, tree, task_id.as_str())?;
-        Ok(found.map(|(path, blob)| (tip, path, blob)))
-    }
-
-    /// The commit that added a task's entry: from the catalogue, checked, or else from history.
-    fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
-        let Shared {
-            repository,
-            catalogue,
-            ..
-        } = &**self.shared();
-        for candidate in catalogue.candidates(task_id) {
-            let names_task = |commit: repository::CommitInfo| {
-                message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
-            };
-            if repository.commit(&candidate).is_ok_and(names_task) {
-                return Ok(Some(candidate.to_string()));
-            }
-        }
-        // Not noted: it came from elsewhere, or the cache is missing or behind. Beyond a short walk, make it again.
-        const WALK_MOST: usize = 1000;
-        let mut history = History::from(repository, Some(tip));
-        let mut seen = Vec::new();
-        while let Some((id, _, task)) = history.next_commit()? {
-            if task == *task_id && seen.len() < WALK_MOST {
-                return Ok(Some(id.to_string()));
-            }
-            seen.push((task, id));
-        }
-        if seen.len() >= WALK_MOST
-            && let Err(error) = catalogue.rebuild(&seen, tip)
-        {
-            tracing::debug!(%error, "the catalogue could not be made");
-        }
-        Ok(seen
-            .into_iter()
-            .find(|(task, _)| task == task_id)
-            .map(|(_, id)| id.to_string()))
-    }
-
-    /// The trail's commits as they are now, newest first.
-    pub fn history(&self) -> Result<History<'_>, TrailError> {
-        let shared = self.shared();
-        Ok(History::from(
-            &shared.repository,
-            shared.repository.read_ref(&shared.identity.reference)?,
-        ))
-    }
-
     /// The ref that holds the trail, in full.
     pub fn reference(&self) -> &str {
         &self.shared().identity.reference
@@ -498,72 +296,4 @@ impl Trail {
     pub fn common_dir(&self) -> &Path {
         &self.shared().repository.common_dir
     }
-}
-
-fn check_author(author: String) -> Result<String, TrailError> {
-    let fits = author.rsplit_once(" <").is_some_and(|(name, email)| {
-        let email = email.strip_suffix('>').unwrap_or_default();
-        let plain = |text: &str| {
-            !text.trim().is_empty()
-                && !text.contains(['<', '>'])
-                && !text.contains(char::is_control)
-        };
-        plain(name) && plain(email)
-    });
-    if fits {
-        Ok(author)
-    } else {
-        Err(TrailError::Invalid(
-            "the author must be `Name <email>`".into(),
-        ))
-    }
-}
-
-/// What a repository without a trail of ours is: design section 6, placement.
-fn infer_identity(repository: &Repository) -> Result<Identity, TrailError> {
-    let head = Repository::head(&repository.git_dir)?;
-    let Head::Branch(reference) = head else {
-        return Err(TrailError::Unsupported(
-            "HEAD is detached, so there is no branch to record on; `chiffon-audit init --ref refs/heads/audit` names one".into(),
-        ));
-    };
-    state::check_reference(&reference)?;
-    let placement = if repository.is_bare() {
-        Placement::Ref
-    } else {
-        Placement::Checkout
-    };
-    Ok(Identity {
-        reference,
-        placement,
-        layout: None,
-    })
-}
-
-/// The layout that the trail's entries have, or the placement's own: a checkout is read by people, a ref by machines.
-fn infer_layout(repository: &Repository, identity: &Identity) -> Result<Layout, TrailError> {
-    let default = match identity.placement {
-        Placement::Checkout => Layout::Flat,
-        Placement::Ref => Layout::Sharded,
-    };
-    let Some(tip) = repository.read_ref(&identity.reference)? else {
-        return Ok(default);
-    };
-    let root = View::load_root(repository, Some(tip))?;
-    let Some(tasks) = root.descend(&layout::ROOT, repository)? else {
-        return Ok(default);
-    };
-    let mut entries =
-        gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
-    Ok(match entries.next() {
-        None => default,
-        Some(_) if entries_have_shards(tasks, repository) => Layout::Sharded,
-        Some(_) => Layout::Flat,
-    })
-}
-
-fn entries_have_shards(tasks: &tree::Node, repository: &Repository) -> bool {
-    gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash)
-        .filter_map(Result::ok)
-        .any(|entry| entry.mode.is_tree() && entry.filename.len() == 1)
 }
