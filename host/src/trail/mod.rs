@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod checkout;
+mod delta;
 pub mod disk;
 mod error;
 mod flush;
@@ -32,6 +33,7 @@ mod view;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -95,6 +97,8 @@ struct Shared {
     queue: Arc<queue::Queue>,
     waiting: Arc<ticket::Waiting>,
     catalogue: catalogue::Catalogue,
+    /// The last entry was stored as a delta.
+    deltas_serve: AtomicBool,
 }
 
 impl Shared {
@@ -183,8 +187,12 @@ impl Trail {
     pub fn append(&self, append: Append<'_>) -> Result<Ticket, TrailError> {
         let shared = self.shared();
         let blob = object::name_checked(shared.repository.hash, Kind::Blob, &append.entry)?;
-        let mut deflated = Vec::new();
-        object::with_deflater(|deflater| deflater.deflate_into(&append.entry, &mut deflated));
+        // Where entries resemble each other the writer makes small deltas; where not, the caller's core compresses.
+        let deflated = (!shared.deltas_serve.load(Ordering::Relaxed)).then(|| {
+            let mut deflated = Vec::new();
+            object::with_deflater(|deflater| deflater.deflate_into(&append.entry, &mut deflated));
+            deflated
+        });
         let entry: Arc<[u8]> = append.entry.into();
         let message =
             message::entry_message(&append.subject, append.task_id.as_str(), append.provenance);

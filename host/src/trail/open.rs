@@ -1,6 +1,7 @@
 //! Opening a trail: what the repository at hand is, and how its entries are laid out. Changes nothing.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -93,6 +94,7 @@ impl Trail {
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
             catalogue,
+            deltas_serve: AtomicBool::new(true),
         };
         Ok(Trail {
             handle: Arc::new(Handle {

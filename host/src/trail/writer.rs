@@ -11,7 +11,7 @@ use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
-use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT};
+use super::pack::PackBuilder;
 use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
@@ -24,7 +24,8 @@ pub(super) struct Item {
     pub(super) task_id: TaskId,
     pub(super) entry: Arc<[u8]>,
     pub(super) blob: ObjectId,
-    pub(super) deflated: Vec<u8>,
+    /// The entry's zlib stream, if the caller's thread has made it.
+    pub(super) deflated: Option<Vec<u8>>,
     pub(super) subject: String,
     pub(super) message: String,
     /// The entry's time, microseconds since the epoch.
@@ -388,11 +389,19 @@ impl Writer<'_> {
         let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
         // The subject is the policy's: somebody else may have chosen these bytes.
         let commit_id = object::name_checked(shared.repository.hash, Kind::Commit, &commit)?;
-        builder.add_deflated(TYPE_BLOB, item.blob, item.entry.len(), &item.deflated);
+        let served = builder.add_entry(
+            item.blob,
+            &item.entry,
+            item.deflated.as_deref(),
+            &mut self.deflater,
+        );
+        shared
+            .deltas_serve
+            .store(served, std::sync::atomic::Ordering::Relaxed);
         for tree in made {
             builder.add_tree(&tree.node, tree.before, &mut self.deflater);
         }
-        builder.add(TYPE_COMMIT, commit_id, &commit, &mut self.deflater);
+        builder.add_commit(commit_id, &commit, &mut self.deflater);
         Ok((new_root, commit_id, path.join("/")))
     }
 
