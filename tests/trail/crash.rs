@@ -17,17 +17,35 @@ use super::*;
 enum Kind {
     Bare,
     Checkout,
+    /// Bare, with so many packs that the scenario's flushes lead to a merge.
+    Merging,
 }
+
+/// What the trail of [`Kind::Merging`] holds before: one pack each.
+const BEFORE: [&str; 6] = ["p0", "p1", "p2", "p3", "p4", "p5"];
 
 /// The repository before the scenario, and somebody else's clone of it that holds one entry more.
 fn template(kind: Kind) -> (Repo, Repo) {
-    let repo = match kind {
-        Kind::Bare => Repo::bare(),
-        Kind::Checkout => Repo::init(&[]),
+    let repo = if kind == Kind::Checkout {
+        Repo::init(&[])
+    } else {
+        Repo::bare()
     };
     let other = Repo::init(&[]);
-    if kind == Kind::Checkout {
-        repo.commit_file("readme", "hello");
+    match kind {
+        Kind::Bare => {}
+        Kind::Checkout => repo.commit_file("readme", "hello"),
+        Kind::Merging => {
+            let trail = repo.trail();
+            for (n, id) in BEFORE.iter().enumerate() {
+                append(&trail, id, at(n as i64 - 9_000_000))
+                    .unwrap()
+                    .wait()
+                    .unwrap();
+            }
+        }
+    }
+    if kind != Kind::Bare {
         other.git(&["pull", "-q", repo.path.to_str().unwrap(), "main"]);
     }
     append(&other.trail(), "f", at(-1_000_000))
@@ -71,8 +89,12 @@ fn scenario(
     person: bool,
     disk: &SimulatedDisk,
 ) -> Vec<&'static str> {
-    let mut acknowledged = Vec::new();
-    let refspec = if kind == Kind::Bare {
+    let mut acknowledged = if kind == Kind::Merging {
+        BEFORE.to_vec()
+    } else {
+        Vec::new()
+    };
+    let refspec = if kind != Kind::Checkout {
         &["fetch", "-q"][..]
     } else {
         &["pull", "-q", "--ff-only"]
@@ -83,7 +105,7 @@ fn scenario(
         &[other.to_str().unwrap(), "main:main"],
     ]
     .concat();
-    let args = if kind == Kind::Bare {
+    let args = if kind != Kind::Checkout {
         args
     } else {
         [&args[..args.len() - 1], &["main"]].concat()
@@ -184,7 +206,7 @@ fn check(
 }
 
 fn git_dir(dir: &Path, kind: Kind) -> std::path::PathBuf {
-    if kind == Kind::Bare {
+    if kind != Kind::Checkout {
         dir.to_owned()
     } else {
         dir.join(".git")
@@ -242,7 +264,12 @@ fn run(
 fn crash_everywhere(kind: Kind) {
     let template = template(kind);
     let (dir, disk, acknowledged) = run(&template, kind, Plan::default());
-    assert_eq!(acknowledged, ["f", "a", "b", "c", "d"]);
+    assert!(
+        acknowledged.ends_with(&["f", "a", "b", "c", "d"]),
+        "{acknowledged:?}"
+    );
+    let merged = disk.log().iter().any(|line| line.contains("merged.pack"));
+    assert_eq!(merged, kind == Kind::Merging);
     check(
         &dir.path().join("work"),
         kind,
@@ -295,6 +322,11 @@ fn after_a_crash_or_power_cut_at_any_operation_a_bare_trail_goes_on() {
 #[test]
 fn after_a_crash_or_power_cut_at_any_operation_a_checkout_goes_on() {
     crash_everywhere(Kind::Checkout);
+}
+
+#[test]
+fn after_a_crash_or_power_cut_at_any_operation_of_a_merge_the_trail_goes_on() {
+    crash_everywhere(Kind::Merging);
 }
 
 fn every_sync_is_needed(kind: Kind) {
@@ -355,4 +387,9 @@ fn leaving_out_any_sync_loses_something_on_a_bare_trail() {
 #[test]
 fn leaving_out_any_sync_loses_something_on_a_checkout() {
     every_sync_is_needed(Kind::Checkout);
+}
+
+#[test]
+fn leaving_out_any_sync_of_a_merge_loses_something() {
+    every_sync_is_needed(Kind::Merging);
 }

@@ -17,6 +17,63 @@ pub(super) fn of_edit(edit: Edit, new: &[u8], out: &mut Vec<u8>) {
     delta.flush();
 }
 
+/// A delta between two versions of a tree: entries that both have are copied.
+pub(super) fn of_trees(base: &[u8], new: &[u8], id_length: usize, out: &mut Vec<u8>) {
+    let mut delta = Delta::begin(base.len(), new.len(), out);
+    let mut old = TreeEntries {
+        raw: base,
+        at: 0,
+        id_length,
+    }
+    .peekable();
+    for (start, entry) in (TreeEntries {
+        raw: new,
+        at: 0,
+        id_length,
+    }) {
+        let name = &entry[..entry.len() - id_length];
+        // Both are in git's order, so what the old one has before this name is gone or was changed.
+        while old
+            .next_if(|(_, there)| {
+                there[..there.len() - id_length] < *name && !new[start..].starts_with(there)
+            })
+            .is_some()
+        {}
+        match old.peek() {
+            Some((from, there)) if *there == entry => {
+                delta.copy(*from, *from + entry.len());
+                old.next();
+            }
+            Some((from, there)) if there[..there.len() - id_length] == *name => {
+                delta.copy(*from, *from + name.len());
+                delta.insert(&entry[name.len()..]);
+                old.next();
+            }
+            _ => delta.insert(entry),
+        }
+    }
+    delta.flush();
+}
+
+/// The entries of a tree object, each with where it begins.
+struct TreeEntries<'a> {
+    raw: &'a [u8],
+    at: usize,
+    id_length: usize,
+}
+
+impl<'a> Iterator for TreeEntries<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at;
+        let name_end = self.raw[start..].iter().position(|byte| *byte == 0)?;
+        let entry = self.raw.get(start..start + name_end + 1 + self.id_length)?;
+        self.at = start + entry.len();
+        Some((start, entry))
+    }
+}
+
 /// A text that others are likely to resemble, with its lines at hand.
 pub(super) struct Anchor {
     text: Vec<u8>,
@@ -265,6 +322,35 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn trees_come_back_from_their_deltas() {
+        let tree = |entries: &[(&str, u8)]| {
+            let mut raw = Vec::new();
+            for (name, id) in entries {
+                raw.extend_from_slice(format!("100644 {name}\0").as_bytes());
+                raw.extend_from_slice(&[*id; 20]);
+            }
+            raw
+        };
+        let trees = [
+            tree(&[]),
+            tree(&[("b", 1)]),
+            tree(&[("a", 7), ("b", 1), ("c", 2)]),
+            tree(&[("a", 7), ("b", 3), ("c", 2), ("d", 4)]),
+            tree(&[("c", 2)]),
+        ];
+        for base in &trees {
+            for new in &trees {
+                let mut delta = Vec::new();
+                of_trees(base, new, 20, &mut delta);
+                assert_eq!(apply(base, &delta), *new);
+            }
+        }
+        let mut delta = Vec::new();
+        of_trees(&trees[2], &trees[3], 20, &mut delta);
+        assert!(delta.len() < 80, "{} bytes", delta.len());
     }
 
     proptest::proptest! {

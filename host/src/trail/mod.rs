@@ -16,6 +16,7 @@ mod history;
 mod init;
 mod layout;
 mod lock;
+mod merge;
 mod message;
 mod object;
 mod open;

@@ -33,16 +33,37 @@ pub(super) fn name_own_tree(hash: HashKind, contents: &[u8]) -> ObjectId {
 
 /// The digest of the parts, one after the other, without collision detection: for checksums and our own trees.
 pub(super) fn digest(hash: HashKind, parts: &[&[u8]]) -> ObjectId {
-    match hash {
-        HashKind::Sha256 => {
-            let mut hasher = sha2::Sha256::new();
-            parts.iter().for_each(|part| hasher.update(part));
-            ObjectId::from_bytes_or_panic(&hasher.finalize())
+    let mut digest = RunningDigest::new(hash);
+    parts.iter().for_each(|part| digest.update(part));
+    digest.finish()
+}
+
+/// A digest that is taken piece by piece, without collision detection: for checksums.
+#[derive(Clone)]
+pub(super) enum RunningDigest {
+    Sha1(sha1::Sha1),
+    Sha256(sha2::Sha256),
+}
+
+impl RunningDigest {
+    pub(super) fn new(hash: HashKind) -> RunningDigest {
+        match hash {
+            HashKind::Sha256 => RunningDigest::Sha256(sha2::Sha256::new()),
+            _ => RunningDigest::Sha1(sha1::Sha1::new()),
         }
-        _ => {
-            let mut hasher = sha1::Sha1::new();
-            parts.iter().for_each(|part| hasher.update(part));
-            ObjectId::from_bytes_or_panic(&hasher.finalize())
+    }
+
+    pub(super) fn update(&mut self, part: &[u8]) {
+        match self {
+            RunningDigest::Sha1(hasher) => hasher.update(part),
+            RunningDigest::Sha256(hasher) => hasher.update(part),
+        }
+    }
+
+    pub(super) fn finish(self) -> ObjectId {
+        match self {
+            RunningDigest::Sha1(hasher) => ObjectId::from_bytes_or_panic(&hasher.finalize()),
+            RunningDigest::Sha256(hasher) => ObjectId::from_bytes_or_panic(&hasher.finalize()),
         }
     }
 }
@@ -67,6 +88,9 @@ impl Deflater {
 
     /// Appends the zlib stream of `data` to `out`.
     pub(super) fn deflate_into(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        if data.len() <= STORED_MOST {
+            return store_into(data, out);
+        }
         let start = out.len();
         out.resize(start + self.0.zlib_compress_bound(data.len()), 0);
         let written = self
@@ -75,6 +99,19 @@ impl Deflater {
             .expect("the buffer has the size that the library asked for");
         out.truncate(start + written);
     }
+}
+
+/// Up to this many bytes compression gains nothing: a tree's delta is an id, which is noise, and a few bytes about it.
+const STORED_MOST: usize = 64;
+
+/// Appends a zlib stream of one stored block (RFC 1950, RFC 1951 section 3.2.4).
+fn store_into(data: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(data.len()).expect("a stored block is short");
+    out.extend_from_slice(&[0x78, 0x01, 0x01]);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&(!length).to_le_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(&libdeflater::adler32(data).to_be_bytes());
 }
 
 /// Lends the calling thread's compressor.
@@ -88,6 +125,18 @@ pub(super) fn with_deflater<T>(work: impl FnOnce(&mut Deflater) -> T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_inflates() {
+        for length in [0, 1, 64, 65, 1000] {
+            let data = vec![b'x'; length];
+            let mut stream = Vec::new();
+            Deflater::new().deflate_into(&data, &mut stream);
+            let mut inflated = vec![0; length];
+            let size = libdeflater::Decompressor::new().zlib_decompress(&stream, &mut inflated);
+            assert_eq!((size, inflated), (Ok(length), data));
+        }
+    }
 
     #[test]
     fn both_ways_of_naming_agree() {

@@ -14,7 +14,7 @@ use super::object::{self, Deflater};
 use super::tree::{Edit, Node};
 
 /// How many deltas may follow each other: git's own default for `pack.depth`.
-const MAX_CHAIN: u8 = 50;
+pub(super) const MAX_CHAIN: u8 = 50;
 
 pub(super) const TYPE_COMMIT: u8 = 1;
 pub(super) const TYPE_TREE: u8 = 2;
@@ -37,7 +37,7 @@ pub(super) struct PackBuilder {
 
 /// A text in the pack that later ones may be a delta of.
 #[derive(Default)]
-struct Anchored {
+pub(super) struct Anchored {
     anchor: Option<(Anchor, u64)>,
     /// How many deltas in a row saved too little.
     misses: u32,
@@ -145,7 +145,7 @@ impl PackBuilder {
         let mut delta = std::mem::take(&mut self.scratch);
         delta.clear();
         anchor.delta(contents, &mut delta);
-        let serves = delta.len() * 3 <= contents.len() * 2;
+        let serves = saves_enough(&delta, contents);
         if serves {
             let start = self.bytes.len();
             object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
@@ -214,6 +214,21 @@ impl PackBuilder {
 }
 
 impl Anchored {
+    /// The delta of a text that will lie at `at` whole or as this, and where its base lies; `None` to store it whole.
+    pub(super) fn delta_or_offer(&mut self, contents: &[u8], at: u64) -> Option<(Vec<u8>, u64)> {
+        if let Some((anchor, base)) = &self.anchor {
+            let mut delta = Vec::new();
+            anchor.delta(contents, &mut delta);
+            if saves_enough(&delta, contents) {
+                self.misses = 0;
+                return Some((delta, *base));
+            }
+            self.misses += 1;
+        }
+        self.offer(contents, at);
+        None
+    }
+
     /// Takes a text that was added whole for the anchor, if there is none or it has served too badly.
     fn offer(&mut self, contents: &[u8], at: u64) {
         if self.anchor.is_none() || self.misses >= MISSES_MOST {
@@ -223,6 +238,11 @@ impl Anchored {
             };
         }
     }
+}
+
+/// A delta must save a third to be worth the chain.
+fn saves_enough(delta: &[u8], contents: &[u8]) -> bool {
+    delta.len() * 3 <= contents.len() * 2
 }
 
 /// The first twelve bytes of a pack.
@@ -344,10 +364,18 @@ pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
         .collect()
 }
 
-/// Reads the header of a packed object: its type and the header's length.
-pub(super) fn read_object_header(raw: &[u8]) -> Option<(u8, usize)> {
+/// Reads the header of a packed object: its type, its inflated size and the header's length.
+pub(super) fn read_object_header(raw: &[u8]) -> Option<(u8, u64, usize)> {
     let length = raw.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
-    Some(((raw[0] >> 4) & 7, length))
+    let more = raw[1..length]
+        .iter()
+        .rev()
+        .fold(0u64, |size, byte| (size << 7) | u64::from(byte & 0x7f));
+    Some((
+        (raw[0] >> 4) & 7,
+        (more << 4) | u64::from(raw[0] & 15),
+        length,
+    ))
 }
 
 /// Reads the distance to a delta's base: it and its length.

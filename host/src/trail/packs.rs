@@ -1,28 +1,25 @@
 //! Keeping packs few: packs that we made are merged as they come, in tiers of size.
 //!
-//! Only packs registered as ours, never one that a person keeps (`.keep`) or that a multi-pack-index names. Objects
-//! are copied as they are; what is merged is durable before what it replaces goes.
+//! Only packs registered as ours, never one that a person keeps (`.keep`) or that a multi-pack-index names. What is
+//! merged is durable before what it replaces goes.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use gix::ObjectId;
-use gix::hash::Kind as HashKind;
-
 use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
-use super::object;
-use super::pack::{self, IndexEntry, Pack, TYPE_OFS_DELTA, TYPE_REF_DELTA};
+use super::merge::{self, MergeError, Merger, Source};
 
 /// So many packs of one tier become one of the next: seven a tier stay, and each object is copied once a tier.
 const FAN_IN: usize = 8;
 /// Packs up to this size are the lowest tier; each further one is [`FAN_IN`] times as large.
 const LEAST_TIER: u64 = 64 << 10;
-/// Packs beyond this are left alone: copying them holds up the writer, and a terabyte of them is still few.
-const LARGEST: u64 = 1 << 30;
+/// Packs beyond this are left alone: merging eight of them would hold up the writer for seconds, and hold an index of
+/// hundreds of megabytes in memory.
+const LARGEST: u64 = 128 << 20;
 
 struct Owned {
     name: String,
@@ -128,42 +125,64 @@ impl Flusher<'_> {
         Ok((!bytes.is_empty()).then_some(bytes))
     }
 
-    /// One pack that holds what all of them hold; `None` if one has gone or is not as we make them.
-    fn merge(&self, packs: &[Owned]) -> Result<Option<Pack>, TrailError> {
-        let mut merger = Merger::new(self.repository.hash);
+    /// Writes one pack that holds what all of them hold, durably but not visibly; `None` if one has gone or is not as
+    /// we make them.
+    fn merge(&self, packs: &[Owned]) -> Result<Option<Merged>, TrailError> {
+        let hash = self.repository.hash;
+        let mut sources = Vec::with_capacity(packs.len());
         for owned in packs {
-            let read = |extension| fs::read(self.pack_path(&owned.name, extension));
-            let (Ok(pack), Ok(index)) = (read("pack"), read("idx")) else {
-                return Ok(None);
-            };
-            if merger.add(&pack, &index).is_none() {
-                tracing::warn!(
-                    pack = owned.name,
-                    "a pack of ours is not as we made it: left alone"
-                );
-                return Ok(None);
+            match Source::open(
+                hash,
+                &self.pack_path(&owned.name, "pack"),
+                &self.pack_path(&owned.name, "idx"),
+            ) {
+                Ok(Some(source)) => sources.push(source),
+                Ok(None) => return self.left_alone(owned),
+                Err(_) => return Ok(None),
             }
         }
-        Ok(Some(merger.finish()))
+        let temporary = self.state.tmp_dir().join("merged.pack");
+        disk::remove_if_present(self.disk, &temporary).doing("remove", &temporary)?;
+        let mut file = self.disk.create(&temporary).doing("create", &temporary)?;
+        let (count, shared) = merge::count(&sources);
+        let mut merger = Merger::new(hash, count, shared, file.as_mut());
+        for (owned, source) in packs.iter().zip(sources) {
+            match merger.add(source) {
+                Ok(()) => {}
+                Err(MergeError::Foreign) => return self.left_alone(owned),
+                Err(MergeError::Io(error)) => return Err(error).doing("write", &temporary),
+            }
+        }
+        let (index, name) = merger.finish().doing("write", &temporary)?;
+        Ok(Some(Merged {
+            pack: temporary,
+            index,
+            name,
+        }))
+    }
+
+    fn left_alone(&self, owned: &Owned) -> Result<Option<Merged>, TrailError> {
+        tracing::warn!(
+            pack = owned.name,
+            "a pack of ours is not as we made it, and is no longer merged"
+        );
+        let registered = self.state.packs_dir().join(&owned.name);
+        disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
+        Ok(None)
     }
 
     /// Puts the merged pack in the place of the others.
-    fn replace(&self, old: &[Owned], merged: &Pack) -> Result<(), TrailError> {
-        let tmp = self.state.tmp_dir();
+    fn replace(&self, old: &[Owned], merged: &Merged) -> Result<(), TrailError> {
         let pack_dir = self.repository.objects_dir().join("pack");
-        for (extension, contents) in [("pack", &merged.pack), ("idx", &merged.index)] {
-            let path = tmp.join(format!("{}.{extension}", merged.name));
-            disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
-            disk::write_synced(self.disk, &path, contents).doing("write", &path)?;
-        }
+        let index = self.state.tmp_dir().join("merged.idx");
+        disk::remove_if_present(self.disk, &index).doing("remove", &index)?;
+        disk::write_synced(self.disk, &index, &merged.index).doing("write", &index)?;
         let registered = self.state.packs_dir().join(&merged.name);
         disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
         disk::write_unsynced(self.disk, &registered, b"").doing("write", &registered)?;
-        for extension in ["pack", "idx"] {
+        for (from, extension) in [(&merged.pack, "pack"), (&index, "idx")] {
             let visible = self.pack_path(&merged.name, extension);
-            self.disk
-                .rename(&tmp.join(format!("{}.{extension}", merged.name)), &visible)
-                .doing("create", &visible)?;
+            self.disk.rename(from, &visible).doing("create", &visible)?;
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
         let old: Vec<&Owned> = old.iter().filter(|pack| pack.name != merged.name).collect();
@@ -185,6 +204,13 @@ impl Flusher<'_> {
     }
 }
 
+/// A merged pack that is durable and not visible yet.
+struct Merged {
+    pack: PathBuf,
+    index: Vec<u8>,
+    name: String,
+}
+
 fn tier(size: u64) -> u32 {
     let mut tier = 0;
     let mut most = LEAST_TIER;
@@ -199,81 +225,4 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack
         .windows(needle.len())
         .any(|window| window == needle)
-}
-
-/// A pack that grows by whole packs.
-struct Merger {
-    hash: HashKind,
-    bytes: Vec<u8>,
-    entries: Vec<IndexEntry>,
-    places: HashMap<ObjectId, u64>,
-}
-
-impl Merger {
-    fn new(hash: HashKind) -> Merger {
-        Merger {
-            hash,
-            bytes: pack::header(0).to_vec(),
-            entries: Vec::new(),
-            places: HashMap::new(),
-        }
-    }
-
-    /// Copies every object that is not there yet; `None` if pack and index are not what we write.
-    fn add(&mut self, pack: &[u8], index: &[u8]) -> Option<()> {
-        let mut objects = pack::read_index(self.hash, index)?;
-        objects.sort_unstable_by_key(|object| object.offset);
-        let end = pack.len().checked_sub(self.hash.len_in_bytes())? as u64;
-        // Where each object of this pack has come to lie.
-        let mut moved: HashMap<u64, u64> = HashMap::with_capacity(objects.len());
-        for (at, object) in objects.iter().enumerate() {
-            let next = objects.get(at + 1).map_or(end, |next| next.offset);
-            let raw =
-                pack.get(usize::try_from(object.offset).ok()?..usize::try_from(next).ok()?)?;
-            if let Some(place) = self.places.get(&object.id) {
-                moved.insert(object.offset, *place);
-                continue;
-            }
-            let start = self.bytes.len();
-            let (kind, header) = pack::read_object_header(raw)?;
-            let crc = if kind == TYPE_OFS_DELTA {
-                let (distance, length) = pack::read_offset_distance(raw.get(header..)?)?;
-                let base = *moved.get(&object.offset.checked_sub(distance)?)?;
-                self.bytes.extend_from_slice(&raw[..header]);
-                pack::offset_distance(start as u64 - base, &mut self.bytes);
-                self.bytes.extend_from_slice(raw.get(header + length..)?);
-                crc32fast::hash(&self.bytes[start..])
-            } else if kind == TYPE_REF_DELTA {
-                return None;
-            } else {
-                if crc32fast::hash(raw) != object.crc {
-                    return None;
-                }
-                self.bytes.extend_from_slice(raw);
-                object.crc
-            };
-            moved.insert(object.offset, start as u64);
-            self.places.insert(object.id, start as u64);
-            self.entries.push(IndexEntry {
-                id: object.id,
-                crc,
-                offset: start as u64,
-            });
-        }
-        Some(())
-    }
-
-    fn finish(mut self) -> Pack {
-        let count =
-            u32::try_from(self.entries.len()).expect("merged packs hold fewer than 2^32 objects");
-        self.bytes[..12].copy_from_slice(&pack::header(count));
-        let checksum = object::digest(self.hash, &[&self.bytes]);
-        self.bytes.extend_from_slice(checksum.as_slice());
-        let index = pack::index(self.hash, &mut self.entries, &checksum);
-        Pack {
-            pack: self.bytes,
-            index,
-            name: format!("pack-{checksum}"),
-        }
-    }
 }

@@ -357,6 +357,16 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The ids of a tree's entries, as far as it can be read.
+pub(super) fn ids(raw: &[u8], hash: HashKind) -> impl Iterator<Item = &gix::oid> {
+    let mut rest = raw;
+    std::iter::from_fn(move || {
+        let entry = Entry::first(rest, hash)?;
+        rest = &rest[entry.length..];
+        Some(entry.id)
+    })
+}
+
 fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
     haystack.iter().position(|byte| *byte == needle)
 }

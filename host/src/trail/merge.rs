@@ -1,0 +1,310 @@
+//! Merging packs: several become one that holds what all of them hold, smaller.
+//!
+//! Deltas are copied as they are. What was whole because its pack held nothing like it becomes a delta here, if
+//! something like it has come before: a tree of an earlier version of the same directory, an entry or a commit of
+//! their anchor. Sources are read and the result is written in one pass each; in memory are the index, and one version of
+//! each directory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+
+use super::delta;
+use super::disk::DiskFile;
+use super::object::{Deflater, RunningDigest};
+use super::pack::{
+    self, Anchored, IndexEntry, MAX_CHAIN, TYPE_BLOB, TYPE_COMMIT, TYPE_OFS_DELTA, TYPE_REF_DELTA,
+    TYPE_TREE,
+};
+use super::tree;
+
+/// A pack and its index, open for merging.
+pub(super) struct Source {
+    reader: BufReader<File>,
+    /// By offset.
+    objects: Vec<IndexEntry>,
+    end: u64,
+}
+
+impl Source {
+    /// Opens a pack of ours; `None` if pack and index are not what we write.
+    pub(super) fn open(hash: HashKind, pack: &Path, index: &Path) -> io::Result<Option<Source>> {
+        let Some(mut objects) = pack::read_index(hash, &std::fs::read(index)?) else {
+            return Ok(None);
+        };
+        objects.sort_unstable_by_key(|object| object.offset);
+        let file = File::open(pack)?;
+        let length = file.metadata()?.len();
+        let end = length.saturating_sub(hash.len_in_bytes() as u64);
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut header = [0u8; 12];
+        reader.read_exact(&mut header)?;
+        let whole = objects.first().is_none_or(|first| first.offset == 12)
+            && header == pack::header(u32::try_from(objects.len()).unwrap_or(u32::MAX))
+            && objects.last().is_none_or(|last| last.offset < end);
+        Ok(whole.then_some(Source {
+            reader,
+            objects,
+            end,
+        }))
+    }
+}
+
+/// How many objects the merged pack will hold, and whether any is in more than one source.
+pub(super) fn count(sources: &[Source]) -> (usize, bool) {
+    let mut ids: Vec<ObjectId> = sources
+        .iter()
+        .flat_map(|source| source.objects.iter().map(|object| object.id))
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    (ids.len(), ids.len() < all)
+}
+
+/// The merged pack, as far as it is written.
+pub(super) struct Merger<'a> {
+    hash: HashKind,
+    out: &'a mut dyn DiskFile,
+    digest: RunningDigest,
+    /// Written to `out` and digested in pieces.
+    buffer: Vec<u8>,
+    /// Where `buffer` begins.
+    flushed: u64,
+    entries: Vec<IndexEntry>,
+    /// Where each object lies; only kept where sources share some.
+    places: Option<HashMap<ObjectId, u64>>,
+    directories: Directories,
+    blobs: Anchored,
+    commits: Anchored,
+    deflater: Deflater,
+    inflater: libdeflater::Decompressor,
+}
+
+/// A pack that is not as we make them.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MergeError {
+    #[error("a pack of ours is not as we made it")]
+    Foreign,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+const BUFFER: usize = 1 << 20;
+
+impl<'a> Merger<'a> {
+    pub(super) fn new(
+        hash: HashKind,
+        count: usize,
+        shared: bool,
+        out: &'a mut dyn DiskFile,
+    ) -> Merger<'a> {
+        Merger {
+            hash,
+            out,
+            digest: RunningDigest::new(hash),
+            buffer: pack::header(
+                u32::try_from(count).expect("merged packs hold fewer than 2^32 objects"),
+            )
+            .to_vec(),
+            flushed: 0,
+            entries: Vec::with_capacity(count),
+            places: shared.then(HashMap::new),
+            directories: Directories::default(),
+            blobs: Anchored::default(),
+            commits: Anchored::default(),
+            deflater: Deflater::new(),
+            inflater: libdeflater::Decompressor::new(),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    /// Copies every object that is not there yet.
+    pub(super) fn add(&mut self, mut source: Source) -> Result<(), MergeError> {
+        // Where each object of this source has come to lie, beside its offset there.
+        let mut moved: Vec<(u64, u64)> = Vec::with_capacity(source.objects.len());
+        let mut raw = Vec::new();
+        for at in 0..source.objects.len() {
+            let object = source.objects[at];
+            let next = source
+                .objects
+                .get(at + 1)
+                .map_or(source.end, |next| next.offset);
+            let length = next.checked_sub(object.offset).ok_or(MergeError::Foreign)?;
+            raw.resize(usize::try_from(length).map_err(|_| MergeError::Foreign)?, 0);
+            source.reader.read_exact(&mut raw)?;
+            if crc32fast::hash(&raw) != object.crc {
+                return Err(MergeError::Foreign);
+            }
+            if let Some(place) = self
+                .places
+                .as_ref()
+                .and_then(|places| places.get(&object.id))
+            {
+                moved.push((object.offset, *place));
+                continue;
+            }
+            let place = self.position();
+            self.copy(&object, &raw, &moved)?;
+            moved.push((object.offset, place));
+            if let Some(places) = &mut self.places {
+                places.insert(object.id, place);
+            }
+            if self.buffer.len() >= BUFFER {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        object: &IndexEntry,
+        raw: &[u8],
+        moved: &[(u64, u64)],
+    ) -> Result<(), MergeError> {
+        let (kind, size, header) = pack::read_object_header(raw).ok_or(MergeError::Foreign)?;
+        let start = self.position();
+        let mark = self.buffer.len();
+        match kind {
+            TYPE_OFS_DELTA => {
+                let (distance, length) =
+                    pack::read_offset_distance(&raw[header..]).ok_or(MergeError::Foreign)?;
+                let base = object
+                    .offset
+                    .checked_sub(distance)
+                    .ok_or(MergeError::Foreign)?;
+                let base = moved
+                    .binary_search_by_key(&base, |(old, _)| *old)
+                    .map_err(|_| MergeError::Foreign)?;
+                self.buffer.extend_from_slice(&raw[..header]);
+                pack::offset_distance(start - moved[base].1, &mut self.buffer);
+                self.buffer.extend_from_slice(&raw[header + length..]);
+            }
+            TYPE_REF_DELTA => return Err(MergeError::Foreign),
+            _ => {
+                let mut contents =
+                    vec![0u8; usize::try_from(size).map_err(|_| MergeError::Foreign)?];
+                let inflated = self.inflater.zlib_decompress(&raw[header..], &mut contents);
+                if inflated.ok() != Some(contents.len()) {
+                    return Err(MergeError::Foreign);
+                }
+                let delta = match kind {
+                    TYPE_TREE => self.directories.delta(contents, start, self.hash),
+                    TYPE_BLOB => self.blobs.delta_or_offer(&contents, start),
+                    TYPE_COMMIT => self.commits.delta_or_offer(&contents, start),
+                    _ => None,
+                };
+                match delta {
+                    Some((delta, base)) => {
+                        pack::object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.buffer);
+                        pack::offset_distance(start - base, &mut self.buffer);
+                        self.deflater.deflate_into(&delta, &mut self.buffer);
+                    }
+                    None => self.buffer.extend_from_slice(raw),
+                }
+            }
+        }
+        let crc = crc32fast::hash(&self.buffer[mark..]);
+        self.entries.push(IndexEntry {
+            id: object.id,
+            crc,
+            offset: start,
+        });
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write(&self.buffer)?;
+        self.digest.update(&self.buffer);
+        self.flushed += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Completes the pack and makes it durable; its index, and the name of both.
+    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, String)> {
+        self.flush()?;
+        let checksum = self.digest.clone().finish();
+        self.out.write(checksum.as_slice())?;
+        self.out.sync()?;
+        Ok((
+            pack::index(self.hash, &mut self.entries, &checksum),
+            format!("pack-{checksum}"),
+        ))
+    }
+}
+
+/// The last whole version of each directory that has come by, found by what it holds.
+#[derive(Default)]
+struct Directories {
+    versions: Vec<Option<Version>>,
+    /// By the ids of some children: most of them are in the next version too.
+    by_child: HashMap<ObjectId, usize>,
+}
+
+struct Version {
+    raw: Vec<u8>,
+    place: u64,
+    chain: u8,
+}
+
+impl Directories {
+    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies.
+    fn delta(&mut self, raw: Vec<u8>, place: u64, hash: HashKind) -> Option<(Vec<u8>, u64)> {
+        let children = some_children(&raw, hash);
+        let known = children
+            .iter()
+            .find_map(|child| self.by_child.get(child).copied());
+        let mut made = None;
+        let mut chain = 0;
+        if let Some(version) = known.and_then(|known| self.versions[known].take())
+            && version.chain < MAX_CHAIN
+        {
+            let mut delta = Vec::new();
+            delta::of_trees(&version.raw, &raw, hash.len_in_bytes(), &mut delta);
+            if delta.len() * 3 <= raw.len() * 2 {
+                chain = version.chain + 1;
+                made = Some((delta, version.place));
+            }
+        }
+        let version = Some(Version { raw, place, chain });
+        let slot = match known {
+            Some(known) => {
+                self.versions[known] = version;
+                known
+            }
+            None => {
+                self.versions.push(version);
+                self.versions.len() - 1
+            }
+        };
+        for child in children {
+            self.by_child.insert(child, slot);
+        }
+        made
+    }
+}
+
+/// The ids of up to four entries of a tree: the outer ones, and two between.
+fn some_children(raw: &[u8], hash: HashKind) -> Vec<ObjectId> {
+    let ids: Vec<&gix::oid> = tree::ids(raw, hash).collect();
+    let mut places = vec![
+        0,
+        ids.len() / 3,
+        ids.len() * 2 / 3,
+        ids.len().saturating_sub(1),
+    ];
+    places.dedup();
+    places
+        .into_iter()
+        .filter_map(|place| ids.get(place).map(|id| (*id).to_owned()))
+        .collect()
+}
