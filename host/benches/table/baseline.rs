@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::material::Entries;
+use super::material::{Entries, NOW};
 use super::shell::{self, Shell};
 use super::trails::REF;
 
@@ -31,7 +31,7 @@ pub fn write_stream(
     let mut out = BufWriter::new(File::create(&path)?);
     for (count, number) in tasks.enumerate() {
         let recorded = entries.recorded(number, sharded)?;
-        let seconds = 1_795_000_000 + count;
+        let seconds = NOW.seconds() + count as i64;
         write!(
             out,
             "commit {REF}\ncommitter Bench <bench@localhost> {seconds} +0000\ndata {}\n",
