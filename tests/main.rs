@@ -1,9 +1,16 @@
 //! Every integration test in one binary, so that wasmtime is linked and the engine compiled once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run git and the built program, and give them an environment"
+)]
 
 mod cli;
 mod outcome;
 mod policy;
+mod readme;
+mod seed;
 mod support;
+mod tidy;
 mod trail;
 mod verify;

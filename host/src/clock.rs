@@ -16,7 +16,9 @@ impl Timestamp {
 
     /// The first point of that second.
     pub const fn from_seconds(seconds: i64) -> Timestamp {
-        Timestamp { microseconds: seconds.saturating_mul(1_000_000) }
+        Timestamp {
+            microseconds: seconds.saturating_mul(1_000_000),
+        }
     }
 
     /// Microseconds since the epoch.
@@ -48,7 +50,9 @@ impl Timestamp {
     /// Reads RFC 3339 with any offset; what is below a microsecond is cut.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
-        Some(Timestamp { microseconds: time.timestamp_micros() })
+        Some(Timestamp {
+            microseconds: time.timestamp_micros(),
+        })
     }
 }
 
@@ -63,10 +67,16 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the system for the time"
+    )]
     fn now(&self) -> Timestamp {
         let microseconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+            Err(before) => {
+                i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros)
+            }
         };
         Timestamp { microseconds }
     }

@@ -101,7 +101,14 @@ impl Recorder {
             settings: options.settings.digest(),
             outcome: None,
         };
-        Recorder { inner: Arc::new(Inner { trail, policy, options, provenance }) }
+        Recorder {
+            inner: Arc::new(Inner {
+                trail,
+                policy,
+                options,
+                provenance,
+            }),
+        }
     }
 
     /// The trail that is recorded to.
@@ -125,12 +132,24 @@ impl Recorder {
             }
             Err(rejection) => {
                 let task_id = TaskOutcome::recover_task_id(document);
-                (None, Decision::Final(Answer::refused(task_id, rejection.violations)))
+                (
+                    None,
+                    Decision::Final(Answer::refused(task_id, rejection.violations)),
+                )
             }
         };
         // Only a decision that may have to be taken again needs the document.
-        let document = if matches!(decision, Decision::Final(_)) { Vec::new() } else { document.to_vec() };
-        Pending { recorder: self.clone(), document, outcome, decision }
+        let document = if matches!(decision, Decision::Final(_)) {
+            Vec::new()
+        } else {
+            document.to_vec()
+        };
+        Pending {
+            recorder: self.clone(),
+            document,
+            outcome,
+            decision,
+        }
     }
 
     fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {
@@ -145,36 +164,62 @@ impl Recorder {
     }
 
     fn attempt(&self, outcome: &TaskOutcome, document: &[u8]) -> Result<Decision, TrailError> {
-        let Inner { trail, policy, options, provenance } = &*self.inner;
+        let Inner {
+            trail,
+            policy,
+            options,
+            provenance,
+        } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Readable(snapshot.entry.clone());
-        let Call { verdict, log, .. } = policy.call(outcome, Box::new(readable), now, &options.settings);
+        let Call { verdict, log, .. } =
+            policy.call(outcome, Box::new(readable), now, &options.settings);
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
         match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
                 if snapshot.entry.is_some() {
-                    answer.reason = Some("policy asked to commit a task that the trail has an entry for".into());
+                    answer.reason = Some(
+                        "policy asked to commit a task that the trail has an entry for".into(),
+                    );
                     return Ok(Decision::Final(answer));
                 }
-                let keyed = options.secret.as_deref().map(|secret| keyed_digest(secret, document));
-                let provenance = Provenance { outcome: keyed, ..provenance.clone() };
-                let append =
-                    Append { task_id: &outcome.task_id, entry, subject, provenance: &provenance, time: now };
+                let keyed = options
+                    .secret
+                    .as_deref()
+                    .map(|secret| keyed_digest(secret, document));
+                let provenance = Provenance {
+                    outcome: keyed,
+                    ..provenance.clone()
+                };
+                let append = Append {
+                    task_id: &outcome.task_id,
+                    entry,
+                    subject,
+                    provenance: &provenance,
+                    time: now,
+                };
                 let ticket = trail.append(append)?;
-                return Ok(Decision::Placed { ticket, log: answer.policy_log });
+                return Ok(Decision::Placed {
+                    ticket,
+                    log: answer.policy_log,
+                });
             }
             Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
                 Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
                 Err(reason) => {
-                    answer.reason = Some(format!("policy answered `already-recorded`, but {reason}"));
+                    answer.reason =
+                        Some(format!("policy answered `already-recorded`, but {reason}"));
                     return Ok(Decision::Final(answer));
                 }
             },
             Ok(Verdict::Conflicting(reason)) => {
                 if snapshot.entry.is_none() {
-                    answer.reason = Some("policy answered `conflicting`, but the trail has no entry for the task".into());
+                    answer.reason = Some(
+                        "policy answered `conflicting`, but the trail has no entry for the task"
+                            .into(),
+                    );
                     return Ok(Decision::Final(answer));
                 }
                 answer.result = AnswerKind::Conflicting;
@@ -231,7 +276,10 @@ impl Pending {
                     }
                     Err(error) => error,
                 },
-                Decision::Rests { snapshot, mut answer } => match trail.confirm(&outcome.task_id, &snapshot) {
+                Decision::Rests {
+                    snapshot,
+                    mut answer,
+                } => match trail.confirm(&outcome.task_id, &snapshot) {
                     Ok(()) => {
                         if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id) {
                             answer.path = Some(path);
@@ -289,10 +337,21 @@ impl Answer {
     fn failed(outcome: &TaskOutcome, error: &TrailError) -> Answer {
         match error {
             TrailError::CaseCollision(_) | TrailError::Collision => {
-                let pointer = if matches!(error, TrailError::Collision) { "" } else { "/task_id" };
-                Answer::refused(Some(outcome.task_id.to_string()), vec![Violation::new(pointer, error.to_string())])
+                let pointer = if matches!(error, TrailError::Collision) {
+                    ""
+                } else {
+                    "/task_id"
+                };
+                Answer::refused(
+                    Some(outcome.task_id.to_string()),
+                    vec![Violation::new(pointer, error.to_string())],
+                )
             }
-            _ => Answer { reason: Some(error.to_string()), retry: error.may_pass(), ..Answer::about(outcome) },
+            _ => Answer {
+                reason: Some(error.to_string()),
+                retry: error.may_pass(),
+                ..Answer::about(outcome)
+            },
         }
     }
 }
@@ -315,9 +374,11 @@ struct Vouched {
 
 /// Whether the trail holds this task with this status.
 fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
-    let Some(entry) = &snapshot.entry else { return Err("the trail has no entry for the task".into()) };
-    let vouched: Vouched =
-        serde_json::from_slice(entry).map_err(|_| "the trail's entry has no task id and status".to_owned())?;
+    let Some(entry) = &snapshot.entry else {
+        return Err("the trail has no entry for the task".into());
+    };
+    let vouched: Vouched = serde_json::from_slice(entry)
+        .map_err(|_| "the trail's entry has no task id and status".to_owned())?;
     if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
         Ok(())
     } else {
@@ -327,7 +388,8 @@ fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
 
 /// `hmac-sha256:…` over a submission as it came.
 fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    let mut mac =
+        Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     mac.update(document);
     let digest = mac.finalize().into_bytes();
     let mut text = String::from("hmac-sha256:");

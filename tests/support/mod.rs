@@ -41,8 +41,12 @@ impl Repo {
 
     pub fn fsck(&self) {
         let output = try_git(&self.path, &["fsck", "--strict", "--full", "--no-dangling"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && !said.contains("error"), "git fsck: {said}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && !said.contains("error"),
+            "git fsck: {said}"
+        );
     }
 
     pub fn trail(&self) -> Trail {
@@ -66,12 +70,18 @@ pub fn isolated(command: &mut Command) -> &mut Command {
 }
 
 pub fn try_git(dir: &Path, args: &[&str]) -> Output {
-    isolated(Command::new("git").arg("-C").arg(dir).args(args)).output().unwrap()
+    isolated(Command::new("git").arg("-C").arg(dir).args(args))
+        .output()
+        .unwrap()
 }
 
 pub fn git(dir: &Path, args: &[&str]) -> String {
     let output = try_git(dir, args);
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -85,13 +95,20 @@ pub fn at(microseconds: i64) -> Timestamp {
 }
 
 pub fn provenance() -> Provenance {
-    Provenance { policy: "sha256:00".into(), settings: "sha256:00".into(), outcome: None }
+    Provenance {
+        policy: "sha256:00".into(),
+        settings: "sha256:00".into(),
+        outcome: None,
+    }
 }
 
 /// The entry of a task, formatted as the default policy does, in short.
 pub fn entry(id: &str, time: Timestamp) -> Vec<u8> {
-    format!("{{\n  \"task_id\": \"{id}\",\n  \"status\": \"completed\",\n  \"timestamp\": \"{}\"\n}}\n", time.to_rfc3339())
-        .into_bytes()
+    format!(
+        "{{\n  \"task_id\": \"{id}\",\n  \"status\": \"completed\",\n  \"timestamp\": \"{}\"\n}}\n",
+        time.to_rfc3339()
+    )
+    .into_bytes()
 }
 
 /// Appends an entry without a policy.

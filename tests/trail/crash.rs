@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+use chiffon_audit::trail::disk::simulated::{ONLY_REMOVALS, Plan, SimulatedDisk};
 
 use super::*;
 
@@ -19,16 +19,22 @@ enum Kind {
     Checkout,
 }
 
-/// The repository before the scenario.
-fn template(kind: Kind) -> Repo {
-    match kind {
+/// The repository before the scenario, and somebody else's clone of it that holds one entry more.
+fn template(kind: Kind) -> (Repo, Repo) {
+    let repo = match kind {
         Kind::Bare => Repo::bare(),
-        Kind::Checkout => {
-            let repo = Repo::init(&[]);
-            repo.commit_file("readme", "hello");
-            repo
-        }
+        Kind::Checkout => Repo::init(&[]),
+    };
+    let other = Repo::init(&[]);
+    if kind == Kind::Checkout {
+        repo.commit_file("readme", "hello");
+        other.git(&["pull", "-q", repo.path.to_str().unwrap(), "main"]);
     }
+    append(&other.trail(), "f", at(-1_000_000))
+        .unwrap()
+        .wait()
+        .unwrap();
+    (repo, other)
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -45,28 +51,63 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn open(dir: &Path, disk: Option<SimulatedDisk>, boot: &str) -> Result<Trail, TrailError> {
-    let mut options =
-        OpenOptions { boot: Some(boot.into()), lock_wait: Duration::from_millis(300), ..OpenOptions::default() };
+    let mut options = OpenOptions {
+        boot: Some(boot.into()),
+        lock_wait: Duration::from_millis(300),
+        ..OpenOptions::default()
+    };
     if let Some(disk) = disk {
         options.disk = Arc::new(disk);
     }
     Trail::open(dir, options)
 }
 
-/// One entry alone, a person's commit, a group of two, another process with one more. Returns what was acknowledged.
-fn scenario(dir: &Path, kind: Kind, disk: &SimulatedDisk) -> Vec<&'static str> {
+/// A person fetches an entry, which is submitted here too; one entry alone, a person's commit, a group of two, another
+/// process with one more. Returns what was acknowledged.
+fn scenario(
+    dir: &Path,
+    other: &Path,
+    kind: Kind,
+    person: bool,
+    disk: &SimulatedDisk,
+) -> Vec<&'static str> {
     let mut acknowledged = Vec::new();
+    let refspec = if kind == Kind::Bare {
+        &["fetch", "-q"][..]
+    } else {
+        &["pull", "-q", "--ff-only"]
+    };
+    let args = [
+        &["-c", "fetch.unpackLimit=1"],
+        refspec,
+        &[other.to_str().unwrap(), "main:main"],
+    ]
+    .concat();
+    let args = if kind == Kind::Bare {
+        args
+    } else {
+        [&args[..args.len() - 1], &["main"]].concat()
+    };
+    git(dir, &args);
+    let first = open(dir, Some(disk.clone()), "first").unwrap();
+    if let Ok(snapshot) = first.snapshot(&task("f"))
+        && first.confirm(&task("f"), &snapshot).is_ok()
+    {
+        acknowledged.push("f");
+    }
     let mut record = |trail: &Trail, ids: &[&'static str], second: i64| {
-        let tickets: Vec<_> = ids.iter().map(|id| (*id, append(trail, id, at(second)))).collect();
+        let tickets: Vec<_> = ids
+            .iter()
+            .map(|id| (*id, append(trail, id, at(second))))
+            .collect();
         for (id, ticket) in tickets {
             if ticket.and_then(|ticket| ticket.wait()).is_ok() {
                 acknowledged.push(id);
             }
         }
     };
-    let first = open(dir, Some(disk.clone()), "first").unwrap();
     record(&first, &["a"], 0);
-    if kind == Kind::Checkout {
+    if person && kind == Kind::Checkout {
         let _ = try_git(dir, &["commit", "-q", "--allow-empty", "-m", "mine"]);
     }
     record(&first, &["b", "c"], 1_000_000);
@@ -77,45 +118,77 @@ fn scenario(dir: &Path, kind: Kind, disk: &SimulatedDisk) -> Vec<&'static str> {
 }
 
 /// Says what is wrong with a trail that should hold `acknowledged` and go on.
-fn check(dir: &Path, kind: Kind, acknowledged: &[&str], boot: &str, elsewhere: bool, with_git: bool) -> Result<(), String> {
+fn check(
+    dir: &Path,
+    kind: Kind,
+    acknowledged: &[&str],
+    boot: &str,
+    elsewhere: bool,
+    with_git: bool,
+) -> Result<(), String> {
     if elsewhere {
         // Somebody switches branches meanwhile: the trail must still know its own.
-        fs::write(git_dir(dir, kind).join("HEAD"), "ref: refs/heads/elsewhere\n").unwrap();
+        fs::write(
+            git_dir(dir, kind).join("HEAD"),
+            "ref: refs/heads/elsewhere\n",
+        )
+        .unwrap();
     }
     let trail = open(dir, None, boot).map_err(|error| format!("open: {error}"))?;
     let next = append(&trail, "next", at(9_000_000)).and_then(|ticket| ticket.wait());
     next.map_err(|error| format!("next: {error}"))?;
     for id in acknowledged {
-        let found = trail.find(&task(id)).map_err(|error| format!("find {id}: {error}"))?;
-        let Some(found) = found else { return Err(format!("{id} is lost")) };
-        if !found.entry.starts_with(format!("{{\n  \"task_id\": \"{id}\"").as_bytes()) || found.commit.is_none() {
+        let found = trail
+            .find(&task(id))
+            .map_err(|error| format!("find {id}: {error}"))?;
+        let Some(found) = found else {
+            return Err(format!("{id} is lost"));
+        };
+        if !found
+            .entry
+            .starts_with(format!("{{\n  \"task_id\": \"{id}\"").as_bytes())
+            || found.commit.is_none()
+        {
             return Err(format!("{id} is not what it was"));
         }
     }
-    let mut seen: Vec<String> = trail.history().unwrap().map(|entry| entry.unwrap().task_id).collect();
+    let mut seen: Vec<String> = trail
+        .history()
+        .unwrap()
+        .map(|entry| entry.unwrap().task_id)
+        .collect();
     drop(trail);
     seen.sort();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("twice: {seen:?}"));
     }
-    if with_git {
+    // Before the first receipt, what a person's git has not synced may be torn.
+    if with_git && !acknowledged.is_empty() {
         let fsck = try_git(dir, &["fsck", "--strict", "--no-dangling"]);
         if !fsck.status.success() {
             return Err(format!("fsck: {}", String::from_utf8_lossy(&fsck.stderr)));
         }
     }
-    if with_git && kind == Kind::Checkout && !elsewhere {
+    if with_git && !acknowledged.is_empty() && kind == Kind::Checkout && !elsewhere {
         let status = git(dir, &["status", "--porcelain", "--", ".audit"]);
         if !status.is_empty() {
             return Err(format!("not in step: {status}"));
         }
     }
     let leftovers = leftover_locks(&git_dir(dir, kind));
-    if leftovers.is_empty() { Ok(()) } else { Err(format!("left behind: {leftovers:?}")) }
+    if leftovers.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("left behind: {leftovers:?}"))
+    }
 }
 
 fn git_dir(dir: &Path, kind: Kind) -> std::path::PathBuf {
-    if kind == Kind::Bare { dir.to_owned() } else { dir.join(".git") }
+    if kind == Kind::Bare {
+        dir.to_owned()
+    } else {
+        dir.join(".git")
+    }
 }
 
 fn leftover_locks(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -124,7 +197,10 @@ fn leftover_locks(dir: &Path) -> Vec<std::path::PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(leftover_locks(&path));
-        } else if path.extension().is_some_and(|extension| extension == "lock" || extension == "keep") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "lock" || extension == "keep")
+        {
             found.push(path);
         }
     }
@@ -144,36 +220,69 @@ fn dice(seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 /// Runs the scenario in a fresh copy; returns the directory, the disk and what was acknowledged.
-fn run(template: &Repo, kind: Kind, plan: Plan) -> (tempfile::TempDir, SimulatedDisk, Vec<&'static str>) {
+fn run(
+    (template, other): &(Repo, Repo),
+    kind: Kind,
+    plan: Plan,
+) -> (tempfile::TempDir, SimulatedDisk, Vec<&'static str>) {
     let dir = tempfile::tempdir().unwrap();
     let work = dir.path().join("work");
     copy(&template.path, &work);
     let disk = SimulatedDisk::new(&work, plan).unwrap();
-    let acknowledged = scenario(&work, kind, &disk);
+    let acknowledged = scenario(
+        &work,
+        &other.path,
+        kind,
+        plan.leave_out_sync.is_none(),
+        &disk,
+    );
     (dir, disk, acknowledged)
 }
 
 fn crash_everywhere(kind: Kind) {
     let template = template(kind);
     let (dir, disk, acknowledged) = run(&template, kind, Plan::default());
-    assert_eq!(acknowledged, ["a", "b", "c", "d"]);
-    check(&dir.path().join("work"), kind, &acknowledged, "first", false, true).unwrap();
+    assert_eq!(acknowledged, ["f", "a", "b", "c", "d"]);
+    check(
+        &dir.path().join("work"),
+        kind,
+        &acknowledged,
+        "first",
+        false,
+        true,
+    )
+    .unwrap();
     let operations = disk.operations();
-    assert!(operations > 60, "only {operations} operations: is the writer on the simulated disk?");
+    assert!(
+        operations > 60,
+        "only {operations} operations: is the writer on the simulated disk?"
+    );
     for crash in 0..operations {
-        let plan = Plan { crash_at: Some(crash), ..Plan::default() };
+        let plan = Plan {
+            crash_at: Some(crash),
+            ..Plan::default()
+        };
         let (dir, disk, acknowledged) = run(&template, kind, plan);
         let work = dir.path().join("work");
         // The power cut first: the check after the crash goes on writing.
         for seed in 0..3 {
             let kept = dir.path().join(format!("kept-{seed}"));
-            disk.after_power_cut(&kept, &mut dice(crash as u64 * 31 + seed)).unwrap();
-            check(&kept, kind, &acknowledged, "second", seed == 2, seed > 0).unwrap_or_else(|wrong| {
-                panic!("{kind:?}, power cut at operation {crash}, seed {seed}: {wrong}\n{}", disk.log().join("\n"))
-            });
+            disk.after_power_cut(&kept, &mut dice(crash as u64 * 31 + seed))
+                .unwrap();
+            check(&kept, kind, &acknowledged, "second", seed == 2, seed > 0).unwrap_or_else(
+                |wrong| {
+                    panic!(
+                        "{kind:?}, power cut at operation {crash}, seed {seed}: {wrong}\n{}",
+                        disk.log().join("\n")
+                    )
+                },
+            );
         }
         check(&work, kind, &acknowledged, "first", false, true).unwrap_or_else(|wrong| {
-            panic!("{kind:?}, crash at operation {crash}: {wrong}\n{}", disk.log().join("\n"))
+            panic!(
+                "{kind:?}, crash at operation {crash}: {wrong}\n{}",
+                disk.log().join("\n")
+            )
         });
     }
 }
@@ -190,25 +299,52 @@ fn after_a_crash_or_power_cut_at_any_operation_a_checkout_goes_on() {
 
 fn every_sync_is_needed(kind: Kind) {
     let template = template(kind);
-    let (_dir, disk, _) = run(&template, kind, Plan::default());
+    let (_dir, disk, _) = run(
+        &template,
+        kind,
+        Plan {
+            leave_out_sync: Some(usize::MAX),
+            ..Plan::default()
+        },
+    );
     let (operations, syncs) = (disk.operations(), disk.syncs());
     assert!(syncs.len() > 15, "only {} syncs", syncs.len());
-    let noticed = |sync: usize| {
+    let noticed = |sync: usize, name: &str| {
         // The cut at the end tells most; some syncs matter only while a lock is held.
         let cuts = std::iter::once(None).chain((0..operations).rev().map(Some));
         cuts.into_iter().any(|crash_at| {
-            let plan = Plan { crash_at, leave_out_sync: Some(sync), fail_at: None };
+            let plan = Plan {
+                crash_at,
+                leave_out_sync: Some(sync),
+                fail_at: None,
+            };
             let (dir, disk, acknowledged) = run(&template, kind, plan);
             (0..8).any(|seed| {
                 let kept = dir.path().join(format!("kept-{seed}"));
                 disk.after_power_cut(&kept, &mut dice(seed)).unwrap();
-                check(&kept, kind, &acknowledged, "second", seed % 2 == 1, false).is_err()
+                check(
+                    &kept,
+                    kind,
+                    &acknowledged,
+                    "second",
+                    seed % 2 == 1,
+                    name.ends_with(".rev"),
+                )
+                .is_err()
             })
         })
     };
-    let unnoticed: Vec<&String> =
-        syncs.iter().enumerate().filter(|(sync, _)| !noticed(*sync)).map(|(_, name)| name).collect();
-    assert!(unnoticed.is_empty(), "{kind:?}: nothing failed without {unnoticed:?}");
+    let unnoticed: Vec<&String> = syncs
+        .iter()
+        .enumerate()
+        // What only removes locks and `.keep` files of ours is undone by recovery: it rests on no sync.
+        .filter(|(sync, name)| !name.ends_with(ONLY_REMOVALS) && !noticed(*sync, name))
+        .map(|(_, name)| name)
+        .collect();
+    assert!(
+        unnoticed.is_empty(),
+        "{kind:?}: nothing failed without {unnoticed:?}"
+    );
 }
 
 #[test]

@@ -11,20 +11,39 @@ fn an_entry_on_a_checkout_appears_in_work_tree_and_index() {
     assert_eq!(placed.path, ".audit/tasks/task-1.json");
     assert_eq!(repo.git(&["rev-parse", "HEAD"]).trim(), placed.commit);
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
-    assert_eq!(repo.git(&["show", "--format=", "--name-status", "HEAD"]), "A\t.audit/tasks/task-1.json\n");
-    assert_eq!(std::fs::read(repo.path.join(&placed.path)).unwrap(), entry("task-1", at(0)));
-    assert!(repo.git(&["reflog", "main"]).contains("commit: audit: task task-1"));
+    assert_eq!(
+        repo.git(&["show", "--format=", "--name-status", "HEAD"]),
+        "A\t.audit/tasks/task-1.json\n"
+    );
+    assert_eq!(
+        std::fs::read(repo.path.join(&placed.path)).unwrap(),
+        entry("task-1", at(0))
+    );
+    assert!(
+        repo.git(&["reflog", "main"])
+            .contains("commit: audit: task task-1")
+    );
     repo.fsck();
 }
 
 #[test]
 fn entries_in_every_placement_layout_and_hash_pass_fsck() {
-    for args in [&["--bare"][..], &[], &["--object-format=sha256"], &["--bare", "--object-format=sha256"]] {
+    for args in [
+        &["--bare"][..],
+        &[],
+        &["--object-format=sha256"],
+        &["--bare", "--object-format=sha256"],
+    ] {
         for layout in [Layout::Flat, Layout::Sharded] {
             let repo = Repo::init(args);
-            let options = OpenOptions { layout: Some(layout), ..OpenOptions::default() };
+            let options = OpenOptions {
+                layout: Some(layout),
+                ..OpenOptions::default()
+            };
             let trail = Trail::open(&repo.path, options).unwrap();
-            let tickets: Vec<_> = (0..300).map(|n| append(&trail, &format!("t-{n}"), at(n)).unwrap()).collect();
+            let tickets: Vec<_> = (0..300)
+                .map(|n| append(&trail, &format!("t-{n}"), at(n)).unwrap())
+                .collect();
             for ticket in tickets {
                 ticket.wait().unwrap();
             }

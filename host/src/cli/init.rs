@@ -85,7 +85,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Layout::Flat => "flat",
         Layout::Sharded => "sharded",
     };
-    let git_dir = trail.git_dir().display().to_string();
+    let git_dir = trail.common_dir().display().to_string();
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Initialised {

@@ -73,7 +73,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         return Err(anyhow!(
             "no entry for {task_id} in the trail {} of {}",
             trail.reference(),
-            trail.git_dir().display()
+            trail.common_dir().display()
         ));
     };
     let Recorded {

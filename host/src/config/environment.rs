@@ -30,6 +30,10 @@ const DIRECTORY: &str = "chiffon-audit";
 
 impl Environment {
     /// Reads the environment of this process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
     pub fn of_process() -> Environment {
         std::env::vars_os().collect()
     }

@@ -43,11 +43,20 @@ pub(super) type Additions<'a> = &'a [(&'a TaskId, ObjectId)];
 
 impl Catalogue {
     pub(super) fn new(path: PathBuf, hash: HashKind) -> Catalogue {
-        Catalogue { path, hash, open: Mutex::new(None) }
+        Catalogue {
+            path,
+            hash,
+            open: Mutex::new(None),
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Option<Table>) -> T) -> T {
-        work(&mut self.open.lock().expect("nothing panics while it holds the catalogue"))
+        work(
+            &mut self
+                .open
+                .lock()
+                .expect("nothing panics while it holds the catalogue"),
+        )
     }
 
     /// The tip up to which the table is complete.
@@ -59,7 +68,9 @@ impl Catalogue {
     /// Commits that may have added the task's entry; the caller checks.
     pub(super) fn candidates(&self, task_id: &TaskId) -> Vec<ObjectId> {
         self.with(|open| {
-            let Some(table) = self.reopen(open) else { return Vec::new() };
+            let Some(table) = self.reopen(open) else {
+                return Vec::new();
+            };
             let mut found = Vec::new();
             // A table that cannot be read knows nothing.
             let _ = table.probe(key(task_id), self.hash, |id| {
@@ -74,7 +85,13 @@ impl Catalogue {
     ///
     /// `nothing_before` says that the trail had no entry at `parent`. If the table is not complete up to there, what is
     /// added is noted and the gap stays.
-    pub(super) fn note(&self, parent: Option<ObjectId>, nothing_before: bool, additions: Additions<'_>, tip: ObjectId) {
+    pub(super) fn note(
+        &self,
+        parent: Option<ObjectId>,
+        nothing_before: bool,
+        additions: Additions<'_>,
+        tip: ObjectId,
+    ) {
         let result = self.with(|open| {
             let complete = match self.reopen(open) {
                 Some(table) => nothing_before || Some(table.tip) == parent,
@@ -105,15 +122,19 @@ impl Catalogue {
     /// Makes the table anew from the whole of history, in any order.
     pub(super) fn rebuild(&self, entries: &[(TaskId, ObjectId)], tip: ObjectId) -> io::Result<()> {
         let log2 = (entries.len() * 2 + 1).next_power_of_two().trailing_zeros() as u8;
-        let temporary = self.path.with_extension(format!("new-{}", std::process::id()));
-        let made = self.create(&temporary, log2.max(LEAST_LOG2)).and_then(|mut table| {
-            let pairs = entries.iter().map(|(task_id, id)| (key(task_id), *id));
-            table.fill(pairs, self.hash)?;
-            table.tip = tip;
-            table.write_header(self.hash)?;
-            std::fs::rename(&temporary, &self.path)?;
-            Ok(table)
-        });
+        let temporary = self
+            .path
+            .with_extension(format!("new-{}", std::process::id()));
+        let made = self
+            .create(&temporary, log2.max(LEAST_LOG2))
+            .and_then(|mut table| {
+                let pairs = entries.iter().map(|(task_id, id)| (key(task_id), *id));
+                table.fill(pairs, self.hash)?;
+                table.tip = tip;
+                table.write_header(self.hash)?;
+                std::fs::rename(&temporary, &self.path)?;
+                Ok(table)
+            });
         match made {
             Ok(table) => {
                 self.with(|open| *open = Some(table));
@@ -139,15 +160,21 @@ impl Catalogue {
         use std::os::unix::fs::MetadataExt;
         let now = std::fs::metadata(&self.path).ok();
         let same = match (&open, &now) {
-            (Some(table), Some(now)) => {
-                table.file.metadata().is_ok_and(|then| then.ino() == now.ino() && then.dev() == now.dev())
-            }
+            (Some(table), Some(now)) => table
+                .file
+                .metadata()
+                .is_ok_and(|then| then.ino() == now.ino() && then.dev() == now.dev()),
             _ => false,
         };
         let file = match open.take() {
             Some(table) if same => Some(table.file),
             // A trail that may only be read is read.
-            _ => OpenOptions::new().read(true).write(true).open(&self.path).or_else(|_| File::open(&self.path)).ok(),
+            _ => OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&self.path)
+                .or_else(|_| File::open(&self.path))
+                .ok(),
         };
         // Read again even so: another process may have added to it.
         *open = file.and_then(|file| Table::open(file, self.hash));
@@ -155,9 +182,19 @@ impl Catalogue {
     }
 
     fn create(&self, path: &Path, log2: u8) -> io::Result<Table> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
         file.set_len(HEADER as u64 + ((slot_length(self.hash) as u64) << log2))?;
-        let mut table = Table { file, log2, count: 0, tip: ObjectId::null(self.hash) };
+        let mut table = Table {
+            file,
+            log2,
+            count: 0,
+            tip: ObjectId::null(self.hash),
+        };
         table.write_header(self.hash)?;
         Ok(table)
     }
@@ -175,7 +212,9 @@ impl Catalogue {
 
 fn key(task_id: &TaskId) -> u64 {
     let digest = Sha256::digest(task_id.as_str().as_bytes());
-    let (first, _) = digest.split_first_chunk::<8>().expect("a digest has 32 bytes");
+    let (first, _) = digest
+        .split_first_chunk::<8>()
+        .expect("a digest has 32 bytes");
     u64::from_be_bytes(*first).max(1)
 }
 
@@ -190,7 +229,9 @@ impl Table {
         let log2 = header[9];
         let length = hash.len_in_bytes();
         let whole = HEADER as u64 + ((slot_length(hash) as u64) << log2.min(40));
-        let good = header[..8] == MAGIC[..] && usize::from(header[8]) == length && file.metadata().ok()?.len() == whole;
+        let good = header[..8] == MAGIC[..]
+            && usize::from(header[8]) == length
+            && file.metadata().ok()?.len() == whole;
         let (count, _) = header[16..].split_first_chunk::<8>()?;
         good.then(|| Table {
             log2,
@@ -211,17 +252,27 @@ impl Table {
     }
 
     /// Walks the slots of a key; `visit` says whether that was enough. The first empty slot, if it came to one.
-    fn probe(&self, key: u64, hash: HashKind, mut visit: impl FnMut(ObjectId) -> bool) -> io::Result<Option<u64>> {
+    fn probe(
+        &self,
+        key: u64,
+        hash: HashKind,
+        mut visit: impl FnMut(ObjectId) -> bool,
+    ) -> io::Result<Option<u64>> {
         let length = slot_length(hash);
         let mask = (1u64 << self.log2) - 1;
         let mut slot = key & mask;
         let mut bytes = vec![0u8; length];
         for _ in 0..=mask {
-            self.file.read_exact_at(&mut bytes, HEADER as u64 + slot * length as u64)?;
-            let (found, id) = bytes.split_first_chunk::<8>().expect("a slot begins with a key");
+            self.file
+                .read_exact_at(&mut bytes, HEADER as u64 + slot * length as u64)?;
+            let (found, id) = bytes
+                .split_first_chunk::<8>()
+                .expect("a slot begins with a key");
             match u64::from_be_bytes(*found) {
                 0 => return Ok(Some(slot)),
-                found if found == key && visit(ObjectId::from_bytes_or_panic(id)) => return Ok(None),
+                found if found == key && visit(ObjectId::from_bytes_or_panic(id)) => {
+                    return Ok(None);
+                }
                 _ => slot = (slot + 1) & mask,
             }
         }
@@ -232,14 +283,19 @@ impl Table {
         if let Some(slot) = self.probe(key, hash, |there| there == id)? {
             let mut bytes = key.to_be_bytes().to_vec();
             bytes.extend_from_slice(id.as_slice());
-            self.file.write_all_at(&bytes, HEADER as u64 + slot * slot_length(hash) as u64)?;
+            self.file
+                .write_all_at(&bytes, HEADER as u64 + slot * slot_length(hash) as u64)?;
             self.count += 1;
         }
         Ok(())
     }
 
     /// Fills an empty table in memory and writes it in one piece.
-    fn fill(&mut self, pairs: impl Iterator<Item = (u64, ObjectId)>, hash: HashKind) -> io::Result<()> {
+    fn fill(
+        &mut self,
+        pairs: impl Iterator<Item = (u64, ObjectId)>,
+        hash: HashKind,
+    ) -> io::Result<()> {
         let length = slot_length(hash);
         let mask = (1usize << self.log2) - 1;
         let mut slots = vec![0u8; length << self.log2];
@@ -313,8 +369,13 @@ mod tests {
         catalogue.note(Some(id(7)), false, &[(&task(8), id(8))], id(8));
         assert_eq!(catalogue.tip(), Some(id(0)));
         assert_eq!(catalogue.candidates(&task(8)), [id(8)]);
-        catalogue.rebuild(&[(task(0), id(0)), (task(8), id(8))], id(8)).unwrap();
-        assert_eq!((catalogue.tip(), catalogue.candidates(&task(0))), (Some(id(8)), vec![id(0)]));
+        catalogue
+            .rebuild(&[(task(0), id(0)), (task(8), id(8))], id(8))
+            .unwrap();
+        assert_eq!(
+            (catalogue.tip(), catalogue.candidates(&task(0))),
+            (Some(id(8)), vec![id(0)])
+        );
     }
 
     #[test]

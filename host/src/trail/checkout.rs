@@ -50,7 +50,9 @@ pub(super) fn hold<'a>(
 ) -> Result<Option<Held<'a>>, TrailError> {
     // HEAD can move until the index is locked (`git switch` locks it too): look again after locking.
     for _ in 0..8 {
-        let Some(tree) = checked_out(repository, reference)? else { return Ok(None) };
+        let Some(tree) = checked_out(repository, reference)? else {
+            return Ok(None);
+        };
         let index_path = tree.git_dir.join("index");
         let lock = GitLock::acquire(disk, state, &index_path, wait)?;
         if Repository::head(&tree.git_dir)? != Head::Branch(reference.to_owned()) {
@@ -58,18 +60,41 @@ pub(super) fn hold<'a>(
             continue;
         }
         check_no_links(&tree.root)?;
-        let index = gix::index::File::at_or_default(&index_path, repository.hash, false, Default::default())
-            .map_err(|error| TrailError::Unreadable { what: index_path.display().to_string(), cause: error.to_string() })?;
+        let index = gix::index::File::at_or_default(
+            &index_path,
+            repository.hash,
+            false,
+            Default::default(),
+        )
+        .map_err(|error| TrailError::Unreadable {
+            what: index_path.display().to_string(),
+            cause: error.to_string(),
+        })?;
         if index.is_sparse() {
-            return Err(TrailError::Unsupported("its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into()));
+            return Err(TrailError::Unsupported(
+                "its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into(),
+            ));
         }
-        return Ok(Some(Held { disk, state, tree, reference: reference.to_owned(), lock, index }));
+        return Ok(Some(Held {
+            disk,
+            state,
+            tree,
+            reference: reference.to_owned(),
+            lock,
+            index,
+        }));
     }
-    Err(TrailError::Busy(format!("{reference} is being switched to and from")))
+    Err(TrailError::Busy(format!(
+        "{reference} is being switched to and from"
+    )))
 }
 
 /// Removes index locks that a crash of ours left behind.
-pub(super) fn remove_leftovers(disk: &dyn Disk, state: &StateDir, repository: &Repository) -> Result<(), TrailError> {
+pub(super) fn remove_leftovers(
+    disk: &dyn Disk,
+    state: &StateDir,
+    repository: &Repository,
+) -> Result<(), TrailError> {
     for tree in repository.work_trees()? {
         remove_leftover(disk, state, &tree.git_dir.join("index"))?;
     }
@@ -83,7 +108,10 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
         let on_branch = Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned());
         if let Some(operation) = under_way(&tree.git_dir, reference, on_branch) {
             let short = reference.trim_start_matches("refs/heads/");
-            return Err(TrailError::Busy(format!("a {operation} is under way on `{short}` in {}", tree.root.display())));
+            return Err(TrailError::Busy(format!(
+                "a {operation} is under way on `{short}` in {}",
+                tree.root.display()
+            )));
         }
         if on_branch && found.is_none() {
             found = Some(tree);
@@ -95,8 +123,9 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
 fn under_way(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
     // A rebase and a bisect detach HEAD and note the branch that they will come back to.
     let notes = |file: &str| {
-        fs::read_to_string(git_dir.join(file))
-            .is_ok_and(|text| text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference)
+        fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
+            text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference
+        })
     };
     if notes("rebase-merge/head-name") || notes("rebase-apply/head-name") {
         return Some("rebase");
@@ -123,7 +152,12 @@ fn check_no_links(root: &Path) -> Result<(), TrailError> {
         path.push(component);
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(TrailError::Busy(format!("{} is not a directory", path.display()))),
+            Ok(_) => {
+                return Err(TrailError::Busy(format!(
+                    "{} is not a directory",
+                    path.display()
+                )));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).doing("look at", &path),
         }
@@ -145,7 +179,9 @@ impl Held<'_> {
         let mut changed = false;
         for entry in entries {
             let path: &BStr = entry.path.as_str().into();
-            let present = self.index.entry_index_by_path_and_stage_bounded(path, Stage::Unconflicted, known);
+            let present =
+                self.index
+                    .entry_index_by_path_and_stage_bounded(path, Stage::Unconflicted, known);
             if let Some(present) = present
                 && !repair
                 && self.index.entries()[present].id != entry.blob
@@ -158,13 +194,24 @@ impl Held<'_> {
             }
             let ours = self.write_file(entry, repair)?;
             if present.is_none() {
-                let stat = if ours { self.stat(&entry.path)? } else { Stat::default() };
-                self.index.dangerously_push_entry(stat, entry.blob, Flags::empty(), Mode::FILE, path);
+                let stat = if ours {
+                    self.stat(&entry.path)?
+                } else {
+                    Stat::default()
+                };
+                self.index.dangerously_push_entry(
+                    stat,
+                    entry.blob,
+                    Flags::empty(),
+                    Mode::FILE,
+                    path,
+                );
                 changed = true;
             }
         }
         // The branch may have been left without the index's lock (`git symbolic-ref`): then this index is another's.
-        if changed && Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()) {
+        if changed && Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone())
+        {
             self.write_index()?;
         }
         self.lock.release()
@@ -181,8 +228,13 @@ impl Held<'_> {
                     return Ok(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-                    let there = if is_file { fs::read(&path).unwrap_or_default() } else { b"\0".to_vec() };
+                    let is_file =
+                        fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+                    let there = if is_file {
+                        fs::read(&path).unwrap_or_default()
+                    } else {
+                        b"\0".to_vec()
+                    };
                     if there == entry.contents[..] {
                         return Ok(true);
                     }
@@ -204,11 +256,18 @@ impl Held<'_> {
             dir.push(component);
             match fs::symlink_metadata(&dir) {
                 Ok(metadata) if metadata.is_dir() => continue,
-                Ok(_) => return Err(TrailError::Busy(format!("{} is not a directory", dir.display()))),
+                Ok(_) => {
+                    return Err(TrailError::Busy(format!(
+                        "{} is not a directory",
+                        dir.display()
+                    )));
+                }
                 Err(_) => {}
             }
             match self.disk.create_dir(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).doing("create", &dir),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).doing("create", &dir);
+                }
                 _ => {}
             }
         }
@@ -217,7 +276,8 @@ impl Held<'_> {
 
     fn stat(&self, path: &str) -> Result<Stat, TrailError> {
         let path = self.tree.root.join(path);
-        let metadata = gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;
+        let metadata =
+            gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;
         Ok(Stat::from_fs(&metadata).unwrap_or_default())
     }
 
@@ -227,21 +287,28 @@ impl Held<'_> {
         self.index.remove_tree();
         let mut bytes = Vec::new();
         let options = gix::index::write::Options {
-            extensions: gix::index::write::Extensions::Given { tree_cache: false, end_of_index_entry: false },
+            extensions: gix::index::write::Extensions::Given {
+                tree_cache: false,
+                end_of_index_entry: false,
+            },
             skip_hash: false,
         };
         let index_path = self.tree.git_dir.join("index");
         // The state, not the file: the checksum after it is ours, taken with the processor's instructions.
         let index: &gix::index::State = &self.index;
-        index.write_to(&mut bytes, options).map_err(|error| TrailError::Unreadable {
-            what: index_path.display().to_string(),
-            cause: error.to_string(),
-        })?;
+        index
+            .write_to(&mut bytes, options)
+            .map_err(|error| TrailError::Unreadable {
+                what: index_path.display().to_string(),
+                cause: error.to_string(),
+            })?;
         let checksum = object::digest(self.index.object_hash(), &[&bytes]);
         bytes.extend_from_slice(checksum.as_slice());
         let temporary = self.state.tmp_dir().join("index");
         disk::remove_if_present(self.disk, &temporary).doing("remove", &temporary)?;
         disk::write_synced(self.disk, &temporary, &bytes).doing("write", &temporary)?;
-        self.disk.rename(&temporary, &index_path).doing("replace", &index_path)
+        self.disk
+            .rename(&temporary, &index_path)
+            .doing("replace", &index_path)
     }
 }

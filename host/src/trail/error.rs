@@ -66,7 +66,9 @@ pub enum TrailError {
     #[error("the entry carries the marks of a SHA-1 collision attack")]
     Collision,
     /// An id that differs from a recorded one only by case.
-    #[error("task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both")]
+    #[error(
+        "task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both"
+    )]
     CaseCollision(String),
     /// What the call read has changed: decide again.
     #[error("the trail has changed since the policy read it")]
@@ -97,6 +99,10 @@ pub(super) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T, TrailError> {
-        self.map_err(|cause| TrailError::Io { action, path: path.to_owned(), cause: cause.to_string() })
+        self.map_err(|cause| TrailError::Io {
+            action,
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        })
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
+use super::Placement;
 use super::checkout::{self, Appearing};
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
@@ -17,7 +18,6 @@ use super::lock::GitLock;
 use super::pack::Pack;
 use super::repository::{Head, Repository};
 use super::state::{Mark, StateDir};
-use super::Placement;
 
 /// Where and how a trail is flushed.
 pub(super) struct Flusher<'a> {
@@ -64,7 +64,8 @@ impl Flusher<'_> {
         let (disk, state) = (self.disk, self.state);
         let tmp = state.tmp_dir();
         let pack_dir = self.repository.objects_dir().join("pack");
-        let file = |dir: &Path, extension: &str| dir.join(format!("{}.{extension}", group.pack.name));
+        let file =
+            |dir: &Path, extension: &str| dir.join(format!("{}.{extension}", group.pack.name));
         let new_ref = tmp.join("ref");
 
         self.temporary(&file(&tmp, "pack"), &group.pack.pack)?;
@@ -81,11 +82,13 @@ impl Flusher<'_> {
         // A link of the token, as our lock files are, so that recovery knows it for ours.
         let keep = file(&pack_dir, "keep");
         disk::remove_if_present(disk, &keep).doing("remove", &keep)?;
-        disk.link(&state.token_path(), &keep).doing("create", &keep)?;
+        disk.link(&state.token_path(), &keep)
+            .doing("create", &keep)?;
         self.register(&state.packs_dir().join(&group.pack.name), b"")?;
         for extension in ["pack", "idx"] {
             let visible = file(&pack_dir, extension);
-            disk.rename(&file(&tmp, extension), &visible).doing("create", &visible)?;
+            disk.rename(&file(&tmp, extension), &visible)
+                .doing("create", &visible)?;
         }
         disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
 
@@ -104,10 +107,19 @@ impl Flusher<'_> {
     }
 
     /// Moves the ref by compare-and-swap and makes the move durable.
-    fn move_ref(&self, group: &Group<'_>, new_ref: &Path, git_dir: Option<&Path>) -> Result<(), FlushError> {
+    fn move_ref(
+        &self,
+        group: &Group<'_>,
+        new_ref: &Path,
+        git_dir: Option<&Path>,
+    ) -> Result<(), FlushError> {
         let path = self.repository.common_dir.join(self.reference);
-        let parent = path.parent().unwrap_or(&self.repository.common_dir).to_owned();
-        disk::create_dirs_synced(self.disk, &self.repository.common_dir, &parent).doing("create", &parent)?;
+        let parent = path
+            .parent()
+            .unwrap_or(&self.repository.common_dir)
+            .to_owned();
+        disk::create_dirs_synced(self.disk, &self.repository.common_dir, &parent)
+            .doing("create", &parent)?;
         let lock = GitLock::acquire(self.disk, self.state, &path, self.lock_wait)?;
         if self.repository.read_ref(self.reference)? != group.expected {
             lock.release()?;
@@ -122,12 +134,14 @@ impl Flusher<'_> {
     }
 
     fn after(&self, group: &Group<'_>, held: Option<checkout::Held<'_>>) -> Result<(), TrailError> {
-        self.state.write_mark(self.disk, &self.state.acknowledged_path(), &group.mark)?;
+        self.state
+            .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark)?;
         if let Some(held) = held {
             held.show(group.appearing, false)?;
         }
         if self.placement == Placement::Checkout {
-            self.state.write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
+            self.state
+                .write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
         }
         Ok(())
     }
@@ -148,13 +162,16 @@ impl Flusher<'_> {
         );
         let mut logs = vec![self.repository.common_dir.join("logs").join(self.reference)];
         if let Some(git_dir) = git_dir
-            && Repository::head(git_dir).is_ok_and(|head| head == Head::Branch(self.reference.to_owned()))
+            && Repository::head(git_dir)
+                .is_ok_and(|head| head == Head::Branch(self.reference.to_owned()))
         {
             logs.push(git_dir.join("logs/HEAD"));
         }
         for log in logs {
             // A reflog is a convenience: its loss stops nothing.
-            let appended = self.create_parents(&log).and_then(|()| self.disk.append(&log, line.as_bytes()));
+            let appended = self
+                .create_parents(&log)
+                .and_then(|()| self.disk.append(&log, line.as_bytes()));
             if let Err(error) = appended {
                 tracing::warn!(%error, log = %log.display(), "cannot append to the reflog");
             }
@@ -168,7 +185,10 @@ impl Flusher<'_> {
             missing.push(parent.to_owned());
             dir = parent.parent();
         }
-        missing.iter().rev().try_for_each(|dir| self.disk.create_dir(dir))
+        missing
+            .iter()
+            .rev()
+            .try_for_each(|dir| self.disk.create_dir(dir))
     }
 
     /// A file whose contents are durable, under a name that is swept after a crash.

@@ -48,11 +48,16 @@ pub struct History<'a> {
 
 impl<'a> History<'a> {
     pub(super) fn from(repository: &'a Repository, tip: Option<ObjectId>) -> History<'a> {
-        History { repository, next: tip }
+        History {
+            repository,
+            next: tip,
+        }
     }
 
     /// The next trail commit that names a task: its id, what it says, and the task.
-    pub(super) fn next_commit(&mut self) -> Result<Option<(ObjectId, CommitInfo, TaskId)>, TrailError> {
+    pub(super) fn next_commit(
+        &mut self,
+    ) -> Result<Option<(ObjectId, CommitInfo, TaskId)>, TrailError> {
         while let Some(id) = self.next.take() {
             let commit = self.repository.commit(&id)?;
             self.next = self.repository.parent(&id, &commit);
@@ -69,7 +74,10 @@ impl<'a> History<'a> {
     fn logged(&mut self) -> Result<Option<LoggedEntry>, TrailError> {
         while let Some((id, commit, task)) = self.next_commit()? {
             // A commit without the entry that it names is for `verify` to call by its name.
-            let Some((path, blob)) = entry_in_tree(self.repository, commit.tree, task.as_str())? else { continue };
+            let Some((path, blob)) = entry_in_tree(self.repository, commit.tree, task.as_str())?
+            else {
+                continue;
+            };
             return Ok(Some(LoggedEntry {
                 commit: id.to_string(),
                 time: Timestamp::from_seconds(commit.seconds),
@@ -104,7 +112,8 @@ impl Repository {
     }
 
     fn has(&self, commit: &gix::oid) -> bool {
-        self.try_object(Kind::Commit, commit).is_ok_and(|found| found.is_some())
+        self.try_object(Kind::Commit, commit)
+            .is_ok_and(|found| found.is_some())
     }
 }
 
@@ -114,7 +123,9 @@ pub(super) fn entry_in_tree(
     tree: ObjectId,
     task: &str,
 ) -> Result<Option<(String, ObjectId)>, TrailError> {
-    let Ok(task_id) = TaskId::parse(task) else { return Ok(None) };
+    let Ok(task_id) = TaskId::parse(task) else {
+        return Ok(None);
+    };
     for layout in [Layout::Sharded, Layout::Flat] {
         let path = layout.path(&task_id);
         if let Some(blob) = blob_at(repository, tree, &path)? {
@@ -124,7 +135,11 @@ pub(super) fn entry_in_tree(
     Ok(None)
 }
 
-fn blob_at(repository: &Repository, tree: ObjectId, path: &str) -> Result<Option<ObjectId>, TrailError> {
+fn blob_at(
+    repository: &Repository,
+    tree: ObjectId,
+    path: &str,
+) -> Result<Option<ObjectId>, TrailError> {
     let mut id = tree;
     let mut components = path.split('/').peekable();
     while let Some(component) = components.next() {
@@ -132,7 +147,11 @@ fn blob_at(repository: &Repository, tree: ObjectId, path: &str) -> Result<Option
         let is_last = components.peek().is_none();
         let found = TreeRefIter::from_bytes(&raw, repository.hash)
             .filter_map(Result::ok)
-            .find(|entry| entry.filename == component && entry.mode.is_blob() == is_last && (is_last || entry.mode.is_tree()));
+            .find(|entry| {
+                entry.filename == component
+                    && entry.mode.is_blob() == is_last
+                    && (is_last || entry.mode.is_tree())
+            });
         match found {
             Some(entry) => id = entry.oid.to_owned(),
             None => return Ok(None),
@@ -142,7 +161,10 @@ fn blob_at(repository: &Repository, tree: ObjectId, path: &str) -> Result<Option
 }
 
 /// Every file below `.audit/tasks` whose name is an entry's: path and blob.
-pub(super) fn entries_of_tree(repository: &Repository, tree: ObjectId) -> Result<Vec<(String, ObjectId)>, TrailError> {
+pub(super) fn entries_of_tree(
+    repository: &Repository,
+    tree: ObjectId,
+) -> Result<Vec<(String, ObjectId)>, TrailError> {
     let mut found = Vec::new();
     let mut dirs = vec![(String::new(), tree)];
     while let Some((prefix, id)) = dirs.pop() {

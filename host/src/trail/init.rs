@@ -10,11 +10,12 @@ use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
+use super::open::infer_identity;
 use super::pack::{PackBuilder, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
 use super::writer::commit_bytes;
-use super::{Layout, OpenOptions, Placement, Trail, history, infer_identity, message};
+use super::{Layout, OpenOptions, Placement, Trail, history, message};
 use crate::clock::Timestamp;
 
 /// What to begin.
@@ -91,12 +92,20 @@ impl Trail {
                 options.uuid.clone()
             }
         };
-        Ok((trail, Initialised { created_repository, created_trail, uuid }))
+        Ok((
+            trail,
+            Initialised {
+                created_repository,
+                created_trail,
+                uuid,
+            },
+        ))
     }
 }
 
 fn is_repository(dir: &Path) -> bool {
-    dir.join(".git").exists() || (dir.join("HEAD").exists() && dir.join("objects").is_dir() && dir.join("refs").is_dir())
+    dir.join(".git").exists()
+        || (dir.join("HEAD").exists() && dir.join("objects").is_dir() && dir.join("refs").is_dir())
 }
 
 /// Makes an empty repository: the files that `git init` makes, without its templates.
@@ -104,32 +113,57 @@ fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<
     let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
     state::check_reference(&reference)?;
     // `HEAD` names the trail's ref only in a bare repository; with `--ref` a person's branch stays apart.
-    let head = if bare || reference == "refs/heads/main" { reference } else { "refs/heads/main".into() };
-    let git_dir = if bare { dir.to_owned() } else { dir.join(".git") };
+    let head = if bare || reference == "refs/heads/main" {
+        reference
+    } else {
+        "refs/heads/main".into()
+    };
+    let git_dir = if bare {
+        dir.to_owned()
+    } else {
+        dir.join(".git")
+    };
     let files = [
         ("HEAD", format!("ref: {head}\n")),
         (
             "config",
             format!(
                 "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {bare}\n{}",
-                if bare { "" } else { "\tlogallrefupdates = true\n" }
+                if bare {
+                    ""
+                } else {
+                    "\tlogallrefupdates = true\n"
+                }
             ),
         ),
-        ("description", "Task outcomes, recorded by chiffon-audit.\n".to_owned()),
+        (
+            "description",
+            "Task outcomes, recorded by chiffon-audit.\n".to_owned(),
+        ),
     ];
-    for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+    for below in [
+        "objects/info",
+        "objects/pack",
+        "refs/heads",
+        "refs/tags",
+        "info",
+    ] {
         let path = git_dir.join(below);
         fs::create_dir_all(&path).doing("create", &path)?;
     }
     for (name, contents) in files {
         let path = git_dir.join(name);
         fs::write(&path, contents).doing("write", &path)?;
-        fs::File::open(&path).and_then(|file| file.sync_all()).doing("sync", &path)?;
+        fs::File::open(&path)
+            .and_then(|file| file.sync_all())
+            .doing("sync", &path)?;
     }
     let mut path: PathBuf = git_dir.clone();
     for synced in ["objects", "refs", ""] {
         let dir = git_dir.join(synced);
-        fs::File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync", &dir)?;
+        fs::File::open(&dir)
+            .and_then(|dir| dir.sync_all())
+            .doing("sync", &dir)?;
         path = dir;
     }
     if let Some(parent) = path.parent() {
@@ -139,16 +173,27 @@ fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<
 }
 
 fn full_reference(name: &str) -> String {
-    if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") }
+    if name.starts_with("refs/") {
+        name.to_owned()
+    } else {
+        format!("refs/heads/{name}")
+    }
 }
 
-fn choose_identity(repository: &Repository, state: &StateDir, options: &InitOptions) -> Result<Identity, TrailError> {
+fn choose_identity(
+    repository: &Repository,
+    state: &StateDir,
+    options: &InitOptions,
+) -> Result<Identity, TrailError> {
     let asked = options.reference.as_deref().map(full_reference);
     if let Some(mut identity) = state.read_identity()? {
         if let Some(asked) = asked
             && asked != identity.reference
         {
-            return Err(TrailError::Invalid(format!("the trail is on {} already, not on {asked}", identity.reference)));
+            return Err(TrailError::Invalid(format!(
+                "the trail is on {} already, not on {asked}",
+                identity.reference
+            )));
         }
         identity.layout = options.layout.or(identity.layout);
         return Ok(identity);
@@ -156,11 +201,19 @@ fn choose_identity(repository: &Repository, state: &StateDir, options: &InitOpti
     let mut identity = match asked {
         Some(reference) => {
             state::check_reference(&reference)?;
-            Identity { reference, placement: Placement::Ref, layout: None }
+            Identity {
+                reference,
+                placement: Placement::Ref,
+                layout: None,
+            }
         }
         None => infer_identity(repository)?,
     };
-    let default = if identity.placement == Placement::Ref { Layout::Sharded } else { Layout::Flat };
+    let default = if identity.placement == Placement::Ref {
+        Layout::Sharded
+    } else {
+        Layout::Flat
+    };
     identity.layout = options.layout.or(Some(default));
     Ok(identity)
 }
@@ -190,11 +243,18 @@ fn accept(
     };
     // It may name commits that the accepted history does not have.
     super::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash).discard();
-    state.write_mark(options.open.disk.as_ref(), &state.acknowledged_path(), &mark)
+    state.write_mark(
+        options.open.disk.as_ref(),
+        &state.acknowledged_path(),
+        &mark,
+    )
 }
 
 /// The uuid of the trail on this ref, if a genesis commit gave it one.
-fn find_genesis(repository: &Repository, identity: &Identity) -> Result<Option<String>, TrailError> {
+fn find_genesis(
+    repository: &Repository,
+    identity: &Identity,
+) -> Result<Option<String>, TrailError> {
     let mut next = repository.read_ref(&identity.reference)?;
     while let Some(id) = next {
         let commit = repository.commit(&id)?;
@@ -239,7 +299,13 @@ fn begin(
     };
     let subject = "audit: begin trail";
     let message = message::genesis_message(&options.uuid, identity.placement);
-    let commit = commit_bytes(tree, parent, &shared.author, options.time.seconds(), &message);
+    let commit = commit_bytes(
+        tree,
+        parent,
+        &shared.author,
+        options.time.seconds(),
+        &message,
+    );
     let id = object::name_checked(hash, Kind::Commit, &commit)?;
     builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
     let flusher = Flusher {
@@ -253,7 +319,11 @@ fn begin(
     let group = Group {
         pack: builder.finish(),
         expected: parent,
-        mark: Mark { tip: id, boot: shared.boot.clone(), microseconds: options.time.microseconds() },
+        mark: Mark {
+            tip: id,
+            boot: shared.boot.clone(),
+            microseconds: options.time.microseconds(),
+        },
         appearing: &[],
         committer: &shared.author,
         subject,

@@ -35,7 +35,10 @@ impl Layout {
         match self {
             Layout::Flat => vec![name],
             Layout::Sharded => {
-                let mut components: Vec<String> = shard(task_id).iter().map(|digit| digit.to_string()).collect();
+                let mut components: Vec<String> = shard(task_id)
+                    .iter()
+                    .map(|digit| digit.to_string())
+                    .collect();
                 components.push(name);
                 components
             }
@@ -44,7 +47,12 @@ impl Layout {
 
     /// The entry's whole path, with `/`.
     pub fn path(self, task_id: &TaskId) -> String {
-        format!("{}/{}/{}", ROOT[0], ROOT[1], self.components(task_id).join("/"))
+        format!(
+            "{}/{}/{}",
+            ROOT[0],
+            ROOT[1],
+            self.components(task_id).join("/")
+        )
     }
 }
 
@@ -69,8 +77,15 @@ impl FromStr for Layout {
 /// The four shard digits of an id.
 pub(super) fn shard(task_id: &TaskId) -> [char; 4] {
     let digest = Sha256::digest(task_id.folded().as_bytes());
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("a nibble is a hexadecimal digit");
-    [digit(digest[0] >> 4), digit(digest[0] & 15), digit(digest[1] >> 4), digit(digest[1] & 15)]
+    let digit = |nibble: u8| {
+        char::from_digit(u32::from(nibble), 16).expect("a nibble is a hexadecimal digit")
+    };
+    [
+        digit(digest[0] >> 4),
+        digit(digest[0] & 15),
+        digit(digest[1] >> 4),
+        digit(digest[1] & 15),
+    ]
 }
 
 #[cfg(test)]

@@ -29,19 +29,36 @@ impl WriterLock {
         let waiting = open(&waiting_path)?;
         if !try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path)? {
             // A shared lock on the second file tells the holder that somebody waits.
-            flock(&waiting, FlockOperation::LockShared).map_err(io::Error::from).doing("lock", &waiting_path)?;
-            let taken = poll(wait, || try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path));
-            flock(&waiting, FlockOperation::Unlock).map_err(io::Error::from).doing("unlock", &waiting_path)?;
+            flock(&waiting, FlockOperation::LockShared)
+                .map_err(io::Error::from)
+                .doing("lock", &waiting_path)?;
+            let taken = poll(wait, || {
+                try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path)
+            });
+            flock(&waiting, FlockOperation::Unlock)
+                .map_err(io::Error::from)
+                .doing("unlock", &waiting_path)?;
             if !taken? {
-                return Err(TrailError::Locked { path, seconds: wait.as_secs() });
+                return Err(TrailError::Locked {
+                    path,
+                    seconds: wait.as_secs(),
+                });
             }
         }
-        Ok(WriterLock { lock, waiting, waiting_path })
+        Ok(WriterLock {
+            lock,
+            waiting,
+            waiting_path,
+        })
     }
 
     /// Whether another process waits for the lock.
     pub(super) fn others_wait(&self) -> bool {
-        match try_flock(&self.waiting, FlockOperation::NonBlockingLockExclusive, &self.waiting_path) {
+        match try_flock(
+            &self.waiting,
+            FlockOperation::NonBlockingLockExclusive,
+            &self.waiting_path,
+        ) {
             Ok(true) => {
                 let _ = flock(&self.waiting, FlockOperation::Unlock);
                 false
@@ -63,7 +80,13 @@ impl WriterLock {
 }
 
 fn open(path: &Path) -> Result<File, TrailError> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).doing("open", path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .doing("open", path)
 }
 
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
@@ -78,7 +101,10 @@ const POLL_LEAST: Duration = Duration::from_micros(50);
 /// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
 const POLL_MOST: Duration = Duration::from_millis(1);
 
-fn poll(wait: Duration, mut attempt: impl FnMut() -> Result<bool, TrailError>) -> Result<bool, TrailError> {
+fn poll(
+    wait: Duration,
+    mut attempt: impl FnMut() -> Result<bool, TrailError>,
+) -> Result<bool, TrailError> {
     let deadline = Instant::now() + wait;
     let mut pause = POLL_LEAST;
     loop {
@@ -126,9 +152,16 @@ impl<'a> GitLock<'a> {
             Err(error) => Err(error).doing("create", &path),
         })?;
         if taken {
-            Ok(GitLock { disk, path, held: true })
+            Ok(GitLock {
+                disk,
+                path,
+                held: true,
+            })
         } else {
-            Err(TrailError::Locked { path, seconds: wait.as_secs() })
+            Err(TrailError::Locked {
+                path,
+                seconds: wait.as_secs(),
+            })
         }
     }
 
@@ -149,7 +182,11 @@ impl Drop for GitLock<'_> {
 }
 
 /// Removes a lock file beside `target` that a crash of ours left behind.
-pub(super) fn remove_leftover(disk: &dyn Disk, state: &StateDir, target: &Path) -> Result<(), TrailError> {
+pub(super) fn remove_leftover(
+    disk: &dyn Disk,
+    state: &StateDir,
+    target: &Path,
+) -> Result<(), TrailError> {
     let mut name = target.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);

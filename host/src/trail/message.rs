@@ -30,7 +30,11 @@ pub struct Provenance {
 
 /// The message of a commit that adds an entry.
 pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenance) -> String {
-    let Provenance { policy, settings, outcome } = provenance;
+    let Provenance {
+        policy,
+        settings,
+        outcome,
+    } = provenance;
     let mut message = String::with_capacity(subject.len() + 320);
     let _ = write!(
         message,
@@ -56,7 +60,9 @@ pub(super) fn trailers(message: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The value of one trailer.
 pub(super) fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    trailers(message).find(|(key, _)| *key == name).map(|(_, value)| value)
+    trailers(message)
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]

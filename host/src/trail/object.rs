@@ -12,7 +12,11 @@ use super::error::TrailError;
 /// # Errors
 ///
 /// Fails where the contents carry the marks of a SHA-1 collision attack.
-pub(super) fn name_checked(hash: HashKind, kind: Kind, contents: &[u8]) -> Result<ObjectId, TrailError> {
+pub(super) fn name_checked(
+    hash: HashKind,
+    kind: Kind,
+    contents: &[u8],
+) -> Result<ObjectId, TrailError> {
     gix::objs::compute_hash(hash, kind, contents).map_err(|_| TrailError::Collision)
 }
 

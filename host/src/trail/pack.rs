@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 
+use super::delta::{self, Anchor};
 use super::object::{self, Deflater};
 use super::tree::{Edit, Node};
 
@@ -28,8 +29,22 @@ pub(super) struct PackBuilder {
     entries: Vec<IndexEntry>,
     /// Trees that a later one may be a delta of: where each is and how long its chain is.
     bases: HashMap<ObjectId, (u64, u8)>,
+    /// What entries, and what commits, are deltas of: they resemble each other, and a chain of one costs a reader least.
+    entries_anchor: Anchored,
+    commits_anchor: Anchored,
     scratch: Vec<u8>,
 }
+
+/// A text in the pack that later ones may be a delta of.
+#[derive(Default)]
+struct Anchored {
+    anchor: Option<(Anchor, u64)>,
+    /// How many deltas in a row saved too little.
+    misses: u32,
+}
+
+/// After so many deltas that saved too little the next text becomes the anchor.
+const MISSES_MOST: u32 = 4;
 
 /// One line of an index.
 #[derive(Clone, Copy)]
@@ -51,7 +66,15 @@ impl PackBuilder {
     pub(super) fn new(hash: HashKind) -> PackBuilder {
         let mut bytes = Vec::with_capacity(64 * 1024);
         bytes.extend_from_slice(&header(0));
-        PackBuilder { hash, bytes, entries: Vec::new(), bases: HashMap::new(), scratch: Vec::new() }
+        PackBuilder {
+            hash,
+            bytes,
+            entries: Vec::new(),
+            bases: HashMap::new(),
+            entries_anchor: Anchored::default(),
+            commits_anchor: Anchored::default(),
+            scratch: Vec::new(),
+        }
     }
 
     /// The bytes so far.
@@ -75,15 +98,83 @@ impl PackBuilder {
         self.entered(id, start);
     }
 
+    /// Adds an entry's blob; says whether a delta served. `deflated` is the whole blob's stream, if it is there already.
+    pub(super) fn add_entry(
+        &mut self,
+        id: ObjectId,
+        contents: &[u8],
+        deflated: Option<&[u8]>,
+        deflater: &mut Deflater,
+    ) -> bool {
+        let mut anchored = std::mem::take(&mut self.entries_anchor);
+        let served = self.add_delta(&mut anchored, id, contents, deflater);
+        if !served {
+            let start = self.bytes.len() as u64;
+            match deflated {
+                Some(deflated) => self.add_deflated(TYPE_BLOB, id, contents.len(), deflated),
+                None => self.add(TYPE_BLOB, id, contents, deflater),
+            }
+            anchored.offer(contents, start);
+        }
+        self.entries_anchor = anchored;
+        served
+    }
+
+    /// Adds a commit.
+    pub(super) fn add_commit(&mut self, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
+        let mut anchored = std::mem::take(&mut self.commits_anchor);
+        if !self.add_delta(&mut anchored, id, contents, deflater) {
+            let start = self.bytes.len() as u64;
+            self.add(TYPE_COMMIT, id, contents, deflater);
+            anchored.offer(contents, start);
+        }
+        self.commits_anchor = anchored;
+    }
+
+    /// Adds a text as a delta of its anchor, if that saves a third.
+    fn add_delta(
+        &mut self,
+        anchored: &mut Anchored,
+        id: ObjectId,
+        contents: &[u8],
+        deflater: &mut Deflater,
+    ) -> bool {
+        let Some((anchor, at)) = &anchored.anchor else {
+            return false;
+        };
+        let mut delta = std::mem::take(&mut self.scratch);
+        delta.clear();
+        anchor.delta(contents, &mut delta);
+        let serves = delta.len() * 3 <= contents.len() * 2;
+        if serves {
+            let start = self.bytes.len();
+            object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
+            offset_distance(start as u64 - at, &mut self.bytes);
+            deflater.deflate_into(&delta, &mut self.bytes);
+            self.entered(id, start);
+            anchored.misses = 0;
+        } else {
+            anchored.misses += 1;
+        }
+        self.scratch = delta;
+        serves
+    }
+
     /// Adds a tree, as a delta if its predecessor is in this pack.
-    pub(super) fn add_tree(&mut self, node: &Arc<Node>, before: Option<(ObjectId, Edit)>, deflater: &mut Deflater) {
-        let base = before.and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
+    pub(super) fn add_tree(
+        &mut self,
+        node: &Arc<Node>,
+        before: Option<(ObjectId, Edit)>,
+        deflater: &mut Deflater,
+    ) {
+        let base = before
+            .and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
         let start = self.bytes.len() as u64;
         match base {
             Some((at, chain, edit)) if chain < MAX_CHAIN => {
                 let mut delta = std::mem::take(&mut self.scratch);
                 delta.clear();
-                encode_edit(edit, &node.raw, &mut delta);
+                delta::of_edit(edit, &node.raw, &mut delta);
                 object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
                 offset_distance(start - at, &mut self.bytes);
                 deflater.deflate_into(&delta, &mut self.bytes);
@@ -100,7 +191,11 @@ impl PackBuilder {
 
     fn entered(&mut self, id: ObjectId, start: usize) {
         let crc = crc32fast::hash(&self.bytes[start..]);
-        self.entries.push(IndexEntry { id, crc, offset: start as u64 });
+        self.entries.push(IndexEntry {
+            id,
+            crc,
+            offset: start as u64,
+        });
     }
 
     /// Completes the pack and makes its index.
@@ -110,7 +205,23 @@ impl PackBuilder {
         let checksum = object::digest(self.hash, &[&self.bytes]);
         self.bytes.extend_from_slice(checksum.as_slice());
         let index = index(self.hash, &mut self.entries, &checksum);
-        Pack { pack: self.bytes, index, name: format!("pack-{checksum}") }
+        Pack {
+            pack: self.bytes,
+            index,
+            name: format!("pack-{checksum}"),
+        }
+    }
+}
+
+impl Anchored {
+    /// Takes a text that was added whole for the anchor, if there is none or it has served too badly.
+    fn offer(&mut self, contents: &[u8], at: u64) {
+        if self.anchor.is_none() || self.misses >= MISSES_MOST {
+            *self = Anchored {
+                anchor: Some((Anchor::new(contents), at)),
+                misses: 0,
+            };
+        }
     }
 }
 
@@ -148,69 +259,30 @@ pub(super) fn offset_distance(distance: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[at..]);
 }
 
-/// A delta that keeps the base but for one edit.
-fn encode_edit(edit: Edit, new: &[u8], out: &mut Vec<u8>) {
-    let old_length = new.len() - edit.added + edit.removed;
-    varint(old_length as u64, out);
-    varint(new.len() as u64, out);
-    copy(0, edit.at, out);
-    // An insert holds at most 127 bytes; a tree entry of ours has at most 7 + 133 + 1 + 32.
-    for piece in new[edit.at..edit.at + edit.added].chunks(127) {
-        out.push(piece.len() as u8);
-        out.extend_from_slice(piece);
-    }
-    copy(edit.at + edit.removed, old_length, out);
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value > 0x7f {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Copies `from..to` of the base, in pieces of at most 64 KiB (what a version 2 pack's copy can say).
-fn copy(from: usize, to: usize, out: &mut Vec<u8>) {
-    let mut at = from;
-    while at < to {
-        let size = (to - at).min(0x1_0000);
-        let mark = out.len();
-        out.push(0x80);
-        for (bit, shift) in [(1u8, 0), (2, 8), (4, 16), (8, 24)] {
-            let byte = (at >> shift) as u8;
-            if byte != 0 {
-                out[mark] |= bit;
-                out.push(byte);
-            }
-        }
-        if size != 0x1_0000 {
-            for (bit, shift) in [(0x10u8, 0), (0x20, 8)] {
-                let byte = (size >> shift) as u8;
-                if byte != 0 {
-                    out[mark] |= bit;
-                    out.push(byte);
-                }
-            }
-        }
-        at += size;
-    }
-}
-
 /// An index of version 2 over `entries`, which are sorted here.
-pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &gix::oid) -> Vec<u8> {
+pub(super) fn index(
+    hash: HashKind,
+    entries: &mut [IndexEntry],
+    pack_checksum: &gix::oid,
+) -> Vec<u8> {
     entries.sort_unstable_by_key(|entry| entry.id);
     let mut out = Vec::with_capacity(8 + 1024 + entries.len() * (hash.len_in_bytes() + 8) + 64);
     out.extend_from_slice(b"\xfftOc\0\0\0\x02");
     let mut fan = [0u32; 256];
-    entries.iter().for_each(|entry| fan[usize::from(entry.id.first_byte())] += 1);
+    entries
+        .iter()
+        .for_each(|entry| fan[usize::from(entry.id.first_byte())] += 1);
     let mut total = 0u32;
     for count in fan {
         total += count;
         out.extend_from_slice(&total.to_be_bytes());
     }
-    entries.iter().for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
-    entries.iter().for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
+    entries
+        .iter()
+        .for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
+    entries
+        .iter()
+        .for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
     let mut large = Vec::new();
     for entry in entries.iter() {
         let word = match u32::try_from(entry.offset) {
@@ -222,7 +294,9 @@ pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &
         };
         out.extend_from_slice(&word.to_be_bytes());
     }
-    large.iter().for_each(|offset| out.extend_from_slice(&offset.to_be_bytes()));
+    large
+        .iter()
+        .for_each(|offset| out.extend_from_slice(&offset.to_be_bytes()));
     out.extend_from_slice(pack_checksum.as_bytes());
     let checksum = object::digest(hash, &[&out]);
     out.extend_from_slice(checksum.as_slice());
@@ -232,7 +306,11 @@ pub(super) fn index(hash: HashKind, entries: &mut [IndexEntry], pack_checksum: &
 /// Reads an index of version 2; `None` if it is not whole.
 pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>> {
     let length = hash.len_in_bytes();
-    let word = |at: usize| bytes.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")));
+    let word = |at: usize| {
+        bytes
+            .get(at..at + 4)
+            .map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")))
+    };
     if bytes.get(..8)? != b"\xfftOc\0\0\0\x02" {
         return None;
     }
@@ -247,7 +325,9 @@ pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
     }
     (0..count)
         .map(|at| {
-            let id = ObjectId::from_bytes_or_panic(bytes.get(ids + at * length..ids + (at + 1) * length)?);
+            let id = ObjectId::from_bytes_or_panic(
+                bytes.get(ids + at * length..ids + (at + 1) * length)?,
+            );
             let offset = match word(offsets + at * 4)? {
                 small if small < 0x8000_0000 => u64::from(small),
                 marked => {
@@ -255,7 +335,11 @@ pub(super) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
                     u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().expect("eight bytes"))
                 }
             };
-            Some(IndexEntry { id, crc: word(crcs + at * 4)?, offset })
+            Some(IndexEntry {
+                id,
+                crc: word(crcs + at * 4)?,
+                offset,
+            })
         })
         .collect()
 }

@@ -34,14 +34,19 @@ impl Flusher<'_> {
     /// Merges packs of ours if there are too many of one tier. The caller holds the writer lock.
     pub(super) fn merge_if_due(&self) -> Result<(), TrailError> {
         while let Some(due) = self.due()? {
-            let Some(merged) = self.merge(&due)? else { return Ok(()) };
+            let Some(merged) = self.merge(&due)? else {
+                return Ok(());
+            };
             self.replace(&due, &merged)?;
         }
         Ok(())
     }
 
     fn pack_path(&self, name: &str, extension: &str) -> PathBuf {
-        self.repository.objects_dir().join("pack").join(format!("{name}.{extension}"))
+        self.repository
+            .objects_dir()
+            .join("pack")
+            .join(format!("{name}.{extension}"))
     }
 
     /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
@@ -50,7 +55,9 @@ impl Flusher<'_> {
         let mut owned = Vec::new();
         for entry in fs::read_dir(&dir).doing("list", &dir)? {
             let entry = entry.doing("list", &dir)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             let metadata = fs::metadata(self.pack_path(&name, "pack"));
             let visible = self.pack_path(&name, "idx").exists();
             match metadata {
@@ -61,30 +68,44 @@ impl Flusher<'_> {
                 }),
                 Ok(_) => {
                     // Its index went first, in a merge that a crash cut short.
-                    disk::remove_if_present(self.disk, &self.pack_path(&name, "pack")).doing("remove", &dir)?;
-                    disk::remove_if_present(self.disk, &entry.path()).doing("remove", &entry.path())?;
+                    disk::remove_if_present(self.disk, &self.pack_path(&name, "pack"))
+                        .doing("remove", &dir)?;
+                    disk::remove_if_present(self.disk, &entry.path())
+                        .doing("remove", &entry.path())?;
                 }
                 // Repacked by a person's git.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    disk::remove_if_present(self.disk, &entry.path()).doing("remove", &entry.path())?;
+                    disk::remove_if_present(self.disk, &entry.path())
+                        .doing("remove", &entry.path())?;
                 }
                 Err(error) => return Err(error).doing("look at", &self.pack_path(&name, "pack")),
             }
         }
         let mut tiers: HashMap<u32, usize> = HashMap::new();
-        owned.iter().for_each(|pack| *tiers.entry(tier(pack.size)).or_default() += 1);
-        let full = tiers.iter().filter(|(_, count)| **count >= FAN_IN).map(|(tier, _)| *tier).min();
+        owned
+            .iter()
+            .for_each(|pack| *tiers.entry(tier(pack.size)).or_default() += 1);
+        let full = tiers
+            .iter()
+            .filter(|(_, count)| **count >= FAN_IN)
+            .map(|(tier, _)| *tier)
+            .min();
         let Some(full) = full else { return Ok(None) };
         let indexed = self.multi_pack_index()?;
         let free = |pack: &Owned| {
             let bound = ["keep", "bitmap", "promisor", "mtimes"];
             tier(pack.size) <= full
                 && pack.size <= LARGEST
-                && !bound.iter().any(|extension| self.pack_path(&pack.name, extension).exists())
-                && !indexed.as_ref().is_some_and(|index| contains(index, pack.name.as_bytes()))
+                && !bound
+                    .iter()
+                    .any(|extension| self.pack_path(&pack.name, extension).exists())
+                && !indexed
+                    .as_ref()
+                    .is_some_and(|index| contains(index, pack.name.as_bytes()))
         };
         owned.retain(free);
-        owned.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
+        owned
+            .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
         Ok((owned.len() >= FAN_IN).then_some(owned))
     }
 
@@ -112,9 +133,14 @@ impl Flusher<'_> {
         let mut merger = Merger::new(self.repository.hash);
         for owned in packs {
             let read = |extension| fs::read(self.pack_path(&owned.name, extension));
-            let (Ok(pack), Ok(index)) = (read("pack"), read("idx")) else { return Ok(None) };
+            let (Ok(pack), Ok(index)) = (read("pack"), read("idx")) else {
+                return Ok(None);
+            };
             if merger.add(&pack, &index).is_none() {
-                tracing::warn!(pack = owned.name, "a pack of ours is not as we made it: left alone");
+                tracing::warn!(
+                    pack = owned.name,
+                    "a pack of ours is not as we made it: left alone"
+                );
                 return Ok(None);
             }
         }
@@ -135,7 +161,9 @@ impl Flusher<'_> {
         disk::write_unsynced(self.disk, &registered, b"").doing("write", &registered)?;
         for extension in ["pack", "idx"] {
             let visible = self.pack_path(&merged.name, extension);
-            self.disk.rename(&tmp.join(format!("{}.{extension}", merged.name)), &visible).doing("create", &visible)?;
+            self.disk
+                .rename(&tmp.join(format!("{}.{extension}", merged.name)), &visible)
+                .doing("create", &visible)?;
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
         let old: Vec<&Owned> = old.iter().filter(|pack| pack.name != merged.name).collect();
@@ -146,7 +174,10 @@ impl Flusher<'_> {
         // An index that came back after a power cut without its pack would promise objects that are not there.
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
         for pack in &old {
-            for path in [self.pack_path(&pack.name, "pack"), self.state.packs_dir().join(&pack.name)] {
+            for path in [
+                self.pack_path(&pack.name, "pack"),
+                self.state.packs_dir().join(&pack.name),
+            ] {
                 disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
             }
         }
@@ -165,7 +196,9 @@ fn tier(size: u64) -> u32 {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 /// A pack that grows by whole packs.
@@ -178,7 +211,12 @@ struct Merger {
 
 impl Merger {
     fn new(hash: HashKind) -> Merger {
-        Merger { hash, bytes: pack::header(0).to_vec(), entries: Vec::new(), places: HashMap::new() }
+        Merger {
+            hash,
+            bytes: pack::header(0).to_vec(),
+            entries: Vec::new(),
+            places: HashMap::new(),
+        }
     }
 
     /// Copies every object that is not there yet; `None` if pack and index are not what we write.
@@ -190,7 +228,8 @@ impl Merger {
         let mut moved: HashMap<u64, u64> = HashMap::with_capacity(objects.len());
         for (at, object) in objects.iter().enumerate() {
             let next = objects.get(at + 1).map_or(end, |next| next.offset);
-            let raw = pack.get(usize::try_from(object.offset).ok()?..usize::try_from(next).ok()?)?;
+            let raw =
+                pack.get(usize::try_from(object.offset).ok()?..usize::try_from(next).ok()?)?;
             if let Some(place) = self.places.get(&object.id) {
                 moved.insert(object.offset, *place);
                 continue;
@@ -215,17 +254,26 @@ impl Merger {
             };
             moved.insert(object.offset, start as u64);
             self.places.insert(object.id, start as u64);
-            self.entries.push(IndexEntry { id: object.id, crc, offset: start as u64 });
+            self.entries.push(IndexEntry {
+                id: object.id,
+                crc,
+                offset: start as u64,
+            });
         }
         Some(())
     }
 
     fn finish(mut self) -> Pack {
-        let count = u32::try_from(self.entries.len()).expect("merged packs hold fewer than 2^32 objects");
+        let count =
+            u32::try_from(self.entries.len()).expect("merged packs hold fewer than 2^32 objects");
         self.bytes[..12].copy_from_slice(&pack::header(count));
         let checksum = object::digest(self.hash, &[&self.bytes]);
         self.bytes.extend_from_slice(checksum.as_slice());
         let index = pack::index(self.hash, &mut self.entries, &checksum);
-        Pack { pack: self.bytes, index, name: format!("pack-{checksum}") }
+        Pack {
+            pack: self.bytes,
+            index,
+            name: format!("pack-{checksum}"),
+        }
     }
 }

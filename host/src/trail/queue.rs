@@ -23,7 +23,9 @@ struct State {
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the queue")
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the queue")
     }
 
     pub(super) fn push(&self, item: Item) {
@@ -64,7 +66,10 @@ impl Queue {
             if state.closed {
                 return false;
             }
-            state = self.wake.wait(state).expect("nothing panics while it holds the queue");
+            state = self
+                .wake
+                .wait(state)
+                .expect("nothing panics while it holds the queue");
         }
     }
 
@@ -75,12 +80,18 @@ impl Queue {
             if let Some(item) = state.items.pop_front() {
                 return Some(item);
             }
-            let patience = if state.closed { Duration::ZERO } else { patience() };
+            let patience = if state.closed {
+                Duration::ZERO
+            } else {
+                patience()
+            };
             if patience.is_zero() {
                 return None;
             }
-            let (next, _) =
-                self.wake.wait_timeout(state, patience).expect("nothing panics while it holds the queue");
+            let (next, _) = self
+                .wake
+                .wait_timeout(state, patience)
+                .expect("nothing panics while it holds the queue");
             state = next;
         }
     }

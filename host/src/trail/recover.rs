@@ -42,7 +42,9 @@ impl Flusher<'_> {
         };
         for entry in entries {
             let path = entry.doing("list", &pack_dir)?.path();
-            let is_keep = path.extension().is_some_and(|extension| extension == "keep");
+            let is_keep = path
+                .extension()
+                .is_some_and(|extension| extension == "keep");
             if !is_keep || !same_file(&self.state.token_path(), &path) {
                 continue;
             }
@@ -65,7 +67,9 @@ impl Flusher<'_> {
         mark: &Mark,
         begun_before: bool,
     ) -> Result<(), TrailError> {
-        let (Placement::Checkout, Some(tip)) = (self.placement, tip) else { return Ok(()) };
+        let (Placement::Checkout, Some(tip)) = (self.placement, tip) else {
+            return Ok(());
+        };
         let last = self.state.read_mark(&self.state.in_step_path());
         let missing = match last {
             Some(last) if last.boot == mark.boot && last.tip == tip => return Ok(()),
@@ -77,12 +81,18 @@ impl Flusher<'_> {
             None => Vec::new(),
         };
         if !missing.is_empty()
-            && let Some(held) =
-                checkout::hold(self.disk, self.state, self.repository, self.reference, self.lock_wait)?
+            && let Some(held) = checkout::hold(
+                self.disk,
+                self.state,
+                self.repository,
+                self.reference,
+                self.lock_wait,
+            )?
         {
             held.show(&missing, true)?;
         }
-        self.state.write_mark(self.disk, &self.state.in_step_path(), mark)
+        self.state
+            .write_mark(self.disk, &self.state.in_step_path(), mark)
     }
 
     /// What trail commits after `since` added, as far as `tip` still has it.
@@ -92,7 +102,8 @@ impl Flusher<'_> {
         while let Some(id) = next.filter(|id| *id != since) {
             let commit = self.repository.commit(&id)?;
             if let Some(task) = message::trailer(&commit.message, message::TASK)
-                && let Some((path, blob)) = history::entry_in_tree(self.repository, commit.tree, task)?
+                && let Some((path, blob)) =
+                    history::entry_in_tree(self.repository, commit.tree, task)?
             {
                 entries.push(self.appearing(path, blob)?);
             }
@@ -112,7 +123,11 @@ impl Flusher<'_> {
 
     fn appearing(&self, path: String, blob: ObjectId) -> Result<Appearing, TrailError> {
         let contents: Arc<[u8]> = self.repository.object(Kind::Blob, &blob)?.into();
-        Ok(Appearing { path, blob, contents })
+        Ok(Appearing {
+            path,
+            blob,
+            contents,
+        })
     }
 
     /// Makes durable what a tip rests on that somebody else has written: their git does not sync.
@@ -136,7 +151,9 @@ impl Flusher<'_> {
             for entry in entries {
                 let entry = entry.doing("list", &dir)?;
                 if recent(&entry) {
-                    self.disk.sync_file(&entry.path()).doing("sync", &entry.path())?;
+                    self.disk
+                        .sync_file(&entry.path())
+                        .doing("sync", &entry.path())?;
                     synced = true;
                 }
             }
@@ -164,7 +181,10 @@ impl Flusher<'_> {
 /// themselves (Linux: `dirty_expire_centisecs`, 30 s, `dirty_writeback_centisecs`, 5 s); ten minutes leave room for
 /// machines that are tuned.
 fn recent(entry: &fs::DirEntry) -> bool {
-    let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|modified| modified.elapsed());
+    let age = entry
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .map(|modified| modified.elapsed());
     match age {
         Ok(Ok(age)) => age.as_secs() < 600,
         _ => true,

@@ -119,7 +119,9 @@ impl Repository {
         }
         let grafts = self.common_dir.join("info/grafts");
         if fs::read(&grafts).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported("info/grafts changes what git shows of its history".into()));
+            return Err(TrailError::Unsupported(
+                "info/grafts changes what git shows of its history".into(),
+            ));
         }
         Ok(())
     }
@@ -129,7 +131,9 @@ impl Repository {
         for id in ids {
             let name = format!("refs/replace/{id}");
             if self.read_ref(&name)?.is_some() {
-                return Err(TrailError::Unsupported(format!("{name} hides an object of the trail from plain git")));
+                return Err(TrailError::Unsupported(format!(
+                    "{name} hides an object of the trail from plain git"
+                )));
             }
         }
         Ok(())
@@ -149,14 +153,18 @@ impl Repository {
         let config = local.config_snapshot();
         let name = config.string("user.name")?.to_string();
         let email = config.string("user.email")?.to_string();
-        let fits = |text: &str| !text.trim().is_empty() && !text.contains(['<', '>', '\n', '\0', '\r']);
+        let fits =
+            |text: &str| !text.trim().is_empty() && !text.contains(['<', '>', '\n', '\0', '\r']);
         (fits(&name) && fits(&email)).then(|| format!("{} <{}>", name.trim(), email.trim()))
     }
 
     /// The value of `core.logAllRefUpdates` as git takes it for branches.
     pub(super) fn keeps_reflogs(&self) -> bool {
         let local = self.inner.to_thread_local();
-        let value = local.config_snapshot().string("core.logAllRefUpdates").map(|value| value.to_string());
+        let value = local
+            .config_snapshot()
+            .string("core.logAllRefUpdates")
+            .map(|value| value.to_string());
         match value.as_deref() {
             Some("false" | "no" | "off" | "0") => false,
             Some(_) => true,
@@ -166,41 +174,59 @@ impl Repository {
 
     /// Reads an object of a known kind.
     pub(super) fn object(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
-        self.try_object(kind, id)?.ok_or_else(|| TrailError::Unreadable {
-            what: format!("{kind} {id}"),
-            cause: "it is not in the object database".into(),
-        })
+        self.try_object(kind, id)?
+            .ok_or_else(|| TrailError::Unreadable {
+                what: format!("{kind} {id}"),
+                cause: "it is not in the object database".into(),
+            })
     }
 
     /// Reads an object of a known kind; `None` if it is not there.
-    pub(super) fn try_object(&self, kind: Kind, id: &gix::oid) -> Result<Option<Vec<u8>>, TrailError> {
-        let reader = self.readers.lock().expect("no reader panics while it holds the pool").pop();
+    pub(super) fn try_object(
+        &self,
+        kind: Kind,
+        id: &gix::oid,
+    ) -> Result<Option<Vec<u8>>, TrailError> {
+        let reader = self
+            .readers
+            .lock()
+            .expect("no reader panics while it holds the pool")
+            .pop();
         let reader = reader.unwrap_or_else(|| self.new_reader());
         let mut buffer = Vec::new();
-        let unreadable = |cause: String| TrailError::Unreadable { what: format!("{kind} {id}"), cause };
+        let unreadable = |cause: String| TrailError::Unreadable {
+            what: format!("{kind} {id}"),
+            cause,
+        };
         let found = match reader.try_find(id, &mut buffer) {
             Ok(Some(data)) if data.kind == kind => Ok(true),
             Ok(Some(data)) => Err(unreadable(format!("it is a {}", data.kind))),
             Ok(None) => Ok(false),
             Err(error) => Err(unreadable(error.to_string())),
         };
-        self.readers.lock().expect("no reader panics while it holds the pool").push(reader);
+        self.readers
+            .lock()
+            .expect("no reader panics while it holds the pool")
+            .push(reader);
         Ok(found?.then_some(buffer))
     }
 
     fn new_reader(&self) -> gix::odb::HandleArc {
         // Trees are deltas of their predecessors: keep bases, up to 16 MiB, so that a chain is not resolved again and
         // again.
-        self.inner
-            .objects
-            .to_cache_arc()
-            .with_pack_cache(|| Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(16 << 20)))
+        self.inner.objects.to_cache_arc().with_pack_cache(|| {
+            Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(
+                16 << 20,
+            ))
+        })
     }
 
     pub(super) fn commit(&self, id: &gix::oid) -> Result<CommitInfo, TrailError> {
         let raw = self.object(Kind::Commit, id)?;
-        let unreadable =
-            |cause: &dyn std::fmt::Display| TrailError::Unreadable { what: format!("commit {id}"), cause: cause.to_string() };
+        let unreadable = |cause: &dyn std::fmt::Display| TrailError::Unreadable {
+            what: format!("commit {id}"),
+            cause: cause.to_string(),
+        };
         let commit = CommitRef::from_bytes(&raw, self.hash).map_err(|error| unreadable(&error))?;
         Ok(CommitInfo {
             tree: commit.tree(),
@@ -221,12 +247,21 @@ impl Repository {
                 if text.starts_with("ref:") {
                     return Err(TrailError::Unsupported(format!("{name} is a symbolic ref")));
                 }
-                ObjectId::from_hex(text.as_bytes()).map(Some).map_err(|_| TrailError::Unreadable {
-                    what: name.to_owned(),
-                    cause: "it does not hold an object id".into(),
-                })
+                ObjectId::from_hex(text.as_bytes())
+                    .map(Some)
+                    .map_err(|_| TrailError::Unreadable {
+                        what: name.to_owned(),
+                        cause: "it does not hold an object id".into(),
+                    })
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::IsADirectory
+                ) =>
+            {
                 self.read_packed_ref(name)
             }
             Err(error) => Err(error).doing("read", &path),
@@ -242,7 +277,9 @@ impl Repository {
         };
         let hex = self.hash.len_in_hex();
         let line = text.split(|byte| *byte == b'\n').find(|line| {
-            line.len() == hex + 1 + name.len() && line[hex] == b' ' && line[hex + 1..] == *name.as_bytes()
+            line.len() == hex + 1 + name.len()
+                && line[hex] == b' '
+                && line[hex + 1..] == *name.as_bytes()
         });
         line.map(|line| {
             ObjectId::from_hex(&line[..hex]).map_err(|_| TrailError::Unreadable {
@@ -267,13 +304,19 @@ impl Repository {
     pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
         if let (Some(root), true) = (&self.work_tree, self.git_dir == self.common_dir) {
-            found.push(WorkTree { git_dir: self.git_dir.clone(), root: root.clone() });
+            found.push(WorkTree {
+                git_dir: self.git_dir.clone(),
+                root: root.clone(),
+            });
         } else {
             let local = self.inner.to_thread_local();
             if let Ok(main) = local.main_repo()
                 && let Some(root) = main.workdir()
             {
-                found.push(WorkTree { git_dir: self.common_dir.clone(), root: absolute(root)? });
+                found.push(WorkTree {
+                    git_dir: self.common_dir.clone(),
+                    root: absolute(root)?,
+                });
             }
         }
         let linked = self.common_dir.join("worktrees");
@@ -285,10 +328,15 @@ impl Repository {
         for entry in entries {
             let git_dir = entry.doing("list", &linked)?.path();
             // `gitdir` holds the path of the work tree's `.git` file; a work tree that is gone has nothing to keep in step.
-            let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else { continue };
+            let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
+                continue;
+            };
             let dot_git = git_dir.join(text.trim_end());
             if let Some(root) = dot_git.parent().filter(|root| root.is_dir()) {
-                found.push(WorkTree { git_dir, root: root.to_owned() });
+                found.push(WorkTree {
+                    git_dir,
+                    root: root.to_owned(),
+                });
             }
         }
         Ok(found)
@@ -314,7 +362,9 @@ fn refused(dir: &Path, error: &dyn std::fmt::Display) -> TrailError {
         .unwrap_or_default()
         .to_ascii_lowercase();
     if config.contains("refstorage") {
-        return TrailError::Unsupported("its refs are stored as a reftable (extensions.refStorage)".into());
+        return TrailError::Unsupported(
+            "its refs are stored as a reftable (extensions.refStorage)".into(),
+        );
     }
     if !dir.join(".git").exists() && !dir.join("HEAD").exists() {
         return TrailError::NoRepository(dir.to_owned());
@@ -324,18 +374,31 @@ fn refused(dir: &Path, error: &dyn std::fmt::Display) -> TrailError {
 
 /// Git refuses a repository with an extension that it does not know; so does the trail.
 fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
-    const KNOWN: [&str; 5] = ["noop", "noop-v1", "objectformat", "preciousobjects", "worktreeconfig"];
+    const KNOWN: [&str; 5] = [
+        "noop",
+        "noop-v1",
+        "objectformat",
+        "preciousobjects",
+        "worktreeconfig",
+    ];
     let config = repository.config_snapshot();
     let version = config.integer("core.repositoryFormatVersion").unwrap_or(0);
     if !(0..=1).contains(&version) {
-        return Err(TrailError::Unsupported(format!("core.repositoryFormatVersion is {version}")));
+        return Err(TrailError::Unsupported(format!(
+            "core.repositoryFormatVersion is {version}"
+        )));
     }
-    let Some(sections) = config.plumbing().sections_by_name("extensions") else { return Ok(()) };
+    let Some(sections) = config.plumbing().sections_by_name("extensions") else {
+        return Ok(());
+    };
     for section in sections {
         for name in section.body().value_names() {
             let name = name.to_string().to_ascii_lowercase();
             if name == "refstorage" {
-                let value = section.body().value("refStorage").map(|value| value.to_string());
+                let value = section
+                    .body()
+                    .value("refStorage")
+                    .map(|value| value.to_string());
                 if value.as_deref() != Some("files") {
                     return Err(TrailError::Unsupported(format!(
                         "its refs are stored as `{}` (extensions.refStorage)",
@@ -343,9 +406,13 @@ fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
                     )));
                 }
             } else if name == "partialclone" {
-                return Err(TrailError::Unsupported("it is a partial clone (extensions.partialClone), which lacks objects".into()));
+                return Err(TrailError::Unsupported(
+                    "it is a partial clone (extensions.partialClone), which lacks objects".into(),
+                ));
             } else if !KNOWN.contains(&name.as_str()) && !name.starts_with("relativeworktrees") {
-                return Err(TrailError::Unsupported(format!("it has the unknown extension `{name}`")));
+                return Err(TrailError::Unsupported(format!(
+                    "it has the unknown extension `{name}`"
+                )));
             }
         }
     }

@@ -50,7 +50,10 @@ pub(super) struct Mark {
 
 impl StateDir {
     pub(super) fn new(common_dir: &Path) -> StateDir {
-        StateDir { common_dir: common_dir.to_owned(), root: common_dir.join("chiffon-audit") }
+        StateDir {
+            common_dir: common_dir.to_owned(),
+            root: common_dir.join("chiffon-audit"),
+        }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -88,7 +91,9 @@ impl StateDir {
     /// Creates what is missing, before anything is locked.
     pub(super) fn create_root(&self, disk: &dyn Disk) -> Result<(), TrailError> {
         match disk.create_dir(&self.root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error).doing("create", &self.root),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(error).doing("create", &self.root)
+            }
             _ => Ok(()),
         }
     }
@@ -106,7 +111,9 @@ impl StateDir {
             }
         }
         if !self.token_path().exists() {
-            disk.create(&self.token_path()).map(drop).doing("create", &self.token_path())?;
+            disk.create(&self.token_path())
+                .map(drop)
+                .doing("create", &self.token_path())?;
             created = true;
         }
         Ok(created)
@@ -119,12 +126,21 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).doing("read", &path),
         };
-        let invalid = |cause: String| TrailError::Unreadable { what: path.display().to_string(), cause };
-        let file: IdentityFile = toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
+        let invalid = |cause: String| TrailError::Unreadable {
+            what: path.display().to_string(),
+            cause,
+        };
+        let file: IdentityFile =
+            toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
         check_reference(&file.reference).map_err(|error| invalid(error.to_string()))?;
         Ok(Some(Identity {
             placement: Placement::from_str(&file.placement).map_err(invalid)?,
-            layout: file.layout.as_deref().map(Layout::from_str).transpose().map_err(invalid)?,
+            layout: file
+                .layout
+                .as_deref()
+                .map(Layout::from_str)
+                .transpose()
+                .map_err(invalid)?,
             reference: file.reference,
         }))
     }
@@ -133,17 +149,23 @@ impl StateDir {
     ///
     /// If it were lost in a power cut, the next record could begin on another branch; and a lock file of ours that
     /// outlived one without its token would block every later flush as a stranger's.
-    pub(super) fn write_identity(&self, disk: &dyn Disk, identity: &Identity) -> Result<(), TrailError> {
+    pub(super) fn write_identity(
+        &self,
+        disk: &dyn Disk,
+        identity: &Identity,
+    ) -> Result<(), TrailError> {
         let file = IdentityFile {
             reference: identity.reference.clone(),
             placement: identity.placement.as_str().to_owned(),
             layout: identity.layout.map(|layout| layout.as_str().to_owned()),
         };
-        let text = toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;
+        let text =
+            toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;
         let temporary = self.tmp_dir().join("trail.toml");
         disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
         disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
-        disk.rename(&temporary, &self.identity_path()).doing("replace", &self.identity_path())?;
+        disk.rename(&temporary, &self.identity_path())
+            .doing("replace", &self.identity_path())?;
         disk.sync_dir(&self.root).doing("sync", &self.root)?;
         self.sync_common_dir(disk)
     }
@@ -157,7 +179,8 @@ impl StateDir {
         if index.exists() {
             disk.sync_file(&index).doing("sync", &index)?;
         }
-        disk.sync_dir(&self.common_dir).doing("sync", &self.common_dir)
+        disk.sync_dir(&self.common_dir)
+            .doing("sync", &self.common_dir)
     }
 
     /// Reads a mark; one that is missing or torn counts as absent.
@@ -168,11 +191,20 @@ impl StateDir {
         let boot = words.next()?.to_owned();
         let microseconds = words.next()?.parse().ok()?;
         // The line must be whole: the end of a torn number would be another number.
-        (text.ends_with('\n') && words.next().is_none()).then_some(Mark { tip, boot, microseconds })
+        (text.ends_with('\n') && words.next().is_none()).then_some(Mark {
+            tip,
+            boot,
+            microseconds,
+        })
     }
 
     /// Replaces a mark. Not synced: an older mark costs work at the next start and nothing else.
-    pub(super) fn write_mark(&self, disk: &dyn Disk, path: &Path, mark: &Mark) -> Result<(), TrailError> {
+    pub(super) fn write_mark(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        mark: &Mark,
+    ) -> Result<(), TrailError> {
         let temporary = self.tmp_dir().join("mark");
         disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
         let line = format!("{} {} {}\n", mark.tip, mark.boot, mark.microseconds);
@@ -187,7 +219,10 @@ pub(super) fn check_reference(name: &str) -> Result<(), TrailError> {
     if valid && name.starts_with("refs/heads/") && name.len() > "refs/heads/".len() {
         Ok(())
     } else {
-        Err(TrailError::Invalid(format!("the trail's ref must be a valid name below refs/heads/, not `{}`", name.escape_default())))
+        Err(TrailError::Invalid(format!(
+            "the trail's ref must be a valid name below refs/heads/, not `{}`",
+            name.escape_default()
+        )))
     }
 }
 

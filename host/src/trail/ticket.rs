@@ -34,7 +34,10 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(wake_writer: impl Fn() + Send + Sync + 'static) -> Waiting {
-        Waiting { count: AtomicUsize::new(0), wake_writer: Box::new(wake_writer) }
+        Waiting {
+            count: AtomicUsize::new(0),
+            wake_writer: Box::new(wake_writer),
+        }
     }
 
     pub(super) fn any(&self) -> bool {
@@ -44,17 +47,31 @@ impl Waiting {
 
 impl Ticket {
     pub(super) fn new(waiting: Arc<Waiting>) -> Ticket {
-        Ticket { slot: Arc::new(Slot { outcome: Mutex::new(None), settled: Condvar::new(), waiting }) }
+        Ticket {
+            slot: Arc::new(Slot {
+                outcome: Mutex::new(None),
+                settled: Condvar::new(),
+                waiting,
+            }),
+        }
     }
 
     pub(super) fn settle(&self, outcome: Result<Placed, TrailError>) {
-        *self.slot.outcome.lock().expect("nothing panics while it holds a ticket") = Some(outcome);
+        *self
+            .slot
+            .outcome
+            .lock()
+            .expect("nothing panics while it holds a ticket") = Some(outcome);
         self.slot.settled.notify_all();
     }
 
     /// Whether [`Ticket::wait`] would return at once.
     pub fn is_settled(&self) -> bool {
-        self.slot.outcome.lock().expect("nothing panics while it holds a ticket").is_some()
+        self.slot
+            .outcome
+            .lock()
+            .expect("nothing panics while it holds a ticket")
+            .is_some()
     }
 
     /// Blocks until the entry is durable.
@@ -63,15 +80,25 @@ impl Ticket {
     ///
     /// [`TrailError::Changed`] if the decision has to be taken again; otherwise why the entry was not recorded.
     pub fn wait(&self) -> Result<Placed, TrailError> {
-        let mut outcome = self.slot.outcome.lock().expect("nothing panics while it holds a ticket");
+        let mut outcome = self
+            .slot
+            .outcome
+            .lock()
+            .expect("nothing panics while it holds a ticket");
         if outcome.is_none() {
             self.slot.waiting.count.fetch_add(1, Ordering::SeqCst);
             (self.slot.waiting.wake_writer)();
             while outcome.is_none() {
-                outcome = self.slot.settled.wait(outcome).expect("nothing panics while it holds a ticket");
+                outcome = self
+                    .slot
+                    .settled
+                    .wait(outcome)
+                    .expect("nothing panics while it holds a ticket");
             }
             self.slot.waiting.count.fetch_sub(1, Ordering::SeqCst);
         }
-        outcome.clone().expect("the loop ends when there is an outcome")
+        outcome
+            .clone()
+            .expect("the loop ends when there is an outcome")
     }
 }

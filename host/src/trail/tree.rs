@@ -60,28 +60,56 @@ impl Drop for Node {
 
 impl Node {
     fn weight(&self) -> usize {
-        self.raw.capacity() + self.children.len() * size_of::<OnceLock<Arc<Node>>>() + size_of::<Node>()
+        self.raw.capacity()
+            + self.children.len() * size_of::<OnceLock<Arc<Node>>>()
+            + size_of::<Node>()
     }
 
-    pub(super) fn new(id: ObjectId, raw: Vec<u8>, level: u8, hash: HashKind) -> Result<Node, TrailError> {
+    pub(super) fn new(
+        id: ObjectId,
+        raw: Vec<u8>,
+        level: u8,
+        hash: HashKind,
+    ) -> Result<Node, TrailError> {
         let mut plain = true;
         let mut rest = &raw[..];
         while !rest.is_empty() {
             let entry = Entry::first(rest, hash).ok_or_else(|| malformed(&id))?;
-            plain &= entry.name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+            plain &= entry
+                .name
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
             rest = &rest[entry.length..];
         }
         Ok(Node::assemble(id, raw, level, plain, fresh_children(level)))
     }
 
-    fn assemble(id: ObjectId, raw: Vec<u8>, level: u8, plain: bool, children: Box<[OnceLock<Arc<Node>>]>) -> Node {
-        let node = Node { id, raw, level, plain, children };
+    fn assemble(
+        id: ObjectId,
+        raw: Vec<u8>,
+        level: u8,
+        plain: bool,
+        children: Box<[OnceLock<Arc<Node>>]>,
+    ) -> Node {
+        let node = Node {
+            id,
+            raw,
+            level,
+            plain,
+            children,
+        };
         LOADED.fetch_add(node.weight(), Atomic::Relaxed);
         node
     }
 
     pub(super) fn empty(level: u8, hash: HashKind) -> Node {
-        Node::assemble(object::name_own_tree(hash, b""), Vec::new(), level, true, fresh_children(level))
+        Node::assemble(
+            object::name_own_tree(hash, b""),
+            Vec::new(),
+            level,
+            true,
+            fresh_children(level),
+        )
     }
 
     fn find(&self, name: &[u8], is_tree: bool) -> Result<Entry<'_>, usize> {
@@ -107,12 +135,19 @@ impl Node {
         }
         let Ok(entry) = self.find(name.as_bytes(), true) else {
             return match self.find(name.as_bytes(), false) {
-                Ok(_) => Err(TrailError::Busy(format!("`{name}` is a file, not a directory, on the trail's ref"))),
+                Ok(_) => Err(TrailError::Busy(format!(
+                    "`{name}` is a file, not a directory, on the trail's ref"
+                ))),
                 Err(_) => Ok(None),
             };
         };
         let raw = source.tree(entry.id)?;
-        let node = Arc::new(Node::new(entry.id.to_owned(), raw, self.level + 1, self.id.kind())?);
+        let node = Arc::new(Node::new(
+            entry.id.to_owned(),
+            raw,
+            self.level + 1,
+            self.id.kind(),
+        )?);
         Ok(Some(slot.get_or_init(|| node)))
     }
 
@@ -121,8 +156,14 @@ impl Node {
         let hash = self.id.kind();
         let mut rest = &self.raw[..];
         while let Some(entry) = Entry::first(rest, hash) {
-            if entry.name.len() == name.len() && entry.name.eq_ignore_ascii_case(name.as_bytes()) && !entry.is_tree() {
-                return Some((String::from_utf8_lossy(entry.name).into_owned(), entry.id.to_owned()));
+            if entry.name.len() == name.len()
+                && entry.name.eq_ignore_ascii_case(name.as_bytes())
+                && !entry.is_tree()
+            {
+                return Some((
+                    String::from_utf8_lossy(entry.name).into_owned(),
+                    entry.id.to_owned(),
+                ));
             }
             rest = &rest[entry.length..];
         }
@@ -158,7 +199,9 @@ impl Node {
         let (&name, below) = path.split_first().expect("a path has a name");
         let hash = self.id.kind();
         let (edit, mode, id, child) = if below.is_empty() {
-            let at = self.find(name.as_bytes(), false).map_or_else(|at| at, |entry| entry.at);
+            let at = self
+                .find(name.as_bytes(), false)
+                .map_or_else(|at| at, |entry| entry.at);
             (Splice::Insert(at), MODE_FILE, blob.to_owned(), None)
         } else {
             let old = self.child(name, source)?;
@@ -196,9 +239,29 @@ impl Node {
             let slot = slot(self.level, name).expect("a directory of the layout has a slot");
             let mut children = children;
             children[slot] = OnceLock::from(child);
-            return Ok(self.finish(new_id, raw, children, Edit { at, removed, added: added.len() }, made));
+            return Ok(self.finish(
+                new_id,
+                raw,
+                children,
+                Edit {
+                    at,
+                    removed,
+                    added: added.len(),
+                },
+                made,
+            ));
         }
-        Ok(self.finish(new_id, raw, children, Edit { at, removed, added: added.len() }, made))
+        Ok(self.finish(
+            new_id,
+            raw,
+            children,
+            Edit {
+                at,
+                removed,
+                added: added.len(),
+            },
+            made,
+        ))
     }
 
     fn finish(
@@ -211,7 +274,10 @@ impl Node {
     ) -> Arc<Node> {
         let node = Arc::new(Node::assemble(id, raw, self.level, self.plain, children));
         let before = (!self.raw.is_empty()).then_some((self.id, edit));
-        made.push(Made { node: node.clone(), before });
+        made.push(Made {
+            node: node.clone(),
+            before,
+        });
         node
     }
 }
@@ -254,7 +320,11 @@ pub(super) fn id_length(hash: HashKind) -> usize {
 fn git_order(left: &[u8], left_is_tree: bool, right: &[u8], right_is_tree: bool) -> Ordering {
     let common = left.len().min(right.len());
     left[..common].cmp(&right[..common]).then_with(|| {
-        let end = |name: &[u8], is_tree: bool| name.get(common).copied().unwrap_or(if is_tree { b'/' } else { 0 });
+        let end = |name: &[u8], is_tree: bool| {
+            name.get(common)
+                .copied()
+                .unwrap_or(if is_tree { b'/' } else { 0 })
+        };
         end(left, left_is_tree).cmp(&end(right, right_is_tree))
     })
 }
@@ -292,7 +362,10 @@ fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
 }
 
 fn malformed(id: &gix::oid) -> TrailError {
-    TrailError::Unreadable { what: format!("tree {id}"), cause: "it is malformed".into() }
+    TrailError::Unreadable {
+        what: format!("tree {id}"),
+        cause: "it is malformed".into(),
+    }
 }
 
 #[cfg(test)]
@@ -315,17 +388,25 @@ mod tests {
         let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
         for name in ["b.json", "a.json", "a-1.json", "B1.json"] {
             let mut made = Vec::new();
-            root = root.with_file(&[".audit", "tasks", name], &blob(), &NoTrees, &mut made).expect("it fits");
+            root = root
+                .with_file(&[".audit", "tasks", name], &blob(), &NoTrees, &mut made)
+                .expect("it fits");
             assert_eq!(made.len(), 3);
             let last = made.last().expect("the root is made last");
             assert_eq!(last.node.id, root.id);
         }
-        let tasks = root.descend(&[".audit", "tasks"], &NoTrees).expect("in memory").expect("there");
+        let tasks = root
+            .descend(&[".audit", "tasks"], &NoTrees)
+            .expect("in memory")
+            .expect("there");
         let names: Vec<String> = gix::objs::TreeRefIter::from_bytes(&tasks.raw, HashKind::Sha1)
             .map(|entry| entry.expect("a good entry").filename.to_string())
             .collect();
         assert_eq!(names, ["B1.json", "a-1.json", "a.json", "b.json"]);
-        assert_eq!(tasks.file_ignoring_case("A.JSON").map(|(name, _)| name), Some("a.json".into()));
+        assert_eq!(
+            tasks.file_ignoring_case("A.JSON").map(|(name, _)| name),
+            Some("a.json".into())
+        );
         assert_eq!(tasks.file_ignoring_case("c.json"), None);
     }
 

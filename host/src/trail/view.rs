@@ -55,27 +55,52 @@ impl Snapshot {
 /// What the tree says about a task.
 pub(super) enum Presence {
     Absent,
-    Present { blob: ObjectId },
+    Present {
+        blob: ObjectId,
+    },
     /// Another id that equals this one but for case.
     Collides(String),
 }
 
 impl View {
     pub(super) fn unloaded() -> View {
-        View { tip: None, root: None, durable_root: None, pending: HashMap::new(), floor: i64::MIN, confirmed: false }
+        View {
+            tip: None,
+            root: None,
+            durable_root: None,
+            pending: HashMap::new(),
+            floor: i64::MIN,
+            confirmed: false,
+        }
     }
 
     /// The tree of a commit, with nothing below it loaded.
-    pub(super) fn load_root(repository: &Repository, tip: Option<ObjectId>) -> Result<Arc<Node>, TrailError> {
-        let Some(tip) = tip else { return Ok(Arc::new(Node::empty(0, repository.hash))) };
+    pub(super) fn load_root(
+        repository: &Repository,
+        tip: Option<ObjectId>,
+    ) -> Result<Arc<Node>, TrailError> {
+        let Some(tip) = tip else {
+            return Ok(Arc::new(Node::empty(0, repository.hash)));
+        };
         let tree = repository.commit(&tip)?.tree;
-        Ok(Arc::new(Node::new(tree, repository.tree(&tree)?, 0, repository.hash)?))
+        Ok(Arc::new(Node::new(
+            tree,
+            repository.tree(&tree)?,
+            0,
+            repository.hash,
+        )?))
     }
 }
 
 /// Looks a task up in both layouts.
-pub(super) fn presence(root: &Arc<Node>, task_id: &TaskId, source: &dyn TreeSource) -> Result<Presence, TrailError> {
-    let Some(tasks) = root.descend(&ROOT, source)? else { return Ok(Presence::Absent) };
+pub(super) fn presence(
+    root: &Arc<Node>,
+    task_id: &TaskId,
+    source: &dyn TreeSource,
+) -> Result<Presence, TrailError> {
+    let Some(tasks) = root.descend(&ROOT, source)? else {
+        return Ok(Presence::Absent);
+    };
     let name = format!("{task_id}.json");
     let digits = layout::shard(task_id).map(String::from);
     let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
@@ -93,12 +118,24 @@ pub(super) fn presence(root: &Arc<Node>, task_id: &TaskId, source: &dyn TreeSour
 }
 
 /// Reads the entry that the tree has for a task.
-pub(super) fn read(root: &Arc<Node>, task_id: &TaskId, repository: &Repository) -> Result<Snapshot, TrailError> {
+pub(super) fn read(
+    root: &Arc<Node>,
+    task_id: &TaskId,
+    repository: &Repository,
+) -> Result<Snapshot, TrailError> {
     match presence(root, task_id, repository)? {
-        Presence::Absent => Ok(Snapshot { entry: None, rests_on: None, blob: None }),
+        Presence::Absent => Ok(Snapshot {
+            entry: None,
+            rests_on: None,
+            blob: None,
+        }),
         Presence::Present { blob } => {
             let entry = repository.object(Kind::Blob, &blob)?.into();
-            Ok(Snapshot { entry: Some(entry), rests_on: None, blob: Some(blob) })
+            Ok(Snapshot {
+                entry: Some(entry),
+                rests_on: None,
+                blob: Some(blob),
+            })
         }
         Presence::Collides(with) => Err(TrailError::CaseCollision(with)),
     }

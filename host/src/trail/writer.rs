@@ -11,7 +11,7 @@ use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
-use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT};
+use super::pack::PackBuilder;
 use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
@@ -24,7 +24,8 @@ pub(super) struct Item {
     pub(super) task_id: TaskId,
     pub(super) entry: Arc<[u8]>,
     pub(super) blob: ObjectId,
-    pub(super) deflated: Vec<u8>,
+    /// The entry's zlib stream, if the caller's thread has made it.
+    pub(super) deflated: Option<Vec<u8>>,
     pub(super) subject: String,
     pub(super) message: String,
     /// The entry's time, microseconds since the epoch.
@@ -61,7 +62,12 @@ struct Sequenced {
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
-        let mut writer = Writer { shared, deflater: Deflater::new(), swept: false, begun_before: false };
+        let mut writer = Writer {
+            shared,
+            deflater: Deflater::new(),
+            swept: false,
+            begun_before: false,
+        };
         while shared.queue.wait_for_work() {
             if let Err(error) = writer.work() {
                 writer.fail_all(&error);
@@ -120,7 +126,9 @@ impl Writer<'_> {
             self.begun_before |= identity.is_some();
             // Once a receipt was given here, all of this was made durable before it.
             if created || acknowledged.is_none() || identity.is_none() {
-                shared.state.write_identity(shared.disk.as_ref(), &shared.identity)?;
+                shared
+                    .state
+                    .write_identity(shared.disk.as_ref(), &shared.identity)?;
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
@@ -138,11 +146,20 @@ impl Writer<'_> {
                 shared.repository.check_not_replaced(&[tip, commit.tree])?;
                 self.flusher().sync_foreign()?;
             }
-            let mark = Mark { tip, boot: shared.boot.clone(), microseconds: floor };
+            let mark = Mark {
+                tip,
+                boot: shared.boot.clone(),
+                microseconds: floor,
+            };
             if acknowledged.as_ref() != Some(&mark) {
-                shared.state.write_mark(shared.disk.as_ref(), &shared.state.acknowledged_path(), &mark)?;
+                shared.state.write_mark(
+                    shared.disk.as_ref(),
+                    &shared.state.acknowledged_path(),
+                    &mark,
+                )?;
             }
-            self.flusher().bring_in_step(Some(tip), &mark, self.begun_before)?;
+            self.flusher()
+                .bring_in_step(Some(tip), &mark, self.begun_before)?;
         }
         let root = View::load_root(&shared.repository, tip)?;
         let mut view = shared.view();
@@ -156,7 +173,11 @@ impl Writer<'_> {
     }
 
     /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
-    fn continues(&self, tip: Option<ObjectId>, acknowledged: Option<&Mark>) -> Result<i64, TrailError> {
+    fn continues(
+        &self,
+        tip: Option<ObjectId>,
+        acknowledged: Option<&Mark>,
+    ) -> Result<i64, TrailError> {
         let shared = self.shared;
         let rolled_back = |acknowledged: &Mark| TrailError::RolledBack {
             reference: shared.identity.reference.clone(),
@@ -205,7 +226,10 @@ impl Writer<'_> {
                     return Ok(());
                 }
                 Err(FlushError::Moved) => {
-                    carried = sequenced.into_iter().map(|sequenced| sequenced.item).collect();
+                    carried = sequenced
+                        .into_iter()
+                        .map(|sequenced| sequenced.item)
+                        .collect();
                     self.forget_sequenced(true);
                     if let Err(error) = self.refresh() {
                         self.fail(carried, &error);
@@ -214,12 +238,24 @@ impl Writer<'_> {
                 }
                 Err(FlushError::Failed(error)) => {
                     self.forget_sequenced(false);
-                    self.fail(sequenced.into_iter().map(|sequenced| sequenced.item).collect(), &error);
+                    self.fail(
+                        sequenced
+                            .into_iter()
+                            .map(|sequenced| sequenced.item)
+                            .collect(),
+                        &error,
+                    );
                     return Ok(());
                 }
                 Err(FlushError::Uncertain(error)) => {
                     self.forget_sequenced(true);
-                    self.fail(sequenced.into_iter().map(|sequenced| sequenced.item).collect(), &error);
+                    self.fail(
+                        sequenced
+                            .into_iter()
+                            .map(|sequenced| sequenced.item)
+                            .collect(),
+                        &error,
+                    );
                     return Ok(());
                 }
             }
@@ -229,14 +265,22 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn attempt(&mut self, lock: &WriterLock, carried: Vec<Item>) -> (Vec<Sequenced>, Result<(), FlushError>) {
+    fn attempt(
+        &mut self,
+        lock: &WriterLock,
+        carried: Vec<Item>,
+    ) -> (Vec<Sequenced>, Result<(), FlushError>) {
         let shared = self.shared;
         let (mut root, expected) = {
             let view = shared.view();
-            (view.root.clone().expect("a refresh has loaded it"), view.tip)
+            (
+                view.root.clone().expect("a refresh has loaded it"),
+                view.tip,
+            )
         };
-        let nothing_before =
-            root.descend(&layout::ROOT, &shared.repository).is_ok_and(|tasks| tasks.is_none());
+        let nothing_before = root
+            .descend(&layout::ROOT, &shared.repository)
+            .is_ok_and(|tasks| tasks.is_none());
         let mut tip = expected;
         let mut builder = PackBuilder::new(shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
@@ -248,9 +292,17 @@ impl Writer<'_> {
             let next = carried.next().or_else(|| {
                 let patience = || {
                     let eager = shared.waiting.any() || lock.others_wait();
-                    if eager { Duration::ZERO } else { GROUP_AGE.saturating_sub(began.elapsed()) }
+                    if eager {
+                        Duration::ZERO
+                    } else {
+                        GROUP_AGE.saturating_sub(began.elapsed())
+                    }
                 };
-                if full { None } else { shared.queue.next(patience) }
+                if full {
+                    None
+                } else {
+                    shared.queue.next(patience)
+                }
             });
             let Some(item) = next else { break };
             match self.sequence(&mut builder, &root, tip, &item, microseconds) {
@@ -259,12 +311,21 @@ impl Writer<'_> {
                     tip = Some(commit);
                     microseconds = microseconds.max(item.microseconds);
                     shared.view().root = Some(root.clone());
-                    sequenced.push(Sequenced { item, commit, placed: Placed { commit: commit.to_string(), path } });
+                    sequenced.push(Sequenced {
+                        item,
+                        commit,
+                        placed: Placed {
+                            commit: commit.to_string(),
+                            path,
+                        },
+                    });
                 }
                 Err(error) => self.fail(vec![item], &error),
             }
         }
-        let Some(last) = sequenced.last() else { return (sequenced, Ok(())) };
+        let Some(last) = sequenced.last() else {
+            return (sequenced, Ok(()));
+        };
         let appearing: Vec<Appearing> = sequenced
             .iter()
             .map(|Sequenced { item, placed, .. }| Appearing {
@@ -273,7 +334,11 @@ impl Writer<'_> {
                 contents: item.entry.clone(),
             })
             .collect();
-        let mark = Mark { tip: tip.expect("an entry was sequenced"), boot: shared.boot.clone(), microseconds };
+        let mark = Mark {
+            tip: tip.expect("an entry was sequenced"),
+            boot: shared.boot.clone(),
+            microseconds,
+        };
         let group = Group {
             pack: builder.finish(),
             expected,
@@ -284,9 +349,13 @@ impl Writer<'_> {
         };
         let result = self.flusher().flush(&group);
         if result.is_ok() {
-            let additions: Vec<(&TaskId, ObjectId)> =
-                sequenced.iter().map(|entry| (&entry.item.task_id, entry.commit)).collect();
-            shared.catalogue.note(expected, nothing_before, &additions, group.mark.tip);
+            let additions: Vec<(&TaskId, ObjectId)> = sequenced
+                .iter()
+                .map(|entry| (&entry.item.task_id, entry.commit))
+                .collect();
+            shared
+                .catalogue
+                .note(expected, nothing_before, &additions, group.mark.tip);
             let mut view = shared.view();
             view.tip = tip;
             view.durable_root = Some(root);
@@ -320,11 +389,19 @@ impl Writer<'_> {
         let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
         // The subject is the policy's: somebody else may have chosen these bytes.
         let commit_id = object::name_checked(shared.repository.hash, Kind::Commit, &commit)?;
-        builder.add_deflated(TYPE_BLOB, item.blob, item.entry.len(), &item.deflated);
+        let served = builder.add_entry(
+            item.blob,
+            &item.entry,
+            item.deflated.as_deref(),
+            &mut self.deflater,
+        );
+        shared
+            .deltas_serve
+            .store(served, std::sync::atomic::Ordering::Relaxed);
         for tree in made {
             builder.add_tree(&tree.node, tree.before, &mut self.deflater);
         }
-        builder.add(TYPE_COMMIT, commit_id, &commit, &mut self.deflater);
+        builder.add_commit(commit_id, &commit, &mut self.deflater);
         Ok((new_root, commit_id, path.join("/")))
     }
 
@@ -380,7 +457,9 @@ pub(super) fn commit_bytes(
     seconds: i64,
     message: &str,
 ) -> Vec<u8> {
-    let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
+    let parent = parent
+        .map(|parent| format!("parent {parent}\n"))
+        .unwrap_or_default();
     format!("tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {author} {seconds} +0000\n\n{message}")
         .into_bytes()
 }

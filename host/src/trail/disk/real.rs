@@ -14,7 +14,11 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         // `create_new` is O_CREAT|O_EXCL, which never follows a symbolic link at the last component.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o666)
+            .open(path)?;
         Ok(Box::new(RealFile(file)))
     }
 

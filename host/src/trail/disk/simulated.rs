@@ -57,6 +57,9 @@ struct Model {
     changes: Vec<Change>,
 }
 
+/// Ends the label of a sync that made nothing durable but removals.
+pub const ONLY_REMOVALS: &str = " (only removals)";
+
 /// See the module.
 #[derive(Clone)]
 pub struct SimulatedDisk {
@@ -67,14 +70,22 @@ pub struct SimulatedDisk {
 impl SimulatedDisk {
     /// Takes everything that is below `root` now for durable.
     pub fn new(root: &Path, plan: Plan) -> io::Result<SimulatedDisk> {
-        let mut model = Model { plan, ..Model::default() };
+        let mut model = Model {
+            plan,
+            ..Model::default()
+        };
         model.take_in(root, Path::new(""))?;
         model.names = model.durable.clone();
-        Ok(SimulatedDisk { root: root.canonicalize()?, model: Arc::new(Mutex::new(model)) })
+        Ok(SimulatedDisk {
+            root: root.canonicalize()?,
+            model: Arc::new(Mutex::new(model)),
+        })
     }
 
     fn model(&self) -> std::sync::MutexGuard<'_, Model> {
-        self.model.lock().expect("nothing panics while it holds the model")
+        self.model
+            .lock()
+            .expect("nothing panics while it holds the model")
     }
 
     /// How many operations there have been.
@@ -97,7 +108,11 @@ impl SimulatedDisk {
     /// What was synced is there. Of what was not, `dice` decides: called with the number of choices it returns one of
     /// them. An entry of a directory that was not synced may be there or not; contents that were not synced may be
     /// empty, as at the last sync, or complete.
-    pub fn after_power_cut(&self, target: &Path, dice: &mut dyn FnMut(usize) -> usize) -> io::Result<()> {
+    pub fn after_power_cut(
+        &self,
+        target: &Path,
+        dice: &mut dyn FnMut(usize) -> usize,
+    ) -> io::Result<()> {
         let model = self.model();
         let mut names = model.durable.clone();
         let mut dirs = model.durable_dirs.clone();
@@ -147,7 +162,10 @@ impl SimulatedDisk {
 
     fn relative(&self, path: &Path) -> PathBuf {
         let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
-        let path = parent.map_or_else(|| path.to_owned(), |parent| parent.join(path.file_name().unwrap_or_default()));
+        let path = parent.map_or_else(
+            || path.to_owned(),
+            |parent| parent.join(path.file_name().unwrap_or_default()),
+        );
         path.strip_prefix(&self.root).unwrap_or(&path).to_owned()
     }
 
@@ -156,7 +174,9 @@ impl SimulatedDisk {
         let mut model = self.model();
         let number = model.operations;
         let path = path.strip_prefix(&self.root).unwrap_or(path);
-        model.log.push(format!("{number} {what} {}", path.display()));
+        model
+            .log
+            .push(format!("{number} {what} {}", path.display()));
         if model.plan.crash_at.is_some_and(|crash| number >= crash) {
             return Err(io::Error::other("the process was killed"));
         }
@@ -184,7 +204,12 @@ impl SimulatedDisk {
             None => drop(model.names.remove(&path)),
         }
         let (dir, name) = split(&path);
-        model.changes.push(Change { dir, name, inode, is_dir: false });
+        model.changes.push(Change {
+            dir,
+            name,
+            inode,
+            is_dir: false,
+        });
     }
 
     /// The file at `path` as the model knows it; what somebody else put there counts as not synced.
@@ -196,7 +221,10 @@ impl SimulatedDisk {
 }
 
 fn split(path: &Path) -> (PathBuf, std::ffi::OsString) {
-    (path.parent().unwrap_or(Path::new("")).to_owned(), path.file_name().unwrap_or_default().to_owned())
+    (
+        path.parent().unwrap_or(Path::new("")).to_owned(),
+        path.file_name().unwrap_or_default().to_owned(),
+    )
 }
 
 impl Model {
@@ -219,7 +247,12 @@ impl Model {
         let inode = self.inodes.len() - 1;
         self.names.insert(path.clone(), inode);
         let (dir, name) = split(&path);
-        self.changes.push(Change { dir, name, inode: Some(inode), is_dir: false });
+        self.changes.push(Change {
+            dir,
+            name,
+            inode: Some(inode),
+            is_dir: false,
+        });
         inode
     }
 
@@ -232,16 +265,30 @@ impl Model {
             if !entry.file_type()?.is_dir() {
                 self.meet(path.clone(), fs::read(entry.path())?);
             } else if !self.durable_dirs.contains(&path) {
-                self.changes.push(Change { dir: dir.to_owned(), name: entry.file_name(), inode: None, is_dir: true });
+                self.changes.push(Change {
+                    dir: dir.to_owned(),
+                    name: entry.file_name(),
+                    inode: None,
+                    is_dir: true,
+                });
             }
             there.push(path);
         }
-        let gone: Vec<PathBuf> =
-            self.names.keys().filter(|path| path.parent() == Some(dir) && !there.contains(path)).cloned().collect();
+        let gone: Vec<PathBuf> = self
+            .names
+            .keys()
+            .filter(|path| path.parent() == Some(dir) && !there.contains(path))
+            .cloned()
+            .collect();
         for path in gone {
             self.names.remove(&path);
             let (dir, name) = split(&path);
-            self.changes.push(Change { dir, name, inode: None, is_dir: false });
+            self.changes.push(Change {
+                dir,
+                name,
+                inode: None,
+                is_dir: false,
+            });
         }
         Ok(())
     }
@@ -255,7 +302,10 @@ impl Model {
                 self.take_in(root, &path)?;
             } else {
                 let now = fs::read(entry.path())?;
-                self.inodes.push(Inode { now: now.clone(), synced: Some(now) });
+                self.inodes.push(Inode {
+                    now: now.clone(),
+                    synced: Some(now),
+                });
                 self.durable.insert(path, self.inodes.len() - 1);
             }
         }
@@ -273,7 +323,12 @@ impl Disk for SimulatedDisk {
             model.inodes.len() - 1
         };
         self.enter(path, Some(inode));
-        Ok(Box::new(SimulatedFile { disk: self.clone(), path: path.to_owned(), inode, file }))
+        Ok(Box::new(SimulatedFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            inode,
+            file,
+        }))
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -327,22 +382,41 @@ impl Disk for SimulatedDisk {
         self.begin("create directory", path)?;
         RealDisk.create_dir(path)?;
         let (dir, name) = split(&self.relative(path));
-        self.model().changes.push(Change { dir, name, inode: None, is_dir: true });
+        self.model().changes.push(Change {
+            dir,
+            name,
+            inode: None,
+            is_dir: true,
+        });
         Ok(())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin("sync directory", path)?;
         let path = self.relative(path);
-        let path = if path == self.root { PathBuf::new() } else { path };
+        let path = if path == self.root {
+            PathBuf::new()
+        } else {
+            path
+        };
         let mut model = self.model();
         model.look_into(&self.root, &path)?;
-        let clean = !model.changes.iter().any(|change| change.dir == path);
+        let mut changes = model
+            .changes
+            .iter()
+            .filter(|change| change.dir == path)
+            .peekable();
+        let clean = changes.peek().is_none();
+        let only_removals = changes.all(|change| change.inode.is_none() && !change.is_dir);
         if clean || !model.begin_sync() {
             return Ok(());
         }
-        let (synced, rest): (Vec<Change>, Vec<Change>) =
-            std::mem::take(&mut model.changes).into_iter().partition(|change| change.dir == path);
+        if only_removals && let Some(label) = model.synced.last_mut() {
+            label.push_str(ONLY_REMOVALS);
+        }
+        let (synced, rest): (Vec<Change>, Vec<Change>) = std::mem::take(&mut model.changes)
+            .into_iter()
+            .partition(|change| change.dir == path);
         model.changes = rest;
         for change in synced {
             let path = change.dir.join(&change.name);
@@ -367,7 +441,9 @@ impl DiskFile for SimulatedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.disk.begin("write", &self.path)?;
         self.file.write(bytes)?;
-        self.disk.model().inodes[self.inode].now.extend_from_slice(bytes);
+        self.disk.model().inodes[self.inode]
+            .now
+            .extend_from_slice(bytes);
         Ok(())
     }
 

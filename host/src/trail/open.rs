@@ -1,0 +1,174 @@
+//! Opening a trail: what the repository at hand is, and how its entries are laid out. Changes nothing.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::disk::{Disk, RealDisk};
+use super::error::TrailError;
+use super::repository::{Head, Repository};
+use super::state::{self, Identity, StateDir};
+use super::view::View;
+use super::{Handle, Layout, Placement, Shared, Trail, catalogue, layout, queue, ticket, tree};
+
+/// How to open a trail.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// The layout of new entries; `None` takes the trail's own.
+    pub layout: Option<Layout>,
+    /// Author and committer, `Name <email>`; `None` takes git's `user.name` and `user.email`, or a name of our own.
+    pub author: Option<String>,
+    /// How long somebody else's lock is waited for.
+    pub lock_wait: Duration,
+    /// The writer's file operations.
+    pub disk: Arc<dyn Disk>,
+    /// Identifies this boot of the machine; `None` asks the system.
+    pub boot: Option<String>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> OpenOptions {
+        OpenOptions {
+            layout: None,
+            author: None,
+            // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
+            lock_wait: Duration::from_secs(10),
+            disk: Arc::new(RealDisk),
+            boot: None,
+        }
+    }
+}
+
+/// The committer where neither the operator nor git names one.
+pub const DEFAULT_AUTHOR: &str = "Chiffon Audit <chiffon-audit@localhost>";
+
+impl Trail {
+    /// Opens the trail of the repository at `dir` or above it. Changes nothing.
+    ///
+    /// A repository that holds no trail yet is one: its first record makes it a checkout trail on the branch checked
+    /// out, or a ref trail if it is bare.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`] and what cannot be read.
+    pub fn open(dir: &Path, options: OpenOptions) -> Result<Trail, TrailError> {
+        Trail::from_repository(Repository::discover(dir)?, options)
+    }
+
+    pub(super) fn from_repository(
+        repository: Repository,
+        options: OpenOptions,
+    ) -> Result<Trail, TrailError> {
+        let state = StateDir::new(&repository.common_dir);
+        let identity = match state.read_identity()? {
+            Some(identity) => identity,
+            None => infer_identity(&repository)?,
+        };
+        let layout = match options.layout.or(identity.layout) {
+            Some(layout) => layout,
+            None => infer_layout(&repository, &identity)?,
+        };
+        let author = match options.author {
+            Some(author) => check_author(author)?,
+            None => repository
+                .identity()
+                .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
+        };
+        let queue = Arc::new(queue::Queue::default());
+        let woken = queue.clone();
+        let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
+        let shared = Shared {
+            repository,
+            state,
+            identity: Identity {
+                layout: Some(layout),
+                ..identity
+            },
+            layout,
+            author,
+            lock_wait: options.lock_wait,
+            disk: options.disk,
+            boot: options.boot.unwrap_or_else(state::boot_id),
+            view: Mutex::new(View::unloaded()),
+            queue,
+            waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
+            catalogue,
+            deltas_serve: AtomicBool::new(true),
+        };
+        Ok(Trail {
+            handle: Arc::new(Handle {
+                shared: Arc::new(shared),
+                writer: Mutex::new(None),
+            }),
+        })
+    }
+}
+
+fn check_author(author: String) -> Result<String, TrailError> {
+    let fits = author.rsplit_once(" <").is_some_and(|(name, email)| {
+        let email = email.strip_suffix('>').unwrap_or_default();
+        let plain = |text: &str| {
+            !text.trim().is_empty()
+                && !text.contains(['<', '>'])
+                && !text.contains(char::is_control)
+        };
+        plain(name) && plain(email)
+    });
+    if fits {
+        Ok(author)
+    } else {
+        Err(TrailError::Invalid(
+            "the author must be `Name <email>`".into(),
+        ))
+    }
+}
+
+/// What a repository without a trail of ours is: design section 6, placement.
+pub(super) fn infer_identity(repository: &Repository) -> Result<Identity, TrailError> {
+    let head = Repository::head(&repository.git_dir)?;
+    let Head::Branch(reference) = head else {
+        return Err(TrailError::Unsupported(
+            "HEAD is detached, so there is no branch to record on; `chiffon-audit init --ref refs/heads/audit` names one".into(),
+        ));
+    };
+    state::check_reference(&reference)?;
+    let placement = if repository.is_bare() {
+        Placement::Ref
+    } else {
+        Placement::Checkout
+    };
+    Ok(Identity {
+        reference,
+        placement,
+        layout: None,
+    })
+}
+
+/// The layout that the trail's entries have, or the placement's own: a checkout is read by people, a ref by machines.
+fn infer_layout(repository: &Repository, identity: &Identity) -> Result<Layout, TrailError> {
+    let default = match identity.placement {
+        Placement::Checkout => Layout::Flat,
+        Placement::Ref => Layout::Sharded,
+    };
+    let Some(tip) = repository.read_ref(&identity.reference)? else {
+        return Ok(default);
+    };
+    let root = View::load_root(repository, Some(tip))?;
+    let Some(tasks) = root.descend(&layout::ROOT, repository)? else {
+        return Ok(default);
+    };
+    let mut entries =
+        gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
+    Ok(match entries.next() {
+        None => default,
+        Some(_) if entries_have_shards(tasks, repository) => Layout::Sharded,
+        Some(_) => Layout::Flat,
+    })
+}
+
+fn entries_have_shards(tasks: &tree::Node, repository: &Repository) -> bool {
+    gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash)
+        .filter_map(Result::ok)
+        .any(|entry| entry.mode.is_tree() && entry.filename.len() == 1)
+}

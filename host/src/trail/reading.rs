@@ -1,0 +1,91 @@
+//! What a trail answers about its past: one task's entry and commit, and the whole history.
+
+use gix::ObjectId;
+use gix::objs::Kind;
+
+use super::error::TrailError;
+use super::history::{self, History, Recorded};
+use super::{Shared, Trail, message, repository};
+use crate::outcome::TaskId;
+
+impl Trail {
+    /// The recorded entry of a task, with the commit that added it.
+    pub fn find(&self, task_id: &TaskId) -> Result<Option<Recorded>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
+        let commit = self.commit_of(task_id, tip)?;
+        Ok(Some(Recorded {
+            path,
+            entry: repository.object(Kind::Blob, &blob)?,
+            commit,
+        }))
+    }
+
+    /// Where the entry of a task is: its path, and the commit that added it.
+    pub fn locate(&self, task_id: &TaskId) -> Result<Option<(String, Option<String>)>, TrailError> {
+        let Some((tip, path, _)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
+        Ok(Some((path, self.commit_of(task_id, tip)?)))
+    }
+
+    fn entry_at_tip(
+        &self,
+        task_id: &TaskId,
+    ) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
+        let shared = self.shared();
+        let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
+            return Ok(None);
+        };
+        let tree = shared.repository.commit(&tip)?.tree;
+        let found = history::entry_in_tree(&shared.repository, tree, task_id.as_str())?;
+        Ok(found.map(|(path, blob)| (tip, path, blob)))
+    }
+
+    /// The commit that added a task's entry: from the catalogue, checked, or else from history.
+    fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
+        let Shared {
+            repository,
+            catalogue,
+            ..
+        } = &**self.shared();
+        for candidate in catalogue.candidates(task_id) {
+            let names_task = |commit: repository::CommitInfo| {
+                message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
+            };
+            if repository.commit(&candidate).is_ok_and(names_task) {
+                return Ok(Some(candidate.to_string()));
+            }
+        }
+        // Not noted: it came from elsewhere, or the cache is missing or behind. Beyond a short walk, make it again.
+        const WALK_MOST: usize = 1000;
+        let mut history = History::from(repository, Some(tip));
+        let mut seen = Vec::new();
+        while let Some((id, _, task)) = history.next_commit()? {
+            if task == *task_id && seen.len() < WALK_MOST {
+                return Ok(Some(id.to_string()));
+            }
+            seen.push((task, id));
+        }
+        if seen.len() >= WALK_MOST
+            && let Err(error) = catalogue.rebuild(&seen, tip)
+        {
+            tracing::debug!(%error, "the catalogue could not be made");
+        }
+        Ok(seen
+            .into_iter()
+            .find(|(task, _)| task == task_id)
+            .map(|(_, id)| id.to_string()))
+    }
+
+    /// The trail's commits as they are now, newest first.
+    pub fn history(&self) -> Result<History<'_>, TrailError> {
+        let shared = self.shared();
+        Ok(History::from(
+            &shared.repository,
+            shared.repository.read_ref(&shared.identity.reference)?,
+        ))
+    }
+}
