@@ -20,12 +20,14 @@ mod material;
 use material::{NOW, Nothing};
 
 fn outcome(number: u64) -> TaskOutcome {
-    TaskOutcome::parse(material::document(number).as_bytes(), &Limits::default()).expect("it is well formed")
+    TaskOutcome::parse(material::document(number).as_bytes(), &Limits::default())
+        .expect("it is well formed")
 }
 
 fn builtin(allocation: Allocation) -> Policy {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parts-cache");
-    let engine = Engine::new(allocation, policy::Limits::default(), Some(&cache)).expect("the machine can run policies");
+    let engine = Engine::new(allocation, policy::Limits::default(), Some(&cache))
+        .expect("the machine can run policies");
     Policy::builtin(&engine).expect("the built-in policy loads")
 }
 
@@ -39,7 +41,9 @@ fn trail(directory: &Path) -> Trail {
         time: NOW,
         open: OpenOptions::default(),
     };
-    Trail::init(directory, options).expect("the directory is empty").0
+    Trail::init(directory, options)
+        .expect("the directory is empty")
+        .0
 }
 
 fn directory() -> tempfile::TempDir {
@@ -58,13 +62,19 @@ fn parse(criterion: &mut Criterion) {
 fn policy_call(criterion: &mut Criterion) {
     let (outcome, settings) = (outcome(1), PolicySettings::default());
     let mut group = criterion.benchmark_group("policy");
-    for (name, allocation) in [("call, pooled", Allocation::Pooling), ("call, on demand", Allocation::OnDemand)] {
+    for (name, allocation) in [
+        ("call, pooled", Allocation::Pooling),
+        ("call, on demand", Allocation::OnDemand),
+    ] {
         let policy = builtin(allocation);
         group.bench_function(name, |bencher| {
             bencher.iter(|| policy.call(&outcome, Box::new(Nothing), NOW, &settings));
         });
     }
-    for (name, allocation) in [("load cached, pooled", Allocation::Pooling), ("load cached, on demand", Allocation::OnDemand)] {
+    for (name, allocation) in [
+        ("load cached, pooled", Allocation::Pooling),
+        ("load cached, on demand", Allocation::OnDemand),
+    ] {
         group.bench_function(name, |bencher| bencher.iter(|| builtin(allocation)));
     }
 }
@@ -74,8 +84,11 @@ fn append(criterion: &mut Criterion) {
     let place = directory();
     let trail = trail(place.path());
     let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
-    let provenance =
-        Provenance { policy: policy.digest().to_owned(), settings: settings.digest(), outcome: None };
+    let provenance = Provenance {
+        policy: policy.digest().to_owned(),
+        settings: settings.digest(),
+        outcome: None,
+    };
     let next = AtomicU64::new(0);
     let mut group = criterion.benchmark_group("trail");
     group.sample_size(20);
@@ -85,7 +98,10 @@ fn append(criterion: &mut Criterion) {
             let first = next.fetch_add(size, Ordering::Relaxed);
             let entry = |number| {
                 let outcome = outcome(number);
-                match policy.call(&outcome, Box::new(Nothing), NOW, &settings).verdict {
+                match policy
+                    .call(&outcome, Box::new(Nothing), NOW, &settings)
+                    .verdict
+                {
                     Ok(Verdict::Commit { entry, subject }) => (outcome.task_id, entry, subject),
                     other => panic!("the default policy commits, not {other:?}"),
                 }
@@ -98,8 +114,13 @@ fn append(criterion: &mut Criterion) {
                 |entries| {
                     let mut last = None;
                     for (task_id, entry, subject) in entries {
-                        let append =
-                            Append { task_id: &task_id, entry, subject, provenance: &provenance, time: NOW };
+                        let append = Append {
+                            task_id: &task_id,
+                            entry,
+                            subject,
+                            provenance: &provenance,
+                            time: NOW,
+                        };
                         last = Some(trail.append(append).expect("the task is new"));
                     }
                     last.map(|ticket| ticket.wait().expect("the disk works"))
@@ -130,23 +151,36 @@ fn record(criterion: &mut Criterion) {
         );
     });
     let document = material::document(0);
-    group.bench_function("record again", |bencher| bencher.iter(|| recorder.record(document.as_bytes())));
+    group.bench_function("record again", |bencher| {
+        bencher.iter(|| recorder.record(document.as_bytes()))
+    });
     let size = 2_000;
     group.throughput(Throughput::Elements(size));
     group.sample_size(10);
     group.bench_function("a stream of 2,000", |bencher| {
         bencher.iter_batched(
-            || (0..size).map(|_| material::document(next.fetch_add(1, Ordering::Relaxed))).collect::<Vec<_>>(),
+            || {
+                (0..size)
+                    .map(|_| material::document(next.fetch_add(1, Ordering::Relaxed)))
+                    .collect::<Vec<_>>()
+            },
             |documents| {
-                let pending: Vec<_> =
-                    documents.iter().map(|document| recorder.submit(document.as_bytes())).collect();
-                pending.into_iter().map(chiffon_audit::recorder::Pending::wait).collect::<Vec<_>>()
+                let pending: Vec<_> = documents
+                    .iter()
+                    .map(|document| recorder.submit(document.as_bytes()))
+                    .collect();
+                pending
+                    .into_iter()
+                    .map(chiffon_audit::recorder::Pending::wait)
+                    .collect::<Vec<_>>()
             },
             BatchSize::PerIteration,
         );
     });
     let options = verify::Options::default();
-    let commits = verify::verify(place.path(), &options).expect("it is a trail").commits;
+    let commits = verify::verify(place.path(), &options)
+        .expect("it is a trail")
+        .commits;
     group.throughput(Throughput::Elements(commits));
     group.bench_function("verify, a commit", |bencher| {
         bencher.iter(|| verify::verify(place.path(), &options).expect("it is a trail"));

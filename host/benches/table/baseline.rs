@@ -39,7 +39,7 @@ pub fn write_stream(
         )?;
         out.write_all(recorded.message.as_bytes())?;
         if count == 0 {
-            write!(out, "from {REF}^0\n")?;
+            writeln!(out, "from {REF}^0")?;
         }
         write!(
             out,
