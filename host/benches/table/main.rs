@@ -24,7 +24,7 @@ use plan::Plan;
 use plot::Point;
 use report::Table;
 use shell::Shell;
-use trails::Trails;
+use trails::{Kind, Trails};
 
 /// What a section works with, and what it adds to.
 pub struct Bench<'a> {
@@ -71,6 +71,9 @@ fn main() -> Result<()> {
         table: Table::default(),
         plot: Vec::new(),
     };
+    if plan.prepare {
+        return prepare(&mut bench);
+    }
     let load = load_average();
     let began = Instant::now();
     for (name, section) in SECTIONS {
@@ -96,6 +99,21 @@ fn main() -> Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Makes what the sections find prepared.
+fn prepare(bench: &mut Bench<'_>) -> Result<()> {
+    let plan = bench.plan;
+    for existing in &plan.existing {
+        bench.trails.kept(Kind::BareSharded, *existing)?;
+    }
+    for existing in [0, 10_000] {
+        bench.trails.kept(Kind::CheckoutFlat, existing)?;
+    }
+    for count in [plan.batch, plan.memory] {
+        bench.trails.documents(rates::NEW, count)?;
+    }
+    repository::prepare(bench).map(drop)
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]

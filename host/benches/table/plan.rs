@@ -5,6 +5,8 @@ use anyhow::{Context as _, Result, bail};
 /// The sizes of one run.
 pub struct Plan {
     pub quick: bool,
+    /// Only prepare trails, which takes longest and is not timed.
+    pub prepare: bool,
     /// Use trails that another build has made.
     pub reuse: bool,
     /// Entries that a trail has before something is added; ascending.
@@ -25,14 +27,14 @@ pub struct Plan {
     pub lone: u64,
     /// How many outcomes are ingested for the peak of memory.
     pub memory: u64,
-    /// The largest trail that is compared with its repacked copy: that takes git a minute for each 100,000 entries.
+    /// The largest trail that is compared with its repacked copy: that takes git minutes for a million entries.
     pub repack_most: u64,
     /// Only these sections.
     pub only: Vec<String>,
 }
 
 pub const USAGE: &str = "cargo bench --bench table -- [--quick] [--existing N,N,...] [--lone N] [--memory N] \
-                         [--repack-most N] [--runs N] [--only SECTION,...] [--reuse]";
+                         [--repack-most N] [--runs N] [--only SECTION,...] [--reuse] [--prepare]";
 
 impl Plan {
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Plan> {
@@ -40,6 +42,7 @@ impl Plan {
         let quick = arguments.iter().any(|argument| argument == "--quick");
         let mut plan = Plan {
             quick,
+            prepare: false,
             reuse: false,
             existing: if quick {
                 vec![0, 20_000]
@@ -67,6 +70,7 @@ impl Plan {
                 "--quick" => {}
                 // Cargo says so to every benchmark.
                 "--bench" => {}
+                "--prepare" => plan.prepare = true,
                 "--reuse" => plan.reuse = true,
                 "--existing" => {
                     plan.existing = value()?

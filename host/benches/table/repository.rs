@@ -17,21 +17,26 @@ use super::trails::{Kind, REF};
 
 /// The largest prepared trail, as `ingest` left it.
 pub fn afterwards(bench: &mut Bench) -> Result<()> {
-    let existing = bench
-        .plan
-        .existing
-        .iter()
-        .copied()
-        .filter(|existing| *existing <= bench.plan.repack_most)
-        .max();
-    let Some(existing) = existing.filter(|existing| *existing > 0) else {
+    let Some((existing, ours, copy)) = prepare(bench)? else {
         return Ok(());
     };
-    let (ours, _) = bench.trails.kept(Kind::BareSharded, existing)?;
-    let copy = repacked(bench, &ours, &ours.with_extension("repacked"))?;
     let what = format!("{} entries", thousands(existing));
     sizes(bench, &ours, &copy, &what, 1.3)?;
     reading(bench, &ours, &copy, &what, &material::task_id(existing / 2))
+}
+
+/// The largest trail that is compared, how many entries it has, and its repacked copy.
+pub fn prepare(bench: &mut Bench) -> Result<Option<(u64, PathBuf, PathBuf)>> {
+    let sizes = bench.plan.existing.iter().copied();
+    let Some(existing) = sizes
+        .filter(|size| (1..=bench.plan.repack_most).contains(size))
+        .max()
+    else {
+        return Ok(None);
+    };
+    let (ours, _) = bench.trails.kept(Kind::BareSharded, existing)?;
+    let copy = repacked(bench, &ours, &ours.with_extension("repacked"))?;
+    Ok(Some((existing, ours, copy)))
 }
 
 /// A trail of lone commits, each its own flush.
