@@ -11,10 +11,10 @@ pub struct Point {
     pub rate: f64,
 }
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 250.0;
+const RIGHT: f64 = 290.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 60.0;
 /// Colours that people tell apart whatever they see (Okabe and Ito).
@@ -107,7 +107,7 @@ pub fn svg(points: &[Point]) -> String {
             let _ = writeln!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
-                x(last.existing) + 26.0,
+                WIDTH - RIGHT + 34.0,
                 y(last.rate) + 4.0
             );
         }
