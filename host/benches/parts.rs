@@ -1,0 +1,191 @@
+//! The parts of one record, each on its own: what the library offers of them. The whole is in `table`.
+//!
+//! `cargo bench --bench parts [-- NAME]`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chiffon_audit::clock::SystemClock;
+use chiffon_audit::outcome::{Limits, TaskOutcome};
+use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
+use chiffon_audit::recorder::{Options, Recorder};
+use chiffon_audit::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
+use chiffon_audit::verify;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+#[path = "table/material.rs"]
+#[expect(dead_code, reason = "the table uses the rest")]
+mod material;
+use material::{NOW, Nothing};
+
+fn outcome(number: u64) -> TaskOutcome {
+    TaskOutcome::parse(material::document(number).as_bytes(), &Limits::default())
+        .expect("it is well formed")
+}
+
+fn builtin(allocation: Allocation) -> Policy {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parts-cache");
+    let engine = Engine::new(allocation, policy::Limits::default(), Some(&cache))
+        .expect("the machine can run policies");
+    Policy::builtin(&engine).expect("the built-in policy loads")
+}
+
+fn trail(directory: &Path) -> Trail {
+    let options = InitOptions {
+        bare: true,
+        reference: None,
+        layout: Some(Layout::Sharded),
+        accept_tip: None,
+        uuid: "00000000-0000-4000-8000-000000000000".into(),
+        time: NOW,
+        open: OpenOptions::default(),
+    };
+    Trail::init(directory, options)
+        .expect("the directory is empty")
+        .0
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("target/ can be written")
+}
+
+fn parse(criterion: &mut Criterion) {
+    let document = material::document(1);
+    let mut group = criterion.benchmark_group("outcome");
+    group.throughput(Throughput::Bytes(document.len() as u64));
+    group.bench_function("parse", |bencher| {
+        bencher.iter(|| TaskOutcome::parse(document.as_bytes(), &Limits::default()));
+    });
+}
+
+fn policy_call(criterion: &mut Criterion) {
+    let (outcome, settings) = (outcome(1), PolicySettings::default());
+    let mut group = criterion.benchmark_group("policy");
+    for (name, allocation) in [
+        ("call, pooled", Allocation::Pooling),
+        ("call, on demand", Allocation::OnDemand),
+    ] {
+        let policy = builtin(allocation);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| policy.call(&outcome, Box::new(Nothing), NOW, &settings));
+        });
+    }
+    for (name, allocation) in [
+        ("load cached, pooled", Allocation::Pooling),
+        ("load cached, on demand", Allocation::OnDemand),
+    ] {
+        group.bench_function(name, |bencher| bencher.iter(|| builtin(allocation)));
+    }
+}
+
+/// Without a policy: what the trail costs, by the size of the group that is flushed together.
+fn append(criterion: &mut Criterion) {
+    let place = directory();
+    let trail = trail(place.path());
+    let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
+    let provenance = Provenance {
+        policy: policy.digest().to_owned(),
+        settings: settings.digest(),
+        outcome: None,
+    };
+    let next = AtomicU64::new(0);
+    let mut group = criterion.benchmark_group("trail");
+    group.sample_size(20);
+    for size in [1u64, 64, 1024, 4096] {
+        group.throughput(Throughput::Elements(size));
+        let decided = || {
+            let first = next.fetch_add(size, Ordering::Relaxed);
+            let entry = |number| {
+                let outcome = outcome(number);
+                match policy
+                    .call(&outcome, Box::new(Nothing), NOW, &settings)
+                    .verdict
+                {
+                    Ok(Verdict::Commit { entry, subject }) => (outcome.task_id, entry, subject),
+                    other => panic!("the default policy commits, not {other:?}"),
+                }
+            };
+            (first..first + size).map(entry).collect::<Vec<_>>()
+        };
+        group.bench_function(format!("append and flush, group of {size}"), |bencher| {
+            bencher.iter_batched(
+                decided,
+                |entries| {
+                    let mut last = None;
+                    for (task_id, entry, subject) in entries {
+                        let append = Append {
+                            task_id: &task_id,
+                            entry,
+                            subject,
+                            provenance: &provenance,
+                            time: NOW,
+                        };
+                        last = Some(trail.append(append).expect("the task is new"));
+                    }
+                    last.map(|ticket| ticket.wait().expect("the disk works"))
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+fn record(criterion: &mut Criterion) {
+    let place = directory();
+    let options = Options {
+        clock: Arc::new(SystemClock),
+        limits: Limits::default(),
+        settings: PolicySettings::default(),
+        secret: None,
+    };
+    let recorder = Recorder::new(trail(place.path()), builtin(Allocation::Pooling), options);
+    let next = AtomicU64::new(0);
+    let mut group = criterion.benchmark_group("recorder");
+    group.sample_size(20);
+    group.bench_function("record, alone", |bencher| {
+        bencher.iter_batched(
+            || material::document(next.fetch_add(1, Ordering::Relaxed)),
+            |document| recorder.record(document.as_bytes()),
+            BatchSize::PerIteration,
+        );
+    });
+    let document = material::document(0);
+    group.bench_function("record again", |bencher| {
+        bencher.iter(|| recorder.record(document.as_bytes()))
+    });
+    let size = 2_000;
+    group.throughput(Throughput::Elements(size));
+    group.sample_size(10);
+    group.bench_function("a stream of 2,000", |bencher| {
+        bencher.iter_batched(
+            || {
+                (0..size)
+                    .map(|_| material::document(next.fetch_add(1, Ordering::Relaxed)))
+                    .collect::<Vec<_>>()
+            },
+            |documents| {
+                let pending: Vec<_> = documents
+                    .iter()
+                    .map(|document| recorder.submit(document.as_bytes()))
+                    .collect();
+                pending
+                    .into_iter()
+                    .map(chiffon_audit::recorder::Pending::wait)
+                    .collect::<Vec<_>>()
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let options = verify::Options::default();
+    let commits = verify::verify(place.path(), &options)
+        .expect("it is a trail")
+        .commits;
+    group.throughput(Throughput::Elements(commits));
+    group.bench_function("verify, a commit", |bencher| {
+        bencher.iter(|| verify::verify(place.path(), &options).expect("it is a trail"));
+    });
+}
+
+criterion_group!(parts, parse, policy_call, append, record);
+criterion_main!(parts);
