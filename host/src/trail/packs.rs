@@ -185,17 +185,13 @@ impl Flusher<'_> {
             self.disk.rename(from, &visible).doing("create", &visible)?;
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
-        let old: Vec<&Owned> = old.iter().filter(|pack| pack.name != merged.name).collect();
-        for pack in &old {
-            let index = self.pack_path(&pack.name, "idx");
-            disk::remove_if_present(self.disk, &index).doing("remove", &index)?;
-        }
-        // An index that came back after a power cut without its pack would promise objects that are not there.
-        self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
-        for pack in &old {
+        // Index before pack: one that came back after a power cut without its pack is passed over by git and gix.
+        for pack in old.iter().filter(|pack| pack.name != merged.name) {
+            let registered = self.state.packs_dir().join(&pack.name);
             for path in [
+                self.pack_path(&pack.name, "idx"),
                 self.pack_path(&pack.name, "pack"),
-                self.state.packs_dir().join(&pack.name),
+                registered,
             ] {
                 disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
             }
