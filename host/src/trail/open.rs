@@ -133,6 +133,8 @@ pub(super) fn infer_identity(repository: &Repository) -> Result<Identity, TrailE
         ));
     };
     state::check_reference(&reference)?;
+    // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
+    repository.check_work_tree_known(&reference)?;
     let placement = if repository.is_bare() {
         Placement::Ref
     } else {

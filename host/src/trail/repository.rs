@@ -24,6 +24,7 @@ pub(super) struct Repository {
     pub(super) git_dir: PathBuf,
     /// The work tree that was opened, if there is one.
     pub(super) work_tree: Option<PathBuf>,
+    main: Main,
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
     readers: Mutex<Vec<gix::odb::HandleArc>>,
@@ -44,6 +45,16 @@ pub(super) struct CommitInfo {
 pub(super) enum Head {
     Branch(String),
     Detached,
+}
+
+/// The work tree of the common git directory itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Main {
+    /// It is bare.
+    None,
+    At(PathBuf),
+    /// There must be one, and it lies apart: the git directory does not say where.
+    Unknown,
 }
 
 /// A work tree and its private git directory.
@@ -95,9 +106,17 @@ impl Repository {
         let local = inner.to_thread_local();
         let common_dir = absolute(local.common_dir())?;
         check_extensions(&local)?;
+        let git_dir = absolute(local.git_dir())?;
+        let main = find_main(&local, git_dir == common_dir, &common_dir)?;
+        let work_tree = match &main {
+            Main::At(root) if git_dir == common_dir => Some(root.clone()),
+            _ if git_dir == common_dir => None,
+            _ => local.workdir().map(absolute).transpose()?,
+        };
         let repository = Repository {
-            git_dir: absolute(local.git_dir())?,
-            work_tree: local.workdir().map(absolute).transpose()?,
+            git_dir,
+            work_tree,
+            main,
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
             common_dir,
@@ -269,11 +288,8 @@ impl Repository {
     }
 
     fn read_packed_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
-        let path = self.common_dir.join("packed-refs");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing("read", &path),
+        let Some(text) = self.packed_refs()? else {
+            return Ok(None);
         };
         let hex = self.hash.len_in_hex();
         let line = text.split(|byte| *byte == b'\n').find(|line| {
@@ -290,6 +306,15 @@ impl Repository {
         .transpose()
     }
 
+    fn packed_refs(&self) -> Result<Option<Vec<u8>>, TrailError> {
+        let path = self.common_dir.join("packed-refs");
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).doing("read", &path),
+        }
+    }
+
     /// What the `HEAD` of a work tree says.
     pub(super) fn head(git_dir: &Path) -> Result<Head, TrailError> {
         let path = git_dir.join("HEAD");
@@ -300,24 +325,71 @@ impl Repository {
         })
     }
 
-    /// Every work tree of the repository, the main one first.
+    /// Fails if `reference` is, or may be, checked out in a work tree that cannot be found from here.
+    pub(super) fn check_work_tree_known(&self, reference: &str) -> Result<(), TrailError> {
+        if self.main == Main::Unknown
+            && Repository::head(&self.common_dir)? == Head::Branch(reference.to_owned())
+        {
+            return Err(TrailError::Busy(format!(
+                "{reference} is checked out in the main work tree, and {} does not say where that is: record from \
+                 there, or set core.worktree, or core.bare if there is none",
+                self.common_dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Fails if git has a ref that cannot exist beside one of this name, because one would be a directory of the other.
+    pub(super) fn check_name_free(&self, reference: &str) -> Result<(), TrailError> {
+        let taken = |name: &str| {
+            TrailError::Invalid(format!(
+                "the trail's ref cannot be {reference}, because there is {name}"
+            ))
+        };
+        let above = reference
+            .match_indices('/')
+            .map(|(at, _)| &reference[..at])
+            .skip(2);
+        for name in above {
+            if self.read_ref(name)?.is_some() {
+                return Err(taken(name));
+            }
+        }
+        if let Some(name) = self.any_ref_below(reference)? {
+            return Err(taken(&name));
+        }
+        Ok(())
+    }
+
+    fn any_ref_below(&self, reference: &str) -> Result<Option<String>, TrailError> {
+        let mut dirs = vec![self.common_dir.join(reference)];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    dirs.push(entry.path());
+                } else if let Ok(name) = entry.path().strip_prefix(&self.common_dir) {
+                    return Ok(Some(name.display().to_string()));
+                }
+            }
+        }
+        let prefix = [reference.as_bytes(), b"/"].concat();
+        let name_at = self.hash.len_in_hex() + 1;
+        Ok(self.packed_refs()?.and_then(|text| {
+            text.split(|byte| *byte == b'\n')
+                .filter_map(|line| line.get(name_at..))
+                .find(|name| name.starts_with(&prefix))
+                .map(|name| String::from_utf8_lossy(name).into_owned())
+        }))
+    }
+
+    /// Every work tree of the repository that can be found, the main one first.
     pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
-        if let (Some(root), true) = (&self.work_tree, self.git_dir == self.common_dir) {
+        if let Main::At(root) = &self.main {
             found.push(WorkTree {
-                git_dir: self.git_dir.clone(),
+                git_dir: self.common_dir.clone(),
                 root: root.clone(),
             });
-        } else {
-            let local = self.inner.to_thread_local();
-            if let Ok(main) = local.main_repo()
-                && let Some(root) = main.workdir()
-            {
-                found.push(WorkTree {
-                    git_dir: self.common_dir.clone(),
-                    root: absolute(root)?,
-                });
-            }
         }
         let linked = self.common_dir.join("worktrees");
         let entries = match fs::read_dir(&linked) {
@@ -353,9 +425,53 @@ fn absolute(path: &Path) -> Result<PathBuf, TrailError> {
     path.canonicalize().doing("find", path)
 }
 
+/// Where the work tree of the common git directory is.
+///
+/// A git directory apart from its work tree does not say, and gix takes its parent for it: what is there must say so too.
+fn find_main(
+    local: &gix::Repository,
+    is_main: bool,
+    common_dir: &Path,
+) -> Result<Main, TrailError> {
+    let other = if is_main {
+        None
+    } else {
+        local.main_repo().ok()
+    };
+    let main = other.as_ref().unwrap_or(local);
+    let config = main.config_snapshot();
+    let named = config.string("core.worktree").is_some();
+    if (is_main || other.is_some())
+        && let Some(root) = main.workdir().filter(|root| root.is_dir())
+    {
+        let root = absolute(root)?;
+        if named || git_dir_of(&root).as_deref() == Some(common_dir) {
+            return Ok(Main::At(root));
+        }
+    }
+    let bare = config.boolean("core.bare").unwrap_or(false);
+    Ok(if bare { Main::None } else { Main::Unknown })
+}
+
+/// The git directory that the `.git` of a work tree is or names.
+fn git_dir_of(root: &Path) -> Option<PathBuf> {
+    let dot_git = root.join(".git");
+    if dot_git.is_dir() {
+        return dot_git.canonicalize().ok();
+    }
+    let text = fs::read_to_string(&dot_git).ok()?;
+    let named = text.strip_prefix("gitdir:")?.trim();
+    root.join(named).canonicalize().ok()
+}
+
 /// What gix refuses, in our words.
-fn refused(dir: &Path, error: &dyn std::fmt::Display) -> TrailError {
-    let cause = error.to_string();
+fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
+    let mut cause = error.to_string();
+    let mut source = error.source();
+    while let Some(deeper) = source {
+        cause = format!("{cause}: {deeper}");
+        source = deeper.source();
+    }
     let config = [dir.join(".git/config"), dir.join("config")]
         .iter()
         .find_map(|path| fs::read_to_string(path).ok())
@@ -365,6 +481,13 @@ fn refused(dir: &Path, error: &dyn std::fmt::Display) -> TrailError {
         return TrailError::Unsupported(
             "its refs are stored as a reftable (extensions.refStorage)".into(),
         );
+    }
+    let version = config.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "repositoryformatversion").then(|| value.trim().to_owned())
+    });
+    if let Some(version) = version.filter(|version| version != "0" && version != "1") {
+        return TrailError::Unsupported(format!("core.repositoryFormatVersion is {version}"));
     }
     if !dir.join(".git").exists() && !dir.join("HEAD").exists() {
         return TrailError::NoRepository(dir.to_owned());
@@ -387,6 +510,26 @@ fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
         return Err(TrailError::Unsupported(format!(
             "core.repositoryFormatVersion is {version}"
         )));
+    }
+    let mut remotes = config
+        .plumbing()
+        .sections_by_name("remote")
+        .into_iter()
+        .flatten();
+    let is_promisor = remotes.any(|section| {
+        // A key without a value is true.
+        section
+            .body()
+            .value_implicit("promisor")
+            .is_some_and(|value| {
+                let text = value.map(|value| value.to_string().to_ascii_lowercase());
+                !matches!(text.as_deref(), Some("false" | "no" | "off" | "0" | ""))
+            })
+    });
+    if is_promisor {
+        return Err(TrailError::Unsupported(
+            "it is a partial clone (remote.<name>.promisor), which lacks objects".into(),
+        ));
     }
     let Some(sections) = config.plumbing().sections_by_name("extensions") else {
         return Ok(());

@@ -99,9 +99,13 @@ impl Writer<'_> {
     }
 
     fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
-        self.refresh()?;
-        self.shared.queue.settle_refreshes();
-        while !self.shared.queue.is_empty() {
+        loop {
+            // Before each group: the one before it may have failed half-way.
+            self.refresh()?;
+            self.shared.queue.settle_refreshes();
+            if self.shared.queue.is_empty() {
+                break;
+            }
             self.group(lock)?;
             // The receipts are given already; what fails here is tried again after the next group.
             if let Err(error) = self.flusher().merge_if_due() {
@@ -117,11 +121,10 @@ impl Writer<'_> {
     /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
     fn refresh(&mut self) -> Result<(), TrailError> {
         let shared = self.shared;
-        let flusher = self.flusher();
         let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         if !self.swept {
             let created = shared.state.create_contents(shared.disk.as_ref())?;
-            flusher.sweep()?;
+            self.flusher().sweep()?;
             let identity = shared.state.read_identity()?;
             self.begun_before |= identity.is_some();
             // Once a receipt was given here, all of this was made durable before it.
@@ -129,6 +132,9 @@ impl Writer<'_> {
                 shared
                     .state
                     .write_identity(shared.disk.as_ref(), &shared.identity)?;
+            }
+            if identity.is_none() {
+                self.flusher().sync_beginning()?;
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
@@ -139,11 +145,15 @@ impl Writer<'_> {
             }
         }
         let floor = self.continues(tip, acknowledged.as_ref())?;
+        if tip.is_none() {
+            let reference = &shared.identity.reference;
+            shared.repository.check_name_free(reference)?;
+        }
         if let Some(tip) = tip {
+            let commit = shared.repository.commit(&tip)?;
+            shared.repository.check_not_replaced(&[tip, commit.tree])?;
             let known = acknowledged.as_ref().is_some_and(|mark| mark.tip == tip);
             if !known {
-                let commit = shared.repository.commit(&tip)?;
-                shared.repository.check_not_replaced(&[tip, commit.tree])?;
                 self.flusher().sync_foreign()?;
             }
             let mark = Mark {
@@ -169,6 +179,7 @@ impl Writer<'_> {
         view.floor = floor;
         view.confirmed = true;
         self.swept = true;
+        self.begun_before = true;
         Ok(())
     }
 
@@ -181,7 +192,7 @@ impl Writer<'_> {
         let shared = self.shared;
         let rolled_back = |acknowledged: &Mark| TrailError::RolledBack {
             reference: shared.identity.reference.clone(),
-            found: tip.map_or("no commit".to_owned(), |tip| tip.to_string()),
+            found: tip.map(|tip| tip.to_string()),
             acknowledged: acknowledged.tip.to_string(),
         };
         let Some(tip) = tip else {
@@ -225,19 +236,28 @@ impl Writer<'_> {
                     self.settle(sequenced);
                     return Ok(());
                 }
+                Err(FlushError::Behind(error)) => {
+                    tracing::warn!(%error, "the commits are durable, but what goes with them is not in step");
+                    self.distrust();
+                    // Once more, before a person can hear of it and commit from an index that lacks the entries. If
+                    // this fails too, the receipts are due nevertheless, and the next group has to wait.
+                    let repaired = self.refresh();
+                    self.settle(sequenced);
+                    return repaired;
+                }
                 Err(FlushError::Moved) => {
                     carried = sequenced
                         .into_iter()
                         .map(|sequenced| sequenced.item)
                         .collect();
-                    self.forget_sequenced(true);
+                    self.forget_sequenced();
                     if let Err(error) = self.refresh() {
                         self.fail(carried, &error);
                         return Err(error);
                     }
                 }
                 Err(FlushError::Failed(error)) => {
-                    self.forget_sequenced(false);
+                    self.forget_sequenced();
                     self.fail(
                         sequenced
                             .into_iter()
@@ -248,7 +268,7 @@ impl Writer<'_> {
                     return Ok(());
                 }
                 Err(FlushError::Uncertain(error)) => {
-                    self.forget_sequenced(true);
+                    self.forget_sequenced();
                     self.fail(
                         sequenced
                             .into_iter()
@@ -348,7 +368,7 @@ impl Writer<'_> {
             subject: &last.item.subject,
         };
         let result = self.flusher().flush(&group);
-        if result.is_ok() {
+        if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
             let additions: Vec<(&TaskId, ObjectId)> = sequenced
                 .iter()
                 .map(|entry| (&entry.item.task_id, entry.commit))
@@ -423,12 +443,18 @@ impl Writer<'_> {
     }
 
     /// After a failed flush: what was sequenced has no place any more.
-    fn forget_sequenced(&self, look_again: bool) {
-        let mut view = self.shared.view();
-        view.root = view.durable_root.clone();
-        if look_again {
-            view.confirmed = false;
+    fn forget_sequenced(&mut self) {
+        {
+            let mut view = self.shared.view();
+            view.root = view.durable_root.clone();
         }
+        self.distrust();
+    }
+
+    /// Lets the next refresh look at everything again: leftovers, the ref, the work tree.
+    fn distrust(&mut self) {
+        self.shared.view().confirmed = false;
+        self.swept = false;
     }
 
     fn fail(&self, items: Vec<Item>, error: &TrailError) {
