@@ -1,5 +1,6 @@
 //! The trail against real git.
 
+mod begun;
 mod crash;
 mod faults;
 mod hostile;

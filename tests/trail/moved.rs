@@ -242,6 +242,7 @@ fn a_ref_that_always_moves_ends_as_busy() {
     assert!(matches!(error, TrailError::Busy(_)), "{error}");
     disk.heal();
     record(&trail, "b", 1).unwrap();
+    drop(trail);
     assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
     repo.fsck();
 }

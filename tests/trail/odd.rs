@@ -360,6 +360,25 @@ fn a_bare_repository_with_a_work_tree_on_its_branch_is_not_moved_under_it() {
 }
 
 #[test]
+fn a_ref_with_an_id_of_another_kind_is_named() {
+    let repo = checkout();
+    let main = repo.path.join(".git/refs/heads/main");
+    for wrong in ["0".repeat(64), "1".repeat(39), String::new()] {
+        std::fs::write(&main, &wrong).unwrap();
+        let message = refusal(record_at(&repo.path, "a", 0));
+        assert!(message.contains("refs/heads/main"), "{message}");
+    }
+    std::fs::remove_file(&main).unwrap();
+    std::fs::write(
+        repo.path.join(".git/packed-refs"),
+        format!("{} refs/heads/main\n", "z".repeat(40)),
+    )
+    .unwrap();
+    let message = refusal(record_at(&repo.path, "a", 0));
+    assert!(message.contains("refs/heads/main"), "{message}");
+}
+
+#[test]
 fn a_ref_that_stands_in_for_another_is_refused() {
     let repo = checkout();
     repo.git(&["branch", "real"]);

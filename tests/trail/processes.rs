@@ -212,8 +212,12 @@ fn beside(repo: &Repo, reference: Option<&str>, maintenance: &[&[&str]]) {
                 for ticket in tickets {
                     ticket.wait().unwrap();
                 }
-                let looked_up = task(&format!("t-{:04}", count / 2));
-                assert!(trail.find(&looked_up).unwrap().unwrap().commit.is_some());
+                // What the trail has read and remembers is replaced under it all the time.
+                for id in [count / 3, count / 2, count] {
+                    let found = trail.find(&task(&format!("t-{id:04}"))).unwrap().unwrap();
+                    assert_eq!(found.entry, entry(&format!("t-{id:04}"), at(id as i64)));
+                    assert!(found.commit.is_some());
+                }
                 count += 5;
             }
         }));
@@ -267,7 +271,7 @@ fn one_that_writes_all_the_time_lets_others_in() {
             for batch in 0.. {
                 let ticket = (0..50)
                     .map(|number| append(&busy, &format!("busy-{batch}-{number}"), at(0)).unwrap())
-                    .last();
+                    .reduce(|_, last| last);
                 // The next batch is queued before this one is waited for: its queue is never empty.
                 if let Some(last) = std::mem::replace(&mut last, ticket) {
                     last.wait().unwrap();

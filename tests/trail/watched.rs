@@ -53,10 +53,13 @@ impl Watched {
     }
 
     fn ask(&self, operation: &str, path: &Path) -> io::Result<()> {
-        match &mut *self.hook.lock().unwrap() {
-            Some(hook) => hook(operation, path),
-            None => Ok(()),
-        }
+        // A hook may panic: then it is gone.
+        let Some(mut hook) = self.hook.lock().unwrap().take() else {
+            return Ok(());
+        };
+        let answer = hook(operation, path);
+        self.hook.lock().unwrap().get_or_insert(hook);
+        answer
     }
 }
 

@@ -16,8 +16,9 @@ use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::lock::{GitLock, remove_leftover};
 use super::object;
-use super::repository::{Head, Repository, WorkTree};
+use super::repository::Repository;
 use super::state::StateDir;
+use super::work_trees::{Head, WorkTree};
 
 /// An entry as it is to appear in the work tree.
 pub(super) struct Appearing {

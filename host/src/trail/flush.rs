@@ -16,7 +16,8 @@ use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::lock::GitLock;
 use super::pack::Pack;
-use super::repository::{Head, Repository};
+use super::repository::Repository;
+use super::work_trees::Head;
 use super::state::{Mark, StateDir};
 
 /// Where and how a trail is flushed.

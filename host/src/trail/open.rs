@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
-use super::repository::{Head, Repository};
+use super::repository::Repository;
+use super::work_trees::Head;
 use super::state::{self, Identity, StateDir};
 use super::view::View;
 use super::{Handle, Layout, Placement, Shared, Trail, catalogue, layout, queue, ticket, tree};

@@ -1,5 +1,6 @@
 //! The writer: gives each entry its place, and makes groups of them durable. One thread for each open trail.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,9 @@ struct Sequenced {
     placed: Placed,
 }
 
+/// What those hear whose entries were under way when the writer met a defect of its own.
+const STOPPED: &str = "the trail's writer has failed";
+
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
@@ -69,7 +73,13 @@ impl Writer<'_> {
             begun_before: false,
         };
         while shared.queue.wait_for_work() {
-            if let Err(error) = writer.work() {
+            // A panic must not leave anybody waiting for ever.
+            let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
+            let result = worked.unwrap_or_else(|_| {
+                writer.distrust();
+                Err(TrailError::Busy(STOPPED.into()))
+            });
+            if let Err(error) = result {
                 writer.fail_all(&error);
             }
         }
@@ -99,21 +109,20 @@ impl Writer<'_> {
     }
 
     fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
-        loop {
-            // Before each group: the one before it may have failed half-way.
-            self.refresh()?;
-            self.shared.queue.settle_refreshes();
-            if self.shared.queue.is_empty() {
-                break;
-            }
+        // Before each group: the one before it may have failed half-way.
+        self.refresh()?;
+        self.shared.queue.settle_refreshes();
+        while !self.shared.queue.is_empty() {
             self.group(lock)?;
             // The receipts are given already; what fails here is tried again after the next group.
             if let Err(error) = self.flusher().merge_if_due() {
                 tracing::warn!(%error, "packs could not be merged");
             }
-            if lock.others_wait() {
+            if self.shared.queue.is_empty() || lock.others_wait() {
                 break;
             }
+            self.refresh()?;
+            self.shared.queue.settle_refreshes();
         }
         Ok(())
     }
@@ -241,9 +250,11 @@ impl Writer<'_> {
                     self.distrust();
                     // Once more, before a person can hear of it and commit from an index that lacks the entries. If
                     // this fails too, the receipts are due nevertheless, and the next group has to wait.
-                    let repaired = self.refresh();
+                    if let Err(error) = self.refresh() {
+                        tracing::warn!(%error, "they could not be brought in step");
+                    }
                     self.settle(sequenced);
-                    return repaired;
+                    return Ok(());
                 }
                 Err(FlushError::Moved) => {
                     carried = sequenced
@@ -269,6 +280,10 @@ impl Writer<'_> {
                 }
                 Err(FlushError::Uncertain(error)) => {
                     self.forget_sequenced();
+                    // The branch has moved: before a person hears of it, their index should have what it has.
+                    if let Err(error) = self.refresh() {
+                        tracing::warn!(%error, "what is not durable yet could not be brought in step");
+                    }
                     self.fail(
                         sequenced
                             .into_iter()
@@ -468,9 +483,17 @@ impl Writer<'_> {
         }
     }
 
+    /// Settles everything that waits, whether queued or, after a panic, under way.
     fn fail_all(&mut self, error: &TrailError) {
-        let items = self.shared.queue.drain();
-        self.fail(items, error);
+        let waiting = {
+            let mut view = self.shared.view();
+            // Under the view's lock, as they are put there: what comes now is not failed by what was before.
+            self.shared.queue.drain();
+            std::mem::take(&mut view.pending)
+        };
+        for waiting in waiting.into_values() {
+            waiting.ticket.settle(Err(error.clone()));
+        }
         self.shared.queue.fail_refreshes(error);
     }
 }
