@@ -13,6 +13,7 @@ mod processes;
 mod recorder;
 mod under_way;
 mod watched;
+mod work_trees;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

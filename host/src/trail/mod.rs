@@ -26,6 +26,7 @@ mod placement;
 mod queue;
 mod reading;
 mod recover;
+mod refresh;
 mod refs;
 mod repository;
 mod state;
