@@ -2,7 +2,7 @@
 
 mod answers;
 mod default;
-mod guest;
+pub mod guest;
 mod hostile;
 mod load;
 mod sandbox;

@@ -374,7 +374,8 @@ fn every_sync_is_needed(kind: Kind) {
             // The merge's own: its pack, its index, and that they appear before what they replace goes.
             Some(first) => (first..first + 3).contains(sync),
             // What only removes locks and `.keep` files of ours is undone by recovery: it rests on no sync.
-            None => !name.ends_with(ONLY_REMOVALS),
+            // The directory that holds the repository is synced for one made a moment ago: begun.rs shows the need.
+            None => !name.ends_with(ONLY_REMOVALS) && !name.ends_with("sync directory "),
         })
         .filter(|(sync, name)| !noticed(*sync, name))
         .map(|(_, name)| name)

@@ -1,8 +1,142 @@
 //! The trail against real git.
 
+mod begun;
 mod crash;
+mod faults;
+mod hostile;
+mod index;
+mod moved;
+mod odd;
+mod person;
 mod placement;
+mod processes;
+mod recorder;
+mod under_way;
+mod watched;
+mod work_trees;
 
-use chiffon_audit::trail::{Layout, OpenOptions, Trail, TrailError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chiffon_audit::trail::{InitOptions, Layout, OpenOptions, Placed, Trail, TrailError};
 
 use crate::support::*;
+use watched::Watched;
+
+/// Opens the trail of a repository; somebody else's lock is waited for only briefly.
+fn open(dir: &Path) -> Result<Trail, TrailError> {
+    Trail::open(
+        dir,
+        OpenOptions {
+            lock_wait: Duration::from_millis(100),
+            ..OpenOptions::default()
+        },
+    )
+}
+
+/// The same, on a disk that the test watches.
+fn open_watched(dir: &Path, disk: &Watched) -> Trail {
+    let options = OpenOptions {
+        disk: Arc::new(disk.clone()),
+        lock_wait: Duration::from_millis(100),
+        ..OpenOptions::default()
+    };
+    Trail::open(dir, options).unwrap()
+}
+
+/// Records a task and waits for its receipt.
+fn record(trail: &Trail, id: &str, second: i64) -> Result<Placed, TrailError> {
+    append(trail, id, at(second * 1_000_000))?.wait()
+}
+
+/// Records a task with a trail opened for it alone, as one command does.
+fn record_at(dir: &Path, id: &str, second: i64) -> Result<Placed, TrailError> {
+    record(&open(dir)?, id, second)
+}
+
+fn init_options() -> InitOptions {
+    InitOptions {
+        bare: false,
+        reference: None,
+        layout: None,
+        accept_tip: None,
+        uuid: "6b0d4ad0-6f4e-4bd5-8f0d-6c1c6f0b9f55".into(),
+        time: at(0),
+        open: OpenOptions {
+            lock_wait: Duration::from_millis(100),
+            ..OpenOptions::default()
+        },
+    }
+}
+
+/// Every file below `dir` with its contents, every directory with nothing.
+fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                dirs.push(entry.path());
+                found.insert(entry.path(), Vec::new());
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path()).unwrap();
+                found.insert(entry.path(), target.into_os_string().into_encoded_bytes());
+            } else {
+                found.insert(entry.path(), std::fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Lock and keep files below `dir`, which nobody should have left.
+fn leftovers(dir: &Path) -> Vec<PathBuf> {
+    listing(dir)
+        .into_keys()
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "lock" || extension == "keep")
+        })
+        .collect()
+}
+
+/// The tasks that the trail's commits name, oldest first.
+fn tasks(trail: &Trail) -> Vec<String> {
+    let mut tasks: Vec<String> = trail
+        .history()
+        .unwrap()
+        .map(|entry| entry.unwrap().task_id)
+        .collect();
+    tasks.reverse();
+    tasks
+}
+
+/// Checks a checkout after everything: sound, in step, nothing left behind, and these tasks, each once.
+#[track_caller]
+fn check(repo: &Repo, expected: &[&str]) {
+    repo.fsck();
+    assert_eq!(
+        repo.git(&["status", "--porcelain", "--", ".audit"]),
+        "",
+        "not in step"
+    );
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    assert_eq!(tasks(&open(&repo.path).unwrap()), expected);
+}
+
+/// The message of an error that must be.
+#[track_caller]
+fn refusal<T: std::fmt::Debug>(result: Result<T, TrailError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+/// A repository with one commit of a person's.
+fn checkout() -> Repo {
+    let repo = Repo::init(&[]);
+    repo.commit_file("readme", "hello");
+    repo
+}

@@ -48,7 +48,7 @@ struct Initialised<'a> {
     repository: &'a str,
     created_repository: bool,
     created_trail: bool,
-    trail: &'a str,
+    trail: Option<&'a str>,
     reference: &'a str,
     placement: &'static str,
     layout: &'static str,
@@ -93,7 +93,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             repository: &git_dir,
             created_repository: made.created_repository,
             created_trail: made.created_trail,
-            trail: &made.uuid,
+            trail: made.uuid.as_deref(),
             reference: trail.reference(),
             placement,
             layout,
@@ -106,7 +106,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         (false, false) => "the trail is there already",
     };
     writeln!(output, "{}: {}", paint(GOOD, did), Line(&git_dir))?;
-    writeln!(output, "  trail   {}", paint(STRONG, Line(&made.uuid)))?;
+    if let Some(uuid) = &made.uuid {
+        writeln!(output, "  trail   {}", paint(STRONG, Line(uuid)))?;
+    }
     writeln!(
         output,
         "  ref     {} ({placement})",

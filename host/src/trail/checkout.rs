@@ -16,8 +16,9 @@ use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::lock::{GitLock, remove_leftover};
 use super::object;
-use super::repository::{Head, Repository, WorkTree};
+use super::repository::Repository;
 use super::state::StateDir;
+use super::work_trees::{Head, WorkTree};
 
 /// An entry as it is to appear in the work tree.
 pub(super) struct Appearing {
@@ -75,6 +76,13 @@ pub(super) fn hold<'a>(
                 "its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into(),
             ));
         }
+        for dir in [".audit", ".audit/tasks"] {
+            if index.entry_range(dir.into()).is_some() {
+                return Err(TrailError::Busy(format!(
+                    "`{dir}` is staged as a file, where the trail needs a directory"
+                )));
+            }
+        }
         return Ok(Some(Held {
             disk,
             state,
@@ -101,8 +109,28 @@ pub(super) fn remove_leftovers(
     Ok(())
 }
 
+/// Fails if `reference` is checked out: a *ref* trail touches no work tree, and would leave that one's index behind, so
+/// that the person's next commit took the entries out again. Git itself refuses to push or fetch into such a branch.
+pub(super) fn check_not_checked_out(
+    repository: &Repository,
+    reference: &str,
+) -> Result<(), TrailError> {
+    repository.check_work_tree_known(reference)?;
+    for tree in repository.work_trees()? {
+        if Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned()) {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!(
+                "`{short}` is checked out in {}, which this trail does not keep in step: switch to another branch there",
+                tree.root.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The work tree whose branch `reference` is, after the check that nobody is in the middle of something there.
 fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
+    repository.check_work_tree_known(reference)?;
     let mut found = None;
     for tree in repository.work_trees()? {
         let on_branch = Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned());
@@ -139,6 +167,8 @@ fn under_way(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'stati
         ("CHERRY_PICK_HEAD", "cherry-pick"),
         ("REVERT_HEAD", "revert"),
         ("rebase-apply", "`git am`"),
+        // Between two picks of several there is nothing but this.
+        ("sequencer", "cherry-pick or revert"),
     ]
     .into_iter()
     .find(|(file, _)| there(file))
@@ -165,6 +195,27 @@ fn check_no_links(root: &Path) -> Result<(), TrailError> {
     Ok(())
 }
 
+/// What the index has at an entry's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Nothing.
+    Free,
+    /// The entry.
+    Ours,
+    /// What a person has put there: theirs to decide.
+    Theirs,
+}
+
+/// What became of an entry's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Created,
+    /// It was there already, with the entry's contents.
+    Same,
+    /// Another is there, and stays.
+    Kept,
+}
+
 impl Held<'_> {
     /// The git directory of the work tree.
     pub(super) fn git_dir(&self) -> &Path {
@@ -175,57 +226,89 @@ impl Held<'_> {
     ///
     /// With `repair`, a file that is a beginning of its entry counts as one that a crash of ours cut short.
     pub(super) fn show(mut self, entries: &[Appearing], repair: bool) -> Result<(), TrailError> {
-        let known = self.index.entries().len();
+        if !self.is_on_branch()? {
+            return self.lock.release();
+        }
+        // Looked up before anything is added: the index is sorted only until then.
+        let slots: Vec<Slot> = entries.iter().map(|entry| self.slot(entry)).collect();
+        let mut created = Vec::new();
         let mut changed = false;
-        for entry in entries {
-            let path: &BStr = entry.path.as_str().into();
-            let present =
-                self.index
-                    .entry_index_by_path_and_stage_bounded(path, Stage::Unconflicted, known);
-            if let Some(present) = present
-                && !repair
-                && self.index.entries()[present].id != entry.blob
-            {
-                // A person has staged something else under this name: theirs to decide.
+        for (entry, slot) in entries.iter().zip(slots) {
+            if slot == Slot::Theirs || (slot == Slot::Ours && !repair) {
                 continue;
             }
-            if present.is_some() && self.tree.root.join(&entry.path).exists() && !repair {
-                continue;
+            let file = self.write_file(entry, repair)?;
+            if file == Written::Created {
+                created.push(self.tree.root.join(&entry.path));
             }
-            let ours = self.write_file(entry, repair)?;
-            if present.is_none() {
-                let stat = if ours {
-                    self.stat(&entry.path)?
-                } else {
-                    Stat::default()
+            if slot == Slot::Free {
+                let stat = match file {
+                    Written::Kept => Stat::default(),
+                    Written::Created | Written::Same => self.stat(&entry.path)?,
                 };
                 self.index.dangerously_push_entry(
                     stat,
                     entry.blob,
                     Flags::empty(),
                     Mode::FILE,
-                    path,
+                    entry.path.as_str().into(),
                 );
                 changed = true;
             }
         }
-        // The branch may have been left without the index's lock (`git symbolic-ref`): then this index is another's.
-        if changed && Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone())
-        {
+        // The branch may have been left without the index's lock (`git symbolic-ref`): then index and work tree are
+        // another's, and what was put there only stands in the way of coming back.
+        if !self.is_on_branch()? {
+            for path in created {
+                disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+            }
+        } else if changed {
             self.write_index()?;
         }
         self.lock.release()
     }
 
-    /// Writes the entry's file unless one is there; says whether the file holds the entry.
-    fn write_file(&self, entry: &Appearing, repair: bool) -> Result<bool, TrailError> {
+    fn is_on_branch(&self) -> Result<bool, TrailError> {
+        Ok(Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()))
+    }
+
+    /// What the index has at an entry's path.
+    fn slot(&self, entry: &Appearing) -> Slot {
+        let path: &BStr = entry.path.as_str().into();
+        let index = &self.index;
+        if let Some(range) = index.entry_range(path) {
+            // More than one are the sides of a conflict, which `git stash pop` leaves without a merge under way.
+            let ours = match &index.entries()[range] {
+                [only] => {
+                    only.stage() == Stage::Unconflicted
+                        && only.id == entry.blob
+                        && !only.flags.contains(Flags::INTENT_TO_ADD)
+                }
+                _ => false,
+            };
+            return if ours { Slot::Ours } else { Slot::Theirs };
+        }
+        let below = format!("{}/", entry.path);
+        let mut above = entry
+            .path
+            .match_indices('/')
+            .map(|(at, _)| &entry.path[..at]);
+        let taken = index
+            .prefixed_entries_range(below.as_str().into())
+            .is_some()
+            || above.any(|dir| index.entry_range(dir.into()).is_some());
+        if taken { Slot::Theirs } else { Slot::Free }
+    }
+
+    /// Writes the entry's file unless one is there.
+    fn write_file(&self, entry: &Appearing, repair: bool) -> Result<Written, TrailError> {
         let path = self.tree.root.join(&entry.path);
         self.create_parents(&entry.path)?;
         for _ in 0..2 {
             match self.disk.create(&path) {
                 Ok(mut file) => {
                     file.write(&entry.contents).doing("write", &path)?;
-                    return Ok(true);
+                    return Ok(Written::Created);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let is_file =
@@ -236,17 +319,17 @@ impl Held<'_> {
                         b"\0".to_vec()
                     };
                     if there == entry.contents[..] {
-                        return Ok(true);
+                        return Ok(Written::Same);
                     }
                     if !repair || !entry.contents.starts_with(&there) {
-                        return Ok(false);
+                        return Ok(Written::Kept);
                     }
                     self.disk.remove(&path).doing("remove", &path)?;
                 }
                 Err(error) => return Err(error).doing("create", &path),
             }
         }
-        Ok(false)
+        Ok(Written::Kept)
     }
 
     fn create_parents(&self, path: &str) -> Result<(), TrailError> {

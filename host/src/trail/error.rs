@@ -39,15 +39,12 @@ pub enum TrailError {
         seconds: u64,
     },
     /// The ref was moved to a commit that does not continue the trail.
-    #[error(
-        "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, the \
-         last commit that was acknowledged here; `chiffon-audit init --accept-tip {found}` accepts this by name"
-    )]
+    #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {
         /// The trail's ref.
         reference: String,
-        /// Where it is.
-        found: String,
+        /// Where it is; `None` if it is gone.
+        found: Option<String>,
         /// Where it was when it was last acknowledged.
         acknowledged: String,
     },
@@ -76,6 +73,21 @@ pub enum TrailError {
     /// A setting or an argument does not fit this trail.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// What an operator reads when the trail was rolled back: what is lost, and both ways on.
+fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> String {
+    match found {
+        Some(found) => format!(
+            "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, \
+             the last commit that was acknowledged here; `chiffon-audit init --accept-tip {found}` accepts this by name"
+        ),
+        None => format!(
+            "blocked: rolled back: {reference} is gone, and with it {acknowledged}, the last commit that was \
+             acknowledged here; `git update-ref {reference} {acknowledged}` restores it, `chiffon-audit init \
+             --accept-tip none` accepts this by name"
+        ),
+    }
 }
 
 impl TrailError {

@@ -16,7 +16,8 @@ use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::lock::GitLock;
 use super::pack::Pack;
-use super::repository::{Head, Repository};
+use super::repository::Repository;
+use super::work_trees::Head;
 use super::state::{Mark, StateDir};
 
 /// Where and how a trail is flushed.
@@ -50,6 +51,8 @@ pub(super) enum FlushError {
     Failed(TrailError),
     /// The ref has moved and it is not known whether durably.
     Uncertain(TrailError),
+    /// The group is durable; index and work tree, or what we note of it, are not in step with it yet.
+    Behind(TrailError),
 }
 
 impl From<TrailError> for FlushError {
@@ -76,7 +79,10 @@ impl Flusher<'_> {
             Placement::Checkout => {
                 checkout::hold(disk, state, self.repository, self.reference, self.lock_wait)?
             }
-            Placement::Ref => None,
+            Placement::Ref => {
+                checkout::check_not_checked_out(self.repository, self.reference)?;
+                None
+            }
         };
 
         // A link of the token, as our lock files are, so that recovery knows it for ours.
@@ -94,16 +100,13 @@ impl Flusher<'_> {
 
         let git_dir = held.as_ref().map(|held| held.git_dir().to_owned());
         let moved = self.move_ref(group, &new_ref, git_dir.as_deref());
-        if moved.is_ok() {
-            let _ = disk.remove(&keep);
-        }
+        // Either the ref protects the pack now or nobody needs it: a pack that was kept for ever would never be
+        // collected. Should this fail, the sweep after a failure or at the next start makes up for it.
+        let _ = disk.remove(&keep);
         moved?;
 
-        // The group is durable. What fails from here on is repaired at the next start and takes no receipt back.
-        if let Err(error) = self.after(group, held) {
-            tracing::warn!(%error, "the commit is durable, but what goes with it is not in step yet");
-        }
-        Ok(())
+        // The group is durable. What fails from here on is repaired before the next group and takes no receipt back.
+        self.after(group, held).map_err(FlushError::Behind)
     }
 
     /// Moves the ref by compare-and-swap and makes the move durable.
@@ -118,27 +121,42 @@ impl Flusher<'_> {
             .parent()
             .unwrap_or(&self.repository.common_dir)
             .to_owned();
-        disk::create_dirs_synced(self.disk, &self.repository.common_dir, &parent)
-            .doing("create", &parent)?;
         let lock = GitLock::acquire(self.disk, self.state, &path, self.lock_wait)?;
         if self.repository.read_ref(self.reference)? != group.expected {
             lock.release()?;
             return Err(FlushError::Moved);
         }
+        remove_empty_dirs(&path);
         // The commit point: from here on every reader sees the group.
         self.disk.rename(new_ref, &path).doing("replace", &path)?;
-        let durable = self.disk.sync_dir(&parent).doing("sync", &parent);
+        let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
         self.append_reflogs(group, git_dir);
         let released = lock.release();
         durable.and(released).map_err(FlushError::Uncertain)
     }
 
+    /// Makes the entry of a ref durable, and those of the directories above it that git makes and removes at will.
+    pub(super) fn sync_dirs_above(&self, parent: &Path) -> io::Result<()> {
+        let heads = self.repository.common_dir.join("refs/heads");
+        let mut dir = parent;
+        loop {
+            self.disk.sync_dir(dir)?;
+            match dir.parent() {
+                Some(above) if dir != heads && dir.starts_with(&heads) => dir = above,
+                _ => return Ok(()),
+            }
+        }
+    }
+
     fn after(&self, group: &Group<'_>, held: Option<checkout::Held<'_>>) -> Result<(), TrailError> {
-        self.state
-            .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark)?;
+        let noted = self
+            .state
+            .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
+        // Tried even so: a person may commit from this index at any moment.
         if let Some(held) = held {
             held.show(group.appearing, false)?;
         }
+        noted?;
         if self.placement == Placement::Checkout {
             self.state
                 .write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
@@ -202,4 +220,19 @@ impl Flusher<'_> {
         disk::remove_if_present(self.disk, path).doing("remove", path)?;
         disk::write_unsynced(self.disk, path, contents).doing("write", path)
     }
+}
+
+/// Removes the empty directories that deleted branches left at a ref's path, as git does.
+///
+/// Past [`Disk`], because nothing rests on them: one that is not empty stays, and the update of the ref says so.
+fn remove_empty_dirs(path: &Path) {
+    if !path.is_dir() {
+        return;
+    }
+    if let Ok(entries) = std::fs::read_dir(path) {
+        entries
+            .flatten()
+            .for_each(|entry| remove_empty_dirs(&entry.path()));
+    }
+    let _ = std::fs::remove_dir(path);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gix::ObjectId;
 use gix::objs::Kind;
 
+use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
@@ -26,7 +27,8 @@ pub struct InitOptions {
     pub reference: Option<String>,
     /// The layout of new entries.
     pub layout: Option<Layout>,
-    /// Accepts, by its id, a tip that does not continue what was acknowledged here.
+    /// Accepts, by its id, a tip that does not continue what was acknowledged here; `none`, that the ref is gone. Begins
+    /// nothing.
     pub accept_tip: Option<String>,
     /// The trail's identity, if it gets one now.
     pub uuid: String,
@@ -43,8 +45,8 @@ pub struct Initialised {
     pub created_repository: bool,
     /// There was no genesis commit before.
     pub created_trail: bool,
-    /// The trail's identity.
-    pub uuid: String,
+    /// The trail's identity; `None` if a tip was accepted of a trail that has none.
+    pub uuid: Option<String>,
 }
 
 impl Trail {
@@ -64,6 +66,9 @@ impl Trail {
         let disk = disk.as_ref();
         let identity = choose_identity(&repository, &state, &options)?;
         repository.check_writable()?;
+        if repository.read_ref(&identity.reference)?.is_none() {
+            repository.check_name_free(&identity.reference)?;
+        }
         state.create_root(disk)?;
         let lock = WriterLock::acquire(&state, options.open.lock_wait)?;
         let settled = state.read_mark(&state.acknowledged_path()).is_some();
@@ -74,24 +79,23 @@ impl Trail {
         if let Some(accepted) = &options.accept_tip {
             accept(&repository, &state, &identity, accepted, &options)?;
         }
-        let existing = find_genesis(&repository, &identity)?;
-        let created_trail = existing.is_none();
-        let author = options.open.author.clone();
+        let mut uuid = find_genesis(&repository, &identity)?;
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
-        let uuid = match existing {
-            Some(uuid) => uuid,
-            None => {
-                // Recovery, and the check for a roll-back, come before the first commit as before any other.
-                trail.refresh()?;
-                let shared = trail.shared();
-                let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-                let begun = begin(&trail, &identity, author, &options);
-                lock.release();
-                begun?;
-                options.uuid.clone()
-            }
-        };
+        let mut created_trail = false;
+        if uuid.is_none() && options.accept_tip.is_none() {
+            // Recovery, and the check for a roll-back, come before the first commit as before any other.
+            trail.refresh()?;
+            let shared = trail.shared();
+            let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+            // Another `init` may have come first while nobody held the lock.
+            let begun = find_genesis(&shared.repository, &identity).and_then(|existing| {
+                created_trail = existing.is_none();
+                existing.map_or_else(|| begin(&trail, &identity, &options), Ok)
+            });
+            lock.release();
+            uuid = Some(begun?);
+        }
         Ok((
             trail,
             Initialised {
@@ -225,29 +229,36 @@ fn accept(
     accepted: &str,
     options: &InitOptions,
 ) -> Result<(), TrailError> {
+    let disk = options.open.disk.as_ref();
     let tip = repository.read_ref(&identity.reference)?;
-    let id = ObjectId::from_hex(accepted.as_bytes())
-        .map_err(|_| TrailError::Invalid("a tip is accepted by its full object id".into()))?;
-    if tip != Some(id) {
+    let id = match accepted {
+        "none" => None,
+        _ => Some(ObjectId::from_hex(accepted.as_bytes()).map_err(|_| {
+            TrailError::Invalid("a tip is accepted by its full object id, or as `none`".into())
+        })?),
+    };
+    if tip != id {
         return Err(TrailError::Invalid(format!(
             "{} is at {}, not at {accepted}",
             identity.reference,
             tip.map_or("no commit".into(), |tip| tip.to_string())
         )));
     }
+    // It may name commits that the accepted history does not have.
+    super::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash).discard();
+    let Some(id) = id else {
+        for path in [state.acknowledged_path(), state.in_step_path()] {
+            disk::remove_if_present(disk, &path).doing("remove", &path)?;
+        }
+        return Ok(());
+    };
     let commit = repository.commit(&id)?;
     let mark = Mark {
         tip: id,
         boot: options.open.boot.clone().unwrap_or_else(state::boot_id),
         microseconds: commit.seconds.saturating_mul(1_000_000),
     };
-    // It may name commits that the accepted history does not have.
-    super::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash).discard();
-    state.write_mark(
-        options.open.disk.as_ref(),
-        &state.acknowledged_path(),
-        &mark,
-    )
+    state.write_mark(disk, &state.acknowledged_path(), &mark)
 }
 
 /// The uuid of the trail on this ref, if a genesis commit gave it one.
@@ -268,13 +279,8 @@ fn find_genesis(
     Ok(None)
 }
 
-/// Makes the genesis commit: the tree is the parent's, or empty.
-fn begin(
-    trail: &Trail,
-    identity: &Identity,
-    _author: Option<String>,
-    options: &InitOptions,
-) -> Result<(), TrailError> {
+/// Makes the genesis commit: the tree is the parent's, or empty. Returns the trail's identity.
+fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<String, TrailError> {
     let shared = trail.shared();
     let repository = &shared.repository;
     let hash = repository.hash;
@@ -328,8 +334,13 @@ fn begin(
         committer: &shared.author,
         subject,
     };
-    flusher.flush(&group).map_err(|error| match error {
-        FlushError::Moved => TrailError::Busy(format!("{} moved meanwhile", identity.reference)),
-        FlushError::Failed(error) | FlushError::Uncertain(error) => error,
-    })
+    match flusher.flush(&group) {
+        // What is not in step yet is brought in step before the first record.
+        Ok(()) | Err(FlushError::Behind(_)) => Ok(options.uuid.clone()),
+        Err(FlushError::Moved) => Err(TrailError::Busy(format!(
+            "{} moved meanwhile",
+            identity.reference
+        ))),
+        Err(FlushError::Failed(error) | FlushError::Uncertain(error)) => Err(error),
+    }
 }

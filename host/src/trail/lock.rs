@@ -2,14 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::state::StateDir;
 
@@ -27,13 +27,26 @@ impl WriterLock {
         let lock = open(&path)?;
         let waiting_path = state.waiting_path();
         let waiting = open(&waiting_path)?;
-        if !try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path)? {
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        if !try_flock(&lock, exclusive, &path)? {
             // A shared lock on the second file tells the holder that somebody waits.
             flock(&waiting, FlockOperation::LockShared)
                 .map_err(io::Error::from)
                 .doing("lock", &waiting_path)?;
+            let mut seen = hand_overs(&lock);
             let taken = poll(wait, || {
-                try_flock(&lock, FlockOperation::NonBlockingLockExclusive, &path)
+                if try_flock(&lock, exclusive, &path)? {
+                    return Ok(Attempt::Taken);
+                }
+                // With many waiters the turn may be long in coming. As long as the lock goes from hand to hand,
+                // nobody is stuck.
+                let now = hand_overs(&lock);
+                let handed_over = std::mem::replace(&mut seen, now) != now;
+                Ok(if handed_over {
+                    Attempt::Progress
+                } else {
+                    Attempt::Refused
+                })
             });
             flock(&waiting, FlockOperation::Unlock)
                 .map_err(io::Error::from)
@@ -45,6 +58,7 @@ impl WriterLock {
                 });
             }
         }
+        count_hand_over(&lock).doing("write", &path)?;
         Ok(WriterLock {
             lock,
             waiting,
@@ -89,6 +103,18 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .doing("open", path)
 }
 
+/// How often the lock has been taken: the number in the lock file. One that cannot be read counts as 0.
+fn hand_overs(lock: &File) -> u64 {
+    let mut bytes = [0; 8];
+    lock.read_exact_at(&mut bytes, 0)
+        .map_or(0, |()| u64::from_le_bytes(bytes))
+}
+
+/// Says to those who wait that the lock has a new holder.
+fn count_hand_over(lock: &File) -> io::Result<()> {
+    lock.write_all_at(&hand_overs(lock).wrapping_add(1).to_le_bytes(), 0)
+}
+
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
     match flock(file, operation) {
         Ok(()) => Ok(true),
@@ -101,18 +127,26 @@ const POLL_LEAST: Duration = Duration::from_micros(50);
 /// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
 const POLL_MOST: Duration = Duration::from_millis(1);
 
+/// What came of one attempt at a lock.
+enum Attempt {
+    Taken,
+    Refused,
+    /// Refused, but whoever has it now is not who had it before: the wait begins anew.
+    Progress,
+}
+
 fn poll(
     wait: Duration,
-    mut attempt: impl FnMut() -> Result<bool, TrailError>,
+    mut attempt: impl FnMut() -> Result<Attempt, TrailError>,
 ) -> Result<bool, TrailError> {
-    let deadline = Instant::now() + wait;
+    let mut deadline = Instant::now() + wait;
     let mut pause = POLL_LEAST;
     loop {
-        if attempt()? {
-            return Ok(true);
-        }
-        if Instant::now() >= deadline {
-            return Ok(false);
+        match attempt()? {
+            Attempt::Taken => return Ok(true),
+            Attempt::Progress => deadline = Instant::now() + wait,
+            Attempt::Refused if Instant::now() >= deadline => return Ok(false),
+            Attempt::Refused => {}
         }
         thread::sleep(pause);
         pause = (pause * 2).min(POLL_MOST);
@@ -141,13 +175,20 @@ impl<'a> GitLock<'a> {
         name.push(".lock");
         let path = PathBuf::from(name);
         let token = state.token_path();
+        let parent = path.parent().unwrap_or(target);
         let taken = poll(wait, || match disk.link(&token, &path) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Attempt::Taken),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if same_file(&token, &path) {
                     disk.remove(&path).doing("remove", &path)?;
                 }
-                Ok(false)
+                Ok(Attempt::Refused)
+            }
+            // `git pack-refs` removes the directories that it empties, at any moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && token.exists() => {
+                disk::create_dirs_synced(disk, state.common_dir(), parent)
+                    .doing("create", parent)?;
+                Ok(Attempt::Refused)
             }
             Err(error) => Err(error).doing("create", &path),
         })?;

@@ -26,11 +26,15 @@ mod placement;
 mod queue;
 mod reading;
 mod recover;
+mod refresh;
+mod refs;
 mod repository;
 mod state;
+mod supported;
 mod ticket;
 mod tree;
 mod view;
+mod work_trees;
 mod writer;
 
 use std::path::Path;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
-use super::repository::{Head, Repository};
+use super::repository::Repository;
+use super::work_trees::Head;
 use super::state::{self, Identity, StateDir};
 use super::view::View;
 use super::{Handle, Layout, Placement, Shared, Trail, catalogue, layout, queue, ticket, tree};
@@ -133,6 +134,8 @@ pub(super) fn infer_identity(repository: &Repository) -> Result<Identity, TrailE
         ));
     };
     state::check_reference(&reference)?;
+    // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
+    repository.check_work_tree_known(&reference)?;
     let placement = if repository.is_bare() {
         Placement::Ref
     } else {

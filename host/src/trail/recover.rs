@@ -97,13 +97,13 @@ impl Flusher<'_> {
 
     /// What trail commits after `since` added, as far as `tip` still has it.
     fn entries_since(&self, tip: ObjectId, since: ObjectId) -> Result<Vec<Appearing>, TrailError> {
+        let tree = self.repository.commit(&tip)?.tree;
         let mut entries = Vec::new();
         let mut next = Some(tip);
         while let Some(id) = next.filter(|id| *id != since) {
             let commit = self.repository.commit(&id)?;
             if let Some(task) = message::trailer(&commit.message, message::TASK)
-                && let Some((path, blob)) =
-                    history::entry_in_tree(self.repository, commit.tree, task)?
+                && let Some((path, blob)) = history::entry_in_tree(self.repository, tree, task)?
             {
                 entries.push(self.appearing(path, blob)?);
             }
@@ -130,8 +130,42 @@ impl Flusher<'_> {
         })
     }
 
+    /// Makes durable the repository itself, which may have been made a moment ago: stock git syncs nothing of it.
+    pub(super) fn sync_beginning(&self) -> Result<(), TrailError> {
+        let common_dir = &self.repository.common_dir;
+        for file in ["HEAD", "config"] {
+            let path = common_dir.join(file);
+            if path.exists() {
+                self.disk.sync_file(&path).doing("sync", &path)?;
+            }
+        }
+        let above = common_dir.parent().unwrap_or(common_dir);
+        for dir in [
+            &common_dir.join("refs"),
+            &self.repository.objects_dir(),
+            above,
+        ] {
+            self.disk.sync_dir(dir).doing("sync", dir)?;
+        }
+        Ok(())
+    }
+
     /// Makes durable what a tip rests on that somebody else has written: their git does not sync.
     pub(super) fn sync_foreign(&self) -> Result<(), TrailError> {
+        // What goes while it is looked at has been repacked, into files that this pass may have missed.
+        const PASSES_MOST: usize = 20;
+        for _ in 0..PASSES_MOST {
+            if self.sync_foreign_once()? {
+                return Ok(());
+            }
+        }
+        Err(TrailError::Busy(
+            "the object database is being repacked all the time".into(),
+        ))
+    }
+
+    /// One pass; says whether nothing went away meanwhile.
+    fn sync_foreign_once(&self) -> Result<bool, TrailError> {
         let common_dir = &self.repository.common_dir;
         let objects = self.repository.objects_dir();
         let mut dirs = vec![objects.join("pack")];
@@ -142,6 +176,7 @@ impl Flusher<'_> {
                 dirs.push(path);
             }
         }
+        let mut whole = true;
         for dir in dirs {
             let entries = match fs::read_dir(&dir) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -151,29 +186,36 @@ impl Flusher<'_> {
             for entry in entries {
                 let entry = entry.doing("list", &dir)?;
                 if recent(&entry) {
-                    self.disk
-                        .sync_file(&entry.path())
+                    whole &= unless_gone(self.disk.sync_file(&entry.path()))
                         .doing("sync", &entry.path())?;
                     synced = true;
                 }
             }
             if synced {
-                self.disk.sync_dir(&dir).doing("sync", &dir)?;
+                whole &= unless_gone(self.disk.sync_dir(&dir)).doing("sync", &dir)?;
             }
         }
         self.disk.sync_dir(&objects).doing("sync", &objects)?;
         let path = common_dir.join(self.reference);
         if path.exists() {
-            self.disk.sync_file(&path).doing("sync", &path)?;
             let parent = path.parent().unwrap_or(common_dir);
-            self.disk.sync_dir(parent).doing("sync", parent)?;
+            whole &= unless_gone(self.disk.sync_file(&path)).doing("sync", &path)?;
+            whole &= unless_gone(self.sync_dirs_above(parent)).doing("sync", parent)?;
         }
         let packed = common_dir.join("packed-refs");
         if packed.exists() {
-            self.disk.sync_file(&packed).doing("sync", &packed)?;
+            whole &= unless_gone(self.disk.sync_file(&packed)).doing("sync", &packed)?;
             self.state.sync_common_dir(self.disk)?;
         }
-        Ok(())
+        Ok(whole)
+    }
+}
+
+/// Whether the file was there to be synced.
+fn unless_gone(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|()| true),
     }
 }
 

@@ -3,17 +3,18 @@
 //! Nothing that the repository's configuration names is executed: gix is opened isolated, hooks and filters are never
 //! asked for, `GIT_*` is ignored, replace refs are off. Only `user.name` and `user.email` are taken from configuration.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix::objs::{CommitRef, Find, Kind};
 
 use super::error::{IoContext, TrailError};
+use super::supported;
 use super::tree::TreeSource;
+use super::work_trees::{self, Main};
 
 /// An open repository.
 pub(super) struct Repository {
@@ -24,6 +25,7 @@ pub(super) struct Repository {
     pub(super) git_dir: PathBuf,
     /// The work tree that was opened, if there is one.
     pub(super) work_tree: Option<PathBuf>,
+    pub(super) main: Main,
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
     readers: Mutex<Vec<gix::odb::HandleArc>>,
@@ -37,20 +39,6 @@ pub(super) struct CommitInfo {
     /// Committer time, seconds since the epoch.
     pub(super) seconds: i64,
     pub(super) message: String,
-}
-
-/// What a `HEAD` file says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Head {
-    Branch(String),
-    Detached,
-}
-
-/// A work tree and its private git directory.
-#[derive(Clone, Debug)]
-pub(super) struct WorkTree {
-    pub(super) git_dir: PathBuf,
-    pub(super) root: PathBuf,
 }
 
 impl Repository {
@@ -91,13 +79,21 @@ impl Repository {
             // gix's default of 32 fails where a repository has more packs.
             .object_store_slots(gix::odb::store::init::Slots::Given(1024))
             .open(dir)
-            .map_err(|error| refused(dir, &error))?;
+            .map_err(|error| supported::refused(dir, &error))?;
         let local = inner.to_thread_local();
         let common_dir = absolute(local.common_dir())?;
-        check_extensions(&local)?;
+        supported::check_extensions(&local)?;
+        let git_dir = absolute(local.git_dir())?;
+        let main = work_trees::find_main(&local, git_dir == common_dir, &common_dir)?;
+        let work_tree = match &main {
+            Main::At(root) if git_dir == common_dir => Some(root.clone()),
+            _ if git_dir == common_dir => None,
+            _ => local.workdir().map(absolute).transpose()?,
+        };
         let repository = Repository {
-            git_dir: absolute(local.git_dir())?,
-            work_tree: local.workdir().map(absolute).transpose()?,
+            git_dir,
+            work_tree,
+            main,
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
             common_dir,
@@ -105,38 +101,6 @@ impl Repository {
             readers: Mutex::new(Vec::new()),
         };
         Ok(repository)
-    }
-
-    /// Says what stands in the way of recording here, beyond what [`Repository::open`] refuses.
-    pub(super) fn check_writable(&self) -> Result<(), TrailError> {
-        let alternates = self.common_dir.join("objects/info/alternates");
-        if fs::read(&alternates).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(
-                "its object database borrows from another one (objects/info/alternates), whose objects it cannot keep; \
-                 `git repack -a -d && rm .git/objects/info/alternates` makes it whole"
-                    .into(),
-            ));
-        }
-        let grafts = self.common_dir.join("info/grafts");
-        if fs::read(&grafts).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(
-                "info/grafts changes what git shows of its history".into(),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Fails if a replace ref hides one of these objects from plain git.
-    pub(super) fn check_not_replaced(&self, ids: &[ObjectId]) -> Result<(), TrailError> {
-        for id in ids {
-            let name = format!("refs/replace/{id}");
-            if self.read_ref(&name)?.is_some() {
-                return Err(TrailError::Unsupported(format!(
-                    "{name} hides an object of the trail from plain git"
-                )));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn objects_dir(&self) -> PathBuf {
@@ -174,11 +138,22 @@ impl Repository {
 
     /// Reads an object of a known kind.
     pub(super) fn object(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
-        self.try_object(kind, id)?
-            .ok_or_else(|| TrailError::Unreadable {
-                what: format!("{kind} {id}"),
-                cause: "it is not in the object database".into(),
-            })
+        // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
+        // another by then, so it is looked for again, with nothing remembered.
+        const LOOKS_MOST: u32 = 10;
+        for look in 1..=LOOKS_MOST {
+            match self.try_object(kind, id) {
+                Ok(Some(found)) => return Ok(found),
+                Err(error) if look == LOOKS_MOST => return Err(error),
+                _ => {}
+            }
+            self.forget_readers();
+            std::thread::sleep(Duration::from_millis(u64::from(look)));
+        }
+        Err(TrailError::Unreadable {
+            what: format!("{kind} {id}"),
+            cause: "it is not in the object database".into(),
+        })
     }
 
     /// Reads an object of a known kind; `None` if it is not there.
@@ -211,6 +186,13 @@ impl Repository {
         Ok(found?.then_some(buffer))
     }
 
+    fn forget_readers(&self) {
+        self.readers
+            .lock()
+            .expect("no reader panics while it holds the pool")
+            .clear();
+    }
+
     fn new_reader(&self) -> gix::odb::HandleArc {
         // Trees are deltas of their predecessors: keep bases, up to 16 MiB, so that a chain is not resolved again and
         // again.
@@ -235,112 +217,6 @@ impl Repository {
             message: String::from_utf8_lossy(commit.message).into_owned(),
         })
     }
-
-    /// The commit that a ref names; `None` if there is no such ref.
-    ///
-    /// Reads the loose file first and packed-refs after it, as git does.
-    pub(super) fn read_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
-        let path = self.common_dir.join(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let text = text.trim_end();
-                if text.starts_with("ref:") {
-                    return Err(TrailError::Unsupported(format!("{name} is a symbolic ref")));
-                }
-                ObjectId::from_hex(text.as_bytes())
-                    .map(Some)
-                    .map_err(|_| TrailError::Unreadable {
-                        what: name.to_owned(),
-                        cause: "it does not hold an object id".into(),
-                    })
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound
-                        | io::ErrorKind::NotADirectory
-                        | io::ErrorKind::IsADirectory
-                ) =>
-            {
-                self.read_packed_ref(name)
-            }
-            Err(error) => Err(error).doing("read", &path),
-        }
-    }
-
-    fn read_packed_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
-        let path = self.common_dir.join("packed-refs");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing("read", &path),
-        };
-        let hex = self.hash.len_in_hex();
-        let line = text.split(|byte| *byte == b'\n').find(|line| {
-            line.len() == hex + 1 + name.len()
-                && line[hex] == b' '
-                && line[hex + 1..] == *name.as_bytes()
-        });
-        line.map(|line| {
-            ObjectId::from_hex(&line[..hex]).map_err(|_| TrailError::Unreadable {
-                what: "packed-refs".into(),
-                cause: format!("{name} has no object id"),
-            })
-        })
-        .transpose()
-    }
-
-    /// What the `HEAD` of a work tree says.
-    pub(super) fn head(git_dir: &Path) -> Result<Head, TrailError> {
-        let path = git_dir.join("HEAD");
-        let text = fs::read_to_string(&path).doing("read", &path)?;
-        Ok(match text.strip_prefix("ref:") {
-            Some(name) => Head::Branch(name.trim().to_owned()),
-            None => Head::Detached,
-        })
-    }
-
-    /// Every work tree of the repository, the main one first.
-    pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
-        let mut found = Vec::new();
-        if let (Some(root), true) = (&self.work_tree, self.git_dir == self.common_dir) {
-            found.push(WorkTree {
-                git_dir: self.git_dir.clone(),
-                root: root.clone(),
-            });
-        } else {
-            let local = self.inner.to_thread_local();
-            if let Ok(main) = local.main_repo()
-                && let Some(root) = main.workdir()
-            {
-                found.push(WorkTree {
-                    git_dir: self.common_dir.clone(),
-                    root: absolute(root)?,
-                });
-            }
-        }
-        let linked = self.common_dir.join("worktrees");
-        let entries = match fs::read_dir(&linked) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(error).doing("list", &linked),
-        };
-        for entry in entries {
-            let git_dir = entry.doing("list", &linked)?.path();
-            // `gitdir` holds the path of the work tree's `.git` file; a work tree that is gone has nothing to keep in step.
-            let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
-                continue;
-            };
-            let dot_git = git_dir.join(text.trim_end());
-            if let Some(root) = dot_git.parent().filter(|root| root.is_dir()) {
-                found.push(WorkTree {
-                    git_dir,
-                    root: root.to_owned(),
-                });
-            }
-        }
-        Ok(found)
-    }
 }
 
 impl TreeSource for Repository {
@@ -349,72 +225,6 @@ impl TreeSource for Repository {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, TrailError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, TrailError> {
     path.canonicalize().doing("find", path)
-}
-
-/// What gix refuses, in our words.
-fn refused(dir: &Path, error: &dyn std::fmt::Display) -> TrailError {
-    let cause = error.to_string();
-    let config = [dir.join(".git/config"), dir.join("config")]
-        .iter()
-        .find_map(|path| fs::read_to_string(path).ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if config.contains("refstorage") {
-        return TrailError::Unsupported(
-            "its refs are stored as a reftable (extensions.refStorage)".into(),
-        );
-    }
-    if !dir.join(".git").exists() && !dir.join("HEAD").exists() {
-        return TrailError::NoRepository(dir.to_owned());
-    }
-    TrailError::Unsupported(cause)
-}
-
-/// Git refuses a repository with an extension that it does not know; so does the trail.
-fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
-    const KNOWN: [&str; 5] = [
-        "noop",
-        "noop-v1",
-        "objectformat",
-        "preciousobjects",
-        "worktreeconfig",
-    ];
-    let config = repository.config_snapshot();
-    let version = config.integer("core.repositoryFormatVersion").unwrap_or(0);
-    if !(0..=1).contains(&version) {
-        return Err(TrailError::Unsupported(format!(
-            "core.repositoryFormatVersion is {version}"
-        )));
-    }
-    let Some(sections) = config.plumbing().sections_by_name("extensions") else {
-        return Ok(());
-    };
-    for section in sections {
-        for name in section.body().value_names() {
-            let name = name.to_string().to_ascii_lowercase();
-            if name == "refstorage" {
-                let value = section
-                    .body()
-                    .value("refStorage")
-                    .map(|value| value.to_string());
-                if value.as_deref() != Some("files") {
-                    return Err(TrailError::Unsupported(format!(
-                        "its refs are stored as `{}` (extensions.refStorage)",
-                        value.unwrap_or_default()
-                    )));
-                }
-            } else if name == "partialclone" {
-                return Err(TrailError::Unsupported(
-                    "it is a partial clone (extensions.partialClone), which lacks objects".into(),
-                ));
-            } else if !KNOWN.contains(&name.as_str()) && !name.starts_with("relativeworktrees") {
-                return Err(TrailError::Unsupported(format!(
-                    "it has the unknown extension `{name}`"
-                )));
-            }
-        }
-    }
-    Ok(())
 }

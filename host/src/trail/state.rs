@@ -56,6 +56,10 @@ impl StateDir {
         }
     }
 
+    pub(super) fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }

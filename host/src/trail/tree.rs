@@ -151,15 +151,12 @@ impl Node {
         Ok(Some(slot.get_or_init(|| node)))
     }
 
-    /// The entry of a file whose name equals `name` but for case: its exact name and id.
-    pub(super) fn file_ignoring_case(&self, name: &str) -> Option<(String, ObjectId)> {
+    /// The entry whose name equals `name` but for case, file or not: its exact name and id.
+    pub(super) fn entry_ignoring_case(&self, name: &str) -> Option<(String, ObjectId)> {
         let hash = self.id.kind();
         let mut rest = &self.raw[..];
         while let Some(entry) = Entry::first(rest, hash) {
-            if entry.name.len() == name.len()
-                && entry.name.eq_ignore_ascii_case(name.as_bytes())
-                && !entry.is_tree()
-            {
+            if entry.name.len() == name.len() && entry.name.eq_ignore_ascii_case(name.as_bytes()) {
                 return Some((
                     String::from_utf8_lossy(entry.name).into_owned(),
                     entry.id.to_owned(),
@@ -414,10 +411,10 @@ mod tests {
             .collect();
         assert_eq!(names, ["B1.json", "a-1.json", "a.json", "b.json"]);
         assert_eq!(
-            tasks.file_ignoring_case("A.JSON").map(|(name, _)| name),
+            tasks.entry_ignoring_case("A.JSON").map(|(name, _)| name),
             Some("a.json".into())
         );
-        assert_eq!(tasks.file_ignoring_case("c.json"), None);
+        assert_eq!(tasks.entry_ignoring_case("c.json"), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) fn presence(
     let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
     let sharded = tasks.descend(&digits, source)?;
     for node in [Some(tasks), sharded].into_iter().flatten() {
-        if let Some((found, blob)) = node.file_ignoring_case(&name) {
+        if let Some((found, blob)) = node.entry_ignoring_case(&name) {
             return Ok(if found == name {
                 Presence::Present { blob }
             } else {

@@ -1,5 +1,6 @@
 //! The writer: gives each entry its place, and makes groups of them durable. One thread for each open trail.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
 use super::view::{self, Presence, View};
-use super::{Shared, layout, message};
+use super::{Shared, layout};
 use crate::outcome::TaskId;
 
 /// An entry on its way into a commit.
@@ -45,11 +46,12 @@ const LOADED_MOST: usize = 192 << 20;
 const MOVES_MOST: usize = 100;
 
 pub(super) struct Writer<'a> {
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     deflater: Deflater,
-    swept: bool,
-    /// The trail was written here before this process began.
-    begun_before: bool,
+    /// Nothing of a crash or failure is left over.
+    pub(super) swept: bool,
+    /// The trail was written here before, so that work tree and index can be behind.
+    pub(super) begun_before: bool,
 }
 
 /// One sequenced entry.
@@ -58,6 +60,9 @@ struct Sequenced {
     commit: ObjectId,
     placed: Placed,
 }
+
+/// What those hear whose entries were under way when the writer met a defect of its own.
+const STOPPED: &str = "the trail's writer has failed";
 
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
@@ -69,13 +74,19 @@ impl Writer<'_> {
             begun_before: false,
         };
         while shared.queue.wait_for_work() {
-            if let Err(error) = writer.work() {
+            // A panic must not leave anybody waiting for ever.
+            let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
+            let result = worked.unwrap_or_else(|_| {
+                writer.forget_sequenced();
+                Err(TrailError::Busy(STOPPED.into()))
+            });
+            if let Err(error) = result {
                 writer.fail_all(&error);
             }
         }
     }
 
-    fn flusher(&self) -> Flusher<'_> {
+    pub(super) fn flusher(&self) -> Flusher<'_> {
         let shared = self.shared;
         Flusher {
             disk: shared.disk.as_ref(),
@@ -99,6 +110,7 @@ impl Writer<'_> {
     }
 
     fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
+        // Before each group: the one before it may have failed half-way.
         self.refresh()?;
         self.shared.queue.settle_refreshes();
         while !self.shared.queue.is_empty() {
@@ -107,112 +119,13 @@ impl Writer<'_> {
             if let Err(error) = self.flusher().merge_if_due() {
                 tracing::warn!(%error, "packs could not be merged");
             }
-            if lock.others_wait() {
+            if self.shared.queue.is_empty() || lock.others_wait() {
                 break;
             }
+            self.refresh()?;
+            self.shared.queue.settle_refreshes();
         }
         Ok(())
-    }
-
-    /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
-    fn refresh(&mut self) -> Result<(), TrailError> {
-        let shared = self.shared;
-        let flusher = self.flusher();
-        let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
-        if !self.swept {
-            let created = shared.state.create_contents(shared.disk.as_ref())?;
-            flusher.sweep()?;
-            let identity = shared.state.read_identity()?;
-            self.begun_before |= identity.is_some();
-            // Once a receipt was given here, all of this was made durable before it.
-            if created || acknowledged.is_none() || identity.is_none() {
-                shared
-                    .state
-                    .write_identity(shared.disk.as_ref(), &shared.identity)?;
-            }
-        }
-        let tip = shared.repository.read_ref(&shared.identity.reference)?;
-        {
-            let view = shared.view();
-            if view.confirmed && view.tip == tip {
-                return Ok(());
-            }
-        }
-        let floor = self.continues(tip, acknowledged.as_ref())?;
-        if let Some(tip) = tip {
-            let known = acknowledged.as_ref().is_some_and(|mark| mark.tip == tip);
-            if !known {
-                let commit = shared.repository.commit(&tip)?;
-                shared.repository.check_not_replaced(&[tip, commit.tree])?;
-                self.flusher().sync_foreign()?;
-            }
-            let mark = Mark {
-                tip,
-                boot: shared.boot.clone(),
-                microseconds: floor,
-            };
-            if acknowledged.as_ref() != Some(&mark) {
-                shared.state.write_mark(
-                    shared.disk.as_ref(),
-                    &shared.state.acknowledged_path(),
-                    &mark,
-                )?;
-            }
-            self.flusher()
-                .bring_in_step(Some(tip), &mark, self.begun_before)?;
-        }
-        let root = View::load_root(&shared.repository, tip)?;
-        let mut view = shared.view();
-        view.tip = tip;
-        view.root = Some(root.clone());
-        view.durable_root = Some(root);
-        view.floor = floor;
-        view.confirmed = true;
-        self.swept = true;
-        Ok(())
-    }
-
-    /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
-    fn continues(
-        &self,
-        tip: Option<ObjectId>,
-        acknowledged: Option<&Mark>,
-    ) -> Result<i64, TrailError> {
-        let shared = self.shared;
-        let rolled_back = |acknowledged: &Mark| TrailError::RolledBack {
-            reference: shared.identity.reference.clone(),
-            found: tip.map_or("no commit".to_owned(), |tip| tip.to_string()),
-            acknowledged: acknowledged.tip.to_string(),
-        };
-        let Some(tip) = tip else {
-            return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));
-        };
-        // Without a mark there is nothing to continue; how far back the last trail commit lies only matters for
-        // clocks that run backwards, so the search for it is bounded.
-        const SEARCH_MOST: usize = 10_000;
-        let mut newest = None;
-        let mut next = Some(tip);
-        let mut seen = 0;
-        while let Some(id) = next {
-            if let Some(mark) = acknowledged
-                && mark.tip == id
-            {
-                return Ok(newest.unwrap_or(mark.microseconds));
-            }
-            if acknowledged.is_none() && (newest.is_some() || seen == SEARCH_MOST) {
-                break;
-            }
-            let commit = shared.repository.commit(&id)?;
-            if newest.is_none() && message::trailer(&commit.message, message::FORMAT).is_some() {
-                newest = Some(commit.seconds.saturating_mul(1_000_000));
-            }
-            next = shared.repository.parent(&id, &commit);
-            seen += 1;
-        }
-        match acknowledged {
-            Some(mark) => Err(rolled_back(mark)),
-            None => Ok(newest.unwrap_or(i64::MIN)),
-        }
     }
 
     /// Sequences what is queued and flushes it.
@@ -225,19 +138,30 @@ impl Writer<'_> {
                     self.settle(sequenced);
                     return Ok(());
                 }
+                Err(FlushError::Behind(error)) => {
+                    tracing::warn!(%error, "the commits are durable, but what goes with them is not in step");
+                    self.distrust();
+                    // Once more, before a person can hear of it and commit from an index that lacks the entries. If
+                    // this fails too, the receipts are due nevertheless, and the next group has to wait.
+                    if let Err(error) = self.refresh() {
+                        tracing::warn!(%error, "they could not be brought in step");
+                    }
+                    self.settle(sequenced);
+                    return Ok(());
+                }
                 Err(FlushError::Moved) => {
                     carried = sequenced
                         .into_iter()
                         .map(|sequenced| sequenced.item)
                         .collect();
-                    self.forget_sequenced(true);
+                    self.forget_sequenced();
                     if let Err(error) = self.refresh() {
                         self.fail(carried, &error);
                         return Err(error);
                     }
                 }
                 Err(FlushError::Failed(error)) => {
-                    self.forget_sequenced(false);
+                    self.forget_sequenced();
                     self.fail(
                         sequenced
                             .into_iter()
@@ -248,7 +172,11 @@ impl Writer<'_> {
                     return Ok(());
                 }
                 Err(FlushError::Uncertain(error)) => {
-                    self.forget_sequenced(true);
+                    self.forget_sequenced();
+                    // The branch has moved: before a person hears of it, their index should have what it has.
+                    if let Err(error) = self.refresh() {
+                        tracing::warn!(%error, "what is not durable yet could not be brought in step");
+                    }
                     self.fail(
                         sequenced
                             .into_iter()
@@ -348,7 +276,7 @@ impl Writer<'_> {
             subject: &last.item.subject,
         };
         let result = self.flusher().flush(&group);
-        if result.is_ok() {
+        if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
             let additions: Vec<(&TaskId, ObjectId)> = sequenced
                 .iter()
                 .map(|entry| (&entry.item.task_id, entry.commit))
@@ -423,12 +351,18 @@ impl Writer<'_> {
     }
 
     /// After a failed flush: what was sequenced has no place any more.
-    fn forget_sequenced(&self, look_again: bool) {
-        let mut view = self.shared.view();
-        view.root = view.durable_root.clone();
-        if look_again {
-            view.confirmed = false;
+    fn forget_sequenced(&mut self) {
+        {
+            let mut view = self.shared.view();
+            view.root = view.durable_root.clone();
         }
+        self.distrust();
+    }
+
+    /// Lets the next refresh look at everything again: leftovers, the ref, the work tree.
+    fn distrust(&mut self) {
+        self.shared.view().confirmed = false;
+        self.swept = false;
     }
 
     fn fail(&self, items: Vec<Item>, error: &TrailError) {
@@ -442,9 +376,17 @@ impl Writer<'_> {
         }
     }
 
+    /// Settles everything that waits, whether queued or, after a panic, under way.
     fn fail_all(&mut self, error: &TrailError) {
-        let items = self.shared.queue.drain();
-        self.fail(items, error);
+        let waiting = {
+            let mut view = self.shared.view();
+            // Under the view's lock, as they are put there: what comes now is not failed by what was before.
+            self.shared.queue.drain();
+            std::mem::take(&mut view.pending)
+        };
+        for waiting in waiting.into_values() {
+            waiting.ticket.settle(Err(error.clone()));
+        }
         self.shared.queue.fail_refreshes(error);
     }
 }

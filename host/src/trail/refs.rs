@@ -1,0 +1,115 @@
+//! Reading the repository's refs: loose files and packed-refs, as git does. Never written here.
+
+use std::fs;
+use std::io;
+
+use gix::ObjectId;
+
+use super::error::{IoContext, TrailError};
+use super::repository::Repository;
+
+impl Repository {
+    /// The commit that a ref names; `None` if there is no such ref.
+    ///
+    /// Reads the loose file first and packed-refs after it, as git does.
+    pub(super) fn read_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
+        let path = self.common_dir.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let text = text.trim_end();
+                if text.starts_with("ref:") {
+                    return Err(TrailError::Unsupported(format!("{name} is a symbolic ref")));
+                }
+                self.parse_id(text.as_bytes(), name).map(Some)
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::IsADirectory
+                ) =>
+            {
+                self.read_packed_ref(name)
+            }
+            Err(error) => Err(error).doing("read", &path),
+        }
+    }
+
+    fn read_packed_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
+        let Some(text) = self.packed_refs()? else {
+            return Ok(None);
+        };
+        let hex = self.hash.len_in_hex();
+        let line = text.split(|byte| *byte == b'\n').find(|line| {
+            line.len() == hex + 1 + name.len()
+                && line[hex] == b' '
+                && line[hex + 1..] == *name.as_bytes()
+        });
+        line.map(|line| self.parse_id(&line[..hex], name))
+            .transpose()
+    }
+
+    /// An object id as this repository has them: in one whose configuration is lost, ids of the other length turn up.
+    fn parse_id(&self, text: &[u8], name: &str) -> Result<ObjectId, TrailError> {
+        ObjectId::from_hex(text)
+            .ok()
+            .filter(|id| id.kind() == self.hash)
+            .ok_or_else(|| TrailError::Unreadable {
+                what: name.to_owned(),
+                cause: format!("it does not hold a {} object id", self.hash),
+            })
+    }
+
+    fn packed_refs(&self) -> Result<Option<Vec<u8>>, TrailError> {
+        let path = self.common_dir.join("packed-refs");
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).doing("read", &path),
+        }
+    }
+
+    /// Fails if git has a ref that cannot exist beside one of this name, because one would be a directory of the other.
+    pub(super) fn check_name_free(&self, reference: &str) -> Result<(), TrailError> {
+        let taken = |name: &str| {
+            TrailError::Invalid(format!(
+                "the trail's ref cannot be {reference}, because there is {name}"
+            ))
+        };
+        let above = reference
+            .match_indices('/')
+            .map(|(at, _)| &reference[..at])
+            .skip(2);
+        for name in above {
+            if self.read_ref(name)?.is_some() {
+                return Err(taken(name));
+            }
+        }
+        if let Some(name) = self.any_ref_below(reference)? {
+            return Err(taken(&name));
+        }
+        Ok(())
+    }
+
+    fn any_ref_below(&self, reference: &str) -> Result<Option<String>, TrailError> {
+        let mut dirs = vec![self.common_dir.join(reference)];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    dirs.push(entry.path());
+                } else if let Ok(name) = entry.path().strip_prefix(&self.common_dir) {
+                    return Ok(Some(name.display().to_string()));
+                }
+            }
+        }
+        let prefix = [reference.as_bytes(), b"/"].concat();
+        let name_at = self.hash.len_in_hex() + 1;
+        Ok(self.packed_refs()?.and_then(|text| {
+            text.split(|byte| *byte == b'\n')
+                .filter_map(|line| line.get(name_at..))
+                .find(|name| name.starts_with(&prefix))
+                .map(|name| String::from_utf8_lossy(name).into_owned())
+        }))
+    }
+}

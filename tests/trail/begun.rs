@@ -1,0 +1,68 @@
+//! Repositories made a moment ago: stock git syncs nothing of them, and yet the first receipt is as good as any.
+
+use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+
+use super::*;
+
+/// The directory `name` in a durable directory becomes a repository, of which nothing is durable when the trail comes to
+/// it. After the receipt the power goes; what is left must hold the entry. Also the syncs that there were.
+fn begun(args: &[&str], name: &str, leave_out_sync: Option<usize>) -> (Vec<String>, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    let plan = Plan {
+        leave_out_sync,
+        ..Plan::default()
+    };
+    let disk = SimulatedDisk::new(&root, plan).unwrap();
+    let init = ["init", "-q", "-b", "main", "--template="];
+    git(&root, &[&init[..], args, &[name]].concat());
+    let options = OpenOptions {
+        disk: Arc::new(disk.clone()),
+        boot: Some("first".into()),
+        ..OpenOptions::default()
+    };
+    let trail = Trail::open(&root.join(name), options).unwrap();
+    let placed = record(&trail, "a", 0).unwrap();
+    drop(trail);
+    // Once everything that was not synced is lost, once all of it is written, which says nothing, and in between.
+    let holds = (0..4).all(|seed| {
+        let kept = dir.path().join(format!("kept-{seed}"));
+        let mut thrown = 0;
+        let mut dice = |choices: usize| {
+            thrown += 1;
+            (thrown * seed / 2) % choices
+        };
+        disk.after_power_cut(&kept, &mut dice).unwrap();
+        let found = || -> Result<Option<String>, TrailError> {
+            let trail = open(&kept.join(name))?;
+            record(&trail, "b", 1)?;
+            Ok(trail.find(&task("a"))?.and_then(|found| found.commit))
+        };
+        found().is_ok_and(|commit| commit == Some(placed.commit.clone()))
+            && try_git(&kept.join(name), &["cat-file", "-e", &placed.commit])
+                .status
+                .success()
+    });
+    (disk.syncs(), holds)
+}
+
+#[test]
+fn the_first_receipt_survives_in_a_repository_made_a_moment_ago() {
+    // SHA-256 is what a lost configuration would make unreadable.
+    let sha256 = "--object-format=sha256";
+    for (args, name) in [(&["--bare", sha256][..], "repo"), (&[sha256], ".")] {
+        let (syncs, holds) = begun(args, name, None);
+        assert!(holds, "{}", syncs.join("\n"));
+        // What makes the repository itself durable is needed, each sync of it.
+        let git_dir = if name == "." { ".git" } else { name };
+        let own = ["HEAD", "config", "refs", "objects"].map(|below| format!("{git_dir}/{below}"));
+        for (number, sync) in syncs.iter().enumerate() {
+            let path = sync.rsplit(' ').next().unwrap();
+            if path.is_empty() || path == git_dir || own.iter().any(|own| own == path) {
+                let (_, holds) = begun(args, name, Some(number));
+                assert!(!holds, "nothing was lost without `{sync}`");
+            }
+        }
+    }
+}

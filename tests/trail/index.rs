@@ -1,0 +1,202 @@
+//! Odd indexes: an entry appears in each kind that git knows, or the trail says why not and moves nothing.
+
+use super::*;
+
+/// Records beside an index of that kind; a person's files stay as they are.
+fn recorded_beside(prepare: impl Fn(&Repo)) {
+    for args in [&[][..], &["--object-format=sha256"]] {
+        let repo = Repo::init(args);
+        repo.commit_file("readme", "hello");
+        prepare(&repo);
+        std::fs::write(repo.path.join("staged"), "mine").unwrap();
+        repo.git(&["add", "staged"]);
+        record_at(&repo.path, "a", 0).unwrap();
+        record_at(&repo.path, "b", 1).unwrap();
+        assert_eq!(repo.git(&["status", "--porcelain"]), "A  staged\n");
+        assert!(
+            repo.git(&["ls-files"])
+                .starts_with(".audit/tasks/a.json\n.audit/tasks/b.json\nreadme\n")
+        );
+        repo.git(&["commit", "-q", "-a", "-m", "mine"]);
+        assert_eq!(
+            repo.git(&["show", "--format=", "--name-status", "HEAD"]),
+            "A\tstaged\n"
+        );
+        check(&repo, &["a", "b"]);
+    }
+}
+
+#[test]
+fn every_version_of_the_index_is_kept_in_step() {
+    for version in ["2", "3", "4"] {
+        recorded_beside(|repo| drop(repo.git(&["update-index", "--index-version", version])));
+    }
+}
+
+#[test]
+fn a_split_index_is_kept_in_step() {
+    recorded_beside(|repo| {
+        repo.git(&["config", "core.splitIndex", "true"]);
+        repo.git(&["update-index", "--split-index"]);
+        repo.commit_file("second", "x");
+        assert!(
+            std::fs::read_dir(repo.path.join(".git"))
+                .unwrap()
+                .any(|entry| {
+                    entry
+                        .unwrap()
+                        .file_name()
+                        .to_string_lossy()
+                        .starts_with("sharedindex.")
+                })
+        );
+    });
+}
+
+#[test]
+fn an_index_with_caches_and_without_a_checksum_is_kept_in_step() {
+    recorded_beside(|repo| {
+        repo.git(&["config", "index.skipHash", "true"]);
+        repo.git(&["config", "core.untrackedCache", "true"]);
+        repo.git(&[
+            "update-index",
+            "--untracked-cache",
+            "--force-untracked-cache",
+        ]);
+        repo.git(&["update-index", "--force-write-index"]);
+        repo.git(&["status"]);
+    });
+}
+
+#[test]
+fn flags_of_a_person_s_files_stay() {
+    let repo = checkout();
+    repo.commit_file("assumed", "x");
+    repo.commit_file("skipped", "x");
+    repo.git(&["update-index", "--assume-unchanged", "assumed"]);
+    repo.git(&["update-index", "--skip-worktree", "skipped"]);
+    std::fs::write(repo.path.join("new"), "later").unwrap();
+    repo.git(&["add", "--intent-to-add", "new"]);
+    record_at(&repo.path, "a", 0).unwrap();
+    assert_eq!(
+        repo.git(&["ls-files", "-v"]),
+        "H .audit/tasks/a.json\nh assumed\nH new\nH readme\nS skipped\n"
+    );
+    assert_eq!(repo.git(&["status", "--porcelain"]), " A new\n");
+    check(&repo, &["a"]);
+}
+
+#[test]
+fn a_sparse_checkout_works_and_a_sparse_index_is_refused() {
+    let repo = checkout();
+    std::fs::create_dir_all(repo.path.join("far/away")).unwrap();
+    std::fs::write(repo.path.join("far/away/file"), "x").unwrap();
+    std::fs::create_dir(repo.path.join("near")).unwrap();
+    std::fs::write(repo.path.join("near/file"), "x").unwrap();
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "-q", "-m", "files"]);
+    repo.git(&[
+        "sparse-checkout",
+        "set",
+        "--cone",
+        "--no-sparse-index",
+        "near",
+    ]);
+    record_at(&repo.path, "a", 0).unwrap();
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    assert!(!repo.path.join("far").exists());
+    repo.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "near"]);
+    let before = repo.git(&["rev-parse", "HEAD"]);
+    let error = record_at(&repo.path, "b", 1).unwrap_err();
+    assert!(error.to_string().contains("--no-sparse-index"), "{error}");
+    assert_eq!(repo.git(&["rev-parse", "HEAD"]), before);
+    repo.git(&["sparse-checkout", "reapply", "--no-sparse-index"]);
+    record_at(&repo.path, "b", 1).unwrap();
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    repo.fsck();
+}
+
+#[test]
+fn a_corrupt_index_is_named_and_nothing_moves() {
+    let repo = checkout();
+    let index = repo.path.join(".git/index");
+    let good = std::fs::read(&index).unwrap();
+    let mut flipped = good.clone();
+    flipped[20] ^= 1;
+    for bad in [&b"DIRCrubbish"[..], &good[..good.len() / 2], b"", &flipped] {
+        std::fs::write(&index, bad).unwrap();
+        let head = repo.git(&["rev-parse", "HEAD"]);
+        let error = record_at(&repo.path, "a", 0).unwrap_err();
+        assert!(error.to_string().contains("index"), "{error}");
+        assert_eq!(std::fs::read(&index).unwrap(), bad);
+        assert_eq!(repo.git(&["rev-parse", "HEAD"]), head);
+        assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    }
+    std::fs::write(&index, good).unwrap();
+    record_at(&repo.path, "a", 0).unwrap();
+    check(&repo, &["a"]);
+}
+
+#[test]
+fn without_an_index_there_is_one_afterwards_with_the_entry_alone() {
+    // As after `git clone --no-checkout`.
+    let repo = checkout();
+    std::fs::remove_file(repo.path.join(".git/index")).unwrap();
+    record_at(&repo.path, "a", 0).unwrap();
+    assert_eq!(repo.git(&["ls-files"]), ".audit/tasks/a.json\n");
+    repo.git(&["reset", "-q", "--hard"]);
+    check(&repo, &["a"]);
+}
+
+/// `git stash pop` and `git apply -3` leave conflicts without a merge under way.
+#[test]
+fn a_conflict_at_the_entry_s_own_path_stays_the_person_s() {
+    let repo = checkout();
+    let blob = |text: &str| {
+        std::fs::write(repo.path.join("scratch"), text).unwrap();
+        let id = repo.git(&["hash-object", "-w", "scratch"]);
+        std::fs::remove_file(repo.path.join("scratch")).unwrap();
+        id.trim().to_owned()
+    };
+    let path = ".audit/tasks/a.json";
+    let stages: String = [(1, "base"), (2, "ours"), (3, "theirs")]
+        .map(|(stage, text)| format!("100644 {} {stage}\t{path}\n", blob(text)))
+        .concat();
+    let mut child = isolated(
+        std::process::Command::new("git")
+            .arg("-C")
+            .arg(&repo.path)
+            .args(["update-index", "--index-info"]),
+    )
+    .stdin(std::process::Stdio::piped())
+    .spawn()
+    .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), stages.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    record_at(&repo.path, "a", 0).unwrap();
+    record_at(&repo.path, "b", 1).unwrap();
+    assert_eq!(repo.git(&["ls-files", "-s", path]), stages);
+    assert!(repo.git(&["status", "--porcelain"]).contains(path));
+    repo.git(&["reset", "-q", "--hard"]);
+    check(&repo, &["a", "b"]);
+}
+
+#[test]
+fn a_person_s_staged_file_where_a_directory_must_be_is_kept() {
+    let repo = checkout();
+    std::fs::write(repo.path.join(".audit"), "mine").unwrap();
+    repo.git(&["add", ".audit"]);
+    let error = record_at(&repo.path, "a", 0).unwrap_err();
+    assert!(
+        error.to_string().contains(".audit is not a directory"),
+        "{error}"
+    );
+    // Staged only: the index cannot hold both, so the file of the person's wins there.
+    std::fs::remove_file(repo.path.join(".audit")).unwrap();
+    let error = record_at(&repo.path, "a", 0).unwrap_err();
+    assert!(error.to_string().contains(".audit"), "{error}");
+    repo.git(&["rm", "-q", "--cached", ".audit"]);
+    record_at(&repo.path, "a", 0).unwrap();
+    check(&repo, &["a"]);
+}

@@ -1,0 +1,279 @@
+//! The ref moved by others: continued where it continues, blocked by name where it does not.
+
+use super::*;
+
+fn rolled_back(result: Result<Placed, TrailError>) -> String {
+    let error = result.unwrap_err();
+    assert!(matches!(error, TrailError::RolledBack { .. }), "{error}");
+    assert!(error.may_pass());
+    error.to_string()
+}
+
+/// Three entries, then the person takes the last one back.
+fn taken_back() -> (Repo, String, String) {
+    let repo = checkout();
+    for (second, id) in ["a", "b", "c"].into_iter().enumerate() {
+        record_at(&repo.path, id, second as i64).unwrap();
+    }
+    let lost = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let tip = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    (repo, tip, lost)
+}
+
+fn accepting(tip: &str) -> InitOptions {
+    InitOptions {
+        accept_tip: Some(tip.to_owned()),
+        ..init_options()
+    }
+}
+
+#[test]
+fn a_ref_forced_back_blocks_by_name_until_it_is_accepted_by_name() {
+    let (repo, tip, lost) = taken_back();
+    for id in ["d", "b"] {
+        let message = rolled_back(record_at(&repo.path, id, 4));
+        assert!(
+            message.starts_with("blocked: rolled back: refs/heads/main"),
+            "{message}"
+        );
+        assert!(
+            message.contains(&tip) && message.contains(&lost),
+            "{message}"
+        );
+    }
+    assert_eq!(repo.git(&["rev-parse", "HEAD"]).trim(), tip);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    // By another name it is not accepted.
+    for wrong in [&lost[..], "HEAD", &tip[..12]] {
+        assert!(matches!(
+            Trail::init(&repo.path, accepting(wrong)),
+            Err(TrailError::Invalid(_))
+        ));
+    }
+    rolled_back(record_at(&repo.path, "d", 4));
+    let (trail, _) =
+        Trail::init(&repo.path, accepting(&tip)).unwrap_or_else(|error| panic!("{error}"));
+    record(&trail, "d", 4).unwrap();
+    // What was taken back may come again.
+    record(&trail, "c", 5).unwrap();
+    drop(trail);
+    check(&repo, &["a", "b", "d", "c"]);
+}
+
+#[test]
+fn a_trail_that_is_open_notices_too_and_goes_on_after_the_acceptance() {
+    let repo = checkout();
+    let trail = open(&repo.path).unwrap();
+    record(&trail, "a", 0).unwrap();
+    record(&trail, "b", 1).unwrap();
+    let snapshot = trail.snapshot(&task("b")).unwrap();
+    repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    rolled_back(record(&trail, "c", 2));
+    // `b` is in memory still, but an "already recorded" must not rest on that.
+    assert!(matches!(
+        trail.confirm(&task("b"), &snapshot),
+        Err(TrailError::RolledBack { .. })
+    ));
+    let tip = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    Trail::init(&repo.path, accepting(&tip)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(matches!(
+        trail.confirm(&task("b"), &snapshot),
+        Err(TrailError::Changed)
+    ));
+    record(&trail, "b", 3).unwrap();
+    record(&trail, "c", 4).unwrap();
+    drop(trail);
+    check(&repo, &["a", "b", "c"]);
+}
+
+#[test]
+fn a_ref_put_back_where_it_was_is_no_roll_back_any_more() {
+    let (repo, _, lost) = taken_back();
+    rolled_back(record_at(&repo.path, "d", 4));
+    repo.git(&["reset", "-q", "--hard", &lost]);
+    record_at(&repo.path, "d", 4).unwrap();
+    check(&repo, &["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_history_rewritten_or_replaced_blocks() {
+    let (repo, ..) = taken_back();
+    repo.git(&["commit", "-q", "--amend", "-m", "reworded"]);
+    rolled_back(record_at(&repo.path, "d", 4));
+    repo.git(&["checkout", "-q", "--orphan", "new"]);
+    repo.git(&["commit", "-q", "-m", "all over"]);
+    repo.git(&["branch", "-q", "-f", "main"]);
+    repo.git(&["switch", "-q", "main"]);
+    rolled_back(record_at(&repo.path, "d", 4));
+}
+
+#[test]
+fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
+    let repo = Repo::bare();
+    let placed = record_at(&repo.path, "a", 0).unwrap();
+    let trail = open(&repo.path).unwrap();
+    record(&trail, "b", 1).unwrap();
+    let lost = repo.git(&["rev-parse", "main"]).trim().to_owned();
+    repo.git(&["update-ref", "-d", "refs/heads/main"]);
+    for message in [
+        rolled_back(record_at(&repo.path, "c", 2)),
+        rolled_back(record(&trail, "c", 2)),
+    ] {
+        assert!(
+            message.starts_with("blocked: rolled back: refs/heads/main"),
+            "{message}"
+        );
+        assert!(
+            message.contains(&format!("git update-ref refs/heads/main {lost}")),
+            "{message}"
+        );
+    }
+    repo.git(&["update-ref", "refs/heads/main", &lost]);
+    record(&trail, "c", 2).unwrap();
+    assert_eq!(tasks(&trail), ["a", "b", "c"]);
+    // Or the operator accepts that it is gone.
+    repo.git(&["update-ref", "-d", "refs/heads/main"]);
+    let accepted = InitOptions {
+        accept_tip: Some("none".into()),
+        ..init_options()
+    };
+    let (again, _) = Trail::init(&repo.path, accepted).unwrap_or_else(|error| panic!("{error}"));
+    record(&again, "a", 5).unwrap();
+    assert_eq!(tasks(&again), ["a"]);
+    assert_ne!(
+        again.find(&task("a")).unwrap().unwrap().commit,
+        Some(placed.commit)
+    );
+    assert!(matches!(
+        Trail::init(
+            &repo.path,
+            InitOptions {
+                accept_tip: Some("none".into()),
+                ..init_options()
+            }
+        ),
+        Err(TrailError::Invalid(_))
+    ));
+}
+
+#[test]
+fn a_ref_that_moves_between_read_and_update_is_continued() {
+    // The person commits while the index is not locked yet, and moves the ref as plumbing does when it is.
+    for step in ["tmp/ref", "main.lock"] {
+        let repo = checkout();
+        let disk = Watched::default();
+        let trail = open_watched(&repo.path, &disk);
+        record(&trail, "a", 0).unwrap();
+        let path = repo.path.clone();
+        disk.once(
+            move |_, at| at.to_string_lossy().ends_with(step),
+            move || {
+                let commit = git(
+                    &path,
+                    &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "mine"],
+                );
+                git(&path, &["update-ref", "refs/heads/main", commit.trim()]);
+            },
+        );
+        record(&trail, "b", 1).unwrap();
+        drop(trail);
+        assert_eq!(
+            repo.git(&["log", "--format=%s", "--max-count=2"])
+                .lines()
+                .nth(1),
+            Some("mine")
+        );
+        check(&repo, &["a", "b"]);
+    }
+}
+
+#[test]
+fn a_ref_that_is_forced_back_between_read_and_update_blocks() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let first = repo.git(&["rev-parse", "main"]);
+    record(&trail, "b", 1).unwrap();
+    let (path, to) = (repo.path.clone(), first.trim().to_owned());
+    disk.once(
+        |operation, at| operation == "link" && at.ends_with("main.lock"),
+        move || drop(git(&path, &["update-ref", "refs/heads/main", &to])),
+    );
+    rolled_back(record(&trail, "c", 2));
+    assert_eq!(repo.git(&["rev-parse", "main"]), first);
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn another_that_records_the_same_task_between_decision_and_place_is_not_repeated() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let other = Repo::init(&[]);
+    drop(other);
+    record_at(&repo.path, "b", 1).unwrap();
+    assert!(matches!(record(&trail, "b", 2), Err(TrailError::Changed)));
+    assert!(matches!(record(&trail, "B", 2), Err(TrailError::CaseCollision(with)) if with == "b"));
+    record(&trail, "c", 3).unwrap();
+    assert_eq!(tasks(&trail), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_ref_that_always_moves_ends_as_busy() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let path = repo.path.clone();
+    disk.watch(move |operation, at| {
+        if operation == "link" && at.ends_with("main.lock") {
+            let commit = git(
+                &path,
+                &["commit-tree", "main^{tree}", "-p", "main", "-m", "mine"],
+            );
+            git(&path, &["update-ref", "refs/heads/main", commit.trim()]);
+        }
+        Ok(())
+    });
+    let error = record(&trail, "b", 1).unwrap_err();
+    assert!(matches!(error, TrailError::Busy(_)), "{error}");
+    disk.heal();
+    record(&trail, "b", 1).unwrap();
+    drop(trail);
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    repo.fsck();
+}
+
+#[test]
+fn two_that_begin_a_trail_at_once_begin_one() {
+    let repo = Repo::bare();
+    let begun: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number| {
+                let dir = &repo.path;
+                scope.spawn(move || {
+                    let mut options = InitOptions {
+                        uuid: format!("uuid-{number}"),
+                        ..init_options()
+                    };
+                    options.open.lock_wait = Duration::from_secs(60);
+                    Trail::init(dir, options).map(|(_, begun)| begun)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap().unwrap())
+            .collect()
+    });
+    assert_eq!(begun.iter().filter(|begun| begun.created_trail).count(), 1);
+    assert!(
+        begun.iter().all(|other| other.uuid == begun[0].uuid),
+        "{begun:?}"
+    );
+    assert_eq!(repo.git(&["rev-list", "--count", "main"]).trim(), "1");
+    repo.fsck();
+}
