@@ -17,8 +17,8 @@ use super::error::{IoContext, TrailError};
 use super::lock::GitLock;
 use super::pack::Pack;
 use super::repository::Repository;
-use super::work_trees::Head;
 use super::state::{Mark, StateDir};
+use super::work_trees::Head;
 
 /// Where and how a trail is flushed.
 pub(super) struct Flusher<'a> {

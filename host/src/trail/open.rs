@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
 use super::repository::Repository;
-use super::work_trees::Head;
 use super::state::{self, Identity, StateDir};
 use super::view::View;
+use super::work_trees::Head;
 use super::{Handle, Layout, Placement, Shared, Trail, catalogue, layout, queue, ticket, tree};
 
 /// How to open a trail.
