@@ -1,6 +1,6 @@
 //! A trail beside other copies of it: equal, ahead, behind, parted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict};
 
@@ -16,9 +16,9 @@ fn copy(forge: &Forge, name: &str) -> PathBuf {
     to
 }
 
-fn against(forge: &Forge, other: &PathBuf) -> Report {
+fn against(forge: &Forge, other: &Path) -> Report {
     let options = Options {
-        against: vec![other.clone()],
+        against: vec![other.to_owned()],
         ..Options::default()
     };
     verify::verify(&forge.path, &options).unwrap()
