@@ -75,7 +75,8 @@ impl Repository {
             .permissions(permissions)
             .strict_config(true)
             .bail_if_untrusted(true)
-            .config_overrides(["core.useReplaceRefs=false"])
+            // Each pack has an index of its own; gix may miss that a person's git has replaced the one over all of them.
+            .config_overrides(["core.useReplaceRefs=false", "core.multiPackIndex=false"])
             // gix's default of 32 fails where a repository has more packs.
             .object_store_slots(gix::odb::store::init::Slots::Given(1024))
             .open(dir)
