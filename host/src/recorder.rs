@@ -4,15 +4,18 @@
 //! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
 //! the policy read has changed.
 
+mod cause;
+
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::outcome::{self, TaskOutcome, Violation};
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
+
+pub use cause::Cause;
 
 /// What a recorder works with.
 pub struct Options {
@@ -50,6 +53,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// Why it was not recorded, in a word; `None` if it was.
+    pub cause: Option<Cause>,
     /// Why it was not recorded.
     pub reason: Option<String>,
     /// What is wrong with the document, where it was refused.
@@ -177,14 +182,10 @@ impl Recorder {
             policy.call(outcome, Box::new(readable), now, &options.settings);
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
-        match verdict {
+        let believed =
+            verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
+        match believed {
             Ok(Verdict::Commit { entry, subject }) => {
-                if snapshot.entry.is_some() {
-                    answer.reason = Some(
-                        "policy asked to commit a task that the trail has an entry for".into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
                 let keyed = options
                     .secret
                     .as_deref()
@@ -206,38 +207,28 @@ impl Recorder {
                     log: answer.policy_log,
                 });
             }
-            Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
-                Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
-                Err(reason) => {
-                    answer.reason =
-                        Some(format!("policy answered `already-recorded`, but {reason}"));
-                    return Ok(Decision::Final(answer));
-                }
-            },
+            Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
             Ok(Verdict::Conflicting(reason)) => {
-                if snapshot.entry.is_none() {
-                    answer.reason = Some(
-                        "policy answered `conflicting`, but the trail has no entry for the task"
-                            .into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
                 answer.result = AnswerKind::Conflicting;
+                answer.cause = Some(Cause::Differs);
                 answer.reason = Some(format!("policy: {reason}"));
                 answer.retry = false;
             }
             Ok(Verdict::Refused(violations)) => {
                 answer.result = AnswerKind::Refused;
+                answer.cause = Some(Cause::PolicyRefused);
                 answer.violations = violations;
                 answer.reason = Some("policy refused the outcome".into());
                 answer.retry = false;
                 return Ok(Decision::Final(answer));
             }
             Ok(Verdict::Unavailable(reason)) => {
+                answer.cause = Some(Cause::PolicyUnavailable);
                 answer.reason = Some(format!("policy: {reason}"));
                 return Ok(Decision::Final(answer));
             }
             Err(fault) => {
+                answer.cause = Some(Cause::from(&fault));
                 answer.reason = Some(fault.to_string());
                 return Ok(Decision::Final(answer));
             }
@@ -314,6 +305,7 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
@@ -327,6 +319,7 @@ impl Answer {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
@@ -342,12 +335,16 @@ impl Answer {
                 } else {
                     "/task_id"
                 };
-                Answer::refused(
-                    Some(outcome.task_id.to_string()),
-                    vec![Violation::new(pointer, error.to_string())],
-                )
+                Answer {
+                    cause: Some(Cause::from(error)),
+                    ..Answer::refused(
+                        Some(outcome.task_id.to_string()),
+                        vec![Violation::new(pointer, error.to_string())],
+                    )
+                }
             }
             _ => Answer {
+                cause: Some(Cause::from(error)),
                 reason: Some(error.to_string()),
                 retry: error.may_pass(),
                 ..Answer::about(outcome)
@@ -362,27 +359,6 @@ struct Readable(Option<Arc<[u8]>>);
 impl policy::Snapshot for Readable {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.as_deref().map(<[u8]>::to_vec))
-    }
-}
-
-/// The two members of an entry that the host itself vouches for.
-#[derive(Deserialize)]
-struct Vouched {
-    task_id: String,
-    status: String,
-}
-
-/// Whether the trail holds this task with this status.
-fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
-    let Some(entry) = &snapshot.entry else {
-        return Err("the trail has no entry for the task".into());
-    };
-    let vouched: Vouched = serde_json::from_slice(entry)
-        .map_err(|_| "the trail's entry has no task id and status".to_owned())?;
-    if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
-        Ok(())
-    } else {
-        Err("the trail's entry has another task id or status".into())
     }
 }
 

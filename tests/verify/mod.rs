@@ -1,5 +1,6 @@
 //! Audits of real repositories, honest and forged. Knows nothing of the writer: trails are built by stock git.
 
+mod against;
 mod attacks;
 mod forge;
 mod honest;
@@ -7,4 +8,5 @@ mod messages;
 mod objects;
 mod odd;
 mod packs;
+mod signatures;
 mod trees;

@@ -44,6 +44,36 @@ struct NoteSignature {
 }
 
 impl Checkpoint {
+    /// Reads a file of checkpoints, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the first that cannot be read, or that there is none.
+    pub(crate) fn parse_all(bytes: &[u8]) -> Result<Vec<Checkpoint>, String> {
+        let mut found = Vec::new();
+        let mut begin = 0;
+        let mut in_signatures = false;
+        let mut at = 0;
+        // A note ends with its last signature line; what follows, but for empty lines, is another.
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let is_signature = line.starts_with("\u{2014} ".as_bytes());
+            if in_signatures && !is_signature {
+                found.push(Checkpoint::parse(&bytes[begin..at])?);
+                begin = at;
+                in_signatures = false;
+            }
+            if begin == at && line == b"\n" {
+                begin += 1;
+            }
+            in_signatures |= is_signature;
+            at += line.len();
+        }
+        if begin < at || found.is_empty() {
+            found.push(Checkpoint::parse(&bytes[begin..])?);
+        }
+        Ok(found)
+    }
+
     /// Reads a checkpoint.
     ///
     /// # Errors
@@ -270,6 +300,10 @@ mod tests {
         assert_eq!((checkpoint.trail_id(), checkpoint.size), (Some("x"), 7));
         assert_eq!(checkpoint.commit.as_deref(), Some("abc"));
         assert_eq!(checkpoint.seconds, Some(1_767_323_045));
+        let two = Checkpoint::parse_all(format!("{good}\n{good}").as_bytes()).unwrap();
+        assert_eq!(two, [checkpoint.clone(), checkpoint]);
+        assert!(Checkpoint::parse_all(b"").is_err());
+        assert!(Checkpoint::parse_all(format!("{good}\nmore\n").as_bytes()).is_err());
         for bad in [
             good.replace("\n7\n", "\n07\n"),
             good.replace("\n7\n", "\n+7\n"),

@@ -9,6 +9,7 @@ mod time;
 pub(crate) use allowed::AllowedSigners;
 use allowed::Denied;
 use sshsig::{Bad, NAMESPACE};
+pub(crate) use time::show as show_time;
 
 use super::findings::quote;
 
