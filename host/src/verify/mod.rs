@@ -7,6 +7,7 @@ mod checkpoints;
 mod claims;
 mod findings;
 mod hidden;
+mod proven;
 mod reference;
 mod refs;
 mod report;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use against::Audited;
 use findings::quote;
+pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
 use store::{Current, Store};

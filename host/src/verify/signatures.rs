@@ -15,7 +15,8 @@ use super::store::hash::Id;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
-const TITLE: &str = "signed by a key that was allowed";
+/// The claim in words.
+pub(crate) const TITLE: &str = "signed by a key that was allowed";
 
 /// Who looks along to make the claim.
 ///
@@ -23,22 +24,44 @@ const TITLE: &str = "signed by a key that was allowed";
 ///
 /// Says why the file of allowed signers cannot be used.
 pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
+    Ok(match signers(options)? {
+        None => Box::new(Nobody(claim_nobody(options))),
+        Some(signers) => Box::new(Signatures {
+            signers,
+            found: Mutex::default(),
+        }),
+    })
+}
+
+/// Whose signatures count, if that is said.
+///
+/// # Errors
+///
+/// Says why a file of signers cannot be used.
+pub(crate) fn signers(options: &Options<'_>) -> Result<Option<AllowedSigners>, VerifyError> {
     let Some(path) = &options.allowed_signers else {
-        return Ok(Box::new(Nobody {
-            asked: options.require.signed || options.revoked_signers.is_some(),
-        }));
+        return Ok(None);
     };
     let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
     let mut signers = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
     if let Some(path) = &options.revoked_signers {
-        signers
-            .revoke(&read(path)?)
-            .map_err(|why| unreadable(path, why))?;
+        let revoked = signers.revoke(&read(path)?);
+        revoked.map_err(|why| unreadable(path, why))?;
     }
-    Ok(Box::new(Signatures {
-        signers,
-        found: Mutex::default(),
-    }))
+    Ok(Some(signers))
+}
+
+/// The claim where nothing says whose signatures count.
+pub(crate) fn claim_nobody(options: &Options<'_>) -> Claim {
+    let verdict = match options.require.signed || options.revoked_signers.is_some() {
+        false => Verdict::NotAsked {
+            why: "nothing here shows who wrote this",
+        },
+        true => Verdict::NotShown {
+            missing: "whose signatures count; `--allowed-signers FILE` says so".to_owned(),
+        },
+    };
+    Claim::new("signatures", TITLE, verdict)
 }
 
 /// A list of signers that is longer than this is something else.
@@ -61,24 +84,14 @@ pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
     }
 }
 
-/// Makes the claim where nothing says whose signatures count.
-struct Nobody {
-    asked: bool,
-}
+/// Makes the same claim whatever it sees.
+struct Nobody(Claim);
 
 impl Visitor for Nobody {
     fn visit(&self, _: &TrailCommit<'_>) {}
 
     fn finish(&self, _: &Walk<'_>) -> Vec<Claim> {
-        let verdict = match self.asked {
-            false => Verdict::NotAsked {
-                why: "nothing here shows who wrote this",
-            },
-            true => Verdict::NotShown {
-                missing: "whose signatures count; `--allowed-signers FILE` says so".to_owned(),
-            },
-        };
-        vec![Claim::new("signatures", TITLE, verdict)]
+        vec![self.0.clone()]
     }
 }
 

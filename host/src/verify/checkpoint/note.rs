@@ -142,11 +142,6 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The uuid of the trail that the origin names.
-    pub(crate) fn trail_id(&self) -> Option<&str> {
-        self.origin.strip_prefix(ORIGIN)
-    }
-
     /// Checks that this key signed the checkpoint.
     ///
     /// # Errors
@@ -297,7 +292,10 @@ mod tests {
             "chiffon-audit/x\n7\n{root}\ncommit abc\ntime 2026-01-02T03:04:05.000000Z\nother\n\n{line}"
         );
         let checkpoint = Checkpoint::parse(good.as_bytes()).unwrap();
-        assert_eq!((checkpoint.trail_id(), checkpoint.size), (Some("x"), 7));
+        assert_eq!(
+            (checkpoint.origin.as_str(), checkpoint.size),
+            ("chiffon-audit/x", 7)
+        );
         assert_eq!(checkpoint.commit.as_deref(), Some("abc"));
         assert_eq!(checkpoint.seconds, Some(1_767_323_045));
         let two = Checkpoint::parse_all(format!("{good}\n{good}").as_bytes()).unwrap();
