@@ -37,6 +37,8 @@ pub struct Settings {
     pub policy_settings: BTreeMap<String, String>,
     /// Where the secret for `Audit-Outcome` lies.
     pub secret_file: Option<PathBuf>,
+    /// Who signs commits, and how.
+    pub signing: Signing,
     /// How long to wait for a lock of somebody else's.
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
@@ -45,6 +47,43 @@ pub struct Settings {
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
     pub policy_limits: PolicyLimits,
+}
+
+/// Who signs commits, and how: `signing.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// The file of an SSH key: a private one, or a public one whose private half an agent has.
+    pub key: Option<PathBuf>,
+    /// An OpenPGP key, as the program names it.
+    pub openpgp_key: Option<String>,
+    /// The program that signs with it.
+    pub program: Option<PathBuf>,
+    /// The file with the passphrase of either.
+    pub passphrase_file: Option<PathBuf>,
+    /// Which commits are signed.
+    pub extent: Option<SigningExtent>,
+    /// What becomes of an outcome that could not be signed.
+    pub on_failure: Option<SigningFailure>,
+    /// How long one signature may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Which commits are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningExtent {
+    /// Each.
+    Commit,
+    /// The last of each group that becomes durable at once.
+    Group,
+}
+
+/// What becomes of an outcome that could not be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningFailure {
+    /// It is not recorded, and may be submitted again.
+    Hold,
+    /// It is recorded unsigned, and its commit says so.
+    Unsigned,
 }
 
 /// How new entries are stored.
@@ -159,6 +198,7 @@ impl Settings {
             policy_file: self.policy_file.or(farther.policy_file),
             policy_settings,
             secret_file: self.secret_file.or(farther.secret_file),
+            signing: self.signing.or(farther.signing),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             outcome_limits: self.outcome_limits,
@@ -169,6 +209,27 @@ impl Settings {
                     .or(farther.policy_limits.wall_time),
                 ..self.policy_limits
             },
+        }
+    }
+}
+
+impl Signing {
+    /// The key is one choice: a nearer source that names one of either kind says nothing of the other's.
+    fn or(self, farther: Signing) -> Signing {
+        let named = self.key.is_some() || self.openpgp_key.is_some();
+        let (key, openpgp_key) = if named {
+            (self.key, self.openpgp_key)
+        } else {
+            (farther.key, farther.openpgp_key)
+        };
+        Signing {
+            key,
+            openpgp_key,
+            program: self.program.or(farther.program),
+            passphrase_file: self.passphrase_file.or(farther.passphrase_file),
+            extent: self.extent.or(farther.extent),
+            on_failure: self.on_failure.or(farther.on_failure),
+            timeout: self.timeout.or(farther.timeout),
         }
     }
 }

@@ -312,7 +312,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         options.time.seconds(),
         &message,
     );
-    let id = object::name_checked(hash, Kind::Commit, &commit)?;
+    let (id, commit) = signing::seal(shared.signing.as_ref(), commit, hash, 1)?;
     builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
     let flusher = Flusher {
         disk: shared.disk.as_ref(),

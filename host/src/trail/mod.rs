@@ -30,6 +30,7 @@ mod recover;
 mod refresh;
 mod refs;
 mod repository;
+mod signing;
 mod state;
 mod supported;
 mod ticket;
@@ -53,6 +54,7 @@ pub use layout::Layout;
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
+pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -96,6 +98,7 @@ struct Shared {
     identity: Identity,
     layout: Layout,
     author: String,
+    signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
     boot: String,

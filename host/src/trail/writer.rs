@@ -17,7 +17,7 @@ use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
 use super::view::{self, Presence, View};
-use super::{Shared, layout};
+use super::{Shared, layout, signing};
 use crate::outcome::TaskId;
 
 /// An entry on its way into a commit.
@@ -315,8 +315,7 @@ impl Writer<'_> {
         let new_root = root.with_file(&path, &item.blob, &shared.repository, &mut made)?;
         let seconds = floor.max(item.microseconds).div_euclid(1_000_000);
         let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
-        // The subject is the policy's: somebody else may have chosen these bytes.
-        let commit_id = object::name_checked(shared.repository.hash, Kind::Commit, &commit)?;
+        let (commit_id, commit) = signing::seal(shared.signing.as_ref(), commit, shared.repository.hash, 1)?;
         let served = builder.add_entry(
             item.blob,
             &item.entry,
