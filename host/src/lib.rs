@@ -10,5 +10,6 @@ pub mod config;
 pub mod outcome;
 pub mod policy;
 pub mod recorder;
+pub mod store;
 pub mod trail;
 pub mod verify;

@@ -43,9 +43,9 @@ fn the_check_finds_what_it_is_for() {
         &[],
     );
     check(
-        "host/src/store/x.rs",
+        "host/src/attic/x.rs",
         "",
-        &["host/src/store/x.rs: module `store` has no place in tests/tidy: say what it may import"],
+        &["host/src/attic/x.rs: module `attic` has no place in tests/tidy: say what it may import"],
     );
     check(
         "host/src/recorder.rs",

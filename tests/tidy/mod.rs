@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "clock", "config", "outcome", "policy", "recorder", "trail", "verify",
+            "clock", "config", "outcome", "policy", "recorder", "store", "trail", "verify",
         ],
     ),
     (
@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("policy", &["clock", "config", "outcome"]),
     ("trail", &["clock", "config", "outcome"]),
+    ("store", &["clock", "config", "outcome"]),
     // Shares nothing with what it audits.
     ("verify", &[]),
     ("outcome", &["clock"]),
@@ -50,6 +51,13 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "gix",
         &["host/src/trail/", "host/src/verify/"],
         "git is the trail's, and the auditor's own",
+    ),
+    ("rusqlite", &["host/src/store/"], "SQL is the store's"),
+    ("tokio_postgres", &["host/src/store/"], "SQL is the store's"),
+    (
+        "deadpool_postgres",
+        &["host/src/store/"],
+        "SQL is the store's",
     ),
     (
         "anstream",
