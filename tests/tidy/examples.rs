@@ -32,6 +32,19 @@ fn the_check_finds_what_it_is_for() {
         "use crate::clock::Clock;",
         &[&upward("verify/x.rs", "verify", "clock")],
     );
+    for code in ["crate::store::x()", "super::super::store::x()"] {
+        check(
+            "host/src/verify/x.rs",
+            code,
+            &[&upward("verify/x.rs", "verify", "store")],
+        );
+    }
+    check("host/src/verify/x.rs", "use super::store::x;", &[]);
+    check(
+        "host/src/verify/mod.rs",
+        "use super::store::x;",
+        &[&upward("verify/mod.rs", "verify", "store")],
+    );
     check(
         "host/src/trail/x.rs",
         "use crate::trail::Layout; // crate::policy",

@@ -35,6 +35,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
 ];
 
+/// Parts of a module that are called like a module at the top.
+const OWN_PARTS: &[(&str, &str)] = &[("verify", "store")];
+
 /// What is named only in these places, and why it matters.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
@@ -224,9 +227,18 @@ fn imports(path: &str, code: &str) -> Vec<String> {
         )];
     };
     let is_module = |name: &&str| MAY_IMPORT.iter().any(|(module, _)| module == name);
-    let mut found: Vec<&str> = ["crate", "chiffon_audit", "super"]
+    // Two steps up may be the top; one step up from a file within a module is that module, whose parts may be called like
+    // a module at the top.
+    let code = code.replace("super::super::", "crate::");
+    let within = path["host/src/".len()..].contains('/') && !path.ends_with("/mod.rs");
+    let is_own = |name: &&str| within && OWN_PARTS.contains(&(module, name));
+    let beside = named_after(&code, "super")
         .into_iter()
-        .flat_map(|root| named_after(code, root))
+        .filter(|name| !is_own(name));
+    let mut found: Vec<&str> = ["crate", "chiffon_audit"]
+        .into_iter()
+        .flat_map(|root| named_after(&code, root))
+        .chain(beside)
         .filter(is_module)
         .filter(|name| *name != module && !allowed.contains(name))
         .collect();
