@@ -230,7 +230,8 @@ fn imports(path: &str, code: &str) -> Vec<String> {
     // Two steps up may be the top; one step up from a file within a module is that module, whose parts may be called like
     // a module at the top.
     let code = code.replace("super::super::", "crate::");
-    let within = path["host/src/".len()..].contains('/') && !path.ends_with("/mod.rs");
+    let within = path["host/src/".len()..] != format!("{module}/mod.rs")
+        && path["host/src/".len()..].contains('/');
     let is_own = |name: &&str| within && OWN_PARTS.contains(&(module, name));
     let beside = named_after(&code, "super")
         .into_iter()
