@@ -5,12 +5,14 @@
 //! the policy read has changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
@@ -37,6 +39,8 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
 }
 
 /// What became of one submission.
@@ -107,6 +111,7 @@ impl Recorder {
                 policy,
                 options,
                 provenance,
+                kept: AtomicBool::new(false),
             }),
         }
     }
@@ -169,6 +174,7 @@ impl Recorder {
             policy,
             options,
             provenance,
+            ..
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
@@ -185,6 +191,7 @@ impl Recorder {
                     );
                     return Ok(Decision::Final(answer));
                 }
+                self.keep_policy(now)?;
                 let keyed = options
                     .secret
                     .as_deref()
@@ -243,6 +250,16 @@ impl Recorder {
             }
         }
         Ok(Decision::Rests { snapshot, answer })
+    }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 }
 
