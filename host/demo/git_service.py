@@ -33,12 +33,12 @@ class GitService:
             raise GitServiceError(f"cannot submit task {document['task_id']}: {error}") from error
         try:
             answer = json.loads(out)
-            result, reason, retry = answer["result"], answer["reason"], answer["retry"]
+            result, cause, reason, retry = (answer[key] for key in ("result", "cause", "reason", "retry"))
         except (ValueError, KeyError):
             raise GitServiceError(f"no answer from chiffon-audit: {(err or out).decode(errors='replace')}") from None
         if result in ("committed", "already-recorded"):
             return result == "committed"
-        if result == "unavailable" and reason.startswith("no git repository"):
+        if cause == "no-repository":
             logger.warning("task %s is not recorded: %s", document["task_id"], reason)
             return False
         logger.error("task %s is not recorded: %s: %s", document["task_id"], result, reason)

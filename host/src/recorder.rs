@@ -4,6 +4,8 @@
 //! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
 //! the policy read has changed.
 
+mod cause;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,8 @@ use crate::outcome::{self, TaskOutcome, Violation};
 use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
+
+pub use cause::Cause;
 
 /// What a recorder works with.
 pub struct Options {
@@ -54,6 +58,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// Why it was not recorded, in a word; `None` if it was.
+    pub cause: Option<Cause>,
     /// Why it was not recorded.
     pub reason: Option<String>,
     /// What is wrong with the document, where it was refused.
@@ -186,6 +192,7 @@ impl Recorder {
         match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
                 if snapshot.entry.is_some() {
+                    answer.cause = Some(Cause::PolicyAnswer);
                     answer.reason = Some(
                         "policy asked to commit a task that the trail has an entry for".into(),
                     );
@@ -216,6 +223,7 @@ impl Recorder {
             Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
                 Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
                 Err(reason) => {
+                    answer.cause = Some(Cause::PolicyAnswer);
                     answer.reason =
                         Some(format!("policy answered `already-recorded`, but {reason}"));
                     return Ok(Decision::Final(answer));
@@ -223,6 +231,7 @@ impl Recorder {
             },
             Ok(Verdict::Conflicting(reason)) => {
                 if snapshot.entry.is_none() {
+                    answer.cause = Some(Cause::PolicyAnswer);
                     answer.reason = Some(
                         "policy answered `conflicting`, but the trail has no entry for the task"
                             .into(),
@@ -230,21 +239,25 @@ impl Recorder {
                     return Ok(Decision::Final(answer));
                 }
                 answer.result = AnswerKind::Conflicting;
+                answer.cause = Some(Cause::Differs);
                 answer.reason = Some(format!("policy: {reason}"));
                 answer.retry = false;
             }
             Ok(Verdict::Refused(violations)) => {
                 answer.result = AnswerKind::Refused;
+                answer.cause = Some(Cause::PolicyRefused);
                 answer.violations = violations;
                 answer.reason = Some("policy refused the outcome".into());
                 answer.retry = false;
                 return Ok(Decision::Final(answer));
             }
             Ok(Verdict::Unavailable(reason)) => {
+                answer.cause = Some(Cause::PolicyUnavailable);
                 answer.reason = Some(format!("policy: {reason}"));
                 return Ok(Decision::Final(answer));
             }
             Err(fault) => {
+                answer.cause = Some(Cause::from(&fault));
                 answer.reason = Some(fault.to_string());
                 return Ok(Decision::Final(answer));
             }
@@ -331,6 +344,7 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
@@ -344,6 +358,7 @@ impl Answer {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
@@ -359,12 +374,16 @@ impl Answer {
                 } else {
                     "/task_id"
                 };
-                Answer::refused(
-                    Some(outcome.task_id.to_string()),
-                    vec![Violation::new(pointer, error.to_string())],
-                )
+                Answer {
+                    cause: Some(Cause::from(error)),
+                    ..Answer::refused(
+                        Some(outcome.task_id.to_string()),
+                        vec![Violation::new(pointer, error.to_string())],
+                    )
+                }
             }
             _ => Answer {
+                cause: Some(Cause::from(error)),
                 reason: Some(error.to_string()),
                 retry: error.may_pass(),
                 ..Answer::about(outcome)

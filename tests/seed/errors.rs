@@ -14,8 +14,12 @@ fn a_missing_repository_is_told_apart_from_an_outcome_that_is_there() {
     assert_eq!(output.status.code(), Some(1));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&answer["result"], &answer["retry"]),
-        (&json("\"unavailable\""), &json("false"))
+        (&answer["result"], &answer["cause"], &answer["retry"]),
+        (
+            &json("\"unavailable\""),
+            &json("\"no-repository\""),
+            &json("false")
+        )
     );
     assert!(
         answer["reason"]

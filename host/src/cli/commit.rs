@@ -13,7 +13,7 @@ use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
 use crate::policy::{Allocation, Level};
-use crate::recorder::{Answer, AnswerKind};
+use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::trail::TrailError;
 
 /// Record one outcome
@@ -64,6 +64,11 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
         result: AnswerKind::Unavailable,
         commit: None,
         path: None,
+        cause: Some(
+            error
+                .downcast_ref::<TrailError>()
+                .map_or(Cause::Settings, Cause::from),
+        ),
         reason: Some(format!("{error:#}")),
         violations: Vec::new(),
         retry: error

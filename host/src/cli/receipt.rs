@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::output::SCHEMA;
-use crate::recorder::{Answer, AnswerKind};
+use crate::recorder::{Answer, AnswerKind, Cause};
 
 /// The object of one submission. Public: members are added, never changed.
 #[derive(Debug, Serialize)]
@@ -18,6 +18,7 @@ pub struct Receipt<'a> {
     result: &'static str,
     commit: Option<&'a str>,
     path: Option<&'a str>,
+    cause: Option<Cause>,
     reason: Option<String>,
     retry: bool,
 }
@@ -33,6 +34,7 @@ impl<'a> Receipt<'a> {
             result: result(answer.result),
             commit: answer.commit.as_deref(),
             path: answer.path.as_deref(),
+            cause: answer.cause,
             reason: reason(answer),
             retry: answer.retry,
         }

@@ -27,8 +27,10 @@ pub enum TrailError {
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// What the system said, in words.
         cause: String,
+        /// What the system said.
+        kind: io::ErrorKind,
     },
     /// Somebody else holds a lock.
     #[error("{path} is held by another program and was not released within {seconds} s")]
@@ -114,6 +116,7 @@ impl<T> IoContext<T> for io::Result<T> {
         self.map_err(|cause| TrailError::Io {
             action,
             path: path.to_owned(),
+            kind: cause.kind(),
             cause: cause.to_string(),
         })
     }

@@ -22,7 +22,7 @@ use super::session::{RecordFlags, Session, outcome_limits};
 use super::text;
 use crate::outcome::{TaskOutcome, Violation};
 use crate::policy::Allocation;
-use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
+use crate::recorder::{Answer, AnswerKind, Cause, Pending, Recorder};
 use books::{Books, Place};
 use lines::{Event, Line, Source};
 
@@ -233,6 +233,7 @@ impl Intake<'_> {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            cause: Some(Cause::Document),
             reason: None,
             violations: vec![violation],
             retry: false,
