@@ -180,9 +180,11 @@ impl<'a> Shelf<'a> {
             return Ok(settings.clone());
         }
         let settings = match self.trail.kept(Kept::Settings, digest)? {
-            Some(bytes) => Some(read_settings(&bytes).ok_or_else(|| PoliciesError::Settings {
-                digest: digest.to_owned(),
-            })?),
+            Some(bytes) => Some(
+                read_settings(&bytes).ok_or_else(|| PoliciesError::Settings {
+                    digest: digest.to_owned(),
+                })?,
+            ),
             None => Some(PolicySettings::default()).filter(|none| none.digest() == digest),
         };
         self.settings.insert(digest.to_owned(), settings.clone());

@@ -26,7 +26,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["clock", "config", "outcome", "policies", "policy", "trail"],
     ),
     // Joins policy and trail, as the recorder does.
-    ("policies", &["clock", "config", "outcome", "policy", "trail"]),
+    (
+        "policies",
+        &["clock", "config", "outcome", "policy", "trail"],
+    ),
     ("policy", &["clock", "config", "outcome"]),
     ("trail", &["clock", "config", "outcome"]),
     // Shares nothing with what it audits.

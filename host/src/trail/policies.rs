@@ -288,8 +288,7 @@ impl Shared {
                     .map_err(|error| TrailError::Invalid(error.to_string()))?;
                 let temporary = state.tmp_dir().join("policy.toml");
                 disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
-                disk::write_synced(disk, &temporary, text.as_bytes())
-                    .doing("write", &temporary)?;
+                disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
                 disk.rename(&temporary, &path).doing("replace", &path)?;
             }
         }
