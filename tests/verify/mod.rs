@@ -1,5 +1,6 @@
 //! Audits of real repositories, honest and forged. Knows nothing of the writer: trails are built by stock git.
 
+mod against;
 mod attacks;
 mod forge;
 mod honest;

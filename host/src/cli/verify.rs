@@ -26,6 +26,25 @@ pub struct Args {
     /// The ref that holds the trail [default: the repository's own trail, or HEAD]
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
+    /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
+    /// What must be shown: signed, checkpoint
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    require: Vec<Required>,
+    /// A checkpoint that the trail must extend, or another copy of the trail (a directory); may be given more than once
+    #[arg(long, value_name = "CHECKPOINT|TRAIL")]
+    against: Vec<PathBuf>,
+    /// A checkpoint up to which the trail was audited before
+    #[arg(long, value_name = "CHECKPOINT")]
+    since: Option<PathBuf>,
+}
+
+/// Claims that are not asked for unless named. The variants have no documentation, so that the help names them on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Required {
+    Signed,
+    Checkpoint,
 }
 
 #[derive(Serialize)]
@@ -44,6 +63,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .map_or(session.directory.clone(), |path| {
             session.directory.join(path)
         });
+    // Unlike the repository, files are named from where the command is typed.
+    let below = PathBuf::clone;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         progress
@@ -53,6 +74,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let options = verify::Options {
         reference: args.reference.clone(),
         progress: Some(&tell),
+        allowed_signers: args.allowed_signers.as_ref().map(below),
+        require: verify::Require {
+            signed: args.require.contains(&Required::Signed),
+            checkpoint: args.require.contains(&Required::Checkpoint),
+        },
+        against: args.against.iter().map(below).collect(),
+        since: args.since.as_ref().map(below),
         ..verify::Options::default()
     };
     let report = verify::verify(&path, &options);
@@ -96,7 +124,7 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
     )?;
     writeln!(output)?;
     for claim in &report.claims {
-        let title = Line(claim.title);
+        let title = Line(&claim.title);
         match &claim.verdict {
             Verdict::Holds => writeln!(output, "  {}      {title}", paint(GOOD, "holds"))?,
             Verdict::Broken {
@@ -127,6 +155,9 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
                 writeln!(output, "  {}  {title}", paint(FAINT, "not asked"))?;
                 writeln!(output, "             {}", paint(FAINT, Line(why)))?;
             }
+        }
+        for note in &claim.notes {
+            writeln!(output, "             {}", paint(FAINT, Line(note)))?;
         }
     }
     writeln!(output)?;

@@ -19,6 +19,7 @@ mod lock;
 mod merge;
 mod message;
 mod object;
+mod objects;
 mod open;
 mod pack;
 mod packs;

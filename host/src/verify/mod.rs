@@ -1,22 +1,29 @@
 //! Audits a trail in any clone. A second implementation on purpose: it shares no code with the writer, knows no policy, no
 //! store and no configuration, believes no cache of git's, and opens every repository as hostile.
 
+mod against;
+mod checkpoints;
+mod claims;
 mod findings;
+mod hidden;
 mod reference;
 mod refs;
 mod report;
 mod repository;
 mod rules;
+mod signatures;
 mod store;
+mod visit;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
-use findings::{Finding, Findings, RULES, Rule, quote};
+use against::Audited;
+use findings::quote;
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
-use store::hash::Id;
 use store::{Current, Store};
+pub use visit::{TrailCommit, TrailEntry, Visitor, Walk};
 use walk::Context;
 use walk::history::{self, Walked};
 
@@ -30,6 +37,25 @@ pub struct Options<'a> {
     pub progress: Option<&'a dyn Fn(Progress)>,
     /// The number of threads; by default as many as there are processors, at most eight.
     pub threads: Option<usize>,
+    /// Whose signatures count, and when: a file in git's format of allowed signers.
+    pub allowed_signers: Option<PathBuf>,
+    /// What must be shown, whether or not something is given to show it with.
+    pub require: Require,
+    /// Checkpoints (files) and other copies of the trail (directories) to compare with.
+    pub against: Vec<PathBuf>,
+    /// A checkpoint up to which the trail was audited before.
+    pub since: Option<PathBuf>,
+    /// Others who look along.
+    pub visitors: Vec<&'a dyn Visitor>,
+}
+
+/// Claims that are asked for by name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Require {
+    /// That every commit of the trail is signed, itself or by the chain.
+    pub signed: bool,
+    /// That a checkpoint shows that nothing was cut off.
+    pub checkpoint: bool,
 }
 
 /// How far an audit has come.
@@ -90,22 +116,63 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     )?;
     let current = Current::new(store);
     let alternates = repository.alternates()?;
-    let context = Context::new(
+    let mut context = Context::new(
         &current,
         repository.algorithm,
         elsewhere(&repository, &alternates),
     );
     let (reference, tip) = reference::choose(&repository, &context, options.reference.as_deref())?;
     let shallow = repository.shallow()?;
-    find_hidden(&repository, &context.findings, &alternates, &shallow)?;
-    let Some(tip) = tip else {
-        return Ok(report(reference, None, None, context.findings));
+    hidden::find(&repository, &context.findings, &alternates, &shallow)?;
+    let own = [
+        signatures::visitor(options)?,
+        checkpoints::visitor(options)?,
+    ];
+    let visitors: Vec<&dyn Visitor> = own.iter().map(AsRef::as_ref).collect();
+    context.visitors = visitors;
+    context.visitors.extend(&options.visitors);
+    let mut walked = match tip {
+        None => Walked::default(),
+        Some(tip) => {
+            let processors = std::thread::available_parallelism();
+            let processors = processors.map_or(1, |number| number.get().min(8));
+            let threads = options.threads.unwrap_or(processors).max(1);
+            let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
+            walk::twice::find(&context, tip, std::mem::take(&mut walked.tally.tasks));
+            walked
+        }
     };
-    let processors = std::thread::available_parallelism().map_or(1, |number| number.get().min(8));
-    let threads = options.threads.unwrap_or(processors).max(1);
-    let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
-    walk::twice::find(&context, tip, std::mem::take(&mut walked.tally.tasks));
-    Ok(report(reference, Some(tip), Some(walked), context.findings))
+    let audited = Audited {
+        reference: &reference,
+        mainline: &walked.mainline,
+        cut: walked.cut.as_deref(),
+    };
+    let copies = options.against.iter().filter(|path| path.is_dir());
+    let copies = copies.map(|path| against::compare(path, &context, &audited));
+    let copies = copies.collect::<Result<Vec<_>, _>>()?;
+    let walk = Walk {
+        commits: walked.mainline.len() as u64,
+        entries: walked.tally.entries,
+        trail_id: walked.trail_id.as_deref(),
+        cut: walked.cut.as_deref(),
+    };
+    let others: Vec<Claim> = context
+        .visitors
+        .iter()
+        .flat_map(|visitor| visitor.finish(&walk))
+        .collect();
+    let mut claims = claims::structural(context.findings.take(), walked.tally.entries);
+    claims.extend(others);
+    claims.extend(copies);
+    Ok(Report {
+        reference,
+        tip: tip.map(|id| id.to_string()),
+        trail_id: walked.trail_id.take(),
+        commits: walked.mainline.len() as u64,
+        entries: walked.tally.entries,
+        objects: walked.tally.objects,
+        claims,
+    })
 }
 
 /// Why an object may be missing here without anything being wrong.
@@ -119,128 +186,4 @@ fn elsewhere(repository: &Repository, alternates: &[String]) -> Option<String> {
     repository
         .partial
         .then(|| "this is a partial clone, which leaves objects at its remote".to_owned())
-}
-
-/// Looks for what makes git show something other than what is there.
-fn find_hidden(
-    repository: &Repository,
-    findings: &Findings,
-    alternates: &[String],
-    shallow: &[Id],
-) -> Result<(), VerifyError> {
-    refs::each(repository, "refs/replace/", |name, _| {
-        let what = format!(
-            "the ref {} makes git show another object in place of the one it names",
-            quote(name.as_bytes())
-        );
-        findings.broken_anywhere(Rule::Hidden, what);
-        true
-    })?;
-    if let Some(graft) = repository.grafts()?.first() {
-        let commit = quote(graft.split(' ').next().unwrap_or_default().as_bytes());
-        findings.broken_anywhere(
-            Rule::Hidden,
-            format!("the file `info/grafts` gives {commit} other parents than it has"),
-        );
-    }
-    if let Some(alternate) = alternates.first() {
-        let what = format!(
-            "the objects that lie in {} (`objects/info/alternates`); `git repack -a -d` brings them here, then remove that file",
-            quote(alternate.as_bytes())
-        );
-        findings.not_shown(Rule::Hidden, None, what);
-    }
-    if let Some(commit) = shallow.first() {
-        let number = shallow.len();
-        let what = format!(
-            "what lies before {commit} ({number} in the file `shallow`); `git fetch --unshallow` brings it"
-        );
-        findings.not_shown(Rule::Hidden, None, what);
-    }
-    if let Some(extension) = repository.unknown_extensions.first() {
-        findings.not_shown(
-            Rule::Hidden,
-            None,
-            format!(
-                "what the repository extension {extension} does; this version does not know it"
-            ),
-        );
-    }
-    Ok(())
-}
-
-/// The claims' names and titles, in the order of [`Rule`].
-const CLAIMS: [(&str, &str); RULES] = [
-    ("objects", "every object is what its name says"),
-    ("append-only", "nothing recorded is changed or removed"),
-    (
-        "one-entry",
-        "each trail commit adds one well-formed entry and nothing else",
-    ),
-    ("agreement", "message, trailers, path and entry agree"),
-    ("once", "no task is recorded twice"),
-    ("times", "times never run backwards"),
-    ("hidden", "nothing is hidden"),
-];
-
-fn report(
-    reference: String,
-    tip: Option<Id>,
-    walked: Option<Walked>,
-    findings: Findings,
-) -> Report {
-    let (commits, trail_id, tally) = walked.map_or_else(Default::default, |walked| {
-        (walked.commits, walked.trail_id, walked.tally)
-    });
-    let mut claims = Vec::with_capacity(RULES + 2);
-    for (place, (finding, (id, title))) in findings.take().into_iter().zip(CLAIMS).enumerate() {
-        // Without an entry nothing is shown about entries; whether something is hidden can be told all the same.
-        let empty = tally.entries == 0 && place != Rule::Hidden as usize;
-        claims.push(Claim {
-            id,
-            title,
-            verdict: verdict(finding, empty),
-        });
-    }
-    let not_asked = |id, title, why| Claim {
-        id,
-        title,
-        verdict: Verdict::NotAsked { why },
-    };
-    claims.push(not_asked(
-        "signatures",
-        "signed by a key that was allowed",
-        "nothing here shows who wrote this",
-    ));
-    claims.push(not_asked(
-        "checkpoints",
-        "extends every checkpoint",
-        "nothing here shows that nothing was cut off the end",
-    ));
-    Report {
-        reference,
-        tip: tip.map(|id| id.to_string()),
-        trail_id,
-        commits,
-        entries: tally.entries,
-        objects: tally.objects,
-        claims,
-    }
-}
-
-fn verdict(finding: Finding, empty: bool) -> Verdict {
-    match (finding.broken, finding.not_shown) {
-        (Some(offence), _) => Verdict::Broken {
-            commit: offence.commit.map(|id| id.to_string()),
-            what: offence.what,
-            count: offence.count,
-        },
-        (None, Some(offence)) => Verdict::NotShown {
-            missing: offence.what,
-        },
-        (None, None) if empty => Verdict::NotShown {
-            missing: "any entry; there is nothing to verify".to_owned(),
-        },
-        (None, None) => Verdict::Holds,
-    }
 }

@@ -1,5 +1,7 @@
 //! What an audit says: claims and their verdicts, in words and for machines. Decides nothing.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// What an audit found.
@@ -28,10 +30,25 @@ pub struct Claim {
     /// A stable name.
     pub id: &'static str,
     /// The claim in words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Whether it holds.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What else there is to know about it, a line each: who signed, up to where a copy goes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl Claim {
+    /// A claim without notes.
+    pub fn new(id: &'static str, title: impl Into<Cow<'static, str>>, verdict: Verdict) -> Claim {
+        Claim {
+            id,
+            title: title.into(),
+            verdict,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Whether a claim holds.
@@ -98,11 +115,7 @@ mod tests {
             what: "why".to_owned(),
             count: 2,
         };
-        let claim = Claim {
-            id: "once",
-            title: "no task twice",
-            verdict,
-        };
+        let claim = Claim::new("once", "no task twice", verdict);
         let json = serde_json::to_string(&claim).unwrap_or_default();
         let expect = r#"{"id":"once","title":"no task twice","verdict":"broken","commit":"c0ffee","what":"why","count":2}"#;
         assert_eq!(json, expect);

@@ -17,10 +17,14 @@ use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::{Fault, Reader};
 
 /// What a walk found beside offences.
+#[derive(Default)]
 pub(crate) struct Walked {
-    pub(crate) commits: u64,
     pub(crate) trail_id: Option<String>,
     pub(crate) tally: Tally,
+    /// Every first-parent commit, by keyed hash, newest first.
+    pub(crate) mainline: Vec<u64>,
+    /// Why the oldest commits were not seen, if they were not.
+    pub(crate) cut: Option<String>,
 }
 
 /// A commit that waits to be judged.
@@ -74,14 +78,14 @@ pub(crate) fn walk(
             merged: Vec::new(),
             mainline: Vec::new(),
         };
-        walker.run(tip, shallow, progress);
-        let commits = walker.mainline.len() as u64;
+        let cut = walker.run(tip, shallow, progress);
         side::walk(&mut walker, shallow);
         let Walker {
             sender,
             mut reader,
             mut tally,
             trail_id,
+            mainline,
             ..
         } = walker;
         drop(sender);
@@ -96,9 +100,10 @@ pub(crate) fn walk(
             }
         }
         Walked {
-            commits,
             trail_id,
             tally,
+            mainline,
+            cut,
         }
     })
 }
@@ -135,6 +140,7 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
                     tally,
                     &Case {
                         place: item.place,
+                        raw: &item.content.data,
                         commit,
                         role: item.role,
                         before: item.before,
@@ -173,8 +179,13 @@ pub(super) struct Walker<'a, 'b> {
 }
 
 impl Walker<'_, '_> {
-    /// Reads first-parent commits until there is no more.
-    fn run(&mut self, tip: Id, shallow: &[Id], progress: Option<&dyn Fn(Progress)>) {
+    /// Reads first-parent commits until there is no more. Returns why the oldest could not be read, if so.
+    fn run(
+        &mut self,
+        tip: Id,
+        shallow: &[Id],
+        progress: Option<&dyn Fn(Progress)>,
+    ) -> Option<String> {
         let mut next = Some(tip);
         let mut cut = None;
         while let Some(id) = next {
@@ -243,7 +254,7 @@ impl Walker<'_, '_> {
                 format!("the trail begins after its entries; look at {older}"),
             );
         }
-        if let Some((place, what)) = cut {
+        if let Some((place, what)) = &cut {
             for rule in [
                 Rule::Objects,
                 Rule::AppendOnly,
@@ -254,9 +265,10 @@ impl Walker<'_, '_> {
             ] {
                 self.context
                     .findings
-                    .not_shown(rule, Some(place), what.clone());
+                    .not_shown(rule, Some(*place), what.clone());
             }
         }
+        cut.map(|(_, what)| what)
     }
 
     /// Judges what depends on the commits above: the order of times, and of beginnings.

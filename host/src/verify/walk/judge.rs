@@ -1,5 +1,7 @@
 //! Judges one commit against its first parent: what it changes, and whether its message and its entry agree with that.
 
+use std::sync::Arc;
+
 use super::changes::{self, Change, Changes};
 use super::objects;
 use super::record;
@@ -9,8 +11,10 @@ use crate::verify::rules::commit::Commit;
 use crate::verify::rules::message::{self, MessageError, Role, Trailers};
 use crate::verify::rules::path;
 use crate::verify::rules::tree::{Mode, Node, Nodes};
+use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::Reader;
+use crate::verify::visit::{TrailCommit, TrailEntry};
 
 /// The commit's first parent.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,8 @@ pub(super) enum Before {
 /// A commit to judge.
 pub(super) struct Case<'a> {
     pub(super) place: Place,
+    /// The commit's bytes.
+    pub(super) raw: &'a [u8],
     pub(super) commit: Commit<'a>,
     pub(super) role: Role,
     pub(super) before: Before,
@@ -45,12 +51,40 @@ pub(super) fn judge(
         check_commit(context, case)
     };
     tally.objects += 1;
+    let mut seen = Seen::default();
     if let Before::Unknown = case.before {
         tally.objects += objects::check_new(context, reader, case.commit.tree, None, place);
     } else {
-        judge_changes(context, reader, tally, case, trailers.as_ref());
+        judge_changes(context, reader, tally, case, trailers.as_ref(), &mut seen);
     }
     context.bad_copies(reader, place);
+    show(context, case, &seen);
+}
+
+/// The one file that the commit adds, kept for those who look along.
+#[derive(Default)]
+pub(super) struct Seen(pub(super) Option<(Vec<u8>, Id, Arc<Content>)>);
+
+/// Shows a trail commit to those who look along.
+fn show(context: &Context<'_>, case: &Case<'_>, seen: &Seen) {
+    if context.visitors.is_empty() || case.role == Role::Person {
+        return;
+    }
+    let commit = TrailCommit {
+        depth: case.place.0,
+        id: case.place.1,
+        raw: case.raw,
+        is_genesis: case.role == Role::Genesis,
+        seconds: case.commit.time(),
+        entry: seen.0.as_ref().map(|(path, blob, content)| TrailEntry {
+            path,
+            blob: *blob,
+            bytes: &content.data,
+        }),
+    };
+    for visitor in &context.visitors {
+        visitor.visit(&commit);
+    }
 }
 
 /// Checks what a trail commit says by itself.
@@ -88,6 +122,7 @@ fn judge_changes(
     tally: &mut Tally,
     case: &Case<'_>,
     trailers: Option<&Trailers<'_>>,
+    seen: &mut Seen,
 ) {
     let place = case.place;
     let parent = match case.before {
@@ -167,7 +202,7 @@ fn judge_changes(
     }
     let changes = changes::compare(context, reader, before, now, place);
     tally.objects += changes.objects;
-    judge_audit(context, reader, tally, case, trailers, &changes);
+    judge_audit(context, reader, tally, case, trailers, changes, seen);
 }
 
 /// A name that some systems take for `.audit` hides what is there.
@@ -202,37 +237,40 @@ fn judge_audit(
     tally: &mut Tally,
     case: &Case<'_>,
     trailers: Option<&Trailers<'_>>,
-    changes: &Changes,
+    mut changes: Changes,
+    seen: &mut Seen,
 ) {
     let place = case.place;
     if let Some(what) = changes
         .list
         .iter()
-        .find_map(|change| undone(change, changes))
+        .find_map(|change| undone(change, &changes))
     {
         context.findings.broken(Rule::AppendOnly, place, what);
     }
-    let added: Vec<&Change> = changes
-        .list
-        .iter()
-        .filter(|change| change.before.is_none())
-        .collect();
-    let only = match added.as_slice() {
-        [only] if case.role == Role::Entry && !changes.more => Some(*only),
+    let mut added = (0..changes.list.len()).filter(|at| changes.list[*at].before.is_none());
+    let only = match (added.next(), added.next()) {
+        (Some(only), None) if case.role == Role::Entry && !changes.more => Some(only),
         _ => None,
     };
+    drop(added);
     if let Some(only) = only {
+        let change = changes.list.swap_remove(only);
         tally.entries += 1;
-        record::judge_entry(context, reader, tally, case, trailers, only);
+        let content = record::judge_entry(context, reader, tally, case, trailers, &change);
+        if let (Some(content), Some((_, id))) = (content, change.after) {
+            seen.0 = Some((change.path, id, content));
+        }
     } else {
-        judge_others(context, tally, case, changes, &added);
+        let added: Vec<&Change> = changes
+            .list
+            .iter()
+            .filter(|change| change.before.is_none())
+            .collect();
+        judge_others(context, tally, case, &changes, &added);
     }
     for change in &changes.list {
-        let is_judged = only.is_some_and(|only| std::ptr::eq(only, change));
-        if let Some((mode, id)) = change
-            .after
-            .filter(|(mode, _)| !is_judged && *mode != Mode::Tree)
-        {
+        if let Some((mode, id)) = change.after.filter(|(mode, _)| *mode != Mode::Tree) {
             let node = Node {
                 mode,
                 name: &change.path,

@@ -17,6 +17,7 @@ use super::findings::{Depth, Findings, Rule};
 use super::store::Current;
 use super::store::hash::Id;
 use super::store::reader::{Fault, Reader};
+use super::visit::Visitor;
 
 /// What all threads share.
 pub(crate) struct Context<'a> {
@@ -25,6 +26,8 @@ pub(crate) struct Context<'a> {
     pub(crate) findings: Findings,
     /// Whether objects may be elsewhere: why, in words.
     pub(crate) elsewhere: Option<String>,
+    /// Those who look along.
+    pub(crate) visitors: Vec<&'a dyn Visitor>,
     /// Keys the hashes that stand for ids and names, so that nobody can prepare two that meet.
     keys: RandomState,
     /// Objects that were walked into whole, by keyed hash.
@@ -45,6 +48,7 @@ impl<'a> Context<'a> {
             algorithm,
             findings: Findings::default(),
             elsewhere,
+            visitors: Vec::new(),
             keys: RandomState::new(),
             seen: Mutex::default(),
         }
@@ -55,7 +59,7 @@ impl<'a> Context<'a> {
     }
 
     /// A short stand-in for an id or a name.
-    fn key(&self, bytes: &[u8]) -> u64 {
+    pub(crate) fn key(&self, bytes: &[u8]) -> u64 {
         self.keys.hash_one(bytes)
     }
 

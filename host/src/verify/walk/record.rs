@@ -1,5 +1,7 @@
 //! Judges the one entry that a trail commit adds: its file, its bytes, and whether the message speaks of the same task.
 
+use std::sync::Arc;
+
 use super::changes::Change;
 use super::judge::Case;
 use super::{Context, Tally};
@@ -7,10 +9,11 @@ use crate::verify::findings::{Rule, quote};
 use crate::verify::rules::message::Trailers;
 use crate::verify::rules::tree::Mode;
 use crate::verify::rules::{entry, path};
+use crate::verify::store::cache::Content;
 use crate::verify::store::hash::Kind;
 use crate::verify::store::reader::Reader;
 
-/// Judges the one file that a trail commit adds.
+/// Judges the one file that a trail commit adds. Returns it, if it can be read.
 pub(super) fn judge_entry(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -18,12 +21,10 @@ pub(super) fn judge_entry(
     case: &Case<'_>,
     trailers: Option<&Trailers<'_>>,
     change: &Change,
-) {
+) -> Option<Arc<Content>> {
     let place = case.place;
     let quoted = || quote(&change.path);
-    let Some((mode, id)) = change.after else {
-        return;
-    };
+    let (mode, id) = change.after?;
     let malformed = |why: &str| {
         context
             .findings
@@ -33,7 +34,7 @@ pub(super) fn judge_entry(
         malformed(&format!("it is {}, no regular file", mode.name()));
     }
     if matches!(mode, Mode::Submodule | Mode::Tree) {
-        return;
+        return None;
     }
     let task = path::task_at(&change.path).map_err(malformed).ok();
     if let Some(task) = task {
@@ -41,15 +42,19 @@ pub(super) fn judge_entry(
     }
     let content = match reader.fetch(&id, Kind::Blob) {
         Ok(content) => content,
-        Err(fault) => return context.fault(&id, "entry", &fault, place),
+        Err(fault) => {
+            context.fault(&id, "entry", &fault, place);
+            return None;
+        }
     };
     tally.objects += 1;
     let entry = match entry::parse(&content.data) {
         Ok(entry) => entry,
         Err(why) => {
-            return context
+            context
                 .findings
                 .broken(Rule::OneEntry, place, format!("{} {why}", quoted()));
+            return Some(content);
         }
     };
     if task.is_some_and(|task| task != entry.task_id) {
@@ -82,4 +87,5 @@ pub(super) fn judge_entry(
             ),
         );
     }
+    Some(content)
 }

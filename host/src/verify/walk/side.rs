@@ -28,7 +28,7 @@ pub(super) fn walk(walker: &mut Walker<'_, '_>, shallow: &[Id]) {
     }
     let context = walker.context;
     let hex_len = context.algorithm.len_in_hex();
-    let mut mainline = std::mem::take(&mut walker.mainline);
+    let mut mainline = walker.mainline.clone();
     mainline.sort_unstable();
     let mut visited = HashSet::new();
     let mut is_new = |id: &Id| {
