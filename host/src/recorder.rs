@@ -264,6 +264,22 @@ impl Pending {
         }
     }
 
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    ///
+    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
+    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
+        let ticket = match &self.decision {
+            Decision::Final(_) => None,
+            Decision::Placed { ticket, .. } => Some(ticket),
+            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+        };
+        match ticket {
+            Some(ticket) => ticket.on_settled(then),
+            None => then(),
+        }
+    }
+
     /// Blocks until the answer is final: what it rests on is durable.
     pub fn wait(mut self) -> Answer {
         for _ in 0..DECISIONS_MOST {
