@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod outcome;
+pub mod policies;
 pub mod policy;
 pub mod recorder;
 pub mod store;

@@ -24,6 +24,7 @@ mod open;
 mod pack;
 mod packs;
 mod placement;
+mod policies;
 mod queue;
 mod reading;
 mod recover;
@@ -53,6 +54,7 @@ pub use layout::Layout;
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
+pub use policies::{InForce, Kept, POLICIES_REF};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
