@@ -7,11 +7,13 @@
 mod cause;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
@@ -40,6 +42,8 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
 }
 
 /// What became of one submission.
@@ -112,6 +116,7 @@ impl Recorder {
                 policy,
                 options,
                 provenance,
+                kept: AtomicBool::new(false),
             }),
         }
     }
@@ -174,6 +179,7 @@ impl Recorder {
             policy,
             options,
             provenance,
+            ..
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
@@ -186,6 +192,7 @@ impl Recorder {
             verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
         match believed {
             Ok(Verdict::Commit { entry, subject }) => {
+                self.keep_policy(now)?;
                 let keyed = options
                     .secret
                     .as_deref()
@@ -235,6 +242,16 @@ impl Recorder {
         }
         Ok(Decision::Rests { snapshot, answer })
     }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
 impl Pending {
@@ -244,6 +261,22 @@ impl Pending {
             Decision::Final(_) => true,
             Decision::Placed { ticket, .. } => ticket.is_settled(),
             Decision::Rests { snapshot, .. } => snapshot.is_settled(),
+        }
+    }
+
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    ///
+    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
+    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
+        let ticket = match &self.decision {
+            Decision::Final(_) => None,
+            Decision::Placed { ticket, .. } => Some(ticket),
+            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+        };
+        match ticket {
+            Some(ticket) => ticket.on_settled(then),
+            None => then(),
         }
     }
 

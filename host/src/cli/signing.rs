@@ -27,7 +27,10 @@ pub(super) fn options(
         },
         (None, Some(key)) => SigningKey::OpenPgp {
             key: key.clone(),
-            program: signing.program.clone().unwrap_or_else(|| PathBuf::from("gpg")),
+            program: signing
+                .program
+                .clone()
+                .unwrap_or_else(|| PathBuf::from("gpg")),
         },
         (Some(_), Some(_)) => {
             return Err(UsageError(

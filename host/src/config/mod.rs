@@ -12,6 +12,7 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use key::{KEYS, Key, Set, Value};
 
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Settings {
     pub policy_file: Option<PathBuf>,
     /// The policy's own settings. Merged key by key.
     pub policy_settings: BTreeMap<String, String>,
+    /// What of the two was said for this invocation, and not in the user's file, which is for all trails.
+    pub policy_said: PolicySaid,
     /// Where the secret for `Audit-Outcome` lies.
     pub secret_file: Option<PathBuf>,
     /// Who signs commits, and how.
@@ -49,41 +53,13 @@ pub struct Settings {
     pub policy_limits: PolicyLimits,
 }
 
-/// Who signs commits, and how: `signing.*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signing {
-    /// The file of an SSH key: a private one, or a public one whose private half an agent has.
-    pub key: Option<PathBuf>,
-    /// An OpenPGP key, as the program names it.
-    pub openpgp_key: Option<String>,
-    /// The program that signs with it.
-    pub program: Option<PathBuf>,
-    /// The file with the passphrase of either.
-    pub passphrase_file: Option<PathBuf>,
-    /// Which commits are signed.
-    pub extent: Option<SigningExtent>,
-    /// What becomes of an outcome that could not be signed.
-    pub on_failure: Option<SigningFailure>,
-    /// How long one signature may take.
-    pub timeout: Option<Duration>,
-}
-
-/// Which commits are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SigningExtent {
-    /// Each.
-    Commit,
-    /// The last of each group that becomes durable at once.
-    Group,
-}
-
-/// What becomes of an outcome that could not be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SigningFailure {
-    /// It is not recorded, and may be submitted again.
-    Hold,
-    /// It is recorded unsigned, and its commit says so.
-    Unsigned,
+/// What flags and environment say about the policy. Set by [`Settings::load`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicySaid {
+    /// Which it is.
+    pub file: bool,
+    /// A setting of its own.
+    pub settings: bool,
 }
 
 /// How new entries are stored.
@@ -155,7 +131,12 @@ impl Settings {
             Some(path) => file::read(path, file::Trust::Operator)?,
             None => Settings::default(),
         };
-        let mut settings = flags.or(environment.settings()?).or(repository).or(user);
+        let mut settings = flags.or(environment.settings()?);
+        settings.policy_said = PolicySaid {
+            file: settings.policy_file.is_some(),
+            settings: !settings.policy_settings.is_empty(),
+        };
+        settings = settings.or(repository).or(user);
         settings.cache_dir = settings.cache_dir.or_else(|| environment.cache_dir());
         Ok(settings)
     }
@@ -197,6 +178,7 @@ impl Settings {
             author: self.author.or(farther.author),
             policy_file: self.policy_file.or(farther.policy_file),
             policy_settings,
+            policy_said: self.policy_said,
             secret_file: self.secret_file.or(farther.secret_file),
             signing: self.signing.or(farther.signing),
             lock_wait: self.lock_wait.or(farther.lock_wait),
@@ -209,27 +191,6 @@ impl Settings {
                     .or(farther.policy_limits.wall_time),
                 ..self.policy_limits
             },
-        }
-    }
-}
-
-impl Signing {
-    /// The key is one choice: a nearer source that names one of either kind says nothing of the other's.
-    fn or(self, farther: Signing) -> Signing {
-        let named = self.key.is_some() || self.openpgp_key.is_some();
-        let (key, openpgp_key) = if named {
-            (self.key, self.openpgp_key)
-        } else {
-            (farther.key, farther.openpgp_key)
-        };
-        Signing {
-            key,
-            openpgp_key,
-            program: self.program.or(farther.program),
-            passphrase_file: self.passphrase_file.or(farther.passphrase_file),
-            extent: self.extent.or(farther.extent),
-            on_failure: self.on_failure.or(farther.on_failure),
-            timeout: self.timeout.or(farther.timeout),
         }
     }
 }

@@ -14,6 +14,7 @@ pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::Limits;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;
+pub use time::parse_time;
 
 /// One outcome, checked and with defaults filled in.
 ///

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gix::ObjectId;
-use gix::objs::Kind;
 
 use super::checkout::Appearing;
 use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
-use super::object::{self, Deflater};
+use super::object::Deflater;
 use super::pack::PackBuilder;
 use super::state::Mark;
 use super::ticket::{Placed, Ticket};
@@ -274,6 +273,7 @@ impl Writer<'_> {
             appearing: &appearing,
             committer: &shared.author,
             subject: &last.item.subject,
+            is_trail: true,
         };
         let result = self.flusher().flush(&group);
         if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
@@ -315,7 +315,8 @@ impl Writer<'_> {
         let new_root = root.with_file(&path, &item.blob, &shared.repository, &mut made)?;
         let seconds = floor.max(item.microseconds).div_euclid(1_000_000);
         let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
-        let (commit_id, commit) = signing::seal(shared.signing.as_ref(), commit, shared.repository.hash, 1)?;
+        let (commit_id, commit) =
+            signing::seal(shared.signing.as_ref(), commit, shared.repository.hash, 1)?;
         let served = builder.add_entry(
             item.blob,
             &item.entry,

@@ -56,7 +56,8 @@ impl AgentKey {
             Some(([SIGN_RESPONSE, ..], signature)) if !signature.is_empty() => signature,
             _ => {
                 return Err(
-                    "the ssh-agent does not sign with the signing key; `ssh-add` gives it a key".into(),
+                    "the ssh-agent does not sign with the signing key; `ssh-add` gives it a key"
+                        .into(),
                 );
             }
         };

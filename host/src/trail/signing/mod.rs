@@ -80,7 +80,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A signer, ready to sign.
 pub struct Signing {
     signer: Signer,
-    extent: Extent,
+    pub(super) extent: Extent,
     on_failure: OnFailure,
     failed: Mutex<Option<(Instant, TrailError)>>,
 }
@@ -100,7 +100,7 @@ impl Signing {
     pub fn open(options: &SigningOptions) -> Result<Signing, TrailError> {
         let signer = match &options.key {
             SigningKey::Ssh { file, agent } => match ssh::read(file, options)? {
-                ssh::KeyFile::Private(key) => Signer::Ssh(key),
+                ssh::KeyFile::Private(key) => Signer::Ssh(*key),
                 ssh::KeyFile::Public(blob) => Signer::Agent(AgentKey::new(
                     blob,
                     agent.as_deref(),
@@ -139,10 +139,7 @@ impl Signing {
         &self,
         sign: impl FnOnce() -> Result<String, String>,
     ) -> Result<String, TrailError> {
-        let mut failed = self
-            .failed
-            .lock()
-            .expect("nothing panics while it signs");
+        let mut failed = self.failed.lock().expect("nothing panics while it signs");
         if let Some((when, error)) = &*failed
             && when.elapsed() < PAUSE
         {

@@ -33,7 +33,9 @@ impl OpenPgpKey {
                 "the OpenPGP signing key must be a fingerprint or another name of a key".into(),
             ));
         }
-        let mut arguments: Vec<OsString> = ["--batch", "--no-tty", "--status-fd=2"].map(Into::into).into();
+        let mut arguments: Vec<OsString> = ["--batch", "--no-tty", "--status-fd=2"]
+            .map(Into::into)
+            .into();
         if let Some(file) = &options.passphrase_file {
             arguments.extend(["--pinentry-mode", "loopback", "--passphrase-file"].map(Into::into));
             arguments.push(file.into());
@@ -75,7 +77,11 @@ impl OpenPgpKey {
             return Ok(signature);
         }
         let why = status.lines().find(|line| !line.starts_with("[GNUPG:]"));
-        let why: String = why.unwrap_or("no signature was made").chars().take(200).collect();
+        let why: String = why
+            .unwrap_or("no signature was made")
+            .chars()
+            .take(200)
+            .collect();
         Err(format!("{name} did not sign: {}", why.escape_debug()))
     }
 

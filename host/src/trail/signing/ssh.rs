@@ -21,15 +21,17 @@ pub(super) struct SshKey {
 
 /// What a key's file holds.
 pub(super) enum KeyFile {
-    Private(SshKey),
+    Private(Box<SshKey>),
     /// A public key, in SSH's own encoding.
     Public(Vec<u8>),
 }
 
 /// Reads a key's file.
 pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, TrailError> {
-    let unusable = |why: String| TrailError::Invalid(format!("the signing key {} {why}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let unusable =
+        |why: String| TrailError::Invalid(format!("the signing key {} {why}", path.display()));
+    let text =
+        fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
     if !text.contains("PRIVATE KEY-----") {
         let public = PublicKey::from_openssh(text.trim())
             .map_err(|_| unusable("is neither an OpenSSH private key nor a public key".into()))?;
@@ -44,15 +46,23 @@ pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, Tra
             mode & 0o777
         )));
     }
-    let mut key = PrivateKey::from_openssh(&text)
-        .map_err(|_| unusable("is no OpenSSH private key; `ssh-keygen -t ed25519` makes one".into()))?;
+    let mut key = PrivateKey::from_openssh(&text).map_err(|_| {
+        unusable("is no OpenSSH private key; `ssh-keygen -t ed25519` makes one".into())
+    })?;
     check_algorithm(key.public_key(), &unusable)?;
     if key.is_encrypted() {
         let file = options.passphrase_file.as_deref().ok_or_else(|| {
-            unusable("is encrypted: name a passphrase_file, or give its public half and use an agent".into())
+            unusable(
+                "is encrypted: name a passphrase_file, or give its public half and use an agent"
+                    .into(),
+            )
         })?;
-        let passphrase = fs::read_to_string(file)
-            .map_err(|error| unusable(format!("has a passphrase file {} that cannot be read: {error}", file.display())))?;
+        let passphrase = fs::read_to_string(file).map_err(|error| {
+            unusable(format!(
+                "has a passphrase file {} that cannot be read: {error}",
+                file.display()
+            ))
+        })?;
         key = key
             .decrypt(passphrase.lines().next().unwrap_or_default())
             .map_err(|_| unusable("does not open with that passphrase".into()))?;
@@ -62,10 +72,10 @@ pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, Tra
         .key_data()
         .ed25519()
         .ok_or_else(|| unusable("has no private half".into()))?;
-    Ok(KeyFile::Private(SshKey {
+    Ok(KeyFile::Private(Box::new(SshKey {
         key: SigningKey::from_bytes(&pair.private.to_bytes()),
         public,
-    }))
+    })))
 }
 
 fn check_algorithm(
