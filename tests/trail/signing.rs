@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chiffon_audit::trail::{
     Append, Extent, InitOptions, OnFailure, OpenOptions, Placed, Provenance, SigningKey,
-    SigningOptions, Trail, TrailError,
+    SigningOptions, Ticket, Trail, TrailError,
 };
 use chiffon_audit::verify::{self, Outcome, Report, Verdict};
 
@@ -34,6 +34,10 @@ fn options(signing: &SigningOptions) -> OpenOptions {
 }
 
 fn record(trail: &Trail, id: &str, seconds: i64) -> Result<Placed, TrailError> {
+    append(trail, id, seconds).wait()
+}
+
+fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
     let (id, time) = (task(id), at(seconds * 1_000_000));
     let digest = format!("sha256:{}", "0".repeat(64));
     let provenance = Provenance {
@@ -48,7 +52,7 @@ fn record(trail: &Trail, id: &str, seconds: i64) -> Result<Placed, TrailError> {
         provenance: &provenance,
         time,
     });
-    ticket?.wait()
+    ticket.unwrap()
 }
 
 /// A trail with a beginning and two entries.
@@ -105,6 +109,68 @@ fn every_commit_is_signed_and_git_agrees() {
         let key = signers.ssh("key", "ed25519", "");
         signed_trail(&repo, &with_key(&key));
         holds_here_and_for_git(&repo, &signers.allow(&key));
+    }
+}
+
+#[test]
+fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
+    let (repo, signers) = (Repo::bare(), Signers::new());
+    let key = signers.ssh("key", "ed25519", "");
+    let signing = SigningOptions {
+        extent: Extent::Group,
+        ..with_key(&key)
+    };
+    let trail = signed_trail(&repo, &signing);
+    // Queued before anybody waits, so that they become durable at once.
+    let tickets: Vec<_> = (0..20)
+        .map(|n| append(&trail, &format!("t{n}"), 3))
+        .collect();
+    let placed: Vec<Placed> = tickets
+        .iter()
+        .map(|ticket| ticket.wait().unwrap())
+        .collect();
+    let report = audit(&repo, &signers.allow(&key));
+    assert_eq!(
+        (report.outcome(), report.entries),
+        (Outcome::Holds, 22),
+        "{report:#?}"
+    );
+    repo.fsck();
+    let trailers = repo.git(&["log", "--format=%(trailers:key=Audit-Signature,valueonly)"]);
+    let covered: u32 = trailers
+        .lines()
+        .filter_map(|line| line.strip_prefix("covers "))
+        .map(|number| number.parse::<u32>().unwrap() - 1)
+        .sum();
+    assert!(covered > 0, "{trailers}");
+    let setting = format!(
+        "gpg.ssh.allowedSignersFile={}",
+        signers.path("allowed").display()
+    );
+    let unsigned = as_git_says(&repo, &setting).matches('N').count();
+    assert_eq!(unsigned, covered as usize);
+    // Receipts name the commits that are there, the signed one too.
+    let ids = repo.git(&["rev-list", "--reverse", "HEAD"]);
+    let ids: Vec<&str> = ids.lines().skip(3).collect();
+    assert_eq!(
+        placed
+            .iter()
+            .map(|placed| placed.commit.as_str())
+            .collect::<Vec<_>>(),
+        ids
+    );
+    // Without its signer a group is held as one.
+    let failing = SigningOptions {
+        key: SigningKey::OpenPgp {
+            key: "host".into(),
+            program: signers.path("none"),
+        },
+        ..signing
+    };
+    let trail = Trail::open(&repo.path, options(&failing)).unwrap();
+    let tickets: Vec<_> = ["x", "y"].map(|id| append(&trail, id, 4)).into();
+    for ticket in tickets {
+        assert!(matches!(ticket.wait(), Err(TrailError::Signing(_))));
     }
 }
 
