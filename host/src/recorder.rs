@@ -7,6 +7,7 @@
 mod cause;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 pub use cause::Cause;
 
 /// What a recorder works with.
+#[derive(Clone)]
 pub struct Options {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -54,6 +56,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// The entry as it was found in the trail, durable, where it was recorded now or before.
+    pub entry: Option<Arc<[u8]>>,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -64,6 +68,8 @@ pub struct Answer {
     pub retry: bool,
     /// What the policy logged.
     pub policy_log: Vec<LogLine>,
+    /// How long the policy took, the last time that it was asked.
+    pub policy_time: Duration,
 }
 
 /// The five things that can become of a submission.
@@ -91,8 +97,15 @@ pub struct Pending {
 
 enum Decision {
     Final(Answer),
-    Placed { ticket: Ticket, log: Vec<LogLine> },
-    Rests { snapshot: Snapshot, answer: Answer },
+    Placed {
+        ticket: Ticket,
+        entry: Arc<[u8]>,
+        decided: Answer,
+    },
+    Rests {
+        snapshot: Snapshot,
+        answer: Answer,
+    },
 }
 
 /// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
@@ -179,10 +192,15 @@ impl Recorder {
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Readable(snapshot.entry.clone());
-        let Call { verdict, log, .. } =
-            policy.call(outcome, Box::new(readable), now, &options.settings);
+        let Call {
+            verdict,
+            log,
+            duration,
+            ..
+        } = policy.call(outcome, Box::new(readable), now, &options.settings);
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
+        answer.policy_time = duration;
         match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
                 if snapshot.entry.is_some() {
@@ -200,6 +218,7 @@ impl Recorder {
                     outcome: keyed,
                     ..provenance.clone()
                 };
+                let kept: Arc<[u8]> = entry.as_slice().into();
                 let append = Append {
                     task_id: &outcome.task_id,
                     entry,
@@ -210,7 +229,8 @@ impl Recorder {
                 let ticket = trail.append(append)?;
                 return Ok(Decision::Placed {
                     ticket,
-                    log: answer.policy_log,
+                    entry: kept,
+                    decided: answer,
                 });
             }
             Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
@@ -269,6 +289,14 @@ impl Pending {
         }
     }
 
+    /// The answer, if it rests on nothing that has to become durable.
+    pub fn answer(&self) -> Option<&Answer> {
+        match &self.decision {
+            Decision::Final(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
     /// Blocks until the answer is final: what it rests on is durable.
     pub fn wait(mut self) -> Answer {
         for _ in 0..DECISIONS_MOST {
@@ -276,15 +304,19 @@ impl Pending {
             let trail = &self.recorder.inner.trail;
             let failed = match self.decision {
                 Decision::Final(answer) => return answer,
-                Decision::Placed { ticket, log } => match ticket.wait() {
+                Decision::Placed {
+                    ticket,
+                    entry,
+                    decided,
+                } => match ticket.wait() {
                     Ok(placed) => {
                         return Answer {
                             result: AnswerKind::Committed,
                             commit: Some(placed.commit),
                             path: Some(placed.path),
-                            policy_log: log,
+                            entry: Some(entry),
                             retry: false,
-                            ..Answer::about(outcome)
+                            ..decided
                         };
                     }
                     Err(error) => error,
@@ -299,6 +331,7 @@ impl Pending {
                             answer.commit = commit;
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {
+                            answer.entry = snapshot.entry;
                             answer.retry = false;
                         }
                         return answer;
@@ -327,11 +360,13 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            entry: None,
             cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 
@@ -341,11 +376,13 @@ impl Answer {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            entry: None,
             cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 
