@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::outcome::{self, TaskOutcome, Violation};
@@ -201,15 +200,10 @@ impl Recorder {
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
         answer.policy_time = duration;
-        match verdict {
+        let believed =
+            verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
+        match believed {
             Ok(Verdict::Commit { entry, subject }) => {
-                if snapshot.entry.is_some() {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason = Some(
-                        "policy asked to commit a task that the trail has an entry for".into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
                 let keyed = options
                     .secret
                     .as_deref()
@@ -233,24 +227,8 @@ impl Recorder {
                     decided: answer,
                 });
             }
-            Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
-                Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
-                Err(reason) => {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason =
-                        Some(format!("policy answered `already-recorded`, but {reason}"));
-                    return Ok(Decision::Final(answer));
-                }
-            },
+            Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
             Ok(Verdict::Conflicting(reason)) => {
-                if snapshot.entry.is_none() {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason = Some(
-                        "policy answered `conflicting`, but the trail has no entry for the task"
-                            .into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
                 answer.result = AnswerKind::Conflicting;
                 answer.cause = Some(Cause::Differs);
                 answer.reason = Some(format!("policy: {reason}"));
@@ -418,27 +396,6 @@ struct Readable(Option<Arc<[u8]>>);
 impl policy::Snapshot for Readable {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.as_deref().map(<[u8]>::to_vec))
-    }
-}
-
-/// The two members of an entry that the host itself vouches for.
-#[derive(Deserialize)]
-struct Vouched {
-    task_id: String,
-    status: String,
-}
-
-/// Whether the trail holds this task with this status.
-fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
-    let Some(entry) = &snapshot.entry else {
-        return Err("the trail has no entry for the task".into());
-    };
-    let vouched: Vouched = serde_json::from_slice(entry)
-        .map_err(|_| "the trail's entry has no task id and status".to_owned())?;
-    if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
-        Ok(())
-    } else {
-        Err("the trail's entry has another task id or status".into())
     }
 }
 

@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod man;
 mod output;
+mod policy;
 mod progress;
 mod receipt;
 mod session;
@@ -62,6 +63,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
+        Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
     }

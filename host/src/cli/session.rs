@@ -74,7 +74,8 @@ impl From<LayoutName> for config::Layout {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE` on the command line.
+pub fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("must be KEY=VALUE".to_owned()),
@@ -203,7 +204,8 @@ fn load_policy(settings: &Settings, allocation: Allocation) -> anyhow::Result<Po
     Ok(Policy::load(&engine, &path.display().to_string(), &bytes)?)
 }
 
-fn policy_limits(given: PolicyLimits) -> policy::Limits {
+/// What one call of a policy may use at most.
+pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
     let limits = policy::Limits::default();
     let or = |given: Option<u64>, default: usize| given.map_or(default, size);
     policy::Limits {

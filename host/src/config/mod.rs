@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Set};
+use key::{KEYS, Key, Set, Value};
 
 pub use environment::Environment;
 pub use repository::repository_file;
@@ -119,6 +119,27 @@ impl Settings {
         let mut settings = flags.or(environment.settings()?).or(repository).or(user);
         settings.cache_dir = settings.cache_dir.or_else(|| environment.cache_dir());
         Ok(settings)
+    }
+
+    /// Sets one of the limits of a policy's call, by its name in files below `policy.`, as the command line gives it.
+    ///
+    /// # Errors
+    ///
+    /// `Unknown` if there is no such limit, `Value` if it cannot have that value.
+    pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
+        let limit = Key::find(&key)
+            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name == "policy.wall_time");
+        let Some(limit) = limit else {
+            return Err(ConfigError::Unknown { key, origin });
+        };
+        limit
+            .store(self, Value::Variable(value))
+            .ok_or(ConfigError::Value {
+                key,
+                origin,
+                expected: limit.expected,
+            })
     }
 
     /// These settings, and those of `farther` where these say nothing.

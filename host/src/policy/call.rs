@@ -8,8 +8,9 @@ use super::limits::{HANDLES, Limits};
 use super::load::Policy;
 use super::log::{Log, LogLine, panic_message};
 use super::settings::PolicySettings;
-use super::state::{Effects, HostCall, State, Usage};
+use super::state::{Effects, Faults, HostCall, State, Usage};
 use super::ticker::PERIOD;
+use super::trial::HostFault;
 use super::wasi::RANDOM_SEED;
 use super::{Snapshot, check, convert};
 use crate::clock::Timestamp;
@@ -73,6 +74,18 @@ impl Policy {
         now: Timestamp,
         settings: &PolicySettings,
     ) -> Call {
+        self.call_with_faults(outcome, snapshot, now, settings, Vec::new())
+    }
+
+    /// The same, in which the host calls that are named fail.
+    pub(super) fn call_with_faults(
+        &self,
+        outcome: &TaskOutcome,
+        snapshot: Box<dyn Snapshot>,
+        now: Timestamp,
+        settings: &PolicySettings,
+        faults: Vec<HostFault>,
+    ) -> Call {
         let _slot = self.engine().slot();
         let limits = self.engine().limits();
         let state = State {
@@ -83,6 +96,7 @@ impl Policy {
             snapshot,
             entry: None,
             effects: Effects::default(),
+            faults: Faults::new(faults),
             log: Log::default(),
             calls: Vec::new(),
             host_calls: 0,

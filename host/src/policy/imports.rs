@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::limits::TOLD_PATH;
 use super::log::{Level, Source, cut};
 use super::state::{HostCall, State};
+use super::trial::{HostError, HostFunction};
 use filesystem::FileError;
 use git::CommitError;
 use wasmtime::component::{HasSelf, Linker};
@@ -45,6 +46,9 @@ impl State {
     }
 
     fn stage(&mut self, path: &str, contents: Vec<u8>) -> Result<(), (FileError, Fault)> {
+        if let Some(error) = self.faults.strike(HostFunction::WriteNew) {
+            return Err((file_error(error, path), Fault::NothingStaged));
+        }
         self.check_path(path)
             .map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
         let limit = self.limits.entry_bytes;
@@ -66,6 +70,9 @@ impl State {
     }
 
     fn ask_for_commit(&mut self, subject: String) -> Result<(), CommitError> {
+        if let Some(error) = self.faults.strike(HostFunction::Commit) {
+            return Err(commit_error(error));
+        }
         if self.effects.subject.is_some() {
             self.effects.second_commit = true;
             return Err(CommitError::Other(
@@ -84,14 +91,38 @@ impl State {
     }
 }
 
+fn file_error(error: HostError, path: &str) -> FileError {
+    match error {
+        HostError::InvalidPath => FileError::InvalidPath(cut(path, TOLD_PATH).to_owned()),
+        HostError::Exists => FileError::Exists,
+        HostError::TooLarge(limit) => FileError::TooLarge(limit),
+        HostError::Other(text) => FileError::Other(text),
+        error @ (HostError::NoRepository | HostError::NothingStaged) => {
+            FileError::Other(error.to_string())
+        }
+    }
+}
+
+fn commit_error(error: HostError) -> CommitError {
+    match error {
+        HostError::NoRepository => CommitError::NoRepository,
+        HostError::NothingStaged => CommitError::NothingStaged,
+        HostError::Other(text) => CommitError::Other(text),
+        error => CommitError::Other(error.to_string()),
+    }
+}
+
 impl filesystem::Host for State {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Option<Vec<u8>>, FileError>> {
         self.enter()?;
-        let answer = self.check_path(&path).and_then(|()| {
-            self.recorded()
-                .map(|entry| entry.map(<[u8]>::to_vec))
-                .map_err(FileError::Other)
-        });
+        let answer = match self.faults.strike(HostFunction::Read) {
+            Some(error) => Err(file_error(error, &path)),
+            None => self.check_path(&path).and_then(|()| {
+                self.recorded()
+                    .map(|entry| entry.map(<[u8]>::to_vec))
+                    .map_err(FileError::Other)
+            }),
+        };
         self.calls.push(match &answer {
             Ok(entry) => HostCall::Read {
                 found: entry.is_some(),

@@ -52,6 +52,11 @@ impl Policy {
         Policy::load(engine, "built-in", BUILTIN)
     }
 
+    /// The default policy's component.
+    pub fn builtin_component() -> &'static [u8] {
+        BUILTIN
+    }
+
     /// Checks and compiles a component. `name` is what messages call it, such as its file's name.
     ///
     /// Takes some milliseconds to seconds the first time, and about two milliseconds when the engine's cache has it.

@@ -8,6 +8,7 @@
 mod bindings;
 mod call;
 mod check;
+mod completeness;
 mod convert;
 mod engine;
 mod entry;
@@ -20,6 +21,7 @@ mod problem;
 mod settings;
 mod state;
 mod ticker;
+mod trial;
 mod wasi;
 mod wasi_io;
 
@@ -32,6 +34,7 @@ pub use log::{Level, LogLine, Source};
 pub use problem::{LoadError, Problem};
 pub use settings::PolicySettings;
 pub use state::HostCall;
+pub use trial::{HostError, HostFault, HostFunction, Trial};
 
 /// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.
 pub const INTERFACE: &str = "chiffon:audit@0.1.0";
