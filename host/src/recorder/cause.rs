@@ -47,6 +47,8 @@ pub enum Cause {
     Changed,
     /// A setting does not fit the trail, or the policy could not be loaded.
     Settings,
+    /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
+    Store,
     /// The policy answered that it cannot decide now.
     PolicyUnavailable,
     /// The policy exceeded its fuel.
@@ -86,6 +88,7 @@ impl Cause {
             Cause::Clock => "clock",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
+            Cause::Store => "store",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
             Cause::PolicyTime => "policy-time",
