@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod orchestrator;
 pub mod outcome;
+pub mod policies;
 pub mod policy;
 pub mod recorder;
 pub mod store;

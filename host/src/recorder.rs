@@ -7,12 +7,14 @@
 mod cause;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
@@ -42,6 +44,8 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
 }
 
 /// What became of one submission.
@@ -125,6 +129,7 @@ impl Recorder {
                 policy,
                 options,
                 provenance,
+                kept: AtomicBool::new(false),
             }),
         }
     }
@@ -187,6 +192,7 @@ impl Recorder {
             policy,
             options,
             provenance,
+            ..
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
@@ -204,6 +210,7 @@ impl Recorder {
             verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
         match believed {
             Ok(Verdict::Commit { entry, subject }) => {
+                self.keep_policy(now)?;
                 let keyed = options
                     .secret
                     .as_deref()
@@ -255,6 +262,16 @@ impl Recorder {
         }
         Ok(Decision::Rests { snapshot, answer })
     }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
 impl Pending {
@@ -272,6 +289,22 @@ impl Pending {
         match &self.decision {
             Decision::Final(answer) => Some(answer),
             _ => None,
+        }
+    }
+
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    ///
+    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
+    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
+        let ticket = match &self.decision {
+            Decision::Final(_) => None,
+            Decision::Placed { ticket, .. } => Some(ticket),
+            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+        };
+        match ticket {
+            Some(ticket) => ticket.on_settled(then),
+            None => then(),
         }
     }
 

@@ -18,11 +18,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "clock", "config", "outcome", "policy", "recorder", "trail", "verify",
+            "clock", "config", "outcome", "policies", "policy", "recorder", "trail", "verify",
         ],
     ),
     (
         "recorder",
+        &["clock", "config", "outcome", "policies", "policy", "trail"],
+    ),
+    // Joins policy and trail, as the recorder does.
+    (
+        "policies",
         &["clock", "config", "outcome", "policy", "trail"],
     ),
     ("policy", &["clock", "config", "outcome"]),
