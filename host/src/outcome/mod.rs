@@ -16,6 +16,7 @@ pub use parse::Limits;
 pub use same::canonical_json;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;
+pub use time::parse_time;
 
 /// One outcome, checked and with defaults filled in.
 ///
