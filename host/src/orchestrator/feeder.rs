@@ -73,7 +73,8 @@ impl Feeder {
         let mut most = inner.under_way.room_for();
         if let Some((pause, again)) = inner.health.trail_pause() {
             if inner.under_way.len() > 0 || !pause.is_zero() {
-                self.pause(pause.clamp(Duration::from_millis(5), LOOK)).await;
+                self.pause(pause.clamp(Duration::from_millis(5), LOOK))
+                    .await;
                 return !inner.is_stopping();
             }
             // One goes ahead to see. What hindered may have replaced the repository under us.
@@ -198,7 +199,10 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                     committer: owner.clone(),
                 };
                 if inner.health.set_role(role) {
-                    tracing::info!(committer = owner, "another host commits; this one stands by");
+                    tracing::info!(
+                        committer = owner,
+                        "another host commits; this one stands by"
+                    );
                 }
                 expires_in.clamp(Duration::from_millis(20), term / 4)
             }

@@ -61,12 +61,21 @@ impl Force {
     pub(super) fn reopen(&self, trail: Trail) {
         self.change(|before| {
             let deciding = before.deciding.clone();
-            join(trail, deciding, &self.options, before.since, before.stands_in)
+            join(
+                trail,
+                deciding,
+                &self.options,
+                before.since,
+                before.stands_in,
+            )
         });
     }
 
     fn change(&self, next: impl FnOnce(&InForce) -> InForce) {
-        let _changing = self.changing.lock().expect("nothing panics while it changes");
+        let _changing = self
+            .changing
+            .lock()
+            .expect("nothing panics while it changes");
         let next = Arc::new(next(&self.now()));
         let before = std::mem::replace(
             &mut *self

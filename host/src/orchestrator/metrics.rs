@@ -63,7 +63,10 @@ impl Metrics {
             recorder.register_histogram(&Key::from_static_name(name), &METADATA)
         };
         Ok(Metrics {
-            accepted: counter("chiffon_audit_accepted_total", "Submissions made durable in the store."),
+            accepted: counter(
+                "chiffon_audit_accepted_total",
+                "Submissions made durable in the store.",
+            ),
             repeated: counter(
                 "chiffon_audit_repeated_total",
                 "Submissions that were in the store already.",
@@ -76,7 +79,10 @@ impl Metrics {
                 "chiffon_audit_policy_faults_total",
                 "Calls in which the policy exceeded a limit, trapped or gave an answer that is none.",
             ),
-            policy_time: time("chiffon_audit_policy_seconds", "Time of one call of the policy."),
+            policy_time: time(
+                "chiffon_audit_policy_seconds",
+                "Time of one call of the policy.",
+            ),
             record_time: time(
                 "chiffon_audit_flush_seconds",
                 "Time from a submission's turn until its entry was durable in the trail: decided, placed, flushed.",
@@ -85,15 +91,30 @@ impl Metrics {
                 "chiffon_audit_accept_seconds",
                 "Time until a submission was durable in the store.",
             ),
-            pending: gauge("chiffon_audit_backlog", "Submissions that are not in the trail yet."),
-            set_aside: gauge("chiffon_audit_blocked", "Submissions that are set aside as blocked."),
+            pending: gauge(
+                "chiffon_audit_backlog",
+                "Submissions that are not in the trail yet.",
+            ),
+            set_aside: gauge(
+                "chiffon_audit_blocked",
+                "Submissions that are set aside as blocked.",
+            ),
             oldest: gauge(
                 "chiffon_audit_oldest_pending_seconds",
                 "How long the oldest pending submission has been waiting.",
             ),
-            committing: gauge("chiffon_audit_committing", "1 if this host is the one that commits."),
-            degraded: gauge("chiffon_audit_degraded", "1 if outcomes wait because of the trail or the policy."),
-            quarantined: gauge("chiffon_audit_policy_quarantined", "1 if the policy is in quarantine."),
+            committing: gauge(
+                "chiffon_audit_committing",
+                "1 if this host is the one that commits.",
+            ),
+            degraded: gauge(
+                "chiffon_audit_degraded",
+                "1 if outcomes wait because of the trail or the policy.",
+            ),
+            quarantined: gauge(
+                "chiffon_audit_policy_quarantined",
+                "1 if the policy is in quarantine.",
+            ),
             handle: recorder.handle(),
             recorder,
         })

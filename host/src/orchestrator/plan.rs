@@ -52,7 +52,9 @@ pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
         .map(|(name, _)| Violation::unknown_field(name, &FIELDS))
         .collect();
     if !unknown.is_empty() {
-        return Err(Rejection { violations: unknown });
+        return Err(Rejection {
+            violations: unknown,
+        });
     }
     // The same fields, where an outcome has them, so that the same rules are held by the same code.
     let mut document = String::from("{\"status\":\"completed\"");
@@ -102,7 +104,10 @@ fn in_place(rejection: Rejection) -> Rejection {
         .into_iter()
         .map(|violation| {
             let pointer = violation.pointer.strip_prefix("/execution_result");
-            Violation::new(pointer.unwrap_or(&violation.pointer), violation.message.as_str())
+            Violation::new(
+                pointer.unwrap_or(&violation.pointer),
+                violation.message.as_str(),
+            )
         })
         .collect();
     Rejection { violations }

@@ -40,7 +40,13 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
         let Some(answer) = &tried.answer else {
             continue;
         };
-        inner.metrics.policy_time.record(answer.policy_time.as_secs_f64());
+        inner
+            .metrics
+            .policy_time
+            .record(answer.policy_time.as_secs_f64());
+        if answer.cause.is_some_and(Cause::is_policy_fault) {
+            inner.metrics.policy_faults.increment(1);
+        }
         let whole_trail = answer.result == AnswerKind::Unavailable
             && !answer.cause.is_some_and(Cause::is_of_one_outcome);
         if whole_trail {
@@ -84,7 +90,9 @@ async fn write_down(
                 return;
             }
             Err(StoreError::Fenced) => {
-                tracing::warn!("another host commits; what was under way is found by it in the trail");
+                tracing::warn!(
+                    "another host commits; what was under way is found by it in the trail"
+                );
                 inner.lease.send_replace(None);
                 return;
             }
@@ -105,7 +113,11 @@ fn note_trouble(inner: &Inner, answer: &Answer) {
     let cause = answer.cause.unwrap_or(Cause::Io);
     let reason = answer.reason.as_deref().unwrap_or(cause.as_str());
     if inner.health.trail_failed(cause, reason, inner.now()) {
-        tracing::error!(cause = cause.as_str(), reason, "the trail cannot be written; outcomes wait");
+        tracing::error!(
+            cause = cause.as_str(),
+            reason,
+            "the trail cannot be written; outcomes wait"
+        );
     }
 }
 
@@ -114,7 +126,10 @@ fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
     if answer.entry.is_none() && answer.result != AnswerKind::Conflicting {
         return;
     }
-    inner.metrics.record_time.record(tried.began.elapsed().as_secs_f64());
+    inner
+        .metrics
+        .record_time
+        .record(tried.began.elapsed().as_secs_f64());
     if let Some(trouble) = inner.health.trail_works() {
         let cause = trouble.cause.as_str();
         tracing::info!(cause, "the trail can be written again");

@@ -57,7 +57,9 @@ impl<'a> WorkResult<'a> {
     pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
         if text.len() > limits.max_bytes {
             let limit = limits.max_bytes;
-            return Err(Violation::whole(format!("is larger than the limit of {limit} bytes")).into());
+            return Err(
+                Violation::whole(format!("is larger than the limit of {limit} bytes")).into(),
+            );
         }
         let text = str::from_utf8(text).map_err(|error| {
             Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
@@ -70,8 +72,8 @@ impl<'a> WorkResult<'a> {
             return Err(Violation::whole("must be an object").into());
         }
         check_names(text)?;
-        let fields: Fields<'a> = serde_json::from_str(text)
-            .map_err(|_| Violation::whole("is not a work result"))?;
+        let fields: Fields<'a> =
+            serde_json::from_str(text).map_err(|_| Violation::whole("is not a work result"))?;
         let wrong = fields.violations();
         if !wrong.is_empty() {
             return Err(Rejection { violations: wrong });
@@ -114,7 +116,9 @@ fn check_names(text: &str) -> Result<(), Rejection> {
     if unknown.is_empty() {
         Ok(())
     } else {
-        Err(Rejection { violations: unknown })
+        Err(Rejection {
+            violations: unknown,
+        })
     }
 }
 
@@ -128,7 +132,10 @@ impl Fields<'_> {
         };
         let mut check = |name: &str, fits: bool, expected: &str| {
             if !fits {
-                wrong.push(Violation::new(format!("/{name}"), format!("must be {expected}")));
+                wrong.push(Violation::new(
+                    format!("/{name}"),
+                    format!("must be {expected}"),
+                ));
             }
         };
         for (name, value) in [
@@ -138,17 +145,37 @@ impl Fields<'_> {
             ("request_id", self.request_id),
         ] {
             let value = text(value);
-            check(name, value == "null" || value.starts_with('"'), "a string or null");
+            check(
+                name,
+                value == "null" || value.starts_with('"'),
+                "a string or null",
+            );
         }
         let exit_code = text(self.exit_code);
-        check("exit_code", exit_code == "null" || is_integer(&exit_code), "a whole number or null");
+        check(
+            "exit_code",
+            exit_code == "null" || is_integer(&exit_code),
+            "a whole number or null",
+        );
         let duration = text(self.duration_ms);
         let is_number = duration.starts_with(|c: char| c.is_ascii_digit());
-        check("duration_ms", duration == "null" || is_number, "a number of at least 0 or null");
+        check(
+            "duration_ms",
+            duration == "null" || is_number,
+            "a number of at least 0 or null",
+        );
         let resources = text(self.resources_used);
-        check("resources_used", resources == "null" || resources.starts_with('{'), "an object or null");
-        for (name, beside) in [("duration_ms", self.duration_ms), ("exit_code", self.exit_code)] {
-            let twice = member(&resources, name).is_some() && beside.is_some_and(|v| v.get() != "null");
+        check(
+            "resources_used",
+            resources == "null" || resources.starts_with('{'),
+            "an object or null",
+        );
+        for (name, beside) in [
+            ("duration_ms", self.duration_ms),
+            ("exit_code", self.exit_code),
+        ] {
+            let twice =
+                member(&resources, name).is_some() && beside.is_some_and(|v| v.get() != "null");
             if twice {
                 wrong.push(Violation::new(
                     format!("/resources_used/{name}"),
@@ -169,7 +196,10 @@ impl Fields<'_> {
         }
         if let Some(plan) = plan {
             out.value("plan_id", &plan.plan_id);
-            out.value("plan_steps", &plan.plan_steps.as_deref().unwrap_or_default());
+            out.value(
+                "plan_steps",
+                &plan.plan_steps.as_deref().unwrap_or_default(),
+            );
         }
         let reported_by = string(self.agent_id);
         let given_to = plan.and_then(|plan| plan.agent_id.clone());
@@ -193,7 +223,10 @@ impl Fields<'_> {
         used.missing("exit_code", self.exit_code);
         result.raw("resources_used", &used.finish());
         if let Some(plan) = plan {
-            result.value("services_touched", &plan.services_touched.as_deref().unwrap_or_default());
+            result.value(
+                "services_touched",
+                &plan.services_touched.as_deref().unwrap_or_default(),
+            );
             result.value("start_time", &plan.start_time);
         }
         out.raw("execution_result", &result.finish());
@@ -231,7 +264,9 @@ struct Object {
 
 impl Object {
     fn new() -> Object {
-        Object { members: Vec::new() }
+        Object {
+            members: Vec::new(),
+        }
     }
 
     /// The members of an object, in order.

@@ -71,7 +71,11 @@ impl Violation {
         }
         Violation::new(
             pointer,
-            format!("unknown field {}; there are {}", field_name(name), known.join(", ")),
+            format!(
+                "unknown field {}; there are {}",
+                field_name(name),
+                known.join(", ")
+            ),
         )
     }
 

@@ -49,6 +49,8 @@ pub enum Cause {
     Settings,
     /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
     Store,
+    /// The policy was taken out of force, because it faulted on whatever it was given.
+    PolicyQuarantined,
     /// The policy answered that it cannot decide now.
     PolicyUnavailable,
     /// The policy exceeded its fuel.
@@ -89,6 +91,7 @@ impl Cause {
             Cause::Changed => "changed",
             Cause::Settings => "settings",
             Cause::Store => "store",
+            Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
             Cause::PolicyTime => "policy-time",
