@@ -5,6 +5,7 @@
 //!
 //! A call leaves nothing behind. Whatever the policy does, its effect is the [`Call`] that is returned.
 
+mod answer;
 mod bindings;
 mod call;
 mod check;
@@ -34,7 +35,10 @@ pub use log::{Level, LogLine, Source};
 pub use problem::{LoadError, Problem};
 pub use settings::PolicySettings;
 pub use state::HostCall;
-pub use trial::{HostError, HostFault, HostFunction, Trial};
+pub use trial::{
+    Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
+    Replay, Trial, level_name,
+};
 
 /// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.
 pub const INTERFACE: &str = "chiffon:audit@0.1.0";
