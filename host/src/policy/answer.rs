@@ -1,7 +1,9 @@
 //! What became of a call, in the words that every command, test case and recording uses.
 
 use super::call::{Call, Verdict};
+use super::load::Policy;
 use super::log::LogLine;
+use super::state::HostCall;
 use super::trial::level_name;
 use std::fmt;
 
@@ -41,6 +43,38 @@ impl Call {
         match &self.verdict {
             Ok(Verdict::Commit { subject, .. }) => Some(subject),
             _ => None,
+        }
+    }
+}
+
+impl Policy {
+    /// Which policy it was that failed, and where in its call: what follows a fault's own words.
+    pub fn told(&self, call: &Call) -> String {
+        let digest = self.digest();
+        let digest = digest.get(..19).unwrap_or(digest);
+        let mut text = format!("policy {} ({digest}…), ", self.name());
+        match (call.host_calls, call.calls.last()) {
+            (0, _) | (_, None) => text.push_str("before its first host call"),
+            (1, Some(last)) => text += &format!("after one host call, {}", last.function()),
+            (calls, Some(last)) => {
+                text += &format!("after {calls} host calls, the last {}", last.function());
+            }
+        }
+        text
+    }
+}
+
+impl HostCall {
+    /// The function's name, interface first.
+    pub fn function(&self) -> &'static str {
+        match self {
+            HostCall::Read { .. } => "filesystem.read",
+            HostCall::WriteNew { .. } => "filesystem.write-new",
+            HostCall::Commit => "git.commit",
+            HostCall::Now => "clock.now",
+            HostCall::ConfigGet { .. } => "config.get",
+            HostCall::Log => "log.write",
+            HostCall::Failed(name) => name,
         }
     }
 }

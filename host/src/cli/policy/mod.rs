@@ -2,6 +2,7 @@
 //!
 //! One file a subcommand. Which policy and which settings is in `subject`, shared by all of them.
 
+mod call;
 mod given;
 mod inspect;
 mod run;

@@ -115,6 +115,19 @@ impl Recording {
         })
     }
 
+    /// The same questions, with what has come of them now.
+    pub fn again(&self, policy: &Policy, call: &Call) -> Recording {
+        Recording {
+            policy: Recorded {
+                name: policy.name().to_owned(),
+                digest: policy.digest().to_owned(),
+            },
+            calls: call.exchanges.clone(),
+            result: Told::of(call),
+            ..self.clone()
+        }
+    }
+
     /// Reads a recording's file.
     ///
     /// # Errors
