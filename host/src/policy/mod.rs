@@ -8,6 +8,7 @@
 mod answer;
 mod bindings;
 mod call;
+mod cases;
 mod check;
 mod completeness;
 mod convert;
@@ -28,6 +29,7 @@ mod wasi;
 mod wasi_io;
 
 pub use call::{Call, Verdict};
+pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
 pub use engine::{Allocation, Engine};
 pub use fault::Fault;
 pub use inspect::{Import, Inspection};
