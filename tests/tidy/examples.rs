@@ -32,6 +32,19 @@ fn the_check_finds_what_it_is_for() {
         "use crate::clock::Clock;",
         &[&upward("verify/x.rs", "verify", "clock")],
     );
+    for code in ["crate::store::x()", "super::super::store::x()"] {
+        check(
+            "host/src/verify/x.rs",
+            code,
+            &[&upward("verify/x.rs", "verify", "store")],
+        );
+    }
+    check("host/src/verify/x.rs", "use super::store::x;", &[]);
+    check(
+        "host/src/verify/mod.rs",
+        "use super::store::x;",
+        &[&upward("verify/mod.rs", "verify", "store")],
+    );
     check(
         "host/src/trail/x.rs",
         "use crate::trail::Layout; // crate::policy",
@@ -43,9 +56,9 @@ fn the_check_finds_what_it_is_for() {
         &[],
     );
     check(
-        "host/src/store/x.rs",
+        "host/src/attic/x.rs",
         "",
-        &["host/src/store/x.rs: module `store` has no place in tests/tidy: say what it may import"],
+        &["host/src/attic/x.rs: module `attic` has no place in tests/tidy: say what it may import"],
     );
     check(
         "host/src/recorder.rs",

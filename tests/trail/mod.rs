@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod hostile;
 mod index;
+mod kept;
 mod moved;
 mod odd;
 mod person;

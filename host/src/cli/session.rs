@@ -15,6 +15,7 @@ use super::output::Output;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
+use crate::policies::{self, Deciding, PoliciesError};
 use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
@@ -156,7 +157,10 @@ impl Session {
         allocation: Allocation,
     ) -> anyhow::Result<Recorder> {
         let trail = self.trail(settings)?;
-        let policy = load_policy(settings, allocation)?;
+        let Deciding {
+            policy,
+            settings: policy_settings,
+        } = deciding(&trail, settings, allocation)?;
         let secret = settings
             .secret_file
             .as_deref()
@@ -165,7 +169,7 @@ impl Session {
         let options = recorder::Options {
             clock: Arc::clone(&self.clock),
             limits: outcome_limits(settings)?,
-            settings: PolicySettings::new(settings.policy_settings.clone()),
+            settings: policy_settings,
             secret,
         };
         Ok(Recorder::new(trail, policy, options))
@@ -193,15 +197,56 @@ pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
     Ok(limits)
 }
 
-fn load_policy(settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
+/// What decides on this trail: the policy that flags or environment name; else the one that was activated; else the one
+/// that the user's configuration names; else the built-in one.
+///
+/// What was activated has its settings from then. Others for it would be another policy, and are not taken by half.
+pub fn deciding(
+    trail: &Trail,
+    settings: &Settings,
+    allocation: Allocation,
+) -> anyhow::Result<Deciding> {
+    let engine = engine(settings, allocation)?;
+    if !settings.policy_said.file {
+        let activated = policies::in_force(trail, &engine).map_err(|error| match error {
+            PoliciesError::Trail(error) => anyhow::Error::from(error),
+            other => other.into(),
+        })?;
+        if activated.is_some() && settings.policy_said.settings {
+            return Err(UsageError(
+                "a policy is in force on this trail with settings of its own: name the policy too, or activate it with these \
+                 settings"
+                    .into(),
+            )
+            .into());
+        }
+        if let Some(activated) = activated {
+            return Ok(activated);
+        }
+    }
+    Ok(Deciding {
+        policy: load_policy(settings, &engine)?,
+        settings: PolicySettings::new(settings.policy_settings.clone()),
+    })
+}
+
+/// What policies run in, with the limits that the settings give.
+pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    let engine = Engine::new(allocation, limits, settings.cache_dir.as_deref())?;
+    Ok(Engine::new(
+        allocation,
+        limits,
+        settings.cache_dir.as_deref(),
+    )?)
+}
+
+fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
     let Some(path) = &settings.policy_file else {
-        return Ok(Policy::builtin(&engine)?);
+        return Ok(Policy::builtin(engine)?);
     };
     let bytes =
         fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))?;
-    Ok(Policy::load(&engine, &path.display().to_string(), &bytes)?)
+    Ok(Policy::load(engine, &path.display().to_string(), &bytes)?)
 }
 
 /// What one call of a policy may use at most.

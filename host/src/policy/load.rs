@@ -38,6 +38,7 @@ pub struct Policy {
 struct Inner {
     name: String,
     digest: String,
+    bytes: Arc<[u8]>,
     engine: Engine,
     component: PolicyPre<State>,
 }
@@ -84,6 +85,7 @@ impl Policy {
         let inner = Inner {
             name: name.to_owned(),
             digest: sha256(bytes),
+            bytes: bytes.into(),
             engine: engine.clone(),
             component,
         };
@@ -100,6 +102,16 @@ impl Policy {
     /// `sha256:` and the SHA-256 of the component's bytes, as in the trailer `Audit-Policy`.
     pub fn digest(&self) -> &str {
         &self.inner.digest
+    }
+
+    /// Whether it is the default policy of this build, wherever it was loaded from.
+    pub fn is_builtin(&self) -> bool {
+        self.bytes() == BUILTIN
+    }
+
+    /// The component.
+    pub fn bytes(&self) -> &[u8] {
+        &self.inner.bytes
     }
 
     /// The engine that it was compiled for.

@@ -333,6 +333,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         appearing: &[],
         committer: &shared.author,
         subject,
+        is_trail: true,
     };
     match flusher.flush(&group) {
         // What is not in step yet is brought in step before the first record.

@@ -19,10 +19,12 @@ mod lock;
 mod merge;
 mod message;
 mod object;
+mod objects;
 mod open;
 mod pack;
 mod packs;
 mod placement;
+mod policies;
 mod queue;
 mod reading;
 mod recover;
@@ -52,6 +54,7 @@ pub use layout::Layout;
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
+pub use policies::{InForce, Kept, POLICIES_REF};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -267,6 +270,16 @@ impl Trail {
         } else {
             Err(TrailError::Changed)
         }
+    }
+
+    /// Whether the trail can be written now, without writing an entry: takes the lock, repairs what a crash left, looks
+    /// for a roll-back.
+    ///
+    /// # Errors
+    ///
+    /// What the next record would meet.
+    pub fn check(&self) -> Result<(), TrailError> {
+        self.refresh()
     }
 
     /// Takes the ref as it is now, under the lock: recovery, the check for a roll-back, durability of the tip.

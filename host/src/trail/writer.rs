@@ -274,6 +274,7 @@ impl Writer<'_> {
             appearing: &appearing,
             committer: &shared.author,
             subject: &last.item.subject,
+            is_trail: true,
         };
         let result = self.flusher().flush(&group);
         if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
