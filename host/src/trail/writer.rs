@@ -12,7 +12,7 @@ use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::Deflater;
 use super::pack::PackBuilder;
-use super::signing::{self, Extent};
+use super::signing::{self, Extent, Sealed};
 use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
@@ -214,7 +214,7 @@ impl Writer<'_> {
         let mut sequenced: Vec<Sequenced> = Vec::new();
         let mut microseconds = shared.view().floor;
         // Whether the newest commit is the group's last is known when nothing comes after it.
-        let mut newest: Option<(ObjectId, Vec<u8>)> = None;
+        let mut newest: Option<Sealed> = None;
         let began = Instant::now();
         let mut carried = carried.into_iter();
         loop {
@@ -325,7 +325,7 @@ impl Writer<'_> {
         parent: Option<ObjectId>,
         item: &Item,
         floor: i64,
-    ) -> Result<(Arc<Node>, (ObjectId, Vec<u8>), String), TrailError> {
+    ) -> Result<(Arc<Node>, Sealed, String), TrailError> {
         let shared = self.shared;
         // The tree may have been replaced since the policy looked.
         match view::presence(root, &item.task_id, &shared.repository)? {

@@ -163,7 +163,10 @@ impl Signing {
 /// The trailer that says what a signature is for, or that there is none.
 const TRAILER: &str = "Audit-Signature";
 
-/// Makes of a commit's bytes what is stored, signed if somebody signs: its name and its contents. `covers` says for how many
+/// A commit as it is stored: its name and its contents.
+pub(super) type Sealed = (ObjectId, Vec<u8>);
+
+/// Makes of a commit's bytes what is stored, signed if somebody signs. `covers` says for how many
 /// commits of the trail the signature is, this one the last of them.
 ///
 /// # Errors
@@ -174,7 +177,7 @@ pub(super) fn seal(
     mut commit: Vec<u8>,
     hash: HashKind,
     covers: usize,
-) -> Result<(ObjectId, Vec<u8>), TrailError> {
+) -> Result<Sealed, TrailError> {
     if let Some(signing) = signing {
         if covers > 1 {
             append_trailer(&mut commit, &format!("covers {covers}"));
