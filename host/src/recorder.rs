@@ -7,18 +7,21 @@
 mod cause;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 pub use cause::Cause;
 
 /// What a recorder works with.
+#[derive(Clone)]
 pub struct Options {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -41,6 +44,8 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
 }
 
 /// What became of one submission.
@@ -54,6 +59,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// The entry as it was found in the trail, durable, where it was recorded now or before.
+    pub entry: Option<Arc<[u8]>>,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -64,6 +71,8 @@ pub struct Answer {
     pub retry: bool,
     /// What the policy logged.
     pub policy_log: Vec<LogLine>,
+    /// How long the policy took, the last time that it was asked.
+    pub policy_time: Duration,
 }
 
 /// The five things that can become of a submission.
@@ -91,8 +100,15 @@ pub struct Pending {
 
 enum Decision {
     Final(Answer),
-    Placed { ticket: Ticket, log: Vec<LogLine> },
-    Rests { snapshot: Snapshot, answer: Answer },
+    Placed {
+        ticket: Ticket,
+        entry: Arc<[u8]>,
+        decided: Answer,
+    },
+    Rests {
+        snapshot: Snapshot,
+        answer: Answer,
+    },
 }
 
 /// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
@@ -113,6 +129,7 @@ impl Recorder {
                 policy,
                 options,
                 provenance,
+                kept: AtomicBool::new(false),
             }),
         }
     }
@@ -175,23 +192,25 @@ impl Recorder {
             policy,
             options,
             provenance,
+            ..
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Readable(snapshot.entry.clone());
-        let Call { verdict, log, .. } =
-            policy.call(outcome, Box::new(readable), now, &options.settings);
+        let Call {
+            verdict,
+            log,
+            duration,
+            ..
+        } = policy.call(outcome, Box::new(readable), now, &options.settings);
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
-        match verdict {
+        answer.policy_time = duration;
+        let believed =
+            verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
+        match believed {
             Ok(Verdict::Commit { entry, subject }) => {
-                if snapshot.entry.is_some() {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason = Some(
-                        "policy asked to commit a task that the trail has an entry for".into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
+                self.keep_policy(now)?;
                 let keyed = options
                     .secret
                     .as_deref()
@@ -200,6 +219,7 @@ impl Recorder {
                     outcome: keyed,
                     ..provenance.clone()
                 };
+                let kept: Arc<[u8]> = entry.as_slice().into();
                 let append = Append {
                     task_id: &outcome.task_id,
                     entry,
@@ -210,27 +230,12 @@ impl Recorder {
                 let ticket = trail.append(append)?;
                 return Ok(Decision::Placed {
                     ticket,
-                    log: answer.policy_log,
+                    entry: kept,
+                    decided: answer,
                 });
             }
-            Ok(Verdict::AlreadyRecorded) => match held(&snapshot, outcome) {
-                Ok(()) => answer.result = AnswerKind::AlreadyRecorded,
-                Err(reason) => {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason =
-                        Some(format!("policy answered `already-recorded`, but {reason}"));
-                    return Ok(Decision::Final(answer));
-                }
-            },
+            Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
             Ok(Verdict::Conflicting(reason)) => {
-                if snapshot.entry.is_none() {
-                    answer.cause = Some(Cause::PolicyAnswer);
-                    answer.reason = Some(
-                        "policy answered `conflicting`, but the trail has no entry for the task"
-                            .into(),
-                    );
-                    return Ok(Decision::Final(answer));
-                }
                 answer.result = AnswerKind::Conflicting;
                 answer.cause = Some(Cause::Differs);
                 answer.reason = Some(format!("policy: {reason}"));
@@ -257,6 +262,16 @@ impl Recorder {
         }
         Ok(Decision::Rests { snapshot, answer })
     }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
 impl Pending {
@@ -269,6 +284,30 @@ impl Pending {
         }
     }
 
+    /// The answer, if it rests on nothing that has to become durable.
+    pub fn answer(&self) -> Option<&Answer> {
+        match &self.decision {
+            Decision::Final(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    ///
+    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
+    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
+        let ticket = match &self.decision {
+            Decision::Final(_) => None,
+            Decision::Placed { ticket, .. } => Some(ticket),
+            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+        };
+        match ticket {
+            Some(ticket) => ticket.on_settled(then),
+            None => then(),
+        }
+    }
+
     /// Blocks until the answer is final: what it rests on is durable.
     pub fn wait(mut self) -> Answer {
         for _ in 0..DECISIONS_MOST {
@@ -276,15 +315,19 @@ impl Pending {
             let trail = &self.recorder.inner.trail;
             let failed = match self.decision {
                 Decision::Final(answer) => return answer,
-                Decision::Placed { ticket, log } => match ticket.wait() {
+                Decision::Placed {
+                    ticket,
+                    entry,
+                    decided,
+                } => match ticket.wait() {
                     Ok(placed) => {
                         return Answer {
                             result: AnswerKind::Committed,
                             commit: Some(placed.commit),
                             path: Some(placed.path),
-                            policy_log: log,
+                            entry: Some(entry),
                             retry: false,
-                            ..Answer::about(outcome)
+                            ..decided
                         };
                     }
                     Err(error) => error,
@@ -299,6 +342,7 @@ impl Pending {
                             answer.commit = commit;
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {
+                            answer.entry = snapshot.entry;
                             answer.retry = false;
                         }
                         return answer;
@@ -327,11 +371,13 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            entry: None,
             cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 
@@ -341,11 +387,13 @@ impl Answer {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            entry: None,
             cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 
@@ -381,27 +429,6 @@ struct Readable(Option<Arc<[u8]>>);
 impl policy::Snapshot for Readable {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.as_deref().map(<[u8]>::to_vec))
-    }
-}
-
-/// The two members of an entry that the host itself vouches for.
-#[derive(Deserialize)]
-struct Vouched {
-    task_id: String,
-    status: String,
-}
-
-/// Whether the trail holds this task with this status.
-fn held(snapshot: &Snapshot, outcome: &TaskOutcome) -> Result<(), String> {
-    let Some(entry) = &snapshot.entry else {
-        return Err("the trail has no entry for the task".into());
-    };
-    let vouched: Vouched = serde_json::from_slice(entry)
-        .map_err(|_| "the trail's entry has no task id and status".to_owned())?;
-    if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
-        Ok(())
-    } else {
-        Err("the trail's entry has another task id or status".into())
     }
 }
 

@@ -29,6 +29,7 @@ fn every_command_explains_itself() {
         "show",
         "log",
         "verify",
+        "policy",
         "completions",
         "man",
     ] {

@@ -229,17 +229,14 @@ fn another_branch_checked_out_between_two_records_leaves_the_trail_where_it_was(
 }
 
 #[test]
-fn a_switch_between_the_lock_and_the_ref_is_noticed() {
+fn a_switch_between_the_lock_and_the_index_is_noticed() {
     let repo = checkout();
     repo.git(&["branch", "other"]);
     let disk = Watched::default();
     let trail = open_watched(&repo.path, &disk);
     record(&trail, "a", 0).unwrap();
-    for (second, id, step) in [
-        (1, "b", "index.lock"),
-        (2, "c", "main.lock"),
-        (3, "d", "c.json"),
-    ] {
+    let steps = ["index.lock", "main.lock", "tasks/d.json"];
+    for ((second, id), step) in (1..).zip(["b", "c", "d"]).zip(steps) {
         let path = repo.path.clone();
         // `git symbolic-ref` asks for no lock.
         disk.once(
@@ -248,12 +245,51 @@ fn a_switch_between_the_lock_and_the_ref_is_noticed() {
         );
         record(&trail, id, second).unwrap();
         disk.heal();
+        // The index is the other branch's now, and so is the work tree: nothing of ours is put there.
+        assert_eq!(repo.git(&["symbolic-ref", "HEAD"]), "refs/heads/other\n");
+        let path = format!(".audit/tasks/{id}.json");
+        assert_eq!(repo.git(&["ls-files", &path]), "", "{step}");
+        assert!(!repo.path.join(&path).exists(), "{step}");
         repo.git(&["symbolic-ref", "HEAD", "refs/heads/main"]);
-        repo.git(&["reset", "-q"]);
-        repo.git(&["checkout", "-q", "--", ".audit"]);
+        repo.git(&["reset", "-q", "--hard"]);
     }
     drop(trail);
     check(&repo, &["a", "b", "c", "d"]);
+}
+
+#[test]
+fn objects_that_are_repacked_while_they_are_made_durable_are_looked_for_again() {
+    let repo = checkout();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    repo.commit_file("second", "x");
+    let path = repo.path.clone();
+    let packed = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let synced = packed.clone();
+    let mut repacked = false;
+    disk.watch(move |operation, at| {
+        // The person's commit is in loose files, which must survive a power cut. They go, one after the other.
+        let is_loose = at.to_string_lossy().contains("/objects/") && at.extension().is_none();
+        if operation == "sync" && is_loose && !repacked {
+            repacked = true;
+            git(&path, &["gc", "-q", "--prune=now"]);
+        }
+        if operation == "sync" && at.extension().is_some_and(|extension| extension == "pack") {
+            synced.lock().unwrap().push(at.to_owned());
+        }
+        Ok(())
+    });
+    record(&trail, "b", 1).unwrap();
+    let synced = packed
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|path| path.exists())
+        .count();
+    assert!(synced > 0, "what they were packed into is durable instead");
+    drop(trail);
+    check(&repo, &["a", "b"]);
 }
 
 #[test]

@@ -263,24 +263,39 @@ fn packing_refs_beside_a_trail_with_a_name_of_several_parts_loses_nothing() {
 fn one_that_writes_all_the_time_lets_others_in() {
     let repo = Repo::bare();
     let done = AtomicBool::new(false);
+    let slow = Watched::default();
+    slow.watch(|operation, _| {
+        // While a group is flushed the next one comes in: the queue is never empty.
+        if operation == "sync directory" {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    });
     std::thread::scope(|scope| {
-        let busy = Trail::open(&repo.path, OpenOptions::default()).unwrap();
-        let done = &done;
-        scope.spawn(move || {
-            let mut last = None;
-            for batch in 0.. {
-                let ticket = (0..50)
-                    .map(|number| append(&busy, &format!("busy-{batch}-{number}"), at(0)).unwrap())
-                    .reduce(|_, last| last);
-                // The next batch is queued before this one is waited for: its queue is never empty.
-                if let Some(last) = std::mem::replace(&mut last, ticket) {
-                    last.wait().unwrap();
+        let busy = Trail::open(
+            &repo.path,
+            OpenOptions {
+                disk: Arc::new(slow),
+                ..OpenOptions::default()
+            },
+        );
+        let busy = busy.unwrap();
+        for thread in 0..4 {
+            let (busy, done) = (busy.clone(), &done);
+            scope.spawn(move || {
+                let mut outstanding = std::collections::VecDeque::new();
+                for number in 0.. {
+                    let id = format!("busy-{thread}-{number}");
+                    outstanding.push_back(append(&busy, &id, at(0)).unwrap());
+                    if outstanding.len() > 100 {
+                        outstanding.pop_front().unwrap().wait().unwrap();
+                    }
+                    if done.load(Ordering::SeqCst) {
+                        break;
+                    }
                 }
-                if done.load(Ordering::SeqCst) {
-                    break;
-                }
-            }
-        });
+            });
+        }
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for number in 0..10 {
                 let patient = OpenOptions {

@@ -339,6 +339,42 @@ fn the_same_outcome_submitted_twice_at_once_makes_one_commit() {
 
 /// An answer that rests on an entry which then fails to become durable is taken again, not given.
 #[test]
+fn whoever_must_not_block_is_told_when_the_answer_is_there() {
+    let repo = checkout();
+    let clock = Hands::at_now();
+    let recorder = recorder(open(&repo.path).unwrap(), builtin(), &clock);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // Placed; resting on one that is not durable yet; refused at once.
+    let submissions = [completed("t"), completed("t"), b"{}".to_vec()];
+    let pending: Vec<_> = submissions
+        .iter()
+        .enumerate()
+        .map(|(number, document)| {
+            let pending = recorder.submit(document);
+            let sender = sender.clone();
+            pending.on_ready(Box::new(move || sender.send(number).unwrap()));
+            pending
+        })
+        .collect();
+    let mut told: Vec<usize> = (0..3).map(|_| receiver.recv().unwrap()).collect();
+    told.sort_unstable();
+    assert_eq!(told, [0, 1, 2]);
+    assert!(pending.iter().all(|pending| pending.is_ready()));
+    let results: Vec<_> = pending
+        .into_iter()
+        .map(|pending| pending.wait().result)
+        .collect();
+    assert_eq!(
+        results,
+        [
+            AnswerKind::Committed,
+            AnswerKind::AlreadyRecorded,
+            AnswerKind::Refused
+        ]
+    );
+}
+
+#[test]
 fn an_answer_that_rests_on_a_failed_flush_is_taken_again() {
     let repo = checkout();
     let clock = Hands::at_now();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, show, verify};
+use super::{commit, completions, demo, ingest, init, log, man, policy, show, verify};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -69,6 +69,7 @@ pub enum Command {
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
+    Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -79,6 +80,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Record", &["commit", "ingest"]),
     ("Read", &["show", "log"]),
     ("Prove", &["verify"]),
+    ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];
 

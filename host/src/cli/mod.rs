@@ -12,10 +12,12 @@ mod init;
 mod log;
 mod man;
 mod output;
+mod policy;
 mod progress;
 mod receipt;
 mod session;
 mod show;
+mod signing;
 mod text;
 mod time;
 mod verify;
@@ -62,6 +64,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
+        Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
     }

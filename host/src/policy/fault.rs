@@ -99,6 +99,9 @@ pub enum Fault {
         /// What is wrong with it.
         problem: String,
     },
+    /// Its answer is not what the trail says. Holds what it did and what speaks against it.
+    #[error("policy {0}")]
+    Disbelieved(String),
     /// The host could not run it, for a reason of the host's.
     #[error("policy could not be run: {0}")]
     Host(String),

@@ -6,9 +6,10 @@
 use super::bindings::{clock, config, filesystem, git, log, types};
 use super::check;
 use super::fault::Fault;
-use super::limits::TOLD_PATH;
+use super::limits::{LOG_LINE, TOLD_PATH};
 use super::log::{Level, Source, cut};
 use super::state::{HostCall, State};
+use super::trial::{Answer, Exchange, HostError, HostFunction, level_name};
 use filesystem::FileError;
 use git::CommitError;
 use wasmtime::component::{HasSelf, Linker};
@@ -45,6 +46,9 @@ impl State {
     }
 
     fn stage(&mut self, path: &str, contents: Vec<u8>) -> Result<(), (FileError, Fault)> {
+        if let Some(error) = self.faults.strike(HostFunction::WriteNew) {
+            return Err((file_error(error, path), Fault::NothingStaged));
+        }
         self.check_path(path)
             .map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
         let limit = self.limits.entry_bytes;
@@ -66,6 +70,9 @@ impl State {
     }
 
     fn ask_for_commit(&mut self, subject: String) -> Result<(), CommitError> {
+        if let Some(error) = self.faults.strike(HostFunction::Commit) {
+            return Err(commit_error(error));
+        }
         if self.effects.subject.is_some() {
             self.effects.second_commit = true;
             return Err(CommitError::Other(
@@ -84,20 +91,71 @@ impl State {
     }
 }
 
+fn file_error(error: HostError, path: &str) -> FileError {
+    match error {
+        HostError::InvalidPath => FileError::InvalidPath(cut(path, TOLD_PATH).to_owned()),
+        HostError::Exists => FileError::Exists,
+        HostError::TooLarge(limit) => FileError::TooLarge(limit),
+        HostError::Other(text) => FileError::Other(text),
+        error @ (HostError::NoRepository | HostError::NothingStaged) => {
+            FileError::Other(error.to_string())
+        }
+    }
+}
+
+fn told_file_error(error: &FileError) -> HostError {
+    match error {
+        FileError::InvalidPath(_) => HostError::InvalidPath,
+        FileError::Exists => HostError::Exists,
+        FileError::TooLarge(limit) => HostError::TooLarge(*limit),
+        FileError::Other(text) => HostError::Other(text.clone()),
+    }
+}
+
+fn told_commit_error(error: &CommitError) -> HostError {
+    match error {
+        CommitError::NoRepository => HostError::NoRepository,
+        CommitError::NothingStaged => HostError::NothingStaged,
+        CommitError::Other(text) => HostError::Other(text.clone()),
+    }
+}
+
+fn commit_error(error: HostError) -> CommitError {
+    match error {
+        HostError::NoRepository => CommitError::NoRepository,
+        HostError::NothingStaged => CommitError::NothingStaged,
+        HostError::Other(text) => CommitError::Other(text),
+        error => CommitError::Other(error.to_string()),
+    }
+}
+
 impl filesystem::Host for State {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Option<Vec<u8>>, FileError>> {
         self.enter()?;
-        let answer = self.check_path(&path).and_then(|()| {
-            self.recorded()
-                .map(|entry| entry.map(<[u8]>::to_vec))
-                .map_err(FileError::Other)
-        });
+        let answer = match self.faults.strike(HostFunction::Read) {
+            Some(error) => Err(file_error(error, &path)),
+            None => self.check_path(&path).and_then(|()| {
+                self.recorded()
+                    .map(|entry| entry.map(<[u8]>::to_vec))
+                    .map_err(FileError::Other)
+            }),
+        };
         self.calls.push(match &answer {
             Ok(entry) => HostCall::Read {
                 found: entry.is_some(),
             },
             Err(_) => HostCall::Failed("filesystem.read"),
         });
+        if let Some(transcript) = &mut self.transcript {
+            let answer = match &answer {
+                Ok(entry) => Answer::Ok(entry.as_ref().map(|entry| transcript.contents(entry))),
+                Err(error) => Answer::Error(told_file_error(error)),
+            };
+            transcript.add(Exchange::Read {
+                path: cut(&path, LOG_LINE).to_owned(),
+                answer,
+            });
+        }
         Ok(answer)
     }
 
@@ -108,11 +166,26 @@ impl filesystem::Host for State {
     ) -> wasmtime::Result<Result<(), FileError>> {
         self.enter()?;
         let bytes = contents.len();
+        let kept = self
+            .transcript
+            .as_mut()
+            .map(|transcript| transcript.contents(&contents));
         let staged = self.stage(&path, contents);
         self.calls.push(match &staged {
             Ok(()) => HostCall::WriteNew { bytes },
             Err(_) => HostCall::Failed("filesystem.write-new"),
         });
+        if let (Some(transcript), Some(contents)) = (&mut self.transcript, kept) {
+            let answer = match &staged {
+                Ok(()) => Answer::Ok(()),
+                Err((error, _)) => Answer::Error(told_file_error(error)),
+            };
+            transcript.add(Exchange::WriteNew {
+                path: cut(&path, LOG_LINE).to_owned(),
+                contents,
+                answer,
+            });
+        }
         Ok(staged.map_err(|(error, fault)| {
             self.effects.unstaged = Some(fault);
             error
@@ -123,7 +196,18 @@ impl filesystem::Host for State {
 impl git::Host for State {
     fn commit(&mut self, subject: String) -> wasmtime::Result<Result<(), CommitError>> {
         self.enter()?;
+        let kept = self
+            .transcript
+            .is_some()
+            .then(|| cut(&subject, LOG_LINE).to_owned());
         let asked = self.ask_for_commit(subject);
+        if let (Some(transcript), Some(subject)) = (&mut self.transcript, kept) {
+            let answer = match &asked {
+                Ok(()) => Answer::Ok(()),
+                Err(error) => Answer::Error(told_commit_error(error)),
+            };
+            transcript.add(Exchange::Commit { subject, answer });
+        }
         self.calls.push(if asked.is_ok() {
             HostCall::Commit
         } else {
@@ -137,6 +221,10 @@ impl clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
         self.enter()?;
         self.calls.push(HostCall::Now);
+        if let Some(transcript) = &mut self.transcript {
+            let answer = self.now.to_rfc3339();
+            transcript.add(Exchange::Now { answer });
+        }
         Ok(types::Timestamp {
             seconds: self.now.seconds(),
             nanoseconds: self.now.nanoseconds(),
@@ -148,6 +236,12 @@ impl config::Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.enter()?;
         let value = self.settings.get(&key).map(str::to_owned);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.add(Exchange::ConfigGet {
+                key: cut(&key, LOG_LINE).to_owned(),
+                answer: value.clone(),
+            });
+        }
         let key = cut(&key, TOLD_PATH).to_owned();
         self.calls.push(HostCall::ConfigGet {
             key,
@@ -168,6 +262,12 @@ impl log::Host for State {
             log::Level::Error => Level::Error,
         };
         self.log.add(level, Source::Log, &message, &self.limits);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.add(Exchange::Log {
+                level: level_name(level).to_owned(),
+                message: cut(&message, LOG_LINE).to_owned(),
+            });
+        }
         self.calls.push(HostCall::Log);
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::limits::Limits;
 use super::log::Log;
 use super::settings::PolicySettings;
+use super::trial::{HostError, HostFault, HostFunction, Transcript};
 use crate::clock::Timestamp;
 use std::time::Instant;
 use wasmtime::ResourceLimiter;
@@ -53,6 +54,10 @@ pub(super) struct State {
     /// The snapshot's answer, once it has been asked.
     pub entry: Option<Result<Option<Vec<u8>>, String>>,
     pub effects: Effects,
+    /// Calls of the interface's functions that are made to fail, and how often each function has been called.
+    pub faults: Faults,
+    /// Every host call in full, where that is wanted.
+    pub transcript: Option<Transcript>,
     pub log: Log,
     pub calls: Vec<HostCall>,
     pub host_calls: u64,
@@ -109,6 +114,38 @@ impl State {
             return Err(Fault::Time(self.limits.wall_time).into());
         }
         Ok(())
+    }
+}
+
+/// The host calls of a trial that fail. Empty where something is recorded.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    given: Vec<HostFault>,
+    called: [u64; HostFunction::ALL.len()],
+}
+
+impl Faults {
+    pub fn new(given: Vec<HostFault>) -> Faults {
+        Faults {
+            given,
+            called: [0; HostFunction::ALL.len()],
+        }
+    }
+
+    /// Counts a call, and answers the error that it is to fail with.
+    pub fn strike(&mut self, function: HostFunction) -> Option<HostError> {
+        if self.given.is_empty() {
+            return None;
+        }
+        let called = &mut self.called[function as usize];
+        *called += 1;
+        let struck = |fault: &&HostFault| {
+            fault.function == function && fault.nth.is_none_or(|nth| nth == *called)
+        };
+        self.given
+            .iter()
+            .find(struck)
+            .map(|fault| fault.error.clone())
     }
 }
 

@@ -279,11 +279,7 @@ impl Held<'_> {
         if let Some(range) = index.entry_range(path) {
             // More than one are the sides of a conflict, which `git stash pop` leaves without a merge under way.
             let ours = match &index.entries()[range] {
-                [only] => {
-                    only.stage() == Stage::Unconflicted
-                        && only.id == entry.blob
-                        && !only.flags.contains(Flags::INTENT_TO_ADD)
-                }
+                [only] => only.stage() == Stage::Unconflicted && only.id == entry.blob,
                 _ => false,
             };
             return if ours { Slot::Ours } else { Slot::Theirs };

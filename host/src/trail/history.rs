@@ -104,16 +104,11 @@ impl Repository {
     /// The first parent, unless history is cut off at this commit.
     pub(super) fn parent(&self, id: &gix::oid, commit: &CommitInfo) -> Option<ObjectId> {
         let parent = commit.parents.first().copied()?;
-        if self.shallow && !self.has(&parent) {
+        if self.shallow && !self.has(Kind::Commit, &parent) {
             tracing::debug!(%id, "history is cut off here (a shallow clone)");
             return None;
         }
         Some(parent)
-    }
-
-    fn has(&self, commit: &gix::oid) -> bool {
-        self.try_object(Kind::Commit, commit)
-            .is_ok_and(|found| found.is_some())
     }
 }
 

@@ -31,6 +31,13 @@ pub(super) fn name_own_tree(hash: HashKind, contents: &[u8]) -> ObjectId {
     digest(hash, &[&header[..length], contents])
 }
 
+/// Whether contents are those that an id names. Without collision detection: whoever named them has looked.
+pub(super) fn has_name(hash: HashKind, kind: Kind, contents: &[u8], id: &gix::oid) -> bool {
+    let mut header = [0u8; 32];
+    let length = header_of(kind, contents.len(), &mut header);
+    digest(hash, &[&header[..length], contents]) == id
+}
+
 /// The digest of the parts, one after the other, without collision detection: for checksums and our own trees.
 pub(super) fn digest(hash: HashKind, parts: &[&[u8]]) -> ObjectId {
     let mut digest = RunningDigest::new(hash);

@@ -4,14 +4,13 @@
 //! asked for, `GIT_*` is ignored, replace refs are off. Only `user.name` and `user.email` are taken from configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::Duration;
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
-use gix::objs::{CommitRef, Find, Kind};
+use gix::objs::{CommitRef, Kind};
 
 use super::error::{IoContext, TrailError};
+use super::objects::Objects;
 use super::supported;
 use super::tree::TreeSource;
 use super::work_trees::{self, Main};
@@ -28,7 +27,7 @@ pub(super) struct Repository {
     pub(super) main: Main,
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
-    readers: Mutex<Vec<gix::odb::HandleArc>>,
+    objects: Objects,
 }
 
 /// What the trail needs to know of a commit.
@@ -76,8 +75,6 @@ impl Repository {
             .strict_config(true)
             .bail_if_untrusted(true)
             .config_overrides(["core.useReplaceRefs=false"])
-            // gix's default of 32 fails where a repository has more packs.
-            .object_store_slots(gix::odb::store::init::Slots::Given(1024))
             .open(dir)
             .map_err(|error| supported::refused(dir, &error))?;
         let local = inner.to_thread_local();
@@ -96,9 +93,9 @@ impl Repository {
             main,
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
+            objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
             inner,
-            readers: Mutex::new(Vec::new()),
         };
         Ok(repository)
     }
@@ -138,69 +135,12 @@ impl Repository {
 
     /// Reads an object of a known kind.
     pub(super) fn object(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
-        // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
-        // another by then, so it is looked for again, with nothing remembered.
-        const LOOKS_MOST: u32 = 10;
-        for look in 1..=LOOKS_MOST {
-            match self.try_object(kind, id) {
-                Ok(Some(found)) => return Ok(found),
-                Err(error) if look == LOOKS_MOST => return Err(error),
-                _ => {}
-            }
-            self.forget_readers();
-            std::thread::sleep(Duration::from_millis(u64::from(look)));
-        }
-        Err(TrailError::Unreadable {
-            what: format!("{kind} {id}"),
-            cause: "it is not in the object database".into(),
-        })
+        self.objects.read(kind, id)
     }
 
-    /// Reads an object of a known kind; `None` if it is not there.
-    pub(super) fn try_object(
-        &self,
-        kind: Kind,
-        id: &gix::oid,
-    ) -> Result<Option<Vec<u8>>, TrailError> {
-        let reader = self
-            .readers
-            .lock()
-            .expect("no reader panics while it holds the pool")
-            .pop();
-        let reader = reader.unwrap_or_else(|| self.new_reader());
-        let mut buffer = Vec::new();
-        let unreadable = |cause: String| TrailError::Unreadable {
-            what: format!("{kind} {id}"),
-            cause,
-        };
-        let found = match reader.try_find(id, &mut buffer) {
-            Ok(Some(data)) if data.kind == kind => Ok(true),
-            Ok(Some(data)) => Err(unreadable(format!("it is a {}", data.kind))),
-            Ok(None) => Ok(false),
-            Err(error) => Err(unreadable(error.to_string())),
-        };
-        self.readers
-            .lock()
-            .expect("no reader panics while it holds the pool")
-            .push(reader);
-        Ok(found?.then_some(buffer))
-    }
-
-    fn forget_readers(&self) {
-        self.readers
-            .lock()
-            .expect("no reader panics while it holds the pool")
-            .clear();
-    }
-
-    fn new_reader(&self) -> gix::odb::HandleArc {
-        // Trees are deltas of their predecessors: keep bases, up to 16 MiB, so that a chain is not resolved again and
-        // again.
-        self.inner.objects.to_cache_arc().with_pack_cache(|| {
-            Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(
-                16 << 20,
-            ))
-        })
+    /// Whether there is such an object.
+    pub(super) fn has(&self, kind: Kind, id: &gix::oid) -> bool {
+        self.objects.has(kind, id).unwrap_or(false)
     }
 
     pub(super) fn commit(&self, id: &gix::oid) -> Result<CommitInfo, TrailError> {

@@ -1,7 +1,8 @@
 //! Tickets: the promise that an entry which has its place will be made durable, or its caller told why not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::error::TrailError;
 
@@ -21,9 +22,16 @@ pub struct Ticket {
 }
 
 struct Slot {
-    outcome: Mutex<Option<Result<Placed, TrailError>>>,
+    state: Mutex<State>,
     settled: Condvar,
     waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Result<Placed, TrailError>>,
+    /// Called when there is an outcome.
+    then: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 /// How many callers are blocked: the writer flushes a small group only if somebody waits for it.
@@ -40,6 +48,11 @@ impl Waiting {
         }
     }
 
+    fn begin(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        (self.wake_writer)();
+    }
+
     pub(super) fn any(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
     }
@@ -49,29 +62,56 @@ impl Ticket {
     pub(super) fn new(waiting: Arc<Waiting>) -> Ticket {
         Ticket {
             slot: Arc::new(Slot {
-                outcome: Mutex::new(None),
+                state: Mutex::new(State::default()),
                 settled: Condvar::new(),
                 waiting,
             }),
         }
     }
 
-    pub(super) fn settle(&self, outcome: Result<Placed, TrailError>) {
-        *self
-            .slot
-            .outcome
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.slot
+            .state
             .lock()
-            .expect("nothing panics while it holds a ticket") = Some(outcome);
+            .expect("nothing panics while it holds a ticket")
+    }
+
+    pub(super) fn settle(&self, outcome: Result<Placed, TrailError>) {
+        let then = {
+            let mut state = self.state();
+            state.outcome = Some(outcome);
+            std::mem::take(&mut state.then)
+        };
         self.slot.settled.notify_all();
+        self.slot
+            .waiting
+            .count
+            .fetch_sub(then.len(), Ordering::SeqCst);
+        // One that panics must not take the others' receipts with it.
+        for then in then {
+            let _ = catch_unwind(AssertUnwindSafe(then));
+        }
     }
 
     /// Whether [`Ticket::wait`] would return at once.
     pub fn is_settled(&self) -> bool {
-        self.slot
-            .outcome
-            .lock()
-            .expect("nothing panics while it holds a ticket")
-            .is_some()
+        self.state().outcome.is_some()
+    }
+
+    /// Calls `then` as soon as [`Ticket::wait`] would return at once, which may be now.
+    ///
+    /// It is called on the thread that makes entries durable: it MUST be quick and MUST NOT wait for the trail. Until
+    /// then it counts as a blocked caller, for whom the writer flushes without waiting for more entries.
+    pub fn on_settled(&self, then: Box<dyn FnOnce() + Send>) {
+        {
+            let mut state = self.state();
+            if state.outcome.is_none() {
+                state.then.push(then);
+                self.slot.waiting.begin();
+                return;
+            }
+        }
+        then();
     }
 
     /// Blocks until the entry is durable.
@@ -80,25 +120,47 @@ impl Ticket {
     ///
     /// [`TrailError::Changed`] if the decision has to be taken again; otherwise why the entry was not recorded.
     pub fn wait(&self) -> Result<Placed, TrailError> {
-        let mut outcome = self
-            .slot
-            .outcome
-            .lock()
-            .expect("nothing panics while it holds a ticket");
-        if outcome.is_none() {
-            self.slot.waiting.count.fetch_add(1, Ordering::SeqCst);
-            (self.slot.waiting.wake_writer)();
-            while outcome.is_none() {
-                outcome = self
+        let mut state = self.state();
+        if state.outcome.is_none() {
+            self.slot.waiting.begin();
+            while state.outcome.is_none() {
+                state = self
                     .slot
                     .settled
-                    .wait(outcome)
+                    .wait(state)
                     .expect("nothing panics while it holds a ticket");
             }
             self.slot.waiting.count.fetch_sub(1, Ordering::SeqCst);
         }
-        outcome
+        state
+            .outcome
             .clone()
             .expect("the loop ends when there is an outcome")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asked_to_be_told_is_told_once_and_counts_as_waiting_until_then() {
+        let waiting = Arc::new(Waiting::new(|| ()));
+        let ticket = Ticket::new(waiting.clone());
+        let told = Arc::new(AtomicUsize::new(0));
+        let tell = || {
+            let told = told.clone();
+            ticket.on_settled(Box::new(move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }));
+        };
+        tell();
+        ticket.on_settled(Box::new(|| panic!("a caller's defect")));
+        tell();
+        assert!(waiting.any() && told.load(Ordering::SeqCst) == 0);
+        ticket.settle(Err(TrailError::Changed));
+        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 2);
+        tell();
+        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 3);
     }
 }

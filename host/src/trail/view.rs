@@ -46,6 +46,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The promise that the entry rests on, while it is not durable.
+    pub(crate) fn rests_on(&self) -> Option<&Ticket> {
+        self.rests_on.as_ref()
+    }
+
     /// Whether [`super::Trail::confirm`] need not wait for the disk.
     pub(crate) fn is_settled(&self) -> bool {
         self.rests_on.as_ref().is_none_or(Ticket::is_settled)

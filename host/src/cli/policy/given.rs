@@ -1,0 +1,77 @@
+//! What a trial is given on the command line: an outcome document, the entries that are there already, the time.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::exit::UsageError;
+use crate::cli::session::{Session, outcome_limits};
+use crate::cli::time::{Bound, parse};
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::outcome::{TaskId, TaskOutcome};
+
+/// The most that is read of an entry: whatever the limit on what a policy may write, a larger file is no entry.
+const ENTRY_MOST: u64 = 64 << 20;
+
+/// Reads an outcome document; `-` is standard input.
+pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut document = Vec::new();
+        io::stdin()
+            .lock()
+            .take(ENTRY_MOST)
+            .read_to_end(&mut document)?;
+        return Ok(document);
+    }
+    fs::read(path).with_context(|| format!("cannot read the outcome {}", path.display()))
+}
+
+/// Reads and checks an outcome document, as the recorder would before it asks a policy.
+pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> anyhow::Result<TaskOutcome> {
+    TaskOutcome::parse(document, &outcome_limits(settings)?).map_err(|rejection| {
+        UsageError(format!(
+            "{} is no outcome, and no policy would be asked: {rejection}",
+            path.display()
+        ))
+        .into()
+    })
+}
+
+/// The task's entry among those that are there already: `path` is the entry's file, or a directory with entries named for
+/// their tasks, in it or as a trail has them.
+pub fn existing(path: &Path, task_id: &TaskId) -> anyhow::Result<Option<Vec<u8>>> {
+    let file = if path.is_dir() {
+        match entry_in(path, task_id) {
+            Some(file) => file,
+            None => return Ok(None),
+        }
+    } else {
+        path.to_owned()
+    };
+    let mut entry = Vec::new();
+    fs::File::open(&file)
+        .and_then(|file| file.take(ENTRY_MOST).read_to_end(&mut entry))
+        .with_context(|| format!("cannot read the entry {}", file.display()))?;
+    Ok(Some(entry))
+}
+
+fn entry_in(directory: &Path, task_id: &TaskId) -> Option<PathBuf> {
+    let tasks = directory.join(".audit").join("tasks");
+    [directory.to_owned(), tasks]
+        .into_iter()
+        .map(|directory| directory.join(format!("{task_id}.json")))
+        .find(|file| file.exists())
+}
+
+/// The time of recording: as given, or the present.
+pub fn now(text: Option<&str>, session: &Session) -> anyhow::Result<Timestamp> {
+    let present = session.clock.now();
+    match text {
+        None => Ok(present),
+        Some(text) => parse(text, Bound::Since, present)
+            .map_err(|problem| UsageError(format!("--now {problem}")).into()),
+    }
+}

@@ -1,0 +1,123 @@
+//! `policy run`: one call, with everything that can be known about it; and recordings of calls.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::call::{self, Shown};
+use super::given;
+use super::subject::{ConfigFlags, Subject};
+use crate::cli::exit::{Exit, UsageError};
+use crate::cli::session::{Session, outcome_limits};
+use crate::config::Settings;
+use crate::policy::{Allocation, Recording, Replay, Trial};
+
+/// Call a policy once, with no trail: nothing is recorded
+///
+/// Shows the answer, the entry, the commit's message, the log, every host call, and what the call cost.
+///
+/// Exit codes as for `commit`: 0 it would be recorded, or is already; 1 the policy failed or answers `unavailable`; 4 it refuses;
+/// 5 it finds a conflict; and 3 if a replayed call went otherwise than the recorded one.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// The outcome document; - is standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
+    outcome: Option<PathBuf>,
+    /// What the trail holds already: a directory with entries, or the task's entry
+    #[arg(long, value_name = "DIR")]
+    existing: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFlags,
+    /// The time of recording [default: the present]
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+    /// Write the call, with every host call and its answer, to this file
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Make a recorded call again, given what it was given, and show where it differs
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["outcome", "existing", "config", "now"]
+    )]
+    replay: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = args.subject.settings(session)?;
+    match &args.replay {
+        Some(path) => replay(args, path, &settings, session),
+        None => fresh(args, &settings, session),
+    }
+}
+
+fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Result<Exit> {
+    let path = args.outcome.as_deref().unwrap_or(Path::new("-"));
+    let document = given::document(path)?;
+    let outcome = given::outcome(path, &document, settings)?;
+    let existing = match &args.existing {
+        Some(path) => given::existing(path, &outcome.task_id)?,
+        None => None,
+    };
+    let policy_settings = args.config.settings();
+    let now = given::now(args.now.as_deref(), session)?;
+    let policy = args.subject.load(settings, Allocation::OnDemand)?;
+    let trial = Trial {
+        existing: existing.as_deref(),
+        ..Trial::new(&outcome, &policy_settings, now)
+    };
+    let call = trial.run_in_full(&policy);
+    if let Some(file) = &args.record {
+        let recording = Recording::new(&policy, &document, &trial, &call)?;
+        fs::write(file, recording.to_text())
+            .with_context(|| format!("cannot write the recording {}", file.display()))?;
+    }
+    let shown = Shown {
+        policy: &policy,
+        outcome: &outcome,
+        call: &call,
+        differences: None,
+    };
+    call::print(&shown, &mut session.output)?;
+    Ok(call::exit(&call))
+}
+
+fn replay(
+    args: &Args,
+    path: &Path,
+    settings: &Settings,
+    session: &mut Session,
+) -> anyhow::Result<Exit> {
+    let text =
+        fs::read(path).with_context(|| format!("cannot read the recording {}", path.display()))?;
+    let wrong = |error| UsageError(format!("{} {error}", path.display()));
+    let recording = Recording::parse(&text).map_err(wrong)?;
+    let replay: Replay = recording
+        .replay(&outcome_limits(settings)?)
+        .map_err(wrong)?;
+    let policy = args.subject.load(settings, Allocation::OnDemand)?;
+    let trial = replay.trial();
+    let call = trial.run_in_full(&policy);
+    if let Some(file) = &args.record {
+        let again = recording.again(&policy, &call);
+        fs::write(file, again.to_text())
+            .with_context(|| format!("cannot write the recording {}", file.display()))?;
+    }
+    let differences = recording.differences(&call);
+    let shown = Shown {
+        policy: &policy,
+        outcome: &replay.outcome,
+        call: &call,
+        differences: Some(&differences),
+    };
+    call::print(&shown, &mut session.output)?;
+    Ok(if differences.is_empty() {
+        call::exit(&call)
+    } else {
+        Exit::Broken
+    })
+}

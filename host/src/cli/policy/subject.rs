@@ -1,0 +1,123 @@
+//! Which policy a command is about, and the settings and limits that it is called with.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::cli::session::{Session, policy_limits, setting};
+use crate::config::{ConfigError, Settings};
+use crate::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
+
+/// A policy as the command line names it: `builtin`, or a component's file (`./builtin`, if that is its name).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Builtin,
+    File(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(text: OsString) -> Source {
+        if text == "builtin" {
+            Source::Builtin
+        } else {
+            Source::File(PathBuf::from(text))
+        }
+    }
+}
+
+impl Source {
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::Builtin => "built-in".to_owned(),
+            Source::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// The component.
+    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Source::Builtin => Ok(Policy::builtin_component().to_vec()),
+            Source::File(path) => {
+                fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))
+            }
+        }
+    }
+
+    /// The policy, compiled, or taken from the cache where it has been compiled before.
+    pub fn load(&self, engine: &Engine) -> anyhow::Result<Policy> {
+        Ok(Policy::load(engine, &self.name(), &self.read()?)?)
+    }
+}
+
+/// The policy that a command is about.
+#[derive(Args, Clone, Debug)]
+pub struct Subject {
+    /// The policy: a WebAssembly component, or `builtin`
+    #[arg(value_name = "FILE")]
+    pub policy: Source,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+/// Limits beside those that are configured.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Policy options")]
+pub struct LimitFlags {
+    /// Call the policy with another limit, such as fuel=1000000; names as in the settings `policy.…`
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = setting)]
+    limits: Vec<(String, String)>,
+}
+
+/// What the operator tells the policy.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Policy options")]
+pub struct ConfigFlags {
+    /// Give the policy a setting; may be given more than once. Only what is given here is seen by the policy
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    config: Vec<(String, String)>,
+}
+
+impl ConfigFlags {
+    /// The policy's settings.
+    pub fn settings(&self) -> PolicySettings {
+        PolicySettings::new(self.config.iter().cloned().collect::<BTreeMap<_, _>>())
+    }
+}
+
+impl LimitFlags {
+    /// The settings of the command: limits, statuses, the cache.
+    pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
+        let mut flags = Settings::default();
+        for (name, value) in &self.limits {
+            flags.set_policy_limit(name, value)?;
+        }
+        session.settings(flags)
+    }
+}
+
+impl Subject {
+    /// The settings of the command: limits, statuses, the cache.
+    pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
+        self.limits.settings(session)
+    }
+
+    /// The policy, in an engine of its own.
+    pub fn load(&self, settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
+        self.policy.load(&engine(settings, allocation)?)
+    }
+}
+
+/// An engine with the limits and the cache that are configured.
+pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
+    let limits: Limits = policy_limits(settings.policy_limits);
+    Ok(Engine::new(
+        allocation,
+        limits,
+        settings.cache_dir.as_deref(),
+    )?)
+}
