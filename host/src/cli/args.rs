@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, policy, show, verify};
+use super::{commit, completions, demo, export, ingest, init, log, man, policy, show, verify};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -68,6 +68,7 @@ pub enum Command {
     Ingest(ingest::Args),
     Show(show::Args),
     Log(log::Args),
+    Export(export::Args),
     Verify(verify::Args),
     Policy(policy::Args),
     Completions(completions::Args),
@@ -78,7 +79,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest"]),
-    ("Read", &["show", "log"]),
+    ("Read", &["show", "log", "export"]),
     ("Prove", &["verify"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),

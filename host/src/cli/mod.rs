@@ -7,6 +7,7 @@ mod commit;
 mod completions;
 mod demo;
 mod exit;
+mod export;
 mod ingest;
 mod init;
 mod log;
@@ -63,6 +64,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Ingest(args) => ingest::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
+        Command::Export(args) => export::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),

@@ -26,6 +26,7 @@ use findings::quote;
 pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
+use store::hash::Id;
 use store::{Current, Store};
 pub use visit::{TrailCommit, TrailEntry, Visitor, Walk};
 use walk::Context;
@@ -55,6 +56,10 @@ pub struct Options<'a> {
     pub since: Option<PathBuf>,
     /// Others who look along.
     pub visitors: Vec<&'a dyn Visitor>,
+    /// To show them the trail's commits one by one, the oldest first.
+    pub in_order: bool,
+    /// To judge in order only what came after this commit, by its id. The rest is then not asked about.
+    pub after: Option<String>,
 }
 
 /// Claims that are asked for by name.
@@ -105,6 +110,9 @@ pub enum VerifyError {
         /// What is wrong with it.
         why: String,
     },
+    /// A commit is not where it was said to be.
+    #[error("the commit {0} is not in this history; it was rewritten, or this is another trail")]
+    NotInHistory(String),
     /// Several branches have a trail and `HEAD`'s has none.
     #[error("several refs have a trail, name one of them: {0}")]
     Ambiguous(String),
@@ -147,7 +155,14 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             let processors = std::thread::available_parallelism();
             let processors = processors.map_or(1, |number| number.get().min(8));
             let threads = options.threads.unwrap_or(processors).max(1);
-            let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
+            let mut walked = if options.in_order || options.after.is_some() {
+                let after = after(&repository, options)?;
+                let gone = options.after.clone().unwrap_or_default();
+                history::walk_in_order(&context, tip, &shallow, after, options.progress)
+                    .ok_or(VerifyError::NotInHistory(gone))?
+            } else {
+                history::walk(&context, tip, &shallow, threads, options.progress)
+            };
             let tasks = std::mem::take(&mut walked.tally.tasks);
             walk::twice::find(&context, &walked.chain, tasks);
             walked
@@ -183,6 +198,17 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         objects: walked.tally.objects,
         claims,
     })
+}
+
+/// The commit after which the audit begins, if it is not to be all.
+fn after(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
+    let Some(name) = &options.after else {
+        return Ok(None);
+    };
+    match repository.id(name) {
+        Some(id) => Ok(Some(id)),
+        None => Err(VerifyError::NotInHistory(quote(name.as_bytes()))),
+    }
 }
 
 /// Why an object may be missing here without anything being wrong.

@@ -18,6 +18,8 @@ pub(crate) enum Role {
 pub(crate) struct Trailers<'a> {
     pub(crate) task: Option<&'a str>,
     pub(crate) trail: Option<&'a str>,
+    pub(crate) policy: Option<&'a str>,
+    pub(crate) settings: Option<&'a str>,
 }
 
 /// Why a message is not one that a host writes.
@@ -130,6 +132,8 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
         match key {
             "Audit-Task" => trailers.task = Some(value),
             "Audit-Trail" => trailers.trail = Some(value),
+            "Audit-Policy" => trailers.policy = Some(value),
+            "Audit-Settings" => trailers.settings = Some(value),
             _ => {}
         }
     }

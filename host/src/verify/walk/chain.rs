@@ -9,6 +9,7 @@ use crate::verify::rules::commit::Commit;
 use crate::verify::rules::message::{self, Role};
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::{Fault, Reader};
+use crate::verify::visit::Walk;
 
 /// The first-parent commits of a tip.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Chain {
     /// Their names end to end, newest first.
     names: Vec<u8>,
     hash_len: usize,
+    /// A bit for each: whether it says that it adds an entry.
+    adding: Vec<u64>,
     pub(crate) trail_id: Option<String>,
     /// Why the oldest commits were not seen, if they were not.
     pub(crate) cut: Option<String>,
@@ -36,6 +39,41 @@ impl Chain {
     pub(crate) fn id(&self, depth: Depth) -> Id {
         let at = depth as usize * self.hash_len;
         Id::from_bytes_or_panic(&self.names[at..at + self.hash_len])
+    }
+
+    /// Whether the commit says that it adds an entry.
+    pub(super) fn adds(&self, depth: Depth) -> bool {
+        let word = self.adding.get(depth as usize / 64);
+        word.is_some_and(|word| word >> (depth % 64) & 1 == 1)
+    }
+
+    /// How many commits at this depth and below say that they add an entry.
+    pub(super) fn entries_from(&self, depth: Depth) -> u64 {
+        let (word, bit) = (depth as usize / 64, depth % 64);
+        let Some(first) = self.adding.get(word) else {
+            return 0;
+        };
+        let rest = self.adding[word + 1..]
+            .iter()
+            .map(|word| u64::from(word.count_ones()));
+        u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
+    }
+
+    /// How far down this commit is.
+    pub(crate) fn depth_of(&self, id: &Id) -> Option<Depth> {
+        let mut names = self.names.chunks_exact(self.hash_len.max(1));
+        let place = names.position(|name| name == id.as_slice())?;
+        Some(place as Depth)
+    }
+
+    /// What can be told before anything is judged.
+    pub(crate) fn outline(&self) -> Walk<'_> {
+        Walk {
+            commits: u64::from(self.len()),
+            entries: self.entries_from(0),
+            trail_id: self.trail_id.as_deref(),
+            cut: self.cut.as_deref(),
+        }
     }
 
     /// All commits, newest first.
@@ -91,7 +129,14 @@ pub(super) fn read(
             break;
         };
         chain.names.extend_from_slice(id.as_slice());
-        order.follow(context, place, &commit);
+        let role = message::role(commit.message);
+        if place.0 % 64 == 0 {
+            chain.adding.push(0);
+        }
+        if let Some(word) = chain.adding.last_mut().filter(|_| role == Role::Entry) {
+            *word |= 1 << (place.0 % 64);
+        }
+        order.follow(context, place, &commit, role);
         next = commit.parents.first().copied();
         let merged = commit.parents.iter().skip(1);
         chain.merged.extend(merged.map(|parent| (*parent, place)));
@@ -133,8 +178,7 @@ struct Order {
 
 impl Order {
     /// Takes in the next older commit.
-    fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>) {
-        let role = message::role(commit.message);
+    fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>, role: Role) {
         if role == Role::Person {
             return;
         }

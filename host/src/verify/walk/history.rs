@@ -48,6 +48,11 @@ pub(crate) fn walk(
 ) -> Walked {
     let mut reader = Reader::new(context.current);
     let mut chain = chain::read(context, &mut reader, tip, shallow, progress);
+    let outline = chain.outline();
+    context
+        .visitors
+        .iter()
+        .for_each(|visitor| visitor.begin(&outline));
     let merged = std::mem::take(&mut chain.merged);
     let oldest_first = is_oldest_first(&reader, &chain);
     reader.forward = oldest_first;
@@ -98,6 +103,40 @@ pub(crate) fn walk(
         tally
     });
     Walked { chain, tally }
+}
+
+/// Walks the history of `tip`, oldest commits first, on this thread: those after a commit, or all. None if that commit is not
+/// in it. What people merged is left out, for it is no part of the trail.
+pub(crate) fn walk_in_order(
+    context: &Context<'_>,
+    tip: Id,
+    shallow: &[Id],
+    after: Option<Id>,
+    progress: Option<&dyn Fn(Progress)>,
+) -> Option<Walked> {
+    let mut reader = Reader::new(context.current);
+    reader.forward = true;
+    let chain = chain::read(context, &mut reader, tip, shallow, progress);
+    let mut end = match after {
+        Some(after) => chain.depth_of(&after)?,
+        None => chain.len(),
+    };
+    let outline = chain.outline();
+    let visitors = &context.visitors;
+    visitors.iter().for_each(|visitor| visitor.begin(&outline));
+    let mut tally = Tally::default();
+    while end > 0 && !visitors.iter().any(|visitor| visitor.is_done()) {
+        let begin = end.saturating_sub(BATCH);
+        judge_all(context, &chain, &mut reader, &mut tally, begin..end);
+        end = begin;
+        if let Some(progress) = progress {
+            progress(Progress {
+                commits: u64::from(chain.len()),
+                judged: Some(u64::from(chain.len() - end)),
+            });
+        }
+    }
+    Some(Walked { chain, tally })
 }
 
 /// Whether older commits lie before newer ones, as the trail's host and `git fast-import` write them; `git repack` turns
@@ -163,17 +202,23 @@ fn judge_all(
     depths: Range<Depth>,
 ) {
     if reader.forward {
+        let mut position = chain.entries_from(depths.end);
         let mut before = before(context, chain, reader, depths.end).1;
         for depth in depths.rev() {
             let (content, tree) = self::before(context, chain, reader, depth);
-            judge_one(context, chain, reader, tally, depth, content, before);
+            let place = (depth, position);
+            judge_one(context, chain, reader, tally, place, content, before);
+            position += u64::from(chain.adds(depth));
             before = tree;
         }
     } else {
+        let mut position = chain.entries_from(depths.start);
         let (mut content, _) = before(context, chain, reader, depths.start);
         for depth in depths {
             let (older, before) = before(context, chain, reader, depth + 1);
-            judge_one(context, chain, reader, tally, depth, content, before);
+            position -= u64::from(chain.adds(depth));
+            let place = (depth, position);
+            judge_one(context, chain, reader, tally, place, content, before);
             content = older;
         }
     }
@@ -184,7 +229,7 @@ fn judge_one(
     chain: &Chain,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    depth: Depth,
+    (depth, position): (Depth, u64),
     content: Option<Arc<Content>>,
     before: Before,
 ) {
@@ -194,6 +239,7 @@ fn judge_one(
     };
     let case = Case {
         place: (depth, chain.id(depth)),
+        position,
         raw: &content.data,
         role: message::role(commit.message),
         commit,

@@ -30,6 +30,8 @@ pub(super) enum Before {
 /// A commit to judge.
 pub(super) struct Case<'a> {
     pub(super) place: Place,
+    /// How many entries are older.
+    pub(super) position: u64,
     /// The commit's bytes.
     pub(super) raw: &'a [u8],
     pub(super) commit: Commit<'a>,
@@ -58,7 +60,7 @@ pub(super) fn judge(
         judge_changes(context, reader, tally, case, trailers.as_ref(), &mut seen);
     }
     context.bad_copies(reader, place);
-    show(context, case, &seen);
+    show(context, case, trailers.as_ref(), &seen);
 }
 
 /// The one file that the commit adds, kept for those who look along.
@@ -66,12 +68,19 @@ pub(super) fn judge(
 pub(super) struct Seen(pub(super) Option<(Vec<u8>, Id, Arc<Content>)>);
 
 /// Shows a trail commit to those who look along.
-fn show(context: &Context<'_>, case: &Case<'_>, seen: &Seen) {
+fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>, seen: &Seen) {
     if context.visitors.is_empty() || case.role == Role::Person {
         return;
     }
     let commit = TrailCommit {
         depth: case.place.0,
+        position: case.position,
+        policy: trailers
+            .and_then(|trailers| trailers.policy)
+            .unwrap_or_default(),
+        settings: trailers
+            .and_then(|trailers| trailers.settings)
+            .unwrap_or_default(),
         id: case.place.1,
         raw: case.raw,
         is_genesis: case.role == Role::Genesis,
