@@ -18,8 +18,35 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "clock", "config", "outcome", "policies", "policy", "recorder", "store", "trail",
+            "clock",
+            "config",
+            "http",
+            "orchestrator",
+            "outcome",
+            "policies",
+            "policy",
+            "recorder",
+            "store",
+            "trail",
             "verify",
+        ],
+    ),
+    // Knows policies and the trail only by what the orchestrator says of them.
+    (
+        "http",
+        &[
+            "clock",
+            "config",
+            "orchestrator",
+            "outcome",
+            "recorder",
+            "store",
+        ],
+    ),
+    (
+        "orchestrator",
+        &[
+            "clock", "config", "outcome", "policies", "policy", "recorder", "store", "trail",
         ],
     ),
     (
@@ -42,7 +69,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of a module that are called like a module at the top.
-const OWN_PARTS: &[(&str, &str)] = &[("verify", "store")];
+const OWN_PARTS: &[(&str, &str)] = &[("verify", "store"), ("http", "policy"), ("http", "trail")];
 
 /// What is named only in these places, and why it matters.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[

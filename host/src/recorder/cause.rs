@@ -47,6 +47,10 @@ pub enum Cause {
     Changed,
     /// A setting does not fit the trail, or the policy could not be loaded.
     Settings,
+    /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
+    Store,
+    /// The policy was taken out of force, because it faulted on whatever it was given.
+    PolicyQuarantined,
     /// The policy answered that it cannot decide now.
     PolicyUnavailable,
     /// The policy exceeded its fuel.
@@ -86,6 +90,8 @@ impl Cause {
             Cause::Clock => "clock",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
+            Cause::Store => "store",
+            Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
             Cause::PolicyTime => "policy-time",

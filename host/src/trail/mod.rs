@@ -272,6 +272,16 @@ impl Trail {
         }
     }
 
+    /// Whether the trail can be written now, without writing an entry: takes the lock, repairs what a crash left, looks
+    /// for a roll-back.
+    ///
+    /// # Errors
+    ///
+    /// What the next record would meet.
+    pub fn check(&self) -> Result<(), TrailError> {
+        self.refresh()
+    }
+
     /// Takes the ref as it is now, under the lock: recovery, the check for a roll-back, durability of the tip.
     fn refresh(&self) -> Result<(), TrailError> {
         let receiver = self.shared().queue.request_refresh();

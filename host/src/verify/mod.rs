@@ -2,15 +2,18 @@
 //! store and no configuration, believes no cache of git's, and opens every repository as hostile.
 
 mod against;
+mod checkpoint;
 mod checkpoints;
 mod claims;
 mod findings;
 mod hidden;
+mod proven;
 mod reference;
 mod refs;
 mod report;
 mod repository;
 mod rules;
+mod signature;
 mod signatures;
 mod store;
 mod visit;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use against::Audited;
 use findings::quote;
+pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
 use store::{Current, Store};
@@ -39,6 +43,10 @@ pub struct Options<'a> {
     pub threads: Option<usize>,
     /// Whose signatures count, and when: a file in git's format of allowed signers.
     pub allowed_signers: Option<PathBuf>,
+    /// Keys whose signatures do not count any more, whatever their time: public keys or fingerprints, one a line.
+    pub revoked_signers: Option<PathBuf>,
+    /// The key that signs the trail's checkpoints, as `name+id+base64`.
+    pub checkpoint_key: Option<String>,
     /// What must be shown, whether or not something is given to show it with.
     pub require: Require,
     /// Checkpoints (files) and other copies of the trail (directories) to compare with.
