@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod policies;
 pub mod policy;
 pub mod recorder;
+pub mod reports;
 pub mod store;
 pub mod trail;
 pub mod verify;

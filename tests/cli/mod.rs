@@ -2,9 +2,11 @@
 
 mod commit;
 mod demo;
+mod export;
 mod ingest;
 mod policy;
 mod read;
+mod report;
 mod settings;
 mod usage;
 mod verify;

@@ -28,6 +28,8 @@ fn every_command_explains_itself() {
         "ingest",
         "show",
         "log",
+        "report",
+        "export",
         "verify",
         "policy",
         "completions",

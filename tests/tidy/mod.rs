@@ -26,11 +26,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "policies",
             "policy",
             "recorder",
+            "reports",
             "store",
             "trail",
             "verify",
         ],
     ),
+    // Tells what an audit saw.
+    ("reports", &["clock", "verify"]),
     // Knows policies and the trail only by what the orchestrator says of them.
     (
         "http",

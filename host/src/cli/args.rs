@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, export, ingest, init, log, man, policy, show, verify};
+use super::{
+    commit, completions, demo, export, ingest, init, log, man, policy, report, show, verify,
+};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -68,6 +70,7 @@ pub enum Command {
     Ingest(ingest::Args),
     Show(show::Args),
     Log(log::Args),
+    Report(report::Args),
     Export(export::Args),
     Verify(verify::Args),
     Policy(policy::Args),
@@ -79,7 +82,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest"]),
-    ("Read", &["show", "log", "export"]),
+    ("Read", &["show", "log", "report", "export"]),
     ("Prove", &["verify"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),

@@ -16,6 +16,7 @@ mod output;
 mod policy;
 mod progress;
 mod receipt;
+mod report;
 mod session;
 mod show;
 mod signing;
@@ -64,6 +65,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Ingest(args) => ingest::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
+        Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),

@@ -1,13 +1,15 @@
 //! `verify`: an audit of a trail, as a table of claims.
 
+mod asked;
 mod proof;
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use serde::Serialize;
+
+pub use asked::Asked;
 
 use super::exit::Exit;
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
@@ -26,37 +28,14 @@ pub struct Args {
     /// The repository [default: that of -C, or the current directory]
     #[arg(value_name = "DIR")]
     path: Option<PathBuf>,
-    /// The ref that holds the trail [default: the repository's own trail, or HEAD]
-    #[arg(long = "ref", value_name = "REF")]
-    reference: Option<String>,
-    /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
-    #[arg(long, value_name = "FILE")]
-    allowed_signers: Option<PathBuf>,
-    /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
-    #[arg(long, value_name = "FILE", requires = "allowed_signers")]
-    revoked_signers: Option<PathBuf>,
-    /// The key that signs the trail's checkpoints, name+id+base64, or a file with it
-    #[arg(long, value_name = "KEY")]
-    checkpoint_key: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Check one entry's proof file instead, without any repository
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since"])]
     proof: Option<PathBuf>,
-    /// What must be shown: signed, checkpoint
-    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
-    require: Vec<Required>,
-    /// A checkpoint that the trail must extend, or another copy of the trail (a directory); may be given more than once
-    #[arg(long, value_name = "CHECKPOINT|TRAIL")]
-    against: Vec<PathBuf>,
     /// A checkpoint up to which the trail was audited before
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
-}
-
-/// Claims that are not asked for unless named. The variants have no documentation, so that the help names them on one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Required {
-    Signed,
-    Checkpoint,
 }
 
 #[derive(Serialize)]
@@ -78,8 +57,6 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .map_or(session.directory.clone(), |path| {
             session.directory.join(path)
         });
-    // Unlike the repository, files are named from where the command is typed.
-    let below = PathBuf::clone;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let (count, what) = match reached.judged {
@@ -89,18 +66,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         progress.borrow_mut().reach(count, count, what)
     };
     let options = verify::Options {
-        reference: args.reference.clone(),
         progress: Some(&tell),
-        allowed_signers: args.allowed_signers.as_ref().map(below),
-        revoked_signers: args.revoked_signers.as_ref().map(below),
-        checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
-        require: verify::Require {
-            signed: args.require.contains(&Required::Signed),
-            checkpoint: args.require.contains(&Required::Checkpoint),
-        },
-        against: args.against.iter().map(below).collect(),
-        since: args.since.as_ref().map(below),
-        ..verify::Options::default()
+        since: args.since.clone(),
+        ..args.asked.options()?
     };
     let report = verify::verify(&path, &options);
     progress.borrow().finish();
@@ -117,15 +85,6 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         print(&report, outcome, output)?;
     }
     Ok(Exit::of_audit(outcome))
-}
-
-/// A key is given as it is, or as a file that holds it.
-fn key(given: &str) -> anyhow::Result<String> {
-    if given.contains('+') {
-        return Ok(given.to_owned());
-    }
-    std::fs::read_to_string(given)
-        .with_context(|| format!("cannot read the checkpoint key {given}"))
 }
 
 fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Args, key, outcome_line, print_claims};
+use super::{Args, outcome_line, print_claims};
 use crate::cli::exit::Exit;
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -22,12 +22,7 @@ struct Checked<'a> {
 
 /// Runs the command.
 pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    let options = verify::Options {
-        allowed_signers: args.allowed_signers.clone(),
-        revoked_signers: args.revoked_signers.clone(),
-        checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
-        ..verify::Options::default()
-    };
+    let options = args.asked.options()?;
     let report = verify::verify_proof(file, &options)?;
     let outcome = report.outcome();
     let output = &mut session.output;

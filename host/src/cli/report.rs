@@ -1,0 +1,128 @@
+//! `report`: a trail's story for people, as one page or as a table.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+use super::exit::{Exit, UsageError};
+use super::output::{GOOD, paint};
+use super::progress::Progress;
+use super::session::Session;
+use super::time::{self, Bound};
+use super::verify::Asked;
+use crate::reports::{self as report, Gathering, Kept};
+use crate::verify;
+
+/// Tell what a trail holds: a page for people, or a table
+///
+/// Audits the trail as `verify` does and counts its entries: over time, by service and agent pool, failures, gaps, which policies
+/// decided when. One self-contained HTML page (no script; light and dark; made to be printed), Markdown, CSV or JSON. Works on
+/// any clone.
+///
+/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown. The report is written
+/// in each case.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The repository [default: that of -C, or the current directory]
+    #[arg(value_name = "DIR")]
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
+    /// The report's form [default: html; json with --json]
+    #[arg(long, value_name = "FORM", value_enum)]
+    format: Option<Format>,
+    /// Count only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Count only what was recorded at this time or earlier; a date alone is its whole day
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// The form of a report. The variants have no documentation, so that the help names them on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Html,
+    Markdown,
+    Csv,
+    Json,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let now = session.clock.now();
+    let bound = |option: &str, text: &Option<String>, bound| {
+        let read = |text: &String| {
+            time::parse(text, bound, now).map_err(|rule| UsageError(format!("{option} {rule}")))
+        };
+        text.as_ref().map(read).transpose()
+    };
+    let path = args.path.as_ref();
+    let path = path.map_or(session.directory.clone(), |path| {
+        session.directory.join(path)
+    });
+    let gathering = Gathering::new(
+        bound("--since", &args.since, Bound::Since)?,
+        bound("--until", &args.until, Bound::Until)?,
+    );
+    let progress = RefCell::new(Progress::new(None, session));
+    let tell = |reached: verify::Progress| {
+        let count = reached.judged.unwrap_or(reached.commits);
+        progress.borrow_mut().reach(count, count, "commits");
+    };
+    let audit = {
+        let mut options = args.asked.options()?;
+        options.progress = Some(&tell);
+        options.visitors = vec![&gathering];
+        verify::verify(&path, &options)
+    };
+    progress.borrow().finish();
+    let mut asked = args.asked.words();
+    asked.extend(args.since.iter().map(|since| format!("since {since}")));
+    asked.extend(args.until.iter().map(|until| format!("until {until}")));
+    let facts = gathering.facts(
+        audit?,
+        report::Asked {
+            now,
+            repository: path.display().to_string(),
+            asked,
+            kept: Kept::NotShown {
+                missing: "a store: refusals and conflicts are kept by the service's database, not in the trail".to_owned(),
+            },
+        },
+    );
+    let exit = Exit::of_audit(facts.outcome);
+    let default = match session.output.is_json() {
+        true => Format::Json,
+        false => Format::Html,
+    };
+    let text = match args.format.unwrap_or(default) {
+        Format::Html => report::html(&facts)?,
+        Format::Markdown => report::markdown(&facts),
+        Format::Csv => report::csv(&facts),
+        Format::Json => {
+            let mut line = Vec::new();
+            super::output::write_object(&mut line, &facts)?;
+            String::from_utf8(line)?
+        }
+    };
+    match &args.output {
+        None => session.output.write_all(text.as_bytes())?,
+        Some(file) => {
+            std::fs::write(file, text)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            session.output.note(format_args!(
+                "{} {}",
+                paint(GOOD, "wrote"),
+                super::text::Line(&file.display().to_string())
+            ));
+        }
+    }
+    Ok(exit)
+}

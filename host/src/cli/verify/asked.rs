@@ -1,0 +1,88 @@
+//! What an audit is asked for: the flags that `verify` and `report` share.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::verify::{Options, Require};
+
+/// What to ask for beside the structural claims.
+#[derive(clap::Args, Debug)]
+pub struct Asked {
+    /// The ref that holds the trail [default: the repository's own trail, or HEAD]
+    #[arg(long = "ref", value_name = "REF")]
+    pub reference: Option<String>,
+    /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
+    /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
+    #[arg(long, value_name = "FILE", requires = "allowed_signers")]
+    pub revoked_signers: Option<PathBuf>,
+    /// The key that signs the trail's checkpoints, name+id+base64, or a file with it
+    #[arg(long, value_name = "KEY")]
+    pub checkpoint_key: Option<String>,
+    /// What must be shown: signed, checkpoint
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    pub require: Vec<Required>,
+    /// A checkpoint that the trail must extend, or another copy of the trail (a directory); may be given more than once
+    #[arg(long, value_name = "CHECKPOINT|TRAIL")]
+    pub against: Vec<PathBuf>,
+}
+
+/// Claims that are not asked for unless named. The variants have no documentation, so that the help names them on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Required {
+    Signed,
+    Checkpoint,
+}
+
+impl Asked {
+    /// The audit's options. Unlike the repository, files are named from where the command is typed.
+    ///
+    /// # Errors
+    ///
+    /// Says that the checkpoint key cannot be read.
+    pub fn options<'a>(&self) -> anyhow::Result<Options<'a>> {
+        Ok(Options {
+            reference: self.reference.clone(),
+            allowed_signers: self.allowed_signers.clone(),
+            revoked_signers: self.revoked_signers.clone(),
+            checkpoint_key: self.checkpoint_key.as_deref().map(key).transpose()?,
+            require: Require {
+                signed: self.require.contains(&Required::Signed),
+                checkpoint: self.require.contains(&Required::Checkpoint),
+            },
+            against: self.against.clone(),
+            ..Options::default()
+        })
+    }
+
+    /// What is asked, in words.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec!["the structural claims".to_owned()];
+        if let Some(file) = &self.allowed_signers {
+            words.push(format!("signatures of {}", file.display()));
+        }
+        if let Some(file) = &self.revoked_signers {
+            words.push(format!("but not of {}", file.display()));
+        }
+        let against = self.against.iter();
+        words.extend(against.map(|path| format!("against {}", path.display())));
+        for required in &self.require {
+            words.push(match required {
+                Required::Signed => "every entry signed".to_owned(),
+                Required::Checkpoint => "a checkpoint".to_owned(),
+            });
+        }
+        words
+    }
+}
+
+/// A key is given as it is, or as a file that holds it.
+fn key(given: &str) -> anyhow::Result<String> {
+    if given.contains('+') {
+        return Ok(given.to_owned());
+    }
+    std::fs::read_to_string(given)
+        .with_context(|| format!("cannot read the checkpoint key {given}"))
+}

@@ -1,0 +1,73 @@
+//! The report as one HTML page that needs nothing else: no script, no font, no picture from anywhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, context};
+use sha2::{Digest, Sha256};
+
+use super::LayoutError;
+use super::facts::Facts;
+use super::picture;
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+
+/// The page.
+///
+/// # Errors
+///
+/// Says that the page's own template is at fault; nothing that entries say can bring that about.
+pub fn html(facts: &Facts) -> Result<String, LayoutError> {
+    let mut environment = Environment::new();
+    // Everything that comes from the repository is escaped, wherever it stands.
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_filter("grouped", picture::grouped);
+    environment.add_filter("visible", visible);
+    environment.add_template("page", PAGE)?;
+    let legend: Vec<_> = facts
+        .statuses
+        .iter()
+        .enumerate()
+        .map(|(place, status)| {
+            context! {
+                name => status.name.clone(),
+                class => picture::class(&status.name, place),
+                total => status.tally.total,
+                share => picture::share(status.tally.total, facts.counted),
+            }
+        })
+        .collect();
+    let page = environment.get_template("page")?;
+    // The style is the page's own, named by its digest: nothing that slips in could style, load or run anything.
+    let digest = STANDARD.encode(Sha256::digest(STYLE));
+    Ok(page.render(context! {
+        facts => Value::from(Serde(facts)),
+        style => Value::from_safe_string(STYLE.to_owned()),
+        style_digest => digest,
+        legend,
+        chart => Value::from(Serde(picture::over_time(facts))),
+        services => Value::from(Serde(picture::rows(&facts.services, facts, facts.counted))),
+        pools => Value::from(Serde(picture::rows(&facts.pools, facts, facts.counted))),
+        reigns => Value::from(Serde(picture::reigns(facts))),
+    })?)
+}
+
+/// Makes characters seen that would hide or reorder others.
+fn visible(text: String) -> String {
+    let hides = |character: char| {
+        (character.is_control() && character != '\n')
+            || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut seen = String::with_capacity(text.len());
+    for character in text.chars() {
+        if hides(character) {
+            seen.extend(character.escape_unicode());
+        } else {
+            seen.push(character);
+        }
+    }
+    seen
+}
