@@ -83,3 +83,68 @@ fn without_a_repository_there_is_nothing_to_audit() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn nothing_in_the_environment_leads_the_audit_elsewhere() {
+    let machine = trail();
+    let other = machine.path("other");
+    std::fs::create_dir(&other).unwrap();
+    crate::support::git(&other, &["init", "-q", "--bare"]);
+    let other = other.to_str().unwrap();
+    let replaced = machine.git(&["rev-parse", "HEAD"]);
+    machine.git(&["update-ref", "refs/elsewhere/x", replaced.trim()]);
+    let honest = machine.run(&["-C", "repo", "verify"]);
+    for (name, value) in [
+        ("GIT_DIR", other),
+        ("GIT_COMMON_DIR", other),
+        ("GIT_WORK_TREE", other),
+        ("GIT_OBJECT_DIRECTORY", other),
+        ("GIT_ALTERNATE_OBJECT_DIRECTORIES", other),
+        ("GIT_CEILING_DIRECTORIES", other),
+        ("GIT_NAMESPACE", "x"),
+        ("GIT_REPLACE_REF_BASE", "refs/elsewhere/"),
+        ("GIT_GRAFT_FILE", other),
+        ("GIT_SHALLOW_FILE", other),
+        ("GIT_CONFIG_PARAMETERS", "'core.bare=true'"),
+        ("GIT_DEFAULT_HASH", "sha256"),
+    ] {
+        let mut command = machine.command(&["-C", "repo", "verify"]);
+        let output = command.env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            honest.out,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_repository_of_another_user_is_audited_and_nothing_it_names_is_run() {
+    let machine = trail();
+    let marker = machine.path("ran");
+    let script = machine.write("evil", format!("#!/bin/sh\ntouch {}\n", marker.display()));
+    crate::support::isolated(std::process::Command::new("chmod").arg("+x").arg(&script))
+        .status()
+        .unwrap();
+    let evil = script.to_str().unwrap();
+    for name in [
+        "core.fsmonitor",
+        "core.sshCommand",
+        "gpg.program",
+        "gpg.ssh.program",
+        "core.pager",
+        "diff.external",
+    ] {
+        machine.git(&["config", name, evil]);
+    }
+    machine.git(&["config", "filter.x.smudge", evil]);
+    // Only root can give files away; where the tests run as another user, the rest still counts.
+    let _ = std::os::unix::fs::lchown(machine.path("repo/.git"), Some(12345), Some(12345));
+    let ran = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let ran = machine.run(&["-C", "repo", "report", "--json"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(!marker.exists());
+}

@@ -273,6 +273,17 @@ impl Forge {
         }
     }
 
+    /// The program must come to this exit code with no more than 512 MiB, of addresses even.
+    pub fn ends_within_512_mebibytes(&self, exit: i32) {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -v 524288 && exec \"$0\" verify \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_chiffon-audit"))
+            .arg(&self.path)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{output:?}");
+    }
+
     /// Nothing may be broken, and the claim must be not shown, in these words.
     pub fn not_shown(&self, claim: &str, words: &str) -> Report {
         let report = self.verify();

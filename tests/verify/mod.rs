@@ -3,10 +3,12 @@
 mod against;
 mod attacks;
 mod forge;
+mod generated;
 mod honest;
 mod messages;
 mod objects;
 mod odd;
 mod packs;
+mod second_opinion;
 mod signatures;
 mod trees;

@@ -306,11 +306,11 @@ fn a_repository_that_is_written_and_repacked_meanwhile_holds() {
 }
 
 #[test]
-fn very_many_refs_are_no_burden() {
+fn a_million_refs_are_no_burden_and_a_replace_ref_among_them_is_named() {
     let mut forge = Forge::trail();
     let work = forge.by_person(vec![write("x", "x\n")]);
     let other = forge.add_to("refs/heads/other", "refs/heads/other", &work);
-    let mut packed: String = (0..200_000)
+    let mut packed: String = (0..1_000_000)
         .map(|number| format!("{other} refs/heads/r{number:06}\n"))
         .collect();
     packed += &forge.git(&[
@@ -327,6 +327,14 @@ fn very_many_refs_are_no_burden() {
     forge.holds();
     put(&forge, "HEAD", "ref: refs/heads/nothing\n");
     assert_eq!(forge.holds().reference, "refs/heads/audit");
+    forge.ends_within_512_mebibytes(0);
+    put(
+        &forge,
+        "packed-refs",
+        &format!("# pack-refs with: sorted\n{packed}{other} refs/replace/{other}\n"),
+    );
+    forge.broken("hidden", None, "refs/replace/");
+    forge.ends_within_512_mebibytes(3);
 }
 
 #[test]

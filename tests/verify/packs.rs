@@ -132,6 +132,7 @@ fn a_decompression_bomb_is_named() {
     let id = name_blob(&mut forge, &name);
     pack.install(&forge);
     forge.broken("objects", Some(&id), "compressed data is corrupt");
+    forge.ends_within_512_mebibytes(3);
 
     let mut forge = Forge::trail();
     let mut pack = Pack::new();
@@ -141,6 +142,7 @@ fn a_decompression_bomb_is_named() {
     name_blob(&mut forge, &name);
     pack.install(&forge);
     forge.not_shown("objects", "more than the");
+    forge.ends_within_512_mebibytes(6);
 }
 
 #[test]
@@ -178,6 +180,7 @@ fn an_endless_chain_of_deltas_is_named() {
     name_blob(&mut forge, &blob_name(b"deep"));
     pack.install(&forge);
     forge.not_shown("objects", "more than 4095 deltas");
+    forge.ends_within_512_mebibytes(6);
 }
 
 #[test]
