@@ -10,6 +10,7 @@ mod catalogue;
 mod checkout;
 mod delta;
 pub mod disk;
+mod entries;
 mod error;
 mod flush;
 mod history;
@@ -47,6 +48,7 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
