@@ -4,7 +4,9 @@
 
 mod activate;
 mod backtest;
+mod bench;
 mod call;
+mod check;
 mod given;
 mod inspect;
 mod log;
@@ -39,6 +41,8 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
+    Check(check::Args),
+    Bench(bench::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
     Log(log::Args),
@@ -52,6 +56,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
+        Command::Check(args) => check::run(args, session),
+        Command::Bench(args) => bench::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),
         Command::Log(args) => log::run(args, session),
