@@ -15,6 +15,7 @@ mod flush;
 mod history;
 mod init;
 mod layout;
+mod leaves;
 mod lock;
 mod merge;
 mod message;
@@ -52,6 +53,7 @@ pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
+pub use leaves::{EntryTree, TreeHash};
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
@@ -108,6 +110,7 @@ struct Shared {
     queue: Arc<queue::Queue>,
     waiting: Arc<ticket::Waiting>,
     catalogue: catalogue::Catalogue,
+    leaves: leaves::Leaves,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
 }
