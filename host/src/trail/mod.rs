@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod checkout;
+mod checkpoints;
 mod delta;
 pub mod disk;
 mod error;
@@ -49,11 +50,12 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use checkpoints::CHECKPOINTS_REF;
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
-pub use leaves::{EntryTree, TreeHash};
+pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;

@@ -72,6 +72,42 @@ impl Growing {
     }
 }
 
+/// The root that the hashes beside its way lead a leaf to, from the definition; none if they are too few or too many.
+pub fn root_of_proof(
+    index: u64,
+    size: u64,
+    leaf: TreeHash,
+    hashes: &[TreeHash],
+) -> Option<TreeHash> {
+    if index >= size {
+        return None;
+    }
+    // The splits on the way down are told by index and size alone; the hashes come in the order of the way up.
+    let (mut begin, mut end) = (0, size);
+    let mut turns = Vec::new();
+    while end - begin > 1 {
+        let split = begin + (end - begin).next_power_of_two() / 2;
+        let is_left = index < split;
+        turns.push(is_left);
+        if is_left {
+            end = split;
+        } else {
+            begin = split;
+        }
+    }
+    if turns.len() != hashes.len() {
+        return None;
+    }
+    let way = turns.iter().rev().zip(hashes);
+    Some(way.fold(leaf, |hash, (is_left, beside)| {
+        if *is_left {
+            node(&hash, beside)
+        } else {
+            node(beside, &hash)
+        }
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::leaf;

@@ -149,6 +149,11 @@ impl Trail {
         borrowed(shared, files, missing, leaves)
     }
 
+    /// The leaf of an entry: its path, its bytes, and its commit's contents.
+    pub fn leaf(&self, path: &str, entry: &[u8], commit: &[u8]) -> TreeHash {
+        leaf(path, entry, commit)
+    }
+
     /// The contents of a commit, as they were hashed.
     ///
     /// # Errors
@@ -200,12 +205,11 @@ fn missing(shared: &Shared, known: Option<Head>) -> Result<Missing, TrailError> 
         Some(head) => Some(head.origin.clone()),
         None => origin_of(begin.as_deref(), commits.first().map(|(id, _)| *id)),
     };
-    let has_entries = met.is_some() || !commits.is_empty();
     Ok(Missing {
         commits,
         known: met,
         tip,
-        origin: origin.filter(|_| has_entries).ok_or_else(none)?,
+        origin: origin.ok_or_else(none)?,
     })
 }
 
