@@ -58,14 +58,32 @@ async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
 /// What became of submissions, a list for each of the three ways to write it down.
 #[derive(Default)]
 struct Lists {
-    committed: (Vec<i64>, Vec<String>, Vec<String>),
-    closed: (
-        Vec<i64>,
-        Vec<&'static str>,
-        Vec<Option<String>>,
-        Vec<Option<String>>,
-    ),
-    waiting: (Vec<i64>, Vec<&'static str>, Vec<Option<String>>, Vec<i64>),
+    committed: Committed,
+    closed: Closed,
+    waiting: Waiting,
+}
+
+#[derive(Default)]
+struct Committed {
+    sequences: Vec<i64>,
+    commits: Vec<String>,
+    paths: Vec<String>,
+}
+
+#[derive(Default)]
+struct Closed {
+    sequences: Vec<i64>,
+    states: Vec<&'static str>,
+    causes: Vec<Option<String>>,
+    violations: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    sequences: Vec<i64>,
+    states: Vec<&'static str>,
+    causes: Vec<Option<String>>,
+    nexts: Vec<i64>,
 }
 
 /// Says what became of submissions.
@@ -84,9 +102,9 @@ pub(super) async fn settle(
         let cause = |text: String| columns::storable(Some(&text));
         match settled {
             Settled::Committed(entry) => {
-                lists.committed.0.push(sequence.0);
-                lists.committed.1.push(entry.commit.clone());
-                lists.committed.2.push(entry.path.clone());
+                lists.committed.sequences.push(sequence.0);
+                lists.committed.commits.push(entry.commit.clone());
+                lists.committed.paths.push(entry.path.clone());
                 found.push(*entry);
             }
             Settled::Conflicting { reason } => {
@@ -130,17 +148,17 @@ impl Lists {
         cause: Option<String>,
         violations: Option<String>,
     ) {
-        self.closed.0.push(sequence.0);
-        self.closed.1.push(state);
-        self.closed.2.push(cause);
-        self.closed.3.push(violations);
+        self.closed.sequences.push(sequence.0);
+        self.closed.states.push(state);
+        self.closed.causes.push(cause);
+        self.closed.violations.push(violations);
     }
 
     fn wait(&mut self, sequence: Sequence, state: &'static str, cause: Option<String>, next: i64) {
-        self.waiting.0.push(sequence.0);
-        self.waiting.1.push(state);
-        self.waiting.2.push(cause);
-        self.waiting.3.push(next);
+        self.waiting.sequences.push(sequence.0);
+        self.waiting.states.push(state);
+        self.waiting.causes.push(cause);
+        self.waiting.nexts.push(next);
     }
 
     async fn write(
@@ -158,8 +176,8 @@ impl Lists {
                     document = CASE WHEN $5 THEN document END, fingerprint = CASE WHEN $5 OR keyed THEN fingerprint END
                  FROM unnest($2::bigint[], $3::text[], $4::text[]) AS t (sequence, commit_id, path)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
-                &committed.0,
-                vec![&now, &committed.0, &committed.1, &committed.2, &keep],
+                &committed.sequences,
+                vec![&now, &committed.sequences, &committed.commits, &committed.paths, &keep],
             ),
             (
                 "UPDATE submissions s SET state = t.state, cause = t.cause, violations = t.violations, closed_at = $1,
@@ -167,16 +185,16 @@ impl Lists {
                     fingerprint = CASE WHEN t.state <> 'refused' THEN fingerprint END
                  FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS t (sequence, state, cause, violations)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
-                &closed.0,
-                vec![&now, &closed.0, &closed.1, &closed.2, &closed.3],
+                &closed.sequences,
+                vec![&now, &closed.sequences, &closed.states, &closed.causes, &closed.violations],
             ),
             (
                 "UPDATE submissions s SET state = t.state, cause = t.cause, next_attempt = t.next, attempted_at = $1,
                     attempts = attempts + 1
                  FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[]) AS t (sequence, state, cause, next)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
-                &waiting.0,
-                vec![&now, &waiting.0, &waiting.1, &waiting.2, &waiting.3],
+                &waiting.sequences,
+                vec![&now, &waiting.sequences, &waiting.states, &waiting.causes, &waiting.nexts],
             ),
         ];
         for (sql, sequences, values) in writes {
