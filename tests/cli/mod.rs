@@ -5,6 +5,7 @@ mod demo;
 mod export;
 mod ingest;
 mod policy;
+mod proofs;
 mod read;
 mod report;
 mod settings;

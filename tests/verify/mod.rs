@@ -2,6 +2,7 @@
 
 mod against;
 mod attacks;
+mod checkpoints;
 mod forge;
 mod generated;
 mod honest;
@@ -9,6 +10,8 @@ mod messages;
 mod objects;
 mod odd;
 mod packs;
+mod place;
+mod proofs;
 mod second_opinion;
 mod signatures;
 mod trees;

@@ -7,7 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    commit, completions, demo, export, ingest, init, log, man, policy, report, show, verify,
+    checkpoint, commit, completions, demo, export, ingest, init, log, man, policy, prove, report,
+    show, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -73,6 +74,8 @@ pub enum Command {
     Report(report::Args),
     Export(export::Args),
     Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -83,7 +86,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest"]),
     ("Read", &["show", "log", "report", "export"]),
-    ("Prove", &["verify"]),
+    ("Prove", &["verify", "checkpoint", "prove"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

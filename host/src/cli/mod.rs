@@ -3,6 +3,7 @@
 //! Owns arguments, texts, JSON shapes and exit codes. Decides nothing about outcomes: that is the recorder's.
 
 mod args;
+mod checkpoint;
 mod commit;
 mod completions;
 mod demo;
@@ -15,6 +16,7 @@ mod man;
 mod output;
 mod policy;
 mod progress;
+mod prove;
 mod receipt;
 mod report;
 mod session;
@@ -68,6 +70,8 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
+        Command::Checkpoint(args) => checkpoint::run(&args, session),
+        Command::Prove(args) => prove::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),

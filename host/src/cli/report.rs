@@ -77,7 +77,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         progress.borrow_mut().reach(count, count, "commits");
     };
     let audit = {
-        let mut options = args.asked.options()?;
+        let mut options = args.asked.options(session)?;
         options.progress = Some(&tell);
         options.visitors = vec![&gathering];
         verify::verify(&path, &options)

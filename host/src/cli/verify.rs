@@ -68,7 +68,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let options = verify::Options {
         progress: Some(&tell),
         since: args.since.clone(),
-        ..args.asked.options()?
+        ..args.asked.options(session)?
     };
     let report = verify::verify(&path, &options);
     progress.borrow().finish();

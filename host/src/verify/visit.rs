@@ -43,7 +43,7 @@ impl TrailCommit<'_> {
     /// The hash of the entry's leaf in the tree over all entries, in hexadecimal.
     pub fn leaf(&self) -> Option<String> {
         let entry = self.entry?;
-        let hash = super::checkpoint::leaf::hash(entry.path, entry.bytes, self.raw);
+        let hash = super::merkle::leaf::hash(entry.path, entry.bytes, self.raw);
         Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -59,6 +59,8 @@ pub struct Walk<'a> {
     pub trail_id: Option<&'a str>,
     /// Why the oldest commits were not seen, if they were not.
     pub cut: Option<&'a str>,
+    /// The commit at which the audit began, which it did not look at, if history led to it.
+    pub until: Option<Id>,
 }
 
 /// Looks along at every commit of the trail.

@@ -1,8 +1,11 @@
 //! `policy …`: looking at policies, trying and testing them, with no repository.
 
+mod check;
 mod inspect;
+mod new;
 mod run;
 mod test;
+mod trail;
 
 use super::{Machine, Ran};
 

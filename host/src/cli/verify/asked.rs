@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use crate::cli::session::Session;
+use crate::config::Settings;
 use crate::verify::{Options, Require};
 
 /// What to ask for beside the structural claims.
@@ -15,6 +17,9 @@ pub struct Asked {
     /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
     #[arg(long, value_name = "FILE")]
     pub allowed_signers: Option<PathBuf>,
+    /// OpenPGP keys whose signatures count: a file as gpg --export writes it
+    #[arg(long, value_name = "FILE")]
+    pub openpgp_keys: Option<PathBuf>,
     /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
     #[arg(long, value_name = "FILE", requires = "allowed_signers")]
     pub revoked_signers: Option<PathBuf>,
@@ -41,11 +46,13 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// Says that the checkpoint key cannot be read.
-    pub fn options<'a>(&self) -> anyhow::Result<Options<'a>> {
+    /// Says that the checkpoint key or the settings cannot be read.
+    pub fn options<'a>(&self, session: &Session) -> anyhow::Result<Options<'a>> {
         Ok(Options {
             reference: self.reference.clone(),
             allowed_signers: self.allowed_signers.clone(),
+            openpgp_keys: self.openpgp_keys.clone(),
+            openpgp_program: self.openpgp_program(session)?,
             revoked_signers: self.revoked_signers.clone(),
             checkpoint_key: self.checkpoint_key.as_deref().map(key).transpose()?,
             require: Require {
@@ -57,11 +64,22 @@ impl Asked {
         })
     }
 
+    /// The operator's program; asked for only where there is something for it to do, since an audit needs no configuration.
+    fn openpgp_program(&self, session: &Session) -> anyhow::Result<Option<PathBuf>> {
+        if self.openpgp_keys.is_none() {
+            return Ok(None);
+        }
+        Ok(session.settings(Settings::default())?.signing.program)
+    }
+
     /// What is asked, in words.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec!["the structural claims".to_owned()];
         if let Some(file) = &self.allowed_signers {
             words.push(format!("signatures of {}", file.display()));
+        }
+        if let Some(file) = &self.openpgp_keys {
+            words.push(format!("OpenPGP signatures of {}", file.display()));
         }
         if let Some(file) = &self.revoked_signers {
             words.push(format!("but not of {}", file.display()));

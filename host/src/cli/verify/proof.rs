@@ -22,7 +22,7 @@ struct Checked<'a> {
 
 /// Runs the command.
 pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    let options = args.asked.options()?;
+    let options = args.asked.options(session)?;
     let report = verify::verify_proof(file, &options)?;
     let outcome = report.outcome();
     let output = &mut session.output;
