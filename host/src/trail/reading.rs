@@ -31,6 +31,17 @@ impl Trail {
         Ok(Some((path, self.commit_of(task_id, tip)?)))
     }
 
+    /// The newest commit on the trail's ref, in hexadecimal; nothing before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn tip(&self) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        Ok(tip.map(|tip| tip.to_string()))
+    }
+
     fn entry_at_tip(
         &self,
         task_id: &TaskId,
