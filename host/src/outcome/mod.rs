@@ -4,6 +4,7 @@
 //! and no git.
 
 mod document;
+mod fingerprint;
 pub mod json;
 mod parse;
 mod same;

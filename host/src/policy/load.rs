@@ -119,6 +119,15 @@ impl Policy {
         &self.inner.engine
     }
 
+    /// The names of what it imports and of what it exports.
+    pub(super) fn interface(&self) -> (Vec<String>, Vec<String>) {
+        let types = self.component().instance_pre().component().component_type();
+        let engine = self.engine().wasmtime();
+        let imports = types.imports(engine).map(|(name, _)| name.to_owned());
+        let exports = types.exports(engine).map(|(name, _)| name.to_owned());
+        (imports.collect(), exports.collect())
+    }
+
     pub(super) fn component(&self) -> &PolicyPre<State> {
         &self.inner.component
     }

@@ -11,10 +11,13 @@
 //!
 //! How a submission flows: [`Store::accept`] (durable) → [`Store::due`] → recorder and trail → [`Store::settle`].
 
+mod columns;
+mod counts;
 mod entry;
 mod error;
 mod lease;
 mod query;
+mod sqlite;
 mod submission;
 mod task;
 mod url;
@@ -36,6 +39,7 @@ pub use task::{Finished, Plan, Task};
 pub use url::StoreUrl;
 
 use crate::outcome::TaskId;
+use sqlite::SqliteStore;
 
 /// What a method of a store answers, once the database has.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -87,10 +91,19 @@ pub struct About {
 /// [`StoreError::Missing`] where there is none and none is to be made; [`StoreError::Newer`], [`StoreError::Foreign`],
 /// [`StoreError::Damaged`], [`StoreError::NotDurable`], [`StoreError::Invalid`], [`StoreError::Unavailable`].
 pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
-    let _ = options;
-    Err(StoreError::Invalid(format!(
-        "{url}: no database is built in yet"
-    )))
+    match url {
+        StoreUrl::Sqlite(path) => {
+            let (path, options) = (path.clone(), options.clone());
+            let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &options));
+            let opened = opening
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("opening did not end".into())));
+            Ok(Arc::new(opened?))
+        }
+        StoreUrl::Postgres(url) => Err(StoreError::Invalid(format!(
+            "{url}: PostgreSQL is not built in yet"
+        ))),
+    }
 }
 
 /// A store. Any number of tasks, threads and processes may use one at once.
@@ -128,9 +141,9 @@ pub trait Store: Send + Sync {
     /// Takes a submission in: finishes its task and puts it into the outbox, in one transaction. Unknown tasks are welcome.
     ///
     /// *The same again* (same task, same fingerprint) finds the submission that is there: [`Accepted::repeated`]. That can be
-    /// told while it is open, and for ever if it conflicted or was refused, or if its fingerprint is
-    /// [keyed](Fingerprint::keyed); otherwise its fingerprint was erased with it when it was committed, and it is taken
-    /// in once more, for the policy to find already recorded.
+    /// told while it is open, for ever if it conflicted, and after it was committed if its fingerprint is
+    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and it is taken in once more, for the
+    /// policy to find already recorded; so is what was refused, since another policy may be in force by now.
     ///
     /// *A different one for a finished task* is taken in as well, after the first: the policy decides, and what
     /// conflicts is kept. [`Accepted::differs`] says so at once.
@@ -191,4 +204,26 @@ pub trait Store: Send + Sync {
 
     /// What was recorded of a task, as far as the projection knows.
     fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>>;
+
+    // The projection, for `reconcile`.
+
+    /// Entries in order of task id, from the first after `after`, at most `limit`.
+    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>>;
+
+    /// Adds entries that the caller has found in the trail, in the place of what the projection has for their tasks. Answers
+    /// how many it did not have so.
+    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64>;
+
+    /// Removes the rows of tasks from the projection. Answers how many there were.
+    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64>;
+
+    /// Begins to make the projection again, beside the present one, which answers until then. Ends another that was begun.
+    fn begin_rebuild(&self) -> Answer<'_, i64>;
+
+    /// Adds entries to what is made again: each task once.
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()>;
+
+    /// Puts what was made again in the place of the present projection, together with what was recorded since it was begun.
+    /// Answers how many entries there are.
+    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64>;
 }
