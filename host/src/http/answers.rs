@@ -202,7 +202,7 @@ pub struct Recorded {
 impl Recorded {
     /// Of an entry of the projection.
     pub fn of(entry: store::Entry) -> Recorded {
-        let text = entry.text.trim_end().to_owned();
+        let text = compact(&entry.text);
         Recorded {
             task_id: entry.task_id,
             status: entry.status,
@@ -217,5 +217,36 @@ impl Recorded {
             // It was read as JSON when it was found in the trail.
             entry: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         }
+    }
+}
+
+/// JSON without the white space between its tokens: a line of an event, and a third less to send.
+fn compact(text: &str) -> String {
+    let (mut within, mut escaped) = (false, false);
+    text.chars()
+        .filter(|character| {
+            if within {
+                match character {
+                    _ if escaped => escaped = false,
+                    '\\' => escaped = true,
+                    '"' => within = false,
+                    _ => {}
+                }
+                return true;
+            }
+            within = *character == '"';
+            !matches!(character, ' ' | '\t' | '\n' | '\r')
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compact;
+
+    #[test]
+    fn only_white_space_between_tokens_goes() {
+        let text = "{\n  \"a b\": [1.50, \"\\\" \\\\\"],\r\n\t\"c\" : { }\n}\n";
+        assert_eq!(compact(text), "{\"a b\":[1.50,\"\\\" \\\\\"],\"c\":{}}");
     }
 }

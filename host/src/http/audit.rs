@@ -146,7 +146,10 @@ impl<'a> Asked<'a> {
             }
         }
         if asked.request.after.is_some() && asked.request.offset > 0 {
-            return Err(Problem::parameter("offset", "makes no sense beside a cursor"));
+            return Err(Problem::parameter(
+                "offset",
+                "makes no sense beside a cursor",
+            ));
         }
         asked.request.total = total.unwrap_or(asked.request.after.is_none());
         Ok(asked)

@@ -156,7 +156,8 @@ fn trace(headers: &HeaderMap) -> Option<String> {
         return is_trace.then(|| trace.to_owned());
     }
     let given = text("x-trace-id").or_else(|| text("x-request-id"))?;
-    let is_id = (1..=128).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_id =
+        (1..=128).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_graphic());
     is_id.then(|| given.to_owned())
 }
 
@@ -166,10 +167,24 @@ mod tests {
 
     #[test]
     fn only_this_machines_own_names_are_its() {
-        for host in ["localhost", "LOCALHOST:8787", "127.0.0.1:1", "127.9.9.9", "[::1]:8787", "[::1]"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:8787",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:8787",
+            "[::1]",
+        ] {
             assert!(is_loopback_name(without_port(host)), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example:8787", "10.0.0.1", "[::2]:1", "127.0.0.1.evil"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:8787",
+            "10.0.0.1",
+            "[::2]:1",
+            "127.0.0.1.evil",
+        ] {
             assert!(!is_loopback_name(without_port(host)), "{host}");
         }
     }

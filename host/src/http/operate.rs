@@ -185,7 +185,11 @@ pub async fn policy(
 
 fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     use base64::Engine as _;
-    let text: &[u8] = if text.trim_ascii().is_empty() { b"{}" } else { text };
+    let text: &[u8] = if text.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        text
+    };
     let wanted: WantedPolicy = serde_json::from_slice(text)
         .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
     let Some(component) = wanted.component else {

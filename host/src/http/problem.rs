@@ -40,38 +40,74 @@ impl Kind {
         match self {
             Kind::Malformed => ("malformed", S::BAD_REQUEST, "The body is not JSON"),
             Kind::Unauthorised => ("unauthorised", S::UNAUTHORIZED, "A token is needed"),
-            Kind::Forbidden => ("forbidden", S::FORBIDDEN, "The token does not give this right"),
+            Kind::Forbidden => (
+                "forbidden",
+                S::FORBIDDEN,
+                "The token does not give this right",
+            ),
             Kind::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
-            Kind::MethodNotAllowed => {
-                ("method", S::METHOD_NOT_ALLOWED, "There is no such method here")
-            }
-            Kind::TooSlow => ("too-slow", S::REQUEST_TIMEOUT, "The body did not come in time"),
-            Kind::Conflicting => {
-                ("conflicting", S::CONFLICT, "The task has an entry that says something else")
-            }
+            Kind::MethodNotAllowed => (
+                "method",
+                S::METHOD_NOT_ALLOWED,
+                "There is no such method here",
+            ),
+            Kind::TooSlow => (
+                "too-slow",
+                S::REQUEST_TIMEOUT,
+                "The body did not come in time",
+            ),
+            Kind::Conflicting => (
+                "conflicting",
+                S::CONFLICT,
+                "The task has an entry that says something else",
+            ),
             Kind::Finished => ("finished", S::CONFLICT, "The task is finished"),
             Kind::TooLarge => ("too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Kind::MediaType => {
-                ("media-type", S::UNSUPPORTED_MEDIA_TYPE, "The body must be application/json")
-            }
-            Kind::Misdirected => {
-                ("misdirected", S::MISDIRECTED_REQUEST, "The request is for another host")
-            }
-            Kind::Refused => ("refused", S::UNPROCESSABLE_ENTITY, "The document is refused"),
-            Kind::Parameter => ("parameter", S::UNPROCESSABLE_ENTITY, "A parameter makes no sense"),
-            Kind::PolicyRefused => {
-                ("policy", S::UNPROCESSABLE_ENTITY, "The policy is not put in force")
-            }
-            Kind::TooManyStreams => {
-                ("too-many-streams", S::SERVICE_UNAVAILABLE, "There are too many followers")
-            }
-            Kind::StoreUnavailable => {
-                ("store", S::SERVICE_UNAVAILABLE, "The store cannot be used now; try again")
-            }
-            Kind::TrailUnavailable => {
-                ("trail", S::SERVICE_UNAVAILABLE, "The trail cannot be used now; try again")
-            }
-            Kind::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Something broke in the host"),
+            Kind::MediaType => (
+                "media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+            ),
+            Kind::Misdirected => (
+                "misdirected",
+                S::MISDIRECTED_REQUEST,
+                "The request is for another host",
+            ),
+            Kind::Refused => (
+                "refused",
+                S::UNPROCESSABLE_ENTITY,
+                "The document is refused",
+            ),
+            Kind::Parameter => (
+                "parameter",
+                S::UNPROCESSABLE_ENTITY,
+                "A parameter makes no sense",
+            ),
+            Kind::PolicyRefused => (
+                "policy",
+                S::UNPROCESSABLE_ENTITY,
+                "The policy is not put in force",
+            ),
+            Kind::TooManyStreams => (
+                "too-many-streams",
+                S::SERVICE_UNAVAILABLE,
+                "There are too many followers",
+            ),
+            Kind::StoreUnavailable => (
+                "store",
+                S::SERVICE_UNAVAILABLE,
+                "The store cannot be used now; try again",
+            ),
+            Kind::TrailUnavailable => (
+                "trail",
+                S::SERVICE_UNAVAILABLE,
+                "The trail cannot be used now; try again",
+            ),
+            Kind::Internal => (
+                "internal",
+                S::INTERNAL_SERVER_ERROR,
+                "Something broke in the host",
+            ),
         }
     }
 }
@@ -151,7 +187,11 @@ impl Problem {
     /// A document that is refused, or no JSON at all.
     pub fn rejection(rejection: &Rejection, body: &[u8]) -> Problem {
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-        let kind = if is_json { Kind::Refused } else { Kind::Malformed };
+        let kind = if is_json {
+            Kind::Refused
+        } else {
+            Kind::Malformed
+        };
         Problem {
             errors: fields(&rejection.violations),
             ..Problem::new(kind)

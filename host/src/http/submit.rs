@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::App;
 use super::answers::{SCHEMA, submitted};
 use super::body::JsonBody;
 use super::guard::Trace;
 use super::problem::{Kind, Problem};
-use super::App;
 use crate::orchestrator::{AcceptError, Receipt};
 use crate::store;
 
@@ -115,7 +115,10 @@ impl Wait {
                 ("wait", "committed") => wait.most = Some(app.limits.wait),
                 ("wait", "accepted") => {}
                 ("wait", _) => {
-                    return Err(Problem::parameter("wait", "must be `committed` or `accepted`"));
+                    return Err(Problem::parameter(
+                        "wait",
+                        "must be `committed` or `accepted`",
+                    ));
                 }
                 _ => return Err(Problem::parameter(name, "is not a parameter of this")),
             }
@@ -167,7 +170,10 @@ async fn answer(
 }
 
 /// The body of a work result, for the description.
-#[expect(dead_code, reason = "only describes what `orchestrator::WorkResult` reads")]
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::WorkResult` reads"
+)]
 #[derive(ToSchema)]
 pub struct WorkResult {
     task_id: String,
@@ -186,7 +192,10 @@ pub struct WorkResult {
 }
 
 /// The body of a plan, for the description.
-#[expect(dead_code, reason = "only describes what `orchestrator::parse_plan` reads")]
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::parse_plan` reads"
+)]
 #[derive(ToSchema)]
 pub struct PlannedTask {
     task_id: String,
@@ -200,7 +209,10 @@ pub struct PlannedTask {
 }
 
 /// To whom a task is given.
-#[expect(dead_code, reason = "only describes what `orchestrator::parse_plan` reads")]
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::parse_plan` reads"
+)]
 #[derive(ToSchema)]
 pub struct DispatchInfo {
     agent_pool: Option<String>,

@@ -49,7 +49,8 @@ impl Tokens {
                 continue;
             }
             let mut words = text.split_ascii_whitespace();
-            let (Some(right), Some(token), None) = (words.next(), words.next(), words.next()) else {
+            let (Some(right), Some(token), None) = (words.next(), words.next(), words.next())
+            else {
                 return wrong("must be a right and a token, with a space between");
             };
             let right = match right {
@@ -119,7 +120,10 @@ mod tests {
         assert_eq!(tokens.rights(""), []);
         assert!(tokens.has_admin() && !tokens.is_empty());
         let one_line = Tokens::parse("write 0123456789abcdef, read 0123456789abcdef").unwrap();
-        assert_eq!(one_line.rights("0123456789abcdef"), [Right::Write, Right::Read]);
+        assert_eq!(
+            one_line.rights("0123456789abcdef"),
+            [Right::Write, Right::Read]
+        );
     }
 
     #[test]
