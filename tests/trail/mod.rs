@@ -12,6 +12,7 @@ mod person;
 mod placement;
 mod processes;
 mod recorder;
+mod signing;
 mod under_way;
 mod watched;
 mod work_trees;

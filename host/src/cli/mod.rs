@@ -18,6 +18,7 @@ mod receipt;
 mod serve;
 mod session;
 mod show;
+mod signing;
 mod text;
 mod time;
 mod verify;

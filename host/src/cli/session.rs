@@ -12,6 +12,7 @@ use clap::Args;
 use super::args::Global;
 use super::exit::UsageError;
 use super::output::Output;
+use super::signing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
@@ -53,6 +54,9 @@ pub struct RecordFlags {
     /// Record an HMAC of each outcome as it came, keyed with the contents of this file
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Sign with this SSH key (ed25519): a private key, or a public one that an ssh-agent has the other half of
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
     /// Wait at most so long for a lock of somebody else's
     #[arg(long, value_name = "SECONDS")]
     lock_wait: Option<u64>,
@@ -96,6 +100,10 @@ impl RecordFlags {
                 .cloned()
                 .collect::<BTreeMap<_, _>>(),
             secret_file: self.secret_file.clone(),
+            signing: config::Signing {
+                key: self.signing_key.clone(),
+                ..config::Signing::default()
+            },
             lock_wait: self.lock_wait.map(std::time::Duration::from_secs),
             ..Settings::default()
         }
@@ -138,6 +146,14 @@ impl Session {
         Trail::open(&self.directory, self.open_options(settings))
     }
 
+    /// How the trail is opened to record: signed, if the settings say so.
+    pub fn record_options(&self, settings: &Settings) -> anyhow::Result<trail::OpenOptions> {
+        Ok(trail::OpenOptions {
+            signing: signing::options(&settings.signing, &self.environment)?,
+            ..self.open_options(settings)
+        })
+    }
+
     /// How the trail is opened.
     pub fn open_options(&self, settings: &Settings) -> trail::OpenOptions {
         let mut options = trail::OpenOptions {
@@ -157,7 +173,7 @@ impl Session {
         settings: &Settings,
         allocation: Allocation,
     ) -> anyhow::Result<Recorder> {
-        let trail = self.trail(settings)?;
+        let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
         let Deciding {
             policy,
             settings: policy_settings,

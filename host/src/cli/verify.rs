@@ -82,9 +82,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let below = PathBuf::clone;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
-        progress
-            .borrow_mut()
-            .reach(reached.commits, reached.commits, "commits")
+        let (count, what) = match reached.judged {
+            None => (reached.commits, "commits found"),
+            Some(judged) => (judged, "commits judged"),
+        };
+        progress.borrow_mut().reach(count, count, what)
     };
     let options = verify::Options {
         reference: args.reference.clone(),

@@ -12,6 +12,7 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use key::{KEYS, Key, Set, Value};
 
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub policy_said: PolicySaid,
     /// Where the secret for `Audit-Outcome` lies.
     pub secret_file: Option<PathBuf>,
+    /// Who signs commits, and how.
+    pub signing: Signing,
     /// How long to wait for a lock of somebody else's.
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
@@ -198,6 +202,7 @@ impl Settings {
             policy_settings,
             policy_said: self.policy_said,
             secret_file: self.secret_file.or(farther.secret_file),
+            signing: self.signing.or(farther.signing),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             store: self.store.or(farther.store),

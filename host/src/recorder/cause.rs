@@ -43,6 +43,8 @@ pub enum Cause {
     RolledBack,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
+    /// Nobody signs now, and what is unsigned is held.
+    Signing,
     /// The trail kept changing while the policy decided.
     Changed,
     /// A setting does not fit the trail, or the policy could not be loaded.
@@ -88,6 +90,7 @@ impl Cause {
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
             Cause::Clock => "clock",
+            Cause::Signing => "signing",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
             Cause::Store => "store",
@@ -157,6 +160,7 @@ impl From<&TrailError> for Cause {
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Collision => Cause::HashCollision,
             TrailError::CaseCollision(_) => Cause::CaseCollision,
+            TrailError::Signing(_) => Cause::Signing,
             TrailError::Changed => Cause::Changed,
             TrailError::Invalid(_) => Cause::Settings,
         }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
-use gix::objs::Kind;
 
 use super::disk;
 use super::error::{IoContext, TrailError};
@@ -16,7 +15,7 @@ use super::pack::{PackBuilder, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
 use super::writer::commit_bytes;
-use super::{Layout, OpenOptions, Placement, Trail, history, message};
+use super::{Layout, OpenOptions, Placement, Trail, history, message, signing};
 use crate::clock::Timestamp;
 
 /// What to begin.
@@ -312,7 +311,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         options.time.seconds(),
         &message,
     );
-    let id = object::name_checked(hash, Kind::Commit, &commit)?;
+    let (id, commit) = signing::seal(shared.signing.as_ref(), commit, hash, 1)?;
     builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
     let flusher = Flusher {
         disk: shared.disk.as_ref(),

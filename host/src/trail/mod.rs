@@ -31,6 +31,7 @@ mod recover;
 mod refresh;
 mod refs;
 mod repository;
+mod signing;
 mod state;
 mod supported;
 mod ticket;
@@ -55,6 +56,7 @@ pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
+pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -98,6 +100,7 @@ struct Shared {
     identity: Identity,
     layout: Layout,
     author: String,
+    signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
     boot: String,

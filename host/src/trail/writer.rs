@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gix::ObjectId;
-use gix::objs::Kind;
 
 use super::checkout::Appearing;
 use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
-use super::object::{self, Deflater};
+use super::object::Deflater;
 use super::pack::PackBuilder;
+use super::signing::{self, Extent, Sealed};
 use super::state::Mark;
 use super::ticket::{Placed, Ticket};
 use super::tree::{LOADED, Made, Node};
@@ -213,6 +213,8 @@ impl Writer<'_> {
         let mut builder = PackBuilder::new(shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
         let mut microseconds = shared.view().floor;
+        // Whether the newest commit is the group's last is known when nothing comes after it.
+        let mut newest: Option<Sealed> = None;
         let began = Instant::now();
         let mut carried = carried.into_iter();
         loop {
@@ -234,8 +236,11 @@ impl Writer<'_> {
             });
             let Some(item) = next else { break };
             match self.sequence(&mut builder, &root, tip, &item, microseconds) {
-                Ok((new_root, commit, path)) => {
+                Ok((new_root, (commit, contents), path)) => {
                     root = new_root;
+                    if let Some((id, contents)) = newest.replace((commit, contents)) {
+                        builder.add_commit(id, &contents, &mut self.deflater);
+                    }
                     tip = Some(commit);
                     microseconds = microseconds.max(item.microseconds);
                     shared.view().root = Some(root.clone());
@@ -249,6 +254,25 @@ impl Writer<'_> {
                     });
                 }
                 Err(error) => self.fail(vec![item], &error),
+            }
+        }
+        if let Some((commit, contents)) = newest {
+            let covers = sequenced.len();
+            let sealed = match &shared.signing {
+                Some(signing) if signing.extent == Extent::Group => {
+                    signing::seal(Some(signing), contents, shared.repository.hash, covers)
+                }
+                _ => Ok((commit, contents)),
+            };
+            let (commit, contents) = match sealed {
+                Ok(sealed) => sealed,
+                Err(error) => return (sequenced, Err(FlushError::Failed(error))),
+            };
+            builder.add_commit(commit, &contents, &mut self.deflater);
+            tip = Some(commit);
+            if let Some(last) = sequenced.last_mut() {
+                last.commit = commit;
+                last.placed.commit = commit.to_string();
             }
         }
         let Some(last) = sequenced.last() else {
@@ -293,7 +317,7 @@ impl Writer<'_> {
         (sequenced, result)
     }
 
-    /// Makes the objects of one commit.
+    /// Makes the objects of one commit, and stores all but the commit itself.
     fn sequence(
         &mut self,
         builder: &mut PackBuilder,
@@ -301,7 +325,7 @@ impl Writer<'_> {
         parent: Option<ObjectId>,
         item: &Item,
         floor: i64,
-    ) -> Result<(Arc<Node>, ObjectId, String), TrailError> {
+    ) -> Result<(Arc<Node>, Sealed, String), TrailError> {
         let shared = self.shared;
         // The tree may have been replaced since the policy looked.
         match view::presence(root, &item.task_id, &shared.repository)? {
@@ -316,8 +340,9 @@ impl Writer<'_> {
         let new_root = root.with_file(&path, &item.blob, &shared.repository, &mut made)?;
         let seconds = floor.max(item.microseconds).div_euclid(1_000_000);
         let commit = commit_bytes(new_root.id, parent, &shared.author, seconds, &item.message);
-        // The subject is the policy's: somebody else may have chosen these bytes.
-        let commit_id = object::name_checked(shared.repository.hash, Kind::Commit, &commit)?;
+        let each = shared.signing.as_ref();
+        let each = each.filter(|signing| signing.extent == Extent::Commit);
+        let commit = signing::seal(each, commit, shared.repository.hash, 1)?;
         let served = builder.add_entry(
             item.blob,
             &item.entry,
@@ -330,8 +355,7 @@ impl Writer<'_> {
         for tree in made {
             builder.add_tree(&tree.node, tree.before, &mut self.deflater);
         }
-        builder.add_commit(commit_id, &commit, &mut self.deflater);
-        Ok((new_root, commit_id, path.join("/")))
+        Ok((new_root, commit, path.join("/")))
     }
 
     fn settle(&self, sequenced: Vec<Sequenced>) {

@@ -70,8 +70,10 @@ pub struct Require {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// First-parent commits read so far; how many there are is not known before the end.
+    /// First-parent commits found so far; once some are judged, all that there are.
     pub commits: u64,
+    /// How many of them were handed out to be judged; none while they are still being found.
+    pub judged: Option<u64>,
 }
 
 /// Why a repository could not be audited at all.
@@ -146,23 +148,23 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             let processors = processors.map_or(1, |number| number.get().min(8));
             let threads = options.threads.unwrap_or(processors).max(1);
             let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
-            walk::twice::find(&context, tip, std::mem::take(&mut walked.tally.tasks));
+            let tasks = std::mem::take(&mut walked.tally.tasks);
+            walk::twice::find(&context, &walked.chain, tasks);
             walked
         }
     };
     let audited = Audited {
         reference: &reference,
-        mainline: &walked.mainline,
-        cut: walked.cut.as_deref(),
+        chain: &walked.chain,
     };
     let copies = options.against.iter().filter(|path| path.is_dir());
     let copies = copies.map(|path| against::compare(path, &context, &audited));
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let walk = Walk {
-        commits: walked.mainline.len() as u64,
+        commits: u64::from(walked.chain.len()),
         entries: walked.tally.entries,
-        trail_id: walked.trail_id.as_deref(),
-        cut: walked.cut.as_deref(),
+        trail_id: walked.chain.trail_id.as_deref(),
+        cut: walked.chain.cut.as_deref(),
     };
     let others: Vec<Claim> = context
         .visitors
@@ -175,8 +177,8 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     Ok(Report {
         reference,
         tip: tip.map(|id| id.to_string()),
-        trail_id: walked.trail_id.take(),
-        commits: walked.mainline.len() as u64,
+        trail_id: walked.chain.trail_id.take(),
+        commits: u64::from(walked.chain.len()),
         entries: walked.tally.entries,
         objects: walked.tally.objects,
         claims,

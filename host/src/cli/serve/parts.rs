@@ -87,7 +87,7 @@ pub fn gather(
         host: host(),
         lease_term: LEASE_TERM,
     };
-    let open_options = session.open_options(settings);
+    let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
     let open_trail: OpenTrail = Box::new(move || Trail::open(&directory, open_options.clone()));
     let store_options = store::Options {
@@ -121,7 +121,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
     if trail.placement() == Placement::Ref || trail.has_begun()? {
         return Ok(trail);
     }
-    let open = session.open_options(settings);
+    let open = session.record_options(settings)?;
     let options = InitOptions {
         bare: false,
         reference: Some("refs/heads/audit".into()),
