@@ -24,6 +24,7 @@ fn every_command_explains_itself() {
     for command in [
         "demo",
         "init",
+        "doctor",
         "commit",
         "ingest",
         "serve",

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, serve, show,
-    verify,
+    checkpoint, commit, completions, demo, doctor, ingest, init, log, man, policy, prove, serve,
+    show, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -67,6 +67,7 @@ pub enum ColorWhen {
 pub enum Command {
     Demo(demo::Args),
     Init(init::Args),
+    Doctor(doctor::Args),
     Commit(commit::Args),
     Ingest(ingest::Args),
     Serve(serve::Args),
@@ -82,7 +83,7 @@ pub enum Command {
 
 /// The help's groups. A command that is in none would not be shown; a test sees to it.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
-    ("Start", &["demo", "init"]),
+    ("Start", &["demo", "init", "doctor"]),
     ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
     ("Prove", &["verify", "checkpoint", "prove"]),

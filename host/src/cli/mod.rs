@@ -7,6 +7,7 @@ mod checkpoint;
 mod commit;
 mod completions;
 mod demo;
+mod doctor;
 mod exit;
 mod ingest;
 mod init;
@@ -62,6 +63,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(args) => demo::run(&args, session),
         Command::Init(args) => init::run(&args, session),
+        Command::Doctor(args) => doctor::run(&args, session),
         Command::Commit(args) => commit::run(&args, session),
         Command::Ingest(args) => ingest::run(&args, session),
         Command::Serve(args) => serve::run(&args, session),
