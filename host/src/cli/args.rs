@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, policy, show, verify};
+use super::{commit, completions, demo, ingest, init, log, man, policy, serve, show, verify};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -66,6 +66,7 @@ pub enum Command {
     Init(init::Args),
     Commit(commit::Args),
     Ingest(ingest::Args),
+    Serve(serve::Args),
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
@@ -77,7 +78,7 @@ pub enum Command {
 /// The help's groups. A command that is in none would not be shown; a test sees to it.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
-    ("Record", &["commit", "ingest"]),
+    ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
     ("Prove", &["verify"]),
     ("Policy", &["policy"]),
