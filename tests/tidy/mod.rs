@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outcome",
             "policies",
             "policy",
+            "reconcile",
             "recorder",
             "store",
             "trail",
@@ -52,6 +53,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "recorder",
         &["clock", "config", "outcome", "policies", "policy", "trail"],
+    ),
+    // Joins store and trail, to hold one against the other.
+    (
+        "reconcile",
+        &["clock", "config", "outcome", "store", "trail"],
     ),
     // Joins policy and trail, as the recorder does.
     (

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, policy, serve, show, verify};
+use super::{
+    commit, completions, demo, ingest, init, log, man, policy, reconcile, serve, show, verify,
+};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -70,6 +72,7 @@ pub enum Command {
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
+    Reconcile(reconcile::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -80,7 +83,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
-    ("Prove", &["verify"]),
+    ("Prove", &["verify", "reconcile"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::recorder::AnswerKind;
+use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify;
 
@@ -54,7 +55,8 @@ impl Exit {
     pub fn of_error(error: &anyhow::Error) -> Exit {
         let is_usage = error.is::<UsageError>()
             || error.is::<ConfigError>()
-            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)));
+            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))
+            || matches!(error.downcast_ref(), Some(StoreError::Invalid(_)));
         if is_usage {
             Exit::Usage
         } else {

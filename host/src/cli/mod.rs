@@ -15,6 +15,7 @@ mod output;
 mod policy;
 mod progress;
 mod receipt;
+mod reconcile;
 mod serve;
 mod session;
 mod show;
@@ -66,6 +67,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
+        Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
