@@ -5,6 +5,7 @@ mod demo;
 mod ingest;
 mod policy;
 mod read;
+mod reconcile;
 mod settings;
 mod usage;
 mod verify;
