@@ -111,7 +111,7 @@ pub fn submitted(receipt: &orchestrator::Receipt, state: &State) -> Response {
         State::Conflicting { reason } => {
             let problem = Problem::saying(Kind::Conflicting, reason.clone());
             return Problem {
-                receipt: Some(shown),
+                receipt: Some(Box::new(shown)),
                 ..problem
             }
             .into_response();
@@ -120,7 +120,7 @@ pub fn submitted(receipt: &orchestrator::Receipt, state: &State) -> Response {
             return Problem {
                 errors: fields(violations),
                 detail: reason.clone(),
-                receipt: Some(shown),
+                receipt: Some(Box::new(shown)),
                 ..Problem::new(Kind::Refused)
             }
             .into_response();

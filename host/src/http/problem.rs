@@ -130,7 +130,7 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Where a submission was kept nevertheless: what has become of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<Receipt>,
+    pub receipt: Option<Box<Receipt>>,
     #[serde(skip)]
     pub(super) row: Option<Kind>,
 }
