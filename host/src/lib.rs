@@ -4,9 +4,11 @@
 //! and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code with the
 //! writer. [`cli`] is the command line, the only part that prints.
 
+pub mod checkpoint;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod orchestrator;
 pub mod outcome;
 pub mod policies;

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, policy, show, verify};
+use super::{
+    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, serve, show,
+    verify,
+};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -66,9 +69,12 @@ pub enum Command {
     Init(init::Args),
     Commit(commit::Args),
     Ingest(ingest::Args),
+    Serve(serve::Args),
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -77,9 +83,9 @@ pub enum Command {
 /// The help's groups. A command that is in none would not be shown; a test sees to it.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
-    ("Record", &["commit", "ingest"]),
+    ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
-    ("Prove", &["verify"]),
+    ("Prove", &["verify", "checkpoint", "prove"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

@@ -8,6 +8,7 @@
 //! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
 //! refused there.
 
+mod checkpoint;
 mod environment;
 mod file;
 mod key;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use key::{KEYS, Key, Set, Value};
 
+pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -43,14 +45,38 @@ pub struct Settings {
     pub secret_file: Option<PathBuf>,
     /// Who signs commits, and how.
     pub signing: Signing,
+    /// How checkpoints are made.
+    pub checkpoint: CheckpointSettings,
     /// How long to wait for a lock of somebody else's.
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
     pub cache_dir: Option<PathBuf>,
+    /// Where the store is, as a URL.
+    pub store: Option<Private>,
+    /// Whether submissions stay in the store after they were committed.
+    pub keep_submissions: Option<bool>,
+    /// The service's bearer tokens.
+    pub tokens: Option<Private>,
+    /// The file that holds them.
+    pub tokens_file: Option<PathBuf>,
+    /// Where the service listens.
+    pub serve_listen: Option<String>,
+    /// What becomes of outcomes while the policy is in quarantine.
+    pub on_policy_fault: Option<String>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
     pub policy_limits: PolicyLimits,
+}
+
+/// A text that may hold a password: what prints settings does not print it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Private(pub String);
+
+impl std::fmt::Debug for Private {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("(private)")
+    }
 }
 
 /// What flags and environment say about the policy. Set by [`Settings::load`].
@@ -182,8 +208,15 @@ impl Settings {
             policy_said: self.policy_said,
             secret_file: self.secret_file.or(farther.secret_file),
             signing: self.signing.or(farther.signing),
+            checkpoint: self.checkpoint.or(farther.checkpoint),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
+            store: self.store.or(farther.store),
+            keep_submissions: self.keep_submissions.or(farther.keep_submissions),
+            tokens: self.tokens.or(farther.tokens),
+            tokens_file: self.tokens_file.or(farther.tokens_file),
+            serve_listen: self.serve_listen.or(farther.serve_listen),
+            on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

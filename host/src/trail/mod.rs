@@ -8,13 +8,16 @@
 
 mod catalogue;
 mod checkout;
+mod checkpoints;
 mod delta;
 pub mod disk;
+mod entries;
 mod error;
 mod flush;
 mod history;
 mod init;
 mod layout;
+mod leaves;
 mod lock;
 mod merge;
 mod message;
@@ -48,10 +51,13 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use checkpoints::CHECKPOINTS_REF;
+pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
+pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
@@ -108,6 +114,7 @@ struct Shared {
     queue: Arc<queue::Queue>,
     waiting: Arc<ticket::Waiting>,
     catalogue: catalogue::Catalogue,
+    leaves: leaves::Leaves,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
 }

@@ -9,6 +9,7 @@ use gix::ObjectId;
 use super::checkout::Appearing;
 use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
+use super::leaves::{self, TreeHash};
 use super::lock::WriterLock;
 use super::object::Deflater;
 use super::pack::PackBuilder;
@@ -215,6 +216,7 @@ impl Writer<'_> {
         let mut microseconds = shared.view().floor;
         // Whether the newest commit is the group's last is known when nothing comes after it.
         let mut newest: Option<Sealed> = None;
+        let mut leaves = Vec::new();
         let began = Instant::now();
         let mut carried = carried.into_iter();
         loop {
@@ -238,8 +240,10 @@ impl Writer<'_> {
             match self.sequence(&mut builder, &root, tip, &item, microseconds) {
                 Ok((new_root, (commit, contents), path)) => {
                     root = new_root;
-                    if let Some((id, contents)) = newest.replace((commit, contents)) {
-                        builder.add_commit(id, &contents, &mut self.deflater);
+                    if let (Some(before), Some(of)) =
+                        (newest.replace((commit, contents)), sequenced.last())
+                    {
+                        leaves.push(self.store(&mut builder, &before, of));
                     }
                     tip = Some(commit);
                     microseconds = microseconds.max(item.microseconds);
@@ -264,15 +268,15 @@ impl Writer<'_> {
                 }
                 _ => Ok((commit, contents)),
             };
-            let (commit, contents) = match sealed {
+            let sealed = match sealed {
                 Ok(sealed) => sealed,
                 Err(error) => return (sequenced, Err(FlushError::Failed(error))),
             };
-            builder.add_commit(commit, &contents, &mut self.deflater);
-            tip = Some(commit);
+            tip = Some(sealed.0);
             if let Some(last) = sequenced.last_mut() {
-                last.commit = commit;
-                last.placed.commit = commit.to_string();
+                last.commit = sealed.0;
+                last.placed.commit = sealed.0.to_string();
+                leaves.push(self.store(&mut builder, &sealed, last));
             }
         }
         let Some(last) = sequenced.last() else {
@@ -309,6 +313,10 @@ impl Writer<'_> {
             shared
                 .catalogue
                 .note(expected, nothing_before, &additions, group.mark.tip);
+            let repository = &shared.repository;
+            shared
+                .leaves
+                .note(repository, expected, nothing_before, &leaves);
             let mut view = shared.view();
             view.tip = tip;
             view.durable_root = Some(root);
@@ -356,6 +364,18 @@ impl Writer<'_> {
             builder.add_tree(&tree.node, tree.before, &mut self.deflater);
         }
         Ok((new_root, commit, path.join("/")))
+    }
+
+    /// Stores a commit; its name, and its leaf in the tree over the entries.
+    fn store(
+        &mut self,
+        builder: &mut PackBuilder,
+        (id, contents): &Sealed,
+        of: &Sequenced,
+    ) -> (ObjectId, TreeHash) {
+        builder.add_commit(*id, contents, &mut self.deflater);
+        let leaf = leaves::leaf(&of.placed.path, &of.item.entry, contents);
+        (*id, leaf)
     }
 
     fn settle(&self, sequenced: Vec<Sequenced>) {
