@@ -26,7 +26,7 @@ impl Submissions {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        match runtime.block_on(store::open(&place, &options)) {
+        match runtime.block_on(async { store::open(&place, &options).await }) {
             Ok(store) => Ok(Submissions(Some((runtime, store)))),
             Err(StoreError::Missing(_)) if named.is_none() => Ok(Submissions(None)),
             Err(error) => Err(error.into()),
@@ -38,7 +38,8 @@ impl Submissions {
         let Some((runtime, store)) = &self.0 else {
             return Ok(None);
         };
-        let submissions = runtime.block_on(store.submissions(task_id))?;
+        // Within the runtime from the first call on: a store may look for it at once.
+        let submissions = runtime.block_on(async { store.submissions(task_id).await })?;
         // A work result is no outcome by itself: what it was joined with is not kept.
         Ok(submissions
             .into_iter()
