@@ -35,16 +35,23 @@ const LENGTH_LEAST: usize = 16;
 
 impl Tokens {
     /// Reads a list: on each line a right (`read`, `write` or `admin`) and a token of at least 16 visible ASCII characters.
-    /// Empty lines and those that begin with `#` say nothing. In place of ends of lines there may be commas.
+    /// Empty lines say nothing, nor does what follows a `#`. Where it is one line, there may be commas in place of ends.
     ///
     /// # Errors
     ///
     /// Names the line.
     pub fn parse(text: &str) -> Result<Tokens, TokensError> {
         let mut tokens = Tokens::default();
-        for (line, text) in (1..).zip(text.split(['\n', ','])) {
+        let end = if text.trim_end().contains('\n') {
+            '\n'
+        } else {
+            ','
+        };
+        for (line, text) in (1..).zip(text.split(end)) {
             let wrong = |problem| Err(TokensError { line, problem });
-            let text = text.trim();
+            // A token is one word, so that a `#` after white space is none of it.
+            let said = text.split_once(" #").map_or(text, |(said, _)| said);
+            let text = said.trim();
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn tokens_give_the_rights_that_their_line_says() {
-        let text = "# agents\nwrite  0123456789abcdef\n\nread fedcba9876543210\r\nadmin aaaaaaaaaaaaaaaaaaaaaaaa";
+        let text = "# agents\nwrite  0123456789abcdef  # one, two\n\nread fedcba9876543210\r\nadmin aaaaaaaaaaaaaaaaaaaaaaaa";
         let tokens = Tokens::parse(text).unwrap();
         assert_eq!(tokens.rights("0123456789abcdef"), [Right::Write]);
         assert_eq!(tokens.rights("fedcba9876543210"), [Right::Read]);
