@@ -11,6 +11,7 @@ mod checkout;
 mod checkpoints;
 mod delta;
 pub mod disk;
+mod entries;
 mod error;
 mod flush;
 mod history;
@@ -51,6 +52,7 @@ use std::time::Duration;
 use gix::objs::Kind;
 
 pub use checkpoints::CHECKPOINTS_REF;
+pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
