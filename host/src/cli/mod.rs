@@ -17,6 +17,7 @@ mod policy;
 mod progress;
 mod prove;
 mod receipt;
+mod serve;
 mod session;
 mod show;
 mod signing;
@@ -63,6 +64,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args, session),
         Command::Commit(args) => commit::run(&args, session),
         Command::Ingest(args) => ingest::run(&args, session),
+        Command::Serve(args) => serve::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),

@@ -33,7 +33,19 @@ def same(one, other, but_for):
     return one == other
 
 
+# An entry is at most 64 deep. What is deeper equals none, and would exhaust the sandbox's stack.
+DEEPEST = 100
+
+
 def _read(text):
+    depth = 0
+    for token in TOKEN.findall(text):
+        if token in "{[":
+            depth += 1
+        elif token in "}]":
+            depth -= 1
+        if depth > DEEPEST:
+            raise ValueError("nested too deeply")
     # As tuples, so that a number equals nothing but itself: 1 is not 1.0, not "1" and not true.
     number = lambda written: ("number", written)
     return json.loads(text, parse_int=number, parse_float=number, parse_constant=number)
