@@ -13,6 +13,7 @@ pub mod orchestrator;
 pub mod outcome;
 pub mod policies;
 pub mod policy;
+pub mod reconcile;
 pub mod recorder;
 pub mod store;
 pub mod trail;

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, serve, show,
-    verify,
+    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, reconcile, serve,
+    show, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -75,6 +75,7 @@ pub enum Command {
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
+    Reconcile(reconcile::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -85,7 +86,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
-    ("Prove", &["verify", "checkpoint", "prove"]),
+    ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

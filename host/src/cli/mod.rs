@@ -17,6 +17,7 @@ mod policy;
 mod progress;
 mod prove;
 mod receipt;
+mod reconcile;
 mod serve;
 mod session;
 mod show;
@@ -70,6 +71,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),
+        Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),

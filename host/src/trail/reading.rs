@@ -4,7 +4,7 @@ use gix::ObjectId;
 use gix::objs::Kind;
 
 use super::error::TrailError;
-use super::history::{self, History, Recorded};
+use super::history::{self, History, LoggedEntry, Recorded};
 use super::view::View;
 use super::{Shared, Trail, layout, message, repository};
 use crate::outcome::TaskId;
@@ -56,6 +56,19 @@ impl Trail {
         let shared = self.shared();
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
         Ok(tip.map(|tip| tip.to_string()))
+    }
+
+    /// The trail commit that added a task's entry, as the log shows it.
+    pub fn logged(&self, task_id: &TaskId) -> Result<Option<LoggedEntry>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some((_, Some(commit))) = self.locate(task_id)? else {
+            return Ok(None);
+        };
+        let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
+            what: format!("the id {commit}"),
+            cause: error.to_string(),
+        })?;
+        repository.logged(&id, &repository.commit(&id)?, task_id)
     }
 
     fn entry_at_tip(
