@@ -72,6 +72,7 @@ fn open(dir: &Path, disk: Option<SimulatedDisk>, boot: &str) -> Result<Trail, Tr
     let mut options = OpenOptions {
         boot: Some(boot.into()),
         lock_wait: Duration::from_millis(300),
+        merge_beside: false,
         ..OpenOptions::default()
     };
     if let Some(disk) = disk {

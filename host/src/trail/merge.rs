@@ -1,6 +1,7 @@
 //! Merging packs: several become one that holds what all of them hold, smaller.
 //!
-//! Deltas are copied as they are. What was whole because its pack held nothing like it becomes a delta here, if
+//! Commits come first, as in every pack of ours: who walks history then reads one stretch of the file. Deltas are copied
+//! as they are. What was whole because its pack held nothing like it becomes a delta here, if
 //! something like it has come before: a tree of an earlier version of the same directory, an entry or a commit of
 //! their anchor. Sources are read and the result is written in one pass each; in memory are the index, and one version of
 //! each directory.
@@ -9,18 +10,19 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 
 use super::delta;
 use super::disk::DiskFile;
+use super::entries;
 use super::object::{Deflater, RunningDigest};
 use super::pack::{
     self, Anchored, IndexEntry, MAX_CHAIN, TYPE_BLOB, TYPE_COMMIT, TYPE_OFS_DELTA, TYPE_REF_DELTA,
     TYPE_TREE,
 };
-use super::tree;
 
 /// A pack and its index, open for merging.
 pub(super) struct Source {
@@ -28,6 +30,14 @@ pub(super) struct Source {
     /// By offset.
     objects: Vec<IndexEntry>,
     end: u64,
+    /// How many of them are read.
+    read: usize,
+    /// The bytes of the one that was read last.
+    raw: Vec<u8>,
+    /// It is to be read again.
+    again: bool,
+    /// Where each object has come to lie, beside its offset here.
+    moved: Vec<(u64, u64)>,
 }
 
 impl Source {
@@ -47,15 +57,70 @@ impl Source {
             && header == pack::header(u32::try_from(objects.len()).unwrap_or(u32::MAX))
             && objects.last().is_none_or(|last| last.offset < end);
         Ok(whole.then_some(Source {
+            moved: Vec::with_capacity(objects.len()),
             reader,
             objects,
             end,
+            read: 0,
+            raw: Vec::new(),
+            again: false,
         }))
+    }
+
+    /// Reads the next object; its bytes are in `raw`.
+    fn next(&mut self) -> Result<Option<IndexEntry>, Flaw> {
+        let at = self.read;
+        let Some(object) = self.objects.get(at).copied() else {
+            return Ok(None);
+        };
+        self.read += 1;
+        if std::mem::take(&mut self.again) {
+            return Ok(Some(object));
+        }
+        let next = self.objects.get(at + 1);
+        let next = next.map_or(self.end, |next| next.offset);
+        let length = next.checked_sub(object.offset).ok_or(Flaw::Foreign)?;
+        let length = usize::try_from(length).map_err(|_| Flaw::Foreign)?;
+        self.raw.resize(length, 0);
+        self.reader.read_exact(&mut self.raw)?;
+        if crc32fast::hash(&self.raw) != object.crc {
+            return Err(Flaw::Foreign);
+        }
+        Ok(Some(object))
+    }
+
+    /// Lets the object that was read last be the next again.
+    fn back(&mut self) {
+        self.read -= 1;
+        self.again = true;
     }
 }
 
+/// Why one object could not be taken over.
+enum Flaw {
+    Foreign,
+    Stopped,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Flaw {
+    fn from(error: io::Error) -> Flaw {
+        Flaw::Io(error)
+    }
+}
+
+/// Why packs were not merged.
+#[derive(Debug)]
+pub(super) enum MergeError {
+    /// The pack of that number is not as we make them.
+    Foreign(usize),
+    /// It was given up.
+    Stopped,
+    Io(io::Error),
+}
+
 /// How many objects the merged pack will hold, and whether any is in more than one source.
-pub(super) fn count(sources: &[Source]) -> (usize, bool) {
+fn count(sources: &[Source]) -> (usize, bool) {
     let mut ids: Vec<ObjectId> = sources
         .iter()
         .flat_map(|source| source.objects.iter().map(|object| object.id))
@@ -70,6 +135,7 @@ pub(super) fn count(sources: &[Source]) -> (usize, bool) {
 pub(super) struct Merger<'a> {
     hash: HashKind,
     out: &'a mut dyn DiskFile,
+    stop: &'a AtomicBool,
     digest: RunningDigest,
     /// Written to `out` and digested in pieces.
     buffer: Vec<u8>,
@@ -85,32 +151,25 @@ pub(super) struct Merger<'a> {
     inflater: libdeflater::Decompressor,
 }
 
-/// A pack that is not as we make them.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum MergeError {
-    #[error("a pack of ours is not as we made it")]
-    Foreign,
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 const BUFFER: usize = 1 << 20;
 
 impl<'a> Merger<'a> {
-    pub(super) fn new(
+    /// Writes to `out` what all sources hold and makes it durable; its index, and the name of both.
+    pub(super) fn merge(
         hash: HashKind,
-        count: usize,
-        shared: bool,
+        mut sources: Vec<Source>,
         out: &'a mut dyn DiskFile,
-    ) -> Merger<'a> {
-        Merger {
+        stop: &'a AtomicBool,
+    ) -> Result<(Vec<u8>, String), MergeError> {
+        let (count, shared) = count(&sources);
+        let header =
+            pack::header(u32::try_from(count).expect("merged packs hold fewer than 2^32 objects"));
+        let mut merger = Merger {
             hash,
             out,
+            stop,
             digest: RunningDigest::new(hash),
-            buffer: pack::header(
-                u32::try_from(count).expect("merged packs hold fewer than 2^32 objects"),
-            )
-            .to_vec(),
+            buffer: header.to_vec(),
             flushed: 0,
             entries: Vec::with_capacity(count),
             places: shared.then(HashMap::new),
@@ -119,82 +178,77 @@ impl<'a> Merger<'a> {
             commits: Anchored::default(),
             deflater: Deflater::new(),
             inflater: libdeflater::Decompressor::new(),
+        };
+        for only_commits in [true, false] {
+            for (number, source) in sources.iter_mut().enumerate() {
+                match merger.add(source, only_commits) {
+                    Ok(()) => {}
+                    Err(Flaw::Foreign) => return Err(MergeError::Foreign(number)),
+                    Err(Flaw::Stopped) => return Err(MergeError::Stopped),
+                    Err(Flaw::Io(error)) => return Err(MergeError::Io(error)),
+                }
+            }
         }
+        merger.finish().map_err(MergeError::Io)
     }
 
     fn position(&self) -> u64 {
         self.flushed + self.buffer.len() as u64
     }
 
-    /// Copies every object that is not there yet.
-    pub(super) fn add(&mut self, mut source: Source) -> Result<(), MergeError> {
-        // Where each object of this source has come to lie, beside its offset there.
-        let mut moved: Vec<(u64, u64)> = Vec::with_capacity(source.objects.len());
-        let mut raw = Vec::new();
-        for at in 0..source.objects.len() {
-            let object = source.objects[at];
-            let next = source
-                .objects
-                .get(at + 1)
-                .map_or(source.end, |next| next.offset);
-            let length = next.checked_sub(object.offset).ok_or(MergeError::Foreign)?;
-            raw.resize(usize::try_from(length).map_err(|_| MergeError::Foreign)?, 0);
-            source.reader.read_exact(&mut raw)?;
-            if crc32fast::hash(&raw) != object.crc {
-                return Err(MergeError::Foreign);
+    /// Copies every object that is not there yet: the commits that a source begins with, or else what is left of it.
+    fn add(&mut self, source: &mut Source, only_commits: bool) -> Result<(), Flaw> {
+        while let Some(object) = source.next()? {
+            if only_commits && !may_be_commit(&source.raw) {
+                source.back();
+                return Ok(());
             }
             if let Some(place) = self
                 .places
                 .as_ref()
                 .and_then(|places| places.get(&object.id))
             {
-                moved.push((object.offset, *place));
+                source.moved.push((object.offset, *place));
                 continue;
             }
             let place = self.position();
-            self.copy(&object, &raw, &moved)?;
-            moved.push((object.offset, place));
+            self.copy(&object, &source.raw, &source.moved)?;
+            source.moved.push((object.offset, place));
             if let Some(places) = &mut self.places {
                 places.insert(object.id, place);
             }
             if self.buffer.len() >= BUFFER {
                 self.flush()?;
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(Flaw::Stopped);
+                }
             }
         }
         Ok(())
     }
 
-    fn copy(
-        &mut self,
-        object: &IndexEntry,
-        raw: &[u8],
-        moved: &[(u64, u64)],
-    ) -> Result<(), MergeError> {
-        let (kind, size, header) = pack::read_object_header(raw).ok_or(MergeError::Foreign)?;
+    fn copy(&mut self, object: &IndexEntry, raw: &[u8], moved: &[(u64, u64)]) -> Result<(), Flaw> {
+        let (kind, size, header) = pack::read_object_header(raw).ok_or(Flaw::Foreign)?;
         let start = self.position();
         let mark = self.buffer.len();
         match kind {
             TYPE_OFS_DELTA => {
                 let (distance, length) =
-                    pack::read_offset_distance(&raw[header..]).ok_or(MergeError::Foreign)?;
-                let base = object
-                    .offset
-                    .checked_sub(distance)
-                    .ok_or(MergeError::Foreign)?;
+                    pack::read_offset_distance(&raw[header..]).ok_or(Flaw::Foreign)?;
+                let base = object.offset.checked_sub(distance).ok_or(Flaw::Foreign)?;
                 let base = moved
                     .binary_search_by_key(&base, |(old, _)| *old)
-                    .map_err(|_| MergeError::Foreign)?;
+                    .map_err(|_| Flaw::Foreign)?;
                 self.buffer.extend_from_slice(&raw[..header]);
                 pack::offset_distance(start - moved[base].1, &mut self.buffer);
                 self.buffer.extend_from_slice(&raw[header + length..]);
             }
-            TYPE_REF_DELTA => return Err(MergeError::Foreign),
+            TYPE_REF_DELTA => return Err(Flaw::Foreign),
             _ => {
-                let mut contents =
-                    vec![0u8; usize::try_from(size).map_err(|_| MergeError::Foreign)?];
+                let mut contents = vec![0u8; usize::try_from(size).map_err(|_| Flaw::Foreign)?];
                 let inflated = self.inflater.zlib_decompress(&raw[header..], &mut contents);
                 if inflated.ok() != Some(contents.len()) {
-                    return Err(MergeError::Foreign);
+                    return Err(Flaw::Foreign);
                 }
                 let delta = match kind {
                     TYPE_TREE => self.directories.delta(contents, start, self.hash),
@@ -229,8 +283,7 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    /// Completes the pack and makes it durable; its index, and the name of both.
-    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, String)> {
+    fn finish(mut self) -> io::Result<(Vec<u8>, String)> {
         self.flush()?;
         let checksum = self.digest.clone().finish();
         self.out.write(checksum.as_slice())?;
@@ -240,6 +293,12 @@ impl<'a> Merger<'a> {
             format!("pack-{checksum}"),
         ))
     }
+}
+
+/// Whether an object is a commit or, in the stretch of them that a pack of ours begins with, a delta of one.
+fn may_be_commit(raw: &[u8]) -> bool {
+    pack::read_object_header(raw)
+        .is_some_and(|(kind, ..)| kind == TYPE_COMMIT || kind == TYPE_OFS_DELTA)
 }
 
 /// The last whole version of each directory that has come by, found by what it holds.
@@ -295,7 +354,7 @@ impl Directories {
 
 /// The ids of up to four entries of a tree: the outer ones, and two between.
 fn some_children(raw: &[u8], hash: HashKind) -> Vec<ObjectId> {
-    let ids: Vec<&gix::oid> = tree::ids(raw, hash).collect();
+    let ids: Vec<&gix::oid> = entries::ids(raw, hash).collect();
     let mut places = vec![
         0,
         ids.len() / 3,

@@ -8,16 +8,21 @@
 
 mod catalogue;
 mod checkout;
+mod commit;
 mod delta;
 pub mod disk;
+mod entries;
 mod error;
 mod flush;
+mod flushing;
 mod history;
 mod init;
 mod layout;
 mod lock;
 mod merge;
+mod merging;
 mod message;
+mod names;
 mod object;
 mod objects;
 mod open;
@@ -30,6 +35,7 @@ mod recover;
 mod refresh;
 mod refs;
 mod repository;
+mod sequence;
 mod state;
 mod supported;
 mod ticket;
@@ -60,9 +66,10 @@ use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use disk::Disk;
 use repository::Repository;
+use sequence::Item;
 use state::{Identity, StateDir};
 use view::View;
-use writer::{Item, Writer};
+use writer::Writer;
 
 /// An entry that a policy has decided to record.
 pub struct Append<'a> {
@@ -105,6 +112,7 @@ struct Shared {
     catalogue: catalogue::Catalogue,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
+    merge_beside: bool,
 }
 
 impl Shared {
@@ -152,9 +160,7 @@ impl Trail {
             }
             if view.root.is_none() {
                 view.tip = shared.repository.read_ref(&shared.identity.reference)?;
-                let root = View::load_root(&shared.repository, view.tip)?;
-                view.root = Some(root.clone());
-                view.durable_root = Some(root);
+                view.root = Some(View::load_root(&shared.repository, view.tip)?);
             }
             view.root.clone().expect("it was just loaded")
         };
@@ -203,7 +209,7 @@ impl Trail {
         let message =
             message::entry_message(&append.subject, append.task_id.as_str(), append.provenance);
         let ticket = Ticket::new(shared.waiting.clone());
-        let item = Item {
+        let mut item = Item {
             task_id: append.task_id.clone(),
             entry: entry.clone(),
             blob,
@@ -211,6 +217,7 @@ impl Trail {
             subject: append.subject,
             message,
             microseconds: append.time.microseconds(),
+            directory: None,
             ticket: ticket.clone(),
         };
         {
@@ -225,8 +232,10 @@ impl Trail {
                 None => {}
             }
             if let Some(root) = &view.root {
-                match view::presence(root, append.task_id, &shared.repository)? {
-                    view::Presence::Absent => {}
+                let (presence, directory) =
+                    view::presence(root, append.task_id, &shared.repository, None)?;
+                match presence {
+                    view::Presence::Absent => item.directory = directory,
                     view::Presence::Present { .. } => return Err(TrailError::Changed),
                     view::Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
                 }
