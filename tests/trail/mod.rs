@@ -7,6 +7,7 @@ mod hostile;
 mod index;
 mod moved;
 mod odd;
+mod overlap;
 mod person;
 mod placement;
 mod processes;
