@@ -1,11 +1,11 @@
-//! Provides the built-in policy's component as `$OUT_DIR/policy.wasm`.
+//! Provides the components of `guest/` in `$OUT_DIR`: `policy.wasm`, the built-in policy, and those that come beside it.
 //!
-//! `host/prebuilt/policy.wasm` is that component, built, so that neither the `wasm32-wasip2` target nor the time to build it is
-//! needed, and so that every build of one release records the same `Audit-Policy`. It is used while the digest beside
-//! it is that of the sources as they stand; otherwise the sources are built.
+//! `host/prebuilt/` holds them, built, so that neither the `wasm32-wasip2` target nor the time to build them is
+//! needed, and so that every build of one release records the same `Audit-Policy`. Each is used while the digest beside
+//! it is that of its sources as they stand; otherwise the sources are built.
 //!
 //! `.ci/prebuilt` compiles this file alone and runs it with an argument: `refresh` builds the sources and replaces the
-//! prebuilt copy, `check` builds them and fails unless the copy is, byte for byte, what they give. Hence no dependencies.
+//! prebuilt copies, `check` builds them and fails unless each copy is, byte for byte, what they give. Hence no dependencies.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,7 +19,46 @@ use std::{env, fs, io};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const PACKAGE: &str = "chiffon-audit-policy";
+/// One of the policies that come with the host.
+struct Component {
+    /// Its file, without extension.
+    name: &'static str,
+    package: &'static str,
+    /// What it is made of, from the workspace's root. Tests are not: they may change without a rebuild.
+    sources: &'static [&'static str],
+}
+
+const COMPONENTS: &[Component] = &[
+    Component {
+        name: "policy",
+        package: "chiffon-audit-policy",
+        sources: &["guest/Cargo.toml", "guest/src", "wit"],
+    },
+    Component {
+        name: "redact",
+        package: "chiffon-audit-policy-redact",
+        sources: &[
+            "guest/redact/Cargo.toml",
+            "guest/redact/src",
+            "guest/src/json.rs",
+            "guest/template/src",
+            "wit",
+        ],
+    },
+    Component {
+        name: "bound",
+        package: "chiffon-audit-policy-bound",
+        sources: &[
+            "guest/bound/Cargo.toml",
+            "guest/bound/src",
+            "guest/redact/src/rewrite.rs",
+            "guest/src/json.rs",
+            "guest/template/src",
+            "wit",
+        ],
+    },
+];
+
 const TARGET: &str = "wasm32-wasip2";
 
 /// How the component is built: small enough to be instantiated in microseconds, and the same bytes everywhere.
@@ -61,33 +100,25 @@ fn run() -> Result<()> {
     };
     let out = directory("OUT_DIR")?;
     let workspace = Workspace::beside(&directory("CARGO_MANIFEST_DIR")?)?;
-    match env::args().nth(1).as_deref() {
-        None => embed(&workspace, &out),
-        Some("refresh") => workspace.refresh(&workspace.build(&out)?),
-        Some("check") => workspace.check(&workspace.build(&out)?),
-        Some(other) => Err(format!("unknown mode `{other}`: expected `refresh` or `check`").into()),
+    let mode = env::args().nth(1);
+    for component in COMPONENTS {
+        match mode.as_deref() {
+            None => workspace.embed(component, &out)?,
+            Some("refresh") => workspace.refresh(component, &out)?,
+            Some("check") => workspace.check(component, &out)?,
+            Some(other) => {
+                return Err(
+                    format!("unknown mode `{other}`: expected `refresh` or `check`").into(),
+                );
+            }
+        }
     }
-}
-
-fn embed(workspace: &Workspace, out: &Path) -> Result<()> {
-    let sources = workspace.sources();
-    for path in sources.iter().chain([&workspace.lock, &workspace.prebuilt]) {
-        println!("cargo::rerun-if-changed={}", path.display());
-    }
-    let digest = workspace.digest()?;
-    let component = if workspace.recorded_digest()?.as_deref() == Some(&*digest) {
-        fs::read(workspace.prebuilt.join("policy.wasm"))?
-    } else {
-        fs::read(workspace.build(out)?)?
-    };
-    fs::write(out.join("policy.wasm"), component)?;
     Ok(())
 }
 
 struct Workspace {
     root: PathBuf,
     guest: PathBuf,
-    wit: PathBuf,
     lock: PathBuf,
     prebuilt: PathBuf,
 }
@@ -98,7 +129,6 @@ impl Workspace {
         let guest = manifest.join("../guest").canonicalize()?;
         let root = guest.parent().ok_or("guest/ has no parent")?.to_owned();
         Ok(Workspace {
-            wit: root.join("wit"),
             lock: root.join("Cargo.lock"),
             prebuilt: root.join("host/prebuilt"),
             guest,
@@ -106,13 +136,29 @@ impl Workspace {
         })
     }
 
-    /// What the component is made of. The guest's tests are not: they may change without a rebuild.
-    fn sources(&self) -> [PathBuf; 3] {
-        [
-            self.guest.join("Cargo.toml"),
-            self.guest.join("src"),
-            self.wit.clone(),
-        ]
+    fn embed(&self, component: &Component, out: &Path) -> Result<()> {
+        let sources = component.sources.iter().map(|path| self.root.join(path));
+        for path in sources.chain([self.lock.clone(), self.prebuilt.clone()]) {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+        let digest = self.digest(component)?;
+        let bytes = if self.recorded_digest(component)?.as_deref() == Some(&*digest) {
+            fs::read(self.copy(component))?
+        } else {
+            fs::read(self.build(component, out)?)?
+        };
+        fs::write(out.join(format!("{}.wasm", component.name)), bytes)?;
+        Ok(())
+    }
+
+    /// The prebuilt copy.
+    fn copy(&self, component: &Component) -> PathBuf {
+        self.prebuilt.join(format!("{}.wasm", component.name))
+    }
+
+    /// The digest of what the prebuilt copy was built from.
+    fn copy_of(&self, component: &Component) -> PathBuf {
+        self.prebuilt.join(format!("{}.sources", component.name))
     }
 
     /// What the component's bytes depend on beside the compiler: the sources, the locked versions of all that the guest
@@ -120,10 +166,10 @@ impl Workspace {
     ///
     /// FNV-1a with 128 bits. It notices a forgotten refresh and is no defence against a forger, who could as well replace
     /// the component; that the copy is genuine is what `.ci/prebuilt --check` proves.
-    fn digest(&self) -> Result<String> {
+    fn digest(&self, component: &Component) -> Result<String> {
         let mut files = Vec::new();
-        for path in self.sources() {
-            list(&path, &mut files)?;
+        for path in component.sources {
+            list(&self.root.join(path), &mut files)?;
         }
         files.sort();
         let mut hash = Fnv::default();
@@ -137,7 +183,7 @@ impl Workspace {
             hash.field(&name.replace('\\', "/"));
             hash.field(&text);
         }
-        for package in locked(&fs::read_to_string(&self.lock)?)? {
+        for package in locked(component.package, &fs::read_to_string(&self.lock)?)? {
             hash.field(&package);
         }
         for setting in PROFILE {
@@ -146,8 +192,8 @@ impl Workspace {
         Ok(format!("{:032x}", hash.0))
     }
 
-    fn recorded_digest(&self) -> Result<Option<String>> {
-        match fs::read_to_string(self.prebuilt.join("policy.sources")) {
+    fn recorded_digest(&self, component: &Component) -> Result<Option<String>> {
+        match fs::read_to_string(self.copy_of(component)) {
             Ok(text) => Ok(text.split_whitespace().next().map(str::to_owned)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -155,7 +201,7 @@ impl Workspace {
     }
 
     /// Builds the component from the sources; the answer is its path.
-    fn build(&self, out: &Path) -> Result<PathBuf> {
+    fn build(&self, component: &Component, out: &Path) -> Result<PathBuf> {
         // A directory of its own: the outer cargo holds the lock of the one that it uses.
         let target = out.join("guest");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -164,7 +210,7 @@ impl Workspace {
         command.args([
             "rustc",
             "-p",
-            PACKAGE,
+            component.package,
             "--lib",
             "--crate-type=cdylib",
             "--target",
@@ -187,17 +233,17 @@ impl Workspace {
             .map_err(|error| format!("could not run cargo: {error}"))?;
         if !done.success() {
             return Err(format!(
-                "could not build the built-in policy.\n\
-                 host/prebuilt/policy.wasm is not what guest/ and wit/ give as they stand, so they must be built, which needs the \
+                "could not build the policy `{name}`.\n\
+                 host/prebuilt/{name}.wasm is not what guest/ and wit/ give as they stand, so they must be built, which needs the \
                  target {TARGET}:\n\n    rustup target add {TARGET}\n\n\
                  (.ci/prebuilt then brings the prebuilt copy up to date; undoing the changes to guest/, wit/ and their \
-                 dependencies in Cargo.lock makes it valid again)"
+                 dependencies in Cargo.lock makes it valid again)",
+                name = component.name
             )
             .into());
         }
-        Ok(target
-            .join(TARGET)
-            .join("release/chiffon_audit_policy.wasm"))
+        let artefact = format!("{}.wasm", component.package.replace('-', "_"));
+        Ok(target.join(TARGET).join("release").join(artefact))
     }
 
     /// Panic messages hold the paths of source files: without these flags the bytes would depend on whose home it is.
@@ -231,22 +277,27 @@ impl Workspace {
         Ok(flags.join("\u{1f}"))
     }
 
-    fn refresh(&self, built: &Path) -> Result<()> {
+    fn refresh(&self, component: &Component, out: &Path) -> Result<()> {
+        let built = self.build(component, out)?;
         fs::create_dir_all(&self.prebuilt)?;
-        fs::copy(built, self.prebuilt.join("policy.wasm"))?;
-        fs::write(self.prebuilt.join("policy.sources"), self.digest()? + "\n")?;
+        fs::copy(built, self.copy(component))?;
+        fs::write(self.copy_of(component), self.digest(component)? + "\n")?;
         Ok(())
     }
 
-    fn check(&self, built: &Path) -> Result<()> {
-        if self.recorded_digest()?.as_deref() != Some(&*self.digest()?) {
-            return Err("host/prebuilt/policy.sources is not the digest of guest/ and wit/: run .ci/prebuilt".into());
+    fn check(&self, component: &Component, out: &Path) -> Result<()> {
+        let name = component.name;
+        if self.recorded_digest(component)?.as_deref() != Some(&*self.digest(component)?) {
+            return Err(format!(
+                "host/prebuilt/{name}.sources is not the digest of its sources: run .ci/prebuilt"
+            )
+            .into());
         }
-        if fs::read(built)? != fs::read(self.prebuilt.join("policy.wasm"))? {
-            return Err(
-                "host/prebuilt/policy.wasm is not what guest/ and wit/ give: run .ci/prebuilt"
-                    .into(),
-            );
+        if fs::read(self.build(component, out)?)? != fs::read(self.copy(component))? {
+            return Err(format!(
+                "host/prebuilt/{name}.wasm is not what its sources give: run .ci/prebuilt"
+            )
+            .into());
         }
         Ok(())
     }
@@ -277,11 +328,11 @@ fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The guest's dependencies as Cargo.lock has them, near and far: `name version checksum`, sorted.
-fn locked(lock: &str) -> Result<Vec<String>> {
+/// A package's dependencies as Cargo.lock has them, near and far: `name version checksum`, sorted.
+fn locked(package: &str, lock: &str) -> Result<Vec<String>> {
     let lock = lock.replace("\r\n", "\n");
     let packages: Vec<&str> = lock.split("[[package]]\n").skip(1).collect();
-    let mut wanted = vec![PACKAGE.to_owned()];
+    let mut wanted = vec![package.to_owned()];
     let mut found: Vec<String> = Vec::new();
     while let Some(name) = wanted.pop() {
         // A dependency is `name`, or `name version` where there are several versions.

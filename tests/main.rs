@@ -10,6 +10,7 @@ mod outcome;
 mod policy;
 mod readme;
 mod seed;
+mod store;
 mod support;
 mod tidy;
 mod trail;

@@ -7,8 +7,11 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod orchestrator;
 pub mod outcome;
+pub mod policies;
 pub mod policy;
 pub mod recorder;
+pub mod store;
 pub mod trail;
 pub mod verify;

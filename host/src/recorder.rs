@@ -7,17 +7,21 @@
 mod cause;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{self, TaskOutcome, Violation};
+use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 pub use cause::Cause;
 
 /// What a recorder works with.
+#[derive(Clone)]
 pub struct Options {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -40,6 +44,8 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
 }
 
 /// What became of one submission.
@@ -53,6 +59,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// The entry as it was found in the trail, durable, where it was recorded now or before.
+    pub entry: Option<Arc<[u8]>>,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -63,6 +71,8 @@ pub struct Answer {
     pub retry: bool,
     /// What the policy logged.
     pub policy_log: Vec<LogLine>,
+    /// How long the policy took, the last time that it was asked.
+    pub policy_time: Duration,
 }
 
 /// The five things that can become of a submission.
@@ -90,8 +100,15 @@ pub struct Pending {
 
 enum Decision {
     Final(Answer),
-    Placed { ticket: Ticket, log: Vec<LogLine> },
-    Rests { snapshot: Snapshot, answer: Answer },
+    Placed {
+        ticket: Ticket,
+        entry: Arc<[u8]>,
+        decided: Answer,
+    },
+    Rests {
+        snapshot: Snapshot,
+        answer: Answer,
+    },
 }
 
 /// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
@@ -112,6 +129,7 @@ impl Recorder {
                 policy,
                 options,
                 provenance,
+                kept: AtomicBool::new(false),
             }),
         }
     }
@@ -174,18 +192,25 @@ impl Recorder {
             policy,
             options,
             provenance,
+            ..
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Readable(snapshot.entry.clone());
-        let Call { verdict, log, .. } =
-            policy.call(outcome, Box::new(readable), now, &options.settings);
+        let Call {
+            verdict,
+            log,
+            duration,
+            ..
+        } = policy.call(outcome, Box::new(readable), now, &options.settings);
         let mut answer = Answer::about(outcome);
         answer.policy_log = log;
+        answer.policy_time = duration;
         let believed =
             verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
         match believed {
             Ok(Verdict::Commit { entry, subject }) => {
+                self.keep_policy(now)?;
                 let keyed = options
                     .secret
                     .as_deref()
@@ -194,6 +219,7 @@ impl Recorder {
                     outcome: keyed,
                     ..provenance.clone()
                 };
+                let kept: Arc<[u8]> = entry.as_slice().into();
                 let append = Append {
                     task_id: &outcome.task_id,
                     entry,
@@ -204,7 +230,8 @@ impl Recorder {
                 let ticket = trail.append(append)?;
                 return Ok(Decision::Placed {
                     ticket,
-                    log: answer.policy_log,
+                    entry: kept,
+                    decided: answer,
                 });
             }
             Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
@@ -235,6 +262,16 @@ impl Recorder {
         }
         Ok(Decision::Rests { snapshot, answer })
     }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
 impl Pending {
@@ -244,6 +281,14 @@ impl Pending {
             Decision::Final(_) => true,
             Decision::Placed { ticket, .. } => ticket.is_settled(),
             Decision::Rests { snapshot, .. } => snapshot.is_settled(),
+        }
+    }
+
+    /// The answer, if it rests on nothing that has to become durable.
+    pub fn answer(&self) -> Option<&Answer> {
+        match &self.decision {
+            Decision::Final(answer) => Some(answer),
+            _ => None,
         }
     }
 
@@ -270,15 +315,19 @@ impl Pending {
             let trail = &self.recorder.inner.trail;
             let failed = match self.decision {
                 Decision::Final(answer) => return answer,
-                Decision::Placed { ticket, log } => match ticket.wait() {
+                Decision::Placed {
+                    ticket,
+                    entry,
+                    decided,
+                } => match ticket.wait() {
                     Ok(placed) => {
                         return Answer {
                             result: AnswerKind::Committed,
                             commit: Some(placed.commit),
                             path: Some(placed.path),
-                            policy_log: log,
+                            entry: Some(entry),
                             retry: false,
-                            ..Answer::about(outcome)
+                            ..decided
                         };
                     }
                     Err(error) => error,
@@ -293,6 +342,7 @@ impl Pending {
                             answer.commit = commit;
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {
+                            answer.entry = snapshot.entry;
                             answer.retry = false;
                         }
                         return answer;
@@ -321,11 +371,13 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            entry: None,
             cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 
@@ -335,11 +387,13 @@ impl Answer {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            entry: None,
             cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 

@@ -3,6 +3,7 @@
 mod commit;
 mod demo;
 mod ingest;
+mod policy;
 mod read;
 mod settings;
 mod usage;

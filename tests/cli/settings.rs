@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chiffon_audit::config::{Environment, Layout, Settings, repository_file};
+use chiffon_audit::config::{
+    Environment, Layout, Settings, Signing, SigningExtent, SigningFailure, repository_file,
+};
 use tempfile::TempDir;
 
 /// A user's home and a repository, neither of which is anybody's.
@@ -86,6 +88,14 @@ fn every_setting_is_read_from_the_users_file() {
         secret_file = "/run/secret"
         lock_wait = 7
         cache_dir = "cache"
+        [signing]
+        key = "id.pub"
+        openpgp_key = "ABCD"
+        program = "gpg2"
+        passphrase_file = "/run/pass"
+        extent = "group"
+        on_failure = "unsigned"
+        timeout = 0.5
         [policy]
         file = "policy.wasm"
         settings = { redact = "true", "a.b" = "" }
@@ -120,6 +130,17 @@ fn every_setting_is_read_from_the_users_file() {
         Some(Path::new("/run/secret"))
     );
     assert_eq!(settings.lock_wait, Some(Duration::from_secs(7)));
+    let signing = Signing {
+        key: Some(place.path("home/.config/chiffon-audit/id.pub")),
+        openpgp_key: Some("ABCD".into()),
+        // A bare name is looked for where programs are.
+        program: Some("gpg2".into()),
+        passphrase_file: Some("/run/pass".into()),
+        extent: Some(SigningExtent::Group),
+        on_failure: Some(SigningFailure::Unsigned),
+        timeout: Some(Duration::from_millis(500)),
+    };
+    assert_eq!(settings.signing, signing);
     // Relative to the file, wherever the program is started.
     assert_eq!(
         settings.cache_dir,
@@ -259,6 +280,12 @@ fn what_names_a_policy_a_file_or_a_limit_is_not_taken_from_a_repository() {
             "POLICY_SETTINGS",
         ),
         ("secret_file = 'x'", "secret_file", "SECRET_FILE"),
+        ("[signing]\nkey = 'x'", "signing.key", "SIGNING_KEY"),
+        (
+            "[signing]\nprogram = 'x'",
+            "signing.program",
+            "SIGNING_PROGRAM",
+        ),
         ("cache_dir = 'x'", "cache_dir", "CACHE_DIR"),
         ("lock_wait = 1", "lock_wait", "LOCK_WAIT"),
         (

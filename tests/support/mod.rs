@@ -1,5 +1,7 @@
 //! What the tests share: temporary repositories, stock git with an isolated configuration, and outcomes.
 
+pub mod signers;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -32,6 +32,19 @@ fn the_check_finds_what_it_is_for() {
         "use crate::clock::Clock;",
         &[&upward("verify/x.rs", "verify", "clock")],
     );
+    for code in ["crate::store::x()", "super::super::store::x()"] {
+        check(
+            "host/src/verify/x.rs",
+            code,
+            &[&upward("verify/x.rs", "verify", "store")],
+        );
+    }
+    check("host/src/verify/x.rs", "use super::store::x;", &[]);
+    check(
+        "host/src/verify/mod.rs",
+        "use super::store::x;",
+        &[&upward("verify/mod.rs", "verify", "store")],
+    );
     check(
         "host/src/trail/x.rs",
         "use crate::trail::Layout; // crate::policy",
@@ -43,9 +56,9 @@ fn the_check_finds_what_it_is_for() {
         &[],
     );
     check(
-        "host/src/store/x.rs",
+        "host/src/attic/x.rs",
         "",
-        &["host/src/store/x.rs: module `store` has no place in tests/tidy: say what it may import"],
+        &["host/src/attic/x.rs: module `attic` has no place in tests/tidy: say what it may import"],
     );
     check(
         "host/src/recorder.rs",
@@ -72,7 +85,7 @@ fn the_check_finds_what_it_is_for() {
         "host/src/trail/x.rs",
         "\nuse std::process::{ExitCode, Command};\neprintln!();",
         &[
-            "host/src/trail/x.rs:3: `process::Command` belongs in host/src/cli/demo/: the host runs no program",
+            "host/src/trail/x.rs:3: `process::Command` belongs in host/src/cli/demo/, host/src/trail/signing/openpgp.rs, host/src/verify/signature/openpgp.rs: the host runs no program but those that its operator names",
             "host/src/trail/x.rs:4: `eprintln!` belongs in host/src/cli/: only the command line prints",
         ],
     );

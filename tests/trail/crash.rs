@@ -68,7 +68,7 @@ fn template(kind: Kind) -> (Repo, Repo) {
     (repo, other)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -81,7 +81,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn open(
+pub(super) fn open(
     dir: &Path,
     disk: Option<SimulatedDisk>,
     boot: &str,
@@ -248,7 +248,7 @@ fn leftover_locks(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// A small generator, seeded, so that every run is the same.
-fn dice(seed: u64) -> impl FnMut(usize) -> usize {
+pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
     // Neighbouring seeds must not begin alike.
     let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |choices| {

@@ -363,7 +363,7 @@ pub fn git(path: &Path, arguments: &[&str]) -> String {
     try_git(path, arguments).unwrap_or_else(|| panic!("git {arguments:?} failed"))
 }
 
-fn try_git(path: &Path, arguments: &[&str]) -> Option<String> {
+pub fn try_git(path: &Path, arguments: &[&str]) -> Option<String> {
     let output = command(path, arguments).output().unwrap();
     output
         .status

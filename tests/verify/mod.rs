@@ -8,4 +8,5 @@ mod messages;
 mod objects;
 mod odd;
 mod packs;
+mod signatures;
 mod trees;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -64,6 +65,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
         result: AnswerKind::Unavailable,
         commit: None,
         path: None,
+        entry: None,
         cause: Some(
             error
                 .downcast_ref::<TrailError>()
@@ -75,6 +77,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
             .downcast_ref::<TrailError>()
             .is_some_and(TrailError::may_pass),
         policy_log: Vec::new(),
+        policy_time: Duration::ZERO,
     }
 }
 

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint};
 use super::session::{LayoutName, Session};
 use super::text::{Line, shell_word};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::trail::{InitOptions, Layout, Trail};
 use uuid::Uuid;
 
@@ -37,6 +37,9 @@ pub struct Args {
     /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
     #[arg(long, value_name = "AUTHOR")]
     author: Option<String>,
+    /// Sign the commit with this SSH key (ed25519)
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
     /// Accept a ref that was moved by force: go on from this commit
     #[arg(long, value_name = "COMMIT")]
     accept_tip: Option<String>,
@@ -66,10 +69,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = Settings {
         layout: args.layout.map(Into::into),
         author: args.author.clone(),
+        signing: config::Signing {
+            key: args.signing_key.clone(),
+            ..config::Signing::default()
+        },
         ..Settings::default()
     };
     let settings = session.settings(flags)?;
-    let open = session.open_options(&settings);
+    let open = session.record_options(&settings)?;
     let options = InitOptions {
         bare: args.bare,
         reference: args.reference.clone(),

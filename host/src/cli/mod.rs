@@ -17,6 +17,7 @@ mod progress;
 mod receipt;
 mod session;
 mod show;
+mod signing;
 mod text;
 mod time;
 mod verify;

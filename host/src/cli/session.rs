@@ -12,9 +12,11 @@ use clap::Args;
 use super::args::Global;
 use super::exit::UsageError;
 use super::output::Output;
+use super::signing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
+use crate::policies::{self, Deciding, PoliciesError};
 use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
@@ -52,6 +54,9 @@ pub struct RecordFlags {
     /// Record an HMAC of each outcome as it came, keyed with the contents of this file
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Sign with this SSH key (ed25519): a private key, or a public one that an ssh-agent has the other half of
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
     /// Wait at most so long for a lock of somebody else's
     #[arg(long, value_name = "SECONDS")]
     lock_wait: Option<u64>,
@@ -94,6 +99,10 @@ impl RecordFlags {
                 .cloned()
                 .collect::<BTreeMap<_, _>>(),
             secret_file: self.secret_file.clone(),
+            signing: config::Signing {
+                key: self.signing_key.clone(),
+                ..config::Signing::default()
+            },
             lock_wait: self.lock_wait.map(std::time::Duration::from_secs),
             ..Settings::default()
         }
@@ -136,6 +145,14 @@ impl Session {
         Trail::open(&self.directory, self.open_options(settings))
     }
 
+    /// How the trail is opened to record: signed, if the settings say so.
+    pub fn record_options(&self, settings: &Settings) -> anyhow::Result<trail::OpenOptions> {
+        Ok(trail::OpenOptions {
+            signing: signing::options(&settings.signing, &self.environment)?,
+            ..self.open_options(settings)
+        })
+    }
+
     /// How the trail is opened.
     pub fn open_options(&self, settings: &Settings) -> trail::OpenOptions {
         let mut options = trail::OpenOptions {
@@ -155,8 +172,11 @@ impl Session {
         settings: &Settings,
         allocation: Allocation,
     ) -> anyhow::Result<Recorder> {
-        let trail = self.trail(settings)?;
-        let policy = load_policy(settings, allocation)?;
+        let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
+        let Deciding {
+            policy,
+            settings: policy_settings,
+        } = deciding(&trail, settings, allocation)?;
         let secret = settings
             .secret_file
             .as_deref()
@@ -165,7 +185,7 @@ impl Session {
         let options = recorder::Options {
             clock: Arc::clone(&self.clock),
             limits: outcome_limits(settings)?,
-            settings: PolicySettings::new(settings.policy_settings.clone()),
+            settings: policy_settings,
             secret,
         };
         Ok(Recorder::new(trail, policy, options))
@@ -193,15 +213,56 @@ pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
     Ok(limits)
 }
 
-fn load_policy(settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
+/// What decides on this trail: the policy that flags or environment name; else the one that was activated; else the one
+/// that the user's configuration names; else the built-in one.
+///
+/// What was activated has its settings from then. Others for it would be another policy, and are not taken by half.
+pub fn deciding(
+    trail: &Trail,
+    settings: &Settings,
+    allocation: Allocation,
+) -> anyhow::Result<Deciding> {
+    let engine = engine(settings, allocation)?;
+    if !settings.policy_said.file {
+        let activated = policies::in_force(trail, &engine).map_err(|error| match error {
+            PoliciesError::Trail(error) => anyhow::Error::from(error),
+            other => other.into(),
+        })?;
+        if activated.is_some() && settings.policy_said.settings {
+            return Err(UsageError(
+                "a policy is in force on this trail with settings of its own: name the policy too, or activate it with these \
+                 settings"
+                    .into(),
+            )
+            .into());
+        }
+        if let Some(activated) = activated {
+            return Ok(activated);
+        }
+    }
+    Ok(Deciding {
+        policy: load_policy(settings, &engine)?,
+        settings: PolicySettings::new(settings.policy_settings.clone()),
+    })
+}
+
+/// What policies run in, with the limits that the settings give.
+pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    let engine = Engine::new(allocation, limits, settings.cache_dir.as_deref())?;
+    Ok(Engine::new(
+        allocation,
+        limits,
+        settings.cache_dir.as_deref(),
+    )?)
+}
+
+fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
     let Some(path) = &settings.policy_file else {
-        return Ok(Policy::builtin(&engine)?);
+        return Ok(Policy::builtin(engine)?);
     };
     let bytes =
         fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))?;
-    Ok(Policy::load(&engine, &path.display().to_string(), &bytes)?)
+    Ok(Policy::load(engine, &path.display().to_string(), &bytes)?)
 }
 
 /// What one call of a policy may use at most.

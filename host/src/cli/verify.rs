@@ -1,9 +1,12 @@
 //! `verify`: an audit of a trail, as a table of claims.
 
+mod proof;
+
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -11,7 +14,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, pa
 use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
-use crate::verify::{self, Outcome, Report, Verdict};
+use crate::verify::{self, Claim, Outcome, Report, Verdict};
 
 /// Audit a trail, or any clone of one
 ///
@@ -29,6 +32,15 @@ pub struct Args {
     /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
     #[arg(long, value_name = "FILE")]
     allowed_signers: Option<PathBuf>,
+    /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
+    #[arg(long, value_name = "FILE", requires = "allowed_signers")]
+    revoked_signers: Option<PathBuf>,
+    /// The key that signs the trail's checkpoints, name+id+base64, or a file with it
+    #[arg(long, value_name = "KEY")]
+    checkpoint_key: Option<String>,
+    /// Check one entry's proof file instead, without any repository
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since"])]
+    proof: Option<PathBuf>,
     /// What must be shown: signed, checkpoint
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     require: Vec<Required>,
@@ -57,6 +69,9 @@ struct Audit<'a> {
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.proof {
+        return proof::run(file, args, session);
+    }
     let path = args
         .path
         .as_ref()
@@ -67,14 +82,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let below = PathBuf::clone;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
-        progress
-            .borrow_mut()
-            .reach(reached.commits, reached.commits, "commits")
+        let (count, what) = match reached.judged {
+            None => (reached.commits, "commits found"),
+            Some(judged) => (judged, "commits judged"),
+        };
+        progress.borrow_mut().reach(count, count, what)
     };
     let options = verify::Options {
         reference: args.reference.clone(),
         progress: Some(&tell),
         allowed_signers: args.allowed_signers.as_ref().map(below),
+        revoked_signers: args.revoked_signers.as_ref().map(below),
+        checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
         require: verify::Require {
             signed: args.require.contains(&Required::Signed),
             checkpoint: args.require.contains(&Required::Checkpoint),
@@ -100,6 +119,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::of_audit(outcome))
 }
 
+/// A key is given as it is, or as a file that holds it.
+fn key(given: &str) -> anyhow::Result<String> {
+    if given.contains('+') {
+        return Ok(given.to_owned());
+    }
+    std::fs::read_to_string(given)
+        .with_context(|| format!("cannot read the checkpoint key {given}"))
+}
+
 fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<()> {
     let trail = report.trail_id.as_deref().unwrap_or("without an identity");
     writeln!(
@@ -123,7 +151,13 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
         )
     )?;
     writeln!(output)?;
-    for claim in &report.claims {
+    print_claims(&report.claims, output)?;
+    writeln!(output, "{}", outcome_line(outcome))
+}
+
+/// The table of claims.
+fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
+    for claim in claims {
         let title = Line(&claim.title);
         match &claim.verdict {
             Verdict::Holds => writeln!(output, "  {}      {title}", paint(GOOD, "holds"))?,
@@ -160,21 +194,17 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
             writeln!(output, "             {}", paint(FAINT, Line(note)))?;
         }
     }
-    writeln!(output)?;
+    writeln!(output)
+}
+
+/// The verdict in a sentence.
+fn outcome_line(outcome: Outcome) -> impl std::fmt::Display {
     match outcome {
-        Outcome::Holds => writeln!(
-            output,
-            "{}",
-            paint(GOOD, "Every claim that was asked for holds.")
-        ),
-        Outcome::Broken => writeln!(output, "{}", paint(BAD, "The trail is broken.")),
-        Outcome::NotShown => writeln!(
-            output,
-            "{}",
-            paint(
-                UNSURE,
-                "Nothing is broken, but not everything could be shown."
-            )
+        Outcome::Holds => paint(GOOD, "Every claim that was asked for holds."),
+        Outcome::Broken => paint(BAD, "The trail is broken."),
+        Outcome::NotShown => paint(
+            UNSURE,
+            "Nothing is broken, but not everything could be shown.",
         ),
     }
 }

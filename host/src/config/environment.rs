@@ -16,10 +16,11 @@ pub struct Environment {
 }
 
 /// Variables beside those that begin with [`PREFIX`].
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "CLICOLOR_FORCE",
     "HOME",
     "NO_COLOR",
+    "SSH_AUTH_SOCK",
     "TERM",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
@@ -88,6 +89,12 @@ impl Environment {
     /// The directory for what can be made again.
     pub fn cache_dir(&self) -> Option<PathBuf> {
         Some(self.base_dir("XDG_CACHE_HOME", ".cache")?.join(DIRECTORY))
+    }
+
+    /// The socket of the user's ssh-agent.
+    pub fn ssh_agent(&self) -> Option<PathBuf> {
+        let socket = self.variables.get("SSH_AUTH_SOCK").map(PathBuf::from);
+        socket.filter(|path| path.is_absolute())
     }
 
     /// Whether the user wants no colour anywhere (<https://no-color.org>: set and not empty).

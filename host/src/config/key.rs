@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Layout, Settings};
+use super::{Layout, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
 pub(super) struct Key {
@@ -76,6 +76,83 @@ pub(super) const KEYS: &[Key] = &[
         repository: false,
         set: Set::By(|settings, value| {
             settings.secret_file = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.key",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.signing.key = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.openpgp_key",
+        expected: "a key's fingerprint",
+        repository: false,
+        set: Set::By(|settings, value| {
+            let key = value.text().filter(|text| !text.is_empty())?;
+            settings.signing.openpgp_key = Some(key.to_owned());
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.program",
+        expected: "a program",
+        repository: false,
+        set: Set::By(|settings, value| {
+            let text = value.text().filter(|text| !text.is_empty())?;
+            // A bare name is looked for where programs are, not beside the file.
+            settings.signing.program = Some(match text.contains('/') {
+                true => value.path()?,
+                false => PathBuf::from(text),
+            });
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.passphrase_file",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.signing.passphrase_file = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.extent",
+        expected: "`commit` or `group`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.signing.extent = Some(match value.text()? {
+                "commit" => SigningExtent::Commit,
+                "group" => SigningExtent::Group,
+                _ => return None,
+            });
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.on_failure",
+        expected: "`hold` or `unsigned`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.signing.on_failure = Some(match value.text()? {
+                "hold" => SigningFailure::Hold,
+                "unsigned" => SigningFailure::Unsigned,
+                _ => return None,
+            });
+            Some(())
+        }),
+    },
+    Key {
+        name: "signing.timeout",
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.signing.timeout = Some(value.seconds()?);
             Some(())
         }),
     },

@@ -12,6 +12,7 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use key::{KEYS, Key, Set, Value};
 
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +37,12 @@ pub struct Settings {
     pub policy_file: Option<PathBuf>,
     /// The policy's own settings. Merged key by key.
     pub policy_settings: BTreeMap<String, String>,
+    /// What of the two was said for this invocation, and not in the user's file, which is for all trails.
+    pub policy_said: PolicySaid,
     /// Where the secret for `Audit-Outcome` lies.
     pub secret_file: Option<PathBuf>,
+    /// Who signs commits, and how.
+    pub signing: Signing,
     /// How long to wait for a lock of somebody else's.
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
@@ -45,6 +51,15 @@ pub struct Settings {
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
     pub policy_limits: PolicyLimits,
+}
+
+/// What flags and environment say about the policy. Set by [`Settings::load`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicySaid {
+    /// Which it is.
+    pub file: bool,
+    /// A setting of its own.
+    pub settings: bool,
 }
 
 /// How new entries are stored.
@@ -116,7 +131,12 @@ impl Settings {
             Some(path) => file::read(path, file::Trust::Operator)?,
             None => Settings::default(),
         };
-        let mut settings = flags.or(environment.settings()?).or(repository).or(user);
+        let mut settings = flags.or(environment.settings()?);
+        settings.policy_said = PolicySaid {
+            file: settings.policy_file.is_some(),
+            settings: !settings.policy_settings.is_empty(),
+        };
+        settings = settings.or(repository).or(user);
         settings.cache_dir = settings.cache_dir.or_else(|| environment.cache_dir());
         Ok(settings)
     }
@@ -158,7 +178,9 @@ impl Settings {
             author: self.author.or(farther.author),
             policy_file: self.policy_file.or(farther.policy_file),
             policy_settings,
+            policy_said: self.policy_said,
             secret_file: self.secret_file.or(farther.secret_file),
+            signing: self.signing.or(farther.signing),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             outcome_limits: self.outcome_limits,

@@ -62,6 +62,23 @@ impl Violation {
         }
     }
 
+    /// A member that a document of this kind does not have, at its top; `known` are those that it has.
+    pub fn unknown_field(name: &str, known: &[&str]) -> Violation {
+        let mut pointer = String::from("/");
+        super::json::push_token(&mut pointer, name);
+        if pointer.len() > MAX_POINTER {
+            pointer.clear();
+        }
+        Violation::new(
+            pointer,
+            format!(
+                "unknown field {}; there are {}",
+                field_name(name),
+                known.join(", ")
+            ),
+        )
+    }
+
     /// A violation of the document as a whole.
     pub fn whole(message: impl Into<String>) -> Violation {
         Violation::new("", message)

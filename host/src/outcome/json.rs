@@ -52,12 +52,16 @@ pub fn validate(text: &str, max_depth: usize) -> Result<(), Violation> {
 }
 
 /// An object's members in order, each value as it was written. `text` is a JSON object that [`validate`] has accepted.
-pub(super) fn members(text: &str) -> Result<Members<'_>, serde_json::Error> {
+///
+/// # Errors
+///
+/// Where it is not.
+pub fn members(text: &str) -> Result<Members<'_>, serde_json::Error> {
     serde_json::Deserializer::from_str(text).deserialize_map(MembersVisitor)
 }
 
 /// An object's members in order.
-pub(super) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+pub type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 /// What kind of value a JSON text is, with its article, for messages.
 pub(super) fn kind(text: &str) -> &'static str {

@@ -4,16 +4,20 @@
 //! and no git.
 
 mod document;
+mod fingerprint;
 pub mod json;
 mod parse;
+mod same;
 mod status;
 mod task_id;
 mod time;
 
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::Limits;
+pub use same::canonical_json;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;
+pub use time::parse_time;
 
 /// One outcome, checked and with defaults filled in.
 ///

@@ -1,6 +1,44 @@
-//! Times in outcomes: whether a text is an ISO 8601 time. They are kept as they were written.
+//! Times in outcomes: whether a text is an ISO 8601 time, and which. They are kept as they were written.
 //!
 //! Knows the grammar and the calendar, and no clock.
+
+use crate::clock::Timestamp;
+
+/// The point in time that a text names, of any form that an outcome may hold. One without a zone counts as UTC, a date alone as
+/// its first moment, a leap second as the one after it; what is below a microsecond is cut.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    if !is_iso8601(text) {
+        return None;
+    }
+    let (date, rest) = text.split_at(10);
+    let days = chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d")
+        .ok()?
+        .signed_duration_since(chrono::NaiveDate::default())
+        .num_days();
+    let time = rest.get(1..).unwrap_or_default();
+    let zone_at = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
+    let (time, zone) = time.split_at(zone_at);
+    let number = |text: &str| text.parse::<i64>().unwrap_or_default();
+    let (clock, fraction) = time.split_once(['.', ',']).unwrap_or((time, ""));
+    let seconds = clock
+        .splitn(3, ':')
+        .zip([3600, 60, 1])
+        .map(|(part, unit)| number(part) * unit)
+        .sum::<i64>();
+    let micros = number(&format!("{fraction:0<6.6}"));
+    let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+    let offset = number(digits.get(..2).unwrap_or_default()) * 3600
+        + number(digits.get(2..).unwrap_or_default()) * 60;
+    let offset = if zone.starts_with('-') {
+        -offset
+    } else {
+        offset
+    };
+    let whole = days * 86_400 + seconds - offset;
+    Some(Timestamp::from_microseconds(
+        whole.checked_mul(1_000_000)?.checked_add(micros)?,
+    ))
+}
 
 /// Whether `text` is a calendar date of ISO 8601, alone or with a time of day.
 ///
@@ -111,7 +149,7 @@ fn days_in(year: u32, month: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::is_iso8601;
+    use super::{is_iso8601, parse_time};
 
     #[test]
     fn times_as_programs_write_them_are_accepted() {
@@ -163,5 +201,30 @@ mod tests {
         ] {
             assert!(!is_iso8601(text), "{text}");
         }
+    }
+
+    #[test]
+    fn times_without_a_zone_are_utc() {
+        for (text, expected) in [
+            ("2026-01-21", "2026-01-21T00:00:00.000000Z"),
+            ("2026-01-21T10:00", "2026-01-21T10:00:00.000000Z"),
+            ("2026-01-21 10:00:07.5", "2026-01-21T10:00:07.500000Z"),
+            (
+                "2026-01-21T10:00:00,1234567z",
+                "2026-01-21T10:00:00.123456Z",
+            ),
+            ("2026-01-21T10:00:00+01", "2026-01-21T09:00:00.000000Z"),
+            ("2026-01-21T10:00:00-0530", "2026-01-21T15:30:00.000000Z"),
+            (
+                "2026-01-21T00:00:00.000001+05:30",
+                "2026-01-20T18:30:00.000001Z",
+            ),
+            ("2024-12-31T23:59:60Z", "2025-01-01T00:00:00.000000Z"),
+            ("1969-12-31T23:59:59.9", "1969-12-31T23:59:59.900000Z"),
+        ] {
+            let time = parse_time(text).map(|time| time.to_rfc3339());
+            assert_eq!(time.as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(parse_time("2026-02-30"), None);
     }
 }

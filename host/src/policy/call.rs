@@ -6,17 +6,17 @@ use super::bindings::recorder::{Receipt, RecordError};
 use super::fault::Fault;
 use super::limits::{HANDLES, Limits};
 use super::load::Policy;
-use super::log::{Log, LogLine, panic_message};
+use super::log::{Log, LogLine, last_words, panic_message};
 use super::settings::PolicySettings;
 use super::state::{Effects, Faults, HostCall, State, Usage};
 use super::ticker::PERIOD;
-use super::trial::HostFault;
+use super::trial::{Exchange, HostFault, Transcript};
 use super::wasi::RANDOM_SEED;
 use super::{Snapshot, check, convert};
 use crate::clock::Timestamp;
 use crate::outcome::{TaskOutcome, Violation};
 use std::time::{Duration, Instant};
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, WasmBacktrace};
 
 /// What a policy decided, as far as it can be checked without the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,21 @@ pub struct Call {
     pub host_calls: u64,
     /// These calls, in order.
     pub calls: Vec<HostCall>,
+    /// The same in full, where it was asked for.
+    pub exchanges: Vec<Exchange>,
+    /// Where in its code the policy was when it failed: for its author.
+    pub backtrace: Option<String>,
     /// How long it took.
     pub duration: Duration,
+}
+
+/// What a call is given beside what every call is given.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// Host calls that fail.
+    pub faults: Vec<HostFault>,
+    /// Where every host call is to be noted.
+    pub transcript: Option<Transcript>,
 }
 
 impl Policy {
@@ -74,17 +87,17 @@ impl Policy {
         now: Timestamp,
         settings: &PolicySettings,
     ) -> Call {
-        self.call_with_faults(outcome, snapshot, now, settings, Vec::new())
+        self.call_with(outcome, snapshot, now, settings, Extras::default())
     }
 
-    /// The same, in which the host calls that are named fail.
-    pub(super) fn call_with_faults(
+    /// The same, with what only trials and recordings want.
+    pub(super) fn call_with(
         &self,
         outcome: &TaskOutcome,
         snapshot: Box<dyn Snapshot>,
         now: Timestamp,
         settings: &PolicySettings,
-        faults: Vec<HostFault>,
+        extras: Extras,
     ) -> Call {
         let _slot = self.engine().slot();
         let limits = self.engine().limits();
@@ -96,7 +109,8 @@ impl Policy {
             snapshot,
             entry: None,
             effects: Effects::default(),
-            faults: Faults::new(faults),
+            faults: Faults::new(extras.faults),
+            transcript: extras.transcript,
             log: Log::default(),
             calls: Vec::new(),
             host_calls: 0,
@@ -115,9 +129,15 @@ impl Policy {
         let state = store.into_data();
         let duration = state.started.elapsed();
         let (log, log_dropped) = state.log.finish(limits);
+        let mut backtrace = None;
         let verdict = match answer {
             Ok(answer) => check::verdict(answer, state.effects, outcome, now),
-            Err(error) => Err(fault(error, limits, &state.usage, &log)),
+            Err(error) => {
+                backtrace = error
+                    .downcast_ref::<WasmBacktrace>()
+                    .map(ToString::to_string);
+                Err(fault(error, limits, &state.usage, &log))
+            }
         };
         Call {
             verdict,
@@ -128,6 +148,8 @@ impl Policy {
             memory: state.usage.memory,
             host_calls: state.host_calls,
             calls: state.calls,
+            exchanges: state.transcript.map(Transcript::finish).unwrap_or_default(),
+            backtrace,
             duration,
         }
     }
@@ -182,7 +204,11 @@ fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let text = trap.to_string();
-        return Fault::Trapped(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned());
+        let text = text.strip_prefix("wasm trap: ").unwrap_or(&text);
+        return Fault::Trapped(match last_words(log) {
+            Some(said) => format!("{said} ({text})"),
+            None => text.to_owned(),
+        });
     }
     untyped(&error, limits)
 }

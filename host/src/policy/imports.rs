@@ -6,10 +6,10 @@
 use super::bindings::{clock, config, filesystem, git, log, types};
 use super::check;
 use super::fault::Fault;
-use super::limits::TOLD_PATH;
+use super::limits::{LOG_LINE, TOLD_PATH};
 use super::log::{Level, Source, cut};
 use super::state::{HostCall, State};
-use super::trial::{HostError, HostFunction};
+use super::trial::{Answer, Exchange, HostError, HostFunction, level_name};
 use filesystem::FileError;
 use git::CommitError;
 use wasmtime::component::{HasSelf, Linker};
@@ -103,6 +103,23 @@ fn file_error(error: HostError, path: &str) -> FileError {
     }
 }
 
+fn told_file_error(error: &FileError) -> HostError {
+    match error {
+        FileError::InvalidPath(_) => HostError::InvalidPath,
+        FileError::Exists => HostError::Exists,
+        FileError::TooLarge(limit) => HostError::TooLarge(*limit),
+        FileError::Other(text) => HostError::Other(text.clone()),
+    }
+}
+
+fn told_commit_error(error: &CommitError) -> HostError {
+    match error {
+        CommitError::NoRepository => HostError::NoRepository,
+        CommitError::NothingStaged => HostError::NothingStaged,
+        CommitError::Other(text) => HostError::Other(text.clone()),
+    }
+}
+
 fn commit_error(error: HostError) -> CommitError {
     match error {
         HostError::NoRepository => CommitError::NoRepository,
@@ -129,6 +146,16 @@ impl filesystem::Host for State {
             },
             Err(_) => HostCall::Failed("filesystem.read"),
         });
+        if let Some(transcript) = &mut self.transcript {
+            let answer = match &answer {
+                Ok(entry) => Answer::Ok(entry.as_ref().map(|entry| transcript.contents(entry))),
+                Err(error) => Answer::Error(told_file_error(error)),
+            };
+            transcript.add(Exchange::Read {
+                path: cut(&path, LOG_LINE).to_owned(),
+                answer,
+            });
+        }
         Ok(answer)
     }
 
@@ -139,11 +166,26 @@ impl filesystem::Host for State {
     ) -> wasmtime::Result<Result<(), FileError>> {
         self.enter()?;
         let bytes = contents.len();
+        let kept = self
+            .transcript
+            .as_mut()
+            .map(|transcript| transcript.contents(&contents));
         let staged = self.stage(&path, contents);
         self.calls.push(match &staged {
             Ok(()) => HostCall::WriteNew { bytes },
             Err(_) => HostCall::Failed("filesystem.write-new"),
         });
+        if let (Some(transcript), Some(contents)) = (&mut self.transcript, kept) {
+            let answer = match &staged {
+                Ok(()) => Answer::Ok(()),
+                Err((error, _)) => Answer::Error(told_file_error(error)),
+            };
+            transcript.add(Exchange::WriteNew {
+                path: cut(&path, LOG_LINE).to_owned(),
+                contents,
+                answer,
+            });
+        }
         Ok(staged.map_err(|(error, fault)| {
             self.effects.unstaged = Some(fault);
             error
@@ -154,7 +196,18 @@ impl filesystem::Host for State {
 impl git::Host for State {
     fn commit(&mut self, subject: String) -> wasmtime::Result<Result<(), CommitError>> {
         self.enter()?;
+        let kept = self
+            .transcript
+            .is_some()
+            .then(|| cut(&subject, LOG_LINE).to_owned());
         let asked = self.ask_for_commit(subject);
+        if let (Some(transcript), Some(subject)) = (&mut self.transcript, kept) {
+            let answer = match &asked {
+                Ok(()) => Answer::Ok(()),
+                Err(error) => Answer::Error(told_commit_error(error)),
+            };
+            transcript.add(Exchange::Commit { subject, answer });
+        }
         self.calls.push(if asked.is_ok() {
             HostCall::Commit
         } else {
@@ -168,6 +221,10 @@ impl clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
         self.enter()?;
         self.calls.push(HostCall::Now);
+        if let Some(transcript) = &mut self.transcript {
+            let answer = self.now.to_rfc3339();
+            transcript.add(Exchange::Now { answer });
+        }
         Ok(types::Timestamp {
             seconds: self.now.seconds(),
             nanoseconds: self.now.nanoseconds(),
@@ -179,6 +236,12 @@ impl config::Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.enter()?;
         let value = self.settings.get(&key).map(str::to_owned);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.add(Exchange::ConfigGet {
+                key: cut(&key, LOG_LINE).to_owned(),
+                answer: value.clone(),
+            });
+        }
         let key = cut(&key, TOLD_PATH).to_owned();
         self.calls.push(HostCall::ConfigGet {
             key,
@@ -199,6 +262,12 @@ impl log::Host for State {
             log::Level::Error => Level::Error,
         };
         self.log.add(level, Source::Log, &message, &self.limits);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.add(Exchange::Log {
+                level: level_name(level).to_owned(),
+                message: cut(&message, LOG_LINE).to_owned(),
+            });
+        }
         self.calls.push(HostCall::Log);
         Ok(())
     }

@@ -38,6 +38,7 @@ pub struct Policy {
 struct Inner {
     name: String,
     digest: String,
+    bytes: Arc<[u8]>,
     engine: Engine,
     component: PolicyPre<State>,
 }
@@ -84,6 +85,7 @@ impl Policy {
         let inner = Inner {
             name: name.to_owned(),
             digest: sha256(bytes),
+            bytes: bytes.into(),
             engine: engine.clone(),
             component,
         };
@@ -102,9 +104,28 @@ impl Policy {
         &self.inner.digest
     }
 
+    /// Whether it is the default policy of this build, wherever it was loaded from.
+    pub fn is_builtin(&self) -> bool {
+        self.bytes() == BUILTIN
+    }
+
+    /// The component.
+    pub fn bytes(&self) -> &[u8] {
+        &self.inner.bytes
+    }
+
     /// The engine that it was compiled for.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// The names of what it imports and of what it exports.
+    pub(super) fn interface(&self) -> (Vec<String>, Vec<String>) {
+        let types = self.component().instance_pre().component().component_type();
+        let engine = self.engine().wasmtime();
+        let imports = types.imports(engine).map(|(name, _)| name.to_owned());
+        let exports = types.exports(engine).map(|(name, _)| name.to_owned());
+        (imports.collect(), exports.collect())
     }
 
     pub(super) fn component(&self) -> &PolicyPre<State> {

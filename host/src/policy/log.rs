@@ -134,6 +134,16 @@ pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
     Some(cut(&format!("{} (at {place})", said.join(" ")), 512).to_owned())
 }
 
+/// The last line that a guest printed on standard error before it failed: what Python says of an exception, for one.
+pub(super) fn last_words(lines: &[LogLine]) -> Option<&str> {
+    let mut printed = lines
+        .iter()
+        .rev()
+        .filter(|line| line.source == Source::Stderr);
+    let last = printed.find(|line| !line.message.trim().is_empty())?;
+    Some(cut(last.message.trim(), 512))
+}
+
 /// The text, cut to at most that many bytes at the border of a character.
 pub(super) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);

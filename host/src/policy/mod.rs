@@ -5,8 +5,10 @@
 //!
 //! A call leaves nothing behind. Whatever the policy does, its effect is the [`Call`] that is returned.
 
+mod answer;
 mod bindings;
 mod call;
+mod cases;
 mod check;
 mod completeness;
 mod convert;
@@ -14,6 +16,7 @@ mod engine;
 mod entry;
 mod fault;
 mod imports;
+mod inspect;
 mod limits;
 mod load;
 mod log;
@@ -26,15 +29,20 @@ mod wasi;
 mod wasi_io;
 
 pub use call::{Call, Verdict};
+pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
 pub use engine::{Allocation, Engine};
 pub use fault::Fault;
+pub use inspect::{Import, Inspection};
 pub use limits::Limits;
 pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use problem::{LoadError, Problem};
 pub use settings::PolicySettings;
 pub use state::HostCall;
-pub use trial::{HostError, HostFault, HostFunction, Trial};
+pub use trial::{
+    Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
+    Replay, Trial, level_name,
+};
 
 /// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.
 pub const INTERFACE: &str = "chiffon:audit@0.1.0";

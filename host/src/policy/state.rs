@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::limits::Limits;
 use super::log::Log;
 use super::settings::PolicySettings;
-use super::trial::{HostError, HostFault, HostFunction};
+use super::trial::{HostError, HostFault, HostFunction, Transcript};
 use crate::clock::Timestamp;
 use std::time::Instant;
 use wasmtime::ResourceLimiter;
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub effects: Effects,
     /// Calls of the interface's functions that are made to fail, and how often each function has been called.
     pub faults: Faults,
+    /// Every host call in full, where that is wanted.
+    pub transcript: Option<Transcript>,
     pub log: Log,
     pub calls: Vec<HostCall>,
     pub host_calls: u64,

@@ -43,10 +43,16 @@ pub enum Cause {
     RolledBack,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
+    /// Nobody signs now, and what is unsigned is held.
+    Signing,
     /// The trail kept changing while the policy decided.
     Changed,
     /// A setting does not fit the trail, or the policy could not be loaded.
     Settings,
+    /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
+    Store,
+    /// The policy was taken out of force, because it faulted on whatever it was given.
+    PolicyQuarantined,
     /// The policy answered that it cannot decide now.
     PolicyUnavailable,
     /// The policy exceeded its fuel.
@@ -84,8 +90,11 @@ impl Cause {
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
             Cause::Clock => "clock",
+            Cause::Signing => "signing",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
+            Cause::Store => "store",
+            Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
             Cause::PolicyTime => "policy-time",
@@ -151,6 +160,7 @@ impl From<&TrailError> for Cause {
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Collision => Cause::HashCollision,
             TrailError::CaseCollision(_) => Cause::CaseCollision,
+            TrailError::Signing(_) => Cause::Signing,
             TrailError::Changed => Cause::Changed,
             TrailError::Invalid(_) => Cause::Settings,
         }

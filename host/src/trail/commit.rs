@@ -2,10 +2,9 @@
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
-use gix::objs::Kind;
 
 use super::error::TrailError;
-use super::object;
+use super::signing::{self, Sealed, Signing};
 
 /// What a commit says.
 pub(super) struct Commit<'a> {
@@ -19,12 +18,16 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// The object's name and contents.
+    /// The object, signed if somebody signs.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Collision`]: the subject is the policy's, so somebody else may have chosen these bytes.
-    pub(super) fn make(&self, hash: HashKind) -> Result<(ObjectId, Vec<u8>), TrailError> {
+    /// [`TrailError::Signing`], [`TrailError::Collision`].
+    pub(super) fn make(
+        &self,
+        hash: HashKind,
+        signing: Option<&Signing>,
+    ) -> Result<Sealed, TrailError> {
         let Commit {
             tree,
             parent,
@@ -39,7 +42,6 @@ impl Commit<'_> {
             "tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {author} {seconds} +0000\n\n{message}"
         )
         .into_bytes();
-        let id = object::name_checked(hash, Kind::Commit, &contents)?;
-        Ok((id, contents))
+        signing::seal(signing, contents, hash, 1)
     }
 }

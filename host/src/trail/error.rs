@@ -53,6 +53,9 @@ pub enum TrailError {
     /// A person's operation on the branch is under way, or something else that passes.
     #[error("{0}")]
     Busy(String),
+    /// Nobody signs now.
+    #[error("cannot sign: {0}")]
+    Signing(String),
     /// The trail's last commit is in the future.
     #[error(
         "the trail's last commit is {seconds} s in the future of this machine's clock (at most 300 s are waited out): set the clock right"

@@ -40,6 +40,8 @@ pub(super) struct Group<'a> {
     /// What the reflogs say.
     pub(super) committer: &'a str,
     pub(super) subject: &'a str,
+    /// Whether the ref is the trail's: then `mark` is noted as acknowledged, and the entries are shown.
+    pub(super) is_trail: bool,
 }
 
 /// Why a group was not flushed.
@@ -118,6 +120,9 @@ impl Flusher<'_> {
         // collected. Should this fail, the sweep after a failure or at the next start makes up for it.
         let _ = disk.remove(&keep);
         moved?;
+        if !group.is_trail {
+            return Ok(());
+        }
 
         // The group is durable. What fails from here on is repaired before the next group and takes no receipt back.
         self.after(group, held).map_err(FlushError::Behind)

@@ -13,7 +13,7 @@ use gix::ObjectId;
 
 use super::Shared;
 use super::checkout::Appearing;
-use super::flush::{FlushError, Flusher, Group};
+use super::flush::{self, FlushError, Flusher};
 use super::merging::Merging;
 use super::pack::PackBuilder;
 use super::placement::Placement;
@@ -24,7 +24,7 @@ use super::tree::Node;
 use crate::outcome::TaskId;
 
 /// A group that is sequenced.
-pub(super) struct Sealed {
+pub(super) struct Group {
     pub(super) builder: PackBuilder,
     /// The tip that the group continues.
     pub(super) expected: Option<ObjectId>,
@@ -49,7 +49,7 @@ pub(super) enum Flushed {
 }
 
 pub(super) enum Order {
-    Flush(Box<Sealed>),
+    Flush(Box<Group>),
     /// The merge of that number is ready to replace what it merged.
     Merged(u64),
     FinishMerging(Sender<()>),
@@ -95,7 +95,7 @@ impl Flushing {
     }
 
     /// Begins to make a group durable. The one before it MUST be finished.
-    pub(super) fn start(&mut self, group: Sealed) {
+    pub(super) fn start(&mut self, group: Group) {
         self.busy.flushing.store(true, Ordering::SeqCst);
         self.in_flight = true;
         self.order(Order::Flush(Box::new(group)));
@@ -187,9 +187,9 @@ impl Back {
         self.merging.stop();
     }
 
-    fn flush(&self, sealed: Sealed) -> Flushed {
+    fn flush(&self, sealed: Group) -> Flushed {
         let shared = &*self.shared;
-        let Sealed {
+        let Group {
             builder,
             expected,
             nothing_before,
@@ -203,7 +203,7 @@ impl Back {
             Placement::Ref => Vec::new(),
             Placement::Checkout => sequenced.iter().map(appearing).collect(),
         };
-        let group = Group {
+        let group = flush::Group {
             pack: builder.finish(),
             expected,
             mark: Mark {
@@ -214,6 +214,7 @@ impl Back {
             appearing: &appearing,
             committer: &shared.author,
             subject: &last.item.subject,
+            is_trail: true,
         };
         let result = Flusher::of(shared).flush(&group);
         if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {

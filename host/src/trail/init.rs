@@ -311,7 +311,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         seconds: options.time.seconds(),
         message: &message,
     }
-    .make(hash)?;
+    .make(hash, shared.signing.as_ref())?;
     builder.add_commit(id, &commit, &mut deflater);
     let group = Group {
         pack: builder.finish(),
@@ -324,6 +324,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         appearing: &[],
         committer: &shared.author,
         subject,
+        is_trail: true,
     };
     match Flusher::of(shared).flush(&group) {
         // What is not in step yet is brought in step before the first record.

@@ -29,6 +29,7 @@ mod open;
 mod pack;
 mod packs;
 mod placement;
+mod policies;
 mod queue;
 mod reading;
 mod recover;
@@ -36,6 +37,7 @@ mod refresh;
 mod refs;
 mod repository;
 mod sequence;
+mod signing;
 mod state;
 mod supported;
 mod ticket;
@@ -59,6 +61,8 @@ pub use layout::Layout;
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
+pub use policies::{InForce, Kept, POLICIES_REF};
+pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -103,6 +107,7 @@ struct Shared {
     identity: Identity,
     layout: Layout,
     author: String,
+    signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
     boot: String,
@@ -277,6 +282,16 @@ impl Trail {
         } else {
             Err(TrailError::Changed)
         }
+    }
+
+    /// Whether the trail can be written now, without writing an entry: takes the lock, repairs what a crash left, looks
+    /// for a roll-back.
+    ///
+    /// # Errors
+    ///
+    /// What the next record would meet.
+    pub fn check(&self) -> Result<(), TrailError> {
+        self.refresh()
     }
 
     /// Takes the ref as it is now, under the lock: recovery, the check for a roll-back, durability of the tip.

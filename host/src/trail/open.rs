@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
 use super::repository::Repository;
+use super::signing::{Signing, SigningOptions};
 use super::state::{self, Identity, StateDir};
 use super::view::View;
 use super::work_trees::Head;
@@ -20,6 +21,8 @@ pub struct OpenOptions {
     pub layout: Option<Layout>,
     /// Author and committer, `Name <email>`; `None` takes git's `user.name` and `user.email`, or a name of our own.
     pub author: Option<String>,
+    /// Who signs the commits that are made here; nobody if not given.
+    pub signing: Option<SigningOptions>,
     /// How long somebody else's lock is waited for.
     pub lock_wait: Duration,
     /// The writer's file operations.
@@ -36,6 +39,7 @@ impl Default for OpenOptions {
         OpenOptions {
             layout: None,
             author: None,
+            signing: None,
             // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
             lock_wait: Duration::from_secs(10),
             disk: Arc::new(RealDisk),
@@ -80,6 +84,7 @@ impl Trail {
                 .identity()
                 .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
+        let signing = options.signing.as_ref().map(Signing::open).transpose()?;
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
@@ -92,6 +97,7 @@ impl Trail {
             },
             layout,
             author,
+            signing,
             lock_wait: options.lock_wait,
             disk: options.disk,
             boot: options.boot.unwrap_or_else(state::boot_id),

@@ -9,11 +9,12 @@ use gix::ObjectId;
 
 use super::commit::Commit;
 use super::error::TrailError;
-use super::flushing::Sealed;
+use super::flushing::Group;
 use super::layout;
 use super::lock::WriterLock;
 use super::pack::PackBuilder;
 use super::queue::Call;
+use super::signing::{self, Extent, Sealed};
 use super::ticket::Ticket;
 use super::tree::Node;
 use super::view::{self, Presence, View};
@@ -73,7 +74,8 @@ impl Chain {
 
 /// What came of one entry.
 enum Placed {
-    At(Box<Sequenced>),
+    /// With its commit's contents, which are not stored yet.
+    At(Box<Sequenced>, Vec<u8>),
     /// It gets no place; nothing has changed.
     Nowhere(Item, TrailError),
     /// It gets no place, and the chain is of no use.
@@ -82,11 +84,7 @@ enum Placed {
 
 impl Writer<'_> {
     /// Sequences what is queued until the group is full, or nothing is gained by waiting; `None` if there was nothing.
-    pub(super) fn sequence_group(
-        &mut self,
-        lock: &WriterLock,
-        chain: &mut Chain,
-    ) -> Option<Sealed> {
+    pub(super) fn sequence_group(&mut self, lock: &WriterLock, chain: &mut Chain) -> Option<Group> {
         let base = chain.clone();
         let nothing_before = base
             .root
@@ -94,6 +92,8 @@ impl Writer<'_> {
             .is_ok_and(|tasks| tasks.is_none());
         let mut builder = PackBuilder::new(self.shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
+        // Whether the newest commit is the group's last is known when nothing comes after it.
+        let mut newest: Option<Sealed> = None;
         let mut began = None;
         while sequenced.len() < GROUP_ENTRIES && builder.len() < GROUP_BYTES {
             let patience = |call| self.patience(lock, began, call);
@@ -101,8 +101,11 @@ impl Writer<'_> {
                 break;
             };
             match self.place(&mut builder, chain, item) {
-                Placed::At(placed) => {
+                Placed::At(placed, contents) => {
                     began.get_or_insert_with(Instant::now);
+                    if let Some((id, contents)) = newest.replace((placed.commit, contents)) {
+                        builder.add_commit(id, &contents, &mut self.deflater);
+                    }
                     sequenced.push(*placed);
                 }
                 Placed::Nowhere(item, error) => self.fail(vec![item], &error),
@@ -116,7 +119,21 @@ impl Writer<'_> {
                 }
             }
         }
-        (!sequenced.is_empty()).then(|| Sealed {
+        let (commit, contents) = match self.seal_last(newest?, sequenced.len()) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                *chain = base;
+                let items = sequenced.into_iter().map(|sequenced| sequenced.item);
+                self.fail(items.collect(), &error);
+                return None;
+            }
+        };
+        builder.add_commit(commit, &contents, &mut self.deflater);
+        if let Some(last) = sequenced.last_mut() {
+            last.commit = commit;
+        }
+        chain.tip = Some(commit);
+        Some(Group {
             builder,
             expected: base.tip,
             nothing_before,
@@ -124,6 +141,17 @@ impl Writer<'_> {
             microseconds: chain.microseconds,
             sequenced,
         })
+    }
+
+    /// Signs the last commit of a group of so many, if that is the one that is signed.
+    fn seal_last(&self, newest: Sealed, covers: usize) -> Result<Sealed, TrailError> {
+        match &self.shared.signing {
+            Some(signing) if signing.extent == Extent::Group => {
+                let hash = self.shared.repository.hash;
+                signing::seal(Some(signing), newest.1, hash, covers)
+            }
+            _ => Ok(newest),
+        }
     }
 
     /// How long another entry is waited for. `began` is when the group got its first.
@@ -147,7 +175,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes the objects of one commit.
+    /// Makes the objects of one commit, and stores all but the commit itself.
     fn place(&mut self, builder: &mut PackBuilder, chain: &mut Chain, mut item: Item) -> Placed {
         let shared = self.shared;
         let repository = &shared.repository;
@@ -187,16 +215,17 @@ impl Writer<'_> {
                 seconds: microseconds.div_euclid(1_000_000),
                 message: &item.message,
             };
-            commit.make(repository.hash)
+            let each = shared.signing.as_ref();
+            let each = each.filter(|signing| signing.extent == Extent::Commit);
+            commit.make(repository.hash, each)
         });
         let (commit, contents) = match made {
             Ok(made) => made,
             Err(error) => return Placed::Broken(item, error),
         };
-        builder.add_commit(commit, &contents, deflater);
         chain.tip = Some(commit);
         chain.microseconds = microseconds;
         let path = path.join("/");
-        Placed::At(Box::new(Sequenced { item, commit, path }))
+        Placed::At(Box::new(Sequenced { item, commit, path }), contents)
     }
 }

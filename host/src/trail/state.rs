@@ -1,7 +1,7 @@
 //! The trail's own files beside git's: `chiffon-audit/` in the common git directory.
 //!
-//! Owns their names and formats. All of them but the operator's `config.toml` can be deleted while no process of ours
-//! runs: the trail itself is in git.
+//! Owns their names and formats. All of them but what the operator said, `config.toml` and `policy.toml`, can be deleted while
+//! no process of ours runs: the trail itself is in git.
 
 use std::fs;
 use std::io;

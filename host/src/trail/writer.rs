@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::Shared;
 use super::error::TrailError;
 use super::flush::{FlushError, Flusher};
-use super::flushing::{Flushed, Flushing, Sealed};
+use super::flushing::{Flushed, Flushing, Group};
 use super::lock::WriterLock;
 use super::object::Deflater;
 use super::sequence::{Chain, Item, Sequenced};
@@ -125,7 +125,7 @@ impl Writer<'_> {
     fn take_back(
         &mut self,
         flushed: Option<Flushed>,
-        after: Option<Sealed>,
+        after: Option<Group>,
     ) -> Result<Next, TrailError> {
         let (error, sequenced) = match flushed {
             None => return Ok(Next::Group(after)),
@@ -223,7 +223,7 @@ impl Writer<'_> {
 /// What comes after a flush.
 enum Next {
     /// The group that was sequenced meanwhile, if there is one.
-    Group(Option<Sealed>),
+    Group(Option<Group>),
     /// The queue, on the durable tip: what was sequenced after it is in the queue again.
     StartOver,
 }

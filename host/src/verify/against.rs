@@ -11,15 +11,13 @@ use super::store::hash::{Id, Kind};
 use super::store::reader::{Fault, Reader};
 use super::store::{Current, Store};
 use super::walk::Context;
+use super::walk::chain::Chain;
 use super::{VerifyError, claims, elsewhere, reference};
 
 /// The trail that is audited.
 pub(crate) struct Audited<'a> {
     pub(crate) reference: &'a str,
-    /// Its first-parent commits by keyed hash, newest first.
-    pub(crate) mainline: &'a [u64],
-    /// Why the oldest are not among them, if so.
-    pub(crate) cut: Option<&'a str>,
+    pub(crate) chain: &'a Chain,
 }
 
 /// Claims that the audited trail and the one in the repository at `path` are one history.
@@ -77,10 +75,8 @@ fn relate(
     tip: Id,
     audited: &Audited<'_>,
 ) -> (Verdict, Option<String>) {
-    let mut known: Vec<(u64, u32)> = (0..)
-        .zip(audited.mainline)
-        .map(|(n, key)| (*key, n))
-        .collect();
+    let keys = audited.chain.ids().map(|id| context.key(id.as_slice()));
+    let mut known: Vec<(u64, u32)> = keys.zip(0..).collect();
     known.sort_unstable();
     let hex_len = context.algorithm.len_in_hex();
     let mut next = Some(tip);
@@ -108,11 +104,11 @@ fn relate(
         above = Some(id);
         next = parents.first().copied();
     }
-    if let Some(cut) = audited.cut {
+    if let Some(cut) = &audited.chain.cut {
         let missing = format!("where the two meet; {cut}");
         return (Verdict::NotShown { missing }, None);
     }
-    if audited.mainline.is_empty() {
+    if audited.chain.len() == 0 {
         let missing = claims::NOTHING.to_owned();
         return (Verdict::NotShown { missing }, None);
     }

@@ -2,15 +2,18 @@
 //! store and no configuration, believes no cache of git's, and opens every repository as hostile.
 
 mod against;
+mod checkpoint;
 mod checkpoints;
 mod claims;
 mod findings;
 mod hidden;
+mod proven;
 mod reference;
 mod refs;
 mod report;
 mod repository;
 mod rules;
+mod signature;
 mod signatures;
 mod store;
 mod visit;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use against::Audited;
 use findings::quote;
+pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
 use store::{Current, Store};
@@ -39,6 +43,10 @@ pub struct Options<'a> {
     pub threads: Option<usize>,
     /// Whose signatures count, and when: a file in git's format of allowed signers.
     pub allowed_signers: Option<PathBuf>,
+    /// Keys whose signatures do not count any more, whatever their time: public keys or fingerprints, one a line.
+    pub revoked_signers: Option<PathBuf>,
+    /// The key that signs the trail's checkpoints, as `name+id+base64`.
+    pub checkpoint_key: Option<String>,
     /// What must be shown, whether or not something is given to show it with.
     pub require: Require,
     /// Checkpoints (files) and other copies of the trail (directories) to compare with.
@@ -62,8 +70,10 @@ pub struct Require {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// First-parent commits read so far; how many there are is not known before the end.
+    /// First-parent commits found so far; once some are judged, all that there are.
     pub commits: u64,
+    /// How many of them were handed out to be judged; none while they are still being found.
+    pub judged: Option<u64>,
 }
 
 /// Why a repository could not be audited at all.
@@ -138,23 +148,23 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             let processors = processors.map_or(1, |number| number.get().min(8));
             let threads = options.threads.unwrap_or(processors).max(1);
             let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
-            walk::twice::find(&context, tip, std::mem::take(&mut walked.tally.tasks));
+            let tasks = std::mem::take(&mut walked.tally.tasks);
+            walk::twice::find(&context, &walked.chain, tasks);
             walked
         }
     };
     let audited = Audited {
         reference: &reference,
-        mainline: &walked.mainline,
-        cut: walked.cut.as_deref(),
+        chain: &walked.chain,
     };
     let copies = options.against.iter().filter(|path| path.is_dir());
     let copies = copies.map(|path| against::compare(path, &context, &audited));
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let walk = Walk {
-        commits: walked.mainline.len() as u64,
+        commits: u64::from(walked.chain.len()),
         entries: walked.tally.entries,
-        trail_id: walked.trail_id.as_deref(),
-        cut: walked.cut.as_deref(),
+        trail_id: walked.chain.trail_id.as_deref(),
+        cut: walked.chain.cut.as_deref(),
     };
     let others: Vec<Claim> = context
         .visitors
@@ -167,8 +177,8 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     Ok(Report {
         reference,
         tip: tip.map(|id| id.to_string()),
-        trail_id: walked.trail_id.take(),
-        commits: walked.mainline.len() as u64,
+        trail_id: walked.chain.trail_id.take(),
+        commits: u64::from(walked.chain.len()),
         entries: walked.tally.entries,
         objects: walked.tally.objects,
         claims,

@@ -93,14 +93,22 @@ pub enum Outcome {
 impl Report {
     /// The audit in one word: broken before not shown before holds.
     pub fn outcome(&self) -> Outcome {
-        let any = |test: fn(&Verdict) -> bool| self.claims.iter().any(|claim| test(&claim.verdict));
-        if any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
-            Outcome::Broken
-        } else if any(|verdict| matches!(verdict, Verdict::NotShown { .. })) || self.entries == 0 {
-            Outcome::NotShown
-        } else {
-            Outcome::Holds
+        match outcome(&self.claims) {
+            Outcome::Holds if self.entries == 0 => Outcome::NotShown,
+            outcome => outcome,
         }
+    }
+}
+
+/// Claims in one word.
+pub(crate) fn outcome(claims: &[Claim]) -> Outcome {
+    let any = |test: fn(&Verdict) -> bool| claims.iter().any(|claim| test(&claim.verdict));
+    if any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
+        Outcome::Broken
+    } else if any(|verdict| matches!(verdict, Verdict::NotShown { .. })) {
+        Outcome::NotShown
+    } else {
+        Outcome::Holds
     }
 }
 

@@ -1,10 +1,22 @@
 //! The claim that every commit of the trail is signed by a key that was allowed at its time.
 
+mod extent;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use extent::Said;
+
+use super::findings::quote;
 use super::report::{Claim, Verdict};
+use super::signature::{self, AllowedSigners, Judgement};
+use super::store::hash::Id;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
-const TITLE: &str = "signed by a key that was allowed";
+/// The claim in words.
+pub(crate) const TITLE: &str = "signed by a key that was allowed";
 
 /// Who looks along to make the claim.
 ///
@@ -12,26 +24,261 @@ const TITLE: &str = "signed by a key that was allowed";
 ///
 /// Says why the file of allowed signers cannot be used.
 pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
-    let asked = options.require.signed || options.allowed_signers.is_some();
-    Ok(Box::new(Unsupported { asked }))
+    Ok(match signers(options)? {
+        None => Box::new(Nobody(claim_nobody(options))),
+        Some(signers) => Box::new(Signatures {
+            signers,
+            found: Mutex::default(),
+        }),
+    })
 }
 
-struct Unsupported {
-    asked: bool,
+/// Whose signatures count, if that is said.
+///
+/// # Errors
+///
+/// Says why a file of signers cannot be used.
+pub(crate) fn signers(options: &Options<'_>) -> Result<Option<AllowedSigners>, VerifyError> {
+    let Some(path) = &options.allowed_signers else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
+    let mut signers = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
+    if let Some(path) = &options.revoked_signers {
+        let revoked = signers.revoke(&read(path)?);
+        revoked.map_err(|why| unreadable(path, why))?;
+    }
+    Ok(Some(signers))
 }
 
-impl Visitor for Unsupported {
+/// The claim where nothing says whose signatures count.
+pub(crate) fn claim_nobody(options: &Options<'_>) -> Claim {
+    let verdict = match options.require.signed || options.revoked_signers.is_some() {
+        false => Verdict::NotAsked {
+            why: "nothing here shows who wrote this",
+        },
+        true => Verdict::NotShown {
+            missing: "whose signatures count; `--allowed-signers FILE` says so".to_owned(),
+        },
+    };
+    Claim::new("signatures", TITLE, verdict)
+}
+
+/// A list of signers that is longer than this is something else.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Reads a file that the auditor named.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    match length.and_then(|length| Ok((length, std::fs::read(path)?))) {
+        Ok((length, bytes)) if length <= MAX_BYTES => Ok(bytes),
+        Ok(_) => Err(unreadable(path, "is too long")),
+        Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
+    }
+}
+
+pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
+    VerifyError::Unreadable {
+        what: format!("the file {}:", quote(path.as_os_str().as_encoded_bytes())),
+        why: why.into(),
+    }
+}
+
+/// Makes the same claim whatever it sees.
+struct Nobody(Claim);
+
+impl Visitor for Nobody {
     fn visit(&self, _: &TrailCommit<'_>) {}
 
     fn finish(&self, _: &Walk<'_>) -> Vec<Claim> {
-        let verdict = match self.asked {
-            false => Verdict::NotAsked {
-                why: "nothing here shows who wrote this",
-            },
-            true => Verdict::NotShown {
-                missing: "a check of signatures; this version has none".to_owned(),
-            },
+        vec![self.0.clone()]
+    }
+}
+
+struct Signatures {
+    signers: AllowedSigners,
+    found: Mutex<Found>,
+}
+
+/// A commit and how far below the tip it is; greater is older.
+type Place = (u32, Id);
+
+#[derive(Default)]
+struct Found {
+    broken: Offences,
+    not_shown: Offences,
+    /// Commits whose signatures count, and how many commits each is for.
+    signed: Vec<(u32, u32)>,
+    unsigned: Vec<Unsigned>,
+    /// By the names of who signed: how many, the oldest time and the newest.
+    signers: BTreeMap<String, (u64, i64, i64)>,
+}
+
+/// A commit without a signature.
+struct Unsigned {
+    place: Place,
+    is_genesis: bool,
+    says_so: bool,
+}
+
+/// The oldest offence, and how many there are.
+#[derive(Default)]
+struct Offences {
+    oldest: Option<(Place, String)>,
+    count: u64,
+}
+
+impl Offences {
+    fn add(&mut self, place: Place, what: String) {
+        self.count += 1;
+        if self
+            .oldest
+            .as_ref()
+            .is_none_or(|((depth, _), _)| *depth < place.0)
+        {
+            self.oldest = Some((place, what));
+        }
+    }
+}
+
+impl Visitor for Signatures {
+    fn visit(&self, commit: &TrailCommit<'_>) {
+        let place = (commit.depth, commit.id);
+        let sha256 = commit.id.kind() == gix::hash::Kind::Sha256;
+        // A commit that says no time is broken by another claim; no key's time has begun then.
+        let seconds = commit.seconds.unwrap_or(i64::MIN);
+        let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
+        let said = extent::said(commit.raw);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match judgement {
+            Judgement::Signed(who) => {
+                let covers = match said {
+                    Said::Covers(number) => number,
+                    _ => 1,
+                };
+                found.signed.push((commit.depth, covers));
+                match found.signers.get_mut(who) {
+                    Some((number, oldest, newest)) => {
+                        *number += 1;
+                        *oldest = seconds.min(*oldest);
+                        *newest = seconds.max(*newest);
+                    }
+                    None => {
+                        found.signers.insert(who.to_owned(), (1, seconds, seconds));
+                    }
+                }
+            }
+            Judgement::Unsigned => found.unsigned.push(Unsigned {
+                place,
+                is_genesis: commit.is_genesis,
+                says_so: said == Said::Unavailable,
+            }),
+            Judgement::Broken(what) => found.broken.add(place, what),
+            Judgement::NotShown(what) => found.not_shown.add(place, what),
+        }
+    }
+
+    fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = std::mem::take(&mut *found);
+        let before = found.judge_unsigned();
+        let mut claim = Claim::new("signatures", TITLE, found.verdict(before, walk));
+        claim.notes = found.notes();
+        vec![claim]
+    }
+}
+
+impl Found {
+    /// Judges the commits without a signature of their own: how many lie before the first that has one.
+    fn judge_unsigned(&mut self) -> u64 {
+        let mut unsigned = std::mem::take(&mut self.unsigned);
+        unsigned.sort_unstable_by_key(|commit| commit.place.0);
+        self.signed.sort_unstable();
+        let depths: Vec<u32> = unsigned.iter().map(|commit| commit.place.0).collect();
+        let covered = extent::covered(&self.signed, &depths);
+        let first = self.signed.last().map(|(depth, _)| *depth);
+        let oldest_covered = depths
+            .iter()
+            .zip(&covered)
+            .filter(|(_, covered)| **covered)
+            .map(|(depth, _)| *depth)
+            .max();
+        let first = first.max(oldest_covered);
+        let mut before = 0;
+        for (commit, covered) in unsigned.iter().zip(covered) {
+            let is_before = first.is_none_or(|first| commit.place.0 > first);
+            if covered || (commit.is_genesis && is_before) {
+                continue;
+            }
+            if is_before {
+                before += 1;
+            } else {
+                let what = if commit.says_so {
+                    "it is unsigned: it says that its signer was unavailable"
+                } else {
+                    "it is unsigned"
+                };
+                self.broken.add(commit.place, what.to_owned());
+            }
+        }
+        before
+    }
+
+    fn verdict(&mut self, before: u64, walk: &Walk<'_>) -> Verdict {
+        if let Some(((_, id), what)) = self.broken.oldest.take() {
+            return Verdict::Broken {
+                commit: Some(id.to_string()),
+                what,
+                count: self.broken.count,
+            };
+        }
+        if let Some(((_, id), what)) = self.not_shown.oldest.take() {
+            let missing = format!("commit {id}: {what}");
+            return Verdict::NotShown { missing };
+        }
+        let missing = if let Some(cut) = walk.cut {
+            cut.to_owned()
+        } else if walk.entries == 0 {
+            super::claims::NOTHING.to_owned()
+        } else if self.signed.is_empty() {
+            "any signature; no commit of the trail is signed".to_owned()
+        } else if before > 0 {
+            format!(
+                "who wrote the first {before} commits of the trail, from before it was signed; the first signature after them only keeps them as they were then"
+            )
+        } else {
+            return Verdict::Holds;
         };
-        vec![Claim::new("signatures", TITLE, verdict)]
+        Verdict::NotShown { missing }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        // A list of more names is nobody's to read; the report has room for all.
+        const MOST: usize = 10;
+        let mut notes: Vec<String> = self
+            .signers
+            .iter()
+            .take(MOST)
+            .map(|(who, (number, oldest, newest))| {
+                let commits = if *number == 1 { "commit" } else { "commits" };
+                format!(
+                    "{} signed {number} {commits}, from {} to {}",
+                    quote(who.as_bytes()),
+                    signature::show_time(*oldest),
+                    signature::show_time(*newest)
+                )
+            })
+            .collect();
+        let covered: u64 = self
+            .signed
+            .iter()
+            .map(|(_, covers)| u64::from(*covers) - 1)
+            .sum();
+        if covered > 0 {
+            notes.push(format!(
+                "{covered} commits have no signature of their own: the last of their group has one that is for all of it"
+            ));
+        }
+        notes
     }
 }

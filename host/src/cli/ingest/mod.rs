@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -233,11 +234,13 @@ impl Intake<'_> {
             result: AnswerKind::Refused,
             commit: None,
             path: None,
+            entry: None,
             cause: Some(Cause::Document),
             reason: None,
             violations: vec![violation],
             retry: false,
             policy_log: Vec::new(),
+            policy_time: Duration::ZERO,
         }
     }
 

@@ -30,9 +30,8 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Reads and checks an outcome document, as the recorder would before it asks a policy.
-pub fn outcome(path: &Path, settings: &Settings) -> anyhow::Result<TaskOutcome> {
-    let document = document(path)?;
-    TaskOutcome::parse(&document, &outcome_limits(settings)?).map_err(|rejection| {
+pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> anyhow::Result<TaskOutcome> {
+    TaskOutcome::parse(document, &outcome_limits(settings)?).map_err(|rejection| {
         UsageError(format!(
             "{} is no outcome, and no policy would be asked: {rejection}",
             path.display()

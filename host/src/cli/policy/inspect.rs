@@ -1,17 +1,19 @@
 //! `policy inspect`: what a component is and what it can reach.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 
 use super::subject::Subject;
 use crate::cli::exit::Exit;
-use crate::cli::output::SCHEMA;
+use crate::cli::output::{Output, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
-use crate::policy::Allocation;
+use crate::policy::{Allocation, INTERFACE, Inspection, Policy};
 
-/// Show what a policy is and what it can reach
+/// Show what a policy is, and what it can and cannot reach
+///
+/// A component that will not load is an error that says why.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -24,6 +26,36 @@ struct Inspected<'a> {
     name: &'a str,
     digest: &'a str,
     bytes: usize,
+    code_bytes: usize,
+    interface: &'a str,
+    imports: Vec<ImportJson<'a>>,
+    exports: &'a [String],
+    can: &'a [&'static str],
+    cannot: &'a [&'static str],
+    core_modules: usize,
+    components: usize,
+    producers: Vec<Producer<'a>>,
+    metadata: serde_json::Map<String, serde_json::Value>,
+    custom_sections: Vec<Custom<'a>>,
+}
+
+#[derive(Serialize)]
+struct ImportJson<'a> {
+    name: &'a str,
+    gives: &'a str,
+}
+
+#[derive(Serialize)]
+struct Producer<'a> {
+    field: &'a str,
+    name: &'a str,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Custom<'a> {
+    name: &'a str,
+    bytes: usize,
 }
 
 /// Runs the command.
@@ -31,18 +63,122 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let bytes = args.subject.policy.read()?;
     let policy = args.subject.load(&settings, Allocation::OnDemand)?;
-    let output = &mut session.output;
-    if output.is_json() {
-        output.object(&Inspected {
-            schema: SCHEMA,
-            name: policy.name(),
-            digest: policy.digest(),
-            bytes: bytes.len(),
-        })?;
+    let inspection = policy.inspect(&bytes)?;
+    if session.output.is_json() {
+        session
+            .output
+            .object(&json(&policy, bytes.len(), &inspection))?;
     } else {
-        writeln!(output, "{}", Line(policy.name()))?;
-        writeln!(output, "digest  {}", policy.digest())?;
-        writeln!(output, "size    {} bytes", bytes.len())?;
+        print(&policy, bytes.len(), &inspection, &mut session.output)?;
     }
     Ok(Exit::Done)
+}
+
+fn json<'a>(policy: &'a Policy, bytes: usize, inspection: &'a Inspection) -> Inspected<'a> {
+    let imports = inspection.imports.iter().map(|import| ImportJson {
+        name: &import.name,
+        gives: import.gives,
+    });
+    let producers = inspection
+        .producers
+        .iter()
+        .map(|(field, name, version)| Producer {
+            field,
+            name,
+            version,
+        });
+    let metadata = inspection
+        .metadata
+        .iter()
+        .map(|(field, value)| ((*field).to_owned(), value.clone().into()));
+    let custom = inspection.custom.iter().map(|(name, bytes)| Custom {
+        name,
+        bytes: *bytes,
+    });
+    Inspected {
+        schema: SCHEMA,
+        name: policy.name(),
+        digest: policy.digest(),
+        bytes,
+        code_bytes: inspection.code_bytes,
+        interface: INTERFACE,
+        imports: imports.collect(),
+        exports: &inspection.exports,
+        can: &inspection.can,
+        cannot: &inspection.cannot,
+        core_modules: inspection.modules,
+        components: inspection.components,
+        producers: producers.collect(),
+        metadata: metadata.collect(),
+        custom_sections: custom.collect(),
+    }
+}
+
+fn print(
+    policy: &Policy,
+    bytes: usize,
+    inspection: &Inspection,
+    out: &mut Output,
+) -> io::Result<()> {
+    writeln!(out, "{}", paint(STRONG, Line(policy.name())))?;
+    writeln!(out, "  digest     {}", policy.digest())?;
+    writeln!(
+        out,
+        "  size       {bytes} bytes, {} of them code, in {} core modules",
+        inspection.code_bytes, inspection.modules
+    )?;
+    writeln!(
+        out,
+        "  world      chiffon:audit/policy, of which this host has {INTERFACE}"
+    )?;
+    for (field, value) in &inspection.metadata {
+        writeln!(out, "  {field:<10} {}", Line(value))?;
+    }
+    for (field, name, version) in &inspection.producers {
+        writeln!(
+            out,
+            "  {:<10} {} {}",
+            Line(field).to_string(),
+            Line(name),
+            Line(version)
+        )?;
+    }
+    heading(out, "It can")?;
+    for what in &inspection.can {
+        writeln!(out, "  {what}")?;
+    }
+    heading(out, "It cannot")?;
+    for what in &inspection.cannot {
+        writeln!(out, "  {what}")?;
+    }
+    heading(out, "Imports")?;
+    let width = inspection
+        .imports
+        .iter()
+        .map(|import| import.name.len())
+        .max();
+    for import in &inspection.imports {
+        let name = Line(&import.name).to_string();
+        writeln!(
+            out,
+            "  {name:<width$}  {}",
+            import.gives,
+            width = width.unwrap_or(0)
+        )?;
+    }
+    heading(out, "Exports")?;
+    for name in &inspection.exports {
+        writeln!(out, "  {}", Line(name))?;
+    }
+    if !inspection.custom.is_empty() {
+        heading(out, "Custom sections")?;
+        for (name, bytes) in &inspection.custom {
+            writeln!(out, "  {} {bytes} bytes", Line(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn heading(out: &mut Output, text: &str) -> io::Result<()> {
+    writeln!(out, "\n{}", paint(STRONG, text))
 }

@@ -2,10 +2,13 @@
 //!
 //! One file a subcommand. Which policy and which settings is in `subject`, shared by all of them.
 
+mod call;
 mod given;
 mod inspect;
 mod run;
 mod subject;
+mod test;
+mod test_report;
 
 use clap::Subcommand;
 
@@ -26,6 +29,7 @@ pub struct Args {
 enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
+    Test(test::Args),
 }
 
 /// Runs the command.
@@ -33,5 +37,6 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
+        Command::Test(args) => test::run(args, session),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns which can fail, and how: what `wit/` says of them. What a failed call does to a verdict is nobody's business here.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,7 +65,8 @@ impl FromStr for HostFunction {
 }
 
 /// An error that a host function answers with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum HostError {
     /// `invalid-path`, with the path that was asked for.
     InvalidPath,
@@ -90,6 +92,20 @@ impl fmt::Display for HostError {
             HostError::NothingStaged => out.write_str("nothing-staged"),
             HostError::Other(text) => write!(out, "other: {text}"),
         }
+    }
+}
+
+impl From<HostError> for String {
+    fn from(error: HostError) -> String {
+        error.to_string()
+    }
+}
+
+impl TryFrom<String> for HostError {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<HostError, String> {
+        text.parse()
     }
 }
 

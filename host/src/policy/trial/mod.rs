@@ -2,10 +2,16 @@
 //!
 //! Owns what is given to one. What the host would make of the answer is decided by the same code that records.
 
+mod exchange;
 mod host_fault;
+mod recording;
 
+pub(super) use exchange::Transcript;
+pub use exchange::{Answer, Contents, Exchange, level_name};
 pub use host_fault::{HostError, HostFault, HostFunction};
+pub use recording::{Recording, RecordingError, Replay};
 
+use super::call::Extras;
 use super::{Call, Policy, PolicySettings, Snapshot};
 use crate::clock::Timestamp;
 use crate::outcome::TaskOutcome;
@@ -45,14 +51,21 @@ impl<'a> Trial<'a> {
     ///
     /// The verdict is what the recorder would act on: an `already-recorded` without an entry that bears it out is a fault.
     pub fn run(&self, policy: &Policy) -> Call {
+        self.call(policy, None)
+    }
+
+    /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
+    pub fn run_in_full(&self, policy: &Policy) -> Call {
+        self.call(policy, Some(Transcript::default()))
+    }
+
+    fn call(&self, policy: &Policy, transcript: Option<Transcript>) -> Call {
         let snapshot = Box::new(Given(self.existing.map(<[u8]>::to_vec)));
-        let mut call = policy.call_with_faults(
-            self.outcome,
-            snapshot,
-            self.now,
-            self.settings,
-            self.faults.to_vec(),
-        );
+        let extras = Extras {
+            faults: self.faults.to_vec(),
+            transcript,
+        };
+        let mut call = policy.call_with(self.outcome, snapshot, self.now, self.settings, extras);
         call.verdict = call
             .verdict
             .and_then(|verdict| verdict.believed(self.outcome, self.existing));

@@ -159,6 +159,7 @@ fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
         (Role::Entry, "Audit-Interface") => is_interface,
         (Role::Entry, "Audit-Policy" | "Audit-Settings") => |value| is_digest(value, "sha256:"),
         (Role::Entry, "Audit-Outcome") => |value| is_digest(value, "hmac-sha256:"),
+        (_, "Audit-Signature") => is_extent,
         _ => return None,
     })
 }
@@ -171,6 +172,16 @@ fn is_digest(value: &str, algorithm: &str) -> bool {
 
 fn is_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+/// What a signature is for, or that there is none.
+fn is_extent(value: &str) -> bool {
+    let number = |number: &str| {
+        (1..=9).contains(&number.len())
+            && !number.starts_with('0')
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    value == "unavailable" || value.strip_prefix("covers ").is_some_and(number)
 }
 
 fn is_uuid(value: &str) -> bool {
@@ -241,6 +252,10 @@ mod tests {
         );
         let other_subject = good.replace("audit: task a completed", "aufgezeichnet: \u{e4}");
         assert!(check(other_subject.as_bytes(), Role::Entry).is_ok());
+        for extent in ["covers 12", "unavailable"] {
+            let text = format!("{good}Audit-Signature: {extent}\n");
+            assert!(check(text.as_bytes(), Role::Entry).is_ok(), "{extent}");
+        }
         for bad in [
             good.replace("Audit-Task: a\n", ""),
             good.replace("Audit-Task: a\n", "Audit-Task: a\nAudit-Task: b\n"),
@@ -257,6 +272,7 @@ mod tests {
             good.trim_end().to_owned(),
             format!("{good}\n"),
             format!("{good} Audit-Outcome: x\n"),
+            format!("{good}Audit-Signature: covers 01\n"),
         ] {
             assert!(check(bad.as_bytes(), Role::Entry).is_err(), "{bad}");
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::hash::{self, Id, Kind};
 
@@ -36,10 +37,17 @@ impl Content {
 /// A cache by position, bounded in bytes, shared by all readers.
 pub(crate) struct Cache {
     shards: Vec<Mutex<Shard>>,
+    /// For objects that are too long for a shard: directories of thousands of entries.
+    large: Mutex<Shard>,
+    /// Whether there ever was one.
+    has_large: AtomicBool,
 }
 
 /// Enough shards that two to eight readers seldom meet at a lock.
-const SHARDS: usize = 32;
+const SHARDS: usize = 256;
+
+/// What is left for long objects, of the whole: one in so many bytes.
+const LARGE: usize = 4;
 
 /// What an object costs beside its bytes: its header, the slot, the map's entry, the allocator's own.
 const OVERHEAD: usize = 160;
@@ -47,33 +55,48 @@ const OVERHEAD: usize = 160;
 impl Cache {
     /// A cache of at most this many bytes.
     pub(crate) fn new(bytes: usize) -> Cache {
-        let shard = || {
+        let shard = |limit| {
             Mutex::new(Shard {
                 places: HashMap::default(),
                 slots: Vec::new(),
                 free: Vec::new(),
                 hand: 0,
                 bytes: 0,
-                limit: bytes / SHARDS,
+                limit,
             })
         };
+        let large = bytes / LARGE;
         Cache {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS)
+                .map(|_| shard((bytes - large) / SHARDS))
+                .collect(),
+            large: shard(large),
+            has_large: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn get(&self, position: u64) -> Option<Arc<Content>> {
-        self.shard(position)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(position)
+        let found = lock(self.shard(position)).get(position);
+        if found.is_none() && self.has_large.load(Ordering::Relaxed) {
+            return lock(&self.large).get(position);
+        }
+        found
     }
 
     pub(crate) fn put(&self, position: u64, content: &Arc<Content>) {
-        self.shard(position)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .put(position, content);
+        // What has to go is let go when nobody waits for the lock any more.
+        let mut gone = Vec::new();
+        if !lock(self.shard(position)).put(position, content, &mut gone) {
+            self.has_large.store(true, Ordering::Relaxed);
+            lock(&self.large).put(position, content, &mut gone);
+        }
+    }
+
+    /// Keeps an object in place of what it was made of, which is wanted no more.
+    pub(crate) fn replace(&self, base: u64, position: u64, content: &Arc<Content>) {
+        let gone = lock(self.shard(base)).remove(base);
+        drop(gone);
+        self.put(position, content);
     }
 
     fn shard(&self, position: u64) -> &Mutex<Shard> {
@@ -126,14 +149,18 @@ impl Shard {
         slot.content.clone()
     }
 
-    fn put(&mut self, position: u64, content: &Arc<Content>) {
+    /// Keeps an object; what makes room for it is added to `gone`. False if it is too long.
+    fn put(&mut self, position: u64, content: &Arc<Content>, gone: &mut Vec<Arc<Content>>) -> bool {
         let cost = content.data.len() + OVERHEAD;
         // One object must not drive out half of the others.
-        if cost > self.limit / 2 || self.places.contains_key(&position) {
-            return;
+        if cost > self.limit / 2 {
+            return false;
+        }
+        if self.places.contains_key(&position) {
+            return true;
         }
         while self.bytes + cost > self.limit {
-            self.evict();
+            gone.extend(self.evict());
         }
         self.bytes += cost;
         let slot = Slot {
@@ -152,23 +179,31 @@ impl Shard {
             }
         };
         self.places.insert(position, place);
+        true
     }
 
-    fn evict(&mut self) {
+    fn evict(&mut self) -> Option<Arc<Content>> {
         loop {
             self.hand = (self.hand + 1) % self.slots.len();
             let slot = &mut self.slots[self.hand];
-            if std::mem::take(&mut slot.used) {
-                continue;
-            }
-            if let Some(content) = slot.content.take() {
-                self.bytes -= content.data.len() + OVERHEAD;
-                self.places.remove(&slot.position);
-                self.free.push(self.hand as u32);
-                return;
+            if !std::mem::take(&mut slot.used) && slot.content.is_some() {
+                let position = slot.position;
+                return self.remove(position);
             }
         }
     }
+
+    fn remove(&mut self, position: u64) -> Option<Arc<Content>> {
+        let place = self.places.remove(&position)?;
+        let content = self.slots[place as usize].content.take()?;
+        self.bytes -= content.data.len() + OVERHEAD;
+        self.free.push(place);
+        Some(content)
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -180,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_cache_stays_within_its_bound_and_finds_what_it_kept() {
-        let cache = Cache::new(SHARDS * 2000);
+        let cache = Cache::new(SHARDS * 2000 * 4 / 3);
         for position in 0..10_000 {
             cache.put(
                 position,
@@ -192,5 +227,19 @@ mod tests {
             .filter(|&position| cache.get(position).is_some())
             .count();
         assert!((1..=SHARDS * 2000 / 260).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn what_is_replaced_is_gone_and_a_long_object_is_kept_as_well() {
+        let cache = Cache::new(SHARDS * 2000 * 4 / 3);
+        let content = |length| {
+            let data = vec![0; length].into_boxed_slice();
+            Arc::new(Content::new(Kind::Tree, 0, data))
+        };
+        cache.put(1, &content(100));
+        cache.replace(1, 2, &content(101));
+        cache.put(3, &content(5000));
+        let found = [1, 2, 3].map(|position| cache.get(position).map(|found| found.data.len()));
+        assert_eq!(found, [None, Some(101), Some(5000)]);
     }
 }

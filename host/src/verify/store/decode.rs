@@ -104,6 +104,7 @@ impl Reader<'_> {
                 return Err(too_deep());
             }
         };
+        let mut made_at = pack.base + at;
         while let Some((at, begin, size)) = chain.pop() {
             let depth = content.depth + 1;
             if depth > MAX_DEPTH {
@@ -120,6 +121,7 @@ impl Reader<'_> {
                 self.scratch = scratch;
             }
             content = Arc::new(Content::new(content.kind, depth, data));
+            let base = std::mem::replace(&mut made_at, pack.base + at);
             // The tree itself and its base are wanted next; of the rest of a long chain every eighth is kept, so that it neither
             // drives out other trees nor has to be rebuilt from its beginning.
             let wanted = if chain.is_empty() {
@@ -127,8 +129,10 @@ impl Reader<'_> {
             } else {
                 chain.len() == 1 || depth % KEPT == 0
             };
-            if wanted {
-                store.cache.put(pack.base + at, &content);
+            if wanted && self.forward && content.kind == Kind::Tree {
+                store.cache.replace(base, made_at, &content);
+            } else if wanted {
+                store.cache.put(made_at, &content);
             }
         }
         self.chain = chain;

@@ -127,6 +127,8 @@ impl Files {
 pub(crate) struct Window {
     blocks: Vec<Block>,
     joined: Vec<u8>,
+    /// The pack that was read last.
+    file: Option<(usize, Arc<File>)>,
 }
 
 struct Block {
@@ -152,6 +154,7 @@ impl Window {
         Window {
             blocks,
             joined: Vec::new(),
+            file: None,
         }
     }
 
@@ -180,7 +183,7 @@ impl Window {
         joined.shrink_to(1 << 20);
         if last - first >= 8 {
             joined.resize((end - offset) as usize, 0);
-            let file = files.get(place, &pack.path)?;
+            let file = self.file(files, pack, place)?;
             file.read_exact_at(&mut joined, offset)
                 .map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
         } else {
@@ -212,17 +215,29 @@ impl Window {
     ) -> Result<&[u8], String> {
         let key = (place, number);
         let mixed = (number ^ (place as u64) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let block = &mut self.blocks[(mixed >> 40) as usize % BLOCKS];
-        if block.key != key {
+        let at = (mixed >> 40) as usize % BLOCKS;
+        if self.blocks[at].key != key {
+            let file = self.file(files, pack, place)?;
+            let block = &mut self.blocks[at];
             block.key = (usize::MAX, 0);
             let begin = number * BLOCK;
             block.bytes.resize(BLOCK.min(pack.len - begin) as usize, 0);
-            let file = files.get(place, &pack.path)?;
             file.read_exact_at(&mut block.bytes, begin)
                 .map_err(|error| format!("{} cannot be read: {error}", pack.name()))?;
             block.key = key;
         }
-        Ok(&block.bytes)
+        Ok(&self.blocks[at].bytes)
+    }
+
+    fn file(&mut self, files: &Files, pack: &Pack, place: usize) -> Result<Arc<File>, String> {
+        if let Some((last, file)) = &self.file
+            && *last == place
+        {
+            return Ok(Arc::clone(file));
+        }
+        let file = files.get(place, &pack.path)?;
+        self.file = Some((place, Arc::clone(&file)));
+        Ok(file)
     }
 }
 

@@ -20,10 +20,10 @@ pub(crate) enum Fault {
     Beyond(String),
 }
 
-/// Objects that a reader keeps for itself: the upper three levels of a sharded trail and some of the fourth.
-const RECENT: usize = 1024;
+/// Objects that a reader keeps for itself: the upper levels of a sharded trail.
+const RECENT: usize = 4096;
 
-/// The longest of them; a megabyte and a half for each reader.
+/// The longest of them; six megabytes for each reader.
 const RECENT_BYTES: usize = 1536;
 
 /// A repository that is repacked again each time an object is sought is not at rest enough to be audited.
@@ -42,6 +42,9 @@ const MAX_COPIES: usize = 1024;
 pub(crate) struct Reader<'a> {
     current: &'a Current,
     store: Arc<Store>,
+    /// Whether objects are sought in the order in which they were made, so that nobody wants again what a tree is a delta of
+    /// once the tree is there.
+    pub(crate) forward: bool,
     /// Small objects that were found and hashed, by the first bits of their names: most trees near the root.
     recent: Vec<Option<(Id, Arc<Content>)>>,
     pub(super) window: Window,
@@ -58,6 +61,7 @@ impl<'a> Reader<'a> {
         Reader {
             current,
             store: current.get(),
+            forward: false,
             recent: vec![None; RECENT],
             window: Window::new(),
             inflater: Inflater::new(),
@@ -107,9 +111,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where the packs hold this object, if they seem to: good for guessing, not for believing.
+    pub(crate) fn whereabouts(&self, id: &Id) -> Option<u64> {
+        self.store.table.candidates(id.as_slice()).next()
+    }
+
     fn find(&mut self, id: &Id, streamed: bool) -> Result<Copy, Fault> {
         let bytes = id.as_slice();
-        let recent = (usize::from(bytes[0]) << 8 | usize::from(bytes[1])) % RECENT;
+        let recent = usize::from(u16::from_be_bytes([bytes[0], bytes[1]])) % RECENT;
         if let Some((name, content)) = &self.recent[recent]
             && name == id
         {

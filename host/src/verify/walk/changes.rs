@@ -60,11 +60,10 @@ pub(super) fn compare(
         reader,
         &mut changes,
         &mut pairs,
-        Vec::new(),
+        &[],
         0,
         before,
         after,
-        false,
         place,
     );
     let mut compared = 0;
@@ -145,11 +144,10 @@ pub(super) fn compare(
                 reader,
                 &mut changes,
                 &mut pairs,
-                pair.path.clone(),
+                &pair.path,
                 pair.level,
                 before,
                 after,
-                true,
                 place,
             );
         }
@@ -167,17 +165,16 @@ fn note(
     reader: &mut Reader<'_>,
     changes: &mut Changes,
     pairs: &mut Vec<Pair>,
-    mut path: Vec<u8>,
+    directory: &[u8],
     level: usize,
     before: Option<Node<'_>>,
     after: Option<Node<'_>>,
-    below: bool,
     place: Place,
 ) {
     let Some(name) = after.or(before).map(|node| node.name) else {
         return;
     };
-    if path.len() + name.len() > MAX_PATH {
+    if directory.len() + name.len() > MAX_PATH {
         changes.more = true;
         changes.objects += match after {
             Some(node) if node.mode == Mode::Tree => {
@@ -188,7 +185,9 @@ fn note(
         };
         return;
     }
-    if below {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    if !directory.is_empty() {
         path.push(b'/');
     }
     path.extend_from_slice(name);
@@ -202,17 +201,19 @@ fn note(
             node.filter(|node| node.mode == Mode::Tree)
                 .map(|node| node.id())
         };
-        pairs.push(Pair {
-            path: path.clone(),
+        let pair = |path| Pair {
+            path,
             level: level + 1,
             before: tree(before),
             after: tree(after),
-        });
+        };
+        if file(before).is_none() && file(after).is_none() {
+            pairs.push(pair(path));
+            return;
+        }
+        pairs.push(pair(path.clone()));
     }
     let (before, after_file) = (file(before), file(after));
-    if before.is_none() && after_file.is_none() {
-        return;
-    }
     if changes.list.len() < MAX_CHANGES {
         changes.list.push(Change {
             path,

@@ -1,54 +1,42 @@
-//! First-parent history, from the tip to the beginning. The calling thread reads commits (each names the next, so nobody
-//! can help) and hands them out in batches; all threads judge.
+//! Judges a chain of commits on all threads, in the order in which the packs hold their objects: then what an object is a
+//! delta of was read just before.
 
+use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::chain::{self, Chain};
 use super::judge::{self, Before, Case};
-use super::objects::read_other;
 use super::side::{self, Side};
-use super::{Context, Place, Tally};
+use super::{Context, Tally};
 use crate::verify::Progress;
-use crate::verify::findings::Rule;
+use crate::verify::findings::Depth;
 use crate::verify::rules::commit::Commit;
-use crate::verify::rules::message::{self, Role};
+use crate::verify::rules::message;
 use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
-use crate::verify::store::reader::{Fault, Reader};
+use crate::verify::store::reader::Reader;
 
 /// What a walk found beside offences.
 #[derive(Default)]
 pub(crate) struct Walked {
-    pub(crate) trail_id: Option<String>,
+    pub(crate) chain: Chain,
     pub(crate) tally: Tally,
-    /// Every first-parent commit, by keyed hash, newest first.
-    pub(crate) mainline: Vec<u64>,
-    /// Why the oldest commits were not seen, if they were not.
-    pub(crate) cut: Option<String>,
-}
-
-/// A commit that waits to be judged.
-pub(super) struct Item {
-    place: Place,
-    content: Arc<Content>,
-    role: Role,
-    before: Before,
 }
 
 /// Work for any thread.
 pub(super) enum Job {
-    Judge(Vec<Item>),
+    /// The commits at these depths.
+    Judge(Range<Depth>),
     Side(Vec<Side>),
 }
 
-/// Commits in a batch: enough that handing over costs nothing, few enough that all threads end together.
-const BATCH: usize = 256;
+/// Commits in a job: enough that handing over costs nothing, few enough that all threads end together, and that what one
+/// thread needs another has just read.
+const BATCH: Depth = 1024;
 
-/// A batch that is longer than this is full: forged commits may be long.
-const BATCH_BYTES: usize = 2 << 20;
-
-/// How often progress is told, in commits.
-const PROGRESS: u64 = 4096;
+/// Pairs of neighbours that are asked in which order they lie.
+const SAMPLES: Depth = 64;
 
 /// Walks the whole history of `tip`.
 pub(crate) fn walk(
@@ -58,61 +46,85 @@ pub(crate) fn walk(
     threads: usize,
     progress: Option<&dyn Fn(Progress)>,
 ) -> Walked {
-    let (sender, receiver) = mpsc::sync_channel(threads * 2);
+    let mut reader = Reader::new(context.current);
+    let mut chain = chain::read(context, &mut reader, tip, shallow, progress);
+    let merged = std::mem::take(&mut chain.merged);
+    let oldest_first = is_oldest_first(&reader, &chain);
+    reader.forward = oldest_first;
+    let (sender, receiver) = mpsc::sync_channel(threads);
     let receiver = Mutex::new(receiver);
-    std::thread::scope(|scope| {
+    let tally = std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads)
-            .map(|_| scope.spawn(|| help(context, &receiver)))
+            .map(|_| scope.spawn(|| help(context, &chain, &receiver, oldest_first)))
             .collect();
         let mut walker = Walker {
             context,
-            reader: Reader::new(context.current),
+            chain: &chain,
+            reader,
             tally: Tally::default(),
             sender,
-            batch: Vec::with_capacity(BATCH),
-            bytes: 0,
-            waiting: None,
-            newer: None,
-            genesis: None,
-            trail_id: None,
-            merged: Vec::new(),
-            mainline: Vec::new(),
         };
-        let cut = walker.run(tip, shallow, progress);
-        side::walk(&mut walker, shallow);
+        for number in 0..chain.len().div_ceil(BATCH) {
+            let first = number * BATCH;
+            let last = chain.len().min(first + BATCH);
+            walker.hand_out(Job::Judge(if oldest_first {
+                chain.len() - last..chain.len() - first
+            } else {
+                first..last
+            }));
+            if let Some(progress) = progress {
+                progress(Progress {
+                    commits: u64::from(chain.len()),
+                    judged: Some(u64::from(last)),
+                });
+            }
+        }
+        side::walk(&mut walker, merged, shallow);
         let Walker {
             sender,
             mut reader,
             mut tally,
-            trail_id,
-            mainline,
             ..
         } = walker;
         drop(sender);
         while let Some(job) = next(&receiver) {
-            work(context, &mut reader, &mut tally, job);
+            work(context, &chain, &mut reader, &mut tally, job);
         }
         for helper in helpers {
             if let Ok(theirs) = helper.join() {
-                tally.objects += theirs.objects;
-                tally.entries += theirs.entries;
-                tally.tasks.extend(theirs.tasks);
+                tally.add(theirs);
             }
         }
-        Walked {
-            trail_id,
-            tally,
-            mainline,
-            cut,
-        }
-    })
+        tally
+    });
+    Walked { chain, tally }
 }
 
-fn help(context: &Context<'_>, receiver: &Mutex<Receiver<Job>>) -> Tally {
+/// Whether older commits lie before newer ones, as the trail's host and `git fast-import` write them; `git repack` turns
+/// that round.
+fn is_oldest_first(reader: &Reader<'_>, chain: &Chain) -> bool {
+    let step = (chain.len() / SAMPLES).max(1);
+    let mut balance = 0;
+    for depth in (1..chain.len()).step_by(step as usize) {
+        let places = [depth, depth - 1].map(|depth| reader.whereabouts(&chain.id(depth)));
+        if let [Some(older), Some(newer)] = places {
+            balance += if older < newer { 1 } else { -1 };
+        }
+    }
+    balance > 0
+}
+
+fn help(
+    context: &Context<'_>,
+    chain: &Chain,
+    receiver: &Mutex<Receiver<Job>>,
+    forward: bool,
+) -> Tally {
     let mut reader = Reader::new(context.current);
+    reader.forward = forward;
     let mut tally = Tally::default();
     while let Some(job) = next(receiver) {
-        work(context, &mut reader, &mut tally, job);
+        work(context, chain, &mut reader, &mut tally, job);
     }
     tally
 }
@@ -125,29 +137,15 @@ fn next(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {
         .ok()
 }
 
-fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: Job) {
+fn work(
+    context: &Context<'_>,
+    chain: &Chain,
+    reader: &mut Reader<'_>,
+    tally: &mut Tally,
+    job: Job,
+) {
     match job {
-        Job::Judge(items) => {
-            for item in items {
-                let Some(commit) =
-                    Commit::parse(&item.content.data, context.algorithm.len_in_hex())
-                else {
-                    continue;
-                };
-                judge::judge(
-                    context,
-                    reader,
-                    tally,
-                    &Case {
-                        place: item.place,
-                        raw: &item.content.data,
-                        commit,
-                        role: item.role,
-                        before: item.before,
-                    },
-                );
-            }
-        }
+        Job::Judge(depths) => judge_all(context, chain, reader, tally, depths),
         Job::Side(sides) => {
             for item in sides {
                 tally.objects += side::check(context, reader, &item);
@@ -156,177 +154,114 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
     }
 }
 
-/// The state of the thread that reads commits.
+/// Judges neighbouring commits, in the order in which they lie.
+fn judge_all(
+    context: &Context<'_>,
+    chain: &Chain,
+    reader: &mut Reader<'_>,
+    tally: &mut Tally,
+    depths: Range<Depth>,
+) {
+    if reader.forward {
+        let mut before = before(context, chain, reader, depths.end).1;
+        for depth in depths.rev() {
+            let (content, tree) = self::before(context, chain, reader, depth);
+            judge_one(context, chain, reader, tally, depth, content, before);
+            before = tree;
+        }
+    } else {
+        let (mut content, _) = before(context, chain, reader, depths.start);
+        for depth in depths {
+            let (older, before) = before(context, chain, reader, depth + 1);
+            judge_one(context, chain, reader, tally, depth, content, before);
+            content = older;
+        }
+    }
+}
+
+fn judge_one(
+    context: &Context<'_>,
+    chain: &Chain,
+    reader: &mut Reader<'_>,
+    tally: &mut Tally,
+    depth: Depth,
+    content: Option<Arc<Content>>,
+    before: Before,
+) {
+    let Some(content) = content else { return };
+    let Some(commit) = Commit::parse(&content.data, context.algorithm.len_in_hex()) else {
+        return;
+    };
+    let case = Case {
+        place: (depth, chain.id(depth)),
+        raw: &content.data,
+        role: message::role(commit.message),
+        commit,
+        before,
+    };
+    judge::judge(context, reader, tally, &case);
+}
+
+/// The commit so many steps below the tip, and what it is to the one above.
+fn before(
+    context: &Context<'_>,
+    chain: &Chain,
+    reader: &mut Reader<'_>,
+    depth: Depth,
+) -> (Option<Arc<Content>>, Before) {
+    if depth >= chain.len() {
+        return match chain.cut {
+            Some(_) => (None, Before::Unknown),
+            None => (None, Before::Nothing),
+        };
+    }
+    let content = read(context, chain, reader, depth);
+    let hex_len = context.algorithm.len_in_hex();
+    let commit = content
+        .as_ref()
+        .and_then(|content| Commit::parse(&content.data, hex_len));
+    let before = commit.map_or(Before::Unknown, |commit| Before::Tree(commit.tree));
+    (content, before)
+}
+
+/// Reads a commit of the chain again.
+fn read(
+    context: &Context<'_>,
+    chain: &Chain,
+    reader: &mut Reader<'_>,
+    depth: Depth,
+) -> Option<Arc<Content>> {
+    let id = chain.id(depth);
+    let content = reader.fetch(&id, Kind::Commit);
+    // Said when the chain was read.
+    reader.bad_copies.clear();
+    content
+        .map_err(|fault| context.fault(&id, "commit", &fault, (depth, id)))
+        .ok()
+}
+
+/// The thread that hands out work.
 pub(super) struct Walker<'a, 'b> {
     pub(super) context: &'a Context<'b>,
+    pub(super) chain: &'a Chain,
     pub(super) reader: Reader<'a>,
-    pub(super) tally: Tally,
+    tally: Tally,
     sender: SyncSender<Job>,
-    batch: Vec<Item>,
-    /// The length of the batch's commits.
-    bytes: usize,
-    /// The commit whose first parent comes next.
-    waiting: Option<Item>,
-    /// The trail commit above, and its time.
-    newer: Option<(i64, Place)>,
-    /// The oldest genesis commit so far, and an entry that is older.
-    genesis: Option<(Place, Option<Id>)>,
-    trail_id: Option<String>,
-    /// Second and further parents, and the commit that merges them.
-    pub(super) merged: Vec<(Id, Place)>,
-    /// Every first-parent commit, by keyed hash.
-    pub(super) mainline: Vec<u64>,
 }
 
 impl Walker<'_, '_> {
-    /// Reads first-parent commits until there is no more. Returns why the oldest could not be read, if so.
-    fn run(
-        &mut self,
-        tip: Id,
-        shallow: &[Id],
-        progress: Option<&dyn Fn(Progress)>,
-    ) -> Option<String> {
-        let mut next = Some(tip);
-        let mut cut = None;
-        while let Some(id) = next {
-            let place = (self.mainline.len() as u32, id);
-            let Ok(content) = read_other(self.context, &mut self.reader, &id, Kind::Commit, place)
-            else {
-                cut = Some((
-                    place,
-                    format!("the history before the commit {id}, which cannot be read"),
-                ));
-                break;
-            };
-            let Some(commit) = Commit::parse(&content.data, self.context.algorithm.len_in_hex())
-            else {
-                self.context.findings.broken(
-                    Rule::Objects,
-                    place,
-                    format!("the commit {id}: it is malformed"),
-                );
-                cut = Some((
-                    place,
-                    format!("the history before the commit {id}, which is malformed"),
-                ));
-                break;
-            };
-            self.mainline.push(self.context.key(id.as_slice()));
-            let role = message::role(commit.message);
-            self.follow(place, &commit, role);
-            self.pass_on(Before::Tree(commit.tree));
-            next = commit.parents.first().copied();
-            if shallow.contains(&id)
-                && let Some(parent) = next
-                && let Err(Fault::Missing) = self.reader.fetch(&parent, Kind::Commit)
-            {
-                cut = Some((
-                    place,
-                    format!(
-                        "the history before the commit {id}, where this shallow clone is cut off"
-                    ),
-                ));
-                next = None;
-            }
-            self.merged
-                .extend(commit.parents.iter().skip(1).map(|parent| (*parent, place)));
-            self.waiting = Some(Item {
-                place,
-                content,
-                role,
-                before: Before::Nothing,
-            });
-            let commits = self.mainline.len() as u64;
-            if let Some(progress) = progress.filter(|_| commits.is_multiple_of(PROGRESS)) {
-                progress(Progress { commits });
-            }
-        }
-        self.pass_on(if cut.is_some() {
-            Before::Unknown
-        } else {
-            Before::Nothing
-        });
-        self.flush();
-        if let Some((place, Some(older))) = self.genesis {
-            self.context.findings.broken(
-                Rule::OneEntry,
-                place,
-                format!("the trail begins after its entries; look at {older}"),
-            );
-        }
-        if let Some((place, what)) = &cut {
-            for rule in [
-                Rule::Objects,
-                Rule::AppendOnly,
-                Rule::OneEntry,
-                Rule::Agreement,
-                Rule::Once,
-                Rule::Times,
-            ] {
-                self.context
-                    .findings
-                    .not_shown(rule, Some(*place), what.clone());
-            }
-        }
-        cut.map(|(_, what)| what)
-    }
-
-    /// Judges what depends on the commits above: the order of times, and of beginnings.
-    fn follow(&mut self, place: Place, commit: &Commit<'_>, role: Role) {
-        if role == Role::Person {
-            return;
-        }
-        let findings = &self.context.findings;
-        if let Some(time) = commit.time() {
-            if let Some((newer, above)) = self.newer.filter(|(newer, _)| *newer < time) {
-                let what = format!(
-                    "its commit time {newer} is before {time}, that of the trail commit {} before it",
-                    place.1
-                );
-                findings.broken(Rule::Times, above, what);
-            }
-            self.newer = Some((time, place));
-        }
-        if role == Role::Genesis {
-            if let Some((above, _)) = self.genesis {
-                findings.broken(
-                    Rule::OneEntry,
-                    above,
-                    format!("the trail begins a second time; it began at {}", place.1),
-                );
-            }
-            self.genesis = Some((place, None));
-            self.trail_id = message::check(commit.message, role)
-                .ok()
-                .and_then(|trailers| trailers.trail.map(str::to_owned));
-        } else if let Some((_, older)) = &mut self.genesis {
-            *older = Some(place.1);
-        }
-    }
-
-    /// Hands on the commit that waited for its parent.
-    fn pass_on(&mut self, before: Before) {
-        if let Some(item) = self.waiting.take() {
-            self.bytes += item.content.data.len();
-            self.batch.push(Item { before, ..item });
-            if self.batch.len() == BATCH || self.bytes > BATCH_BYTES {
-                self.flush();
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        self.bytes = 0;
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.hand_out(Job::Judge(batch));
-    }
-
     /// Gives a job to another thread, or does it if all have enough.
     pub(super) fn hand_out(&mut self, job: Job) {
         match self.sender.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                work(self.context, &mut self.reader, &mut self.tally, job);
+                work(
+                    self.context,
+                    self.chain,
+                    &mut self.reader,
+                    &mut self.tally,
+                    job,
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
-//! The walk through a trail's history: one thread reads commits from the tip down, all threads judge them. Knows objects by
+//! The walk through a trail's history: one thread reads commits from the tip down, then all threads judge them. Knows objects by
 //! name and the rules of their bytes; decides which rule each commit keeps.
 
+pub(crate) mod chain;
 mod changes;
 pub(crate) mod history;
 mod judge;
@@ -119,4 +120,12 @@ pub(crate) struct Tally {
     pub(crate) entries: u64,
     /// Tasks, by keyed hash of the folded id, and where each was recorded.
     pub(crate) tasks: Vec<(u64, Depth)>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.objects += other.objects;
+        self.entries += other.entries;
+        self.tasks.extend(other.tasks);
+    }
 }

@@ -22,20 +22,24 @@ pub(super) struct Side {
 const BATCH: usize = 256;
 
 /// Reads every commit that only merges lead to.
-pub(super) fn walk(walker: &mut Walker<'_, '_>, shallow: &[Id]) {
-    if walker.merged.is_empty() {
+pub(super) fn walk(walker: &mut Walker<'_, '_>, merged: Vec<(Id, Place)>, shallow: &[Id]) {
+    if merged.is_empty() {
         return;
     }
     let context = walker.context;
     let hex_len = context.algorithm.len_in_hex();
-    let mut mainline = walker.mainline.clone();
+    let mut mainline: Vec<u64> = walker
+        .chain
+        .ids()
+        .map(|id| context.key(id.as_slice()))
+        .collect();
     mainline.sort_unstable();
     let mut visited = HashSet::new();
     let mut is_new = |id: &Id| {
         let key = context.key(id.as_slice());
         mainline.binary_search(&key).is_err() && visited.insert(key)
     };
-    let mut stack = std::mem::take(&mut walker.merged);
+    let mut stack = merged;
     stack.retain(|(id, _)| is_new(id));
     let mut batch = Vec::with_capacity(BATCH);
     while let Some((id, place)) = stack.pop() {

@@ -1,16 +1,17 @@
 //! Tasks that were recorded twice, found by short hashes of their names and then told by name.
 
+use super::chain::Chain;
 use super::changes;
 use super::{Context, Place};
 use crate::verify::findings::{Depth, Rule, quote};
 use crate::verify::rules::commit::Commit;
 use crate::verify::rules::path;
 use crate::verify::rules::tree::Nodes;
-use crate::verify::store::hash::{Id, Kind};
+use crate::verify::store::hash::Kind;
 use crate::verify::store::reader::Reader;
 
 /// Records every task that occurs twice. Greater depths are older.
-pub(crate) fn find(context: &Context<'_>, tip: Id, mut tasks: Vec<(u64, Depth)>) {
+pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, Depth)>) {
     tasks.sort_unstable_by_key(|(key, depth)| (*key, std::cmp::Reverse(*depth)));
     let mut again: Vec<(u64, Depth, Depth)> = Vec::new();
     for pair in tasks.windows(2) {
@@ -26,12 +27,12 @@ pub(crate) fn find(context: &Context<'_>, tip: Id, mut tasks: Vec<(u64, Depth)>)
         if told {
             context
                 .findings
-                .broken(Rule::Once, (second, tip), String::new());
+                .broken(Rule::Once, (second, chain.id(second)), String::new());
             continue;
         }
         let mut reader = Reader::new(context.current);
-        let earlier = added(context, &mut reader, tip, first, key);
-        let later = added(context, &mut reader, tip, second, key);
+        let earlier = added(context, &mut reader, chain, first, key);
+        let later = added(context, &mut reader, chain, second, key);
         let (Some((before, old)), Some((place, new))) = (earlier, later) else {
             continue;
         };
@@ -60,16 +61,12 @@ pub(crate) fn find(context: &Context<'_>, tip: Id, mut tasks: Vec<(u64, Depth)>)
 fn added(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
-    tip: Id,
+    chain: &Chain,
     depth: Depth,
     key: u64,
 ) -> Option<(Place, String)> {
     let hex_len = context.algorithm.len_in_hex();
-    let mut id = tip;
-    for _ in 0..depth {
-        let content = reader.fetch(&id, Kind::Commit).ok()?;
-        id = *Commit::parse(&content.data, hex_len)?.parents.first()?;
-    }
+    let id = chain.id(depth);
     let place = (depth, id);
     let content = reader.fetch(&id, Kind::Commit).ok()?;
     let commit = Commit::parse(&content.data, hex_len)?;

@@ -1,0 +1,82 @@
+//! The bounding policy: the default entry with long texts cut in the middle, and the digest of the whole in the gap.
+//!
+//! Pure. Doing it twice changes nothing: what is left of a text is within the limit, the note in its gap included.
+
+use crate::json;
+use crate::outcome::{Entry, Outcome, Refusal, Settings};
+use crate::rewrite::{Rewrite, rewrite};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// The longest text that is kept whole, in bytes, where the setting `max_text` says nothing else: some hundred lines of output.
+pub const MAX_TEXT: usize = 16 << 10;
+
+/// Below this the note in the gap would be most of what is left.
+pub const LEAST_TEXT: usize = 512;
+
+/// The entry of an outcome that is recorded at `now`, its long texts shortened.
+///
+/// Setting `max_text`: how many bytes a text may have, at least 512. Applies to every text in `outcome`, `resources_used` and
+/// `metadata`.
+pub fn entry(outcome: &Outcome, now: &str, settings: &Settings<'_>) -> Result<String, Refusal> {
+    let most = match settings("max_text").as_deref() {
+        None => MAX_TEXT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|most| *most >= LEAST_TEXT)
+            .ok_or_else(|| {
+                Refusal::Unavailable(format!(
+                    "nothing is recorded, since the setting `max_text` must be a number of bytes, at least {LEAST_TEXT}"
+                ))
+            })?,
+    };
+    let entry = json::format(&Entry::new(outcome, now));
+    Ok(rewrite(&entry, &mut Bound(most)))
+}
+
+/// Whether the entry that the trail holds for this task says the same as the one that would be made now.
+pub fn same(entry: &str, existing: &str) -> bool {
+    json::same(entry, existing, "timestamp")
+}
+
+struct Bound(usize);
+
+impl Rewrite for Bound {
+    fn whole(&mut self, _: &[String], _: u8) -> Option<String> {
+        None
+    }
+
+    fn string(&mut self, place: &[String], text: &str) -> Option<String> {
+        let is_output = match place {
+            [first, second, ..] if first == "execution_result" => {
+                second == "outcome" || second == "resources_used"
+            }
+            [first, ..] => first == "metadata",
+            [] => false,
+        };
+        (is_output && text.len() > self.0).then(|| shortened(text, self.0))
+    }
+
+    fn name(&mut self, _: &[String], _: &str) {}
+}
+
+/// The head and the tail of a text, together with the note between them at most `most` bytes.
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut digest = String::new();
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(digest, "{byte:02x}");
+    }
+    let note = |left_out: usize| {
+        format!(
+            "\n[{left_out} of {} bytes left out; sha256:{digest} of all]\n",
+            text.len()
+        )
+    };
+    // The number of bytes left out is never longer than that of all of them.
+    let room = most.saturating_sub(note(text.len()).len());
+    // What went wrong stands at the end more often than at the beginning.
+    let head = text.floor_char_boundary(room / 3);
+    let tail = text.ceil_char_boundary(text.len() - (room - head));
+    [&text[..head], &note(tail - head), &text[tail..]].concat()
+}

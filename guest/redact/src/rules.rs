@@ -1,0 +1,328 @@
+//! The redaction rules: read from the setting `rules`, tried on their own samples, applied to one text.
+//!
+//! Fails closed: rules that do not parse, or that do not do what their samples say, are no rules, and then nothing is recorded.
+
+use crate::known::{KNOWN, NAMES};
+use regex_lite::Regex;
+use serde::Deserialize;
+
+/// What the operator writes: JSON in the setting `rules`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    pointers: Vec<String>,
+    #[serde(default)]
+    patterns: Vec<PatternDocument>,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default = "yes")]
+    well_known: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatternDocument {
+    name: String,
+    regex: String,
+    finds: Vec<String>,
+    #[serde(default)]
+    leaves: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Rules that do what they say.
+pub struct Rules {
+    pointers: Vec<Vec<String>>,
+    names: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+struct Pattern {
+    marker: String,
+    regex: Regex,
+    needs: &'static [&'static str],
+}
+
+fn read(setting: &str) -> Result<Document, String> {
+    if !setting.trim_start().starts_with('{') {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_str(setting).map_err(|error| {
+        let said = error.to_string();
+        // Of what serde says only this quotes no text of the operator's.
+        if said.starts_with("unknown field") || said.starts_with("missing field") {
+            said
+        } else {
+            format!("line {} column {}", error.line(), error.column())
+        }
+    })
+}
+
+/// What takes the place of a value that a pointer or a member's name marks as secret.
+pub const MARKER: &str = "[redacted]";
+
+impl Rules {
+    /// Reads the setting; without one, the well-known forms.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, quoting no sample: those look like secrets.
+    pub fn load(setting: Option<&str>) -> Result<Rules, String> {
+        let document = read(setting.unwrap_or("{}"))
+            .map_err(|problem| format!("the setting `rules` is not what it must be: {problem}"))?;
+        let mut rules = Rules {
+            pointers: Vec::new(),
+            names: document.names.iter().map(|name| plain(name)).collect(),
+            patterns: Vec::new(),
+        };
+        for pointer in &document.pointers {
+            rules.pointers.push(steps(pointer).ok_or_else(|| {
+                format!("the pointer `{pointer}` leads to nothing that can be redacted")
+            })?);
+        }
+        if document.well_known {
+            rules
+                .names
+                .extend(NAMES.iter().map(|&name| name.to_owned()));
+            for known in KNOWN {
+                rules.add(known.name, known.regex, known.needs)?;
+            }
+        }
+        for pattern in &document.patterns {
+            rules.add(&pattern.name, &pattern.regex, &[])?;
+            if pattern.finds.is_empty() {
+                return Err(format!(
+                    "the pattern `{}` has no sample in `finds`",
+                    pattern.name
+                ));
+            }
+        }
+        for PatternDocument {
+            name,
+            finds,
+            leaves,
+            ..
+        } in &document.patterns
+        {
+            rules.try_on(
+                name,
+                finds.iter().map(String::as_str),
+                leaves.iter().map(String::as_str),
+            )?;
+        }
+        Ok(rules)
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        regex: &str,
+        needs: &'static [&'static str],
+    ) -> Result<(), String> {
+        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if name.is_empty() || name.len() > 40 || !name.bytes().all(is_name) {
+            return Err(
+                "a pattern's name must be 1 to 40 lower-case letters, digits and `-`".to_owned(),
+            );
+        }
+        if self
+            .patterns
+            .iter()
+            .any(|other| other.marker == marker(name))
+        {
+            return Err(format!("there are two patterns `{name}`"));
+        }
+        let regex = Regex::new(regex)
+            .map_err(|error| format!("the regex of the pattern `{name}`: {error}"))?;
+        if regex.is_match("") {
+            return Err(format!(
+                "the pattern `{name}` finds nothing at all, everywhere"
+            ));
+        }
+        self.patterns.push(Pattern {
+            marker: marker(name),
+            regex,
+            needs,
+        });
+        Ok(())
+    }
+
+    /// Tries a pattern on its samples, with all other rules in force.
+    ///
+    /// # Errors
+    ///
+    /// Names the pattern and the sample's number.
+    pub fn try_on<'s>(
+        &self,
+        name: &str,
+        finds: impl Iterator<Item = &'s str>,
+        leaves: impl Iterator<Item = &'s str>,
+    ) -> Result<(), String> {
+        let marker = marker(name);
+        let own = self
+            .patterns
+            .iter()
+            .find(|pattern| pattern.marker == marker);
+        let own = own.ok_or_else(|| format!("there is no pattern `{name}`"))?;
+        for (number, sample) in (1..).zip(finds) {
+            if own.replace(sample).is_none() {
+                return Err(format!(
+                    "the pattern `{name}` does not find its sample {number} in `finds`"
+                ));
+            }
+            self.text(sample)?;
+        }
+        for (number, sample) in (1..).zip(leaves) {
+            if own.replace(sample).is_some() {
+                return Err(format!(
+                    "the pattern `{name}` finds its sample {number} in `leaves`"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a pointer marks the value there.
+    pub fn marks(&self, place: &[String]) -> bool {
+        let fits = |(rule, step): (&String, &String)| rule == "*" || rule == step;
+        self.pointers
+            .iter()
+            .any(|rule| rule.len() == place.len() && rule.iter().zip(place).all(fits))
+    }
+
+    /// Whether the text of a member of this name is a secret.
+    pub fn is_secret_name(&self, name: &str) -> bool {
+        let name = plain(name);
+        self.names.contains(&name)
+    }
+
+    /// A text with its secrets replaced; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// Where doing it again would change it again: then the rules find their own markers.
+    pub fn text(&self, text: &str) -> Result<Option<String>, String> {
+        let Some(redacted) = self.pass(text) else {
+            return Ok(None);
+        };
+        match self.pass(&redacted) {
+            None => Ok(Some(redacted)),
+            Some(_) => Err("the rules find what they have put in a secret's place".to_owned()),
+        }
+    }
+
+    fn pass(&self, text: &str) -> Option<String> {
+        let mut redacted = None;
+        for pattern in &self.patterns {
+            let present = redacted.as_deref().unwrap_or(text);
+            if let Some(changed) = pattern.replace(present) {
+                redacted = Some(changed);
+            }
+        }
+        redacted
+    }
+}
+
+impl Pattern {
+    /// The text with what this pattern finds replaced; `None` if there is nothing, or only markers.
+    fn replace(&self, text: &str) -> Option<String> {
+        if !self.needs.is_empty() && !self.needs.iter().any(|need| contains(text, need)) {
+            return None;
+        }
+        let mut out = String::new();
+        let mut copied = 0;
+        for found in self.regex.captures_iter(text) {
+            let Some(secret) = found.name("secret").or_else(|| found.get(0)) else {
+                continue;
+            };
+            if is_marker(secret.as_str()) {
+                continue;
+            }
+            out.push_str(&text[copied..secret.start()]);
+            out.push_str(&self.marker);
+            copied = secret.end();
+        }
+        (copied > 0).then(|| {
+            out.push_str(&text[copied..]);
+            out
+        })
+    }
+}
+
+/// Whether a text is nothing but a marker.
+pub fn is_marker(text: &str) -> bool {
+    let inner = text
+        .strip_prefix("[redacted")
+        .and_then(|rest| rest.strip_suffix(']'));
+    match inner {
+        Some("") => true,
+        Some(name) => name.strip_prefix(':').is_some_and(|name| {
+            !name.is_empty()
+                && name.len() <= 40
+                && name
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        }),
+        None => false,
+    }
+}
+
+fn marker(name: &str) -> String {
+    ["[redacted:", name, "]"].concat()
+}
+
+/// A member's name as names are compared.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|character| !matches!(character, '_' | '-'))
+        .map(|character| character.to_ascii_lowercase())
+        .collect()
+}
+
+/// The steps of a pointer, if what it leads to may be any text: a marker must fit there.
+fn steps(pointer: &str) -> Option<Vec<String>> {
+    let steps: Vec<String> = pointer
+        .strip_prefix('/')?
+        .split('/')
+        .map(|step| step.replace("~1", "/").replace("~0", "~"))
+        .collect();
+    let names: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let fits = match names.as_slice() {
+        ["plan_id"] | ["plan_steps", _] => true,
+        ["dispatch_info", name] => matches!(*name, "agent_pool" | "agent_id"),
+        ["execution_result", "services_touched", _] => true,
+        ["execution_result", "outcome" | "resources_used", ..] => true,
+        ["metadata", _, ..] => true,
+        _ => false,
+    };
+    fits.then_some(steps)
+}
+
+/// A place as an RFC 6901 pointer.
+pub fn pointer(place: &[String]) -> String {
+    let mut pointer = String::new();
+    for step in place {
+        pointer.push('/');
+        pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
+    }
+    pointer
+}
+
+/// Whether a text holds an ASCII word, in any case.
+fn contains(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else {
+        return true;
+    };
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    text.iter().enumerate().any(|(at, byte)| {
+        (*byte == lower || *byte == upper)
+            && text
+                .get(at..at + word.len())
+                .is_some_and(|there| there.eq_ignore_ascii_case(word))
+    })
+}

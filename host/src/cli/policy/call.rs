@@ -1,0 +1,202 @@
+//! One call as it is shown: for people, and as JSON.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
+use crate::cli::show::EntryJson;
+use crate::cli::text::{Line, Lines};
+use crate::outcome::TaskOutcome;
+use crate::policy::{Call, Exchange, LogLine, Policy, Source, Verdict, level_name};
+
+/// A call and what belongs to it.
+pub struct Shown<'a> {
+    pub policy: &'a Policy,
+    pub outcome: &'a TaskOutcome,
+    pub call: &'a Call,
+    /// Where it differs from the call that was recorded, if it is one that is replayed.
+    pub differences: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+struct CallJson<'a> {
+    schema: u32,
+    policy: PolicyJson<'a>,
+    task_id: &'a str,
+    result: &'static str,
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtrace: Option<&'a str>,
+    path: Option<String>,
+    message: Option<&'a str>,
+    entry: Option<EntryJson>,
+    entry_text: Option<String>,
+    log: Vec<LogJson<'a>>,
+    log_dropped: u64,
+    calls: &'a [Exchange],
+    fuel: u64,
+    memory: usize,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences: Option<&'a [String]>,
+}
+
+/// Which policy, as JSON.
+#[derive(Serialize)]
+pub struct PolicyJson<'a> {
+    name: &'a str,
+    digest: &'a str,
+}
+
+impl<'a> PolicyJson<'a> {
+    /// This one.
+    pub fn new(policy: &'a Policy) -> PolicyJson<'a> {
+        PolicyJson {
+            name: policy.name(),
+            digest: policy.digest(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LogJson<'a> {
+    level: &'static str,
+    source: &'static str,
+    message: &'a str,
+}
+
+/// How `commit` would end.
+pub fn exit(call: &Call) -> Exit {
+    match &call.verdict {
+        Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => Exit::Done,
+        Ok(Verdict::Refused(_)) => Exit::Refused,
+        Ok(Verdict::Conflicting(_)) => Exit::Conflicting,
+        Ok(Verdict::Unavailable(_)) | Err(_) => Exit::CouldNot,
+    }
+}
+
+/// Prints it.
+pub fn print(shown: &Shown<'_>, output: &mut Output) -> io::Result<()> {
+    if output.is_json() {
+        output.object(&json(shown))
+    } else {
+        print_text(shown, output)
+    }
+}
+
+fn json<'a>(shown: &Shown<'a>) -> CallJson<'a> {
+    let call = shown.call;
+    let log = call.log.iter().map(|line| LogJson {
+        level: level_name(line.level),
+        source: source(line),
+        message: &line.message,
+    });
+    CallJson {
+        schema: SCHEMA,
+        policy: PolicyJson::new(shown.policy),
+        task_id: shown.outcome.task_id.as_str(),
+        result: call.result(),
+        reason: call.reason(),
+        backtrace: call.backtrace.as_deref(),
+        path: call.entry().map(|_| path(shown.outcome)),
+        message: call.message(),
+        entry: call.entry().map(EntryJson::new),
+        entry_text: call
+            .entry()
+            .map(|entry| String::from_utf8_lossy(entry).into_owned()),
+        log: log.collect(),
+        log_dropped: call.log_dropped,
+        calls: &call.exchanges,
+        fuel: call.fuel,
+        memory: call.memory,
+        seconds: call.duration.as_secs_f64(),
+        differences: shown.differences,
+    }
+}
+
+fn source(line: &LogLine) -> &'static str {
+    match line.source {
+        Source::Log => "log",
+        Source::Stdout => "stdout",
+        Source::Stderr => "stderr",
+    }
+}
+
+/// What a policy calls the task's entry.
+fn path(outcome: &TaskOutcome) -> String {
+    format!(".audit/tasks/{}.json", outcome.task_id)
+}
+
+fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
+    let (call, task) = (shown.call, Line(shown.outcome.task_id.as_str()));
+    let style = match &call.verdict {
+        Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => GOOD,
+        Ok(Verdict::Unavailable(_)) => UNSURE,
+        _ => BAD,
+    };
+    writeln!(out, "{} {task}", paint(style, call.result()))?;
+    if let Ok(Verdict::Refused(violations)) = &call.verdict {
+        for violation in violations {
+            writeln!(out, "  {}", Line(&violation.to_string()))?;
+        }
+    } else if let Some(reason) = call.reason() {
+        writeln!(out, "  {}", Line(&reason))?;
+    }
+    if call.verdict.is_err() {
+        writeln!(out, "  {}", Line(&shown.policy.told(call)))?;
+        if let Some(backtrace) = call.backtrace.as_deref().filter(|_| out.is_verbose()) {
+            writeln!(out, "{}", Lines(backtrace.trim_end()))?;
+        }
+    }
+    if let (Some(entry), Some(message)) = (call.entry(), call.message()) {
+        writeln!(out, "{}  {}", paint(STRONG, "message"), Line(message))?;
+        writeln!(
+            out,
+            "{}    {} ({} bytes)",
+            paint(STRONG, "entry"),
+            Line(&path(shown.outcome)),
+            entry.len()
+        )?;
+        let text = String::from_utf8_lossy(entry);
+        writeln!(out, "{}", Lines(text.trim_end_matches('\n')))?;
+    }
+    if !call.exchanges.is_empty() {
+        writeln!(out, "{}", paint(STRONG, "host calls"))?;
+        for (number, exchange) in (1..).zip(&call.exchanges) {
+            writeln!(out, "  {number} {}", Line(&exchange.to_string()))?;
+        }
+    }
+    if !call.log.is_empty() {
+        writeln!(out, "{}", paint(STRONG, "log"))?;
+        for line in &call.log {
+            writeln!(out, "  {}", Line(&line.to_string()))?;
+        }
+    }
+    if call.log_dropped > 0 {
+        writeln!(
+            out,
+            "  and {} lines more, which were dropped",
+            call.log_dropped
+        )?;
+    }
+    let cost = format!(
+        "{} fuel, {:.1} MiB of memory, {:.2} ms",
+        call.fuel,
+        call.memory as f64 / f64::from(1 << 20),
+        call.duration.as_secs_f64() * 1e3
+    );
+    writeln!(out, "{}  {}", paint(STRONG, "cost"), paint(FAINT, cost))?;
+    match shown.differences {
+        None => {}
+        Some([]) => writeln!(out, "{}", paint(GOOD, "as it was recorded"))?,
+        Some(differences) => {
+            writeln!(out, "{}", paint(BAD, "not as it was recorded"))?;
+            for difference in differences {
+                writeln!(out, "  {}", Line(difference))?;
+            }
+        }
+    }
+    Ok(())
+}

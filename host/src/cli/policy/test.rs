@@ -1,0 +1,145 @@
+//! `policy test`: test cases from files, what failed of them, and files of results for other tools.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::subject::Subject;
+use super::test_report::{self, Ran, Totals};
+use crate::cli::exit::{Exit, UsageError};
+use crate::cli::session::{Session, outcome_limits};
+use crate::cli::text::Line;
+use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
+
+/// Run test cases against a policy
+///
+/// A case says what the policy is given and what must come of it: docs/policy-tests.md. Only failures are told at length.
+///
+/// Exit codes: 0 all passed, 3 a case failed, 1 there is no case, or a file of cases cannot be used.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// Files of cases, or directories with such files (*.test.toml) [default: the current directory]
+    #[arg(value_name = "CASES")]
+    cases: Vec<PathBuf>,
+    /// Run only cases whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Write what comes of a failed case into its expectations
+    #[arg(long)]
+    update: bool,
+    /// Also write the results as JUnit XML to this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// Directories that are not searched for cases: what tools make, and what begins with a dot.
+const NOT_SEARCHED: &[&str] = &["target", "node_modules"];
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let settings = args.subject.settings(session)?;
+    let limits = outcome_limits(&settings)?;
+    let mut files = Vec::new();
+    for path in find(&args.cases)? {
+        let file = CaseFile::load(&path)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        files.push(file);
+    }
+    let policy = args.subject.load(&settings, Allocation::Pooling)?;
+    let mut totals = Totals::default();
+    let mut ran = Vec::new();
+    for file in &mut files {
+        for index in 0..file.len() {
+            let began = Instant::now();
+            let mut report = file.run(index, &policy, &limits);
+            let wanted = args
+                .filter
+                .as_ref()
+                .is_none_or(|text| report.name.contains(text));
+            if !wanted {
+                continue;
+            }
+            if args.update {
+                file.update(index, &mut report)
+                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+            }
+            totals.count(&report);
+            ran.push(Ran {
+                file: file.path().to_owned(),
+                report,
+                duration: began.elapsed(),
+            });
+        }
+        file.save()
+            .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+    }
+    totals.seconds = started.elapsed().as_secs_f64();
+    if ran.is_empty() {
+        return Err(anyhow::anyhow!("{}", nothing_found(args)));
+    }
+    if let Some(path) = &args.junit {
+        test_report::write_junit(path, &policy, &ran)?;
+    }
+    test_report::print(&policy, &ran, &totals, &mut session.output)?;
+    Ok(if totals.failed == 0 {
+        Exit::Done
+    } else {
+        Exit::Broken
+    })
+}
+
+/// A run in which nothing was tried must not look like one in which all went well.
+fn nothing_found(args: &Args) -> String {
+    let places: Vec<String> = args
+        .cases
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let places = match places.as_slice() {
+        [] => "the current directory".to_owned(),
+        places => places.join(", "),
+    };
+    match &args.filter {
+        Some(text) => format!("no test case in {places} has a name with {text:?} in it"),
+        None => format!("no test case was found in {places} (files *{CASES_SUFFIX})"),
+    }
+}
+
+fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let here = [PathBuf::from(".")];
+    let paths = if paths.is_empty() { &here } else { paths };
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            search(path, &mut files)?;
+        } else if path.exists() {
+            files.push(path.clone());
+        } else {
+            let path = path.display().to_string();
+            return Err(UsageError(format!("there is no {}", Line(&path))).into());
+        }
+    }
+    Ok(files)
+}
+
+/// The files of cases below a directory, in the order of their names.
+fn search(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(directory)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // A link is not followed, so that a search ends.
+        if entry.file_type()?.is_dir() {
+            if !name.starts_with('.') && !NOT_SEARCHED.contains(&&*name) {
+                search(&entry.path(), files)?;
+            }
+        } else if name.ends_with(CASES_SUFFIX) {
+            let path = entry.path();
+            files.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! What came of test cases: for people, as JSON, and as JUnit XML.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+
+use super::call::PolicyJson;
+use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
+use crate::cli::text::{Line, Lines};
+use crate::policy::{CaseReport, Mismatch, Policy};
+
+/// A case that was run.
+pub struct Ran {
+    pub file: PathBuf,
+    pub report: CaseReport,
+    pub duration: Duration,
+}
+
+/// How many cases came out how.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub passed: usize,
+    pub failed: usize,
+    pub updated: usize,
+    pub seconds: f64,
+}
+
+impl Totals {
+    /// Counts a case.
+    pub fn count(&mut self, report: &CaseReport) {
+        if report.mismatches.is_empty() {
+            self.passed += 1;
+        } else if report.updated {
+            self.updated += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Tested<'a> {
+    schema: u32,
+    policy: PolicyJson<'a>,
+    passed: usize,
+    failed: usize,
+    updated: usize,
+    seconds: f64,
+    cases: Vec<CaseJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct CaseJson<'a> {
+    file: String,
+    name: &'a str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mismatches: Vec<MismatchJson<'a>>,
+    result: Option<&'static str>,
+    fuel: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct MismatchJson<'a> {
+    what: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actual: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+}
+
+/// Prints what came of them.
+pub fn print(policy: &Policy, ran: &[Ran], totals: &Totals, output: &mut Output) -> io::Result<()> {
+    if output.is_json() {
+        return output.object(&Tested {
+            schema: SCHEMA,
+            policy: PolicyJson::new(policy),
+            passed: totals.passed,
+            failed: totals.failed,
+            updated: totals.updated,
+            seconds: totals.seconds,
+            cases: ran.iter().map(case_json).collect(),
+        });
+    }
+    for one in ran {
+        print_case(one, output)?;
+    }
+    let updated = match totals.updated {
+        0 => String::new(),
+        updated => format!(", {updated} updated"),
+    };
+    let style = if totals.failed > 0 { BAD } else { GOOD };
+    let summary = format!(
+        "{} passed, {} failed{updated}",
+        totals.passed, totals.failed
+    );
+    writeln!(
+        output,
+        "{} in {:.2} s",
+        paint(style, summary),
+        totals.seconds
+    )
+}
+
+fn word(report: &CaseReport) -> &'static str {
+    match (report.mismatches.is_empty(), report.updated) {
+        (true, _) => "passed",
+        (false, true) => "updated",
+        (false, false) => "failed",
+    }
+}
+
+fn case_json(ran: &Ran) -> CaseJson<'_> {
+    let mismatches = ran.report.mismatches.iter().map(|mismatch| {
+        let (what, expected, actual, problem) = match mismatch {
+            Mismatch::Differs {
+                what,
+                expected,
+                actual,
+            } => (*what, Some(&**expected), Some(&**actual), None),
+            Mismatch::Fails { what, how } => (*what, None, None, Some(&**how)),
+            Mismatch::Unusable(how) => ("case", None, None, Some(&**how)),
+        };
+        MismatchJson {
+            what,
+            expected,
+            actual,
+            problem,
+        }
+    });
+    let call = ran.report.call.as_ref();
+    CaseJson {
+        file: ran.file.display().to_string(),
+        name: &ran.report.name,
+        outcome: word(&ran.report),
+        mismatches: mismatches.collect(),
+        result: call.map(|call| call.result()),
+        fuel: call.map(|call| call.fuel),
+    }
+}
+
+fn print_case(ran: &Ran, output: &mut Output) -> io::Result<()> {
+    let style = match word(&ran.report) {
+        "passed" if !output.is_verbose() => return Ok(()),
+        "passed" => GOOD,
+        "updated" => UNSURE,
+        _ => BAD,
+    };
+    let place = ran.file.display().to_string();
+    writeln!(
+        output,
+        "{} {}: {}",
+        paint(style, word(&ran.report)),
+        Line(&place),
+        paint(STRONG, Line(&ran.report.name))
+    )?;
+    if ran.report.updated {
+        return Ok(());
+    }
+    for mismatch in &ran.report.mismatches {
+        print_mismatch(mismatch, output)?;
+    }
+    Ok(())
+}
+
+fn print_mismatch(mismatch: &Mismatch, output: &mut Output) -> io::Result<()> {
+    match mismatch {
+        Mismatch::Unusable(how) => writeln!(output, "  {}", Lines(how)),
+        Mismatch::Fails { what, how } => writeln!(output, "  {what}: {}", Line(how)),
+        Mismatch::Differs {
+            what,
+            expected,
+            actual,
+        } => {
+            writeln!(output, "  {what}:  {}", paint(FAINT, "- expected, + came"))?;
+            for line in diff(expected, actual) {
+                let style = match line.as_bytes().first() {
+                    Some(b'-') => BAD,
+                    Some(b'+') => GOOD,
+                    _ => FAINT,
+                };
+                writeln!(output, "    {}", paint(style, Line(&line)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A diff by lines, three of what is the same around what is not. What only the ends of lines tell apart is said in words.
+fn diff(expected: &str, actual: &str) -> Vec<String> {
+    let diff = TextDiff::from_lines(expected, actual);
+    let mut lines = Vec::new();
+    for (number, group) in diff.grouped_ops(3).iter().enumerate() {
+        if number > 0 {
+            lines.push("  …".to_owned());
+        }
+        for change in group
+            .iter()
+            .flat_map(|operation| diff.iter_changes(operation))
+        {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            let text = change.value();
+            let end = if text.ends_with('\n') || change.tag() == ChangeTag::Equal {
+                ""
+            } else if expected.contains('\n') || actual.contains('\n') {
+                "  (no newline at the end)"
+            } else {
+                ""
+            };
+            let text = text.strip_suffix('\n').unwrap_or(text);
+            lines.push(format!("{sign} {text}{end}"));
+        }
+    }
+    lines
+}
+
+/// Writes the results as JUnit XML.
+pub fn write_junit(path: &Path, policy: &Policy, ran: &[Ran]) -> anyhow::Result<()> {
+    let mut report = Report::new(format!("policy {}", policy.name()));
+    let mut files: Vec<&Path> = ran.iter().map(|one| one.file.as_path()).collect();
+    files.dedup();
+    for file in files {
+        let mut suite = TestSuite::new(file.display().to_string());
+        for one in ran.iter().filter(|one| one.file == file) {
+            let mut status = TestCaseStatus::success();
+            if word(&one.report) == "failed" {
+                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                let text: Vec<String> = one.report.mismatches.iter().map(describe).collect();
+                status.set_message(text.first().cloned().unwrap_or_default());
+                status.set_description(text.join("\n"));
+            }
+            let mut case = TestCase::new(one.report.name.as_str(), status);
+            case.set_classname(policy.name());
+            case.set_time(one.duration);
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
+    let failed = || format!("cannot write the results {}", path.display());
+    let file = File::create(path).with_context(failed)?;
+    report.serialize(file).with_context(failed)
+}
+
+fn describe(mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::Unusable(how) => how.clone(),
+        Mismatch::Fails { what, how } => format!("{what}: {how}"),
+        Mismatch::Differs {
+            what,
+            expected,
+            actual,
+        } => format!("{what}:\n{}", diff(expected, actual).join("\n")),
+    }
+}

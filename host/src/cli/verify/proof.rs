@@ -1,0 +1,68 @@
+//! `verify --proof`: checks one entry's proof file, without any repository.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Args, key, outcome_line, print_claims};
+use crate::cli::exit::Exit;
+use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
+use crate::cli::session::Session;
+use crate::cli::text::Line;
+use crate::verify::{self, Outcome, ProofReport};
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    schema: u32,
+    outcome: Outcome,
+    #[serde(flatten)]
+    report: &'a ProofReport,
+}
+
+/// Runs the command.
+pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let options = verify::Options {
+        allowed_signers: args.allowed_signers.clone(),
+        revoked_signers: args.revoked_signers.clone(),
+        checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
+        ..verify::Options::default()
+    };
+    let report = verify::verify_proof(file, &options)?;
+    let outcome = report.outcome();
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Checked {
+            schema: SCHEMA,
+            outcome,
+            report: &report,
+        })?;
+        return Ok(Exit::of_audit(outcome));
+    }
+    writeln!(
+        output,
+        "Proof of {}",
+        paint(
+            STRONG,
+            Line(report.task_id.as_deref().unwrap_or(&report.path))
+        )
+    )?;
+    let time = report
+        .time
+        .as_deref()
+        .unwrap_or("a time that it does not say");
+    let of = format!(
+        "entry {} of {} in the checkpoint of {time} by {}",
+        report.index + 1,
+        report.size,
+        report.origin
+    );
+    writeln!(output, "{}", paint(FAINT, Line(&of)))?;
+    if let Some(commit) = &report.commit {
+        writeln!(output, "{}", paint(FAINT, format_args!("commit {commit}")))?;
+    }
+    writeln!(output)?;
+    print_claims(&report.claims, output)?;
+    writeln!(output, "{}", outcome_line(outcome))?;
+    Ok(Exit::of_audit(outcome))
+}

@@ -1,0 +1,249 @@
+//! From the outbox onto the line: who holds the lease takes what is due, in order, as much as there is room for.
+//!
+//! Never gives up and never gives in: what fails is tried again until it is in the trail, refused or conflicting.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::health::Role;
+use super::line::Item;
+use super::{Held, Inner, backoff};
+use crate::store::{Lease, LeaseAnswer, Queued, Sequence};
+
+/// How often the store is asked for what other hosts have accepted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often everything that is due is asked for, and not only what comes after the last: retries, and what another
+/// host's transaction made visible late.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// How often a trail that has nothing to do is asked whether it could be written.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// How often a policy in quarantine is tried.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Works until the orchestrator stops and nothing is left to do, or no time.
+pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
+    let mut feeder = Feeder {
+        inner,
+        line,
+        after: None,
+        swept: Instant::now(),
+        checked: Instant::now(),
+        tried_policy: Instant::now(),
+        failures: 0,
+    };
+    while feeder.step().await {}
+    let stopped = feeder.inner.clone();
+    drop(feeder);
+    stopped.wake.notify_waiters();
+}
+
+struct Feeder {
+    inner: Arc<Inner>,
+    line: Sender<Item>,
+    after: Option<Sequence>,
+    swept: Instant,
+    checked: Instant,
+    tried_policy: Instant,
+    failures: u32,
+}
+
+impl Feeder {
+    /// One look at the world. `false` at the end.
+    async fn step(&mut self) -> bool {
+        let inner = self.inner.clone();
+        if inner.is_past_deadline() {
+            return false;
+        }
+        let Some(lease) = inner.lease() else {
+            self.after = None;
+            self.pause(LOOK).await;
+            return !inner.is_stopping();
+        };
+        if inner.is_held() {
+            self.look_at_quarantine().await;
+            self.pause(LOOK).await;
+            return !inner.is_stopping();
+        }
+        let mut most = inner.under_way.room_for();
+        if let Some((pause, again)) = inner.health.trail_pause() {
+            if inner.under_way.len() > 0 || !pause.is_zero() {
+                self.pause(pause.clamp(Duration::from_millis(5), LOOK))
+                    .await;
+                return !inner.is_stopping();
+            }
+            // One goes ahead to see. What hindered may have replaced the repository under us.
+            if again {
+                inner.reopen_trail().await;
+            }
+            most = 1;
+            self.after = None;
+        }
+        if most == 0 {
+            self.pause(LOOK).await;
+            return true;
+        }
+        match self.due(most).await {
+            Ok(rows) => self.feed(&lease, rows).await,
+            Err(pause) => {
+                self.pause(pause).await;
+                true
+            }
+        }
+    }
+
+    /// What is due and not on the line, at most so many.
+    async fn due(&mut self, most: usize) -> Result<Vec<Queued>, Duration> {
+        let inner = &self.inner;
+        let sweeps = self.after.is_none() || self.swept.elapsed() >= SWEEP;
+        if sweeps {
+            self.swept = Instant::now();
+        }
+        // A sweep meets what is on the line already.
+        let (after, limit) = match sweeps {
+            true => (None, most + inner.under_way.len()),
+            false => (self.after, most),
+        };
+        match inner.store.due(after, limit).await {
+            Ok(mut rows) => {
+                inner.store_works();
+                self.failures = 0;
+                rows.truncate(limit);
+                if let Some(last) = rows.last() {
+                    self.after = self.after.max(Some(last.sequence));
+                }
+                Ok(rows)
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                self.failures += 1;
+                Err(backoff::STORE.after(self.failures, fastrand::f64()))
+            }
+        }
+    }
+
+    async fn feed(&mut self, lease: &Lease, rows: Vec<Queued>) -> bool {
+        let mut fed = 0;
+        for queued in rows {
+            if !self.inner.under_way.put(&queued) {
+                continue;
+            }
+            fed += 1;
+            let item = Item {
+                queued,
+                lease: lease.clone(),
+            };
+            if self.line.send(item).is_err() {
+                tracing::error!("the outbox's thread has ended");
+                return false;
+            }
+        }
+        if fed > 0 {
+            self.checked = Instant::now();
+            return true;
+        }
+        let idle = self.inner.under_way.len() == 0;
+        if idle && self.inner.is_stopping() {
+            return false;
+        }
+        if idle && self.checked.elapsed() >= CHECK {
+            self.checked = Instant::now();
+            self.inner.check_trail().await;
+        }
+        self.pause(LOOK).await;
+        true
+    }
+
+    /// Until something happens, or so long.
+    async fn pause(&self, time: Duration) {
+        let mut stop = self.inner.stop.subscribe();
+        tokio::select! {
+            () = self.inner.wake.notified() => {}
+            () = self.inner.under_way.room.notified() => {}
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    async fn look_at_quarantine(&mut self) {
+        if self.tried_policy.elapsed() >= TRY_AGAIN {
+            self.tried_policy = Instant::now();
+            self.inner.try_quarantined().await;
+        }
+    }
+}
+
+/// Keeps the lease, or tries to get it, until told to stop.
+pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bool>) {
+    let term = inner.lease_term;
+    loop {
+        let began = Instant::now();
+        let pause = match inner.store.lease(&inner.host, term).await {
+            Ok(LeaseAnswer::Held(lease)) => {
+                if inner.health.set_role(Role::Committing) {
+                    tracing::info!(fence = lease.fence(), "this host commits");
+                }
+                let until = began + term;
+                inner.lease.send_replace(Some(Held { lease, until }));
+                inner.wake.notify_one();
+                term / 3
+            }
+            Ok(LeaseAnswer::HeldBy { owner, expires_in }) => {
+                inner.lease.send_replace(None);
+                let role = Role::StandBy {
+                    committer: owner.clone(),
+                };
+                if inner.health.set_role(role) {
+                    tracing::info!(
+                        committer = owner,
+                        "another host commits; this one stands by"
+                    );
+                }
+                expires_in.clamp(Duration::from_millis(20), term / 4)
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                backoff::STORE.after(2, fastrand::f64())
+            }
+        };
+        tokio::select! {
+            _ = enough.changed() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    let held = inner.lease.send_replace(None);
+    if let Some(held) = held
+        && let Err(error) = inner.store.release(&held.lease).await
+    {
+        tracing::debug!(%error, "the lease was not given back; it runs out");
+    }
+}
+
+/// Looks in the store for what callers wait for, as far as nobody here settles it.
+pub(super) async fn look_for_others(inner: Arc<Inner>) {
+    const MOST: usize = 256;
+    let mut stop = inner.stop.subscribe();
+    loop {
+        // What this host settles it tells by itself; this is for the rest, and for what went by too fast.
+        let pause = match inner.health.role() {
+            Role::Committing => Duration::from_millis(500),
+            _ => Duration::from_millis(25),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.changed() => return,
+        }
+        for sequence in inner.settlements.waited_for(MOST) {
+            if let Ok(Some(found)) = inner.store.submission(sequence).await
+                && !matches!(found.state, crate::store::State::Pending { .. })
+            {
+                inner.settlements.tell([(sequence, found.state)]);
+            }
+        }
+    }
+}

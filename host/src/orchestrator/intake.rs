@@ -1,0 +1,252 @@
+//! Into the outbox: outcomes, results of work, plans. Durable in the store when it is answered; git is not asked.
+
+use std::time::Instant;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use super::settled::Waiting;
+use super::work_result::WorkResult;
+use super::{Inner, Orchestrator, plan};
+use crate::outcome::{Rejection, TaskId, TaskOutcome};
+use crate::store::{Fingerprint, Kind, Plan, Sequence, State, StoreError, Submission, Task};
+
+/// A submission is ACCEPTED: durable in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The task.
+    pub task_id: TaskId,
+    /// The submission's place among all.
+    pub sequence: Sequence,
+    /// The same had been accepted before.
+    pub repeated: bool,
+    /// The task was finished by a submission before, which did not say the same as far as can be told. The policy decides
+    /// about this one too; what conflicts is kept.
+    pub differs: bool,
+    /// What has become of it so far.
+    pub state: State,
+}
+
+/// Why nothing was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It is not an outcome; submitting it again cannot help.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+    /// The store cannot take it now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why nothing was planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It is not a plan.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+    /// The task has ended.
+    #[error("the task is finished ({status}): what was planned cannot change any more")]
+    Finished {
+        /// How it ended.
+        status: String,
+    },
+    /// The store cannot take it now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How often a result is put together anew because its plan changed under it. Each time somebody else has planned
+/// something, so this only ends what cannot end otherwise.
+const PLANS_MOST: usize = 20;
+
+impl Orchestrator {
+    /// Accepts an outcome document. On return it is durable in the store, and will be committed.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was accepted then.
+    pub async fn accept(
+        &self,
+        document: &[u8],
+        trace_id: Option<String>,
+    ) -> Result<Receipt, AcceptError> {
+        let inner = self.inner();
+        let outcome = TaskOutcome::parse(document, &inner.options.limits)?;
+        let trace_id = outcome.metadata.as_deref().and_then(trace_of).or(trace_id);
+        let fingerprint = inner.fingerprint(Kind::Outcome, &outcome.canonical());
+        let submission = Submission {
+            task_id: outcome.task_id,
+            status: outcome.status.as_str().to_owned(),
+            kind: Kind::Outcome,
+            // It has been parsed, so it is UTF-8.
+            text: String::from_utf8_lossy(document).into_owned(),
+            document: None,
+            fingerprint,
+            revision: None,
+            trace_id,
+        };
+        Ok(inner.take_in(submission).await?)
+    }
+
+    /// Takes the result of a task: the task is finished with it, and its outcome will be committed.
+    ///
+    /// The rest of the outcome is what was planned and dispatched; a task that nobody has heard of is recorded with nulls.
+    /// A second, different result for a finished task is taken in too, and kept as a conflict.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was accepted then. Never because of git.
+    pub async fn handle_work_result(
+        &self,
+        report: &[u8],
+        trace_id: Option<String>,
+    ) -> Result<Receipt, AcceptError> {
+        let inner = self.inner();
+        let result = WorkResult::parse(report, &inner.options.limits)?;
+        let task_id = result.outcome().task_id.clone();
+        let fingerprint = inner.fingerprint(Kind::WorkResult, &result.canonical());
+        let trace_id = result.trace_id().or(trace_id);
+        for attempt in 1.. {
+            let task = inner.store.task(&task_id).await?;
+            let revision = task.as_ref().map_or(0, |task| task.revision);
+            let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            let submission = Submission {
+                task_id: task_id.clone(),
+                status: result.outcome().status.as_str().to_owned(),
+                kind: Kind::WorkResult,
+                text: String::from_utf8_lossy(report).into_owned(),
+                document: Some(result.document(&plan)),
+                fingerprint,
+                revision: Some(revision),
+                trace_id: trace_id.clone(),
+            };
+            match inner.take_in(submission).await {
+                Err(StoreError::Changed) if attempt < PLANS_MOST => {}
+                done => return Ok(done?),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Notes what was planned or dispatched of a task: the document of [`parse_plan`](super::parse_plan).
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`]; nothing was noted then.
+    pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
+        let plan = plan::parse(document, &self.inner().options.limits)?;
+        let task = self.inner().store.plan(plan).await?;
+        match task.finished {
+            Some(finished) => Err(PlanError::Finished {
+                status: finished.status,
+            }),
+            None => Ok(task),
+        }
+    }
+
+    /// Waits until a submission is closed (committed, conflicting, refused) or set aside as blocked, however long it takes.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what has become of it.
+    pub async fn settled(&self, sequence: Sequence) -> Result<State, StoreError> {
+        let inner = self.inner();
+        loop {
+            match inner.settlements.wait(sequence) {
+                Waiting::Known(state) => return Ok(state),
+                Waiting::Until(receiver) => match receiver.await {
+                    Ok(State::Pending { .. }) => {}
+                    Ok(state) => return Ok(state),
+                    Err(_) => {
+                        let found = inner.store.submission(sequence).await?;
+                        return found.map(|found| found.state).ok_or_else(|| {
+                            StoreError::Invalid(format!("there is no submission {sequence}"))
+                        });
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn take_in(&self, submission: Submission) -> Result<Receipt, StoreError> {
+        let task_id = submission.task_id.clone();
+        let trace_id = submission.trace_id.clone();
+        let began = Instant::now();
+        let accepted = self.store.accept(submission).await;
+        match &accepted {
+            Ok(_) => self.store_works(),
+            Err(StoreError::Changed) => {}
+            Err(error) => self.store_failed(error),
+        }
+        let accepted = accepted?;
+        self.metrics
+            .accept_time
+            .record(began.elapsed().as_secs_f64());
+        if accepted.repeated {
+            self.metrics.repeated.increment(1);
+        } else {
+            self.metrics.accepted.increment(1);
+            self.wake.notify_one();
+        }
+        tracing::debug!(
+            task_id = task_id.as_str(),
+            trace_id,
+            sequence = accepted.sequence.0,
+            repeated = accepted.repeated,
+            "accepted"
+        );
+        Ok(Receipt {
+            task_id,
+            sequence: accepted.sequence,
+            repeated: accepted.repeated,
+            differs: accepted.differs,
+            state: accepted.state,
+        })
+    }
+
+    /// What tells a submission from others: keyed, where the operator has given a secret.
+    fn fingerprint(&self, kind: Kind, canonical: &[u8]) -> Fingerprint {
+        let door = kind.as_str().as_bytes();
+        match &self.options.secret {
+            Some(secret) => {
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+                // Not the digest that the trail shows: what is in the database says nothing about what is in git.
+                for part in [b"fingerprint\0".as_slice(), door, b"\0", canonical] {
+                    mac.update(part);
+                }
+                Fingerprint {
+                    bytes: mac.finalize().into_bytes().into(),
+                    keyed: true,
+                }
+            }
+            None => {
+                let mut digest = Sha256::new();
+                for part in [door, b"\0", canonical] {
+                    digest.update(part);
+                }
+                Fingerprint {
+                    bytes: digest.finalize().into(),
+                    keyed: false,
+                }
+            }
+        }
+    }
+}
+
+/// The trace that an outcome's metadata names.
+fn trace_of(metadata: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Metadata<'a> {
+        #[serde(borrow)]
+        trace_id: Option<&'a serde_json::value::RawValue>,
+    }
+    let metadata: Metadata<'_> = serde_json::from_str(metadata).ok()?;
+    let trace: String = serde_json::from_str(metadata.trace_id?.get()).ok()?;
+    // It goes into logs: one that is no id is left out.
+    let is_id =
+        (1..=128).contains(&trace.len()) && trace.bytes().all(|byte| byte.is_ascii_graphic());
+    is_id.then_some(trace)
+}

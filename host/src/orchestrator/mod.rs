@@ -1,0 +1,279 @@
+//! The orchestrator's side: outcomes are accepted, kept until they are in the trail, and nothing that was reported is lost.
+//!
+//! Owns the path from a report to a closed submission. ACCEPTED (durable in the store) and COMMITTED (durable in git) are
+//! two answers. Accepting never waits for git and never fails because of it; committing never gives up.
+//!
+//! How an outcome flows: [`Orchestrator::accept`] → store → `feeder` (who holds the lease) → `line` (policy and trail, in
+//! order) → `settler` → store, and whoever waits.
+
+mod backoff;
+mod events;
+mod feeder;
+mod force;
+mod health;
+mod intake;
+mod line;
+mod metrics;
+mod plan;
+mod settled;
+mod settler;
+mod status;
+mod swap;
+mod under_way;
+mod work_result;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+pub use events::{Events, News, Position};
+pub use force::{InForce, smoke_test};
+pub use health::{Role, Trouble};
+pub use intake::{AcceptError, PlanError, Receipt};
+pub use metrics::Metrics;
+pub use plan::parse as parse_plan;
+pub use status::{PolicyStatus, Status};
+pub use swap::SwapError;
+pub use work_result::WorkResult;
+
+use crate::clock::Timestamp;
+use crate::policies::Deciding;
+use crate::recorder;
+use crate::store::{Lease, Store};
+use crate::trail::{Trail, TrailError};
+
+/// How a handle of the trail is made, at the start and when the repository was replaced.
+pub type OpenTrail = Box<dyn Fn() -> Result<Trail, TrailError> + Send + Sync>;
+
+/// What becomes of outcomes while the policy is in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPolicyFault {
+    /// They wait.
+    #[default]
+    Hold,
+    /// The built-in policy decides.
+    Builtin,
+}
+
+/// What an orchestrator works with.
+pub struct Options {
+    /// Clock, limits of a document, secret. Its settings for the policy give way to those of `deciding`.
+    pub recorder: recorder::Options,
+    /// The policy that decides.
+    pub deciding: Deciding,
+    /// What happens while it is in quarantine.
+    pub on_policy_fault: OnPolicyFault,
+    /// What this host is called among those on one store. Must be its own.
+    pub host: String,
+    /// How long the lease lasts: the longest that nobody commits after a committer has died.
+    pub lease_term: Duration,
+}
+
+/// The longest that nobody commits after a committer has died, where nobody says otherwise.
+pub const LEASE_TERM: Duration = Duration::from_secs(3);
+
+/// Accepts outcomes and commits them. Cheap to clone; every clone is the same one. When the last is dropped it stops, and
+/// what is not in the trail then stays in the store.
+#[derive(Clone)]
+pub struct Orchestrator {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    inner: Arc<Inner>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    feeder: JoinHandle<()>,
+    settler: JoinHandle<()>,
+    lease: JoinHandle<()>,
+    lease_no_more: watch::Sender<bool>,
+}
+
+/// What all parts share.
+struct Inner {
+    store: Arc<dyn Store>,
+    open_trail: OpenTrail,
+    force: force::Force,
+    options: recorder::Options,
+    on_policy_fault: OnPolicyFault,
+    host: String,
+    lease_term: Duration,
+    health: health::Health,
+    metrics: Metrics,
+    settlements: settled::Settlements,
+    under_way: under_way::UnderWay,
+    /// The lease, while it is held.
+    lease: watch::Sender<Option<Held>>,
+    /// Until when work goes on, once told to stop.
+    stop: watch::Sender<Option<Instant>>,
+    /// Told when there may be something for the feeder.
+    wake: Notify,
+    /// Told when something was recorded here.
+    recorded: Notify,
+}
+
+/// The lease and how long it is certain to last, by this machine's own clock.
+#[derive(Clone, Debug)]
+struct Held {
+    lease: Lease,
+    until: Instant,
+}
+
+/// Why an orchestrator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no trail, or one that is not supported.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+    /// Something of this process.
+    #[error("cannot start: {0}")]
+    Process(String),
+}
+
+impl Orchestrator {
+    /// Starts: from now on whatever waits in the store is committed. Must be called within a tokio runtime with time.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no trail that can be opened. One that cannot be written now is no error.
+    pub fn start(
+        store: Arc<dyn Store>,
+        open_trail: OpenTrail,
+        options: Options,
+    ) -> Result<Orchestrator, StartError> {
+        let trail = open_trail()?;
+        let metrics = Metrics::new().map_err(|error| StartError::Process(error.to_string()))?;
+        let inner = Arc::new(Inner {
+            store,
+            open_trail,
+            force: force::Force::new(trail, options.deciding, options.recorder.clone()),
+            options: options.recorder,
+            on_policy_fault: options.on_policy_fault,
+            host: options.host,
+            lease_term: options.lease_term,
+            health: health::Health::default(),
+            metrics,
+            settlements: settled::Settlements::default(),
+            under_way: under_way::UnderWay::default(),
+            lease: watch::Sender::new(None),
+            stop: watch::Sender::new(None),
+            wake: Notify::new(),
+            recorded: Notify::new(),
+        });
+        let (line, answers) =
+            line::start(inner.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let (lease_no_more, no_more) = watch::channel(false);
+        tokio::spawn(feeder::look_for_others(inner.clone()));
+        let running = Running {
+            lease: tokio::spawn(feeder::keep_lease(inner.clone(), no_more)),
+            feeder: tokio::spawn(feeder::run(inner.clone(), line)),
+            settler: tokio::spawn(settler::run(inner.clone(), answers)),
+            lease_no_more,
+        };
+        Ok(Orchestrator {
+            handle: Arc::new(Handle {
+                inner,
+                running: Mutex::new(Some(running)),
+            }),
+        })
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.handle.inner
+    }
+
+    /// The store that it works with.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner().store
+    }
+
+    /// What is counted and timed.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner().metrics
+    }
+
+    /// The rules for documents.
+    pub fn limits(&self) -> &crate::outcome::Limits {
+        &self.inner().options.limits
+    }
+
+    /// The present time, by its clock.
+    pub fn now(&self) -> Timestamp {
+        self.inner().now()
+    }
+
+    /// What decides now, and the trail that it records to.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.inner().force.now()
+    }
+
+    /// Stops: commits what waits, for at most `grace`, and gives the lease back. What remains stays in the store.
+    pub async fn shut_down(&self, grace: Duration) {
+        let running = self
+            .handle
+            .running
+            .lock()
+            .expect("nothing panics while it holds the tasks")
+            .take();
+        let Some(running) = running else { return };
+        let inner = self.inner();
+        inner.stop.send_replace(Some(Instant::now() + grace));
+        inner.wake.notify_one();
+        // The feeder's end ends the line, and that the settler.
+        let _ = running.feeder.await;
+        let _ = running.settler.await;
+        running.lease_no_more.send_replace(true);
+        let _ = running.lease.await;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.stop.send_replace(Some(Instant::now()));
+        self.inner.wake.notify_one();
+        if let Ok(Some(running)) = self.running.get_mut().map(Option::take) {
+            running.lease_no_more.send_replace(true);
+        }
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    /// The lease, if it is certain that nobody else has it.
+    fn lease(&self) -> Option<Lease> {
+        let held = self.lease.borrow();
+        let held = held.as_ref()?;
+        (Instant::now() < held.until).then(|| held.lease.clone())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
+    fn is_past_deadline(&self) -> bool {
+        self.stop
+            .borrow()
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn store_failed(&self, error: &crate::store::StoreError) {
+        if self.health.store().is_none() {
+            tracing::error!(%error, "the store cannot be used");
+        }
+        self.health.set_store(Some((error.to_string(), self.now())));
+    }
+
+    fn store_works(&self) {
+        if self.health.store().is_some() {
+            tracing::info!("the store can be used again");
+            self.health.set_store(None);
+        }
+    }
+}

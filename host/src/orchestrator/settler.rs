@@ -1,0 +1,226 @@
+//! From answers to the store: what became of each submission is written down, many at once, and told to those who wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::line::Tried;
+use super::{Inner, backoff};
+use crate::recorder::{Answer, AnswerKind, Cause};
+use crate::store::{Entry, Sequence, Settled, Settlement, State, StoreError};
+
+/// How many are written down in one transaction at most.
+const TOGETHER: usize = 512;
+
+/// Works until the line has ended and everything on it is written down.
+pub(super) async fn run(inner: Arc<Inner>, mut answers: UnboundedReceiver<Tried>) {
+    let mut batch = Vec::with_capacity(TOGETHER);
+    while answers.recv_many(&mut batch, TOGETHER).await > 0 {
+        let mut tried: Vec<Tried> = Vec::with_capacity(batch.len());
+        for next in batch.drain(..) {
+            // What was tried under one lease is not settled under another.
+            if tried.last().is_some_and(|last| last.lease != next.lease) {
+                settle(&inner, std::mem::take(&mut tried)).await;
+            }
+            tried.push(next);
+        }
+        settle(&inner, tried).await;
+    }
+}
+
+async fn settle(inner: &Inner, tried: Vec<Tried>) {
+    let Some(first) = tried.first() else { return };
+    let lease = first.lease.clone();
+    let mut settlements = Vec::with_capacity(tried.len());
+    let mut told = Vec::with_capacity(tried.len());
+    let mut trail_failed = false;
+    let sequences: Vec<Sequence> = tried.iter().map(|tried| tried.sequence).collect();
+    for tried in tried {
+        let Some(answer) = &tried.answer else {
+            continue;
+        };
+        inner
+            .metrics
+            .policy_time
+            .record(answer.policy_time.as_secs_f64());
+        if answer.cause.is_some_and(Cause::is_policy_fault) {
+            inner.metrics.policy_faults.increment(1);
+        }
+        let whole_trail = answer.result == AnswerKind::Unavailable
+            && !answer.cause.is_some_and(Cause::is_of_one_outcome);
+        if whole_trail {
+            note_trouble(inner, answer);
+            // One tells what the trail said. The others have not been tried for all that anyone knows.
+            if std::mem::replace(&mut trail_failed, true) {
+                continue;
+            }
+        } else {
+            note_success(inner, &tried, answer);
+        }
+        let settled = settled(&tried, answer);
+        log(&tried, answer, &settled);
+        told.push((tried.sequence, state(&settled)));
+        settlements.push(Settlement {
+            sequence: tried.sequence,
+            settled,
+        });
+    }
+    write_down(inner, &lease, settlements, told).await;
+    inner.under_way.done(&sequences);
+}
+
+/// Writes down until it is done or somebody else's: a settlement that is lost is found again in the trail.
+async fn write_down(
+    inner: &Inner,
+    lease: &crate::store::Lease,
+    settlements: Vec<Settlement>,
+    told: Vec<(Sequence, State)>,
+) {
+    let mut failures = 0;
+    loop {
+        match inner.store.settle(lease, settlements.clone()).await {
+            Ok(()) => {
+                inner.store_works();
+                for (_, state) in &told {
+                    inner.metrics.settled(state);
+                }
+                inner.settlements.tell(told);
+                inner.recorded.notify_waiters();
+                return;
+            }
+            Err(StoreError::Fenced) => {
+                tracing::warn!(
+                    "another host commits; what was under way is found by it in the trail"
+                );
+                inner.lease.send_replace(None);
+                return;
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                failures += 1;
+                if inner.is_past_deadline() {
+                    return;
+                }
+                let pause = backoff::STORE.after(failures, fastrand::f64());
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+fn note_trouble(inner: &Inner, answer: &Answer) {
+    let cause = answer.cause.unwrap_or(Cause::Io);
+    let reason = answer.reason.as_deref().unwrap_or(cause.as_str());
+    if inner.health.trail_failed(cause, reason, inner.now()) {
+        tracing::error!(
+            cause = cause.as_str(),
+            reason,
+            "the trail cannot be written; outcomes wait"
+        );
+    }
+}
+
+fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
+    // A refusal or a fault says nothing of the trail.
+    if answer.entry.is_none() && answer.result != AnswerKind::Conflicting {
+        return;
+    }
+    inner
+        .metrics
+        .record_time
+        .record(tried.began.elapsed().as_secs_f64());
+    if let Some(trouble) = inner.health.trail_works() {
+        let cause = trouble.cause.as_str();
+        tracing::info!(cause, "the trail can be written again");
+        inner.under_way.room.notify_one();
+    }
+}
+
+fn settled(tried: &Tried, answer: &Answer) -> Settled {
+    let cause = answer.cause.unwrap_or(Cause::Io);
+    let said = || answer.reason.clone().unwrap_or_default();
+    match answer.result {
+        AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found(answer) {
+            Ok(entry) => Settled::Committed(Box::new(entry)),
+            Err(reason) => Settled::Blocked {
+                cause: format!("{}: {reason}", Cause::Unreadable.as_str()),
+                retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+            },
+        },
+        AnswerKind::Conflicting => Settled::Conflicting { reason: said() },
+        AnswerKind::Refused => Settled::Refused {
+            violations: answer.violations.clone(),
+            reason: answer.reason.clone(),
+        },
+        AnswerKind::Unavailable => {
+            let cause_said = format!("{}: {}", cause.as_str(), said());
+            if cause.is_of_one_outcome() && cause != Cause::Changed {
+                Settled::Blocked {
+                    cause: cause_said,
+                    retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+                }
+            } else {
+                // The feeder waits for the trail; the submission is the next to be tried.
+                Settled::Pending {
+                    cause: cause_said,
+                    retry_in: Duration::ZERO,
+                }
+            }
+        }
+    }
+}
+
+/// The entry that the recorder has found in the trail, durable.
+fn found(answer: &Answer) -> Result<Entry, String> {
+    let bytes = answer.entry.as_deref().ok_or("its entry was not read")?;
+    let path = answer.path.as_deref().ok_or("its entry has no path")?;
+    let commit = answer
+        .commit
+        .as_deref()
+        .ok_or("history is cut off before the commit that added its entry")?;
+    Entry::read(commit, path, bytes).map_err(|error| error.to_string())
+}
+
+fn state(settled: &Settled) -> State {
+    match settled {
+        Settled::Committed(entry) => State::Committed {
+            commit: entry.commit.clone(),
+            path: entry.path.clone(),
+        },
+        Settled::Conflicting { reason } => State::Conflicting {
+            reason: reason.clone(),
+        },
+        Settled::Refused { violations, reason } => State::Refused {
+            violations: violations.clone(),
+            reason: reason.clone(),
+        },
+        Settled::Pending { cause, .. } => State::Pending {
+            cause: Some(cause.clone()),
+        },
+        Settled::Blocked { cause, .. } => State::Blocked {
+            cause: cause.clone(),
+        },
+    }
+}
+
+fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
+    let task_id = tried.task_id.as_str();
+    let trace_id = tried.trace_id.as_deref();
+    for line in &answer.policy_log {
+        tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
+    }
+    match settled {
+        Settled::Committed(entry) => {
+            tracing::info!(task_id, trace_id, commit = entry.commit, "committed");
+        }
+        Settled::Conflicting { reason } => {
+            tracing::warn!(task_id, trace_id, reason, "conflicting");
+        }
+        Settled::Refused { reason, .. } => {
+            tracing::warn!(task_id, trace_id, reason, "refused");
+        }
+        Settled::Pending { cause, .. } => tracing::debug!(task_id, trace_id, cause, "pending"),
+        Settled::Blocked { cause, .. } => tracing::warn!(task_id, trace_id, cause, "blocked"),
+    }
+}

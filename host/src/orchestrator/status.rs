@@ -1,0 +1,126 @@
+//! What an operator asks: who commits, what waits, what stands in the way.
+
+use super::{Orchestrator, Role, Trouble};
+use crate::clock::Timestamp;
+use crate::store::{Backlog, State, StoreError, SubmissionState};
+
+/// How things stand.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Whether this host commits.
+    pub role: Role,
+    /// What keeps the trail from being written.
+    pub trail: Option<Trouble>,
+    /// What keeps the store from being used. Only this stops accepting.
+    pub store: Option<Trouble>,
+    /// What decides.
+    pub policy: PolicyStatus,
+    /// What waits, as far as the store says.
+    pub backlog: Option<Backlog>,
+}
+
+/// What decides.
+#[derive(Clone, Debug)]
+pub struct PolicyStatus {
+    /// What messages call it.
+    pub name: String,
+    /// The digest of its component.
+    pub digest: String,
+    /// The digest of its settings.
+    pub settings: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The built-in policy stands in for one in quarantine.
+    pub stands_in: bool,
+    /// Why the operator's policy is in quarantine, if it is.
+    pub quarantined: Option<Trouble>,
+}
+
+impl Status {
+    /// Whether outcomes wait that would not have to.
+    pub fn is_degraded(&self) -> bool {
+        self.trail.is_some() || self.policy.quarantined.is_some()
+    }
+}
+
+impl Orchestrator {
+    /// How things stand. Asks the store, and brings the gauges up to date.
+    pub async fn status(&self) -> Status {
+        let inner = self.inner();
+        let backlog = match inner.store.backlog().await {
+            Ok(backlog) => {
+                inner.store_works();
+                inner.metrics.backlog(&backlog);
+                Some(backlog)
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                None
+            }
+        };
+        let in_force = inner.force.now();
+        let policy = &in_force.deciding.policy;
+        let status = Status {
+            role: inner.health.role(),
+            trail: inner.health.trail(),
+            store: inner.health.store(),
+            policy: PolicyStatus {
+                name: policy.name().to_owned(),
+                digest: policy.digest().to_owned(),
+                settings: in_force.deciding.settings.digest(),
+                since: in_force.since,
+                stands_in: in_force.stands_in,
+                quarantined: inner.health.quarantined(),
+            },
+            backlog,
+        };
+        let number = |is: bool| if is { 1.0 } else { 0.0 };
+        let metrics = &inner.metrics;
+        metrics
+            .committing
+            .set(number(status.role == Role::Committing));
+        metrics.degraded.set(number(status.is_degraded()));
+        metrics
+            .quarantined
+            .set(number(status.policy.quarantined.is_some()));
+        status
+    }
+
+    /// Whether outcomes can be accepted: the store is asked for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn ping_store(&self) -> Result<(), StoreError> {
+        let inner = self.inner();
+        let answer = inner.store.ping().await;
+        match &answer {
+            Ok(()) => inner.store_works(),
+            Err(error) => inner.store_failed(error),
+        }
+        answer
+    }
+
+    /// A state as it is shown: what is pending is blocked while the trail cannot be written, or the policy is held.
+    pub fn shown(&self, state: State) -> State {
+        let health = &self.inner().health;
+        if !matches!(state, State::Pending { .. }) {
+            return state;
+        }
+        let held = health.quarantined().filter(|_| self.inner().is_held());
+        match health.trail().or(held) {
+            Some(trouble) => State::Blocked {
+                cause: format!("{}: {}", trouble.cause.as_str(), trouble.reason),
+            },
+            None => state,
+        }
+    }
+
+    /// The same for a submission that was read from the store.
+    pub fn shown_submission(&self, submission: SubmissionState) -> SubmissionState {
+        SubmissionState {
+            state: self.shown(submission.state),
+            ..submission
+        }
+    }
+}

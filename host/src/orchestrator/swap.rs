@@ -1,0 +1,162 @@
+//! Changing the policy while outcomes are decided, and taking a broken one out of force.
+
+use std::sync::Arc;
+
+use super::Trouble;
+use super::force::{self, InForce};
+use super::{Inner, OnPolicyFault, Orchestrator};
+use crate::policies::Deciding;
+use crate::policy::{Policy, PolicySettings};
+use crate::recorder::Cause;
+
+/// Why the policy in force stays.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    /// The new one failed its trial.
+    #[error("the policy {digest} is not put in force: {reason}")]
+    Trial {
+        /// Which.
+        digest: String,
+        /// What it did.
+        reason: String,
+    },
+    /// The process is ending.
+    #[error("the orchestrator is stopping")]
+    Stopping,
+}
+
+impl Orchestrator {
+    /// Tries a policy in the sandbox and lets it decide from the next call on. Calls in flight end on the one before.
+    ///
+    /// A policy that is loaded has been checked against the world. What was set aside because of the policy before is
+    /// tried again at once.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError`]; the policy in force stays in force.
+    pub async fn swap_policy(&self, deciding: Deciding) -> Result<Arc<InForce>, SwapError> {
+        let inner = self.inner();
+        let digest = deciding.policy.digest().to_owned();
+        if let Err(reason) = inner.trial(&deciding).await {
+            return Err(SwapError::Trial { digest, reason });
+        }
+        inner.force.switch(deciding, false);
+        inner.health.quarantine(None);
+        tracing::info!(policy = digest, "another policy is in force");
+        inner.hurry().await;
+        Ok(inner.force.now())
+    }
+}
+
+impl Inner {
+    /// Whether outcomes wait for a policy that works.
+    pub(super) fn is_held(&self) -> bool {
+        self.on_policy_fault == OnPolicyFault::Hold && self.health.quarantined().is_some()
+    }
+
+    /// Three different outcomes in a row: is it they or the policy? Called on the line, between two calls.
+    pub(super) fn suspect(&self, in_force: &Arc<InForce>) {
+        if !Arc::ptr_eq(&self.force.now(), in_force) || in_force.stands_in {
+            return;
+        }
+        let Deciding { policy, settings } = &in_force.deciding;
+        let Err(reason) = force::smoke_test(policy, settings, self.now()) else {
+            tracing::warn!(
+                policy = policy.digest(),
+                "three outcomes in a row were set aside, but the policy passes its trial: it stays in force"
+            );
+            return;
+        };
+        tracing::error!(
+            policy = policy.digest(),
+            reason,
+            "the policy is in quarantine"
+        );
+        self.health.quarantine(Some(Trouble {
+            cause: Cause::PolicyQuarantined,
+            reason: format!("policy {} is in quarantine: {reason}", policy.digest()),
+            since: self.now(),
+        }));
+        if self.on_policy_fault == OnPolicyFault::Builtin {
+            match Policy::builtin(policy.engine()) {
+                Ok(builtin) => {
+                    let settings = PolicySettings::default();
+                    let deciding = Deciding {
+                        policy: builtin,
+                        settings,
+                    };
+                    self.force.switch(deciding, true);
+                }
+                Err(error) => tracing::error!(%error, "the built-in policy cannot stand in"),
+            }
+        }
+    }
+
+    /// Tries the policy in quarantine again: what it met may have passed, such as a machine that was too slow.
+    pub(super) async fn try_quarantined(&self) {
+        let in_force = self.force.now();
+        if in_force.stands_in || self.trial(&in_force.deciding).await.is_err() {
+            return;
+        }
+        tracing::info!(
+            policy = in_force.deciding.policy.digest(),
+            "the policy passes its trial again and leaves quarantine"
+        );
+        self.health.quarantine(None);
+        self.hurry().await;
+    }
+
+    async fn trial(&self, deciding: &Deciding) -> Result<(), String> {
+        let (deciding, now) = (deciding.clone(), self.now());
+        let trial = tokio::task::spawn_blocking(move || {
+            force::smoke_test(&deciding.policy, &deciding.settings, now)
+        });
+        trial
+            .await
+            .unwrap_or_else(|_| Err("the trial did not end".into()))
+    }
+
+    /// What was set aside is tried at once.
+    pub(super) async fn hurry(&self) {
+        match self.store.hurry().await {
+            Ok(waiting) => tracing::info!(waiting, "everything that waits is tried again"),
+            Err(error) => self.store_failed(&error),
+        }
+        self.wake.notify_one();
+    }
+
+    /// Opens the trail anew: it may be another repository by now, or have been repaired.
+    pub(super) async fn reopen_trail(self: &Arc<Self>) {
+        let inner = self.clone();
+        let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
+            Ok(trail) => inner.force.reopen(trail),
+            // The next record says why, or that it works after all.
+            Err(error) => tracing::debug!(%error, "the trail cannot be opened anew"),
+        });
+        let _ = opened.await;
+    }
+
+    /// Asks an idle trail whether it could be written, so that nobody learns of it only from an outcome.
+    pub(super) async fn check_trail(self: &Arc<Self>) {
+        let inner = self.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            let checked = inner.force.now().recorder.trail().check();
+            match checked {
+                Ok(()) => {
+                    if let Some(trouble) = inner.health.trail_works() {
+                        let cause = trouble.cause.as_str();
+                        tracing::info!(cause, "the trail can be written again");
+                    }
+                }
+                Err(error) => {
+                    let (cause, reason) = (Cause::from(&error), error.to_string());
+                    if inner.health.trail_failed(cause, &reason, inner.now()) {
+                        let cause = cause.as_str();
+                        tracing::error!(cause, reason, "the trail cannot be written");
+                    }
+                }
+            }
+        });
+        let _ = checked.await;
+    }
+}

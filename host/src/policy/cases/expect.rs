@@ -1,0 +1,308 @@
+//! What a case expects, read from its file and held against a call.
+
+use super::super::Call;
+use super::compare;
+use super::json;
+use super::{CaseError, Mismatch};
+use regex::Regex;
+use serde_json::Value as Json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml_edit::Item;
+
+/// What a case expects. What it does not name may be anything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expect {
+    result: Option<String>,
+    reason: Option<TextRule>,
+    message: Option<TextRule>,
+    entry: Option<EntryRule>,
+    entry_lacks: Vec<String>,
+    log: Option<LogRule>,
+}
+
+/// The words of `expect.result`.
+const RESULTS: &[&str] = &[
+    "committed",
+    "already-recorded",
+    "refused",
+    "conflicting",
+    "unavailable",
+    "fault",
+];
+
+#[derive(Clone, Debug)]
+enum TextRule {
+    Equals(String),
+    Contains(String),
+    Matches(Regex),
+}
+
+#[derive(Clone, Debug)]
+enum EntryRule {
+    /// These bytes.
+    Text(String),
+    /// The bytes of this file.
+    File(PathBuf),
+    /// At least these members.
+    Partial(Json),
+}
+
+#[derive(Clone, Debug)]
+enum LogRule {
+    /// Just these lines.
+    Lines(Vec<String>),
+    /// A line that keeps to the rule.
+    Some(TextRule),
+}
+
+/// Whether a string of an expected entry is the entry itself and not the name of its file.
+pub(super) fn is_entry(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+impl Expect {
+    /// Reads `expect`. What is read later stands in for what was read before.
+    pub fn read(&mut self, item: &Item) -> Result<(), CaseError> {
+        let table = item
+            .as_table_like()
+            .ok_or_else(|| CaseError::new("`expect` must be a table"))?;
+        for (key, item) in table.iter() {
+            match key {
+                "result" => self.result = Some(result(item)?),
+                "reason" => self.reason = Some(TextRule::read(key, item)?),
+                "message" => self.message = Some(TextRule::read(key, item)?),
+                "entry" => self.entry = Some(EntryRule::read(item)?),
+                "entry_lacks" => self.entry_lacks = strings(key, item)?,
+                "log" => {
+                    self.log = Some(if item.is_array() {
+                        LogRule::Lines(strings(key, item)?)
+                    } else {
+                        LogRule::Some(TextRule::read(key, item)?)
+                    });
+                }
+                _ => {
+                    return Err(CaseError::new(format!(
+                        "there is no key `expect.{key}`; these are: result, reason, message, entry, entry_lacks, log"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.result.is_none()
+            && self.reason.is_none()
+            && self.message.is_none()
+            && self.entry.is_none()
+            && self.entry_lacks.is_empty()
+            && self.log.is_none()
+    }
+
+    /// Where a call is not as expected.
+    pub fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
+        let mut found = Vec::new();
+        if self.is_nothing() {
+            found.push(Mismatch::Fails {
+                what: "expect",
+                how: "the case expects nothing, so it shows nothing; `--update` writes what comes of it".to_owned(),
+            });
+        }
+        let reason = call.reason();
+        if let Some(expected) = &self.result
+            && expected != call.result()
+        {
+            found.push(Mismatch::Differs {
+                what: "result",
+                expected: expected.clone(),
+                actual: told(call),
+            });
+        }
+        if let Some(rule) = &self.reason {
+            found.extend(rule.check("reason", reason.as_deref(), call));
+        }
+        if let Some(rule) = &self.message {
+            found.extend(rule.check("message", call.message(), call));
+        }
+        if let Some(rule) = &self.entry {
+            found.extend(rule.check(call, directory)?);
+        }
+        if let Some(entry) = call.entry() {
+            let entry = String::from_utf8_lossy(entry);
+            for text in self
+                .entry_lacks
+                .iter()
+                .filter(|text| entry.contains(text.as_str()))
+            {
+                found.push(Mismatch::Fails {
+                    what: "entry",
+                    how: format!("contains {text:?}, which it must not"),
+                });
+            }
+        }
+        if let Some(rule) = &self.log {
+            found.extend(rule.check(call));
+        }
+        Ok(found)
+    }
+}
+
+/// The result with its reason, for one who expected another.
+fn told(call: &Call) -> String {
+    match call.reason() {
+        Some(reason) => format!("{}: {reason}", call.result()),
+        None => call.result().to_owned(),
+    }
+}
+
+fn result(item: &Item) -> Result<String, CaseError> {
+    match item.as_str() {
+        Some(word) if RESULTS.contains(&word) => Ok(word.to_owned()),
+        _ => Err(CaseError::new(format!(
+            "`expect.result` must be one of {}",
+            RESULTS.join(", ")
+        ))),
+    }
+}
+
+fn strings(key: &str, item: &Item) -> Result<Vec<String>, CaseError> {
+    let strings = item.as_array().and_then(|array| {
+        let strings = array.iter().map(|one| one.as_str().map(str::to_owned));
+        strings.collect::<Option<Vec<_>>>()
+    });
+    strings.ok_or_else(|| CaseError::new(format!("`expect.{key}` must be a list of strings")))
+}
+
+impl TextRule {
+    fn read(key: &str, item: &Item) -> Result<TextRule, CaseError> {
+        if let Some(text) = item.as_str() {
+            return Ok(TextRule::Equals(text.to_owned()));
+        }
+        let rule = item.as_table_like().filter(|table| table.len() == 1);
+        let rule = rule.and_then(|table| table.iter().next());
+        match rule.map(|(word, item)| (word, item.as_str())) {
+            Some(("contains", Some(text))) => Ok(TextRule::Contains(text.to_owned())),
+            Some(("matches", Some(text))) => match Regex::new(text) {
+                Ok(regex) => Ok(TextRule::Matches(regex)),
+                Err(error) => Err(CaseError::new(format!("`expect.{key}.matches`: {error}"))),
+            },
+            _ => Err(CaseError::new(format!(
+                "`expect.{key}` must be a string, {{ contains = \"…\" }} or {{ matches = \"regular expression\" }}"
+            ))),
+        }
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        match self {
+            TextRule::Equals(expected) => expected == text,
+            TextRule::Contains(part) => text.contains(part),
+            TextRule::Matches(regex) => regex.is_match(text),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            TextRule::Equals(text) => format!("is {text:?}"),
+            TextRule::Contains(part) => format!("contains {part:?}"),
+            TextRule::Matches(regex) => format!("matches {:?}", regex.as_str()),
+        }
+    }
+
+    fn check(&self, what: &'static str, text: Option<&str>, call: &Call) -> Option<Mismatch> {
+        let Some(text) = text else {
+            let how = format!("there is none: the result is {}", told(call));
+            return Some(Mismatch::Fails { what, how });
+        };
+        if self.holds(text) {
+            return None;
+        }
+        Some(match self {
+            TextRule::Equals(expected) => Mismatch::Differs {
+                what,
+                expected: expected.clone(),
+                actual: text.to_owned(),
+            },
+            rule => Mismatch::Fails {
+                what,
+                how: format!("is {text:?}, and not one that {}", rule.words()),
+            },
+        })
+    }
+}
+
+impl EntryRule {
+    fn read(item: &Item) -> Result<EntryRule, CaseError> {
+        match item.as_str() {
+            Some(text) if is_entry(text) => Ok(EntryRule::Text(text.to_owned())),
+            Some(file) => Ok(EntryRule::File(PathBuf::from(file))),
+            None if item.is_table_like() => Ok(EntryRule::Partial(json::of_item(item))),
+            None => Err(CaseError::new(
+                "`expect.entry` must be the entry's text, its file's name, or a table of members that it has",
+            )),
+        }
+    }
+
+    fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
+        let what = "entry";
+        let Some(entry) = call.entry() else {
+            let how = format!("there is none: the result is {}", told(call));
+            return Ok(vec![Mismatch::Fails { what, how }]);
+        };
+        let actual = String::from_utf8_lossy(entry);
+        let expected = match self {
+            EntryRule::Text(text) => text.clone(),
+            EntryRule::File(file) => {
+                let path = directory.join(file);
+                match fs::read(&path) {
+                    Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                    // With `--update` it is about to be made.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        let how = format!("there is no file {}", path.display());
+                        return Ok(vec![Mismatch::Fails { what, how }]);
+                    }
+                    Err(error) => {
+                        let text = format!("cannot read {}: {error}", path.display());
+                        return Err(CaseError::new(text));
+                    }
+                }
+            }
+            EntryRule::Partial(expected) => {
+                let actual: Json = serde_json::from_str(&actual)
+                    .map_err(|error| CaseError::new(format!("the entry is not JSON: {error}")))?;
+                let differences = compare::partial(expected, &actual);
+                return Ok(differences
+                    .into_iter()
+                    .map(|how| Mismatch::Fails { what, how })
+                    .collect());
+            }
+        };
+        Ok((expected != actual)
+            .then(|| Mismatch::Differs {
+                what,
+                expected,
+                actual: actual.into_owned(),
+            })
+            .into_iter()
+            .collect())
+    }
+}
+
+impl LogRule {
+    fn check(&self, call: &Call) -> Option<Mismatch> {
+        let lines: Vec<String> = call.log.iter().map(ToString::to_string).collect();
+        let what = "log";
+        match self {
+            LogRule::Lines(expected) if *expected != lines => Some(Mismatch::Differs {
+                what,
+                expected: expected.join("\n"),
+                actual: lines.join("\n"),
+            }),
+            LogRule::Some(rule) if !lines.iter().any(|line| rule.holds(line)) => {
+                let how = format!("has no line that {}; it is {lines:?}", rule.words());
+                Some(Mismatch::Fails { what, how })
+            }
+            _ => None,
+        }
+    }
+}

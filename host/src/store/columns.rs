@@ -1,0 +1,160 @@
+//! Submissions and lists as columns hold them: what both databases store alike.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backlog, Kind, Sequence, State, StoreError, SubmissionState};
+use crate::clock::Timestamp;
+use crate::outcome::{TaskId, Violation};
+
+/// `next_attempt` of what waits to be hurried.
+pub(super) const NEVER: i64 = i64::MAX;
+
+/// A row of `submissions` as it is read.
+pub(super) struct Columns {
+    pub(super) sequence: i64,
+    pub(super) task_id: String,
+    pub(super) status: String,
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) cause: Option<String>,
+    pub(super) violations: Option<String>,
+    pub(super) attempts: i64,
+    pub(super) accepted_at: i64,
+    pub(super) next_attempt: i64,
+    pub(super) closed_at: Option<i64>,
+    pub(super) commit: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) trace_id: Option<String>,
+}
+
+impl Columns {
+    /// The submission that the row is.
+    pub(super) fn submission(self, url: &str) -> Result<SubmissionState, StoreError> {
+        let damaged = |cause: &str| StoreError::Damaged {
+            url: url.to_owned(),
+            cause: format!("submission {}: {cause}", self.sequence),
+        };
+        let cause = self.cause.clone();
+        let state = match self.state.as_str() {
+            "pending" => State::Pending { cause },
+            "blocked" => State::Blocked {
+                cause: cause.unwrap_or_default(),
+            },
+            "committed" => State::Committed {
+                commit: self.commit.clone().ok_or_else(|| damaged("no commit"))?,
+                path: self.path.clone().ok_or_else(|| damaged("no path"))?,
+            },
+            "conflicting" => State::Conflicting {
+                reason: cause.unwrap_or_default(),
+            },
+            "refused" => State::Refused {
+                violations: read_violations(self.violations.as_deref()),
+                reason: cause,
+            },
+            _ => return Err(damaged("an unknown state")),
+        };
+        let kind = match self.kind.as_str() {
+            "outcome" => Kind::Outcome,
+            "work-result" => Kind::WorkResult,
+            _ => return Err(damaged("an unknown kind")),
+        };
+        let is_open = state.is_open();
+        Ok(SubmissionState {
+            sequence: Sequence(self.sequence),
+            task_id: task_id(&self.task_id, url)?,
+            kind,
+            accepted_at: Timestamp::from_microseconds(self.accepted_at),
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+            next_attempt: (is_open && self.next_attempt != NEVER)
+                .then(|| Timestamp::from_microseconds(self.next_attempt)),
+            closed_at: self.closed_at.map(Timestamp::from_microseconds),
+            status: self.status,
+            text: self.text,
+            trace_id: self.trace_id,
+            state,
+        })
+    }
+}
+
+/// The task id in a column.
+pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
+    TaskId::parse(text).map_err(|rule| StoreError::Damaged {
+        url: url.to_owned(),
+        cause: format!("a task id {rule}"),
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct Told {
+    pointer: String,
+    message: String,
+}
+
+/// Violations as a column holds them: a JSON array of `{"pointer","message"}`.
+pub(super) fn violations(violations: &[Violation]) -> String {
+    let told: Vec<Told> = violations
+        .iter()
+        .map(|violation| Told {
+            pointer: violation.pointer.clone(),
+            message: violation.message.clone(),
+        })
+        .collect();
+    serde_json::to_string(&told).expect("texts are JSON")
+}
+
+fn read_violations(text: Option<&str>) -> Vec<Violation> {
+    let told: Vec<Told> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    told.into_iter()
+        .map(|told| Violation::new(told.pointer, told.message))
+        .collect()
+}
+
+/// A list of texts as a column holds it: a JSON array.
+pub(super) fn list(list: &[String]) -> String {
+    serde_json::to_string(list).expect("texts are JSON")
+}
+
+/// The list in a column. Written by us; whatever else is there reads as nothing.
+pub(super) fn read_list(text: Option<&str>) -> Option<Vec<String>> {
+    serde_json::from_str(text?).ok()
+}
+
+/// The point so long after another, in microseconds.
+pub(super) fn later(now: i64, wait: Duration) -> i64 {
+    // Never the number that means that nobody waits for a time.
+    now.saturating_add(micros(wait)).min(NEVER - 1)
+}
+
+/// From one point to a later one. A clock that was set back has nothing elapse.
+pub(super) fn elapsed(from: i64, to: i64) -> Duration {
+    Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
+}
+
+/// A duration in microseconds.
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A number of rows.
+pub(super) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+impl Backlog {
+    /// Takes note that so many submissions are in a state.
+    pub(super) fn note(&mut self, state: &str, count: i64) {
+        let count = self::count(count);
+        match state {
+            "pending" => self.pending = count,
+            "blocked" => self.blocked = count,
+            "conflicting" => self.conflicting = count,
+            "refused" => self.refused = count,
+            _ => {}
+        }
+    }
+}

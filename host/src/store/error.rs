@@ -1,0 +1,62 @@
+//! What can go wrong with a store, by the case that a caller decides on.
+
+/// Why a store did not do what it was asked. Messages never hold a password.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not now: locked, unreachable, full, overloaded. The same again, later, may help.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// What the caller read has changed: read again.
+    #[error("the task's plan has changed since it was read")]
+    Changed,
+    /// The lease is somebody else's by now.
+    #[error("the lease is no longer held: another host commits")]
+    Fenced,
+    /// There is no store.
+    #[error("there is no store at {0}")]
+    Missing(String),
+    /// A newer version of this program has made it.
+    #[error(
+        "{url} has tables of version {found}, and this program knows versions up to {known}: use a newer one"
+    )]
+    Newer {
+        /// The store.
+        url: String,
+        /// Its version.
+        found: u32,
+        /// The newest version that is known here.
+        known: u32,
+    },
+    /// Somebody else's database.
+    #[error("{0} is not a store of chiffon-audit; nothing was changed")]
+    Foreign(String),
+    /// It cannot be read as a database, or contradicts itself.
+    #[error("{url} is damaged: {cause}")]
+    Damaged {
+        /// The store.
+        url: String,
+        /// What the database says.
+        cause: String,
+    },
+    /// It would not survive a power cut.
+    #[error("{url} would lose what it has acknowledged in a power cut: {cause}")]
+    NotDurable {
+        /// The store.
+        url: String,
+        /// The setting at fault.
+        cause: String,
+    },
+    /// A URL or a setting makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl StoreError {
+    /// Whether the same again, later, may help.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Unavailable(_) | StoreError::Changed | StoreError::Fenced
+        )
+    }
+}

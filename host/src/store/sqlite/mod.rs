@@ -1,0 +1,227 @@
+//! The store in a SQLite file: one writing thread a process, readers beside it, any number of processes.
+//!
+//! Owns how the contract's methods become SQLite's transactions. WAL and `synchronous=FULL`, read back at the start.
+
+mod clock;
+mod failure;
+mod lease;
+mod open;
+mod outbox;
+mod project;
+mod query;
+mod schema;
+mod tasks;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::FutureExt as _;
+use rusqlite::Connection;
+
+use super::{
+    About, Accepted, Answer, Backlog, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
+    SubmissionState, Task,
+};
+use crate::outcome::TaskId;
+use failure::Context as _;
+use writer::Writer;
+
+/// A SQLite file.
+pub(super) struct SqliteStore {
+    about: About,
+    writer: Writer,
+    readers: Arc<Readers>,
+    keep_submissions: bool,
+}
+
+struct Readers {
+    path: PathBuf,
+    url: String,
+    lock_wait: Duration,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    /// A connection that nobody uses, or one more.
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().map(|mut idle| idle.pop());
+        if let Ok(Some(connection)) = idle {
+            return Ok(connection);
+        }
+        let connection = open::connect(&self.path, self.lock_wait)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .context(&self.url)?;
+        Ok(connection)
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file, made and migrated as far as the options allow.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<SqliteStore, StoreError> {
+        let (connection, about) = open::open(path, options)?;
+        Ok(SqliteStore {
+            readers: Arc::new(Readers {
+                path: path.to_owned(),
+                url: about.url.clone(),
+                lock_wait: options.lock_wait,
+                idle: Mutex::new(Vec::new()),
+            }),
+            writer: Writer::start(connection, path.to_owned(), options.lock_wait),
+            about,
+            keep_submissions: options.keep_submissions,
+        })
+    }
+
+    /// Writes in the writer's transaction.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let url = self.about.url.clone();
+        self.writer
+            .write(move |connection| work(connection, &url))
+            .boxed()
+    }
+
+    /// Reads one snapshot, on a thread where waiting for a disk holds up nobody.
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let readers = Arc::clone(&self.readers);
+        let reading = tokio::task::spawn_blocking(move || {
+            let connection = readers.take()?;
+            let url = &readers.url;
+            connection.execute_batch("BEGIN").context(url)?;
+            let result = work(&connection, url);
+            let ended = connection.execute_batch("COMMIT");
+            // One that failed may be the sign of a file that is not there any more.
+            if result.is_ok()
+                && ended.is_ok()
+                && let Ok(mut idle) = readers.idle.lock()
+            {
+                idle.push(connection);
+            }
+            result
+        });
+        async move {
+            reading
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("a read did not end".into())))
+        }
+        .boxed()
+    }
+}
+
+impl Store for SqliteStore {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        // An empty transaction of a writer: it takes the lock and syncs nothing.
+        self.write(|_, _| Ok(()))
+    }
+
+    fn plan(&self, plan: Plan) -> Answer<'_, Task> {
+        self.write(move |connection, url| tasks::plan(connection, url, &plan))
+    }
+
+    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| tasks::task(connection, url, &task_id))
+    }
+
+    fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
+        self.write(move |connection, url| tasks::accept(connection, url, &submission))
+    }
+
+    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
+        self.read(move |connection, url| outbox::due(connection, url, after, limit))
+    }
+
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+        let (lease, keep) = (lease.clone(), self.keep_submissions);
+        self.write(move |connection, url| {
+            outbox::settle(connection, url, &lease, settlements, keep)
+        })
+    }
+
+    fn hurry(&self) -> Answer<'_, u64> {
+        self.write(outbox::hurry)
+    }
+
+    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
+        self.read(move |connection, url| outbox::submission(connection, url, sequence))
+    }
+
+    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
+    }
+
+    fn backlog(&self) -> Answer<'_, Backlog> {
+        self.read(outbox::backlog)
+    }
+
+    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
+        let owner = owner.to_owned();
+        self.write(move |connection, url| lease::take(connection, url, &owner, term))
+    }
+
+    fn release(&self, lease: &Lease) -> Answer<'_, ()> {
+        let lease = lease.clone();
+        self.write(move |connection, url| lease::release(connection, url, &lease))
+    }
+
+    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |connection, url| query::query(connection, url, &filter, &page))
+    }
+
+    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| project::by_task(connection, url, task_id.as_str()))
+    }
+
+    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {
+        let task_id = after.unwrap_or_default().to_owned();
+        self.read(move |connection, url| project::after(connection, url, &task_id, limit))
+    }
+
+    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64> {
+        self.write(move |connection, url| project::add(connection, url, &entries))
+    }
+
+    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64> {
+        self.write(move |connection, url| project::forget(connection, url, &task_ids))
+    }
+
+    fn begin_rebuild(&self) -> Answer<'_, i64> {
+        self.write(project::begin_rebuild)
+    }
+
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
+        self.write(move |connection, url| {
+            project::fill_rebuild(connection, url, generation, &entries)
+        })
+    }
+
+    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
+        async move {
+            for step in project::rebuild_steps(generation) {
+                self.write(move |connection, url| {
+                    project::rebuild_step(connection, url, generation, &step)
+                })
+                .await?;
+            }
+            self.write(move |connection, url| project::finish_rebuild(connection, url, generation))
+                .await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,228 @@
+//! Opening a SQLite store: is it ours, is it whole, would it survive a power cut; making and migrating it.
+//!
+//! A new store is made under another name and linked into place when it is whole, so that an empty file at a store's
+//! path is never ours: it was truncated.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::super::{About, Options, StoreError};
+use super::failure::{self, Context as _};
+use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION, projection, projection_indexes};
+
+/// A file as the system knows it, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(path: &Path) -> Option<FileId> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// The path of a file that SQLite keeps beside the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens the database for writing, made and migrated as far as the options allow.
+pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About), StoreError> {
+    let url = format!("sqlite:{}", path.display());
+    match look(path, &url)? {
+        Found::Ours => {}
+        Found::Nothing if options.create => create(path, &url)?,
+        Found::Nothing => return Err(StoreError::Missing(url)),
+    }
+    let mut connection = connect(path, options.lock_wait)?;
+    migrate(&mut connection, &url)?;
+    let journal: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .context(&url)?;
+    let synchronous: i64 = connection
+        .query_row("PRAGMA synchronous", [], |row| row.get(0))
+        .context(&url)?;
+    if journal != "wal" || synchronous != 2 {
+        return Err(StoreError::NotDurable {
+            url,
+            cause: format!(
+                "journal_mode is {journal} and synchronous is {synchronous}, not wal and 2"
+            ),
+        });
+    }
+    let about = About {
+        url,
+        database: format!("SQLite {}", rusqlite::version()),
+        schema: VERSION,
+        durability: vec![
+            ("journal_mode".into(), journal),
+            ("synchronous".into(), "FULL".into()),
+        ],
+        warnings: Vec::new(),
+    };
+    Ok((connection, about))
+}
+
+/// A connection to a store that is there, with the settings that all of ours have.
+pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
+    let url = format!("sqlite:{}", path.display());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).context(&url)?;
+    connection.busy_timeout(lock_wait).context(&url)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // What is erased is overwritten, not only unlinked. A megabyte of log between checkpoints would sync the database
+    // every few flushes; 16 MiB are synced in one go.
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+             PRAGMA cell_size_check = ON; PRAGMA cache_size = -32000; PRAGMA wal_autocheckpoint = 4096;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+        .context(&url)?;
+    Ok(connection)
+}
+
+enum Found {
+    Nothing,
+    Ours,
+}
+
+/// Says what is at a path, from its first bytes, so that a file that is not ours is not even opened as a database.
+fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
+    let unreadable =
+        |error: &io::Error| StoreError::Unavailable(format!("cannot read {url}: {error}"));
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // SQLite would play such a log into whatever is made in its place.
+            if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+                return Err(StoreError::Damaged {
+                    url: url.to_owned(),
+                    cause: "the file is gone and its log `-wal` is there: restore the file, or move the log away"
+                        .into(),
+                });
+            }
+            return Ok(Found::Nothing);
+        }
+        Err(error) => return Err(unreadable(&error)),
+    };
+    if !metadata.is_file() {
+        return Err(StoreError::Foreign(url.to_owned()));
+    }
+    if metadata.len() == 0 {
+        return Err(StoreError::Damaged {
+            url: url.to_owned(),
+            cause: "the file is empty, so it was truncated: restore it, or remove it to begin anew"
+                .into(),
+        });
+    }
+    // https://sqlite.org/fileformat2.html#the_database_header
+    let mut header = [0u8; 100];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(StoreError::Foreign(url.to_owned()));
+        }
+        Err(error) => return Err(unreadable(&error)),
+    }
+    let application = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+    if !header.starts_with(b"SQLite format 3\0") || application != APPLICATION_ID {
+        return Err(StoreError::Foreign(url.to_owned()));
+    }
+    Ok(Found::Ours)
+}
+
+fn create(path: &Path, url: &str) -> Result<(), StoreError> {
+    let failed = |action: &str, error: io::Error| {
+        StoreError::Unavailable(format!("cannot {action} {url}: {error}"))
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !directory.exists() {
+        // One level: the state directory in the git directory. More would hide a mistyped path.
+        fs::create_dir(directory).map_err(|error| failed("make the directory of", error))?;
+    }
+    // Submissions may hold what a policy redacts: nobody else reads them. SQLite gives its other files the same mode.
+    let temporary = beside(path, &format!(".new-{}", uuid::Uuid::new_v4()));
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(|error| failed("make", error))
+        .and_then(|_| {
+            let mut connection = Connection::open(&temporary).context(url)?;
+            connection
+                .pragma_update(None, "application_id", APPLICATION_ID)
+                .context(url)?;
+            migrate(&mut connection, url)?;
+            drop(connection);
+            let synced = fs::File::open(&temporary).and_then(|file| file.sync_all());
+            synced.map_err(|error| failed("sync", error))?;
+            match fs::hard_link(&temporary, path) {
+                // Somebody else was faster: theirs is as good.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked.map_err(|error| failed("make", error)),
+            }
+        });
+    // A name that stays is litter, and nothing rests on it.
+    let _ = fs::remove_file(&temporary);
+    made?;
+    fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| failed("sync the directory of", error))
+}
+
+fn version(connection: &Connection, url: &str) -> Result<u32, StoreError> {
+    let version = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .context(url)?;
+    if version > VERSION {
+        return Err(StoreError::Newer {
+            url: url.to_owned(),
+            found: version,
+            known: VERSION,
+        });
+    }
+    Ok(version)
+}
+
+fn migrate(connection: &mut Connection, url: &str) -> Result<(), StoreError> {
+    if version(connection, url)? == VERSION {
+        return Ok(());
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .context(url)?;
+    // Again, now that nobody else migrates.
+    let from = version(&transaction, url)?;
+    for migration in &MIGRATIONS[from as usize..] {
+        transaction.execute_batch(migration).context(url)?;
+    }
+    if from == 0 {
+        let tables = projection("") + &projection_indexes("", 0);
+        transaction.execute_batch(&tables).context(url)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", VERSION)
+        .context(url)?;
+    transaction
+        .commit()
+        .map_err(|error| failure::of(&error, url))
+}

@@ -1,0 +1,173 @@
+//! Queries in SQLite: a page by index, and an exact total from the numbers that are kept.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::super::counts::{Part, parts};
+use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, StoreError, columns};
+use super::failure::Context as _;
+use super::project;
+
+/// A page of what was recorded.
+pub(super) fn query(
+    connection: &Connection,
+    url: &str,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page, StoreError> {
+    let total = page
+        .total
+        .then(|| total(connection, url, filter))
+        .transpose()?;
+    let limit = i64::from(page.limit.min(LIMIT_MOST));
+    let mut wanted = Wanted::new(filter);
+    if let Some(Cursor {
+        recorded_at,
+        task_id,
+    }) = &page.after
+    {
+        let (recorded_at, task_id) = (wanted.bind(*recorded_at), wanted.bind(task_id.clone()));
+        wanted.conditions.push(format!(
+            "(recorded_at, task_id) < ({recorded_at}, {task_id})"
+        ));
+    }
+    let offset = i64::try_from(page.offset).unwrap_or(i64::MAX);
+    // One more than is shown says whether there is a next page.
+    let (limit_at, offset_at) = (wanted.bind(limit + 1), wanted.bind(offset));
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {limit_at} OFFSET {offset_at}",
+        wanted.id,
+        wanted.table,
+        wanted.condition(),
+    );
+    let ids: Vec<i64> = connection
+        .prepare_cached(&sql)
+        .and_then(|mut statement| {
+            statement
+                .query_map(params_from_iter(&wanted.values), |row| row.get(0))?
+                .collect()
+        })
+        .context(url)?;
+    let has_more = ids.len() as i64 > limit;
+    let mut entries: Vec<Entry> = Vec::with_capacity(ids.len());
+    for id in ids.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
+        entries.extend(project::by_id(connection, url, id)?);
+    }
+    let next = entries.last().filter(|_| has_more).map(Cursor::after);
+    Ok(Page {
+        entries,
+        total,
+        next,
+    })
+}
+
+/// The rows that a filter leaves: of the table whose index serves it best.
+struct Wanted {
+    table: &'static str,
+    id: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn new(filter: &Filter) -> Wanted {
+        let (table, id) = match filter.service {
+            Some(_) => ("entry_services", "entry"),
+            None => ("entries", "id"),
+        };
+        let mut wanted = Wanted {
+            table,
+            id,
+            conditions: Vec::new(),
+            values: Vec::new(),
+        };
+        wanted.equal("service", filter.service.as_deref());
+        wanted.equal("intent", filter.intent.as_deref());
+        // An intent leaves fewer rows than a status does; the sign keeps SQLite from taking the status's index.
+        let by_intent = filter.intent.is_some() && filter.service.is_none();
+        let status = if by_intent { "+status" } else { "status" };
+        wanted.equal(status, filter.status.as_deref());
+        for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
+            if let Some(time) = time {
+                let value = wanted.bind(time.microseconds());
+                wanted
+                    .conditions
+                    .push(format!("recorded_at {comparison} {value}"));
+            }
+        }
+        wanted
+    }
+
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
+    }
+
+    fn equal(&mut self, column: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            let value = self.bind(value.to_owned());
+            self.conditions.push(format!("{column} = {value}"));
+        }
+    }
+
+    fn condition(&self) -> String {
+        if self.conditions.is_empty() {
+            "true".to_owned()
+        } else {
+            self.conditions.join(" AND ")
+        }
+    }
+}
+
+/// How many entries a filter leaves.
+fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
+    if filter.intent.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+        return count(connection, url, filter);
+    }
+    let (since, until) = (filter.since, filter.until);
+    let micros = |time: crate::clock::Timestamp| time.microseconds();
+    let service = filter.service.as_deref().unwrap_or_default();
+    let mut total: u64 = 0;
+    for part in parts(since.map(micros), until.map(micros)) {
+        total += match part {
+            Part::Entries { from, to } => {
+                let part = Filter {
+                    since: Some(crate::clock::Timestamp::from_microseconds(from)),
+                    until: Some(crate::clock::Timestamp::from_microseconds(to)),
+                    ..filter.clone()
+                };
+                count(connection, url, &part)?
+            }
+            Part::Buckets { unit, from, before } => connection
+                .prepare_cached(
+                    "SELECT coalesce(sum(number), 0) FROM entry_counts WHERE service = ?1 AND unit = ?2
+                        AND bucket >= ?3 AND bucket < ?4 AND (?5 IS NULL OR status = ?5)",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row(params![service, unit, from, before, filter.status], |row| {
+                        row.get(0)
+                    })
+                })
+                .map(columns::count)
+                .context(url)?,
+        };
+    }
+    Ok(total)
+}
+
+fn count(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
+    let wanted = Wanted::new(filter);
+    let sql = format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        wanted.table,
+        wanted.condition()
+    );
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut statement| {
+            statement.query_row(params_from_iter(&wanted.values), |row| row.get(0))
+        })
+        .map(columns::count)
+        .context(url)
+}

@@ -1,0 +1,46 @@
+//! Leaves of the tree over a trail's entries: the encoding that is fixed for ever. README.md of this directory's parent has it in
+//! words; the golden test below holds it.
+
+use sha2::{Digest, Sha256};
+
+/// What every leaf begins with: what it is, and in which version.
+const TAG: &[u8] = b"chiffon-audit/leaf/v1\n";
+
+/// A hash in the tree.
+pub(crate) type Hash = [u8; 32];
+
+/// The hash of an entry's leaf (RFC 6962, section 2.1: SHA-256 of a zero byte and the leaf).
+///
+/// The leaf is the tag, then path, entry and commit, each after its length in eight bytes, the highest first. The commit is its
+/// object's contents, without git's header and not compressed.
+pub(crate) fn hash(path: &[u8], entry: &[u8], commit: &[u8]) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update([0]);
+    hasher.update(TAG);
+    for part in [path, entry, commit] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    #[test]
+    fn the_encoding_is_fixed() {
+        let found = hash(b".audit/tasks/a.json", b"{}\n", b"tree x\n");
+        let hex: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
+        // { printf '\0chiffon-audit/leaf/v1\n\0\0\0\0\0\0\0\023.audit/tasks/a.json\0\0\0\0\0\0\0\003{}\n\0\0\0\0\0\0\0\007tree x\n'; } | sha256sum
+        assert_eq!(
+            hex,
+            "ecfc9e18074f7205813667d2a561d5e0df6674bc886a6f16f8acec045233e4f2"
+        );
+    }
+
+    #[test]
+    fn nothing_can_move_from_one_part_to_the_next() {
+        assert_ne!(hash(b"ab", b"c", b""), hash(b"a", b"bc", b""));
+    }
+}

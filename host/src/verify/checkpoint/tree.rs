@@ -1,0 +1,140 @@
+//! The Merkle tree of RFC 6962, section 2.1: its root while leaves come in one after the other, and whether a leaf is in it.
+
+use sha2::{Digest, Sha256};
+
+use super::leaf::Hash;
+
+/// The hash of a node above two others.
+pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update([1]);
+    hasher.update(left);
+    hasher.update(right);
+    hasher.finalize().into()
+}
+
+/// A tree to which leaves are added; it keeps one hash for each bit of its size.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Growing {
+    size: u64,
+    /// The roots of its whole subtrees, the largest first.
+    peaks: Vec<Hash>,
+}
+
+impl Growing {
+    /// The number of leaves.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds a leaf by its hash.
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        for _ in 0..self.size.trailing_ones() {
+            let left = self.peaks.pop().expect("one for each bit of the size");
+            hash = node(&left, &hash);
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+    }
+
+    /// The root as of now; that of no leaves is the hash of nothing.
+    pub(crate) fn root(&self) -> Hash {
+        let mut peaks = self.peaks.iter().rev();
+        let Some(last) = peaks.next() else {
+            return Sha256::digest([]).into();
+        };
+        peaks.fold(*last, |right, left| node(left, &right))
+    }
+}
+
+/// The root that a leaf's inclusion proof leads to (RFC 9162, section 2.1.3.2); none if the proof is not of that length.
+pub(crate) fn root_of_proof(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
+    if index >= size {
+        return None;
+    }
+    let (mut place, mut last) = (index, size - 1);
+    let mut hash = leaf;
+    for sibling in proof {
+        if last == 0 {
+            return None;
+        }
+        if place & 1 == 1 || place == last {
+            hash = node(sibling, &hash);
+            while place & 1 == 0 && place != 0 {
+                place >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node(&hash, sibling);
+        }
+        place >>= 1;
+        last >>= 1;
+    }
+    (last == 0).then_some(hash)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Growing, Hash, node, root_of_proof};
+    use sha2::{Digest, Sha256};
+
+    fn leaves(size: u64) -> Vec<Hash> {
+        (0..size)
+            .map(|n| Sha256::digest(n.to_be_bytes()).into())
+            .collect()
+    }
+
+    /// The definition, word for word.
+    fn root(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => Sha256::digest([]).into(),
+            [only] => *only,
+            _ => {
+                let split = leaves.len().next_power_of_two() / 2;
+                node(&root(&leaves[..split]), &root(&leaves[split..]))
+            }
+        }
+    }
+
+    fn path(index: usize, leaves: &[Hash]) -> Vec<Hash> {
+        if leaves.len() <= 1 {
+            return Vec::new();
+        }
+        let split = leaves.len().next_power_of_two() / 2;
+        let (left, right) = leaves.split_at(split);
+        let (mut path, other) = if index < split {
+            (path(index, left), root(right))
+        } else {
+            (path(index - split, right), root(left))
+        };
+        path.push(other);
+        path
+    }
+
+    #[test]
+    fn roots_and_proofs_are_those_of_the_definition() {
+        let all = leaves(70);
+        let mut growing = Growing::default();
+        for size in 0..=70_usize {
+            assert_eq!(growing.root(), root(&all[..size]), "{size}");
+            for index in 0..size {
+                let mut proof = path(index, &all[..size]);
+                let leaf = all[index];
+                let led = root_of_proof(index as u64, size as u64, leaf, &proof);
+                assert_eq!(led, Some(growing.root()), "{index} of {size}");
+                let beyond = root_of_proof(size as u64, size as u64, leaf, &proof);
+                assert_eq!(beyond, None);
+                proof.push([0; 32]);
+                assert_eq!(root_of_proof(index as u64, size as u64, leaf, &proof), None);
+                proof.truncate(proof.len().saturating_sub(2));
+                let cut = root_of_proof(index as u64, size as u64, leaf, &proof);
+                assert!(size == 1 || cut.is_none());
+            }
+            if size < 70 {
+                growing.push(all[size]);
+            }
+        }
+        assert_eq!(growing.size(), 70);
+    }
+}

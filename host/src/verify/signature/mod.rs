@@ -1,0 +1,104 @@
+//! Signatures of commits: whether a key that was allowed at that time signed these bytes. Reads git's and OpenSSH's own formats
+//! with code of its own; the writer's is another.
+
+mod allowed;
+mod split;
+mod sshsig;
+mod time;
+
+pub(crate) use allowed::AllowedSigners;
+use allowed::Denied;
+use sshsig::{Bad, NAMESPACE};
+pub(crate) use time::show as show_time;
+
+use super::findings::quote;
+
+/// What is known about one commit's signature.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Judgement<'a> {
+    /// These signed it, and could.
+    Signed(&'a str),
+    /// It has no signature.
+    Unsigned,
+    /// Its signature is not one that counts.
+    Broken(String),
+    /// Something is missing to tell.
+    NotShown(String),
+}
+
+/// Judges the signature of a commit with these bytes that says that it was made then.
+pub(crate) fn judge<'a>(
+    signers: &'a AllowedSigners,
+    commit: &[u8],
+    seconds: i64,
+    sha256: bool,
+) -> Judgement<'a> {
+    let signed = match split::split(commit, sha256) {
+        Ok(Some(signed)) => signed,
+        Ok(None) => return Judgement::Unsigned,
+        Err(why) => return Judgement::Broken(why.to_owned()),
+    };
+    if signed
+        .signature
+        .starts_with(b"-----BEGIN PGP SIGNATURE-----")
+    {
+        return Judgement::NotShown(
+            "who made its OpenPGP signature; the keys for that are missing".to_owned(),
+        );
+    }
+    if !signed.signature.starts_with(sshsig::BEGIN) {
+        return Judgement::Broken("its signature is of no known form".to_owned());
+    }
+    let signature = match sshsig::parse(&signed.signature) {
+        Ok(signature) => signature,
+        Err(why) => return Judgement::Broken(format!("its SSH signature is malformed: {why}")),
+    };
+    let fingerprint = || sshsig::fingerprint(&signature.key);
+    // Who it claims to be comes before whether it is: a key that is not allowed need not be checked.
+    let who = match signers.allows(&signature.key, seconds) {
+        Ok(who) => who,
+        Err(Denied::Unknown) => {
+            return Judgement::Broken(format!(
+                "it is signed by {}, which is no allowed signer's key",
+                fingerprint()
+            ));
+        }
+        Err(Denied::Revoked) => {
+            return Judgement::Broken(format!("it is signed by the revoked key {}", fingerprint()));
+        }
+        Err(Denied::Namespace(list)) => {
+            return Judgement::Broken(format!(
+                "it is signed by {}, which is allowed for the namespaces {} and not for git",
+                fingerprint(),
+                quote(list.as_bytes())
+            ));
+        }
+        Err(Denied::Time(window)) => {
+            return Judgement::Broken(format!(
+                "it is signed by {} outside its time: it is allowed {window}, and the commit is of {}",
+                fingerprint(),
+                time::show(seconds)
+            ));
+        }
+    };
+    if signature.namespace != NAMESPACE {
+        return Judgement::Broken(format!(
+            "its signature by {} was made for another purpose: its namespace is {}, and git's is `git`",
+            fingerprint(),
+            quote(&signature.namespace)
+        ));
+    }
+    let Some(key) = signers.key(&signature.key) else {
+        return Judgement::Unsigned;
+    };
+    match signature.check(&key.public, &signed.payload) {
+        Ok(()) => Judgement::Signed(who),
+        Err(Bad::Wrong) => Judgement::Broken(format!(
+            "its signature is not that of {} over its bytes: it was forged, or the commit edited",
+            fingerprint()
+        )),
+        Err(Bad::Unknown(why)) => {
+            Judgement::NotShown(format!("whether its signature is good: {why}"))
+        }
+    }
+}

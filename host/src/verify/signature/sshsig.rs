@@ -1,0 +1,161 @@
+//! SSH signatures (OpenSSH's PROTOCOL.sshsig): the armour, the blob in it, and what its key signed. Knows nothing of who may
+//! sign.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256, Sha512};
+
+/// How an SSH signature begins.
+pub(crate) const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----\n";
+const END: &[u8] = b"-----END SSH SIGNATURE-----\n";
+
+/// The namespace of git's signatures.
+pub(crate) const NAMESPACE: &[u8] = b"git";
+
+/// The one kind of key that is checked here.
+const ED25519: &[u8] = b"ssh-ed25519";
+
+/// An SSH signature, read but not checked.
+#[derive(Debug)]
+pub(crate) struct SshSignature {
+    /// The public key in SSH's own encoding, which is how allowed signers are compared.
+    pub(crate) key: Vec<u8>,
+    /// What the signature is for.
+    pub(crate) namespace: Vec<u8>,
+    hash: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// Reads an armoured signature.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
+    let inner = armoured
+        .strip_prefix(BEGIN)
+        .and_then(|rest| rest.strip_suffix(END))
+        .ok_or("its armour is broken")?;
+    let text: Vec<u8> = inner
+        .iter()
+        .copied()
+        .filter(|byte| *byte != b'\n')
+        .collect();
+    let blob = STANDARD.decode(text).map_err(|_| "it is no base64")?;
+    let mut rest = blob
+        .strip_prefix(b"SSHSIG\0\0\0\x01".as_slice())
+        .ok_or("it is of no version that is known")?;
+    let mut next = || string(&mut rest).ok_or("it is cut off");
+    let signature = SshSignature {
+        key: next()?.to_vec(),
+        namespace: next()?.to_vec(),
+        hash: {
+            let _reserved = next()?;
+            next()?.to_vec()
+        },
+        signature: next()?.to_vec(),
+    };
+    if rest.is_empty() {
+        Ok(signature)
+    } else {
+        Err("it goes on after its end")
+    }
+}
+
+/// Why a signature was not found to be good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// It is not the key's signature of these bytes.
+    Wrong,
+    /// It is of a kind that this version does not check.
+    Unknown(String),
+}
+
+impl SshSignature {
+    /// Checks that the key signed these bytes.
+    ///
+    /// # Errors
+    ///
+    /// Says that it did not, or why that cannot be told.
+    pub(crate) fn check(&self, key: &PublicKey, payload: &[u8]) -> Result<(), Bad> {
+        let digest: Vec<u8> = match self.hash.as_slice() {
+            b"sha512" => Sha512::digest(payload).to_vec(),
+            b"sha256" => Sha256::digest(payload).to_vec(),
+            _ => return Err(Bad::Unknown("its hash is neither sha256 nor sha512".into())),
+        };
+        let PublicKey::Ed25519(key) = key else {
+            return Err(Bad::Unknown(format!(
+                "its key is of the type {}, which this version does not check",
+                String::from_utf8_lossy(kind(&self.key)).escape_debug()
+            )));
+        };
+        let mut rest = self.signature.as_slice();
+        let signature = match (string(&mut rest), string(&mut rest)) {
+            (Some(ED25519), Some(bytes)) if rest.is_empty() => {
+                Signature::from_slice(bytes).map_err(|_| Bad::Wrong)?
+            }
+            _ => return Err(Bad::Wrong),
+        };
+        let mut signed = Vec::with_capacity(128);
+        signed.extend_from_slice(b"SSHSIG");
+        // What is reserved must be empty: nothing else is signed by any version there is.
+        for part in [&self.namespace, &Vec::new(), &self.hash, &digest] {
+            signed.extend_from_slice(&(part.len() as u32).to_be_bytes());
+            signed.extend_from_slice(part);
+        }
+        key.verify_strict(&signed, &signature)
+            .map_err(|_| Bad::Wrong)
+    }
+}
+
+/// A public key, ready to check with.
+#[derive(Clone, Debug)]
+pub(crate) enum PublicKey {
+    /// One that is checked here.
+    Ed25519(Box<VerifyingKey>),
+    /// One of another type.
+    Other,
+}
+
+impl PublicKey {
+    /// Reads a key from SSH's own encoding.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub(crate) fn parse(blob: &[u8]) -> Result<PublicKey, &'static str> {
+        let mut rest = blob;
+        match string(&mut rest) {
+            Some(ED25519) => {}
+            Some(_) => return Ok(PublicKey::Other),
+            None => return Err("it is no key"),
+        }
+        let bytes = string(&mut rest).filter(|_| rest.is_empty());
+        let bytes: &[u8; 32] = bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or("it is no ed25519 key")?;
+        VerifyingKey::from_bytes(bytes)
+            .map(|key| PublicKey::Ed25519(Box::new(key)))
+            .map_err(|_| "it is no point of the curve")
+    }
+}
+
+/// The type of a key in SSH's own encoding.
+pub(crate) fn kind(mut blob: &[u8]) -> &[u8] {
+    string(&mut blob).unwrap_or_default()
+}
+
+/// A key's fingerprint, as `ssh-keygen -l` writes it.
+pub(crate) fn fingerprint(blob: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob)))
+}
+
+/// A string of SSH's encoding: its length in four bytes, then itself.
+fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length) as usize;
+    let (value, after) = after.split_at_checked(length)?;
+    *rest = after;
+    Some(value)
+}

@@ -1,0 +1,98 @@
+//! What a commit says of its own signature: for how many commits it is, or that there was none to be had.
+
+/// The trailer that says it.
+const TRAILER: &[u8] = b"\nAudit-Signature: ";
+
+/// What a commit says of its own signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing: it is for itself.
+    Nothing,
+    /// It is for so many commits of the trail, itself the last of them.
+    Covers(u32),
+    /// Nobody could sign.
+    Unavailable,
+}
+
+/// Reads it from a commit. Whether the message is one that a host writes is another claim's to say.
+pub(super) fn said(commit: &[u8]) -> Said {
+    // A host's trailers end the message, and this one is the last of them.
+    let text = commit.strip_suffix(b"\n").unwrap_or(commit);
+    let Some(begin) = text.iter().rposition(|byte| *byte == b'\n') else {
+        return Said::Nothing;
+    };
+    let Some(value) = text[begin..].strip_prefix(TRAILER) else {
+        return Said::Nothing;
+    };
+    let number = value
+        .strip_prefix(b"covers ")
+        .and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+    match number {
+        Some(number) if number > 0 => Said::Covers(number),
+        _ if value == b"unavailable" => Said::Unavailable,
+        _ => Said::Nothing,
+    }
+}
+
+/// Which of the unsigned commits a signature is for. Both lists by depth, the newest first; greater depths are older.
+///
+/// A group is what one flush made, so nobody else's commit lies in it: a signature reaches down over commits without one and
+/// no farther than the next that has one.
+pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> Vec<bool> {
+    let mut covered = vec![false; unsigned.len()];
+    for (place, (depth, covers)) in signed.iter().enumerate() {
+        let end = signed.get(place + 1).map_or(u32::MAX, |(next, _)| *next);
+        let first = unsigned.partition_point(|other| other <= depth);
+        let number = usize::try_from(covers - 1).unwrap_or(usize::MAX);
+        for (mark, other) in covered[first..]
+            .iter_mut()
+            .zip(&unsigned[first..])
+            .take(number)
+        {
+            if *other > end {
+                break;
+            }
+            *mark = true;
+        }
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Said, covered, said};
+
+    #[test]
+    fn a_commit_says_how_far_its_signature_reaches() {
+        for (text, expect) in [
+            (
+                "s\n\nAudit-Task: a\nAudit-Signature: covers 7\n",
+                Said::Covers(7),
+            ),
+            (
+                "s\n\nAudit-Task: a\nAudit-Signature: unavailable\n",
+                Said::Unavailable,
+            ),
+            (
+                "s\n\nAudit-Signature: covers 7\nAudit-Task: a\n",
+                Said::Nothing,
+            ),
+            ("s\n\nAudit-Signature: covers 0\n", Said::Nothing),
+            ("s\n\nAudit-Signature: covers -1\n", Said::Nothing),
+            ("s", Said::Nothing),
+        ] {
+            assert_eq!(said(text.as_bytes()), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signature_reaches_over_its_own_group_and_no_farther() {
+        // Newest first: 0 unsigned, 1 signed for three, 4 signed for two, 6 unsigned and nobody's.
+        assert_eq!(
+            covered(&[(1, 3), (4, 2)], &[0, 2, 3, 5, 6]),
+            [false, true, true, true, false]
+        );
+        assert_eq!(covered(&[(0, 9), (2, 1)], &[1, 3]), [true, false]);
+        assert!(covered(&[], &[]).is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! `policy …`: looking at policies, trying and testing them, with no repository.
+
+mod inspect;
+mod run;
+mod test;
+
+use super::{Machine, Ran};
+
+/// A machine with an outcome document, `deploy-1.json`.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.write(
+        "deploy-1.json",
+        r#"{"task_id":"deploy-1","status":"completed","execution_result":{"outcome":{"replicas":3}}}"#,
+    );
+    machine
+}

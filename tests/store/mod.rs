@@ -1,0 +1,97 @@
+//! The store: one contract for both databases, and the faults of each.
+
+mod contract;
+mod place;
+mod projection;
+mod sqlite;
+
+use std::future::Future;
+
+use chiffon_audit::clock::Timestamp;
+use chiffon_audit::outcome::{Limits, TaskOutcome};
+use chiffon_audit::store::{
+    Accepted, Entry, Fingerprint, Kind, Lease, LeaseAnswer, Settled, Settlement, Store, Submission,
+};
+
+use crate::support;
+
+/// Runs a case in a runtime of its own, which ends with it.
+fn run<T>(case: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(case)
+}
+
+/// A whole outcome as a caller submits it.
+fn submission(document: &str) -> Submission {
+    let outcome = TaskOutcome::parse(document.as_bytes(), &Limits::default()).unwrap();
+    Submission {
+        status: outcome.status.to_string(),
+        kind: Kind::Outcome,
+        text: document.to_owned(),
+        document: None,
+        fingerprint: Fingerprint {
+            bytes: outcome.fingerprint(None),
+            keyed: false,
+        },
+        revision: None,
+        trace_id: None,
+        task_id: outcome.task_id,
+    }
+}
+
+/// An outcome with nothing but what is required.
+fn completed(task_id: &str) -> Submission {
+    submission(&format!(
+        r#"{{"task_id":"{task_id}","status":"completed"}}"#
+    ))
+}
+
+async fn accept(store: &dyn Store, submission: Submission) -> Accepted {
+    store.accept(submission).await.unwrap()
+}
+
+/// The lease, which nobody else has.
+async fn lease(store: &dyn Store) -> Lease {
+    let term = std::time::Duration::from_secs(60);
+    match store.lease("test", term).await.unwrap() {
+        LeaseAnswer::Held(lease) => lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The commit of the so manieth entry.
+fn commit(number: i64) -> String {
+    format!("{number:040x}")
+}
+
+/// An entry as the trail has it, so many microseconds after the first.
+fn entry(task_id: &str, status: &str, members: &str, microseconds: i64) -> Entry {
+    let time: Timestamp = support::at(microseconds);
+    let text = format!(
+        "{{\n  \"task_id\": \"{task_id}\",\n  \"status\": \"{status}\",\n  {members}\"timestamp\": \"{}\"\n}}\n",
+        time.to_rfc3339()
+    );
+    let path = format!(".audit/tasks/{task_id}.json");
+    Entry::read(&commit(microseconds.abs()), &path, text.as_bytes()).unwrap()
+}
+
+async fn commit_all(store: &dyn Store, lease: &Lease) {
+    let due = store.due(None, 1000).await.unwrap();
+    let settlements = due
+        .iter()
+        .map(|queued| Settlement {
+            sequence: queued.sequence,
+            settled: Settled::Committed(Box::new(entry(
+                queued.task_id.as_str(),
+                "completed",
+                "",
+                queued.sequence.0,
+            ))),
+        })
+        .collect();
+    store.settle(lease, settlements).await.unwrap();
+}

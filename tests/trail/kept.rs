@@ -1,0 +1,294 @@
+//! Policies kept with a trail: the format of their ref, who puts one in force, and power cuts at every operation.
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+
+use chiffon_audit::clock::FixedClock;
+use chiffon_audit::outcome::Limits;
+use chiffon_audit::policies::{self, Shelf};
+use chiffon_audit::policy::{Policy, PolicySettings};
+use chiffon_audit::recorder::{Answer, AnswerKind, Options, Recorder};
+use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+use chiffon_audit::trail::{Kept, POLICIES_REF};
+
+use super::*;
+use crate::policy::{NOW, builtin, engine};
+use crate::support::try_git;
+
+/// The default policy with something at its end that does nothing: another digest, the same decisions.
+fn variant(name: u8) -> Policy {
+    static VARIANTS: OnceLock<[Policy; 2]> = OnceLock::new();
+    let variants = VARIANTS.get_or_init(|| {
+        [b'a', b'b'].map(|name| {
+            let bytes = [builtin().bytes(), &[0, 2, 1, name]].concat();
+            Policy::load(engine(), "variant", &bytes).unwrap()
+        })
+    });
+    variants[usize::from(name - b'a')].clone()
+}
+
+fn settings(value: &str) -> PolicySettings {
+    PolicySettings::new([("k".to_owned(), value.to_owned())].into())
+}
+
+fn record(trail: &Trail, policy: &Policy, settings: &PolicySettings, id: &str) -> Answer {
+    let options = Options {
+        clock: Arc::new(FixedClock(NOW)),
+        limits: Limits::default(),
+        settings: settings.clone(),
+        secret: None,
+    };
+    let recorder = Recorder::new(trail.clone(), policy.clone(), options);
+    recorder.record(format!(r#"{{"task_id":"{id}","status":"completed"}}"#).as_bytes())
+}
+
+#[test]
+fn what_decides_is_kept_before_its_first_entry_one_file_a_commit() {
+    let repo = Repo::init(&[]);
+    repo.commit_file("readme", "hello");
+    let trail = repo.trail();
+    let (policy, settings) = (variant(b'a'), settings("v"));
+    for id in ["a", "b"] {
+        let answer = record(&trail, &policy, &settings, id);
+        assert_eq!(answer.result, AnswerKind::Committed, "{answer:?}");
+    }
+    let log = repo.git(&[
+        "log",
+        "--reverse",
+        "--format=%B",
+        "--name-status",
+        POLICIES_REF,
+    ]);
+    let (component, canonical) = (policy.digest(), settings.digest());
+    let file = |digest: &str| digest.replace(':', "-");
+    assert_eq!(
+        log,
+        format!(
+            "audit: keep policy {component}\n\nAudit-Policies: 1\nAudit-Policy: {component}\n\n\nA\t{}.wasm\n\
+             audit: keep settings {canonical}\n\nAudit-Policies: 1\nAudit-Settings: {canonical}\n\n\nA\t{}.json\n",
+            file(component),
+            file(&canonical)
+        )
+    );
+    assert_eq!(
+        repo.git(&["show", &format!("{POLICIES_REF}:{}.json", file(&canonical))]),
+        r#"{"k":"v"}"#
+    );
+    // The person's branch has the two entries and nothing else.
+    assert_eq!(repo.git(&["rev-list", "--count", "main"]), "3\n");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    repo.fsck();
+    let mut shelf = Shelf::new(&trail, engine());
+    assert_eq!(
+        shelf.policy(component).unwrap().unwrap().digest(),
+        component
+    );
+    assert_eq!(shelf.settings(&canonical).unwrap().unwrap(), settings);
+    assert!(shelf.policy(&"sha256:00".repeat(8)).unwrap().is_none());
+}
+
+#[test]
+fn the_built_in_policy_without_settings_leaves_no_ref() {
+    let repo = Repo::bare();
+    let trail = repo.trail();
+    record(&trail, builtin(), &PolicySettings::default(), "a");
+    assert_eq!(repo.git(&["for-each-ref", POLICIES_REF]), "");
+    let mut shelf = Shelf::new(&trail, engine());
+    assert!(shelf.policy(builtin().digest()).unwrap().is_some());
+    let none = PolicySettings::default();
+    assert_eq!(shelf.settings(&none.digest()).unwrap(), Some(none));
+}
+
+#[test]
+fn a_policy_is_in_force_where_it_was_activated_until_another_is() {
+    let repo = Repo::bare();
+    let trail = repo.trail();
+    assert!(policies::in_force(&trail, engine()).unwrap().is_none());
+    for name in [b'a', b'b', b'a'] {
+        let policy = variant(name);
+        policies::activate(&trail, &policy, &settings("v"), NOW).unwrap();
+        let deciding = policies::in_force(&repo.trail(), engine())
+            .unwrap()
+            .unwrap();
+        assert_eq!(deciding.policy.digest(), policy.digest());
+        assert_eq!(deciding.settings, settings("v"));
+    }
+    // Two components and the settings, each once.
+    assert_eq!(repo.git(&["rev-list", "--count", POLICIES_REF]), "3\n");
+    policies::activate(&trail, builtin(), &PolicySettings::default(), NOW).unwrap();
+    assert!(policies::in_force(&trail, engine()).unwrap().is_none());
+    repo.fsck();
+}
+
+#[test]
+fn a_ref_that_was_fetched_puts_nothing_in_force() {
+    let repo = Repo::bare();
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    record(&repo.trail(), builtin(), &PolicySettings::default(), "a");
+    let clone = Repo::bare();
+    let refspec = "refs/heads/*:refs/heads/*";
+    clone.git(&["fetch", "-q", repo.path.to_str().unwrap(), refspec]);
+    assert!(!clone.git(&["for-each-ref", POLICIES_REF]).is_empty());
+    assert!(
+        policies::in_force(&clone.trail(), engine())
+            .unwrap()
+            .is_none()
+    );
+    // Activated here too, from what is there already.
+    policies::activate(&clone.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    assert!(
+        policies::in_force(&clone.trail(), engine())
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "2\n");
+}
+
+#[test]
+fn a_policy_in_force_that_is_gone_is_an_error_and_never_another_policy() {
+    let repo = Repo::bare();
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    repo.git(&["update-ref", "-d", POLICIES_REF]);
+    let error = policies::in_force(&repo.trail(), engine()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the policy {} is in force on this trail and is not on {POLICIES_REF}: fetch that ref, or activate a policy again",
+            variant(b'a').digest()
+        )
+    );
+}
+
+#[test]
+fn a_kept_file_whose_contents_have_another_digest_is_no_policy() {
+    let repo = Repo::bare();
+    let trail = repo.trail();
+    policies::activate(&trail, &variant(b'a'), &PolicySettings::default(), NOW).unwrap();
+    let name = variant(b'a').digest().replace(':', "-") + ".wasm";
+    let blob = repo.git(&["rev-parse", &format!("{POLICIES_REF}:{name}")]);
+    std::fs::write(repo.path.join("forged"), variant(b'b').bytes()).unwrap();
+    let forged = repo.git(&["hash-object", "-w", "forged"]);
+    assert_ne!(blob, forged);
+    repo.git(&[
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        &format!("100644,{},{name}", forged.trim()),
+    ]);
+    let tree = repo.git(&["write-tree"]);
+    let commit = repo.git(&["commit-tree", "-m", "forged", tree.trim()]);
+    repo.git(&["update-ref", POLICIES_REF, commit.trim()]);
+    let error = policies::in_force(&repo.trail(), engine()).unwrap_err();
+    assert!(error.to_string().contains("another digest"), "{error}");
+}
+
+#[test]
+fn a_persons_files_on_the_ref_stay_and_a_checked_out_ref_is_named() {
+    let repo = Repo::init(&[]);
+    repo.commit_file("readme", "hello");
+    repo.git(&["checkout", "-q", "--orphan", "audit-policies"]);
+    repo.git(&["rm", "-q", "-f", "--cached", "readme"]);
+    std::fs::create_dir(repo.path.join("t")).unwrap();
+    for name in ["a", "sha256-f", "t/below", "zz"] {
+        std::fs::write(repo.path.join(name), name).unwrap();
+    }
+    repo.git(&["add", "a", "sha256-f", "t", "zz"]);
+    repo.git(&["commit", "-q", "-m", "mine"]);
+    repo.git(&["checkout", "-q", "-f", "main"]);
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    let names = repo.git(&["ls-tree", "-r", "--name-only", POLICIES_REF]);
+    assert_eq!(names.lines().count(), 6, "{names}");
+    repo.fsck();
+    repo.git(&["worktree", "add", "-q", "beside", "audit-policies"]);
+    let error = policies::activate(&repo.trail(), &variant(b'b'), &settings("v"), NOW).unwrap_err();
+    assert!(error.to_string().contains("audit-policies"), "{error}");
+    // What is kept already is still in force, and needs no writing.
+    assert_eq!(
+        record(&repo.trail(), &variant(b'a'), &settings("v"), "a").result,
+        AnswerKind::Committed
+    );
+}
+
+/// Whether every entry's policy and settings are there, as they were.
+fn explained(trail: &Trail) -> Result<(), String> {
+    for entry in trail.history().map_err(|error| error.to_string())? {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let policy = entry.policy.unwrap_or_default();
+        if policy != builtin().digest()
+            && trail
+                .kept(Kept::Component, &policy)
+                .map_err(|error| error.to_string())?
+                .is_none()
+        {
+            return Err(format!(
+                "{} is recorded and {policy} is not kept",
+                entry.task_id
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_activated_is_in_force()
+ {
+    let template = Repo::bare();
+    record(
+        &template.trail(),
+        builtin(),
+        &PolicySettings::default(),
+        "z",
+    );
+    let run = |plan: Plan| {
+        let dir = tempfile::tempdir().unwrap();
+        let work = dir.path().join("work");
+        crash::copy(&template.path, &work);
+        let disk = SimulatedDisk::new(&work, plan).unwrap();
+        let trail = crash::open(&work, Some(disk.clone()), "first", false).unwrap();
+        let policy = variant(b'a');
+        let activated = policies::activate(&trail, &policy, &settings("v"), NOW).is_ok();
+        let recorded = record(&trail, &policy, &settings("v"), "a").result;
+        drop(trail);
+        (dir, disk, activated, recorded == AnswerKind::Committed)
+    };
+    let (_dir, disk, activated, recorded) = run(Plan::default());
+    assert!(activated && recorded);
+    let operations = disk.operations();
+    assert!(operations > 40, "only {operations}");
+    for crash in 0..operations {
+        let (dir, disk, activated, recorded) = run(Plan {
+            crash_at: Some(crash),
+            ..Plan::default()
+        });
+        for seed in 0..2 {
+            let kept = dir.path().join(format!("kept-{seed}"));
+            let mut dice = crash::dice(crash as u64 * 31 + seed);
+            disk.after_power_cut(&kept, &mut dice).unwrap();
+            let trail = crash::open(&kept, None, "second", false).unwrap();
+            let told = || format!("operation {crash}, seed {seed}\n{}", disk.log().join("\n"));
+            explained(&trail).unwrap_or_else(|wrong| panic!("{wrong}: {}", told()));
+            // Not loaded, which would compile it each time; it is there, with the right digest.
+            let in_force = trail.in_force().unwrap();
+            assert!(in_force.is_some() || !activated, "{}", told());
+            if let Some(in_force) = in_force {
+                for (kind, digest) in [
+                    (Kept::Component, &in_force.component),
+                    (Kept::Settings, &in_force.settings),
+                ] {
+                    assert!(trail.kept(kind, digest).unwrap().is_some(), "{}", told());
+                }
+            }
+            let found = trail.find(&task("a")).unwrap();
+            assert!(found.is_some() || !recorded, "{}", told());
+            // And it goes on.
+            policies::activate(&trail, &variant(b'b'), &settings("w"), NOW)
+                .unwrap_or_else(|error| panic!("{error}: {}", told()));
+            let next = record(&trail, &variant(b'b'), &settings("w"), "next");
+            assert_eq!(next.result, AnswerKind::Committed, "{next:?} {}", told());
+            let fsck = try_git(&kept, &["fsck", "--strict", "--no-dangling"]);
+            let said = String::from_utf8_lossy(&fsck.stderr).into_owned();
+            assert!(fsck.status.success(), "{said}: {}", told());
+            assert!(fs::metadata(kept.join("refs/heads/audit-policies.lock")).is_err());
+        }
+    }
+}

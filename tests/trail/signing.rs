@@ -1,0 +1,381 @@
+//! Signed trails: what the host signs, stock git and the auditor find good; and what happens when nobody signs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chiffon_audit::trail::{
+    Append, Extent, InitOptions, OnFailure, OpenOptions, Placed, Provenance, SigningKey,
+    SigningOptions, Ticket, Trail, TrailError,
+};
+use chiffon_audit::verify::{self, Outcome, Report, Verdict};
+
+use super::init_options;
+use crate::support::signers::Signers;
+use crate::support::*;
+
+fn with_key(file: &Path) -> SigningOptions {
+    SigningOptions {
+        key: SigningKey::Ssh {
+            file: file.to_owned(),
+            agent: None,
+        },
+        extent: Extent::Commit,
+        on_failure: OnFailure::Hold,
+        timeout: Duration::from_secs(10),
+        passphrase_file: None,
+    }
+}
+
+fn options(signing: &SigningOptions) -> OpenOptions {
+    OpenOptions {
+        signing: Some(signing.clone()),
+        ..OpenOptions::default()
+    }
+}
+
+fn record(trail: &Trail, id: &str, seconds: i64) -> Result<Placed, TrailError> {
+    append(trail, id, seconds).wait()
+}
+
+fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
+    let (id, time) = (task(id), at(seconds * 1_000_000));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let provenance = Provenance {
+        policy: digest.clone(),
+        settings: digest,
+        outcome: None,
+    };
+    let ticket = trail.append(Append {
+        task_id: &id,
+        entry: entry(id.as_str(), time),
+        subject: format!("audit: task {id} completed"),
+        provenance: &provenance,
+        time,
+    });
+    ticket.unwrap()
+}
+
+/// A trail with a beginning and two entries.
+fn signed_trail(repo: &Repo, signing: &SigningOptions) -> Trail {
+    let init = InitOptions {
+        open: options(signing),
+        ..init_options()
+    };
+    let (trail, _) = Trail::init(&repo.path, init).unwrap();
+    for (seconds, id) in [(1, "a"), (2, "b")] {
+        record(&trail, id, seconds).unwrap();
+    }
+    trail
+}
+
+fn audit(repo: &Repo, allowed: &Path) -> Report {
+    let options = verify::Options {
+        allowed_signers: Some(allowed.to_owned()),
+        ..verify::Options::default()
+    };
+    verify::verify(&repo.path, &options).unwrap()
+}
+
+fn signatures(report: &Report) -> &Verdict {
+    let claim = report.claims.iter().find(|claim| claim.id == "signatures");
+    &claim.unwrap().verdict
+}
+
+/// Stock git's word for each commit's signature, the oldest first: `G` is good.
+fn as_git_says(repo: &Repo, setting: &str) -> String {
+    repo.git(&["-c", setting, "log", "--reverse", "--format=%G?"])
+        .replace('\n', "")
+}
+
+#[track_caller]
+fn holds_here_and_for_git(repo: &Repo, allowed: &Path) {
+    let report = audit(repo, allowed);
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    let setting = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    assert_eq!(as_git_says(repo, &setting), "GGG");
+    repo.git(&["-c", &setting, "verify-commit", "HEAD"]);
+    let shown = repo.git(&["-c", &setting, "log", "-1", "--show-signature"]);
+    assert!(
+        shown.contains("Good \"git\" signature for host@example.org"),
+        "{shown}"
+    );
+    repo.fsck();
+}
+
+#[test]
+fn every_commit_is_signed_and_git_agrees() {
+    for arguments in [&[][..], &["--bare"], &["--object-format=sha256"]] {
+        let (repo, signers) = (Repo::init(arguments), Signers::new());
+        let key = signers.ssh("key", "ed25519", "");
+        signed_trail(&repo, &with_key(&key));
+        holds_here_and_for_git(&repo, &signers.allow(&key));
+    }
+}
+
+#[test]
+fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
+    let (repo, signers) = (Repo::bare(), Signers::new());
+    let key = signers.ssh("key", "ed25519", "");
+    let signing = SigningOptions {
+        extent: Extent::Group,
+        ..with_key(&key)
+    };
+    let trail = signed_trail(&repo, &signing);
+    // Queued before anybody waits, so that they become durable at once.
+    let tickets: Vec<_> = (0..20)
+        .map(|n| append(&trail, &format!("t{n}"), 3))
+        .collect();
+    let placed: Vec<Placed> = tickets
+        .iter()
+        .map(|ticket| ticket.wait().unwrap())
+        .collect();
+    let report = audit(&repo, &signers.allow(&key));
+    assert_eq!(
+        (report.outcome(), report.entries),
+        (Outcome::Holds, 22),
+        "{report:#?}"
+    );
+    repo.fsck();
+    let trailers = repo.git(&["log", "--format=%(trailers:key=Audit-Signature,valueonly)"]);
+    let covered: u32 = trailers
+        .lines()
+        .filter_map(|line| line.strip_prefix("covers "))
+        .map(|number| number.parse::<u32>().unwrap() - 1)
+        .sum();
+    assert!(covered > 0, "{trailers}");
+    let setting = format!(
+        "gpg.ssh.allowedSignersFile={}",
+        signers.path("allowed").display()
+    );
+    let unsigned = as_git_says(&repo, &setting).matches('N').count();
+    assert_eq!(unsigned, covered as usize);
+    // Receipts name the commits that are there, the signed one too.
+    let ids = repo.git(&["rev-list", "--reverse", "HEAD"]);
+    let ids: Vec<&str> = ids.lines().skip(3).collect();
+    assert_eq!(
+        placed
+            .iter()
+            .map(|placed| placed.commit.as_str())
+            .collect::<Vec<_>>(),
+        ids
+    );
+    // Without its signer a group is held as one.
+    let failing = SigningOptions {
+        key: SigningKey::OpenPgp {
+            key: "host".into(),
+            program: signers.path("none"),
+        },
+        ..signing
+    };
+    let trail = Trail::open(&repo.path, options(&failing)).unwrap();
+    let tickets: Vec<_> = ["x", "y"].map(|id| append(&trail, id, 4)).into();
+    for ticket in tickets {
+        assert!(matches!(ticket.wait(), Err(TrailError::Signing(_))));
+    }
+}
+
+#[test]
+fn signing_twice_makes_the_same_commit() {
+    let signers = Signers::new();
+    let key = signers.ssh("key", "ed25519", "");
+    let tips = [Repo::bare(), Repo::bare()].map(|repo| {
+        signed_trail(&repo, &with_key(&key));
+        repo.git(&["rev-parse", "HEAD"])
+    });
+    assert_eq!(tips[0], tips[1]);
+}
+
+#[test]
+fn an_encrypted_key_opens_with_its_passphrase_file() {
+    let (repo, signers) = (Repo::bare(), Signers::new());
+    let key = signers.ssh("key", "ed25519", "correct horse");
+    let mut signing = with_key(&key);
+    let error = Trail::open(&repo.path, options(&signing))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("is encrypted: name a passphrase_file"),
+        "{error}"
+    );
+    signing.passphrase_file = Some(signers.write("pass", "wrong\n"));
+    let error = Trail::open(&repo.path, options(&signing))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("does not open with that passphrase"),
+        "{error}"
+    );
+    signing.passphrase_file = Some(signers.write("pass", "correct horse\n"));
+    signed_trail(&repo, &signing);
+    holds_here_and_for_git(&repo, &signers.allow(&key));
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_refused_before_anything_is_recorded() {
+    use std::os::unix::fs::PermissionsExt;
+    let (repo, signers) = (Repo::bare(), Signers::new());
+    let open_key = signers.ssh("open", "ed25519", "");
+    std::fs::set_permissions(&open_key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ecdsa = signers.ssh("ecdsa", "ecdsa", "");
+    let public = signers.ssh("agents", "ed25519", "").with_extension("pub");
+    let text = signers.write("text", "no key\n");
+    for (file, words) in [
+        (open_key, "can be read by others (mode 644)"),
+        (ecdsa, "only ed25519 is supported"),
+        (public, "there is no ssh-agent"),
+        (text, "neither an OpenSSH private key nor a public key"),
+        (signers.path("none"), "cannot be read"),
+    ] {
+        let error = Trail::open(&repo.path, options(&with_key(&file)))
+            .err()
+            .unwrap();
+        assert!(matches!(error, TrailError::Invalid(_)), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn an_agent_signs() {
+    let (repo, mut signers) = (Repo::bare(), Signers::new());
+    let key = signers.ssh("key", "ed25519", "");
+    let mut signing = with_key(&key);
+    signing.key = SigningKey::Ssh {
+        file: key.with_extension("pub"),
+        agent: Some(signers.agent(&key)),
+    };
+    signed_trail(&repo, &signing);
+    holds_here_and_for_git(&repo, &signers.allow(&key));
+    // Another key is not the agent's.
+    let other = signers.ssh("other", "ed25519", "").with_extension("pub");
+    signing.key = SigningKey::Ssh {
+        file: other,
+        agent: Some(signers.path("agent")),
+    };
+    let trail = Trail::open(&repo.path, options(&signing)).unwrap();
+    let error = record(&trail, "c", 3).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("does not sign with the signing key"),
+        "{error}"
+    );
+    assert!(error.may_pass());
+}
+
+#[test]
+fn an_openpgp_key_signs_through_the_operators_program() {
+    let (repo, mut signers) = (Repo::bare(), Signers::new());
+    let (key, program) = signers.openpgp();
+    let mut signing = with_key(Path::new(""));
+    let setting = format!("gpg.program={}", program.display());
+    signing.key = SigningKey::OpenPgp { key, program };
+    signed_trail(&repo, &signing);
+    assert_eq!(
+        as_git_says(&repo, &setting),
+        "UUU".replace('U', "G").as_str()
+    );
+    repo.git(&["-c", &setting, "verify-commit", "HEAD"]);
+    repo.fsck();
+}
+
+/// Signers that do not sign, by what is said of them.
+fn failing(signers: &Signers) -> Vec<(SigningKey, &'static str)> {
+    let hangs = signers.path("hangs");
+    let listener = std::os::unix::net::UnixListener::bind(&hangs).unwrap();
+    // Never accepted: whoever connects waits.
+    std::mem::forget(listener);
+    let public = signers.ssh("key", "ed25519", "").with_extension("pub");
+    let openpgp = |program| SigningKey::OpenPgp {
+        key: "host".into(),
+        program,
+    };
+    let agent = |agent| SigningKey::Ssh {
+        file: public.clone(),
+        agent: Some(agent),
+    };
+    vec![
+        (agent(hangs), "did not answer within"),
+        (agent(signers.path("gone")), "cannot be asked"),
+        (
+            openpgp(signers.script("sleeps", "exec sleep 60")),
+            "did not end within",
+        ),
+        (
+            openpgp(signers.script("closes", "exec >&- 2>&-; exec sleep 60")),
+            "did not end within",
+        ),
+        (
+            openpgp(signers.script("fails", "echo 'gpg: no such key' >&2; exit 2")),
+            "did not sign: gpg: no such key",
+        ),
+        (
+            openpgp(signers.script("lies", "echo '[GNUPG:] SIG_CREATED ' >&2")),
+            "did not sign",
+        ),
+        (openpgp(signers.path("none")), "cannot be run"),
+    ]
+}
+
+#[test]
+fn when_nobody_signs_entries_are_held_and_recorded_later() {
+    let signers = Signers::new();
+    let key = signers.ssh("good", "ed25519", "");
+    for (failing, words) in failing(&signers) {
+        let repo = Repo::bare();
+        drop(signed_trail(&repo, &with_key(&key)));
+        let signing = SigningOptions {
+            key: failing,
+            timeout: Duration::from_millis(100),
+            ..with_key(&key)
+        };
+        let trail = Trail::open(&repo.path, options(&signing)).unwrap();
+        for id in ["c", "d"] {
+            let error = record(&trail, id, 3).unwrap_err();
+            assert!(matches!(error, TrailError::Signing(_)), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        drop(trail);
+        let trail = Trail::open(&repo.path, options(&with_key(&key))).unwrap();
+        record(&trail, "c", 3).unwrap();
+        let report = audit(&repo, &signers.allow(&key));
+        assert_eq!((report.outcome(), report.entries), (Outcome::Holds, 3));
+    }
+}
+
+#[test]
+fn when_nobody_signs_entries_are_recorded_unsigned_if_the_operator_says_so() {
+    let signers = Signers::new();
+    let key = signers.ssh("good", "ed25519", "");
+    let repo = Repo::bare();
+    drop(signed_trail(&repo, &with_key(&key)));
+    let signing = SigningOptions {
+        key: SigningKey::OpenPgp {
+            key: "host".into(),
+            program: signers.script("sleeps", "exec sleep 60"),
+        },
+        on_failure: OnFailure::Unsigned,
+        timeout: Duration::from_millis(100),
+        ..with_key(&key)
+    };
+    let trail = Trail::open(&repo.path, options(&signing)).unwrap();
+    let placed = record(&trail, "c", 3).unwrap();
+    let trailer = repo.git(&["log", "-1", "--format=%(trailers:key=Audit-Signature)"]);
+    assert_eq!(trailer.trim(), "Audit-Signature: unavailable");
+    let report = audit(&repo, &signers.allow(&key));
+    let Verdict::Broken { commit, what, .. } = signatures(&report) else {
+        panic!("{report:#?}");
+    };
+    assert_eq!(commit.as_ref(), Some(&placed.commit));
+    assert!(what.contains("its signer was unavailable"), "{what}");
+    let others = report
+        .claims
+        .iter()
+        .filter(|claim| claim.id != "signatures");
+    assert!(
+        others
+            .into_iter()
+            .all(|claim| !matches!(claim.verdict, Verdict::Broken { .. }))
+    );
+}

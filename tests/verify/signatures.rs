@@ -1,0 +1,380 @@
+//! Signatures by OpenSSH's own program on forged trails: what counts, what does not, and whether stock git agrees.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use chiffon_audit::verify::{self, Options, Outcome, Report, Require, Verdict};
+
+use super::forge::{BEGIN, Forge, sharded, try_git, verdict, write};
+
+/// A key of somebody's.
+struct Key {
+    file: PathBuf,
+}
+
+impl Key {
+    fn new(forge: &Forge, name: &str) -> Key {
+        Key::of_type(forge, name, "ed25519")
+    }
+
+    fn of_type(forge: &Forge, name: &str, kind: &str) -> Key {
+        let file = forge.beside(name);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", "", "-C", name, "-f"])
+            .arg(&file)
+            .status();
+        assert!(made.unwrap().success());
+        Key { file }
+    }
+
+    /// The public key, as a line of a file has it.
+    fn public(&self) -> String {
+        let text = std::fs::read_to_string(self.file.with_extension("pub")).unwrap();
+        text.trim().to_owned()
+    }
+
+    fn sign(&self, payload: &[u8], namespace: &str) -> String {
+        let mut child = Command::new("ssh-keygen")
+            .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+            .arg(&self.file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), payload).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Puts a commit with this signature in place of the branch's tip.
+fn replace_tip(forge: &Forge, commit: &str, signature: &str) -> String {
+    let (headers, message) = commit.split_once("\n\n").unwrap();
+    let signature = signature.trim_end().replace('\n', "\n ");
+    let signed = format!("{headers}\ngpgsig {signature}\n\n{message}");
+    let id = forge.object("commit", signed.as_bytes());
+    forge.git(&["update-ref", "refs/heads/audit", &id]);
+    id
+}
+
+fn sign_tip(forge: &Forge, key: &Key) -> String {
+    let commit = forge.git(&["cat-file", "commit", "audit"]);
+    replace_tip(forge, &commit, &key.sign(commit.as_bytes(), "git"))
+}
+
+/// A trail whose commits this key signs: a beginning and three entries.
+fn signed(forge: &mut Forge, key: &Key) -> Vec<String> {
+    forge.genesis();
+    let mut ids = vec![sign_tip(forge, key)];
+    for task in ["a", "b", "c"] {
+        forge.record(&sharded(task));
+        ids.push(sign_tip(forge, key));
+    }
+    ids
+}
+
+fn audit(forge: &Forge, allowed: &str, revoked: &str) -> Report {
+    let (signers, list) = (forge.beside("allowed"), forge.beside("revoked"));
+    std::fs::write(&signers, allowed).unwrap();
+    std::fs::write(&list, revoked).unwrap();
+    let options = Options {
+        allowed_signers: Some(signers),
+        revoked_signers: Some(list),
+        ..Options::default()
+    };
+    verify::verify(&forge.path, &options).unwrap()
+}
+
+/// Whether stock git finds the signature of this commit good, with the files that were audited with last.
+fn git_agrees(forge: &Forge, commit: &str) -> bool {
+    let allowed = format!(
+        "gpg.ssh.allowedSignersFile={}",
+        forge.beside("allowed").display()
+    );
+    let revoked = format!(
+        "gpg.ssh.revocationFile={}",
+        forge.beside("revoked").display()
+    );
+    let arguments = ["-c", &allowed, "-c", &revoked, "verify-commit", commit];
+    try_git(&forge.path, &arguments).is_some()
+}
+
+/// The claim must be broken by this commit in these words, and nothing else must be.
+#[track_caller]
+fn broken(report: &Report, commit: &str, words: &str) {
+    let Verdict::Broken {
+        commit: found,
+        what,
+        ..
+    } = verdict(report, "signatures")
+    else {
+        panic!("{report:#?}");
+    };
+    assert!(what.contains(words), "{what}");
+    assert_eq!(found.as_deref(), Some(commit), "{what}");
+}
+
+#[track_caller]
+fn not_shown(report: &Report, words: &str) {
+    assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+    let Verdict::NotShown { missing } = verdict(report, "signatures") else {
+        panic!("{report:#?}");
+    };
+    assert!(missing.contains(words), "{missing}");
+}
+
+#[test]
+fn a_signed_trail_holds_and_git_agrees() {
+    for arguments in [&[][..], &["--object-format=sha256"][..]] {
+        let mut forge = Forge::bare(arguments);
+        let key = Key::new(&forge, "key");
+        if !arguments.is_empty() {
+            // Stock git names the header otherwise there; one commit by hand is enough to see that we do too.
+            forge.record(&sharded("a"));
+            let commit = forge.git(&["cat-file", "commit", "audit"]);
+            let id = replace_tip(&forge, &commit, &key.sign(commit.as_bytes(), "git"));
+            let report = audit(&forge, &format!("host@example.org {}\n", key.public()), "");
+            broken(&report, &id, "another kind of repository");
+            continue;
+        }
+        let ids = signed(&mut forge, &key);
+        let report = audit(&forge, &format!("host@example.org {}\n", key.public()), "");
+        assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+        let claim = report.claims.iter().find(|claim| claim.id == "signatures");
+        let notes = &claim.unwrap().notes;
+        assert_eq!(
+            notes[..],
+            [
+                "`host@example.org` signed 4 commits, from 2026-01-01T00:00:01Z to 2026-01-01T00:00:04Z"
+            ]
+        );
+        assert!(ids.iter().all(|id| git_agrees(&forge, id)));
+    }
+}
+
+#[test]
+fn an_unsigned_commit_is_named() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    let unsigned = forge.record(&sharded("d"));
+    forge.record(&sharded("e"));
+    sign_tip(&forge, &key);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    broken(&report, &unsigned, "it is unsigned");
+    assert!(!git_agrees(&forge, &unsigned));
+}
+
+#[test]
+fn what_was_recorded_before_signing_began_is_not_shown() {
+    let mut forge = Forge::trail();
+    let key = Key::new(&forge, "key");
+    forge.record(&sharded("d"));
+    sign_tip(&forge, &key);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    not_shown(&report, "who wrote the first 3 commits");
+    // The beginning alone records nothing.
+    let mut forge = Forge::bare(&[]);
+    forge.genesis();
+    forge.record(&sharded("a"));
+    sign_tip(&forge, &key);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+}
+
+#[test]
+fn without_signatures_or_signers_nothing_is_shown() {
+    let forge = Forge::trail();
+    let key = Key::new(&forge, "key");
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    not_shown(&report, "no commit of the trail is signed");
+    let require = Require {
+        signed: true,
+        ..Require::default()
+    };
+    let options = Options {
+        require,
+        ..Options::default()
+    };
+    not_shown(
+        &verify::verify(&forge.path, &options).unwrap(),
+        "--allowed-signers",
+    );
+}
+
+#[test]
+fn a_key_outside_its_time_is_named_and_a_rotation_leaves_old_entries_valid() {
+    let mut forge = Forge::bare(&[]);
+    let (old, new) = (Key::new(&forge, "old"), Key::new(&forge, "new"));
+    signed(&mut forge, &old);
+    for task in ["d", "e"] {
+        forge.record(&sharded(task));
+        sign_tip(&forge, &new);
+    }
+    let rotated = format!(
+        "host valid-before=\"20260101000004Z\" {}\nhost valid-after=\"20260101000005Z\" {}\n",
+        old.public(),
+        new.public()
+    );
+    let report = audit(&forge, &rotated, "");
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    forge.record(&sharded("f"));
+    let late = sign_tip(&forge, &old);
+    let report = audit(&forge, &rotated, "");
+    broken(
+        &report,
+        &late,
+        "outside its time: it is allowed until 2026-01-01T00:00:04Z, and the commit is of 2026-01-01T00:00:07Z",
+    );
+    assert!(!git_agrees(&forge, &late));
+}
+
+#[test]
+fn a_revoked_key_never_comes_back() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    let ids = signed(&mut forge, &key);
+    let allowed = format!(
+        "host {}\nhost valid-after=\"20200101Z\" {}\n",
+        key.public(),
+        key.public()
+    );
+    let report = audit(&forge, &allowed, &format!("{}\n", key.public()));
+    broken(&report, &ids[0], "the revoked key SHA256:");
+    assert!(!git_agrees(&forge, &ids[0]));
+}
+
+#[test]
+fn a_signature_in_another_namespace_is_named() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    forge.record(&sharded("d"));
+    let commit = forge.git(&["cat-file", "commit", "audit"]);
+    let id = replace_tip(&forge, &commit, &key.sign(commit.as_bytes(), "file"));
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    broken(&report, &id, "its namespace is `file`");
+    assert!(!git_agrees(&forge, &id));
+    let report = audit(
+        &forge,
+        &format!("host namespaces=\"file\" {}\n", key.public()),
+        "",
+    );
+    broken(
+        &report,
+        forge.git(&["rev-list", "--max-parents=0", "audit"]).trim(),
+        "allowed for the namespaces `file`",
+    );
+}
+
+#[test]
+fn a_key_that_is_not_allowed_is_named() {
+    let mut forge = Forge::bare(&[]);
+    let (key, mallory) = (Key::new(&forge, "key"), Key::new(&forge, "mallory"));
+    signed(&mut forge, &key);
+    forge.record(&sharded("d"));
+    let id = sign_tip(&forge, &mallory);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    broken(&report, &id, "no allowed signer's key");
+    assert!(!git_agrees(&forge, &id));
+}
+
+#[test]
+fn an_edited_signed_commit_is_named() {
+    // A swapped policy digest, a forged trailer, another time: whatever it is, the signature is not of these bytes.
+    for (from, to) in [
+        ("Audit-Policy: sha256:0", "Audit-Policy: sha256:1"),
+        ("completed at", "failed at"),
+        (" +0000\ncommitter", " +0000\ncommitter"),
+    ] {
+        let mut forge = Forge::bare(&[]);
+        let key = Key::new(&forge, "key");
+        signed(&mut forge, &key);
+        forge.record(&sharded("d"));
+        let commit = forge.git(&["cat-file", "commit", "audit"]);
+        let signature = key.sign(commit.as_bytes(), "git");
+        let mut edited = commit.replace(from, to);
+        if from == to {
+            let later = (BEGIN + 5, BEGIN + 6);
+            edited = edited.replace(&later.0.to_string(), &later.1.to_string());
+        }
+        assert_ne!(edited, commit);
+        let id = replace_tip(&forge, &edited, &signature);
+        let report = audit(&forge, &format!("host {}\n", key.public()), "");
+        broken(&report, &id, "it was forged, or the commit edited");
+        assert!(!git_agrees(&forge, &id));
+    }
+}
+
+#[test]
+fn a_signed_later_commit_that_edits_an_entry_is_named_by_what_it_does() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    let mut draft = forge.draft(&sharded("d"));
+    draft.operations.push(write(&sharded("a"), "{}\n"));
+    forge.add(&draft);
+    let id = sign_tip(&forge, &key);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    assert_eq!(verdict(&report, "signatures"), &Verdict::Holds);
+    let Verdict::Broken { commit, what, .. } = verdict(&report, "append-only") else {
+        panic!("{report:#?}");
+    };
+    assert_eq!(commit.as_deref(), Some(id.as_str()));
+    assert!(what.contains("is edited"), "{what}");
+    // The very attack that git does not see.
+    assert!(git_agrees(&forge, &id));
+}
+
+#[test]
+fn a_group_that_its_last_commit_signs_for_holds_and_a_stranger_in_it_does_not() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    forge.genesis();
+    sign_tip(&forge, &key);
+    for task in ["a", "b"] {
+        forge.record(&sharded(task));
+    }
+    let mut last = forge.draft(&sharded("c"));
+    last.message += "Audit-Signature: covers 3\n";
+    forge.add(&last);
+    sign_tip(&forge, &key);
+    let allowed = format!("host {}\n", key.public());
+    let report = audit(&forge, &allowed, "");
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    let stranger = forge.record(&sharded("d"));
+    let report = audit(&forge, &allowed, "");
+    broken(&report, &stranger, "it is unsigned");
+    let mut last = forge.draft(&sharded("e"));
+    last.message += "Audit-Signature: covers 1\n";
+    forge.add(&last);
+    sign_tip(&forge, &key);
+    broken(&audit(&forge, &allowed, ""), &stranger, "it is unsigned");
+}
+
+#[test]
+fn a_commit_that_says_that_its_signer_was_unavailable_is_told_so() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    let mut draft = forge.draft(&sharded("d"));
+    draft.message += "Audit-Signature: unavailable\n";
+    let id = forge.add(&draft);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    broken(&report, &id, "its signer was unavailable");
+}
+
+#[test]
+fn a_key_of_another_type_is_not_shown() {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::of_type(&forge, "key", "ecdsa");
+    forge.record(&sharded("a"));
+    sign_tip(&forge, &key);
+    let report = audit(&forge, &format!("host {}\n", key.public()), "");
+    not_shown(
+        &report,
+        "of the type ecdsa-sha2-nistp256, which this version does not check",
+    );
+}
