@@ -22,6 +22,31 @@ pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
     component(&module(&text), "hostile", |wit| wit)
 }
 
+/// The smallest policy that keeps the contract, with some of its words replaced by what breaks it.
+pub fn minimal(replacements: &[(&str, &str)]) -> Vec<u8> {
+    let extra = |text: &str| (text.matches('\\').count(), text.len());
+    let given = replacements.iter().find(|(word, _)| *word == "EXTRA");
+    let (escapes, length) = given.map_or((0, 0), |(_, text)| extra(text));
+    let tail = (22 + length - escapes).to_string();
+    let words = [
+        ("EXTRA", ""),
+        ("TAIL", &*tail),
+        ("ON_CANCELLED", ""),
+        ("ON_UNREADABLE", "call $unavailable"),
+        ("ON_UNSTAGED", "call $unavailable"),
+        ("ON_SAME", "call $already_recorded"),
+        (
+            "ON_OTHER",
+            "call $error (i32.const 1) (i32.const 0x1250) (i32.const 21)",
+        ),
+    ];
+    let chosen = words.map(|(word, usual)| {
+        let other = replacements.iter().find(|(name, _)| *name == word);
+        (word, other.map_or(usual, |(_, text)| text))
+    });
+    hostile("minimal", &chosen)
+}
+
 /// One policy file in which `word` is replaced by bytes, as they are, and LENGTH by their number.
 pub fn hostile_with(name: &str, word: &str, bytes: &[u8]) -> Vec<u8> {
     let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
@@ -57,7 +82,13 @@ pub fn module(policy: &str) -> String {
     let (imports, rest): (Vec<&str>, Vec<&str>) =
         fields(policy).partition(|field| field.starts_with("(import"));
     let prelude = PRELUDE.replace(";; IMPORTS", &imports.join("\n"));
-    let export = format!("(func (export \"{EXPORT}\") (param i32) (result i32) (call $decide))");
+    let argument = if policy.contains("$decide (param $outcome i32)") {
+        "(local.get 0)"
+    } else {
+        ""
+    };
+    let export =
+        format!("(func (export \"{EXPORT}\") (param i32) (result i32) (call $decide {argument}))");
     format!("(module\n{prelude}\n{}\n{export})", rest.join("\n"))
 }
 

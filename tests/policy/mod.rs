@@ -1,6 +1,7 @@
 //! Policies through the real engine: the default one, every hostile one, and all that is no policy.
 
 mod answers;
+mod contract;
 mod default;
 pub mod guest;
 mod hostile;

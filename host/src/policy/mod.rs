@@ -11,6 +11,7 @@ mod call;
 mod cases;
 mod check;
 mod completeness;
+mod contract;
 mod convert;
 mod engine;
 mod entry;
@@ -20,6 +21,7 @@ mod inspect;
 mod limits;
 mod load;
 mod log;
+mod measure;
 mod problem;
 mod settings;
 mod state;
@@ -30,18 +32,20 @@ mod wasi_io;
 
 pub use call::{Call, Verdict};
 pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
+pub use contract::{Claim, Contract, Report, Standing};
 pub use engine::{Allocation, Engine};
 pub use fault::Fault;
 pub use inspect::{Import, Inspection};
 pub use limits::Limits;
 pub use load::Policy;
 pub use log::{Level, LogLine, Source};
+pub use measure::{Measured, Workload, measure};
 pub use problem::{LoadError, Problem};
 pub use settings::PolicySettings;
 pub use state::HostCall;
 pub use trial::{
-    Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
-    Replay, Trial, level_name,
+    Again, Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording,
+    RecordingError, Replay, Trial, level_name,
 };
 
 /// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.

@@ -1,5 +1,6 @@
 //! `policy …`: looking at policies, trying and testing them, with no repository.
 
+mod check;
 mod inspect;
 mod run;
 mod test;

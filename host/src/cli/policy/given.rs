@@ -11,7 +11,7 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::cli::time::{Bound, parse};
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::outcome::{TaskId, TaskOutcome};
+use crate::outcome::{Limits, TaskId, TaskOutcome};
 
 /// The most that is read of an entry: whatever the limit on what a policy may write, a larger file is no entry.
 const ENTRY_MOST: u64 = 64 << 20;
@@ -27,6 +27,30 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
         return Ok(document);
     }
     fs::read(path).with_context(|| format!("cannot read the outcome {}", path.display()))
+}
+
+/// Reads outcome documents, one a line; a file that is one document as a whole is that.
+pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
+    let text = document(path)?;
+    if TaskOutcome::parse(&text, limits).is_ok() {
+        return Ok(vec![text]);
+    }
+    let lines = text.split(|byte| *byte == b'\n');
+    let mut documents = Vec::new();
+    for (number, line) in (1..).zip(lines) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if let Err(rejection) = TaskOutcome::parse(line, limits) {
+            let place = format!("{}:{number}", path.display());
+            return Err(UsageError(format!("{place}: is no outcome: {rejection}")).into());
+        }
+        documents.push(line.to_vec());
+    }
+    if documents.is_empty() {
+        return Err(UsageError(format!("{} holds no outcome", path.display())).into());
+    }
+    Ok(documents)
 }
 
 /// Reads and checks an outcome document, as the recorder would before it asks a policy.

@@ -2,7 +2,9 @@
 //!
 //! One file a subcommand. Which policy and which settings is in `subject`, shared by all of them.
 
+mod bench;
 mod call;
+mod check;
 mod given;
 mod inspect;
 mod run;
@@ -30,6 +32,8 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
+    Check(check::Args),
+    Bench(bench::Args),
 }
 
 /// Runs the command.
@@ -38,5 +42,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
+        Command::Check(args) => check::run(args, session),
+        Command::Bench(args) => bench::run(args, session),
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Owns what is given to one. What the host would make of the answer is decided by the same code that records.
 
+mod again;
 mod exchange;
 mod host_fault;
 mod recording;
 
+pub use again::Again;
 pub(super) use exchange::Transcript;
 pub use exchange::{Answer, Contents, Exchange, level_name};
 pub use host_fault::{HostError, HostFault, HostFunction};
