@@ -95,10 +95,10 @@ impl Flushing {
     }
 
     /// Begins to make a group durable. The one before it MUST be finished.
-    pub(super) fn start(&mut self, group: Group) {
+    pub(super) fn start(&mut self, group: Box<Group>) {
         self.busy.flushing.store(true, Ordering::SeqCst);
         self.in_flight = true;
-        self.order(Order::Flush(Box::new(group)));
+        self.order(Order::Flush(group));
     }
 
     /// Waits for the group under way; `None` if there is none.

@@ -92,7 +92,7 @@ impl Writer<'_> {
             shared.queue.settle_refreshes();
             let mut chain = Chain::of(&shared.view());
             loop {
-                let group = self.sequence_group(lock, &mut chain);
+                let group = self.sequence_group(lock, &mut chain).map(Box::new);
                 let was_idle = group.is_none();
                 let before = self.flushing.finish();
                 match self.take_back(before, group)? {
@@ -125,7 +125,7 @@ impl Writer<'_> {
     fn take_back(
         &mut self,
         flushed: Option<Flushed>,
-        after: Option<Group>,
+        after: Option<Box<Group>>,
     ) -> Result<Next, TrailError> {
         let (error, sequenced) = match flushed {
             None => return Ok(Next::Group(after)),
@@ -223,7 +223,7 @@ impl Writer<'_> {
 /// What comes after a flush.
 enum Next {
     /// The group that was sequenced meanwhile, if there is one.
-    Group(Option<Group>),
+    Group(Option<Box<Group>>),
     /// The queue, on the durable tip: what was sequenced after it is in the queue again.
     StartOver,
 }
