@@ -11,16 +11,7 @@ use super::place::Place;
 use super::{accept, commit, commit_all, completed, entry, lease, submission};
 use crate::support::task;
 
-/// Makes a test of each case for each database.
-macro_rules! cases {
-    ($($name:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $name() { super::super::run(super::$name(super::Place::sqlite())); })*
-        }
-    };
-}
-
-cases! {
+super::cases! {
     what_is_accepted_is_there_after_opening_again
     texts_come_back_byte_for_byte
     the_same_again_is_found_and_nothing_is_taken_in

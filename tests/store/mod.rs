@@ -1,8 +1,31 @@
 //! The store: one contract for both databases, and the faults of each.
 
+/// Makes a test of each case for each database.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $name() {
+                super::super::run(super::$name(super::Place::sqlite()));
+            })*
+        }
+        mod on_postgres {
+            $(#[test] fn $name() {
+                super::super::run(async {
+                    if let Some(place) = super::Place::postgres().await {
+                        super::$name(place).await;
+                    }
+                });
+            })*
+        }
+    };
+}
+use cases;
+
 mod contract;
 mod place;
+mod postgres;
 mod projection;
+mod server;
 mod sqlite;
 
 use std::future::Future;

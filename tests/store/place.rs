@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use chiffon_audit::store::{self, Options, Store, StoreError, StoreUrl};
 
+use super::server;
+
 /// A place for one store.
 pub struct Place {
     pub url: StoreUrl,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Place {
@@ -17,8 +19,17 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         Place {
             url: StoreUrl::Sqlite(dir.path().join("store.sqlite")),
-            _dir: dir,
+            _dir: Some(dir),
         }
+    }
+
+    /// A PostgreSQL database with nothing in it, if there is a server to be had.
+    pub async fn postgres() -> Option<Place> {
+        let server = server::shared()?;
+        Some(Place {
+            url: server.database().await,
+            _dir: None,
+        })
     }
 
     /// The SQLite file.
@@ -27,6 +38,12 @@ impl Place {
             StoreUrl::Sqlite(path) => path.clone(),
             StoreUrl::Postgres(_) => panic!("not a file"),
         }
+    }
+
+    /// The PostgreSQL database's name.
+    pub fn database(&self) -> String {
+        let url = self.url.to_string();
+        url.rsplit('/').next().unwrap().to_owned()
     }
 
     pub async fn try_open(&self, options: &Options) -> Result<Arc<dyn Store>, StoreError> {

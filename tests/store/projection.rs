@@ -8,16 +8,7 @@ use super::place::Place;
 use super::{accept, completed, entry, lease};
 use crate::support::{at, task};
 
-/// Makes a test of each case for each database.
-macro_rules! cases {
-    ($($name:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $name() { super::super::run(super::$name(super::Place::sqlite())); })*
-        }
-    };
-}
-
-cases! {
+super::cases! {
     every_query_answers_what_a_plain_scan_answers
     totals_count_what_all_filters_leave_whatever_the_page
     a_cursor_goes_on_where_it_was_though_more_is_recorded

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "checkpoint",
             "clock",
             "config",
             "http",
@@ -46,7 +47,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "orchestrator",
         &[
-            "clock", "config", "outcome", "policies", "policy", "recorder", "store", "trail",
+            "checkpoint",
+            "clock",
+            "config",
+            "outcome",
+            "policies",
+            "policy",
+            "recorder",
+            "store",
+            "trail",
         ],
     ),
     (
@@ -58,6 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "policies",
         &["clock", "config", "outcome", "policy", "trail"],
     ),
+    ("checkpoint", &["clock", "outcome", "trail"]),
     ("policy", &["clock", "config", "outcome"]),
     ("trail", &["clock", "config", "outcome"]),
     ("store", &["clock", "config", "outcome"]),

@@ -2,11 +2,14 @@
 
 mod against;
 mod attacks;
+mod checkpoints;
 mod forge;
 mod honest;
 mod messages;
 mod objects;
 mod odd;
 mod packs;
+mod place;
+mod proofs;
 mod signatures;
 mod trees;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::output::{HEADING, STRONG};
-use super::{commit, completions, demo, ingest, init, log, man, policy, show, verify};
+use super::{
+    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, show, verify,
+};
 
 /// Every task outcome becomes exactly one durable git commit
 ///
@@ -69,6 +71,8 @@ pub enum Command {
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -79,7 +83,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
     ("Record", &["commit", "ingest"]),
     ("Read", &["show", "log"]),
-    ("Prove", &["verify"]),
+    ("Prove", &["verify", "checkpoint", "prove"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

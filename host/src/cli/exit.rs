@@ -1,5 +1,6 @@
 //! The one table of exit codes. Scripts rely on it: it is public, like the JSON.
 
+use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::recorder::AnswerKind;
 use crate::trail::TrailError;
@@ -52,9 +53,19 @@ impl Exit {
 
     /// The code of a command that failed before it had an answer.
     pub fn of_error(error: &anyhow::Error) -> Exit {
+        if matches!(
+            error.downcast_ref(),
+            Some(CheckpointError::RolledBack { .. })
+        ) {
+            return Exit::Broken;
+        }
         let is_usage = error.is::<UsageError>()
             || error.is::<ConfigError>()
-            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)));
+            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))
+            || matches!(
+                error.downcast_ref(),
+                Some(CheckpointError::Key(_) | CheckpointError::Trail(TrailError::Invalid(_)))
+            );
         if is_usage {
             Exit::Usage
         } else {

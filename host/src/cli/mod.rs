@@ -3,6 +3,7 @@
 //! Owns arguments, texts, JSON shapes and exit codes. Decides nothing about outcomes: that is the recorder's.
 
 mod args;
+mod checkpoint;
 mod commit;
 mod completions;
 mod demo;
@@ -14,6 +15,7 @@ mod man;
 mod output;
 mod policy;
 mod progress;
+mod prove;
 mod receipt;
 mod session;
 mod show;
@@ -64,6 +66,8 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
+        Command::Checkpoint(args) => checkpoint::run(&args, session),
+        Command::Prove(args) => prove::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),

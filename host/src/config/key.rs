@@ -157,6 +157,33 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "checkpoint.key",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.checkpoint.key = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "checkpoint.to",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.checkpoint.to = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "checkpoint.every",
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.checkpoint.every = Some(value.seconds()?);
+            Some(())
+        }),
+    },
+    Key {
         name: "lock_wait",
         expected: "a whole number of seconds",
         repository: false,

@@ -8,6 +8,7 @@
 //! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
 //! refused there.
 
+mod checkpoint;
 mod environment;
 mod file;
 mod key;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use key::{KEYS, Key, Set, Value};
 
+pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub secret_file: Option<PathBuf>,
     /// Who signs commits, and how.
     pub signing: Signing,
+    /// How checkpoints are made.
+    pub checkpoint: CheckpointSettings,
     /// How long to wait for a lock of somebody else's.
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
@@ -181,6 +185,7 @@ impl Settings {
             policy_said: self.policy_said,
             secret_file: self.secret_file.or(farther.secret_file),
             signing: self.signing.or(farther.signing),
+            checkpoint: self.checkpoint.or(farther.checkpoint),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             outcome_limits: self.outcome_limits,

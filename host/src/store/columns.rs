@@ -140,6 +140,11 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A text as every database can hold it: PostgreSQL's texts have no NUL, which JSON's may have.
+pub(super) fn storable(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
 /// A number of rows.
 pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)

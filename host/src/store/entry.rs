@@ -8,6 +8,28 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::outcome;
 
+/// The longest name that queries look at, in characters: a key of an index must fit into a third of a page.
+pub const NAME_MOST: usize = 255;
+
+/// The most services of one entry that queries look at. Each is a row; a document of the largest size could name a hundred
+/// thousand.
+pub const SERVICES_MOST: usize = 1000;
+
+/// A name as the projection holds it and queries compare it.
+pub(super) fn name(text: &str) -> String {
+    // PostgreSQL's texts have no NUL, which JSON's may have.
+    text.chars()
+        .take(NAME_MOST)
+        .map(|character| {
+            if character == '\0' {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
 /// An entry of the trail and where it was found. Made by [`Entry::read`] only, so that what queries look at is what the
 /// entry says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +41,15 @@ pub struct Entry {
     pub status: String,
     /// The plan that it belongs to.
     pub plan_id: Option<String>,
-    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id.
+    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id. As far as
+    /// [`NAME_MOST`] characters.
     pub intent: Option<String>,
     /// The pool of agents that it was given to.
     pub agent_pool: Option<String>,
     /// The agent that it was given to.
     pub agent_id: Option<String>,
-    /// The services that it touched, each once, in order of name.
+    /// The services that it touched, each once, in order of name; their names as far as [`NAME_MOST`] characters, and the
+    /// first [`SERVICES_MOST`] of them.
     pub services: Vec<String>,
     /// When it was recorded: the entry's `timestamp`.
     pub recorded_at: Timestamp,
@@ -65,29 +89,33 @@ impl Entry {
         let text = str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".into()))?;
         let fields: Fields<'_> =
             serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        let name = path.rsplit('/').next().unwrap_or_default();
-        if name.strip_suffix(".json") != Some(&*fields.task_id) {
+        let file = path.rsplit('/').next().unwrap_or_default();
+        if file.strip_suffix(".json") != Some(&*fields.task_id) {
             return Err(wrong("it names another task".into()));
         }
         let recorded_at = outcome::parse_time(&fields.timestamp)
             .ok_or_else(|| wrong("its timestamp is no time".into()))?;
-        let plan_id = fields.plan_id.map(Cow::into_owned);
-        let intent = fields.metadata.and_then(intent).or_else(|| plan_id.clone());
+        let plan_id = fields.plan_id.as_deref().map(name);
+        let intent = fields.metadata.and_then(intent);
+        let intent = intent
+            .map(|intent| name(&intent))
+            .or_else(|| plan_id.clone());
         let mut services: Vec<String> = fields
             .execution_result
             .services_touched
             .into_iter()
-            .map(Cow::into_owned)
+            .map(|service| name(&service))
             .collect();
         services.sort_unstable();
         services.dedup();
+        services.truncate(SERVICES_MOST);
         Ok(Entry {
             task_id: fields.task_id.into_owned(),
-            status: fields.status.into_owned(),
+            status: name(&fields.status),
             plan_id,
             intent,
-            agent_pool: fields.dispatch_info.agent_pool.map(Cow::into_owned),
-            agent_id: fields.dispatch_info.agent_id.map(Cow::into_owned),
+            agent_pool: fields.dispatch_info.agent_pool.as_deref().map(name),
+            agent_id: fields.dispatch_info.agent_id.as_deref().map(name),
             services,
             recorded_at,
             commit: commit.to_owned(),

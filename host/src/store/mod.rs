@@ -16,6 +16,7 @@ mod counts;
 mod entry;
 mod error;
 mod lease;
+mod postgres;
 mod query;
 mod sqlite;
 mod submission;
@@ -39,6 +40,7 @@ pub use task::{Finished, Plan, Task};
 pub use url::StoreUrl;
 
 use crate::outcome::TaskId;
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// What a method of a store answers, once the database has.
@@ -100,9 +102,7 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("opening did not end".into())));
             Ok(Arc::new(opened?))
         }
-        StoreUrl::Postgres(url) => Err(StoreError::Invalid(format!(
-            "{url}: PostgreSQL is not built in yet"
-        ))),
+        StoreUrl::Postgres(url) => Ok(Arc::new(PostgresStore::open(url, options).await?)),
     }
 }
 
@@ -118,7 +118,7 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
 /// - Texts MUST come back byte for byte: no column may be of a type that rewrites JSON.
 /// - A submission that is closed (committed, conflicting, refused) and a task that is finished MUST NOT change any more,
 ///   whoever tries: the database itself refuses it.
-/// - Dropping a future MUST NOT undo what has begun, and MUST NOT leave half of it.
+/// - Dropping a future MUST leave all or nothing of what it was to do.
 pub trait Store: Send + Sync {
     /// What it says of itself.
     fn about(&self) -> &About;
@@ -159,7 +159,8 @@ pub trait Store: Send + Sync {
     ///
     /// Submissions of one task come in order: one is not due while an earlier one of its task is pending, unless that
     /// earlier one is due itself and so comes before it in the same answer or a former one. A blocked one holds up
-    /// nothing. What was answered stays due until it is settled: keep in mind what is under way, or ask with `after`.
+    /// nothing. What was answered stays due until it is settled: keep in mind what is under way, or ask with `after`. Ask
+    /// from the beginning now and then: a place may be given before another and become visible after it.
     fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>>;
 
     /// Says what became of submissions, all in one transaction. Each is open and was tried under `lease`.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use crate::clock::Timestamp;
 
 /// The most entries on a page.
@@ -25,6 +25,19 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Recorded at this time or earlier.
     pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// The filter with its names as the projection holds them.
+    pub(super) fn as_projected(&self) -> Filter {
+        let name = |text: &Option<String>| text.as_deref().map(entry::name);
+        Filter {
+            status: name(&self.status),
+            service: name(&self.service),
+            intent: name(&self.intent),
+            ..*self
+        }
+    }
 }
 
 /// Which page of the answer.

@@ -51,6 +51,13 @@ impl StoreUrl {
     }
 }
 
+impl PostgresUrl {
+    /// The URL with its password.
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

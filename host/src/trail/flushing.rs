@@ -14,6 +14,7 @@ use gix::ObjectId;
 use super::Shared;
 use super::checkout::Appearing;
 use super::flush::{self, FlushError, Flusher};
+use super::leaves::TreeHash;
 use super::merging::Merging;
 use super::pack::PackBuilder;
 use super::placement::Placement;
@@ -36,6 +37,8 @@ pub(super) struct Group {
     pub(super) microseconds: i64,
     /// At least one.
     pub(super) sequenced: Vec<Sequenced>,
+    /// Their commits, and their leaves in the tree over the entries.
+    pub(super) leaves: Vec<(ObjectId, TreeHash)>,
 }
 
 /// What became of a group.
@@ -196,6 +199,7 @@ impl Back {
             root,
             microseconds,
             sequenced,
+            leaves,
         } = sealed;
         let last = sequenced.last().expect("a group has an entry");
         let tip = last.commit;
@@ -225,6 +229,10 @@ impl Back {
             shared
                 .catalogue
                 .note(expected, nothing_before, &additions, tip);
+            let repository = &shared.repository;
+            shared
+                .leaves
+                .note(repository, expected, nothing_before, &leaves);
             let before = {
                 let mut view = shared.view();
                 view.tip = Some(tip);

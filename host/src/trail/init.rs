@@ -12,7 +12,7 @@ use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
 use super::open::infer_identity;
-use super::pack::PackBuilder;
+use super::pack::{PackBuilder, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
 use super::{Layout, OpenOptions, Placement, Trail, history, message};
@@ -298,7 +298,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         Some(parent) => repository.commit(&parent)?.tree,
         None => {
             let empty = object::name_own_tree(hash, b"");
-            builder.add_whole_tree(empty, b"", &mut deflater);
+            builder.add(TYPE_TREE, empty, b"", &mut deflater);
             empty
         }
     };

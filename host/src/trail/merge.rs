@@ -149,7 +149,13 @@ pub(super) struct Merger<'a> {
     commits: Anchored,
     deflater: Deflater,
     inflater: libdeflater::Decompressor,
+    /// Trees that were only stored are compressed.
+    compresses: bool,
 }
+
+/// Beyond this many bytes of sources whole trees are compressed: what is merged to less is soon merged again, when most of
+/// them become deltas.
+const COMPRESSED_LEAST: u64 = 32 << 20;
 
 const BUFFER: usize = 1 << 20;
 
@@ -178,6 +184,7 @@ impl<'a> Merger<'a> {
             commits: Anchored::default(),
             deflater: Deflater::new(),
             inflater: libdeflater::Decompressor::new(),
+            compresses: sources.iter().map(|source| source.end).sum::<u64>() > COMPRESSED_LEAST,
         };
         for only_commits in [true, false] {
             for (number, source) in sources.iter_mut().enumerate() {
@@ -250,8 +257,18 @@ impl<'a> Merger<'a> {
                 if inflated.ok() != Some(contents.len()) {
                     return Err(Flaw::Foreign);
                 }
+                let is_stored = raw.len() - header > contents.len();
                 let delta = match kind {
-                    TYPE_TREE => self.directories.delta(contents, start, self.hash),
+                    TYPE_TREE => {
+                        let (delta, whole) = self.directories.delta(contents, start, self.hash);
+                        if delta.is_none() && is_stored && self.compresses {
+                            self.buffer.extend_from_slice(&raw[..header]);
+                            self.deflater.deflate_into(whole, &mut self.buffer);
+                            self.entered(object.id, mark);
+                            return Ok(());
+                        }
+                        delta
+                    }
                     TYPE_BLOB => self.blobs.delta_or_offer(&contents, start),
                     TYPE_COMMIT => self.commits.delta_or_offer(&contents, start),
                     _ => None,
@@ -260,19 +277,28 @@ impl<'a> Merger<'a> {
                     Some((delta, base)) => {
                         pack::object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.buffer);
                         pack::offset_distance(start - base, &mut self.buffer);
-                        self.deflater.deflate_into(&delta, &mut self.buffer);
+                        let stored_most = match kind {
+                            TYPE_COMMIT => pack::STORED_COMMIT_MOST,
+                            _ => 0,
+                        };
+                        self.deflater
+                            .store_or_deflate_into(&delta, stored_most, &mut self.buffer);
                     }
                     None => self.buffer.extend_from_slice(raw),
                 }
             }
         }
-        let crc = crc32fast::hash(&self.buffer[mark..]);
-        self.entries.push(IndexEntry {
-            id: object.id,
-            crc,
-            offset: start,
-        });
+        self.entered(object.id, mark);
         Ok(())
+    }
+
+    /// Takes note of the object that begins at that place of the buffer.
+    fn entered(&mut self, id: ObjectId, mark: usize) {
+        self.entries.push(IndexEntry {
+            id,
+            crc: crc32fast::hash(&self.buffer[mark..]),
+            offset: self.flushed + mark as u64,
+        });
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -316,8 +342,13 @@ struct Version {
 }
 
 impl Directories {
-    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies.
-    fn delta(&mut self, raw: Vec<u8>, place: u64, hash: HashKind) -> Option<(Vec<u8>, u64)> {
+    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies; and `raw` again.
+    fn delta(
+        &mut self,
+        raw: Vec<u8>,
+        place: u64,
+        hash: HashKind,
+    ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
         let children = some_children(&raw, hash);
         let known = children
             .iter()
@@ -348,7 +379,8 @@ impl Directories {
         for child in children {
             self.by_child.insert(child, slot);
         }
-        made
+        let whole = self.versions[slot].as_ref();
+        (made, whole.map_or(&[][..], |version| &version.raw))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod checkout;
+mod checkpoints;
 mod commit;
 mod delta;
 pub mod disk;
@@ -18,6 +19,7 @@ mod flushing;
 mod history;
 mod init;
 mod layout;
+mod leaves;
 mod lock;
 mod merge;
 mod merging;
@@ -54,10 +56,12 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use checkpoints::CHECKPOINTS_REF;
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
+pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
@@ -115,6 +119,7 @@ struct Shared {
     queue: Arc<queue::Queue>,
     waiting: Arc<ticket::Waiting>,
     catalogue: catalogue::Catalogue,
+    leaves: leaves::Leaves,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,

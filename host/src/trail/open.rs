@@ -12,7 +12,9 @@ use super::signing::{Signing, SigningOptions};
 use super::state::{self, Identity, StateDir};
 use super::view::View;
 use super::work_trees::Head;
-use super::{Handle, Layout, Placement, Shared, Trail, catalogue, layout, queue, ticket, tree};
+use super::{
+    Handle, Layout, Placement, Shared, Trail, catalogue, layout, leaves, queue, ticket, tree,
+};
 
 /// How to open a trail.
 #[derive(Clone)]
@@ -88,6 +90,7 @@ impl Trail {
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
+        let leaves = leaves::Leaves::new(state.root().join("tree"), repository.hash);
         let shared = Shared {
             repository,
             state,
@@ -105,6 +108,7 @@ impl Trail {
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
             catalogue,
+            leaves,
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
         };

@@ -22,7 +22,7 @@ use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
-use super::pack::PackBuilder;
+use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{Mark, StateDir};
 use super::{Placement, Shared, Trail};
@@ -273,9 +273,9 @@ impl Shared {
                 message: &message(*kind, &digest),
             };
             let (id, commit) = commit.make(hash, None)?;
-            builder.add_entry(blob, contents, None, &mut deflater);
-            builder.add_whole_tree(tree, &raw, &mut deflater);
-            builder.add_commit(id, &commit, &mut deflater);
+            builder.add(TYPE_BLOB, blob, contents, &mut deflater);
+            builder.add(TYPE_TREE, tree, &raw, &mut deflater);
+            builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
             tip = Some(id);
         }
         Ok(tip)

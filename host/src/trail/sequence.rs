@@ -11,6 +11,7 @@ use super::commit::Commit;
 use super::error::TrailError;
 use super::flushing::Group;
 use super::layout;
+use super::leaves::{self, TreeHash};
 use super::lock::WriterLock;
 use super::pack::PackBuilder;
 use super::queue::Call;
@@ -94,6 +95,7 @@ impl Writer<'_> {
         let mut sequenced: Vec<Sequenced> = Vec::new();
         // Whether the newest commit is the group's last is known when nothing comes after it.
         let mut newest: Option<Sealed> = None;
+        let mut leaves = Vec::new();
         let mut began = None;
         while sequenced.len() < GROUP_ENTRIES && builder.len() < GROUP_BYTES {
             let patience = |call| self.patience(lock, began, call);
@@ -103,8 +105,9 @@ impl Writer<'_> {
             match self.place(&mut builder, chain, item) {
                 Placed::At(placed, contents) => {
                     began.get_or_insert_with(Instant::now);
-                    if let Some((id, contents)) = newest.replace((placed.commit, contents)) {
-                        builder.add_commit(id, &contents, &mut self.deflater);
+                    let before = newest.replace((placed.commit, contents));
+                    if let (Some(before), Some(of)) = (before, sequenced.last()) {
+                        leaves.push(self.store(&mut builder, &before, of));
                     }
                     sequenced.push(*placed);
                 }
@@ -119,7 +122,7 @@ impl Writer<'_> {
                 }
             }
         }
-        let (commit, contents) = match self.seal_last(newest?, sequenced.len()) {
+        let sealed = match self.seal_last(newest?, sequenced.len()) {
             Ok(sealed) => sealed,
             Err(error) => {
                 *chain = base;
@@ -128,11 +131,11 @@ impl Writer<'_> {
                 return None;
             }
         };
-        builder.add_commit(commit, &contents, &mut self.deflater);
         if let Some(last) = sequenced.last_mut() {
-            last.commit = commit;
+            last.commit = sealed.0;
+            leaves.push(self.store(&mut builder, &sealed, last));
         }
-        chain.tip = Some(commit);
+        chain.tip = Some(sealed.0);
         Some(Group {
             builder,
             expected: base.tip,
@@ -140,7 +143,19 @@ impl Writer<'_> {
             root: chain.root.clone(),
             microseconds: chain.microseconds,
             sequenced,
+            leaves,
         })
+    }
+
+    /// Stores a commit; its name, and its leaf in the tree over the entries.
+    fn store(
+        &mut self,
+        builder: &mut PackBuilder,
+        (id, contents): &Sealed,
+        of: &Sequenced,
+    ) -> (ObjectId, TreeHash) {
+        builder.add_commit(*id, contents, &mut self.deflater);
+        (*id, leaves::leaf(&of.path, &of.item.entry, contents))
     }
 
     /// Signs the last commit of a group of so many, if that is the one that is signed.

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::checkpoint::leaf::{self, Hash};
-use super::checkpoint::note::{Checkpoint, NoteKey, ORIGIN};
-use super::checkpoint::tree::Growing;
 use super::findings::quote;
+use super::merkle::leaf::{self, Hash};
+use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
+use super::merkle::tree::Growing;
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
 use super::signatures::{read, unreadable};

@@ -2,11 +2,11 @@
 //! store and no configuration, believes no cache of git's, and opens every repository as hostile.
 
 mod against;
-mod checkpoint;
 mod checkpoints;
 mod claims;
 mod findings;
 mod hidden;
+mod merkle;
 mod proven;
 mod reference;
 mod refs;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::checkpoint::proof::Proof;
 use super::checkpoints::{self, Given};
 use super::findings::quote;
+use super::merkle::proof::Proof;
 use super::report::{self, Claim, Outcome, Verdict};
 use super::rules::commit::Commit;
 use super::rules::message::{self, MessageError, Role};

@@ -15,6 +15,7 @@ pub(super) fn query(
     filter: &Filter,
     page: &PageRequest,
 ) -> Result<Page, StoreError> {
+    let filter = &filter.as_projected();
     let total = page
         .total
         .then(|| total(connection, url, filter))

@@ -1,0 +1,145 @@
+//! `checkpoint`: signs what the trail holds now, to be kept where its writer cannot quietly rewrite it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::exit::{Exit, UsageError};
+use super::output::{FAINT, GOOD, SCHEMA, paint};
+use super::session::Session;
+use super::text::Line;
+use crate::checkpoint::{self, CheckpointKey, Target};
+use crate::config::{CheckpointSettings, Settings};
+use crate::trail::Trail;
+
+/// Sign what the trail holds now
+///
+/// A checkpoint fixes how many entries there are and what they say, in a few lines with a signature (a C2SP tlog-checkpoint).
+/// Keep it where whoever writes the trail cannot rewrite it: what is cut off, changed or backdated later is then told by
+/// `verify --against` it, even if every commit is signed anew.
+///
+/// With --to, the trail must extend the checkpoint that is there, or that one stays and the exit code is 3: rolled back.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The key that signs, made by --new-key [default: setting checkpoint.key]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Keep it in this file, or in another git repository (a directory); - prints it [default: setting checkpoint.to, or -]
+    #[arg(long, value_name = "FILE|DIR")]
+    to: Option<PathBuf>,
+    /// Keep those before it in the file, too
+    #[arg(long)]
+    append: bool,
+    /// Make a key in this new file and print its public half, for `verify --checkpoint-key`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "to", "append"])]
+    new_key: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct NewKey<'a> {
+    schema: u32,
+    file: String,
+    public: &'a str,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    schema: u32,
+    origin: &'a str,
+    size: u64,
+    commit: Option<&'a str>,
+    time: Option<&'a str>,
+    kept: Option<String>,
+    size_before: Option<u64>,
+    checkpoint: &'a str,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.settings(Settings {
+        checkpoint: CheckpointSettings {
+            key: args.key.clone(),
+            to: args.to.clone(),
+            ..CheckpointSettings::default()
+        },
+        ..Settings::default()
+    })?;
+    let trail = session.trail(&settings)?;
+    if let Some(file) = &args.new_key {
+        return make_key(file, &trail, session);
+    }
+    let key = key(&settings)?;
+    let to = settings.checkpoint.to.as_deref();
+    let target = to
+        .filter(|to| *to != Path::new("-"))
+        .map(|to| Target::of_path(to, args.append));
+    let made = checkpoint::make(&trail, &key, target.as_ref(), session.clock.now())?;
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Shown {
+            schema: SCHEMA,
+            origin: &made.checkpoint.origin,
+            size: made.checkpoint.size,
+            commit: made.checkpoint.commit.as_deref(),
+            time: made.checkpoint.time.as_deref(),
+            kept: target.as_ref().map(ToString::to_string),
+            size_before: made.before.as_ref().map(|before| before.size),
+            checkpoint: &made.note,
+        })?;
+        return Ok(Exit::Done);
+    }
+    let Some(target) = target else {
+        output.write_all(made.note.as_bytes())?;
+        return Ok(Exit::Done);
+    };
+    let size = made.checkpoint.size;
+    let entries = if size == 1 { "entry" } else { "entries" };
+    writeln!(
+        output,
+        "{} of {size} {entries} in {}",
+        paint(GOOD, "checkpoint"),
+        Line(&target.to_string())
+    )?;
+    if let Some(before) = made.before {
+        let line = format!(
+            "extends the one before, of {} entries at {}",
+            before.size,
+            before
+                .time
+                .as_deref()
+                .unwrap_or("a time that it does not say")
+        );
+        writeln!(output, "{}", paint(FAINT, Line(&line)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The key that the settings name.
+pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
+    let path = settings.checkpoint.key.as_deref().ok_or_else(|| {
+        UsageError("no key signs checkpoints: `checkpoint --new-key FILE` makes one, --key or setting checkpoint.key names it".into())
+    })?;
+    Ok(CheckpointKey::load(path)?)
+}
+
+fn make_key(file: &Path, trail: &Trail, session: &mut Session) -> anyhow::Result<Exit> {
+    // The key bears the trail's name, so that a checkpoint says by itself which key it wants.
+    let key = CheckpointKey::create(trail.tree()?.origin(), file)?;
+    let public = key.public();
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&NewKey {
+            schema: SCHEMA,
+            file: file.display().to_string(),
+            public: &public,
+        })?;
+    } else {
+        writeln!(output, "{public}")?;
+    }
+    output.note(format_args!(
+        "the private half is in {}; give auditors the line above",
+        Line(&file.display().to_string())
+    ));
+    Ok(Exit::Done)
+}

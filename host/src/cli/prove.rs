@@ -1,0 +1,124 @@
+//! `prove`: one entry, its commit and the way to a checkpoint, in a file that needs nothing else to be checked.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::checkpoint::key;
+use super::exit::{Exit, UsageError};
+use super::output::{FAINT, GOOD, SCHEMA, paint};
+use super::session::Session;
+use super::text::Line;
+use crate::checkpoint::{self, Target};
+use crate::config::{CheckpointSettings, Settings};
+use crate::outcome::TaskId;
+
+/// Prove one entry, in a file that needs no repository
+///
+/// The file holds the entry, its commit, a checkpoint, and the few hashes that lead from one to the other. `verify --proof` checks
+/// it anywhere and at any time, given nothing but the public checkpoint key.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The task
+    #[arg(value_name = "TASK_ID")]
+    task_id: String,
+    /// Where to write the proof; - for standard output [default: TASK_ID.proof]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Prove it by this checkpoint: a file, or another git repository that keeps it [default: setting checkpoint.to]
+    #[arg(long, value_name = "FILE|DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Prove it by a checkpoint that is made now, signed with this key [default: setting checkpoint.key]
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    key: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    schema: u32,
+    task_id: &'a str,
+    commit: &'a str,
+    file: Option<String>,
+    bytes: usize,
+    index: u64,
+    size: u64,
+    origin: &'a str,
+    time: Option<&'a str>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let task = TaskId::parse(&args.task_id).map_err(|rule| {
+        UsageError(format!(
+            "{} is not a task id: it {rule}",
+            Line(&args.task_id)
+        ))
+    })?;
+    let settings = session.settings(Settings {
+        checkpoint: CheckpointSettings {
+            key: args.key.clone(),
+            to: args.checkpoint.clone(),
+            ..CheckpointSettings::default()
+        },
+        ..Settings::default()
+    })?;
+    let trail = session.trail(&settings)?;
+    let kept = settings.checkpoint.to.as_deref();
+    let kept = kept.filter(|path| args.key.is_none() && *path != Path::new("-"));
+    let notes = match kept {
+        Some(path) => {
+            let target = Target::of_path(path, false);
+            let newest = target.newest(trail.tree()?.origin())?;
+            newest.with_context(|| format!("there is no checkpoint in {target}"))?
+        }
+        None => checkpoint::make(&trail, &key(&settings)?, None, session.clock.now())?.note,
+    };
+    let proof = checkpoint::prove(&trail, &task, &notes)?;
+    let file = match &args.to {
+        Some(path) if path == Path::new("-") => None,
+        Some(path) => Some(path.clone()),
+        None => Some(PathBuf::from(format!("{task}.proof"))),
+    };
+    if let Some(file) = &file {
+        checkpoint::write_file(file, &proof.file)?;
+    }
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Shown {
+            schema: SCHEMA,
+            task_id: task.as_str(),
+            commit: &proof.commit,
+            file: file.as_ref().map(|file| file.display().to_string()),
+            bytes: proof.file.len(),
+            index: proof.index,
+            size: proof.checkpoint.size,
+            origin: &proof.checkpoint.origin,
+            time: proof.checkpoint.time.as_deref(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    let Some(file) = file else {
+        output.write_all(&proof.file)?;
+        return Ok(Exit::Done);
+    };
+    let line = format!(
+        "entry {} of {} in the checkpoint of {}",
+        proof.index + 1,
+        proof.checkpoint.size,
+        proof
+            .checkpoint
+            .time
+            .as_deref()
+            .unwrap_or("a time that it does not say")
+    );
+    writeln!(
+        output,
+        "{} {task} in {}",
+        paint(GOOD, "proof of"),
+        Line(&file.display().to_string())
+    )?;
+    writeln!(output, "{}", paint(FAINT, Line(&line)))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,25 @@
+//! Settings of checkpoints: plain values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How checkpoints are made: `checkpoint.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// The file of the key that signs them.
+    pub key: Option<PathBuf>,
+    /// Where they are kept: a file, or another git repository.
+    pub to: Option<PathBuf>,
+    /// How often the service makes one.
+    pub every: Option<Duration>,
+}
+
+impl CheckpointSettings {
+    pub(super) fn or(self, farther: CheckpointSettings) -> CheckpointSettings {
+        CheckpointSettings {
+            key: self.key.or(farther.key),
+            to: self.to.or(farther.to),
+            every: self.every.or(farther.every),
+        }
+    }
+}

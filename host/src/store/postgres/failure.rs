@@ -1,0 +1,87 @@
+//! What PostgreSQL says, as the cases that a caller of a store decides on.
+
+use tokio_postgres::error::SqlState;
+
+use super::super::StoreError;
+
+/// Why a step failed: of ours, or the database's.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The case is known.
+    Store(StoreError),
+    /// What the database or the way to it says.
+    Sql(tokio_postgres::Error),
+    /// No connection was to be had.
+    Pool(deadpool_postgres::PoolError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure::Sql(error)
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Failure {
+    fn from(error: deadpool_postgres::PoolError) -> Failure {
+        Failure::Pool(error)
+    }
+}
+
+impl Failure {
+    /// Whether the same transaction, begun again, would not meet what ended it.
+    pub(super) fn is_of_concurrency(&self) -> bool {
+        let code = match self {
+            Failure::Sql(error) => error.code(),
+            _ => None,
+        };
+        matches!(code, Some(code) if *code == SqlState::T_R_DEADLOCK_DETECTED
+            || *code == SqlState::T_R_SERIALIZATION_FAILURE)
+    }
+
+    /// The case, with the database's words.
+    pub(super) fn into_store_error(self, url: &str) -> StoreError {
+        match self {
+            Failure::Store(error) => error,
+            Failure::Sql(error) => of(&error, url),
+            Failure::Pool(deadpool_postgres::PoolError::Backend(error)) => of(&error, url),
+            Failure::Pool(error) => StoreError::Unavailable(format!("{url}: {error}")),
+        }
+    }
+}
+
+fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
+    let Some(said) = error.as_db_error() else {
+        // What lies beneath says more: a connection refused, a name not found.
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(deeper) = source {
+            let text = deeper.to_string();
+            if !cause.contains(&text) {
+                cause = format!("{cause}: {text}");
+            }
+            source = deeper.source();
+        }
+        return StoreError::Unavailable(format!("{url}: {cause}"));
+    };
+    let cause = said.message().to_owned();
+    match *said.code() {
+        SqlState::UNDEFINED_DATABASE => StoreError::Missing(url.to_owned()),
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::Damaged {
+            url: url.to_owned(),
+            cause,
+        },
+        SqlState::LOCK_NOT_AVAILABLE => {
+            StoreError::Unavailable(format!("{url} is locked by another session"))
+        }
+        SqlState::DISK_FULL => {
+            StoreError::Unavailable(format!("no room is left for {url}: {cause}"))
+        }
+        _ => StoreError::Unavailable(format!("{url}: {cause}")),
+    }
+}

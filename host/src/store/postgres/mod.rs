@@ -1,0 +1,214 @@
+//! The store in PostgreSQL: a pool of connections, and one task that takes submissions in.
+//!
+//! Owns how the contract's methods become PostgreSQL's transactions. No TLS: a Unix socket, the loopback or a tunnel.
+
+mod accept;
+mod failure;
+mod lease;
+mod open;
+mod outbox;
+mod project;
+mod query;
+mod schema;
+mod tasks;
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool};
+use futures_util::future::FutureExt as _;
+
+use super::url::PostgresUrl;
+use super::{
+    About, Accepted, Answer, Backlog, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
+    SubmissionState, Task,
+};
+use crate::outcome::TaskId;
+use accept::Entrance;
+use failure::Failure;
+
+/// How long an answer may take. A server that has stopped without closing its connections answers never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A PostgreSQL database.
+pub(super) struct PostgresStore {
+    about: About,
+    pool: Pool,
+    entrance: Entrance,
+    keep_submissions: bool,
+}
+
+impl PostgresStore {
+    /// Opens the database, made and migrated as far as the options allow.
+    pub(super) async fn open(
+        url: &PostgresUrl,
+        options: &Options,
+    ) -> Result<PostgresStore, StoreError> {
+        let (pool, about) = open::open(url, options).await?;
+        Ok(PostgresStore {
+            entrance: Entrance::start(pool.clone(), about.url.clone()),
+            about,
+            pool,
+            keep_submissions: options.keep_submissions,
+        })
+    }
+
+    async fn client(&self) -> Result<Object, Failure> {
+        Ok(self.pool.get().await?)
+    }
+
+    fn answer<'a, T: 'a>(
+        &'a self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        within(work, &self.about.url).boxed()
+    }
+
+    /// As [`PostgresStore::answer`], for what takes as long as there are rows.
+    fn patient_answer<'a, T: 'a>(
+        &'a self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        let url = &self.about.url;
+        work.map(|result| result.map_err(|failure| failure.into_store_error(url)))
+            .boxed()
+    }
+}
+
+/// What comes of work, if it comes in time.
+async fn within<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    url: &str,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result.map_err(|failure| failure.into_store_error(url)),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "{url} has not answered for {} s",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+impl Store for PostgresStore {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        self.answer(async {
+            let client = self.client().await?;
+            // Would be refused where nothing may be written.
+            client
+                .batch_execute("BEGIN READ WRITE; SELECT FROM meta FOR SHARE; COMMIT")
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn plan(&self, plan: Plan) -> Answer<'_, Task> {
+        self.answer(async move { tasks::plan(&mut self.client().await?, &plan).await })
+    }
+
+    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
+        let task_id = task_id.clone();
+        self.answer(async move { tasks::task(&self.client().await?, &task_id).await })
+    }
+
+    fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
+        self.entrance.accept(submission).boxed()
+    }
+
+    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
+        self.answer(async move {
+            outbox::due(&self.client().await?, &self.about.url, after, limit).await
+        })
+    }
+
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+        let lease = lease.clone();
+        self.answer(async move {
+            let mut client = self.client().await?;
+            outbox::settle(&mut client, &lease, settlements, self.keep_submissions).await
+        })
+    }
+
+    fn hurry(&self) -> Answer<'_, u64> {
+        self.answer(async { outbox::hurry(&self.client().await?).await })
+    }
+
+    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
+        self.answer(async move {
+            outbox::submission(&self.client().await?, &self.about.url, sequence).await
+        })
+    }
+
+    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.answer(async move {
+            outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+        })
+    }
+
+    fn backlog(&self) -> Answer<'_, Backlog> {
+        self.answer(async { outbox::backlog(&self.client().await?).await })
+    }
+
+    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
+        let owner = owner.to_owned();
+        self.answer(async move { lease::take(&mut self.client().await?, &owner, term).await })
+    }
+
+    fn release(&self, lease: &Lease) -> Answer<'_, ()> {
+        let lease = lease.clone();
+        self.answer(async move { lease::release(&mut self.client().await?, &lease).await })
+    }
+
+    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.answer(async move { query::query(&mut self.client().await?, &filter, &page).await })
+    }
+
+    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
+        let task_id = task_id.clone();
+        self.answer(async move {
+            let client = self.client().await?;
+            Ok(project::by_tasks(&client, &[task_id.as_str()]).await?.pop())
+        })
+    }
+
+    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {
+        let task_id = after.unwrap_or_default().to_owned();
+        self.answer(async move { project::after(&self.client().await?, &task_id, limit).await })
+    }
+
+    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64> {
+        self.answer(async move {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await?;
+            let changed = project::add(&transaction, &entries).await?;
+            transaction.commit().await?;
+            Ok(changed)
+        })
+    }
+
+    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64> {
+        self.answer(async move { project::forget(&mut self.client().await?, &task_ids).await })
+    }
+
+    fn begin_rebuild(&self) -> Answer<'_, i64> {
+        self.answer(async { project::begin_rebuild(&mut self.client().await?).await })
+    }
+
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
+        self.answer(async move {
+            project::fill_rebuild(&mut self.client().await?, generation, &entries).await
+        })
+    }
+
+    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
+        self.patient_answer(async move {
+            project::finish_rebuild(&mut self.client().await?, generation).await
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Queries in PostgreSQL: a page by index, and an exact total from the numbers that are kept.
+
+use deadpool_postgres::Object;
+use tokio_postgres::IsolationLevel;
+use tokio_postgres::types::ToSql;
+
+use super::super::counts::{Part, parts};
+use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, columns};
+use super::failure::Failure;
+use super::project;
+use crate::clock::Timestamp;
+
+/// A page of what was recorded, and its total, of one snapshot.
+pub(super) async fn query(
+    client: &mut Object,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page, Failure> {
+    let filter = &filter.as_projected();
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    let total = match page.total {
+        true => Some(total(&transaction, filter).await?),
+        false => None,
+    };
+    let limit = page.limit.min(LIMIT_MOST) as usize;
+    let mut wanted = Wanted::new(filter);
+    if let Some(Cursor {
+        recorded_at,
+        task_id,
+    }) = &page.after
+    {
+        let (recorded_at, task_id) = (wanted.bind(*recorded_at), wanted.bind(task_id.clone()));
+        wanted.conditions.push(format!(
+            "(recorded_at, task_id) < ({recorded_at}, {task_id})"
+        ));
+    }
+    // Numbers in the text, not beside it: the planner takes another index for another page size. One more than is shown
+    // says whether there is a next page.
+    let keys = format!(
+        "SELECT {} AS id, recorded_at, task_id FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {} OFFSET {}",
+        wanted.id,
+        wanted.table,
+        wanted.condition(),
+        limit + 1,
+        i64::try_from(page.offset).unwrap_or(i64::MAX),
+    );
+    let columns: String = project::COLUMNS
+        .split(", ")
+        .map(|column| format!("e.{column}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let sql = format!(
+        "SELECT {columns} FROM ({keys}) k JOIN entries e ON e.id = k.id ORDER BY k.recorded_at DESC, k.task_id DESC"
+    );
+    let rows = transaction.query(&sql, &wanted.values()).await?;
+    let has_more = rows.len() > limit;
+    let entries: Vec<Entry> = rows.iter().take(limit).map(project::read).collect();
+    transaction.commit().await?;
+    let next = entries.last().filter(|_| has_more).map(Cursor::after);
+    Ok(Page {
+        entries,
+        total,
+        next,
+    })
+}
+
+/// The rows that a filter leaves: of the table whose index serves it best.
+struct Wanted {
+    table: &'static str,
+    id: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+impl Wanted {
+    fn new(filter: &Filter) -> Wanted {
+        let (table, id) = match filter.service {
+            Some(_) => ("entry_services", "entry"),
+            None => ("entries", "id"),
+        };
+        let mut wanted = Wanted {
+            table,
+            id,
+            conditions: Vec::new(),
+            values: Vec::new(),
+        };
+        for (column, value) in [
+            ("service", &filter.service),
+            ("intent", &filter.intent),
+            ("status", &filter.status),
+        ] {
+            if let Some(value) = value.clone() {
+                let value = wanted.bind(value);
+                wanted.conditions.push(format!("{column} = {value}"));
+            }
+        }
+        for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
+            if let Some(time) = time {
+                let value = wanted.bind(time.microseconds());
+                wanted
+                    .conditions
+                    .push(format!("recorded_at {comparison} {value}"));
+            }
+        }
+        wanted
+    }
+
+    fn bind(&mut self, value: impl ToSql + Send + Sync + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("${}", self.values.len())
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.values
+            .iter()
+            .map(|value| &**value as &(dyn ToSql + Sync))
+            .collect()
+    }
+
+    fn condition(&self) -> String {
+        if self.conditions.is_empty() {
+            "true".to_owned()
+        } else {
+            self.conditions.join(" AND ")
+        }
+    }
+}
+
+/// How many entries a filter leaves.
+async fn total(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    filter: &Filter,
+) -> Result<u64, Failure> {
+    if filter.intent.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+        return count(transaction, filter).await;
+    }
+    let micros = |time: Timestamp| time.microseconds();
+    let service = filter.service.as_deref().unwrap_or_default();
+    let mut total = 0;
+    for part in parts(filter.since.map(micros), filter.until.map(micros)) {
+        total += match part {
+            Part::Entries { from, to } => {
+                let part = Filter {
+                    since: Some(Timestamp::from_microseconds(from)),
+                    until: Some(Timestamp::from_microseconds(to)),
+                    ..filter.clone()
+                };
+                count(transaction, &part).await?
+            }
+            Part::Buckets { unit, from, before } => {
+                let statement = transaction
+                    .prepare_cached(
+                        "SELECT coalesce(sum(number), 0)::bigint FROM entry_counts WHERE service = $1 AND unit = $2
+                            AND bucket >= $3 AND bucket < $4 AND ($5::text IS NULL OR status = $5)",
+                    )
+                    .await?;
+                let row = transaction
+                    .query_one(
+                        &statement,
+                        &[&service, &unit, &from, &before, &filter.status],
+                    )
+                    .await?;
+                columns::count(row.get(0))
+            }
+        };
+    }
+    Ok(total)
+}
+
+async fn count(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    filter: &Filter,
+) -> Result<u64, Failure> {
+    let wanted = Wanted::new(filter);
+    let sql = format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        wanted.table,
+        wanted.condition()
+    );
+    let row = transaction.query_one(&sql, &wanted.values()).await?;
+    Ok(columns::count(row.get(0)))
+}

@@ -1,0 +1,212 @@
+//! A PostgreSQL server of the tests' own: in a temporary directory, on a socket there, gone with the test process.
+
+use std::io::Write as _;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chiffon_audit::store::StoreUrl;
+use tokio_postgres::NoTls;
+
+/// A server that runs.
+pub struct Server {
+    dir: PathBuf,
+    programs: PathBuf,
+    /// A shell that ends the server when its input ends: when this process does, whatever the reason.
+    guard: Option<Child>,
+}
+
+/// PostgreSQL refuses to run as root; Debian's package makes this user, and everybody has the other.
+fn user() -> Option<(u32, u32)> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt as _;
+        own.uid() == 0
+    });
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of = |name: &str| {
+        let line = passwd
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    is_root.then(|| {
+        of("postgres")
+            .or_else(|| of("nobody"))
+            .unwrap_or((65534, 65534))
+    })
+}
+
+/// Where Debian, or else the path, has `initdb` and `postgres`; the newest version wins.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    found.sort();
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let on_path: Vec<PathBuf> = std::env::split_paths(&paths).collect();
+    found
+        .into_iter()
+        .rev()
+        .map(|(_, path)| path)
+        .chain(on_path)
+        .find(|path| path.join("initdb").exists() && path.join("postgres").exists())
+}
+
+impl Server {
+    /// Makes and starts a server; `None`, and a line on standard error, where PostgreSQL is not installed.
+    pub fn start() -> Option<Server> {
+        let Some(programs) = programs() else {
+            static SAID: OnceLock<()> = OnceLock::new();
+            SAID.get_or_init(|| {
+                // Not through the macros, whose words a passing test keeps to itself.
+                let _ = std::io::stderr()
+                    .write_all(b"skipped: the store on PostgreSQL, which is not installed\n");
+            });
+            return None;
+        };
+        // Kept: the guard removes it.
+        let dir = tempfile::Builder::new()
+            .prefix("pg")
+            .tempdir()
+            .unwrap()
+            .keep();
+        if let Some((uid, gid)) = user() {
+            chown(&dir, Some(uid), Some(gid)).unwrap();
+        }
+        let mut server = Server {
+            dir,
+            programs,
+            guard: None,
+        };
+        let data = server.dir.join("data");
+        let made = server
+            .command(&server.programs.join("initdb"))
+            .args([
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--auth=trust",
+                "--username=test",
+                "-D",
+            ])
+            .arg(data)
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        server.resume();
+        Some(server)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
+        if let Some((uid, gid)) = user() {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// Starts the server that was stopped.
+    pub fn resume(&mut self) {
+        let script = r#""$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c shared_buffers=32MB \
+            >"$2/log" 2>&1 & server=$!
+            cat >/dev/null; kill -QUIT $server 2>/dev/null; wait $server; test -e "$2/stay" || rm -rf "$2""#;
+        let guard = self
+            .command(Path::new("/bin/sh"))
+            .args(["-c", script, "sh"])
+            .arg(self.programs.join("postgres"))
+            .arg(&self.dir)
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.guard = Some(guard);
+        let ready = super::run(async {
+            for _ in 0..600 {
+                if tokio_postgres::connect(&self.address("postgres"), NoTls)
+                    .await
+                    .is_ok()
+                {
+                    return true;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            false
+        });
+        let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        assert!(ready, "PostgreSQL does not start: {log}");
+    }
+
+    /// Ends the server as a crash would: at once, whatever is under way, nothing written out.
+    pub fn crash(&mut self) {
+        std::fs::write(self.dir.join("stay"), "").unwrap();
+        if let Some(mut guard) = self.guard.take() {
+            drop(guard.stdin.take());
+            guard.wait().unwrap();
+        }
+        std::fs::remove_file(self.dir.join("stay")).unwrap();
+    }
+
+    fn address(&self, database: &str) -> String {
+        let dir = self.dir.display().to_string().replace('/', "%2F");
+        format!("postgres://test@{dir}/{database}")
+    }
+
+    /// The URL of a new database.
+    pub async fn database(&self) -> StoreUrl {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.execute("postgres", &format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        StoreUrl::parse(&self.address(&name)).unwrap()
+    }
+
+    /// The address of the database of a URL, with its password if there were one.
+    pub async fn execute(&self, database: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.address(database), NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let result = client.batch_execute(sql).await;
+        drop(client);
+        let _ = connection.await;
+        result
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut guard) = self.guard.take() {
+            drop(guard.stdin.take());
+            let _ = guard.wait();
+        }
+    }
+}
+
+/// The server that tests share which do it no harm.
+pub fn shared() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| std::thread::spawn(Server::start).join().unwrap())
+        .as_ref()
+}
