@@ -13,7 +13,10 @@ fn the_demo_runs_and_runs_again_in_the_same_place() {
         "differs in /execution_result/outcome/replicas",
         "policy exceeded its fuel limit",
         "killed with SIGKILL after 100 receipts",
-        "   303\n",
+        "in force builtin:redact on refs/heads/main",
+        "shop:[redacted:url-password]@db.internal",
+        "reproduced 4 of 4 entries, byte for byte",
+        "   304\n",
         "BROKEN     nothing recorded is changed or removed",
         "log --oneline -n 5",
         "Try next",
@@ -24,7 +27,7 @@ fn the_demo_runs_and_runs_again_in_the_same_place() {
     let again = machine.run(&["demo", "chiffon-demo", "--json"]);
     assert_eq!(again.exit, Some(0), "{again:?}");
     let steps = again.object()["steps"].as_array().unwrap().len();
-    assert_eq!(steps, 7);
+    assert_eq!(steps, 8);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod commit;
 mod demo;
 mod ingest;
 mod policy;
+mod proofs;
 mod read;
 mod settings;
 mod usage;

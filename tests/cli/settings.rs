@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chiffon_audit::config::{
-    Environment, Layout, Settings, Signing, SigningExtent, SigningFailure, repository_file,
+    CheckpointSettings, Environment, Layout, Settings, Signing, SigningExtent, SigningFailure,
+    repository_file,
 };
 use tempfile::TempDir;
 
@@ -96,6 +97,10 @@ fn every_setting_is_read_from_the_users_file() {
         extent = "group"
         on_failure = "unsigned"
         timeout = 0.5
+        [checkpoint]
+        key = "/run/checkpoint"
+        to = "kept"
+        every = 600
         [policy]
         file = "policy.wasm"
         settings = { redact = "true", "a.b" = "" }
@@ -141,6 +146,12 @@ fn every_setting_is_read_from_the_users_file() {
         timeout: Some(Duration::from_millis(500)),
     };
     assert_eq!(settings.signing, signing);
+    let checkpoint = CheckpointSettings {
+        key: Some("/run/checkpoint".into()),
+        to: Some(place.path("home/.config/chiffon-audit/kept")),
+        every: Some(Duration::from_secs(600)),
+    };
+    assert_eq!(settings.checkpoint, checkpoint);
     // Relative to the file, wherever the program is started.
     assert_eq!(
         settings.cache_dir,

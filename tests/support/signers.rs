@@ -101,7 +101,6 @@ impl Signers {
     }
 
     /// The public half of the OpenPGP key, as others are given it.
-    #[expect(dead_code, reason = "the auditor is given it next")]
     pub fn openpgp_public(&self) -> PathBuf {
         let output = gpg(&self.path("g"))
             .args(["--armor", "--export"])

@@ -278,6 +278,42 @@ fn an_openpgp_key_signs_through_the_operators_program() {
     );
     repo.git(&["-c", &setting, "verify-commit", "HEAD"]);
     repo.fsck();
+    let mut check = verify::Options {
+        openpgp_keys: Some(signers.openpgp_public()),
+        ..verify::Options::default()
+    };
+    let report = verify::verify(&repo.path, &check).unwrap();
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    // An edited message under the old signature, then somebody else's key ring.
+    let commit = repo.git(&["cat-file", "commit", "HEAD"]);
+    let edited = signers.write(
+        "edited",
+        &commit.replace("task b completed", "task b failed"),
+    );
+    let edited = repo.git(&[
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        edited.to_str().unwrap(),
+    ]);
+    repo.git(&["update-ref", "HEAD", edited.trim()]);
+    let report = verify::verify(&repo.path, &check).unwrap();
+    let Verdict::Broken { commit, what, .. } = signatures(&report) else {
+        panic!("{report:#?}");
+    };
+    assert_eq!(commit.as_deref(), Some(edited.trim()));
+    assert!(what.contains("forged, or the commit edited"), "{what}");
+    let mut others = Signers::new();
+    others.openpgp();
+    check.openpgp_keys = Some(others.openpgp_public());
+    let report = verify::verify(&repo.path, &check).unwrap();
+    let Verdict::Broken { what, .. } = signatures(&report) else {
+        panic!("{report:#?}");
+    };
+    assert!(what.contains("not among those that were given"), "{what}");
+    check.openpgp_keys = Some(signers.write("none", "no key"));
+    assert!(verify::verify(&repo.path, &check).is_err());
 }
 
 /// Signers that do not sign, by what is said of them.

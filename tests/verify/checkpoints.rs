@@ -298,3 +298,82 @@ fn a_trail_without_an_identity_is_named_by_its_first_entry() {
     let report = verify::verify(&repo.path, &against(&dir.path().join("c"))).unwrap();
     assert_eq!(verdict(&report, "checkpoints"), &Verdict::Holds);
 }
+
+/// Audits what came after a checkpoint.
+fn audit_since(place: &Place, checkpoint: &str) -> verify::Report {
+    let options = Options {
+        since: Some(place.path(checkpoint)),
+        checkpoint_key: Some(place.key.public()),
+        ..Options::default()
+    };
+    verify::verify(&place.repo.path, &options).unwrap()
+}
+
+#[test]
+fn what_came_after_a_checkpoint_is_verified_alone_and_the_rest_is_said_not_to_be() {
+    let mut place = Place::new();
+    place.record(&["a", "b", "c"]);
+    place.checkpoint("c").unwrap();
+    let report = audit_since(&place, "c");
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    place.record(&["d", "e"]);
+    let report = audit_since(&place, "c");
+    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!((report.commits, report.entries), (2, 2));
+    assert_eq!(report.not_verified_again, Some(3));
+    assert_eq!(
+        report.trail_id.as_deref(),
+        Some("6b0d4ad0-6f4e-4bd5-8f0d-6c1c6f0b9f55")
+    );
+    let claim = report.claims.iter().find(|claim| claim.id == "since");
+    assert!(claim.unwrap().notes[0].starts_with("the 3 entries up to the checkpoint"));
+}
+
+#[test]
+fn what_is_wrong_after_a_checkpoint_is_told_by_an_audit_since_it() {
+    let mut place = Place::new();
+    place.record(&["a", "b"]);
+    place.seconds = 7200;
+    place.checkpoint("c").unwrap();
+    record(&place.trail, "d", 10);
+    broken(&audit_since(&place, "c"), "since-times", "it is backdated");
+    // The same task in other case and layout, where only what lay there before shows it.
+    place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
+    let clone = Repo::init(&[]);
+    clone.git(&["pull", "-q", place.repo.path.to_str().unwrap(), "main"]);
+    std::fs::create_dir_all(clone.path.join(".audit/tasks")).unwrap();
+    let time = at(7_300_000_000);
+    std::fs::write(clone.path.join(".audit/tasks/A.json"), entry("A", time)).unwrap();
+    clone.git(&["add", "."]);
+    let digest = "0".repeat(64);
+    let message = format!(
+        "audit: task A completed\n\nAudit-Format: 1\nAudit-Task: A\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: sha256:{digest}\nAudit-Settings: sha256:{digest}\n"
+    );
+    let stamp = format!("{} +0000", time.seconds());
+    let dated = [
+        "commit",
+        "-q",
+        "--cleanup=verbatim",
+        "-m",
+        &message,
+        "--date",
+        &stamp,
+    ];
+    let mut command = std::process::Command::new("git");
+    let committed = isolated(command.arg("-C").arg(&clone.path).args(dated))
+        .env("GIT_COMMITTER_DATE", &stamp)
+        .status();
+    assert!(committed.unwrap().success());
+    let options = Options {
+        since: Some(place.path("c")),
+        ..Options::default()
+    };
+    let report = verify::verify(&clone.path, &options).unwrap();
+    broken(
+        &report,
+        "once",
+        "the task `A` was recorded before the checkpoint",
+    );
+    made_anew(&mut place, false, 0, &["a", "b", "c"]);
+    broken(&audit_since(&place, "c"), "since", "is not in this history");
+}

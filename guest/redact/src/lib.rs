@@ -7,6 +7,7 @@ mod indent;
 #[path = "../../template/src/json.rs"]
 pub mod json;
 pub mod known;
+mod needles;
 #[path = "../../template/src/outcome.rs"]
 pub mod outcome;
 #[cfg(target_arch = "wasm32")]

@@ -3,8 +3,10 @@
 //! Fails closed: rules that do not parse, or that do not do what their samples say, are no rules, and then nothing is recorded.
 
 use crate::known::{KNOWN, NAMES};
+use crate::needles::Needles;
 use regex_lite::Regex;
 use serde::Deserialize;
+use std::cell::OnceCell;
 
 /// What the operator writes: JSON in the setting `rules`.
 #[derive(Deserialize)]
@@ -39,12 +41,18 @@ pub struct Rules {
     pointers: Vec<Vec<String>>,
     names: Vec<String>,
     patterns: Vec<Pattern>,
+    needles: Needles,
 }
 
 struct Pattern {
     marker: String,
-    regex: Regex,
-    needs: &'static [&'static str],
+    source: String,
+    /// Compiled when it is first needed: that costs more than most texts do.
+    regex: OnceCell<Option<Regex>>,
+    /// One of these needles must be in a text, or it is not searched; 0 searches every text.
+    needs: u64,
+    /// It finds nothing that goes over the end of a line.
+    in_line: bool,
 }
 
 fn read(setting: &str) -> Result<Document, String> {
@@ -78,6 +86,7 @@ impl Rules {
             pointers: Vec::new(),
             names: document.names.iter().map(|name| plain(name)).collect(),
             patterns: Vec::new(),
+            needles: Needles::default(),
         };
         for pointer in &document.pointers {
             rules.pointers.push(steps(pointer).ok_or_else(|| {
@@ -89,11 +98,13 @@ impl Rules {
                 .names
                 .extend(NAMES.iter().map(|&name| name.to_owned()));
             for known in KNOWN {
-                rules.add(known.name, known.regex, known.needs)?;
+                let needs = rules.needles.add(known.needs);
+                rules.add(known.name, known.regex, needs, known.in_line)?;
             }
         }
         for pattern in &document.patterns {
-            rules.add(&pattern.name, &pattern.regex, &[])?;
+            rules.add(&pattern.name, &pattern.regex, 0, false)?;
+            rules.check(&pattern.name)?;
             if pattern.finds.is_empty() {
                 return Err(format!(
                     "the pattern `{}` has no sample in `finds`",
@@ -117,38 +128,44 @@ impl Rules {
         Ok(rules)
     }
 
-    fn add(
-        &mut self,
-        name: &str,
-        regex: &str,
-        needs: &'static [&'static str],
-    ) -> Result<(), String> {
+    fn add(&mut self, name: &str, regex: &str, needs: u64, in_line: bool) -> Result<(), String> {
         let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if name.is_empty() || name.len() > 40 || !name.bytes().all(is_name) {
             return Err(
                 "a pattern's name must be 1 to 40 lower-case letters, digits and `-`".to_owned(),
             );
         }
-        if self
-            .patterns
-            .iter()
-            .any(|other| other.marker == marker(name))
-        {
+        let marker = marker(name);
+        if self.patterns.iter().any(|other| other.marker == marker) {
             return Err(format!("there are two patterns `{name}`"));
         }
-        let regex = Regex::new(regex)
+        self.patterns.push(Pattern {
+            marker,
+            source: regex.to_owned(),
+            regex: OnceCell::new(),
+            needs,
+            in_line,
+        });
+        Ok(())
+    }
+
+    /// Whether a pattern of the operator's is one.
+    fn check(&self, name: &str) -> Result<(), String> {
+        let own = self.pattern(name)?;
+        let regex = Regex::new(&own.source)
             .map_err(|error| format!("the regex of the pattern `{name}`: {error}"))?;
         if regex.is_match("") {
             return Err(format!(
                 "the pattern `{name}` finds nothing at all, everywhere"
             ));
         }
-        self.patterns.push(Pattern {
-            marker: marker(name),
-            regex,
-            needs,
-        });
         Ok(())
+    }
+
+    fn pattern(&self, name: &str) -> Result<&Pattern, String> {
+        let marker = marker(name);
+        let own = self.patterns.iter().find(|own| own.marker == marker);
+        own.ok_or_else(|| format!("there is no pattern `{name}`"))
     }
 
     /// Tries a pattern on its samples, with all other rules in force.
@@ -162,14 +179,9 @@ impl Rules {
         finds: impl Iterator<Item = &'s str>,
         leaves: impl Iterator<Item = &'s str>,
     ) -> Result<(), String> {
-        let marker = marker(name);
-        let own = self
-            .patterns
-            .iter()
-            .find(|pattern| pattern.marker == marker);
-        let own = own.ok_or_else(|| format!("there is no pattern `{name}`"))?;
+        let own = self.pattern(name)?;
         for (number, sample) in (1..).zip(finds) {
-            if own.replace(sample).is_none() {
+            if self.apply(own, sample).is_none() {
                 return Err(format!(
                     "the pattern `{name}` does not find its sample {number} in `finds`"
                 ));
@@ -177,7 +189,7 @@ impl Rules {
             self.text(sample)?;
         }
         for (number, sample) in (1..).zip(leaves) {
-            if own.replace(sample).is_some() {
+            if self.apply(own, sample).is_some() {
                 return Err(format!(
                     "the pattern `{name}` finds its sample {number} in `leaves`"
                 ));
@@ -216,26 +228,49 @@ impl Rules {
     }
 
     fn pass(&self, text: &str) -> Option<String> {
+        let present = self.needles.within(text);
         let mut redacted = None;
         for pattern in &self.patterns {
-            let present = redacted.as_deref().unwrap_or(text);
-            if let Some(changed) = pattern.replace(present) {
+            if pattern.needs != 0 && pattern.needs & present == 0 {
+                continue;
+            }
+            // A marker that was put in brings no needle of another pattern.
+            if let Some(changed) = self.apply(pattern, redacted.as_deref().unwrap_or(text)) {
                 redacted = Some(changed);
             }
         }
         redacted
+    }
+
+    /// The text with what a pattern finds replaced; `None` if there is nothing, or only markers.
+    fn apply(&self, pattern: &Pattern, text: &str) -> Option<String> {
+        if !pattern.in_line {
+            return pattern.replace(text);
+        }
+        // Line by line, since the search is slow and most lines hold no needle.
+        let mut out: Option<String> = None;
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            let is_searched = pattern.needs & self.needles.within(line) != 0;
+            let changed = is_searched.then(|| pattern.replace(line)).flatten();
+            match (&mut out, changed) {
+                (Some(out), changed) => out.push_str(changed.as_deref().unwrap_or(line)),
+                (None, Some(changed)) => out = Some([&text[..at], &changed].concat()),
+                (None, None) => {}
+            }
+            at += line.len();
+        }
+        out
     }
 }
 
 impl Pattern {
     /// The text with what this pattern finds replaced; `None` if there is nothing, or only markers.
     fn replace(&self, text: &str) -> Option<String> {
-        if !self.needs.is_empty() && !self.needs.iter().any(|need| contains(text, need)) {
-            return None;
-        }
+        let regex = self.regex.get_or_init(|| Regex::new(&self.source).ok());
         let mut out = String::new();
         let mut copied = 0;
-        for found in self.regex.captures_iter(text) {
+        for found in regex.as_ref()?.captures_iter(text) {
             let Some(secret) = found.name("secret").or_else(|| found.get(0)) else {
                 continue;
             };
@@ -310,19 +345,4 @@ pub fn pointer(place: &[String]) -> String {
         pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
     }
     pointer
-}
-
-/// Whether a text holds an ASCII word, in any case.
-fn contains(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    let Some(first) = word.first() else {
-        return true;
-    };
-    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
-    text.iter().enumerate().any(|(at, byte)| {
-        (*byte == lower || *byte == upper)
-            && text
-                .get(at..at + word.len())
-                .is_some_and(|there| there.eq_ignore_ascii_case(word))
-    })
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use super::args::Global;
 use super::exit::UsageError;
 use super::output::Output;
+use super::policy::Source;
 use super::signing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
@@ -39,7 +40,7 @@ pub struct Session {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Recording options")]
 pub struct RecordFlags {
-    /// Decide with this policy, a WebAssembly component [default: the built-in one]
+    /// Decide with this policy, a WebAssembly component [default: the one in force on the trail, or else the built-in one]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Give the policy a setting; may be given more than once
@@ -257,12 +258,10 @@ pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Eng
 }
 
 fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
-    let Some(path) = &settings.policy_file else {
-        return Ok(Policy::builtin(engine)?);
-    };
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))?;
-    Ok(Policy::load(engine, &path.display().to_string(), &bytes)?)
+    match &settings.policy_file {
+        Some(path) => Source::from(path.clone().into_os_string()).load(engine),
+        None => Ok(Policy::builtin(engine)?),
+    }
 }
 
 /// What one call of a policy may use at most.

@@ -14,6 +14,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, pa
 use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
+use crate::config::Settings;
 use crate::verify::{self, Claim, Outcome, Report, Verdict};
 
 /// Audit a trail, or any clone of one
@@ -32,6 +33,9 @@ pub struct Args {
     /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
     #[arg(long, value_name = "FILE")]
     allowed_signers: Option<PathBuf>,
+    /// OpenPGP keys whose signatures count: a file as gpg --export writes it
+    #[arg(long, value_name = "FILE")]
+    openpgp_keys: Option<PathBuf>,
     /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
     #[arg(long, value_name = "FILE", requires = "allowed_signers")]
     revoked_signers: Option<PathBuf>,
@@ -92,6 +96,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         reference: args.reference.clone(),
         progress: Some(&tell),
         allowed_signers: args.allowed_signers.as_ref().map(below),
+        openpgp_keys: args.openpgp_keys.as_ref().map(below),
+        openpgp_program: openpgp_program(args, session)?,
         revoked_signers: args.revoked_signers.as_ref().map(below),
         checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
         require: verify::Require {
@@ -117,6 +123,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         print(&report, outcome, output)?;
     }
     Ok(Exit::of_audit(outcome))
+}
+
+/// The operator's program; asked for only where there is something for it to do, since an audit needs no configuration.
+fn openpgp_program(args: &Args, session: &Session) -> anyhow::Result<Option<PathBuf>> {
+    if args.openpgp_keys.is_none() {
+        return Ok(None);
+    }
+    Ok(session.settings(Settings::default())?.signing.program)
 }
 
 /// A key is given as it is, or as a file that holds it.

@@ -16,6 +16,18 @@ use wasmtime::component::types::ComponentItem;
 /// The default policy's component; see `build.rs`.
 const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
 
+/// The policies that come with the host beside the default one, by name.
+const BUNDLED: &[(&str, &[u8])] = &[
+    (
+        "bound",
+        include_bytes!(concat!(env!("OUT_DIR"), "/bound.wasm")),
+    ),
+    (
+        "redact",
+        include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm")),
+    ),
+];
+
 /// The interface that a policy exports, without its version.
 const RECORDER: &str = "chiffon:audit/recorder";
 
@@ -56,6 +68,11 @@ impl Policy {
     /// The default policy's component.
     pub fn builtin_component() -> &'static [u8] {
         BUILTIN
+    }
+
+    /// The components of the policies that come with the host beside the default one, by name.
+    pub fn bundled() -> &'static [(&'static str, &'static [u8])] {
+        BUNDLED
     }
 
     /// Checks and compiles a component. `name` is what messages call it, such as its file's name.

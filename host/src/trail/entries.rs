@@ -1,84 +1,149 @@
-//! A tree object's bytes: its entries, and the order that git keeps them in.
+//! Going through a trail: which policy decided what, and every entry of the tip, one after the other in constant memory.
 
-use std::cmp::Ordering;
+use gix::ObjectId;
+use gix::objs::{Kind, TreeRefIter};
 
-use gix::hash::Kind as HashKind;
+use super::Trail;
+use super::error::TrailError;
+use super::history::History;
+use super::layout::ROOT;
+use super::message;
+use super::repository::Repository;
+use crate::clock::Timestamp;
+use crate::outcome::TaskId;
 
-pub(super) const MODE_TREE: &[u8] = b"40000";
-pub(super) const MODE_FILE: &[u8] = b"100644";
-
-pub(super) fn id_length(hash: HashKind) -> usize {
-    hash.len_in_bytes()
+/// What a trail commit says about who decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The commit's id, in hexadecimal.
+    pub commit: String,
+    /// The commit's time.
+    pub time: Timestamp,
+    /// The task.
+    pub task_id: TaskId,
+    /// The digest of the policy; empty, if the commit does not say.
+    pub policy: String,
+    /// The digest of its settings; empty, if the commit does not say.
+    pub settings: String,
 }
 
-/// Git compares directory names as if they ended in `/`.
-pub(super) fn git_order(
-    left: &[u8],
-    left_is_tree: bool,
-    right: &[u8],
-    right_is_tree: bool,
-) -> Ordering {
-    let common = left.len().min(right.len());
-    left[..common].cmp(&right[..common]).then_with(|| {
-        let end = |name: &[u8], is_tree: bool| {
-            name.get(common)
-                .copied()
-                .unwrap_or(if is_tree { b'/' } else { 0 })
-        };
-        end(left, left_is_tree).cmp(&end(right, right_is_tree))
-    })
+/// The decisions of a trail, newest first, without their entries.
+pub struct Decisions<'a>(History<'a>);
+
+impl Iterator for Decisions<'_> {
+    type Item = Result<Decision, TrailError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.next_commit().transpose()?;
+        Some(next.map(|(id, commit, task_id)| {
+            let trailer = |name| {
+                message::trailer(&commit.message, name)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            Decision {
+                commit: id.to_string(),
+                time: Timestamp::from_seconds(commit.seconds),
+                task_id,
+                policy: trailer(message::POLICY),
+                settings: trailer(message::SETTINGS),
+            }
+        }))
+    }
 }
 
-/// One entry of a tree object.
-pub(super) struct Entry<'a> {
-    pub(super) at: usize,
-    pub(super) length: usize,
-    pub(super) mode: &'a [u8],
-    pub(super) name: &'a [u8],
-    pub(super) id: &'a gix::oid,
+/// The entries of a trail's tip, in the order of their paths.
+pub struct Entries<'a> {
+    repository: &'a Repository,
+    /// The directories on the way to where we are: the tree's bytes, how far they are read, and the path.
+    open: Vec<Directory>,
 }
 
-impl<'a> Entry<'a> {
-    pub(super) fn first(raw: &'a [u8], hash: HashKind) -> Option<Entry<'a>> {
-        let space = raw.iter().take(7).position(|byte| *byte == b' ')?;
-        let name_end = space + 1 + memchr(0, &raw[space + 1..])?;
-        let id = raw.get(name_end + 1..name_end + 1 + id_length(hash))?;
-        Some(Entry {
+struct Directory {
+    raw: Vec<u8>,
+    at: usize,
+    depth: usize,
+}
+
+impl Entries<'_> {
+    fn step(&mut self) -> Result<Option<(TaskId, Vec<u8>)>, TrailError> {
+        let hash = self.repository.hash;
+        while let Some(directory) = self.open.last_mut() {
+            let mut entries = TreeRefIter::from_bytes(&directory.raw[directory.at..], hash);
+            let Some(Ok(entry)) = entries.next() else {
+                self.open.pop();
+                continue;
+            };
+            // Mode, a space, the name, a zero, the id.
+            let mode = directory.raw[directory.at..]
+                .iter()
+                .position(|byte| *byte == b' ')
+                .unwrap_or_default();
+            let (name, id) = (entry.filename.to_string(), entry.oid.to_owned());
+            let (is_tree, is_blob) = (entry.mode.is_tree(), entry.mode.is_blob());
+            directory.at += mode + 1 + entry.filename.len() + 1 + id.as_bytes().len();
+            let depth = directory.depth;
+            let leads_on = match depth {
+                0 | 1 => name == ROOT[depth],
+                _ => depth < 6 && name.len() == 1,
+            };
+            if is_tree && leads_on {
+                self.enter(&id, depth + 1)?;
+            } else if is_blob
+                && depth >= ROOT.len()
+                && let Some(task_id) = name.strip_suffix(".json")
+                && let Ok(task_id) = TaskId::parse(task_id)
+            {
+                let entry = self.repository.object(Kind::Blob, &id)?;
+                return Ok(Some((task_id, entry)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, tree: &ObjectId, depth: usize) -> Result<(), TrailError> {
+        self.open.push(Directory {
+            raw: self.repository.object(Kind::Tree, tree)?,
             at: 0,
-            length: name_end + 1 + id_length(hash),
-            mode: &raw[..space],
-            name: &raw[space + 1..name_end],
-            id: gix::oid::try_from_bytes(id).ok()?,
-        })
-    }
-
-    pub(super) fn is_tree(&self) -> bool {
-        self.mode == MODE_TREE
+            depth,
+        });
+        Ok(())
     }
 }
 
-/// The ids of a tree's entries, as far as it can be read.
-pub(super) fn ids(raw: &[u8], hash: HashKind) -> impl Iterator<Item = &gix::oid> {
-    let mut rest = raw;
-    std::iter::from_fn(move || {
-        let entry = Entry::first(rest, hash)?;
-        rest = &rest[entry.length..];
-        Some(entry.id)
-    })
+impl Iterator for Entries<'_> {
+    type Item = Result<(TaskId, Vec<u8>), TrailError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
 }
 
-fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
-    haystack.iter().position(|byte| *byte == needle)
-}
+impl Trail {
+    /// Who decided each entry, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn decisions(&self) -> Result<Decisions<'_>, TrailError> {
+        Ok(Decisions(self.history()?))
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_sort_as_if_they_ended_in_a_slash() {
-        assert_eq!(git_order(b"a", true, b"a.json", false), Ordering::Greater);
-        assert_eq!(git_order(b"a", false, b"a.json", false), Ordering::Less);
-        assert_eq!(git_order(b"a", true, b"a", true), Ordering::Equal);
+    /// Every entry of the tip as it is now, in the order of paths.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn entries(&self) -> Result<Entries<'_>, TrailError> {
+        let shared = self.shared();
+        let repository = &shared.repository;
+        let mut entries = Entries {
+            repository,
+            open: Vec::new(),
+        };
+        if let Some(tip) = repository.read_ref(&shared.identity.reference)? {
+            entries.enter(&repository.commit(&tip)?.tree, 0)?;
+        }
+        Ok(entries)
     }
 }

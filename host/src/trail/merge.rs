@@ -17,12 +17,12 @@ use gix::hash::Kind as HashKind;
 
 use super::delta;
 use super::disk::DiskFile;
-use super::entries;
 use super::object::{Deflater, RunningDigest};
 use super::pack::{
     self, Anchored, IndexEntry, MAX_CHAIN, TYPE_BLOB, TYPE_COMMIT, TYPE_OFS_DELTA, TYPE_REF_DELTA,
     TYPE_TREE,
 };
+use super::tree_object;
 
 /// A pack and its index, open for merging.
 pub(super) struct Source {
@@ -386,7 +386,7 @@ impl Directories {
 
 /// The ids of up to four entries of a tree: the outer ones, and two between.
 fn some_children(raw: &[u8], hash: HashKind) -> Vec<ObjectId> {
-    let ids: Vec<&gix::oid> = entries::ids(raw, hash).collect();
+    let ids: Vec<&gix::oid> = tree_object::ids(raw, hash).collect();
     let mut places = vec![
         0,
         ids.len() / 3,

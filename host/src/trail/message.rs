@@ -10,6 +10,8 @@ pub(super) const FORMAT: &str = "Audit-Format";
 pub(super) const TASK: &str = "Audit-Task";
 /// Names the policy that decided.
 pub(super) const POLICY: &str = "Audit-Policy";
+/// Names the settings that it decided by.
+pub(super) const SETTINGS: &str = "Audit-Settings";
 /// Gives the trail its identity, in the genesis commit.
 pub(super) const TRAIL: &str = "Audit-Trail";
 /// Says what kind of trail the genesis commit began.
@@ -38,7 +40,7 @@ pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenanc
     let mut message = String::with_capacity(subject.len() + 320);
     let _ = write!(
         message,
-        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\nAudit-Interface: {INTERFACE}\n{POLICY}: {policy}\nAudit-Settings: {settings}\n"
+        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\nAudit-Interface: {INTERFACE}\n{POLICY}: {policy}\n{SETTINGS}: {settings}\n"
     );
     if let Some(outcome) = outcome {
         let _ = writeln!(message, "Audit-Outcome: {outcome}");

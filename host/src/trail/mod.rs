@@ -44,6 +44,7 @@ mod state;
 mod supported;
 mod ticket;
 mod tree;
+mod tree_object;
 mod view;
 mod work_trees;
 mod writer;
@@ -57,6 +58,7 @@ use std::time::Duration;
 use gix::objs::Kind;
 
 pub use checkpoints::CHECKPOINTS_REF;
+pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised};

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
 
 use gix::hash::Kind as HashKind;
 
-use super::entries::Entry;
+use super::tree_object::Entry;
 
 /// Directories below this size are read from their beginning: that costs less than this index of them.
 const LEAST: usize = 4 << 10;

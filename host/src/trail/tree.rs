@@ -12,11 +12,11 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
-use super::entries::{Entry, MODE_FILE, MODE_TREE, git_order, id_length};
 use super::error::TrailError;
 use super::names::Names;
 use super::object;
 use super::pack::Place;
+use super::tree_object::{Entry, MODE_FILE, MODE_TREE, git_order, id_length};
 
 /// Supplies the trees that are not in memory.
 pub(super) trait TreeSource {

@@ -14,7 +14,7 @@ use super::store::hash::Id;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
-const TITLE: &str = "extends every checkpoint";
+pub(crate) const TITLE: &str = "extends every checkpoint";
 
 /// Who looks along to make the claim: `options.against` names checkpoints where it names files.
 ///
@@ -30,7 +30,9 @@ pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyE
     let key = key.transpose()?;
     if given.is_empty() {
         let asked = options.require.checkpoint || options.checkpoint_key.is_some();
-        return Ok(Box::new(Nothing { asked }));
+        return Ok(Box::new(Nothing {
+            asked: asked && options.since.is_none(),
+        }));
     }
     given.sort_by_key(|given| given.checkpoint.size);
     Ok(Box::new(Checkpoints {
@@ -90,7 +92,7 @@ pub(crate) struct Given {
 }
 
 /// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
-const CLOCKS_APART: i64 = 300;
+pub(crate) const CLOCKS_APART: i64 = 300;
 
 struct Checkpoints {
     /// The smallest first.
@@ -132,7 +134,11 @@ impl Visitor for Checkpoints {
         let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leaves = std::mem::take(&mut *leaves);
         leaves.sort_unstable_by_key(|leaf| std::cmp::Reverse(leaf.depth));
-        let mut claims = vec![self.claim_extends(&leaves, walk), self.claim_times(&leaves)];
+        let mut claims = vec![self.claim_extends(&leaves, walk)];
+        // Without the first entries none has its number.
+        if walk.until.is_none() {
+            claims.push(self.claim_times(&leaves));
+        }
         claims.push(claim_signed(&self.given, self.key.as_ref()));
         claims
     }
@@ -141,7 +147,10 @@ impl Visitor for Checkpoints {
 impl Checkpoints {
     fn claim_extends(&self, leaves: &[Leaf], walk: &Walk<'_>) -> Claim {
         let mut claim = Claim::new("checkpoints", TITLE, Verdict::Holds);
-        if let Some(cut) = walk.cut {
+        let since = walk.until.map(
+            |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
+        );
+        if let Some(cut) = walk.cut.or(since) {
             let missing = cut.to_owned();
             claim.verdict = Verdict::NotShown { missing };
             return claim;
@@ -318,7 +327,7 @@ pub(crate) fn claim_signed(given: &[Given], key: Option<&NoteKey>) -> Claim {
 
 impl Given {
     /// What to call it.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let path = quote(self.path.as_os_str().as_encoded_bytes());
         format!("the checkpoint {path}")
     }

@@ -15,6 +15,7 @@ mod repository;
 mod rules;
 mod signature;
 mod signatures;
+mod since;
 mod store;
 mod visit;
 mod walk;
@@ -43,6 +44,10 @@ pub struct Options<'a> {
     pub threads: Option<usize>,
     /// Whose signatures count, and when: a file in git's format of allowed signers.
     pub allowed_signers: Option<PathBuf>,
+    /// OpenPGP keys whose signatures count: a file as `gpg --export` writes it.
+    pub openpgp_keys: Option<PathBuf>,
+    /// The program that checks them; `gpg` if not given.
+    pub openpgp_program: Option<PathBuf>,
     /// Keys whose signatures do not count any more, whatever their time: public keys or fingerprints, one a line.
     pub revoked_signers: Option<PathBuf>,
     /// The key that signs the trail's checkpoints, as `name+id+base64`.
@@ -134,9 +139,11 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let (reference, tip) = reference::choose(&repository, &context, options.reference.as_deref())?;
     let shallow = repository.shallow()?;
     hidden::find(&repository, &context.findings, &alternates, &shallow)?;
+    let since = since::load(options)?;
     let own = [
         signatures::visitor(options)?,
         checkpoints::visitor(options)?,
+        since::visitor(since.as_ref(), options)?,
     ];
     let visitors: Vec<&dyn Visitor> = own.iter().map(AsRef::as_ref).collect();
     context.visitors = visitors;
@@ -147,7 +154,13 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             let processors = std::thread::available_parallelism();
             let processors = processors.map_or(1, |number| number.get().min(8));
             let threads = options.threads.unwrap_or(processors).max(1);
-            let mut walked = history::walk(&context, tip, &shallow, threads, options.progress);
+            let until = since.as_ref().map(|since| since.commit);
+            let walk = history::How {
+                shallow: &shallow,
+                threads,
+                until,
+            };
+            let mut walked = history::walk(&context, tip, &walk, options.progress);
             let tasks = std::mem::take(&mut walked.tally.tasks);
             walk::twice::find(&context, &walked.chain, tasks);
             walked
@@ -165,22 +178,30 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         entries: walked.tally.entries,
         trail_id: walked.chain.trail_id.as_deref(),
         cut: walked.chain.cut.as_deref(),
+        until: walked.chain.until,
     };
     let others: Vec<Claim> = context
         .visitors
         .iter()
         .flat_map(|visitor| visitor.finish(&walk))
         .collect();
-    let mut claims = claims::structural(context.findings.take(), walked.tally.entries);
+    // What came before a checkpoint counts as something, though nothing may have come after it.
+    let before = since.as_ref().map_or(0, |since| since.size());
+    let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
     claims.extend(copies);
     Ok(Report {
         reference,
         tip: tip.map(|id| id.to_string()),
-        trail_id: walked.chain.trail_id.take(),
+        trail_id: walked
+            .chain
+            .trail_id
+            .take()
+            .or_else(|| since.as_ref()?.trail_id()),
         commits: u64::from(walked.chain.len()),
         entries: walked.tally.entries,
         objects: walked.tally.objects,
+        not_verified_again: since.map(|since| since.size()),
         claims,
     })
 }

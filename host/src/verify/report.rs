@@ -20,6 +20,9 @@ pub struct Report {
     pub entries: u64,
     /// Objects that the commits added and that were hashed.
     pub objects: u64,
+    /// Entries before the checkpoint that the audit began at; nothing is said about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_verified_again: Option<u64>,
     /// The claims, in a fixed order.
     pub claims: Vec<Claim>,
 }
@@ -94,7 +97,9 @@ impl Report {
     /// The audit in one word: broken before not shown before holds.
     pub fn outcome(&self) -> Outcome {
         match outcome(&self.claims) {
-            Outcome::Holds if self.entries == 0 => Outcome::NotShown,
+            Outcome::Holds if self.entries == 0 && self.not_verified_again.unwrap_or(0) == 0 => {
+                Outcome::NotShown
+            }
             outcome => outcome,
         }
     }

@@ -10,7 +10,7 @@ use extent::Said;
 
 use super::findings::quote;
 use super::report::{Claim, Verdict};
-use super::signature::{self, AllowedSigners, Judgement};
+use super::signature::{self, AllowedSigners, Judgement, KeyRing, Signers};
 use super::store::hash::Id;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
@@ -38,14 +38,24 @@ pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyE
 /// # Errors
 ///
 /// Says why a file of signers cannot be used.
-pub(crate) fn signers(options: &Options<'_>) -> Result<Option<AllowedSigners>, VerifyError> {
-    let Some(path) = &options.allowed_signers else {
+pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyError> {
+    if options.allowed_signers.is_none() && options.openpgp_keys.is_none() {
         return Ok(None);
+    }
+    let mut signers = Signers::default();
+    if let Some(path) = &options.openpgp_keys {
+        let program = options.openpgp_program.as_deref();
+        let program = program.unwrap_or(Path::new("gpg"));
+        let ring = KeyRing::open(path, program).map_err(|why| unreadable(path, why))?;
+        signers.openpgp = Some(ring);
+    }
+    let Some(path) = &options.allowed_signers else {
+        return Ok(Some(signers));
     };
     let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
-    let mut signers = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
+    signers.allowed = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
     if let Some(path) = &options.revoked_signers {
-        let revoked = signers.revoke(&read(path)?);
+        let revoked = signers.allowed.revoke(&read(path)?);
         revoked.map_err(|why| unreadable(path, why))?;
     }
     Ok(Some(signers))
@@ -96,7 +106,7 @@ impl Visitor for Nobody {
 }
 
 struct Signatures {
-    signers: AllowedSigners,
+    signers: Signers,
     found: Mutex<Found>,
 }
 
@@ -157,14 +167,16 @@ impl Visitor for Signatures {
                     _ => 1,
                 };
                 found.signed.push((commit.depth, covers));
-                match found.signers.get_mut(who) {
+                match found.signers.get_mut(&*who) {
                     Some((number, oldest, newest)) => {
                         *number += 1;
                         *oldest = seconds.min(*oldest);
                         *newest = seconds.max(*newest);
                     }
                     None => {
-                        found.signers.insert(who.to_owned(), (1, seconds, seconds));
+                        found
+                            .signers
+                            .insert(who.into_owned(), (1, seconds, seconds));
                     }
                 }
             }
@@ -238,6 +250,9 @@ impl Found {
         }
         let missing = if let Some(cut) = walk.cut {
             cut.to_owned()
+        } else if walk.entries == 0 && walk.until.is_some() {
+            // Nothing was recorded since the checkpoint, so there is nothing unsigned.
+            return Verdict::Holds;
         } else if walk.entries == 0 {
             super::claims::NOTHING.to_owned()
         } else if self.signed.is_empty() {

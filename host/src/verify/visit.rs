@@ -44,6 +44,8 @@ pub struct Walk<'a> {
     pub trail_id: Option<&'a str>,
     /// Why the oldest commits were not seen, if they were not.
     pub cut: Option<&'a str>,
+    /// The commit at which the audit began, which it did not look at, if history led to it.
+    pub until: Option<Id>,
 }
 
 /// Looks along at every commit of the trail.

@@ -2,8 +2,10 @@
 
 mod check;
 mod inspect;
+mod new;
 mod run;
 mod test;
+mod trail;
 
 use super::{Machine, Ran};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Outcomes by the name of their file.
-pub const OUTCOMES: [(&str, &str); 5] = [
+pub const OUTCOMES: [(&str, &str); 6] = [
     (
         "deploy-1",
         r#"{
@@ -63,6 +63,18 @@ pub const OUTCOMES: [(&str, &str); 5] = [
     (
         "deploy-4",
         "{\"task_id\": \"deploy-4\", \"status\": \"completed\"}\n",
+    ),
+    (
+        "deploy-5",
+        r#"{
+  "task_id": "deploy-5",
+  "status": "failed",
+  "execution_result": {
+    "outcome": {"exit_code": 1, "stderr": "cannot reach postgres://shop:hunter2@db.internal/orders"},
+    "services_touched": ["checkout"]
+  }
+}
+"#,
     ),
 ];
 

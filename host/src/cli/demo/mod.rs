@@ -21,7 +21,7 @@ use shell::{Ran, Shell};
 /// See it work, in a directory of its own
 ///
 /// Needs no configuration and takes a few seconds. Shows outcomes recorded once and only once, a conflict, a policy that is
-/// stopped, a crash that loses nothing, and a rewritten history that is noticed, each with the command that repeats it.
+/// stopped, another that keeps secrets out, a crash that loses nothing, and a rewritten history that is noticed, each with the command that repeats it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where; must be empty, or hold an earlier demo
@@ -163,6 +163,7 @@ impl<'a> Stage<'a> {
     fn run(&mut self) -> anyhow::Result<()> {
         self.record()?;
         self.stop_a_policy()?;
+        self.redact()?;
         self.kill()?;
         self.rewrite()?;
         self.read_with_git()?;
@@ -207,6 +208,22 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    fn redact(&mut self) -> anyhow::Result<()> {
+        self.begin("The redacting policy swapped in: a secret that is reported is not recorded")?;
+        let outcome = (self.name)("outcomes/deploy-5.json");
+        let trail = (self.name)("trail");
+        self.expect(0, &format!("{} policy activate builtin:redact", self.audit))?;
+        self.expect(0, &format!("grep hunter2 {outcome}"))?;
+        self.expect(0, &format!("{} commit {outcome}", self.audit))?;
+        let found = self.expect(
+            0,
+            &format!("git -C {trail} show HEAD:.audit/tasks/deploy-5.json | grep redacted"),
+        )?;
+        ensure!(!found.output.contains("hunter2"), "the secret was recorded");
+        self.expect(0, &format!("{} policy reproduce", self.audit))
+            .map(drop)
+    }
+
     fn kill(&mut self) -> anyhow::Result<()> {
         self.begin(
             "kill -9 in the middle of a stream, then the same stream again: none lost, none twice",
@@ -232,7 +249,7 @@ impl<'a> Stage<'a> {
             ),
         )?;
         let entries = tree.output.trim().parse().unwrap_or(0);
-        let recorded = RUNS + 3;
+        let recorded = RUNS + 4;
         ensure!(
             entries == recorded,
             "the trail has {entries} entries and should have {recorded}"

@@ -171,7 +171,7 @@ fn json<'a>(
 }
 
 /// One claim, for people.
-fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> {
+pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> {
     let (style, word) = match claim.standing {
         Standing::Holds => (GOOD, "holds"),
         Standing::Broken => (BAD, "BROKEN"),
@@ -194,6 +194,7 @@ fn print_end(
     for path in kept.iter().flatten() {
         let file = match source {
             Source::Builtin => "builtin".to_owned(),
+            Source::Bundled(name, _) => format!("builtin:{name}"),
             Source::File(file) => shell_word(&file.display().to_string()),
         };
         let path = shell_word(&path.display().to_string());

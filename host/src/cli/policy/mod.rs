@@ -1,12 +1,17 @@
-//! `policy`: look at a policy, try it, test it. No repository is needed, and nothing is recorded.
+//! `policy`: begin one, look at it, try it, test it, with no repository and nothing recorded; and what a trail knows of policies.
 //!
 //! One file a subcommand. Which policy and which settings is in `subject`, shared by all of them.
 
+mod activate;
+mod backtest;
 mod bench;
 mod call;
 mod check;
 mod given;
 mod inspect;
+mod log;
+mod new;
+mod reproduce;
 mod run;
 mod subject;
 mod test;
@@ -14,13 +19,16 @@ mod test_report;
 
 use clap::Subcommand;
 
+pub use subject::Source;
+
 use super::exit::Exit;
 use super::session::Session;
 
-/// Look at a policy, try it, test it
+/// Write a policy, try it, test it, put it in force
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, whatever language made it, or `builtin` for the default
-/// policy. No repository is needed, and nothing is recorded.
+/// policy; `builtin:redact` and `builtin:bound` come with it. `new`, `inspect`, `run`, `test`, `check` and `bench` need no
+/// repository, and none but `activate` changes one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,20 +37,30 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
     Check(check::Args),
     Bench(bench::Args),
+    Backtest(backtest::Args),
+    Activate(activate::Args),
+    Log(log::Args),
+    Reproduce(reproduce::Args),
 }
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     match &args.command {
+        Command::New(args) => new::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
         Command::Check(args) => check::run(args, session),
         Command::Bench(args) => bench::run(args, session),
+        Command::Backtest(args) => backtest::run(args, session),
+        Command::Activate(args) => activate::run(args, session),
+        Command::Log(args) => log::run(args, session),
+        Command::Reproduce(args) => reproduce::run(args, session),
     }
 }

@@ -12,17 +12,24 @@ use crate::cli::session::{Session, policy_limits, setting};
 use crate::config::{ConfigError, Settings};
 use crate::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
 
-/// A policy as the command line names it: `builtin`, or a component's file (`./builtin`, if that is its name).
+/// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin`, if that is its name).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Builtin,
+    Bundled(&'static str, &'static [u8]),
     File(PathBuf),
 }
 
 impl From<OsString> for Source {
     fn from(text: OsString) -> Source {
+        let bundled = text
+            .to_str()
+            .and_then(|text| text.strip_prefix("builtin:"))
+            .and_then(|name| Policy::bundled().iter().find(|bundled| bundled.0 == name));
         if text == "builtin" {
             Source::Builtin
+        } else if let Some((name, component)) = bundled {
+            Source::Bundled(name, component)
         } else {
             Source::File(PathBuf::from(text))
         }
@@ -34,6 +41,7 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Source::Builtin => "built-in".to_owned(),
+            Source::Bundled(name, _) => format!("builtin:{name}"),
             Source::File(path) => path.display().to_string(),
         }
     }
@@ -42,6 +50,7 @@ impl Source {
     pub fn read(&self) -> anyhow::Result<Vec<u8>> {
         match self {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
+            Source::Bundled(_, component) => Ok(component.to_vec()),
             Source::File(path) => {
                 fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))
             }

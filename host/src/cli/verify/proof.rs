@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Args, key, outcome_line, print_claims};
+use super::{Args, key, openpgp_program, outcome_line, print_claims};
 use crate::cli::exit::Exit;
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -24,6 +24,8 @@ struct Checked<'a> {
 pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let options = verify::Options {
         allowed_signers: args.allowed_signers.clone(),
+        openpgp_keys: args.openpgp_keys.clone(),
+        openpgp_program: openpgp_program(args, session)?,
         revoked_signers: args.revoked_signers.clone(),
         checkpoint_key: args.checkpoint_key.as_deref().map(key).transpose()?,
         ..verify::Options::default()

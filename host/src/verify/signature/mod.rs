@@ -2,22 +2,35 @@
 //! with code of its own; the writer's is another.
 
 mod allowed;
+mod openpgp;
 mod split;
 mod sshsig;
 mod time;
 
 pub(crate) use allowed::AllowedSigners;
 use allowed::Denied;
+pub(crate) use openpgp::KeyRing;
 use sshsig::{Bad, NAMESPACE};
 pub(crate) use time::show as show_time;
 
+use std::borrow::Cow;
+
 use super::findings::quote;
+
+/// Whose signatures count.
+#[derive(Default)]
+pub(crate) struct Signers {
+    /// Those of SSH keys.
+    pub(crate) allowed: AllowedSigners,
+    /// Those of OpenPGP keys.
+    pub(crate) openpgp: Option<KeyRing>,
+}
 
 /// What is known about one commit's signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judgement<'a> {
     /// These signed it, and could.
-    Signed(&'a str),
+    Signed(Cow<'a, str>),
     /// It has no signature.
     Unsigned,
     /// Its signature is not one that counts.
@@ -28,7 +41,7 @@ pub(crate) enum Judgement<'a> {
 
 /// Judges the signature of a commit with these bytes that says that it was made then.
 pub(crate) fn judge<'a>(
-    signers: &'a AllowedSigners,
+    signers: &'a Signers,
     commit: &[u8],
     seconds: i64,
     sha256: bool,
@@ -42,9 +55,13 @@ pub(crate) fn judge<'a>(
         .signature
         .starts_with(b"-----BEGIN PGP SIGNATURE-----")
     {
-        return Judgement::NotShown(
-            "who made its OpenPGP signature; the keys for that are missing".to_owned(),
-        );
+        return match &signers.openpgp {
+            Some(ring) => ring.judge(&signed.payload, &signed.signature),
+            None => Judgement::NotShown(
+                "who made its OpenPGP signature; `--openpgp-keys` gives the keys that may"
+                    .to_owned(),
+            ),
+        };
     }
     if !signed.signature.starts_with(sshsig::BEGIN) {
         return Judgement::Broken("its signature is of no known form".to_owned());
@@ -53,6 +70,7 @@ pub(crate) fn judge<'a>(
         Ok(signature) => signature,
         Err(why) => return Judgement::Broken(format!("its SSH signature is malformed: {why}")),
     };
+    let signers = &signers.allowed;
     let fingerprint = || sshsig::fingerprint(&signature.key);
     // Who it claims to be comes before whether it is: a key that is not allowed need not be checked.
     let who = match signers.allows(&signature.key, seconds) {
@@ -92,7 +110,7 @@ pub(crate) fn judge<'a>(
         return Judgement::Unsigned;
     };
     match signature.check(&key.public, &signed.payload) {
-        Ok(()) => Judgement::Signed(who),
+        Ok(()) => Judgement::Signed(who.into()),
         Err(Bad::Wrong) => Judgement::Broken(format!(
             "its signature is not that of {} over its bytes: it was forged, or the commit edited",
             fingerprint()

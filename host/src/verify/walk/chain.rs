@@ -19,6 +19,8 @@ pub(crate) struct Chain {
     pub(crate) trail_id: Option<String>,
     /// Why the oldest commits were not seen, if they were not.
     pub(crate) cut: Option<String>,
+    /// The commit below the oldest, where the walk was to end, if it came to it.
+    pub(crate) until: Option<Id>,
     /// Second and further parents, and the commit that merges them.
     pub(super) merged: Vec<(Id, Place)>,
 }
@@ -63,6 +65,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     tip: Id,
     shallow: &[Id],
+    until: Option<Id>,
     progress: Option<&dyn Fn(Progress)>,
 ) -> Chain {
     let mut chain = Chain {
@@ -73,6 +76,10 @@ pub(super) fn read(
     let mut next = Some(tip);
     let mut cut = None;
     while let Some(id) = next {
+        if until == Some(id) {
+            chain.until = until;
+            break;
+        }
         let place = (chain.len(), id);
         let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
             let what = format!("the history before the commit {id}, which cannot be read");

@@ -24,6 +24,15 @@ pub(crate) struct Walked {
     pub(crate) tally: Tally,
 }
 
+/// How to walk.
+pub(crate) struct How<'a> {
+    /// Where history may be cut off.
+    pub(crate) shallow: &'a [Id],
+    pub(crate) threads: usize,
+    /// The commit before the first that is judged, if not all are.
+    pub(crate) until: Option<Id>,
+}
+
 /// Work for any thread.
 pub(super) enum Job {
     /// The commits at these depths.
@@ -42,12 +51,16 @@ const SAMPLES: Depth = 64;
 pub(crate) fn walk(
     context: &Context<'_>,
     tip: Id,
-    shallow: &[Id],
-    threads: usize,
+    how: &How<'_>,
     progress: Option<&dyn Fn(Progress)>,
 ) -> Walked {
     let mut reader = Reader::new(context.current);
-    let mut chain = chain::read(context, &mut reader, tip, shallow, progress);
+    let &How {
+        shallow,
+        threads,
+        until,
+    } = how;
+    let mut chain = chain::read(context, &mut reader, tip, shallow, until, progress);
     let merged = std::mem::take(&mut chain.merged);
     let oldest_first = is_oldest_first(&reader, &chain);
     reader.forward = oldest_first;
@@ -209,13 +222,17 @@ fn before(
     reader: &mut Reader<'_>,
     depth: Depth,
 ) -> (Option<Arc<Content>>, Before) {
-    if depth >= chain.len() {
-        return match chain.cut {
-            Some(_) => (None, Before::Unknown),
-            None => (None, Before::Nothing),
-        };
-    }
-    let content = read(context, chain, reader, depth);
+    let content = match chain.until {
+        // Not judged itself, but the first that is judged changes what it left.
+        Some(until) if depth >= chain.len() => reader.fetch(&until, Kind::Commit).ok(),
+        _ if depth < chain.len() => read(context, chain, reader, depth),
+        _ => {
+            return match chain.cut {
+                Some(_) => (None, Before::Unknown),
+                None => (None, Before::Nothing),
+            };
+        }
+    };
     let hex_len = context.algorithm.len_in_hex();
     let commit = content
         .as_ref()

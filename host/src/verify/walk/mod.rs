@@ -3,6 +3,7 @@
 
 pub(crate) mod chain;
 mod changes;
+mod earlier;
 pub(crate) mod history;
 mod judge;
 mod objects;

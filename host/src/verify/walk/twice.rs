@@ -2,6 +2,7 @@
 
 use super::chain::Chain;
 use super::changes;
+use super::earlier;
 use super::{Context, Place};
 use crate::verify::findings::{Depth, Rule, quote};
 use crate::verify::rules::commit::Commit;
@@ -12,10 +13,15 @@ use crate::verify::store::reader::Reader;
 
 /// Records every task that occurs twice. Greater depths are older.
 pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, Depth)>) {
+    let mut reader = Reader::new(context.current);
+    // What lay there already is as if the commit before the first had recorded it all.
+    let before = earlier::tasks(context, &mut reader, chain);
+    tasks.extend(before.into_iter().map(|key| (key, chain.len())));
     tasks.sort_unstable_by_key(|(key, depth)| (*key, std::cmp::Reverse(*depth)));
     let mut again: Vec<(u64, Depth, Depth)> = Vec::new();
     for pair in tasks.windows(2) {
-        if pair[0].0 == pair[1].0 {
+        // Two that lay there before are nobody's to judge here.
+        if pair[0].0 == pair[1].0 && pair[1].1 < chain.len() {
             again.push((pair[0].0, pair[0].1, pair[1].1));
         }
     }
@@ -30,7 +36,18 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
                 .broken(Rule::Once, (second, chain.id(second)), String::new());
             continue;
         }
-        let mut reader = Reader::new(context.current);
+        if first >= chain.len() {
+            let Some((place, new)) = added(context, &mut reader, chain, second, key) else {
+                continue;
+            };
+            let what = format!(
+                "the task {} was recorded before the checkpoint",
+                quote(new.as_bytes())
+            );
+            context.findings.broken(Rule::Once, place, what);
+            told = true;
+            continue;
+        }
         let earlier = added(context, &mut reader, chain, first, key);
         let later = added(context, &mut reader, chain, second, key);
         let (Some((before, old)), Some((place, new))) = (earlier, later) else {

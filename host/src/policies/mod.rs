@@ -4,7 +4,16 @@
 //! Owns the joint of the two for everything but a single outcome, which is the recorder's. What is kept where is the trail's;
 //! what a component is, the policy module's.
 
+mod backtest;
+mod recorded;
+mod reproduce;
+mod workers;
+
 use std::collections::{BTreeMap, HashMap};
+
+pub use backtest::{Backtest, Outcome as Backtested, Trying};
+pub use recorded::Recorded;
+pub use reproduce::{NotShown, Reproduced, Result as ReproduceResult, reproduce};
 
 use crate::clock::Timestamp;
 use crate::policy::{Engine, LoadError, Policy, PolicySettings};

@@ -1,0 +1,159 @@
+//! What the projects consist of. Their sources are files of this repository, built and tested there.
+
+use super::Language;
+
+/// A project: its files, with their names in it, and how it is used.
+pub struct Project {
+    pub files: Vec<(String, String)>,
+    /// The file that the author edits.
+    pub edit: &'static str,
+    /// From the sources to a recorded outcome.
+    pub commands: Vec<String>,
+}
+
+macro_rules! template {
+    ($path:literal) => {
+        include_str!(concat!("../../../../templates/", $path))
+    };
+}
+
+macro_rules! guest {
+    ($path:literal) => {
+        include_str!(concat!("../../../../../guest/", $path))
+    };
+}
+
+macro_rules! wit {
+    ($($name:literal),*) => {
+        &[$((
+            concat!("wit/", $name, ".wit"),
+            include_str!(concat!("../../../../../wit/", $name, ".wit")),
+        )),*]
+    };
+}
+
+/// The interface: the policy's manual, and what its bindings are made from.
+const WIT: &[(&str, &str)] = wit!(
+    "environment",
+    "filesystem",
+    "git",
+    "recorder",
+    "types",
+    "world"
+);
+
+const RUST: &[(&str, &str)] = &[
+    ("Cargo.toml", template!("rust/Cargo.toml.txt")),
+    (".cargo/config.toml", template!("rust/config.toml")),
+    (".gitignore", "/target\n"),
+    ("README.md", template!("rust/README.md")),
+    ("src/policy.rs", guest!("template/src/policy.rs")),
+    ("src/lib.rs", guest!("template/src/lib.rs")),
+    ("src/perform.rs", guest!("template/src/perform.rs")),
+    ("src/outcome.rs", guest!("template/src/outcome.rs")),
+    ("src/json.rs", guest!("template/src/json.rs")),
+    ("src/indent.rs", guest!("src/json.rs")),
+];
+
+const PYTHON: &[(&str, &str)] = &[
+    (".gitignore", "/FILE.wasm\n__pycache__/\n"),
+    ("README.md", template!("python/README.md")),
+    ("requirements.txt", template!("python/requirements.txt")),
+    ("policy.py", template!("python/policy.py")),
+    ("app.py", template!("python/app.py")),
+    ("json_text.py", template!("python/json_text.py")),
+];
+
+const JAVASCRIPT: &[(&str, &str)] = &[
+    (".gitignore", "/FILE.wasm\n/bundle.js\n/node_modules/\n"),
+    ("README.md", template!("javascript/README.md")),
+    ("package.json", template!("javascript/package.json")),
+    ("policy.js", template!("javascript/policy.js")),
+    ("app.js", template!("javascript/app.js")),
+    ("json_text.js", template!("javascript/json_text.js")),
+    ("utf8.js", template!("javascript/utf8.js")),
+];
+
+/// The project of this name.
+pub fn project(language: Language, name: &str) -> Project {
+    let file = name.replace('-', "_");
+    let (sources, edit, build): (_, _, &[&str]) = match language {
+        Language::Rust => (RUST, "src/policy.rs", &["cargo build --release"]),
+        Language::Python => (
+            PYTHON,
+            "policy.py",
+            &[
+                "pip install -r requirements.txt",
+                "componentize-py -d wit -w policy componentize app -o FILE.wasm --stub-wasi",
+            ],
+        ),
+        Language::JavaScript => (JAVASCRIPT, "policy.js", &["npm install && npm run build"]),
+    };
+    let component = match language {
+        Language::Rust => format!("target/wasm32-wasip2/release/{file}.wasm"),
+        _ => format!("{file}.wasm"),
+    };
+    let fill = |text: &str| text.replace("FILE", &file).replace("NAME", name);
+    let mut files: Vec<(String, String)> = sources
+        .iter()
+        .map(|(path, text)| {
+            // Sources of the workspace are taken as they are; what they name in it lies elsewhere in the project.
+            let text = if path.ends_with(".rs") {
+                of_its_own(text)
+            } else {
+                fill(text)
+            };
+            ((*path).to_owned(), text)
+        })
+        .collect();
+    files.extend(
+        WIT.iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
+    );
+    files.push((
+        format!("tests/{name}.test.toml"),
+        template!("cases.test.toml").to_owned(),
+    ));
+    files.push((
+        "outcome.json".to_owned(),
+        template!("outcome.json").to_owned(),
+    ));
+    let mut commands: Vec<String> = build.iter().map(|command| fill(command)).collect();
+    commands.push(format!("chiffon-audit policy test {component} tests"));
+    commands.push(format!(
+        "chiffon-audit -C REPOSITORY commit --policy {component} outcome.json"
+    ));
+    Project {
+        files,
+        edit,
+        commands,
+    }
+}
+
+/// A file of the workspace's template as a project has it: modules lie where their names say, and so does the interface.
+fn of_its_own(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("#[path = "));
+    let mut own = String::with_capacity(text.len());
+    for line in lines {
+        own.push_str(&line.replace("\"../../wit\"", "\"wit\""));
+        own.push('\n');
+    }
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Language, project};
+
+    #[test]
+    fn a_project_names_nothing_of_this_repository_and_leaves_no_blank() {
+        for language in [Language::Rust, Language::Python, Language::JavaScript] {
+            for (path, text) in project(language, "my-own").files {
+                for word in ["FILE", "NAME", "../..", "#[path"] {
+                    let is_comment = path.starts_with("wit/");
+                    assert!(is_comment || !text.contains(word), "{path} has {word}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `policy reproduce`: every decision of a trail made again.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
+use crate::cli::progress::Progress;
+use crate::cli::session::{Session, engine};
+use crate::cli::text::Line;
+use crate::config::Settings;
+use crate::policies::{NotShown, ReproduceResult, Reproduced, reproduce};
+use crate::policy::Allocation;
+
+/// Make every decision of a trail again
+///
+/// Each entry is given to the policy that decided it, with the settings of then and at the time of then; it must make the same
+/// bytes. The first entry that comes out otherwise is named.
+///
+/// Exit codes: 0 all the same; 3 one is not; 6 none is different, but a policy or its settings are not kept with the trail.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    entries: u64,
+    same: u64,
+    differs: u64,
+    first: Option<Named<'a>>,
+    not_shown: Vec<Missing>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    commit: &'a str,
+    task_id: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct Missing {
+    entries: u64,
+    reason: String,
+}
+
+/// Runs the command.
+pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.settings(Settings::default())?;
+    let trail = session.trail(&settings)?;
+    let engine = engine(&settings, Allocation::Pooling)?;
+    let decisions = trail.decisions()?.collect::<Result<Vec<_>, _>>()?;
+    let mut progress = Progress::new(Some(decisions.len() as u64), session);
+    let found = reproduce(&trail, &engine, decisions, |done| {
+        progress.reach(done, done, "entries");
+    });
+    progress.finish();
+    let found = found?;
+    print(&found, session)?;
+    Ok(if found.differs > 0 {
+        Exit::Broken
+    } else if !found.not_shown.is_empty() {
+        Exit::NotShown
+    } else {
+        Exit::Done
+    })
+}
+
+fn print(found: &Reproduced, session: &mut Session) -> anyhow::Result<()> {
+    let first = match &found.first {
+        Some(ReproduceResult::Differs {
+            commit,
+            task_id,
+            reason,
+        }) => Some(Named {
+            commit,
+            task_id,
+            reason,
+        }),
+        _ => None,
+    };
+    let not_shown: Vec<Missing> = found
+        .not_shown
+        .iter()
+        .map(|(why, entries)| Missing {
+            entries: *entries,
+            reason: reason(why),
+        })
+        .collect();
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Report {
+            schema: SCHEMA,
+            entries: found.entries,
+            same: found.same,
+            differs: found.differs,
+            first,
+            not_shown,
+        })?;
+        return Ok(());
+    }
+    writeln!(
+        output,
+        "{} {} of {} entries, byte for byte",
+        paint(GOOD, "reproduced"),
+        found.same,
+        found.entries
+    )?;
+    if let Some(first) = first {
+        let others = match found.differs {
+            1 => String::new(),
+            more => format!(", and {} more", more - 1),
+        };
+        writeln!(
+            output,
+            "{} {} in commit {}{others}",
+            paint(BAD, "differs"),
+            Line(first.task_id),
+            first.commit
+        )?;
+        writeln!(output, "  {}", Line(first.reason))?;
+    }
+    for missing in not_shown {
+        writeln!(
+            output,
+            "{} {} entries: {}",
+            paint(UNSURE, "not shown"),
+            missing.entries,
+            Line(&missing.reason)
+        )?;
+    }
+    Ok(())
+}
+
+fn reason(why: &NotShown) -> String {
+    match why {
+        NotShown::Policy(digest) if digest.is_empty() => "the commits name no policy".to_owned(),
+        NotShown::Policy(digest) => {
+            format!("the policy {digest} is not on refs/heads/audit-policies, nor is it built in")
+        }
+        NotShown::Settings(digest) => {
+            format!("the settings {digest} are not on refs/heads/audit-policies")
+        }
+        NotShown::Entry { task_id, reason } => {
+            format!("the entry of {task_id} cannot be given to a policy: {reason}")
+        }
+    }
+}

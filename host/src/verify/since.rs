@@ -1,0 +1,158 @@
+//! An audit of what came after a checkpoint: the claim that history leads to it, and what is therefore not said.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::checkpoints::{self, CLOCKS_APART, Given};
+use super::merkle::note::ORIGIN;
+use super::report::{Claim, Verdict};
+use super::signature::show_time;
+use super::signatures::unreadable;
+use super::store::hash::Id;
+use super::visit::{TrailCommit, Visitor, Walk};
+use super::{Options, VerifyError};
+
+/// The checkpoint that an audit begins at.
+pub(crate) struct Since {
+    given: Given,
+    /// The commit of its last entry.
+    pub(crate) commit: Id,
+}
+
+impl Since {
+    /// How many entries are not verified again.
+    pub(crate) fn size(&self) -> u64 {
+        self.given.checkpoint.size
+    }
+
+    /// The trail that it is of.
+    pub(crate) fn trail_id(&self) -> Option<String> {
+        let id = self.given.checkpoint.origin.strip_prefix(ORIGIN)?;
+        (!id.starts_with("commit-")).then(|| id.to_owned())
+    }
+}
+
+/// Reads the checkpoint that `options.since` names, the last in its file.
+///
+/// # Errors
+///
+/// It cannot be read, or names no commit to begin at.
+pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> {
+    let Some(path) = &options.since else {
+        return Ok(None);
+    };
+    let given = checkpoints::load(path)?.pop();
+    let commit = given.as_ref().and_then(|given| {
+        let commit = given.checkpoint.commit.as_deref()?;
+        Id::from_hex(commit.as_bytes()).ok()
+    });
+    match (given, commit) {
+        (Some(given), Some(commit)) => Ok(Some(Since { given, commit })),
+        _ => Err(unreadable(path, "it names no commit to begin at")),
+    }
+}
+
+/// Who looks along to make the claims.
+///
+/// # Errors
+///
+/// The checkpoint key cannot be used.
+pub(crate) fn visitor(
+    since: Option<&Since>,
+    options: &Options<'_>,
+) -> Result<Box<dyn Visitor>, VerifyError> {
+    let Some(since) = since else {
+        return Ok(Box::new(Nothing));
+    };
+    let key = options.checkpoint_key.as_deref();
+    let key = key.map(checkpoints::parse_key).transpose()?;
+    let given = Given {
+        path: since.given.path.clone(),
+        checkpoint: since.given.checkpoint.clone(),
+    };
+    Ok(Box::new(Beginning {
+        commit: since.commit,
+        signed: checkpoints::claim_signed(std::slice::from_ref(&given), key.as_ref()),
+        given,
+        backdated: Mutex::default(),
+    }))
+}
+
+struct Nothing;
+
+impl Visitor for Nothing {
+    fn visit(&self, _: &TrailCommit<'_>) {}
+}
+
+struct Beginning {
+    commit: Id,
+    signed: Claim,
+    given: Given,
+    /// The oldest commit that says that it is older than the checkpoint, its depth and time, and how many there are.
+    backdated: Mutex<Option<(u32, Id, i64, u64)>>,
+}
+
+impl Visitor for Beginning {
+    fn visit(&self, commit: &TrailCommit<'_>) {
+        let Some(made) = self.given.checkpoint.seconds else {
+            return;
+        };
+        let seconds = commit.seconds.unwrap_or(i64::MIN);
+        if seconds >= made - CLOCKS_APART {
+            return;
+        }
+        let mut found = self
+            .backdated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = found.as_ref().map_or(0, |(_, _, _, count)| *count) + 1;
+        *found = match *found {
+            Some((depth, id, seconds, _)) if depth > commit.depth => {
+                Some((depth, id, seconds, count))
+            }
+            _ => Some((commit.depth, commit.id, seconds, count)),
+        };
+    }
+
+    fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
+        let size = self.given.checkpoint.size;
+        let verdict = match (walk.until, walk.cut) {
+            (Some(_), _) => Verdict::Holds,
+            (None, Some(cut)) => Verdict::NotShown {
+                missing: cut.to_owned(),
+            },
+            (None, None) => Verdict::Broken {
+                commit: None,
+                what: format!(
+                    "the commit {} of {} is not in this history: it was rewritten, or rolled back to before it",
+                    self.commit,
+                    self.given.name()
+                ),
+                count: 1,
+            },
+        };
+        let mut claim = Claim::new("since", "goes on from the checkpoint", verdict);
+        claim.notes.push(format!(
+            "the {size} entries up to {} were not verified again: the name {} fixes them, as far as nobody can make two histories with one name",
+            self.given.name(),
+            self.commit
+        ));
+        let title = "commit times are not before the checkpoint's";
+        let mut times = Claim::new("since-times", title, Verdict::Holds);
+        let found = self
+            .backdated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, id, seconds, count)) = *found {
+            times.verdict = Verdict::Broken {
+                commit: Some(id.to_string()),
+                what: format!(
+                    "it is backdated: it came after {} and says that it is of {}",
+                    self.given.name(),
+                    show_time(seconds)
+                ),
+                count,
+            };
+        }
+        vec![claim, times, self.signed.clone()]
+    }
+}

@@ -1,0 +1,45 @@
+//! `policy new`: what is made, and that nothing is written over. That the projects build and pass is `.ci/templates`'.
+
+use super::super::Machine;
+
+#[test]
+fn a_project_is_complete_and_names_its_next_commands() {
+    let machine = Machine::new();
+    for (lang, edit, build) in [
+        ("rust", "src/policy.rs", "cargo build --release"),
+        ("python", "policy.py", "pip install -r requirements.txt"),
+        ("javascript", "policy.js", "npm install && npm run build"),
+    ] {
+        let name = format!("my-{lang}");
+        let ran = machine.run(&["policy", "new", &name, "--lang", lang, "--json"]);
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        let made = ran.object();
+        assert_eq!((&made["lang"], &made["edit"]), (&lang.into(), &edit.into()));
+        assert_eq!(made["commands"][1], build);
+        assert!(made["commands"].as_array().unwrap().len() <= 5, "{made}");
+        for file in made["files"].as_array().unwrap() {
+            let path = machine.path(&format!("{name}/{}", file.as_str().unwrap()));
+            assert!(path.is_file(), "{}", path.display());
+        }
+        let case = machine.path(&format!("{name}/tests/{name}.test.toml"));
+        let ran = machine.run(&["policy", "test", "builtin", case.to_str().unwrap()]);
+        // All but the template's own rule is what the built-in policy does.
+        assert!(
+            ran.out.contains("3 passed, 1 failed") || ran.err.contains("3 passed, 1 failed"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_written_over_and_a_name_that_is_none_is_said_so() {
+    let machine = Machine::new();
+    machine.write("taken/file", "mine");
+    let ran = machine.run(&["policy", "new", "taken", "--lang", "rust"]);
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+    assert!(ran.err.contains("nothing was touched"), "{ran:?}");
+    for name in ["Upper", "9", "a b", "../.."] {
+        let ran = machine.run(&["policy", "new", name, "--lang", "rust"]);
+        assert_eq!(ran.exit, Some(2), "{name}: {ran:?}");
+    }
+}

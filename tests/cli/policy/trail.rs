@@ -1,0 +1,268 @@
+//! What a trail knows of policies: one is put in force, what decided is shown, made again, and tried against another.
+
+use serde_json::json;
+
+use super::super::{Machine, outcome};
+use crate::policy::builtin;
+
+const WITH_SECRET: &str = r#"{"task_id":"leak","status":"failed","execution_result":
+    {"outcome":{"log":"psql postgres://shop:hunter2@db/orders","password":"hunter2","n":1.0E+2}}}"#;
+
+#[test]
+fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    let ran = machine.run(&["-C", "repo", "policy", "activate", "builtin:redact"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("in force builtin:redact on refs/heads/main\n"),
+        "{ran:?}"
+    );
+    machine.commit(WITH_SECRET);
+    let entry = machine.run(&["-C", "repo", "show", "leak", "--raw"]).out;
+    assert!(!entry.contains("hunter2"), "{entry}");
+    assert!(
+        entry.contains("postgres://shop:[redacted:url-password]@db/orders"),
+        "{entry}"
+    );
+    assert!(entry.contains("1.0E+2"), "{entry}");
+    // The same again, secret and all.
+    let again = machine.run_with_input(&["-C", "repo", "commit", "-"], WITH_SECRET);
+    assert!(again.out.starts_with("already recorded leak"), "{again:?}");
+    machine.commit(&outcome("b", "completed"));
+    let ran = machine.run(&["-C", "repo", "policy", "activate", "builtin"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    machine.commit(&outcome("c", "completed"));
+
+    let log = machine
+        .run(&["-C", "repo", "policy", "log", "--json"])
+        .object();
+    assert_eq!(log["in_force"]["policy"], builtin().digest());
+    assert_eq!(log["in_force"]["since"], json!(null));
+    let spans = log["spans"].as_array().unwrap();
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            json!([
+                span["builtin"],
+                span["kept"],
+                span["entries"],
+                span["first"]["task_id"],
+                span["last"]["task_id"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!([true, true, 1, "c", "c"]),
+            json!([false, true, 2, "leak", "b"]),
+            json!([true, true, 1, "a", "a"]),
+        ]
+    );
+    let shown = machine.run(&["-C", "repo", "policy", "log"]);
+    assert_eq!(shown.exit, Some(0));
+    assert!(shown.out.contains("(built-in)"), "{}", shown.out);
+
+    let ran = machine.run(&["-C", "repo", "policy", "reproduce", "--json"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let object = ran.object();
+    assert_eq!(
+        (&object["entries"], &object["same"]),
+        (&json!(4), &json!(4))
+    );
+}
+
+#[test]
+fn settings_are_activated_with_the_policy_and_others_are_not_taken_by_half() {
+    let machine = Machine::with_repository();
+    let rules = r#"rules={"pointers": ["/execution_result/outcome/n"]}"#;
+    let activate = [
+        "-C",
+        "repo",
+        "policy",
+        "activate",
+        "builtin:redact",
+        "--config",
+        rules,
+    ];
+    assert_eq!(machine.run(&activate).exit, Some(0));
+    machine.commit(WITH_SECRET);
+    let entry = machine.run(&["-C", "repo", "show", "leak", "--raw"]).out;
+    assert!(entry.contains("\"n\": \"[redacted]\""), "{entry}");
+    let ran = machine.run_with_input(
+        &["-C", "repo", "commit", "-", "--policy-setting", "k=v"],
+        outcome("x", "completed"),
+    );
+    assert!(ran.err.contains("settings of its own"), "{ran:?}");
+    assert_ne!(ran.exit, Some(0));
+    // Another policy for one invocation is named with its own settings; it is kept, too.
+    let ran = machine.run_with_input(
+        &[
+            "-C",
+            "repo",
+            "commit",
+            "-",
+            "--policy",
+            "builtin:bound",
+            "--policy-setting",
+            "max_text=600",
+        ],
+        outcome("y", "completed"),
+    );
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let ran = machine.run(&["-C", "repo", "policy", "reproduce"]);
+    assert_eq!(ran.out, "reproduced 2 of 2 entries, byte for byte\n");
+}
+
+#[test]
+fn a_policy_that_breaks_the_contract_is_not_put_in_force() {
+    let machine = Machine::with_repository();
+    let policy = crate::policy::guest::hostile("endless-loop", &[]);
+    machine.write("bad.wasm", policy);
+    let ran = machine.run(&["-C", "repo", "policy", "activate", "bad.wasm"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(ran.err.contains("breaks the contract"), "{ran:?}");
+    let log = machine
+        .run(&["-C", "repo", "policy", "log", "--json"])
+        .object();
+    assert_eq!(log["in_force"]["builtin"], json!(true));
+    assert_eq!(
+        machine.git(&["for-each-ref", "refs/heads/audit-policies"]),
+        ""
+    );
+    // Rules that do not parse record nothing, which no policy may do of everything.
+    let rules = [
+        "-C",
+        "repo",
+        "policy",
+        "activate",
+        "builtin:redact",
+        "--config",
+        "rules={",
+    ];
+    assert_eq!(machine.run(&rules).exit, Some(3));
+}
+
+#[test]
+fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    let policy = ["--policy", "builtin:bound"];
+    let args = [&["-C", "repo", "commit", "-"][..], &policy].concat();
+    assert_eq!(
+        machine.run_with_input(&args, outcome("b", "failed")).exit,
+        Some(0)
+    );
+    // Gone from here: it cannot be told.
+    let kept = machine.git(&["rev-parse", "refs/heads/audit-policies"]);
+    machine.git(&["update-ref", "-d", "refs/heads/audit-policies"]);
+    let ran = machine.run(&["-C", "repo", "policy", "reproduce"]);
+    assert_eq!(ran.exit, Some(6), "{ran:?}");
+    assert!(ran.out.starts_with("reproduced 1 of 2 entries"), "{ran:?}");
+    assert!(
+        ran.out.contains("not shown 1 entries: the policy sha256:"),
+        "{ran:?}"
+    );
+    machine.git(&["update-ref", "refs/heads/audit-policies", kept.trim()]);
+    assert_eq!(
+        machine.run(&["-C", "repo", "policy", "reproduce"]).exit,
+        Some(0)
+    );
+
+    // Somebody commits an entry that the built-in policy would not have made so.
+    let forged = machine
+        .git(&["log", "-1", "--format=%B", "HEAD~1"])
+        .replace("task a ", "task f ");
+    let forged = forged.replace("Audit-Task: a", "Audit-Task: f");
+    machine.write(
+        "repo/.audit/tasks/f.json",
+        r#"{"task_id":"f","status":"completed","timestamp":"2026-01-21T10:00:00.000000Z"}"#,
+    );
+    machine.git(&["add", ".audit/tasks/f.json"]);
+    machine.git(&["commit", "-q", "-m", forged.trim()]);
+    let ran = machine.run(&["-C", "repo", "policy", "reproduce"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    let head = machine.git(&["rev-parse", "HEAD"]);
+    assert!(
+        ran.out
+            .contains(&format!("differs f in commit {}", head.trim())),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("from line 1 on"), "{ran:?}");
+}
+
+#[test]
+fn backtest_shows_what_another_policy_would_have_made_of_the_trail() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    machine.commit(WITH_SECRET);
+    let ran = machine.run(&[
+        "-C",
+        "repo",
+        "policy",
+        "backtest",
+        "builtin",
+        "--fail-on-diff",
+    ]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.out.contains("2 the same"), "{ran:?}");
+
+    let ran = machine.run(&[
+        "-C",
+        "repo",
+        "policy",
+        "backtest",
+        "builtin:redact",
+        "--fail-on-diff",
+    ]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(ran.out.starts_with("differs leak\n"), "{ran:?}");
+    assert!(
+        ran.out.contains("  +      \"password\": \"[redacted]\","),
+        "{ran:?}"
+    );
+    assert!(
+        ran.out.contains("1 the same") && ran.out.contains("1 different"),
+        "{ran:?}"
+    );
+
+    let ran = machine.run(&[
+        "-C",
+        "repo",
+        "policy",
+        "backtest",
+        "builtin:redact",
+        "--json",
+    ]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let [difference, summary] = &ran.json()[..] else {
+        panic!("{ran:?}")
+    };
+    assert_eq!(difference["task_id"], "leak");
+    assert_eq!(
+        difference["would_be"]["execution_result"]["outcome"]["password"],
+        "[redacted]"
+    );
+    assert_eq!(
+        (&summary["entries"], &summary["differs"]),
+        (&json!(2), &json!(1))
+    );
+
+    let ran = machine.run(&[
+        "-C",
+        "repo",
+        "policy",
+        "backtest",
+        "builtin:redact",
+        "--since",
+        "2100-01-01",
+    ]);
+    assert!(ran.out.starts_with("0 entries tried"), "{ran:?}");
+    // Nothing was changed by any of it.
+    assert_eq!(
+        machine.git(&["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/main\n"
+    );
+}

@@ -1,0 +1,156 @@
+//! `checkpoint`, `prove` and `verify` of both, and signing, as a person calls them.
+
+use serde_json::json;
+
+use super::{Machine, outcome};
+use crate::support;
+use crate::support::signers::Signers;
+
+#[test]
+fn a_checkpoint_is_kept_extended_and_refused_when_the_trail_was_rolled_back() {
+    let machine = Machine::with_repository();
+    for id in ["a", "b"] {
+        machine.commit(&outcome(id, "completed"));
+    }
+    let made = machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
+    assert_eq!(made.exit, Some(0), "{made:?}");
+    let public = made.out.trim().to_owned();
+    assert!(public.starts_with("chiffon-audit/commit-"), "{public}");
+    let again = machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
+    assert_eq!(again.exit, Some(1), "{again:?}");
+
+    let checkpoint = ["-C", "repo", "checkpoint", "--key", "key"];
+    let printed = machine.run(&checkpoint);
+    assert_eq!(printed.out.lines().nth(1), Some("2"), "{printed:?}");
+    let kept = [&checkpoint[..], &["--to", "kept", "--json"]].concat();
+    assert_eq!(machine.run(&kept).object()["size_before"], json!(null));
+    machine.commit(&outcome("c", "completed"));
+    let second = machine.run(&kept).object();
+    assert_eq!(
+        (&second["size"], &second["size_before"]),
+        (&json!(3), &json!(2))
+    );
+
+    let verify = [
+        "verify",
+        "repo",
+        "--against",
+        "kept",
+        "--checkpoint-key",
+        &public,
+    ];
+    let good = machine.run(&verify);
+    assert_eq!(good.exit, Some(0), "{good:?}");
+    machine.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let bad = machine.run(&verify);
+    assert_eq!(bad.exit, Some(3), "{bad:?}");
+    assert!(
+        bad.out.contains("BROKEN     extends every checkpoint"),
+        "{bad:?}"
+    );
+    let refused = machine.run(&kept);
+    assert_eq!(refused.exit, Some(3), "{refused:?}");
+    assert!(
+        refused
+            .err
+            .contains("rolled back: the trail does not extend the checkpoint in kept"),
+        "{refused:?}"
+    );
+    let none = machine.run(&["-C", "repo", "checkpoint"]);
+    assert_eq!(none.exit, Some(2), "{none:?}");
+}
+
+#[test]
+fn a_proof_is_written_and_checked_without_the_repository() {
+    let machine = Machine::with_repository();
+    for id in ["a", "b", "c"] {
+        machine.commit(&outcome(id, "completed"));
+    }
+    let public = machine
+        .run(&["-C", "repo", "checkpoint", "--new-key", "key"])
+        .out;
+    machine.write("key.pub", &public);
+    machine.run(&["-C", "repo", "checkpoint", "--key", "key", "--to", "kept"]);
+    let proved = machine
+        .run(&["-C", "repo", "prove", "b", "--checkpoint", "kept", "--json"])
+        .object();
+    assert_eq!(
+        (&proved["index"], &proved["size"]),
+        (&json!(1), &json!(3)),
+        "{proved}"
+    );
+    assert_eq!(proved["file"], "b.proof");
+    std::fs::remove_dir_all(machine.path("repo")).unwrap();
+    let check = [
+        "verify",
+        "--proof",
+        "b.proof",
+        "--checkpoint-key",
+        "key.pub",
+    ];
+    let good = machine.run(&check);
+    assert_eq!(good.exit, Some(0), "{good:?}");
+    assert!(
+        good.out.contains("entry 2 of 3 in the checkpoint of"),
+        "{good:?}"
+    );
+    assert_eq!(machine.run(&check[..3]).exit, Some(6));
+    let text = std::fs::read_to_string(machine.path("b.proof")).unwrap();
+    machine.write("b.proof", text.replace("completed", "abandoned"));
+    assert_eq!(machine.run(&check).exit, Some(3));
+}
+
+#[test]
+fn a_signed_trail_is_made_and_checked_by_flags_and_variables() {
+    let (machine, signers) = (Machine::new(), Signers::new());
+    let key = signers.ssh("key", "ed25519", "");
+    let allowed = signers.allow(&key);
+    let (key, allowed) = (key.to_str().unwrap(), allowed.to_str().unwrap());
+    let made = machine.run(&["init", "--bare", "repo", "--signing-key", key]);
+    assert_eq!(made.exit, Some(0), "{made:?}");
+    let document = machine.write("a.json", outcome("a", "completed"));
+    let mut command = machine.command(&["-C", "repo", "commit", document.to_str().unwrap()]);
+    let recorded = command
+        .env("CHIFFON_AUDIT_SIGNING_KEY", key)
+        .output()
+        .unwrap();
+    assert!(recorded.status.success(), "{recorded:?}");
+    let verify = [
+        "verify",
+        "repo",
+        "--allowed-signers",
+        allowed,
+        "--require",
+        "signed",
+    ];
+    let good = machine.run(&verify);
+    assert_eq!(good.exit, Some(0), "{good:?}");
+    assert!(
+        good.out.contains("`host@example.org` signed 2 commits"),
+        "{good:?}"
+    );
+    let setting = format!("gpg.ssh.allowedSignersFile={allowed}");
+    support::git(
+        &machine.path("repo"),
+        &["-c", &setting, "verify-commit", "HEAD"],
+    );
+    let document = machine.write("b.json", outcome("b", "completed"));
+    machine.run(&["-C", "repo", "commit", document.to_str().unwrap()]);
+    assert_eq!(machine.run(&verify).exit, Some(3));
+    // A signer that is not there holds the outcome, and says so in a word.
+    let mut command =
+        machine.command(&["-C", "repo", "commit", "--json", document.to_str().unwrap()]);
+    let document = machine.write("b.json", outcome("c", "completed"));
+    let held = command
+        .env("CHIFFON_AUDIT_SIGNING_OPENPGP_KEY", "host")
+        .env("CHIFFON_AUDIT_SIGNING_PROGRAM", machine.path("none"))
+        .output()
+        .unwrap();
+    assert!(document.exists());
+    let answer: serde_json::Value = serde_json::from_slice(&held.stdout).unwrap();
+    assert_eq!(
+        (&answer["result"], &answer["cause"], &answer["retry"]),
+        (&json!("unavailable"), &json!("signing"), &json!(true)),
+        "{answer}"
+    );
+}
