@@ -6,6 +6,7 @@ mod ingest;
 mod policy;
 mod proofs;
 mod read;
+mod reconcile;
 mod settings;
 mod usage;
 mod verify;

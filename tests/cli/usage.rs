@@ -26,6 +26,7 @@ fn every_command_explains_itself() {
         "init",
         "commit",
         "ingest",
+        "serve",
         "show",
         "log",
         "verify",

@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outcome",
             "policies",
             "policy",
+            "reconcile",
             "recorder",
             "store",
             "trail",
@@ -61,6 +62,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "recorder",
         &["clock", "config", "outcome", "policies", "policy", "trail"],
+    ),
+    // Joins store and trail, to hold one against the other.
+    (
+        "reconcile",
+        &["clock", "config", "outcome", "store", "trail"],
     ),
     // Joins policy and trail, as the recorder does.
     (

@@ -7,7 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, show, verify,
+    checkpoint, commit, completions, demo, ingest, init, log, man, policy, prove, reconcile, serve,
+    show, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -68,11 +69,13 @@ pub enum Command {
     Init(init::Args),
     Commit(commit::Args),
     Ingest(ingest::Args),
+    Serve(serve::Args),
     Show(show::Args),
     Log(log::Args),
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
+    Reconcile(reconcile::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -81,9 +84,9 @@ pub enum Command {
 /// The help's groups. A command that is in none would not be shown; a test sees to it.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init"]),
-    ("Record", &["commit", "ingest"]),
+    ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log"]),
-    ("Prove", &["verify", "checkpoint", "prove"]),
+    ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

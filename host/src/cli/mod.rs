@@ -17,6 +17,8 @@ mod policy;
 mod progress;
 mod prove;
 mod receipt;
+mod reconcile;
+mod serve;
 mod session;
 mod show;
 mod signing;
@@ -63,11 +65,13 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args, session),
         Command::Commit(args) => commit::run(&args, session),
         Command::Ingest(args) => ingest::run(&args, session),
+        Command::Serve(args) => serve::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),
+        Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
