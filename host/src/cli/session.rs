@@ -274,6 +274,7 @@ pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
         wall_time: given.wall_time.unwrap_or(limits.wall_time),
         memory: or(given.memory, limits.memory),
         stack: or(given.stack, limits.stack),
+        component_bytes: or(given.component_bytes, limits.component_bytes),
         instances: or(given.instances, limits.instances),
         memories: or(given.memories, limits.memories),
         tables: or(given.tables, limits.tables),

@@ -278,6 +278,9 @@ pub(super) const KEYS: &[Key] = &[
         &mut settings.policy_limits.memory
     }),
     limit("policy.stack", |settings| &mut settings.policy_limits.stack),
+    limit("policy.component_bytes", |settings| {
+        &mut settings.policy_limits.component_bytes
+    }),
     limit("policy.instances", |settings| {
         &mut settings.policy_limits.instances
     }),

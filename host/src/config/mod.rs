@@ -117,6 +117,7 @@ pub struct PolicyLimits {
     pub wall_time: Option<Duration>,
     pub memory: Option<u64>,
     pub stack: Option<u64>,
+    pub component_bytes: Option<u64>,
     pub instances: Option<u64>,
     pub memories: Option<u64>,
     pub tables: Option<u64>,
