@@ -44,7 +44,8 @@ impl Trail {
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
         let root = View::load_root(&shared.repository, tip)?;
-        Ok(root.descend(&layout::ROOT, &shared.repository)?.is_some())
+        let tasks = root.descend(&layout::ROOT, &shared.repository, None)?;
+        Ok(tasks.is_some())
     }
 
     /// The newest commit on the trail's ref, in hexadecimal; nothing before the first.

@@ -2,15 +2,17 @@
 //!
 //! Owns the process: settings, signals, what systemd hears, the order of starting and ending.
 
+mod keeping;
 mod log;
 mod parts;
 mod run;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
-use crate::config::{Private, Settings};
+use crate::config::{CheckpointSettings, Private, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
 ///
@@ -42,6 +44,15 @@ pub struct Args {
     /// How to write it down [default: text on a terminal, else json]
     #[arg(long, value_name = "FORM", value_parser = ["text", "json"])]
     log_format: Option<String>,
+    /// Sign what the trail holds, and keep that, each time so much time has passed; see `checkpoint`
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: Option<u64>,
+    /// Keep checkpoints in this file, or in another git repository (a directory)
+    #[arg(long, value_name = "FILE|DIR")]
+    checkpoint_to: Option<PathBuf>,
+    /// The key that signs checkpoints
+    #[arg(long, value_name = "FILE")]
+    checkpoint_key: Option<PathBuf>,
     /// At the end, go on committing what waits for at most so long
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
@@ -57,6 +68,11 @@ impl Args {
             serve_listen: self.listen.clone(),
             on_policy_fault: self.on_policy_fault.clone(),
             keep_submissions: self.keep_submissions.then_some(true),
+            checkpoint: CheckpointSettings {
+                key: self.checkpoint_key.clone(),
+                to: self.checkpoint_to.clone(),
+                every: self.checkpoint_every.map(Duration::from_secs),
+            },
             ..self.record.settings()
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use uuid::Uuid;
 
+use super::keeping::{Keeping, keeping};
 use crate::cli::exit::UsageError;
 use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
 use crate::config::{Settings, repository_file};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// The checkpoints that are made meanwhile.
+    pub keeping: Option<Keeping>,
     /// What an operator should know.
     pub notes: Vec<String>,
 }
@@ -87,6 +90,7 @@ pub fn gather(
         host: host(),
         lease_term: LEASE_TERM,
     };
+    let keeping = keeping(settings, &trail, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
     let open_trail: OpenTrail = Box::new(move || Trail::open(&directory, open_options.clone()));
@@ -104,6 +108,7 @@ pub fn gather(
         store_options,
         open_trail,
         options,
+        keeping,
         notes,
     })
 }
