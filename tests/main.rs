@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod http;
 mod outcome;
 mod policy;
 mod readme;

@@ -198,6 +198,9 @@ impl Recorder {
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Readable(snapshot.entry.clone());
         let Call {
+            host_calls,
+            calls,
+            backtrace,
             verdict,
             log,
             duration,
@@ -256,7 +259,12 @@ impl Recorder {
             }
             Err(fault) => {
                 answer.cause = Some(Cause::from(&fault));
-                answer.reason = Some(fault.to_string());
+                let told = policy.failed_after(host_calls, &calls);
+                answer.reason = Some(format!("{fault}; {told}"));
+                answer.policy_log.extend(backtrace.iter().flat_map(|text| {
+                    // For the policy's author: shown with what the policy logs, where that is wanted.
+                    text.lines().map(LogLine::of_the_host)
+                }));
                 return Ok(Decision::Final(answer));
             }
         }

@@ -173,7 +173,11 @@ fn a_policy_that_loops_is_stopped_and_the_limit_is_a_setting() {
     );
     let reason = answer["reason"].as_str().unwrap();
     assert!(
-        reason.contains("policy exceeded its fuel limit of 123456"),
+        reason.contains("policy exceeded its fuel limit of 123456 (setting policy.fuel); policy "),
+        "{reason}"
+    );
+    assert!(
+        reason.contains("(sha256:") && reason.contains("before its first host call"),
         "{reason}"
     );
     assert_eq!(machine.git(&["for-each-ref"]), "");

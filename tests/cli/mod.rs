@@ -7,6 +7,7 @@ mod ingest;
 mod policy;
 mod proofs;
 mod read;
+mod reconcile;
 mod report;
 mod settings;
 mod usage;

@@ -154,3 +154,32 @@ fn a_signed_trail_is_made_and_checked_by_flags_and_variables() {
         "{answer}"
     );
 }
+
+#[test]
+fn a_service_keeps_checkpoints() {
+    use std::io::BufRead as _;
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
+    let serve = ["-C", "repo", "serve", "--listen", "unix:socket", "--json"];
+    let every = ["--checkpoint-every", "1", "--checkpoint-to", "kept"];
+    // Without a key nothing begins.
+    let missing = machine.run(&[&serve[..], &every].concat());
+    assert_eq!(missing.exit, Some(2), "{missing:?}");
+    let mut command = machine.command(&[&serve[..], &every, &["--checkpoint-key", "key"]].concat());
+    command.stdout(std::process::Stdio::piped());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("listening"), "{line}");
+    while !machine.path("kept").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the service ended");
+        std::thread::yield_now();
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    let verified = machine.run(&["verify", "repo", "--against", "kept"]);
+    assert_eq!(verified.exit, Some(0), "{verified:?}");
+}

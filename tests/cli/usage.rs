@@ -24,8 +24,10 @@ fn every_command_explains_itself() {
     for command in [
         "demo",
         "init",
+        "doctor",
         "commit",
         "ingest",
+        "serve",
         "show",
         "log",
         "report",

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
+use wit_parser::abi::{AbiVariant, WasmType};
+use wit_parser::{Resolve, SourceMap, WorldId};
 
 const PRELUDE: &str = include_str!("../policies/prelude.wat");
 const EXTRAS: &str = include_str!("../policies/extras.wit");
@@ -20,6 +21,63 @@ pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
         text = text.replace(word, replacement);
     }
     component(&module(&text), "hostile", |wit| wit)
+}
+
+/// A policy file whose `cabi_realloc`, which the host calls to pass texts, is this.
+pub fn with_realloc(name: &str, body: &str) -> Vec<u8> {
+    let usual = "(global.set $heap (i32.add (local.get $at) (local.get $size)))";
+    let text = std::fs::read_to_string(here().join(format!("tests/policies/{name}.wat"))).unwrap();
+    let module = module(&text);
+    assert!(module.contains(usual));
+    component(&module.replace(usual, body), "hostile", |wit| wit)
+}
+
+/// A policy for each function of `wasi:filesystem/types`, which it calls with zeros: there is no descriptor to call it with.
+pub fn file_functions() -> Vec<(String, Vec<u8>)> {
+    const TYPES: &str = "wasi:filesystem/types@0.2.0";
+    let resolve = world("hostile", |wit| wit).0;
+    let types = resolve
+        .interfaces
+        .iter()
+        .find(|(id, _)| resolve.id_of(*id).as_deref() == Some(TYPES))
+        .unwrap()
+        .1;
+    let policy = |name: &str, function: &wit_parser::Function| {
+        let signature = resolve.wasm_signature(AbiVariant::GuestImport, function);
+        let words = |types: &[WasmType]| -> Vec<&str> { types.iter().map(wasm_type).collect() };
+        let (takes, gives) = (words(&signature.params), words(&signature.results));
+        let zeros: String = takes
+            .iter()
+            .map(|kind| format!("({kind}.const 0)"))
+            .collect();
+        let drop = if gives.is_empty() { "" } else { "drop" };
+        format!(
+            "(import \"{TYPES}\" \"{name}\" (func $file (param {}) (result {})))\n\
+             (func $decide (result i32) ({drop} (call $file {zeros}))\n  \
+             (call $stage_entry) (call $ask) (call $committed))\n",
+            takes.join(" "),
+            gives.join(" "),
+        )
+        .replace("(result )", "")
+        .replace("( (call", "(block (call")
+    };
+    types
+        .functions
+        .iter()
+        .map(|(name, function)| {
+            let module = module(&policy(name, function));
+            (name.clone(), component(&module, "hostile", |wit| wit))
+        })
+        .collect()
+}
+
+fn wasm_type(kind: &WasmType) -> &'static str {
+    match kind {
+        WasmType::I32 | WasmType::Pointer | WasmType::Length => "i32",
+        WasmType::I64 | WasmType::PointerOrI64 => "i64",
+        WasmType::F32 => "f32",
+        WasmType::F64 => "f64",
+    }
 }
 
 /// The smallest policy that keeps the contract, with some of its words replaced by what breaks it.
@@ -103,8 +161,20 @@ fn fields(policy: &str) -> impl Iterator<Item = &str> {
     (1..starts.len()).map(move |at| &policy[starts[at - 1]..starts[at]])
 }
 
-fn component(module: &str, world: &str, change: impl Fn(String) -> String) -> Vec<u8> {
+fn component(module: &str, world_name: &str, change: impl Fn(String) -> String) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
+    let (resolve, world) = world(world_name, change);
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .unwrap()
+        .encode()
+        .unwrap()
+}
+
+/// The WIT of `wit/` and of the extras, and a world of it.
+fn world(name: &str, change: impl Fn(String) -> String) -> (Resolve, WorldId) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(here().join("wit"))
         .unwrap()
         .map(|file| file.unwrap().path())
@@ -121,14 +191,8 @@ fn component(module: &str, world: &str, change: impl Fn(String) -> String) -> Ve
     let extras = resolve
         .push_str("extras.wit", &change(EXTRAS.to_owned()))
         .unwrap();
-    let world = resolve.select_world(&[extras], Some(world)).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .unwrap()
-        .encode()
-        .unwrap()
+    let world = resolve.select_world(&[extras], Some(name)).unwrap();
+    (resolve, world)
 }
 
 /// The workspace.

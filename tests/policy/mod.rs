@@ -5,6 +5,8 @@ mod contract;
 mod default;
 pub mod guest;
 mod hostile;
+mod hostile_all;
+pub mod hostile_list;
 mod load;
 mod sandbox;
 

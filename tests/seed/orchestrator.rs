@@ -1,4 +1,10 @@
-//! The seed's `TestIntegrationWithOrchestratorService`, as far as no service is needed, and its drop-in in Python.
+//! The seed's `TestIntegrationWithOrchestratorService`, and its drop-in in Python.
+
+use std::time::Duration;
+
+use chiffon_audit::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator};
+use chiffon_audit::policies::Deciding;
+use chiffon_audit::store::{self, State, StoreUrl};
 
 use super::*;
 
@@ -127,4 +133,77 @@ fn python() -> Option<String> {
 #[expect(clippy::print_stderr, reason = "a test that shows nothing says so")]
 fn skipped() {
     eprintln!("skipped: python3 is not installed");
+}
+
+/// The seed's service: the orchestrator over a repository with a work tree, its store beside the trail.
+async fn orchestrator(repo: &Repo) -> Orchestrator {
+    let path = repo.path.clone();
+    let url = StoreUrl::beside_trail(&path.join(".git"));
+    let store = store::open(&url, &store::Options::default()).await.unwrap();
+    let options = orchestrator::Options {
+        recorder: Options {
+            clock: Arc::new(FixedClock(at(0))),
+            limits: Limits::default(),
+            settings: PolicySettings::default(),
+            secret: None,
+        },
+        deciding: Deciding {
+            policy: crate::policy::builtin().clone(),
+            settings: PolicySettings::default(),
+        },
+        load_policy: Box::new(|_, _, _| Err("there is no other".into())),
+        on_policy_fault: OnPolicyFault::Hold,
+        host: "seed".into(),
+        lease_term: LEASE_TERM,
+    };
+    let open = Box::new(move || Trail::open(&path, OpenOptions::default()));
+    Orchestrator::start(store, open, options).unwrap()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(test);
+}
+
+#[test]
+fn a_result_that_the_orchestrator_handles_is_committed_on_completion() {
+    run(async {
+        let repo = Repo::init(&[]);
+        repo.commit_file("readme", "hello");
+        let orchestrator = orchestrator(&repo).await;
+        for (task, status) in [("done", "completed"), ("broken", "failed")] {
+            let result = format!(r#"{{"task_id":"{task}","status":"{status}","exit_code":0}}"#);
+            let receipt = orchestrator
+                .handle_work_result(result.as_bytes(), None)
+                .await
+                .unwrap();
+            let state = orchestrator.settled(receipt.sequence).await.unwrap();
+            let head = repo.git(&["rev-parse", "HEAD"]);
+            assert!(
+                matches!(&state, State::Committed { commit, .. } if commit == head.trim()),
+                "{state:?}"
+            );
+        }
+        orchestrator.shut_down(Duration::from_secs(9)).await;
+        assert!(repo.path.join(".audit/tasks/broken.json").is_file());
+    });
+}
+
+#[test]
+fn git_errors_do_not_block_the_orchestrator_and_the_outcome_is_committed_later() {
+    run(async {
+        let repo = Repo::init(&[]);
+        repo.commit_file("readme", "hello");
+        let orchestrator = orchestrator(&repo).await;
+        let (there, away) = (
+            repo.path.join(".git/refs"),
+            repo.path.join(".git/refs-away"),
+        );
+        std::fs::rename(&there, &away).unwrap();
+        let result = br#"{"task_id":"a","status":"failed"}"#;
+        let receipt = orchestrator.handle_work_result(result, None).await.unwrap();
+        assert!(receipt.state.is_open());
+        std::fs::rename(&away, &there).unwrap();
+        let state = orchestrator.settled(receipt.sequence).await.unwrap();
+        assert!(matches!(state, State::Committed { .. }), "{state:?}");
+    });
 }

@@ -22,6 +22,7 @@ macro_rules! cases {
 use cases;
 
 mod contract;
+mod full;
 mod place;
 mod postgres;
 mod projection;

@@ -17,6 +17,7 @@ pub struct Server {
     programs: PathBuf,
     /// A shell that ends the server when its input ends: when this process does, whatever the reason.
     guard: Option<Child>,
+    settings: String,
 }
 
 /// PostgreSQL refuses to run as root; Debian's package makes this user, and everybody has the other.
@@ -66,6 +67,11 @@ fn programs() -> Option<PathBuf> {
 impl Server {
     /// Makes and starts a server; `None`, and a line on standard error, where PostgreSQL is not installed.
     pub fn start() -> Option<Server> {
+        Server::start_with("-c shared_buffers=32MB")
+    }
+
+    /// The same with these options of `postgres`.
+    pub fn start_with(settings: &str) -> Option<Server> {
         let Some(programs) = programs() else {
             static SAID: OnceLock<()> = OnceLock::new();
             SAID.get_or_init(|| {
@@ -88,6 +94,7 @@ impl Server {
             dir,
             programs,
             guard: None,
+            settings: settings.to_owned(),
         };
         let data = server.dir.join("data");
         let made = server
@@ -127,7 +134,7 @@ impl Server {
 
     /// Starts the server that was stopped.
     pub fn resume(&mut self) {
-        let script = r#""$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c shared_buffers=32MB \
+        let script = r#""$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 $3 \
             >"$2/log" 2>&1 & server=$!
             cat >/dev/null; kill -QUIT $server 2>/dev/null; wait $server; test -e "$2/stay" || rm -rf "$2""#;
         let guard = self
@@ -135,6 +142,7 @@ impl Server {
             .args(["-c", script, "sh"])
             .arg(self.programs.join("postgres"))
             .arg(&self.dir)
+            .arg(&self.settings)
             .env("PATH", "/usr/bin:/bin")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -99,7 +99,7 @@ fn the_check_finds_what_it_is_for() {
     check(
         "guest/src/entry.rs",
         "use wit_bindgen::generate;",
-        &["guest/src/entry.rs: only guest/src/lib.rs sees the bindings"],
+        &["guest/src/entry.rs: only a policy's lib.rs makes bindings"],
     );
     check("tests/x.rs", "println!();", &[]);
     check(

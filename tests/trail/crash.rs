@@ -19,10 +19,23 @@ enum Kind {
     Checkout,
     /// Bare, with so many packs that the scenario's flushes lead to a merge.
     Merging,
+    /// The same, with the merge beside the flushes and not in turn with them.
+    MergingBeside,
 }
 
-/// What the trail of [`Kind::Merging`] holds before: one pack each.
-const BEFORE: [&str; 6] = ["p0", "p1", "p2", "p3", "p4", "p5"];
+impl Kind {
+    /// What the trail holds before: eight packs are merged, in turn after the second group, beside it after the first.
+    fn before(self) -> &'static [&'static str] {
+        match self {
+            Kind::Bare | Kind::Checkout => &[],
+            Kind::Merging => &BEFORE[..6],
+            Kind::MergingBeside => &BEFORE,
+        }
+    }
+}
+
+/// What trails that merge hold before: one pack each.
+const BEFORE: [&str; 7] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
 
 /// The repository before the scenario, and somebody else's clone of it that holds one entry more.
 fn template(kind: Kind) -> (Repo, Repo) {
@@ -35,9 +48,9 @@ fn template(kind: Kind) -> (Repo, Repo) {
     match kind {
         Kind::Bare => {}
         Kind::Checkout => repo.commit_file("readme", "hello"),
-        Kind::Merging => {
+        Kind::Merging | Kind::MergingBeside => {
             let trail = repo.trail();
-            for (n, id) in BEFORE.iter().enumerate() {
+            for (n, id) in kind.before().iter().enumerate() {
                 append(&trail, id, at(n as i64 - 9_000_000))
                     .unwrap()
                     .wait()
@@ -72,10 +85,12 @@ pub(super) fn open(
     dir: &Path,
     disk: Option<SimulatedDisk>,
     boot: &str,
+    merge_beside: bool,
 ) -> Result<Trail, TrailError> {
     let mut options = OpenOptions {
         boot: Some(boot.into()),
         lock_wait: Duration::from_millis(300),
+        merge_beside,
         ..OpenOptions::default()
     };
     if let Some(disk) = disk {
@@ -93,11 +108,7 @@ fn scenario(
     person: bool,
     disk: &SimulatedDisk,
 ) -> Vec<&'static str> {
-    let mut acknowledged = if kind == Kind::Merging {
-        BEFORE.to_vec()
-    } else {
-        Vec::new()
-    };
+    let mut acknowledged = kind.before().to_vec();
     let refspec = if kind != Kind::Checkout {
         &["fetch", "-q"][..]
     } else {
@@ -115,7 +126,8 @@ fn scenario(
         [&args[..args.len() - 1], &["main"]].concat()
     };
     git(dir, &args);
-    let first = open(dir, Some(disk.clone()), "first").unwrap();
+    let beside = kind == Kind::MergingBeside;
+    let first = open(dir, Some(disk.clone()), "first", beside).unwrap();
     if let Ok(snapshot) = first.snapshot(&task("f"))
         && first.confirm(&task("f"), &snapshot).is_ok()
     {
@@ -137,8 +149,10 @@ fn scenario(
         let _ = try_git(dir, &["commit", "-q", "--allow-empty", "-m", "mine"]);
     }
     record(&first, &["b", "c"], 1_000_000);
+    // Closing waits for the merge.
+    disk.let_go();
     drop(first);
-    let second = open(dir, Some(disk.clone()), "first").unwrap();
+    let second = open(dir, Some(disk.clone()), "first", beside).unwrap();
     record(&second, &["d"], 2_000_000);
     acknowledged
 }
@@ -160,7 +174,7 @@ fn check(
         )
         .unwrap();
     }
-    let trail = open(dir, None, boot).map_err(|error| format!("open: {error}"))?;
+    let trail = open(dir, None, boot, false).map_err(|error| format!("open: {error}"))?;
     let next = append(&trail, "next", at(9_000_000)).and_then(|ticket| ticket.wait());
     next.map_err(|error| format!("next: {error}"))?;
     for id in acknowledged {
@@ -273,7 +287,7 @@ fn crash_everywhere(kind: Kind) {
         "{acknowledged:?}"
     );
     let merged = disk.log().iter().any(|line| line.contains("merged.pack"));
-    assert_eq!(merged, kind == Kind::Merging);
+    assert_eq!(merged, !kind.before().is_empty());
     check(
         &dir.path().join("work"),
         kind,
@@ -291,6 +305,8 @@ fn crash_everywhere(kind: Kind) {
     for crash in 0..operations {
         let plan = Plan {
             crash_at: Some(crash),
+            // The merge begins somewhere in the flushes that go on meanwhile, each time elsewhere.
+            hold: (kind == Kind::MergingBeside).then_some(("merged.", crash * 7 % operations)),
             ..Plan::default()
         };
         let (dir, disk, acknowledged) = run(&template, kind, plan);
@@ -333,6 +349,21 @@ fn after_a_crash_or_power_cut_at_any_operation_of_a_merge_the_trail_goes_on() {
     crash_everywhere(Kind::Merging);
 }
 
+#[test]
+fn after_a_crash_or_power_cut_beside_a_merge_the_trail_goes_on() {
+    let kind = Kind::MergingBeside;
+    let plan = Plan {
+        hold: Some(("merged.", usize::MAX)),
+        ..Plan::default()
+    };
+    let (_dir, disk, _) = run(&template(kind), kind, plan);
+    let log = disk.log();
+    let place = |what: &str| log.iter().position(|line| line.contains(what)).unwrap();
+    let flushes = log.iter().filter(|line| line.ends_with(".keep"));
+    assert!(flushes.count() >= 6 && place("merged.pack") > log.len() / 2);
+    crash_everywhere(kind);
+}
+
 fn every_sync_is_needed(kind: Kind) {
     let template = template(kind);
     let (_dir, disk, _) = run(
@@ -352,7 +383,7 @@ fn every_sync_is_needed(kind: Kind) {
             let plan = Plan {
                 crash_at,
                 leave_out_sync: Some(sync),
-                fail_at: None,
+                ..Plan::default()
             };
             let (dir, disk, acknowledged) = run(&template, kind, plan);
             (0..8).any(|seed| {

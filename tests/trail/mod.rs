@@ -8,6 +8,7 @@ mod index;
 mod kept;
 mod moved;
 mod odd;
+mod overlap;
 mod person;
 mod placement;
 mod processes;

@@ -10,9 +10,13 @@ use chiffon_audit::trail::disk::{Disk, DiskFile, RealDisk};
 /// Called with the operation's name and path; an error is what the operation answers, undone.
 pub type Hook = Box<dyn FnMut(&str, &Path) -> io::Result<()> + Send>;
 
+/// Called likewise, also by several threads at once, each of which it may hold up.
+pub type Bystander = Arc<dyn Fn(&str, &Path) + Send + Sync>;
+
 #[derive(Clone, Default)]
 pub struct Watched {
     hook: Arc<Mutex<Option<Hook>>>,
+    bystander: Arc<Mutex<Option<Bystander>>>,
 }
 
 impl Watched {
@@ -47,12 +51,21 @@ impl Watched {
         });
     }
 
+    /// From now on `bystander` sees each operation before it is done.
+    pub fn watch_beside(&self, bystander: impl Fn(&str, &Path) + Send + Sync + 'static) {
+        *self.bystander.lock().unwrap() = Some(Arc::new(bystander));
+    }
+
     /// All is well again.
     pub fn heal(&self) {
         *self.hook.lock().unwrap() = None;
     }
 
     fn ask(&self, operation: &str, path: &Path) -> io::Result<()> {
+        let bystander = self.bystander.lock().unwrap().clone();
+        if let Some(bystander) = bystander {
+            bystander(operation, path);
+        }
         // A hook may panic: then it is gone.
         let Some(mut hook) = self.hook.lock().unwrap().take() else {
             return Ok(());

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use chiffon_audit::checkpoint::{self, CheckpointError, CheckpointKey, Target};
+use chiffon_audit::clock::FixedClock;
 use chiffon_audit::verify::{self, Options, Outcome, Verdict};
 
 use super::forge::verdict;
@@ -376,4 +377,42 @@ fn what_is_wrong_after_a_checkpoint_is_told_by_an_audit_since_it() {
     );
     made_anew(&mut place, false, 0, &["a", "b", "c"]);
     broken(&audit_since(&place, "c"), "since", "is not in this history");
+}
+
+#[test]
+fn a_service_keeps_checkpoints_by_itself_and_tells_of_a_roll_back() {
+    let mut place = Place::new();
+    place.record(&["a", "b"]);
+    let target = Target::of_path(&place.path("kept"), false);
+    let start = |place: &Place| {
+        let key = CheckpointKey::load(&place.path("checkpoint-key")).unwrap();
+        let clock = std::sync::Arc::new(FixedClock(place.now()));
+        let every = std::time::Duration::from_millis(5);
+        checkpoint::Keeper::start(place.trail.clone(), key, target.clone(), every, clock)
+    };
+    let until = |keeper: &checkpoint::Keeper, done: &dyn Fn(&checkpoint::Kept) -> bool| {
+        while !done(&keeper.kept()) {
+            std::thread::yield_now();
+        }
+    };
+    let keeper = start(&place);
+    until(&keeper, &|kept| {
+        kept.checkpoint
+            .as_ref()
+            .is_some_and(|checkpoint| checkpoint.size == 2)
+    });
+    place.record(&["c"]);
+    until(&keeper, &|kept| {
+        kept.checkpoint
+            .as_ref()
+            .is_some_and(|checkpoint| checkpoint.size == 3)
+    });
+    place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
+    until(&keeper, &|kept| {
+        kept.error
+            .as_ref()
+            .is_some_and(|error| error.starts_with("rolled back"))
+    });
+    drop(keeper);
+    broken(&place.audit(&["kept"]), "checkpoints", "cut off the end");
 }

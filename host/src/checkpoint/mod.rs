@@ -3,6 +3,7 @@
 //! Owns keys, notes and where they are kept. A checkpoint is signed over the tree that the trail keeps; whoever checks one builds
 //! the tree again from history, with other code (`verify`).
 
+mod keeper;
 mod key;
 mod note;
 mod proof;
@@ -11,6 +12,7 @@ mod target;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use keeper::{Keeper, Kept};
 pub use key::CheckpointKey;
 pub use note::Checkpoint;
 pub use proof::{Proof, prove};

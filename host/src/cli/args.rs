@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, export, ingest, init, log, man, policy, prove, report,
-    show, verify,
+    checkpoint, commit, completions, demo, doctor, export, ingest, init, log, man, policy, prove,
+    reconcile, report, serve, show, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -67,8 +67,10 @@ pub enum ColorWhen {
 pub enum Command {
     Demo(demo::Args),
     Init(init::Args),
+    Doctor(doctor::Args),
     Commit(commit::Args),
     Ingest(ingest::Args),
+    Serve(serve::Args),
     Show(show::Args),
     Log(log::Args),
     Report(report::Args),
@@ -76,6 +78,7 @@ pub enum Command {
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
+    Reconcile(reconcile::Args),
     Policy(policy::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -83,10 +86,10 @@ pub enum Command {
 
 /// The help's groups. A command that is in none would not be shown; a test sees to it.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
-    ("Start", &["demo", "init"]),
-    ("Record", &["commit", "ingest"]),
+    ("Start", &["demo", "init", "doctor"]),
+    ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log", "report", "export"]),
-    ("Prove", &["verify", "checkpoint", "prove"]),
+    ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

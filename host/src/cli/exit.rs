@@ -3,6 +3,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::recorder::AnswerKind;
+use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify;
 
@@ -62,6 +63,7 @@ impl Exit {
         let is_usage = error.is::<UsageError>()
             || error.is::<ConfigError>()
             || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))
+            || matches!(error.downcast_ref(), Some(StoreError::Invalid(_)))
             || matches!(
                 error.downcast_ref(),
                 Some(CheckpointError::Key(_) | CheckpointError::Trail(TrailError::Invalid(_)))

@@ -7,6 +7,7 @@ mod checkpoint;
 mod commit;
 mod completions;
 mod demo;
+mod doctor;
 mod exit;
 mod export;
 mod ingest;
@@ -18,7 +19,9 @@ mod policy;
 mod progress;
 mod prove;
 mod receipt;
+mod reconcile;
 mod report;
+mod serve;
 mod session;
 mod show;
 mod signing;
@@ -63,8 +66,10 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(args) => demo::run(&args, session),
         Command::Init(args) => init::run(&args, session),
+        Command::Doctor(args) => doctor::run(&args, session),
         Command::Commit(args) => commit::run(&args, session),
         Command::Ingest(args) => ingest::run(&args, session),
+        Command::Serve(args) => serve::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Report(args) => report::run(&args, session),
@@ -72,6 +77,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),
+        Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),

@@ -70,6 +70,11 @@ impl Output {
         self.json
     }
 
+    /// Whether nothing is wanted on standard error.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether details are wanted.
     pub fn is_verbose(&self) -> bool {
         self.verbose && !self.quiet

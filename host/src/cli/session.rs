@@ -89,7 +89,8 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl RecordFlags {
-    fn settings(&self) -> Settings {
+    /// What these flags set.
+    pub fn settings(&self) -> Settings {
         Settings {
             layout: self.layout.map(Into::into),
             author: self.author.clone(),
@@ -273,6 +274,7 @@ pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
         wall_time: given.wall_time.unwrap_or(limits.wall_time),
         memory: or(given.memory, limits.memory),
         stack: or(given.stack, limits.stack),
+        component_bytes: or(given.component_bytes, limits.component_bytes),
         instances: or(given.instances, limits.instances),
         memories: or(given.memories, limits.memories),
         tables: or(given.tables, limits.tables),
@@ -300,7 +302,7 @@ pub fn layout(layout: config::Layout) -> Layout {
 }
 
 /// The secret is the file's bytes without the newline that an editor puts at the end.
-fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut secret =
         fs::read(path).with_context(|| format!("cannot read the secret {}", path.display()))?;
     if secret.last() == Some(&b'\n') {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Layout, Settings, SigningExtent, SigningFailure};
+use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
 pub(super) struct Key {
@@ -202,6 +202,63 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "store",
+        expected: "`sqlite:PATH` or `postgres://…`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.store = Some(Private(value.store_url()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "keep_submissions",
+        expected: "`true` or `false`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.keep_submissions = Some(value.boolean()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "tokens",
+        expected: "a list of rights and tokens",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.tokens = Some(Private(value.text()?.to_owned()));
+            Some(())
+        }),
+    },
+    Key {
+        name: "tokens_file",
+        expected: "a path",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.tokens_file = Some(value.path()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.listen",
+        expected: "ADDRESS:PORT or unix:PATH",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.serve_listen = Some(value.text().filter(|text| !text.is_empty())?.to_owned());
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.on_policy_fault",
+        expected: "`hold` or `builtin`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            let text = value
+                .text()
+                .filter(|text| ["hold", "builtin"].contains(text))?;
+            settings.on_policy_fault = Some(text.to_owned());
+            Some(())
+        }),
+    },
+    Key {
         name: "policy.wall_time",
         expected: "a number of seconds above 0",
         repository: false,
@@ -221,6 +278,9 @@ pub(super) const KEYS: &[Key] = &[
         &mut settings.policy_limits.memory
     }),
     limit("policy.stack", |settings| &mut settings.policy_limits.stack),
+    limit("policy.component_bytes", |settings| {
+        &mut settings.policy_limits.component_bytes
+    }),
     limit("policy.instances", |settings| {
         &mut settings.policy_limits.instances
     }),
@@ -328,6 +388,24 @@ impl<'a> Value<'a> {
         Duration::try_from_secs_f64(seconds)
             .ok()
             .filter(|duration| !duration.is_zero())
+    }
+
+    fn boolean(self) -> Option<bool> {
+        match self {
+            Value::File { value, .. } => value.as_bool(),
+            Value::Variable(text) => text.parse().ok(),
+        }
+    }
+
+    /// A path in a URL is relative to the directory that the file is in, as any other.
+    fn store_url(self) -> Option<String> {
+        let text = self.text().filter(|text| !text.is_empty())?;
+        Some(match (self, text.strip_prefix("sqlite:")) {
+            (Value::File { directory, .. }, Some(path)) => {
+                format!("sqlite:{}", directory.join(path).display())
+            }
+            _ => text.to_owned(),
+        })
     }
 
     fn path(self) -> Option<PathBuf> {

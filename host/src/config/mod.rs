@@ -51,10 +51,32 @@ pub struct Settings {
     pub lock_wait: Option<Duration>,
     /// Where compiled policies are kept.
     pub cache_dir: Option<PathBuf>,
+    /// Where the store is, as a URL.
+    pub store: Option<Private>,
+    /// Whether submissions stay in the store after they were committed.
+    pub keep_submissions: Option<bool>,
+    /// The service's bearer tokens.
+    pub tokens: Option<Private>,
+    /// The file that holds them.
+    pub tokens_file: Option<PathBuf>,
+    /// Where the service listens.
+    pub serve_listen: Option<String>,
+    /// What becomes of outcomes while the policy is in quarantine.
+    pub on_policy_fault: Option<String>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
     pub policy_limits: PolicyLimits,
+}
+
+/// A text that may hold a password: what prints settings does not print it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Private(pub String);
+
+impl std::fmt::Debug for Private {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("(private)")
+    }
 }
 
 /// What flags and environment say about the policy. Set by [`Settings::load`].
@@ -95,6 +117,7 @@ pub struct PolicyLimits {
     pub wall_time: Option<Duration>,
     pub memory: Option<u64>,
     pub stack: Option<u64>,
+    pub component_bytes: Option<u64>,
     pub instances: Option<u64>,
     pub memories: Option<u64>,
     pub tables: Option<u64>,
@@ -188,6 +211,12 @@ impl Settings {
             checkpoint: self.checkpoint.or(farther.checkpoint),
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
+            store: self.store.or(farther.store),
+            keep_submissions: self.keep_submissions.or(farther.keep_submissions),
+            tokens: self.tokens.or(farther.tokens),
+            tokens_file: self.tokens_file.or(farther.tokens_file),
+            serve_listen: self.serve_listen.or(farther.serve_listen),
+            on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

@@ -34,8 +34,8 @@ pub use health::{Role, Trouble};
 pub use intake::{AcceptError, PlanError, Receipt};
 pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
-pub use status::{PolicyStatus, Status};
-pub use swap::SwapError;
+pub use status::{Place, PolicyStatus, Status};
+pub use swap::{LoadPolicy, SwapError, Wanted};
 pub use work_result::WorkResult;
 
 use crate::clock::Timestamp;
@@ -63,7 +63,9 @@ pub struct Options {
     pub recorder: recorder::Options,
     /// The policy that decides.
     pub deciding: Deciding,
-    /// What happens while it is in quarantine.
+    /// How another policy is loaded.
+    pub load_policy: LoadPolicy,
+    /// What happens while the policy is in quarantine.
     pub on_policy_fault: OnPolicyFault,
     /// What this host is called among those on one store. Must be its own.
     pub host: String,
@@ -99,6 +101,7 @@ struct Inner {
     open_trail: OpenTrail,
     force: force::Force,
     options: recorder::Options,
+    load_policy: LoadPolicy,
     on_policy_fault: OnPolicyFault,
     host: String,
     lease_term: Duration,
@@ -152,6 +155,7 @@ impl Orchestrator {
             open_trail,
             force: force::Force::new(trail, options.deciding, options.recorder.clone()),
             options: options.recorder,
+            load_policy: options.load_policy,
             on_policy_fault: options.on_policy_fault,
             host: options.host,
             lease_term: options.lease_term,

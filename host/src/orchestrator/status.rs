@@ -1,5 +1,7 @@
 //! What an operator asks: who commits, what waits, what stands in the way.
 
+use std::path::PathBuf;
+
 use super::{Orchestrator, Role, Trouble};
 use crate::clock::Timestamp;
 use crate::store::{Backlog, State, StoreError, SubmissionState};
@@ -34,6 +36,19 @@ pub struct PolicyStatus {
     pub stands_in: bool,
     /// Why the operator's policy is in quarantine, if it is.
     pub quarantined: Option<Trouble>,
+}
+
+/// Where the trail is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The git directory.
+    pub repository: PathBuf,
+    /// The ref.
+    pub reference: String,
+    /// `checkout` or `ref`.
+    pub placement: &'static str,
+    /// The newest commit, if there is one and it can be read.
+    pub tip: Option<String>,
 }
 
 impl Status {
@@ -84,6 +99,26 @@ impl Orchestrator {
             .quarantined
             .set(number(status.policy.quarantined.is_some()));
         status
+    }
+
+    /// Where the trail is, and its tip.
+    pub async fn place(&self) -> Place {
+        let in_force = self.inner().force.now();
+        let placed = tokio::task::spawn_blocking(move || {
+            let trail = in_force.recorder.trail();
+            Place {
+                repository: trail.common_dir().to_owned(),
+                reference: trail.reference().to_owned(),
+                placement: trail.placement().as_str(),
+                tip: trail.tip().ok().flatten(),
+            }
+        });
+        placed.await.unwrap_or_else(|_| Place {
+            repository: PathBuf::new(),
+            reference: String::new(),
+            placement: "",
+            tip: None,
+        })
     }
 
     /// Whether outcomes can be accepted: the store is asked for a sign of life.

@@ -1,17 +1,43 @@
 //! Changing the policy while outcomes are decided, and taking a broken one out of force.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Trouble;
 use super::force::{self, InForce};
-use super::{Inner, OnPolicyFault, Orchestrator};
-use crate::policies::Deciding;
+use super::{Inner, OnPolicyFault, Orchestrator, Trouble};
+use crate::policies::{self, Deciding};
 use crate::policy::{Policy, PolicySettings};
 use crate::recorder::Cause;
+use crate::trail::{Trail, TrailError};
+
+/// Which policy is wanted.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// The one that the operator's settings and the trail name by now.
+    Configured,
+    /// This one. It is kept with the trail and stays in force when the host is started again.
+    Given {
+        /// The component's bytes.
+        component: Vec<u8>,
+        /// Its settings; without them those of the policy in force.
+        settings: Option<BTreeMap<String, String>>,
+    },
+}
+
+/// Loads a wanted policy, with its settings, and says in words for the operator why it cannot. Given are also the trail and the
+/// settings in force.
+pub type LoadPolicy =
+    Box<dyn Fn(&Trail, &Wanted, &PolicySettings) -> Result<Deciding, String> + Send + Sync>;
 
 /// Why the policy in force stays.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
+    /// The new one cannot be loaded.
+    #[error("{0}")]
+    Load(String),
+    /// The new one cannot be kept with the trail now.
+    #[error("the policy is not put in force, because it cannot be kept with the trail: {0}")]
+    Keep(#[from] TrailError),
     /// The new one failed its trial.
     #[error("the policy {digest} is not put in force: {reason}")]
     Trial {
@@ -26,6 +52,37 @@ pub enum SwapError {
 }
 
 impl Orchestrator {
+    /// Loads the wanted policy, tries it and lets it decide, as [`swap_policy`](Self::swap_policy) does.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError`]; the policy in force stays in force.
+    pub async fn change_policy(&self, wanted: Wanted) -> Result<Arc<InForce>, SwapError> {
+        let inner = self.inner().clone();
+        let in_force = inner.force.now();
+        let stays = matches!(wanted, Wanted::Given { .. });
+        let loading = {
+            let (inner, in_force) = (inner.clone(), in_force.clone());
+            tokio::task::spawn_blocking(move || {
+                let trail = in_force.recorder.trail();
+                (inner.load_policy)(trail, &wanted, &in_force.deciding.settings)
+            })
+        };
+        let stopped = |_| SwapError::Stopping;
+        let deciding = loading.await.map_err(stopped)?.map_err(SwapError::Load)?;
+        self.try_out(&deciding).await?;
+        if stays {
+            let kept = deciding.clone();
+            tokio::task::spawn_blocking(move || {
+                let Deciding { policy, settings } = &kept;
+                policies::activate(in_force.recorder.trail(), policy, settings, inner.now())
+            })
+            .await
+            .map_err(stopped)??;
+        }
+        Ok(self.switch(deciding).await)
+    }
+
     /// Tries a policy in the sandbox and lets it decide from the next call on. Calls in flight end on the one before.
     ///
     /// A policy that is loaded has been checked against the world. What was set aside because of the policy before is
@@ -35,16 +92,26 @@ impl Orchestrator {
     ///
     /// [`SwapError`]; the policy in force stays in force.
     pub async fn swap_policy(&self, deciding: Deciding) -> Result<Arc<InForce>, SwapError> {
+        self.try_out(&deciding).await?;
+        Ok(self.switch(deciding).await)
+    }
+
+    async fn try_out(&self, deciding: &Deciding) -> Result<(), SwapError> {
+        let tried = self.inner().trial(deciding).await;
+        tried.map_err(|reason| SwapError::Trial {
+            digest: deciding.policy.digest().to_owned(),
+            reason,
+        })
+    }
+
+    async fn switch(&self, deciding: Deciding) -> Arc<InForce> {
         let inner = self.inner();
         let digest = deciding.policy.digest().to_owned();
-        if let Err(reason) = inner.trial(&deciding).await {
-            return Err(SwapError::Trial { digest, reason });
-        }
         inner.force.switch(deciding, false);
         inner.health.quarantine(None);
-        tracing::info!(policy = digest, "another policy is in force");
+        tracing::info!(policy = digest, "the policy was changed");
         inner.hurry().await;
-        Ok(inner.force.now())
+        inner.force.now()
     }
 }
 

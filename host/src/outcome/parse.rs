@@ -320,6 +320,22 @@ impl Fields {
     }
 }
 
+/// The outcome document that an entry would be made from again: its members as they are written, without `timestamp`.
+///
+/// Nothing if the text is no JSON object.
+pub fn without_timestamp(entry: &str) -> Option<String> {
+    let members = json::members(entry).ok()?;
+    let mut document = String::with_capacity(entry.len());
+    for (name, value) in members.iter().filter(|(name, _)| name != "timestamp") {
+        document.push(if document.is_empty() { '{' } else { ',' });
+        document.push_str(&serde_json::to_string(name).ok()?);
+        document.push(':');
+        document.push_str(value.get());
+    }
+    document.push_str(if document.is_empty() { "{}" } else { "}" });
+    Some(document)
+}
+
 /// Enough to find a task id that anyone would put near the front, and little work for a hostile document.
 const RECOVERED_FROM: usize = 64 << 10;
 

@@ -50,14 +50,22 @@ impl Call {
 impl Policy {
     /// Which policy it was that failed, and where in its call: what follows a fault's own words.
     pub fn told(&self, call: &Call) -> String {
+        self.failed_after(call.host_calls, &call.calls)
+    }
+
+    /// The same, of a call that made these host calls.
+    pub fn failed_after(&self, host_calls: u64, calls: &[HostCall]) -> String {
         let digest = self.digest();
         let digest = digest.get(..19).unwrap_or(digest);
         let mut text = format!("policy {} ({digest}…), ", self.name());
-        match (call.host_calls, call.calls.last()) {
+        match (host_calls, calls.last()) {
             (0, _) | (_, None) => text.push_str("before its first host call"),
             (1, Some(last)) => text += &format!("after one host call, {}", last.function()),
-            (calls, Some(last)) => {
-                text += &format!("after {calls} host calls, the last {}", last.function());
+            (host_calls, Some(last)) => {
+                text += &format!(
+                    "after {host_calls} host calls, the last {}",
+                    last.function()
+                );
             }
         }
         text

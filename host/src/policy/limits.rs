@@ -15,6 +15,9 @@ pub struct Limits {
     pub memory: usize,
     /// Bytes of stack. wasmtime's own default; it must fit a thread's stack (2 MiB) with the host's frames.
     pub stack: usize,
+    /// Bytes of the component, looked at before anything else of it: compiling takes about a second a megabyte. A Python
+    /// component is 18 MiB.
+    pub component_bytes: usize,
     /// Core instances. Python components have 38 core modules.
     pub instances: usize,
     /// Linear memories. JavaScript components (QuickJS) have 3.
@@ -45,6 +48,7 @@ impl Default for Limits {
             wall_time: Duration::from_secs(10),
             memory: 256 << 20,
             stack: 512 << 10,
+            component_bytes: 32 << 20,
             instances: 64,
             memories: 4,
             tables: 16,
@@ -58,6 +62,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// Components within components: real ones have two or three levels. What wasmtime keeps for a level makes a million of them, 13 MB
+/// of component, take all of a machine's memory.
+pub(super) const NESTING: usize = 32;
 
 /// The longest log line, in bytes.
 pub(super) const LOG_LINE: usize = 4 << 10;

@@ -4,12 +4,14 @@
 
 use super::bindings::{PolicyPre, recorder, types};
 use super::engine::Engine;
+use super::limits::{Limits, NESTING};
 use super::problem::{LoadError, Problem};
 use super::settings::sha256;
 use super::state::State;
 use super::wasi;
 use std::fmt;
 use std::sync::Arc;
+use wasmparser::{Parser, Payload as Section};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
@@ -87,9 +89,15 @@ impl Policy {
             name: name.to_owned(),
             problem,
         };
+        let limit = engine.limits().component_bytes;
+        if bytes.len() > limit {
+            let bytes = bytes.len();
+            return Err(wrong(Problem::Size { bytes, limit }));
+        }
         check_header(bytes).map_err(wrong)?;
+        check_nesting(bytes).map_err(wrong)?;
         let component = Component::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| wrong(unusable(&error)))?;
+            .map_err(|error| wrong(unusable(&error, engine.limits())))?;
         check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()
@@ -178,6 +186,23 @@ fn check_header(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
+/// Looks at the sections' headers only. What cannot be read is left to wasmtime, which says so better.
+fn check_nesting(bytes: &[u8]) -> Result<(), Problem> {
+    let mut depth = 0_usize;
+    for section in Parser::new(0).parse_all(bytes) {
+        match section {
+            Ok(Section::ModuleSection { .. } | Section::ComponentSection { .. }) => depth += 1,
+            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            Err(_) => return Ok(()),
+        }
+        if depth > NESTING {
+            return Err(Problem::Nesting(NESTING));
+        }
+    }
+    Ok(())
+}
+
 /// Whether the first thing beside comments and white space is an opening `(component` or `(module`.
 fn is_wasm_text(text: &str) -> bool {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
@@ -193,11 +218,28 @@ fn is_wasm_text(text: &str) -> bool {
     }) || rest.starts_with("(;")
 }
 
-fn unusable(error: &wasmtime::Error) -> Problem {
+/// wasmtime has no types for these, only texts.
+fn unusable(error: &wasmtime::Error, limits: &Limits) -> Problem {
     let text = flat(error);
+    // An engine with a pool looks at these before a call does.
+    let parts = [
+        ("core module instances", "instances", limits.instances),
+        ("memories count of", "memories", limits.memories),
+        ("Wasm linear memories, which", "memories", limits.memories),
+        ("tables count of", "tables", limits.tables),
+        (" tables, which", "tables", limits.tables),
+    ];
+    for (sign, what, limit) in parts {
+        if text.contains(sign) && text.contains("exceeds the") {
+            return Problem::Parts { what, limit };
+        }
+    }
     if text.contains("unexpected end") || text.contains("unexpected-eof") {
         Problem::Truncated(text)
-    } else if text.contains("exceeds the limit") || text.contains("exceed the limit") {
+    } else if text.contains("exceeds the limit")
+        || text.contains("count exceeds limit")
+        || text.contains("exceed the limit")
+    {
         Problem::TooLarge(text)
     } else {
         Problem::Invalid(text)

@@ -41,6 +41,17 @@ pub struct LogLine {
     pub message: String,
 }
 
+impl LogLine {
+    /// A line that the host adds, for the policy's author.
+    pub fn of_the_host(text: &str) -> LogLine {
+        LogLine {
+            level: Level::Debug,
+            source: Source::Stderr,
+            message: cut(text, LOG_LINE).to_owned(),
+        }
+    }
+}
+
 /// The log of one call.
 #[derive(Debug, Default)]
 pub(super) struct Log {

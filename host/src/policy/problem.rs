@@ -64,6 +64,25 @@ pub enum Problem {
     /// It does not validate, or uses a feature that is off.
     #[error("it is corrupt or uses a feature of WebAssembly that this host does not have: {0}")]
     Invalid(String),
+    /// It is larger than it may be.
+    #[error("it has {bytes} bytes, and a policy may have {limit} (setting policy.component_bytes)")]
+    Size {
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// It holds components within components, too many of them.
+    #[error("it holds components within components, more than {0} deep")]
+    Nesting(usize),
+    /// It has more instances, memories or tables than it may have.
+    #[error("it exceeds the limit of {limit} {what} (setting policy.{what})")]
+    Parts {
+        /// `instances`, `memories` or `tables`.
+        what: &'static str,
+        /// How many it may have.
+        limit: usize,
+    },
     /// Its needs exceed the limits before it has run.
     #[error("it needs more than a policy may have: {0}")]
     TooLarge(String),

@@ -46,6 +46,9 @@ use sqlite::SqliteStore;
 /// What a method of a store answers, once the database has.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
+/// A submission that is closed as committed: its place, task, commit and path.
+pub type Committed = (Sequence, String, String, String);
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -206,7 +209,10 @@ pub trait Store: Send + Sync {
     /// What was recorded of a task, as far as the projection knows.
     fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>>;
 
-    // The projection, for `reconcile`.
+    // For `reconcile`.
+
+    /// Submissions that are closed as committed after `after`, at most `limit`: place, task, commit and path.
+    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>>;
 
     /// Entries in order of task id, from the first after `after`, at most `limit`.
     fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>>;

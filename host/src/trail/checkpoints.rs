@@ -5,6 +5,7 @@
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
+use super::commit::Commit;
 use super::error::TrailError;
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
@@ -12,7 +13,6 @@ use super::object::{self, Deflater};
 use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::Mark;
-use super::writer::commit_bytes;
 use super::{Placement, Shared, Trail};
 use crate::clock::Timestamp;
 
@@ -117,8 +117,14 @@ impl Shared {
         let tree = object::name_checked(hash, Kind::Tree, &raw)?;
         let subject = format!("audit: checkpoint {name}");
         let message = format!("{subject}\n\nAudit-Checkpoints: 1\n");
-        let commit = commit_bytes(tree, expected, &self.author, seconds, &message);
-        let tip = object::name_checked(hash, Kind::Commit, &commit)?;
+        let commit = Commit {
+            tree,
+            parent: expected,
+            author: &self.author,
+            seconds,
+            message: &message,
+        };
+        let (tip, commit) = commit.make(hash, None)?;
         let mut builder = PackBuilder::new(hash);
         let mut deflater = Deflater::new();
         builder.add(TYPE_BLOB, blob, checkpoint.as_bytes(), &mut deflater);

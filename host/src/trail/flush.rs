@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
-use super::Placement;
 use super::checkout::{self, Appearing};
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
@@ -19,6 +18,7 @@ use super::pack::Pack;
 use super::repository::Repository;
 use super::state::{Mark, StateDir};
 use super::work_trees::Head;
+use super::{Placement, Shared};
 
 /// Where and how a trail is flushed.
 pub(super) struct Flusher<'a> {
@@ -60,6 +60,20 @@ pub(super) enum FlushError {
 impl From<TrailError> for FlushError {
     fn from(error: TrailError) -> FlushError {
         FlushError::Failed(error)
+    }
+}
+
+impl<'a> Flusher<'a> {
+    /// Flushes to that trail.
+    pub(super) fn of(shared: &'a Shared) -> Flusher<'a> {
+        Flusher {
+            disk: shared.disk.as_ref(),
+            state: &shared.state,
+            repository: &shared.repository,
+            reference: &shared.identity.reference,
+            placement: shared.identity.placement,
+            lock_wait: shared.lock_wait,
+        }
     }
 }
 

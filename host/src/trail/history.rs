@@ -74,21 +74,35 @@ impl<'a> History<'a> {
     fn logged(&mut self) -> Result<Option<LoggedEntry>, TrailError> {
         while let Some((id, commit, task)) = self.next_commit()? {
             // A commit without the entry that it names is for `verify` to call by its name.
-            let Some((path, blob)) = entry_in_tree(self.repository, commit.tree, task.as_str())?
-            else {
-                continue;
-            };
-            return Ok(Some(LoggedEntry {
-                commit: id.to_string(),
-                time: Timestamp::from_seconds(commit.seconds),
-                subject: commit.message.lines().next().unwrap_or_default().to_owned(),
-                task_id: task.as_str().to_owned(),
-                path,
-                entry: self.repository.object(Kind::Blob, &blob)?,
-                policy: message::trailer(&commit.message, message::POLICY).map(str::to_owned),
-            }));
+            if let Some(logged) = self.repository.logged(&id, &commit, &task)? {
+                return Ok(Some(logged));
+            }
         }
         Ok(None)
+    }
+}
+
+impl Repository {
+    /// A commit with the entry that it added, if its tree has it.
+    pub(super) fn logged(
+        &self,
+        id: &gix::oid,
+        commit: &CommitInfo,
+        task: &TaskId,
+    ) -> Result<Option<LoggedEntry>, TrailError> {
+        let found = entry_in_tree(self, commit.tree, task.as_str())?;
+        let Some((path, blob)) = found else {
+            return Ok(None);
+        };
+        Ok(Some(LoggedEntry {
+            commit: id.to_string(),
+            time: Timestamp::from_seconds(commit.seconds),
+            subject: commit.message.lines().next().unwrap_or_default().to_owned(),
+            task_id: task.as_str().to_owned(),
+            path,
+            entry: self.object(Kind::Blob, &blob)?,
+            policy: message::trailer(&commit.message, message::POLICY).map(str::to_owned),
+        }))
     }
 }
 

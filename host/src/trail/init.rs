@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 
+use super::commit::Commit;
 use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
 use super::open::infer_identity;
-use super::pack::{PackBuilder, TYPE_COMMIT, TYPE_TREE};
+use super::pack::{PackBuilder, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
-use super::writer::commit_bytes;
-use super::{Layout, OpenOptions, Placement, Trail, history, message, signing};
+use super::{Layout, OpenOptions, Placement, Trail, history, message};
 use crate::clock::Timestamp;
 
 /// What to begin.
@@ -304,23 +304,15 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
     };
     let subject = "audit: begin trail";
     let message = message::genesis_message(&options.uuid, identity.placement);
-    let commit = commit_bytes(
+    let (id, commit) = Commit {
         tree,
         parent,
-        &shared.author,
-        options.time.seconds(),
-        &message,
-    );
-    let (id, commit) = signing::seal(shared.signing.as_ref(), commit, hash, 1)?;
-    builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
-    let flusher = Flusher {
-        disk: shared.disk.as_ref(),
-        state: &shared.state,
-        repository,
-        reference: &identity.reference,
-        placement: identity.placement,
-        lock_wait: shared.lock_wait,
-    };
+        author: &shared.author,
+        seconds: options.time.seconds(),
+        message: &message,
+    }
+    .make(hash, shared.signing.as_ref())?;
+    builder.add_commit(id, &commit, &mut deflater);
     let group = Group {
         pack: builder.finish(),
         expected: parent,
@@ -334,7 +326,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
         subject,
         is_trail: true,
     };
-    match flusher.flush(&group) {
+    match Flusher::of(shared).flush(&group) {
         // What is not in step yet is brought in step before the first record.
         Ok(()) | Err(FlushError::Behind(_)) => Ok(options.uuid.clone()),
         Err(FlushError::Moved) => Err(TrailError::Busy(format!(

@@ -1,6 +1,7 @@
 //! Merging packs: several become one that holds what all of them hold, smaller.
 //!
-//! Deltas are copied as they are. What was whole because its pack held nothing like it becomes a delta here, if
+//! Commits come first, as in every pack of ours: who walks history then reads one stretch of the file. Deltas are copied
+//! as they are. What was whole because its pack held nothing like it becomes a delta here, if
 //! something like it has come before: a tree of an earlier version of the same directory, an entry or a commit of
 //! their anchor. Sources are read and the result is written in one pass each; in memory are the index, and one version of
 //! each directory.
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
@@ -20,7 +22,7 @@ use super::pack::{
     self, Anchored, IndexEntry, MAX_CHAIN, TYPE_BLOB, TYPE_COMMIT, TYPE_OFS_DELTA, TYPE_REF_DELTA,
     TYPE_TREE,
 };
-use super::tree;
+use super::tree_object;
 
 /// A pack and its index, open for merging.
 pub(super) struct Source {
@@ -28,6 +30,14 @@ pub(super) struct Source {
     /// By offset.
     objects: Vec<IndexEntry>,
     end: u64,
+    /// How many of them are read.
+    read: usize,
+    /// The bytes of the one that was read last.
+    raw: Vec<u8>,
+    /// It is to be read again.
+    again: bool,
+    /// Where each object has come to lie, beside its offset here.
+    moved: Vec<(u64, u64)>,
 }
 
 impl Source {
@@ -47,15 +57,70 @@ impl Source {
             && header == pack::header(u32::try_from(objects.len()).unwrap_or(u32::MAX))
             && objects.last().is_none_or(|last| last.offset < end);
         Ok(whole.then_some(Source {
+            moved: Vec::with_capacity(objects.len()),
             reader,
             objects,
             end,
+            read: 0,
+            raw: Vec::new(),
+            again: false,
         }))
+    }
+
+    /// Reads the next object; its bytes are in `raw`.
+    fn next(&mut self) -> Result<Option<IndexEntry>, Flaw> {
+        let at = self.read;
+        let Some(object) = self.objects.get(at).copied() else {
+            return Ok(None);
+        };
+        self.read += 1;
+        if std::mem::take(&mut self.again) {
+            return Ok(Some(object));
+        }
+        let next = self.objects.get(at + 1);
+        let next = next.map_or(self.end, |next| next.offset);
+        let length = next.checked_sub(object.offset).ok_or(Flaw::Foreign)?;
+        let length = usize::try_from(length).map_err(|_| Flaw::Foreign)?;
+        self.raw.resize(length, 0);
+        self.reader.read_exact(&mut self.raw)?;
+        if crc32fast::hash(&self.raw) != object.crc {
+            return Err(Flaw::Foreign);
+        }
+        Ok(Some(object))
+    }
+
+    /// Lets the object that was read last be the next again.
+    fn back(&mut self) {
+        self.read -= 1;
+        self.again = true;
     }
 }
 
+/// Why one object could not be taken over.
+enum Flaw {
+    Foreign,
+    Stopped,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Flaw {
+    fn from(error: io::Error) -> Flaw {
+        Flaw::Io(error)
+    }
+}
+
+/// Why packs were not merged.
+#[derive(Debug)]
+pub(super) enum MergeError {
+    /// The pack of that number is not as we make them.
+    Foreign(usize),
+    /// It was given up.
+    Stopped,
+    Io(io::Error),
+}
+
 /// How many objects the merged pack will hold, and whether any is in more than one source.
-pub(super) fn count(sources: &[Source]) -> (usize, bool) {
+fn count(sources: &[Source]) -> (usize, bool) {
     let mut ids: Vec<ObjectId> = sources
         .iter()
         .flat_map(|source| source.objects.iter().map(|object| object.id))
@@ -70,6 +135,7 @@ pub(super) fn count(sources: &[Source]) -> (usize, bool) {
 pub(super) struct Merger<'a> {
     hash: HashKind,
     out: &'a mut dyn DiskFile,
+    stop: &'a AtomicBool,
     digest: RunningDigest,
     /// Written to `out` and digested in pieces.
     buffer: Vec<u8>,
@@ -83,34 +149,33 @@ pub(super) struct Merger<'a> {
     commits: Anchored,
     deflater: Deflater,
     inflater: libdeflater::Decompressor,
+    /// Trees that were only stored are compressed.
+    compresses: bool,
 }
 
-/// A pack that is not as we make them.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum MergeError {
-    #[error("a pack of ours is not as we made it")]
-    Foreign,
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
+/// Beyond this many bytes of sources whole trees are compressed: what is merged to less is soon merged again, when most of
+/// them become deltas.
+const COMPRESSED_LEAST: u64 = 32 << 20;
 
 const BUFFER: usize = 1 << 20;
 
 impl<'a> Merger<'a> {
-    pub(super) fn new(
+    /// Writes to `out` what all sources hold and makes it durable; its index, and the name of both.
+    pub(super) fn merge(
         hash: HashKind,
-        count: usize,
-        shared: bool,
+        mut sources: Vec<Source>,
         out: &'a mut dyn DiskFile,
-    ) -> Merger<'a> {
-        Merger {
+        stop: &'a AtomicBool,
+    ) -> Result<(Vec<u8>, String), MergeError> {
+        let (count, shared) = count(&sources);
+        let header =
+            pack::header(u32::try_from(count).expect("merged packs hold fewer than 2^32 objects"));
+        let mut merger = Merger {
             hash,
             out,
+            stop,
             digest: RunningDigest::new(hash),
-            buffer: pack::header(
-                u32::try_from(count).expect("merged packs hold fewer than 2^32 objects"),
-            )
-            .to_vec(),
+            buffer: header.to_vec(),
             flushed: 0,
             entries: Vec::with_capacity(count),
             places: shared.then(HashMap::new),
@@ -119,85 +184,91 @@ impl<'a> Merger<'a> {
             commits: Anchored::default(),
             deflater: Deflater::new(),
             inflater: libdeflater::Decompressor::new(),
+            compresses: sources.iter().map(|source| source.end).sum::<u64>() > COMPRESSED_LEAST,
+        };
+        for only_commits in [true, false] {
+            for (number, source) in sources.iter_mut().enumerate() {
+                match merger.add(source, only_commits) {
+                    Ok(()) => {}
+                    Err(Flaw::Foreign) => return Err(MergeError::Foreign(number)),
+                    Err(Flaw::Stopped) => return Err(MergeError::Stopped),
+                    Err(Flaw::Io(error)) => return Err(MergeError::Io(error)),
+                }
+            }
         }
+        merger.finish().map_err(MergeError::Io)
     }
 
     fn position(&self) -> u64 {
         self.flushed + self.buffer.len() as u64
     }
 
-    /// Copies every object that is not there yet.
-    pub(super) fn add(&mut self, mut source: Source) -> Result<(), MergeError> {
-        // Where each object of this source has come to lie, beside its offset there.
-        let mut moved: Vec<(u64, u64)> = Vec::with_capacity(source.objects.len());
-        let mut raw = Vec::new();
-        for at in 0..source.objects.len() {
-            let object = source.objects[at];
-            let next = source
-                .objects
-                .get(at + 1)
-                .map_or(source.end, |next| next.offset);
-            let length = next.checked_sub(object.offset).ok_or(MergeError::Foreign)?;
-            raw.resize(usize::try_from(length).map_err(|_| MergeError::Foreign)?, 0);
-            source.reader.read_exact(&mut raw)?;
-            if crc32fast::hash(&raw) != object.crc {
-                return Err(MergeError::Foreign);
+    /// Copies every object that is not there yet: the commits that a source begins with, or else what is left of it.
+    fn add(&mut self, source: &mut Source, only_commits: bool) -> Result<(), Flaw> {
+        while let Some(object) = source.next()? {
+            if only_commits && !may_be_commit(&source.raw) {
+                source.back();
+                return Ok(());
             }
             if let Some(place) = self
                 .places
                 .as_ref()
                 .and_then(|places| places.get(&object.id))
             {
-                moved.push((object.offset, *place));
+                source.moved.push((object.offset, *place));
                 continue;
             }
             let place = self.position();
-            self.copy(&object, &raw, &moved)?;
-            moved.push((object.offset, place));
+            self.copy(&object, &source.raw, &source.moved)?;
+            source.moved.push((object.offset, place));
             if let Some(places) = &mut self.places {
                 places.insert(object.id, place);
             }
             if self.buffer.len() >= BUFFER {
                 self.flush()?;
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(Flaw::Stopped);
+                }
             }
         }
         Ok(())
     }
 
-    fn copy(
-        &mut self,
-        object: &IndexEntry,
-        raw: &[u8],
-        moved: &[(u64, u64)],
-    ) -> Result<(), MergeError> {
-        let (kind, size, header) = pack::read_object_header(raw).ok_or(MergeError::Foreign)?;
+    fn copy(&mut self, object: &IndexEntry, raw: &[u8], moved: &[(u64, u64)]) -> Result<(), Flaw> {
+        let (kind, size, header) = pack::read_object_header(raw).ok_or(Flaw::Foreign)?;
         let start = self.position();
         let mark = self.buffer.len();
         match kind {
             TYPE_OFS_DELTA => {
                 let (distance, length) =
-                    pack::read_offset_distance(&raw[header..]).ok_or(MergeError::Foreign)?;
-                let base = object
-                    .offset
-                    .checked_sub(distance)
-                    .ok_or(MergeError::Foreign)?;
+                    pack::read_offset_distance(&raw[header..]).ok_or(Flaw::Foreign)?;
+                let base = object.offset.checked_sub(distance).ok_or(Flaw::Foreign)?;
                 let base = moved
                     .binary_search_by_key(&base, |(old, _)| *old)
-                    .map_err(|_| MergeError::Foreign)?;
+                    .map_err(|_| Flaw::Foreign)?;
                 self.buffer.extend_from_slice(&raw[..header]);
                 pack::offset_distance(start - moved[base].1, &mut self.buffer);
                 self.buffer.extend_from_slice(&raw[header + length..]);
             }
-            TYPE_REF_DELTA => return Err(MergeError::Foreign),
+            TYPE_REF_DELTA => return Err(Flaw::Foreign),
             _ => {
-                let mut contents =
-                    vec![0u8; usize::try_from(size).map_err(|_| MergeError::Foreign)?];
+                let mut contents = vec![0u8; usize::try_from(size).map_err(|_| Flaw::Foreign)?];
                 let inflated = self.inflater.zlib_decompress(&raw[header..], &mut contents);
                 if inflated.ok() != Some(contents.len()) {
-                    return Err(MergeError::Foreign);
+                    return Err(Flaw::Foreign);
                 }
+                let is_stored = raw.len() - header > contents.len();
                 let delta = match kind {
-                    TYPE_TREE => self.directories.delta(contents, start, self.hash),
+                    TYPE_TREE => {
+                        let (delta, whole) = self.directories.delta(contents, start, self.hash);
+                        if delta.is_none() && is_stored && self.compresses {
+                            self.buffer.extend_from_slice(&raw[..header]);
+                            self.deflater.deflate_into(whole, &mut self.buffer);
+                            self.entered(object.id, mark);
+                            return Ok(());
+                        }
+                        delta
+                    }
                     TYPE_BLOB => self.blobs.delta_or_offer(&contents, start),
                     TYPE_COMMIT => self.commits.delta_or_offer(&contents, start),
                     _ => None,
@@ -206,19 +277,28 @@ impl<'a> Merger<'a> {
                     Some((delta, base)) => {
                         pack::object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.buffer);
                         pack::offset_distance(start - base, &mut self.buffer);
-                        self.deflater.deflate_into(&delta, &mut self.buffer);
+                        let stored_most = match kind {
+                            TYPE_COMMIT => pack::STORED_COMMIT_MOST,
+                            _ => 0,
+                        };
+                        self.deflater
+                            .store_or_deflate_into(&delta, stored_most, &mut self.buffer);
                     }
                     None => self.buffer.extend_from_slice(raw),
                 }
             }
         }
-        let crc = crc32fast::hash(&self.buffer[mark..]);
-        self.entries.push(IndexEntry {
-            id: object.id,
-            crc,
-            offset: start,
-        });
+        self.entered(object.id, mark);
         Ok(())
+    }
+
+    /// Takes note of the object that begins at that place of the buffer.
+    fn entered(&mut self, id: ObjectId, mark: usize) {
+        self.entries.push(IndexEntry {
+            id,
+            crc: crc32fast::hash(&self.buffer[mark..]),
+            offset: self.flushed + mark as u64,
+        });
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -229,8 +309,7 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    /// Completes the pack and makes it durable; its index, and the name of both.
-    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, String)> {
+    fn finish(mut self) -> io::Result<(Vec<u8>, String)> {
         self.flush()?;
         let checksum = self.digest.clone().finish();
         self.out.write(checksum.as_slice())?;
@@ -240,6 +319,12 @@ impl<'a> Merger<'a> {
             format!("pack-{checksum}"),
         ))
     }
+}
+
+/// Whether an object is a commit or, in the stretch of them that a pack of ours begins with, a delta of one.
+fn may_be_commit(raw: &[u8]) -> bool {
+    pack::read_object_header(raw)
+        .is_some_and(|(kind, ..)| kind == TYPE_COMMIT || kind == TYPE_OFS_DELTA)
 }
 
 /// The last whole version of each directory that has come by, found by what it holds.
@@ -257,8 +342,13 @@ struct Version {
 }
 
 impl Directories {
-    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies.
-    fn delta(&mut self, raw: Vec<u8>, place: u64, hash: HashKind) -> Option<(Vec<u8>, u64)> {
+    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies; and `raw` again.
+    fn delta(
+        &mut self,
+        raw: Vec<u8>,
+        place: u64,
+        hash: HashKind,
+    ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
         let children = some_children(&raw, hash);
         let known = children
             .iter()
@@ -289,13 +379,14 @@ impl Directories {
         for child in children {
             self.by_child.insert(child, slot);
         }
-        made
+        let whole = self.versions[slot].as_ref();
+        (made, whole.map_or(&[][..], |version| &version.raw))
     }
 }
 
 /// The ids of up to four entries of a tree: the outer ones, and two between.
 fn some_children(raw: &[u8], hash: HashKind) -> Vec<ObjectId> {
-    let ids: Vec<&gix::oid> = tree::ids(raw, hash).collect();
+    let ids: Vec<&gix::oid> = tree_object::ids(raw, hash).collect();
     let mut places = vec![
         0,
         ids.len() / 3,

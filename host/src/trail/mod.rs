@@ -9,18 +9,22 @@
 mod catalogue;
 mod checkout;
 mod checkpoints;
+mod commit;
 mod delta;
 pub mod disk;
 mod entries;
 mod error;
 mod flush;
+mod flushing;
 mod history;
 mod init;
 mod layout;
 mod leaves;
 mod lock;
 mod merge;
+mod merging;
 mod message;
+mod names;
 mod object;
 mod objects;
 mod open;
@@ -34,11 +38,13 @@ mod recover;
 mod refresh;
 mod refs;
 mod repository;
+mod sequence;
 mod signing;
 mod state;
 mod supported;
 mod ticket;
 mod tree;
+mod tree_object;
 mod view;
 mod work_trees;
 mod writer;
@@ -70,9 +76,10 @@ use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use disk::Disk;
 use repository::Repository;
+use sequence::Item;
 use state::{Identity, StateDir};
 use view::View;
-use writer::{Item, Writer};
+use writer::Writer;
 
 /// An entry that a policy has decided to record.
 pub struct Append<'a> {
@@ -117,6 +124,7 @@ struct Shared {
     leaves: leaves::Leaves,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
+    merge_beside: bool,
 }
 
 impl Shared {
@@ -164,9 +172,7 @@ impl Trail {
             }
             if view.root.is_none() {
                 view.tip = shared.repository.read_ref(&shared.identity.reference)?;
-                let root = View::load_root(&shared.repository, view.tip)?;
-                view.root = Some(root.clone());
-                view.durable_root = Some(root);
+                view.root = Some(View::load_root(&shared.repository, view.tip)?);
             }
             view.root.clone().expect("it was just loaded")
         };
@@ -215,7 +221,7 @@ impl Trail {
         let message =
             message::entry_message(&append.subject, append.task_id.as_str(), append.provenance);
         let ticket = Ticket::new(shared.waiting.clone());
-        let item = Item {
+        let mut item = Item {
             task_id: append.task_id.clone(),
             entry: entry.clone(),
             blob,
@@ -223,6 +229,7 @@ impl Trail {
             subject: append.subject,
             message,
             microseconds: append.time.microseconds(),
+            directory: None,
             ticket: ticket.clone(),
         };
         {
@@ -237,8 +244,10 @@ impl Trail {
                 None => {}
             }
             if let Some(root) = &view.root {
-                match view::presence(root, append.task_id, &shared.repository)? {
-                    view::Presence::Absent => {}
+                let (presence, directory) =
+                    view::presence(root, append.task_id, &shared.repository, None)?;
+                match presence {
+                    view::Presence::Absent => item.directory = directory,
                     view::Presence::Present { .. } => return Err(TrailError::Changed),
                     view::Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
                 }

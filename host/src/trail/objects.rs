@@ -159,7 +159,7 @@ mod tests {
 
     use super::super::object::Deflater;
     use super::super::pack::PackBuilder;
-    use super::super::tree::{Made, Node, TreeSource};
+    use super::super::tree::{Node, TreeSource};
     use super::*;
 
     struct NoTrees;
@@ -170,18 +170,22 @@ mod tests {
     }
 
     /// A pack of a tree and of three that are deltas, each of the one before; what it holds, and its name.
-    fn put_pack(dir: &Path, seed: u8) -> (Vec<Arc<Node>>, String) {
+    fn put_pack(dir: &Path, seed: u8) -> (Vec<(ObjectId, Vec<u8>)>, String) {
         let mut builder = PackBuilder::new(HashKind::Sha1);
         let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
         let mut trees = Vec::new();
         for name in ["a", "b", "c", "d"] {
-            let mut made: Vec<Made> = Vec::new();
             let blob = ObjectId::from_bytes_or_panic(&[seed; 20]);
             let path = [".audit", "tasks", name];
-            root = root.with_file(&path, &blob, &NoTrees, &mut made).unwrap();
-            let leaf = made.remove(0);
-            builder.add_tree(&leaf.node, leaf.before, &mut Deflater::new());
-            trees.push(leaf.node);
+            let mut leaf = None;
+            Node::add_file(&mut root, &path, &blob, &NoTrees, &mut |tree, edit| {
+                if leaf.is_none() {
+                    builder.add_tree(tree, edit, &mut Deflater::new());
+                    leaf = Some((tree.id, tree.raw.clone()));
+                }
+            })
+            .unwrap();
+            trees.push(leaf.unwrap());
         }
         let pack = builder.finish();
         std::fs::write(dir.join(format!("{}.pack", pack.name)), &pack.pack).unwrap();
@@ -197,9 +201,8 @@ mod tests {
         let objects = Objects::open(dir.path().to_owned(), HashKind::Sha1).unwrap();
         for seed in 1..5 {
             let (trees, name) = put_pack(&packs, seed);
-            for tree in &trees {
-                assert_eq!(objects.read(Kind::Tree, &tree.id).unwrap(), tree.raw);
-                assert_eq!(objects.read(Kind::Tree, &tree.id).unwrap(), tree.raw);
+            for (id, contents) in trees.iter().chain(&trees) {
+                assert_eq!(objects.read(Kind::Tree, id).unwrap(), *contents);
             }
             for extension in ["idx", "pack"] {
                 std::fs::remove_file(packs.join(format!("{name}.{extension}"))).unwrap();

@@ -29,6 +29,9 @@ pub struct OpenOptions {
     pub lock_wait: Duration,
     /// The writer's file operations.
     pub disk: Arc<dyn Disk>,
+    /// Whether packs are merged while entries are recorded, or in turn with that: slower, and the writer's file
+    /// operations then always come in the same order.
+    pub merge_beside: bool,
     /// Identifies this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
 }
@@ -42,6 +45,7 @@ impl Default for OpenOptions {
             // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
             lock_wait: Duration::from_secs(10),
             disk: Arc::new(RealDisk),
+            merge_beside: true,
             boot: None,
         }
     }
@@ -106,6 +110,7 @@ impl Trail {
             catalogue,
             leaves,
             deltas_serve: AtomicBool::new(true),
+            merge_beside: options.merge_beside,
         };
         Ok(Trail {
             handle: Arc::new(Handle {
@@ -168,7 +173,7 @@ fn infer_layout(repository: &Repository, identity: &Identity) -> Result<Layout, 
         return Ok(default);
     };
     let root = View::load_root(repository, Some(tip))?;
-    let Some(tasks) = root.descend(&layout::ROOT, repository)? else {
+    let Some(tasks) = root.descend(&layout::ROOT, repository, None)? else {
         return Ok(default);
     };
     let mut entries =

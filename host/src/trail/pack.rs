@@ -1,10 +1,9 @@
 //! Packs: a group's objects in one file with its index, in git's formats (pack version 2, index version 2).
 //!
-//! Objects are appended as they are sequenced; trees as deltas against their predecessor in the same pack. Knows
-//! bytes, not files.
+//! Objects are appended as they are sequenced; trees as deltas against their predecessor in the same pack. Commits lie
+//! together before all else: who walks history reads them and nothing else. Knows bytes, not files.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
@@ -22,17 +21,43 @@ pub(super) const TYPE_BLOB: u8 = 3;
 pub(super) const TYPE_OFS_DELTA: u8 = 6;
 pub(super) const TYPE_REF_DELTA: u8 = 7;
 
+/// A commit's delta up to this length is stored: it is the digits of ids, and what compressing saves (a quarter of 120
+/// bytes) takes as long as all else that is done for it.
+pub(super) const STORED_COMMIT_MOST: usize = 256;
+
+/// A whole tree up to this length is stored: it is ids and a few letters about each, and may become a delta when packs
+/// are merged. Longer ones come seldom, and are large.
+const STORED_TREE_MOST: usize = 4 << 10;
+
 /// A pack under construction.
 pub(super) struct PackBuilder {
     hash: HashKind,
-    bytes: Vec<u8>,
-    entries: Vec<IndexEntry>,
-    /// Trees that a later one may be a delta of: where each is and how long its chain is.
-    bases: HashMap<ObjectId, (u64, u8)>,
+    /// Tells [`Place`]s in this pack from those in others.
+    serial: u64,
+    commits: Section,
+    rest: Section,
     /// What entries, and what commits, are deltas of: they resemble each other, and a chain of one costs a reader least.
     entries_anchor: Anchored,
     commits_anchor: Anchored,
     scratch: Vec<u8>,
+}
+
+/// Objects that lie together; offsets count from the section's beginning.
+#[derive(Default)]
+struct Section {
+    bytes: Vec<u8>,
+    entries: Vec<IndexEntry>,
+    /// Deltas up to this length are stored.
+    stored_most: usize,
+}
+
+/// Where a tree lies in a pack under construction: a later version of it may be a delta of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// 0: in none.
+    pack: u64,
+    at: u64,
+    chain: u8,
 }
 
 /// A text in the pack that later ones may be a delta of.
@@ -62,15 +87,87 @@ pub(super) struct Pack {
     pub(super) name: String,
 }
 
+impl Section {
+    fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) -> u64 {
+        let start = self.bytes.len();
+        object_header(kind, contents.len() as u64, &mut self.bytes);
+        let stored_most = if kind == TYPE_TREE {
+            STORED_TREE_MOST
+        } else {
+            0
+        };
+        deflater.store_or_deflate_into(contents, stored_most, &mut self.bytes);
+        self.entered(id, start)
+    }
+
+    fn add_deflated(&mut self, kind: u8, id: ObjectId, size: usize, deflated: &[u8]) -> u64 {
+        let start = self.bytes.len();
+        object_header(kind, size as u64, &mut self.bytes);
+        self.bytes.extend_from_slice(deflated);
+        self.entered(id, start)
+    }
+
+    fn add_delta(&mut self, id: ObjectId, delta: &[u8], base: u64, deflater: &mut Deflater) -> u64 {
+        let start = self.bytes.len();
+        object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
+        offset_distance(start as u64 - base, &mut self.bytes);
+        deflater.store_or_deflate_into(delta, self.stored_most, &mut self.bytes);
+        self.entered(id, start)
+    }
+
+    /// Adds a text as a delta of its anchor, if that saves a third; says whether it did.
+    fn add_like(
+        &mut self,
+        anchored: &mut Anchored,
+        id: ObjectId,
+        contents: &[u8],
+        scratch: &mut Vec<u8>,
+        deflater: &mut Deflater,
+    ) -> bool {
+        let Some((anchor, at)) = &anchored.anchor else {
+            return false;
+        };
+        scratch.clear();
+        anchor.delta(contents, scratch);
+        let serves = saves_enough(scratch, contents);
+        if serves {
+            self.add_delta(id, scratch, *at, deflater);
+            anchored.misses = 0;
+        } else {
+            anchored.misses += 1;
+        }
+        serves
+    }
+
+    fn entered(&mut self, id: ObjectId, start: usize) -> u64 {
+        let crc = crc32fast::hash(&self.bytes[start..]);
+        let offset = start as u64;
+        self.entries.push(IndexEntry { id, crc, offset });
+        offset
+    }
+
+    /// Moves the section behind what is there already.
+    fn append_to(self, pack: &mut Vec<u8>, index: &mut Vec<IndexEntry>) {
+        let moved = pack.len() as u64;
+        pack.extend_from_slice(&self.bytes);
+        index.extend(self.entries.into_iter().map(|entry| IndexEntry {
+            offset: entry.offset + moved,
+            ..entry
+        }));
+    }
+}
+
 impl PackBuilder {
     pub(super) fn new(hash: HashKind) -> PackBuilder {
-        let mut bytes = Vec::with_capacity(64 * 1024);
-        bytes.extend_from_slice(&header(0));
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
         PackBuilder {
             hash,
-            bytes,
-            entries: Vec::new(),
-            bases: HashMap::new(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            commits: Section {
+                stored_most: STORED_COMMIT_MOST,
+                ..Section::default()
+            },
+            rest: Section::default(),
             entries_anchor: Anchored::default(),
             commits_anchor: Anchored::default(),
             scratch: Vec::new(),
@@ -79,23 +176,7 @@ impl PackBuilder {
 
     /// The bytes so far.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Adds an object that is deflated already.
-    pub(super) fn add_deflated(&mut self, kind: u8, id: ObjectId, size: usize, deflated: &[u8]) {
-        let start = self.bytes.len();
-        object_header(kind, size as u64, &mut self.bytes);
-        self.bytes.extend_from_slice(deflated);
-        self.entered(id, start);
-    }
-
-    /// Adds an object.
-    pub(super) fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
-        let start = self.bytes.len();
-        object_header(kind, contents.len() as u64, &mut self.bytes);
-        deflater.deflate_into(contents, &mut self.bytes);
-        self.entered(id, start);
+        self.commits.bytes.len() + self.rest.bytes.len()
     }
 
     /// Adds an entry's blob; says whether a delta served. `deflated` is the whole blob's stream, if it is there already.
@@ -106,107 +187,86 @@ impl PackBuilder {
         deflated: Option<&[u8]>,
         deflater: &mut Deflater,
     ) -> bool {
-        let mut anchored = std::mem::take(&mut self.entries_anchor);
-        let served = self.add_delta(&mut anchored, id, contents, deflater);
+        let anchored = &mut self.entries_anchor;
+        let served = self
+            .rest
+            .add_like(anchored, id, contents, &mut self.scratch, deflater);
         if !served {
-            let start = self.bytes.len() as u64;
-            match deflated {
-                Some(deflated) => self.add_deflated(TYPE_BLOB, id, contents.len(), deflated),
-                None => self.add(TYPE_BLOB, id, contents, deflater),
-            }
-            anchored.offer(contents, start);
+            let at = match deflated {
+                Some(deflated) => self
+                    .rest
+                    .add_deflated(TYPE_BLOB, id, contents.len(), deflated),
+                None => self.rest.add(TYPE_BLOB, id, contents, deflater),
+            };
+            anchored.offer(contents, at);
         }
-        self.entries_anchor = anchored;
         served
     }
 
     /// Adds a commit.
     pub(super) fn add_commit(&mut self, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
-        let mut anchored = std::mem::take(&mut self.commits_anchor);
-        if !self.add_delta(&mut anchored, id, contents, deflater) {
-            let start = self.bytes.len() as u64;
-            self.add(TYPE_COMMIT, id, contents, deflater);
-            anchored.offer(contents, start);
+        let anchored = &mut self.commits_anchor;
+        if !self
+            .commits
+            .add_like(anchored, id, contents, &mut self.scratch, deflater)
+        {
+            let at = self.commits.add(TYPE_COMMIT, id, contents, deflater);
+            anchored.offer(contents, at);
         }
-        self.commits_anchor = anchored;
     }
 
-    /// Adds a text as a delta of its anchor, if that saves a third.
-    fn add_delta(
-        &mut self,
-        anchored: &mut Anchored,
-        id: ObjectId,
-        contents: &[u8],
-        deflater: &mut Deflater,
-    ) -> bool {
-        let Some((anchor, at)) = &anchored.anchor else {
-            return false;
-        };
-        let mut delta = std::mem::take(&mut self.scratch);
-        delta.clear();
-        anchor.delta(contents, &mut delta);
-        let serves = saves_enough(&delta, contents);
-        if serves {
-            let start = self.bytes.len();
-            object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
-            offset_distance(start as u64 - at, &mut self.bytes);
-            deflater.deflate_into(&delta, &mut self.bytes);
-            self.entered(id, start);
-            anchored.misses = 0;
-        } else {
-            anchored.misses += 1;
-        }
-        self.scratch = delta;
-        serves
-    }
-
-    /// Adds a tree, as a delta if its predecessor is in this pack.
+    /// Adds a tree, as a delta if its predecessor is in this pack. `edit` is how it differs from that.
     pub(super) fn add_tree(
         &mut self,
-        node: &Arc<Node>,
-        before: Option<(ObjectId, Edit)>,
+        node: &mut Node,
+        edit: Option<Edit>,
         deflater: &mut Deflater,
     ) {
-        let base = before
-            .and_then(|(id, edit)| self.bases.remove(&id).map(|(at, chain)| (at, chain, edit)));
-        let start = self.bytes.len() as u64;
-        match base {
-            Some((at, chain, edit)) if chain < MAX_CHAIN => {
-                let mut delta = std::mem::take(&mut self.scratch);
-                delta.clear();
-                delta::of_edit(edit, &node.raw, &mut delta);
-                object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.bytes);
-                offset_distance(start - at, &mut self.bytes);
-                deflater.deflate_into(&delta, &mut self.bytes);
-                self.scratch = delta;
-                self.entered(node.id, start as usize);
-                self.bases.insert(node.id, (start, chain + 1));
+        let before = node.place;
+        let (at, chain) = match edit {
+            Some(edit) if before.pack == self.serial && before.chain < MAX_CHAIN => {
+                self.scratch.clear();
+                delta::of_edit(edit, &node.raw, &mut self.scratch);
+                let at = self
+                    .rest
+                    .add_delta(node.id, &self.scratch, before.at, deflater);
+                (at, before.chain + 1)
             }
             _ => {
-                self.add(TYPE_TREE, node.id, &node.raw, deflater);
-                self.bases.insert(node.id, (start, 0));
+                let at = self.rest.add(TYPE_TREE, node.id, &node.raw, deflater);
+                (at, 0)
             }
-        }
+        };
+        node.place = Place {
+            pack: self.serial,
+            at,
+            chain,
+        };
     }
 
-    fn entered(&mut self, id: ObjectId, start: usize) {
-        let crc = crc32fast::hash(&self.bytes[start..]);
-        self.entries.push(IndexEntry {
-            id,
-            crc,
-            offset: start as u64,
-        });
+    /// Adds an object as it is.
+    pub(super) fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
+        let section = match kind {
+            TYPE_COMMIT => &mut self.commits,
+            _ => &mut self.rest,
+        };
+        section.add(kind, id, contents, deflater);
     }
 
     /// Completes the pack and makes its index.
-    pub(super) fn finish(mut self) -> Pack {
-        let count = u32::try_from(self.entries.len()).expect("a group has fewer than 2^32 objects");
-        self.bytes[..12].copy_from_slice(&header(count));
-        let checksum = object::digest(self.hash, &[&self.bytes]);
-        self.bytes.extend_from_slice(checksum.as_slice());
-        let index = index(self.hash, &mut self.entries, &checksum);
+    pub(super) fn finish(self) -> Pack {
+        let count = self.commits.entries.len() + self.rest.entries.len();
+        let mut pack = Vec::with_capacity(self.len() + 64);
+        let mut entries = Vec::with_capacity(count);
+        let count = u32::try_from(count).expect("a group has fewer than 2^32 objects");
+        pack.extend_from_slice(&header(count));
+        self.commits.append_to(&mut pack, &mut entries);
+        self.rest.append_to(&mut pack, &mut entries);
+        let checksum = object::digest(self.hash, &[&pack]);
+        pack.extend_from_slice(checksum.as_slice());
+        let index = index(self.hash, &mut entries, &checksum);
         Pack {
-            pack: self.bytes,
+            pack,
             index,
             name: format!("pack-{checksum}"),
         }
@@ -285,7 +345,19 @@ pub(super) fn index(
     entries: &mut [IndexEntry],
     pack_checksum: &gix::oid,
 ) -> Vec<u8> {
-    entries.sort_unstable_by_key(|entry| entry.id);
+    // Ids differ in their first bytes as a rule, and numbers compare faster than slices.
+    let prefix = |id: &ObjectId| {
+        let (first, _) = id
+            .as_slice()
+            .split_first_chunk::<8>()
+            .expect("an id is longer than 8 bytes");
+        u64::from_be_bytes(*first)
+    };
+    entries.sort_unstable_by(|left, right| {
+        prefix(&left.id)
+            .cmp(&prefix(&right.id))
+            .then_with(|| left.id.cmp(&right.id))
+    });
     let mut out = Vec::with_capacity(8 + 1024 + entries.len() * (hash.len_in_bytes() + 8) + 64);
     out.extend_from_slice(b"\xfftOc\0\0\0\x02");
     let mut fan = [0u32; 256];

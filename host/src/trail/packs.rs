@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
-use super::merge::{self, MergeError, Merger, Source};
+use super::merge::{MergeError, Merger, Source};
 
 /// So many packs of one tier become one of the next: seven a tier stay, and each object is copied once a tier.
 const FAN_IN: usize = 8;
@@ -21,24 +22,14 @@ const LEAST_TIER: u64 = 64 << 10;
 /// hundreds of megabytes in memory.
 const LARGEST: u64 = 128 << 20;
 
-struct Owned {
+/// A pack that we made.
+pub(super) struct Owned {
     name: String,
     size: u64,
     modified: std::time::SystemTime,
 }
 
 impl Flusher<'_> {
-    /// Merges packs of ours if there are too many of one tier. The caller holds the writer lock.
-    pub(super) fn merge_if_due(&self) -> Result<(), TrailError> {
-        while let Some(due) = self.due()? {
-            let Some(merged) = self.merge(&due)? else {
-                return Ok(());
-            };
-            self.replace(&due, &merged)?;
-        }
-        Ok(())
-    }
-
     fn pack_path(&self, name: &str, extension: &str) -> PathBuf {
         self.repository
             .objects_dir()
@@ -47,7 +38,7 @@ impl Flusher<'_> {
     }
 
     /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
-    fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
+    pub(super) fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
         for entry in fs::read_dir(&dir).doing("list", &dir)? {
@@ -90,20 +81,22 @@ impl Flusher<'_> {
         let Some(full) = full else { return Ok(None) };
         let indexed = self.multi_pack_index()?;
         let free = |pack: &Owned| {
-            let bound = ["keep", "bitmap", "promisor", "mtimes"];
             tier(pack.size) <= full
                 && pack.size <= LARGEST
-                && !bound
-                    .iter()
-                    .any(|extension| self.pack_path(&pack.name, extension).exists())
-                && !indexed
-                    .as_ref()
-                    .is_some_and(|index| contains(index, pack.name.as_bytes()))
+                && !self.is_bound(pack, indexed.as_deref())
         };
         owned.retain(free);
         owned
             .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
         Ok((owned.len() >= FAN_IN).then_some(owned))
+    }
+
+    /// Whether somebody relies on this very pack.
+    fn is_bound(&self, pack: &Owned, indexed: Option<&[u8]>) -> bool {
+        ["keep", "bitmap", "promisor", "mtimes"]
+            .iter()
+            .any(|extension| self.pack_path(&pack.name, extension).exists())
+            || indexed.is_some_and(|index| contains(index, pack.name.as_bytes()))
     }
 
     /// The bytes of the multi-pack-index, which name the packs that must stay.
@@ -126,8 +119,12 @@ impl Flusher<'_> {
     }
 
     /// Writes one pack that holds what all of them hold, durably but not visibly; `None` if one has gone or is not as
-    /// we make them.
-    fn merge(&self, packs: &[Owned]) -> Result<Option<Merged>, TrailError> {
+    /// we make them, or it was stopped.
+    pub(super) fn merge(
+        &self,
+        packs: &[Owned],
+        stop: &AtomicBool,
+    ) -> Result<Option<Merged>, TrailError> {
         let hash = self.repository.hash;
         let mut sources = Vec::with_capacity(packs.len());
         for owned in packs {
@@ -141,24 +138,20 @@ impl Flusher<'_> {
                 Err(_) => return Ok(None),
             }
         }
-        let temporary = self.state.tmp_dir().join("merged.pack");
-        disk::remove_if_present(self.disk, &temporary).doing("remove", &temporary)?;
-        let mut file = self.disk.create(&temporary).doing("create", &temporary)?;
-        let (count, shared) = merge::count(&sources);
-        let mut merger = Merger::new(hash, count, shared, file.as_mut());
-        for (owned, source) in packs.iter().zip(sources) {
-            match merger.add(source) {
-                Ok(()) => {}
-                Err(MergeError::Foreign) => return self.left_alone(owned),
-                Err(MergeError::Io(error)) => return Err(error).doing("write", &temporary),
-            }
-        }
-        let (index, name) = merger.finish().doing("write", &temporary)?;
-        Ok(Some(Merged {
-            pack: temporary,
-            index,
-            name,
-        }))
+        let pack = self.state.tmp_dir().join("merged.pack");
+        disk::remove_if_present(self.disk, &pack).doing("remove", &pack)?;
+        let mut file = self.disk.create(&pack).doing("create", &pack)?;
+        let merged = Merger::merge(hash, sources, file.as_mut(), stop);
+        let (bytes, name) = match merged {
+            Ok(merged) => merged,
+            Err(MergeError::Foreign(number)) => return self.left_alone(&packs[number]),
+            Err(MergeError::Stopped) => return Ok(None),
+            Err(MergeError::Io(error)) => return Err(error).doing("write", &pack),
+        };
+        let index = self.state.tmp_dir().join("merged.idx");
+        disk::remove_if_present(self.disk, &index).doing("remove", &index)?;
+        disk::write_synced(self.disk, &index, &bytes).doing("write", &index)?;
+        Ok(Some(Merged { pack, index, name }))
     }
 
     fn left_alone(&self, owned: &Owned) -> Result<Option<Merged>, TrailError> {
@@ -172,21 +165,23 @@ impl Flusher<'_> {
     }
 
     /// Puts the merged pack in the place of the others.
-    fn replace(&self, old: &[Owned], merged: &Merged) -> Result<(), TrailError> {
+    pub(super) fn replace(&self, old: &[Owned], merged: &Merged) -> Result<(), TrailError> {
         let pack_dir = self.repository.objects_dir().join("pack");
-        let index = self.state.tmp_dir().join("merged.idx");
-        disk::remove_if_present(self.disk, &index).doing("remove", &index)?;
-        disk::write_synced(self.disk, &index, &merged.index).doing("write", &index)?;
         let registered = self.state.packs_dir().join(&merged.name);
         disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
         disk::write_unsynced(self.disk, &registered, b"").doing("write", &registered)?;
-        for (from, extension) in [(&merged.pack, "pack"), (&index, "idx")] {
+        for (from, extension) in [(&merged.pack, "pack"), (&merged.index, "idx")] {
             let visible = self.pack_path(&merged.name, extension);
             self.disk.rename(from, &visible).doing("create", &visible)?;
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
+        // While it was made somebody may have come to rely on a pack: that one stays.
+        let indexed = self.multi_pack_index()?;
+        let replaced = old
+            .iter()
+            .filter(|pack| pack.name != merged.name && !self.is_bound(pack, indexed.as_deref()));
         // Index before pack: one that came back after a power cut without its pack is passed over by git and gix.
-        for pack in old.iter().filter(|pack| pack.name != merged.name) {
+        for pack in replaced {
             let registered = self.state.packs_dir().join(&pack.name);
             for path in [
                 self.pack_path(&pack.name, "idx"),
@@ -201,9 +196,9 @@ impl Flusher<'_> {
 }
 
 /// A merged pack that is durable and not visible yet.
-struct Merged {
+pub(super) struct Merged {
     pack: PathBuf,
-    index: Vec<u8>,
+    index: PathBuf,
     name: String,
 }
 

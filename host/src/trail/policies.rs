@@ -16,6 +16,7 @@ use gix::objs::{Kind, TreeRefIter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::commit::Commit;
 use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
@@ -24,7 +25,6 @@ use super::object::{self, Deflater};
 use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{Mark, StateDir};
-use super::writer::commit_bytes;
 use super::{Placement, Shared, Trail};
 use crate::clock::Timestamp;
 
@@ -179,12 +179,9 @@ impl Shared {
     fn keep_locked(&self, files: &[(Kept, &[u8])], time: Timestamp) -> Result<(), TrailError> {
         let repository = &self.repository;
         let flusher = Flusher {
-            disk: self.disk.as_ref(),
-            state: &self.state,
-            repository,
             reference: POLICIES_REF,
             placement: Placement::Ref,
-            lock_wait: self.lock_wait,
+            ..Flusher::of(self)
         };
         if self.identity.reference == POLICIES_REF {
             return Err(TrailError::Invalid(format!(
@@ -268,8 +265,14 @@ impl Shared {
             };
             raw = with_file;
             let tree = object::name_checked(hash, Kind::Tree, &raw)?;
-            let commit = commit_bytes(tree, tip, &self.author, seconds, &message(*kind, &digest));
-            let id = object::name_checked(hash, Kind::Commit, &commit)?;
+            let commit = Commit {
+                tree,
+                parent: tip,
+                author: &self.author,
+                seconds,
+                message: &message(*kind, &digest),
+            };
+            let (id, commit) = commit.make(hash, None)?;
             builder.add(TYPE_BLOB, blob, contents, &mut deflater);
             builder.add(TYPE_TREE, tree, &raw, &mut deflater);
             builder.add(TYPE_COMMIT, id, &commit, &mut deflater);

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::error::TrailError;
-use super::writer::Item;
+use super::sequence::Item;
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -19,6 +19,16 @@ struct State {
     items: VecDeque<Item>,
     refreshes: Vec<Sender<Result<(), TrailError>>>,
     closed: bool,
+}
+
+/// What the writer is called for besides entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    None,
+    /// To look at the ref.
+    Refresh,
+    /// To end.
+    Close,
 }
 
 impl Queue {
@@ -74,17 +84,17 @@ impl Queue {
     }
 
     /// The next entry, waited for as long as `patience` says.
-    pub(super) fn next(&self, patience: impl Fn() -> Duration) -> Option<Item> {
+    pub(super) fn next(&self, patience: impl Fn(Call) -> Duration) -> Option<Item> {
         let mut state = self.state();
         loop {
             if let Some(item) = state.items.pop_front() {
                 return Some(item);
             }
-            let patience = if state.closed {
-                Duration::ZERO
-            } else {
-                patience()
-            };
+            let patience = patience(match &*state {
+                State { refreshes, .. } if !refreshes.is_empty() => Call::Refresh,
+                State { closed: true, .. } => Call::Close,
+                _ => Call::None,
+            });
             if patience.is_zero() {
                 return None;
             }
@@ -94,6 +104,20 @@ impl Queue {
                 .expect("nothing panics while it holds the queue");
             state = next;
         }
+    }
+
+    /// Puts entries back that have to be sequenced again, before all others.
+    pub(super) fn give_back(&self, items: Vec<Item>) {
+        let mut state = self.state();
+        items
+            .into_iter()
+            .rev()
+            .for_each(|item| state.items.push_front(item));
+    }
+
+    /// Whether somebody wants the ref to be looked at.
+    pub(super) fn wants_refresh(&self) -> bool {
+        !self.state().refreshes.is_empty()
     }
 
     pub(super) fn drain(&self) -> Vec<Item> {

@@ -4,8 +4,9 @@ use gix::ObjectId;
 use gix::objs::Kind;
 
 use super::error::TrailError;
-use super::history::{self, History, Recorded};
-use super::{Shared, Trail, message, repository};
+use super::history::{self, History, LoggedEntry, Recorded};
+use super::view::View;
+use super::{Shared, Trail, layout, message, repository};
 use crate::outcome::TaskId;
 
 impl Trail {
@@ -29,6 +30,46 @@ impl Trail {
             return Ok(None);
         };
         Ok(Some((path, self.commit_of(task_id, tip)?)))
+    }
+
+    /// Whether this repository has a trail: `init` has made one, or something was recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn has_begun(&self) -> Result<bool, TrailError> {
+        let shared = self.shared();
+        if shared.state.read_identity()?.is_some() {
+            return Ok(true);
+        }
+        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        let root = View::load_root(&shared.repository, tip)?;
+        let tasks = root.descend(&layout::ROOT, &shared.repository, None)?;
+        Ok(tasks.is_some())
+    }
+
+    /// The newest commit on the trail's ref, in hexadecimal; nothing before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn tip(&self) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        Ok(tip.map(|tip| tip.to_string()))
+    }
+
+    /// The trail commit that added a task's entry, as the log shows it.
+    pub fn logged(&self, task_id: &TaskId) -> Result<Option<LoggedEntry>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some((_, Some(commit))) = self.locate(task_id)? else {
+            return Ok(None);
+        };
+        let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
+            what: format!("the id {commit}"),
+            cause: error.to_string(),
+        })?;
+        repository.logged(&id, &repository.commit(&id)?, task_id)
     }
 
     fn entry_at_tip(

@@ -16,6 +16,8 @@ impl Writer<'_> {
         let shared = self.shared;
         let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         if !self.swept {
+            // What it has made so far would be swept too.
+            self.flushing.stop_merging();
             let created = shared.state.create_contents(shared.disk.as_ref())?;
             self.flusher().sweep()?;
             let identity = shared.state.read_identity()?;
@@ -67,8 +69,7 @@ impl Writer<'_> {
         let root = View::load_root(&shared.repository, tip)?;
         let mut view = shared.view();
         view.tip = tip;
-        view.root = Some(root.clone());
-        view.durable_root = Some(root);
+        view.root = Some(root);
         view.floor = floor;
         view.confirmed = true;
         self.swept = true;

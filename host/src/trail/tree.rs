@@ -1,7 +1,8 @@
 //! The trail's trees in memory: a persistent path from the root to each touched directory.
 //!
-//! Nodes never change; an update makes new ones along one path and shares the rest, so readers need no lock. Children
-//! are loaded when they are first looked into. Knows object contents, not how they are stored.
+//! A node that somebody else may look at never changes: an update copies those along one path that are shared, changes
+//! the copies in place, and shares the rest, so readers need no lock. Children are loaded when they are first looked
+//! into. Knows object contents, not how they are stored.
 
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
@@ -12,7 +13,10 @@ use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
 use super::error::TrailError;
+use super::names::Names;
 use super::object;
+use super::pack::Place;
+use super::tree_object::{Entry, MODE_FILE, MODE_TREE, git_order, id_length};
 
 /// Supplies the trees that are not in memory.
 pub(super) trait TreeSource {
@@ -25,10 +29,14 @@ pub(super) trait TreeSource {
 pub(super) struct Node {
     pub(super) id: ObjectId,
     pub(super) raw: Vec<u8>,
+    /// Where the writer has put it last.
+    pub(super) place: Place,
     level: u8,
     /// All names consist of `[A-Za-z0-9._-]`: no attacker had free bytes, see [`object::name_own_tree`].
     plain: bool,
     children: Box<[OnceLock<Arc<Node>>]>,
+    /// What finds a name in a large directory.
+    names: Option<Names>,
 }
 
 /// How a new tree differs from the one before it: `removed` bytes at `at` were replaced by `added` new ones.
@@ -39,15 +47,9 @@ pub(super) struct Edit {
     pub(super) added: usize,
 }
 
-/// A tree that an update has made.
-pub(super) struct Made {
-    pub(super) node: Arc<Node>,
-    /// The tree that it replaces and the difference; `None` for a directory that is new.
-    pub(super) before: Option<(ObjectId, Edit)>,
-}
-
-const MODE_TREE: &[u8] = b"40000";
-const MODE_FILE: &[u8] = b"100644";
+/// Takes each tree that an update makes, the leaf first and the root last, with what it differs in from the one that it
+/// replaces (`None` for a directory that is new).
+pub(super) type Made<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
 
 /// Bytes held by nodes that are alive; the writer starts over from the root when it grows too large.
 pub(super) static LOADED: AtomicUsize = AtomicUsize::new(0);
@@ -58,11 +60,35 @@ impl Drop for Node {
     }
 }
 
+impl Clone for Node {
+    /// With room for one more entry: whoever copies a directory adds to it.
+    fn clone(&self) -> Node {
+        const ROOM: usize = 128;
+        let mut raw = Vec::with_capacity(self.raw.len() + ROOM);
+        raw.extend_from_slice(&self.raw);
+        Node {
+            id: self.id,
+            raw,
+            place: self.place,
+            level: self.level,
+            plain: self.plain,
+            children: self.children.clone(),
+            names: self.names.clone(),
+        }
+        .counted()
+    }
+}
+
 impl Node {
     fn weight(&self) -> usize {
         self.raw.capacity()
             + self.children.len() * size_of::<OnceLock<Arc<Node>>>()
             + size_of::<Node>()
+    }
+
+    fn counted(self) -> Node {
+        LOADED.fetch_add(self.weight(), Atomic::Relaxed);
+        self
     }
 
     pub(super) fn new(
@@ -81,40 +107,41 @@ impl Node {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
             rest = &rest[entry.length..];
         }
-        Ok(Node::assemble(id, raw, level, plain, fresh_children(level)))
-    }
-
-    fn assemble(
-        id: ObjectId,
-        raw: Vec<u8>,
-        level: u8,
-        plain: bool,
-        children: Box<[OnceLock<Arc<Node>>]>,
-    ) -> Node {
         let node = Node {
+            names: Names::of(&raw, hash),
             id,
             raw,
+            place: Place::default(),
             level,
             plain,
-            children,
+            children: fresh_children(level),
         };
-        LOADED.fetch_add(node.weight(), Atomic::Relaxed);
-        node
+        Ok(node.counted())
     }
 
     pub(super) fn empty(level: u8, hash: HashKind) -> Node {
-        Node::assemble(
-            object::name_own_tree(hash, b""),
-            Vec::new(),
+        Node {
+            id: object::name_own_tree(hash, b""),
+            raw: Vec::new(),
+            place: Place::default(),
             level,
-            true,
-            fresh_children(level),
-        )
+            plain: true,
+            children: fresh_children(level),
+            names: None,
+        }
+        .counted()
     }
 
     fn find(&self, name: &[u8], is_tree: bool) -> Result<Entry<'_>, usize> {
         let hash = self.id.kind();
-        let mut at = 0;
+        let mut at = match &self.names {
+            Some(names) => names.last_not_after(|at| {
+                Entry::first(&self.raw[at..], hash).is_some_and(|entry| {
+                    git_order(entry.name, entry.is_tree(), name, is_tree).is_le()
+                })
+            }),
+            None => 0,
+        };
         while let Some(entry) = Entry::first(&self.raw[at..], hash) {
             match git_order(entry.name, entry.is_tree(), name, is_tree) {
                 Ordering::Less => at += entry.length,
@@ -125,8 +152,13 @@ impl Node {
         Err(at)
     }
 
-    /// The child directory of that name, loaded if needed; `None` if there is none.
-    fn child(&self, name: &str, source: &dyn TreeSource) -> Result<Option<&Arc<Node>>, TrailError> {
+    /// The child directory of that name, loaded if needed; `None` if there is none. `seen` is one that may be it.
+    fn child(
+        &self,
+        name: &str,
+        source: &dyn TreeSource,
+        seen: Option<&Arc<Node>>,
+    ) -> Result<Option<&Arc<Node>>, TrailError> {
         let Some(slot) = slot(self.level, name).map(|slot| &self.children[slot]) else {
             return Ok(None);
         };
@@ -141,18 +173,27 @@ impl Node {
                 Err(_) => Ok(None),
             };
         };
+        let level = self.level + 1;
+        if let Some(seen) = seen
+            && *seen.id == *entry.id
+            && seen.level == level
+        {
+            return Ok(Some(slot.get_or_init(|| seen.clone())));
+        }
         let raw = source.tree(entry.id)?;
-        let node = Arc::new(Node::new(
-            entry.id.to_owned(),
-            raw,
-            self.level + 1,
-            self.id.kind(),
-        )?);
-        Ok(Some(slot.get_or_init(|| node)))
+        let node = Node::new(entry.id.to_owned(), raw, level, self.id.kind())?;
+        Ok(Some(slot.get_or_init(|| Arc::new(node))))
     }
 
     /// The entry whose name equals `name` but for case, file or not: its exact name and id.
     pub(super) fn entry_ignoring_case(&self, name: &str) -> Option<(String, ObjectId)> {
+        if self
+            .names
+            .as_ref()
+            .is_some_and(|names| !names.may_hold(name.as_bytes()))
+        {
+            return None;
+        }
         let hash = self.id.kind();
         let mut rest = &self.raw[..];
         while let Some(entry) = Entry::first(rest, hash) {
@@ -172,10 +213,11 @@ impl Node {
         self: &'a Arc<Node>,
         path: &[&str],
         source: &dyn TreeSource,
+        seen: Option<&Arc<Node>>,
     ) -> Result<Option<&'a Arc<Node>>, TrailError> {
         let mut node = self;
         for name in path {
-            match node.child(name, source)? {
+            match node.child(name, source, seen)? {
                 Some(child) => node = child,
                 None => return Ok(None),
             }
@@ -183,107 +225,97 @@ impl Node {
         Ok(Some(node))
     }
 
-    /// Adds a file. `made` is given each new tree, the leaf first and the root last.
+    /// Adds a file below `node`, which becomes the directory that has it.
     ///
-    /// `path` holds directory names and then the file's; the caller has checked that the file is not there.
-    pub(super) fn with_file(
-        self: &Arc<Node>,
+    /// `path` holds directory names and then the file's; the caller has checked that the file is not there. After an
+    /// error the node is of no use.
+    pub(super) fn add_file(
+        node: &mut Arc<Node>,
         path: &[&str],
         blob: &gix::oid,
         source: &dyn TreeSource,
-        made: &mut Vec<Made>,
-    ) -> Result<Arc<Node>, TrailError> {
+        made: Made<'_>,
+    ) -> Result<(), TrailError> {
         let (&name, below) = path.split_first().expect("a path has a name");
-        let hash = self.id.kind();
-        let (edit, mode, id, child) = if below.is_empty() {
+        let hash = node.id.kind();
+        if !below.is_empty() {
+            node.child(name, source, None)?;
+        }
+        let this = Arc::make_mut(node);
+        LOADED.fetch_sub(this.weight(), Atomic::Relaxed);
+        let result = this.change(name, below, blob, hash, source, made);
+        LOADED.fetch_add(this.weight(), Atomic::Relaxed);
+        let edit = result?;
+        let id = if this.plain {
+            object::name_own_tree(hash, &this.raw)
+        } else {
+            object::name_checked(hash, Kind::Tree, &this.raw)?
+        };
+        this.id = id;
+        made(this, edit);
+        Ok(())
+    }
+
+    /// Changes the contents for a file that is added here or below; says how.
+    fn change(
+        &mut self,
+        name: &str,
+        below: &[&str],
+        blob: &gix::oid,
+        hash: HashKind,
+        source: &dyn TreeSource,
+        made: Made<'_>,
+    ) -> Result<Option<Edit>, TrailError> {
+        let was_empty = self.raw.is_empty();
+        let edit = if below.is_empty() {
             let at = self
                 .find(name.as_bytes(), false)
                 .map_or_else(|at| at, |entry| entry.at);
-            (Splice::Insert(at), MODE_FILE, blob.to_owned(), None)
+            self.insert(at, MODE_FILE, name, blob)
         } else {
-            let old = self.child(name, source)?;
-            let fresh = Arc::new(Node::empty(self.level + 1, hash));
-            let child = old.unwrap_or(&fresh).with_file(below, blob, source, made)?;
-            let splice = match self.find(name.as_bytes(), true) {
-                Ok(entry) => Splice::Replace(entry.at + entry.length - id_length(hash)),
-                Err(at) => Splice::Insert(at),
-            };
-            (splice, MODE_TREE, child.id, Some(child))
-        };
-        let mut added = Vec::with_capacity(mode.len() + name.len() + 2 + id_length(hash));
-        let (at, removed) = match edit {
-            Splice::Replace(at) => (at, id_length(hash)),
-            Splice::Insert(at) => {
-                added.extend_from_slice(mode);
-                added.push(b' ');
-                added.extend_from_slice(name.as_bytes());
-                added.push(0);
-                (at, 0)
+            let slot = slot(self.level, name).expect("a directory of the layout has a slot");
+            let fresh = || Arc::new(Node::empty(self.level + 1, hash));
+            self.children[slot].get_or_init(fresh);
+            let child = self.children[slot].get_mut().expect("it was just filled");
+            Node::add_file(child, below, blob, source, made)?;
+            let id = child.id;
+            match self.find(name.as_bytes(), true) {
+                Ok(entry) => {
+                    let length = id_length(hash);
+                    let at = entry.at + entry.length - length;
+                    self.raw[at..at + length].copy_from_slice(id.as_slice());
+                    Edit {
+                        at,
+                        removed: length,
+                        added: length,
+                    }
+                }
+                Err(at) => self.insert(at, MODE_TREE, name, &id),
             }
         };
-        added.extend_from_slice(id.as_slice());
-        let mut raw = Vec::with_capacity(self.raw.len() + added.len() - removed);
-        raw.extend_from_slice(&self.raw[..at]);
-        raw.extend_from_slice(&added);
-        raw.extend_from_slice(&self.raw[at + removed..]);
-        let new_id = if self.plain {
-            object::name_own_tree(hash, &raw)
-        } else {
-            object::name_checked(hash, Kind::Tree, &raw)?
-        };
-        let children = self.children.clone();
-        if let Some(child) = child {
-            let slot = slot(self.level, name).expect("a directory of the layout has a slot");
-            let mut children = children;
-            children[slot] = OnceLock::from(child);
-            return Ok(self.finish(
-                new_id,
-                raw,
-                children,
-                Edit {
-                    at,
-                    removed,
-                    added: added.len(),
-                },
-                made,
-            ));
+        Ok((!was_empty).then_some(edit))
+    }
+
+    /// Puts an entry at that place.
+    fn insert(&mut self, at: usize, mode: &[u8], name: &str, id: &gix::oid) -> Edit {
+        let mut entry = Vec::with_capacity(mode.len() + name.len() + 2 + id.as_bytes().len());
+        entry.extend_from_slice(mode);
+        entry.push(b' ');
+        entry.extend_from_slice(name.as_bytes());
+        entry.push(0);
+        entry.extend_from_slice(id.as_bytes());
+        let added = entry.len();
+        self.raw.splice(at..at, entry);
+        match &mut self.names {
+            Some(names) => names.insert(at, added, name.as_bytes()),
+            None => self.names = Names::of(&self.raw, self.id.kind()),
         }
-        Ok(self.finish(
-            new_id,
-            raw,
-            children,
-            Edit {
-                at,
-                removed,
-                added: added.len(),
-            },
-            made,
-        ))
+        Edit {
+            at,
+            removed: 0,
+            added,
+        }
     }
-
-    fn finish(
-        &self,
-        id: ObjectId,
-        raw: Vec<u8>,
-        children: Box<[OnceLock<Arc<Node>>]>,
-        edit: Edit,
-        made: &mut Vec<Made>,
-    ) -> Arc<Node> {
-        let node = Arc::new(Node::assemble(id, raw, self.level, self.plain, children));
-        let before = (!self.raw.is_empty()).then_some((self.id, edit));
-        made.push(Made {
-            node: node.clone(),
-            before,
-        });
-        node
-    }
-}
-
-enum Splice {
-    /// Overwrite the id at this place.
-    Replace(usize),
-    /// Put a new entry at this place.
-    Insert(usize),
 }
 
 fn fresh_children(level: u8) -> Box<[OnceLock<Arc<Node>>]> {
@@ -309,65 +341,6 @@ fn slot(level: u8, name: &str) -> Option<usize> {
     }
 }
 
-pub(super) fn id_length(hash: HashKind) -> usize {
-    hash.len_in_bytes()
-}
-
-/// Git compares directory names as if they ended in `/`.
-fn git_order(left: &[u8], left_is_tree: bool, right: &[u8], right_is_tree: bool) -> Ordering {
-    let common = left.len().min(right.len());
-    left[..common].cmp(&right[..common]).then_with(|| {
-        let end = |name: &[u8], is_tree: bool| {
-            name.get(common)
-                .copied()
-                .unwrap_or(if is_tree { b'/' } else { 0 })
-        };
-        end(left, left_is_tree).cmp(&end(right, right_is_tree))
-    })
-}
-
-/// One entry of a tree object.
-struct Entry<'a> {
-    at: usize,
-    length: usize,
-    mode: &'a [u8],
-    name: &'a [u8],
-    id: &'a gix::oid,
-}
-
-impl<'a> Entry<'a> {
-    fn first(raw: &'a [u8], hash: HashKind) -> Option<Entry<'a>> {
-        let space = raw.iter().take(7).position(|byte| *byte == b' ')?;
-        let name_end = space + 1 + memchr(0, &raw[space + 1..])?;
-        let id = raw.get(name_end + 1..name_end + 1 + id_length(hash))?;
-        Some(Entry {
-            at: 0,
-            length: name_end + 1 + id_length(hash),
-            mode: &raw[..space],
-            name: &raw[space + 1..name_end],
-            id: gix::oid::try_from_bytes(id).ok()?,
-        })
-    }
-
-    fn is_tree(&self) -> bool {
-        self.mode == MODE_TREE
-    }
-}
-
-/// The ids of a tree's entries, as far as it can be read.
-pub(super) fn ids(raw: &[u8], hash: HashKind) -> impl Iterator<Item = &gix::oid> {
-    let mut rest = raw;
-    std::iter::from_fn(move || {
-        let entry = Entry::first(rest, hash)?;
-        rest = &rest[entry.length..];
-        Some(entry.id)
-    })
-}
-
-fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
-    haystack.iter().position(|byte| *byte == needle)
-}
-
 fn malformed(id: &gix::oid) -> TrailError {
     TrailError::Unreadable {
         what: format!("tree {id}"),
@@ -390,26 +363,37 @@ mod tests {
         object::digest(HashKind::Sha1, &[b"x"])
     }
 
+    fn add(root: &mut Arc<Node>, name: &str) -> Vec<ObjectId> {
+        let mut made = Vec::new();
+        let path = [".audit", "tasks", name];
+        Node::add_file(root, &path, &blob(), &NoTrees, &mut |tree, _| {
+            made.push(tree.id);
+        })
+        .expect("it fits");
+        made
+    }
+
+    fn tasks(root: &Arc<Node>) -> &Arc<Node> {
+        root.descend(&[".audit", "tasks"], &NoTrees, None)
+            .expect("in memory")
+            .expect("there")
+    }
+
+    fn names(tree: &Node) -> Vec<String> {
+        gix::objs::TreeRefIter::from_bytes(&tree.raw, HashKind::Sha1)
+            .map(|entry| entry.expect("a good entry").filename.to_string())
+            .collect()
+    }
+
     #[test]
     fn files_are_inserted_in_git_order_and_found_in_any_case() {
         let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
         for name in ["b.json", "a.json", "a-1.json", "B1.json"] {
-            let mut made = Vec::new();
-            root = root
-                .with_file(&[".audit", "tasks", name], &blob(), &NoTrees, &mut made)
-                .expect("it fits");
-            assert_eq!(made.len(), 3);
-            let last = made.last().expect("the root is made last");
-            assert_eq!(last.node.id, root.id);
+            let made = add(&mut root, name);
+            assert_eq!((made.len(), made.last()), (3, Some(&root.id)));
         }
-        let tasks = root
-            .descend(&[".audit", "tasks"], &NoTrees)
-            .expect("in memory")
-            .expect("there");
-        let names: Vec<String> = gix::objs::TreeRefIter::from_bytes(&tasks.raw, HashKind::Sha1)
-            .map(|entry| entry.expect("a good entry").filename.to_string())
-            .collect();
-        assert_eq!(names, ["B1.json", "a-1.json", "a.json", "b.json"]);
+        let tasks = tasks(&root);
+        assert_eq!(names(tasks), ["B1.json", "a-1.json", "a.json", "b.json"]);
         assert_eq!(
             tasks.entry_ignoring_case("A.JSON").map(|(name, _)| name),
             Some("a.json".into())
@@ -418,9 +402,46 @@ mod tests {
     }
 
     #[test]
-    fn directories_sort_as_if_they_ended_in_a_slash() {
-        assert_eq!(git_order(b"a", true, b"a.json", false), Ordering::Greater);
-        assert_eq!(git_order(b"a", false, b"a.json", false), Ordering::Less);
-        assert_eq!(git_order(b"a", true, b"a", true), Ordering::Equal);
+    fn what_somebody_looks_at_does_not_change() {
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        add(&mut root, "a");
+        let seen = root.clone();
+        let id = seen.id;
+        add(&mut root, "b");
+        add(&mut root, "c");
+        assert_eq!((names(tasks(&seen)), seen.id), (vec!["a".into()], id));
+        assert_eq!(names(tasks(&root)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_large_directory_is_the_same_as_when_it_is_read_from_its_object() {
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        let mut expected = Vec::new();
+        for number in 0..400 {
+            let name = format!("Task-{}.json", number * 7919 % 1000);
+            add(&mut root, &name);
+            expected.push(name);
+        }
+        expected.sort();
+        let grown = tasks(&root);
+        let read = Node::new(grown.id, grown.raw.clone(), 2, HashKind::Sha1).expect("a good tree");
+        for tree in [&**grown, &read] {
+            assert_eq!(names(tree), expected);
+            for name in &expected {
+                let found = tree.entry_ignoring_case(&name.to_lowercase());
+                assert_eq!(found.map(|(name, _)| name).as_ref(), Some(name));
+                assert!(tree.find(name.as_bytes(), false).is_ok());
+            }
+            assert_eq!(tree.entry_ignoring_case("task-1001.json"), None);
+            for name in ["A", "Task-1.jsoo", "Task-10", "z"] {
+                let at = tree.find(name.as_bytes(), false).err();
+                let before: usize = expected
+                    .iter()
+                    .filter(|there| there.as_str() < name)
+                    .map(|there| there.len() + 28)
+                    .sum();
+                assert_eq!(at, Some(before), "{name}");
+            }
+        }
     }
 }

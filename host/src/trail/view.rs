@@ -17,10 +17,8 @@ use crate::outcome::TaskId;
 pub(super) struct View {
     /// The ref's commit as of the last flush or refresh.
     pub(super) tip: Option<ObjectId>,
-    /// The tree of everything sequenced; `None` until it is first needed.
+    /// The tree of `tip`; `None` until it is first needed. What is sequenced beyond it is in `pending`.
     pub(super) root: Option<Arc<Node>>,
-    /// The tree of `tip`.
-    pub(super) durable_root: Option<Arc<Node>>,
     /// What is sequenced or queued and not durable, by folded id.
     pub(super) pending: HashMap<String, Waiting>,
     /// Time of the last trail commit, microseconds since the epoch; `clock.now` is never before it.
@@ -72,7 +70,6 @@ impl View {
         View {
             tip: None,
             root: None,
-            durable_root: None,
             pending: HashMap::new(),
             floor: i64::MIN,
             confirmed: false,
@@ -97,29 +94,32 @@ impl View {
     }
 }
 
-/// Looks a task up in both layouts.
+/// Looks a task up in both layouts. With what is there comes the directory where a sharded layout has it, if there is
+/// one; `seen` is one that may be it.
 pub(super) fn presence(
     root: &Arc<Node>,
     task_id: &TaskId,
     source: &dyn TreeSource,
-) -> Result<Presence, TrailError> {
-    let Some(tasks) = root.descend(&ROOT, source)? else {
-        return Ok(Presence::Absent);
+    seen: Option<&Arc<Node>>,
+) -> Result<(Presence, Option<Arc<Node>>), TrailError> {
+    let Some(tasks) = root.descend(&ROOT, source, None)? else {
+        return Ok((Presence::Absent, None));
     };
     let name = format!("{task_id}.json");
     let digits = layout::shard(task_id).map(String::from);
     let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
-    let sharded = tasks.descend(&digits, source)?;
+    let sharded = tasks.descend(&digits, source, seen)?;
     for node in [Some(tasks), sharded].into_iter().flatten() {
         if let Some((found, blob)) = node.entry_ignoring_case(&name) {
-            return Ok(if found == name {
+            let presence = if found == name {
                 Presence::Present { blob }
             } else {
                 Presence::Collides(found.trim_end_matches(".json").to_owned())
-            });
+            };
+            return Ok((presence, sharded.cloned()));
         }
     }
-    Ok(Presence::Absent)
+    Ok((Presence::Absent, sharded.cloned()))
 }
 
 /// Reads the entry that the tree has for a task.
@@ -128,7 +128,7 @@ pub(super) fn read(
     task_id: &TaskId,
     repository: &Repository,
 ) -> Result<Snapshot, TrailError> {
-    match presence(root, task_id, repository)? {
+    match presence(root, task_id, repository, None)?.0 {
         Presence::Absent => Ok(Snapshot {
             entry: None,
             rests_on: None,

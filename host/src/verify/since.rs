@@ -130,9 +130,10 @@ impl Visitor for Beginning {
                 count: 1,
             },
         };
+        let entries = if size == 1 { "entry" } else { "entries" };
         let mut claim = Claim::new("since", "goes on from the checkpoint", verdict);
         claim.notes.push(format!(
-            "the {size} entries up to {} were not verified again: the name {} fixes them, as far as nobody can make two histories with one name",
+            "the {size} {entries} up to {} not verified again: the name {} fixes them, as far as nobody can make two histories with one name",
             self.given.name(),
             self.commit
         ));

@@ -1,4 +1,5 @@
-//! `policy new`: what is made, and that nothing is written over. That the projects build and pass is `.ci/templates`'.
+//! `policy new`: what is made, and that nothing is written over; and the policies that come with the host, by their own cases. That the
+//! projects build and pass is `.ci/templates`'.
 
 use super::super::Machine;
 
@@ -41,5 +42,19 @@ fn nothing_is_written_over_and_a_name_that_is_none_is_said_so() {
     for name in ["Upper", "9", "a b", "../.."] {
         let ran = machine.run(&["policy", "new", name, "--lang", "rust"]);
         assert_eq!(ran.exit, Some(2), "{name}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_policies_that_come_with_the_host_do_what_their_cases_say() {
+    let machine = Machine::new();
+    let guest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest");
+    for name in ["redact", "bound"] {
+        let cases = guest.join(name).join("tests");
+        let policy = format!("builtin:{name}");
+        let ran = machine.run(&["policy", "test", &policy, cases.to_str().unwrap()]);
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        let unknown = machine.run(&["policy", "test", "builtin:other", cases.to_str().unwrap()]);
+        assert_eq!(unknown.exit, Some(1), "{unknown:?}");
     }
 }

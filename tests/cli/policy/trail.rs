@@ -266,3 +266,79 @@ fn backtest_shows_what_another_policy_would_have_made_of_the_trail() {
         "refs/heads/main\n"
     );
 }
+
+#[test]
+fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
+    let machine = Machine::with_repository();
+    let ran = machine.run_with_input(
+        &["-C", "repo", "commit", "-", "--policy", "builtin:redact"],
+        WITH_SECRET,
+    );
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let backtest = ["-C", "repo", "policy", "backtest", "builtin"];
+    let ran = machine.run(&backtest);
+    assert!(
+        ran.out.contains("0 of them from what was submitted"),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("1 the same"), "{ran:?}");
+
+    keep_submission(&machine);
+    let ran = machine.run(&backtest);
+    assert!(
+        ran.out.contains("1 of them from what was submitted"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.out.contains("  +      \"password\": \"hunter2\","),
+        "{ran:?}"
+    );
+    let missing = machine.run(&[&backtest[..], &["--store", "sqlite:nowhere.db"]].concat());
+    assert_eq!(missing.exit, Some(1), "{missing:?}");
+    assert!(missing.err.contains("there is no store"), "{missing:?}");
+}
+
+/// The store beside the trail, which keeps what was submitted, has this submission as committed.
+fn keep_submission(machine: &Machine) {
+    use chiffon_audit::outcome::{Limits, TaskOutcome};
+    use chiffon_audit::store::*;
+    let outcome = TaskOutcome::parse(WITH_SECRET.as_bytes(), &Limits::default()).unwrap();
+    let entry = machine.git(&["show", "HEAD:.audit/tasks/leak.json"]);
+    let commit = machine.git(&["rev-parse", "HEAD"]);
+    let path = ".audit/tasks/leak.json";
+    let entry = Entry::read(commit.trim(), path, entry.as_bytes()).unwrap();
+    let url = StoreUrl::beside_trail(&machine.path("repo/.git"));
+    let options = Options {
+        keep_submissions: true,
+        ..Options::default()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        let store = open(&url, &options).await.unwrap();
+        let submission = Submission {
+            status: "failed".to_owned(),
+            kind: Kind::Outcome,
+            text: WITH_SECRET.to_owned(),
+            document: None,
+            fingerprint: Fingerprint {
+                bytes: outcome.fingerprint(None),
+                keyed: false,
+            },
+            revision: None,
+            trace_id: None,
+            task_id: outcome.task_id,
+        };
+        let accepted = store.accept(submission).await.unwrap();
+        let term = std::time::Duration::from_secs(60);
+        let LeaseAnswer::Held(lease) = store.lease("test", term).await.unwrap() else {
+            panic!("somebody else has the lease");
+        };
+        let settlement = Settlement {
+            sequence: accepted.sequence,
+            settled: Settled::Committed(Box::new(entry)),
+        };
+        store.settle(&lease, vec![settlement]).await.unwrap();
+    });
+}

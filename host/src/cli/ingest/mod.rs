@@ -51,8 +51,9 @@ pub struct Args {
     record: RecordFlags,
 }
 
-/// How many outcomes may be under way: enough for one flush to carry thousands, and a bound.
-const WINDOW: usize = 4096;
+/// How many outcomes may be under way: enough for a group that is flushed, one that is sequenced and one that is decided,
+/// of thousands each, and a bound.
+const WINDOW: usize = 12_288;
 
 /// How many bytes of documents may be under way. What is made of them takes several times as much.
 const WINDOW_BYTES: usize = 16 << 20;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use similar::TextDiff;
 
 use super::subject::{ConfigFlags, Subject};
+use super::submissions::Submissions;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::progress::Progress;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// Look for what was submitted in this store [default: the one that lies beside the trail, if there is one]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Show at most so many differences in full; they are all counted
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10)]
     max_count: u64,
@@ -96,6 +100,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         since,
         limits: &limits,
     };
+    let submissions = Submissions::open(args.store.as_deref(), &trail)?;
     let mut summary = Summary {
         schema: SCHEMA,
         policy: policy.digest().to_owned(),
@@ -106,7 +111,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let output = &mut session.output;
     let mut looked_at = 0;
     let tried = backtest.run(
-        |_| Ok::<_, anyhow::Error>(None),
+        |task_id| submissions.of(task_id),
         |trying| {
             looked_at += 1;
             progress.reach(looked_at, looked_at, "entries");

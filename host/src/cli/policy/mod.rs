@@ -14,6 +14,7 @@ mod new;
 mod reproduce;
 mod run;
 mod subject;
+mod submissions;
 mod test;
 mod test_report;
 

@@ -12,7 +12,8 @@ use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
 
 /// Run test cases against a policy
 ///
-/// A case says what the policy is given and what must come of it: docs/policy-tests.md. Only failures are told at length.
+/// A case says what the policy is given (outcome, existing, after, settings, now, faults, recording) and what must come of it
+/// (expect.result, .reason, .message, .entry, .entry_lacks, .log), in TOML. Only failures are told at length.
 ///
 /// Exit codes: 0 all passed, 3 a case failed, 1 there is no case, or a file of cases cannot be used.
 #[derive(clap::Args, Debug)]

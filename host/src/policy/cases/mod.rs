@@ -1,6 +1,6 @@
 //! Test cases of policies: files `*.test.toml` that say what a policy is given and what must come of it.
 //!
-//! Owns the format, which is public and described in `docs/policy-tests.md`, the running of a case and the rewriting of what it
+//! Owns the format, which is public and described in `README.md` beside this file, the running of a case and the rewriting of what it
 //! expects. Reads the files that a case names; what is found and how it is shown is the command line's.
 
 mod compare;

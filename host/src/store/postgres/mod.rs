@@ -20,7 +20,7 @@ use futures_util::future::FutureExt as _;
 
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
     SubmissionState, Task,
 };
@@ -175,6 +175,10 @@ impl Store for PostgresStore {
             let client = self.client().await?;
             Ok(project::by_tasks(&client, &[task_id.as_str()]).await?.pop())
         })
+    }
+
+    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>> {
+        self.answer(async move { outbox::committed(&self.client().await?, after, limit).await })
     }
 
     fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {

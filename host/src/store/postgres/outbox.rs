@@ -5,7 +5,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::super::columns::{self, Columns, NEVER};
-use super::super::{Backlog, Lease, Queued, Sequence, Settled, Settlement, SubmissionState};
+use super::super::{
+    Backlog, Committed, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
+};
 use super::failure::Failure;
 use super::{lease, project};
 use crate::clock::Timestamp;
@@ -58,13 +60,13 @@ async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
 /// What became of submissions, a list for each of the three ways to write it down.
 #[derive(Default)]
 struct Lists {
-    committed: Committed,
+    committed: Recorded,
     closed: Closed,
     waiting: Waiting,
 }
 
 #[derive(Default)]
-struct Committed {
+struct Recorded {
     sequences: Vec<i64>,
     commits: Vec<String>,
     paths: Vec<String>,
@@ -275,6 +277,22 @@ pub(super) async fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, Failure> {
     select(client, url, "task_id = $1", &task_id.as_str()).await
+}
+
+/// Submissions that are closed as committed.
+pub(super) async fn committed(
+    client: &impl GenericClient,
+    after: Option<Sequence>,
+    limit: usize,
+) -> Result<Vec<Committed>, Failure> {
+    let after = after.map_or(i64::MIN, |after| after.0);
+    let sql = format!(
+        "SELECT sequence, task_id, commit_id, path FROM submissions WHERE sequence > $1 AND state = 'committed'
+         ORDER BY sequence LIMIT {limit}"
+    );
+    let rows = client.query(&sql, &[&after]).await?;
+    let read = |row: &Row| (Sequence(row.get(0)), row.get(1), row.get(2), row.get(3));
+    Ok(rows.iter().map(read).collect())
 }
 
 /// Submissions of tasks of which it is still known what they said, with that.

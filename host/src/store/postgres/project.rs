@@ -174,9 +174,16 @@ async fn insert_services(
             pairs.iter().map($of).collect::<Vec<_>>()
         };
     }
+    // What somebody left there by hand must not stand in the way of what is recorded. Tables of a rebuild have no index yet.
+    let conflict = if suffix.is_empty() {
+        " ON CONFLICT (service, recorded_at, task_id) DO UPDATE
+            SET status = excluded.status, intent = excluded.intent, entry = excluded.entry"
+    } else {
+        ""
+    };
     let sql = format!(
         "INSERT INTO entry_services{suffix} (service, recorded_at, task_id, status, intent, entry)
-         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[])"
+         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[]){conflict}"
     );
     let statement = transaction.prepare_cached(&sql).await?;
     transaction

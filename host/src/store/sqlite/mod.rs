@@ -21,7 +21,7 @@ use futures_util::future::FutureExt as _;
 use rusqlite::Connection;
 
 use super::{
-    About, Accepted, Answer, Backlog, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
     SubmissionState, Task,
 };
@@ -186,6 +186,10 @@ impl Store for SqliteStore {
     fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| project::by_task(connection, url, task_id.as_str()))
+    }
+
+    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>> {
+        self.read(move |connection, url| outbox::committed(connection, url, after, limit))
     }
 
     fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {

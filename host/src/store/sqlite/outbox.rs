@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::super::columns::{self, Columns, NEVER};
 use super::super::{
-    Backlog, Lease, Queued, Sequence, Settled, Settlement, StoreError, SubmissionState,
+    Backlog, Committed, Lease, Queued, Sequence, Settled, Settlement, StoreError, SubmissionState,
 };
 use super::failure::Context as _;
 use super::{clock, lease, project};
@@ -217,6 +217,25 @@ pub(super) fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, StoreError> {
     select(connection, url, "task_id = ?1", [task_id.as_str()])
+}
+
+/// Submissions that are closed as committed.
+pub(super) fn committed(
+    connection: &Connection,
+    url: &str,
+    after: Option<Sequence>,
+    limit: usize,
+) -> Result<Vec<Committed>, StoreError> {
+    let after = after.map_or(i64::MIN, |after| after.0);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let read = |row: &Row<'_>| Ok((Sequence(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?));
+    connection
+        .prepare_cached(
+            "SELECT sequence, task_id, commit_id, path FROM submissions WHERE sequence > ?1 AND state = 'committed'
+             ORDER BY sequence LIMIT ?2",
+        )
+        .and_then(|mut statement| statement.query_map([after, limit], read)?.collect())
+        .context(url)
 }
 
 /// The submission of a task that is known to say the same.

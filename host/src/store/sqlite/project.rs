@@ -132,8 +132,9 @@ fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Res
         entry.text,
     ])?;
     let id = connection.last_insert_rowid();
+    // What somebody left there by hand must not stand in the way of what is recorded.
     let sql = format!(
-        "INSERT INTO entry_services{suffix} (service, recorded_at, task_id, status, intent, entry)
+        "REPLACE INTO entry_services{suffix} (service, recorded_at, task_id, status, intent, entry)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
     );
     let mut statement = connection.prepare_cached(&sql)?;

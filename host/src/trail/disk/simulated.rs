@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use super::{Disk, DiskFile, RealDisk};
 
@@ -21,6 +21,9 @@ pub struct Plan {
     pub crash_at: Option<usize>,
     /// This operation fails and is not done; the process goes on.
     pub fail_at: Option<(usize, i32)>,
+    /// Whoever works beside the others, on files whose names begin so, waits until there have been that many operations,
+    /// or until [`SimulatedDisk::let_go`].
+    pub hold: Option<(&'static str, usize)>,
     /// This sync (counted from 0 among those that have something to sync) says `Ok` and syncs nothing.
     pub leave_out_sync: Option<usize>,
 }
@@ -65,6 +68,7 @@ pub const ONLY_REMOVALS: &str = " (only removals)";
 pub struct SimulatedDisk {
     root: PathBuf,
     model: Arc<Mutex<Model>>,
+    moved: Arc<Condvar>,
 }
 
 impl SimulatedDisk {
@@ -79,6 +83,7 @@ impl SimulatedDisk {
         Ok(SimulatedDisk {
             root: root.canonicalize()?,
             model: Arc::new(Mutex::new(model)),
+            moved: Arc::default(),
         })
     }
 
@@ -86,6 +91,12 @@ impl SimulatedDisk {
         self.model
             .lock()
             .expect("nothing panics while it holds the model")
+    }
+
+    /// Lets go on who is held back.
+    pub fn let_go(&self) {
+        self.model().plan.hold = None;
+        self.moved.notify_all();
     }
 
     /// How many operations there have been.
@@ -172,15 +183,24 @@ impl SimulatedDisk {
     /// Counts an operation; an error if it is not to be done.
     fn begin(&self, what: &str, path: &Path) -> io::Result<()> {
         let mut model = self.model();
+        while model.holds(path) {
+            model = self
+                .moved
+                .wait(model)
+                .expect("nothing panics while it holds the model");
+        }
         let number = model.operations;
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         model
             .log
             .push(format!("{number} {what} {}", path.display()));
         if model.plan.crash_at.is_some_and(|crash| number >= crash) {
+            model.plan.hold = None;
+            self.moved.notify_all();
             return Err(io::Error::other("the process was killed"));
         }
         model.operations += 1;
+        self.moved.notify_all();
         match model.plan.fail_at {
             Some((at, code)) if at == number => Err(io::Error::from_raw_os_error(code)),
             _ => Ok(()),
@@ -228,6 +248,13 @@ fn split(path: &Path) -> (PathBuf, std::ffi::OsString) {
 }
 
 impl Model {
+    fn holds(&self, path: &Path) -> bool {
+        self.plan.hold.is_some_and(|(name, until)| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            self.operations < until && file.starts_with(name)
+        })
+    }
+
     /// Counts a sync that has something to sync; whether it is to be done.
     fn begin_sync(&mut self) -> bool {
         let number = self.syncs;

@@ -1,0 +1,274 @@
+//! What signatures and checkpoints cost: ingest with and without a signature on every commit, audits with and without checking
+//! them, proofs of one entry among a million. Method: README.md beside this.
+//!
+//! `cargo bench --bench proofs -- [--entries 100000] [--large 1000000] [--runs 3]` prints Markdown.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark runs the program and git's own tools"
+)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// A latency is the median of so many processes.
+const PROCESSES: usize = 21;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str, default: usize| {
+        let place = arguments.iter().position(|argument| argument == name);
+        let given = place.and_then(|place| arguments.get(place + 1)?.parse().ok());
+        given.unwrap_or(default)
+    };
+    let (entries, large) = (number("--entries", 100_000), number("--large", 1_000_000));
+    let runs = number("--runs", 3);
+    let work = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let bench = Bench {
+        dir: work.path().to_owned(),
+    };
+    bench.shell(
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-f", "key"],
+    )?;
+    let public = fs::read_to_string(bench.dir.join("key.pub"))?;
+    fs::write(bench.dir.join("allowed"), format!("host {public}"))?;
+    row("what", "figure", "beside", "ratio");
+    row("---", "---:", "---:", "---:");
+    bench.ingest(entries, runs)?;
+    bench.audit(entries, runs)?;
+    bench.proofs(large)
+}
+
+struct Bench {
+    dir: PathBuf,
+}
+
+impl Bench {
+    fn shell(&self, program: &str, arguments: &[&str]) -> Result<Duration> {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.dir)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let began = Instant::now();
+        let status = command.status()?;
+        let took = began.elapsed();
+        ensure!(status.success(), "{program} {arguments:?}: {status}");
+        Ok(took)
+    }
+
+    fn ours(&self, arguments: &[&str]) -> Result<Duration> {
+        self.shell(env!("CARGO_BIN_EXE_chiffon-audit"), arguments)
+    }
+
+    /// Outcomes of about 900 bytes, one a line.
+    fn outcomes(&self, count: usize) -> Result<()> {
+        let mut file = std::io::BufWriter::new(fs::File::create(self.dir.join("outcomes"))?);
+        let mut random = fastrand::Rng::with_seed(7);
+        for n in 0..count {
+            let mut output = String::new();
+            for _ in 0..12 {
+                write!(
+                    output,
+                    "step {} of unit-{:08x} done; ",
+                    n % 97,
+                    random.u32(..)
+                )?;
+            }
+            writeln!(
+                file,
+                r#"{{"task_id":"task-{n:07}","status":"completed","plan_id":"plan-{}","dispatch_info":{{"agent_pool":"pool-{}","agent_id":"agent-{:04x}"}},"execution_result":{{"outcome":{{"exit_code":0,"output":"{output}"}},"resources_used":{{"cpu_ms":{}}},"services_touched":["checkout","mail"]}}}}"#,
+                n / 10,
+                n % 5,
+                random.u16(..),
+                random.u32(..100_000)
+            )?;
+        }
+        Ok(file.into_inner()?.sync_all()?)
+    }
+
+    /// Records all outcomes in a new trail.
+    fn record(&self, trail: &str, options: &[&str]) -> Result<Duration> {
+        let path = self.dir.join(trail);
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        self.ours(&["init", "--bare", trail])?;
+        rustix::fs::sync();
+        self.ours(&[&["-C", trail, "ingest", "outcomes"], options].concat())
+    }
+
+    fn ingest(&self, entries: usize, runs: usize) -> Result<()> {
+        self.outcomes(entries)?;
+        let mut took: [Vec<Duration>; 2] = Default::default();
+        for _ in 0..runs {
+            took[0].push(self.record("plain", &[])?);
+            took[1].push(self.record("signed", &["--signing-key", "key"])?);
+        }
+        let [plain, signed] = took.map(median);
+        row(
+            &format!("ingest of {entries}, every commit signed (ssh, ed25519)"),
+            &rate(entries, signed),
+            &format!("{} unsigned", rate(entries, plain)),
+            &format!("{:.2}x", plain.as_secs_f64() / signed.as_secs_f64()),
+        );
+        Ok(())
+    }
+
+    fn audit(&self, entries: usize, runs: usize) -> Result<()> {
+        self.ours(&["-C", "signed", "checkpoint", "--new-key", "note"])?;
+        self.ours(&[
+            "-C",
+            "signed",
+            "checkpoint",
+            "--key",
+            "note",
+            "--to",
+            "kept",
+        ])?;
+        let ways: [(&str, &[&str]); 3] = [
+            ("structure alone", &[]),
+            ("with signatures", &["--allowed-signers", "allowed"]),
+            (
+                "with signatures and a checkpoint",
+                &["--allowed-signers", "allowed", "--against", "kept"],
+            ),
+        ];
+        let mut took: [Vec<Duration>; 3] = Default::default();
+        for _ in 0..runs {
+            for (times, (_, options)) in took.iter_mut().zip(ways) {
+                times.push(self.ours(&[&["verify", "signed"], options].concat())?);
+            }
+        }
+        let took = took.map(median);
+        for ((name, _), time) in ways.iter().zip(took) {
+            row(
+                &format!("verify of {entries} signed commits, {name}"),
+                &rate(entries, time),
+                "",
+                &format!("{:.2}x", took[0].as_secs_f64() / time.as_secs_f64()),
+            );
+        }
+        Ok(())
+    }
+
+    fn proofs(&self, large: usize) -> Result<()> {
+        self.outcomes(large)?;
+        self.record("large", &[])?;
+        self.ours(&["-C", "large", "checkpoint", "--new-key", "large-note"])?;
+        let made = self.ours(&[
+            "-C",
+            "large",
+            "checkpoint",
+            "--key",
+            "large-note",
+            "--to",
+            "large-kept",
+        ])?;
+        let public = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"))
+            .current_dir(&self.dir)
+            .args(["-C", "large", "checkpoint", "--new-key", "other"])
+            .output()?;
+        ensure!(public.status.success(), "no key");
+        self.ours(&[
+            "-C",
+            "large",
+            "checkpoint",
+            "--key",
+            "other",
+            "--to",
+            "other-kept",
+        ])?;
+        fs::write(self.dir.join("other.pub"), &public.stdout)?;
+        let mut proving = Vec::new();
+        let mut checking = Vec::new();
+        let mut most = 0;
+        for n in 0..PROCESSES {
+            let task = format!("task-{:07}", n * (large - 1) / (PROCESSES - 1));
+            let prove = [
+                "-C",
+                "large",
+                "prove",
+                &task,
+                "--checkpoint",
+                "other-kept",
+                "--to",
+                "proof",
+            ];
+            proving.push(self.ours(&prove)?);
+            checking.push(self.ours(&[
+                "verify",
+                "--proof",
+                "proof",
+                "--checkpoint-key",
+                "other.pub",
+            ])?);
+            most = most.max(self.beside_entry("proof")?);
+        }
+        row(
+            &format!("checkpoint of {large} entries, as a process"),
+            &ms(made),
+            "",
+            "",
+        );
+        row(
+            &format!("prove one of {large}, as a process"),
+            &ms(median(proving)),
+            "<= 50 ms",
+            "",
+        );
+        row(
+            "verify --proof, as a process",
+            &ms(median(checking)),
+            "<= 50 ms",
+            "",
+        );
+        row(
+            "proof file beside the entry, at most",
+            &format!("{most} bytes"),
+            "<= 4096 bytes",
+            "",
+        );
+        Ok(())
+    }
+
+    /// How much longer than its entry a proof is.
+    fn beside_entry(&self, proof: &str) -> Result<usize> {
+        let bytes = fs::read(self.dir.join(proof))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let entry = text.lines().find_map(|line| line.strip_prefix("entry "));
+        let entry: usize = entry
+            .context("a proof says how long its entry is")?
+            .parse()?;
+        Ok(bytes.len() - entry)
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn rate(count: usize, time: Duration) -> String {
+    format!("{:.0}/s", count as f64 / time.as_secs_f64())
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are what a benchmark is for"
+)]
+fn row(what: &str, figure: &str, beside: &str, ratio: &str) {
+    println!("| {what} | {figure} | {beside} | {ratio} |");
+}

@@ -1,0 +1,268 @@
+//! `doctor`: is this machine, with this trail and store, fit to record? Asks, and tries it on a trail that is thrown away.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
+use super::session::{Session, deciding, outcome_limits};
+use super::text::Line;
+use crate::config::{Private, Settings};
+use crate::policy::Allocation;
+use crate::recorder::{AnswerKind, Options, Recorder};
+use crate::store::{self, StoreError, StoreUrl};
+use crate::trail::{InitOptions, Trail};
+use crate::verify;
+
+/// Say whether this machine, store and trail are fit
+///
+/// Looks at the trail (repository, ref, whether it can be written now), the policy, the store (durability, backlog), and
+/// then records, reads back and verifies an outcome in a trail of its own beside this one, on the same file system. Changes
+/// nothing but what a crash has left over.
+///
+/// Exit codes: 0 fit; 1 not fit.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The store to look at: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Finding {
+    Good,
+    Warning,
+    Bad,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    finding: Finding,
+    says: String,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    fit: bool,
+    checks: &'a [Check],
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.settings(Settings {
+        store: args.store.clone().map(Private),
+        ..Settings::default()
+    })?;
+    let mut doctor = Doctor { checks: Vec::new() };
+    if let Some(trail) = doctor.trail(&settings, session) {
+        doctor.policy(&trail, &settings);
+        doctor.store(&trail, &settings);
+        let tried = round_trip(trail.common_dir(), &settings, session);
+        doctor.note(
+            "round trip",
+            tried.map(|()| {
+                "an outcome was recorded, read back and verified in a trail beside this one".into()
+            }),
+        );
+    }
+    let fit = doctor
+        .checks
+        .iter()
+        .all(|check| check.finding != Finding::Bad);
+    let output = &mut session.output;
+    if output.is_json() {
+        output.object(&Report {
+            schema: SCHEMA,
+            fit,
+            checks: &doctor.checks,
+        })?;
+    } else {
+        for Check {
+            name,
+            finding,
+            says,
+        } in &doctor.checks
+        {
+            let (style, word) = match finding {
+                Finding::Good => (GOOD, "good"),
+                Finding::Warning => (UNSURE, "look"),
+                Finding::Bad => (BAD, "BAD "),
+            };
+            writeln!(output, "{}  {name:<12} {}", paint(style, word), Line(says))?;
+        }
+    }
+    Ok(if fit { Exit::Done } else { Exit::CouldNot })
+}
+
+struct Doctor {
+    checks: Vec<Check>,
+}
+
+impl Doctor {
+    fn add(&mut self, name: &'static str, finding: Finding, says: impl Into<String>) {
+        self.checks.push(Check {
+            name,
+            finding,
+            says: says.into(),
+        });
+    }
+
+    fn note(&mut self, name: &'static str, result: anyhow::Result<String>) {
+        match result {
+            Ok(says) => self.add(name, Finding::Good, says),
+            Err(error) => self.add(name, Finding::Bad, format!("{error:#}")),
+        }
+    }
+
+    fn trail(&mut self, settings: &Settings, session: &Session) -> Option<Trail> {
+        let options = session.record_options(settings);
+        let opened = options.and_then(|options| Ok(Trail::open(&session.directory, options)?));
+        let trail = match opened {
+            Ok(trail) => trail,
+            Err(error) => {
+                self.add("trail", Finding::Bad, format!("{error:#}"));
+                return None;
+            }
+        };
+        let said = format!(
+            "{} of {}, {}",
+            trail.reference(),
+            trail.common_dir().display(),
+            trail.placement().as_str()
+        );
+        self.add("trail", Finding::Good, said);
+        match trail.has_begun() {
+            Ok(true) => {
+                // Takes the lock, removes what a crash has left, looks for a roll-back.
+                let checked = trail.check().map_err(Into::into);
+                let says = || {
+                    "it can be written: the lock is free, nothing is left over, nothing was rolled back".into()
+                };
+                self.note("writing", checked.map(|()| says()));
+            }
+            Ok(false) => self.add("writing", Finding::Good, "nothing is recorded yet"),
+            Err(error) => self.add("writing", Finding::Bad, error.to_string()),
+        }
+        Some(trail)
+    }
+
+    fn policy(&mut self, trail: &Trail, settings: &Settings) {
+        let found = deciding(trail, settings, Allocation::OnDemand);
+        let says =
+            found.map(|found| format!("{} ({})", found.policy.name(), found.policy.digest()));
+        self.note("policy", says);
+    }
+
+    fn store(&mut self, trail: &Trail, settings: &Settings) {
+        let url = match &settings.store {
+            Some(url) => StoreUrl::parse(&url.0),
+            None => Ok(StoreUrl::beside_trail(trail.common_dir())),
+        };
+        let options = store::Options {
+            create: false,
+            ..store::Options::default()
+        };
+        let looked = url.map_err(anyhow::Error::from).and_then(|url| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the runtime")?;
+            Ok(runtime.block_on(async {
+                let store = store::open(&url, &options).await?;
+                store.ping().await?;
+                let backlog = store.backlog().await?;
+                Ok::<_, StoreError>((store.about().clone(), backlog))
+            })?)
+        });
+        let (about, backlog) = match looked {
+            Ok(found) => found,
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Missing(_))) => {
+                return self.add("store", Finding::Good, "there is none; `serve` makes one");
+            }
+            Err(error) => return self.add("store", Finding::Bad, format!("{error:#}")),
+        };
+        let durability: Vec<String> = about
+            .durability
+            .iter()
+            .map(|(name, value)| format!("{name} is {value}"))
+            .collect();
+        let said = format!(
+            "{}, {}; {}",
+            about.url,
+            about.database,
+            durability.join(", ")
+        );
+        self.add("store", Finding::Good, said);
+        for warning in about.warnings {
+            self.add("store", Finding::Warning, warning);
+        }
+        let said = format!(
+            "{} pending, {} blocked, {} conflicting, {} refused",
+            backlog.pending, backlog.blocked, backlog.conflicting, backlog.refused
+        );
+        let looks = backlog.blocked + backlog.conflicting + backlog.refused > 0;
+        let finding = if looks {
+            Finding::Warning
+        } else {
+            Finding::Good
+        };
+        self.add("backlog", finding, said);
+    }
+}
+
+/// Records, reads back and verifies, on the trail's own file system.
+fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::Result<()> {
+    let scratch = tempfile::Builder::new()
+        .prefix("chiffon-audit-doctor-")
+        .tempdir_in(beside)
+        .with_context(|| format!("cannot make a directory in {}", beside.display()))?;
+    let directory = scratch.path().join("trail.git");
+    std::fs::create_dir(&directory).context("cannot make a directory")?;
+    let options = InitOptions {
+        bare: true,
+        reference: None,
+        layout: None,
+        accept_tip: None,
+        uuid: uuid::Uuid::new_v4().to_string(),
+        time: session.clock.now(),
+        open: session.record_options(settings)?,
+    };
+    let (trail, _) = Trail::init(&directory, options)?;
+    let found = deciding(&trail, settings, Allocation::OnDemand)?;
+    let options = Options {
+        clock: Arc::clone(&session.clock),
+        limits: outcome_limits(settings)?,
+        settings: found.settings,
+        secret: None,
+    };
+    let recorder = Recorder::new(trail, found.policy, options);
+    let outcome = br#"{"task_id":"doctor","status":"completed"}"#;
+    for expected in [AnswerKind::Committed, AnswerKind::AlreadyRecorded] {
+        let answer = recorder.record(outcome);
+        anyhow::ensure!(
+            answer.result == expected,
+            "{}",
+            answer
+                .reason
+                .unwrap_or_else(|| "the outcome was not recorded".into())
+        );
+    }
+    drop(recorder);
+    verified(&directory)
+}
+
+fn verified(directory: &Path) -> anyhow::Result<()> {
+    let report = verify::verify(directory, &verify::Options::default())?;
+    anyhow::ensure!(
+        report.outcome() == verify::Outcome::Holds,
+        "what was recorded does not verify"
+    );
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Which entries are asked for, and what is looked at in one to tell.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::exit::UsageError;
+use super::super::time::{self, Bound};
+use super::Args;
+use crate::clock::Timestamp;
+use crate::outcome;
+use crate::store;
+use crate::trail::LoggedEntry;
+
+/// What filters and the log look at; the rest of an entry is skipped.
+#[derive(Deserialize)]
+pub(super) struct Fields<'a> {
+    #[serde(borrow)]
+    pub(super) status: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) plan_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) dispatch_info: Dispatch<'a>,
+    #[serde(borrow, default)]
+    pub(super) execution_result: Execution<'a>,
+    #[serde(borrow)]
+    pub(super) timestamp: Cow<'a, str>,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Dispatch<'a> {
+    #[serde(borrow)]
+    pub(super) agent_pool: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) agent_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Execution<'a> {
+    #[serde(borrow, default)]
+    pub(super) services_touched: Vec<Cow<'a, str>>,
+}
+
+impl Fields<'_> {
+    /// Nothing if a person has put something else in the entry's place: no filter matches that.
+    pub(super) fn read(entry: &[u8]) -> Option<Fields<'_>> {
+        serde_json::from_slice(entry).ok()
+    }
+
+    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id.
+    pub(super) fn intent(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Metadata<'a> {
+            #[serde(borrow)]
+            intent: Option<&'a RawValue>,
+        }
+        let intent = || {
+            let metadata: Metadata<'_> = serde_json::from_str(self.metadata?.get()).ok()?;
+            serde_json::from_str(metadata.intent?.get()).ok()
+        };
+        intent().or_else(|| self.plan_id.as_deref().map(str::to_owned))
+    }
+}
+
+pub(super) struct Filter<'a> {
+    args: &'a Args,
+    /// Those of `--status`, and what `--failures` stands for.
+    statuses: Vec<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// Whether an entry has to be read to be shown.
+    reads: bool,
+}
+
+impl<'a> Filter<'a> {
+    pub(super) fn new(args: &'a Args, now: Timestamp) -> Result<Filter<'a>, UsageError> {
+        let parse = |option: &str, text: &Option<String>, bound| {
+            let text = text.as_deref();
+            text.map(|text| {
+                time::parse(text, bound, now).map_err(|rule| UsageError(format!("{option} {rule}")))
+            })
+            .transpose()
+        };
+        let mut statuses = args.status.clone();
+        if args.failures {
+            statuses.push("failed".to_owned());
+        }
+        let days = args.days.map(|days| {
+            const DAY: i64 = 86_400_000_000;
+            Timestamp::from_microseconds(now.microseconds().saturating_sub(i64::from(days) * DAY))
+        });
+        let since = parse("--since", &args.since, Bound::Since)?.or(days);
+        let until = parse("--until", &args.until, Bound::Until)?;
+        let lists = [
+            &statuses,
+            &args.service,
+            &args.intent,
+            &args.plan,
+            &args.agent,
+            &args.agent_pool,
+        ];
+        Ok(Filter {
+            args,
+            reads: lists.iter().any(|list| !list.is_empty()) || since.is_some() || until.is_some(),
+            statuses,
+            since,
+            until,
+        })
+    }
+
+    /// Whether this entry, and so all before it, lies before the span.
+    ///
+    /// Along a trail the times of recording do not decrease, and a commit's time is not before its entry's. A day of grace, for
+    /// commits that people have put between.
+    pub(super) fn is_past(&self, logged: &LoggedEntry) -> bool {
+        const GRACE: i64 = 86_400;
+        self.since
+            .is_some_and(|since| logged.time.seconds() < since.seconds() - GRACE)
+    }
+
+    pub(super) fn matches(&self, logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> bool {
+        if !self.reads {
+            return true;
+        }
+        let Some(fields) = fields else { return false };
+        let any = |wanted: &[String], found: Option<&str>| {
+            wanted.is_empty()
+                || found.is_some_and(|found| wanted.iter().any(|wanted| wanted == found))
+        };
+        let services = &fields.execution_result.services_touched;
+        let time = outcome::parse_time(&fields.timestamp).unwrap_or(logged.time);
+        any(&self.statuses, Some(&fields.status))
+            && (self.args.intent.is_empty() || any(&self.args.intent, fields.intent().as_deref()))
+            && any(&self.args.plan, fields.plan_id.as_deref())
+            && any(&self.args.agent, fields.dispatch_info.agent_id.as_deref())
+            && any(
+                &self.args.agent_pool,
+                fields.dispatch_info.agent_pool.as_deref(),
+            )
+            && (self.args.service.is_empty()
+                || services
+                    .iter()
+                    .any(|service| any(&self.args.service, Some(service))))
+            && self.since.is_none_or(|since| since <= time)
+            && self.until.is_none_or(|until| time <= until)
+    }
+
+    /// As much of this as a store's filter can say; [`Filter::matches`] says the rest.
+    pub(super) fn for_store(&self) -> store::Filter {
+        let only = |list: &[String]| match list {
+            [one] => Some(one.clone()),
+            _ => None,
+        };
+        store::Filter {
+            status: only(&self.statuses),
+            service: only(&self.args.service),
+            intent: only(&self.args.intent),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}

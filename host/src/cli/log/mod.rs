@@ -1,0 +1,295 @@
+//! `log`: the trail's entries, newest first, filtered by what they say: found by walking history, or by a store.
+
+mod filter;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::commit::short;
+use super::exit::Exit;
+use super::output::{BAD, COMMIT, GOOD, Output, SCHEMA, UNSURE, paint};
+use super::session::Session;
+use super::show::EntryJson;
+use super::text::Line;
+use crate::config::{Private, Settings};
+use crate::outcome::TaskId;
+use crate::store::{self, PageRequest, StoreUrl};
+use crate::trail::{LoggedEntry, Trail};
+use filter::{Fields, Filter};
+
+/// List entries, newest first
+///
+/// Filters of different kinds must all match; of one kind, given more than once, any. Times are those of recording. Walks
+/// the trail from its end; with --store, or the setting, the store finds the entries, as far as it knows them
+/// (`reconcile` says whether it knows all), and the trail shows them.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Only tasks that ended so
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<String>,
+    /// Only tasks that failed: short for --status failed
+    #[arg(long)]
+    failures: bool,
+    /// Only tasks that touched this service
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only tasks of this plan
+    #[arg(long, value_name = "PLAN_ID")]
+    plan: Vec<String>,
+    /// Only tasks for this: the entry's metadata.intent, or where it has none its plan
+    #[arg(long, value_name = "TEXT")]
+    intent: Vec<String>,
+    /// Only tasks of this agent
+    #[arg(long, value_name = "AGENT_ID")]
+    agent: Vec<String>,
+    /// Only tasks of agents of this pool
+    #[arg(long, value_name = "NAME")]
+    agent_pool: Vec<String>,
+    /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what was recorded at this time or earlier; a date alone is its whole day
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only what was recorded in the last so many days
+    #[arg(long, value_name = "NUMBER", conflicts_with = "since", value_parser = clap::value_parser!(u32).range(1..))]
+    days: Option<u32>,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    max_count: Option<usize>,
+    /// Leave out so many of the first
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    skip: usize,
+    /// Have this store find the entries: sqlite:PATH or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// One line for each
+    #[arg(long, conflicts_with_all = ["json", "table"])]
+    oneline: bool,
+    /// A table: time, status, commit, task, services, intent
+    #[arg(long, conflicts_with = "json")]
+    table: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let filter = Filter::new(args, session.clock.now())?;
+    let settings = session.settings(Settings {
+        store: args.store.clone().map(Private),
+        ..Settings::default()
+    })?;
+    let trail = session.trail(&settings)?;
+    let mut shown = Shown {
+        args,
+        filter: &filter,
+        output: &mut session.output,
+        skip: args.skip,
+        left: args.max_count.unwrap_or(usize::MAX),
+        is_first: true,
+    };
+    match &settings.store {
+        Some(url) => by_store(&StoreUrl::parse(&url.0)?, &trail, &mut shown)?,
+        None => {
+            for logged in trail.history()? {
+                let logged = logged?;
+                if shown.left == 0 || filter.is_past(&logged) {
+                    break;
+                }
+                shown.show(&logged)?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows what a store finds, each as the trail has it.
+fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
+    let options = store::Options {
+        create: false,
+        ..store::Options::default()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let store = store::open(url, &options).await?;
+        let mut page = PageRequest {
+            total: false,
+            ..PageRequest::default()
+        };
+        while shown.left > 0 {
+            let found = store.query(&shown.filter.for_store(), &page).await?;
+            for entry in &found.entries {
+                let task_id = TaskId::parse(&entry.task_id).ok();
+                let logged = task_id.map(|task_id| trail.logged(&task_id)).transpose()?;
+                match logged.flatten() {
+                    Some(logged) => shown.show(&logged)?,
+                    None => shown.output.note(format_args!(
+                        "the store has a row of {} and the trail no entry: see `reconcile`",
+                        Line(&entry.task_id)
+                    )),
+                }
+            }
+            match found.next {
+                Some(next) => page.after = Some(next),
+                None => break,
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What is printed of what was found.
+struct Shown<'a> {
+    args: &'a Args,
+    filter: &'a Filter<'a>,
+    output: &'a mut Output,
+    skip: usize,
+    left: usize,
+    is_first: bool,
+}
+
+impl Shown<'_> {
+    /// Prints an entry, if it is one of those that were asked for.
+    fn show(&mut self, logged: &LoggedEntry) -> io::Result<()> {
+        let fields = Fields::read(&logged.entry);
+        if self.left == 0 || !self.filter.matches(logged, fields.as_ref()) {
+            return Ok(());
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return Ok(());
+        }
+        self.left -= 1;
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let output = &mut *self.output;
+        if output.is_json() {
+            output.object(&Logged::new(logged))
+        } else if self.args.table {
+            if is_first {
+                let titles = ["TIME", "STATUS", "COMMIT", "TASK", "SERVICES", "INTENT"];
+                row(output, titles.map(str::to_owned))?;
+            }
+            row(output, cells(logged, fields.as_ref()))
+        } else if self.args.oneline {
+            let commit = paint(COMMIT, short(&logged.commit));
+            writeln!(output, "{commit} {}", Line(&logged.subject))
+        } else {
+            if !is_first {
+                writeln!(output)?;
+            }
+            print(logged, fields.as_ref(), output)
+        }
+    }
+}
+
+fn cells(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> [String; 6] {
+    let of = |read: fn(&Fields<'_>) -> String| fields.map(read).unwrap_or_default();
+    [
+        // To the second, as people read it.
+        logged
+            .time
+            .to_rfc3339()
+            .get(..19)
+            .unwrap_or_default()
+            .to_owned()
+            + "Z",
+        of(|fields| fields.status.to_string()),
+        short(&logged.commit).to_owned(),
+        logged.task_id.clone(),
+        of(|fields| fields.execution_result.services_touched.join(",")),
+        of(|fields| fields.intent().unwrap_or_default()),
+    ]
+}
+
+/// A line of the table. Widths fit what is usual; what is longer moves the rest of its line.
+fn row(output: &mut Output, cells: [String; 6]) -> io::Result<()> {
+    let [time, status, commit, task, services, intent] = cells.map(|cell| Line(&cell).to_string());
+    let line =
+        format!("{time:<20}  {status:<9}  {commit:<7}  {task:<24}  {services:<24}  {intent}");
+    writeln!(output, "{}", line.trim_end())
+}
+
+#[derive(Serialize)]
+struct Logged<'a> {
+    schema: u32,
+    task_id: &'a str,
+    commit: &'a str,
+    time: String,
+    subject: &'a str,
+    path: &'a str,
+    policy: Option<&'a str>,
+    entry: EntryJson,
+}
+
+impl<'a> Logged<'a> {
+    fn new(logged: &'a LoggedEntry) -> Logged<'a> {
+        Logged {
+            schema: SCHEMA,
+            task_id: &logged.task_id,
+            commit: &logged.commit,
+            time: logged.time.to_rfc3339(),
+            subject: &logged.subject,
+            path: &logged.path,
+            policy: logged.policy.as_deref(),
+            entry: EntryJson::new(&logged.entry),
+        }
+    }
+}
+
+/// As `git log` shows a commit.
+fn print(logged: &LoggedEntry, fields: Option<&Fields<'_>>, output: &mut Output) -> io::Result<()> {
+    writeln!(
+        output,
+        "{}",
+        paint(COMMIT, format_args!("commit {}", logged.commit))
+    )?;
+    if let Some(fields) = fields {
+        let style = match &*fields.status {
+            "completed" => GOOD,
+            "failed" => BAD,
+            _ => UNSURE,
+        };
+        writeln!(
+            output,
+            "Task:     {} {}",
+            Line(&logged.task_id),
+            paint(style, Line(&fields.status))
+        )?;
+        if let Some(plan) = &fields.plan_id {
+            writeln!(output, "Plan:     {}", Line(plan))?;
+        }
+        let agent = [
+            &fields.dispatch_info.agent_pool,
+            &fields.dispatch_info.agent_id,
+        ];
+        let agent = agent
+            .into_iter()
+            .flatten()
+            .map(|name| &**name)
+            .collect::<Vec<_>>()
+            .join(" / ");
+        if !agent.is_empty() {
+            writeln!(output, "Agent:    {}", Line(&agent))?;
+        }
+        if !fields.execution_result.services_touched.is_empty() {
+            writeln!(
+                output,
+                "Services: {}",
+                Line(&fields.execution_result.services_touched.join(", "))
+            )?;
+        }
+        writeln!(output, "Date:     {}", Line(&fields.timestamp))?;
+    } else {
+        writeln!(output, "Task:     {}", Line(&logged.task_id))?;
+        writeln!(output, "Date:     {}", logged.time.to_rfc3339())?;
+    }
+    writeln!(output, "\n    {}", Line(&logged.subject))
+}

@@ -1,0 +1,50 @@
+//! What was submitted for the tasks of a trail, where a store still has it.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::outcome::TaskId;
+use crate::store::{self, Kind, State, Store, StoreError, StoreUrl};
+use crate::trail::Trail;
+
+/// The submissions that a store has; none, if there is no store.
+pub struct Submissions(Option<(Runtime, Arc<dyn Store>)>);
+
+impl Submissions {
+    /// Those of the store of this URL; without one, of the store that lies beside the trail, if there is one.
+    pub fn open(url: Option<&str>, trail: &Trail) -> anyhow::Result<Submissions> {
+        let named = url.map(StoreUrl::parse).transpose()?;
+        let place = named
+            .clone()
+            .unwrap_or_else(|| StoreUrl::beside_trail(trail.common_dir()));
+        let options = store::Options {
+            create: false,
+            ..store::Options::default()
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        match runtime.block_on(async { store::open(&place, &options).await }) {
+            Ok(store) => Ok(Submissions(Some((runtime, store)))),
+            Err(StoreError::Missing(_)) if named.is_none() => Ok(Submissions(None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The document from which the task's entry was made, unless it is erased.
+    pub fn of(&self, task_id: &TaskId) -> anyhow::Result<Option<String>> {
+        let Some((runtime, store)) = &self.0 else {
+            return Ok(None);
+        };
+        // Within the runtime from the first call on: a store may look for it at once.
+        let submissions = runtime.block_on(async { store.submissions(task_id).await })?;
+        // A work result is no outcome by itself: what it was joined with is not kept.
+        Ok(submissions
+            .into_iter()
+            .filter(|submission| submission.kind == Kind::Outcome)
+            .filter(|submission| matches!(submission.state, State::Committed { .. }))
+            .find_map(|submission| submission.text))
+    }
+}

@@ -1,0 +1,354 @@
+//! `reconcile`: whether store and trail say the same, the projection made again from git, and what can be restored.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::commit::short;
+use super::exit::Exit;
+use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
+use super::progress::Progress;
+use super::session::Session;
+use super::text::Line;
+use crate::config::{Private, Settings};
+use crate::reconcile::{self, Layers, Named, Repaired, Report};
+use crate::store::{self, StoreUrl};
+
+/// Compare the store with the trail, both ways
+///
+/// Says which entries have no row, which rows have no entry, which differ and in what, and what was committed once and is
+/// gone. Git is the authority: nothing here changes it. Exits with 3 if the two do not agree.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Where the store is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the trail]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Make the rows again from git alone; submissions and outbox stay as they are
+    #[arg(long, conflicts_with = "repair")]
+    rebuild: bool,
+    /// Restore rows from the trail, and put outcomes that the trail has lost back into the outbox
+    #[arg(long)]
+    repair: bool,
+}
+
+/// The most of each kind that are printed; the numbers are those of all.
+const SHOWN_MOST: usize = 1000;
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.settings(Settings {
+        store: args.store.clone().map(Private),
+        ..Settings::default()
+    })?;
+    let trail = session.trail(&settings)?;
+    let url = match &settings.store {
+        Some(url) => StoreUrl::parse(&url.0)?,
+        None => StoreUrl::beside_trail(trail.common_dir()),
+    };
+    let options = store::Options {
+        create: args.rebuild,
+        ..store::Options::default()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let mut progress = Progress::new(None, session);
+    let mut step = |number| progress.reach(number, number, "read");
+    let ended = runtime.block_on(async {
+        let store = store::open(&url, &options).await?;
+        let layers = Layers { store, trail };
+        if args.rebuild {
+            let (rows, unreadable) = reconcile::rebuild(&layers, &mut step).await?;
+            return Ok(Ended::Rebuilt { rows, unreadable });
+        }
+        let report = reconcile::compare(&layers, &mut step).await?;
+        let repaired = match args.repair {
+            true => Some(reconcile::repair(&layers, &report).await?),
+            false => None,
+        };
+        Ok::<_, anyhow::Error>(Ended::Compared {
+            report: Box::new(report),
+            repaired,
+        })
+    });
+    progress.finish();
+    let output = &mut session.output;
+    match ended? {
+        Ended::Rebuilt { rows, unreadable } => {
+            if output.is_json() {
+                output.object(&Rebuilt {
+                    schema: SCHEMA,
+                    store: url.to_string(),
+                    rows,
+                    unreadable: &unreadable,
+                })?;
+            } else {
+                writeln!(output, "{rows} rows made again from the trail, in {url}")?;
+                print_list(output, "no entry", &unreadable, unreadable.len(), |text| {
+                    Line(text).to_string()
+                })?;
+            }
+            Ok(Exit::Done)
+        }
+        Ended::Compared { report, repaired } => {
+            if output.is_json() {
+                output.object(&Compared::new(&url, &report, repaired.as_ref()))?;
+            } else {
+                print(output, &url, &report, repaired.as_ref())?;
+            }
+            let is_restored = repaired
+                .is_some_and(|repaired| repaired.beyond.is_empty() && repaired.returned.is_empty());
+            Ok(if report.agrees() || is_restored {
+                Exit::Done
+            } else {
+                Exit::Broken
+            })
+        }
+    }
+}
+
+enum Ended {
+    Rebuilt {
+        rows: u64,
+        unreadable: Vec<String>,
+    },
+    Compared {
+        report: Box<Report>,
+        repaired: Option<Repaired>,
+    },
+}
+
+fn print(
+    output: &mut Output,
+    url: &StoreUrl,
+    report: &Report,
+    repaired: Option<&Repaired>,
+) -> io::Result<()> {
+    let named = |named: &Named| {
+        format!(
+            "{} {} {}",
+            short(&named.commit),
+            Line(&named.task_id),
+            Line(&named.path)
+        )
+    };
+    writeln!(
+        output,
+        "{} entries in the trail, {} rows in {url}",
+        report.entries, report.rows
+    )?;
+    print_list(
+        output,
+        "entries without row",
+        &report.gaps,
+        report.without_row.len(),
+        |gap| {
+            let (first, last) = (short(&gap.first), short(&gap.last));
+            match gap.entries {
+                1 => format!("{first}, 1 entry"),
+                entries => format!("{first}..{last}, {entries} entries"),
+            }
+        },
+    )?;
+    print_list(
+        output,
+        "rows without entry",
+        &report.without_entry,
+        report.without_entry.len(),
+        named,
+    )?;
+    print_list(
+        output,
+        "rows that differ",
+        &report.different,
+        report.different.len(),
+        |row| {
+            format!(
+                "{} {} in {}",
+                short(&row.commit),
+                Line(&row.task_id),
+                row.columns.join(", ")
+            )
+        },
+    )?;
+    print_list(
+        output,
+        "committed, and gone from both",
+        &report.lost,
+        report.lost.len(),
+        named,
+    )?;
+    print_list(
+        output,
+        "no entry",
+        &report.unreadable,
+        report.unreadable.len(),
+        |text| Line(text).to_string(),
+    )?;
+    if let Some(told) = report.miscounted {
+        writeln!(
+            output,
+            "  {}  totals tell of {told} rows: `reconcile --rebuild` counts them again",
+            paint(BAD, "miscounted")
+        )?;
+    }
+    if report.agrees() {
+        return writeln!(output, "{}", paint(GOOD, "Store and trail agree."));
+    }
+    let Some(repaired) = repaired else {
+        return writeln!(
+            output,
+            "Store and trail {}. `reconcile --repair` restores what can be restored.",
+            paint(BAD, "differ")
+        );
+    };
+    writeln!(output, "{} rows restored from the trail", repaired.rows)?;
+    print_list(
+        output,
+        "put back into the outbox",
+        &repaired.returned,
+        repaired.returned.len(),
+        |id| Line(id).to_string(),
+    )?;
+    print_list(
+        output,
+        "nothing is left of",
+        &repaired.beyond,
+        repaired.beyond.len(),
+        named,
+    )
+}
+
+fn print_list<T>(
+    output: &mut Output,
+    what: &str,
+    list: &[T],
+    count: usize,
+    show: impl Fn(&T) -> String,
+) -> io::Result<()> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "  {} {what}", paint(UNSURE, count))?;
+    for item in list.iter().take(SHOWN_MOST) {
+        writeln!(output, "    {}", show(item))?;
+    }
+    match list.len().saturating_sub(SHOWN_MOST) {
+        0 => Ok(()),
+        more => writeln!(output, "    and {more} more"),
+    }
+}
+
+#[derive(Serialize)]
+struct Rebuilt<'a> {
+    schema: u32,
+    store: String,
+    rows: u64,
+    unreadable: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Compared<'a> {
+    schema: u32,
+    store: String,
+    agrees: bool,
+    entries: u64,
+    rows: u64,
+    without_row: List<NamedJson<'a>>,
+    gaps: List<GapJson<'a>>,
+    without_entry: List<NamedJson<'a>>,
+    different: List<DifferentJson<'a>>,
+    lost: List<NamedJson<'a>>,
+    unreadable: &'a [String],
+    miscounted: Option<u64>,
+    repaired: Option<RepairedJson<'a>>,
+}
+
+/// The first of a kind, and how many there are of it.
+#[derive(Serialize)]
+struct List<T> {
+    count: usize,
+    first: Vec<T>,
+}
+
+impl<T> List<T> {
+    fn of<'a, S>(list: &'a [S], show: impl Fn(&'a S) -> T) -> List<T> {
+        List {
+            count: list.len(),
+            first: list.iter().take(SHOWN_MOST).map(show).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NamedJson<'a> {
+    task_id: &'a str,
+    commit: &'a str,
+    path: &'a str,
+}
+
+impl<'a> From<&'a Named> for NamedJson<'a> {
+    fn from(named: &'a Named) -> NamedJson<'a> {
+        NamedJson {
+            task_id: &named.task_id,
+            commit: &named.commit,
+            path: &named.path,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GapJson<'a> {
+    first: &'a str,
+    last: &'a str,
+    entries: u64,
+}
+
+#[derive(Serialize)]
+struct DifferentJson<'a> {
+    task_id: &'a str,
+    commit: &'a str,
+    columns: &'a [&'static str],
+}
+
+#[derive(Serialize)]
+struct RepairedJson<'a> {
+    rows: u64,
+    rebuilt: bool,
+    returned: List<&'a str>,
+    beyond: List<NamedJson<'a>>,
+}
+
+impl<'a> Compared<'a> {
+    fn new(url: &StoreUrl, report: &'a Report, repaired: Option<&'a Repaired>) -> Compared<'a> {
+        Compared {
+            schema: SCHEMA,
+            store: url.to_string(),
+            agrees: report.agrees(),
+            entries: report.entries,
+            rows: report.rows,
+            without_row: List::of(&report.without_row, NamedJson::from),
+            gaps: List::of(&report.gaps, |gap| GapJson {
+                first: &gap.first,
+                last: &gap.last,
+                entries: gap.entries,
+            }),
+            without_entry: List::of(&report.without_entry, NamedJson::from),
+            different: List::of(&report.different, |row| DifferentJson {
+                task_id: &row.task_id,
+                commit: &row.commit,
+                columns: &row.columns,
+            }),
+            lost: List::of(&report.lost, NamedJson::from),
+            unreadable: &report.unreadable,
+            miscounted: report.miscounted,
+            repaired: repaired.map(|repaired| RepairedJson {
+                rows: repaired.rows,
+                rebuilt: repaired.is_rebuilt,
+                returned: List::of(&repaired.returned, String::as_str),
+                beyond: List::of(&repaired.beyond, NamedJson::from),
+            }),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The checkpoints that a service makes by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::checkpoint::{CheckpointKey, Keeper, Target};
+use crate::cli::exit::UsageError;
+use crate::cli::session::Session;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::trail::Trail;
+
+/// What checkpoints are made with, read before anything is accepted.
+pub struct Keeping {
+    trail: Trail,
+    key: CheckpointKey,
+    target: Target,
+    every: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// What the settings say of checkpoints; none if none are to be made.
+pub fn keeping(
+    settings: &Settings,
+    trail: &Trail,
+    session: &Session,
+) -> anyhow::Result<Option<Keeping>> {
+    let Some(every) = settings.checkpoint.every else {
+        return Ok(None);
+    };
+    let (Some(key), Some(to)) = (&settings.checkpoint.key, &settings.checkpoint.to) else {
+        return Err(UsageError(
+            "checkpoints are to be made, so settings checkpoint.key and checkpoint.to must say with which key and where to keep them".into(),
+        )
+        .into());
+    };
+    Ok(Some(Keeping {
+        trail: trail.clone(),
+        key: CheckpointKey::load(key)?,
+        target: Target::of_path(to, false),
+        every,
+        clock: Arc::clone(&session.clock),
+    }))
+}
+
+impl Keeping {
+    /// Begins to make them.
+    pub fn start(self) -> Keeper {
+        tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");
+        Keeper::start(self.trail, self.key, self.target, self.every, self.clock)
+    }
+}

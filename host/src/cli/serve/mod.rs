@@ -1,0 +1,88 @@
+//! `serve`: the orchestrator's side as a service, over HTTP.
+//!
+//! Owns the process: settings, signals, what systemd hears, the order of starting and ending.
+
+mod keeping;
+mod log;
+mod parts;
+mod run;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::session::{RecordFlags, Session};
+use crate::config::{CheckpointSettings, Private, Settings};
+
+/// Accept outcomes over HTTP, keep them, and commit them
+///
+/// What is accepted is durable in the store and will be committed, whatever happens to git meanwhile; a restart goes on
+/// where it was. Several may run on one store and one trail: all accept, one commits, and when it dies the next takes over.
+///
+/// The trail must exist: `chiffon-audit init --bare DIR` makes one. In a repository with a work tree and without a trail,
+/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP loads the policy anew.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Listen here: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Who may do what: lines of `read`, `write` or `admin` and a token
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
+    /// While a policy is in quarantine: let outcomes wait, or let the built-in policy decide [default: hold]
+    #[arg(long, value_name = "WHAT", value_parser = ["hold", "builtin"])]
+    on_policy_fault: Option<String>,
+    /// Keep submissions in the store after they were committed, unredacted
+    #[arg(long)]
+    keep_submissions: bool,
+    /// Write down this and worse: error, warn, info, debug, trace, or a filter such as info,chiffon_audit::http=debug
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log: String,
+    /// How to write it down [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORM", value_parser = ["text", "json"])]
+    log_format: Option<String>,
+    /// Sign what the trail holds, and keep that, each time so much time has passed; see `checkpoint`
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: Option<u64>,
+    /// Keep checkpoints in this file, or in another git repository (a directory)
+    #[arg(long, value_name = "FILE|DIR")]
+    checkpoint_to: Option<PathBuf>,
+    /// The key that signs checkpoints
+    #[arg(long, value_name = "FILE")]
+    checkpoint_key: Option<PathBuf>,
+    /// At the end, go on committing what waits for at most so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    grace: u64,
+    #[command(flatten)]
+    record: RecordFlags,
+}
+
+impl Args {
+    fn settings(&self) -> Settings {
+        Settings {
+            store: self.store.clone().map(Private),
+            tokens_file: self.tokens.clone(),
+            serve_listen: self.listen.clone(),
+            on_policy_fault: self.on_policy_fault.clone(),
+            keep_submissions: self.keep_submissions.then_some(true),
+            checkpoint: CheckpointSettings {
+                key: self.checkpoint_key.clone(),
+                to: self.checkpoint_to.clone(),
+                every: self.checkpoint_every.map(Duration::from_secs),
+            },
+            ..self.record.settings()
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let flags = args.settings();
+    let settings = session.settings(flags.clone())?;
+    let parts = parts::gather(&settings, flags, session)?;
+    log::start(args, session)?;
+    run::serve(args, parts, session)
+}

@@ -1,0 +1,225 @@
+//! What the service is put together from: the trail, the policy and how to load another, tokens, the address, the store.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use uuid::Uuid;
+
+use super::keeping::{Keeping, keeping};
+use crate::cli::exit::UsageError;
+use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
+use crate::config::{Settings, repository_file};
+use crate::http::{Limits, Listen, Tokens};
+use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
+use crate::policies::Deciding;
+use crate::policy::{Allocation, Policy, PolicySettings};
+use crate::recorder;
+use crate::store::{self, StoreUrl};
+use crate::trail::{InitOptions, Placement, Trail, TrailError};
+
+/// Everything, checked as far as it can be before anything is touched.
+pub struct Parts {
+    /// Where to listen, as it was said.
+    pub said: String,
+    /// The same, read.
+    pub listen: Listen,
+    pub tokens: Tokens,
+    pub limits: Limits,
+    pub store: StoreUrl,
+    pub store_options: store::Options,
+    pub open_trail: OpenTrail,
+    pub options: orchestrator::Options,
+    /// The checkpoints that are made meanwhile.
+    pub keeping: Option<Keeping>,
+    /// What an operator should know.
+    pub notes: Vec<String>,
+}
+
+/// Where the service listens if nobody says otherwise.
+const LISTEN: &str = "127.0.0.1:8787";
+
+/// Gathers the parts. Begins a trail where a repository has none and its work tree must be left alone.
+pub fn gather(
+    settings: &Settings,
+    flags: Settings,
+    session: &mut Session,
+) -> anyhow::Result<Parts> {
+    let said = settings
+        .serve_listen
+        .clone()
+        .unwrap_or_else(|| LISTEN.into());
+    let listen: Listen = said
+        .parse()
+        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))?;
+    let mut notes = Vec::new();
+    let tokens = tokens(settings, &mut notes)?;
+    let trail = begun(settings, session, &mut notes)?;
+    let store = match &settings.store {
+        Some(url) => StoreUrl::parse(&url.0)?,
+        None => StoreUrl::beside_trail(trail.common_dir()),
+    };
+    let secret = settings
+        .secret_file
+        .as_deref()
+        .map(read_secret)
+        .transpose()?;
+    let deciding = deciding(&trail, settings, Allocation::Pooling)?;
+    let mut limits = Limits::default();
+    let document_limits = outcome_limits(settings)?;
+    limits.body = limits
+        .body
+        .max(document_limits.max_bytes.saturating_add(64 << 10));
+    let on_policy_fault = match settings.on_policy_fault.as_deref() {
+        Some("builtin") => OnPolicyFault::Builtin,
+        _ => OnPolicyFault::Hold,
+    };
+    let options = orchestrator::Options {
+        recorder: recorder::Options {
+            clock: Arc::clone(&session.clock),
+            limits: document_limits,
+            settings: PolicySettings::default(),
+            secret,
+        },
+        deciding,
+        load_policy: load_policy(flags, session),
+        on_policy_fault,
+        host: host(),
+        lease_term: LEASE_TERM,
+    };
+    let keeping = keeping(settings, &trail, session)?;
+    let open_options = session.record_options(settings)?;
+    let directory = trail.common_dir().to_owned();
+    let open_trail: OpenTrail = Box::new(move || Trail::open(&directory, open_options.clone()));
+    let store_options = store::Options {
+        create: true,
+        keep_submissions: settings.keep_submissions.unwrap_or(false),
+        ..store::Options::default()
+    };
+    Ok(Parts {
+        said,
+        listen,
+        tokens,
+        limits,
+        store,
+        store_options,
+        open_trail,
+        options,
+        keeping,
+        notes,
+    })
+}
+
+/// The trail of the repository, begun on a ref of its own if there is none: a service leaves work trees alone.
+fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> anyhow::Result<Trail> {
+    let directory = &session.directory;
+    let trail = session.trail(settings).map_err(|error| match error {
+        TrailError::NoRepository(_) => anyhow::anyhow!(
+            "{error}; `chiffon-audit init --bare {}` makes a trail for a service",
+            directory.display()
+        ),
+        error => error.into(),
+    })?;
+    if trail.placement() == Placement::Ref || trail.has_begun()? {
+        return Ok(trail);
+    }
+    let open = session.record_options(settings)?;
+    let options = InitOptions {
+        bare: false,
+        reference: Some("refs/heads/audit".into()),
+        layout: open.layout,
+        accept_tip: None,
+        uuid: Uuid::new_v4().to_string(),
+        time: session.clock.now(),
+        open,
+    };
+    drop(trail);
+    let (trail, _) = Trail::init(directory, options)?;
+    notes.push(format!(
+        "this repository had no trail: one was begun on {}, and the work tree is left alone",
+        trail.reference()
+    ));
+    Ok(trail)
+}
+
+fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
+    let text = match (&settings.tokens_file, &settings.tokens) {
+        (Some(file), _) => {
+            if is_readable_by_others(file) {
+                notes.push(format!(
+                    "{} holds tokens and can be read by every user of this machine: `chmod o= {0}`",
+                    file.display()
+                ));
+            }
+            fs::read_to_string(file)
+                .with_context(|| format!("cannot read the tokens {}", file.display()))?
+        }
+        (None, Some(tokens)) => tokens.0.clone(),
+        (None, None) => return Ok(Tokens::default()),
+    };
+    let tokens = Tokens::parse(&text).map_err(|error| UsageError(error.to_string()))?;
+    if tokens.is_empty() {
+        // Whoever names tokens wants them asked for.
+        return Err(UsageError("there are no tokens in the list of tokens".into()).into());
+    }
+    Ok(tokens)
+}
+
+fn is_readable_by_others(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+/// Reads the settings again: the file that they name, or what was activated, may be another by now.
+fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
+    let (environment, directory) = (session.environment.clone(), session.directory.clone());
+    Box::new(move |trail, wanted, in_force| {
+        let file = repository_file(&directory);
+        let settings = Settings::load(flags.clone(), &environment, file.as_deref())
+            .map_err(|error| error.to_string())?;
+        let failed = |error: anyhow::Error| format!("{error:#}");
+        match wanted {
+            Wanted::Configured => {
+                deciding(trail, &settings, Allocation::Pooling).map_err(failed)
+            }
+            Wanted::Given { .. } if settings.policy_said.file => Err(
+                "this host was started with a policy of its own (--policy, or CHIFFON_AUDIT_POLICY_FILE), which would decide again \
+                 after a restart: start it without"
+                    .into(),
+            ),
+            Wanted::Given {
+                component,
+                settings: given,
+            } => {
+                let engine = engine(&settings, Allocation::Pooling).map_err(failed)?;
+                let policy = Policy::load(&engine, "that was sent", component)
+                    .map_err(|error| error.to_string())?;
+                let given = given.clone().map(PolicySettings::new);
+                Ok(Deciding {
+                    policy,
+                    settings: given.unwrap_or_else(|| in_force.clone()),
+                })
+            }
+        }
+    })
+}
+
+/// What this process is called among the hosts on one store: for people, and unlike any other.
+fn host() -> String {
+    let system = rustix::system::uname();
+    let random = Uuid::new_v4().simple().to_string();
+    format!(
+        "{}:{}:{}",
+        system.nodename().to_string_lossy(),
+        std::process::id(),
+        &random[..8]
+    )
+}
+
+/// How long the orchestrator goes on after the last request.
+pub fn grace(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(24 * 3600))
+}

@@ -1,0 +1,286 @@
+//! Asking: the origin's audit queries, with its parameters and its answer's shape, and one task in full.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::{Recorded, SCHEMA, Submission};
+use super::problem::{Kind, Problem};
+use crate::clock::Timestamp;
+use crate::outcome::{TaskId, parse_time};
+use crate::store::{Filter, LIMIT_MOST, PageRequest, Task};
+
+/// A page of what was recorded, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page {
+    schema: u32,
+    tasks: Vec<Recorded>,
+    /// How many all filters leave; `null` where a cursor was given and `total=true` was not.
+    total: Option<u64>,
+    limit: u32,
+    offset: u64,
+    /// The `cursor` of the next page; `null` on the last.
+    next: Option<String>,
+}
+
+type Parameters = Query<Vec<(String, String)>>;
+
+/// Tasks that failed in the last days.
+#[utoipa::path(get, path = "/api/v1/audit/failures", tag = "audit",
+    params(("days" = Option<u32>, Query, description = "1 to 90; 7 if not given"), ("service" = Option<String>, Query),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+pub async fn failures(
+    State(app): State<Arc<App>>,
+    Query(parameters): Parameters,
+) -> Result<Json<Page>, Problem> {
+    let mut asked = Asked::of(&app, &parameters, &["days", "service"])?;
+    asked.filter.status = Some("failed".into());
+    asked.days(Some(7))?;
+    asked.page().await
+}
+
+/// Tasks that touched a service.
+#[utoipa::path(get, path = "/api/v1/audit/by-service/{name}", tag = "audit",
+    params(("name" = String, Path), ("status" = Option<String>, Query),
+        ("days" = Option<u32>, Query, description = "1 to 90; all time if not given"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+pub async fn by_service(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(parameters): Parameters,
+) -> Result<Json<Page>, Problem> {
+    let mut asked = Asked::of(&app, &parameters, &["status", "days"])?;
+    asked.filter.service = Some(name);
+    asked.days(None)?;
+    asked.page().await
+}
+
+/// Tasks by any of the filters.
+#[utoipa::path(get, path = "/api/v1/audit/query", tag = "audit",
+    params(("status" = Option<String>, Query), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
+        ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
+        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+pub async fn query(
+    State(app): State<Arc<App>>,
+    Query(parameters): Parameters,
+) -> Result<Json<Page>, Problem> {
+    let known = ["status", "service", "intent", "since", "until"];
+    Asked::of(&app, &parameters, &known)?.page().await
+}
+
+/// What was asked.
+struct Asked<'a> {
+    app: &'a App,
+    filter: Filter,
+    request: PageRequest,
+    days: Option<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(
+        app: &'a App,
+        parameters: &[(String, String)],
+        known: &[&str],
+    ) -> Result<Asked<'a>, Problem> {
+        let mut asked = Asked {
+            app,
+            filter: Filter::default(),
+            request: PageRequest::default(),
+            days: None,
+        };
+        let (mut seen, mut total) = (Vec::new(), None);
+        for (name, value) in parameters {
+            let name = name.as_str();
+            let wrong = |says: &str| Err(Problem::parameter(name, says));
+            if !known.contains(&name) && !["limit", "offset", "cursor", "total"].contains(&name) {
+                return wrong("is not a parameter of this");
+            }
+            if seen.contains(&name) {
+                return wrong("is given twice");
+            }
+            seen.push(name);
+            let time = || parse_time(value);
+            let filter = &mut asked.filter;
+            match name {
+                "status" => filter.status = Some(value.clone()),
+                "service" => filter.service = Some(value.clone()),
+                "intent" => filter.intent = Some(value.clone()),
+                "since" | "until" => {
+                    let Some(time) = time() else {
+                        return wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z");
+                    };
+                    match name {
+                        "since" => filter.since = Some(time),
+                        _ => filter.until = Some(time),
+                    }
+                }
+                "days" => asked.days = Some(value.clone()),
+                "limit" => match value.parse() {
+                    Ok(limit) if (1..=LIMIT_MOST).contains(&limit) => asked.request.limit = limit,
+                    _ => return wrong("must be a whole number from 1 to 1000"),
+                },
+                "offset" => match value.parse::<u32>() {
+                    Ok(offset) => asked.request.offset = offset.into(),
+                    Err(_) => return wrong("must be a whole number of at least 0"),
+                },
+                "cursor" => match value.parse() {
+                    Ok(cursor) => asked.request.after = Some(cursor),
+                    Err(says) => return wrong(says),
+                },
+                _ => match value.as_str() {
+                    "true" => total = Some(true),
+                    "false" => total = Some(false),
+                    _ => return wrong("must be `true` or `false`"),
+                },
+            }
+        }
+        if asked.request.after.is_some() && asked.request.offset > 0 {
+            return Err(Problem::parameter(
+                "offset",
+                "makes no sense beside a cursor",
+            ));
+        }
+        asked.request.total = total.unwrap_or(asked.request.after.is_none());
+        Ok(asked)
+    }
+
+    fn days(&mut self, default: Option<i64>) -> Result<(), Problem> {
+        let days = match &self.days {
+            None => default,
+            Some(text) => match text.parse() {
+                Ok(days) if (1..=90).contains(&days) => Some(days),
+                _ => {
+                    let says = "must be a whole number from 1 to 90";
+                    return Err(Problem::parameter("days", says));
+                }
+            },
+        };
+        let now = self.app.orchestrator.now().microseconds();
+        self.filter.since =
+            days.map(|days| Timestamp::from_microseconds(now - days * 86_400_000_000));
+        Ok(())
+    }
+
+    async fn page(self) -> Result<Json<Page>, Problem> {
+        let store = self.app.orchestrator.store();
+        let found = store.query(&self.filter, &self.request).await;
+        let page = found.map_err(|error| Problem::store(&error))?;
+        Ok(Json(Page {
+            schema: SCHEMA,
+            tasks: page.entries.into_iter().map(Recorded::of).collect(),
+            total: page.total,
+            limit: self.request.limit,
+            offset: self.request.offset,
+            next: page.next.map(|cursor| cursor.to_string()),
+        }))
+    }
+}
+
+/// Everything that is known of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TaskStanding {
+    schema: u32,
+    task_id: String,
+    /// The state of the newest submission: `pending`, `committed`, `conflicting`, `refused`, `blocked`; `planned` if there is
+    /// none.
+    state: &'static str,
+    plan: Option<PlanShown>,
+    finished: Option<Finished>,
+    /// What is recorded, if it is.
+    recorded: Option<Recorded>,
+    /// Everything that was submitted for the task, oldest first.
+    submissions: Vec<Submission>,
+}
+
+/// What was planned and dispatched.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanShown {
+    plan_id: Option<String>,
+    plan_steps: Option<Vec<String>>,
+    agent_pool: Option<String>,
+    agent_id: Option<String>,
+    dispatch_timestamp: Option<String>,
+    start_time: Option<String>,
+    services_touched: Option<Vec<String>>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Box<serde_json::value::RawValue>>,
+    created_at: String,
+    revision: i64,
+}
+
+/// How a task ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Finished {
+    status: String,
+    at: String,
+}
+
+/// One task: what was planned, what was submitted and what became of it, what is recorded.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit", params(("id" = String, Path)),
+    responses((status = 200, body = TaskStanding), (status = 404, body = Problem)))]
+pub async fn task(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<TaskStanding>, Problem> {
+    let unknown = || Problem::saying(Kind::NotFound, "there is no task of that id");
+    let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
+    let store = app.orchestrator.store();
+    let failed = |error| Problem::store(&error);
+    let task = store.task(&task_id).await.map_err(failed)?;
+    let submissions = store.submissions(&task_id).await.map_err(failed)?;
+    let recorded = store.entry(&task_id).await.map_err(failed)?;
+    if task.is_none() && submissions.is_empty() && recorded.is_none() {
+        return Err(unknown());
+    }
+    let submissions: Vec<Submission> = submissions
+        .into_iter()
+        .map(|submission| Submission::of(app.orchestrator.shown_submission(submission)))
+        .collect();
+    let state = match (submissions.last(), &recorded) {
+        (Some(last), _) => last.state(),
+        (None, Some(_)) => "committed",
+        (None, None) => "planned",
+    };
+    let finished = task.as_ref().and_then(|task| task.finished.clone());
+    Ok(Json(TaskStanding {
+        schema: SCHEMA,
+        task_id: id,
+        state,
+        plan: task.filter(|task| task.revision > 0).map(plan_shown),
+        finished: finished.map(|finished| Finished {
+            status: finished.status,
+            at: finished.at.to_rfc3339(),
+        }),
+        recorded: recorded.map(Recorded::of),
+        submissions,
+    }))
+}
+
+fn plan_shown(task: Task) -> PlanShown {
+    let plan = task.plan;
+    PlanShown {
+        plan_id: plan.plan_id,
+        plan_steps: plan.plan_steps,
+        agent_pool: plan.agent_pool,
+        agent_id: plan.agent_id,
+        dispatch_timestamp: plan.dispatch_timestamp,
+        start_time: plan.start_time,
+        services_touched: plan.services_touched,
+        metadata: plan
+            .metadata
+            .and_then(|text| serde_json::value::RawValue::from_string(text).ok()),
+        created_at: task.created_at.to_rfc3339(),
+        revision: task.revision,
+    }
+}

@@ -1,0 +1,95 @@
+//! Connections: accepted, bounded in number and in patience, and ended in peace.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+
+use super::listen::Listener;
+
+/// A client that does not send a request's head in this time is let go, an idle one too: longer than any client pauses
+/// between two reports of one burst, short enough that a thousand idle ones do not stay.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+
+/// How long a request's head may be, each buffer with it.
+const BUFFER_MOST: usize = 64 << 10;
+
+/// What the system has run out of may come back.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until told to close, then waits for the requests under way, at most so long.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    most: usize,
+    mut close: watch::Receiver<bool>,
+    grace: Duration,
+) {
+    let places = Arc::new(Semaphore::new(most));
+    let (busy, mut idle) = watch::channel(());
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            _ = close.wait_for(|close| *close) => break,
+        };
+        let Ok(place) = place else { break };
+        let accepted = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            _ = close.wait_for(|close| *close) => break,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Such as no more descriptors. One that was reset before it was accepted is nothing.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let (router, mut close, busy) = (router.clone(), close.clone(), busy.subscribe());
+        tokio::spawn(async move {
+            let _place = place;
+            let _busy = busy;
+            let service = TowerToHyperService::new(router);
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .max_buf_size(BUFFER_MOST)
+                .pipeline_flush(true)
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = close.wait_for(|close| *close) => {}
+            }
+            // The request under way is answered, and no other is taken.
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        });
+    }
+    // No new connection from here on, and a Unix socket's file goes.
+    drop(listener);
+    let _ = tokio::time::timeout(grace, busy.closed()).await;
+    let _ = idle.borrow_and_update();
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
+    Ok(match listener {
+        Listener::Tcp(listener) => {
+            let (stream, _) = listener.accept().await?;
+            // Answers are small and whole.
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        Listener::Unix(listener, _) => Box::new(listener.accept().await?.0),
+    })
+}

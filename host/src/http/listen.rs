@@ -1,0 +1,145 @@
+//! Where to listen: a TCP address or a Unix socket.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tokio::net::{TcpListener, UnixListener};
+
+/// Where to listen, as it is written: `127.0.0.1:8787`, `[::1]:8787`, `localhost:8787` or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port.
+    Tcp(Vec<SocketAddr>),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() {
+                Err("needs a path after `unix:`".into())
+            } else {
+                Ok(Listen::Unix(PathBuf::from(path)))
+            };
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Listen::Tcp(vec![address]));
+        }
+        if let Some(port) = text.strip_prefix("localhost:")
+            && let Ok(port) = port.parse::<u16>()
+        {
+            return Ok(Listen::Tcp(vec![SocketAddr::from(([127, 0, 0, 1], port))]));
+        }
+        Err("must be ADDRESS:PORT, such as 127.0.0.1:8787, or unix:PATH".into())
+    }
+}
+
+impl Listen {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Listen::Tcp(addresses) => addresses.iter().all(|address| address.ip().is_loopback()),
+            Listen::Unix(_) => true,
+        }
+    }
+}
+
+/// A socket that listens.
+pub enum Listener {
+    /// On an address.
+    Tcp(TcpListener),
+    /// In the file system; the path is removed at the end.
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// Begins to listen.
+    ///
+    /// A socket file that nobody listens on, which a crash leaves, is replaced; any other file is not.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn bind(listen: &Listen) -> io::Result<Listener> {
+        match listen {
+            Listen::Tcp(addresses) => Ok(Listener::Tcp(TcpListener::bind(&addresses[..]).await?)),
+            Listen::Unix(path) => {
+                remove_stale(path).await?;
+                let listener = UnixListener::bind(path)?;
+                // Who may write to the socket may report: its owner and group, by the directory's choice.
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+                Ok(Listener::Unix(listener, path.clone()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(out, "http://{address}"),
+                Err(error) => write!(out, "({error})"),
+            },
+            Listener::Unix(_, path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = match path.symlink_metadata() {
+        Ok(metadata) => metadata.file_type().is_socket(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !is_socket {
+        return Err(io::Error::other("there is a file that is no socket"));
+    }
+    if tokio::net::UnixStream::connect(path).await.is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another process listens on it",
+        ));
+    }
+    std::fs::remove_file(path)
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, path) = self {
+            // Whoever comes next replaces it otherwise.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Listen;
+
+    #[test]
+    fn only_loopback_and_sockets_are_local() {
+        for (text, local) in [
+            ("127.0.0.1:8787", true),
+            ("[::1]:0", true),
+            ("localhost:80", true),
+            ("unix:/run/chiffon.sock", true),
+            ("0.0.0.0:8787", false),
+            ("[::]:8787", false),
+            ("192.0.2.1:1", false),
+        ] {
+            let listen: Listen = text.parse().unwrap_or_else(|says| panic!("{text}: {says}"));
+            assert_eq!(listen.is_local(), local, "{text}");
+        }
+        for text in ["", "8787", "unix:", "example.org:80", "127.0.0.1"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Reporting: whole outcomes, results of work, plans; and waiting for the commit, if the caller wants to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::{SCHEMA, submitted};
+use super::body::JsonBody;
+use super::guard::Trace;
+use super::problem::{Kind, Problem};
+use crate::orchestrator::{AcceptError, Receipt};
+use crate::store;
+
+/// What a caller may add to a report.
+type Parameters = Query<Vec<(String, String)>>;
+
+/// A whole outcome at once.
+///
+/// Answers 202 as soon as the outcome is durable in the store. With `?wait=committed` or `Prefer: wait=N` it answers when
+/// the entry is durable in git, or says after that time how far it is.
+#[utoipa::path(post, path = "/api/v1/outcomes", tag = "report",
+    request_body(content = Object, content_type = "application/json",
+        description = "An outcome document: `task_id` and `status` are required."),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
+        (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
+        (status = 409, description = "The task has an entry that says something else", body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem),
+        (status = 422, description = "Refused, by field", body = Problem),
+        (status = 503, description = "The store cannot take it now", body = Problem)))]
+pub async fn outcome(
+    State(app): State<Arc<App>>,
+    Extension(trace): Extension<Trace>,
+    parameters: Parameters,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let wait = Wait::of(&app, &parameters, &headers)?;
+    let accepted = app.orchestrator.accept(&body, trace.0).await;
+    answer(&app, wait, accepted, &body).await
+}
+
+/// The result of a task, as the agents of the seed's orchestrator report it.
+///
+/// The task is finished with it; its outcome is made of the result and of what was planned and dispatched, and recorded. Git
+/// trouble never fails this. A second, different result is kept as a conflict.
+#[utoipa::path(post, path = "/api/v1/work-results", tag = "report",
+    request_body(content = WorkResult, content_type = "application/json"),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
+        (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
+        (status = 409, description = "The task has an entry that says something else", body = Problem),
+        (status = 422, description = "Refused, by field", body = Problem),
+        (status = 503, description = "The store cannot take it now", body = Problem)))]
+pub async fn work_result(
+    State(app): State<Arc<App>>,
+    Extension(trace): Extension<Trace>,
+    parameters: Parameters,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let wait = Wait::of(&app, &parameters, &headers)?;
+    let accepted = app.orchestrator.handle_work_result(&body, trace.0).await;
+    answer(&app, wait, accepted, &body).await
+}
+
+/// What was planned or dispatched of a task, before its result comes. What is given replaces what was said before.
+#[utoipa::path(post, path = "/api/v1/tasks", tag = "report",
+    request_body(content = PlannedTask, content_type = "application/json"),
+    responses((status = 200, description = "Noted", body = Planned),
+        (status = 409, description = "The task is finished", body = Problem),
+        (status = 422, description = "Refused, by field", body = Problem)))]
+pub async fn plan(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody,
+) -> Result<axum::Json<Planned>, Problem> {
+    let planned = app.orchestrator.plan(&body).await;
+    let task = planned.map_err(|error| Problem::plan(&error, &body))?;
+    Ok(axum::Json(Planned {
+        schema: SCHEMA,
+        task_id: task.plan.task_id.to_string(),
+        revision: task.revision,
+    }))
+}
+
+/// A plan is noted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Planned {
+    schema: u32,
+    task_id: String,
+    /// Counts the changes of the plan.
+    revision: i64,
+}
+
+/// How long a caller waits for the commit.
+#[derive(Clone, Copy, Default)]
+struct Wait {
+    most: Option<Duration>,
+    preferred: bool,
+}
+
+impl Wait {
+    fn of(app: &App, Query(parameters): &Parameters, headers: &HeaderMap) -> Result<Wait, Problem> {
+        let mut wait = Wait::default();
+        for (name, value) in parameters {
+            match (name.as_str(), value.as_str()) {
+                ("wait", "committed") => wait.most = Some(app.limits.wait),
+                ("wait", "accepted") => {}
+                ("wait", _) => {
+                    return Err(Problem::parameter(
+                        "wait",
+                        "must be `committed` or `accepted`",
+                    ));
+                }
+                _ => return Err(Problem::parameter(name, "is not a parameter of this")),
+            }
+        }
+        // RFC 7240; a preference that is not understood is no error.
+        let seconds = headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .find_map(|preference| preference.trim().strip_prefix("wait=")?.parse::<u64>().ok());
+        if let Some(seconds) = seconds {
+            wait.most = Some(Duration::from_secs(seconds).min(app.limits.wait_most));
+            wait.preferred = true;
+        }
+        Ok(wait)
+    }
+}
+
+async fn answer(
+    app: &App,
+    wait: Wait,
+    accepted: Result<Receipt, AcceptError>,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let receipt = accepted.map_err(|error| Problem::accept(&error, body))?;
+    let mut state = receipt.state.clone();
+    if let Some(most) = wait.most
+        && matches!(state, store::State::Pending { .. })
+    {
+        tokio::select! {
+            settled = app.orchestrator.settled(receipt.sequence) => match settled {
+                Ok(settled) => state = settled,
+                // It is accepted; what has become of it can be asked later.
+                Err(error) => tracing::warn!(%error, "what has become of a submission is not known"),
+            },
+            () = tokio::time::sleep(most) => {}
+            () = app.closing() => {}
+        }
+    }
+    let state = app.orchestrator.shown(state);
+    let mut response = submitted(&receipt, &state).into_response();
+    if let (true, Some(most)) = (wait.preferred, wait.most)
+        && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", most.as_secs()))
+    {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+/// The body of a work result, for the description.
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::WorkResult` reads"
+)]
+#[derive(ToSchema)]
+pub struct WorkResult {
+    task_id: String,
+    /// `completed`, `failed`, `rejected`, `cancelled`, or what the settings add.
+    status: String,
+    exit_code: Option<i64>,
+    #[schema(value_type = Option<Object>)]
+    output: Option<String>,
+    error_message: Option<String>,
+    duration_ms: Option<f64>,
+    agent_id: Option<String>,
+    trace_id: Option<String>,
+    request_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    resources_used: Option<String>,
+}
+
+/// The body of a plan, for the description.
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::parse_plan` reads"
+)]
+#[derive(ToSchema)]
+pub struct PlannedTask {
+    task_id: String,
+    plan_id: Option<String>,
+    plan_steps: Option<Vec<String>>,
+    dispatch_info: Option<DispatchInfo>,
+    services_touched: Option<Vec<String>>,
+    start_time: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<String>,
+}
+
+/// To whom a task is given.
+#[expect(
+    dead_code,
+    reason = "only describes what `orchestrator::parse_plan` reads"
+)]
+#[derive(ToSchema)]
+pub struct DispatchInfo {
+    agent_pool: Option<String>,
+    agent_id: Option<String>,
+    dispatch_timestamp: Option<String>,
+}
+
+/// A route that there is not.
+pub async fn nowhere() -> Problem {
+    Problem::new(Kind::NotFound)
+}
+
+/// A method that a route has not.
+pub async fn no_method() -> Problem {
+    Problem::new(Kind::MethodNotAllowed)
+}

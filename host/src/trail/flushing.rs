@@ -1,0 +1,279 @@
+//! The thread behind the writer: makes one group durable while the writer sequences the next.
+//!
+//! It alone changes the repository while a group is under way; the writer does so only while it rests. Receipts of a
+//! group that has become durable are given here; one that has not goes back to the writer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use gix::ObjectId;
+
+use super::Shared;
+use super::checkout::Appearing;
+use super::flush::{self, FlushError, Flusher};
+use super::leaves::TreeHash;
+use super::merging::Merging;
+use super::pack::PackBuilder;
+use super::placement::Placement;
+use super::sequence::Sequenced;
+use super::state::Mark;
+use super::ticket::Placed;
+use super::tree::Node;
+use crate::outcome::TaskId;
+
+/// A group that is sequenced.
+pub(super) struct Group {
+    pub(super) builder: PackBuilder,
+    /// The tip that the group continues.
+    pub(super) expected: Option<ObjectId>,
+    /// The trail had no entry before it.
+    pub(super) nothing_before: bool,
+    /// The tree of its last commit.
+    pub(super) root: Arc<Node>,
+    /// The time of its last commit.
+    pub(super) microseconds: i64,
+    /// At least one.
+    pub(super) sequenced: Vec<Sequenced>,
+    /// Their commits, and their leaves in the tree over the entries.
+    pub(super) leaves: Vec<(ObjectId, TreeHash)>,
+}
+
+/// What became of a group.
+pub(super) enum Flushed {
+    /// It is durable, and its receipts are given.
+    Done,
+    /// Its receipts are not given.
+    Not(FlushError, Vec<Sequenced>),
+    /// This thread met a defect of its own.
+    Panicked,
+}
+
+pub(super) enum Order {
+    Flush(Box<Group>),
+    /// The merge of that number is ready to replace what it merged.
+    Merged(u64),
+    FinishMerging(Sender<()>),
+    StopMerging(Sender<()>),
+    End,
+}
+
+/// The writer's handle of the thread.
+pub(super) struct Flushing {
+    orders: Sender<Order>,
+    results: Receiver<Flushed>,
+    busy: Arc<Busy>,
+    /// A group was given to the thread and its result not taken yet.
+    in_flight: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is at.
+#[derive(Default)]
+pub(super) struct Busy {
+    pub(super) flushing: AtomicBool,
+    pub(super) merging: AtomicBool,
+}
+
+impl Flushing {
+    pub(super) fn new(shared: &Arc<Shared>) -> Flushing {
+        let (orders, receiver) = channel();
+        let (sender, results) = channel();
+        let busy = Arc::new(Busy::default());
+        let mut back = Back {
+            shared: shared.clone(),
+            merging: Merging::new(shared.clone(), orders.clone(), busy.clone()),
+            busy: busy.clone(),
+        };
+        let thread = std::thread::spawn(move || back.run(&receiver, &sender));
+        Flushing {
+            orders,
+            results,
+            busy,
+            in_flight: false,
+            thread: Some(thread),
+        }
+    }
+
+    /// Begins to make a group durable. The one before it MUST be finished.
+    pub(super) fn start(&mut self, group: Box<Group>) {
+        self.busy.flushing.store(true, Ordering::SeqCst);
+        self.in_flight = true;
+        self.order(Order::Flush(group));
+    }
+
+    /// Waits for the group under way; `None` if there is none.
+    pub(super) fn finish(&mut self) -> Option<Flushed> {
+        if !std::mem::take(&mut self.in_flight) {
+            return None;
+        }
+        Some(self.results.recv().unwrap_or(Flushed::Panicked))
+    }
+
+    /// Whether a group is under way. When that ends, the queue wakes.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.busy.flushing.load(Ordering::SeqCst)
+    }
+
+    /// Whether packs are being merged. When that ends, the queue wakes.
+    pub(super) fn is_merging(&self) -> bool {
+        self.busy.merging.load(Ordering::SeqCst)
+    }
+
+    /// Gives up the merge under way, if there is one: nothing of it is visible.
+    pub(super) fn stop_merging(&self) {
+        let (sender, stopped) = channel();
+        self.order(Order::StopMerging(sender));
+        let _ = stopped.recv();
+    }
+
+    /// Waits until no more packs are to be merged.
+    pub(super) fn finish_merging(&self) {
+        if self.is_merging() {
+            let (sender, finished) = channel();
+            self.order(Order::FinishMerging(sender));
+            let _ = finished.recv();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // A thread that has ended says so by the results.
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.order(Order::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's own.
+struct Back {
+    shared: Arc<Shared>,
+    merging: Merging,
+    busy: Arc<Busy>,
+}
+
+impl Back {
+    fn run(&mut self, orders: &Receiver<Order>, results: &Sender<Flushed>) {
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Flush(group) => {
+                    // A panic must not leave anybody waiting for ever.
+                    let flushed = catch_unwind(AssertUnwindSafe(|| self.flush(*group)));
+                    let flushed = flushed.unwrap_or(Flushed::Panicked);
+                    if matches!(flushed, Flushed::Done) {
+                        self.merging.start_if_due();
+                    }
+                    self.busy.flushing.store(false, Ordering::SeqCst);
+                    let _ = results.send(flushed);
+                    self.shared.queue.wake();
+                }
+                Order::Merged(number) => self.merging.take_over(number),
+                Order::FinishMerging(finished) => {
+                    self.merging.finish();
+                    let _ = finished.send(());
+                }
+                Order::StopMerging(stopped) => {
+                    self.merging.stop();
+                    let _ = stopped.send(());
+                }
+                Order::End => break,
+            }
+        }
+        self.merging.stop();
+    }
+
+    fn flush(&self, sealed: Group) -> Flushed {
+        let shared = &*self.shared;
+        let Group {
+            builder,
+            expected,
+            nothing_before,
+            root,
+            microseconds,
+            sequenced,
+            leaves,
+        } = sealed;
+        let last = sequenced.last().expect("a group has an entry");
+        let tip = last.commit;
+        let appearing: Vec<Appearing> = match shared.identity.placement {
+            Placement::Ref => Vec::new(),
+            Placement::Checkout => sequenced.iter().map(appearing).collect(),
+        };
+        let group = flush::Group {
+            pack: builder.finish(),
+            expected,
+            mark: Mark {
+                tip,
+                boot: shared.boot.clone(),
+                microseconds,
+            },
+            appearing: &appearing,
+            committer: &shared.author,
+            subject: &last.item.subject,
+            is_trail: true,
+        };
+        let result = Flusher::of(shared).flush(&group);
+        if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
+            let additions: Vec<(&TaskId, ObjectId)> = sequenced
+                .iter()
+                .map(|entry| (&entry.item.task_id, entry.commit))
+                .collect();
+            shared
+                .catalogue
+                .note(expected, nothing_before, &additions, tip);
+            let repository = &shared.repository;
+            shared
+                .leaves
+                .note(repository, expected, nothing_before, &leaves);
+            let before = {
+                let mut view = shared.view();
+                view.tip = Some(tip);
+                view.floor = microseconds;
+                view.root.replace(root)
+            };
+            // Not under the lock: a large tree may go with it.
+            drop(before);
+        }
+        match result {
+            Ok(()) => {
+                shared.settle(sequenced);
+                Flushed::Done
+            }
+            Err(error) => Flushed::Not(error, sequenced),
+        }
+    }
+}
+
+impl Shared {
+    /// Gives the receipts of entries that are durable.
+    pub(super) fn settle(&self, sequenced: Vec<Sequenced>) {
+        {
+            let mut view = self.view();
+            for entry in &sequenced {
+                view.pending.remove(&entry.item.task_id.folded());
+            }
+        }
+        for Sequenced { item, commit, path } in sequenced {
+            item.ticket.settle(Ok(Placed {
+                commit: commit.to_string(),
+                path,
+            }));
+        }
+    }
+}
+
+fn appearing(sequenced: &Sequenced) -> Appearing {
+    Appearing {
+        path: sequenced.path.clone(),
+        blob: sequenced.item.blob,
+        contents: sequenced.item.entry.clone(),
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes wrong: clients, git, the policy. Nothing that was accepted is lost by any of it.
+
+use super::*;
+
+#[test]
+fn clients_that_send_too_much_or_nothing_do_no_harm() {
+    let host = Host::new();
+    let idle: Vec<TcpStream> = (0..1_000).map(|_| host.served.connect()).collect();
+    let mut slow = host.served.connect();
+    slow.write_all(b"POST /api/v1/outcomes HT").unwrap();
+    let json = ["Content-Type: application/json"];
+    let large = vec![b' '; 10 << 20];
+    if let Ok(answer) = host
+        .served
+        .try_send("POST", "/api/v1/outcomes", &json, &large)
+    {
+        assert_eq!(answer.status, 413, "{answer:?}");
+    }
+    let mut chunked = host.served.connect();
+    let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    chunked.write_all(head.as_bytes()).unwrap();
+    chunked.write_all(b"200000\r\n").unwrap();
+    let _ = chunked.write_all(&large[..0x20_0000]);
+    let _ = chunked.write_all(b"\r\n0\r\n\r\n");
+    let mut status = [0; 12];
+    if chunked.read_exact(&mut status).is_ok() {
+        assert!(
+            status.ends_with(b"413"),
+            "{:?}",
+            String::from_utf8_lossy(&status)
+        );
+    }
+    host.commit("a", "completed");
+    drop((idle, slow));
+    assert_eq!(host.get("/nowhere").status, 404);
+    assert_eq!(
+        host.served
+            .send("DELETE", "/api/v1/outcomes", &[], b"")
+            .status,
+        405
+    );
+}
+
+#[test]
+fn git_trouble_never_fails_a_report_and_what_waited_is_committed_without_a_hand() {
+    let host = Host::new();
+    host.commit("a", "completed");
+    let away = host.dir.path().join("away.git");
+    // The ref cannot be read any more: whatever it is, accepting goes on.
+    std::fs::rename(host.trail().join("refs"), &away).unwrap();
+    for number in 0..50 {
+        let body = format!(r#"{{"task_id":"w{number}","status":"failed"}}"#);
+        assert_eq!(host.post("/api/v1/work-results", &body).status, 202);
+    }
+    let trail = host.until("/api/v1/trail", |trail| trail["degraded"] == true);
+    assert_eq!(trail["backlog"]["pending"], 50, "{trail}");
+    let ready = host.get("/readyz");
+    assert_eq!(
+        (ready.status, ready.json()["status"].clone()),
+        (200, "degraded".into())
+    );
+    let task = host.get("/api/v1/tasks/w9").json();
+    assert_eq!(task["state"], "blocked", "{task}");
+    assert!(task["submissions"][0]["cause"].is_string(), "{task}");
+    std::fs::rename(&away, host.trail().join("refs")).unwrap();
+    host.until("/api/v1/trail", |trail| {
+        trail["backlog"]["pending"] == 0 && trail["degraded"] == false
+    });
+    assert_eq!(host.entries(), 51);
+}
+
+#[test]
+fn what_was_accepted_before_a_crash_is_committed_after_it() {
+    let mut host = Host::new();
+    let away = host.dir.path().join("away.git");
+    std::fs::rename(host.trail().join("refs"), &away).unwrap();
+    for number in 0..200 {
+        assert_eq!(
+            host.post(
+                "/api/v1/outcomes",
+                &outcome(&format!("t{number}"), "completed")
+            )
+            .status,
+            202
+        );
+    }
+    host.served.child.kill().unwrap();
+    host.served.child.wait().unwrap();
+    std::fs::rename(&away, host.trail().join("refs")).unwrap();
+    host.served = Served::start(host.dir.path(), &[]);
+    host.until("/api/v1/trail", |trail| trail["backlog"]["pending"] == 0);
+    assert_eq!(host.entries(), 200);
+    support::git(&host.trail(), &["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn it_ends_in_order_and_commits_what_waits() {
+    let mut host = Host::new();
+    for number in 0..100 {
+        assert_eq!(
+            host.post(
+                "/api/v1/outcomes",
+                &outcome(&format!("t{number}"), "completed")
+            )
+            .status,
+            202
+        );
+    }
+    host.served.signal("-TERM");
+    assert!(host.served.child.wait().unwrap().success());
+    assert_eq!(host.entries(), 100);
+}
+
+#[test]
+fn a_policy_that_faults_on_everything_is_quarantined_and_nothing_is_lost() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/demo/looping.wasm");
+    for (what, waits) in [("hold", true), ("builtin", false)] {
+        let host = Host::with(&["--policy", policy, "--on-policy-fault", what]);
+        for number in 0..5 {
+            assert_eq!(
+                host.post(
+                    "/api/v1/outcomes",
+                    &outcome(&format!("t{number}"), "completed")
+                )
+                .status,
+                202
+            );
+        }
+        let trail = host.until("/api/v1/trail", |trail| {
+            trail["policy"]["quarantined"].is_object()
+        });
+        assert_eq!(trail["degraded"], true);
+        assert!(
+            host.get("/metrics")
+                .body
+                .contains("chiffon_audit_policy_quarantined 1")
+        );
+        if waits {
+            let task = host.get("/api/v1/tasks/t0").json();
+            assert_eq!(
+                (&task["state"], &task["submissions"][0]["cause"]),
+                (&"blocked".into(), &"policy-fuel".into())
+            );
+            assert_eq!(host.entries(), 0);
+        } else {
+            host.until("/api/v1/tasks/t4", |task| task["state"] == "committed");
+        }
+    }
+}

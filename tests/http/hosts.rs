@@ -1,0 +1,49 @@
+//! Several hosts on one store and one trail: any accepts, one commits, and when it dies the next takes over.
+
+use super::*;
+
+#[test]
+fn when_the_committer_is_killed_the_next_takes_over_and_nothing_is_lost_or_doubled() {
+    let host = Host::new();
+    let others: Vec<Served> = (0..2)
+        .map(|_| Served::start(host.dir.path(), &[]))
+        .collect();
+    let trail = host.until("/api/v1/trail", |trail| trail["role"] == "committing");
+    assert_eq!(trail["committer"], Value::Null);
+    others[0].until("/api/v1/trail", |trail| trail["role"] == "stand-by");
+    // Under load, each of the three accepts.
+    let mut host = host;
+    let mut expected = 0;
+    for round in 0..3 {
+        for number in 0..100 {
+            let body = outcome(&format!("r{round}-{number}"), "completed");
+            let to =
+                [&host.served, &others[0], &others[1]][number % if round == 0 { 3 } else { 1 }];
+            let to = if round == 0 { to } else { &others[number % 2] };
+            assert_eq!(to.post("/api/v1/outcomes", &body).status, 202);
+            expected += 1;
+        }
+        if round == 0 {
+            host.served.child.kill().unwrap();
+            host.served.child.wait().unwrap();
+        }
+    }
+    // A caller of a host that does not commit hears of the commit all the same.
+    for (number, other) in others.iter().enumerate() {
+        let body = outcome(&format!("waited-{number}"), "completed");
+        let answer = other.post("/api/v1/outcomes?wait=committed", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        expected += 1;
+    }
+    others[0].until("/api/v1/trail", |trail| trail["backlog"]["pending"] == 0);
+    let tasks = host.git(&[
+        "log",
+        "--format=%(trailers:key=Audit-Task,valueonly,separator=)",
+    ]);
+    let mut tasks: Vec<&str> = tasks.lines().filter(|line| !line.is_empty()).collect();
+    tasks.sort_unstable();
+    let all = tasks.len();
+    tasks.dedup();
+    assert_eq!((all, tasks.len()), (expected, expected));
+    host.git(&["fsck", "--strict", "--no-dangling"]);
+}

@@ -1,0 +1,67 @@
+//! All hostile policies of the list, and components that are cut or damaged: each ends as named, and the host lives on.
+
+use super::guest::{file_functions, minimal};
+use super::hostile_list::{ALL, bit_flips, end, honest, truncations};
+use super::*;
+
+/// A small limit of fuel, so that what computes for ever is soon over.
+fn brief() -> Engine {
+    limited(Limits {
+        fuel: 1_000_000,
+        ..Limits::default()
+    })
+}
+
+#[test]
+fn every_hostile_policy_ends_as_the_list_says() {
+    for allocation in [Allocation::Pooling, Allocation::OnDemand] {
+        let engine = Engine::new(allocation, Limits::default(), None).unwrap();
+        let wrong: Vec<String> = ALL
+            .iter()
+            .filter(|hostile| !hostile.slow)
+            .map(|hostile| (hostile, end(&engine, &(hostile.make)())))
+            .filter(|(hostile, end)| !end.contains(hostile.ends))
+            .map(|(hostile, end)| format!("{}, {allocation:?}: {end}", hostile.name))
+            .collect();
+        assert_eq!(wrong, Vec::<String>::new());
+        assert_eq!(end(&engine, &honest()), "committed");
+    }
+}
+
+#[test]
+fn no_function_of_the_empty_file_system_does_anything() {
+    let functions = file_functions();
+    assert!(functions.len() > 25, "{}", functions.len());
+    for (name, component) in functions {
+        let end = end(engine(), &component);
+        assert!(end.contains("unknown handle index 0"), "{name}: {end}");
+    }
+}
+
+#[test]
+fn a_component_cut_anywhere_is_refused() {
+    let engine = brief();
+    let mut cut = 0;
+    for component in truncations(Policy::builtin_component()) {
+        let end = end(&engine, component);
+        assert!(end.starts_with("could not load policy hostile: "), "{end}");
+        cut += 1;
+    }
+    assert!(cut > 100, "{cut}");
+}
+
+#[test]
+fn a_component_with_a_bit_turned_over_ends_like_any_other() {
+    let engine = brief();
+    let (mut refused, mut ran) = (0, 0);
+    // The damage that a policy's code can do does not depend on its size, and a small one compiles fast.
+    for component in bit_flips(&minimal(&[]), 1, 1_000) {
+        if end(&engine, &component).starts_with("could not load policy") {
+            refused += 1;
+        } else {
+            ran += 1;
+        }
+    }
+    assert!(refused > 100 && ran > 100, "{refused} {ran}");
+    assert_eq!(end(&engine, &honest()), "committed");
+}

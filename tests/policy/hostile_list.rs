@@ -1,0 +1,343 @@
+//! Every hostile policy there is, with how it must end: read by a test, and by the table of `cargo bench --bench hostile`.
+
+use super::guest::{hostile, with_realloc};
+use chiffon_audit::clock::Timestamp;
+use chiffon_audit::outcome::{self, TaskOutcome};
+use chiffon_audit::policy::{Engine, Policy, PolicySettings, Trial};
+
+/// One of them.
+pub struct Hostile {
+    /// What it does.
+    pub name: &'static str,
+    /// The component.
+    pub make: fn() -> Vec<u8>,
+    /// What is said at its end, or the part of it that matters.
+    pub ends: &'static str,
+    /// Whether it takes a test's patience: compiled code is what takes time.
+    pub slow: bool,
+}
+
+const fn quick(name: &'static str, make: fn() -> Vec<u8>, ends: &'static str) -> Hostile {
+    Hostile {
+        name,
+        make,
+        ends,
+        slow: false,
+    }
+}
+
+/// Each of them.
+pub const ALL: &[Hostile] = &[
+    quick("honest, for comparison", honest, "committed"),
+    quick(
+        "endless loop",
+        || hostile("endless-loop", &[]),
+        "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
+    ),
+    quick(
+        "endless recursion",
+        || hostile("endless-recursion", &[]),
+        "policy exceeded its stack limit of 524288 bytes (setting policy.stack)",
+    ),
+    quick(
+        "grows to 8 GiB",
+        || hostile("eight-gibibytes", &[]),
+        "policy exceeded its memory limit of 268435456 bytes (setting policy.memory)",
+    ),
+    quick(
+        "a table without end",
+        || hostile("large-table", &[]),
+        "policy exceeded its limit of 200000 table elements (setting policy.table_elements)",
+    ),
+    quick(
+        "100 memories",
+        || with_module(&module(&[(5, repeated(100, &[0, 1]))])),
+        "limit of 4 memories (setting policy.memories)",
+    ),
+    quick(
+        "100 tables",
+        || with_module(&module(&[(4, repeated(100, &[0x70, 0, 10]))])),
+        "limit of 16 tables (setting policy.tables)",
+    ),
+    quick(
+        "900 instances",
+        many_instances,
+        "limit of 64 instances (setting policy.instances)",
+    ),
+    quick(
+        "answers with a text of 4 GiB",
+        || {
+            hostile(
+                "reason",
+                &[("KIND", "1"), ("REASON", "x"), ("LENGTH", "-1")],
+            )
+        },
+        "policy's answer could not be read: ",
+    ),
+    quick(
+        "logs a text of 4 GiB",
+        || hostile("long-log", &[]),
+        "policy's answer could not be read: ",
+    ),
+    quick(
+        "answers with text that is not UTF-8",
+        || {
+            hostile(
+                "reason",
+                &[("KIND", "1"), ("REASON", "\\ff"), ("LENGTH", "1")],
+            )
+        },
+        "policy passed text that is not UTF-8",
+    ),
+    quick(
+        "traps when it is given memory to fill",
+        || with_realloc("honest", "(unreachable)"),
+        "policy trapped: wasm `unreachable` instruction executed",
+    ),
+    quick(
+        "gives memory that it does not have",
+        || with_realloc("honest", "(local.set $at (i32.const -8))"),
+        "policy's answer could not be read: ",
+    ),
+    quick(
+        "loops when it is given memory to fill",
+        || with_realloc("honest", "(loop $again (br $again))"),
+        "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
+    ),
+    quick(
+        "a gigabyte of log",
+        || hostile("gigabyte-log", &[]),
+        "policy exceeded its limit of 1000 host calls (setting policy.host_calls)",
+    ),
+    quick(
+        "ten thousand commits",
+        || hostile("thousand-commits", &[("LEFT", "10000")]),
+        "policy exceeded its limit of 1000 host calls (setting policy.host_calls)",
+    ),
+    quick(
+        "stages ten thousand files",
+        || hostile("ten-thousand-files", &[]),
+        "policy exceeded its limit of 1000 host calls (setting policy.host_calls)",
+    ),
+    quick(
+        "an entry of a million brackets",
+        || hostile("nested-entry", &[]),
+        "policy's entry is nested more than 127 deep",
+    ),
+    quick(
+        "types of lists, a million deep",
+        million_lists,
+        "could not load policy hostile: it needs more than a policy may have: ",
+    ),
+    quick(
+        "imports sockets",
+        || hostile("network", &[]),
+        "could not load policy hostile: it imports `wasi:sockets/",
+    ),
+    quick(
+        "imports an unknown interface",
+        || hostile("unknown-import", &[]),
+        "could not load policy hostile: it imports `acme:secrets/keys@1.0.0`, which a policy may not have",
+    ),
+    quick(
+        "a start function that loops",
+        || {
+            let body = &[0, 0x03, 0x40, 0x0c, 0, 0x0b, 0x0b];
+            let code = [leb(1), leb(body.len()), body.to_vec()].concat();
+            with_module(&module(&[
+                (1, vec![1, 0x60, 0, 0]),
+                (3, vec![1, 0]),
+                (8, vec![0]),
+                (10, code),
+            ]))
+        },
+        "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
+    ),
+    quick("components nested ten deep", || nested(10), "committed"),
+    quick(
+        "components nested a million deep",
+        || nested(1_000_000),
+        "it holds components within components, more than 32 deep",
+    ),
+    quick(
+        "64 MiB of code",
+        || with_module(&code(64 << 20)),
+        "could not load policy hostile: it has ",
+    ),
+    Hostile {
+        name: "31 MiB of code, which are allowed",
+        make: || with_module(&code(31 << 20)),
+        ends: "committed",
+        slow: true,
+    },
+];
+
+/// The one that is not hostile.
+pub fn honest() -> Vec<u8> {
+    hostile("honest", &[])
+}
+
+/// Loads a policy and calls it once; what is said at its end.
+pub fn end(engine: &Engine, component: &[u8]) -> String {
+    let policy = match Policy::load(engine, "hostile", component) {
+        Ok(policy) => policy,
+        Err(error) => return error.to_string(),
+    };
+    let document = br#"{"task_id":"t","status":"completed"}"#;
+    let outcome = TaskOutcome::parse(document, &outcome::Limits::default()).unwrap();
+    // The time that the policies of tests/policies know.
+    let now = Timestamp::from_microseconds(1_768_989_902_000_123);
+    let call = Trial::new(&outcome, &PolicySettings::default(), now).run(&policy);
+    call.reason().unwrap_or_else(|| call.result().to_owned())
+}
+
+/// Each length at which a component is cut: every kilobyte.
+pub fn truncations(component: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..component.len())
+        .step_by(1024)
+        .map(|length| &component[..length])
+}
+
+/// The component with one bit turned over, `count` times, from a seed.
+pub fn bit_flips(component: &[u8], seed: u64, count: usize) -> impl Iterator<Item = Vec<u8>> {
+    let mut state = seed;
+    (0..count).map(move |_| {
+        // SplitMix64: any sequence does that repeats.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let bit = usize::try_from(mixed % (component.len() as u64 * 8)).unwrap();
+        let mut flipped = component.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        flipped
+    })
+}
+
+/// The honest policy with a section at its end.
+fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut component = honest();
+    for (id, body) in sections {
+        component.push(*id);
+        component.extend(leb(body.len()));
+        component.extend(body);
+    }
+    component
+}
+
+/// The honest policy with a core module beside its own, which is instantiated.
+fn with_module(module: &[u8]) -> Vec<u8> {
+    let instance = [leb(1), vec![0], leb(modules()), vec![0]].concat();
+    with_sections(&[(1, module.to_vec()), (2, instance)])
+}
+
+fn many_instances() -> Vec<u8> {
+    let one = [vec![0], leb(modules()), vec![0]].concat();
+    with_sections(&[(1, module(&[])), (2, repeated(900, &one))])
+}
+
+fn million_lists() -> Vec<u8> {
+    // The first is a list of strings, each further one a list of the one before. The honest policy has types already.
+    let types = component_types();
+    let mut body = leb(1_000_000);
+    body.extend([0x70, 0x73]);
+    for at in 0..999_999 {
+        body.push(0x70);
+        body.extend(leb(types + at));
+    }
+    with_sections(&[(7, body)])
+}
+
+/// Components, each in the one before: the bytes are the beginnings, one after the other.
+fn nested(depth: usize) -> Vec<u8> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    let mut sizes = vec![HEADER.len()];
+    for at in 1..depth {
+        let inner = sizes[at - 1];
+        sizes.push(HEADER.len() + 1 + leb(inner).len() + inner);
+    }
+    let mut bytes = Vec::new();
+    for inner in sizes[..depth - 1].iter().rev() {
+        bytes.extend(HEADER);
+        bytes.push(4);
+        bytes.extend(leb(*inner));
+    }
+    bytes.extend(HEADER);
+    with_sections(&[(4, bytes)])
+}
+
+/// A module with so many bytes of code, in functions of some seven kilobytes.
+fn code(bytes: usize) -> Vec<u8> {
+    // local.get 0, i32.const 1, i32.add, local.set 0
+    let step = [0x20, 0, 0x41, 1, 0x6a, 0x21, 0];
+    let mut body = vec![1, 1, 0x7f];
+    body.extend(step.repeat(1_000));
+    body.push(0x0b);
+    let one = [leb(body.len()), body].concat();
+    let count = bytes / one.len();
+    module(&[
+        (1, vec![1, 0x60, 0, 0]),
+        (3, repeated(count, &[0])),
+        (10, repeated(count, &one)),
+    ])
+}
+
+fn module(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    for (id, body) in sections {
+        module.push(*id);
+        module.extend(leb(body.len()));
+        module.extend(body);
+    }
+    module
+}
+
+/// A vector: how many, and each of them.
+fn repeated(count: usize, one: &[u8]) -> Vec<u8> {
+    [leb(count), one.repeat(count)].concat()
+}
+
+/// Unsigned LEB128.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap();
+        number >>= 7;
+        bytes.push(if number == 0 { low } else { low | 0x80 });
+        if number == 0 {
+            return bytes;
+        }
+    }
+}
+
+/// How many core modules and how many types the honest policy has at its top: the index of what is added.
+fn modules() -> usize {
+    tops(|section| usize::from(matches!(section, wasmparser::Payload::ModuleSection { .. })))
+}
+
+fn component_types() -> usize {
+    use wasmparser::Payload;
+    // Imports and exports of types make further ones; the sum only has to be a type that is there.
+    tops(|section| match section {
+        Payload::ComponentTypeSection(types) => types.count() as usize,
+        _ => 0,
+    })
+}
+
+fn tops(count: impl Fn(&wasmparser::Payload<'_>) -> usize) -> usize {
+    use wasmparser::Payload;
+    let (mut depth, mut found) = (0_usize, 0);
+    for section in wasmparser::Parser::new(0).parse_all(&honest()) {
+        let section = section.unwrap();
+        if depth == 0 {
+            found += count(&section);
+        }
+        match section {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    found
+}
