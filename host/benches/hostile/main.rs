@@ -93,7 +93,7 @@ fn sweep(engine: &Engine, name: &str) -> (usize, std::time::Duration, String) {
         let how = end(engine, component);
         if how.starts_with("could not load") {
             refused += 1;
-        } else if how.starts_with("policy ") {
+        } else if how.starts_with("policy") {
             failed += 1;
         } else {
             answered += 1;
