@@ -13,7 +13,7 @@ use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
-use crate::policy::{Allocation, Level};
+use crate::policy::{Allocation, Level, level_name};
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::trail::TrailError;
 
@@ -139,19 +139,9 @@ pub fn print_policy_log(answer: &Answer, output: &mut Output) {
         if output.is_verbose() || line.level >= Level::Warn {
             output.note(format_args!(
                 "policy {}: {}",
-                level(line.level),
+                level_name(line.level),
                 Line(&line.message)
             ));
         }
-    }
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
     }
 }

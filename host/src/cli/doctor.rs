@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use super::session::{Session, deciding, outcome_limits};
+use super::store::{existing, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::policy::Allocation;
@@ -165,17 +166,10 @@ impl Doctor {
             Some(url) => StoreUrl::parse(&url.0),
             None => Ok(StoreUrl::beside_trail(trail.common_dir())),
         };
-        let options = store::Options {
-            create: false,
-            ..store::Options::default()
-        };
         let looked = url.map_err(anyhow::Error::from).and_then(|url| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("cannot start the runtime")?;
+            let runtime = runtime().context("cannot start the runtime")?;
             Ok(runtime.block_on(async {
-                let store = store::open(&url, &options).await?;
+                let store = store::open(&url, &existing()).await?;
                 store.ping().await?;
                 let backlog = store.backlog().await?;
                 Ok::<_, StoreError>((store.about().clone(), backlog))

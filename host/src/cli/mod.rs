@@ -25,6 +25,7 @@ mod serve;
 mod session;
 mod show;
 mod signing;
+mod store;
 mod text;
 mod time;
 mod verify;

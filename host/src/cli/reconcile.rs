@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::progress::Progress;
 use super::session::Session;
+use super::store::runtime;
 use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::reconcile::{self, Layers, Named, Repaired, Report};
@@ -49,10 +50,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         create: args.rebuild,
         ..store::Options::default()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let mut progress = Progress::new(None, session);
     let mut step = |number| progress.reach(number, number, "read");
     let ended = runtime.block_on(async {

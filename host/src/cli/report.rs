@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::exit::{Exit, UsageError};
+use super::exit::Exit;
 use super::output::{GOOD, paint};
 use super::progress::Progress;
 use super::session::Session;
@@ -57,19 +57,13 @@ pub enum Format {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let now = session.clock.now();
-    let bound = |option: &str, text: &Option<String>, bound| {
-        let read = |text: &String| {
-            time::parse(text, bound, now).map_err(|rule| UsageError(format!("{option} {rule}")))
-        };
-        text.as_ref().map(read).transpose()
-    };
     let path = args.path.as_ref();
     let path = path.map_or(session.directory.clone(), |path| {
         session.directory.join(path)
     });
     let gathering = Gathering::new(
-        bound("--since", &args.since, Bound::Since)?,
-        bound("--until", &args.until, Bound::Until)?,
+        time::option("--since", args.since.as_deref(), Bound::Since, now)?,
+        time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     );
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {

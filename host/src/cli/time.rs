@@ -4,6 +4,7 @@
 
 use chrono::{Days, Months, NaiveDate, NaiveDateTime, NaiveTime};
 
+use super::exit::UsageError;
 use crate::clock::Timestamp;
 
 /// Which end of a span a text names: a date alone means its first or its last moment.
@@ -30,6 +31,22 @@ pub fn parse(text: &str, bound: Bound, now: Timestamp) -> Result<Timestamp, Stri
             "must be a time such as 2026-01-21, 2026-01-21T10:00:00Z, yesterday or `2 days ago`"
                 .to_owned()
         })
+}
+
+/// Reads the time that an option was given, if it was.
+///
+/// # Errors
+///
+/// Names the option.
+pub fn option(
+    name: &str,
+    given: Option<&str>,
+    bound: Bound,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, UsageError> {
+    given
+        .map(|text| parse(text, bound, now).map_err(|rule| UsageError(format!("{name} {rule}"))))
+        .transpose()
 }
 
 fn absolute(text: &str, bound: Bound) -> Option<Timestamp> {

@@ -33,17 +33,7 @@ const FIELDS: [&str; 7] = [
 ///
 /// Names what is wrong by its place.
 pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
-    if text.len() > limits.max_bytes {
-        let limit = limits.max_bytes;
-        return Err(Violation::whole(format!("is larger than the limit of {limit} bytes")).into());
-    }
-    let text = str::from_utf8(text).map_err(|error| {
-        Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
-    })?;
-    json::validate(text, limits.max_depth)?;
-    if !text.trim_start().starts_with('{') {
-        return Err(Violation::whole("must be an object").into());
-    }
+    let text = outcome::well_formed(text, limits)?;
     let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
     let unknown: Vec<Violation> = members
         .iter()

@@ -55,22 +55,7 @@ impl<'a> WorkResult<'a> {
     ///
     /// Names what is wrong by its place in the report.
     pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
-        if text.len() > limits.max_bytes {
-            let limit = limits.max_bytes;
-            return Err(
-                Violation::whole(format!("is larger than the limit of {limit} bytes")).into(),
-            );
-        }
-        let text = str::from_utf8(text).map_err(|error| {
-            Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
-        })?;
-        if text.trim_start().is_empty() {
-            return Err(Violation::whole("is empty").into());
-        }
-        json::validate(text, limits.max_depth)?;
-        if !text.trim_start().starts_with('{') {
-            return Err(Violation::whole("must be an object").into());
-        }
+        let text = outcome::well_formed(text, limits)?;
         check_names(text)?;
         let fields: Fields<'a> =
             serde_json::from_str(text).map_err(|_| Violation::whole("is not a work result"))?;

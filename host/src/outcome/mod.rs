@@ -13,7 +13,7 @@ mod task_id;
 mod time;
 
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
-pub use parse::{Limits, without_timestamp};
+pub use parse::{Limits, well_formed, without_timestamp};
 pub use same::canonical_json;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;

@@ -64,8 +64,12 @@ impl TaskOutcome {
     }
 }
 
-/// What holds for any document, whatever its fields.
-fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
+/// The text of a document that is one JSON object within the limits, whatever its fields; without the white space before it.
+///
+/// # Errors
+///
+/// The first offence, by its place. No value is quoted.
+pub fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
     if document.len() > limits.max_bytes {
         return Err(Violation::whole(format!(
             "is larger than the limit of {} bytes",

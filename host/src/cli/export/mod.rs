@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::exit::{Exit, UsageError};
+use super::exit::Exit;
 use super::output::{BAD, Output, UNSURE, paint};
 use super::progress::Progress;
 use super::session::Session;
@@ -64,20 +64,14 @@ pub enum Format {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let now = session.clock.now();
-    let bound = |option: &str, text: &Option<String>, bound| {
-        let read = |text: &String| {
-            time::parse(text, bound, now).map_err(|rule| UsageError(format!("{option} {rule}")))
-        };
-        text.as_ref().map(read).transpose()
-    };
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let count = reached.judged.unwrap_or(reached.commits);
         progress.borrow_mut().reach(count, count, "commits");
     };
     let (since, until) = (
-        bound("--since", &args.since, Bound::Since)?,
-        bound("--until", &args.until, Bound::Until)?,
+        time::option("--since", args.since.as_deref(), Bound::Since, now)?,
+        time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     );
     let file = args.output.as_ref().map(|path| {
         let file = std::fs::File::create(path);

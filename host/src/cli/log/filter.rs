@@ -77,13 +77,6 @@ pub(super) struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     pub(super) fn new(args: &'a Args, now: Timestamp) -> Result<Filter<'a>, UsageError> {
-        let parse = |option: &str, text: &Option<String>, bound| {
-            let text = text.as_deref();
-            text.map(|text| {
-                time::parse(text, bound, now).map_err(|rule| UsageError(format!("{option} {rule}")))
-            })
-            .transpose()
-        };
         let mut statuses = args.status.clone();
         if args.failures {
             statuses.push("failed".to_owned());
@@ -92,8 +85,8 @@ impl<'a> Filter<'a> {
             const DAY: i64 = 86_400_000_000;
             Timestamp::from_microseconds(now.microseconds().saturating_sub(i64::from(days) * DAY))
         });
-        let since = parse("--since", &args.since, Bound::Since)?.or(days);
-        let until = parse("--until", &args.until, Bound::Until)?;
+        let since = time::option("--since", args.since.as_deref(), Bound::Since, now)?.or(days);
+        let until = time::option("--until", args.until.as_deref(), Bound::Until, now)?;
         let lists = [
             &statuses,
             &args.service,

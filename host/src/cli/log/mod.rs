@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::output::{BAD, COMMIT, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::session::Session;
 use super::show::EntryJson;
+use super::store::{existing, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::outcome::TaskId;
@@ -110,16 +111,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 
 /// Shows what a store finds, each as the trail has it.
 fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
-    let options = store::Options {
-        create: false,
-        ..store::Options::default()
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
-        let store = store::open(url, &options).await?;
+        let store = store::open(url, &existing()).await?;
         let mut page = PageRequest {
             total: false,
             ..PageRequest::default()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
+use crate::cli::store::{existing, runtime};
 use crate::outcome::TaskId;
 use crate::store::{self, Kind, State, Store, StoreError, StoreUrl};
 use crate::trail::Trail;
@@ -18,15 +19,8 @@ impl Submissions {
         let place = named
             .clone()
             .unwrap_or_else(|| StoreUrl::beside_trail(trail.common_dir()));
-        let options = store::Options {
-            create: false,
-            ..store::Options::default()
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        match runtime.block_on(async { store::open(&place, &options).await }) {
+        let runtime = runtime()?;
+        match runtime.block_on(async { store::open(&place, &existing()).await }) {
             Ok(store) => Ok(Submissions(Some((runtime, store)))),
             Err(StoreError::Missing(_)) if named.is_none() => Ok(Submissions(None)),
             Err(error) => Err(error.into()),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object};
 
-use super::super::columns::{elapsed, micros};
+use super::super::columns::micros;
+use super::super::lease::LeaseRow;
 use super::super::{Lease, LeaseAnswer, StoreError};
 use super::failure::Failure;
 
@@ -26,33 +27,24 @@ pub(super) async fn take(
         .query_one("SELECT now_micros()", &[])
         .await?
         .get(0);
-    let (holder, mut fence): (Option<String>, i64) = (row.get(0), row.get(1));
-    let (renewed_at, lasts): (i64, i64) = (row.get(2), row.get(3));
-    let expires = renewed_at.saturating_add(lasts);
-    // A clock that was set back would keep a dead host's lease alive; a living one has renewed it since.
-    let is_current = now < expires && now >= renewed_at.saturating_sub(lasts);
-    match holder {
-        Some(holder) if is_current && holder != owner => {
-            return Ok(LeaseAnswer::HeldBy {
-                owner: holder,
-                expires_in: elapsed(now, expires),
-            });
-        }
-        Some(holder) if is_current && holder == owner => {}
-        _ => fence += 1,
-    }
+    let row = LeaseRow {
+        holder: row.get(0),
+        fence: row.get(1),
+        renewed_at: row.get(2),
+        term: row.get(3),
+    };
+    let answer = row.taken_by(owner, term, now);
+    let LeaseAnswer::Held(lease) = &answer else {
+        return Ok(answer);
+    };
     transaction
         .execute(
             "UPDATE meta SET lease_owner = $1, lease_fence = $2, lease_renewed_at = $3, lease_term = $4",
-            &[&owner, &fence, &now, &micros(term)],
+            &[&owner, &lease.fence, &now, &micros(term)],
         )
         .await?;
     transaction.commit().await?;
-    Ok(LeaseAnswer::Held(Lease {
-        owner: owner.to_owned(),
-        fence,
-        term,
-    }))
+    Ok(answer)
 }
 
 /// Whether nobody has taken the lease since; nobody can until the transaction ends.

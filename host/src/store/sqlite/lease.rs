@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::super::columns::{elapsed, micros};
+use super::super::columns::micros;
+use super::super::lease::LeaseRow;
 use super::super::{Lease, LeaseAnswer, StoreError};
 use super::clock;
 use super::failure::Context as _;
@@ -16,38 +17,32 @@ pub(super) fn take(
     owner: &str,
     term: Duration,
 ) -> Result<LeaseAnswer, StoreError> {
-    let (holder, mut fence, renewed_at, lasts): (Option<String>, i64, i64, i64) = connection
+    let row = connection
         .query_row(
             "SELECT lease_owner, lease_fence, lease_renewed_at, lease_term FROM meta",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            |row| {
+                Ok(LeaseRow {
+                    holder: row.get(0)?,
+                    fence: row.get(1)?,
+                    renewed_at: row.get(2)?,
+                    term: row.get(3)?,
+                })
+            },
         )
         .context(url)?;
     let now = clock::now(connection, url)?;
-    let expires = renewed_at.saturating_add(lasts);
-    // A clock that was set back would keep a dead host's lease alive; a living one has renewed it since.
-    let is_current = now < expires && now >= renewed_at.saturating_sub(lasts);
-    match holder {
-        Some(holder) if is_current && holder != owner => {
-            return Ok(LeaseAnswer::HeldBy {
-                owner: holder,
-                expires_in: elapsed(now, expires),
-            });
-        }
-        Some(holder) if is_current && holder == owner => {}
-        _ => fence += 1,
-    }
+    let answer = row.taken_by(owner, term, now);
+    let LeaseAnswer::Held(lease) = &answer else {
+        return Ok(answer);
+    };
     connection
         .execute(
             "UPDATE meta SET lease_owner = ?1, lease_fence = ?2, lease_renewed_at = ?3, lease_term = ?4",
-            params![owner, fence, now, micros(term)],
+            params![owner, lease.fence, now, micros(term)],
         )
         .context(url)?;
-    Ok(LeaseAnswer::Held(Lease {
-        owner: owner.to_owned(),
-        fence,
-        term,
-    }))
+    Ok(answer)
 }
 
 /// Whether nobody has taken the lease since.
