@@ -453,7 +453,9 @@ async fn a_dropped_call_leaves_a_whole_submission_or_none(place: Place) {
         let _ = tokio::time::timeout(Duration::ZERO, accepting).await;
     }
     store.ping().await.unwrap();
-    for queued in store.due(None, 100).await.unwrap() {
+    let begun = store.due(None, 100).await.unwrap();
+    assert!(!begun.is_empty());
+    for queued in begun {
         let found = store.task(&queued.task_id).await.unwrap().unwrap();
         assert!(found.finished.is_some());
     }

@@ -32,7 +32,8 @@ pub async fn serve(
     grace: Duration,
 ) {
     let places = Arc::new(Semaphore::new(most));
-    let (busy, mut idle) = watch::channel(());
+    // Without a receiver of its own: it is closed once no connection has one.
+    let busy = watch::Sender::new(());
     loop {
         let place = tokio::select! {
             place = places.clone().acquire_owned() => place,
@@ -76,7 +77,6 @@ pub async fn serve(
     // No new connection from here on, and a Unix socket's file goes.
     drop(listener);
     let _ = tokio::time::timeout(grace, busy.closed()).await;
-    let _ = idle.borrow_and_update();
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -92,4 +92,20 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
         }
         Listener::Unix(listener, _) => Box::new(listener.accept().await?.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn with_no_request_under_way_the_end_waits_for_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = Listener::Tcp(listener.expect("a free port"));
+        let (_sender, close) = watch::channel(true);
+        let grace = Duration::from_secs(3600);
+        let served = serve(listener, Router::new(), 1, close, grace);
+        let ended = tokio::time::timeout(Duration::from_secs(60), served).await;
+        ended.expect("nobody is waited for");
+    }
 }

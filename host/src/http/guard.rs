@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use super::App;
 use super::problem::{Kind, Problem};
 use super::tokens::{Right, Tokens};
+use crate::orchestrator::is_trace_id;
 
 /// The trace that a request is part of, for logs and the submission.
 #[derive(Clone, Debug)]
@@ -156,9 +157,7 @@ fn trace(headers: &HeaderMap) -> Option<String> {
         return is_trace.then(|| trace.to_owned());
     }
     let given = text("x-trace-id").or_else(|| text("x-request-id"))?;
-    let is_id =
-        (1..=128).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_graphic());
-    is_id.then(|| given.to_owned())
+    is_trace_id(given).then(|| given.to_owned())
 }
 
 #[cfg(test)]

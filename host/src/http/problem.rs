@@ -201,7 +201,6 @@ impl Problem {
     /// What the store says, for the caller.
     pub fn store(error: &StoreError) -> Problem {
         let kind = match error {
-            StoreError::Changed => Kind::StoreUnavailable,
             error if error.may_pass() => Kind::StoreUnavailable,
             _ => Kind::Internal,
         };

@@ -106,7 +106,7 @@ impl Events {
 
     async fn look(&mut self) -> Result<News, StoreError> {
         let latest = self.told.last().map_or(self.since, |position| position.0);
-        let since = self.since.max(latest - OVERLAP);
+        let since = self.since.max(latest.saturating_sub(OVERLAP));
         let filter = Filter {
             since: Some(Timestamp::from_microseconds(since)),
             ..Filter::default()
@@ -140,7 +140,7 @@ impl Events {
         if let Some(Position(latest, _)) = self.told.last() {
             self.told = self
                 .told
-                .split_off(&Position(latest - OVERLAP, String::new()));
+                .split_off(&Position(latest.saturating_sub(OVERLAP), String::new()));
         }
         Ok(News {
             entries: found,

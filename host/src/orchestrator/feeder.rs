@@ -38,9 +38,6 @@ pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
         failures: 0,
     };
     while feeder.step().await {}
-    let stopped = feeder.inner.clone();
-    drop(feeder);
-    stopped.wake.notify_waiters();
 }
 
 struct Feeder {
@@ -111,7 +108,6 @@ impl Feeder {
         };
         match inner.store.due(after, limit).await {
             Ok(mut rows) => {
-                inner.store_works();
                 self.failures = 0;
                 rows.truncate(limit);
                 if let Some(last) = rows.last() {
@@ -185,6 +181,8 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         let began = Instant::now();
         let pause = match inner.store.lease(&inner.host, term).await {
             Ok(LeaseAnswer::Held(lease)) => {
+                // A write, unlike looking for what is due: a full disk or a file that is read-only lets itself be read.
+                inner.store_works();
                 if inner.health.set_role(Role::Committing) {
                     tracing::info!(fence = lease.fence(), "this host commits");
                 }

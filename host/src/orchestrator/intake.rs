@@ -245,8 +245,10 @@ fn trace_of(metadata: &str) -> Option<String> {
     }
     let metadata: Metadata<'_> = serde_json::from_str(metadata).ok()?;
     let trace: String = serde_json::from_str(metadata.trace_id?.get()).ok()?;
-    // It goes into logs: one that is no id is left out.
-    let is_id =
-        (1..=128).contains(&trace.len()) && trace.bytes().all(|byte| byte.is_ascii_graphic());
-    is_id.then_some(trace)
+    is_trace_id(&trace).then_some(trace)
+}
+
+/// Whether a text may go into logs and columns as the id of a trace; one that may not is left out.
+pub fn is_trace_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

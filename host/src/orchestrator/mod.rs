@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 pub use events::{Events, News, Position};
 pub use force::{InForce, smoke_test};
 pub use health::{Role, Trouble};
-pub use intake::{AcceptError, PlanError, Receipt};
+pub use intake::{AcceptError, PlanError, Receipt, is_trace_id};
 pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
 pub use status::{Place, PolicyStatus, Status};
@@ -265,6 +265,21 @@ impl Inner {
         self.stop
             .borrow()
             .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn trail_failed(&self, cause: recorder::Cause, reason: &str) {
+        if self.health.trail_failed(cause, reason, self.now()) {
+            let cause = cause.as_str();
+            tracing::error!(cause, reason, "the trail cannot be written; outcomes wait");
+        }
+    }
+
+    fn trail_works(&self) {
+        if let Some(trouble) = self.health.trail_works() {
+            let cause = trouble.cause.as_str();
+            tracing::info!(cause, "the trail can be written again");
+            self.under_way.room.notify_one();
+        }
     }
 
     fn store_failed(&self, error: &crate::store::StoreError) {

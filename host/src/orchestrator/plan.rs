@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::work_result::check_names;
 use crate::outcome::{self, Rejection, TaskOutcome, Violation, json};
 use crate::store::Plan;
 
@@ -34,18 +35,8 @@ const FIELDS: [&str; 7] = [
 /// Names what is wrong by its place.
 pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
     let text = outcome::well_formed(text, limits)?;
+    check_names(text, &FIELDS)?;
     let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
-    let unknown: Vec<Violation> = members
-        .iter()
-        .filter(|(name, _)| !FIELDS.contains(&&**name))
-        .take(outcome::MAX_VIOLATIONS)
-        .map(|(name, _)| Violation::unknown_field(name, &FIELDS))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(Rejection {
-            violations: unknown,
-        });
-    }
     // The same fields, where an outcome has them, so that the same rules are held by the same code.
     let mut document = String::from("{\"status\":\"completed\"");
     let mut result = String::new();

@@ -91,9 +91,12 @@ async fn write_down(
             }
             Err(StoreError::Fenced) => {
                 tracing::warn!(
-                    "another host commits; what was under way is found by it in the trail"
+                    "the lease was lost; what was under way is found again in the trail"
                 );
-                inner.lease.send_replace(None);
+                // Not one that was taken anew meanwhile.
+                inner
+                    .lease
+                    .send_if_modified(|held| held.take_if(|held| held.lease == *lease).is_some());
                 return;
             }
             Err(error) => {
@@ -112,13 +115,7 @@ async fn write_down(
 fn note_trouble(inner: &Inner, answer: &Answer) {
     let cause = answer.cause.unwrap_or(Cause::Io);
     let reason = answer.reason.as_deref().unwrap_or(cause.as_str());
-    if inner.health.trail_failed(cause, reason, inner.now()) {
-        tracing::error!(
-            cause = cause.as_str(),
-            reason,
-            "the trail cannot be written; outcomes wait"
-        );
-    }
+    inner.trail_failed(cause, reason);
 }
 
 fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
@@ -130,11 +127,7 @@ fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
         .metrics
         .record_time
         .record(tried.began.elapsed().as_secs_f64());
-    if let Some(trouble) = inner.health.trail_works() {
-        let cause = trouble.cause.as_str();
-        tracing::info!(cause, "the trail can be written again");
-        inner.under_way.room.notify_one();
-    }
+    inner.trail_works();
 }
 
 fn settled(tried: &Tried, answer: &Answer) -> Settled {

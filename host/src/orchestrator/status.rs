@@ -64,7 +64,6 @@ impl Orchestrator {
         let inner = self.inner();
         let backlog = match inner.store.backlog().await {
             Ok(backlog) => {
-                inner.store_works();
                 inner.metrics.backlog(&backlog);
                 Some(backlog)
             }

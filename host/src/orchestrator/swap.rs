@@ -134,6 +134,10 @@ impl Inner {
             );
             return;
         };
+        // The trial takes a while: whoever has changed the policy meanwhile has answered the suspicion.
+        if !Arc::ptr_eq(&self.force.now(), in_force) {
+            return;
+        }
         tracing::error!(
             policy = policy.digest(),
             reason,
@@ -209,19 +213,8 @@ impl Inner {
         let checked = tokio::task::spawn_blocking(move || {
             let checked = inner.force.now().recorder.trail().check();
             match checked {
-                Ok(()) => {
-                    if let Some(trouble) = inner.health.trail_works() {
-                        let cause = trouble.cause.as_str();
-                        tracing::info!(cause, "the trail can be written again");
-                    }
-                }
-                Err(error) => {
-                    let (cause, reason) = (Cause::from(&error), error.to_string());
-                    if inner.health.trail_failed(cause, &reason, inner.now()) {
-                        let cause = cause.as_str();
-                        tracing::error!(cause, reason, "the trail cannot be written");
-                    }
-                }
+                Ok(()) => inner.trail_works(),
+                Err(error) => inner.trail_failed(Cause::from(&error), &error.to_string()),
             }
         });
         let _ = checked.await;

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::intake::is_trace_id;
 use crate::outcome::{self, Rejection, TaskOutcome, Violation, canonical_json, json};
 use crate::store::Plan;
 
@@ -56,7 +57,7 @@ impl<'a> WorkResult<'a> {
     /// Names what is wrong by its place in the report.
     pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
         let text = outcome::well_formed(text, limits)?;
-        check_names(text)?;
+        check_names(text, &FIELDS)?;
         let fields: Fields<'a> =
             serde_json::from_str(text).map_err(|_| Violation::whole("is not a work result"))?;
         let wrong = fields.violations();
@@ -75,7 +76,7 @@ impl<'a> WorkResult<'a> {
 
     /// The trace that the report names.
     pub fn trace_id(&self) -> Option<String> {
-        string(self.fields.trace_id)
+        string(self.fields.trace_id).filter(|trace| is_trace_id(trace))
     }
 
     /// The bytes by which two reports are the same.
@@ -90,13 +91,13 @@ impl<'a> WorkResult<'a> {
 }
 
 /// Fields that there are not are refused by name: what an agent says must not be dropped in silence.
-fn check_names(text: &str) -> Result<(), Rejection> {
+pub(super) fn check_names(text: &str, fields: &[&str]) -> Result<(), Rejection> {
     let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
     let unknown: Vec<Violation> = members
         .iter()
-        .filter(|(name, _)| !FIELDS.contains(&&**name))
+        .filter(|(name, _)| !fields.contains(&&**name))
         .take(outcome::MAX_VIOLATIONS)
-        .map(|(name, _)| Violation::unknown_field(name, &FIELDS))
+        .map(|(name, _)| Violation::unknown_field(name, fields))
         .collect();
     if unknown.is_empty() {
         Ok(())
@@ -310,5 +311,24 @@ impl Object {
         }
         out.push('}');
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WorkResult;
+    use crate::outcome::Limits;
+
+    #[test]
+    fn a_trace_that_is_no_id_is_left_out() {
+        let trace = |trace: &str| {
+            let text = format!(r#"{{"task_id":"a","status":"failed","trace_id":"{trace}"}}"#);
+            let parsed = WorkResult::parse(text.as_bytes(), &Limits::default());
+            parsed.expect("a work result").trace_id()
+        };
+        assert_eq!(trace("4bf92f35").as_deref(), Some("4bf92f35"));
+        for odd in ["", "a\\u0000", "a b", &"a".repeat(129)] {
+            assert_eq!(trace(odd), None, "{odd}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
@@ -264,8 +265,11 @@ impl Catalogue {
     }
 
     fn temporary(&self, of: &str) -> PathBuf {
+        // A reader may make the table anew while the writer merges.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         self.table
-            .with_extension(format!("{of}-{}", std::process::id()))
+            .with_extension(format!("{of}-{}-{number}", std::process::id()))
     }
 
     /// Takes the log into the table.

@@ -29,6 +29,16 @@ pub(super) struct Owned {
     modified: std::time::SystemTime,
 }
 
+/// The lowest tier with packs enough to become one of the next.
+fn lowest_full_tier(packs: &[Owned]) -> Option<u32> {
+    let mut tiers: HashMap<u32, usize> = HashMap::new();
+    for pack in packs {
+        *tiers.entry(tier(pack.size)).or_default() += 1;
+    }
+    let full = tiers.into_iter().filter(|(_, count)| *count >= FAN_IN);
+    full.map(|(tier, _)| tier).min()
+}
+
 impl Flusher<'_> {
     fn pack_path(&self, name: &str, extension: &str) -> PathBuf {
         self.repository
@@ -69,26 +79,20 @@ impl Flusher<'_> {
                 Err(error) => return Err(error).doing("look at", &self.pack_path(&name, "pack")),
             }
         }
-        let mut tiers: HashMap<u32, usize> = HashMap::new();
-        owned
-            .iter()
-            .for_each(|pack| *tiers.entry(tier(pack.size)).or_default() += 1);
-        let full = tiers
-            .iter()
-            .filter(|(_, count)| **count >= FAN_IN)
-            .map(|(tier, _)| *tier)
-            .min();
-        let Some(full) = full else { return Ok(None) };
+        // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
+        owned.retain(|pack| pack.size <= LARGEST);
+        if lowest_full_tier(&owned).is_none() {
+            return Ok(None);
+        }
         let indexed = self.multi_pack_index()?;
-        let free = |pack: &Owned| {
-            tier(pack.size) <= full
-                && pack.size <= LARGEST
-                && !self.is_bound(pack, indexed.as_deref())
+        owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
+        let Some(full) = lowest_full_tier(&owned) else {
+            return Ok(None);
         };
-        owned.retain(free);
+        owned.retain(|pack| tier(pack.size) <= full);
         owned
             .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
-        Ok((owned.len() >= FAN_IN).then_some(owned))
+        Ok(Some(owned))
     }
 
     /// Whether somebody relies on this very pack.

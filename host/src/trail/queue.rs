@@ -124,8 +124,14 @@ impl Queue {
         self.state().items.drain(..).collect()
     }
 
-    pub(super) fn settle_refreshes(&self) {
-        for sender in std::mem::take(&mut self.state().refreshes) {
+    /// How many want the ref to be looked at.
+    pub(super) fn refreshes(&self) -> usize {
+        self.state().refreshes.len()
+    }
+
+    /// Tells the first so many that the ref was looked at since they asked. Whoever asked later may have seen a later ref.
+    pub(super) fn settle_refreshes(&self, first: usize) {
+        for sender in self.state().refreshes.drain(..first) {
             // The one who asked may have gone.
             let _ = sender.send(Ok(()));
         }

@@ -88,8 +88,9 @@ impl Writer<'_> {
         let shared = self.shared;
         'from_the_durable_tip: loop {
             // Before the first group, and after one that has failed half-way.
+            let asked = shared.queue.refreshes();
             self.refresh()?;
-            shared.queue.settle_refreshes();
+            shared.queue.settle_refreshes(asked);
             let mut chain = Chain::of(&shared.view());
             loop {
                 let group = self.sequence_group(lock, &mut chain).map(Box::new);

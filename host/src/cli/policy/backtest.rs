@@ -7,13 +7,13 @@ use similar::TextDiff;
 
 use super::subject::{ConfigFlags, Subject};
 use super::submissions::Submissions;
-use crate::cli::exit::{Exit, UsageError};
+use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::progress::Progress;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::show::EntryJson;
 use crate::cli::text::{Line, Lines};
-use crate::cli::time::{Bound, parse};
+use crate::cli::time::{self, Bound};
 use crate::policies::{Backtest, Backtested, Trying};
 use crate::policy::Allocation;
 
@@ -83,12 +83,7 @@ struct Difference<'a> {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let started = session.clock.now();
-    let since = args
-        .since
-        .as_deref()
-        .map(|text| parse(text, Bound::Since, started))
-        .transpose()
-        .map_err(|rule| UsageError(format!("--since {rule}")))?;
+    let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling)?;
     let policy_settings = args.config.settings();

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::cli::exit::UsageError;
 use crate::cli::session::{Session, outcome_limits};
-use crate::cli::time::{Bound, parse};
+use crate::cli::time::{self, Bound};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::outcome::{Limits, TaskId, TaskOutcome};
@@ -93,9 +93,5 @@ fn entry_in(directory: &Path, task_id: &TaskId) -> Option<PathBuf> {
 /// The time of recording: as given, or the present.
 pub fn now(text: Option<&str>, session: &Session) -> anyhow::Result<Timestamp> {
     let present = session.clock.now();
-    match text {
-        None => Ok(present),
-        Some(text) => parse(text, Bound::Since, present)
-            .map_err(|problem| UsageError(format!("--now {problem}")).into()),
-    }
+    Ok(time::option("--now", text, Bound::Since, present)?.unwrap_or(present))
 }

@@ -32,8 +32,7 @@ impl Submissions {
         let Some((runtime, store)) = &self.0 else {
             return Ok(None);
         };
-        // Within the runtime from the first call on: a store may look for it at once.
-        let submissions = runtime.block_on(async { store.submissions(task_id).await })?;
+        let submissions = runtime.block_on(store.submissions(task_id))?;
         // A work result is no outcome by itself: what it was joined with is not kept.
         Ok(submissions
             .into_iter()

@@ -95,6 +95,9 @@ async fn take_in(pool: &Pool, submissions: &[Submission]) -> Result<Results, Fai
 /// What is known of a task when a batch begins.
 #[derive(Default)]
 struct Known {
+    exists: bool,
+    /// A submission of the batch is taken in already.
+    has_first: bool,
     revision: i64,
     is_finished: bool,
     fingerprints: HashMap<Vec<u8>, Accepted>,
@@ -120,6 +123,7 @@ async fn attempt(
         .await?;
     for row in transaction.query(&tasks, &[&ids]).await? {
         if let Some(known) = known.get_mut(row.get::<_, &str>(0)) {
+            known.exists = true;
             (known.revision, known.is_finished) = (row.get(1), row.get(2));
         }
     }
@@ -154,8 +158,8 @@ async fn attempt(
         {
             results[at] = Some(Err(StoreError::Changed));
         } else {
-            let others = firsts.keys().any(|(task, _)| *task == task_id);
-            let differs = known.is_finished && !known.fingerprints.is_empty() || others;
+            let differs = known.is_finished && !known.fingerprints.is_empty() || known.has_first;
+            known.has_first = true;
             results[at] = Some(Ok(Accepted {
                 sequence: Sequence(0),
                 repeated: false,
@@ -167,7 +171,13 @@ async fn attempt(
         }
     }
     if !fresh.is_empty() {
-        finish_tasks(&transaction, &fresh).await?;
+        let unknown = known
+            .values()
+            .filter(|known| known.has_first && !known.exists);
+        if finish_tasks(&transaction, &fresh).await? != unknown.count() {
+            // A task that was not there to be locked is there by now, with a plan that the documents may lack.
+            return Ok(None);
+        }
         let sequences = insert(&transaction, &fresh).await?;
         if sequences.len() != fresh.len() {
             return Ok(None);
@@ -198,10 +208,11 @@ async fn attempt(
     ))
 }
 
+/// Answers how many tasks it has made.
 async fn finish_tasks(
     transaction: &deadpool_postgres::Transaction<'_>,
     fresh: &[(usize, &Submission)],
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let mut firsts: BTreeMap<&str, &str> = BTreeMap::new();
     for (_, submission) in fresh {
         firsts
@@ -216,9 +227,9 @@ async fn finish_tasks(
              ORDER BY task_id COLLATE \"C\" ON CONFLICT DO NOTHING",
         )
         .await?;
-    let inserted = transaction.execute(&insert, &[&ids, &statuses]).await?;
-    if inserted as usize == ids.len() {
-        return Ok(());
+    let inserted = transaction.execute(&insert, &[&ids, &statuses]).await? as usize;
+    if inserted == ids.len() {
+        return Ok(inserted);
     }
     let update = transaction
         .prepare_cached(
@@ -228,7 +239,7 @@ async fn finish_tasks(
         )
         .await?;
     transaction.execute(&update, &[&ids, &statuses]).await?;
-    Ok(())
+    Ok(inserted)
 }
 
 async fn insert(

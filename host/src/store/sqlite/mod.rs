@@ -93,7 +93,7 @@ impl SqliteStore {
         work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         let readers = Arc::clone(&self.readers);
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = move || {
             let connection = readers.take()?;
             let url = &readers.url;
             connection.execute_batch("BEGIN").context(url)?;
@@ -107,9 +107,10 @@ impl SqliteStore {
                 idle.push(connection);
             }
             result
-        });
+        };
+        // Begun when it is first polled, as a write is: whoever makes the future need not be in the runtime yet.
         async move {
-            reading
+            tokio::task::spawn_blocking(reading)
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("a read did not end".into())))
         }

@@ -32,8 +32,8 @@ pub(super) struct Leaves {
     open: Mutex<Option<Open>>,
 }
 
+/// No open files: whoever makes the tree anew unlinks them.
 struct Open {
-    files: Files,
     head: Head,
     growing: Growing,
 }
@@ -89,11 +89,7 @@ impl Leaves {
         if open.as_ref().map(|open| &open.head) != on_disk.as_ref() {
             *open = on_disk.and_then(|head| {
                 let growing = files.grown(&head)?;
-                Some(Open {
-                    files,
-                    head,
-                    growing,
-                })
+                Some(Open { head, growing })
             });
         }
         let continues = open
@@ -106,7 +102,7 @@ impl Leaves {
             else {
                 return Ok(());
             };
-            let mut files = self.files();
+            files = self.files();
             files.clear()?;
             let growing = Growing::default();
             let null = ObjectId::null(self.hash);
@@ -118,13 +114,12 @@ impl Leaves {
                     root: growing.root(),
                     origin,
                 },
-                files,
                 growing,
             });
         }
         let Some(open) = open else { return Ok(()) };
         let leaves: Vec<TreeHash> = added.iter().map(|(_, leaf)| *leaf).collect();
-        open.files.append(&mut open.growing, &leaves)?;
+        files.append(&mut open.growing, &leaves)?;
         open.head = Head {
             size: open.growing.size,
             tip: *tip,
@@ -132,7 +127,7 @@ impl Leaves {
             root: open.growing.root(),
             origin: std::mem::take(&mut open.head.origin),
         };
-        open.files.finish(&open.head)
+        files.finish(&open.head)
     }
 }
 
