@@ -70,6 +70,27 @@ fn git_trouble_never_fails_a_report_and_what_waited_is_committed_without_a_hand(
 }
 
 #[test]
+fn while_git_is_away_nothing_is_recorded_in_a_repository_around_it() {
+    let host = Host::new();
+    let around = host.dir.path();
+    support::git(around, &["init", "--quiet"]);
+    let away = around.join("away.git");
+    std::fs::rename(host.trail().join("refs"), &away).unwrap();
+    host.post("/api/v1/outcomes", r#"{"task_id":"a","status":"failed"}"#);
+    // It has failed twice, and the trail was opened anew before the third time.
+    let tried = |task: &serde_json::Value| {
+        task["state"] == "committed" || task["submissions"][0]["attempts"].as_u64() >= Some(3)
+    };
+    let task = host.until("/api/v1/tasks/a", tried);
+    assert_eq!(task["state"], "blocked", "{task}");
+    assert!(!around.join(".git/chiffon-audit").exists());
+    assert_eq!(support::git(around, &["for-each-ref"]), "");
+    std::fs::rename(&away, host.trail().join("refs")).unwrap();
+    host.until("/api/v1/tasks/a", |task| task["state"] == "committed");
+    assert_eq!(host.entries(), 1);
+}
+
+#[test]
 fn what_was_accepted_before_a_crash_is_committed_after_it() {
     let mut host = Host::new();
     let away = host.dir.path().join("away.git");

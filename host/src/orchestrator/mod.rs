@@ -44,7 +44,8 @@ use crate::recorder;
 use crate::store::{Lease, Store};
 use crate::trail::{Trail, TrailError};
 
-/// How a handle of the trail is made, at the start and when the repository was replaced.
+/// How a handle of the trail is made, at the start and when the repository was replaced. One of another place than the first is
+/// not taken.
 pub type OpenTrail = Box<dyn Fn() -> Result<Trail, TrailError> + Send + Sync>;
 
 /// What becomes of outcomes while the policy is in quarantine.

@@ -196,11 +196,18 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    /// Opens the trail anew: it may be another repository by now, or have been repaired.
+    /// Opens the trail anew: its repository may have been repaired, or put back from a copy. One somewhere else is never
+    /// recorded to: while the repository is damaged, a repository that it lies in would be found in its place.
     pub(super) async fn reopen_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
-            Ok(trail) => inner.force.reopen(trail),
+            Ok(trail) if trail.is_where(inner.force.now().recorder.trail()) => {
+                inner.force.reopen(trail);
+            }
+            Ok(trail) => {
+                let found = trail.common_dir().display();
+                tracing::warn!(%found, "the trail's repository is not there; another that is found is left alone");
+            }
             // The next record says why, or that it works after all.
             Err(error) => tracing::debug!(%error, "the trail cannot be opened anew"),
         });

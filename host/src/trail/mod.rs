@@ -337,6 +337,19 @@ impl Trail {
         self.shared().layout
     }
 
+    /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a
+    /// repository is gone another may be found above it.
+    pub fn is_where(&self, other: &Trail) -> bool {
+        let place = |trail: &Trail| {
+            let shared = trail.shared();
+            (
+                shared.repository.common_dir.clone(),
+                shared.identity.reference.clone(),
+            )
+        };
+        place(self) == place(other)
+    }
+
     /// The git directory that all work trees of the repository share.
     pub fn common_dir(&self) -> &Path {
         &self.shared().repository.common_dir
