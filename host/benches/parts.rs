@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chiffon_audit::clock::SystemClock;
+use chiffon_audit::clock::{Clock, SystemClock, Timestamp};
 use chiffon_audit::outcome::{Limits, TaskOutcome};
 use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
-use chiffon_audit::recorder::{Options, Recorder};
+use chiffon_audit::recorder::{Answer, Options, Recorder};
 use chiffon_audit::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
 use chiffon_audit::verify;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -31,14 +31,14 @@ fn builtin(allocation: Allocation) -> Policy {
     Policy::builtin(&engine).expect("the built-in policy loads")
 }
 
-fn trail(directory: &Path) -> Trail {
+fn trail(directory: &Path, time: Timestamp) -> Trail {
     let options = InitOptions {
         bare: true,
         reference: None,
         layout: Some(Layout::Sharded),
         accept_tip: None,
         uuid: "00000000-0000-4000-8000-000000000000".into(),
-        time: NOW,
+        time,
         open: OpenOptions::default(),
     };
     Trail::init(directory, options)
@@ -82,7 +82,7 @@ fn policy_call(criterion: &mut Criterion) {
 /// Without a policy: what the trail costs, by the size of the group that is flushed together.
 fn append(criterion: &mut Criterion) {
     let place = directory();
-    let trail = trail(place.path());
+    let trail = trail(place.path(), NOW);
     let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
     let provenance = Provenance {
         policy: policy.digest().to_owned(),
@@ -139,20 +139,26 @@ fn record(criterion: &mut Criterion) {
         settings: PolicySettings::default(),
         secret: None,
     };
-    let recorder = Recorder::new(trail(place.path()), builtin(Allocation::Pooling), options);
+    // Not `NOW`, which is ahead of the clock: nothing would be recorded.
+    let trail = trail(place.path(), SystemClock.now());
+    let recorder = Recorder::new(trail, builtin(Allocation::Pooling), options);
+    let recorded = |answer: Answer| {
+        let reason = answer.reason.as_deref().unwrap_or_default();
+        assert!(answer.commit.is_some(), "{reason}");
+    };
     let next = AtomicU64::new(0);
     let mut group = criterion.benchmark_group("recorder");
     group.sample_size(20);
     group.bench_function("record, alone", |bencher| {
         bencher.iter_batched(
             || material::document(next.fetch_add(1, Ordering::Relaxed)),
-            |document| recorder.record(document.as_bytes()),
+            |document| recorded(recorder.record(document.as_bytes())),
             BatchSize::PerIteration,
         );
     });
     let document = material::document(0);
     group.bench_function("record again", |bencher| {
-        bencher.iter(|| recorder.record(document.as_bytes()))
+        bencher.iter(|| recorded(recorder.record(document.as_bytes())))
     });
     let size = 2_000;
     group.throughput(Throughput::Elements(size));
@@ -171,8 +177,7 @@ fn record(criterion: &mut Criterion) {
                     .collect();
                 pending
                     .into_iter()
-                    .map(chiffon_audit::recorder::Pending::wait)
-                    .collect::<Vec<_>>()
+                    .for_each(|pending| recorded(pending.wait()))
             },
             BatchSize::PerIteration,
         );

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Machine, outcome};
+use super::{Machine, Ran, outcome};
 
 const COMMIT: &[&str] = &["-C", "repo", "commit", "-"];
 const COMMIT_JSON: &[&str] = &["-C", "repo", "commit", "-", "--json"];
@@ -351,4 +351,23 @@ fn a_damaged_repository_is_not_passed_over_for_the_one_around_it() {
         );
     }
     assert!(!machine.path("repo/.git/chiffon-audit").exists());
+}
+
+/// A stack that no address space has room for: the system refuses every thread, as it does at a limit of processes.
+#[test]
+fn a_system_without_a_thread_left_is_an_answer_that_may_pass() {
+    let machine = Machine::with_repository();
+    let document = machine.write("outcome.json", outcome("a", "completed"));
+    let args = ["-C", "repo", "commit", document.to_str().unwrap(), "--json"];
+    let mut command = machine.command(&args);
+    command.env("RUST_MIN_STACK", (1u64 << 60).to_string());
+    let ran = Ran::of(command.output().unwrap());
+    let answer = ran.object();
+    assert_eq!(
+        (&answer["result"], &answer["cause"], &answer["retry"]),
+        (&json!("unavailable"), &json!("policy-host"), &json!(true)),
+        "{ran:?}"
+    );
+    assert_eq!(ran.exit, Some(1));
+    assert_eq!(machine.run(&args).exit, Some(0));
 }

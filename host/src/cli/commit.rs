@@ -13,7 +13,7 @@ use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
-use crate::policy::{Allocation, Level, level_name};
+use crate::policy::{Allocation, Level, LoadError, level_name};
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::trail::TrailError;
 
@@ -60,22 +60,24 @@ fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
 
 /// The answer where there is no recorder: the outcome is as it was, and so is the repository.
 fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
+    let no_engine = matches!(error.downcast_ref::<LoadError>(), Some(LoadError::Panicked));
     Answer {
         task_id: TaskOutcome::recover_task_id(document),
         result: AnswerKind::Unavailable,
         commit: None,
         path: None,
         entry: None,
-        cause: Some(
-            error
-                .downcast_ref::<TrailError>()
-                .map_or(Cause::Settings, Cause::from),
-        ),
+        cause: Some(match error.downcast_ref::<TrailError>() {
+            Some(error) => Cause::from(error),
+            None if no_engine => Cause::PolicyHost,
+            None => Cause::Settings,
+        }),
         reason: Some(format!("{error:#}")),
         violations: Vec::new(),
-        retry: error
-            .downcast_ref::<TrailError>()
-            .is_some_and(TrailError::may_pass),
+        retry: no_engine
+            || error
+                .downcast_ref::<TrailError>()
+                .is_some_and(TrailError::may_pass),
         policy_log: Vec::new(),
         policy_time: Duration::ZERO,
     }

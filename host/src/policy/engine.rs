@@ -7,12 +7,16 @@ use super::problem::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
 use super::{imports, wasi};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use wasmtime::component::Linker;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
+
+/// How much of a pooled memory is written as it was after a call: the built-in policies' stack of 1 MiB, data and heap.
+const KEPT_RESIDENT: usize = 1280 << 10;
 
 /// How instances get their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,12 +153,22 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_module(tables)
         .max_memory_size(limits.memory.min(MEMORY_SLOT))
         .table_elements(limits.table_elements)
-        // Resetting what a call has touched is cheaper than giving the pages back and faulting them in again: about 20 µs of
-        // a call. The default policy touches a fraction of this.
-        .linear_memory_keep_resident(1 << 20)
+        // Writing a memory's beginning as it was is cheaper than giving the pages back and faulting them in again, and disturbs no
+        // other core. The memory of the built-in policies is within this; of a larger one the rest is given back.
+        .linear_memory_keep_resident(KEPT_RESIDENT)
         .table_keep_resident(64 << 10)
-        .pagemap_scan(Enabled::Auto);
+        // Never by asking the kernel what was written (`PAGEMAP_SCAN`), though that would save a third of a call: wasmtime asks
+        // for pages that are written *and present*. One that is swapped out, or just being moved, is `PAGE_IS_SWAPPED` and not
+        // `PAGE_IS_PRESENT` (the kernel's fs/proc/task_mmu.c, `pagemap_page_category`), so it is passed over, neither reset nor
+        // given back, and the next call in that place would read what this one wrote (wasmtime 48, `reset_with_pagemap`; its pull
+        // request 14357 says so too).
+        .pagemap_scan(Enabled::No);
     pool
+}
+
+/// What a part of wasmtime gives that starts threads: where the system has none left it panics.
+pub(super) fn unless_it_panics<T>(part: impl FnOnce() -> T) -> Result<T, LoadError> {
+    catch_unwind(AssertUnwindSafe(part)).map_err(|_| LoadError::Panicked)
 }
 
 /// The directory's cache, once it is certain that only its owner can have written to it.
@@ -170,7 +184,8 @@ fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
     check_private(&directory).map_err(failed)?;
     let mut config = CacheConfig::new();
     config.with_directory(directory);
-    Cache::new(config).map_err(|error| failed(format!("{error:#}")))
+    let cache = unless_it_panics(|| Cache::new(config))?;
+    cache.map_err(|error| failed(format!("{error:#}")))
 }
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 //! Owns every check that can be made before the first call.
 
 use super::bindings::{PolicyPre, recorder, types};
-use super::engine::Engine;
+use super::engine::{Engine, unless_it_panics};
 use super::limits::{Limits, NESTING};
 use super::problem::{LoadError, Problem};
 use super::settings::sha256;
@@ -96,8 +96,9 @@ impl Policy {
         }
         check_header(bytes).map_err(wrong)?;
         check_nesting(bytes).map_err(wrong)?;
-        let component = Component::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| wrong(unusable(&error, engine.limits())))?;
+        let compile = || Component::from_binary(engine.wasmtime(), bytes);
+        let component =
+            unless_it_panics(compile)?.map_err(|error| wrong(unusable(&error, engine.limits())))?;
         check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()

@@ -11,6 +11,11 @@ pub enum LoadError {
     /// wasmtime does not accept the limits or the machine.
     #[error("could not start the policy engine: {0}")]
     Engine(String),
+    /// wasmtime panicked, as it does where the system has no thread for it. Later it may have one.
+    #[error(
+        "could not start the policy engine: wasmtime panicked, as it does where the system has no thread left"
+    )]
+    Panicked,
     /// The directory for compiled code is not fit for it.
     #[error("could not use the policy cache {}: {reason}", directory.display())]
     Cache {
