@@ -13,7 +13,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{self, TaskOutcome, Violation};
+use crate::outcome::{self, TaskId, TaskOutcome, Violation};
 use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
@@ -173,6 +173,14 @@ impl Recorder {
             outcome,
             decision,
         }
+    }
+
+    /// Says which documents are going to be submitted soon, in this order: what the trail has to read for them may be read
+    /// meanwhile.
+    pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
+        let tasks = documents.filter_map(TaskOutcome::recover_task_id);
+        let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
+        self.inner.trail.expect(tasks.collect());
     }
 
     fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {

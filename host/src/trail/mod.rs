@@ -6,6 +6,7 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
+mod ahead;
 mod catalogue;
 mod checkout;
 mod checkpoints;
@@ -30,6 +31,8 @@ mod objects;
 mod open;
 mod pack;
 mod packs;
+#[doc(hidden)]
+pub mod parts;
 mod placement;
 mod policies;
 mod queue;
@@ -45,6 +48,7 @@ mod supported;
 mod ticket;
 mod tree;
 mod tree_object;
+mod tree_stream;
 mod view;
 mod work_trees;
 mod writer;
@@ -104,6 +108,7 @@ pub struct Trail {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    ahead: Mutex<Option<ahead::Reader>>,
 }
 
 /// What callers and writer share.

@@ -14,13 +14,21 @@ use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
 use super::merge::{MergeError, Merger, Source};
 
-/// So many packs of one tier become one of the next: seven a tier stay, and each object is copied once a tier.
-const FAN_IN: usize = 8;
-/// Packs up to this size are the lowest tier; each further one is [`FAN_IN`] times as large.
-const LEAST_TIER: u64 = 64 << 10;
-/// Packs beyond this are left alone: merging eight of them would hold up the writer for seconds, and hold an index of
-/// hundreds of megabytes in memory.
-const LARGEST: u64 = 128 << 20;
+/// Up to which size packs belong to a tier, and how many of it become one.
+///
+/// Each object is copied once a tier, and copying costs more than all else that an entry needs. So tiers are few: in one that is
+/// wide more packs wait, and the groups of a stream (4 MiB and more, once there are many directories) are copied once.
+const TIERS: [(u64, usize); 5] = [
+    (64 << 10, 8),
+    (512 << 10, 8),
+    (4 << 20, 8),
+    (96 << 20, 16),
+    // Only so that a trail of many millions has not hundreds of packs.
+    (192 << 20, 12),
+];
+/// Packs beyond the last tier are left alone. Of that tier itself only so many are merged at once: more would hold up the
+/// writer for many seconds, and hold an index of hundreds of megabytes in memory.
+const LARGE_AT_ONCE: usize = 3;
 
 /// A pack that we made.
 pub(super) struct Owned {
@@ -30,12 +38,14 @@ pub(super) struct Owned {
 }
 
 /// The lowest tier with packs enough to become one of the next.
-fn lowest_full_tier(packs: &[Owned]) -> Option<u32> {
-    let mut tiers: HashMap<u32, usize> = HashMap::new();
-    for pack in packs {
-        *tiers.entry(tier(pack.size)).or_default() += 1;
+fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
+    let mut tiers: HashMap<usize, usize> = HashMap::new();
+    for tier in packs.iter().filter_map(|pack| tier(pack.size)) {
+        *tiers.entry(tier).or_default() += 1;
     }
-    let full = tiers.into_iter().filter(|(_, count)| *count >= FAN_IN);
+    let full = tiers
+        .into_iter()
+        .filter(|(tier, count)| *count >= TIERS[*tier].1);
     full.map(|(tier, _)| tier).min()
 }
 
@@ -47,7 +57,7 @@ impl Flusher<'_> {
             .join(format!("{name}.{extension}"))
     }
 
-    /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
+    /// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
     pub(super) fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
@@ -80,7 +90,7 @@ impl Flusher<'_> {
             }
         }
         // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
-        owned.retain(|pack| pack.size <= LARGEST);
+        owned.retain(|pack| tier(pack.size).is_some());
         if lowest_full_tier(&owned).is_none() {
             return Ok(None);
         }
@@ -89,9 +99,21 @@ impl Flusher<'_> {
         let Some(full) = lowest_full_tier(&owned) else {
             return Ok(None);
         };
-        owned.retain(|pack| tier(pack.size) <= full);
+        let last = TIERS.len() - 1;
+        owned.retain(|pack| {
+            tier(pack.size).is_some_and(|tier| {
+                if full == last {
+                    tier == last
+                } else {
+                    tier <= full
+                }
+            })
+        });
         owned
             .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
+        if full == last {
+            owned.truncate(LARGE_AT_ONCE);
+        }
         Ok(Some(owned))
     }
 
@@ -206,14 +228,9 @@ pub(super) struct Merged {
     name: String,
 }
 
-fn tier(size: u64) -> u32 {
-    let mut tier = 0;
-    let mut most = LEAST_TIER;
-    while size > most {
-        most = most.saturating_mul(FAN_IN as u64);
-        tier += 1;
-    }
-    tier
+/// The tier of packs of that size; `None` if they are left alone.
+fn tier(size: u64) -> Option<usize> {
+    TIERS.iter().position(|(most, _)| size <= *most)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
