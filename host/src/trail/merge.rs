@@ -327,12 +327,17 @@ fn may_be_commit(raw: &[u8]) -> bool {
         .is_some_and(|(kind, ..)| kind == TYPE_COMMIT || kind == TYPE_OFS_DELTA)
 }
 
+/// Beyond this many bytes of versions they are forgotten: the memory of a merge must not grow with the trail.
+const HELD_MOST: usize = 32 << 20;
+
 /// The last whole version of each directory that has come by, found by what it holds.
 #[derive(Default)]
 struct Directories {
     versions: Vec<Option<Version>>,
     /// By the ids of some children: most of them are in the next version too.
     by_child: HashMap<ObjectId, usize>,
+    /// The bytes of all versions.
+    held: usize,
     /// Room for where ids begin in one.
     starts: Vec<usize>,
 }
@@ -351,6 +356,9 @@ impl Directories {
         place: u64,
         hash: HashKind,
     ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
+        if self.held > HELD_MOST {
+            *self = Directories::default();
+        }
         let children = some_children(&raw, hash, &mut self.starts);
         let known = children
             .iter()
@@ -358,7 +366,10 @@ impl Directories {
             .find_map(|child| self.by_child.get(child).copied());
         let mut made = None;
         let mut chain = 0;
-        if let Some(version) = known.and_then(|known| self.versions[known].take())
+        let before = known.and_then(|known| self.versions[known].take());
+        self.held -= before.as_ref().map_or(0, |version| version.raw.len());
+        self.held += raw.len();
+        if let Some(version) = before
             && version.chain < MAX_CHAIN
         {
             let mut delta = Vec::new();
