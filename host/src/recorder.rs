@@ -61,6 +61,8 @@ pub struct Answer {
     pub path: Option<String>,
     /// The entry as it was found in the trail, durable, where it was recorded now or before.
     pub entry: Option<Arc<[u8]>>,
+    /// It was recorded, and nobody could sign its commit, which says so.
+    pub unsigned: bool,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -334,6 +336,7 @@ impl Pending {
                             commit: Some(placed.commit),
                             path: Some(placed.path),
                             entry: Some(entry),
+                            unsigned: placed.unsigned,
                             retry: false,
                             ..decided
                         };
@@ -380,6 +383,7 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: None,
             reason: None,
             violations: Vec::new(),
@@ -396,6 +400,7 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations,

@@ -28,6 +28,7 @@ mod postgres;
 mod projection;
 mod server;
 mod sqlite;
+mod turned_down;
 
 use std::future::Future;
 

@@ -51,6 +51,8 @@ pub enum Cause {
     Settings,
     /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
     Store,
+    /// No checkpoint is kept. Never the recorder's own word: it makes none.
+    Checkpoint,
     /// The policy was taken out of force, because it faulted on whatever it was given.
     PolicyQuarantined,
     /// The policy answered that it cannot decide now.
@@ -94,6 +96,7 @@ impl Cause {
             Cause::Changed => "changed",
             Cause::Settings => "settings",
             Cause::Store => "store",
+            Cause::Checkpoint => "checkpoint",
             Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",

@@ -236,6 +236,7 @@ impl Intake<'_> {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations: vec![violation],
