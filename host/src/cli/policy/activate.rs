@@ -10,8 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
+use crate::outcome::TaskOutcome;
 use crate::policies;
-use crate::policy::{Allocation, Contract};
+use crate::policy::{Allocation, Contract, Trial};
 
 /// Put a policy in force on a trail
 ///
@@ -46,6 +47,9 @@ struct Broken<'a> {
     detail: &'a str,
 }
 
+/// What a policy is asked about, to see which settings it asks for.
+const ORDINARY: &[u8] = br#"{"task_id":"deploy-1","status":"completed"}"#;
+
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
@@ -61,6 +65,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     if report.holds() {
         let now = trail.time_of_recording(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
+    }
+    let asked = TaskOutcome::parse(ORDINARY, &contract.limits)
+        .map(|outcome| Trial::new(&outcome, &policy_settings, session.clock.now()).run(&policy));
+    let unasked = asked.ok().and_then(|call| args.config.unasked(&call));
+    if let Some(unasked) = unasked.filter(|_| report.holds()) {
+        session.output.note(format_args!("warning: {unasked}"));
     }
     let output = &mut session.output;
     if output.is_json() {

@@ -83,6 +83,9 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         differences: None,
     };
     call::print(&shown, &mut session.output)?;
+    if let Some(unasked) = args.config.unasked(&call) {
+        session.output.note(format_args!("note: {unasked}"));
+    }
     Ok(call::exit(&call))
 }
 

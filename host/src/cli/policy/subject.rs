@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::session::{Session, policy_limits, setting};
+use crate::cli::exit::UsageError;
+use crate::cli::session::{Session, engine, setting};
+use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
-use crate::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
+use crate::policy::{Allocation, Call, Engine, HostCall, Policy, PolicySettings};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin`, if that is its name).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,17 @@ impl Source {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
             Source::Bundled(_, component) => Ok(component.to_vec()),
             Source::File(path) => {
+                if path.to_string_lossy().starts_with("builtin:") && !path.exists() {
+                    let names = Policy::bundled()
+                        .iter()
+                        .map(|(name, _)| format!("builtin:{name}"));
+                    return Err(UsageError(format!(
+                        "there is no policy {}; with this program come builtin, {}",
+                        path.display(),
+                        names.collect::<Vec<_>>().join(", ")
+                    ))
+                    .into());
+                }
                 fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))
             }
         }
@@ -92,6 +105,28 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
+    /// What to say of settings that the policy has not asked for in this call: their names may be misspelt. Nothing, if there are none.
+    pub fn unasked(&self, call: &Call) -> Option<String> {
+        let asked = |key: &str| {
+            call.calls
+                .iter()
+                .any(|made| matches!(made, HostCall::ConfigGet { key: asked, .. } if asked == key))
+        };
+        let mut unasked: Vec<String> = self
+            .config
+            .iter()
+            .filter(|(key, _)| !asked(key))
+            .map(|(key, _)| format!("`{}`", Line(key)))
+            .collect();
+        unasked.dedup();
+        (!unasked.is_empty()).then(|| {
+            format!(
+                "the policy did not ask for the setting {}: is that its name?",
+                unasked.join(", ")
+            )
+        })
+    }
+
     /// The policy's settings.
     pub fn settings(&self) -> PolicySettings {
         PolicySettings::new(self.config.iter().cloned().collect::<BTreeMap<_, _>>())
@@ -119,14 +154,4 @@ impl Subject {
     pub fn load(&self, settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
         self.policy.load(&engine(settings, allocation)?)
     }
-}
-
-/// An engine with the limits and the cache that are configured.
-pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
-    let limits: Limits = policy_limits(settings.policy_limits);
-    Ok(Engine::new(
-        allocation,
-        limits,
-        settings.cache_dir.as_deref(),
-    )?)
 }
