@@ -98,7 +98,8 @@ impl Engine {
                 linker,
                 limits,
                 compiler,
-                cache_dir: cache_dir.map(Path::to_owned),
+                // The compiler's process has another working directory.
+                cache_dir: cache_dir.and_then(|directory| directory.canonicalize().ok()),
                 slots,
                 ticker,
             }),

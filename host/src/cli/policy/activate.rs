@@ -4,15 +4,14 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::check::print_claim;
+use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::outcome::TaskOutcome;
 use crate::policies;
-use crate::policy::{Allocation, Contract, Trial};
+use crate::policy::{Allocation, Contract};
 
 /// Put a policy in force on a trail
 ///
@@ -47,9 +46,6 @@ struct Broken<'a> {
     detail: &'a str,
 }
 
-/// What a policy is asked about, to see which settings it asks for.
-const ORDINARY: &[u8] = br#"{"task_id":"deploy-1","status":"completed"}"#;
-
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
@@ -66,11 +62,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         let now = trail.time_of_recording(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
     }
-    let asked = TaskOutcome::parse(ORDINARY, &contract.limits)
-        .map(|outcome| Trial::new(&outcome, &policy_settings, session.clock.now()).run(&policy));
-    let unasked = asked.ok().and_then(|call| args.config.unasked(&call));
-    if let Some(unasked) = unasked.filter(|_| report.holds()) {
-        session.output.note(format_args!("warning: {unasked}"));
+    if report.holds() {
+        let unasked = args
+            .config
+            .unasked(report.settings_read.iter().map(|key| &**key));
+        for note in unasked.into_iter().chain(args.subject.limits.reminder()) {
+            session.output.note(format_args!("note: {note}"));
+        }
     }
     let output = &mut session.output;
     if output.is_json() {
@@ -98,6 +96,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ));
         for claim in report.broken() {
             print_claim(claim, output)?;
+        }
+        if let Some(hint) = hint(&report) {
+            output.note(format_args!("{hint}"));
         }
     } else {
         writeln!(

@@ -12,7 +12,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
-use crate::policy::{Allocation, Call, Engine, HostCall, Policy, PolicySettings};
+use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin`, if that is its name).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,17 +105,13 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
-    /// What to say of settings that the policy has not asked for in this call: their names may be misspelt. Nothing, if there are none.
-    pub fn unasked(&self, call: &Call) -> Option<String> {
-        let asked = |key: &str| {
-            call.calls
-                .iter()
-                .any(|made| matches!(made, HostCall::ConfigGet { key: asked, .. } if asked == key))
-        };
+    /// What to say of settings that are not among those that the policy asked for: their names may be misspelt. Nothing, if there are none.
+    pub fn unasked<'a>(&self, asked: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let asked: Vec<&str> = asked.into_iter().collect();
         let mut unasked: Vec<String> = self
             .config
             .iter()
-            .filter(|(key, _)| !asked(key))
+            .filter(|(key, _)| !asked.contains(&&**key))
             .map(|(key, _)| format!("`{}`", Line(key)))
             .collect();
         unasked.dedup();
@@ -134,6 +130,21 @@ impl ConfigFlags {
 }
 
 impl LimitFlags {
+    /// What to say where the policy is put to work: these limits were for this command only. Nothing, if there are none.
+    pub fn reminder(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .limits
+            .iter()
+            .map(|(name, _)| format!("policy.{}", Line(name)))
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "--limit was for this trial: where the policy records, the setting {} counts",
+                names.join(", ")
+            )
+        })
+    }
+
     /// The settings of the command: limits, statuses, the cache.
     pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
         let mut flags = Settings::default();
