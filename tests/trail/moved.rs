@@ -108,6 +108,31 @@ fn a_history_rewritten_or_replaced_blocks() {
     rolled_back(record_at(&repo.path, "d", 4));
 }
 
+/// The commits of a history that was given up are still there to be read, and name the same tasks.
+#[test]
+fn a_task_s_commit_is_one_of_the_history_as_it_is() {
+    let (repo, tip, lost) = taken_back();
+    let long_lived = open(&repo.path).unwrap();
+    let commit_of = |trail: &Trail| trail.find(&task("c")).unwrap().unwrap().commit;
+    repo.git(&["reset", "-q", "--hard", &lost]);
+    assert_eq!(commit_of(&long_lived), Some(lost.clone()));
+    repo.git(&["reset", "-q", "--hard", &tip]);
+    repo.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
+    repo.git(&["cherry-pick", &lost]);
+    let anew = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    assert_ne!(anew, lost);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()), "{lost} is given up");
+    }
+    let (accepted, _) =
+        Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
+    record(&accepted, "d", 4).unwrap();
+    drop(accepted);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()));
+    }
+}
+
 #[test]
 fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
     let repo = Repo::bare();
@@ -204,6 +229,28 @@ fn a_ref_that_is_forced_back_between_read_and_update_blocks() {
     rolled_back(record(&trail, "c", 2));
     assert_eq!(repo.git(&["rev-parse", "main"]), first);
     assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn refs_that_are_moved_away_under_a_flush_are_not_made_anew() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let (refs, away) = (repo.path.join("refs"), repo.path.join("away"));
+    let (from, to) = (refs.clone(), away.clone());
+    disk.once(
+        |operation, at| operation == "link" && at.ends_with("main.lock"),
+        move || std::fs::rename(&from, &to).unwrap(),
+    );
+    record(&trail, "b", 1).unwrap_err();
+    // Whoever puts them back finds nothing in the way.
+    assert!(!refs.exists());
+    std::fs::rename(&away, &refs).unwrap();
+    record(&trail, "b", 1).unwrap();
+    drop(trail);
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    repo.fsck();
 }
 
 #[test]

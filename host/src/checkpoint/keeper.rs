@@ -34,7 +34,7 @@ impl Keeper {
         tell: impl Fn(&Kept) + Send + 'static,
     ) -> Keeper {
         let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
+        let work = move || {
             loop {
                 let now = clock.now();
                 let made = make(&trail, &key, Some(&target), now);
@@ -49,10 +49,17 @@ impl Keeper {
                     return;
                 }
             }
-        });
+        };
+        let started = std::thread::Builder::new()
+            .name("checkpoint-keep".into())
+            .spawn(work);
+        if let Err(error) = &started {
+            // Whoever watches notices that none comes.
+            tracing::error!(%error, "no checkpoint will be kept: there is no thread for it");
+        }
         Keeper {
             stop: Some(stop),
-            thread: Some(thread),
+            thread: started.ok(),
         }
     }
 }

@@ -58,7 +58,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: PathBuf, lock_wait: Duration) -> Writer {
+    pub(super) fn start(
+        connection: Connection,
+        path: PathBuf,
+        lock_wait: Duration,
+    ) -> Result<Writer, StoreError> {
         let (queue, works) = sync_channel(QUEUE_MOST);
         let state = State {
             url: format!("sqlite:{}", path.display()),
@@ -68,11 +72,16 @@ impl Writer {
             path,
             lock_wait,
         };
-        let thread = std::thread::spawn(move || state.run(&works));
-        Writer {
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || state.run(&works))
+            .map_err(|error| {
+                StoreError::Unavailable(format!("cannot start the thread store-writer: {error}"))
+            })?;
+        Ok(Writer {
             queue: Some(queue),
             thread: Some(thread),
-        }
+        })
     }
 
     /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
