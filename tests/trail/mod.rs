@@ -14,6 +14,7 @@ mod placement;
 mod processes;
 mod recorder;
 mod signing;
+mod tenure;
 mod under_way;
 mod watched;
 mod work_trees;

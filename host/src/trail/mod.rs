@@ -42,6 +42,7 @@ mod sequence;
 mod signing;
 mod state;
 mod supported;
+mod tenure;
 mod ticket;
 mod tree;
 mod tree_object;
@@ -51,7 +52,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use tenure::{Committing, Tenure};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -125,6 +127,7 @@ struct Shared {
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
+    committing: OnceLock<Committing>,
 }
 
 impl Shared {
@@ -308,6 +311,11 @@ impl Trail {
         receiver
             .recv()
             .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
+    }
+
+    /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
+    pub fn commit_as(&self, committing: Committing) {
+        let _ = self.shared().committing.set(committing);
     }
 
     fn start_writer(&self) {
