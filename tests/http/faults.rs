@@ -69,6 +69,8 @@ fn git_trouble_never_fails_a_report_and_what_waited_is_committed_without_a_hand(
     let task = host.get("/api/v1/tasks/w9").json();
     assert_eq!(task["state"], "blocked", "{task}");
     assert!(task["submissions"][0]["cause"].is_string(), "{task}");
+    // Nothing stands in the way of putting it back.
+    assert!(!host.trail().join("refs").exists());
     std::fs::rename(&away, host.trail().join("refs")).unwrap();
     host.until("/api/v1/trail", |trail| {
         trail["backlog"]["pending"] == 0 && trail["degraded"] == false

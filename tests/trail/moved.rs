@@ -207,6 +207,28 @@ fn a_ref_that_is_forced_back_between_read_and_update_blocks() {
 }
 
 #[test]
+fn refs_that_are_moved_away_under_a_flush_are_not_made_anew() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let (refs, away) = (repo.path.join("refs"), repo.path.join("away"));
+    let (from, to) = (refs.clone(), away.clone());
+    disk.once(
+        |operation, at| operation == "link" && at.ends_with("main.lock"),
+        move || std::fs::rename(&from, &to).unwrap(),
+    );
+    record(&trail, "b", 1).unwrap_err();
+    // Whoever puts them back finds nothing in the way.
+    assert!(!refs.exists());
+    std::fs::rename(&away, &refs).unwrap();
+    record(&trail, "b", 1).unwrap();
+    drop(trail);
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    repo.fsck();
+}
+
+#[test]
 fn another_that_records_the_same_task_between_decision_and_place_is_not_repeated() {
     let repo = Repo::bare();
     let disk = Watched::default();

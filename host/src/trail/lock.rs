@@ -194,6 +194,7 @@ impl<'a> GitLock<'a> {
         let path = PathBuf::from(name);
         let token = state.token_path();
         let parent = path.parent().unwrap_or(target);
+        let refs = state.common_dir().join("refs");
         let taken = poll(wait, || match disk.link(&token, &path) {
             Ok(()) => Ok(Attempt::Taken),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -202,10 +203,14 @@ impl<'a> GitLock<'a> {
                 }
                 Ok(Attempt::Refused)
             }
-            // `git pack-refs` removes the directories that it empties, at any moment.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && token.exists() => {
-                disk::create_dirs_synced(disk, state.common_dir(), parent)
-                    .doing("create", parent)?;
+            // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
+            // removes: made here, it would stand in the way of whoever puts the real one back.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && token.exists()
+                    && parent.starts_with(&refs) =>
+            {
+                disk::create_dirs_synced(disk, &refs, parent).doing("create", parent)?;
                 Ok(Attempt::Refused)
             }
             Err(error) => Err(error).doing("create", &path),
