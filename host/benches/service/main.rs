@@ -99,8 +99,7 @@ fn main() {
         if let Some(Some((url, _server))) = &postgres {
             let place = Place::new(&work);
             let host = Host::serve(&place.work, &place.trail, Some(&url.to_string()));
-            let accepted = accepted(&plan, &host, "PostgreSQL: ", None, &mut table).await;
-            drop(accepted);
+            accepted(&plan, &host, "PostgreSQL: ", None, &mut table).await;
             committed(&plan, &host, "PostgreSQL: ", &mut table).await;
         }
     });

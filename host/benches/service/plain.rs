@@ -3,7 +3,6 @@
 //! It takes a body of any length as JSON, looks at nothing but the task's id, and inserts the text into a table of one row a task.
 //! It validates nothing else, finishes no task, has no outbox, and commits nothing to git.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +31,7 @@ pub async fn serve(path: &Path) {
     let router = axum::Router::new().route("/", axum::routing::post(insert));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    writeln!(std::io::stdout(), "{address}").unwrap();
+    println!("{address}");
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
