@@ -159,6 +159,7 @@ impl Session {
     pub fn open_options(&self, settings: &Settings) -> trail::OpenOptions {
         let mut options = trail::OpenOptions {
             layout: settings.layout.map(layout),
+            default_layout: settings.default_layout.map(layout),
             author: settings.author.clone(),
             ..trail::OpenOptions::default()
         };

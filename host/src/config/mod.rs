@@ -31,6 +31,9 @@ pub use signing::{Signing, SigningExtent, SigningFailure};
 pub struct Settings {
     /// How new entries are stored.
     pub layout: Option<Layout>,
+    /// The same, of trails that have none of their own yet: what the user's file says, which is for all trails. Set by
+    /// [`Settings::load`].
+    pub default_layout: Option<Layout>,
     /// Statuses beside the format's four.
     pub statuses: Option<Vec<String>>,
     /// `Name <email>` for commits.
@@ -154,10 +157,12 @@ impl Settings {
             )?,
             None => Settings::default(),
         };
-        let user = match &user_file {
+        let mut user = match &user_file {
             Some(path) => file::read(path, file::Trust::Operator)?,
             None => Settings::default(),
         };
+        // It is for all trails, and one that has chosen its layout stays with it.
+        user.default_layout = user.layout.take();
         let mut settings = flags.or(environment.settings()?);
         settings.policy_said = PolicySaid {
             file: settings.policy_file.is_some(),
@@ -201,6 +206,7 @@ impl Settings {
         policy_settings.extend(self.policy_settings);
         Settings {
             layout: self.layout.or(farther.layout),
+            default_layout: self.default_layout.or(farther.default_layout),
             statuses: self.statuses.or(farther.statuses),
             author: self.author.or(farther.author),
             policy_file: self.policy_file.or(farther.policy_file),

@@ -157,6 +157,7 @@ impl From<&TrailError> for Cause {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::DiskFull,
                 _ => Cause::Io,
             },
+            TrailError::NoThread { .. } => Cause::Io,
             TrailError::Locked { .. } => Cause::Locked,
             TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,

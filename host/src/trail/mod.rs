@@ -11,6 +11,7 @@ mod checkout;
 mod checkpoints;
 mod commit;
 mod delta;
+mod discover;
 pub mod disk;
 mod entries;
 mod error;
@@ -52,7 +53,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -132,9 +133,8 @@ struct Shared {
 
 impl Shared {
     fn view(&self) -> MutexGuard<'_, View> {
-        self.view
-            .lock()
-            .expect("nothing panics while it holds the view")
+        // Whoever panicked while it read a tree had changed nothing yet: that must not be the end of all others.
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -318,15 +318,28 @@ impl Trail {
         let _ = self.shared().committing.set(committing);
     }
 
+    /// Sees to it that the writer runs. Where it cannot, whoever waits hears why, and the next who comes tries again.
     fn start_writer(&self) {
+        const NAME: &str = "trail-writer";
+        let shared = self.shared();
         let mut writer = self
             .handle
             .writer
             .lock()
-            .expect("nothing panics while it starts the writer");
-        if writer.is_none() {
-            let shared = self.shared().clone();
-            *writer = Some(std::thread::spawn(move || Writer::run(&shared)));
+            .unwrap_or_else(PoisonError::into_inner);
+        if writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
+            return;
+        }
+        let theirs = shared.clone();
+        let work = Box::new(move || Writer::run(&theirs));
+        match shared.disk.start_thread(NAME, work) {
+            Ok(started) => *writer = Some(started),
+            Err(error) => {
+                let waiting = shared.take_waiting();
+                // What is told may come back with more.
+                drop(writer);
+                waiting.fail(&TrailError::no_thread(NAME, &error));
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl SqliteStore {
                 lock_wait: options.lock_wait,
                 idle: Mutex::new(Vec::new()),
             }),
-            writer: Writer::start(connection, path.to_owned(), options.lock_wait),
+            writer: Writer::start(connection, path.to_owned(), options.lock_wait)?,
             about,
             keep_submissions: options.keep_submissions,
         })

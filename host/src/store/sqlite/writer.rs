@@ -61,7 +61,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: PathBuf, lock_wait: Duration) -> Writer {
+    pub(super) fn start(
+        connection: Connection,
+        path: PathBuf,
+        lock_wait: Duration,
+    ) -> Result<Writer, StoreError> {
         let (queue, works) = sync_channel(QUEUE_MOST);
         let state = State {
             url: format!("sqlite:{}", path.display()),
@@ -72,13 +76,15 @@ impl Writer {
             lock_wait,
         };
         let thread = std::thread::Builder::new()
-            .name("store-write".into())
-            .spawn(move || state.run(&works));
-        Writer {
+            .name("store-writer".into())
+            .spawn(move || state.run(&works))
+            .map_err(|error| {
+                StoreError::Unavailable(format!("cannot start the thread store-writer: {error}"))
+            })?;
+        Ok(Writer {
             queue: Some(queue),
-            // Without one the queue has no other end, and every write says so.
-            thread: thread.ok(),
-        }
+            thread: Some(thread),
+        })
     }
 
     /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
