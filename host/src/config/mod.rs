@@ -118,6 +118,8 @@ pub struct OutcomeLimits {
 pub struct PolicyLimits {
     pub fuel: Option<u64>,
     pub wall_time: Option<Duration>,
+    pub compile_time: Option<Duration>,
+    pub compile_memory: Option<u64>,
     pub memory: Option<u64>,
     pub stack: Option<u64>,
     pub component_bytes: Option<u64>,
@@ -181,7 +183,7 @@ impl Settings {
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
         let limit = Key::find(&key)
-            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name == "policy.wall_time");
+            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name.ends_with("_time"));
         let Some(limit) = limit else {
             return Err(ConfigError::Unknown { key, origin });
         };
@@ -229,6 +231,10 @@ impl Settings {
                     .policy_limits
                     .wall_time
                     .or(farther.policy_limits.wall_time),
+                compile_time: self
+                    .policy_limits
+                    .compile_time
+                    .or(farther.policy_limits.compile_time),
                 ..self.policy_limits
             },
         }
