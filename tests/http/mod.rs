@@ -2,6 +2,7 @@
 
 mod faults;
 mod hosts;
+mod life;
 mod operate;
 mod reports;
 mod tokens;

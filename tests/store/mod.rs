@@ -21,6 +21,7 @@ macro_rules! cases {
 }
 use cases;
 
+mod amounts;
 mod contract;
 mod full;
 mod place;

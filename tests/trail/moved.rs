@@ -108,6 +108,31 @@ fn a_history_rewritten_or_replaced_blocks() {
     rolled_back(record_at(&repo.path, "d", 4));
 }
 
+/// The commits of a history that was given up are still there to be read, and name the same tasks.
+#[test]
+fn a_task_s_commit_is_one_of_the_history_as_it_is() {
+    let (repo, tip, lost) = taken_back();
+    let long_lived = open(&repo.path).unwrap();
+    let commit_of = |trail: &Trail| trail.find(&task("c")).unwrap().unwrap().commit;
+    repo.git(&["reset", "-q", "--hard", &lost]);
+    assert_eq!(commit_of(&long_lived), Some(lost.clone()));
+    repo.git(&["reset", "-q", "--hard", &tip]);
+    repo.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
+    repo.git(&["cherry-pick", &lost]);
+    let anew = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    assert_ne!(anew, lost);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()), "{lost} is given up");
+    }
+    let (accepted, _) =
+        Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
+    record(&accepted, "d", 4).unwrap();
+    drop(accepted);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()));
+    }
+}
+
 #[test]
 fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
     let repo = Repo::bare();

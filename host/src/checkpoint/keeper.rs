@@ -37,7 +37,7 @@ impl Keeper {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let (stop, stopped) = mpsc::channel();
         let seen = kept.clone();
-        let thread = std::thread::spawn(move || {
+        let work = move || {
             loop {
                 let made = make(&trail, &key, Some(&target), clock.now());
                 let mut kept = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,11 +58,19 @@ impl Keeper {
                     return;
                 }
             }
-        });
+        };
+        let started = std::thread::Builder::new()
+            .name("checkpoint-keep".into())
+            .spawn(work);
+        if let Err(error) = &started {
+            tracing::error!(%error, "no checkpoint will be kept: there is no thread for it");
+            let error = format!("cannot start the thread checkpoint-keep: {error}");
+            kept.lock().unwrap_or_else(PoisonError::into_inner).error = Some(error);
+        }
         Keeper {
             kept,
             stop: Some(stop),
-            thread: Some(thread),
+            thread: started.ok(),
         }
     }
 

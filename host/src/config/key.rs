@@ -276,6 +276,18 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
+    Key {
+        name: "policy.compile_time",
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.policy_limits.compile_time = Some(value.seconds()?);
+            Some(())
+        }),
+    },
+    limit("policy.compile_memory", |settings| {
+        &mut settings.policy_limits.compile_memory
+    }),
     limit("outcome.max_bytes", |settings| {
         &mut settings.outcome_limits.max_bytes
     }),

@@ -32,6 +32,14 @@ pub enum TrailError {
         /// What the system said.
         kind: io::ErrorKind,
     },
+    /// The operating system has no thread for us: a limit of processes is reached.
+    #[error("cannot start the thread {name}: {cause}")]
+    NoThread {
+        /// Which.
+        name: &'static str,
+        /// What the system said, in words.
+        cause: String,
+    },
     /// Somebody else holds a lock.
     #[error("{path} is held by another program and was not released within {seconds} s")]
     Locked {
@@ -40,6 +48,9 @@ pub enum TrailError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The host's turn to commit is over: another has taken over since.
+    #[error("another host commits to this trail by now")]
+    Fenced,
     /// The ref was moved to a commit that does not continue the trail.
     #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {
@@ -96,6 +107,13 @@ fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> Stri
 }
 
 impl TrailError {
+    pub(super) fn no_thread(name: &'static str, error: &io::Error) -> TrailError {
+        TrailError::NoThread {
+            name,
+            cause: error.to_string(),
+        }
+    }
+
     /// Whether submitting again, later and unchanged, may help.
     pub fn may_pass(&self) -> bool {
         !matches!(

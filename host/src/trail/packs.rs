@@ -32,11 +32,20 @@ pub(super) struct Owned {
 /// The lowest tier with packs enough to become one of the next.
 fn lowest_full_tier(packs: &[Owned]) -> Option<u32> {
     let mut tiers: HashMap<u32, usize> = HashMap::new();
-    for pack in packs {
+    // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
+    for pack in packs.iter().filter(|pack| pack.size <= LARGEST) {
         *tiers.entry(tier(pack.size)).or_default() += 1;
     }
     let full = tiers.into_iter().filter(|(_, count)| *count >= FAN_IN);
     full.map(|(tier, _)| tier).min()
+}
+
+/// The packs of the lowest tier that is full, oldest first, with all that is smaller.
+fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
+    let full = lowest_full_tier(&packs)?;
+    packs.retain(|pack| pack.size <= LARGEST && tier(pack.size) <= full);
+    packs.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
+    Some(packs)
 }
 
 impl Flusher<'_> {
@@ -79,20 +88,12 @@ impl Flusher<'_> {
                 Err(error) => return Err(error).doing("look at", &self.pack_path(&name, "pack")),
             }
         }
-        // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
-        owned.retain(|pack| pack.size <= LARGEST);
         if lowest_full_tier(&owned).is_none() {
             return Ok(None);
         }
         let indexed = self.multi_pack_index()?;
         owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
-        let Some(full) = lowest_full_tier(&owned) else {
-            return Ok(None);
-        };
-        owned.retain(|pack| tier(pack.size) <= full);
-        owned
-            .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
-        Ok(Some(owned))
+        Ok(lowest_full(owned))
     }
 
     /// Whether somebody relies on this very pack.
@@ -220,4 +221,44 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack
         .windows(needle.len())
         .any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of those that are to be merged, of packs of these sizes, which are named by their place.
+    fn due(sizes: &[u64]) -> Vec<usize> {
+        let pack = |(place, size): (usize, &u64)| Owned {
+            name: place.to_string(),
+            size: *size,
+            modified: std::time::UNIX_EPOCH + std::time::Duration::from_secs(place as u64),
+        };
+        let packs = sizes.iter().enumerate().map(pack).collect();
+        let due = lowest_full(packs).unwrap_or_default();
+        due.iter()
+            .filter_map(|pack| pack.name.parse().ok())
+            .collect()
+    }
+
+    #[test]
+    fn eight_of_a_tier_are_merged_with_all_that_is_smaller() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(due(&[1; 7]), [0; 0]);
+        assert_eq!(due(&[1; 8]), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let two_tiers = [&[3 * MIB; 8][..], &[1; 3]].concat();
+        assert_eq!(due(&two_tiers).len(), 11);
+        let both_full = [&[3 * MIB; 8][..], &[1; 8]].concat();
+        assert_eq!(due(&both_full), [8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn packs_too_large_to_be_merged_keep_no_tier_full() {
+        let large = [LARGEST + 1; 20];
+        assert_eq!(due(&large), [0; 0]);
+        // Once they did, all that is smaller was merged after each flush.
+        assert_eq!(due(&[&large[..], &[1; 7]].concat()), [0; 0]);
+        let beside = [&[LARGEST; 8][..], &large].concat();
+        assert_eq!(due(&beside), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
 }

@@ -20,6 +20,7 @@ impl Writer<'_> {
             self.flushing.stop_merging();
             let created = shared.state.create_contents(shared.disk.as_ref())?;
             self.flusher().sweep()?;
+            shared.catalogue.sweep();
             let identity = shared.state.read_identity()?;
             self.begun_before |= identity.is_some();
             // Once a receipt was given here, all of this was made durable before it.

@@ -242,6 +242,7 @@ impl Intake<'_> {
             retry: false,
             policy_log: Vec::new(),
             policy_time: Duration::ZERO,
+            recording: None,
         }
     }
 

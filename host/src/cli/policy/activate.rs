@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::check::print_claim;
+use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
@@ -62,6 +62,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         let now = trail.time_of_recording(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
     }
+    if report.holds() {
+        let unasked = args
+            .config
+            .unasked(report.settings_read.iter().map(|key| &**key));
+        for note in unasked.into_iter().chain(args.subject.limits.reminder()) {
+            session.output.note(format_args!("note: {note}"));
+        }
+    }
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Activated {
@@ -88,6 +96,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ));
         for claim in report.broken() {
             print_claim(claim, output)?;
+        }
+        if let Some(hint) = hint(&report) {
+            output.note(format_args!("{hint}"));
         }
     } else {
         writeln!(

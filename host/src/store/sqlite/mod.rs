@@ -72,16 +72,16 @@ impl SqliteStore {
                 lock_wait: options.lock_wait,
                 idle: Mutex::new(Vec::new()),
             }),
-            writer: Writer::start(connection, path.to_owned(), options.lock_wait),
+            writer: Writer::start(connection, path.to_owned(), options.lock_wait)?,
             about,
             keep_submissions: options.keep_submissions,
         })
     }
 
-    /// Writes in the writer's transaction.
+    /// Writes in the writer's transaction. `work` may be called again, after what it did was undone.
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
+        mut work: impl FnMut(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         let url = self.about.url.clone();
         self.writer
@@ -155,7 +155,7 @@ impl Store for SqliteStore {
     fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
         let (lease, keep) = (lease.clone(), self.keep_submissions);
         self.write(move |connection, url| {
-            outbox::settle(connection, url, &lease, settlements, keep)
+            outbox::settle(connection, url, &lease, &settlements, keep)
         })
     }
 

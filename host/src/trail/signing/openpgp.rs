@@ -98,7 +98,9 @@ impl OpenPgpKey {
         let (sender, receiver) = mpsc::channel();
         if let Some(mut input) = child.stdin.take() {
             // A program that reads nothing must not hold us up; what it misses shows in what it says.
-            std::thread::spawn(move || input.write_all(&payload));
+            start(move || {
+                let _ = input.write_all(&payload);
+            })?;
         }
         let streams: [Option<Box<dyn Read + Send>>; 2] = [
             child.stdout.take().map(|stream| Box::new(stream) as _),
@@ -106,7 +108,7 @@ impl OpenPgpKey {
         ];
         for (place, stream) in streams.into_iter().enumerate() {
             let sender = sender.clone();
-            std::thread::spawn(move || {
+            start(move || {
                 let mut text = Vec::new();
                 if let Some(stream) = stream {
                     // A signature is short; somebody's endless output is cut off, and then it is none.
@@ -114,7 +116,7 @@ impl OpenPgpKey {
                 }
                 // The one who asked may have given up.
                 let _ = sender.send((place, String::from_utf8_lossy(&text).into_owned()));
-            });
+            })?;
         }
         let mut said = [String::new(), String::new()];
         for _ in 0..2 {
@@ -135,4 +137,13 @@ impl OpenPgpKey {
         let [signature, status] = said;
         Ok((signature, status))
     }
+}
+
+/// Lets somebody else do it, if the system has a thread for that.
+fn start(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    std::thread::Builder::new()
+        .name("trail-sign".into())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| format!("cannot start the thread trail-sign: {error}"))
 }
