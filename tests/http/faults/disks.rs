@@ -122,12 +122,19 @@ fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
             .output();
         changed.is_ok_and(|output| output.status.success())
     };
-    let read_only = || assert!(immutable("+i"), "tmpfs knows `chattr +i` since Linux 6.6");
+    let read_only = || assert!(immutable("+i"));
     let writable = || assert!(immutable("-i"));
     type Happens<'a> = &'a dyn Fn();
-    let full: (_, Happens<'_>, Happens<'_>) = ("disk-full", &fill, &make_room);
+    let mut cases: Vec<(_, Happens<'_>, Happens<'_>)> = vec![("disk-full", &fill, &make_room)];
+    if immutable("+i") && immutable("-i") {
+        cases.push(("read-only", &read_only, &writable));
+    } else {
+        let says =
+            b"skipped: read-only git, since tmpfs knows `chattr +i` only from Linux 6.6 on\n";
+        let _ = std::io::stderr().write_all(says);
+    }
     let mut accepted = 1;
-    for (cause, befalls, passes) in [full, ("read-only", &read_only, &writable)] {
+    for (cause, befalls, passes) in cases {
         befalls();
         for _ in 0..20 {
             let answer = host.post("/api/v1/outcomes", &large(&format!("t{accepted}")));
