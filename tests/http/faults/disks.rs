@@ -109,7 +109,7 @@ fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
     assert!(init.status.success(), "{init:?}");
     let url = format!("sqlite:{}", dir.path().join("store.sqlite").display());
     let served = Served::start(dir.path(), &["--store", &url]);
-    let host = Host { dir, served };
+    let mut host = Host { dir, served };
     host.commit("a", "completed");
     let fill = || disk.fill();
     let make_room = || disk.make_room();
@@ -174,6 +174,7 @@ fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
         });
         assert_eq!(host.entries(), accepted);
     }
+    load::end(&mut host.served);
     host.git(&["fsck", "--strict", "--no-dangling"]);
     load::holds(host.dir.path(), &["verify"]);
     load::holds(host.dir.path(), &["reconcile", "--store", &url]);
