@@ -37,6 +37,8 @@ pub enum Cause {
     Io,
     /// Somebody else holds a lock.
     Locked,
+    /// Another host commits by now.
+    Fenced,
     /// A person's operation is under way, or something else that passes.
     Busy,
     /// The ref was moved to a commit that does not continue the trail.
@@ -89,6 +91,7 @@ impl Cause {
             Cause::DiskFull => "disk-full",
             Cause::Io => "io",
             Cause::Locked => "locked",
+            Cause::Fenced => "fenced",
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
             Cause::Clock => "clock",
@@ -159,6 +162,7 @@ impl From<&TrailError> for Cause {
             },
             TrailError::NoThread { .. } => Cause::Io,
             TrailError::Locked { .. } => Cause::Locked,
+            TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,

@@ -96,8 +96,6 @@ pub struct Queued {
     pub attempts: u32,
     /// When it was accepted, by the database's clock.
     pub accepted_at: Timestamp,
-    /// Whether it was set aside as blocked.
-    pub blocked: bool,
     /// The trace that it belongs to.
     pub trace_id: Option<String>,
 }

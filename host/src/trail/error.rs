@@ -48,6 +48,9 @@ pub enum TrailError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The host's turn to commit is over: another has taken over since.
+    #[error("another host commits to this trail by now")]
+    Fenced,
     /// The ref was moved to a commit that does not continue the trail.
     #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {

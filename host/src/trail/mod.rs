@@ -43,6 +43,7 @@ mod sequence;
 mod signing;
 mod state;
 mod supported;
+mod tenure;
 mod ticket;
 mod tree;
 mod tree_object;
@@ -52,7 +53,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use tenure::{Committing, Tenure};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -126,6 +128,7 @@ struct Shared {
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
+    committing: OnceLock<Committing>,
 }
 
 impl Shared {
@@ -310,6 +313,11 @@ impl Trail {
             .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
     }
 
+    /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
+    pub fn commit_as(&self, committing: Committing) {
+        let _ = self.shared().committing.set(committing);
+    }
+
     /// Sees to it that the writer runs. Where it cannot, whoever waits hears why, and the next who comes tries again.
     fn start_writer(&self) {
         const NAME: &str = "trail-writer";
@@ -333,6 +341,11 @@ impl Trail {
                 waiting.fail(&TrailError::no_thread(NAME, &error));
             }
         }
+    }
+
+    /// Author and committer of what is recorded through this handle.
+    pub fn author(&self) -> &str {
+        &self.shared().author
     }
 
     /// The ref that holds the trail, in full.
