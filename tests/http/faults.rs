@@ -1,5 +1,14 @@
 //! What goes wrong: clients, git, the policy. Nothing that was accepted is lost by any of it.
 
+mod clients;
+mod clock;
+mod database;
+mod disks;
+mod kills;
+mod load;
+mod policies;
+mod postgres;
+
 use super::*;
 
 #[test]

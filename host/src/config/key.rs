@@ -259,6 +259,15 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "serve.lease",
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.serve_lease = Some(value.seconds()?);
+            Some(())
+        }),
+    },
+    Key {
         name: "policy.wall_time",
         expected: "a number of seconds above 0",
         repository: false,

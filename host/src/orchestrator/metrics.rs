@@ -29,6 +29,7 @@ pub struct Metrics {
     pub(super) committing: Gauge,
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
+    pub(super) store_unavailable: Gauge,
 }
 
 /// From a tenth of a millisecond, which is a policy's call, to ten seconds, which is its limit.
@@ -114,6 +115,10 @@ impl Metrics {
             quarantined: gauge(
                 "chiffon_audit_policy_quarantined",
                 "1 if the policy is in quarantine.",
+            ),
+            store_unavailable: gauge(
+                "chiffon_audit_store_unavailable",
+                "1 if the store cannot be used, and nothing is accepted.",
             ),
             handle: recorder.handle(),
             recorder,

@@ -343,6 +343,11 @@ impl Trail {
         }
     }
 
+    /// Author and committer of what is recorded through this handle.
+    pub fn author(&self) -> &str {
+        &self.shared().author
+    }
+
     /// The ref that holds the trail, in full.
     pub fn reference(&self) -> &str {
         &self.shared().identity.reference

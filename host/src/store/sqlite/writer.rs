@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::failure::Context as _;
-use super::open::{FileId, beside, connect};
+use super::files::Files;
+use super::open::{connect, keep_log};
 
 /// The most writes in one transaction: bounds how long one waits for those before it, and another process for the lock.
 const BATCH_MOST: usize = 512;
@@ -69,8 +70,7 @@ impl Writer {
         let (queue, works) = sync_channel(QUEUE_MOST);
         let state = State {
             url: format!("sqlite:{}", path.display()),
-            file: FileId::of(&path),
-            log: None,
+            files: Files::of(&path),
             connection: Some(connection),
             path,
             lock_wait,
@@ -123,9 +123,7 @@ struct State {
     path: PathBuf,
     url: String,
     lock_wait: Duration,
-    /// The database and its log as they were opened.
-    file: Option<FileId>,
-    log: Option<FileId>,
+    files: Files,
 }
 
 impl State {
@@ -219,35 +217,26 @@ impl State {
             .context(&self.url)
     }
 
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let checked = self.files.check(self.connection.as_ref());
+        if let (Err(_), Some(connection)) = (&checked, &self.connection) {
+            // What the log holds is not to be written into a file that it does not belong to any more.
+            let _ = keep_log(connection, true);
+        }
+        checked
+    }
+
     fn begin(&mut self) -> Result<(), StoreError> {
         self.check_files()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path, self.lock_wait)?,
+            None => {
+                let connection = connect(&self.path, self.lock_wait)?;
+                keep_log(&connection, false).context(&self.url)?;
+                connection
+            }
         };
         self.connection = Some(connection);
         self.execute("BEGIN IMMEDIATE")
-    }
-
-    /// What is written to a file without a name is lost with this process, so it is not acknowledged.
-    fn check_files(&mut self) -> Result<(), StoreError> {
-        let gone = |what: &str| {
-            StoreError::Unavailable(format!(
-                "{} was removed or replaced while it was in use ({what}): put it back, or start again",
-                self.url
-            ))
-        };
-        if FileId::of(&self.path) != self.file {
-            return Err(gone("the database"));
-        }
-        let log = FileId::of(&beside(&self.path, "-wal"));
-        match (self.log, log) {
-            (None, log) => self.log = log,
-            (Some(before), now) if now != Some(before) && self.connection.is_some() => {
-                return Err(gone("its log"));
-            }
-            (_, log) => self.log = log,
-        }
-        Ok(())
     }
 }
