@@ -23,7 +23,8 @@ async fn main() -> anyhow::Result<()> {
     orchestrator
         .plan(br#"{"task_id":"deploy-1","plan_id":"release-7","services_touched":["checkout"]}"#)
         .await?;
-    let result = br#"{"task_id":"deploy-1","status":"failed","exit_code":2,"error_message":"no room"}"#;
+    let result =
+        br#"{"task_id":"deploy-1","status":"failed","exit_code":2,"error_message":"no room"}"#;
     // Durable when this returns; whatever happens to git, it will be committed.
     let receipt = orchestrator.handle_work_result(result, None).await?;
     println!(
