@@ -129,6 +129,7 @@ fn what_was_accepted_before_a_crash_is_committed_after_it() {
     host.served = Served::start(host.dir.path(), &[]);
     host.until("/api/v1/trail", |trail| trail["backlog"]["pending"] == 0);
     assert_eq!(host.entries(), 200);
+    load::end(&mut host.served);
     support::git(&host.trail(), &["fsck", "--strict", "--no-dangling"]);
 }
 

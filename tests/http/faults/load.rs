@@ -154,10 +154,11 @@ pub fn nothing_is_lost_or_doubled(trail: &Path, told: &Told) {
     assert!(lost.is_empty(), "answered as committed, and lost: {lost:?}");
 }
 
-/// What must hold in the end, when those who are unsure have reported again and the backlog is empty: everything is there, once;
-/// git, `verify` and `reconcile` agree.
+/// What must hold in the end, when those who are unsure have reported again, the backlog is empty and the hosts have ended:
+/// everything is there, once; git, `verify` and `reconcile` agree.
 #[track_caller]
-pub fn everything_is_there_once(dir: &Path, served: &Served, told: &Told, store: &[&str]) {
+pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, store: &[&str]) {
+    let served = &hosts[0];
     for id in &told.unsure {
         // It came through one of two doors; the other has a fingerprint of its own, and the policy knows its entry.
         let path = match id.rsplit('-').next().unwrap().parse::<usize>().unwrap() % 4 {
@@ -170,6 +171,10 @@ pub fn everything_is_there_once(dir: &Path, served: &Served, told: &Told, store:
     served.until("/api/v1/trail", |trail| {
         trail["backlog"]["pending"] == 0 && trail["backlog"]["blocked"] == 0
     });
+    // A host at work merges packs, and `git fsck` takes one that goes meanwhile for damage.
+    for host in hosts {
+        end(host);
+    }
     let trail = dir.join("audit.git");
     let all = recorded(&trail);
     let once: BTreeSet<String> = all.iter().cloned().collect();
@@ -182,6 +187,13 @@ pub fn everything_is_there_once(dir: &Path, served: &Served, told: &Told, store:
     support::git(&trail, &["fsck", "--strict", "--no-dangling"]);
     holds(dir, &["verify"]);
     holds(dir, &[&["reconcile"], store].concat());
+}
+
+/// Ends a host in order.
+#[track_caller]
+pub fn end(host: &mut Served) {
+    host.signal("-TERM");
+    assert!(host.child.wait().unwrap().success());
 }
 
 /// A command on the trail that must end well.

@@ -90,5 +90,5 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
     for host in &hosts {
         host.until("/readyz", |ready| ready["status"] == "ready");
     }
-    everything_is_there_once(dir.path(), &hosts[0], &told, &store);
+    everything_is_there_once(dir.path(), &mut hosts, &told, &store);
 }
