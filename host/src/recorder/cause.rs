@@ -43,6 +43,8 @@ pub enum Cause {
     Busy,
     /// The ref was moved to a commit that does not continue the trail.
     RolledBack,
+    /// Commits that are not the trail's have changed its entries.
+    Altered,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
     /// Nobody signs now, and what is unsigned is held.
@@ -94,6 +96,7 @@ impl Cause {
             Cause::Fenced => "fenced",
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
+            Cause::Altered => "altered",
             Cause::Clock => "clock",
             Cause::Signing => "signing",
             Cause::Changed => "changed",
@@ -164,6 +167,7 @@ impl From<&TrailError> for Cause {
             TrailError::Locked { .. } => Cause::Locked,
             TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,
+            TrailError::Altered { .. } => Cause::Altered,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Collision => Cause::HashCollision,
