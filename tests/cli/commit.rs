@@ -272,3 +272,83 @@ fn init_bare_is_for_volume() {
         "{path}"
     );
 }
+
+/// Where the entry of a task goes that is committed in a directory with these arguments more.
+#[track_caller]
+fn path_of(machine: &Machine, directory: &str, task: &str, more: &[&str]) -> String {
+    let args = [&["-C", directory, "commit", "-", "--json"], more].concat();
+    let ran = machine.run_with_input(&args, outcome(task, "completed"));
+    ran.object()["path"]
+        .as_str()
+        .expect("it is recorded")
+        .to_owned()
+}
+
+/// The user's file is for all trails; a trail that has chosen stays with its choice.
+#[test]
+fn a_trails_own_layout_is_before_the_users_and_after_what_is_said() {
+    let machine = Machine::new();
+    machine.run(&["init", "flat", "--layout", "flat"]);
+    machine.run(&["init", "by-its-entries"]);
+    path_of(&machine, "by-its-entries", "a", &[]);
+    crate::support::git(
+        machine.dir.path(),
+        &["clone", "-q", "by-its-entries", "clone"],
+    );
+    machine.write(
+        "home/.config/chiffon-audit/config.toml",
+        "layout = 'sharded'",
+    );
+    for directory in ["flat", "by-its-entries", "clone"] {
+        let path = path_of(&machine, directory, "b", &[]);
+        assert_eq!(path, ".audit/tasks/b.json", "{directory}");
+    }
+    // Doing it again changes nothing.
+    let again = machine.run(&["init", "flat", "--json"]).object();
+    assert_eq!(again["layout"], "flat");
+    let sharded = |path: String| path.split('/').count() == 7;
+    assert!(sharded(path_of(
+        &machine,
+        "flat",
+        "c",
+        &["--layout", "sharded"]
+    )));
+    machine.write("flat/.git/chiffon-audit/config.toml", "layout = 'sharded'");
+    assert!(sharded(path_of(&machine, "flat", "d", &[])));
+    // A trail that has no layout yet gets the user's.
+    let made = machine.run(&["init", "new", "--json"]).object();
+    assert_eq!(made["layout"], "sharded");
+    crate::support::git(machine.dir.path(), &["init", "-q", "unborn"]);
+    assert!(sharded(path_of(&machine, "unborn", "a", &[])));
+}
+
+#[test]
+fn a_damaged_repository_is_not_passed_over_for_the_one_around_it() {
+    let machine = Machine::with_repository();
+    machine.run(&["init", "--bare", "repo/trail.git"]);
+    std::fs::rename(machine.path("repo/trail.git/refs"), machine.path("away")).unwrap();
+    let ran = machine.run_with_input(
+        &["-C", "repo/trail.git", "commit", "-", "--json"],
+        outcome("a", "completed"),
+    );
+    let answer = ran.object();
+    assert_eq!(
+        (&answer["result"], &answer["cause"], &answer["retry"]),
+        (&json!("unavailable"), &json!("unreadable"), &json!(true))
+    );
+    for command in [
+        &["log"][..],
+        &["verify"],
+        &["serve"],
+        &["ingest"],
+        &["doctor"],
+    ] {
+        let ran = machine.run_with_input(&[&["-C", "repo/trail.git"], command].concat(), "");
+        assert!(ran.exit != Some(0), "{command:?}: {ran:?}");
+        assert!(
+            (ran.err.clone() + &ran.out).contains("refs is missing"),
+            "{command:?}: {ran:?}"
+        );
+    }
+    assert!(!machine.path("repo/.git/chiffon-audit").exists());
+}

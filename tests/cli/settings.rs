@@ -124,7 +124,11 @@ fn every_setting_is_read_from_the_users_file() {
         "#,
     );
     let settings = place.load(Settings::default(), &[]).unwrap();
-    assert_eq!(settings.layout, Some(Layout::Sharded));
+    assert_eq!(
+        (settings.layout, settings.default_layout),
+        (None, Some(Layout::Sharded)),
+        "it is for all trails"
+    );
     assert_eq!(settings.statuses, Some(vec!["timed_out".to_owned()]));
     assert_eq!(
         settings.author.as_deref(),
@@ -215,6 +219,7 @@ fn nearer_wins() {
     let settings = place.load(flags.clone(), &variables).unwrap();
     assert_eq!(settings.author.as_deref(), Some("Environment <e@x>"));
     assert_eq!(settings.layout, Some(Layout::Sharded));
+    assert_eq!(settings.default_layout, Some(Layout::Flat));
     assert_eq!(settings.lock_wait, Some(Duration::from_secs(1)));
     assert_eq!(settings.policy_limits.fuel, Some(5));
     assert_eq!(

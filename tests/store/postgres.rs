@@ -7,6 +7,7 @@ use chiffon_audit::store::{self, Options, StoreError, StoreUrl};
 use super::place::{Place, options};
 use super::server::{self, Server};
 use super::{accept, commit_all, completed, lease, run};
+use crate::support::task;
 
 #[test]
 fn durability_is_asked_for_and_told() {
@@ -132,6 +133,60 @@ fn what_another_session_holds_is_unavailable_after_a_while_and_nothing_is_lost()
         client.batch_execute("ROLLBACK").await.unwrap();
         assert!(!accept(&*store, completed("a")).await.repeated);
         drop(client);
+        let _ = connection.await;
+    });
+}
+
+/// Where a task is not there yet there is nothing to lock, and what was planned of it may come in between.
+#[test]
+fn a_plan_that_arrives_beside_the_result_of_an_unknown_task_is_not_left_out() {
+    run(async {
+        let Some(place) = Place::postgres().await else {
+            return;
+        };
+        let patient = Options {
+            lock_wait: Duration::from_secs(60),
+            ..options()
+        };
+        let store = place.try_open(&patient).await.unwrap();
+        let url = url_of(&place);
+        let (planner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let server = server::shared().unwrap();
+        planner
+            .batch_execute(
+                "BEGIN; INSERT INTO chiffon_audit.tasks (task_id, plan_id, created_at, revision)
+                 VALUES ('a', 'p', 0, 1)",
+            )
+            .await
+            .unwrap();
+        // The document was made when nothing was planned.
+        let mut result = completed("a");
+        result.revision = Some(0);
+        let accepting = tokio::spawn({
+            let (store, result) = (store.clone(), result.clone());
+            async move { store.accept(result).await }
+        });
+        // It has looked for the task, which it cannot see, and waits to make it.
+        let waits = format!(
+            "DO $$ BEGIN
+                PERFORM FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock';
+                IF NOT FOUND THEN RAISE 'nobody waits'; END IF;
+             END $$",
+            place.database()
+        );
+        while server.execute("postgres", &waits).await.is_err() {}
+        planner.batch_execute("COMMIT").await.unwrap();
+        let answer = accepting.await.unwrap();
+        assert!(matches!(answer, Err(StoreError::Changed)), "{answer:?}");
+        assert!(store.due(None, 1).await.unwrap().is_empty());
+        result.revision = Some(1);
+        accept(&*store, result).await;
+        let found = store.task(&task("a")).await.unwrap().unwrap();
+        assert_eq!(found.plan.plan_id.as_deref(), Some("p"));
+        drop(planner);
         let _ = connection.await;
     });
 }

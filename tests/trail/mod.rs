@@ -1,7 +1,9 @@
 //! The trail against real git.
 
 mod begun;
+mod caches;
 mod crash;
+mod damaged;
 mod faults;
 mod hostile;
 mod index;
@@ -14,6 +16,8 @@ mod placement;
 mod processes;
 mod recorder;
 mod signing;
+mod tenure;
+mod threads;
 mod under_way;
 mod watched;
 mod work_trees;

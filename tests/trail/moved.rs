@@ -108,6 +108,31 @@ fn a_history_rewritten_or_replaced_blocks() {
     rolled_back(record_at(&repo.path, "d", 4));
 }
 
+/// The commits of a history that was given up are still there to be read, and name the same tasks.
+#[test]
+fn a_task_s_commit_is_one_of_the_history_as_it_is() {
+    let (repo, tip, lost) = taken_back();
+    let long_lived = open(&repo.path).unwrap();
+    let commit_of = |trail: &Trail| trail.find(&task("c")).unwrap().unwrap().commit;
+    repo.git(&["reset", "-q", "--hard", &lost]);
+    assert_eq!(commit_of(&long_lived), Some(lost.clone()));
+    repo.git(&["reset", "-q", "--hard", &tip]);
+    repo.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
+    repo.git(&["cherry-pick", &lost]);
+    let anew = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    assert_ne!(anew, lost);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()), "{lost} is given up");
+    }
+    let (accepted, _) =
+        Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
+    record(&accepted, "d", 4).unwrap();
+    drop(accepted);
+    for trail in [&long_lived, &open(&repo.path).unwrap()] {
+        assert_eq!(commit_of(trail), Some(anew.clone()));
+    }
+}
+
 #[test]
 fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
     let repo = Repo::bare();
@@ -204,6 +229,70 @@ fn a_ref_that_is_forced_back_between_read_and_update_blocks() {
     rolled_back(record(&trail, "c", 2));
     assert_eq!(repo.git(&["rev-parse", "main"]), first);
     assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn entries_that_a_person_changes_block_until_they_are_put_back_or_accepted_by_name() {
+    type Tamper = fn(&Repo);
+    let tampers: [Tamper; 2] = [
+        |repo| {
+            let path = repo.path.join(".audit/tasks/a.json");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replace("completed", "failed")).unwrap();
+            repo.git(&["commit", "-qam", "edit"]);
+        },
+        |repo| {
+            repo.git(&["rm", "-q", ".audit/tasks/a.json"]);
+            repo.git(&["commit", "-qm", "remove"]);
+        },
+    ];
+    for tamper in tampers {
+        let repo = checkout();
+        let trail = open(&repo.path).unwrap();
+        record(&trail, "a", 0).unwrap();
+        // What leaves them alone is nobody's business.
+        repo.commit_file("other", "x");
+        record(&trail, "b", 1).unwrap();
+        let base = repo.git(&["rev-parse", "HEAD"]);
+        tamper(&repo);
+        repo.commit_file("another", "x");
+        for result in [record(&trail, "c", 2), record_at(&repo.path, "a", 2)] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, TrailError::Altered { .. }), "{error}");
+            assert!(error.to_string().contains(base.trim()), "{error}");
+        }
+        let restore = format!("--source={}", base.trim());
+        repo.git(&["restore", &restore, "--staged", "--worktree", ".audit"]);
+        repo.git(&["commit", "-qm", "put back"]);
+        record(&trail, "c", 3).unwrap();
+        tamper(&repo);
+        record(&trail, "d", 4).unwrap_err();
+        let tip = repo.git(&["rev-parse", "HEAD"]);
+        drop(Trail::init(&repo.path, accepting(tip.trim())).unwrap());
+        record(&trail, "d", 4).unwrap();
+    }
+}
+
+#[test]
+fn refs_that_are_moved_away_under_a_flush_are_not_made_anew() {
+    let repo = Repo::bare();
+    let disk = Watched::default();
+    let trail = open_watched(&repo.path, &disk);
+    record(&trail, "a", 0).unwrap();
+    let (refs, away) = (repo.path.join("refs"), repo.path.join("away"));
+    let (from, to) = (refs.clone(), away.clone());
+    disk.once(
+        |operation, at| operation == "link" && at.ends_with("main.lock"),
+        move || std::fs::rename(&from, &to).unwrap(),
+    );
+    record(&trail, "b", 1).unwrap_err();
+    // Whoever puts them back finds nothing in the way.
+    assert!(!refs.exists());
+    std::fs::rename(&away, &refs).unwrap();
+    record(&trail, "b", 1).unwrap();
+    drop(trail);
+    assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
+    repo.fsck();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use chiffon_audit::trail::disk::{Disk, DiskFile, RealDisk};
 
@@ -120,6 +121,15 @@ impl Disk for Watched {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.ask("sync directory", path)?;
         RealDisk.sync_dir(path)
+    }
+
+    fn start_thread(
+        &self,
+        name: &'static str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<JoinHandle<()>> {
+        self.ask("start thread", Path::new(name))?;
+        RealDisk.start_thread(name, work)
     }
 }
 

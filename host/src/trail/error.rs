@@ -32,6 +32,14 @@ pub enum TrailError {
         /// What the system said.
         kind: io::ErrorKind,
     },
+    /// The operating system has no thread for us: a limit of processes is reached.
+    #[error("cannot start the thread {name}: {cause}")]
+    NoThread {
+        /// Which.
+        name: &'static str,
+        /// What the system said, in words.
+        cause: String,
+    },
     /// Somebody else holds a lock.
     #[error("{path} is held by another program and was not released within {seconds} s")]
     Locked {
@@ -40,6 +48,9 @@ pub enum TrailError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The host's turn to commit is over: another has taken over since.
+    #[error("another host commits to this trail by now")]
+    Fenced,
     /// The ref was moved to a commit that does not continue the trail.
     #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {
@@ -49,6 +60,20 @@ pub enum TrailError {
         found: Option<String>,
         /// Where it was when it was last acknowledged.
         acknowledged: String,
+    },
+    /// Commits that are not the trail's have changed or removed entries.
+    #[error(
+        "blocked: entries were altered: {newest} is no commit of the trail and lacks or changes entries of {base} before it; \
+         `git restore --source={base} --staged --worktree .audit` and a commit put them back, \
+         `chiffon-audit init --accept-tip {tip}` accepts this by name, and `verify` tells what was changed"
+    )]
+    Altered {
+        /// The last of those commits.
+        newest: String,
+        /// The trail's own commit before them.
+        base: String,
+        /// Where the ref is.
+        tip: String,
     },
     /// A person's operation on the branch is under way, or something else that passes.
     #[error("{0}")]
@@ -85,7 +110,9 @@ fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> Stri
     match found {
         Some(found) => format!(
             "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, \
-             the last commit that was acknowledged here; `chiffon-audit init --accept-tip {found}` accepts this by name"
+             the last commit that was acknowledged here; `git reset --keep {acknowledged}` on the branch (or `git update-ref \
+             {reference} {acknowledged}`) goes back to it, `chiffon-audit init --accept-tip {found}` accepts this by \
+             name, and what was recorded after it may then be missing for good"
         ),
         None => format!(
             "blocked: rolled back: {reference} is gone, and with it {acknowledged}, the last commit that was \
@@ -96,6 +123,13 @@ fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> Stri
 }
 
 impl TrailError {
+    pub(super) fn no_thread(name: &'static str, error: &io::Error) -> TrailError {
+        TrailError::NoThread {
+            name,
+            cause: error.to_string(),
+        }
+    }
+
     /// Whether submitting again, later and unchanged, may help.
     pub fn may_pass(&self) -> bool {
         !matches!(

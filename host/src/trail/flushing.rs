@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use gix::ObjectId;
 
 use super::Shared;
+use super::catalogue::Added;
 use super::checkout::Appearing;
+use super::error::TrailError;
 use super::flush::{self, FlushError, Flusher};
 use super::leaves::TreeHash;
 use super::merging::Merging;
@@ -62,12 +64,17 @@ pub(super) enum Order {
 
 /// The writer's handle of the thread.
 pub(super) struct Flushing {
-    orders: Sender<Order>,
-    results: Receiver<Flushed>,
+    shared: Arc<Shared>,
     busy: Arc<Busy>,
     /// A group was given to the thread and its result not taken yet.
     in_flight: bool,
-    thread: Option<JoinHandle<()>>,
+    running: Option<Running>,
+}
+
+struct Running {
+    orders: Sender<Order>,
+    results: Receiver<Flushed>,
+    thread: JoinHandle<()>,
 }
 
 /// What the thread is at.
@@ -79,22 +86,42 @@ pub(super) struct Busy {
 
 impl Flushing {
     pub(super) fn new(shared: &Arc<Shared>) -> Flushing {
+        Flushing {
+            shared: shared.clone(),
+            busy: Arc::default(),
+            in_flight: false,
+            running: None,
+        }
+    }
+
+    /// Starts the thread if there is none. Nothing may be under way.
+    pub(super) fn ensure_running(&mut self) -> Result<(), TrailError> {
+        const NAME: &str = "trail-flush";
+        let running = self.running.as_ref();
+        if running.is_some_and(|running| !running.thread.is_finished()) {
+            return Ok(());
+        }
         let (orders, receiver) = channel();
         let (sender, results) = channel();
-        let busy = Arc::new(Busy::default());
+        let (shared, busy) = (&self.shared, &self.busy);
         let mut back = Back {
-            shared: shared.clone(),
             merging: Merging::new(shared.clone(), orders.clone(), busy.clone()),
-            busy: busy.clone(),
+            resting: Resting {
+                shared: shared.clone(),
+                busy: busy.clone(),
+            },
         };
-        let thread = std::thread::spawn(move || back.run(&receiver, &sender));
-        Flushing {
+        let work = Box::new(move || back.run(&receiver, &sender));
+        let thread = shared
+            .disk
+            .start_thread(NAME, work)
+            .map_err(|error| TrailError::no_thread(NAME, &error))?;
+        self.running = Some(Running {
             orders,
             results,
-            busy,
-            in_flight: false,
-            thread: Some(thread),
-        }
+            thread,
+        });
+        Ok(())
     }
 
     /// Begins to make a group durable. The one before it MUST be finished.
@@ -109,7 +136,11 @@ impl Flushing {
         if !std::mem::take(&mut self.in_flight) {
             return None;
         }
-        Some(self.results.recv().unwrap_or(Flushed::Panicked))
+        let result = self
+            .running
+            .as_ref()
+            .and_then(|running| running.results.recv().ok());
+        Some(result.unwrap_or(Flushed::Panicked))
     }
 
     /// Whether a group is under way. When that ends, the queue wakes.
@@ -140,24 +171,39 @@ impl Flushing {
 
     fn order(&self, order: Order) {
         // A thread that has ended says so by the results.
-        let _ = self.orders.send(order);
+        if let Some(running) = &self.running {
+            let _ = running.orders.send(order);
+        }
     }
 }
 
 impl Drop for Flushing {
     fn drop(&mut self) {
         self.order(Order::End);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Some(running) = self.running.take() {
+            let _ = running.thread.join();
         }
     }
 }
 
 /// The thread's own.
 struct Back {
-    shared: Arc<Shared>,
     merging: Merging,
+    resting: Resting,
+}
+
+/// However the thread ends, nobody takes it for busy afterwards.
+struct Resting {
+    shared: Arc<Shared>,
     busy: Arc<Busy>,
+}
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.busy.flushing.store(false, Ordering::SeqCst);
+        self.busy.merging.store(false, Ordering::SeqCst);
+        self.shared.queue.wake();
+    }
 }
 
 impl Back {
@@ -171,9 +217,9 @@ impl Back {
                     if matches!(flushed, Flushed::Done) {
                         self.merging.start_if_due();
                     }
-                    self.busy.flushing.store(false, Ordering::SeqCst);
+                    self.resting.busy.flushing.store(false, Ordering::SeqCst);
                     let _ = results.send(flushed);
-                    self.shared.queue.wake();
+                    self.resting.shared.queue.wake();
                 }
                 Order::Merged(number) => self.merging.take_over(number),
                 Order::FinishMerging(finished) => {
@@ -191,7 +237,7 @@ impl Back {
     }
 
     fn flush(&self, sealed: Group) -> Flushed {
-        let shared = &*self.shared;
+        let shared = &*self.resting.shared;
         let Group {
             builder,
             expected,
@@ -221,32 +267,42 @@ impl Back {
             is_trail: true,
         };
         let result = Flusher::of(shared).flush(&group);
-        if matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
-            let additions: Vec<(&TaskId, ObjectId)> = sequenced
-                .iter()
-                .map(|entry| (&entry.item.task_id, entry.commit))
-                .collect();
-            shared
-                .catalogue
-                .note(expected, nothing_before, &additions, tip);
-            let repository = &shared.repository;
-            shared
-                .leaves
-                .note(repository, expected, nothing_before, &leaves);
-            let before = {
-                let mut view = shared.view();
-                view.tip = Some(tip);
-                view.floor = microseconds;
-                view.root.replace(root)
-            };
-            // Not under the lock: a large tree may go with it.
-            drop(before);
+        if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
+            return Flushed::not(result, sequenced);
         }
+        let before = {
+            let mut view = shared.view();
+            view.tip = Some(tip);
+            view.floor = microseconds;
+            view.root.replace(root)
+        };
+        // Not under the lock: a large tree may go with it.
+        drop(before);
+        if result.is_ok() {
+            shared.settle(&sequenced);
+        }
+        // Nobody waits for the caches: what they lack is read from history.
+        let entries: Vec<(&TaskId, ObjectId)> = sequenced
+            .iter()
+            .map(|entry| (&entry.item.task_id, entry.commit))
+            .collect();
+        shared.note(
+            &Added {
+                parent: expected,
+                nothing_before,
+                entries: &entries,
+                tip,
+            },
+            &leaves,
+        );
+        Flushed::not(result, sequenced)
+    }
+}
+
+impl Flushed {
+    fn not(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> Flushed {
         match result {
-            Ok(()) => {
-                shared.settle(sequenced);
-                Flushed::Done
-            }
+            Ok(()) => Flushed::Done,
             Err(error) => Flushed::Not(error, sequenced),
         }
     }
@@ -254,18 +310,38 @@ impl Back {
 
 impl Shared {
     /// Gives the receipts of entries that are durable.
-    pub(super) fn settle(&self, sequenced: Vec<Sequenced>) {
+    pub(super) fn settle(&self, sequenced: &[Sequenced]) {
         {
             let mut view = self.view();
-            for entry in &sequenced {
+            for entry in sequenced {
                 view.pending.remove(&entry.item.task_id.folded());
             }
         }
-        for Sequenced { item, commit, path } in sequenced {
+        for Sequenced {
+            item,
+            commit,
+            path,
+            unsigned,
+        } in sequenced
+        {
             item.ticket.settle(Ok(Placed {
                 commit: commit.to_string(),
-                path,
+                path: path.clone(),
+                unsigned: *unsigned,
             }));
+        }
+    }
+
+    /// Notes in the caches what is durable.
+    fn note(&self, added: &Added<'_>, leaves: &[(ObjectId, TreeHash)]) {
+        let noted = catch_unwind(AssertUnwindSafe(|| {
+            self.catalogue.note(&self.repository, added);
+            self.leaves
+                .note(&self.repository, added.parent, added.nothing_before, leaves);
+        }));
+        if noted.is_err() {
+            tracing::warn!("what was recorded is not in the caches; they will be made again");
+            self.catalogue.discard();
         }
     }
 }

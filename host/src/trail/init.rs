@@ -55,6 +55,7 @@ impl Trail {
     ///
     /// [`TrailError::Invalid`] if the options contradict what is there.
     pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, Initialised), TrailError> {
+        super::discover::check_not_damaged(dir)?;
         let created_repository = !is_repository(dir);
         if created_repository {
             create_repository(dir, options.bare, options.reference.as_deref())?;
@@ -198,7 +199,10 @@ fn choose_identity(
                 identity.reference
             )));
         }
-        identity.layout = options.layout.or(identity.layout);
+        identity.layout = options
+            .layout
+            .or(identity.layout)
+            .or(options.open.default_layout);
         return Ok(identity);
     }
     let mut identity = match asked {
@@ -212,12 +216,9 @@ fn choose_identity(
         }
         None => infer_identity(repository)?,
     };
-    let default = if identity.placement == Placement::Ref {
-        Layout::Sharded
-    } else {
-        Layout::Flat
-    };
-    identity.layout = options.layout.or(Some(default));
+    let default = Layout::of(identity.placement);
+    let wanted = options.layout.or(options.open.default_layout);
+    identity.layout = Some(wanted.unwrap_or(default));
     Ok(identity)
 }
 

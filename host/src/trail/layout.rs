@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use super::Placement;
 use crate::outcome::TaskId;
 
 /// The directory of all entries, as path components.
@@ -21,6 +22,14 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// What fits a placement where nobody says more: a checkout is read by people, a ref by machines.
+    pub(super) fn of(placement: Placement) -> Layout {
+        match placement {
+            Placement::Checkout => Layout::Flat,
+            Placement::Ref => Layout::Sharded,
+        }
+    }
+
     /// The layout's name in settings and output.
     pub fn as_str(self) -> &'static str {
         match self {

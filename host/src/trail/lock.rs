@@ -93,6 +93,24 @@ impl WriterLock {
     }
 }
 
+/// Where the lock file has the number of the last turn: after the count of hand-overs.
+const TURN_AT: u64 = 8;
+
+impl WriterLock {
+    /// The last [turn](super::Tenure) that has written; 0 if none has, or if it cannot be read.
+    pub(super) fn turn(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.lock
+            .read_exact_at(&mut bytes, TURN_AT)
+            .map_or(0, |()| i64::from_le_bytes(bytes))
+    }
+
+    /// Not made durable: after a power cut there is no host of before.
+    pub(super) fn set_turn(&self, number: i64) -> io::Result<()> {
+        self.lock.write_all_at(&number.to_le_bytes(), TURN_AT)
+    }
+}
+
 fn open(path: &Path) -> Result<File, TrailError> {
     OpenOptions::new()
         .read(true)
@@ -176,6 +194,7 @@ impl<'a> GitLock<'a> {
         let path = PathBuf::from(name);
         let token = state.token_path();
         let parent = path.parent().unwrap_or(target);
+        let refs = state.common_dir().join("refs");
         let taken = poll(wait, || match disk.link(&token, &path) {
             Ok(()) => Ok(Attempt::Taken),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -184,10 +203,14 @@ impl<'a> GitLock<'a> {
                 }
                 Ok(Attempt::Refused)
             }
-            // `git pack-refs` removes the directories that it empties, at any moment.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && token.exists() => {
-                disk::create_dirs_synced(disk, state.common_dir(), parent)
-                    .doing("create", parent)?;
+            // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
+            // removes: made here, it would stand in the way of whoever puts the real one back.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && token.exists()
+                    && parent.starts_with(&refs) =>
+            {
+                disk::create_dirs_synced(disk, &refs, parent).doing("create", parent)?;
                 Ok(Attempt::Refused)
             }
             Err(error) => Err(error).doing("create", &path),

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use super::Shared;
@@ -14,6 +14,8 @@ use super::error::TrailError;
 use super::flush::Flusher;
 use super::flushing::{Busy, Order};
 use super::packs::{Merged, Owned};
+
+const NAME: &str = "trail-merge";
 
 /// The merge under way, if there is one. Belongs to the thread that flushes.
 pub(super) struct Merging {
@@ -29,7 +31,9 @@ struct Running {
     number: u64,
     packs: Arc<Vec<Owned>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Option<Merged>, TrailError>>,
+    /// What it made: nothing if it failed; or that there was nothing to be made.
+    made: Receiver<Option<Option<Merged>>>,
+    thread: JoinHandle<()>,
 }
 
 impl Merging {
@@ -52,10 +56,8 @@ impl Merging {
             self.merge_in_turn();
             return;
         }
-        match Flusher::of(&self.shared).due() {
-            Ok(None) => {}
-            Ok(Some(packs)) => self.start(packs),
-            Err(error) => not_merged(&error),
+        if let Some(Some(packs)) = caught(|| Flusher::of(&self.shared).due()) {
+            self.start(packs);
         }
     }
 
@@ -67,19 +69,27 @@ impl Merging {
         self.count += 1;
         let number = self.count;
         self.busy.merging.store(true, Ordering::SeqCst);
-        let thread = std::thread::spawn(move || {
-            let work = || Flusher::of(&shared).merge(&sources, &stopped);
-            let merged = catch_unwind(AssertUnwindSafe(work))
-                .unwrap_or_else(|_| Err(TrailError::Busy("merging has failed".into())));
+        let (sender, made) = channel();
+        let work = Box::new(move || {
+            let merged = caught(|| Flusher::of(&shared).merge(&sources, &stopped));
+            let _ = sender.send(merged);
             let _ = orders.send(Order::Merged(number));
-            merged
         });
-        self.running = Some(Running {
-            number,
-            packs,
-            stop,
-            thread,
-        });
+        match self.shared.disk.start_thread(NAME, work) {
+            Ok(thread) => {
+                self.running = Some(Running {
+                    number,
+                    packs,
+                    stop,
+                    made,
+                    thread,
+                });
+            }
+            Err(error) => {
+                not_merged(&TrailError::no_thread(NAME, &error));
+                self.rest();
+            }
+        }
     }
 
     /// Takes over what the merge of that number has made, unless that was done or given up.
@@ -102,20 +112,20 @@ impl Merging {
 
     /// Puts what was merged in the place of its sources, and begins the next merge if that is due now.
     fn finish_one(&mut self) {
-        let Some(Running { packs, thread, .. }) = self.running.take() else {
+        let Some(running) = self.running.take() else {
             return;
         };
-        let merged = thread
-            .join()
-            .unwrap_or_else(|_| Err(TrailError::Busy("merging has failed".into())));
-        let replaced = catch_unwind(AssertUnwindSafe(|| match merged? {
-            Some(merged) => Flusher::of(&self.shared).replace(&packs, &merged),
-            None => Ok(()),
-        }));
-        match replaced {
-            Ok(Ok(())) => self.start_if_due(),
-            Ok(Err(error)) => not_merged(&error),
-            Err(_) => tracing::warn!("packs could not be merged"),
+        let _ = running.thread.join();
+        let replaced = match running.made.try_recv() {
+            Ok(Some(Some(merged))) => {
+                caught(|| Flusher::of(&self.shared).replace(&running.packs, &merged)).is_some()
+            }
+            // Without what was in the way there may be something.
+            Ok(Some(None)) => true,
+            Ok(None) | Err(_) => false,
+        };
+        if replaced {
+            self.start_if_due();
         }
         self.rest();
     }
@@ -139,7 +149,7 @@ impl Merging {
     /// Merges at once: the order of operations is then always the same.
     fn merge_in_turn(&self) {
         let flusher = Flusher::of(&self.shared);
-        let work = || -> Result<(), TrailError> {
+        caught(|| {
             while let Some(due) = flusher.due()? {
                 let Some(merged) = flusher.merge(&due, &AtomicBool::new(false))? else {
                     break;
@@ -147,16 +157,26 @@ impl Merging {
                 flusher.replace(&due, &merged)?;
             }
             Ok(())
-        };
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => not_merged(&error),
-            Err(_) => tracing::warn!("packs could not be merged"),
+        });
+    }
+}
+
+/// What comes of a part of merging that may fail or panic: the receipts are given already, and what fails here is tried again
+/// after the next group.
+fn caught<T>(work: impl FnOnce() -> Result<T, TrailError>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            not_merged(&error);
+            None
+        }
+        Err(_) => {
+            tracing::warn!("packs could not be merged");
+            None
         }
     }
 }
 
-/// The receipts are given already; what fails here is tried again after the next group.
 fn not_merged(error: &TrailError) {
     tracing::warn!(%error, "packs could not be merged");
 }

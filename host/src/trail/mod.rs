@@ -12,6 +12,7 @@ mod checkout;
 mod checkpoints;
 mod commit;
 mod delta;
+mod discover;
 pub mod disk;
 mod entries;
 mod error;
@@ -45,6 +46,7 @@ mod sequence;
 mod signing;
 mod state;
 mod supported;
+mod tenure;
 mod ticket;
 mod tree;
 mod tree_object;
@@ -55,7 +57,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -73,6 +75,7 @@ pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use tenure::{Committing, Tenure};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -130,13 +133,13 @@ struct Shared {
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
+    committing: OnceLock<Committing>,
 }
 
 impl Shared {
     fn view(&self) -> MutexGuard<'_, View> {
-        self.view
-            .lock()
-            .expect("nothing panics while it holds the view")
+        // Whoever panicked while it read a tree had changed nothing yet: that must not be the end of all others.
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -315,16 +318,39 @@ impl Trail {
             .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
     }
 
+    /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
+    pub fn commit_as(&self, committing: Committing) {
+        let _ = self.shared().committing.set(committing);
+    }
+
+    /// Sees to it that the writer runs. Where it cannot, whoever waits hears why, and the next who comes tries again.
     fn start_writer(&self) {
+        const NAME: &str = "trail-writer";
+        let shared = self.shared();
         let mut writer = self
             .handle
             .writer
             .lock()
-            .expect("nothing panics while it starts the writer");
-        if writer.is_none() {
-            let shared = self.shared().clone();
-            *writer = Some(std::thread::spawn(move || Writer::run(&shared)));
+            .unwrap_or_else(PoisonError::into_inner);
+        if writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
+            return;
         }
+        let theirs = shared.clone();
+        let work = Box::new(move || Writer::run(&theirs));
+        match shared.disk.start_thread(NAME, work) {
+            Ok(started) => *writer = Some(started),
+            Err(error) => {
+                let waiting = shared.take_waiting();
+                // What is told may come back with more.
+                drop(writer);
+                waiting.fail(&TrailError::no_thread(NAME, &error));
+            }
+        }
+    }
+
+    /// Author and committer of what is recorded through this handle.
+    pub fn author(&self) -> &str {
+        &self.shared().author
     }
 
     /// The ref that holds the trail, in full.

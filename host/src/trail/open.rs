@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
@@ -21,6 +21,9 @@ use super::{
 pub struct OpenOptions {
     /// The layout of new entries; `None` takes the trail's own.
     pub layout: Option<Layout>,
+    /// The layout of a trail that has none of its own yet: neither by `init` nor by its entries. `None` takes what fits its
+    /// placement.
+    pub default_layout: Option<Layout>,
     /// Author and committer, `Name <email>`; `None` takes git's `user.name` and `user.email`, or a name of our own.
     pub author: Option<String>,
     /// Who signs the commits that are made here; nobody if not given.
@@ -40,6 +43,7 @@ impl Default for OpenOptions {
     fn default() -> OpenOptions {
         OpenOptions {
             layout: None,
+            default_layout: None,
             author: None,
             signing: None,
             // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
@@ -78,7 +82,12 @@ impl Trail {
         };
         let layout = match options.layout.or(identity.layout) {
             Some(layout) => layout,
-            None => infer_layout(&repository, &identity)?,
+            None => match infer_layout(&repository, &identity)? {
+                Some(layout) => layout,
+                None => options
+                    .default_layout
+                    .unwrap_or(Layout::of(identity.placement)),
+            },
         };
         let author = match options.author {
             Some(author) => check_author(author)?,
@@ -111,6 +120,7 @@ impl Trail {
             leaves,
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
+            committing: OnceLock::new(),
         };
         Ok(Trail {
             handle: Arc::new(Handle {
@@ -164,26 +174,27 @@ pub(super) fn infer_identity(repository: &Repository) -> Result<Identity, TrailE
     })
 }
 
-/// The layout that the trail's entries have, or the placement's own: a checkout is read by people, a ref by machines.
-fn infer_layout(repository: &Repository, identity: &Identity) -> Result<Layout, TrailError> {
-    let default = match identity.placement {
-        Placement::Checkout => Layout::Flat,
-        Placement::Ref => Layout::Sharded,
-    };
+/// The layout that the trail's entries have, if it has any.
+fn infer_layout(
+    repository: &Repository,
+    identity: &Identity,
+) -> Result<Option<Layout>, TrailError> {
     let Some(tip) = repository.read_ref(&identity.reference)? else {
-        return Ok(default);
+        return Ok(None);
     };
     let root = View::load_root(repository, Some(tip))?;
     let Some(tasks) = root.descend(&layout::ROOT, repository, None)? else {
-        return Ok(default);
+        return Ok(None);
     };
     let mut entries =
         gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
-    Ok(match entries.next() {
-        None => default,
-        Some(_) if entries_have_shards(tasks, repository) => Layout::Sharded,
-        Some(_) => Layout::Flat,
-    })
+    Ok(entries.next().map(|_| {
+        if entries_have_shards(tasks, repository) {
+            Layout::Sharded
+        } else {
+            Layout::Flat
+        }
+    }))
 }
 
 fn entries_have_shards(tasks: &tree::Node, repository: &Repository) -> bool {

@@ -40,6 +40,7 @@ pub(super) struct Owned {
 /// The lowest tier with packs enough to become one of the next.
 fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
     let mut tiers: HashMap<usize, usize> = HashMap::new();
+    // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
     for tier in packs.iter().filter_map(|pack| tier(pack.size)) {
         *tiers.entry(tier).or_default() += 1;
     }
@@ -47,6 +48,19 @@ fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
         .into_iter()
         .filter(|(tier, count)| *count >= TIERS[*tier].1);
     full.map(|(tier, _)| tier).min()
+}
+
+/// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
+fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
+    let full = lowest_full_tier(&packs)?;
+    let is_last = full == TIERS.len() - 1;
+    packs
+        .retain(|pack| tier(pack.size).is_some_and(|tier| tier == full || tier < full && !is_last));
+    packs.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
+    if is_last {
+        packs.truncate(LARGE_AT_ONCE);
+    }
+    Some(packs)
 }
 
 impl Flusher<'_> {
@@ -89,32 +103,12 @@ impl Flusher<'_> {
                 Err(error) => return Err(error).doing("look at", &self.pack_path(&name, "pack")),
             }
         }
-        // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
-        owned.retain(|pack| tier(pack.size).is_some());
         if lowest_full_tier(&owned).is_none() {
             return Ok(None);
         }
         let indexed = self.multi_pack_index()?;
         owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
-        let Some(full) = lowest_full_tier(&owned) else {
-            return Ok(None);
-        };
-        let last = TIERS.len() - 1;
-        owned.retain(|pack| {
-            tier(pack.size).is_some_and(|tier| {
-                if full == last {
-                    tier == last
-                } else {
-                    tier <= full
-                }
-            })
-        });
-        owned
-            .sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
-        if full == last {
-            owned.truncate(LARGE_AT_ONCE);
-        }
-        Ok(Some(owned))
+        Ok(lowest_full(owned))
     }
 
     /// Whether somebody relies on this very pack.
@@ -237,4 +231,53 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack
         .windows(needle.len())
         .any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of those that are to be merged, of packs of these sizes, which are named by their place.
+    fn due(sizes: &[u64]) -> Vec<usize> {
+        let pack = |(place, size): (usize, &u64)| Owned {
+            name: place.to_string(),
+            size: *size,
+            modified: std::time::UNIX_EPOCH + std::time::Duration::from_secs(place as u64),
+        };
+        let packs = sizes.iter().enumerate().map(pack).collect();
+        let due = lowest_full(packs).unwrap_or_default();
+        due.iter()
+            .filter_map(|pack| pack.name.parse().ok())
+            .collect()
+    }
+
+    #[test]
+    fn eight_of_a_tier_are_merged_with_all_that_is_smaller() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(due(&[1; 7]), [0; 0]);
+        assert_eq!(due(&[1; 8]), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let two_tiers = [&[3 * MIB; 8][..], &[1; 3]].concat();
+        assert_eq!(due(&two_tiers).len(), 11);
+        let both_full = [&[3 * MIB; 8][..], &[1; 8]].concat();
+        assert_eq!(due(&both_full), [8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn the_groups_of_a_stream_are_merged_when_sixteen_have_come() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(due(&[8 * MIB; 15]), [0; 0]);
+        assert_eq!(due(&[8 * MIB; 16]).len(), 16);
+    }
+
+    #[test]
+    fn packs_too_large_to_be_merged_keep_no_tier_full() {
+        let (largest, enough) = TIERS[TIERS.len() - 1];
+        let large = [largest + 1; 20];
+        assert_eq!(due(&large), [0; 0]);
+        // Once they did, all that is smaller was merged after each flush.
+        assert_eq!(due(&[&large[..], &[1; 7]].concat()), [0; 0]);
+        // Of large ones only a few at once, and nothing smaller with them.
+        let beside = [&vec![largest; enough][..], &large, &[1; 7]].concat();
+        assert_eq!(due(&beside), [0, 1, 2]);
+    }
 }

@@ -137,9 +137,31 @@ impl Queue {
         }
     }
 
-    pub(super) fn fail_refreshes(&self, error: &TrailError) {
-        for sender in std::mem::take(&mut self.state().refreshes) {
-            let _ = sender.send(Err(error.clone()));
-        }
+    /// All who want the ref to be looked at.
+    pub(super) fn take_refreshes(&self) -> Vec<Sender<Result<(), TrailError>>> {
+        std::mem::take(&mut self.state().refreshes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::TryRecvError;
+
+    use super::*;
+
+    /// Whoever asks while the writer looks may have seen a ref that it has not.
+    #[test]
+    fn who_asks_while_the_ref_is_looked_at_is_answered_by_the_next_look() {
+        let queue = Queue::default();
+        let before = queue.request_refresh();
+        let asked = queue.refreshes();
+        let meanwhile = queue.request_refresh();
+        queue.settle_refreshes(asked);
+        assert!(matches!(before.try_recv(), Ok(Ok(()))));
+        assert!(matches!(meanwhile.try_recv(), Err(TryRecvError::Empty)));
+        assert!(queue.wants_refresh());
+        queue.settle_refreshes(queue.refreshes());
+        assert!(matches!(meanwhile.try_recv(), Ok(Ok(()))));
+        assert!(!queue.wants_refresh());
     }
 }

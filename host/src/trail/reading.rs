@@ -5,7 +5,7 @@ use gix::objs::Kind;
 
 use super::error::TrailError;
 use super::history::{self, History, LoggedEntry, Recorded};
-use super::view::View;
+use super::view::{self, Presence, View};
 use super::{Shared, Trail, layout, message, repository};
 use crate::outcome::TaskId;
 
@@ -17,10 +17,18 @@ impl Trail {
             return Ok(None);
         };
         let commit = self.commit_of(task_id, tip)?;
+        let added = match commit.as_deref().map(parse_id).transpose()? {
+            Some(id) => {
+                let tree = repository.commit(&id)?.tree;
+                history::entry_in_tree(repository, tree, task_id.as_str())?.map(|(_, blob)| blob)
+            }
+            None => None,
+        };
         Ok(Some(Recorded {
             path,
-            entry: repository.object(Kind::Blob, &blob)?,
+            entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
             commit,
+            altered: added.is_some_and(|added| added != blob),
         }))
     }
 
@@ -65,10 +73,7 @@ impl Trail {
         let Some((_, Some(commit))) = self.locate(task_id)? else {
             return Ok(None);
         };
-        let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
-            what: format!("the id {commit}"),
-            cause: error.to_string(),
-        })?;
+        let id = parse_id(&commit)?;
         repository.logged(&id, &repository.commit(&id)?, task_id)
     }
 
@@ -80,45 +85,78 @@ impl Trail {
         let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
             return Ok(None);
         };
-        let tree = shared.repository.commit(&tip)?.tree;
-        let found = history::entry_in_tree(&shared.repository, tree, task_id.as_str())?;
-        Ok(found.map(|(path, blob)| (tip, path, blob)))
+        // What the writer has in memory spares reading and checking a large directory for each question.
+        let known = {
+            let view = shared.view();
+            view.root.clone().filter(|_| view.tip == Some(tip))
+        };
+        let root = match known {
+            Some(root) => root,
+            None => View::load_root(&shared.repository, Some(tip))?,
+        };
+        Ok(
+            match view::presence(&root, task_id, &shared.repository, None)?.0 {
+                Presence::Present { blob, layout } => Some((tip, layout.path(task_id), blob)),
+                Presence::Absent | Presence::Collides(_) => None,
+            },
+        )
     }
 
-    /// The commit that added a task's entry: from the catalogue, checked, or else from history.
+    /// The commit that added a task's entry: from the catalogue as far down as that goes, checked, or else from history.
     fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
         let Shared {
             repository,
+            identity,
             catalogue,
             ..
         } = &**self.shared();
-        for candidate in catalogue.candidates(task_id) {
-            let names_task = |commit: repository::CommitInfo| {
-                message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
-            };
-            if repository.commit(&candidate).is_ok_and(names_task) {
-                return Ok(Some(candidate.to_string()));
-            }
-        }
-        // Not noted: it came from elsewhere, or the cache is missing or behind. Beyond a short walk, make it again.
+        let noted = catalogue.tip();
+        // The ref moves before it is noted: looked at after the catalogue, it has all that this has, unless it was forced.
+        let tip = match noted {
+            Some(noted) if noted != tip => repository.read_ref(&identity.reference)?.unwrap_or(tip),
+            _ => tip,
+        };
+        // Where the catalogue is missing, or is not of this history, a longer walk makes it again.
         const WALK_MOST: usize = 1000;
         let mut history = History::from(repository, Some(tip));
-        let mut seen = Vec::new();
+        let mut seen: Vec<(TaskId, ObjectId)> = Vec::new();
+        let among = |seen: &[(TaskId, ObjectId)]| {
+            let found = seen.iter().find(|(task, _)| task == task_id);
+            found.map(|(_, id)| id.to_string())
+        };
         while let Some((id, _, task)) = history.next_commit()? {
+            if noted == Some(id)
+                && let Some(found) = among(&seen).or_else(|| self.noted(task_id))
+            {
+                return Ok(Some(found));
+            }
             if task == *task_id && seen.len() < WALK_MOST {
                 return Ok(Some(id.to_string()));
             }
             seen.push((task, id));
         }
         if seen.len() >= WALK_MOST
-            && let Err(error) = catalogue.rebuild(&seen, tip)
+            && let Some((_, newest)) = seen.first()
+            && let Err(error) = catalogue.rebuild(&seen, *newest)
         {
             tracing::debug!(%error, "the catalogue could not be made");
         }
-        Ok(seen
-            .into_iter()
-            .find(|(task, _)| task == task_id)
-            .map(|(_, id)| id.to_string()))
+        Ok(among(&seen))
+    }
+
+    /// The commit that the catalogue names, if it is of that task.
+    fn noted(&self, task_id: &TaskId) -> Option<String> {
+        let Shared {
+            repository,
+            catalogue,
+            ..
+        } = &**self.shared();
+        let names_task = |commit: repository::CommitInfo| {
+            message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
+        };
+        let mut candidates = catalogue.candidates(task_id).into_iter();
+        let found = candidates.find(|id| repository.commit(id).is_ok_and(names_task));
+        found.map(|id| id.to_string())
     }
 
     /// The trail's commits as they are now, newest first.
@@ -129,4 +167,11 @@ impl Trail {
             shared.repository.read_ref(&shared.identity.reference)?,
         ))
     }
+}
+
+fn parse_id(commit: &str) -> Result<ObjectId, TrailError> {
+    ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
+        what: format!("the id {commit}"),
+        cause: error.to_string(),
+    })
 }

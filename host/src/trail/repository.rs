@@ -41,18 +41,6 @@ pub(super) struct CommitInfo {
 }
 
 impl Repository {
-    /// Opens the repository at `dir` or above it.
-    pub(super) fn discover(dir: &Path) -> Result<Repository, TrailError> {
-        let options = gix::discover::upwards::Options {
-            trust: gix::discover::upwards::TrustPolicy::Required(gix::sec::Trust::Reduced),
-            ..Default::default()
-        };
-        let (path, _) = gix::discover::upwards_opts(dir, options)
-            .map_err(|_| TrailError::NoRepository(dir.to_owned()))?;
-        let (git_dir, work_tree) = path.into_repository_and_work_tree_directories();
-        Repository::open(work_tree.as_deref().unwrap_or(&git_dir))
-    }
-
     /// Opens the repository whose work tree or git directory is exactly `dir`.
     pub(super) fn open(dir: &Path) -> Result<Repository, TrailError> {
         let permissions = gix::open::Permissions {

@@ -4,9 +4,11 @@
 //! While one group is flushed the next is sequenced on top of it. When a flush fails, everything sequenced after it is
 //! sequenced again from the durable tip.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 
 use super::Shared;
 use super::error::TrailError;
@@ -16,7 +18,7 @@ use super::lock::WriterLock;
 use super::object::Deflater;
 use super::sequence::{Chain, Item, Sequenced};
 use super::tree::LOADED;
-use super::view::View;
+use super::view::{View, Waiting};
 
 /// Trees in memory beyond this are dropped and read again when needed.
 const LOADED_MOST: usize = 192 << 20;
@@ -41,6 +43,9 @@ const STOPPED: &str = "the trail's writer has failed";
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
+        if let Some(committing) = shared.committing.get() {
+            committing.give_way();
+        }
         let mut writer = Writer {
             shared,
             flushing: Flushing::new(shared),
@@ -54,7 +59,7 @@ impl Writer<'_> {
             let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
             let result = worked.unwrap_or_else(|_| Err(TrailError::Busy(STOPPED.into())));
             if let Err(error) = result {
-                writer.fail_all(&error);
+                shared.take_waiting().fail(&error);
             }
         }
     }
@@ -66,9 +71,13 @@ impl Writer<'_> {
     /// Holds the lock while there is work and nobody else waits.
     fn work(&mut self) -> Result<(), TrailError> {
         let shared = self.shared;
+        self.flushing.ensure_running()?;
         shared.repository.check_writable()?;
         shared.state.create_root(shared.disk.as_ref())?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        if let Some(committing) = shared.committing.get() {
+            committing.tenure.check(&lock, &shared.state)?;
+        }
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
         let worked = worked.unwrap_or_else(|_| Err(TrailError::Busy(STOPPED.into())));
         // Nothing is under way when the lock goes, whatever happened.
@@ -150,7 +159,7 @@ impl Writer<'_> {
                 if let Err(error) = self.refresh() {
                     tracing::warn!(%error, "they could not be brought in step");
                 }
-                self.shared.settle(sequenced);
+                self.shared.settle(&sequenced);
             }
             FlushError::Moved if self.moves < MOVES_MOST => {
                 self.moves += 1;
@@ -205,19 +214,37 @@ impl Writer<'_> {
             item.ticket.settle(Err(error.clone()));
         }
     }
+}
 
-    /// Settles everything that waits, whether queued or, after a panic, under way.
-    fn fail_all(&mut self, error: &TrailError) {
-        let waiting = {
-            let mut view = self.shared.view();
-            // Under the view's lock, as they are put there: what comes now is not failed by what was before.
-            self.shared.queue.drain();
-            std::mem::take(&mut view.pending)
-        };
-        for waiting in waiting.into_values() {
+/// Everybody who waited for the writer at one moment.
+pub(super) struct AllWaiting {
+    entries: HashMap<String, Waiting>,
+    refreshes: Vec<Sender<Result<(), TrailError>>>,
+}
+
+impl Shared {
+    /// Takes everything that waits, whether queued or, after a panic, under way.
+    pub(super) fn take_waiting(&self) -> AllWaiting {
+        let mut view = self.view();
+        // Under the view's lock, as they are put there: what comes now is not failed by what was before.
+        self.queue.drain();
+        AllWaiting {
+            entries: std::mem::take(&mut view.pending),
+            refreshes: self.queue.take_refreshes(),
+        }
+    }
+}
+
+impl AllWaiting {
+    /// Lets all of them know why nothing comes of it.
+    pub(super) fn fail(self, error: &TrailError) {
+        for waiting in self.entries.into_values() {
             waiting.ticket.settle(Err(error.clone()));
         }
-        self.shared.queue.fail_refreshes(error);
+        for sender in self.refreshes {
+            // The one who asked may have gone.
+            let _ = sender.send(Err(error.clone()));
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Repository {
                     return open(git_dir, common_dir);
                 }
             }
+            check_not_damaged(directory)?;
         }
         Err(VerifyError::NoRepository(path.to_owned()))
     }
@@ -132,6 +133,44 @@ fn follow_git_file(candidate: &Path) -> Result<PathBuf, VerifyError> {
         .and_then(|target| std::str::from_utf8(target).ok())
         .ok_or_else(|| unreadable(".git", "names no directory"))?;
     Ok(candidate.parent().unwrap_or(candidate).join(target))
+}
+
+/// Fails if there is a repository at `directory` that lacks something: a verdict on the one around it would be taken for its own.
+fn check_not_damaged(directory: &Path) -> Result<(), VerifyError> {
+    let dot_git = directory.join(".git");
+    let has_dot_git = dot_git.symlink_metadata().is_ok();
+    let git_dir = match has_dot_git {
+        true => follow_git_file(&dot_git)?,
+        false => directory.to_owned(),
+    };
+    let begins = |name: &str, what: &[u8]| {
+        let contents = small_file(&git_dir.join(name)).ok().flatten();
+        contents.is_some_and(|contents| contents.trim_ascii_start().starts_with(what))
+    };
+    let signs = [
+        begins("HEAD", b"ref:"),
+        begins("config", b"[core]"),
+        git_dir.join("objects/pack").is_dir(),
+        git_dir.join("refs/heads").is_dir(),
+    ];
+    // One alone may be anything.
+    if !has_dot_git && signs.into_iter().filter(|sign| *sign).count() < 2 {
+        return Ok(());
+    }
+    let missing: Vec<&str> = ["HEAD", "objects", "refs"]
+        .into_iter()
+        .filter(|name| git_dir.join(name).symlink_metadata().is_err())
+        .collect();
+    Err(VerifyError::Unreadable {
+        what: git_dir.display().to_string(),
+        why: match missing.is_empty() {
+            true => "is no git directory".to_owned(),
+            false => format!(
+                "is no whole git directory: {} is missing",
+                missing.join(", ")
+            ),
+        },
+    })
 }
 
 /// The directory of objects and refs, if this is a git directory at all.

@@ -65,7 +65,8 @@ const AHEAD: usize = 4;
 /// Reads all sources one after the other. Lines of more than `max_bytes` are cut.
 pub fn read(sources: Vec<Source>, max_bytes: usize) -> Receiver<Event> {
     let (sender, receiver) = sync_channel(AHEAD);
-    thread::spawn(move || {
+    let told = sender.clone();
+    let work = move || {
         for (index, source) in sources.iter().enumerate() {
             let result = match source {
                 Source::Stdin => read_one(index, &mut io::stdin().lock(), max_bytes, &sender),
@@ -78,7 +79,14 @@ pub fn read(sources: Vec<Source>, max_bytes: usize) -> Receiver<Event> {
                 return;
             }
         }
-    });
+    };
+    if let Err(error) = thread::Builder::new()
+        .name("ingest-read".into())
+        .spawn(work)
+    {
+        // There is room: nobody else has sent anything.
+        let _ = told.send(Event::Unreadable(0, error));
+    }
     receiver
 }
 

@@ -238,12 +238,14 @@ impl Intake<'_> {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations: vec![violation],
             retry: false,
             policy_log: Vec::new(),
             policy_time: Duration::ZERO,
+            recording: None,
         }
     }
 

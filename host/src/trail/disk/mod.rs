@@ -10,6 +10,7 @@ pub use real::RealDisk;
 
 use std::io;
 use std::path::Path;
+use std::thread::{Builder, JoinHandle};
 
 /// A file system as the writer needs it.
 ///
@@ -41,6 +42,15 @@ pub trait Disk: Send + Sync {
 
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Starts one of the writer's threads: no file operation, but the system may refuse it as it may refuse those.
+    fn start_thread(
+        &self,
+        name: &'static str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<JoinHandle<()>> {
+        Builder::new().name(name.to_owned()).spawn(work)
+    }
 }
 
 /// A file that is being written from its beginning.

@@ -60,10 +60,12 @@ impl Leaves {
         nothing_before: bool,
         added: &[(ObjectId, TreeHash)],
     ) {
-        let mut open = self
-            .open
-            .lock()
-            .expect("nothing panics while it holds the tree");
+        let mut open = self.open.lock().unwrap_or_else(|poisoned| {
+            self.open.clear_poison();
+            let mut open = poisoned.into_inner();
+            *open = None;
+            open
+        });
         let noted = self.try_note(&mut open, repository, parent, nothing_before, added);
         if let Err(error) = noted {
             tracing::debug!(%error, "the tree over the entries could not be kept up; it will be made again");

@@ -4,10 +4,13 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::SigningOptions;
 use crate::trail::error::TrailError;
@@ -21,6 +24,17 @@ pub(super) struct OpenPgpKey {
 
 /// How often it is looked whether a program that has said everything has ended too.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Ends a program that was given up, with those that it has started.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // It was not waited for, so its number is still its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
 
 impl OpenPgpKey {
     pub(super) fn new(
@@ -58,6 +72,8 @@ impl OpenPgpKey {
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
+            // Whatever it starts ends with it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -66,8 +82,7 @@ impl OpenPgpKey {
             .map_err(|error| format!("{name} cannot be run: {error}"))?;
         let said = self.talk(&mut child, payload.to_vec());
         if said.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
         let (signature, status) = said?;
         if status.contains("[GNUPG:] SIG_CREATED ")
@@ -98,7 +113,9 @@ impl OpenPgpKey {
         let (sender, receiver) = mpsc::channel();
         if let Some(mut input) = child.stdin.take() {
             // A program that reads nothing must not hold us up; what it misses shows in what it says.
-            std::thread::spawn(move || input.write_all(&payload));
+            start(move || {
+                let _ = input.write_all(&payload);
+            })?;
         }
         let streams: [Option<Box<dyn Read + Send>>; 2] = [
             child.stdout.take().map(|stream| Box::new(stream) as _),
@@ -106,7 +123,7 @@ impl OpenPgpKey {
         ];
         for (place, stream) in streams.into_iter().enumerate() {
             let sender = sender.clone();
-            std::thread::spawn(move || {
+            start(move || {
                 let mut text = Vec::new();
                 if let Some(stream) = stream {
                     // A signature is short; somebody's endless output is cut off, and then it is none.
@@ -114,7 +131,7 @@ impl OpenPgpKey {
                 }
                 // The one who asked may have given up.
                 let _ = sender.send((place, String::from_utf8_lossy(&text).into_owned()));
-            });
+            })?;
         }
         let mut said = [String::new(), String::new()];
         for _ in 0..2 {
@@ -135,4 +152,13 @@ impl OpenPgpKey {
         let [signature, status] = said;
         Ok((signature, status))
     }
+}
+
+/// Lets somebody else do it, if the system has a thread for that.
+fn start(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    std::thread::Builder::new()
+        .name("trail-sign".into())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| format!("cannot start the thread trail-sign: {error}"))
 }

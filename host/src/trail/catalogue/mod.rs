@@ -4,31 +4,41 @@
 //! history; where it is missing, behind or wrong it is made again. Nothing is synced. One writer at a time: whoever holds the
 //! writer lock, or whoever makes it anew under another name.
 //!
+//! All that it names is in the first-parent history of its tip. So it may be believed where that tip is in the history that is
+//! asked about, and nowhere else: the commits of a history that was given up are still there to be read.
+//!
 //! Both files: a header of 64 bytes (magic, length of an id, count, the tip that they are complete up to), then records
 //! of 8 bytes of SHA-256 of the task id and the commit's id. The table's are sorted, the log's are in the order in which
 //! they came. When the log has grown large it is merged into the table: writing at random places of a large table
 //! would touch a page of it for each entry.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+mod files;
+
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use sha2::{Digest, Sha256};
 
+use super::error::TrailError;
+use super::history::History;
+use super::repository::Repository;
 use crate::outcome::TaskId;
+use files::Opened;
 
-const TABLE_MAGIC: &[u8; 8] = b"CHIFCAT2";
-const LOG_MAGIC: &[u8; 8] = b"CHIFLOG2";
+const TABLE_MAGIC: &[u8; 8] = b"CHIFCAT3";
+const LOG_MAGIC: &[u8; 8] = b"CHIFLOG3";
 const HEADER: usize = 64;
 /// The log is merged when it has more records than a sixteenth of the table, but within these: so that each record is
 /// copied a few times in all, and the log is read through in a fraction of a millisecond.
 const LOG_LEAST: u64 = 16 << 10;
 const LOG_MOST: u64 = 256 << 10;
+/// So many commits that were not noted are noted later: they cost the writer a tenth of a second.
+const GAP_MOST: usize = 10_000;
 
 /// The table and log of one trail.
 pub(super) struct Catalogue {
@@ -41,22 +51,21 @@ pub(super) struct Catalogue {
 
 #[derive(Default)]
 struct Known {
-    /// Its inode and its generation.
-    which: (u64, u64),
+    /// Which it was. Held open: its inode is no other file's as long as that.
+    file: Option<File>,
     records: Vec<u8>,
 }
 
-/// One of the two files, with what its header says.
-struct Opened {
-    file: File,
-    count: u64,
-    tip: ObjectId,
-    /// Of a log: how many records the table had when it was begun. Tells it from the one before it.
-    generation: u64,
+/// What a flush has added.
+pub(super) struct Added<'a> {
+    /// The tip that it continues.
+    pub(super) parent: Option<ObjectId>,
+    /// The trail had no entry at `parent`.
+    pub(super) nothing_before: bool,
+    /// Tasks and their commits, the oldest first.
+    pub(super) entries: &'a [(&'a TaskId, ObjectId)],
+    pub(super) tip: ObjectId,
 }
-
-/// What was added, oldest first.
-pub(super) type Additions<'a> = &'a [(&'a TaskId, ObjectId)];
 
 impl Catalogue {
     pub(super) fn new(path: PathBuf, hash: HashKind) -> Catalogue {
@@ -76,50 +85,14 @@ impl Catalogue {
         ObjectId::from_bytes_or_panic(&record[8..])
     }
 
-    fn open(&self, path: &Path, magic: &[u8; 8]) -> Option<Opened> {
-        // A trail that may only be read is read.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .or_else(|_| File::open(path))
-            .ok()?;
-        let mut header = [0u8; HEADER];
-        file.read_exact_at(&mut header, 0).ok()?;
-        let length = self.hash.len_in_bytes();
-        let (count, _) = header[16..].split_first_chunk::<8>()?;
-        let count = u64::from_be_bytes(*count);
-        let generation = key_of(&header[56..]);
-        let bytes = count.checked_mul(self.record_length() as u64)?;
-        let whole = file.metadata().ok()?.len() >= bytes.checked_add(HEADER as u64)?;
-        let good = header[..8] == magic[..] && usize::from(header[8]) == length && whole;
-        good.then(|| Opened {
-            count,
-            generation,
-            tip: ObjectId::from_bytes_or_panic(&header[24..24 + length]),
-            file,
-        })
-    }
-
-    fn header(&self, magic: &[u8; 8], count: u64, tip: &ObjectId, generation: u64) -> [u8; HEADER] {
-        let mut header = [0u8; HEADER];
-        header[..8].copy_from_slice(magic);
-        header[8] = self.hash.len_in_bytes() as u8;
-        header[16..24].copy_from_slice(&count.to_be_bytes());
-        header[24..24 + self.hash.len_in_bytes()].copy_from_slice(tip.as_slice());
-        header[56..].copy_from_slice(&generation.to_be_bytes());
-        header
-    }
-
-    /// The tip up to which they are complete.
-    #[cfg(test)]
+    /// The tip up to which they are complete: an entry's commit.
     pub(super) fn tip(&self) -> Option<ObjectId> {
         let log = self.open(&self.log, LOG_MAGIC);
         let either = log.or_else(|| self.open(&self.table, TABLE_MAGIC));
         either.map(|opened| opened.tip)
     }
 
-    /// Commits that may have added the task's entry; the caller checks.
+    /// Commits that may have added the task's entry, if the tip is in its history; the caller checks.
     pub(super) fn candidates(&self, task_id: &TaskId) -> Vec<ObjectId> {
         let key = key(task_id);
         // Files that cannot be read know nothing.
@@ -168,11 +141,14 @@ impl Catalogue {
             .known
             .lock()
             .expect("nothing panics while it holds the catalogue");
-        let which = (log.file.metadata()?.ino(), log.generation);
         let length = usize::try_from(log.count).unwrap_or(usize::MAX) * self.record_length();
-        if known.which != which || known.records.len() > length {
+        let same = known
+            .file
+            .as_ref()
+            .is_some_and(|file| same_file(file, &log.file));
+        if !same || known.records.len() > length {
             *known = Known {
-                which,
+                file: Some(log.file.try_clone()?),
                 records: Vec::new(),
             };
         }
@@ -194,82 +170,61 @@ impl Catalogue {
             .collect())
     }
 
-    /// Notes what a flush has added on top of `parent`. The caller holds the writer lock.
-    ///
-    /// `nothing_before` says that the trail had no entry at `parent`. If they are not complete up to there, what is
-    /// added is noted and the gap stays.
-    pub(super) fn note(
-        &self,
-        parent: Option<ObjectId>,
-        nothing_before: bool,
-        additions: Additions<'_>,
-        tip: ObjectId,
-    ) {
-        if let Err(error) = self.try_note(parent, nothing_before, additions, tip) {
+    /// Notes what a flush has added, and what is missing before it. The caller holds the writer lock.
+    pub(super) fn note(&self, repository: &Repository, added: &Added<'_>) {
+        let missing = |since| unnoted(repository, added.parent, since);
+        if let Err(error) = self.try_note(added, missing) {
             tracing::debug!(%error, "the catalogue could not be kept up; it will be made again");
             self.discard();
         }
     }
 
+    /// `missing` tells what lies between the tip that is noted and what is added.
     fn try_note(
         &self,
-        parent: Option<ObjectId>,
-        nothing_before: bool,
-        additions: Additions<'_>,
-        tip: ObjectId,
+        added: &Added<'_>,
+        missing: impl FnOnce(ObjectId) -> Result<Vec<(TaskId, ObjectId)>, TrailError>,
     ) -> io::Result<()> {
+        if added.nothing_before {
+            // What they hold is another history's.
+            self.discard();
+        }
         let table = self.open(&self.table, TABLE_MAGIC);
-        let log = match self.open(&self.log, LOG_MAGIC) {
-            Some(log) => log,
-            None if table.is_some() || nothing_before => {
-                let null = ObjectId::null(self.hash);
-                match &table {
-                    Some(table) => self.begin_log(table.tip, table.count)?,
-                    None => self.begin_log(null, 0)?,
-                }
-            }
+        let log = match (self.open(&self.log, LOG_MAGIC), &table) {
+            (Some(log), _) => log,
+            (None, Some(table)) => self.begin_log(table.tip)?,
+            (None, None) if added.nothing_before => self.begin_log(ObjectId::null(self.hash))?,
             // They would be taken for complete, and are not.
-            None => return Ok(()),
+            (None, None) => return Ok(()),
         };
-        let complete = nothing_before || Some(log.tip) == parent;
-        let mut records = Vec::with_capacity(additions.len() * self.record_length());
-        for (task_id, id) in additions {
+        let continues = added.nothing_before || Some(log.tip) == added.parent;
+        let missing = if continues {
+            Vec::new()
+        } else {
+            missing(log.tip).map_err(io::Error::other)?
+        };
+        let before = missing.iter().map(|(task_id, id)| (task_id, id));
+        let entries = added.entries.iter().map(|(task_id, id)| (*task_id, id));
+        let mut records = Vec::new();
+        for (task_id, id) in before.chain(entries) {
             records.extend_from_slice(&key(task_id).to_be_bytes());
             records.extend_from_slice(id.as_slice());
         }
         let end = HEADER as u64 + log.count * self.record_length() as u64;
         log.file.write_all_at(&records, end)?;
         let log = Opened {
-            count: log.count + additions.len() as u64,
-            tip: if complete { tip } else { log.tip },
-            generation: log.generation,
+            count: log.count + (missing.len() + added.entries.len()) as u64,
+            tip: added.tip,
             file: log.file,
         };
         // The records before the header that counts them.
-        let header = self.header(LOG_MAGIC, log.count, &log.tip, log.generation);
+        let header = self.header(LOG_MAGIC, log.count, &log.tip);
         log.file.write_all_at(&header, 0)?;
         let most = table.as_ref().map_or(0, |table| table.count / 16);
         if log.count > most.clamp(LOG_LEAST, LOG_MOST) {
             self.merge(table, &log)?;
         }
         Ok(())
-    }
-
-    /// An empty log in the place of the one that is there.
-    fn begin_log(&self, tip: ObjectId, generation: u64) -> io::Result<Opened> {
-        let temporary = self.temporary("log");
-        fs::write(&temporary, self.header(LOG_MAGIC, 0, &tip, generation))?;
-        fs::rename(&temporary, &self.log)?;
-        self.open(&self.log, LOG_MAGIC)
-            .ok_or_else(|| io::Error::other("the log is not what was written"))
-    }
-
-    fn temporary(&self, of: &str) -> PathBuf {
-        // A reader may make the table anew while the writer merges.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.table
-            .with_extension(format!("{of}-{}-{number}", std::process::id()))
     }
 
     /// Takes the log into the table.
@@ -280,66 +235,11 @@ impl Catalogue {
         let mut records: Vec<&[u8]> = bytes.chunks_exact(length).collect();
         records.sort_unstable();
         records.dedup();
-        let count = self.replace_table(table, &records, &log.tip)?;
-        self.begin_log(log.tip, count).map(drop)
+        self.replace_table(table, &records, &log.tip)?;
+        self.begin_log(log.tip).map(drop)
     }
 
-    /// Writes a table of what the old one holds and these records, which are sorted; how many those are.
-    fn replace_table(
-        &self,
-        old: Option<Opened>,
-        records: &[&[u8]],
-        tip: &ObjectId,
-    ) -> io::Result<u64> {
-        let temporary = self.temporary("new");
-        let written = self.write_table(&temporary, old, records, tip);
-        let replaced = written.and_then(|count| {
-            fs::rename(&temporary, &self.table)?;
-            Ok(count)
-        });
-        if replaced.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        replaced
-    }
-
-    fn write_table(
-        &self,
-        path: &Path,
-        old: Option<Opened>,
-        records: &[&[u8]],
-        tip: &ObjectId,
-    ) -> io::Result<u64> {
-        const BUFFER: usize = 1 << 18;
-        let mut out = BufWriter::with_capacity(BUFFER, File::create(path)?);
-        out.write_all(&self.header(TABLE_MAGIC, 0, tip, 0))?;
-        let mut count = 0;
-        let mut records = records.iter().peekable();
-        if let Some(old) = old {
-            let mut file = BufReader::with_capacity(BUFFER, old.file);
-            io::copy(&mut file.by_ref().take(HEADER as u64), &mut io::sink())?;
-            let mut record = vec![0u8; self.record_length()];
-            for _ in 0..old.count {
-                file.read_exact(&mut record)?;
-                while let Some(new) = records.next_if(|new| **new < &record[..]) {
-                    out.write_all(new)?;
-                    count += 1;
-                }
-                records.next_if(|new| **new == &record[..]);
-                out.write_all(&record)?;
-                count += 1;
-            }
-        }
-        for record in records {
-            out.write_all(record)?;
-            count += 1;
-        }
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.write_all_at(&self.header(TABLE_MAGIC, count, tip, 0), 0)?;
-        Ok(count)
-    }
-
-    /// Makes them anew from the whole of history, in any order.
+    /// Makes them anew from the whole of history, in any order, up to an entry's commit.
     pub(super) fn rebuild(&self, entries: &[(TaskId, ObjectId)], tip: ObjectId) -> io::Result<()> {
         let mut records: Vec<Vec<u8>> = entries
             .iter()
@@ -348,14 +248,43 @@ impl Catalogue {
         records.sort_unstable();
         records.dedup();
         let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
-        let count = self.replace_table(None, &records, &tip)?;
-        self.begin_log(tip, count).map(drop)
+        self.replace_table(None, &records, &tip)?;
+        self.begin_log(tip).map(drop)
     }
 
     /// Forgets everything.
     pub(super) fn discard(&self) {
         let _ = fs::remove_file(&self.table);
         let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// The entries that history has down from `parent` to `since`.
+fn unnoted(
+    repository: &Repository,
+    parent: Option<ObjectId>,
+    since: ObjectId,
+) -> Result<Vec<(TaskId, ObjectId)>, TrailError> {
+    let mut history = History::from(repository, parent);
+    let mut missing = Vec::new();
+    while let Some((id, _, task)) = history.next_commit()? {
+        if id == since {
+            return Ok(missing);
+        }
+        missing.push((task, id));
+        if missing.len() > GAP_MOST {
+            break;
+        }
+    }
+    Err(TrailError::Busy(format!(
+        "{since} is not near below what was added"
+    )))
+}
+
+fn same_file(left: &File, right: &File) -> bool {
+    match (left.metadata(), right.metadata()) {
+        (Ok(left), Ok(right)) => (left.dev(), left.ino()) == (right.dev(), right.ino()),
+        _ => false,
     }
 }
 
@@ -385,6 +314,22 @@ mod tests {
         TaskId::parse(&format!("t{n}")).unwrap()
     }
 
+    /// Notes what continues what is noted, or begins.
+    fn note(
+        catalogue: &Catalogue,
+        parent: Option<ObjectId>,
+        entries: &[(&TaskId, ObjectId)],
+        tip: ObjectId,
+    ) {
+        let added = Added {
+            parent,
+            nothing_before: parent.is_none(),
+            entries,
+            tip,
+        };
+        catalogue.try_note(&added, |_| unreachable!()).unwrap();
+    }
+
     #[test]
     fn what_was_noted_is_found_also_after_growing_and_by_another_process() {
         let dir = tempfile::tempdir().unwrap();
@@ -400,7 +345,7 @@ mod tests {
             let first = group * GROUP;
             let added: Vec<_> = (first..first + GROUP).map(|n| (&tasks[n], id(n))).collect();
             let tip = id(first + GROUP - 1);
-            ours.note(parent, group == 0, &added, tip);
+            note(&ours, parent, &added, tip);
             parent = Some(tip);
             assert_eq!(other.candidates(&tasks[first]), [id(first)]);
             assert_eq!(other.candidates(&tasks[first / 2]), [id(first / 2)]);
@@ -412,12 +357,24 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_behind_keeps_its_tip() {
+    fn what_came_from_elsewhere_is_noted_with_what_comes_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::new(dir.path().join("catalogue"), HashKind::Sha1);
-        catalogue.note(None, true, &[(&task(0), id(0))], id(0));
-        catalogue.note(Some(id(7)), false, &[(&task(8), id(8))], id(8));
-        assert_eq!(catalogue.tip(), Some(id(0)));
+        note(&catalogue, None, &[(&task(0), id(0))], id(0));
+        let tasks = [task(8)];
+        let later = Added {
+            parent: Some(id(7)),
+            nothing_before: false,
+            entries: &[(&tasks[0], id(8))],
+            tip: id(8),
+        };
+        let missing = |since| {
+            assert_eq!(since, id(0));
+            Ok(vec![(task(7), id(7))])
+        };
+        catalogue.try_note(&later, missing).unwrap();
+        assert_eq!(catalogue.tip(), Some(id(8)));
+        assert_eq!(catalogue.candidates(&task(7)), [id(7)]);
         assert_eq!(catalogue.candidates(&task(8)), [id(8)]);
         catalogue
             .rebuild(&[(task(0), id(0)), (task(8), id(8))], id(8))
@@ -432,8 +389,37 @@ mod tests {
     fn what_begins_in_the_middle_of_a_trail_is_not_begun() {
         let dir = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::new(dir.path().join("catalogue"), HashKind::Sha1);
-        catalogue.note(Some(id(0)), false, &[(&task(1), id(1))], id(1));
+        note(&catalogue, Some(id(0)), &[(&task(1), id(1))], id(1));
         assert!(catalogue.candidates(&task(1)).is_empty() && catalogue.tip().is_none());
+    }
+
+    #[test]
+    fn a_trail_that_begins_again_has_nothing_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::new(dir.path().join("catalogue"), HashKind::Sha1);
+        note(&catalogue, None, &[(&task(0), id(0))], id(0));
+        assert_eq!(catalogue.candidates(&task(0)), [id(0)]);
+        note(&catalogue, None, &[(&task(1), id(1))], id(1));
+        assert!(catalogue.candidates(&task(0)).is_empty());
+        assert_eq!(catalogue.candidates(&task(1)), [id(1)]);
+    }
+
+    #[test]
+    fn only_what_nobody_works_on_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::new(dir.path().join("catalogue"), HashKind::Sha1);
+        note(&catalogue, None, &[(&task(0), id(0))], id(0));
+        let names = ["catalogue.log-7-0", "catalogue.new-7-0"].map(|name| dir.path().join(name));
+        for name in &names {
+            fs::write(name, b"left").unwrap();
+        }
+        let (live, _file) = catalogue.temporary("new").unwrap();
+        let other = dir.path().join("catalogue.newer");
+        fs::write(&other, b"somebody's").unwrap();
+        catalogue.sweep();
+        assert!(names.iter().all(|name| !name.exists()));
+        assert!(live.exists() && other.exists());
+        assert_eq!(catalogue.candidates(&task(0)), [id(0)]);
     }
 
     #[test]
