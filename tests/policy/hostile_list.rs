@@ -90,17 +90,17 @@ pub const ALL: &[Hostile] = &[
         "policy passed text that is not UTF-8",
     ),
     quick(
-        "traps when it is given memory to fill",
+        "traps in realloc, when it is given memory to fill",
         || with_realloc("honest", "(unreachable)"),
         "policy trapped: wasm `unreachable` instruction executed",
     ),
     quick(
-        "gives memory that it does not have",
+        "gives memory that it does not have, in realloc",
         || with_realloc("honest", "(local.set $at (i32.const -8))"),
         "policy's answer could not be read: ",
     ),
     quick(
-        "loops when it is given memory to fill",
+        "loops in realloc, when it is given memory to fill",
         || with_realloc("honest", "(loop $again (br $again))"),
         "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
     ),
