@@ -66,6 +66,8 @@ pub struct Settings {
     pub serve_listen: Option<String>,
     /// What becomes of outcomes while the policy is in quarantine.
     pub on_policy_fault: Option<String>,
+    /// The longest that nobody commits after a committer has died.
+    pub serve_lease: Option<Duration>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -225,6 +227,7 @@ impl Settings {
             tokens_file: self.tokens_file.or(farther.tokens_file),
             serve_listen: self.serve_listen.or(farther.serve_listen),
             on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
+            serve_lease: self.serve_lease.or(farther.serve_lease),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self
