@@ -13,7 +13,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{self, TaskOutcome, Violation};
+use crate::outcome::{self, TaskId, TaskOutcome, Violation};
 use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
@@ -62,6 +62,8 @@ pub struct Answer {
     pub path: Option<String>,
     /// The entry as it was found in the trail, durable, where it was recorded now or before.
     pub entry: Option<Arc<[u8]>>,
+    /// It was recorded, and nobody could sign its commit, which says so.
+    pub unsigned: bool,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -186,6 +188,14 @@ impl Recorder {
             outcome,
             decision,
         }
+    }
+
+    /// Says which documents are going to be submitted soon, in this order: what the trail has to read for them may be read
+    /// meanwhile.
+    pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
+        let tasks = documents.filter_map(TaskOutcome::recover_task_id);
+        let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
+        self.inner.trail.expect(tasks.collect());
     }
 
     fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {
@@ -362,6 +372,7 @@ impl Pending {
                             commit: Some(placed.commit),
                             path: Some(placed.path),
                             entry: Some(entry),
+                            unsigned: placed.unsigned,
                             retry: false,
                             ..decided
                         };
@@ -408,6 +419,7 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: None,
             reason: None,
             violations: Vec::new(),
@@ -425,6 +437,7 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations,

@@ -1,5 +1,6 @@
 //! The service from outside: the built program on a free port, real git, real SQLite, a client that sends bytes.
 
+mod audits;
 mod faults;
 mod hosts;
 mod life;

@@ -29,6 +29,7 @@ mod postgres;
 mod projection;
 pub mod server;
 mod sqlite;
+mod turned_down;
 
 use std::future::Future;
 

@@ -12,7 +12,7 @@ pub async fn serve(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
         .execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4096;
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384;
              CREATE TABLE outcomes (id INTEGER PRIMARY KEY, task TEXT UNIQUE, text TEXT NOT NULL);",
         )
         .unwrap();

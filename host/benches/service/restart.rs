@@ -17,7 +17,7 @@ pub fn init(work: &Path, trail: &Path) {
 }
 
 fn succeed(command: &mut Command) {
-    assert!(command.status().unwrap().success());
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
 }
 
 /// The trail with that many entries, and rows: made once and kept. Each run adds its ten thousand.
@@ -36,6 +36,7 @@ fn kept(work: &Path, recorded: u64) -> std::path::PathBuf {
     let mut ingest = command
         .args(["ingest", "-"])
         .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let mut documents = BufWriter::new(ingest.stdin.take().unwrap());

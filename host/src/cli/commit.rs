@@ -85,6 +85,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
         commit: None,
         path: None,
         entry: None,
+        unsigned: false,
         cause: Some(
             error
                 .downcast_ref::<TrailError>()
@@ -124,7 +125,14 @@ fn print(answer: &Answer, output: &mut Output) -> io::Result<()> {
                 paint(style, word),
                 paint(COMMIT, commit),
                 paint(FAINT, Line(path))
-            )
+            )?;
+            if answer.unsigned {
+                output.note(format_args!(
+                    "  {}: nobody could sign its commit, which says so",
+                    paint(UNSURE, "unsigned")
+                ));
+            }
+            Ok(())
         }
         _ => {
             output.note(format_args!(

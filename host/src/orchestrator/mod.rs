@@ -20,9 +20,10 @@ mod settler;
 mod status;
 mod swap;
 mod under_way;
+mod watched;
 mod work_result;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -36,6 +37,7 @@ pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
 pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, SwapError, Wanted};
+pub use watched::{CheckpointStatus, Watched};
 pub use work_result::WorkResult;
 
 use crate::clock::Timestamp;
@@ -112,6 +114,8 @@ struct Inner {
     lease_term: Duration,
     health: health::Health,
     metrics: Metrics,
+    /// The checkpoints that this process makes, if it does.
+    checkpoints: OnceLock<Arc<Watched>>,
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
     /// The lease, while it is held.
@@ -175,6 +179,7 @@ impl Orchestrator {
             lease_term: options.lease_term,
             health: health::Health::default(),
             metrics,
+            checkpoints: OnceLock::new(),
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),
             lease: watch::Sender::new(None),

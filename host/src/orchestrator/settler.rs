@@ -44,6 +44,9 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             .metrics
             .policy_time
             .record(answer.policy_time.as_secs_f64());
+        if answer.unsigned {
+            inner.metrics.unsigned.increment(1);
+        }
         if answer.cause.is_some_and(Cause::is_policy_fault) {
             inner.metrics.policy_faults.increment(1);
         }
@@ -209,6 +212,15 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
         tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
     }
     match settled {
+        Settled::Committed(entry) if answer.unsigned => {
+            tracing::warn!(
+                task_id,
+                trace_id,
+                commit = entry.commit,
+                signature = "unavailable",
+                "committed unsigned"
+            );
+        }
         Settled::Committed(entry) => {
             tracing::info!(task_id, trace_id, commit = entry.commit, "committed");
         }

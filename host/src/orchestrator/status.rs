@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Orchestrator, Role, Trouble};
+use super::{CheckpointStatus, Orchestrator, Role, Trouble};
 use crate::clock::Timestamp;
 use crate::store::{Backlog, State, StoreError, SubmissionState};
 
@@ -25,6 +25,8 @@ pub struct Status {
     pub policy: PolicyStatus,
     /// What waits, as far as the store says.
     pub backlog: Option<Backlog>,
+    /// The checkpoints that this process makes, if it does. They keep nothing from being recorded.
+    pub checkpoints: Option<CheckpointStatus>,
 }
 
 /// What decides.
@@ -102,6 +104,7 @@ impl Orchestrator {
                 quarantined: inner.health.quarantined(),
             },
             backlog: None,
+            checkpoints: self.checkpoints(),
         };
         let number = |is: bool| if is { 1.0 } else { 0.0 };
         let metrics = &inner.metrics;

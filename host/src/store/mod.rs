@@ -34,11 +34,12 @@ pub use lease::{Lease, LeaseAnswer};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
-    SubmissionState,
+    SubmissionState, TurnedDown,
 };
 pub use task::{Finished, Plan, Task};
 pub use url::StoreUrl;
 
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
@@ -192,6 +193,15 @@ pub trait Store: Send + Sync {
 
     /// What has become of all submissions of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
+
+    /// What was turned down from one moment to another, both included, by the time at which it was closed. `latest` says how
+    /// many are told one by one.
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown>;
 
     /// How much is open, and since when. Cheap enough to be asked for every second.
     fn backlog(&self) -> Answer<'_, Backlog>;

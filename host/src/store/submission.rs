@@ -245,3 +245,14 @@ pub struct Backlog {
     /// How long the oldest pending one has been waiting.
     pub oldest_pending: Option<Duration>,
 }
+
+/// What was turned down in a span of time.
+#[derive(Clone, Debug, Default)]
+pub struct TurnedDown {
+    /// How many a policy or the host refused.
+    pub refused: u64,
+    /// How many said something else than their task's entry.
+    pub conflicting: u64,
+    /// The latest of both, newest first.
+    pub latest: Vec<SubmissionState>,
+}

@@ -6,6 +6,7 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
+mod ahead;
 mod catalogue;
 mod checkout;
 mod checkpoints;
@@ -31,6 +32,8 @@ mod objects;
 mod open;
 mod pack;
 mod packs;
+#[doc(hidden)]
+pub mod parts;
 mod placement;
 mod policies;
 mod queue;
@@ -47,6 +50,7 @@ mod tenure;
 mod ticket;
 mod tree;
 mod tree_object;
+mod tree_stream;
 mod view;
 mod work_trees;
 mod writer;
@@ -107,6 +111,7 @@ pub struct Trail {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    ahead: Mutex<Option<ahead::Reader>>,
 }
 
 /// What callers and writer share.

@@ -126,6 +126,7 @@ impl Trail {
             handle: Arc::new(Handle {
                 shared: Arc::new(shared),
                 writer: Mutex::new(None),
+                ahead: Mutex::new(None),
             }),
         })
     }

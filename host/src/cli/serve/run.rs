@@ -58,7 +58,8 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
     let url = store.about().url.clone();
     let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
     // Until the end of this function; a checkpoint under way is finished then.
-    let _keeper = parts.keeping.map(super::keeping::Keeping::start);
+    let keeping = parts.keeping;
+    let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
     let (close, closing) = watch::channel(false);
     let service = Service::listen(
         &parts.listen,

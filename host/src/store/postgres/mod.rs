@@ -22,8 +22,9 @@ use super::url::PostgresUrl;
 use super::{
     About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
-    SubmissionState, Task,
+    SubmissionState, Task, TurnedDown, columns,
 };
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use accept::Entrance;
 use failure::Failure;
@@ -159,6 +160,18 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+        })
+    }
+
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown> {
+        let span = columns::span(since, until);
+        self.answer(async move {
+            outbox::turned_down(&self.client().await?, &self.about.url, span, latest).await
         })
     }
 

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 use super::super::columns::{self, Columns, NEVER};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
+    TurnedDown,
 };
 use super::failure::Failure;
 use super::{lease, project};
@@ -279,6 +280,32 @@ pub(super) async fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, Failure> {
     select(client, url, "task_id = $1", &task_id.as_str()).await
+}
+
+/// What was turned down in a span of time.
+pub(super) async fn turned_down(
+    client: &impl GenericClient,
+    url: &str,
+    [since, until]: [i64; 2],
+    latest: usize,
+) -> Result<TurnedDown, Failure> {
+    const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN $1 AND $2";
+    let counts =
+        format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
+    let mut counted = Backlog::default();
+    for row in client.query(&counts, &[&since, &until]).await? {
+        counted.note(row.get(0), row.get(1));
+    }
+    let newest = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE {TURNED_DOWN} ORDER BY closed_at DESC, sequence DESC LIMIT {latest}"
+    );
+    let rows = client.query(&newest, &[&since, &until]).await?;
+    let latest = rows.iter().map(|row| Ok(read(row).submission(url)?));
+    Ok(TurnedDown {
+        refused: counted.refused,
+        conflicting: counted.conflicting,
+        latest: latest.collect::<Result<_, Failure>>()?,
+    })
 }
 
 /// Submissions that are closed as committed.

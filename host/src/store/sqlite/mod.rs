@@ -24,8 +24,9 @@ use rusqlite::Connection;
 use super::{
     About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
-    SubmissionState, Task,
+    SubmissionState, Task, TurnedDown, columns,
 };
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use failure::Context as _;
 use writer::Writer;
@@ -170,6 +171,16 @@ impl Store for SqliteStore {
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
+    }
+
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown> {
+        let span = columns::span(since, until);
+        self.read(move |connection, url| outbox::turned_down(connection, url, span, latest))
     }
 
     fn backlog(&self) -> Answer<'_, Backlog> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use super::super::columns::{self, Columns, NEVER};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, StoreError,
-    SubmissionState,
+    SubmissionState, TurnedDown,
 };
 use super::failure::Context as _;
 use super::{clock, lease, project};
@@ -222,6 +222,39 @@ pub(super) fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, StoreError> {
     select(connection, url, "task_id = ?1", [task_id.as_str()])
+}
+
+/// What was turned down in a span of time.
+pub(super) fn turned_down(
+    connection: &Connection,
+    url: &str,
+    [since, until]: [i64; 2],
+    latest: usize,
+) -> Result<TurnedDown, StoreError> {
+    const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN ?1 AND ?2";
+    let counts =
+        format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
+    let mut counted = Backlog::default();
+    let mut statement = connection.prepare_cached(&counts).context(url)?;
+    let mut rows = statement.query([since, until]).context(url)?;
+    while let Some(row) = rows.next().context(url)? {
+        let (state, count): (String, i64) = (row.get(0).context(url)?, row.get(1).context(url)?);
+        counted.note(&state, count);
+    }
+    let newest = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE {TURNED_DOWN} ORDER BY closed_at DESC, sequence DESC LIMIT ?3"
+    );
+    let latest = i64::try_from(latest).unwrap_or(i64::MAX);
+    let rows: Vec<Columns> = connection
+        .prepare_cached(&newest)
+        .and_then(|mut statement| statement.query_map([since, until, latest], read)?.collect())
+        .context(url)?;
+    let latest = rows.into_iter().map(|row| row.submission(url));
+    Ok(TurnedDown {
+        refused: counted.refused,
+        conflicting: counted.conflicting,
+        latest: latest.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Submissions that are closed as committed.
