@@ -90,17 +90,17 @@ pub const ALL: &[Hostile] = &[
         "policy passed text that is not UTF-8",
     ),
     quick(
-        "traps when it is given memory to fill",
+        "traps in realloc, when it is given memory to fill",
         || with_realloc("honest", "(unreachable)"),
         "policy trapped: wasm `unreachable` instruction executed",
     ),
     quick(
-        "gives memory that it does not have",
+        "gives memory that it does not have, in realloc",
         || with_realloc("honest", "(local.set $at (i32.const -8))"),
         "policy's answer could not be read: ",
     ),
     quick(
-        "loops when it is given memory to fill",
+        "loops in realloc, when it is given memory to fill",
         || with_realloc("honest", "(loop $again (br $again))"),
         "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
     ),
@@ -171,7 +171,7 @@ pub const ALL: &[Hostile] = &[
         slow: true,
     },
     Hostile {
-        name: "64 KiB of code that compile for minutes",
+        name: "70 KiB of code that compile for minutes",
         make: || with_module(&slow_code()),
         ends: "compiling it takes",
         slow: true,
@@ -295,7 +295,7 @@ fn code(bytes: usize) -> Vec<u8> {
     ])
 }
 
-/// One function of 64 KiB: loops in loops, out of which jumps lead to everywhere, over a thousand variables.
+/// One function of some 70 KiB: loops in loops, out of which jumps lead to everywhere, over a thousand variables.
 pub fn slow_code() -> Vec<u8> {
     const LOOPS: usize = 800;
     const VARIABLES: usize = 1_000;

@@ -133,7 +133,13 @@ fn judge(status: ExitStatus, end: &End, limits: &Limits) -> Result<(), Problem> 
     if status.success() || (status.signal() == Some(Signal::KILL.as_raw()) && end.said == DONE) {
         return Ok(());
     }
-    let denied = ["memory allocation of", "os error 12", "Cannot allocate"];
+    // In the words of the allocator, of the compiler, and of threads that get no stack (11 is EAGAIN, 12 ENOMEM).
+    let denied = [
+        "memory allocation of",
+        "os error 12",
+        "code: 11,",
+        "code: 12,",
+    ];
     if denied
         .iter()
         .any(|sign| end.complaint.contains(sign) || end.said.contains(sign))
@@ -143,10 +149,13 @@ fn judge(status: ExitStatus, end: &End, limits: &Limits) -> Result<(), Problem> 
     if let Some(reason) = end.said.strip_prefix(REFUSED) {
         return Err(Problem::of_text(reason.to_owned(), limits));
     }
-    let complaint = end.complaint.lines().find(|line| !line.trim().is_empty());
-    Err(Problem::Compiler(match complaint {
-        Some(complaint) => format!("{status}: {complaint}"),
-        None => status.to_string(),
+    // A panic says first where it is and then what it is.
+    let lines = end.complaint.lines().filter(|line| !line.trim().is_empty());
+    let complaint: Vec<&str> = lines.take(2).collect();
+    Err(Problem::Compiler(if complaint.is_empty() {
+        status.to_string()
+    } else {
+        format!("{status}: {}", complaint.join(" "))
     }))
 }
 

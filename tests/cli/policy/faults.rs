@@ -152,3 +152,30 @@ fn a_limit_that_is_too_low_for_the_contract_is_named_with_what_helps_and_counts_
         "note: --limit was for this trial: where the policy records, the setting policy.fuel counts\n"
     );
 }
+
+#[test]
+fn what_has_been_compiled_is_not_compiled_again() {
+    let machine = machine();
+    machine.write("honest.wasm", hostile("honest", &[]));
+    let inspect = ["policy", "inspect", "honest.wasm"];
+    let ran = machine.run(&inspect);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    // In this no process can even begin.
+    let ran = machine.run(&[&inspect[..], &["--limit", "compile_memory=1000"]].concat());
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    machine.write("slow.wasm", with_module(&slow_code()));
+    let ran = machine.run(&[
+        "policy",
+        "inspect",
+        "slow.wasm",
+        "--limit",
+        "compile_memory=1000",
+    ]);
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "compiling it takes more than 1000 bytes of memory (setting policy.compile_memory)"
+        ),
+        "{ran:?}"
+    );
+}
