@@ -7,6 +7,7 @@
 
 mod cli;
 mod http;
+mod orchestrator;
 mod outcome;
 mod policy;
 mod readme;

@@ -1,4 +1,5 @@
-//! The parts of one record, each on its own: what the library offers of them. The whole is in `table`.
+//! The parts of one record, each on its own: parse, policy call, tree update, pack write, flush; and what they make together.
+//! The whole, on trails of some size, is in `table`.
 //!
 //! `cargo bench --bench parts [-- NAME]`.
 
@@ -7,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chiffon_audit::clock::{Clock, SystemClock, Timestamp};
-use chiffon_audit::outcome::{Limits, TaskOutcome};
+use chiffon_audit::outcome::{Limits, TaskId, TaskOutcome};
 use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
 use chiffon_audit::recorder::{Answer, Options, Recorder};
+use chiffon_audit::trail::parts::InMemory;
 use chiffon_audit::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
 use chiffon_audit::verify;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -79,6 +81,81 @@ fn policy_call(criterion: &mut Criterion) {
     }
 }
 
+/// The default policy's decisions on outcomes from that number on.
+fn decided(
+    policy: &Policy,
+    settings: &PolicySettings,
+    numbers: std::ops::Range<u64>,
+) -> Vec<(TaskId, Vec<u8>, String)> {
+    let decide = |number| {
+        let outcome = outcome(number);
+        match policy
+            .call(&outcome, Box::new(Nothing), NOW, settings)
+            .verdict
+        {
+            Ok(Verdict::Commit { entry, subject }) => (outcome.task_id, entry, subject),
+            other => panic!("the default policy commits, not {other:?}"),
+        }
+    };
+    numbers.map(decide).collect()
+}
+
+/// What the writer's thread makes of an entry, without a disk: by how many entries there are, since directories grow.
+fn writer(criterion: &mut Criterion) {
+    let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
+    let mut group = criterion.benchmark_group("writer");
+    const GROUP: u64 = 1024;
+    for existing in [0, 200_000] {
+        let mut trail = InMemory::default();
+        for number in 0..existing {
+            let task_id = TaskId::parse(&material::task_id(number)).expect("it is a good id");
+            trail
+                .update_trees(&task_id, b"{}")
+                .expect("all is in memory");
+        }
+        let next = AtomicU64::new(existing);
+        let more = |count| {
+            let first = next.fetch_add(count, Ordering::Relaxed);
+            let entries = decided(&policy, &settings, first..first + count);
+            let entries = entries
+                .into_iter()
+                .map(|(task_id, entry, _)| (task_id, entry));
+            entries.collect::<Vec<_>>()
+        };
+        group.throughput(Throughput::Elements(GROUP));
+        group.bench_function(
+            format!("tree update, {GROUP} entries, {existing} existing"),
+            |bencher| {
+                bencher.iter_batched(
+                    || more(GROUP),
+                    |entries| {
+                        for (task_id, entry) in &entries {
+                            trail
+                                .update_trees(task_id, entry)
+                                .expect("all is in memory");
+                        }
+                    },
+                    BatchSize::PerIteration,
+                );
+            },
+        );
+        let message = "task: completed\n\nAudit-Format: 1\n";
+        let name =
+            format!("pack write, tree update included, {GROUP} entries, {existing} existing");
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || more(GROUP),
+                |entries| {
+                    trail
+                        .write_pack(&entries, message)
+                        .expect("all is in memory")
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
 /// Without a policy: what the trail costs, by the size of the group that is flushed together.
 fn append(criterion: &mut Criterion) {
     let place = directory();
@@ -94,40 +171,33 @@ fn append(criterion: &mut Criterion) {
     group.sample_size(20);
     for size in [1u64, 64, 1024, 4096] {
         group.throughput(Throughput::Elements(size));
-        let decided = || {
+        let entries = || {
             let first = next.fetch_add(size, Ordering::Relaxed);
-            let entry = |number| {
-                let outcome = outcome(number);
-                match policy
-                    .call(&outcome, Box::new(Nothing), NOW, &settings)
-                    .verdict
-                {
-                    Ok(Verdict::Commit { entry, subject }) => (outcome.task_id, entry, subject),
-                    other => panic!("the default policy commits, not {other:?}"),
-                }
-            };
-            (first..first + size).map(entry).collect::<Vec<_>>()
+            decided(&policy, &settings, first..first + size)
         };
-        group.bench_function(format!("append and flush, group of {size}"), |bencher| {
-            bencher.iter_batched(
-                decided,
-                |entries| {
-                    let mut last = None;
-                    for (task_id, entry, subject) in entries {
-                        let append = Append {
-                            task_id: &task_id,
-                            entry,
-                            subject,
-                            provenance: &provenance,
-                            time: NOW,
-                        };
-                        last = Some(trail.append(append).expect("the task is new"));
-                    }
-                    last.map(|ticket| ticket.wait().expect("the disk works"))
-                },
-                BatchSize::PerIteration,
-            );
-        });
+        group.bench_function(
+            format!("flush, append included, group of {size}"),
+            |bencher| {
+                bencher.iter_batched(
+                    entries,
+                    |entries| {
+                        let mut last = None;
+                        for (task_id, entry, subject) in entries {
+                            let append = Append {
+                                task_id: &task_id,
+                                entry,
+                                subject,
+                                provenance: &provenance,
+                                time: NOW,
+                            };
+                            last = Some(trail.append(append).expect("the task is new"));
+                        }
+                        last.map(|ticket| ticket.wait().expect("the disk works"))
+                    },
+                    BatchSize::PerIteration,
+                );
+            },
+        );
     }
 }
 
@@ -192,5 +262,5 @@ fn record(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(parts, parse, policy_call, append, record);
+criterion_group!(parts, parse, policy_call, writer, append, record);
 criterion_main!(parts);

@@ -1,7 +1,7 @@
 //! What signatures and checkpoints cost: ingest with and without a signature on every commit, audits with and without checking
 //! them, proofs of one entry among a million. Method: README.md beside this.
 //!
-//! `cargo bench --bench proofs -- [--entries 100000] [--large 1000000] [--runs 3]` prints Markdown.
+//! `cargo bench --bench proofs -- [--entries 100000] [--large 1000000] [--runs 3] [--only rates|verify|large]` prints Markdown.
 
 #![expect(
     clippy::disallowed_methods,
@@ -41,9 +41,20 @@ fn main() -> Result<()> {
     fs::write(bench.dir.join("allowed"), format!("host {public}"))?;
     row("what", "figure", "beside", "ratio");
     row("---", "---:", "---:", "---:");
-    bench.ingest(entries, runs)?;
-    bench.audit(entries, runs)?;
-    bench.proofs(large)
+    let only = arguments.iter().position(|argument| argument == "--only");
+    let only = only.and_then(|place| arguments.get(place + 1));
+    let wanted = |section: &str| only.is_none_or(|only| only == section);
+    if wanted("rates") {
+        bench.ingest(entries, runs)?;
+        bench.audit(entries, runs)?;
+    }
+    if wanted("verify") {
+        bench.beside_git(entries, runs)?;
+    }
+    if wanted("large") {
+        bench.proofs(large)?;
+    }
+    Ok(())
 }
 
 struct Bench {
@@ -160,9 +171,67 @@ impl Bench {
         Ok(())
     }
 
+    /// Audits and `git fsck --full` of the same trail in turns, as it was written and as git packs it.
+    fn beside_git(&self, entries: usize, runs: usize) -> Result<()> {
+        self.outcomes(entries)?;
+        self.record("signed", &["--signing-key", "key"])?;
+        for state in ["as we pack it", "after git gc"] {
+            if state == "after git gc" {
+                self.shell("git", &["-C", "signed", "gc", "--quiet"])?;
+            }
+            let mut took: [Vec<Duration>; 3] = Default::default();
+            for _ in 0..runs {
+                took[0].push(self.shell("git", &["-C", "signed", "fsck", "--full"])?);
+                took[1].push(self.ours(&["verify", "signed"])?);
+                let with = ["verify", "signed", "--allowed-signers", "allowed"];
+                took[2].push(self.ours(&with)?);
+            }
+            let [fsck, plain, signed] = took.map(median);
+            for (name, time) in [("without signatures", plain), ("with signatures", signed)] {
+                row(
+                    &format!("verify of {entries} signed commits, {state}, {name}"),
+                    &rate(entries, time),
+                    &format!("{} git fsck --full", rate(entries, fsck)),
+                    &format!("{:.2}x", fsck.as_secs_f64() / time.as_secs_f64()),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The most memory that an audit of a trail takes, with all that can be asked for.
+    fn memory(&self, entries: usize, arguments: &[&str]) -> Result<()> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"))
+            .current_dir(&self.dir)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .spawn()?;
+        let status = format!("/proc/{}/status", child.id());
+        let mut most = 0_u64;
+        let began = Instant::now();
+        let ended = loop {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+            most = most.max(peak.unwrap_or(0));
+            if let Some(ended) = child.try_wait()? {
+                break ended;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        ensure!(ended.success(), "{arguments:?}: {ended}");
+        row(
+            &format!("verify of {entries} with signatures and a checkpoint, peak resident memory"),
+            &format!("{} MiB", most / 1024),
+            "<= 256 MiB",
+            &rate(entries, began.elapsed()),
+        );
+        Ok(())
+    }
+
     fn proofs(&self, large: usize) -> Result<()> {
         self.outcomes(large)?;
-        self.record("large", &[])?;
+        self.record("large", &["--signing-key", "key"])?;
         self.ours(&["-C", "large", "checkpoint", "--new-key", "large-note"])?;
         let made = self.ours(&[
             "-C",
@@ -188,6 +257,17 @@ impl Bench {
             "other-kept",
         ])?;
         fs::write(self.dir.join("other.pub"), &public.stdout)?;
+        self.memory(
+            large,
+            &[
+                "verify",
+                "large",
+                "--allowed-signers",
+                "allowed",
+                "--against",
+                "other-kept",
+            ],
+        )?;
         let mut proving = Vec::new();
         let mut checking = Vec::new();
         let mut most = 0;

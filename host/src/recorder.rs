@@ -13,9 +13,9 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{self, TaskOutcome, Violation};
+use crate::outcome::{self, TaskId, TaskOutcome, Violation};
 use crate::policies;
-use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Verdict};
+use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 pub use cause::Cause;
@@ -37,6 +37,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
+    in_full: bool,
 }
 
 struct Inner {
@@ -61,6 +62,8 @@ pub struct Answer {
     pub path: Option<String>,
     /// The entry as it was found in the trail, durable, where it was recorded now or before.
     pub entry: Option<Arc<[u8]>>,
+    /// It was recorded, and nobody could sign its commit, which says so.
+    pub unsigned: bool,
     /// Why it was not recorded, in a word; `None` if it was.
     pub cause: Option<Cause>,
     /// Why it was not recorded.
@@ -73,6 +76,8 @@ pub struct Answer {
     pub policy_log: Vec<LogLine>,
     /// How long the policy took, the last time that it was asked.
     pub policy_time: Duration,
+    /// That call in full, where it was asked for and there was one.
+    pub recording: Option<Box<Recording>>,
 }
 
 /// The five things that can become of a submission.
@@ -131,6 +136,16 @@ impl Recorder {
                 provenance,
                 kept: AtomicBool::new(false),
             }),
+            in_full: false,
+        }
+    }
+
+    /// The same, which gives [`Answer::recording`].
+    #[must_use]
+    pub fn recording(self) -> Recorder {
+        Recorder {
+            in_full: true,
+            ..self
         }
     }
 
@@ -175,6 +190,14 @@ impl Recorder {
         }
     }
 
+    /// Says which documents are going to be submitted soon, in this order: what the trail has to read for them may be read
+    /// meanwhile.
+    pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
+        let tasks = documents.filter_map(TaskOutcome::recover_task_id);
+        let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
+        self.inner.trail.expect(tasks.collect());
+    }
+
     fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {
         for _ in 0..DECISIONS_MOST {
             match self.attempt(outcome, document) {
@@ -196,7 +219,25 @@ impl Recorder {
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
-        let readable = Readable(snapshot.entry.clone());
+        let readable = Box::new(Readable(snapshot.entry.clone()));
+        let existing = snapshot.entry.as_deref();
+        let mut answer = Answer::about(outcome);
+        let mut call = if self.in_full {
+            policy.call_in_full(outcome, readable, now, &options.settings)
+        } else {
+            policy.call(outcome, readable, now, &options.settings)
+        };
+        call.verdict = call
+            .verdict
+            .and_then(|verdict| verdict.believed(outcome, existing));
+        if self.in_full {
+            let asked = Trial {
+                existing,
+                ..Trial::new(outcome, &options.settings, now)
+            };
+            let recording = Recording::new(policy, document, &asked, &call);
+            answer.recording = recording.ok().map(Box::new);
+        }
         let Call {
             host_calls,
             calls,
@@ -205,13 +246,10 @@ impl Recorder {
             log,
             duration,
             ..
-        } = policy.call(outcome, Box::new(readable), now, &options.settings);
-        let mut answer = Answer::about(outcome);
+        } = call;
         answer.policy_log = log;
         answer.policy_time = duration;
-        let believed =
-            verdict.and_then(|verdict| verdict.believed(outcome, snapshot.entry.as_deref()));
-        match believed {
+        match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
                 self.keep_policy(now)?;
                 let keyed = options
@@ -334,6 +372,7 @@ impl Pending {
                             commit: Some(placed.commit),
                             path: Some(placed.path),
                             entry: Some(entry),
+                            unsigned: placed.unsigned,
                             retry: false,
                             ..decided
                         };
@@ -380,12 +419,14 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: None,
             reason: None,
             violations: Vec::new(),
             retry: true,
             policy_log: Vec::new(),
             policy_time: Duration::ZERO,
+            recording: None,
         }
     }
 
@@ -396,12 +437,14 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations,
             retry: false,
             policy_log: Vec::new(),
             policy_time: Duration::ZERO,
+            recording: None,
         }
     }
 

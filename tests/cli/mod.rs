@@ -2,6 +2,7 @@
 
 mod commit;
 mod demo;
+mod doctor;
 mod export;
 mod ingest;
 mod policy;

@@ -183,3 +183,93 @@ fn a_service_keeps_checkpoints() {
     let verified = machine.run(&["verify", "repo", "--against", "kept"]);
     assert_eq!(verified.exit, Some(0), "{verified:?}");
 }
+
+#[test]
+fn what_nobody_could_sign_is_said_in_receipts_and_tallies() {
+    let machine = Machine::with_repository();
+    machine.write(
+        "home/.config/chiffon-audit/config.toml",
+        "[signing]\nopenpgp_key = \"host\"\nprogram = \"/bin/false\"\non_failure = \"unsigned\"\n",
+    );
+    let document = machine.write("a.json", outcome("a", "completed"));
+    let commit = ["-C", "repo", "commit", document.to_str().unwrap()];
+    let ran = machine.run(&commit);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains("unsigned: nobody could sign"), "{ran:?}");
+    let again = machine.run(&[&commit[..], &["--json"]].concat()).object();
+    assert_eq!(again["result"], "already-recorded");
+    assert_eq!(again["signature"], json!(null));
+    let lines = [outcome("b", "failed"), outcome("c", "failed")].join("\n");
+    machine.write("lines", lines);
+    let ingest = ["-C", "repo", "ingest", "lines", "--receipts", "receipts"];
+    let ran = machine.run(&ingest);
+    assert!(
+        ran.out.starts_with("2 recorded, 2 of them unsigned in"),
+        "{ran:?}"
+    );
+    let receipts = std::fs::read_to_string(machine.path("receipts")).unwrap();
+    assert_eq!(
+        receipts.matches(r#""signature":"unavailable""#).count(),
+        2,
+        "{receipts}"
+    );
+}
+
+#[test]
+fn a_checkpoint_that_is_too_old_is_called_stale() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
+    machine.run(&["-C", "repo", "checkpoint", "--key", "key", "--to", "kept"]);
+    let verify =
+        |arguments: &[&str]| machine.run(&[&["verify", "repo", "--json"], arguments].concat());
+    let fresh = |arguments: &[&str]| {
+        let ran = verify(arguments);
+        let claims = ran.object()["claims"].clone();
+        let found = claims.as_array().unwrap().iter();
+        let found = found.filter(|claim| claim["id"] == "fresh");
+        (ran.exit, found.cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(
+        fresh(&["--against", "kept"]).1,
+        [] as [serde_json::Value; 0]
+    );
+    let (exit, claims) = fresh(&["--against", "kept", "--max-age", "1h"]);
+    assert_eq!((exit, &claims[0]["verdict"]), (Some(0), &json!("holds")));
+    let (exit, claims) = fresh(&["--max-age", "1h"]);
+    assert_eq!(
+        (exit, &claims[0]["verdict"]),
+        (Some(6), &json!("not-shown"))
+    );
+    // The same checkpoint, made two hours ago; who signed it is another claim.
+    let note = std::fs::read_to_string(machine.path("kept")).unwrap();
+    let line = note.lines().find(|line| line.starts_with("time ")).unwrap();
+    machine.write(
+        "old",
+        note.replace(line, "time 2026-01-21T10:00:00.000000Z"),
+    );
+    let (exit, claims) = fresh(&["--against", "old", "--max-age", "30 minutes"]);
+    assert_eq!((exit, &claims[0]["verdict"]), (Some(3), &json!("broken")));
+    let what = claims[0]["what"].as_str().unwrap();
+    assert!(
+        what.starts_with("stale: the checkpoint `old` is the newest and of 2026-01-21T10:00:00Z"),
+        "{what}"
+    );
+    // The newest of all counts.
+    let (_, claims) = fresh(&["--against", "old", "--against", "kept", "--max-age", "1h"]);
+    assert_eq!(claims[0]["verdict"], "holds");
+    machine.write(
+        "ahead",
+        note.replace(line, "time 2126-01-21T10:00:00.000000Z"),
+    );
+    let (exit, claims) = fresh(&["--against", "ahead", "--max-age", "1h"]);
+    assert_eq!((exit, &claims[0]["verdict"]), (Some(3), &json!("broken")));
+    for age in ["soon", "2026-01-21", "", "-1h"] {
+        let option = format!("--max-age={age}");
+        assert_eq!(
+            verify(&["--against", "kept", &option]).exit,
+            Some(2),
+            "{age}"
+        );
+    }
+}

@@ -38,6 +38,22 @@ fn show_prints_the_entry_with_its_commit() {
 }
 
 #[test]
+fn show_gives_an_entry_as_it_was_recorded_and_says_when_the_tip_has_another() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "failed"));
+    let entry = machine.git(&["cat-file", "blob", "HEAD:.audit/tasks/a.json"]);
+    let path = machine.path("repo").join(".audit/tasks/a.json");
+    std::fs::write(&path, entry.replace("failed", "completed")).unwrap();
+    machine.git(&["commit", "-qam", "edit"]);
+    let ran = machine.run(&["-C", "repo", "show", "a", "--raw"]);
+    assert_eq!((ran.exit, ran.out), (Some(0), entry));
+    assert!(ran.err.contains("warning"), "{}", ran.err);
+    let ran = machine.run(&["-C", "repo", "show", "a", "--json"]);
+    assert_eq!(ran.object()["altered"], true);
+    assert_eq!(ran.object()["entry"]["status"], "failed");
+}
+
+#[test]
 fn log_is_as_git_shows_it() {
     let machine = Machine::with_repository();
     machine.commit(

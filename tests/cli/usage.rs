@@ -201,6 +201,29 @@ fn completions_and_manual_pages_name_every_command() {
         assert_eq!(ran.exit, Some(0));
         assert!(ran.out.contains("ingest"), "{shell}");
     }
+    // In a real bash, behind the first word too.
+    for (words, wanted) in [("policy in", "inspect"), ("commit --pol", "--policy")] {
+        let script = format!(
+            "eval \"$($0 completions bash)\"; COMP_WORDS=(chiffon-audit {words}); COMP_CWORD=2; \
+             _chiffon__audit chiffon-audit {word} x; echo \"${{COMPREPLY[@]}}\"",
+            word = words.rsplit(' ').next().unwrap(),
+        );
+        let program = env!("CARGO_BIN_EXE_chiffon-audit");
+        let ran = std::process::Command::new("bash")
+            .args(["-c", &script, program])
+            .output()
+            .unwrap();
+        let out = String::from_utf8(ran.stdout).unwrap();
+        assert!(out.split_whitespace().any(|word| word == wanted), "{out}");
+    }
+    let ran = machine.run(&["-C", "nowhere", "log"]);
+    assert_eq!(ran.exit, Some(2));
+    assert!(ran.err.contains("no such file or directory"), "{ran:?}");
+    let ran = machine.run(&["man", "policy", "run"]);
+    assert!(
+        ran.exit == Some(0) && ran.out.contains(".TH chiffon-audit-policy-run 1"),
+        "{ran:?}"
+    );
     let ran = machine.run(&["man"]);
     assert!(
         ran.exit == Some(0) && ran.out.contains(".TH chiffon-audit 1"),

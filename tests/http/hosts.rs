@@ -45,5 +45,47 @@ fn when_the_committer_is_killed_the_next_takes_over_and_nothing_is_lost_or_doubl
     let all = tasks.len();
     tasks.dedup();
     assert_eq!((all, tasks.len()), (expected, expected));
+    // A host at work merges packs, and `git fsck` takes one that goes meanwhile for damage.
+    drop(others);
     host.git(&["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn a_committer_that_is_stopped_and_goes_on_finds_that_another_has_taken_over() {
+    let host = Host::new();
+    host.commit("a", "completed");
+    let other = Served::start(host.dir.path(), &[]);
+    other.until("/api/v1/trail", |trail| trail["role"] == "stand-by");
+    let away = host.dir.path().join("away.git");
+    std::fs::rename(host.trail().join("refs"), &away).unwrap();
+    for number in 0..20 {
+        let body = outcome(&format!("t{number}"), "completed");
+        assert_eq!(host.post("/api/v1/outcomes", &body).status, 202);
+    }
+    host.until("/api/v1/trail", |trail| trail["degraded"] == true);
+    // Not while it holds the trail's lock: then nobody writes until it goes on or dies, which is a fence, too.
+    host.served.signal("-STOP");
+    while is_locked(&host.trail()) {
+        host.served.signal("-CONT");
+        std::thread::yield_now();
+        host.served.signal("-STOP");
+    }
+    std::fs::rename(&away, host.trail().join("refs")).unwrap();
+    other.until("/api/v1/trail", |trail| {
+        trail["role"] == "committing" && trail["backlog"]["pending"] == 0
+    });
+    host.served.signal("-CONT");
+    host.until("/api/v1/trail", |trail| trail["role"] == "stand-by");
+    let body = outcome("b", "completed");
+    let answer = host.post("/api/v1/outcomes?wait=committed", &body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(host.entries(), 22);
+    let trail = other.until("/api/v1/trail", |trail| trail["degraded"] == false);
+    assert_eq!(trail["role"], "committing");
+}
+
+/// Whether somebody holds the trail's lock.
+fn is_locked(trail: &Path) -> bool {
+    let lock = std::fs::File::open(trail.join("chiffon-audit/lock")).unwrap();
+    matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }

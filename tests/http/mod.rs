@@ -1,7 +1,9 @@
 //! The service from outside: the built program on a free port, real git, real SQLite, a client that sends bytes.
 
+mod audits;
 mod faults;
 mod hosts;
+mod life;
 mod operate;
 mod reports;
 mod tokens;
@@ -51,7 +53,15 @@ impl Host {
 
     /// With these arguments beside those that a test needs.
     fn with(args: &[&str]) -> Host {
+        Host::with_settings("", args)
+    }
+
+    /// With these settings too, after every restart.
+    fn with_settings(settings: &str, args: &[&str]) -> Host {
         let dir = TempDir::new().unwrap();
+        let home = dir.path().join("home/.config/chiffon-audit");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("config.toml"), settings).unwrap();
         let init = program(dir.path(), &["init", "--bare", "audit.git"])
             .output()
             .unwrap();
@@ -104,6 +114,11 @@ impl Host {
 
 impl Served {
     fn start(dir: &Path, args: &[&str]) -> Served {
+        Served::start_in(dir, args, &[])
+    }
+
+    /// With these variables too.
+    fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
         let all = [
             &["-C", "audit.git", "serve", "--json", "--log", "error"],
             args,
@@ -115,6 +130,7 @@ impl Served {
             &["--listen", "127.0.0.1:0"]
         };
         let mut child = program(dir, &[&all, listen].concat())
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -145,7 +161,8 @@ impl Served {
         headers: &[&str],
         body: &[u8],
     ) -> std::io::Result<Answer> {
-        let mut stream = self.connect();
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|header| header.starts_with("Host:")) {
             head.push_str("Host: localhost\r\n");

@@ -51,6 +51,26 @@ fn a_component_cut_anywhere_is_refused() {
 }
 
 #[test]
+fn the_default_policy_with_a_bit_turned_over_ends_like_any_other() {
+    let engine = brief();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "`.ci/run --full` asks for more of what takes long"
+    )]
+    let count = std::env::var("BIT_FLIPS").map_or(25, |count| count.parse().unwrap());
+    let (mut refused, mut ran) = (0, 0);
+    for component in bit_flips(Policy::builtin_component(), 1, count) {
+        if end(&engine, &component).starts_with("could not load policy") {
+            refused += 1;
+        } else {
+            ran += 1;
+        }
+    }
+    assert!(refused > 0 && ran > 0, "{refused} {ran}");
+    assert_eq!(end(&engine, &honest()), "committed");
+}
+
+#[test]
 fn a_component_with_a_bit_turned_over_ends_like_any_other() {
     let engine = brief();
     let (mut refused, mut ran) = (0, 0);

@@ -90,17 +90,17 @@ pub const ALL: &[Hostile] = &[
         "policy passed text that is not UTF-8",
     ),
     quick(
-        "traps when it is given memory to fill",
+        "traps in realloc, when it is given memory to fill",
         || with_realloc("honest", "(unreachable)"),
         "policy trapped: wasm `unreachable` instruction executed",
     ),
     quick(
-        "gives memory that it does not have",
+        "gives memory that it does not have, in realloc",
         || with_realloc("honest", "(local.set $at (i32.const -8))"),
         "policy's answer could not be read: ",
     ),
     quick(
-        "loops when it is given memory to fill",
+        "loops in realloc, when it is given memory to fill",
         || with_realloc("honest", "(loop $again (br $again))"),
         "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
     ),
@@ -170,6 +170,18 @@ pub const ALL: &[Hostile] = &[
         ends: "committed",
         slow: true,
     },
+    Hostile {
+        name: "70 KiB of code that compile for minutes",
+        make: || with_module(&slow_code()),
+        ends: "compiling it takes",
+        slow: true,
+    },
+    Hostile {
+        name: "a billion components in 700 bytes",
+        make: || with_sections(&doubled(30)),
+        ends: "compiling it takes more than 1073741824 bytes of memory (setting policy.compile_memory)",
+        slow: true,
+    },
 ];
 
 /// The one that is not hostile.
@@ -215,8 +227,8 @@ pub fn bit_flips(component: &[u8], seed: u64, count: usize) -> impl Iterator<Ite
     })
 }
 
-/// The honest policy with a section at its end.
-fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
+/// The honest policy with sections at its end.
+pub fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut component = honest();
     for (id, body) in sections {
         component.push(*id);
@@ -227,7 +239,7 @@ fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The honest policy with a core module beside its own, which is instantiated.
-fn with_module(module: &[u8]) -> Vec<u8> {
+pub fn with_module(module: &[u8]) -> Vec<u8> {
     let instance = [leb(1), vec![0], leb(modules()), vec![0]].concat();
     with_sections(&[(1, module.to_vec()), (2, instance)])
 }
@@ -283,6 +295,54 @@ fn code(bytes: usize) -> Vec<u8> {
     ])
 }
 
+/// One function of some 70 KiB: loops in loops, out of which jumps lead to everywhere, over a thousand variables.
+pub fn slow_code() -> Vec<u8> {
+    const LOOPS: usize = 800;
+    const VARIABLES: usize = 1_000;
+    let mut state = 1_usize;
+    let mut some = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut body = [vec![1], leb(VARIABLES), vec![0x7f]].concat();
+    for depth in 0..LOOPS {
+        body.extend([0x03, 0x40]);
+        for _ in 0..6 {
+            // local.get, local.get, i32.add, local.set; local.get, br_if
+            let [one, other, sum, when] = [(); 4].map(|()| leb(some(VARIABLES)));
+            body.extend([&[0x20], &one[..], &[0x20], &other, &[0x6a, 0x21], &sum].concat());
+            body.extend([&[0x20], &when[..], &[0x0d], &leb(some(depth + 1))].concat());
+        }
+    }
+    body.extend(vec![0x0b; LOOPS + 1]);
+    let one = [leb(body.len()), body].concat();
+    module(&[
+        (1, vec![1, 0x60, 0, 0]),
+        (3, repeated(1, &[0])),
+        (10, repeated(1, &one)),
+    ])
+}
+
+/// Sections with so many components, each of which has two instances of the one before, and an instance of the last.
+pub fn doubled(times: usize) -> Vec<(u8, Vec<u8>)> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    let first = components();
+    let mut sections = vec![(4, HEADER.to_vec())];
+    for at in first..first + times {
+        let alias = [leb(1), vec![0x04, 0x02, 1], leb(at)].concat();
+        let twice = [leb(2), vec![0, 0, 0, 0, 0, 0]].concat();
+        let section = |id: u8, body: Vec<u8>| [vec![id], leb(body.len()), body].concat();
+        sections.push((
+            4,
+            [HEADER.to_vec(), section(6, alias), section(5, twice)].concat(),
+        ));
+    }
+    sections.push((5, [leb(1), vec![0], leb(first + times), vec![0]].concat()));
+    sections
+}
+
 fn module(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     for (id, body) in sections {
@@ -314,6 +374,15 @@ fn leb(mut number: usize) -> Vec<u8> {
 /// How many core modules and how many types the honest policy has at its top: the index of what is added.
 fn modules() -> usize {
     tops(|section| usize::from(matches!(section, wasmparser::Payload::ModuleSection { .. })))
+}
+
+fn components() -> usize {
+    tops(|section| {
+        usize::from(matches!(
+            section,
+            wasmparser::Payload::ComponentSection { .. }
+        ))
+    })
 }
 
 fn component_types() -> usize {

@@ -21,13 +21,15 @@ macro_rules! cases {
 }
 use cases;
 
+mod amounts;
 mod contract;
 mod full;
 mod place;
 mod postgres;
 mod projection;
-mod server;
+pub mod server;
 mod sqlite;
+mod turned_down;
 
 use std::future::Future;
 
@@ -40,7 +42,7 @@ use chiffon_audit::store::{
 use crate::support;
 
 /// Runs a case in a runtime of its own, which ends with it.
-fn run<T>(case: impl Future<Output = T>) -> T {
+pub fn run<T>(case: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -176,6 +176,36 @@ impl Server {
         std::fs::remove_file(self.dir.join("stay")).unwrap();
     }
 
+    /// Stops every process of the server where it is: nobody is answered, and no connection ends.
+    pub fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets them go on.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
+        let main = file.lines().next().unwrap();
+        let sent = |pid: &str| {
+            let mut kill = Command::new("kill");
+            // A client of the server may have gone meanwhile, and its process with it.
+            kill.args([signal, pid]).stderr(Stdio::null());
+            kill.status().unwrap()
+        };
+        // First the one that would start others.
+        assert!(sent(main).success());
+        let children = format!("/proc/{main}/task/{main}/children");
+        for child in std::fs::read_to_string(children)
+            .unwrap()
+            .split_whitespace()
+        {
+            sent(child);
+        }
+    }
+
     fn address(&self, database: &str) -> String {
         let dir = self.dir.display().to_string().replace('/', "%2F");
         format!("postgres://test@{dir}/{database}")

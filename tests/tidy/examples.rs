@@ -85,7 +85,7 @@ fn the_check_finds_what_it_is_for() {
         "host/src/trail/x.rs",
         "\nuse std::process::{ExitCode, Command};\neprintln!();",
         &[
-            "host/src/trail/x.rs:3: `process::Command` belongs in host/src/cli/demo/, host/src/trail/signing/openpgp.rs, host/src/verify/signature/openpgp.rs: the host runs no program but those that its operator names",
+            "host/src/trail/x.rs:3: `process::Command` belongs in host/src/cli/demo/, host/src/policy/compile.rs, host/src/trail/signing/openpgp.rs, host/src/verify/signature/openpgp.rs: the host runs no program but those that its operator names",
             "host/src/trail/x.rs:4: `eprintln!` belongs in host/src/cli/: only the command line prints",
         ],
     );

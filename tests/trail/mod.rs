@@ -16,6 +16,7 @@ mod placement;
 mod processes;
 mod recorder;
 mod signing;
+mod tenure;
 mod threads;
 mod under_way;
 mod watched;

@@ -232,6 +232,48 @@ fn a_ref_that_is_forced_back_between_read_and_update_blocks() {
 }
 
 #[test]
+fn entries_that_a_person_changes_block_until_they_are_put_back_or_accepted_by_name() {
+    type Tamper = fn(&Repo);
+    let tampers: [Tamper; 2] = [
+        |repo| {
+            let path = repo.path.join(".audit/tasks/a.json");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replace("completed", "failed")).unwrap();
+            repo.git(&["commit", "-qam", "edit"]);
+        },
+        |repo| {
+            repo.git(&["rm", "-q", ".audit/tasks/a.json"]);
+            repo.git(&["commit", "-qm", "remove"]);
+        },
+    ];
+    for tamper in tampers {
+        let repo = checkout();
+        let trail = open(&repo.path).unwrap();
+        record(&trail, "a", 0).unwrap();
+        // What leaves them alone is nobody's business.
+        repo.commit_file("other", "x");
+        record(&trail, "b", 1).unwrap();
+        let base = repo.git(&["rev-parse", "HEAD"]);
+        tamper(&repo);
+        repo.commit_file("another", "x");
+        for result in [record(&trail, "c", 2), record_at(&repo.path, "a", 2)] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, TrailError::Altered { .. }), "{error}");
+            assert!(error.to_string().contains(base.trim()), "{error}");
+        }
+        let restore = format!("--source={}", base.trim());
+        repo.git(&["restore", &restore, "--staged", "--worktree", ".audit"]);
+        repo.git(&["commit", "-qm", "put back"]);
+        record(&trail, "c", 3).unwrap();
+        tamper(&repo);
+        record(&trail, "d", 4).unwrap_err();
+        let tip = repo.git(&["rev-parse", "HEAD"]);
+        drop(Trail::init(&repo.path, accepting(tip.trim())).unwrap());
+        record(&trail, "d", 4).unwrap();
+    }
+}
+
+#[test]
 fn refs_that_are_moved_away_under_a_flush_are_not_made_anew() {
     let repo = Repo::bare();
     let disk = Watched::default();

@@ -357,6 +357,15 @@ fn a_repair_does_not_bring_back_what_a_person_has_removed() {
     repo.git(&["reset", "-q", "--hard"]);
     repo.git(&["rm", "-q", ".audit/tasks/b.json"]);
     repo.git(&["commit", "-q", "-m", "against the rules"]);
+    assert!(matches!(
+        record_at(&repo.path, "c", 2),
+        Err(TrailError::Altered { .. })
+    ));
+    let accept = chiffon_audit::trail::InitOptions {
+        accept_tip: Some(repo.git(&["rev-parse", "HEAD"]).trim().to_owned()),
+        ..init_options()
+    };
+    drop(Trail::init(&repo.path, accept).unwrap());
     record_at(&repo.path, "c", 2).unwrap();
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     assert!(!repo.path.join(".audit/tasks/b.json").exists());

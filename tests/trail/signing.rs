@@ -397,6 +397,7 @@ fn when_nobody_signs_entries_are_recorded_unsigned_if_the_operator_says_so() {
     };
     let trail = Trail::open(&repo.path, options(&signing)).unwrap();
     let placed = record(&trail, "c", 3).unwrap();
+    assert!(placed.unsigned);
     let trailer = repo.git(&["log", "-1", "--format=%(trailers:key=Audit-Signature)"]);
     assert_eq!(trailer.trim(), "Audit-Signature: unavailable");
     let report = audit(&repo, &signers.allow(&key));
@@ -414,4 +415,36 @@ fn when_nobody_signs_entries_are_recorded_unsigned_if_the_operator_says_so() {
             .into_iter()
             .all(|claim| !matches!(claim.verdict, Verdict::Broken { .. }))
     );
+}
+
+#[test]
+fn a_receipt_says_of_a_whole_group_that_nobody_signed_it_and_of_a_signed_one_nothing() {
+    let signers = Signers::new();
+    let key = signers.ssh("good", "ed25519", "");
+    for (program, extent, unsigned) in [
+        (Some("exit 2"), Extent::Group, true),
+        (Some("exit 2"), Extent::Commit, true),
+        (None, Extent::Group, false),
+        (None, Extent::Commit, false),
+    ] {
+        let repo = Repo::bare();
+        let mut signing = SigningOptions {
+            extent,
+            on_failure: OnFailure::Unsigned,
+            ..with_key(&key)
+        };
+        if let Some(program) = program {
+            signing.key = SigningKey::OpenPgp {
+                key: "host".into(),
+                program: signers.script("fails", program),
+            };
+        }
+        let trail = Trail::open(&repo.path, options(&signing)).unwrap();
+        let tickets: Vec<_> = (0..3)
+            .map(|n| append(&trail, &format!("t{n}"), 3))
+            .collect();
+        for ticket in tickets {
+            assert_eq!(ticket.wait().unwrap().unsigned, unsigned, "{extent:?}");
+        }
+    }
 }

@@ -384,35 +384,25 @@ fn a_service_keeps_checkpoints_by_itself_and_tells_of_a_roll_back() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     let target = Target::of_path(&place.path("kept"), false);
-    let start = |place: &Place| {
-        let key = CheckpointKey::load(&place.path("checkpoint-key")).unwrap();
-        let clock = std::sync::Arc::new(FixedClock(place.now()));
-        let every = std::time::Duration::from_millis(5);
-        checkpoint::Keeper::start(place.trail.clone(), key, target.clone(), every, clock)
+    let (told, attempts) = std::sync::mpsc::channel();
+    let key = CheckpointKey::load(&place.path("checkpoint-key")).unwrap();
+    let clock = std::sync::Arc::new(FixedClock(place.now()));
+    let every = std::time::Duration::from_millis(5);
+    let tell = move |kept: &checkpoint::Kept| {
+        let said = match kept {
+            checkpoint::Kept::At(_, checkpoint) => checkpoint.size.to_string(),
+            checkpoint::Kept::Not(_, error) => error.to_string(),
+        };
+        // The test may be over.
+        let _ = told.send(said);
     };
-    let until = |keeper: &checkpoint::Keeper, done: &dyn Fn(&checkpoint::Kept) -> bool| {
-        while !done(&keeper.kept()) {
-            std::thread::yield_now();
-        }
-    };
-    let keeper = start(&place);
-    until(&keeper, &|kept| {
-        kept.checkpoint
-            .as_ref()
-            .is_some_and(|checkpoint| checkpoint.size == 2)
-    });
+    let keeper = checkpoint::Keeper::start(place.trail.clone(), key, target, every, clock, tell);
+    let until = |begins: &str| while !attempts.recv().unwrap().starts_with(begins) {};
+    until("2");
     place.record(&["c"]);
-    until(&keeper, &|kept| {
-        kept.checkpoint
-            .as_ref()
-            .is_some_and(|checkpoint| checkpoint.size == 3)
-    });
+    until("3");
     place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
-    until(&keeper, &|kept| {
-        kept.error
-            .as_ref()
-            .is_some_and(|error| error.starts_with("rolled back"))
-    });
+    until("rolled back");
     drop(keeper);
     broken(&place.audit(&["kept"]), "checkpoints", "cut off the end");
 }

@@ -10,7 +10,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use chiffon_audit::policy::{Allocation, Engine, Limits, Policy};
+use chiffon_audit::policy::{Allocation, Compiler, Engine, Limits, Policy};
 
 #[path = "../../../tests/policy/guest.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -56,7 +56,19 @@ fn main() {
 
 /// One row but its name.
 fn one(name: &str) {
-    let engine = Engine::new(Allocation::OnDemand, Limits::default(), None).unwrap();
+    // As a command has it: what is compiled is compiled in a process of its own, and cached.
+    let cache = tempfile::tempdir().unwrap();
+    let compiler = Compiler {
+        program: env!("CARGO_BIN_EXE_chiffon-audit").into(),
+        arguments: vec!["policy".to_owned(), "compile".to_owned()],
+    };
+    let engine = Engine::compiling_in(
+        Some(compiler),
+        Allocation::OnDemand,
+        Limits::default(),
+        Some(cache.path()),
+    )
+    .unwrap();
     let (size, seconds, how) = match ALL.iter().find(|hostile| hostile.name == name) {
         Some(hostile) => {
             let component = (hostile.make)();

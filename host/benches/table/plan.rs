@@ -55,7 +55,7 @@ impl Plan {
             baseline_batch: if quick { 4_000 } else { 20_000 },
             seed_tasks: if quick { 12 } else { 40 },
             called: if quick { 10_000 } else { 50_000 },
-            lone: if quick { 500 } else { 10_000 },
+            lone: if quick { 500 } else { 100_000 },
             memory: if quick { 20_000 } else { 1_000_000 },
             repack_most: 1_000_000,
             only: Vec::new(),

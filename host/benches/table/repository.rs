@@ -35,9 +35,8 @@ pub fn prepare(bench: &mut Bench) -> Result<Option<(u64, PathBuf, PathBuf)>> {
         return Ok(None);
     };
     let (ours, _) = bench.trails.kept(Kind::BareSharded, existing)?;
-    // Whatever build has made the trail: git computes every delta anew, and the same entries make the same pack but for
-    // their dates.
-    let place = bench.shell.work.join(format!("repacked-{existing}"));
+    // Beside its trail, and gone with it: another build's would be a copy of other commits.
+    let place = bench.trails.beside(&format!("repacked-{existing}"));
     let copy = repacked(bench, &ours, &place)?;
     Ok(Some((existing, ours, copy)))
 }

@@ -36,7 +36,9 @@ impl<'a> Trails<'a> {
             for entry in entries {
                 let path = entry?.path();
                 if reuse {
-                    kept = path;
+                    if !kept.exists() {
+                        kept = path;
+                    }
                 } else if path != kept {
                     fs::remove_dir_all(&path)?;
                 }
@@ -44,6 +46,11 @@ impl<'a> Trails<'a> {
         }
         fs::create_dir_all(&kept)?;
         Ok(Trails { shell, kept })
+    }
+
+    /// A place beside the kept trails, for what goes with them.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.kept.join(name)
     }
 
     /// An empty trail at a new place.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::exit::Exit;
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint};
+use super::policy::RecordingFile;
 use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
@@ -28,21 +29,39 @@ pub struct Args {
     /// The outcome document; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Keep the policy's call, unredacted, in this file: `policy run --replay` makes it again, and `policy test` takes it as a case
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     #[command(flatten)]
-    record: RecordFlags,
+    flags: RecordFlags,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    let settings = session.record_settings(&args.record)?;
+    let settings = session.record_settings(&args.flags)?;
     let limits = outcome_limits(&settings)?;
     let document = read(&args.file, limits.max_bytes)
         .with_context(|| format!("cannot read the outcome {}", args.file.display()))?;
+    // Before anything is recorded, so that a file that cannot be had costs nothing.
+    let file = args.record.as_deref().map(RecordingFile::create);
+    let file = file.transpose()?;
     let answer = match session.recorder(&settings, Allocation::OnDemand) {
+        Ok(recorder) if file.is_some() => recorder.recording().record(&document),
         Ok(recorder) => recorder.record(&document),
         Err(error) => unavailable(&document, &error),
     };
+    let mut kept = Ok(());
+    match (file, &answer.recording) {
+        (Some(file), Some(recording)) => kept = file.keep(recording),
+        (Some(file), None) => session.output.note(format_args!(
+            "no policy was called, and there is nothing to keep in {}",
+            Line(&file.name())
+        )),
+        (None, _) => {}
+    }
     print(&answer, &mut session.output)?;
+    // What was recorded is recorded, and was said; that its call is not kept is another matter.
+    kept?;
     Ok(Exit::of_answer(answer.result))
 }
 
@@ -67,6 +86,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
         commit: None,
         path: None,
         entry: None,
+        unsigned: false,
         cause: Some(match error.downcast_ref::<TrailError>() {
             Some(error) => Cause::from(error),
             None if no_engine => Cause::PolicyHost,
@@ -80,6 +100,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
                 .is_some_and(TrailError::may_pass),
         policy_log: Vec::new(),
         policy_time: Duration::ZERO,
+        recording: None,
     }
 }
 
@@ -106,7 +127,14 @@ fn print(answer: &Answer, output: &mut Output) -> io::Result<()> {
                 paint(style, word),
                 paint(COMMIT, commit),
                 paint(FAINT, Line(path))
-            )
+            )?;
+            if answer.unsigned {
+                output.note(format_args!(
+                    "  {}: nobody could sign its commit, which says so",
+                    paint(UNSURE, "unsigned")
+                ));
+            }
+            Ok(())
         }
         _ => {
             output.note(format_args!(

@@ -1,8 +1,11 @@
 //! `doctor`: is this machine, with this trail and store, fit to record? Asks, and tries it on a trail that is thrown away.
 
+mod machine;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -21,8 +24,8 @@ use crate::verify;
 
 /// Say whether this machine, store and trail are fit
 ///
-/// Looks at the trail (repository, ref, whether it can be written now), the policy, the store (durability, backlog), and
-/// then records, reads back and verifies an outcome in a trail of its own beside this one, on the same file system. Changes
+/// Looks at the trail (repository, ref, identity, file system, whether it can be written now, locks), the policy, the store
+/// (durability, backlog), and then records, reads back and verifies an outcome in a trail of its own beside this one, on the same file system. Changes
 /// nothing but what a crash has left over.
 ///
 /// Exit codes: 0 fit; 1 not fit.
@@ -32,6 +35,9 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
+
+/// What is pending for so long is not just about to be committed.
+const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -62,9 +68,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Settings::default()
     })?;
     let mut doctor = Doctor { checks: Vec::new() };
-    if let Some(trail) = doctor.trail(&settings, session) {
+    let trail = doctor.trail(&settings, session);
+    let url = match &settings.store {
+        Some(url) => Some(StoreUrl::parse(&url.0)?),
+        None => trail
+            .as_ref()
+            .map(|trail| StoreUrl::beside_trail(trail.common_dir())),
+    };
+    if let Some(url) = &url {
+        doctor.store(url);
+    }
+    if let Some(trail) = trail {
         doctor.policy(&trail, &settings);
-        doctor.store(&trail, &settings);
         let tried = round_trip(trail.common_dir(), &settings, session);
         doctor.note(
             "round trip",
@@ -133,20 +148,31 @@ impl Doctor {
             }
         };
         let said = format!(
-            "{} of {}, {}",
+            "{} of {}, {}; commits are {}'s",
             trail.reference(),
             trail.common_dir().display(),
-            trail.placement().as_str()
+            trail.placement().as_str(),
+            trail.author()
         );
         self.add("trail", Finding::Good, said);
+        let (finding, says) = machine::file_system(trail.common_dir());
+        self.add("file system", finding, says);
         match trail.has_begun() {
             Ok(true) => {
                 // Takes the lock, removes what a crash has left, looks for a roll-back.
-                let checked = trail.check().map_err(Into::into);
-                let says = || {
-                    "it can be written: the lock is free, nothing is left over, nothing was rolled back".into()
-                };
-                self.note("writing", checked.map(|()| says()));
+                let checked = trail.check();
+                let locks = machine::locks(&trail, session.clock.now());
+                match checked {
+                    Err(error) => self.add("writing", Finding::Bad, error.to_string()),
+                    Ok(()) if locks.is_empty() => {
+                        let says = "it can be written: no lock is held, nothing is left over, nothing was rolled back";
+                        self.add("writing", Finding::Good, says);
+                    }
+                    Ok(()) => {}
+                }
+                for (finding, says) in locks {
+                    self.add("writing", finding, says);
+                }
             }
             Ok(false) => self.add("writing", Finding::Good, "nothing is recorded yet"),
             Err(error) => self.add("writing", Finding::Bad, error.to_string()),
@@ -161,24 +187,21 @@ impl Doctor {
         self.note("policy", says);
     }
 
-    fn store(&mut self, trail: &Trail, settings: &Settings) {
-        let url = match &settings.store {
-            Some(url) => StoreUrl::parse(&url.0),
-            None => Ok(StoreUrl::beside_trail(trail.common_dir())),
-        };
-        let looked = url.map_err(anyhow::Error::from).and_then(|url| {
-            let runtime = runtime().context("cannot start the runtime")?;
-            Ok(runtime.block_on(async {
-                let store = store::open(&url, &existing()).await?;
-                store.ping().await?;
-                let backlog = store.backlog().await?;
-                Ok::<_, StoreError>((store.about().clone(), backlog))
-            })?)
-        });
+    fn store(&mut self, url: &StoreUrl) {
+        let looked = runtime()
+            .context("cannot start the runtime")
+            .and_then(|runtime| {
+                Ok(runtime.block_on(async {
+                    let store = store::open(url, &existing()).await?;
+                    store.ping().await?;
+                    let backlog = store.backlog().await?;
+                    Ok::<_, StoreError>((store.about().clone(), backlog))
+                })?)
+            });
         let (about, backlog) = match looked {
             Ok(found) => found,
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::Missing(_))) => {
-                return self.add("store", Finding::Good, "there is none; `serve` makes one");
+                return self.add("store", Finding::Good, "there is none; `serve` makes one, and `reconcile --rebuild` the rows of what is recorded");
             }
             Err(error) => return self.add("store", Finding::Bad, format!("{error:#}")),
         };
@@ -197,11 +220,29 @@ impl Doctor {
         for warning in about.warnings {
             self.add("store", Finding::Warning, warning);
         }
-        let said = format!(
+        if let StoreUrl::Sqlite(file) = url
+            && let Some(directory) = file.parent()
+        {
+            let (finding, says) = machine::file_system(directory);
+            if finding != Finding::Good {
+                self.add("store", finding, says);
+            }
+        }
+        let mut said = format!(
             "{} pending, {} blocked, {} conflicting, {} refused",
             backlog.pending, backlog.blocked, backlog.conflicting, backlog.refused
         );
-        let looks = backlog.blocked + backlog.conflicting + backlog.refused > 0;
+        let waits = backlog.oldest_pending.unwrap_or_default();
+        if waits >= LONG {
+            let seconds = waits.as_secs();
+            said += &format!(
+                "; the oldest has been pending for {seconds} s: does a `serve` run, and what does its /readyz say?"
+            );
+        }
+        if backlog.blocked > 0 {
+            said += "; what is blocked is tried again by itself, and at once when `serve` gets a SIGHUP";
+        }
+        let looks = waits >= LONG || backlog.blocked + backlog.conflicting + backlog.refused > 0;
         let finding = if looks {
             Finding::Warning
         } else {

@@ -25,6 +25,8 @@ pub enum Exit {
     Conflicting = 5,
     /// No claim is broken, but one could not be shown.
     NotShown = 6,
+    /// The store is damaged, not ours, newer, or would lose what it acknowledges: the same again cannot help.
+    UnfitStore = 7,
 }
 
 /// A mistake in how the program was called, found after the arguments were parsed.
@@ -59,6 +61,11 @@ impl Exit {
             Some(CheckpointError::RolledBack { .. })
         ) {
             return Exit::Broken;
+        }
+        if let Some(error) = error.downcast_ref::<StoreError>()
+            && error.is_unfit()
+        {
+            return Exit::UnfitStore;
         }
         let is_usage = error.is::<UsageError>()
             || error.is::<ConfigError>()

@@ -17,7 +17,8 @@ use uuid::Uuid;
 ///
 /// Makes a git repository in DIR if there is none. In a repository with a work tree the trail goes on the branch that is checked
 /// out, and entries appear as files; with --bare or --ref nothing but the object database and one ref is touched, which is
-/// the placement for services and for volume. Running it again changes nothing.
+/// the placement for services and for volume. Running it again changes nothing but what it is given by name: --layout, for the
+/// entries to come, and --accept-tip.
 ///
 /// A plain git repository needs no `init`: the first record makes it a trail.
 #[derive(clap::Args, Debug)]
@@ -110,6 +111,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let did = match (made.created_repository, made.created_trail) {
         (true, _) => "made a repository and a trail",
         (false, true) => "made a trail",
+        (false, false) if args.accept_tip.is_some() => "accepted the tip by name",
         (false, false) => "the trail is there already",
     };
     writeln!(output, "{}: {}", paint(GOOD, did), Line(&git_dir))?;

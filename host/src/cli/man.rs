@@ -13,12 +13,12 @@ use super::session::Session;
 
 /// Print the manual page, or write all of them
 ///
-/// For one of a command: `chiffon-audit man commit | man -l -`.
+/// For one of a command: `chiffon-audit man policy run | man -l -`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The command whose page to print [default: the program's]
     #[arg(value_name = "COMMAND")]
-    command: Option<String>,
+    command: Vec<String>,
     /// Write a page for the program and one for each command into this directory
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     dir: Option<PathBuf>,
@@ -34,17 +34,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot write pages to {}", dir.display()))?;
         return Ok(Exit::Done);
     }
-    let page = match &args.command {
-        None => program,
-        Some(name) => {
-            let command = program.find_subcommand(name);
-            command
-                .ok_or_else(|| UsageError(format!("no command {name:?} has a page")))?
-                .clone()
-        }
-    };
+    let mut page = &program;
+    for name in &args.command {
+        page = page.find_subcommand(name).ok_or_else(|| {
+            UsageError(format!(
+                "no command {:?} has a page",
+                args.command.join(" ")
+            ))
+        })?;
+    }
+    let source = concat!("chiffon-audit ", env!("CARGO_PKG_VERSION"));
     let mut text = Vec::new();
-    Man::new(page).render(&mut text)?;
+    Man::new(page.clone()).source(source).render(&mut text)?;
     session.output.write_all(&text)?;
     Ok(Exit::Done)
 }

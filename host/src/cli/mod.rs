@@ -64,6 +64,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
 }
 
 fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
+    // Looking upward from a directory that is not there would find nothing, or the wrong thing. `init` makes its own.
+    if !matches!(command, Command::Init(_)) && !session.directory.exists() {
+        let directory = session.directory.display().to_string();
+        let error = format!("{}: no such file or directory", text::Line(&directory));
+        return Err(UsageError(error).into());
+    }
     match command {
         Command::Demo(args) => demo::run(&args, session),
         Command::Init(args) => init::run(&args, session),

@@ -1,5 +1,7 @@
 //! `report`: a trail's story for people, as one page or as a table.
 
+mod kept;
+
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,14 +15,14 @@ use super::progress::Progress;
 use super::session::Session;
 use super::time::{self, Bound};
 use super::verify::Asked;
-use crate::reports::{self as report, Gathering, Kept};
+use crate::reports::{self as report, Gathering};
 use crate::verify;
 
 /// Tell what a trail holds: a page for people, or a table
 ///
 /// Audits the trail as `verify` does and counts its entries: over time, by service and agent pool, failures, gaps, which policies
-/// decided when. One self-contained HTML page (no script; light and dark; made to be printed), Markdown, CSV or JSON. Works on
-/// any clone.
+/// decided when. What was refused and what conflicts comes from the service's store, where there is one. One self-contained HTML
+/// page (no script; light and dark; made to be printed), Markdown, CSV or JSON. Works on any clone.
 ///
 /// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown. The report is written
 /// in each case.
@@ -40,6 +42,10 @@ pub struct Args {
     /// Count only what was recorded at this time or earlier; a date alone is its whole day
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Where refusals and conflicts are kept: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the
+    /// trail, if there is one]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -61,10 +67,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let path = path.map_or(session.directory.clone(), |path| {
         session.directory.join(path)
     });
-    let gathering = Gathering::new(
+    let span = [
         time::option("--since", args.since.as_deref(), Bound::Since, now)?,
         time::option("--until", args.until.as_deref(), Bound::Until, now)?,
-    );
+    ];
+    let gathering = Gathering::new(span[0], span[1]);
+    let kept = kept::kept(args.store.as_ref(), &path, span, session)?;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let count = reached.judged.unwrap_or(reached.commits);
@@ -86,9 +94,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             now,
             repository: path.display().to_string(),
             asked,
-            kept: Kept::NotShown {
-                missing: "a store: refusals and conflicts are kept by the service's database, not in the trail".to_owned(),
-            },
+            kept,
         },
     );
     let exit = Exit::of_audit(facts.outcome);

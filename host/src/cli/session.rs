@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
 use crate::policies::{self, Deciding, PoliciesError};
-use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
+use crate::policy::{self, Allocation, Compiler, Engine, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
 
@@ -252,11 +252,20 @@ pub fn deciding(
 /// What policies run in, with the limits that the settings give.
 pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    Ok(Engine::new(
+    Ok(Engine::compiling_in(
+        Some(compiler()),
         allocation,
         limits,
         settings.cache_dir.as_deref(),
     )?)
+}
+
+/// This program as it runs, though its file may be another by now.
+fn compiler() -> Compiler {
+    Compiler {
+        program: PathBuf::from("/proc/self/exe"),
+        arguments: vec!["policy".to_owned(), "compile".to_owned()],
+    }
 }
 
 fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
@@ -273,6 +282,8 @@ pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
     policy::Limits {
         fuel: given.fuel.unwrap_or(limits.fuel),
         wall_time: given.wall_time.unwrap_or(limits.wall_time),
+        compile_time: given.compile_time.unwrap_or(limits.compile_time),
+        compile_memory: or(given.compile_memory, limits.compile_memory),
         memory: or(given.memory, limits.memory),
         stack: or(given.stack, limits.stack),
         component_bytes: or(given.component_bytes, limits.component_bytes),

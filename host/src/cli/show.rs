@@ -31,6 +31,8 @@ struct Shown<'a> {
     task_id: &'a str,
     path: &'a str,
     commit: Option<&'a str>,
+    /// The tip has other bytes than the commit added, which are the ones given here.
+    altered: bool,
     entry: EntryJson,
 }
 
@@ -80,7 +82,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         path,
         entry,
         commit,
+        altered,
     } = &recorded;
+    if *altered {
+        session.output.note(format_args!(
+            "warning: the tip of {} has other bytes for this entry; shown is what its commit added, and `verify` tells what changed it",
+            trail.reference()
+        ));
+    }
     let output = &mut session.output;
     if args.raw {
         output.write_all(entry)?;
@@ -90,6 +99,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             task_id: task_id.as_str(),
             path,
             commit: commit.as_deref(),
+            altered: *altered,
             entry: EntryJson::new(entry),
         })?;
     } else {

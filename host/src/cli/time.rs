@@ -49,6 +49,13 @@ pub fn option(
         .transpose()
 }
 
+/// The moment that is so long ago: `90s`, `30 minutes`, `1h 30m`.
+pub fn ago(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim().to_ascii_lowercase();
+    let is_span = text.starts_with(|character: char| character.is_ascii_digit());
+    is_span.then(|| relative(&text, now)).flatten()
+}
+
 fn absolute(text: &str, bound: Bound) -> Option<Timestamp> {
     if let Some(time) = Timestamp::parse_rfc3339(text) {
         return Some(time);

@@ -31,7 +31,7 @@ pub struct Args {
     #[command(flatten)]
     asked: Asked,
     /// Check one entry's proof file instead, without any repository
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since", "max_age"])]
     proof: Option<PathBuf>,
     /// A checkpoint up to which the trail was audited before
     #[arg(long, value_name = "CHECKPOINT")]

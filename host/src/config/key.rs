@@ -23,6 +23,8 @@ pub(super) enum Set {
     By(fn(&mut Settings, Value<'_>) -> Option<()>),
     /// A whole number of at least 1, stored there.
     Limit(fn(&mut Settings) -> &mut Option<u64>),
+    /// A number of seconds above 0, stored there.
+    Time(fn(&mut Settings) -> &mut Option<Duration>),
 }
 
 /// The table below which all names are the policy's own.
@@ -147,15 +149,7 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
-    Key {
-        name: "signing.timeout",
-        expected: "a number of seconds above 0",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.signing.timeout = Some(value.seconds()?);
-            Some(())
-        }),
-    },
+    time("signing.timeout", |settings| &mut settings.signing.timeout),
     Key {
         name: "checkpoint.key",
         expected: "a path",
@@ -174,15 +168,9 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
-    Key {
-        name: "checkpoint.every",
-        expected: "a number of seconds above 0",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.checkpoint.every = Some(value.seconds()?);
-            Some(())
-        }),
-    },
+    time("checkpoint.every", |settings| {
+        &mut settings.checkpoint.every
+    }),
     Key {
         name: "lock_wait",
         expected: "a whole number of seconds",
@@ -258,15 +246,16 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
-    Key {
-        name: "policy.wall_time",
-        expected: "a number of seconds above 0",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.policy_limits.wall_time = Some(value.seconds()?);
-            Some(())
-        }),
-    },
+    time("serve.lease", |settings| &mut settings.serve_lease),
+    time("policy.wall_time", |settings| {
+        &mut settings.policy_limits.wall_time
+    }),
+    time("policy.compile_time", |settings| {
+        &mut settings.policy_limits.compile_time
+    }),
+    limit("policy.compile_memory", |settings| {
+        &mut settings.policy_limits.compile_memory
+    }),
     limit("outcome.max_bytes", |settings| {
         &mut settings.outcome_limits.max_bytes
     }),
@@ -322,6 +311,15 @@ const fn limit(name: &'static str, field: fn(&mut Settings) -> &mut Option<u64>)
     }
 }
 
+const fn time(name: &'static str, field: fn(&mut Settings) -> &mut Option<Duration>) -> Key {
+    Key {
+        name,
+        expected: "a number of seconds above 0",
+        repository: false,
+        set: Set::Time(field),
+    }
+}
+
 impl Key {
     pub(super) fn find(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
@@ -333,6 +331,10 @@ impl Key {
             Set::By(set) => set(settings, value),
             Set::Limit(field) => {
                 *field(settings) = Some(value.number().filter(|number| *number > 0)?);
+                Some(())
+            }
+            Set::Time(field) => {
+                *field(settings) = Some(value.seconds()?);
                 Some(())
             }
         }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub serve_listen: Option<String>,
     /// What becomes of outcomes while the policy is in quarantine.
     pub on_policy_fault: Option<String>,
+    /// The longest that nobody commits after a committer has died.
+    pub serve_lease: Option<Duration>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -118,6 +120,8 @@ pub struct OutcomeLimits {
 pub struct PolicyLimits {
     pub fuel: Option<u64>,
     pub wall_time: Option<Duration>,
+    pub compile_time: Option<Duration>,
+    pub compile_memory: Option<u64>,
     pub memory: Option<u64>,
     pub stack: Option<u64>,
     pub component_bytes: Option<u64>,
@@ -181,7 +185,7 @@ impl Settings {
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
         let limit = Key::find(&key)
-            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name == "policy.wall_time");
+            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name.ends_with("_time"));
         let Some(limit) = limit else {
             return Err(ConfigError::Unknown { key, origin });
         };
@@ -223,12 +227,17 @@ impl Settings {
             tokens_file: self.tokens_file.or(farther.tokens_file),
             serve_listen: self.serve_listen.or(farther.serve_listen),
             on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
+            serve_lease: self.serve_lease.or(farther.serve_lease),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self
                     .policy_limits
                     .wall_time
                     .or(farther.policy_limits.wall_time),
+                compile_time: self
+                    .policy_limits
+                    .compile_time
+                    .or(farther.policy_limits.compile_time),
                 ..self.policy_limits
             },
         }

@@ -61,7 +61,11 @@ pub async fn follow(
         .try_acquire_owned()
         .map_err(|_| Problem::new(Kind::TooManyStreams))?;
     let following = Following {
-        events: app.orchestrator.events(after),
+        events: app
+            .orchestrator
+            .events(after)
+            .await
+            .map_err(|error| Problem::store(&error))?,
         app,
         waiting: Vec::new().into_iter(),
         gap: false,

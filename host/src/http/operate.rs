@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::answers::SCHEMA;
 use super::problem::{Kind, Problem};
 use super::{App, body};
-use crate::orchestrator::{self, InForce, Role, Wanted};
+use crate::orchestrator::{self, CheckpointStatus, InForce, Role, Wanted};
 
 /// How things stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,6 +37,32 @@ pub struct TrailStatus {
     store: Option<Trouble>,
     policy: PolicyShown,
     backlog: Option<Backlog>,
+    /// The checkpoints that this host makes; absent where it makes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Checkpoint>,
+}
+
+/// Checkpoints that this host makes again and again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Checkpoint {
+    /// When the last was kept; `null` if none was yet.
+    kept_at: Option<String>,
+    /// How many entries it fixes.
+    entries: Option<u64>,
+    age_seconds: f64,
+    /// Why there is none newer: `rolled-back` or `checkpoint`.
+    trouble: Option<Trouble>,
+}
+
+impl Checkpoint {
+    fn of(status: CheckpointStatus) -> Checkpoint {
+        Checkpoint {
+            kept_at: status.kept.map(|(time, _)| time.to_rfc3339()),
+            entries: status.kept.map(|(_, entries)| entries),
+            age_seconds: status.age.as_secs_f64(),
+            trouble: status.trouble.map(Trouble::of),
+        }
+    }
 }
 
 /// Something that stands in the way.
@@ -122,6 +148,7 @@ pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
             refused: backlog.refused,
             oldest_pending_seconds: backlog.oldest_pending.map(|age| age.as_secs_f64()),
         }),
+        checkpoint: status.checkpoints.map(Checkpoint::of),
     })
 }
 
@@ -218,7 +245,7 @@ pub async fn healthz() -> &'static str {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ready {
     schema: u32,
-    /// `ready`, `degraded` (outcomes are accepted and wait), `unavailable` (outcomes cannot be accepted) or `stopping`.
+    /// `ready`, `degraded` (outcomes are accepted and wait, or no checkpoint is kept), `unavailable` (outcomes cannot be accepted) or `stopping`.
     status: &'static str,
     /// What stands in the way, in a word each.
     causes: Vec<&'static str>,
@@ -229,8 +256,16 @@ pub struct Ready {
     responses((status = 200, body = Ready), (status = 503, body = Ready)))]
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let accepts = app.orchestrator.ping_store().await.is_ok();
-    let status = app.orchestrator.status().await;
-    let troubles = [&status.store, &status.trail, &status.policy.quarantined];
+    // Not the backlog, which may take as long to answer again.
+    let status = app.orchestrator.standing();
+    let is_degraded = status.is_degraded();
+    let checkpoint = status.checkpoints.and_then(|status| status.trouble);
+    let troubles = [
+        &status.store,
+        &status.trail,
+        &status.policy.quarantined,
+        &checkpoint,
+    ];
     let causes: Vec<&'static str> = troubles
         .into_iter()
         .flatten()
@@ -240,7 +275,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if !accepts {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    } else if status.is_degraded() {
+    } else if is_degraded || checkpoint.is_some() {
         // Not 503: a host that accepts must not be taken out of the round because git is in trouble.
         (StatusCode::OK, "degraded")
     } else {

@@ -186,7 +186,9 @@ impl Problem {
 
     /// A document that is refused, or no JSON at all.
     pub fn rejection(rejection: &Rejection, body: &[u8]) -> Problem {
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+        // What is skipped unread is not held to UTF-8 by the parser.
+        let is_json = std::str::from_utf8(body)
+            .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
         let kind = if is_json {
             Kind::Refused
         } else {
@@ -200,9 +202,10 @@ impl Problem {
 
     /// What the store says, for the caller.
     pub fn store(error: &StoreError) -> Problem {
+        // One that is damaged or gone may be repaired too: to whoever reports, it is a store that cannot be used now.
         let kind = match error {
-            error if error.may_pass() => Kind::StoreUnavailable,
-            _ => Kind::Internal,
+            StoreError::Invalid(_) => Kind::Internal,
+            _ => Kind::StoreUnavailable,
         };
         Problem::saying(kind, error.to_string())
     }

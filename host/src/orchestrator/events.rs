@@ -71,17 +71,39 @@ pub struct Events {
 
 impl Orchestrator {
     /// Follows what is recorded: from after that place, or from now on.
-    pub fn events(&self, after: Option<Position>) -> Events {
-        let since = match &after {
-            // The one after it may have the same time.
-            Some(Position(time, _)) => *time,
-            None => self.now().microseconds(),
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what was recorded so far.
+    pub async fn events(&self, after: Option<Position>) -> Result<Events, StoreError> {
+        let told: BTreeSet<Position> = match after {
+            Some(after) => [after].into(),
+            // Not this machine's time, which may be set back behind the newest entry's: times of recording never go back.
+            None => self.newest().await?,
         };
-        Events {
+        Ok(Events {
             orchestrator: self.clone(),
-            told: after.into_iter().collect(),
-            since,
-        }
+            // The one after it may have the same time.
+            since: told.last().map_or(i64::MIN, |position| position.0),
+            told,
+        })
+    }
+
+    /// The places of what was recorded last: several where the clock stood still or was behind.
+    async fn newest(&self) -> Result<BTreeSet<Position>, StoreError> {
+        let mut request = PageRequest {
+            limit: 1,
+            total: false,
+            ..PageRequest::default()
+        };
+        let page = self.store().query(&Filter::default(), &request).await?;
+        let filter = Filter {
+            since: page.entries.first().map(|entry| entry.recorded_at),
+            ..Filter::default()
+        };
+        request.limit = LIMIT_MOST;
+        let page = self.store().query(&filter, &request).await?;
+        Ok(page.entries.iter().map(Position::of).collect())
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
         checked: Instant::now(),
         tried_policy: Instant::now(),
         failures: 0,
+        probed: None,
     };
     while feeder.step().await {}
 }
@@ -48,6 +49,8 @@ struct Feeder {
     checked: Instant,
     tried_policy: Instant,
     failures: u32,
+    /// The trail's failures when one was sent ahead to see whether it can be written.
+    probed: Option<u32>,
 }
 
 impl Feeder {
@@ -68,18 +71,26 @@ impl Feeder {
             return !inner.is_stopping();
         }
         let mut most = inner.under_way.room_for();
-        if let Some((pause, again)) = inner.health.trail_pause() {
+        if let Some((pause, failures)) = inner.health.trail_pause() {
             if inner.under_way.len() > 0 || !pause.is_zero() {
                 self.pause(pause.clamp(Duration::from_millis(5), LOOK))
                     .await;
                 return !inner.is_stopping();
             }
             // One goes ahead to see. What hindered may have replaced the repository under us.
-            if again {
+            if failures > 1 {
                 inner.reopen_trail().await;
+            }
+            if self.probed.replace(failures) == Some(failures) {
+                // The last that went ahead was recorded already, or refused: it has written nothing.
+                self.probed = None;
+                inner.check_trail().await;
+                return true;
             }
             most = 1;
             self.after = None;
+        } else {
+            self.probed = None;
         }
         if most == 0 {
             self.pause(LOOK).await;
@@ -106,6 +117,8 @@ impl Feeder {
             true => (None, most + inner.under_way.len()),
             false => (self.after, most),
         };
+        // What is settled between the question and the answer is in the answer, and no longer under way.
+        let under_way = inner.under_way.sequences();
         match inner.store.due(after, limit).await {
             Ok(mut rows) => {
                 self.failures = 0;
@@ -113,6 +126,7 @@ impl Feeder {
                 if let Some(last) = rows.last() {
                     self.after = self.after.max(Some(last.sequence));
                 }
+                rows.retain(|queued| !under_way.contains(&queued.sequence));
                 Ok(rows)
             }
             Err(error) => {
@@ -177,6 +191,7 @@ impl Feeder {
 /// Keeps the lease, or tries to get it, until told to stop.
 pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bool>) {
     let term = inner.lease_term;
+    let mut fenced = false;
     loop {
         let began = Instant::now();
         let pause = match inner.store.lease(&inner.host, term).await {
@@ -185,6 +200,14 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 inner.store_works();
                 if inner.health.set_role(Role::Committing) {
                     tracing::info!(fence = lease.fence(), "this host commits");
+                }
+                if inner.committing.tenure.begin(lease.fence()) {
+                    // From its first look at the trail on, no host of an earlier turn writes.
+                    let inner = inner.clone();
+                    tokio::spawn(async move { inner.check_trail().await });
+                } else if fenced {
+                    tracing::warn!("the trail knows a later turn than the store: another store's");
+                    inner.committing.tenure.overrule();
                 }
                 let until = began + term;
                 inner.lease.send_replace(Some(Held { lease, until }));
@@ -209,10 +232,11 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 backoff::STORE.after(2, fastrand::f64())
             }
         };
-        tokio::select! {
+        fenced = tokio::select! {
             _ = enough.changed() => break,
-            () = tokio::time::sleep(pause) => {}
-        }
+            () = inner.fenced.notified() => true,
+            () = tokio::time::sleep(pause) => false,
+        };
     }
     let held = inner.lease.send_replace(None);
     if let Some(held) = held

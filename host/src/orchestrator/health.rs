@@ -113,12 +113,12 @@ impl Health {
             .map(|failing| failing.trouble.clone())
     }
 
-    /// How long to leave a failing trail alone, and whether it has failed more than once.
-    pub(super) fn trail_pause(&self) -> Option<(Duration, bool)> {
+    /// How long to leave a failing trail alone, and how often in a row it has failed.
+    pub(super) fn trail_pause(&self) -> Option<(Duration, u32)> {
         let inner = self.inner();
         let failing = inner.trail.as_ref()?;
         let pause = failing.retry_at.saturating_duration_since(Instant::now());
-        Some((pause, failing.failures > 1))
+        Some((pause, failing.failures))
     }
 
     pub(super) fn set_store(&self, trouble: Option<(String, Timestamp)>) {
@@ -173,7 +173,11 @@ mod tests {
         for _ in 0..100 {
             assert!(!health.trail_failed(Cause::ReadOnly, "b", now));
         }
-        assert!(health.trail_pause().is_some_and(|(_, again)| !again));
+        assert!(
+            health
+                .trail_pause()
+                .is_some_and(|(_, failures)| failures == 1)
+        );
         assert!(health.trail_failed(Cause::DiskFull, "c", Timestamp::from_seconds(2)));
         let trouble = health.trail_works().expect("it had failed");
         assert_eq!((trouble.cause, trouble.since), (Cause::DiskFull, now));

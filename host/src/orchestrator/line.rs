@@ -55,6 +55,7 @@ pub(super) fn start(
 fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<(Tried, Option<Pending>)>) {
     // The outcomes in a row on which the policy of that digest has faulted.
     let mut streak: (String, HashSet<Sequence>) = Default::default();
+    inner.committing.give_way();
     while let Ok(Item { queued, lease }) = items.recv() {
         let began = Instant::now();
         let pending = (!inner.is_held()).then(|| {

@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::CheckpointStatus;
 use crate::store::{Backlog, State};
 
 /// The numbers of one orchestrator.
@@ -19,6 +20,7 @@ pub struct Metrics {
     conflicting: Counter,
     refused: Counter,
     blocked: Counter,
+    pub(super) unsigned: Counter,
     pub(super) policy_faults: Counter,
     pub(super) policy_time: Histogram,
     pub(super) record_time: Histogram,
@@ -29,6 +31,7 @@ pub struct Metrics {
     pub(super) committing: Gauge,
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
+    pub(super) store_unavailable: Gauge,
 }
 
 /// From a tenth of a millisecond, which is a policy's call, to ten seconds, which is its limit.
@@ -75,6 +78,10 @@ impl Metrics {
             conflicting: settled("conflicting"),
             refused: settled("refused"),
             blocked: settled("blocked"),
+            unsigned: counter(
+                "chiffon_audit_unsigned_total",
+                "Entries that were recorded though nobody could sign their commits.",
+            ),
             policy_faults: counter(
                 "chiffon_audit_policy_faults_total",
                 "Calls in which the policy exceeded a limit, trapped or gave an answer that is none.",
@@ -115,6 +122,10 @@ impl Metrics {
                 "chiffon_audit_policy_quarantined",
                 "1 if the policy is in quarantine.",
             ),
+            store_unavailable: gauge(
+                "chiffon_audit_store_unavailable",
+                "1 if the store cannot be used, and nothing is accepted.",
+            ),
             handle: recorder.handle(),
             recorder,
         })
@@ -139,6 +150,35 @@ impl Metrics {
         }
         self.oldest
             .set(backlog.oldest_pending.unwrap_or_default().as_secs_f64());
+    }
+
+    /// How it stands with checkpoints; only who makes them has these gauges.
+    pub(super) fn checkpoint(&self, status: &CheckpointStatus) {
+        let set = |name: &'static str, says: &'static str, value: f64| {
+            self.recorder.describe_gauge(name.into(), None, says.into());
+            let gauge = self
+                .recorder
+                .register_gauge(&Key::from_static_name(name), &METADATA);
+            gauge.set(value);
+        };
+        set(
+            "chiffon_audit_checkpoint_age_seconds",
+            "Time since the last checkpoint was kept, or since this process has been trying.",
+            status.age.as_secs_f64(),
+        );
+        set(
+            "chiffon_audit_checkpoint_failing",
+            "1 if the last attempt to keep a checkpoint failed or one is overdue, as after a roll-back.",
+            if status.trouble.is_some() { 1.0 } else { 0.0 },
+        );
+        if let Some((_, entries)) = status.kept {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            set(
+                "chiffon_audit_checkpoint_entries",
+                "Entries that the last checkpoint fixes.",
+                entries as f64,
+            );
+        }
     }
 
     /// Counts and times a request that was answered.

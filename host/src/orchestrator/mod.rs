@@ -20,9 +20,10 @@ mod settler;
 mod status;
 mod swap;
 mod under_way;
+mod watched;
 mod work_result;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -36,13 +37,14 @@ pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
 pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, SwapError, Wanted};
+pub use watched::{CheckpointStatus, Watched};
 pub use work_result::WorkResult;
 
 use crate::clock::Timestamp;
 use crate::policies::Deciding;
 use crate::recorder;
 use crate::store::{Lease, Store};
-use crate::trail::{Trail, TrailError};
+use crate::trail::{Committing, Trail, TrailError};
 
 /// How a handle of the trail is made, at the start and when the repository was replaced. One of another place than the first is
 /// not taken.
@@ -77,6 +79,10 @@ pub struct Options {
 /// The longest that nobody commits after a committer has died, where nobody says otherwise.
 pub const LEASE_TERM: Duration = Duration::from_secs(3);
 
+/// Reports come first where there are not processors enough for both: what was accepted can wait, who reports should not. Four
+/// steps of `nice` leave committing two fifths of what accepting gets, so that a backlog goes on being committed under any load.
+const NICER: i32 = 4;
+
 /// Accepts outcomes and commits them. Cheap to clone; every clone is the same one. When the last is dropped it stops, and
 /// what is not in the trail then stays in the store.
 #[derive(Clone)]
@@ -108,6 +114,8 @@ struct Inner {
     lease_term: Duration,
     health: health::Health,
     metrics: Metrics,
+    /// The checkpoints that this process makes, if it does.
+    checkpoints: OnceLock<Arc<Watched>>,
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
     /// The lease, while it is held.
@@ -118,6 +126,10 @@ struct Inner {
     wake: Notify,
     /// Told when something was recorded here.
     recorded: Notify,
+    /// How the trail is written, by whichever handle.
+    committing: Committing,
+    /// The trail says that another host commits: told to who keeps the lease.
+    fenced: Notify,
 }
 
 /// The lease and how long it is certain to last, by this machine's own clock.
@@ -149,7 +161,12 @@ impl Orchestrator {
         open_trail: OpenTrail,
         options: Options,
     ) -> Result<Orchestrator, StartError> {
+        let committing = Committing {
+            tenure: Arc::default(),
+            nicer: NICER,
+        };
         let trail = open_trail()?;
+        trail.commit_as(committing.clone());
         let metrics = Metrics::new().map_err(|error| StartError::Process(error.to_string()))?;
         let inner = Arc::new(Inner {
             store,
@@ -162,12 +179,15 @@ impl Orchestrator {
             lease_term: options.lease_term,
             health: health::Health::default(),
             metrics,
+            checkpoints: OnceLock::new(),
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),
             lease: watch::Sender::new(None),
             stop: watch::Sender::new(None),
             wake: Notify::new(),
             recorded: Notify::new(),
+            committing,
+            fenced: Notify::new(),
         });
         let (line, answers) =
             line::start(inner.clone()).map_err(|error| StartError::Process(error.to_string()))?;
@@ -231,6 +251,7 @@ impl Orchestrator {
         // The feeder's end ends the line, and that the settler.
         let _ = running.feeder.await;
         let _ = running.settler.await;
+        inner.settlements.close();
         running.lease_no_more.send_replace(true);
         let _ = running.lease.await;
     }
@@ -266,6 +287,15 @@ impl Inner {
         self.stop
             .borrow()
             .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The trail says that another host has taken over. Whether it has is for the store to say.
+    fn was_fenced(&self, lease: Option<&Lease>) {
+        self.lease.send_if_modified(|held| {
+            held.take_if(|held| lease.is_none_or(|lease| held.lease == *lease))
+                .is_some()
+        });
+        self.fenced.notify_one();
     }
 
     fn trail_failed(&self, cause: recorder::Cause, reason: &str) {

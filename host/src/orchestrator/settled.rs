@@ -23,6 +23,8 @@ struct Inner {
     waiting: HashMap<Sequence, Vec<oneshot::Sender<State>>>,
     known: HashMap<Sequence, State>,
     order: VecDeque<Sequence>,
+    /// Nobody tells any more.
+    closed: bool,
 }
 
 /// An answer, or where it will come.
@@ -68,8 +70,18 @@ impl Settlements {
             return Waiting::Known(state.clone());
         }
         let (sender, receiver) = oneshot::channel();
+        if inner.closed {
+            return Waiting::Until(receiver);
+        }
         inner.waiting.entry(sequence).or_default().push(sender);
         Waiting::Until(receiver)
+    }
+
+    /// Nobody tells from now on: who waits, now or later, is let go, to ask the store.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner();
+        inner.closed = true;
+        inner.waiting.clear();
     }
 
     /// The submissions that somebody still waits for, oldest first, at most `most`.
@@ -109,6 +121,21 @@ mod tests {
         settlements.tell([(Sequence(1), committed())]);
         assert_eq!(before.try_recv().unwrap(), committed());
         assert!(matches!(settlements.wait(Sequence(1)), Waiting::Known(_)));
+        assert!(settlements.waited_for(9).is_empty());
+    }
+
+    #[test]
+    fn when_nobody_tells_any_more_nobody_waits() {
+        let settlements = Settlements::default();
+        let Waiting::Until(mut before) = settlements.wait(Sequence(1)) else {
+            panic!("nothing was told yet");
+        };
+        settlements.close();
+        assert!(before.try_recv().is_err());
+        let Waiting::Until(mut after) = settlements.wait(Sequence(1)) else {
+            panic!("nothing was told");
+        };
+        assert!(after.try_recv().is_err());
         assert!(settlements.waited_for(9).is_empty());
     }
 

@@ -10,8 +10,8 @@ use super::{Inner, backoff};
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
-/// How many are written down in one transaction at most.
-const TOGETHER: usize = 512;
+/// How many are written down in one transaction at most: a few milliseconds' work, for which those wait who report meanwhile.
+const TOGETHER: usize = 128;
 
 /// Works until the line has ended and everything on it is written down.
 pub(super) async fn run(inner: Arc<Inner>, mut answers: UnboundedReceiver<Tried>) {
@@ -44,8 +44,16 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             .metrics
             .policy_time
             .record(answer.policy_time.as_secs_f64());
+        if answer.unsigned {
+            inner.metrics.unsigned.increment(1);
+        }
         if answer.cause.is_some_and(Cause::is_policy_fault) {
             inner.metrics.policy_faults.increment(1);
+        }
+        if answer.cause == Some(Cause::Fenced) {
+            // Whoever has taken over finds it in the store, as this host would if its turn came again.
+            inner.was_fenced(Some(&lease));
+            continue;
         }
         let whole_trail = answer.result == AnswerKind::Unavailable
             && !answer.cause.is_some_and(Cause::is_of_one_outcome);
@@ -119,8 +127,8 @@ fn note_trouble(inner: &Inner, answer: &Answer) {
 }
 
 fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
-    // A refusal or a fault says nothing of the trail.
-    if answer.entry.is_none() && answer.result != AnswerKind::Conflicting {
+    // Nothing else writes: what is recorded already is found in a trail that cannot be written, too.
+    if answer.result != AnswerKind::Committed {
         return;
     }
     inner
@@ -204,6 +212,15 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
         tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
     }
     match settled {
+        Settled::Committed(entry) if answer.unsigned => {
+            tracing::warn!(
+                task_id,
+                trace_id,
+                commit = entry.commit,
+                signature = "unavailable",
+                "committed unsigned"
+            );
+        }
         Settled::Committed(entry) => {
             tracing::info!(task_id, trace_id, commit = entry.commit, "committed");
         }

@@ -1,10 +1,16 @@
 //! What an operator asks: who commits, what waits, what stands in the way.
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Orchestrator, Role, Trouble};
+use super::{CheckpointStatus, Orchestrator, Role, Trouble};
 use crate::clock::Timestamp;
 use crate::store::{Backlog, State, StoreError, SubmissionState};
+
+/// How long whoever asks how things stand waits for the store: probes and scrapes have no more patience, and a store that
+/// takes longer cannot be used.
+const SOON: Duration = Duration::from_secs(2);
 
 /// How things stand.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub struct Status {
     pub policy: PolicyStatus,
     /// What waits, as far as the store says.
     pub backlog: Option<Backlog>,
+    /// The checkpoints that this process makes, if it does. They keep nothing from being recorded.
+    pub checkpoints: Option<CheckpointStatus>,
 }
 
 /// What decides.
@@ -62,7 +70,7 @@ impl Orchestrator {
     /// How things stand. Asks the store, and brings the gauges up to date.
     pub async fn status(&self) -> Status {
         let inner = self.inner();
-        let backlog = match inner.store.backlog().await {
+        let backlog = match soon(inner.store.backlog()).await {
             Ok(backlog) => {
                 inner.metrics.backlog(&backlog);
                 Some(backlog)
@@ -72,6 +80,15 @@ impl Orchestrator {
                 None
             }
         };
+        Status {
+            backlog,
+            ..self.standing()
+        }
+    }
+
+    /// How things stand as far as this host knows already: without the backlog, and without asking anybody.
+    pub fn standing(&self) -> Status {
+        let inner = self.inner();
         let in_force = inner.force.now();
         let policy = &in_force.deciding.policy;
         let status = Status {
@@ -86,13 +103,17 @@ impl Orchestrator {
                 stands_in: in_force.stands_in,
                 quarantined: inner.health.quarantined(),
             },
-            backlog,
+            backlog: None,
+            checkpoints: self.checkpoints(),
         };
         let number = |is: bool| if is { 1.0 } else { 0.0 };
         let metrics = &inner.metrics;
         metrics
             .committing
             .set(number(status.role == Role::Committing));
+        metrics
+            .store_unavailable
+            .set(number(status.store.is_some()));
         metrics.degraded.set(number(status.is_degraded()));
         metrics
             .quarantined
@@ -127,7 +148,7 @@ impl Orchestrator {
     /// Why not.
     pub async fn ping_store(&self) -> Result<(), StoreError> {
         let inner = self.inner();
-        let answer = inner.store.ping().await;
+        let answer = soon(inner.store.ping()).await;
         match &answer {
             Ok(()) => inner.store_works(),
             Err(error) => inner.store_failed(error),
@@ -157,4 +178,14 @@ impl Orchestrator {
             ..submission
         }
     }
+}
+
+/// The store's answer, if it comes soon.
+async fn soon<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(SOON, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let says = format!("it has not answered for {} s", SOON.as_secs());
+            Err(StoreError::Unavailable(says))
+        })
 }

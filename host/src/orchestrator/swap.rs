@@ -202,6 +202,7 @@ impl Inner {
         let inner = self.clone();
         let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
             Ok(trail) if trail.is_where(inner.force.now().recorder.trail()) => {
+                trail.commit_as(inner.committing.clone());
                 inner.force.reopen(trail);
             }
             Ok(trail) => {
@@ -221,6 +222,7 @@ impl Inner {
             let checked = inner.force.now().recorder.trail().check();
             match checked {
                 Ok(()) => inner.trail_works(),
+                Err(TrailError::Fenced) => inner.was_fenced(None),
                 Err(error) => inner.trail_failed(Cause::from(&error), &error.to_string()),
             }
         });

@@ -1,6 +1,6 @@
 //! What is on the line: which submissions, and how much of it there may be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
@@ -44,6 +44,11 @@ impl UnderWay {
 
     pub(super) fn len(&self) -> usize {
         self.inner().documents.len()
+    }
+
+    /// Which.
+    pub(super) fn sequences(&self) -> HashSet<Sequence> {
+        self.inner().documents.keys().copied().collect()
     }
 
     /// Puts one on the line; `false` if it is there already.

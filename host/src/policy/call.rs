@@ -90,6 +90,21 @@ impl Policy {
         self.call_with(outcome, snapshot, now, settings, Extras::default())
     }
 
+    /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
+    pub fn call_in_full(
+        &self,
+        outcome: &TaskOutcome,
+        snapshot: Box<dyn Snapshot>,
+        now: Timestamp,
+        settings: &PolicySettings,
+    ) -> Call {
+        let extras = Extras {
+            transcript: Some(Transcript::default()),
+            ..Extras::default()
+        };
+        self.call_with(outcome, snapshot, now, settings, extras)
+    }
+
     /// The same, with what only trials and recordings want.
     pub(super) fn call_with(
         &self,

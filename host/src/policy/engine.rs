@@ -2,13 +2,14 @@
 //!
 //! Owns everything that policies share. Knows no component.
 
+use super::compile::Compiler;
 use super::limits::Limits;
-use super::problem::LoadError;
+use super::problem::{LoadError, Problem};
 use super::state::State;
 use super::ticker::Ticker;
 use super::{imports, wasi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use wasmtime::component::Linker;
 use wasmtime::{
@@ -44,6 +45,8 @@ struct Inner {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     limits: Limits,
+    compiler: Option<Compiler>,
+    cache_dir: Option<PathBuf>,
     slots: Option<Slots>,
     /// The last to go: its thread ends when it finds the engine gone.
     ticker: Ticker,
@@ -60,6 +63,21 @@ impl Engine {
     /// `Cache`, if others than the owner may write to the directory or it cannot be made; `Engine`, if wasmtime does not accept the
     /// limits or the machine.
     pub fn new(
+        allocation: Allocation,
+        limits: Limits,
+        cache_dir: Option<&Path>,
+    ) -> Result<Engine, LoadError> {
+        Engine::compiling_in(None, allocation, limits, cache_dir)
+    }
+
+    /// The same, which compiles what it does not know in a process of its own, so that the limits on compiling hold. Without a compiler
+    /// they do not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn compiling_in(
+        compiler: Option<Compiler>,
         allocation: Allocation,
         limits: Limits,
         cache_dir: Option<&Path>,
@@ -83,6 +101,9 @@ impl Engine {
                 engine,
                 linker,
                 limits,
+                compiler,
+                // The compiler's process has another working directory.
+                cache_dir: cache_dir.and_then(|directory| directory.canonicalize().ok()),
                 slots,
                 ticker,
             }),
@@ -92,6 +113,14 @@ impl Engine {
     /// The limits of each call.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
+    }
+
+    /// Compiles a component where it can be stopped, if there is such a place. After that the cache has it, if there is one.
+    pub(super) fn try_compiling(&self, bytes: &[u8]) -> Result<Result<(), Problem>, LoadError> {
+        match &self.inner.compiler {
+            Some(compiler) => compiler.run(self, self.inner.cache_dir.as_deref(), bytes),
+            None => Ok(Ok(())),
+        }
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

@@ -18,6 +18,11 @@ pub struct Limits {
     /// Bytes of the component, looked at before anything else of it: compiling takes about a second a megabyte. A Python
     /// component is 18 MiB.
     pub component_bytes: usize,
+    /// The time on the wall that compiling it may take, which happens once: it is cached. A Python component takes some 14 s of
+    /// computing, and three times that on a busy machine.
+    pub compile_time: Duration,
+    /// Bytes of memory that compiling it may take, in a process of its own. A Python component takes 420 MiB.
+    pub compile_memory: usize,
     /// Core instances. Python components have 38 core modules.
     pub instances: usize,
     /// Linear memories. JavaScript components (QuickJS) have 3.
@@ -49,6 +54,8 @@ impl Default for Limits {
             memory: 256 << 20,
             stack: 512 << 10,
             component_bytes: 32 << 20,
+            compile_time: Duration::from_secs(120),
+            compile_memory: 1 << 30,
             instances: 64,
             memories: 4,
             tables: 16,
@@ -60,6 +67,50 @@ impl Default for Limits {
             log_lines: 1_000,
             log_bytes: 256 << 10,
         }
+    }
+}
+
+impl Limits {
+    /// Each of them with its name, as the setting `policy.<name>` has it.
+    pub(super) fn named(&self) -> Vec<(&'static str, String)> {
+        let Limits {
+            fuel,
+            wall_time,
+            memory,
+            stack,
+            component_bytes,
+            compile_time,
+            compile_memory,
+            instances,
+            memories,
+            tables,
+            table_elements,
+            host_calls,
+            wasi_calls,
+            host_call_bytes,
+            entry_bytes,
+            log_lines,
+            log_bytes,
+        } = self;
+        vec![
+            ("fuel", fuel.to_string()),
+            ("wall_time", wall_time.as_secs_f64().to_string()),
+            ("memory", memory.to_string()),
+            ("stack", stack.to_string()),
+            ("component_bytes", component_bytes.to_string()),
+            ("compile_time", compile_time.as_secs_f64().to_string()),
+            ("compile_memory", compile_memory.to_string()),
+            ("instances", instances.to_string()),
+            ("memories", memories.to_string()),
+            ("tables", tables.to_string()),
+            ("table_elements", table_elements.to_string()),
+            ("host_calls", host_calls.to_string()),
+            ("wasi_calls", wasi_calls.to_string()),
+            ("host_call_bytes", host_call_bytes.to_string()),
+            ("entry_bytes", entry_bytes.to_string()),
+            ("log_lines", log_lines.to_string()),
+            ("log_bytes", log_bytes.to_string()),
+        ]
     }
 }
 

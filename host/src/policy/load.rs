@@ -4,7 +4,7 @@
 
 use super::bindings::{PolicyPre, recorder, types};
 use super::engine::{Engine, unless_it_panics};
-use super::limits::{Limits, NESTING};
+use super::limits::NESTING;
 use super::problem::{LoadError, Problem};
 use super::settings::sha256;
 use super::state::State;
@@ -79,7 +79,8 @@ impl Policy {
 
     /// Checks and compiles a component. `name` is what messages call it, such as its file's name.
     ///
-    /// Takes some milliseconds to seconds the first time, and about two milliseconds when the engine's cache has it.
+    /// Takes some milliseconds to seconds the first time, and about two milliseconds when the engine's cache has it. With a compiler
+    /// ([`Engine::compiling_in`]) never longer than the limit says.
     ///
     /// # Errors
     ///
@@ -96,9 +97,12 @@ impl Policy {
         }
         check_header(bytes).map_err(wrong)?;
         check_nesting(bytes).map_err(wrong)?;
+        if !comes_with_the_host(bytes) {
+            engine.try_compiling(bytes)?.map_err(wrong)?;
+        }
         let compile = || Component::from_binary(engine.wasmtime(), bytes);
-        let component =
-            unless_it_panics(compile)?.map_err(|error| wrong(unusable(&error, engine.limits())))?;
+        let component = unless_it_panics(compile)?
+            .map_err(|error| wrong(Problem::of_text(flat(&error), engine.limits())))?;
         check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()
@@ -168,6 +172,11 @@ impl fmt::Debug for Policy {
     }
 }
 
+/// Whether it is a policy of this program's own, whose compilation needs no supervision.
+fn comes_with_the_host(bytes: &[u8]) -> bool {
+    bytes == BUILTIN || BUNDLED.iter().any(|(_, bundled)| bytes == *bundled)
+}
+
 /// Tells by the first bytes what the file is.
 fn check_header(bytes: &[u8]) -> Result<(), Problem> {
     const MAGIC: &[u8] = b"\0asm";
@@ -219,36 +228,8 @@ fn is_wasm_text(text: &str) -> bool {
     }) || rest.starts_with("(;")
 }
 
-/// wasmtime has no types for these, only texts.
-fn unusable(error: &wasmtime::Error, limits: &Limits) -> Problem {
-    let text = flat(error);
-    // An engine with a pool looks at these before a call does.
-    let parts = [
-        ("core module instances", "instances", limits.instances),
-        ("memories count of", "memories", limits.memories),
-        ("Wasm linear memories, which", "memories", limits.memories),
-        ("tables count of", "tables", limits.tables),
-        (" tables, which", "tables", limits.tables),
-    ];
-    for (sign, what, limit) in parts {
-        if text.contains(sign) && text.contains("exceeds the") {
-            return Problem::Parts { what, limit };
-        }
-    }
-    if text.contains("unexpected end") || text.contains("unexpected-eof") {
-        Problem::Truncated(text)
-    } else if text.contains("exceeds the limit")
-        || text.contains("count exceeds limit")
-        || text.contains("exceed the limit")
-    {
-        Problem::TooLarge(text)
-    } else {
-        Problem::Invalid(text)
-    }
-}
-
 /// An error and its causes on one line.
-fn flat(error: &wasmtime::Error) -> String {
+pub(super) fn flat(error: &wasmtime::Error) -> String {
     format!("{error:#}")
         .split_whitespace()
         .collect::<Vec<_>>()

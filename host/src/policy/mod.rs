@@ -10,6 +10,7 @@ mod bindings;
 mod call;
 mod cases;
 mod check;
+mod compile;
 mod completeness;
 mod contract;
 mod convert;
@@ -32,6 +33,7 @@ mod wasi_io;
 
 pub use call::{Call, Verdict};
 pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
+pub use compile::{CompileError, Compiler, compile};
 pub use contract::{Claim, Contract, Report, Standing};
 pub use engine::{Allocation, Engine};
 pub use fault::Fault;

@@ -2,7 +2,9 @@
 //!
 //! Owns the words; what is checked is in `load` and `engine`.
 
+use super::limits::Limits;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why there is no policy to call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +93,18 @@ pub enum Problem {
     /// Its needs exceed the limits before it has run.
     #[error("it needs more than a policy may have: {0}")]
     TooLarge(String),
+    /// Compiling it takes too long.
+    #[error(
+        "compiling it takes longer than {} s (setting policy.compile_time)",
+        .0.as_secs_f64()
+    )]
+    CompileTime(Duration),
+    /// Compiling it takes too much memory.
+    #[error("compiling it takes more than {0} bytes of memory (setting policy.compile_memory)")]
+    CompileMemory(usize),
+    /// The compiler does not survive it.
+    #[error("compiling it failed: {0}")]
+    Compiler(String),
     /// It was made for another version of the interface.
     #[error(
         "it was built for `{name}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of this host"
@@ -124,6 +138,35 @@ pub enum Problem {
     /// Its export has another type than the interface says.
     #[error("its export `chiffon:audit/recorder` has another type than the interface says: {0}")]
     ExportType(String),
+}
+
+impl Problem {
+    /// What wasmtime says of a component that it does not take: it has no types for these, only texts.
+    pub(super) fn of_text(text: String, limits: &Limits) -> Problem {
+        // An engine with a pool looks at these before a call does.
+        let parts = [
+            ("core module instances", "instances", limits.instances),
+            ("memories count of", "memories", limits.memories),
+            ("Wasm linear memories, which", "memories", limits.memories),
+            ("tables count of", "tables", limits.tables),
+            (" tables, which", "tables", limits.tables),
+        ];
+        for (sign, what, limit) in parts {
+            if text.contains(sign) && text.contains("exceeds the") {
+                return Problem::Parts { what, limit };
+            }
+        }
+        if text.contains("unexpected end") || text.contains("unexpected-eof") {
+            Problem::Truncated(text)
+        } else if text.contains("exceeds the limit")
+            || text.contains("count exceeds limit")
+            || text.contains("exceed the limit")
+        {
+            Problem::TooLarge(text)
+        } else {
+            Problem::Invalid(text)
+        }
+    }
 }
 
 fn listed(names: &[String]) -> String {

@@ -37,10 +37,14 @@ pub enum Cause {
     Io,
     /// Somebody else holds a lock.
     Locked,
+    /// Another host commits by now.
+    Fenced,
     /// A person's operation is under way, or something else that passes.
     Busy,
     /// The ref was moved to a commit that does not continue the trail.
     RolledBack,
+    /// Commits that are not the trail's have changed its entries.
+    Altered,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
     /// Nobody signs now, and what is unsigned is held.
@@ -51,6 +55,8 @@ pub enum Cause {
     Settings,
     /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
     Store,
+    /// No checkpoint is kept. Never the recorder's own word: it makes none.
+    Checkpoint,
     /// The policy was taken out of force, because it faulted on whatever it was given.
     PolicyQuarantined,
     /// The policy answered that it cannot decide now.
@@ -87,13 +93,16 @@ impl Cause {
             Cause::DiskFull => "disk-full",
             Cause::Io => "io",
             Cause::Locked => "locked",
+            Cause::Fenced => "fenced",
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
+            Cause::Altered => "altered",
             Cause::Clock => "clock",
             Cause::Signing => "signing",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
             Cause::Store => "store",
+            Cause::Checkpoint => "checkpoint",
             Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
@@ -156,7 +165,9 @@ impl From<&TrailError> for Cause {
             },
             TrailError::NoThread { .. } => Cause::Io,
             TrailError::Locked { .. } => Cause::Locked,
+            TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,
+            TrailError::Altered { .. } => Cause::Altered,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Collision => Cause::HashCollision,

@@ -115,10 +115,12 @@ fn rows(facts: &Facts) -> Vec<[String; 7]> {
     match &facts.kept {
         Kept::NotShown { missing } => row(["kept", "", "not-shown", "", "", "", missing]),
         Kept::Shown {
+            store,
             refused,
             conflicting,
             latest,
         } => {
+            row(["kept", "", "store", "", "", "", store]);
             row(["kept", "", "refused", &refused.to_string(), "", "", ""]);
             row([
                 "kept",

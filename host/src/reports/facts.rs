@@ -174,6 +174,8 @@ pub enum Kept {
     },
     /// The store has been asked.
     Shown {
+        /// Which store, without a password.
+        store: String,
         /// Submissions that a policy or the host turned down.
         refused: u64,
         /// Submissions whose task has an entry that says something else.

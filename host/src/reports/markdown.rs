@@ -145,11 +145,16 @@ fn rest(facts: &Facts, out: &mut String) -> fmt::Result {
     match &facts.kept {
         Kept::NotShown { missing } => writeln!(out, "not shown: {}", Plain(missing))?,
         Kept::Shown {
+            store,
             refused,
             conflicting,
             latest,
         } => {
-            writeln!(out, "{conflicting} conflicting, {refused} refused.\n")?;
+            writeln!(
+                out,
+                "{conflicting} conflicting, {refused} refused, says the store {}.\n",
+                Plain(store)
+            )?;
             for note in latest {
                 writeln!(
                     out,

@@ -135,6 +135,14 @@ pub(super) fn elapsed(from: i64, to: i64) -> Duration {
     Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
 }
 
+/// The first and the last moment of a span, in microseconds.
+pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> [i64; 2] {
+    [
+        since.map_or(i64::MIN, |since| since.microseconds()),
+        until.map_or(i64::MAX, |until| until.microseconds()),
+    ]
+}
+
 /// A duration in microseconds.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)

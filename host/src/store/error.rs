@@ -59,4 +59,15 @@ impl StoreError {
             StoreError::Unavailable(_) | StoreError::Changed | StoreError::Fenced
         )
     }
+
+    /// Whether the database itself must be seen to by a person before it can be a store.
+    pub fn is_unfit(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Newer { .. }
+                | StoreError::Foreign(_)
+                | StoreError::Damaged { .. }
+                | StoreError::NotDurable { .. }
+        )
+    }
 }

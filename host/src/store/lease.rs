@@ -9,7 +9,6 @@ use super::columns::elapsed;
 pub struct Lease {
     pub(super) owner: String,
     pub(super) fence: i64,
-    pub(super) term: Duration,
 }
 
 impl Lease {
@@ -21,11 +20,6 @@ impl Lease {
     /// Grows whenever the lease is taken anew, never when it is renewed.
     pub fn fence(&self) -> i64 {
         self.fence
-    }
-
-    /// How long it lasts from when it was taken or renewed.
-    pub fn term(&self) -> Duration {
-        self.term
     }
 }
 
@@ -39,7 +33,7 @@ pub(super) struct LeaseRow {
 
 impl LeaseRow {
     /// The lease that `owner` has from now on, or who has it instead.
-    pub(super) fn taken_by(self, owner: &str, term: Duration, now: i64) -> LeaseAnswer {
+    pub(super) fn taken_by(self, owner: &str, now: i64) -> LeaseAnswer {
         let expires = self.renewed_at.saturating_add(self.term);
         // A clock that was set back would keep a dead host's lease alive; a living one has renewed it since.
         let is_current = now < expires && now >= self.renewed_at.saturating_sub(self.term);
@@ -56,7 +50,6 @@ impl LeaseRow {
         LeaseAnswer::Held(Lease {
             owner: owner.to_owned(),
             fence,
-            term,
         })
     }
 }

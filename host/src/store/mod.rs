@@ -34,11 +34,12 @@ pub use lease::{Lease, LeaseAnswer};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
-    SubmissionState,
+    SubmissionState, TurnedDown,
 };
 pub use task::{Finished, Plan, Task};
 pub use url::StoreUrl;
 
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
@@ -48,6 +49,10 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A submission that is closed as committed: its place, task, commit and path.
 pub type Committed = (Sequence, String, String, String);
+
+/// The most bytes of documents that [`Store::due`] answers with, but for the last one: a limit of rows alone would let a
+/// thousand of the largest documents into memory at once.
+pub const DUE_BYTES: usize = 16 << 20;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -164,6 +169,8 @@ pub trait Store: Send + Sync {
     /// earlier one is due itself and so comes before it in the same answer or a former one. A blocked one holds up
     /// nothing. What was answered stays due until it is settled: keep in mind what is under way, or ask with `after`. Ask
     /// from the beginning now and then: a place may be given before another and become visible after it.
+    ///
+    /// Fewer than `limit` come where their documents are more than [`DUE_BYTES`] together, but never none.
     fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>>;
 
     /// Says what became of submissions, all in one transaction. Each is open and was tried under `lease`.
@@ -186,6 +193,15 @@ pub trait Store: Send + Sync {
 
     /// What has become of all submissions of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
+
+    /// What was turned down from one moment to another, both included, by the time at which it was closed. `latest` says how
+    /// many are told one by one.
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown>;
 
     /// How much is open, and since when. Cheap enough to be asked for every second.
     fn backlog(&self) -> Answer<'_, Backlog>;

@@ -96,8 +96,6 @@ pub struct Queued {
     pub attempts: u32,
     /// When it was accepted, by the database's clock.
     pub accepted_at: Timestamp,
-    /// Whether it was set aside as blocked.
-    pub blocked: bool,
     /// The trace that it belongs to.
     pub trace_id: Option<String>,
 }
@@ -246,4 +244,15 @@ pub struct Backlog {
     pub refused: u64,
     /// How long the oldest pending one has been waiting.
     pub oldest_pending: Option<Duration>,
+}
+
+/// What was turned down in a span of time.
+#[derive(Clone, Debug, Default)]
+pub struct TurnedDown {
+    /// How many a policy or the host refused.
+    pub refused: u64,
+    /// How many said something else than their task's entry.
+    pub conflicting: u64,
+    /// The latest of both, newest first.
+    pub latest: Vec<SubmissionState>,
 }

@@ -48,6 +48,9 @@ pub enum TrailError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The host's turn to commit is over: another has taken over since.
+    #[error("another host commits to this trail by now")]
+    Fenced,
     /// The ref was moved to a commit that does not continue the trail.
     #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {
@@ -57,6 +60,20 @@ pub enum TrailError {
         found: Option<String>,
         /// Where it was when it was last acknowledged.
         acknowledged: String,
+    },
+    /// Commits that are not the trail's have changed or removed entries.
+    #[error(
+        "blocked: entries were altered: {newest} is no commit of the trail and lacks or changes entries of {base} before it; \
+         `git restore --source={base} --staged --worktree .audit` and a commit put them back, \
+         `chiffon-audit init --accept-tip {tip}` accepts this by name, and `verify` tells what was changed"
+    )]
+    Altered {
+        /// The last of those commits.
+        newest: String,
+        /// The trail's own commit before them.
+        base: String,
+        /// Where the ref is.
+        tip: String,
     },
     /// A person's operation on the branch is under way, or something else that passes.
     #[error("{0}")]
@@ -93,7 +110,9 @@ fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> Stri
     match found {
         Some(found) => format!(
             "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, \
-             the last commit that was acknowledged here; `chiffon-audit init --accept-tip {found}` accepts this by name"
+             the last commit that was acknowledged here; `git reset --keep {acknowledged}` on the branch (or `git update-ref \
+             {reference} {acknowledged}`) goes back to it, `chiffon-audit init --accept-tip {found}` accepts this by \
+             name, and what was recorded after it may then be missing for good"
         ),
         None => format!(
             "blocked: rolled back: {reference} is gone, and with it {acknowledged}, the last commit that was \

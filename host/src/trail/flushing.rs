@@ -317,10 +317,17 @@ impl Shared {
                 view.pending.remove(&entry.item.task_id.folded());
             }
         }
-        for Sequenced { item, commit, path } in sequenced {
+        for Sequenced {
+            item,
+            commit,
+            path,
+            unsigned,
+        } in sequenced
+        {
             item.ticket.settle(Ok(Placed {
                 commit: commit.to_string(),
                 path: path.clone(),
+                unsigned: *unsigned,
             }));
         }
     }

@@ -1,5 +1,7 @@
 //! Reading the trail back: one task's entry, and the log of all of them.
 
+use std::collections::HashMap;
+
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
@@ -15,10 +17,12 @@ use crate::outcome::TaskId;
 pub struct Recorded {
     /// The entry's path in the trail.
     pub path: String,
-    /// The entry's bytes.
+    /// The entry's bytes, as that commit added them.
     pub entry: Vec<u8>,
     /// The commit's id, in hexadecimal; `None` where history is cut off before it (a shallow clone).
     pub commit: Option<String>,
+    /// The trail's tip has other bytes: somebody has changed the entry by a commit of their own.
+    pub altered: bool,
 }
 
 /// One trail commit, as the log shows it.
@@ -167,6 +171,43 @@ fn blob_at(
         }
     }
     Ok(Some(id))
+}
+
+/// Whether the tree `after` has all that `before` has below `.audit`, as it was.
+pub(super) fn keeps_entries(
+    repository: &Repository,
+    before: ObjectId,
+    after: ObjectId,
+) -> Result<bool, TrailError> {
+    let children = |id: ObjectId| -> Result<Vec<_>, TrailError> {
+        let raw = repository.object(Kind::Tree, &id)?;
+        Ok(TreeRefIter::from_bytes(&raw, repository.hash)
+            .filter_map(Result::ok)
+            .map(|entry| {
+                (
+                    entry.filename.to_owned(),
+                    (entry.mode, entry.oid.to_owned()),
+                )
+            })
+            .collect())
+    };
+    let mut differing = Vec::from([(before, after, true)]);
+    while let Some((before, after, is_root)) = differing.pop() {
+        let now: HashMap<_, _> = children(after)?.into_iter().collect();
+        for (name, (mode, id)) in children(before)? {
+            if is_root && name != ROOT[0] {
+                continue;
+            }
+            match now.get(&name) {
+                Some(same) if *same == (mode, id) => {}
+                Some((now_mode, now_id)) if mode.is_tree() && now_mode.is_tree() => {
+                    differing.push((id, *now_id, false));
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Every file below `.audit/tasks` whose name is an entry's: path and blob.

@@ -93,6 +93,24 @@ impl WriterLock {
     }
 }
 
+/// Where the lock file has the number of the last turn: after the count of hand-overs.
+const TURN_AT: u64 = 8;
+
+impl WriterLock {
+    /// The last [turn](super::Tenure) that has written; 0 if none has, or if it cannot be read.
+    pub(super) fn turn(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.lock
+            .read_exact_at(&mut bytes, TURN_AT)
+            .map_or(0, |()| i64::from_le_bytes(bytes))
+    }
+
+    /// Not made durable: after a power cut there is no host of before.
+    pub(super) fn set_turn(&self, number: i64) -> io::Result<()> {
+        self.lock.write_all_at(&number.to_le_bytes(), TURN_AT)
+    }
+}
+
 fn open(path: &Path) -> Result<File, TrailError> {
     OpenOptions::new()
         .read(true)

@@ -6,7 +6,6 @@
 //! their anchor. Sources are read and the result is written in one pass each; in memory are the index, and one version of
 //! each directory.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
+use gix::hashtable::HashMap;
 
 use super::delta;
 use super::disk::DiskFile;
@@ -23,6 +23,7 @@ use super::pack::{
     TYPE_TREE,
 };
 use super::tree_object;
+use super::tree_stream;
 
 /// A pack and its index, open for merging.
 pub(super) struct Source {
@@ -121,14 +122,19 @@ pub(super) enum MergeError {
 
 /// How many objects the merged pack will hold, and whether any is in more than one source.
 fn count(sources: &[Source]) -> (usize, bool) {
-    let mut ids: Vec<ObjectId> = sources
-        .iter()
-        .flat_map(|source| source.objects.iter().map(|object| object.id))
+    let objects = || sources.iter().flat_map(|source| &source.objects);
+    // Ids that begin alike are looked at in full only if there are any: numbers sort faster.
+    let mut beginnings: Vec<u64> = objects()
+        .map(|object| pack::beginning(&object.id))
         .collect();
-    let all = ids.len();
+    beginnings.sort_unstable();
+    if beginnings.windows(2).all(|pair| pair[0] != pair[1]) {
+        return (beginnings.len(), false);
+    }
+    let mut ids: Vec<ObjectId> = objects().map(|object| object.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    (ids.len(), ids.len() < all)
+    (ids.len(), ids.len() < beginnings.len())
 }
 
 /// The merged pack, as far as it is written.
@@ -149,13 +155,7 @@ pub(super) struct Merger<'a> {
     commits: Anchored,
     deflater: Deflater,
     inflater: libdeflater::Decompressor,
-    /// Trees that were only stored are compressed.
-    compresses: bool,
 }
-
-/// Beyond this many bytes of sources whole trees are compressed: what is merged to less is soon merged again, when most of
-/// them become deltas.
-const COMPRESSED_LEAST: u64 = 32 << 20;
 
 const BUFFER: usize = 1 << 20;
 
@@ -178,13 +178,12 @@ impl<'a> Merger<'a> {
             buffer: header.to_vec(),
             flushed: 0,
             entries: Vec::with_capacity(count),
-            places: shared.then(HashMap::new),
+            places: shared.then(HashMap::default),
             directories: Directories::default(),
             blobs: Anchored::default(),
             commits: Anchored::default(),
             deflater: Deflater::new(),
             inflater: libdeflater::Decompressor::new(),
-            compresses: sources.iter().map(|source| source.end).sum::<u64>() > COMPRESSED_LEAST,
         };
         for only_commits in [true, false] {
             for (number, source) in sources.iter_mut().enumerate() {
@@ -261,9 +260,9 @@ impl<'a> Merger<'a> {
                 let delta = match kind {
                     TYPE_TREE => {
                         let (delta, whole) = self.directories.delta(contents, start, self.hash);
-                        if delta.is_none() && is_stored && self.compresses {
+                        if delta.is_none() && is_stored {
                             self.buffer.extend_from_slice(&raw[..header]);
-                            self.deflater.deflate_into(whole, &mut self.buffer);
+                            tree_stream::deflate_into(whole, self.hash, &mut self.buffer);
                             self.entered(object.id, mark);
                             return Ok(());
                         }
@@ -279,6 +278,7 @@ impl<'a> Merger<'a> {
                         pack::offset_distance(start - base, &mut self.buffer);
                         let stored_most = match kind {
                             TYPE_COMMIT => pack::STORED_COMMIT_MOST,
+                            TYPE_TREE => pack::STORED_TREE_DELTA_MOST,
                             _ => 0,
                         };
                         self.deflater
@@ -315,7 +315,7 @@ impl<'a> Merger<'a> {
         self.out.write(checksum.as_slice())?;
         self.out.sync()?;
         Ok((
-            pack::index(self.hash, &mut self.entries, &checksum),
+            pack::index(self.hash, &self.entries, &checksum),
             format!("pack-{checksum}"),
         ))
     }
@@ -327,12 +327,19 @@ fn may_be_commit(raw: &[u8]) -> bool {
         .is_some_and(|(kind, ..)| kind == TYPE_COMMIT || kind == TYPE_OFS_DELTA)
 }
 
+/// Beyond this many bytes of versions they are forgotten: the memory of a merge must not grow with the trail.
+const HELD_MOST: usize = 32 << 20;
+
 /// The last whole version of each directory that has come by, found by what it holds.
 #[derive(Default)]
 struct Directories {
     versions: Vec<Option<Version>>,
     /// By the ids of some children: most of them are in the next version too.
     by_child: HashMap<ObjectId, usize>,
+    /// The bytes of all versions.
+    held: usize,
+    /// Room for where ids begin in one.
+    starts: Vec<usize>,
 }
 
 struct Version {
@@ -349,13 +356,20 @@ impl Directories {
         place: u64,
         hash: HashKind,
     ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
-        let children = some_children(&raw, hash);
+        if self.held > HELD_MOST {
+            *self = Directories::default();
+        }
+        let children = some_children(&raw, hash, &mut self.starts);
         let known = children
             .iter()
+            .flatten()
             .find_map(|child| self.by_child.get(child).copied());
         let mut made = None;
         let mut chain = 0;
-        if let Some(version) = known.and_then(|known| self.versions[known].take())
+        let before = known.and_then(|known| self.versions[known].take());
+        self.held -= before.as_ref().map_or(0, |version| version.raw.len());
+        self.held += raw.len();
+        if let Some(version) = before
             && version.chain < MAX_CHAIN
         {
             let mut delta = Vec::new();
@@ -376,7 +390,7 @@ impl Directories {
                 self.versions.len() - 1
             }
         };
-        for child in children {
+        for child in children.into_iter().flatten() {
             self.by_child.insert(child, slot);
         }
         let whole = self.versions[slot].as_ref();
@@ -384,18 +398,19 @@ impl Directories {
     }
 }
 
-/// The ids of up to four entries of a tree: the outer ones, and two between.
-fn some_children(raw: &[u8], hash: HashKind) -> Vec<ObjectId> {
-    let ids: Vec<&gix::oid> = tree_object::ids(raw, hash).collect();
-    let mut places = vec![
-        0,
-        ids.len() / 3,
-        ids.len() * 2 / 3,
-        ids.len().saturating_sub(1),
-    ];
-    places.dedup();
-    places
-        .into_iter()
-        .filter_map(|place| ids.get(place).map(|id| (*id).to_owned()))
-        .collect()
+/// The ids of up to four entries of a tree: the outer ones, and two between. `starts` is room for where ids begin.
+fn some_children(raw: &[u8], hash: HashKind, starts: &mut Vec<usize>) -> [Option<ObjectId>; 4] {
+    starts.clear();
+    starts.extend(tree_object::id_starts(raw, hash));
+    let count = starts.len();
+    let last = count.saturating_sub(1);
+    let places = [0, count / 3, count * 2 / 3, last];
+    std::array::from_fn(|number| {
+        let place = places[number];
+        let is_new = number == 0 || place != places[number - 1];
+        let start = *starts.get(place).filter(|_| is_new)?;
+        Some(ObjectId::from_bytes_or_panic(
+            &raw[start..start + hash.len_in_bytes()],
+        ))
+    })
 }

@@ -6,6 +6,7 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
+mod ahead;
 mod catalogue;
 mod checkout;
 mod checkpoints;
@@ -31,6 +32,8 @@ mod objects;
 mod open;
 mod pack;
 mod packs;
+#[doc(hidden)]
+pub mod parts;
 mod placement;
 mod policies;
 mod queue;
@@ -43,16 +46,18 @@ mod sequence;
 mod signing;
 mod state;
 mod supported;
+mod tenure;
 mod ticket;
 mod tree;
 mod tree_object;
+mod tree_stream;
 mod view;
 mod work_trees;
 mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -70,6 +75,7 @@ pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use tenure::{Committing, Tenure};
 pub use ticket::{Placed, Ticket};
 pub use view::Snapshot;
 
@@ -105,6 +111,7 @@ pub struct Trail {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    ahead: Mutex<Option<ahead::Reader>>,
 }
 
 /// What callers and writer share.
@@ -126,6 +133,7 @@ struct Shared {
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
+    committing: OnceLock<Committing>,
 }
 
 impl Shared {
@@ -310,6 +318,11 @@ impl Trail {
             .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
     }
 
+    /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
+    pub fn commit_as(&self, committing: Committing) {
+        let _ = self.shared().committing.set(committing);
+    }
+
     /// Sees to it that the writer runs. Where it cannot, whoever waits hears why, and the next who comes tries again.
     fn start_writer(&self) {
         const NAME: &str = "trail-writer";
@@ -333,6 +346,11 @@ impl Trail {
                 waiting.fail(&TrailError::no_thread(NAME, &error));
             }
         }
+    }
+
+    /// Author and committer of what is recorded through this handle.
+    pub fn author(&self) -> &str {
+        &self.shared().author
     }
 
     /// The ref that holds the trail, in full.

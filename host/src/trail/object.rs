@@ -120,8 +120,13 @@ impl Deflater {
 /// Up to this many bytes compression gains nothing: a tree's delta is an id, which is noise, and a few bytes about it.
 const STORED_MOST: usize = 64;
 
+/// How much longer than its contents a stream is that is made without compressing.
+pub(super) const STORED_MORE: usize = 11;
+/// What one stored block can hold.
+pub(super) const STORED_LONGEST: usize = u16::MAX as usize;
+
 /// Appends a zlib stream of one stored block (RFC 1950, RFC 1951 section 3.2.4).
-fn store_into(data: &[u8], out: &mut Vec<u8>) {
+pub(super) fn store_into(data: &[u8], out: &mut Vec<u8>) {
     let length = u16::try_from(data.len()).expect("a stored block is short");
     out.extend_from_slice(&[0x78, 0x01, 0x01]);
     out.extend_from_slice(&length.to_le_bytes());

@@ -14,6 +14,7 @@ use gix::objs::{Find, Kind};
 use gix::odb::store::init::{Options, Slots};
 use gix::odb::{HandleArc, Store};
 
+use super::ahead::Ready;
 use super::error::TrailError;
 use super::object;
 
@@ -22,6 +23,7 @@ pub(super) struct Objects {
     dir: PathBuf,
     hash: HashKind,
     current: Mutex<Current>,
+    ready: Ready,
 }
 
 struct Current {
@@ -46,6 +48,7 @@ impl Objects {
             dir,
             hash,
             current: Mutex::new(Current { store, idle }),
+            ready: Ready::default(),
         })
     }
 
@@ -66,6 +69,11 @@ impl Objects {
 
     /// Reads an object of a known kind.
     pub(super) fn read(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+        if kind == Kind::Tree
+            && let Some(contents) = self.ready.take(id)
+        {
+            return Ok(contents);
+        }
         // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
         // another by then, so it is looked for again.
         const LOOKS_MOST: u64 = 10;
@@ -86,6 +94,13 @@ impl Objects {
             // The first time what was remembered is at fault, later what happens in the meantime.
             std::thread::sleep(Duration::from_millis(looks - 1));
             looks += 1;
+        }
+    }
+
+    /// Reads a tree that is going to be asked for, if it can be found at once.
+    pub(super) fn read_ahead(&self, id: &gix::oid) {
+        if let Look::Found(contents) = self.look(Kind::Tree, id) {
+            self.ready.put(id.to_owned(), contents);
         }
     }
 

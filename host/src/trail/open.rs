@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
@@ -120,11 +120,13 @@ impl Trail {
             leaves,
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
+            committing: OnceLock::new(),
         };
         Ok(Trail {
             handle: Arc::new(Handle {
                 shared: Arc::new(shared),
                 writer: Mutex::new(None),
+                ahead: Mutex::new(None),
             }),
         })
     }

@@ -11,6 +11,7 @@ use gix::hash::Kind as HashKind;
 use super::delta::{self, Anchor};
 use super::object::{self, Deflater};
 use super::tree::{Edit, Node};
+use super::tree_stream;
 
 /// How many deltas may follow each other: git's own default for `pack.depth`.
 pub(super) const MAX_CHAIN: u8 = 50;
@@ -25,8 +26,11 @@ pub(super) const TYPE_REF_DELTA: u8 = 7;
 /// bytes) takes as long as all else that is done for it.
 pub(super) const STORED_COMMIT_MOST: usize = 256;
 
-/// A whole tree up to this length is stored: it is ids and a few letters about each, and may become a delta when packs
-/// are merged. Longer ones come seldom, and are large.
+/// A tree's delta up to this length is stored when packs are merged: it is ids and little about them.
+pub(super) const STORED_TREE_DELTA_MOST: usize = 256;
+
+/// A whole tree up to this length is stored at first: when packs are merged it becomes a delta, or is compressed then. Longer
+/// ones come seldom, and are large.
 const STORED_TREE_MOST: usize = 4 << 10;
 
 /// A pack under construction.
@@ -91,12 +95,13 @@ impl Section {
     fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) -> u64 {
         let start = self.bytes.len();
         object_header(kind, contents.len() as u64, &mut self.bytes);
-        let stored_most = if kind == TYPE_TREE {
-            STORED_TREE_MOST
-        } else {
-            0
-        };
-        deflater.store_or_deflate_into(contents, stored_most, &mut self.bytes);
+        match kind {
+            TYPE_TREE if contents.len() <= STORED_TREE_MOST => {
+                object::store_into(contents, &mut self.bytes);
+            }
+            TYPE_TREE => tree_stream::deflate_into(contents, id.kind(), &mut self.bytes),
+            _ => deflater.deflate_into(contents, &mut self.bytes),
+        }
         self.entered(id, start)
     }
 
@@ -264,7 +269,7 @@ impl PackBuilder {
         self.rest.append_to(&mut pack, &mut entries);
         let checksum = object::digest(self.hash, &[&pack]);
         pack.extend_from_slice(checksum.as_slice());
-        let index = index(self.hash, &mut entries, &checksum);
+        let index = index(self.hash, &entries, &checksum);
         Pack {
             pack,
             index,
@@ -339,25 +344,28 @@ pub(super) fn offset_distance(distance: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[at..]);
 }
 
-/// An index of version 2 over `entries`, which are sorted here.
-pub(super) fn index(
-    hash: HashKind,
-    entries: &mut [IndexEntry],
-    pack_checksum: &gix::oid,
-) -> Vec<u8> {
-    // Ids differ in their first bytes as a rule, and numbers compare faster than slices.
-    let prefix = |id: &ObjectId| {
-        let (first, _) = id
-            .as_slice()
-            .split_first_chunk::<8>()
-            .expect("an id is longer than 8 bytes");
-        u64::from_be_bytes(*first)
-    };
-    entries.sort_unstable_by(|left, right| {
-        prefix(&left.id)
-            .cmp(&prefix(&right.id))
-            .then_with(|| left.id.cmp(&right.id))
+/// The number that an id begins with: ids differ in it as a rule, and numbers compare faster than slices.
+pub(super) fn beginning(id: &gix::oid) -> u64 {
+    let (first, _) = id
+        .as_bytes()
+        .split_first_chunk::<8>()
+        .expect("an id is longer than 8 bytes");
+    u64::from_be_bytes(*first)
+}
+
+/// An index of version 2 over `entries`.
+pub(super) fn index(hash: HashKind, entries: &[IndexEntry], pack_checksum: &gix::oid) -> Vec<u8> {
+    let mut order: Vec<(u64, u32)> = (0u32..)
+        .zip(entries)
+        .map(|(place, entry)| (beginning(&entry.id), place))
+        .collect();
+    order.sort_unstable_by(|left, right| {
+        let id = |place: u32| &entries[place as usize].id;
+        left.0
+            .cmp(&right.0)
+            .then_with(|| id(left.1).cmp(id(right.1)))
     });
+    let sorted = || order.iter().map(|(_, place)| &entries[*place as usize]);
     let mut out = Vec::with_capacity(8 + 1024 + entries.len() * (hash.len_in_bytes() + 8) + 64);
     out.extend_from_slice(b"\xfftOc\0\0\0\x02");
     let mut fan = [0u32; 256];
@@ -369,14 +377,10 @@ pub(super) fn index(
         total += count;
         out.extend_from_slice(&total.to_be_bytes());
     }
-    entries
-        .iter()
-        .for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
-    entries
-        .iter()
-        .for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
+    sorted().for_each(|entry| out.extend_from_slice(entry.id.as_slice()));
+    sorted().for_each(|entry| out.extend_from_slice(&entry.crc.to_be_bytes()));
     let mut large = Vec::new();
-    for entry in entries.iter() {
+    for entry in sorted() {
         let word = match u32::try_from(entry.offset) {
             Ok(offset) if offset < 0x8000_0000 => offset,
             _ => {

@@ -14,13 +14,21 @@ use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
 use super::merge::{MergeError, Merger, Source};
 
-/// So many packs of one tier become one of the next: seven a tier stay, and each object is copied once a tier.
-const FAN_IN: usize = 8;
-/// Packs up to this size are the lowest tier; each further one is [`FAN_IN`] times as large.
-const LEAST_TIER: u64 = 64 << 10;
-/// Packs beyond this are left alone: merging eight of them would hold up the writer for seconds, and hold an index of
-/// hundreds of megabytes in memory.
-const LARGEST: u64 = 128 << 20;
+/// Up to which size packs belong to a tier, and how many of it become one.
+///
+/// Each object is copied once a tier, and copying costs more than all else that an entry needs. So tiers are few: in one that is
+/// wide more packs wait, and the groups of a stream (4 MiB and more, once there are many directories) are copied once.
+const TIERS: [(u64, usize); 5] = [
+    (64 << 10, 8),
+    (512 << 10, 8),
+    (4 << 20, 8),
+    (96 << 20, 16),
+    // Only so that a trail of many millions has not hundreds of packs.
+    (192 << 20, 12),
+];
+/// Packs beyond the last tier are left alone. Of that tier itself only so many are merged at once: more would hold up the
+/// writer for many seconds, and hold an index of hundreds of megabytes in memory.
+const LARGE_AT_ONCE: usize = 3;
 
 /// A pack that we made.
 pub(super) struct Owned {
@@ -30,21 +38,28 @@ pub(super) struct Owned {
 }
 
 /// The lowest tier with packs enough to become one of the next.
-fn lowest_full_tier(packs: &[Owned]) -> Option<u32> {
-    let mut tiers: HashMap<u32, usize> = HashMap::new();
+fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
+    let mut tiers: HashMap<usize, usize> = HashMap::new();
     // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
-    for pack in packs.iter().filter(|pack| pack.size <= LARGEST) {
-        *tiers.entry(tier(pack.size)).or_default() += 1;
+    for tier in packs.iter().filter_map(|pack| tier(pack.size)) {
+        *tiers.entry(tier).or_default() += 1;
     }
-    let full = tiers.into_iter().filter(|(_, count)| *count >= FAN_IN);
+    let full = tiers
+        .into_iter()
+        .filter(|(tier, count)| *count >= TIERS[*tier].1);
     full.map(|(tier, _)| tier).min()
 }
 
-/// The packs of the lowest tier that is full, oldest first, with all that is smaller.
+/// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
 fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
     let full = lowest_full_tier(&packs)?;
-    packs.retain(|pack| pack.size <= LARGEST && tier(pack.size) <= full);
+    let is_last = full == TIERS.len() - 1;
+    packs
+        .retain(|pack| tier(pack.size).is_some_and(|tier| tier == full || tier < full && !is_last));
     packs.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
+    if is_last {
+        packs.truncate(LARGE_AT_ONCE);
+    }
     Some(packs)
 }
 
@@ -56,7 +71,7 @@ impl Flusher<'_> {
             .join(format!("{name}.{extension}"))
     }
 
-    /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
+    /// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
     pub(super) fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
@@ -207,14 +222,9 @@ pub(super) struct Merged {
     name: String,
 }
 
-fn tier(size: u64) -> u32 {
-    let mut tier = 0;
-    let mut most = LEAST_TIER;
-    while size > most {
-        most = most.saturating_mul(FAN_IN as u64);
-        tier += 1;
-    }
-    tier
+/// The tier of packs of that size; `None` if they are left alone.
+fn tier(size: u64) -> Option<usize> {
+    TIERS.iter().position(|(most, _)| size <= *most)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -253,12 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn the_groups_of_a_stream_are_merged_when_sixteen_have_come() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(due(&[8 * MIB; 15]), [0; 0]);
+        assert_eq!(due(&[8 * MIB; 16]).len(), 16);
+    }
+
+    #[test]
     fn packs_too_large_to_be_merged_keep_no_tier_full() {
-        let large = [LARGEST + 1; 20];
+        let (largest, enough) = TIERS[TIERS.len() - 1];
+        let large = [largest + 1; 20];
         assert_eq!(due(&large), [0; 0]);
         // Once they did, all that is smaller was merged after each flush.
         assert_eq!(due(&[&large[..], &[1; 7]].concat()), [0; 0]);
-        let beside = [&[LARGEST; 8][..], &large].concat();
-        assert_eq!(due(&beside), [0, 1, 2, 3, 4, 5, 6, 7]);
+        // Of large ones only a few at once, and nothing smaller with them.
+        let beside = [&vec![largest; enough][..], &large, &[1; 7]].concat();
+        assert_eq!(due(&beside), [0, 1, 2]);
     }
 }

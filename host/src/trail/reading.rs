@@ -5,7 +5,7 @@ use gix::objs::Kind;
 
 use super::error::TrailError;
 use super::history::{self, History, LoggedEntry, Recorded};
-use super::view::View;
+use super::view::{self, Presence, View};
 use super::{Shared, Trail, layout, message, repository};
 use crate::outcome::TaskId;
 
@@ -17,10 +17,18 @@ impl Trail {
             return Ok(None);
         };
         let commit = self.commit_of(task_id, tip)?;
+        let added = match commit.as_deref().map(parse_id).transpose()? {
+            Some(id) => {
+                let tree = repository.commit(&id)?.tree;
+                history::entry_in_tree(repository, tree, task_id.as_str())?.map(|(_, blob)| blob)
+            }
+            None => None,
+        };
         Ok(Some(Recorded {
             path,
-            entry: repository.object(Kind::Blob, &blob)?,
+            entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
             commit,
+            altered: added.is_some_and(|added| added != blob),
         }))
     }
 
@@ -65,10 +73,7 @@ impl Trail {
         let Some((_, Some(commit))) = self.locate(task_id)? else {
             return Ok(None);
         };
-        let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
-            what: format!("the id {commit}"),
-            cause: error.to_string(),
-        })?;
+        let id = parse_id(&commit)?;
         repository.logged(&id, &repository.commit(&id)?, task_id)
     }
 
@@ -80,9 +85,21 @@ impl Trail {
         let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
             return Ok(None);
         };
-        let tree = shared.repository.commit(&tip)?.tree;
-        let found = history::entry_in_tree(&shared.repository, tree, task_id.as_str())?;
-        Ok(found.map(|(path, blob)| (tip, path, blob)))
+        // What the writer has in memory spares reading and checking a large directory for each question.
+        let known = {
+            let view = shared.view();
+            view.root.clone().filter(|_| view.tip == Some(tip))
+        };
+        let root = match known {
+            Some(root) => root,
+            None => View::load_root(&shared.repository, Some(tip))?,
+        };
+        Ok(
+            match view::presence(&root, task_id, &shared.repository, None)?.0 {
+                Presence::Present { blob, layout } => Some((tip, layout.path(task_id), blob)),
+                Presence::Absent | Presence::Collides(_) => None,
+            },
+        )
     }
 
     /// The commit that added a task's entry: from the catalogue as far down as that goes, checked, or else from history.
@@ -150,4 +167,11 @@ impl Trail {
             shared.repository.read_ref(&shared.identity.reference)?,
         ))
     }
+}
+
+fn parse_id(commit: &str) -> Result<ObjectId, TrailError> {
+    ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
+        what: format!("the id {commit}"),
+        cause: error.to_string(),
+    })
 }

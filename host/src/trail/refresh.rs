@@ -5,10 +5,11 @@
 use gix::ObjectId;
 
 use super::error::TrailError;
-use super::message;
+use super::repository::Repository;
 use super::state::Mark;
 use super::view::View;
 use super::writer::Writer;
+use super::{history, message};
 
 impl Writer<'_> {
     /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
@@ -99,25 +100,72 @@ impl Writer<'_> {
         let mut newest = None;
         let mut next = Some(tip);
         let mut seen = 0;
+        let mut strangers = Strangers::default();
         while let Some(id) = next {
             if let Some(mark) = acknowledged
                 && mark.tip == id
             {
-                return Ok(newest.unwrap_or(mark.microseconds));
+                strangers.end(&shared.repository, id)?;
+                return strangers
+                    .content(tip)
+                    .map(|()| newest.unwrap_or(mark.microseconds));
             }
             if acknowledged.is_none() && (newest.is_some() || seen == SEARCH_MOST) {
                 break;
             }
             let commit = shared.repository.commit(&id)?;
-            if newest.is_none() && message::trailer(&commit.message, message::FORMAT).is_some() {
-                newest = Some(commit.seconds.saturating_mul(1_000_000));
+            if message::trailer(&commit.message, message::FORMAT).is_some() {
+                strangers.end(&shared.repository, id)?;
+                newest = newest.or(Some(commit.seconds.saturating_mul(1_000_000)));
+            } else {
+                strangers.add(id);
             }
             next = shared.repository.parent(&id, &commit);
             seen += 1;
         }
         match acknowledged {
             Some(mark) => Err(rolled_back(mark)),
-            None => Ok(newest.unwrap_or(i64::MIN)),
+            None => strangers.content(tip).map(|()| newest.unwrap_or(i64::MIN)),
         }
+    }
+}
+
+/// Commits that are not the trail's: those that follow one another must together keep every entry that they found.
+///
+/// One that changes an entry and one that puts it back is content, and so is a merge that brings entries; that it was so, and
+/// whether a trail commit adds what it says, `verify` tells. This is for what people do with ordinary commits.
+#[derive(Default)]
+struct Strangers {
+    newest: Option<ObjectId>,
+    altered: Option<(ObjectId, ObjectId)>,
+}
+
+impl Strangers {
+    fn add(&mut self, id: ObjectId) {
+        self.newest.get_or_insert(id);
+    }
+
+    /// They came after `base`, which is the trail's.
+    fn end(&mut self, repository: &Repository, base: ObjectId) -> Result<(), TrailError> {
+        if let Some(newest) = self.newest.take()
+            && self.altered.is_none()
+        {
+            let before = repository.commit(&base)?.tree;
+            let after = repository.commit(&newest)?.tree;
+            if !history::keeps_entries(repository, before, after)? {
+                self.altered = Some((newest, base));
+            }
+        }
+        Ok(())
+    }
+
+    fn content(self, tip: ObjectId) -> Result<(), TrailError> {
+        self.altered.map_or(Ok(()), |(newest, base)| {
+            Err(TrailError::Altered {
+                newest: newest.to_string(),
+                base: base.to_string(),
+                tip: tip.to_string(),
+            })
+        })
     }
 }

@@ -126,6 +126,11 @@ impl Repository {
         self.objects.read(kind, id)
     }
 
+    /// Reads a tree that is going to be asked for.
+    pub(super) fn read_ahead(&self, id: &gix::oid) {
+        self.objects.read_ahead(id);
+    }
+
     /// Whether there is such an object.
     pub(super) fn has(&self, kind: Kind, id: &gix::oid) -> bool {
         self.objects.has(kind, id).unwrap_or(false)

@@ -43,6 +43,8 @@ pub(super) struct Sequenced {
     pub(super) item: Item,
     pub(super) commit: ObjectId,
     pub(super) path: String,
+    /// Nobody could sign it, as its commit or its group's last says.
+    pub(super) unsigned: bool,
 }
 
 /// A group is flushed at this many entries: memory, and what a caller waits for, stay bounded.
@@ -131,6 +133,9 @@ impl Writer<'_> {
                 return None;
             }
         };
+        if signing::is_unavailable(&sealed.1) {
+            self.tell_unsigned(&mut sequenced);
+        }
         if let Some(last) = sequenced.last_mut() {
             last.commit = sealed.0;
             leaves.push(self.store(&mut builder, &sealed, last));
@@ -166,6 +171,14 @@ impl Writer<'_> {
                 signing::seal(Some(signing), newest.1, hash, covers)
             }
             _ => Ok(newest),
+        }
+    }
+
+    /// Where one signature is for all of a group and there is none, none of the group is signed.
+    fn tell_unsigned(&self, group: &mut [Sequenced]) {
+        let signing = self.shared.signing.as_ref();
+        if signing.is_some_and(|signing| signing.extent == Extent::Group) {
+            group.iter_mut().for_each(|entry| entry.unsigned = true);
         }
     }
 
@@ -240,7 +253,12 @@ impl Writer<'_> {
         };
         chain.tip = Some(commit);
         chain.microseconds = microseconds;
-        let path = path.join("/");
-        Placed::At(Box::new(Sequenced { item, commit, path }), contents)
+        let sequenced = Sequenced {
+            item,
+            commit,
+            path: path.join("/"),
+            unsigned: signing::is_unavailable(&contents),
+        };
+        Placed::At(Box::new(sequenced), contents)
     }
 }

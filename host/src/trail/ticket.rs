@@ -13,6 +13,8 @@ pub struct Placed {
     pub commit: String,
     /// The entry's path in the trail.
     pub path: String,
+    /// The trail's commits are signed, and nobody could sign this one, as it says itself.
+    pub unsigned: bool,
 }
 
 /// The promise for one entry.

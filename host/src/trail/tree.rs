@@ -185,6 +185,16 @@ impl Node {
         Ok(Some(slot.get_or_init(|| Arc::new(node))))
     }
 
+    /// The id of the child directory of that name, if there is one that is not in memory.
+    pub(super) fn missing_child(&self, name: &str) -> Option<ObjectId> {
+        let slot = &self.children[slot(self.level, name)?];
+        if slot.get().is_some() {
+            return None;
+        }
+        let entry = self.find(name.as_bytes(), true).ok()?;
+        Some(entry.id.to_owned())
+    }
+
     /// The entry whose name equals `name` but for case, file or not: its exact name and id.
     pub(super) fn entry_ignoring_case(&self, name: &str) -> Option<(String, ObjectId)> {
         if self

@@ -57,13 +57,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The ids of a tree's entries, as far as it can be read.
-pub(super) fn ids(raw: &[u8], hash: HashKind) -> impl Iterator<Item = &gix::oid> {
-    let mut rest = raw;
+/// Where the ids of a tree's entries begin, as far as it can be read.
+pub(super) fn id_starts(raw: &[u8], hash: HashKind) -> impl Iterator<Item = usize> {
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let entry = Entry::first(rest, hash)?;
-        rest = &rest[entry.length..];
-        Some(entry.id)
+        let entry = Entry::first(&raw[at..], hash)?;
+        at += entry.length;
+        Some(at - id_length(hash))
     })
 }
 

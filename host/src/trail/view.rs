@@ -7,7 +7,7 @@ use gix::ObjectId;
 use gix::objs::Kind;
 
 use super::error::TrailError;
-use super::layout::{self, ROOT};
+use super::layout::{self, Layout, ROOT};
 use super::repository::Repository;
 use super::ticket::Ticket;
 use super::tree::{Node, TreeSource};
@@ -60,6 +60,7 @@ pub(super) enum Presence {
     Absent,
     Present {
         blob: ObjectId,
+        layout: Layout,
     },
     /// Another id that equals this one but for case.
     Collides(String),
@@ -109,10 +110,12 @@ pub(super) fn presence(
     let digits = layout::shard(task_id).map(String::from);
     let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
     let sharded = tasks.descend(&digits, source, seen)?;
-    for node in [Some(tasks), sharded].into_iter().flatten() {
+    let places = [(Some(tasks), Layout::Flat), (sharded, Layout::Sharded)];
+    for (node, layout) in places {
+        let Some(node) = node else { continue };
         if let Some((found, blob)) = node.entry_ignoring_case(&name) {
             let presence = if found == name {
-                Presence::Present { blob }
+                Presence::Present { blob, layout }
             } else {
                 Presence::Collides(found.trim_end_matches(".json").to_owned())
             };
@@ -134,7 +137,7 @@ pub(super) fn read(
             rests_on: None,
             blob: None,
         }),
-        Presence::Present { blob } => {
+        Presence::Present { blob, .. } => {
             let entry = repository.object(Kind::Blob, &blob)?.into();
             Ok(Snapshot {
                 entry: Some(entry),

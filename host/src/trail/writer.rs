@@ -43,6 +43,9 @@ const STOPPED: &str = "the trail's writer has failed";
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
+        if let Some(committing) = shared.committing.get() {
+            committing.give_way();
+        }
         let mut writer = Writer {
             shared,
             flushing: Flushing::new(shared),
@@ -72,6 +75,9 @@ impl Writer<'_> {
         shared.repository.check_writable()?;
         shared.state.create_root(shared.disk.as_ref())?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        if let Some(committing) = shared.committing.get() {
+            committing.tenure.check(&lock, &shared.state)?;
+        }
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
         let worked = worked.unwrap_or_else(|_| Err(TrailError::Busy(STOPPED.into())));
         // Nothing is under way when the lock goes, whatever happened.

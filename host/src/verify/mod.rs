@@ -5,6 +5,7 @@ mod against;
 mod checkpoints;
 mod claims;
 mod findings;
+mod fresh;
 mod hidden;
 mod merkle;
 mod proven;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use against::Audited;
 use findings::quote;
+pub use fresh::Fresh;
 pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
@@ -59,6 +61,8 @@ pub struct Options<'a> {
     pub against: Vec<PathBuf>,
     /// A checkpoint up to which the trail was audited before.
     pub since: Option<PathBuf>,
+    /// How new the newest of these checkpoints must be.
+    pub fresh: Option<Fresh>,
     /// Others who look along.
     pub visitors: Vec<&'a dyn Visitor>,
     /// To show them the trail's commits one by one, the oldest first.
@@ -148,6 +152,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let shallow = repository.shallow()?;
     hidden::find(&repository, &context.findings, &alternates, &shallow)?;
     let since = since::load(options)?;
+    let fresh = fresh::claim(options)?;
     let own = [
         signatures::visitor(options)?,
         checkpoints::visitor(options)?,
@@ -167,6 +172,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 shallow: &shallow,
                 threads,
                 until,
+                ahead: !options.visitors.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
                 let after = after(&repository, options)?;
@@ -204,6 +210,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let before = since.as_ref().map_or(0, |since| since.size());
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
+    claims.extend(fresh);
     claims.extend(copies);
     Ok(Report {
         reference,

@@ -1,8 +1,10 @@
 //! `policy …`: looking at policies, trying and testing them, with no repository.
 
 mod check;
+mod faults;
 mod inspect;
 mod new;
+mod recording;
 mod run;
 mod test;
 mod trail;

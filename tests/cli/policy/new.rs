@@ -55,6 +55,6 @@ fn the_policies_that_come_with_the_host_do_what_their_cases_say() {
         let ran = machine.run(&["policy", "test", &policy, cases.to_str().unwrap()]);
         assert_eq!(ran.exit, Some(0), "{ran:?}");
         let unknown = machine.run(&["policy", "test", "builtin:other", cases.to_str().unwrap()]);
-        assert_eq!(unknown.exit, Some(1), "{unknown:?}");
+        assert_eq!(unknown.exit, Some(2), "{unknown:?}");
     }
 }

@@ -75,6 +75,26 @@ fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
 }
 
 #[test]
+fn a_setting_that_the_policy_never_asks_for_is_not_put_in_force() {
+    let machine = Machine::with_repository();
+    let misspelt = [
+        "-C",
+        "repo",
+        "policy",
+        "activate",
+        "builtin:redact",
+        "--config",
+        r#"rule={"pointers":["/metadata/card"]}"#,
+    ];
+    let ran = machine.run(&misspelt);
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+    assert!(ran.err.contains("it asks for rules"), "{}", ran.err);
+    assert_eq!(machine.git(&["for-each-ref"]), "");
+    let forced = [&misspelt[..], &["--allow-unread-settings"]].concat();
+    assert_eq!(machine.run(&forced).exit, Some(0));
+}
+
+#[test]
 fn settings_are_activated_with_the_policy_and_others_are_not_taken_by_half() {
     let machine = Machine::with_repository();
     let rules = r#"rules={"pointers": ["/execution_result/outcome/n"]}"#;

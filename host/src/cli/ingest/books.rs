@@ -44,6 +44,8 @@ struct Tally {
     refused: u64,
     conflicting: u64,
     unavailable: u64,
+    /// Of the committed.
+    unsigned: u64,
 }
 
 /// A reject: the receipt, and the line as it came.
@@ -67,7 +69,14 @@ struct Summary {
     refused: u64,
     conflicting: u64,
     unavailable: u64,
+    /// How many of the committed nobody could sign.
+    #[serde(skip_serializing_if = "is_zero")]
+    unsigned: u64,
     seconds: f64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Books {
@@ -108,6 +117,7 @@ impl Books {
         output: &mut Output,
     ) -> anyhow::Result<()> {
         self.tally.count(answer.result);
+        self.tally.unsigned += u64::from(answer.unsigned);
         let receipt = || Receipt::new(answer).at(place.file, place.line);
         let is_recorded = matches!(
             answer.result,
@@ -159,6 +169,7 @@ impl Books {
             refused,
             conflicting,
             unavailable,
+            ..
         } = self.tally;
         committed + already_recorded + refused + conflicting + unavailable
     }
@@ -187,6 +198,7 @@ impl Books {
             refused,
             conflicting,
             unavailable,
+            unsigned,
         } = self.tally;
         if output.is_json() {
             let summary = Summary {
@@ -196,6 +208,7 @@ impl Books {
                 refused,
                 conflicting,
                 unavailable,
+                unsigned,
                 seconds,
             };
             return if beside {
@@ -211,6 +224,7 @@ impl Books {
             (refused, "refused"),
             (conflicting, "conflicting"),
             (unavailable, "unavailable"),
+            (unsigned, "of them unsigned"),
         ];
         for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
             line.push_str(&format!(", {count} {word}"));

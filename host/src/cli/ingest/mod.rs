@@ -175,6 +175,8 @@ impl Intake<'_> {
             };
             match event {
                 Some(Event::Lines(source, lines)) => {
+                    let texts = lines.iter().map(|line| line.text.as_slice());
+                    self.recorder.expect(texts);
                     for line in lines {
                         self.submit(source, line);
                         self.settle_ready()?;
@@ -236,12 +238,14 @@ impl Intake<'_> {
             commit: None,
             path: None,
             entry: None,
+            unsigned: false,
             cause: Some(Cause::Document),
             reason: None,
             violations: vec![violation],
             retry: false,
             policy_log: Vec::new(),
             policy_time: Duration::ZERO,
+            recording: None,
         }
     }
 

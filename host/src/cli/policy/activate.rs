@@ -4,14 +4,14 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::check::print_claim;
+use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
 use crate::policies;
-use crate::policy::{Allocation, Contract};
+use crate::policy::{Allocation, Contract, Policy, PolicySettings, Report};
 
 /// Put a policy in force on a trail
 ///
@@ -26,6 +26,9 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     config: ConfigFlags,
+    /// Put it in force although it never asked for one of the settings while it was tried
+    #[arg(long)]
+    allow_unread_settings: bool,
 }
 
 #[derive(Serialize)]
@@ -58,9 +61,20 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Contract::default()
     };
     let report = contract.check(&policy, &mut |_| {});
+    if report.holds() && !args.allow_unread_settings {
+        check_settings_read(&report, &policy, &policy_settings)?;
+    }
     if report.holds() {
         let now = trail.time_of_recording(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
+    }
+    if report.holds() {
+        let unasked = args
+            .config
+            .unasked(report.settings_read.iter().map(|key| &**key));
+        for note in unasked.into_iter().chain(args.subject.limits.reminder()) {
+            session.output.note(format_args!("note: {note}"));
+        }
     }
     let output = &mut session.output;
     if output.is_json() {
@@ -89,6 +103,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         for claim in report.broken() {
             print_claim(claim, output)?;
         }
+        if let Some(hint) = hint(&report) {
+            output.note(format_args!("{hint}"));
+        }
     } else {
         writeln!(
             output,
@@ -110,4 +127,31 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     } else {
         Exit::Broken
     })
+}
+
+/// A name that is misspelt would otherwise be in force without a word, and a secret recorded that it was to hide.
+fn check_settings_read(
+    report: &Report,
+    policy: &Policy,
+    settings: &PolicySettings,
+) -> Result<(), UsageError> {
+    let read = &report.settings_read;
+    let Some((unread, _)) = settings
+        .iter()
+        .find(|(key, _)| !read.iter().any(|read| read == key))
+    else {
+        return Ok(());
+    };
+    let known = if read.is_empty() {
+        "it asks for none".to_owned()
+    } else {
+        format!("it asks for {}", read.join(", "))
+    };
+    Err(UsageError(format!(
+        "the policy {} never asked for the setting {} while it was tried: {}; nothing was changed \
+         (--allow-unread-settings if it asks for it at other times)",
+        Line(policy.name()),
+        Line(unread),
+        Line(&known)
+    )))
 }

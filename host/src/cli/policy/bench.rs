@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::call::PolicyJson;
 use super::given;
-use super::subject::{ConfigFlags, Source, Subject, engine};
+use super::subject::{ConfigFlags, Source, Subject};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
-use crate::cli::session::{Session, outcome_limits};
+use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
 use crate::outcome::{Limits, TaskOutcome};
 use crate::policy::{Allocation, Measured, Policy, PolicySettings, Workload, measure};

@@ -183,6 +183,14 @@ pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> 
     writeln!(output, "             {}", paint(FAINT, detail))
 }
 
+/// What may help where a limit was in the way.
+pub(super) fn hint(report: &Report) -> Option<&'static str> {
+    let is_limit = |claim: &Claim| claim.detail.contains("(setting policy.");
+    report.broken().any(is_limit).then_some(
+        "A limit is raised for one trial by --limit NAME=VALUE, and for good in the setting that is named.",
+    )
+}
+
 fn print_end(
     source: &Source,
     report: &Report,
@@ -208,6 +216,9 @@ fn print_end(
     if !report.settings_read.is_empty() {
         let keys = report.settings_read.join(", ");
         writeln!(output, "It reads the settings {}.", Line(&keys))?;
+    }
+    if let Some(hint) = hint(report) {
+        writeln!(output, "{hint}")?;
     }
     let broken = report.broken().count();
     let summary = match broken {

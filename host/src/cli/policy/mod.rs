@@ -7,10 +7,12 @@ mod backtest;
 mod bench;
 mod call;
 mod check;
+mod compile;
 mod given;
 mod inspect;
 mod log;
 mod new;
+mod recording_file;
 mod reproduce;
 mod run;
 mod subject;
@@ -20,6 +22,7 @@ mod test_report;
 
 use clap::Subcommand;
 
+pub use recording_file::RecordingFile;
 pub use subject::Source;
 
 use super::exit::Exit;
@@ -43,6 +46,8 @@ enum Command {
     Run(run::Args),
     Test(test::Args),
     Check(check::Args),
+    #[command(hide = true)]
+    Compile(compile::Args),
     Bench(bench::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
@@ -58,6 +63,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
         Command::Check(args) => check::run(args, session),
+        Command::Compile(args) => compile::run(args, session),
         Command::Bench(args) => bench::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),

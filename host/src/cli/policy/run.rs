@@ -11,7 +11,7 @@ use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
-use crate::policy::{Allocation, Recording, Replay, Trial};
+use crate::policy::{Allocation, HostCall, Recording, Replay, Trial};
 
 /// Call a policy once, with no trail: nothing is recorded
 ///
@@ -83,6 +83,13 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         differences: None,
     };
     call::print(&shown, &mut session.output)?;
+    let asked = call.calls.iter().filter_map(|call| match call {
+        HostCall::ConfigGet { key, .. } => Some(&**key),
+        _ => None,
+    });
+    if let Some(unasked) = args.config.unasked(asked) {
+        session.output.note(format_args!("note: {unasked}"));
+    }
     Ok(call::exit(&call))
 }
 

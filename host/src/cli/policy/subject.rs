@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::session::{Session, policy_limits, setting};
+use crate::cli::exit::UsageError;
+use crate::cli::session::{Session, engine, setting};
+use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
-use crate::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
+use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin`, if that is its name).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,17 @@ impl Source {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
             Source::Bundled(_, component) => Ok(component.to_vec()),
             Source::File(path) => {
+                if path.to_string_lossy().starts_with("builtin:") && !path.exists() {
+                    let names = Policy::bundled()
+                        .iter()
+                        .map(|(name, _)| format!("builtin:{name}"));
+                    return Err(UsageError(format!(
+                        "there is no policy {}; with this program come builtin, {}",
+                        path.display(),
+                        names.collect::<Vec<_>>().join(", ")
+                    ))
+                    .into());
+                }
                 fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))
             }
         }
@@ -92,6 +105,24 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
+    /// What to say of settings that are not among those that the policy asked for: their names may be misspelt. Nothing, if there are none.
+    pub fn unasked<'a>(&self, asked: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let asked: Vec<&str> = asked.into_iter().collect();
+        let mut unasked: Vec<String> = self
+            .config
+            .iter()
+            .filter(|(key, _)| !asked.contains(&&**key))
+            .map(|(key, _)| format!("`{}`", Line(key)))
+            .collect();
+        unasked.dedup();
+        (!unasked.is_empty()).then(|| {
+            format!(
+                "the policy did not ask for the setting {}: is that its name?",
+                unasked.join(", ")
+            )
+        })
+    }
+
     /// The policy's settings.
     pub fn settings(&self) -> PolicySettings {
         PolicySettings::new(self.config.iter().cloned().collect::<BTreeMap<_, _>>())
@@ -99,6 +130,21 @@ impl ConfigFlags {
 }
 
 impl LimitFlags {
+    /// What to say where the policy is put to work: these limits were for this command only. Nothing, if there are none.
+    pub fn reminder(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .limits
+            .iter()
+            .map(|(name, _)| format!("policy.{}", Line(name)))
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "--limit was for this trial: where the policy records, the setting {} counts",
+                names.join(", ")
+            )
+        })
+    }
+
     /// The settings of the command: limits, statuses, the cache.
     pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
         let mut flags = Settings::default();
@@ -119,14 +165,4 @@ impl Subject {
     pub fn load(&self, settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
         self.policy.load(&engine(settings, allocation)?)
     }
-}
-
-/// An engine with the limits and the cache that are configured.
-pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
-    let limits: Limits = policy_limits(settings.policy_limits);
-    Ok(Engine::new(
-        allocation,
-        limits,
-        settings.cache_dir.as_deref(),
-    )?)
 }

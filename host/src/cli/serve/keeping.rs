@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::checkpoint::{CheckpointKey, Keeper, Target};
+use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target};
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::orchestrator::Orchestrator;
 use crate::trail::Trail;
 
 /// What checkpoints are made with, read before anything is accepted.
@@ -44,9 +45,24 @@ pub fn keeping(
 }
 
 impl Keeping {
-    /// Begins to make them.
-    pub fn start(self) -> Keeper {
+    /// Begins to make them, and tells the orchestrator how it goes.
+    pub fn start(self, orchestrator: &Orchestrator) -> Keeper {
         tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");
-        Keeper::start(self.trail, self.key, self.target, self.every, self.clock)
+        let watched = orchestrator.watch_checkpoints(self.every);
+        let tell = move |kept: &Kept| match kept {
+            Kept::At(time, checkpoint) => watched.kept(*time, checkpoint.size),
+            Kept::Not(time, error) => {
+                let rolled_back = matches!(error, CheckpointError::RolledBack { .. });
+                watched.failed(*time, rolled_back, &error.to_string());
+            }
+        };
+        Keeper::start(
+            self.trail,
+            self.key,
+            self.target,
+            self.every,
+            self.clock,
+            tell,
+        )
     }
 }

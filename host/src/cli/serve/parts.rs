@@ -88,7 +88,7 @@ pub fn gather(
         load_policy: load_policy(flags, session),
         on_policy_fault,
         host: host(),
-        lease_term: LEASE_TERM,
+        lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
     let keeping = keeping(settings, &trail, session)?;
     let open_options = session.record_options(settings)?;

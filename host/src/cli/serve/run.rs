@@ -1,6 +1,7 @@
 //! The service's life: open, listen, say so, answer, end in order.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -57,7 +58,8 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
     let url = store.about().url.clone();
     let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
     // Until the end of this function; a checkpoint under way is finished then.
-    let _keeper = parts.keeping.map(super::keeping::Keeping::start);
+    let keeping = parts.keeping;
+    let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
     let (close, closing) = watch::channel(false);
     let service = Service::listen(
         &parts.listen,
@@ -71,6 +73,9 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
     announce(&service, &orchestrator, &url, session).await?;
     let mut answering = tokio::spawn(service.run());
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    if let Some(most) = sd_notify::watchdog_enabled() {
+        tokio::spawn(live(most));
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -133,6 +138,15 @@ async fn announce(
     }
     output.flush()?;
     Ok(())
+}
+
+/// Tells systemd that the process lives, twice in the time after which it would be taken for dead.
+async fn live(most: Duration) {
+    let mut ticks = tokio::time::interval(most / 2);
+    loop {
+        ticks.tick().await;
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
 }
 
 async fn reload(orchestrator: &Orchestrator) {

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
+use crate::cli::time;
 use crate::config::Settings;
-use crate::verify::{Options, Require};
+use crate::verify::{Fresh, Options, Require};
 
 /// What to ask for beside the structural claims.
 #[derive(clap::Args, Debug)]
@@ -32,6 +34,9 @@ pub struct Asked {
     /// A checkpoint that the trail must extend, or another copy of the trail (a directory); may be given more than once
     #[arg(long, value_name = "CHECKPOINT|TRAIL")]
     pub against: Vec<PathBuf>,
+    /// The newest checkpoint must be no older than this, such as 1h or 30 minutes: a frozen trail is noticed
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
 }
 
 /// Claims that are not asked for unless named. The variants have no documentation, so that the help names them on one line.
@@ -60,8 +65,23 @@ impl Asked {
                 checkpoint: self.require.contains(&Required::Checkpoint),
             },
             against: self.against.clone(),
+            fresh: self.fresh(session)?,
             ..Options::default()
         })
+    }
+
+    fn fresh(&self, session: &Session) -> Result<Option<Fresh>, UsageError> {
+        let Some(text) = &self.max_age else {
+            return Ok(None);
+        };
+        let now = session.clock.now();
+        let since = time::ago(text, now).ok_or_else(|| {
+            UsageError("--max-age must be a time span such as 1h or 30 minutes".into())
+        })?;
+        Ok(Some(Fresh {
+            now: now.seconds(),
+            since: since.seconds(),
+        }))
     }
 
     /// The operator's program; asked for only where there is something for it to do, since an audit needs no configuration.
@@ -86,6 +106,8 @@ impl Asked {
         }
         let against = self.against.iter();
         words.extend(against.map(|path| format!("against {}", path.display())));
+        let age = self.max_age.iter();
+        words.extend(age.map(|age| format!("the newest checkpoint no older than {age}")));
         for required in &self.require {
             words.push(match required {
                 Required::Signed => "every entry signed".to_owned(),

@@ -97,7 +97,7 @@ impl CaseFile {
             .map_err(|error| CaseError::new(format!("cannot be read: {error}")))?;
         let document: DocumentMut = text
             .parse()
-            .map_err(|error: toml_edit::TomlError| CaseError::new(error.to_string().trim_end()))?;
+            .map_err(|error: toml_edit::TomlError| CaseError::new(no_toml(&text, &error)))?;
         let cases = read::cases(&document, path)?;
         Ok(CaseFile {
             path: path.to_owned(),
@@ -189,4 +189,20 @@ impl CaseFile {
         fs::write(&self.path, self.document.to_string())
             .map_err(|error| CaseError::new(format!("cannot be written: {error}")))
     }
+}
+
+/// Where a file is no TOML and why, on one line.
+fn no_toml(text: &str, error: &toml_edit::TomlError) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!(" at line {line}, column {column}")
+    });
+    let why: Vec<&str> = error.message().lines().collect();
+    format!(
+        "it is no TOML{}: {}",
+        place.unwrap_or_default(),
+        why.join(", ")
+    )
 }

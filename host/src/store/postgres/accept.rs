@@ -40,7 +40,8 @@ impl Entrance {
                     .into_iter()
                     .map(|job| (job.submission, job.answer))
                     .unzip();
-                let result = super::within(take_in(&pool, &submissions), &url).await;
+                let taking = take_in(&pool, &submissions);
+                let result = super::within(super::REPORTERS_PATIENCE, taking, &url).await;
                 match result {
                     Ok(results) => {
                         for (answer, result) in answers.into_iter().zip(results) {
@@ -49,7 +50,10 @@ impl Entrance {
                         }
                     }
                     Err(error) => {
-                        for answer in answers {
+                        // All that came meanwhile has waited for the same, and would wait as long again.
+                        let others = std::iter::from_fn(|| jobs.try_recv().ok());
+                        let others = others.map(|job| job.answer).take(QUEUE_MOST);
+                        for answer in answers.into_iter().chain(others) {
                             let _ = answer.send(Err(error.clone()));
                         }
                     }

@@ -33,7 +33,7 @@ pub(super) async fn take(
         renewed_at: row.get(2),
         term: row.get(3),
     };
-    let answer = row.taken_by(owner, term, now);
+    let answer = row.taken_by(owner, now);
     let LeaseAnswer::Held(lease) = &answer else {
         return Ok(answer);
     };

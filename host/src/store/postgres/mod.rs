@@ -22,14 +22,18 @@ use super::url::PostgresUrl;
 use super::{
     About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
-    SubmissionState, Task,
+    SubmissionState, Task, TurnedDown, columns,
 };
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use accept::Entrance;
 use failure::Failure;
 
 /// How long an answer may take. A server that has stopped without closing its connections answers never.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where somebody waits who reports: they do better to hear in time that nothing was accepted.
+const REPORTERS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A PostgreSQL database.
 pub(super) struct PostgresStore {
@@ -62,7 +66,15 @@ impl PostgresStore {
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
     ) -> Answer<'a, T> {
-        within(work, &self.about.url).boxed()
+        within(PATIENCE, work, &self.about.url).boxed()
+    }
+
+    /// As [`PostgresStore::answer`], for somebody who reports.
+    fn answer_reporter<'a, T: 'a>(
+        &'a self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        within(REPORTERS_PATIENCE, work, &self.about.url).boxed()
     }
 
     /// As [`PostgresStore::answer`], for what takes as long as there are rows.
@@ -78,14 +90,15 @@ impl PostgresStore {
 
 /// What comes of work, if it comes in time.
 async fn within<T>(
+    patience: Duration,
     work: impl Future<Output = Result<T, Failure>>,
     url: &str,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(patience, work).await {
         Ok(result) => result.map_err(|failure| failure.into_store_error(url)),
         Err(_) => Err(StoreError::Unavailable(format!(
             "{url} has not answered for {} s",
-            PATIENCE.as_secs()
+            patience.as_secs()
         ))),
     }
 }
@@ -107,12 +120,12 @@ impl Store for PostgresStore {
     }
 
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
-        self.answer(async move { tasks::plan(&mut self.client().await?, &plan).await })
+        self.answer_reporter(async move { tasks::plan(&mut self.client().await?, &plan).await })
     }
 
     fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
         let task_id = task_id.clone();
-        self.answer(async move { tasks::task(&self.client().await?, &task_id).await })
+        self.answer_reporter(async move { tasks::task(&self.client().await?, &task_id).await })
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
@@ -147,6 +160,18 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+        })
+    }
+
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown> {
+        let span = columns::span(since, until);
+        self.answer(async move {
+            outbox::turned_down(&self.client().await?, &self.about.url, span, latest).await
         })
     }
 

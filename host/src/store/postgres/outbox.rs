@@ -6,7 +6,8 @@ use tokio_postgres::types::ToSql;
 
 use super::super::columns::{self, Columns, NEVER};
 use super::super::{
-    Backlog, Committed, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
+    TurnedDown,
 };
 use super::failure::Failure;
 use super::{lease, project};
@@ -26,18 +27,21 @@ pub(super) async fn due(
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, state = 'blocked', trace_id
+        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id FROM (
+         SELECT *, sum(octet_length(submitted)) OVER (ORDER BY sequence) - octet_length(submitted) AS before FROM (
+         SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id
          FROM submissions s WHERE closed_at IS NULL AND sequence > $2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
-         ORDER BY sequence LIMIT {limit}",
+         ORDER BY sequence LIMIT $3) AS due) AS summed WHERE before < {DUE_BYTES} ORDER BY sequence",
         due("s"),
         due("p"),
     );
     let now: i64 = now(client).await?;
     let after = after.map_or(i64::MIN, |after| after.0);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&now, &after]).await?;
+    let rows = client.query(&statement, &[&now, &after, &limit]).await?;
     rows.iter()
         .map(|row| {
             Ok(Queued {
@@ -46,8 +50,7 @@ pub(super) async fn due(
                 document: row.get(2),
                 attempts: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
                 accepted_at: Timestamp::from_microseconds(row.get(4)),
-                blocked: row.get(5),
-                trace_id: row.get(6),
+                trace_id: row.get(5),
             })
         })
         .collect()
@@ -277,6 +280,32 @@ pub(super) async fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, Failure> {
     select(client, url, "task_id = $1", &task_id.as_str()).await
+}
+
+/// What was turned down in a span of time.
+pub(super) async fn turned_down(
+    client: &impl GenericClient,
+    url: &str,
+    [since, until]: [i64; 2],
+    latest: usize,
+) -> Result<TurnedDown, Failure> {
+    const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN $1 AND $2";
+    let counts =
+        format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
+    let mut counted = Backlog::default();
+    for row in client.query(&counts, &[&since, &until]).await? {
+        counted.note(row.get(0), row.get(1));
+    }
+    let newest = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE {TURNED_DOWN} ORDER BY closed_at DESC, sequence DESC LIMIT {latest}"
+    );
+    let rows = client.query(&newest, &[&since, &until]).await?;
+    let latest = rows.iter().map(|row| Ok(read(row).submission(url)?));
+    Ok(TurnedDown {
+        refused: counted.refused,
+        conflicting: counted.conflicting,
+        latest: latest.collect::<Result<_, Failure>>()?,
+    })
 }
 
 /// Submissions that are closed as committed.

@@ -21,6 +21,10 @@ pub(super) fn of(error: &rusqlite::Error, url: &str) -> StoreError {
         Some(ErrorCode::DiskFull) => {
             StoreError::Unavailable(format!("no room is left for {url}: {cause}"))
         }
+        // SQLite says no more, and does not mean the database alone.
+        Some(ErrorCode::CannotOpen) => StoreError::Unavailable(format!(
+            "{url} cannot be opened, or its log cannot be made beside it (is its directory there, and writable?): {cause}"
+        )),
         Some(ErrorCode::ReadOnly) => {
             StoreError::Unavailable(format!("{url} may not be written: {cause}"))
         }

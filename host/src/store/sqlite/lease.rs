@@ -32,7 +32,7 @@ pub(super) fn take(
         )
         .context(url)?;
     let now = clock::now(connection, url)?;
-    let answer = row.taken_by(owner, term, now);
+    let answer = row.taken_by(owner, now);
     let LeaseAnswer::Held(lease) = &answer else {
         return Ok(answer);
     };

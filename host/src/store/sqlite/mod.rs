@@ -4,6 +4,7 @@
 
 mod clock;
 mod failure;
+mod files;
 mod lease;
 mod open;
 mod outbox;
@@ -23,8 +24,9 @@ use rusqlite::Connection;
 use super::{
     About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
-    SubmissionState, Task,
+    SubmissionState, Task, TurnedDown, columns,
 };
+use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use failure::Context as _;
 use writer::Writer;
@@ -32,8 +34,9 @@ use writer::Writer;
 /// A SQLite file.
 pub(super) struct SqliteStore {
     about: About,
-    writer: Writer,
+    // Dropped before the writer, whose connection then is the last and puts the log into the database.
     readers: Arc<Readers>,
+    writer: Writer,
     keep_submissions: bool,
 }
 
@@ -76,10 +79,10 @@ impl SqliteStore {
         })
     }
 
-    /// Writes in the writer's transaction.
+    /// Writes in the writer's transaction. `work` may be called again, after what it did was undone.
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
+        mut work: impl FnMut(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         let url = self.about.url.clone();
         self.writer
@@ -124,8 +127,13 @@ impl Store for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        // An empty transaction of a writer: it takes the lock and syncs nothing.
-        self.write(|_, _| Ok(()))
+        // Really writes: on a read-only file an empty transaction of a writer succeeds.
+        self.write(|connection, url| {
+            connection
+                .execute("UPDATE meta SET one = one", [])
+                .map(drop)
+                .context(url)
+        })
     }
 
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
@@ -148,7 +156,7 @@ impl Store for SqliteStore {
     fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
         let (lease, keep) = (lease.clone(), self.keep_submissions);
         self.write(move |connection, url| {
-            outbox::settle(connection, url, &lease, settlements, keep)
+            outbox::settle(connection, url, &lease, &settlements, keep)
         })
     }
 
@@ -163,6 +171,16 @@ impl Store for SqliteStore {
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
+    }
+
+    fn turned_down(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        latest: usize,
+    ) -> Answer<'_, TurnedDown> {
+        let span = columns::span(since, until);
+        self.read(move |connection, url| outbox::turned_down(connection, url, span, latest))
     }
 
     fn backlog(&self) -> Answer<'_, Backlog> {

@@ -5,32 +5,16 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::{About, Options, StoreError};
 use super::failure::{self, Context as _};
 use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION, projection, projection_indexes};
-
-/// A file as the system knows it, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(super) fn of(path: &Path) -> Option<FileId> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(FileId {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
-    }
-}
 
 /// The path of a file that SQLite keeps beside the database.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -42,13 +26,17 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Opens the database for writing, made and migrated as far as the options allow.
 pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About), StoreError> {
     let url = format!("sqlite:{}", path.display());
-    match look(path, &url)? {
-        Found::Ours => {}
+    let found = look(path, &url).map_err(with_advice)?;
+    match found {
+        Found::Ours { .. } => {}
         Found::Nothing if options.create => create(path, &url)?,
         Found::Nothing => return Err(StoreError::Missing(url)),
     }
-    let mut connection = connect(path, options.lock_wait)?;
-    migrate(&mut connection, &url)?;
+    let mut connection = connect(path, options.lock_wait).map_err(with_advice)?;
+    migrate(&mut connection, &url).map_err(with_advice)?;
+    if matches!(found, Found::Ours { is_short: true }) {
+        check_pages(&connection, &url).map_err(with_advice)?;
+    }
     let journal: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .context(&url)?;
@@ -63,6 +51,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About)
             ),
         });
     }
+    keep_log(&connection, false).context(&url)?;
     let about = About {
         url,
         database: format!("SQLite {}", rusqlite::version()),
@@ -77,27 +66,40 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About)
 }
 
 /// A connection to a store that is there, with the settings that all of ours have.
+///
+/// Until [`keep_log`] says otherwise it leaves the log alone when it is closed: a file that is refused stays as it is.
 pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
     let url = format!("sqlite:{}", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).context(&url)?;
+    keep_log(&connection, true).context(&url)?;
     connection.busy_timeout(lock_wait).context(&url)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // What is erased is overwritten, not only unlinked. A megabyte of log between checkpoints would sync the database
-    // every few flushes; 16 MiB are synced in one go.
+    // What is erased is overwritten, not only unlinked. A checkpoint holds up whoever writes, and most of its pages
+    // are those that every write touches: after 64 MiB of log it is rare, and the sum of them is less.
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
-             PRAGMA cell_size_check = ON; PRAGMA cache_size = -32000; PRAGMA wal_autocheckpoint = 4096;
-             PRAGMA journal_size_limit = 67108864;",
+             PRAGMA cell_size_check = ON; PRAGMA cache_size = -32000; PRAGMA wal_autocheckpoint = 16384;
+             PRAGMA journal_size_limit = 134217728;",
         )
         .context(&url)?;
     Ok(connection)
 }
 
+/// Whether the log stays beside the database when the last connection is closed, instead of being put into it.
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(drop)
+}
+
 enum Found {
     Nothing,
-    Ours,
+    Ours {
+        /// It is shorter than its header says: truncated, or the rest is still in its log.
+        is_short: bool,
+    },
 }
 
 /// Says what is at a path, from its first bytes, so that a file that is not ours is not even opened as a database.
@@ -111,8 +113,7 @@ fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
             if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
                 return Err(StoreError::Damaged {
                     url: url.to_owned(),
-                    cause: "the file is gone and its log `-wal` is there: restore the file, or move the log away"
-                        .into(),
+                    cause: "the file is gone and its log `-wal` is there".into(),
                 });
             }
             return Ok(Found::Nothing);
@@ -125,8 +126,7 @@ fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
     if metadata.len() == 0 {
         return Err(StoreError::Damaged {
             url: url.to_owned(),
-            cause: "the file is empty, so it was truncated: restore it, or remove it to begin anew"
-                .into(),
+            cause: "the file is empty, so it was truncated".into(),
         });
     }
     // https://sqlite.org/fileformat2.html#the_database_header
@@ -143,7 +143,42 @@ fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
     if !header.starts_with(b"SQLite format 3\0") || application != APPLICATION_ID {
         return Err(StoreError::Foreign(url.to_owned()));
     }
-    Ok(Found::Ours)
+    // The size of a page, where 1 stands for 65536, and how many there are.
+    let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let page = if page == 1 { 65_536 } else { page };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    Ok(Found::Ours {
+        is_short: metadata.len() < page * u64::from(pages),
+    })
+}
+
+/// After a crash in mid-checkpoint the log has what the file lacks. After a truncation nothing has, and SQLite would find out
+/// only when it comes to the place.
+fn check_pages(connection: &Connection, url: &str) -> Result<(), StoreError> {
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .context(url)?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Damaged {
+        url: url.to_owned(),
+        cause: format!("it was truncated: {found}"),
+    })
+}
+
+/// What an operator can do about a damaged store.
+fn with_advice(error: StoreError) -> StoreError {
+    let StoreError::Damaged { url, cause } = error else {
+        return error;
+    };
+    StoreError::Damaged {
+        url,
+        cause: format!(
+            "{cause}; restore it from a copy, or move it and its `-wal` away to begin anew: `reconcile --rebuild` then makes \
+             its rows again from git, and what was accepted and not committed yet is only in what was moved away"
+        ),
+    }
 }
 
 fn create(path: &Path, url: &str) -> Result<(), StoreError> {

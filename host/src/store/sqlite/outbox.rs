@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::super::columns::{self, Columns, NEVER};
 use super::super::{
-    Backlog, Committed, Lease, Queued, Sequence, Settled, Settlement, StoreError, SubmissionState,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, StoreError,
+    SubmissionState, TurnedDown,
 };
 use super::failure::Context as _;
 use super::{clock, lease, project};
@@ -26,7 +27,7 @@ pub(super) fn due(
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, state = 'blocked', trace_id
+        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id
          FROM submissions s WHERE closed_at IS NULL AND sequence > ?2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -40,16 +41,20 @@ pub(super) fn due(
     let mut statement = connection.prepare_cached(&sql).context(url)?;
     let mut rows = statement.query(params![now, after, limit]).context(url)?;
     let mut queued = Vec::new();
-    while let Some(row) = rows.next().context(url)? {
+    let mut bytes = 0;
+    while bytes < DUE_BYTES
+        && let Some(row) = rows.next().context(url)?
+    {
         let task_id: String = row.get(1).context(url)?;
+        let document: String = row.get(2).context(url)?;
+        bytes += document.len();
         queued.push(Queued {
             sequence: Sequence(row.get(0).context(url)?),
             task_id: columns::task_id(&task_id, url)?,
-            document: row.get(2).context(url)?,
+            document,
             attempts: row.get(3).context(url)?,
             accepted_at: Timestamp::from_microseconds(row.get(4).context(url)?),
-            blocked: row.get(5).context(url)?,
-            trace_id: row.get(6).context(url)?,
+            trace_id: row.get(5).context(url)?,
         });
     }
     Ok(queued)
@@ -60,7 +65,7 @@ pub(super) fn settle(
     connection: &Connection,
     url: &str,
     current: &Lease,
-    settlements: Vec<Settlement>,
+    settlements: &[Settlement],
     keep_submissions: bool,
 ) -> Result<(), StoreError> {
     lease::check(connection, url, current)?;
@@ -69,7 +74,7 @@ pub(super) fn settle(
     for Settlement { sequence, settled } in settlements {
         let tried = Tried {
             connection,
-            sequence,
+            sequence: *sequence,
             now,
         };
         match settled {
@@ -77,28 +82,28 @@ pub(super) fn settle(
                 tried
                     .committed(&entry.commit, &entry.path, keep_submissions)
                     .context(url)?;
-                found.push(*entry);
+                found.push(&**entry);
             }
             Settled::Conflicting { reason } => {
                 tried
-                    .close("conflicting", Some(&reason), None)
+                    .close("conflicting", Some(reason), None)
                     .context(url)?;
             }
             Settled::Refused { violations, reason } => {
-                let violations = columns::violations(&violations);
+                let violations = columns::violations(violations);
                 tried
                     .close("refused", reason.as_deref(), Some(&violations))
                     .context(url)?;
             }
             Settled::Pending { cause, retry_in } => {
-                tried.wait("pending", &cause, Some(retry_in)).context(url)?;
+                tried.wait("pending", cause, Some(*retry_in)).context(url)?;
             }
             Settled::Blocked { cause, retry_in } => {
-                tried.wait("blocked", &cause, retry_in).context(url)?;
+                tried.wait("blocked", cause, *retry_in).context(url)?;
             }
         }
     }
-    project::add(connection, url, &found).map(drop)
+    project::add(connection, url, found).map(drop)
 }
 
 /// An open submission that was tried.
@@ -111,7 +116,7 @@ struct Tried<'a> {
 impl Tried<'_> {
     fn committed(&self, commit: &str, path: &str, keep: bool) -> rusqlite::Result<()> {
         self.change(
-            "UPDATE submissions SET state = 'committed', commit_id = ?3, path = ?4, closed_at = ?2, attempted_at = ?2,
+            "UPDATE OR FAIL submissions SET state = 'committed', commit_id = ?3, path = ?4, closed_at = ?2, attempted_at = ?2,
                 attempts = attempts + 1, cause = NULL, text = iif(?5, text, NULL), document = iif(?5, document, NULL),
                 fingerprint = iif(?5 OR keyed, fingerprint, NULL)
              WHERE sequence = ?1 AND closed_at IS NULL",
@@ -127,7 +132,7 @@ impl Tried<'_> {
         violations: Option<&str>,
     ) -> rusqlite::Result<()> {
         self.change(
-            "UPDATE submissions SET state = ?3, cause = ?4, violations = ?5, closed_at = ?2, attempted_at = ?2,
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, violations = ?5, closed_at = ?2, attempted_at = ?2,
                 attempts = attempts + 1, fingerprint = iif(?3 = 'refused', NULL, fingerprint)
              WHERE sequence = ?1 AND closed_at IS NULL",
             params![self.sequence.0, self.now, state, cause, violations],
@@ -137,7 +142,7 @@ impl Tried<'_> {
     fn wait(&self, state: &str, cause: &str, retry_in: Option<Duration>) -> rusqlite::Result<()> {
         let next = retry_in.map_or(NEVER, |wait| columns::later(self.now, wait));
         self.change(
-            "UPDATE submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
              WHERE sequence = ?1 AND closed_at IS NULL",
             params![self.sequence.0, self.now, state, cause, next],
         )
@@ -217,6 +222,39 @@ pub(super) fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, StoreError> {
     select(connection, url, "task_id = ?1", [task_id.as_str()])
+}
+
+/// What was turned down in a span of time.
+pub(super) fn turned_down(
+    connection: &Connection,
+    url: &str,
+    [since, until]: [i64; 2],
+    latest: usize,
+) -> Result<TurnedDown, StoreError> {
+    const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN ?1 AND ?2";
+    let counts =
+        format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
+    let mut counted = Backlog::default();
+    let mut statement = connection.prepare_cached(&counts).context(url)?;
+    let mut rows = statement.query([since, until]).context(url)?;
+    while let Some(row) = rows.next().context(url)? {
+        let (state, count): (String, i64) = (row.get(0).context(url)?, row.get(1).context(url)?);
+        counted.note(&state, count);
+    }
+    let newest = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE {TURNED_DOWN} ORDER BY closed_at DESC, sequence DESC LIMIT ?3"
+    );
+    let latest = i64::try_from(latest).unwrap_or(i64::MAX);
+    let rows: Vec<Columns> = connection
+        .prepare_cached(&newest)
+        .and_then(|mut statement| statement.query_map([since, until, latest], read)?.collect())
+        .context(url)?;
+    let latest = rows.into_iter().map(|row| row.submission(url));
+    Ok(TurnedDown {
+        refused: counted.refused,
+        conflicting: counted.conflicting,
+        latest: latest.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Submissions that are closed as committed.

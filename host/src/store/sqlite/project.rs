@@ -75,10 +75,10 @@ pub(super) fn after(
 }
 
 /// Adds entries. One that is there and says something else is replaced: the caller has found this one in the trail.
-pub(super) fn add(
+pub(super) fn add<'a>(
     connection: &Connection,
     url: &str,
-    entries: &[Entry],
+    entries: impl IntoIterator<Item = &'a Entry>,
 ) -> Result<u64, StoreError> {
     let mut tally = Tally::default();
     let mut changed = 0;

@@ -43,13 +43,13 @@ CREATE TABLE tasks (
     CHECK ((finished_status IS NULL) = (finished_at IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER tasks_finished_stay BEFORE UPDATE ON tasks WHEN OLD.finished_at IS NOT NULL
-    BEGIN SELECT RAISE(ABORT, 'a finished task cannot be changed'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
 CREATE TRIGGER tasks_finished_are_kept BEFORE DELETE ON tasks WHEN OLD.finished_at IS NOT NULL
-    BEGIN SELECT RAISE(ABORT, 'a finished task cannot be deleted'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be deleted'); END;
 -- REPLACE deletes without asking the trigger above.
 CREATE TRIGGER tasks_finished_are_not_replaced BEFORE INSERT ON tasks
     WHEN EXISTS (SELECT 1 FROM tasks WHERE task_id = NEW.task_id AND finished_at IS NOT NULL)
-    BEGIN SELECT RAISE(ABORT, 'a finished task cannot be replaced'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
 
 CREATE TABLE submissions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -81,14 +81,14 @@ CREATE INDEX submissions_open ON submissions (sequence, state, next_attempt, att
     WHERE closed_at IS NULL;
 CREATE INDEX submissions_turned_down ON submissions (state) WHERE state IN ('conflicting', 'refused');
 CREATE TRIGGER submissions_closed_stay BEFORE UPDATE ON submissions WHEN OLD.closed_at IS NOT NULL
-    BEGIN SELECT RAISE(ABORT, 'a closed submission cannot be changed'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a closed submission cannot be changed'); END;
 CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
-    BEGIN SELECT RAISE(ABORT, 'a submission cannot be deleted'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
 CREATE TRIGGER submissions_are_not_replaced BEFORE INSERT ON submissions
     WHEN NEW.closed_at IS NOT NULL
         OR EXISTS (SELECT 1 FROM submissions WHERE sequence = NEW.sequence)
         OR EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND fingerprint = NEW.fingerprint)
-    BEGIN SELECT RAISE(ABORT, 'a submission cannot be replaced, and begins open'); END;
+    BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be replaced, and begins open'); END;
 "#;
 
 /// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take

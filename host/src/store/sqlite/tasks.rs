@@ -106,15 +106,6 @@ pub(super) fn accept(
 ) -> Result<Accepted, StoreError> {
     let task_id = submission.task_id.as_str();
     let fingerprint = &submission.fingerprint;
-    let same = outbox::same(connection, url, task_id, &fingerprint.bytes)?;
-    if let Some(found) = same {
-        return Ok(Accepted {
-            sequence: found.sequence,
-            repeated: true,
-            differs: false,
-            state: found.state,
-        });
-    }
     let known: Option<(i64, bool)> = connection
         .prepare_cached("SELECT revision, finished_at IS NOT NULL FROM tasks WHERE task_id = ?1")
         .and_then(|mut statement| {
@@ -123,6 +114,20 @@ pub(super) fn accept(
                 .optional()
         })
         .context(url)?;
+    let finished = known.is_some_and(|(_, finished)| finished);
+    // Whoever takes the first submission of a task in finishes the task with it.
+    let same = match finished {
+        true => outbox::same(connection, url, task_id, &fingerprint.bytes)?,
+        false => None,
+    };
+    if let Some(found) = same {
+        return Ok(Accepted {
+            sequence: found.sequence,
+            repeated: true,
+            differs: false,
+            state: found.state,
+        });
+    }
     let revision = known.map_or(0, |(revision, _)| revision);
     if submission
         .revision
@@ -130,15 +135,14 @@ pub(super) fn accept(
     {
         return Err(StoreError::Changed);
     }
-    let finished = known.is_some_and(|(_, finished)| finished);
     let differs = finished && outbox::has_fingerprints(connection, url, task_id)?;
     let now = clock::now(connection, url)?;
     let sql = match known {
         None => {
-            "INSERT INTO tasks (task_id, created_at, finished_status, finished_at) VALUES (?1, ?3, ?2, ?3)"
+            "INSERT OR FAIL INTO tasks (task_id, created_at, finished_status, finished_at) VALUES (?1, ?3, ?2, ?3)"
         }
         Some((_, false)) => {
-            "UPDATE tasks SET finished_status = ?2, finished_at = ?3 WHERE task_id = ?1"
+            "UPDATE OR FAIL tasks SET finished_status = ?2, finished_at = ?3 WHERE task_id = ?1"
         }
         Some((_, true)) => "",
     };
@@ -150,7 +154,7 @@ pub(super) fn accept(
     }
     connection
         .prepare_cached(
-            "INSERT INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, accepted_at,
+            "INSERT OR FAIL INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, accepted_at,
                 next_attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
         )
         .and_then(|mut statement| {

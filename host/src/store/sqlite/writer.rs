@@ -1,4 +1,7 @@
 //! The one thread of a process that writes: what arrives together shares a transaction, and is answered when it is durable.
+//!
+//! Works run one after the other with nothing between them, since a savepoint for each costs more than an accept does. If
+//! one fails, all of it is undone and every one is run again, each in a savepoint of its own.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -10,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::failure::Context as _;
-use super::open::{FileId, beside, connect};
+use super::files::Files;
+use super::open::{connect, keep_log};
 
 /// The most writes in one transaction: bounds how long one waits for those before it, and another process for the lock.
 const BATCH_MOST: usize = 512;
@@ -20,7 +24,7 @@ const QUEUE_MOST: usize = 16_384;
 
 /// One write, and whoever waits for it.
 trait Work: Send {
-    /// Works within the transaction; answers whether to keep that.
+    /// Works within the transaction; answers whether to keep that. May be called again, after what it did was undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
     /// Tells the caller, now that the transaction is durable or has failed.
@@ -28,14 +32,14 @@ trait Work: Send {
 }
 
 struct Job<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Work for Job<T, F> {
+impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Work for Job<T, F> {
     fn run(&mut self, connection: &Connection) -> bool {
-        self.result = self.work.take().map(|work| work(connection));
+        self.result = Some((self.work)(connection));
         matches!(self.result, Some(Ok(_)))
     }
 
@@ -66,8 +70,7 @@ impl Writer {
         let (queue, works) = sync_channel(QUEUE_MOST);
         let state = State {
             url: format!("sqlite:{}", path.display()),
-            file: FileId::of(&path),
-            log: None,
+            files: Files::of(&path),
             connection: Some(connection),
             path,
             lock_wait,
@@ -87,11 +90,11 @@ impl Writer {
     /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(Job {
-            work: Some(work),
+            work,
             result: None,
             answer,
         });
@@ -120,9 +123,7 @@ struct State {
     path: PathBuf,
     url: String,
     lock_wait: Duration,
-    /// The database and its log as they were opened.
-    file: Option<FileId>,
-    log: Option<FileId>,
+    files: Files,
 }
 
 impl State {
@@ -150,65 +151,92 @@ impl State {
             batch.extend(works.try_iter().take(QUEUE_MOST));
             return Err(error);
         }
+        if !self.run_together(batch, works) {
+            self.undo()?;
+            self.begin()?;
+            self.run_apart(batch)?;
+        }
+        // The commit point.
+        self.execute("COMMIT")?;
+        self.check_files()
+    }
+
+    /// Runs what waits and what comes meanwhile. `false` if one failed: nothing of it may be kept.
+    fn run_together(
+        &self,
+        batch: &mut Vec<Box<dyn Work>>,
+        works: &Receiver<Box<dyn Work>>,
+    ) -> bool {
         let Some(connection) = &self.connection else {
-            return Ok(());
+            return false;
         };
         let mut next = 0;
         while next < batch.len() {
-            let mut savepoint = connection
-                .prepare_cached("SAVEPOINT work")
-                .context(&self.url)?;
-            savepoint.execute([]).context(&self.url)?;
             if !batch[next].run(connection) {
-                connection
-                    .execute_batch("ROLLBACK TO work")
-                    .context(&self.url)?;
+                return false;
             }
-            let mut release = connection
-                .prepare_cached("RELEASE work")
-                .context(&self.url)?;
-            release.execute([]).context(&self.url)?;
             next += 1;
             if next < BATCH_MOST {
                 batch.extend(works.try_recv());
             }
         }
-        // The commit point.
-        connection.execute_batch("COMMIT").context(&self.url)?;
-        self.check_files()
+        true
+    }
+
+    /// Runs each again so that one that fails undoes what it did and nothing else.
+    fn run_apart(&self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+        let Some(connection) = &self.connection else {
+            return Ok(());
+        };
+        for work in batch {
+            self.execute("SAVEPOINT work")?;
+            if !work.run(connection) {
+                self.execute("ROLLBACK TO work")?;
+            }
+            self.execute("RELEASE work")?;
+        }
+        Ok(())
+    }
+
+    /// Undoes the transaction, unless SQLite has done so itself.
+    fn undo(&self) -> Result<(), StoreError> {
+        match &self.connection {
+            Some(connection) if !connection.is_autocommit() => self.execute("ROLLBACK"),
+            _ => Ok(()),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        let Some(connection) = &self.connection else {
+            return Ok(());
+        };
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .context(&self.url)
+    }
+
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let checked = self.files.check(self.connection.as_ref());
+        if let (Err(_), Some(connection)) = (&checked, &self.connection) {
+            // What the log holds is not to be written into a file that it does not belong to any more.
+            let _ = keep_log(connection, true);
+        }
+        checked
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
         self.check_files()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path, self.lock_wait)?,
-        };
-        let connection = self.connection.insert(connection);
-        connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .context(&self.url)
-    }
-
-    /// What is written to a file without a name is lost with this process, so it is not acknowledged.
-    fn check_files(&mut self) -> Result<(), StoreError> {
-        let gone = |what: &str| {
-            StoreError::Unavailable(format!(
-                "{} was removed or replaced while it was in use ({what}): put it back, or start again",
-                self.url
-            ))
-        };
-        if FileId::of(&self.path) != self.file {
-            return Err(gone("the database"));
-        }
-        let log = FileId::of(&beside(&self.path, "-wal"));
-        match (self.log, log) {
-            (None, log) => self.log = log,
-            (Some(before), now) if now != Some(before) && self.connection.is_some() => {
-                return Err(gone("its log"));
+            None => {
+                let connection = connect(&self.path, self.lock_wait)?;
+                keep_log(&connection, false).context(&self.url)?;
+                connection
             }
-            (_, log) => self.log = log,
-        }
-        Ok(())
+        };
+        self.connection = Some(connection);
+        self.execute("BEGIN IMMEDIATE")
     }
 }

@@ -199,6 +199,11 @@ pub(super) fn seal(
     Ok((id, commit))
 }
 
+/// Whether a commit says that nobody could sign it. A host's last trailer ends it, so no subject can say so.
+pub(super) fn is_unavailable(commit: &[u8]) -> bool {
+    commit.ends_with(format!("\n{TRAILER}: unavailable\n").as_bytes())
+}
+
 /// The message ends with its trailers, and so does the commit.
 fn append_trailer(commit: &mut Vec<u8>, value: &str) {
     commit.extend_from_slice(format!("{TRAILER}: {value}\n").as_bytes());

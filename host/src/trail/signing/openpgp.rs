@@ -4,10 +4,13 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::SigningOptions;
 use crate::trail::error::TrailError;
@@ -21,6 +24,17 @@ pub(super) struct OpenPgpKey {
 
 /// How often it is looked whether a program that has said everything has ended too.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Ends a program that was given up, with those that it has started.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // It was not waited for, so its number is still its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
 
 impl OpenPgpKey {
     pub(super) fn new(
@@ -58,6 +72,8 @@ impl OpenPgpKey {
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
+            // Whatever it starts ends with it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -66,8 +82,7 @@ impl OpenPgpKey {
             .map_err(|error| format!("{name} cannot be run: {error}"))?;
         let said = self.talk(&mut child, payload.to_vec());
         if said.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
         let (signature, status) = said?;
         if status.contains("[GNUPG:] SIG_CREATED ")

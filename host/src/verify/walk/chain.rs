@@ -1,12 +1,16 @@
 //! First-parent history as a chain of commits, read from the tip down: each names the next, so nobody can help. Judges what
 //! depends on their order alone; what each commit changes is judged later, in whichever order is fastest.
 
+use std::sync::Arc;
+
+use super::history::How;
 use super::objects::read_other;
 use super::{Context, Place};
 use crate::verify::Progress;
 use crate::verify::findings::{Depth, Rule};
 use crate::verify::rules::commit::Commit;
 use crate::verify::rules::message::{self, Role};
+use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::{Fault, Reader};
 use crate::verify::visit::Walk;
@@ -98,32 +102,53 @@ const NEED_ALL: [Rule; 6] = [
     Rule::Times,
 ];
 
-/// Reads the chain of this tip.
-pub(super) fn read(
-    context: &Context<'_>,
-    reader: &mut Reader<'_>,
-    tip: Id,
-    shallow: &[Id],
-    until: Option<Id>,
-    progress: Option<&dyn Fn(Progress)>,
-) -> Chain {
-    let mut chain = Chain {
-        hash_len: context.algorithm.len_in_bytes(),
-        ..Chain::default()
-    };
-    let mut order = Order::default();
-    let mut next = Some(tip);
-    let mut cut = None;
-    while let Some(id) = next {
-        if until == Some(id) {
-            chain.until = until;
-            break;
+/// A chain that is being read, from the tip down.
+pub(super) struct Reading<'a> {
+    pub(super) chain: Chain,
+    context: &'a Context<'a>,
+    how: &'a How<'a>,
+    progress: Option<&'a dyn Fn(Progress)>,
+    order: Order,
+    next: Option<Id>,
+    cut: Option<(Place, String)>,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins at this tip.
+    pub(super) fn begin(
+        context: &'a Context<'a>,
+        tip: Id,
+        how: &'a How<'a>,
+        progress: Option<&'a dyn Fn(Progress)>,
+    ) -> Reading<'a> {
+        Reading {
+            chain: Chain {
+                hash_len: context.algorithm.len_in_bytes(),
+                ..Chain::default()
+            },
+            context,
+            how,
+            progress,
+            order: Order::default(),
+            next: Some(tip),
+            cut: None,
         }
+    }
+
+    /// Reads the next older commit; none where history ends, or cannot be read any further.
+    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Arc<Content>> {
+        let id = self.next.take()?;
+        if self.how.until == Some(id) {
+            self.chain.until = self.how.until;
+            return None;
+        }
+        let context = self.context;
+        let chain = &mut self.chain;
         let place = (chain.len(), id);
         let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
             let what = format!("the history before the commit {id}, which cannot be read");
-            cut = Some((place, what));
-            break;
+            self.cut = Some((place, what));
+            return None;
         };
         let Some(commit) = Commit::parse(&content.data, context.algorithm.len_in_hex()) else {
             let findings = &context.findings;
@@ -133,8 +158,8 @@ pub(super) fn read(
                 format!("the commit {id}: it is malformed"),
             );
             let what = format!("the history before the commit {id}, which is malformed");
-            cut = Some((place, what));
-            break;
+            self.cut = Some((place, what));
+            return None;
         };
         chain.names.extend_from_slice(id.as_slice());
         let role = message::role(commit.message);
@@ -144,34 +169,46 @@ pub(super) fn read(
         if let Some(word) = chain.adding.last_mut().filter(|_| role == Role::Entry) {
             *word |= 1 << (place.0 % 64);
         }
-        order.follow(context, place, &commit, role);
-        next = commit.parents.first().copied();
+        self.order.follow(context, place, &commit, role);
+        self.next = commit.parents.first().copied();
         let merged = commit.parents.iter().skip(1);
         chain.merged.extend(merged.map(|parent| (*parent, place)));
-        if shallow.contains(&id)
-            && let Some(parent) = next
+        if self.how.shallow.contains(&id)
+            && let Some(parent) = self.next
             && let Err(Fault::Missing) = reader.fetch(&parent, Kind::Commit)
         {
             let what =
                 format!("the history before the commit {id}, where this shallow clone is cut off");
-            cut = Some((place, what));
-            next = None;
+            self.cut = Some((place, what));
+            self.next = None;
         }
-        if let Some(progress) = progress.filter(|_| chain.len().is_multiple_of(PROGRESS)) {
+        if let Some(progress) = self
+            .progress
+            .filter(|_| chain.len().is_multiple_of(PROGRESS))
+        {
             progress(Progress {
                 commits: u64::from(chain.len()),
                 judged: None,
             });
         }
+        Some(content)
     }
-    chain.trail_id = order.end(context);
-    if let Some((place, what)) = &cut {
-        for rule in NEED_ALL {
-            context.findings.not_shown(rule, Some(*place), what.clone());
+
+    /// Reads what is left. Judges the beginning.
+    pub(super) fn finish(mut self, reader: &mut Reader<'_>) -> Chain {
+        while self.read_next(reader).is_some() {}
+        let mut chain = self.chain;
+        chain.trail_id = self.order.end(self.context);
+        if let Some((place, what)) = &self.cut {
+            for rule in NEED_ALL {
+                self.context
+                    .findings
+                    .not_shown(rule, Some(*place), what.clone());
+            }
         }
+        chain.cut = self.cut.map(|(_, what)| what);
+        chain
     }
-    chain.cut = cut.map(|(_, what)| what);
-    chain
 }
 
 /// What depends on the commits above: the order of times, and of beginnings.

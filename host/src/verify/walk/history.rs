@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chain::{self, Chain};
+use super::chain::{Chain, Reading};
 use super::judge::{self, Before, Case};
 use super::side::{self, Side};
-use super::{Context, Tally};
+use super::{Context, Place, Tally};
 use crate::verify::Progress;
 use crate::verify::findings::Depth;
 use crate::verify::rules::commit::Commit;
@@ -31,13 +31,24 @@ pub(crate) struct How<'a> {
     pub(crate) threads: usize,
     /// The commit before the first that is judged, if not all are.
     pub(crate) until: Option<Id>,
+    /// Whether somebody who looks along must know all of the chain before the first commit is judged.
+    pub(crate) ahead: bool,
 }
 
 /// Work for any thread.
-pub(super) enum Job {
-    /// The commits at these depths.
-    Judge(Range<Depth>),
+pub(super) enum Job<'c> {
+    /// The commits of a chain at these depths.
+    Judge(&'c Chain, Range<Depth>),
+    /// Commits that were just read.
+    Read(Vec<Step>),
     Side(Vec<Side>),
+}
+
+/// A commit that was just read, and what came before it.
+pub(super) struct Step {
+    place: Place,
+    content: Arc<Content>,
+    before: Before,
 }
 
 /// Commits in a job: enough that handing over costs nothing, few enough that all threads end together, and that what one
@@ -47,6 +58,9 @@ const BATCH: Depth = 1024;
 /// Pairs of neighbours that are asked in which order they lie.
 const SAMPLES: Depth = 64;
 
+/// Commits that are read before that is asked.
+const PROBE: usize = 256;
+
 /// Walks the whole history of `tip`.
 pub(crate) fn walk(
     context: &Context<'_>,
@@ -55,41 +69,35 @@ pub(crate) fn walk(
     progress: Option<&dyn Fn(Progress)>,
 ) -> Walked {
     let mut reader = Reader::new(context.current);
-    let &How {
-        shallow,
-        threads,
-        until,
-    } = how;
-    let mut chain = chain::read(context, &mut reader, tip, shallow, until, progress);
+    let mut reading = Reading::begin(context, tip, how, progress);
+    let mut first = Vec::new();
+    while first.len() < PROBE
+        && let Some(content) = reading.read_next(&mut reader)
+    {
+        first.push(content);
+    }
+    // Where newer commits lie first, as git packs them, each is judged as soon as it is read.
+    if !how.ahead && how.threads > 1 && !is_oldest_first(&reader, &reading.chain) {
+        return stream(context, how, reader, reading, first);
+    }
+    drop(first);
+    let mut chain = reading.finish(&mut reader);
     let outline = chain.outline();
     context
         .visitors
         .iter()
         .for_each(|visitor| visitor.begin(&outline));
     let merged = std::mem::take(&mut chain.merged);
-    let oldest_first = is_oldest_first(&reader, &chain);
-    reader.forward = oldest_first;
-    let (sender, receiver) = mpsc::sync_channel(threads);
-    let receiver = Mutex::new(receiver);
-    let tally = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads)
-            .map(|_| scope.spawn(|| help(context, &chain, &receiver, oldest_first)))
-            .collect();
-        let mut walker = Walker {
-            context,
-            chain: &chain,
-            reader,
-            tally: Tally::default(),
-            sender,
-        };
+    reader.forward = is_oldest_first(&reader, &chain);
+    let tally = share_out(context, how, reader, |walker| {
         for number in 0..chain.len().div_ceil(BATCH) {
             let first = number * BATCH;
             let last = chain.len().min(first + BATCH);
-            walker.hand_out(Job::Judge(if oldest_first {
-                chain.len() - last..chain.len() - first
-            } else {
-                first..last
-            }));
+            let depths = match walker.reader.forward {
+                true => chain.len() - last..chain.len() - first,
+                false => first..last,
+            };
+            walker.hand_out(Job::Judge(&chain, depths));
             if let Some(progress) = progress {
                 progress(Progress {
                     commits: u64::from(chain.len()),
@@ -97,7 +105,77 @@ pub(crate) fn walk(
                 });
             }
         }
-        side::walk(&mut walker, merged, shallow);
+        side::walk(walker, &chain, merged, how.shallow);
+    });
+    Walked { chain, tally }
+}
+
+/// Judges commits while the chain is still being read.
+fn stream(
+    context: &Context<'_>,
+    how: &How<'_>,
+    reader: Reader<'_>,
+    mut reading: Reading<'_>,
+    first: Vec<Arc<Content>>,
+) -> Walked {
+    let mut chain = Chain::default();
+    let tally = share_out(context, how, reader, |walker| {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut first = first.into_iter();
+        let mut depth = 0;
+        while let Some(content) = first
+            .next()
+            .or_else(|| reading.read_next(&mut walker.reader))
+        {
+            let place = (depth, reading.chain.id(depth));
+            if let Some(newer) = steps.last_mut() {
+                newer.before = tree_of(context, Some(&content));
+            }
+            // The newest waits for the one before it.
+            if steps.len() > BATCH as usize {
+                let newest = steps.pop();
+                walker.hand_out(Job::Read(std::mem::take(&mut steps)));
+                steps.extend(newest);
+            }
+            steps.push(Step {
+                place,
+                content,
+                before: Before::Unknown,
+            });
+            depth += 1;
+        }
+        chain = reading.finish(&mut walker.reader);
+        if let Some(oldest) = steps.last_mut() {
+            oldest.before = before(context, &chain, &mut walker.reader, chain.len()).1;
+        }
+        walker.hand_out(Job::Read(steps));
+        let merged = std::mem::take(&mut chain.merged);
+        side::walk(walker, &chain, merged, how.shallow);
+    });
+    Walked { chain, tally }
+}
+
+/// Has this thread hand out work to all, and adds up what they found.
+fn share_out<'c>(
+    context: &Context<'_>,
+    how: &How<'_>,
+    reader: Reader<'_>,
+    hand_out: impl FnOnce(&mut Walker<'_, '_, 'c>),
+) -> Tally {
+    let (sender, receiver) = mpsc::sync_channel(how.threads);
+    let receiver = Mutex::new(receiver);
+    let forward = reader.forward;
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..how.threads)
+            .map(|_| scope.spawn(|| help(context, &receiver, forward)))
+            .collect();
+        let mut walker = Walker {
+            context,
+            reader,
+            tally: Tally::default(),
+            sender,
+        };
+        hand_out(&mut walker);
         let Walker {
             sender,
             mut reader,
@@ -106,7 +184,7 @@ pub(crate) fn walk(
         } = walker;
         drop(sender);
         while let Some(job) = next(&receiver) {
-            work(context, &chain, &mut reader, &mut tally, job);
+            work(context, &mut reader, &mut tally, job);
         }
         for helper in helpers {
             if let Ok(theirs) = helper.join() {
@@ -114,8 +192,7 @@ pub(crate) fn walk(
             }
         }
         tally
-    });
-    Walked { chain, tally }
+    })
 }
 
 /// Walks the history of `tip`, oldest commits first, on this thread: those after a commit, or all. None if that commit is not
@@ -129,7 +206,7 @@ pub(crate) fn walk_in_order(
 ) -> Option<Walked> {
     let mut reader = Reader::new(context.current);
     reader.forward = true;
-    let chain = chain::read(context, &mut reader, tip, how.shallow, how.until, progress);
+    let chain = Reading::begin(context, tip, how, progress).finish(&mut reader);
     let mut end = match after {
         Some(after) => chain.depth_of(&after)?,
         None => chain.len(),
@@ -166,22 +243,17 @@ fn is_oldest_first(reader: &Reader<'_>, chain: &Chain) -> bool {
     balance > 0
 }
 
-fn help(
-    context: &Context<'_>,
-    chain: &Chain,
-    receiver: &Mutex<Receiver<Job>>,
-    forward: bool,
-) -> Tally {
+fn help(context: &Context<'_>, receiver: &Mutex<Receiver<Job<'_>>>, forward: bool) -> Tally {
     let mut reader = Reader::new(context.current);
     reader.forward = forward;
     let mut tally = Tally::default();
     while let Some(job) = next(receiver) {
-        work(context, chain, &mut reader, &mut tally, job);
+        work(context, &mut reader, &mut tally, job);
     }
     tally
 }
 
-fn next(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {
+fn next<'c>(receiver: &Mutex<Receiver<Job<'c>>>) -> Option<Job<'c>> {
     receiver
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -189,15 +261,22 @@ fn next(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {
         .ok()
 }
 
-fn work(
-    context: &Context<'_>,
-    chain: &Chain,
-    reader: &mut Reader<'_>,
-    tally: &mut Tally,
-    job: Job,
-) {
+fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: Job<'_>) {
     match job {
-        Job::Judge(depths) => judge_all(context, chain, reader, tally, depths),
+        Job::Judge(chain, depths) => judge_all(context, chain, reader, tally, depths),
+        Job::Read(steps) => {
+            for step in steps {
+                // Nobody asks for its number: that is not known yet.
+                judge_one(
+                    context,
+                    reader,
+                    tally,
+                    (step.place, 0),
+                    Some(step.content),
+                    step.before,
+                );
+            }
+        }
         Job::Side(sides) => {
             for item in sides {
                 tally.objects += side::check(context, reader, &item);
@@ -219,8 +298,8 @@ fn judge_all(
         let mut before = before(context, chain, reader, depths.end).1;
         for depth in depths.rev() {
             let (content, tree) = self::before(context, chain, reader, depth);
-            let place = (depth, position);
-            judge_one(context, chain, reader, tally, place, content, before);
+            let place = ((depth, chain.id(depth)), position);
+            judge_one(context, reader, tally, place, content, before);
             position += u64::from(chain.adds(depth));
             before = tree;
         }
@@ -230,8 +309,8 @@ fn judge_all(
         for depth in depths {
             let (older, before) = before(context, chain, reader, depth + 1);
             position -= u64::from(chain.adds(depth));
-            let place = (depth, position);
-            judge_one(context, chain, reader, tally, place, content, before);
+            let place = ((depth, chain.id(depth)), position);
+            judge_one(context, reader, tally, place, content, before);
             content = older;
         }
     }
@@ -239,10 +318,9 @@ fn judge_all(
 
 fn judge_one(
     context: &Context<'_>,
-    chain: &Chain,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    (depth, position): (Depth, u64),
+    (place, position): (Place, u64),
     content: Option<Arc<Content>>,
     before: Before,
 ) {
@@ -251,7 +329,7 @@ fn judge_one(
         return;
     };
     let case = Case {
-        place: (depth, chain.id(depth)),
+        place,
         position,
         raw: &content.data,
         role: message::role(commit.message),
@@ -279,12 +357,15 @@ fn before(
             };
         }
     };
-    let hex_len = context.algorithm.len_in_hex();
-    let commit = content
-        .as_ref()
-        .and_then(|content| Commit::parse(&content.data, hex_len));
-    let before = commit.map_or(Before::Unknown, |commit| Before::Tree(commit.tree));
+    let before = tree_of(context, content.as_deref());
     (content, before)
+}
+
+/// What a commit is to the one above it.
+fn tree_of(context: &Context<'_>, content: Option<&Content>) -> Before {
+    let hex_len = context.algorithm.len_in_hex();
+    let commit = content.and_then(|content| Commit::parse(&content.data, hex_len));
+    commit.map_or(Before::Unknown, |commit| Before::Tree(commit.tree))
 }
 
 /// Reads a commit of the chain again.
@@ -304,27 +385,20 @@ fn read(
 }
 
 /// The thread that hands out work.
-pub(super) struct Walker<'a, 'b> {
+pub(super) struct Walker<'a, 'b, 'c> {
     pub(super) context: &'a Context<'b>,
-    pub(super) chain: &'a Chain,
     pub(super) reader: Reader<'a>,
     tally: Tally,
-    sender: SyncSender<Job>,
+    sender: SyncSender<Job<'c>>,
 }
 
-impl Walker<'_, '_> {
+impl<'c> Walker<'_, '_, 'c> {
     /// Gives a job to another thread, or does it if all have enough.
-    pub(super) fn hand_out(&mut self, job: Job) {
+    pub(super) fn hand_out(&mut self, job: Job<'c>) {
         match self.sender.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                work(
-                    self.context,
-                    self.chain,
-                    &mut self.reader,
-                    &mut self.tally,
-                    job,
-                );
+                work(self.context, &mut self.reader, &mut self.tally, job);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::chain::Chain;
 use super::history::{Job, Walker};
 use super::objects::{self, read_other};
 use super::{Context, Place};
@@ -22,17 +23,18 @@ pub(super) struct Side {
 const BATCH: usize = 256;
 
 /// Reads every commit that only merges lead to.
-pub(super) fn walk(walker: &mut Walker<'_, '_>, merged: Vec<(Id, Place)>, shallow: &[Id]) {
+pub(super) fn walk(
+    walker: &mut Walker<'_, '_, '_>,
+    chain: &Chain,
+    merged: Vec<(Id, Place)>,
+    shallow: &[Id],
+) {
     if merged.is_empty() {
         return;
     }
     let context = walker.context;
     let hex_len = context.algorithm.len_in_hex();
-    let mut mainline: Vec<u64> = walker
-        .chain
-        .ids()
-        .map(|id| context.key(id.as_slice()))
-        .collect();
+    let mut mainline: Vec<u64> = chain.ids().map(|id| context.key(id.as_slice())).collect();
     mainline.sort_unstable();
     let mut visited = HashSet::new();
     let mut is_new = |id: &Id| {

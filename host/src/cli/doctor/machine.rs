@@ -1,0 +1,103 @@
+//! What the machine adds: the file systems on which trail and store lie, and locks of git that somebody holds or has left.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
+
+use super::Finding;
+use crate::clock::Timestamp;
+use crate::trail::{Placement, Trail};
+
+/// File systems by the number that Linux gives them (statfs(2)), and what is to be said of those that do not serve.
+const KINDS: &[(u64, &str, Option<&str>)] = &[
+    (0xef53, "ext4", None),
+    (0x5846_5342, "xfs", None),
+    (0x9123_683e, "btrfs", None),
+    (0x2fc1_2fc1, "zfs", None),
+    (0xf2f5_2010, "f2fs", None),
+    (0x0102_1994, "tmpfs", Some(IN_MEMORY)),
+    (0x8584_58f6, "ramfs", Some(IN_MEMORY)),
+    (
+        0x794c_7630,
+        "overlay",
+        Some("it goes when its container goes"),
+    ),
+    (0x6969, "nfs", Some(REMOTE)),
+    (0xff53_4d42, "cifs", Some(REMOTE)),
+    (0xfe53_4d42, "smb", Some(REMOTE)),
+    (0x6573_5546, "fuse", Some(REMOTE)),
+    (0x0102_1997, "9p", Some(REMOTE)),
+];
+
+const IN_MEMORY: &str = "it is memory: nothing there survives a power cut";
+const REMOTE: &str = "whether its locks and syncs hold is not certain: use a local disk";
+
+/// Less than this much room is worth a look: a day's entries, or a burst that waits while git is in trouble.
+const ROOM_LEAST: u64 = 100 << 20;
+
+/// What lies under a path.
+pub fn file_system(path: &Path) -> (Finding, String) {
+    let (Ok(kind), Ok(room)) = (statfs(path), statvfs(path)) else {
+        return (
+            Finding::Bad,
+            format!("{}: its file system cannot be asked", path.display()),
+        );
+    };
+    let number = (kind.f_type as u64) & 0xffff_ffff;
+    let known = KINDS.iter().find(|(known, ..)| *known == number);
+    let name = known.map_or_else(|| format!("{number:#x}"), |(_, name, _)| (*name).into());
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    let said = format!("{} on {name}, {} MiB free", path.display(), free >> 20);
+    if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return (Finding::Bad, format!("{said}; it is mounted read-only"));
+    }
+    if room.f_files > 0 && room.f_favail == 0 {
+        return (
+            Finding::Bad,
+            format!("{said}; it has no room for another file"),
+        );
+    }
+    if free == 0 {
+        return (Finding::Bad, format!("{said}; it is full"));
+    }
+    if let Some((_, _, Some(but))) = known {
+        return (Finding::Warning, format!("{said}; {but}"));
+    }
+    if free < ROOM_LEAST {
+        return (Finding::Warning, format!("{said}; that is not much"));
+    }
+    (Finding::Good, said)
+}
+
+/// A lock that lies longer than this is hardly a running program's: git holds one for moments.
+const LONG: i64 = 60;
+
+/// Locks of git that are in the way of recording. Ours that a crash left are gone by now, where the trail could be checked.
+pub fn locks(trail: &Trail, now: Timestamp) -> Vec<(Finding, String)> {
+    let mut names = vec![
+        format!("{}.lock", trail.reference()),
+        "packed-refs.lock".to_owned(),
+    ];
+    if trail.placement() == Placement::Checkout {
+        names.extend(["index.lock".to_owned(), "HEAD.lock".to_owned()]);
+    }
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let metadata = trail.common_dir().join(&name).symlink_metadata().ok()?;
+            let age = (now.microseconds() / 1_000_000).saturating_sub(metadata.mtime()).max(0);
+            let finding = if age < LONG {
+                Finding::Warning
+            } else {
+                Finding::Bad
+            };
+            let says = format!(
+                "{name} is there since {age} s: another program holds it, or has died and left it; meanwhile outcomes wait. \
+                 When no git runs in {}, remove it",
+                trail.common_dir().display()
+            );
+            Some((finding, says))
+        })
+        .collect()
+}

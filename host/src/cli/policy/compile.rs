@@ -1,0 +1,40 @@
+//! `policy compile`: what this program calls itself for, to compile a component where it can be stopped. Not for people.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use crate::cli::exit::Exit;
+use crate::cli::session::{Session, policy_limits, setting};
+use crate::config::Settings;
+use crate::policy;
+
+/// Compile the component on standard input into the cache, within the limits
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// All limits
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = setting)]
+    limits: Vec<(String, String)>,
+    /// The cache's directory
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    // No settings but these: the process stands in for the one that has begun it.
+    let mut settings = Settings::default();
+    for (name, value) in &args.limits {
+        settings.set_policy_limit(name, value)?;
+    }
+    let (said, is_compiled) = policy::compile(
+        policy_limits(settings.policy_limits),
+        args.cache.as_deref(),
+        io::stdin().lock(),
+    )?;
+    write!(session.output, "{said}")?;
+    Ok(if is_compiled {
+        Exit::Done
+    } else {
+        Exit::CouldNot
+    })
+}

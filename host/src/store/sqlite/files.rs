@@ -1,0 +1,115 @@
+//! The database's files as the writer found them: noticed when they are removed, replaced or truncated under it.
+//!
+//! What is written to a file without a name, or past a hole, is lost with this process, so it must not be acknowledged. Asks
+//! only the names: a file that is opened and closed here would take SQLite's locks on it away.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::super::StoreError;
+use super::open::beside;
+
+/// A file as the system knows it, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    length: u64,
+}
+
+impl Seen {
+    fn at(path: &Path) -> Option<Seen> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Seen {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+        })
+    }
+
+    fn is_same_file(self, other: Seen) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// The database and its log as they were last seen.
+pub(super) struct Files {
+    path: PathBuf,
+    log_path: PathBuf,
+    url: String,
+    database: Option<Seen>,
+    log: Option<Seen>,
+    /// What has happened to the log. What it held is gone, whatever it says later.
+    log_lost: Option<&'static str>,
+}
+
+impl Files {
+    pub(super) fn of(path: &Path) -> Files {
+        Files {
+            path: path.to_owned(),
+            log_path: beside(path, "-wal"),
+            url: format!("sqlite:{}", path.display()),
+            database: Seen::at(path),
+            log: None,
+            log_lost: None,
+        }
+    }
+
+    /// Whether they are still those that were opened. `connection` is the one that uses them, if any does.
+    pub(super) fn check(&mut self, connection: Option<&Connection>) -> Result<(), StoreError> {
+        let database = Seen::at(&self.path);
+        match (self.database, database) {
+            (Some(before), Some(now)) if now.is_same_file(before) => {
+                // SQLite shortens it only when somebody else vacuums it.
+                if now.length < before.length {
+                    return Err(self.unusable("the database was truncated"));
+                }
+            }
+            _ => return Err(self.unusable("the database was removed or replaced")),
+        }
+        self.database = database;
+        let log = Seen::at(&self.log_path);
+        if let (Some(before), Some(connection)) = (self.log, connection) {
+            match log {
+                Some(now) if now.is_same_file(before) => {
+                    // A whole answer is needed: a log that was cut may not be readable at all.
+                    if now.length < before.length
+                        && !matches!(is_whole(connection, now.length), Ok(true))
+                    {
+                        self.log_lost = Some("its log was truncated");
+                    }
+                }
+                _ => self.log_lost = Some("its log was removed or replaced"),
+            }
+        }
+        self.log = log;
+        match self.log_lost {
+            Some(what) => Err(self.unusable(what)),
+            None => Ok(()),
+        }
+    }
+
+    fn unusable(&self, what: &str) -> StoreError {
+        StoreError::Unavailable(format!(
+            "{}: {what} while it was in use; nothing is accepted until it is put back, or the host is started again",
+            self.url
+        ))
+    }
+}
+
+/// Whether the log holds all that SQLite believes to be in it. One that was emptied into the database is short and whole.
+///
+/// https://sqlite.org/fileformat2.html#the_write_ahead_log
+fn is_whole(connection: &Connection, length: u64) -> rusqlite::Result<bool> {
+    const HEADER: u64 = 32;
+    const FRAME_HEADER: u64 = 24;
+    let number = |sql, column| connection.query_row(sql, [], |row| row.get::<_, i64>(column));
+    let page = number("PRAGMA page_size", 0)?.unsigned_abs();
+    let frames = number("PRAGMA wal_checkpoint(PASSIVE)", 1)?
+        .max(0)
+        .unsigned_abs();
+    Ok(frames == 0 || HEADER + frames * (FRAME_HEADER + page) <= length)
+}

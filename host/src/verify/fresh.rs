@@ -1,0 +1,71 @@
+//! The claim that somebody still makes checkpoints: a trail that is frozen, or shown as it was long ago, has only old ones.
+
+use super::checkpoints::{self, CLOCKS_APART, Given};
+use super::report::{Claim, Verdict};
+use super::signature::show_time;
+use super::{Options, VerifyError};
+
+/// How new the newest checkpoint must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// What time it is, in seconds since 1970.
+    pub now: i64,
+    /// The newest checkpoint must be of this time or later.
+    pub since: i64,
+}
+
+/// The claim about the newest of all checkpoints that were given; none if nobody asked.
+///
+/// # Errors
+///
+/// A checkpoint cannot be read.
+pub(crate) fn claim(options: &Options<'_>) -> Result<Option<Claim>, VerifyError> {
+    let Some(fresh) = options.fresh else {
+        return Ok(None);
+    };
+    let files = options.against.iter().filter(|path| !path.is_dir());
+    let mut given = Vec::new();
+    for file in files.chain(&options.since) {
+        given.extend(checkpoints::load(file)?);
+    }
+    let title = "the newest checkpoint is not too old";
+    Ok(Some(Claim::new("fresh", title, judge(fresh, &given))))
+}
+
+fn judge(fresh: Fresh, given: &[Given]) -> Verdict {
+    if given.is_empty() {
+        return Verdict::NotShown {
+            missing: "a checkpoint; `--against CHECKPOINT` gives one".to_owned(),
+        };
+    }
+    let timed = given
+        .iter()
+        .filter_map(|given| Some((given.checkpoint.seconds?, given)));
+    let Some((seconds, newest)) = timed.max_by_key(|(seconds, _)| *seconds) else {
+        return Verdict::NotShown {
+            missing: "when a checkpoint was made; none of them says so".to_owned(),
+        };
+    };
+    let broken = |what: String| Verdict::Broken {
+        commit: None,
+        what,
+        count: 1,
+    };
+    if seconds < fresh.since {
+        return broken(format!(
+            "stale: {} is the newest and of {}, before {}: no checkpoint was made since, so the trail, or this copy, may be frozen or rolled back",
+            newest.name(),
+            show_time(seconds),
+            show_time(fresh.since)
+        ));
+    }
+    if seconds > fresh.now.saturating_add(CLOCKS_APART) {
+        return broken(format!(
+            "{} is of {}, and here it is {}: a clock is wrong, or it was dated ahead",
+            newest.name(),
+            show_time(seconds),
+            show_time(fresh.now)
+        ));
+    }
+    Verdict::Holds
+}

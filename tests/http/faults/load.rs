@@ -1,0 +1,210 @@
+//! Callers who report without pause and note what they were answered, and the reckoning: all of it is in the trail, once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use super::*;
+
+/// So that whoever comes after one that was killed commits at once.
+pub const SETTINGS: &str = "[serve]\nlease = 0.5\n";
+
+/// What one caller was answered.
+#[derive(Default)]
+pub struct Told {
+    /// 202 or 200: each is to be in the trail once.
+    pub accepted: BTreeSet<String>,
+    /// 200: in the trail by then.
+    pub committed: BTreeSet<String>,
+    /// No answer, or 503: nobody knows, so they are reported again.
+    pub unsure: BTreeSet<String>,
+    /// The problems that were told.
+    pub problems: BTreeSet<String>,
+}
+
+impl Told {
+    pub fn add(&mut self, other: Told) {
+        self.accepted.extend(other.accepted);
+        self.committed.extend(other.committed);
+        self.unsure.extend(other.unsure);
+        self.problems.extend(other.problems);
+    }
+}
+
+/// Callers at work.
+pub struct Load {
+    enough: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    callers: Vec<JoinHandle<Told>>,
+}
+
+impl Load {
+    /// So many callers report to these hosts in turn. Task ids begin with `name`.
+    pub fn start(name: &str, callers: usize, addresses: &[&str]) -> Load {
+        let (enough, answered) = (Arc::default(), Arc::default());
+        let callers = (0..callers)
+            .map(|caller| {
+                let (enough, answered) = (Arc::clone(&enough), Arc::clone(&answered));
+                let addresses: Vec<String> = addresses.iter().map(|&to| to.into()).collect();
+                let name = format!("{name}-{caller}");
+                std::thread::spawn(move || report(&name, &addresses, &enough, &answered))
+            })
+            .collect();
+        Load {
+            enough,
+            answered,
+            callers,
+        }
+    }
+
+    /// Until so many more were accepted.
+    pub fn until_accepted(&self, more: usize) {
+        let enough = self.answered.load(Ordering::Relaxed) + more;
+        for _ in 0..12_000 {
+            if self.answered.load(Ordering::Relaxed) >= enough {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        panic!("nothing is accepted any more");
+    }
+
+    /// What they were told, once each has had its last answer.
+    pub fn stop(self) -> Told {
+        self.enough.store(true, Ordering::Relaxed);
+        let mut told = Told::default();
+        for caller in self.callers {
+            told.add(caller.join().unwrap());
+        }
+        told
+    }
+}
+
+fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &AtomicUsize) -> Told {
+    let mut told = Told::default();
+    let mut number = 0;
+    while !enough.load(Ordering::Relaxed) {
+        let id = format!("{name}-{number}");
+        let path = match number % 4 {
+            0 => "/api/v1/outcomes?wait=committed",
+            1 => "/api/v1/work-results",
+            _ => "/api/v1/outcomes",
+        };
+        let address = &addresses[number % addresses.len()];
+        number += 1;
+        match post(address, path, &outcome(&id, "completed")) {
+            Ok(answer) if [200, 202].contains(&answer.status) => {
+                answered.fetch_add(1, Ordering::Relaxed);
+                if answer.status == 200 {
+                    told.committed.insert(id.clone());
+                }
+                told.accepted.insert(id);
+            }
+            Ok(answer) if answer.status == 503 => {
+                told.problems
+                    .insert(answer.json()["detail"].as_str().unwrap_or_default().into());
+                told.unsure.insert(id);
+            }
+            // Cut off in the middle, or nobody there.
+            Ok(answer) if answer.status == 0 => {
+                told.unsure.insert(id);
+            }
+            Ok(answer) => panic!("{answer:?}"),
+            Err(_) => {
+                told.unsure.insert(id);
+                // One who is dead needs not be asked a thousand times a second.
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        }
+    }
+    told
+}
+
+/// Posts to a host that may not be there.
+pub fn post(address: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes())?;
+    read_answer(stream)
+}
+
+/// The tasks in the trail, once for each entry.
+pub fn recorded(trail: &Path) -> Vec<String> {
+    let format = "--format=%(trailers:key=Audit-Task,valueonly,separator=)";
+    let log = support::git(trail, &["log", format]);
+    log.lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What must hold at any moment: what was answered as committed is there, and nothing is there twice.
+#[track_caller]
+pub fn nothing_is_lost_or_doubled(trail: &Path, told: &Told) {
+    let all = recorded(trail);
+    let once: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(all.len(), once.len(), "something is recorded twice");
+    let lost: Vec<&String> = told.committed.difference(&once).collect();
+    assert!(lost.is_empty(), "answered as committed, and lost: {lost:?}");
+}
+
+/// What must hold in the end, when those who are unsure have reported again, the backlog is empty and the hosts have ended:
+/// everything is there, once; git, `verify` and `reconcile` agree.
+#[track_caller]
+pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, store: &[&str]) {
+    let served = &hosts[0];
+    for id in &told.unsure {
+        // It came through one of two doors; the other has a fingerprint of its own, and the policy knows its entry.
+        let path = match id.rsplit('-').next().unwrap().parse::<usize>().unwrap() % 4 {
+            1 => "/api/v1/work-results",
+            _ => "/api/v1/outcomes",
+        };
+        let answer = served.post(path, &outcome(id, "completed"));
+        assert!([200, 202].contains(&answer.status), "{answer:?}");
+    }
+    served.until("/api/v1/trail", |trail| {
+        trail["backlog"]["pending"] == 0 && trail["backlog"]["blocked"] == 0
+    });
+    // A host at work merges packs, and `git fsck` takes one that goes meanwhile for damage.
+    for host in hosts {
+        end(host);
+    }
+    let trail = dir.join("audit.git");
+    let all = recorded(&trail);
+    let once: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(all.len(), once.len(), "something is recorded twice");
+    let expected: BTreeSet<String> = told.accepted.union(&told.unsure).cloned().collect();
+    let missing: Vec<&String> = expected.difference(&once).collect();
+    assert!(missing.is_empty(), "accepted, and lost: {missing:?}");
+    let more: Vec<&String> = once.difference(&expected).collect();
+    assert!(more.is_empty(), "recorded, and never reported: {more:?}");
+    support::git(&trail, &["fsck", "--strict", "--no-dangling"]);
+    holds(dir, &["verify"]);
+    holds(dir, &[&["reconcile"], store].concat());
+}
+
+/// Ends a host in order.
+#[track_caller]
+pub fn end(host: &mut Served) {
+    host.signal("-TERM");
+    assert!(host.child.wait().unwrap().success());
+}
+
+/// A command on the trail that must end well.
+#[track_caller]
+pub fn holds(dir: &Path, args: &[&str]) {
+    let args = [&["-C", "audit.git", "--json"], args].concat();
+    let output = program(dir, &args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {} {}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

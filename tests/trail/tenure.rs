@@ -1,0 +1,52 @@
+//! Hosts that commit in turns: one whose turn is over writes nothing more, however late it wakes up.
+
+use std::sync::Arc;
+
+use chiffon_audit::trail::{Committing, Tenure};
+
+use super::*;
+
+/// A host's own handle of the trail, and its turn.
+fn host(dir: &Path, turn: i64) -> (Trail, Arc<Tenure>) {
+    let trail = open(dir).unwrap();
+    let tenure = Arc::new(Tenure::default());
+    tenure.begin(turn);
+    trail.commit_as(Committing {
+        tenure: tenure.clone(),
+        nicer: 0,
+    });
+    (trail, tenure)
+}
+
+#[test]
+fn a_host_whose_turn_is_over_writes_nothing_more() {
+    let repo = Repo::bare();
+    let (first, _) = host(&repo.path, 1);
+    record(&first, "a", 1).unwrap();
+    let (second, _) = host(&repo.path, 2);
+    // Its first look at the trail is enough; nothing has to be recorded.
+    second.check().unwrap();
+    let tip = repo.git(&["rev-parse", "main"]);
+    let fenced = record(&first, "b", 2).unwrap_err();
+    assert!(matches!(fenced, TrailError::Fenced), "{fenced}");
+    assert!(matches!(first.check(), Err(TrailError::Fenced)));
+    assert_eq!(repo.git(&["rev-parse", "main"]), tip);
+    record(&second, "b", 2).unwrap();
+    // A person's command has no turn, and is not fenced.
+    record_at(&repo.path, "c", 3).unwrap();
+    assert_eq!(repo.git(&["rev-list", "--count", "main"]).trim(), "3");
+}
+
+#[test]
+fn a_turn_that_comes_again_is_a_new_one_and_one_of_a_lost_store_can_be_overruled() {
+    let repo = Repo::bare();
+    let (first, turn) = host(&repo.path, 7);
+    record(&first, "a", 1).unwrap();
+    let (second, other) = host(&repo.path, 1);
+    assert!(matches!(record(&second, "b", 2), Err(TrailError::Fenced)));
+    other.overrule();
+    record(&second, "b", 2).unwrap();
+    assert!(turn.begin(8) && !turn.begin(8));
+    record(&first, "c", 3).unwrap();
+    assert!(matches!(record(&second, "d", 4), Err(TrailError::Fenced)));
+}
