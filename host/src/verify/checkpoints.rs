@@ -1,7 +1,8 @@
 //! The claim that the trail extends every checkpoint that was given: the tree is built again from the trail itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::findings::quote;
 use super::merkle::leaf::{self, Hash};
@@ -38,7 +39,7 @@ pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyE
     Ok(Box::new(Checkpoints {
         given,
         key,
-        leaves: Mutex::default(),
+        seen: Mutex::default(),
     }))
 }
 
@@ -98,19 +99,30 @@ struct Checkpoints {
     /// The smallest first.
     given: Vec<Given>,
     key: Option<NoteKey>,
-    leaves: Mutex<Vec<Leaf>>,
+    seen: Mutex<Seen>,
 }
 
-/// What one commit of the trail is in the tree.
-struct Leaf {
-    depth: u32,
-    id: Id,
-    seconds: i64,
-    /// None where the commit adds no entry that can be read.
-    hash: Option<Hash>,
+/// What was seen of the entries: a hash for each, and little else, however many there are.
+#[derive(Default)]
+struct Seen {
+    /// By their number; all zeros where none was seen, which is no leaf's hash.
+    hashes: Vec<Hash>,
+    /// The commits of entries that may have to be named.
+    ids: BTreeMap<u64, Id>,
+    /// The first that says that it came at another time than the checkpoints around it, and how many do.
+    astray: Option<(u64, Id, String)>,
+    number_astray: u64,
 }
+
+/// No leaf.
+const NONE: Hash = [0; 32];
 
 impl Visitor for Checkpoints {
+    fn begin(&self, walk: &Walk<'_>) {
+        let entries = usize::try_from(walk.entries).unwrap_or(usize::MAX);
+        self.seen().hashes = vec![NONE; entries];
+    }
+
     fn visit(&self, commit: &TrailCommit<'_>) {
         if commit.is_genesis {
             return;
@@ -118,26 +130,35 @@ impl Visitor for Checkpoints {
         let hash = commit
             .entry
             .map(|entry| leaf::hash(entry.path, entry.bytes, commit.raw));
-        let leaf = Leaf {
-            depth: commit.depth,
-            id: commit.id,
-            seconds: commit.seconds.unwrap_or(i64::MIN),
-            hash,
-        };
-        self.leaves
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(leaf);
+        let index = commit.position;
+        let astray = self.astray(index, commit.seconds.unwrap_or(i64::MIN));
+        let mut seen = self.seen();
+        let is_last = index + 1 == seen.hashes.len() as u64;
+        if hash.is_none() || is_last || self.may_be_named(index) {
+            seen.ids.insert(index, commit.id);
+        }
+        let place = usize::try_from(index).ok();
+        if let Some(slot) = place.and_then(|place| seen.hashes.get_mut(place)) {
+            *slot = hash.unwrap_or(NONE);
+        }
+        if let Some(what) = astray {
+            seen.number_astray += 1;
+            if seen
+                .astray
+                .as_ref()
+                .is_none_or(|(first, ..)| index < *first)
+            {
+                seen.astray = Some((index, commit.id, what));
+            }
+        }
     }
 
     fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
-        let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut leaves = std::mem::take(&mut *leaves);
-        leaves.sort_unstable_by_key(|leaf| std::cmp::Reverse(leaf.depth));
-        let mut claims = vec![self.claim_extends(&leaves, walk)];
+        let seen = std::mem::take(&mut *self.seen());
+        let mut claims = vec![self.claim_extends(&seen, walk)];
         // Without the first entries none has its number.
         if walk.until.is_none() {
-            claims.push(self.claim_times(&leaves));
+            claims.push(self.claim_times(seen));
         }
         claims.push(claim_signed(&self.given, self.key.as_ref()));
         claims
@@ -145,7 +166,17 @@ impl Visitor for Checkpoints {
 }
 
 impl Checkpoints {
-    fn claim_extends(&self, leaves: &[Leaf], walk: &Walk<'_>) -> Claim {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a claim may name this entry's commit: the first, and those that checkpoints end with.
+    fn may_be_named(&self, index: u64) -> bool {
+        let ends = |given: &Given| given.checkpoint.size.cmp(&(index + 1));
+        index == 0 || self.given.binary_search_by(ends).is_ok()
+    }
+
+    fn claim_extends(&self, seen: &Seen, walk: &Walk<'_>) -> Claim {
         let mut claim = Claim::new("checkpoints", TITLE, Verdict::Holds);
         let since = walk.until.map(
             |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
@@ -156,10 +187,9 @@ impl Checkpoints {
             return claim;
         }
         let mut tree = Growing::default();
-        let mut rest = leaves.iter();
         let mut held: Option<&Given> = None;
         for given in &self.given {
-            let verdict = self.compare(given, &mut tree, &mut rest, leaves, walk);
+            let verdict = compare(given, &mut tree, seen, walk);
             if verdict == Verdict::Holds {
                 held = Some(given);
                 claim.notes.push(given.tell());
@@ -177,130 +207,114 @@ impl Checkpoints {
         claim
     }
 
-    /// Compares one checkpoint with the tree, which grows up to its size.
-    fn compare<'a>(
-        &self,
-        given: &Given,
-        tree: &mut Growing,
-        rest: &mut std::slice::Iter<'a, Leaf>,
-        leaves: &'a [Leaf],
-        walk: &Walk<'_>,
-    ) -> Verdict {
-        let Checkpoint {
-            size,
-            origin,
-            root,
-            commit,
-            ..
-        } = &given.checkpoint;
-        let broken = |commit: Option<&Leaf>, what: String| Verdict::Broken {
-            commit: commit.map(|leaf| leaf.id.to_string()),
-            what,
-            count: 1,
+    /// Says that an entry is younger than a checkpoint that it came before, or older than one that it came after.
+    fn astray(&self, index: u64, said: i64) -> Option<String> {
+        let after = self
+            .given
+            .partition_point(|given| given.checkpoint.size <= index);
+        let timed = |given: &Given| given.checkpoint.seconds;
+        let early = self.given[..after]
+            .iter()
+            .rev()
+            .find(|given| timed(given).is_some())
+            .filter(|given| timed(given).is_some_and(|seconds| said < seconds - CLOCKS_APART));
+        let late = self
+            .given
+            .get(after)
+            .filter(|given| timed(given).is_some_and(|seconds| said > seconds + CLOCKS_APART));
+        let (relation, given) = match (early, late) {
+            (Some(early), _) => ("backdated: it came after", early),
+            (None, Some(late)) => ("postdated: it came before", late),
+            (None, None) => return None,
         };
-        let own = walk.trail_id.map(|id| format!("{ORIGIN}{id}"));
-        let own = own.or_else(|| Some(format!("{ORIGIN}commit-{}", leaves.first()?.id)));
-        if own.as_ref().is_some_and(|own| own != origin) {
-            let what = format!(
-                "{} is of another trail: its origin is {}, and this trail's is `{}`",
-                given.name(),
-                quote(origin.as_bytes()),
-                own.unwrap_or_default()
-            );
-            return broken(None, what);
-        }
-        if *size > leaves.len() as u64 {
-            let what = format!(
-                "{} was made over {size} entries, and here are {}: the rest was cut off the end (rolled back), or this copy is behind",
-                given.name(),
-                leaves.len()
-            );
-            return broken(leaves.last(), what);
-        }
-        while tree.size() < *size {
-            let next = rest.next().map(|leaf| (leaf, leaf.hash));
-            match next {
-                Some((_, Some(hash))) => tree.push(hash),
-                Some((leaf, None)) => {
-                    let what = "it adds no entry, so no tree over the entries can be built with it";
-                    return broken(Some(leaf), what.to_owned());
-                }
-                None => break,
-            }
-        }
-        let last = usize::try_from(*size)
-            .ok()
-            .and_then(|size| leaves.get(size.checked_sub(1)?));
-        if tree.root() != *root {
-            let what = format!(
-                "the first {size} entries are not those of {}: history was rewritten at or before this commit, whoever signed it since",
-                given.name()
-            );
-            return broken(last, what);
-        }
-        let named = last.map(|leaf| leaf.id.to_string());
-        if let Some(commit) = commit
-            && named.as_ref() != Some(commit)
-        {
-            let what = format!(
-                "{} names {} as its last entry's commit, and its root is of another",
-                given.name(),
-                quote(commit.as_bytes())
-            );
-            return broken(last, what);
-        }
-        Verdict::Holds
+        Some(format!(
+            "it is {relation} {} of {}, and says that it is of {}",
+            given.name(),
+            show_time(timed(given).unwrap_or(said)),
+            show_time(said)
+        ))
     }
 
     /// Claims that entries before a checkpoint are not younger than it, and entries after it not older.
-    fn claim_times(&self, leaves: &[Leaf]) -> Claim {
+    fn claim_times(&self, seen: Seen) -> Claim {
         let title = "commit times lie between those of the neighbouring checkpoints";
         let mut claim = Claim::new("checkpoint-times", title, Verdict::Holds);
-        let mut timed = self.given.iter().peekable();
-        let mut after: Option<(i64, &Given)> = None;
-        let mut offence: Option<(&Leaf, String)> = None;
-        let mut count = 0;
-        for (index, leaf) in (0_u64..).zip(leaves) {
-            while let Some(given) = timed.next_if(|given| given.checkpoint.size <= index) {
-                let seconds = given.checkpoint.seconds;
-                after = seconds.map(|seconds| (seconds, given)).or(after);
-            }
-            let before = timed.peek().copied();
-            let early = after.filter(|(seconds, _)| leaf.seconds < seconds - CLOCKS_APART);
-            let late = before.and_then(|given| Some((given.checkpoint.seconds?, given)));
-            let late = late.filter(|(seconds, _)| leaf.seconds > seconds + CLOCKS_APART);
-            let (relation, (seconds, given)) = match (early, late) {
-                (Some(early), _) => ("backdated: it came after", early),
-                (None, Some(late)) => ("postdated: it came before", late),
-                (None, None) => continue,
-            };
-            count += 1;
-            if offence.is_none() {
-                let what = format!(
-                    "it is {relation} {} of {}, and says that it is of {}",
-                    given.name(),
-                    show_time(seconds),
-                    show_time(leaf.seconds)
-                );
-                offence = Some((leaf, what));
-            }
-        }
-        if let Some((leaf, what)) = offence {
+        let is_untimed = |given: &Given| given.checkpoint.seconds.is_none();
+        if let Some((_, id, what)) = seen.astray {
             claim.verdict = Verdict::Broken {
-                commit: Some(leaf.id.to_string()),
+                commit: Some(id.to_string()),
                 what,
-                count,
+                count: seen.number_astray,
             };
-        } else if self
-            .given
-            .iter()
-            .all(|given| given.checkpoint.seconds.is_none())
-        {
+        } else if self.given.iter().all(is_untimed) {
             let missing = "when a checkpoint was made; none of them says so".to_owned();
             claim.verdict = Verdict::NotShown { missing };
         }
         claim
     }
+}
+
+/// Compares one checkpoint with the tree, which grows up to its size.
+fn compare(given: &Given, tree: &mut Growing, seen: &Seen, walk: &Walk<'_>) -> Verdict {
+    let Checkpoint {
+        size,
+        origin,
+        root,
+        commit,
+        ..
+    } = &given.checkpoint;
+    let name = |index: u64| seen.ids.get(&index).map(ToString::to_string);
+    let broken = |commit: Option<String>, what: String| Verdict::Broken {
+        commit,
+        what,
+        count: 1,
+    };
+    let own = walk.trail_id.map(|id| format!("{ORIGIN}{id}"));
+    let own = own.or_else(|| Some(format!("{ORIGIN}commit-{}", name(0)?)));
+    if own.as_ref().is_some_and(|own| own != origin) {
+        let what = format!(
+            "{} is of another trail: its origin is {}, and this trail's is `{}`",
+            given.name(),
+            quote(origin.as_bytes()),
+            own.unwrap_or_default()
+        );
+        return broken(None, what);
+    }
+    let entries = seen.hashes.len() as u64;
+    if *size > entries {
+        let what = format!(
+            "{} was made over {size} entries, and here are {entries}: the rest was cut off the end (rolled back), or this copy is behind",
+            given.name(),
+        );
+        return broken(entries.checked_sub(1).and_then(name), what);
+    }
+    // Not beyond the size: what is there is as long as a vector can be.
+    for hash in &seen.hashes[tree.size() as usize..*size as usize] {
+        if *hash == NONE {
+            let what = "it adds no entry, so no tree over the entries can be built with it";
+            return broken(name(tree.size()), what.to_owned());
+        }
+        tree.push(*hash);
+    }
+    let last = size.checked_sub(1).and_then(name);
+    if tree.root() != *root {
+        let what = format!(
+            "the first {size} entries are not those of {}: history was rewritten at or before this commit, whoever signed it since",
+            given.name()
+        );
+        return broken(last, what);
+    }
+    if let Some(commit) = commit
+        && last.as_ref() != Some(commit)
+    {
+        let what = format!(
+            "{} names {} as its last entry's commit, and its root is of another",
+            given.name(),
+            quote(commit.as_bytes())
+        );
+        return broken(last, what);
+    }
+    Verdict::Holds
 }
 
 /// Claims that the checkpoints are signed by the key that the auditor trusts.

@@ -172,7 +172,9 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 shallow: &shallow,
                 threads,
                 until,
-                ahead: !options.visitors.is_empty(),
+                // The tree over all entries is built by their numbers.
+                ahead: !options.visitors.is_empty()
+                    || options.against.iter().any(|path| !path.is_dir()),
             };
             let mut walked = if options.in_order || options.after.is_some() {
                 let after = after(&repository, options)?;
@@ -200,6 +202,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         trail_id: walked.chain.trail_id.as_deref(),
         cut: walked.chain.cut.as_deref(),
         until: walked.chain.until,
+        chain: &walked.chain,
     };
     let others: Vec<Claim> = context
         .visitors

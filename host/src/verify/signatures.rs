@@ -126,7 +126,7 @@ struct Found {
 
 /// A commit without a signature.
 struct Unsigned {
-    place: Place,
+    depth: u32,
     is_genesis: bool,
     says_so: bool,
 }
@@ -181,7 +181,7 @@ impl Visitor for Signatures {
                 }
             }
             Judgement::Unsigned => found.unsigned.push(Unsigned {
-                place,
+                depth: commit.depth,
                 is_genesis: commit.is_genesis,
                 says_so: said == Said::Unavailable,
             }),
@@ -193,7 +193,7 @@ impl Visitor for Signatures {
     fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = std::mem::take(&mut *found);
-        let before = found.judge_unsigned();
+        let before = found.judge_unsigned(walk);
         let mut claim = Claim::new("signatures", TITLE, found.verdict(before, walk));
         claim.notes = found.notes();
         vec![claim]
@@ -202,11 +202,11 @@ impl Visitor for Signatures {
 
 impl Found {
     /// Judges the commits without a signature of their own: how many lie before the first that has one.
-    fn judge_unsigned(&mut self) -> u64 {
+    fn judge_unsigned(&mut self, walk: &Walk<'_>) -> u64 {
         let mut unsigned = std::mem::take(&mut self.unsigned);
-        unsigned.sort_unstable_by_key(|commit| commit.place.0);
+        unsigned.sort_unstable_by_key(|commit| commit.depth);
         self.signed.sort_unstable();
-        let depths: Vec<u32> = unsigned.iter().map(|commit| commit.place.0).collect();
+        let depths: Vec<u32> = unsigned.iter().map(|commit| commit.depth).collect();
         let covered = extent::covered(&self.signed, &depths);
         let first = self.signed.last().map(|(depth, _)| *depth);
         let oldest_covered = depths
@@ -218,7 +218,7 @@ impl Found {
         let first = first.max(oldest_covered);
         let mut before = 0;
         for (commit, covered) in unsigned.iter().zip(covered) {
-            let is_before = first.is_none_or(|first| commit.place.0 > first);
+            let is_before = first.is_none_or(|first| commit.depth > first);
             if covered || (commit.is_genesis && is_before) {
                 continue;
             }
@@ -230,7 +230,8 @@ impl Found {
                 } else {
                     "it is unsigned"
                 };
-                self.broken.add(commit.place, what.to_owned());
+                let place = (commit.depth, walk.chain.id(commit.depth));
+                self.broken.add(place, what.to_owned());
             }
         }
         before

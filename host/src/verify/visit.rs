@@ -3,6 +3,7 @@
 
 use super::report::Claim;
 use super::store::hash::Id;
+use super::walk::chain::Chain;
 
 /// A commit of the trail, never a person's.
 #[non_exhaustive]
@@ -61,6 +62,8 @@ pub struct Walk<'a> {
     pub cut: Option<&'a str>,
     /// The commit at which the audit began, which it did not look at, if history led to it.
     pub until: Option<Id>,
+    /// Its commits' names.
+    pub(crate) chain: &'a Chain,
 }
 
 /// Looks along at every commit of the trail.

@@ -80,6 +80,7 @@ impl Chain {
             trail_id: self.trail_id.as_deref(),
             cut: self.cut.as_deref(),
             until: self.until,
+            chain: self,
         }
     }
 
