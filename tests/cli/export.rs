@@ -140,6 +140,9 @@ fn what_is_exported_from_a_forged_trail_is_said_to_be_broken() {
     let machine = machine();
     support::git(&machine.path("repo"), &["rm", "-q", ".audit/tasks/b.json"]);
     support::git(&machine.path("repo"), &["commit", "-q", "-m", "tidy up"]);
+    let tip = machine.git(&["rev-parse", "HEAD"]);
+    let accept = ["-C", "repo", "init", "--accept-tip", tip.trim()];
+    assert_eq!(machine.run(&accept).exit, Some(0));
     machine.commit(&outcome("d", "failed"));
     let file = machine.path("out.ndjson");
     let ran = machine.run(&["-C", "repo", "export", "-o", file.to_str().unwrap()]);

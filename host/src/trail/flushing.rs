@@ -104,14 +104,22 @@ impl Flushing {
         let (orders, receiver) = channel();
         let (sender, results) = channel();
         let (shared, busy) = (&self.shared, &self.busy);
-        let mut back = Back {
-            merging: Merging::new(shared.clone(), orders.clone(), busy.clone()),
-            resting: Resting {
-                shared: shared.clone(),
-                busy: busy.clone(),
-            },
+        let resting = Resting {
+            shared: shared.clone(),
+            busy: busy.clone(),
         };
-        let work = Box::new(move || back.run(&receiver, &sender));
+        let merging = Merging::new(shared.clone(), orders.clone(), busy.clone());
+        let work = Box::new(move || {
+            // Dropped last: an order that still reached this thread is one that it takes for ended.
+            let resting = resting;
+            let (orders, results) = (receiver, sender);
+            let mut back = Back {
+                merging,
+                shared: &resting.shared,
+                busy: &resting.busy,
+            };
+            back.run(&orders, &results);
+        });
         let thread = shared
             .disk
             .start_thread(NAME, work)
@@ -128,7 +136,9 @@ impl Flushing {
     pub(super) fn start(&mut self, group: Box<Group>) {
         self.busy.flushing.store(true, Ordering::SeqCst);
         self.in_flight = true;
-        self.order(Order::Flush(group));
+        if !self.order(Order::Flush(group)) {
+            self.busy.flushing.store(false, Ordering::SeqCst);
+        }
     }
 
     /// Waits for the group under way; `None` if there is none.
@@ -169,11 +179,10 @@ impl Flushing {
         }
     }
 
-    fn order(&self, order: Order) {
-        // A thread that has ended says so by the results.
-        if let Some(running) = &self.running {
-            let _ = running.orders.send(order);
-        }
+    /// Whether it was taken. A thread that has ended says so by the results.
+    fn order(&self, order: Order) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.orders.send(order).is_ok())
     }
 }
 
@@ -187,9 +196,10 @@ impl Drop for Flushing {
 }
 
 /// The thread's own.
-struct Back {
+struct Back<'a> {
     merging: Merging,
-    resting: Resting,
+    shared: &'a Shared,
+    busy: &'a Busy,
 }
 
 /// However the thread ends, nobody takes it for busy afterwards.
@@ -206,7 +216,7 @@ impl Drop for Resting {
     }
 }
 
-impl Back {
+impl Back<'_> {
     fn run(&mut self, orders: &Receiver<Order>, results: &Sender<Flushed>) {
         while let Ok(order) = orders.recv() {
             match order {
@@ -217,9 +227,9 @@ impl Back {
                     if matches!(flushed, Flushed::Done) {
                         self.merging.start_if_due();
                     }
-                    self.resting.busy.flushing.store(false, Ordering::SeqCst);
+                    self.busy.flushing.store(false, Ordering::SeqCst);
                     let _ = results.send(flushed);
-                    self.resting.shared.queue.wake();
+                    self.shared.queue.wake();
                 }
                 Order::Merged(number) => self.merging.take_over(number),
                 Order::FinishMerging(finished) => {
@@ -237,7 +247,7 @@ impl Back {
     }
 
     fn flush(&self, sealed: Group) -> Flushed {
-        let shared = &*self.resting.shared;
+        let shared = self.shared;
         let Group {
             builder,
             expected,

@@ -88,7 +88,7 @@ fn a_setting_that_the_policy_never_asks_for_is_not_put_in_force() {
     ];
     let ran = machine.run(&misspelt);
     assert_eq!(ran.exit, Some(2), "{ran:?}");
-    assert!(ran.err.contains("it asks for rules"), "{}", ran.err);
+    assert!(ran.err.contains("It asked for rules"), "{}", ran.err);
     assert_eq!(machine.git(&["for-each-ref"]), "");
     let forced = [&misspelt[..], &["--allow-unread-settings"]].concat();
     assert_eq!(machine.run(&forced).exit, Some(0));

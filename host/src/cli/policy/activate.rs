@@ -11,7 +11,7 @@ use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
 use crate::policies;
-use crate::policy::{Allocation, Contract, Policy, PolicySettings, Report};
+use crate::policy::{Allocation, Contract};
 
 /// Put a policy in force on a trail
 ///
@@ -61,20 +61,25 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Contract::default()
     };
     let report = contract.check(&policy, &mut |_| {});
-    if report.holds() && !args.allow_unread_settings {
-        check_settings_read(&report, &policy, &policy_settings)?;
+    let asked = report.settings_read.iter().map(|key| &**key);
+    if report.holds()
+        && !args.allow_unread_settings
+        && let Some(unasked) = args.config.unasked(asked)
+    {
+        // A name that is misspelt would be in force without a word, and a secret recorded that it was to hide.
+        return Err(UsageError(format!(
+            "{unasked} Nothing was changed; --allow-unread-settings puts it in force all the same"
+        ))
+        .into());
     }
     if report.holds() {
         let now = trail.time_of_recording(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
     }
-    if report.holds() {
-        let unasked = args
-            .config
-            .unasked(report.settings_read.iter().map(|key| &**key));
-        for note in unasked.into_iter().chain(args.subject.limits.reminder()) {
-            session.output.note(format_args!("note: {note}"));
-        }
+    if report.holds()
+        && let Some(note) = args.subject.limits.reminder()
+    {
+        session.output.note(format_args!("note: {note}"));
     }
     let output = &mut session.output;
     if output.is_json() {
@@ -127,31 +132,4 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     } else {
         Exit::Broken
     })
-}
-
-/// A name that is misspelt would otherwise be in force without a word, and a secret recorded that it was to hide.
-fn check_settings_read(
-    report: &Report,
-    policy: &Policy,
-    settings: &PolicySettings,
-) -> Result<(), UsageError> {
-    let read = &report.settings_read;
-    let Some((unread, _)) = settings
-        .iter()
-        .find(|(key, _)| !read.iter().any(|read| read == key))
-    else {
-        return Ok(());
-    };
-    let known = if read.is_empty() {
-        "it asks for none".to_owned()
-    } else {
-        format!("it asks for {}", read.join(", "))
-    };
-    Err(UsageError(format!(
-        "the policy {} never asked for the setting {} while it was tried: {}; nothing was changed \
-         (--allow-unread-settings if it asks for it at other times)",
-        Line(policy.name()),
-        Line(unread),
-        Line(&known)
-    )))
 }

@@ -116,8 +116,13 @@ impl ConfigFlags {
             .collect();
         unasked.dedup();
         (!unasked.is_empty()).then(|| {
+            let known = if asked.is_empty() {
+                "none".to_owned()
+            } else {
+                asked.join(", ")
+            };
             format!(
-                "the policy did not ask for the setting {}: is that its name?",
+                "the policy did not ask for the setting {}: is that its name? It asked for {known}.",
                 unasked.join(", ")
             )
         })
