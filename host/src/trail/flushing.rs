@@ -74,6 +74,8 @@ pub(super) struct Flushing {
 struct Running {
     orders: Sender<Order>,
     results: Receiver<Flushed>,
+    /// It takes no more orders.
+    ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -98,15 +100,20 @@ impl Flushing {
     pub(super) fn ensure_running(&mut self) -> Result<(), TrailError> {
         const NAME: &str = "trail-flush";
         let running = self.running.as_ref();
-        if running.is_some_and(|running| !running.thread.is_finished()) {
+        if running.is_some_and(|running| !running.ended.load(Ordering::SeqCst)) {
             return Ok(());
         }
+        if let Some(ended) = self.running.take() {
+            let _ = ended.thread.join();
+        }
+        let ended = Arc::new(AtomicBool::new(false));
         let (orders, receiver) = channel();
         let (sender, results) = channel();
         let (shared, busy) = (&self.shared, &self.busy);
         let resting = Resting {
             shared: shared.clone(),
             busy: busy.clone(),
+            ended: ended.clone(),
         };
         let merging = Merging::new(shared.clone(), orders.clone(), busy.clone());
         let work = Box::new(move || {
@@ -127,6 +134,7 @@ impl Flushing {
         self.running = Some(Running {
             orders,
             results,
+            ended,
             thread,
         });
         Ok(())
@@ -206,10 +214,12 @@ struct Back<'a> {
 struct Resting {
     shared: Arc<Shared>,
     busy: Arc<Busy>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Drop for Resting {
     fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
         self.busy.flushing.store(false, Ordering::SeqCst);
         self.busy.merging.store(false, Ordering::SeqCst);
         self.shared.queue.wake();
