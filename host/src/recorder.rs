@@ -4,20 +4,21 @@
 //! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
 //! the policy read has changed.
 
+mod answer;
 mod cause;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{self, TaskId, TaskOutcome, Violation};
+use crate::outcome::{self, TaskId, TaskOutcome};
 use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
+pub use answer::{Answer, AnswerKind};
 pub use cause::Cause;
 
 /// What a recorder works with.
@@ -47,52 +48,6 @@ struct Inner {
     provenance: Provenance,
     /// The policy and its settings are kept with the trail.
     kept: AtomicBool,
-}
-
-/// What became of one submission.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The task, as far as the document says it.
-    pub task_id: Option<String>,
-    /// What became of it.
-    pub result: AnswerKind,
-    /// The commit that added the task's entry, in hexadecimal.
-    pub commit: Option<String>,
-    /// The entry's path in the trail.
-    pub path: Option<String>,
-    /// The entry as it was found in the trail, durable, where it was recorded now or before.
-    pub entry: Option<Arc<[u8]>>,
-    /// It was recorded, and nobody could sign its commit, which says so.
-    pub unsigned: bool,
-    /// Why it was not recorded, in a word; `None` if it was.
-    pub cause: Option<Cause>,
-    /// Why it was not recorded.
-    pub reason: Option<String>,
-    /// What is wrong with the document, where it was refused.
-    pub violations: Vec<Violation>,
-    /// Whether submitting the same again may help.
-    pub retry: bool,
-    /// What the policy logged.
-    pub policy_log: Vec<LogLine>,
-    /// How long the policy took, the last time that it was asked.
-    pub policy_time: Duration,
-    /// That call in full, where it was asked for and there was one.
-    pub recording: Option<Box<Recording>>,
-}
-
-/// The five things that can become of a submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerKind {
-    /// A durable commit added the entry.
-    Committed,
-    /// A durable commit had added an entry that says the same.
-    AlreadyRecorded,
-    /// The document or the policy says no; submitting it again cannot help.
-    Refused,
-    /// The task has an entry that says something else.
-    Conflicting,
-    /// Not now; nothing was changed.
-    Unavailable,
 }
 
 /// A submission that is decided and has its place, if it gets one, and is not durable yet.
@@ -221,7 +176,7 @@ impl Recorder {
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Box::new(Readable(snapshot.entry.clone()));
         let existing = snapshot.entry.as_deref();
-        let mut answer = Answer::about(outcome);
+        let mut answer = Answer::unavailable(Some(outcome.task_id.to_string()));
         let mut call = if self.in_full {
             policy.call_in_full(outcome, readable, now, &options.settings)
         } else {
@@ -406,70 +361,6 @@ impl Pending {
             (Decision::Final(answer), _) => answer,
             (_, Some(outcome)) => Answer::failed(&outcome, &TrailError::Changed),
             (_, None) => Answer::refused(None, Vec::new()),
-        }
-    }
-}
-
-impl Answer {
-    /// Nothing has become of it yet.
-    fn about(outcome: &TaskOutcome) -> Answer {
-        Answer {
-            task_id: Some(outcome.task_id.to_string()),
-            result: AnswerKind::Unavailable,
-            commit: None,
-            path: None,
-            entry: None,
-            unsigned: false,
-            cause: None,
-            reason: None,
-            violations: Vec::new(),
-            retry: true,
-            policy_log: Vec::new(),
-            policy_time: Duration::ZERO,
-            recording: None,
-        }
-    }
-
-    fn refused(task_id: Option<String>, violations: Vec<Violation>) -> Answer {
-        Answer {
-            task_id,
-            result: AnswerKind::Refused,
-            commit: None,
-            path: None,
-            entry: None,
-            unsigned: false,
-            cause: Some(Cause::Document),
-            reason: None,
-            violations,
-            retry: false,
-            policy_log: Vec::new(),
-            policy_time: Duration::ZERO,
-            recording: None,
-        }
-    }
-
-    fn failed(outcome: &TaskOutcome, error: &TrailError) -> Answer {
-        match error {
-            TrailError::CaseCollision(_) | TrailError::Collision => {
-                let pointer = if matches!(error, TrailError::Collision) {
-                    ""
-                } else {
-                    "/task_id"
-                };
-                Answer {
-                    cause: Some(Cause::from(error)),
-                    ..Answer::refused(
-                        Some(outcome.task_id.to_string()),
-                        vec![Violation::new(pointer, error.to_string())],
-                    )
-                }
-            }
-            _ => Answer {
-                cause: Some(Cause::from(error)),
-                reason: Some(error.to_string()),
-                retry: error.may_pass(),
-                ..Answer::about(outcome)
-            },
         }
     }
 }

@@ -54,6 +54,25 @@ fn show_gives_an_entry_as_it_was_recorded_and_says_when_the_tip_has_another() {
 }
 
 #[test]
+fn a_repository_of_somebody_else_is_refused_with_what_git_says_to_do() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "failed"));
+    let git_dir = machine.path("repo/.git");
+    if std::os::unix::fs::chown(&git_dir, Some(12345), Some(12345)).is_err() {
+        // Only root can give it away.
+        return;
+    }
+    let ran = machine.run(&["-C", "repo", "log"]);
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    let repo = machine.path("repo").canonicalize().unwrap();
+    let advice = format!(
+        "git config --global --add safe.directory {}",
+        repo.display()
+    );
+    assert!(ran.err.contains(&advice), "{ran:?}");
+}
+
+#[test]
 fn log_is_as_git_shows_it() {
     let machine = Machine::with_repository();
     machine.commit(

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -80,27 +79,16 @@ fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
 /// The answer where there is no recorder: the outcome is as it was, and so is the repository.
 fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
     let no_engine = matches!(error.downcast_ref::<LoadError>(), Some(LoadError::Panicked));
+    let trail = error.downcast_ref::<TrailError>();
     Answer {
-        task_id: TaskOutcome::recover_task_id(document),
-        result: AnswerKind::Unavailable,
-        commit: None,
-        path: None,
-        entry: None,
-        unsigned: false,
-        cause: Some(match error.downcast_ref::<TrailError>() {
+        cause: Some(match trail {
             Some(error) => Cause::from(error),
             None if no_engine => Cause::PolicyHost,
             None => Cause::Settings,
         }),
         reason: Some(format!("{error:#}")),
-        violations: Vec::new(),
-        retry: no_engine
-            || error
-                .downcast_ref::<TrailError>()
-                .is_some_and(TrailError::may_pass),
-        policy_log: Vec::new(),
-        policy_time: Duration::ZERO,
-        recording: None,
+        retry: no_engine || trail.is_some_and(TrailError::may_pass),
+        ..Answer::unavailable(TaskOutcome::recover_task_id(document))
     }
 }
 

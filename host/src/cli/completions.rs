@@ -27,17 +27,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         "chiffon-audit",
         &mut script,
     );
-    let script = if args.shell == Shell::Bash {
-        agreeing(&String::from_utf8(script)?)
-    } else {
-        String::from_utf8(script)?
-    };
+    let mut script = String::from_utf8(script)?;
+    if args.shell == Shell::Bash {
+        // clap_complete (4.6.11) spells the hyphen of the program's name in two ways in the names of the script's states, so
+        // that nothing behind a subcommand is found.
+        script = script.replace("chiffon__subcmd__audit", "chiffon__audit");
+    }
     session.output.write_all(script.as_bytes())?;
     Ok(Exit::Done)
-}
-
-/// clap_complete (4.6.11) spells the hyphen of the program's name in two ways in the names of the script's states, so that
-/// nothing behind a subcommand is found.
-fn agreeing(script: &str) -> String {
-    script.replace("chiffon__subcmd__audit", "chiffon__audit")
 }

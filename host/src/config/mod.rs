@@ -184,8 +184,7 @@ impl Settings {
     /// `Unknown` if there is no such limit, `Value` if it cannot have that value.
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
-        let limit = Key::find(&key)
-            .filter(|key| matches!(key.set, Set::Limit(_)) || key.name.ends_with("_time"));
+        let limit = Key::find(&key).filter(|key| matches!(key.set, Set::Limit(_) | Set::Time(_)));
         let Some(limit) = limit else {
             return Err(ConfigError::Unknown { key, origin });
         };

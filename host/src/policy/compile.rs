@@ -63,7 +63,7 @@ impl Compiler {
         // It is over, or has to be.
         let _ = child.kill();
         let status = child.wait().map_err(failed)?;
-        let Some(end) = ended else {
+        let Some(end) = ended.map_err(failed)? else {
             return Ok(Err(Problem::CompileTime(limits.compile_time)));
         };
         if let Err(problem) = judge(status, &end, limits) {
@@ -101,15 +101,15 @@ impl Compiler {
 }
 
 /// Hands over the component and waits for what is said of it; nothing, if the time is over before.
-fn wait(child: &mut Child, bytes: &[u8], time: Duration) -> Option<End> {
-    let (mut stdin, stdout, stderr) = (
-        child.stdin.take()?,
-        child.stdout.take()?,
-        child.stderr.take()?,
-    );
+fn wait(child: &mut Child, bytes: &[u8], time: Duration) -> io::Result<Option<End>> {
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Ok(None);
+    };
     let (ended, end) = mpsc::channel();
     let bytes = bytes.to_vec();
-    thread::spawn(move || {
+    let work = move || {
         // A process that ends early does not read to the end, and says why.
         let _ = stdin.write_all(&bytes);
         drop((stdin, bytes));
@@ -118,8 +118,11 @@ fn wait(child: &mut Child, bytes: &[u8], time: Duration) -> Option<End> {
             said,
             complaint: text(stderr),
         });
-    });
-    end.recv_timeout(time).ok()
+    };
+    thread::Builder::new()
+        .name("policy-compile".into())
+        .spawn(work)?;
+    Ok(end.recv_timeout(time).ok())
 }
 
 fn text(from: impl Read) -> String {

@@ -117,7 +117,7 @@ impl Flushing {
         };
         let merging = Merging::new(shared.clone(), orders.clone(), busy.clone());
         let work = Box::new(move || {
-            // Dropped last: an order that still reached this thread is one that it takes for ended.
+            // Dropped last, after the channels: whoever then finds this thread at rest can be sure that it takes nothing more.
             let resting = resting;
             let (orders, results) = (receiver, sender);
             let mut back = Back {
@@ -288,7 +288,7 @@ impl Back<'_> {
         };
         let result = Flusher::of(shared).flush(&group);
         if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
-            return Flushed::not(result, sequenced);
+            return Flushed::of(result, sequenced);
         }
         let before = {
             let mut view = shared.view();
@@ -315,12 +315,12 @@ impl Back<'_> {
             },
             &leaves,
         );
-        Flushed::not(result, sequenced)
+        Flushed::of(result, sequenced)
     }
 }
 
 impl Flushed {
-    fn not(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> Flushed {
+    fn of(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> Flushed {
         match result {
             Ok(()) => Flushed::Done,
             Err(error) => Flushed::Not(error, sequenced),

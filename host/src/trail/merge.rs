@@ -90,6 +90,12 @@ impl Source {
         Ok(Some(object))
     }
 
+    /// Gives back what is only needed while it is read.
+    fn forget(&mut self) {
+        self.objects = Vec::new();
+        self.moved = Vec::new();
+    }
+
     /// Lets the object that was read last be the next again.
     fn back(&mut self) {
         self.read -= 1;
@@ -188,6 +194,8 @@ impl<'a> Merger<'a> {
         for only_commits in [true, false] {
             for (number, source) in sources.iter_mut().enumerate() {
                 match merger.add(source, only_commits) {
+                    // What was where in it is asked no more: of millions of objects that is much memory.
+                    Ok(()) if !only_commits => source.forget(),
                     Ok(()) => {}
                     Err(Flaw::Foreign) => return Err(MergeError::Foreign(number)),
                     Err(Flaw::Stopped) => return Err(MergeError::Stopped),

@@ -18,17 +18,10 @@ use super::merge::{MergeError, Merger, Source};
 ///
 /// Each object is copied once a tier, and copying costs more than all else that an entry needs. So tiers are few: in one that is
 /// wide more packs wait, and the groups of a stream (4 MiB and more, once there are many directories) are copied once.
-const TIERS: [(u64, usize); 5] = [
-    (64 << 10, 8),
-    (512 << 10, 8),
-    (4 << 20, 8),
-    (96 << 20, 16),
-    // Only so that a trail of many millions has not hundreds of packs.
-    (192 << 20, 12),
-];
-/// Packs beyond the last tier are left alone. Of that tier itself only so many are merged at once: more would hold up the
-/// writer for many seconds, and hold an index of hundreds of megabytes in memory.
-const LARGE_AT_ONCE: usize = 3;
+///
+/// Packs beyond the last tier are left alone: merging them, too, would hold up the writer for many seconds, and an index of
+/// hundreds of megabytes in memory.
+const TIERS: [(u64, usize); 4] = [(64 << 10, 8), (512 << 10, 8), (4 << 20, 8), (96 << 20, 16)];
 
 /// A pack that we made.
 pub(super) struct Owned {
@@ -50,16 +43,11 @@ fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
     full.map(|(tier, _)| tier).min()
 }
 
-/// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
+/// The packs of the lowest tier that is full, oldest first, with all that is smaller.
 fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
     let full = lowest_full_tier(&packs)?;
-    let is_last = full == TIERS.len() - 1;
-    packs
-        .retain(|pack| tier(pack.size).is_some_and(|tier| tier == full || tier < full && !is_last));
+    packs.retain(|pack| tier(pack.size).is_some_and(|tier| tier <= full));
     packs.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
-    if is_last {
-        packs.truncate(LARGE_AT_ONCE);
-    }
     Some(packs)
 }
 
@@ -71,7 +59,7 @@ impl Flusher<'_> {
             .join(format!("{name}.{extension}"))
     }
 
-    /// The packs of the lowest tier that is full, oldest first, with all that is smaller; of the last tier a few.
+    /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
     pub(super) fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
@@ -271,13 +259,10 @@ mod tests {
 
     #[test]
     fn packs_too_large_to_be_merged_keep_no_tier_full() {
-        let (largest, enough) = TIERS[TIERS.len() - 1];
+        let (largest, _) = TIERS[TIERS.len() - 1];
         let large = [largest + 1; 20];
         assert_eq!(due(&large), [0; 0]);
         // Once they did, all that is smaller was merged after each flush.
         assert_eq!(due(&[&large[..], &[1; 7]].concat()), [0; 0]);
-        // Of large ones only a few at once, and nothing smaller with them.
-        let beside = [&vec![largest; enough][..], &large, &[1; 7]].concat();
-        assert_eq!(due(&beside), [0, 1, 2]);
     }
 }

@@ -70,6 +70,14 @@ pub(super) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
     if !dir.join(".git").exists() && !dir.join("HEAD").exists() {
         return TrailError::NoRepository(dir.to_owned());
     }
+    if cause.contains("owned by the current user") {
+        let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        cause = format!(
+            "{}; `git config --global --add safe.directory {}` trusts it",
+            cause.trim_end_matches('.'),
+            whole.display()
+        );
+    }
     TrailError::Unsupported(cause)
 }
 

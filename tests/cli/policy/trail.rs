@@ -74,18 +74,22 @@ fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
     );
 }
 
-#[test]
-fn a_setting_that_the_policy_never_asks_for_is_not_put_in_force() {
-    let machine = Machine::with_repository();
-    let misspelt = [
+fn activate_redact(config: &str) -> [&str; 7] {
+    [
         "-C",
         "repo",
         "policy",
         "activate",
         "builtin:redact",
         "--config",
-        r#"rule={"pointers":["/metadata/card"]}"#,
-    ];
+        config,
+    ]
+}
+
+#[test]
+fn a_setting_that_the_policy_never_asks_for_is_not_put_in_force() {
+    let machine = Machine::with_repository();
+    let misspelt = activate_redact(r#"rule={"pointers":["/metadata/card"]}"#);
     let ran = machine.run(&misspelt);
     assert_eq!(ran.exit, Some(2), "{ran:?}");
     assert!(ran.err.contains("It asked for rules"), "{}", ran.err);
@@ -98,15 +102,7 @@ fn a_setting_that_the_policy_never_asks_for_is_not_put_in_force() {
 fn settings_are_activated_with_the_policy_and_others_are_not_taken_by_half() {
     let machine = Machine::with_repository();
     let rules = r#"rules={"pointers": ["/execution_result/outcome/n"]}"#;
-    let activate = [
-        "-C",
-        "repo",
-        "policy",
-        "activate",
-        "builtin:redact",
-        "--config",
-        rules,
-    ];
+    let activate = activate_redact(rules);
     assert_eq!(machine.run(&activate).exit, Some(0));
     machine.commit(WITH_SECRET);
     let entry = machine.run(&["-C", "repo", "show", "leak", "--raw"]).out;

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -23,7 +22,7 @@ use super::session::{RecordFlags, Session, outcome_limits};
 use super::text;
 use crate::outcome::{TaskOutcome, Violation};
 use crate::policy::Allocation;
-use crate::recorder::{Answer, AnswerKind, Cause, Pending, Recorder};
+use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
 use books::{Books, Place};
 use lines::{Event, Line, Source};
 
@@ -232,21 +231,7 @@ impl Intake<'_> {
             "is larger than the limit of {} bytes",
             self.max_bytes
         ));
-        Answer {
-            task_id: TaskOutcome::recover_task_id(beginning),
-            result: AnswerKind::Refused,
-            commit: None,
-            path: None,
-            entry: None,
-            unsigned: false,
-            cause: Some(Cause::Document),
-            reason: None,
-            violations: vec![violation],
-            retry: false,
-            policy_log: Vec::new(),
-            policy_time: Duration::ZERO,
-            recording: None,
-        }
+        Answer::refused(TaskOutcome::recover_task_id(beginning), vec![violation])
     }
 
     /// Settles what is ready, and as much more as makes room for another line.
