@@ -14,13 +14,15 @@ use super::*;
 
 /// A placement to try, and whether a person commits in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bare,
     Checkout,
     /// Bare, with so many packs that the scenario's flushes lead to a merge.
     Merging,
     /// The same, with the merge beside the flushes and not in turn with them.
     MergingBeside,
+    /// Bare, with packs that all count as large, so that they get an index together, and a new one when more have come.
+    Indexing,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Kind::Bare | Kind::Checkout => &[],
             Kind::Merging => &BEFORE[..6],
+            Kind::Indexing => &BEFORE[..2],
             Kind::MergingBeside => &BEFORE,
         }
     }
@@ -48,7 +51,7 @@ fn template(kind: Kind) -> (Repo, Repo) {
     match kind {
         Kind::Bare => {}
         Kind::Checkout => repo.commit_file("readme", "hello"),
-        Kind::Merging | Kind::MergingBeside => {
+        Kind::Merging | Kind::MergingBeside | Kind::Indexing => {
             let trail = repo.trail();
             for (n, id) in kind.before().iter().enumerate() {
                 append(&trail, id, at(n as i64 - 9_000_000))
@@ -85,14 +88,17 @@ pub(super) fn open(
     dir: &Path,
     disk: Option<SimulatedDisk>,
     boot: &str,
-    merge_beside: bool,
+    kind: Kind,
 ) -> Result<Trail, TrailError> {
     let mut options = OpenOptions {
         boot: Some(boot.into()),
         lock_wait: Duration::from_millis(300),
-        merge_beside,
+        merge_beside: kind == Kind::MergingBeside,
         ..OpenOptions::default()
     };
+    if kind == Kind::Indexing {
+        options.large_pack = 0;
+    }
     if let Some(disk) = disk {
         options.disk = Arc::new(disk);
     }
@@ -126,8 +132,7 @@ fn scenario(
         [&args[..args.len() - 1], &["main"]].concat()
     };
     git(dir, &args);
-    let beside = kind == Kind::MergingBeside;
-    let first = open(dir, Some(disk.clone()), "first", beside).unwrap();
+    let first = open(dir, Some(disk.clone()), "first", kind).unwrap();
     if let Ok(snapshot) = first.snapshot(&task("f"))
         && first.confirm(&task("f"), &snapshot).is_ok()
     {
@@ -152,7 +157,7 @@ fn scenario(
     // Closing waits for the merge.
     disk.let_go();
     drop(first);
-    let second = open(dir, Some(disk.clone()), "first", beside).unwrap();
+    let second = open(dir, Some(disk.clone()), "first", kind).unwrap();
     record(&second, &["d"], 2_000_000);
     acknowledged
 }
@@ -174,7 +179,7 @@ fn check(
         )
         .unwrap();
     }
-    let trail = open(dir, None, boot, false).map_err(|error| format!("open: {error}"))?;
+    let trail = open(dir, None, boot, kind).map_err(|error| format!("open: {error}"))?;
     let next = append(&trail, "next", at(9_000_000)).and_then(|ticket| ticket.wait());
     next.map_err(|error| format!("next: {error}"))?;
     for id in acknowledged {
@@ -287,7 +292,10 @@ fn crash_everywhere(kind: Kind) {
         "{acknowledged:?}"
     );
     let merged = disk.log().iter().any(|line| line.contains("merged.pack"));
-    assert_eq!(merged, !kind.before().is_empty());
+    let merges = matches!(kind, Kind::Merging | Kind::MergingBeside);
+    assert_eq!(merged, merges);
+    let index = dir.path().join("work/objects/pack/multi-pack-index");
+    assert_eq!(index.exists(), kind == Kind::Indexing);
     check(
         &dir.path().join("work"),
         kind,
@@ -350,6 +358,11 @@ fn after_a_crash_or_power_cut_at_any_operation_of_a_merge_the_trail_goes_on() {
 }
 
 #[test]
+fn after_a_crash_or_power_cut_while_large_packs_are_indexed_the_trail_goes_on() {
+    crash_everywhere(Kind::Indexing);
+}
+
+#[test]
 fn after_a_crash_or_power_cut_beside_a_merge_the_trail_goes_on() {
     let kind = Kind::MergingBeside;
     let plan = Plan {
@@ -395,13 +408,29 @@ fn every_sync_is_needed(kind: Kind) {
                     &acknowledged,
                     "second",
                     seed % 2 == 1,
-                    name.ends_with(".rev") || name.ends_with(ONLY_REMOVALS),
+                    // What only git itself notices.
+                    name.ends_with(".rev")
+                        || name.contains("multi-pack-index")
+                        || name.ends_with(ONLY_REMOVALS),
                 )
                 .is_err()
             })
         })
     };
     let of_merge = syncs.iter().position(|name| name.contains("merged.pack"));
+    if kind == Kind::Indexing {
+        // The flushes' own are as on any bare trail.
+        let of_index: Vec<_> = syncs
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| name.contains("multi-pack-index"))
+            .collect();
+        assert!(!of_index.is_empty(), "{syncs:?}");
+        for (sync, name) in of_index {
+            assert!(noticed(sync, name), "nothing failed without {name}");
+        }
+        return;
+    }
     let unnoticed: Vec<&String> = syncs
         .iter()
         .enumerate()
@@ -434,4 +463,9 @@ fn leaving_out_any_sync_loses_something_on_a_checkout() {
 #[test]
 fn leaving_out_any_sync_of_a_merge_loses_something() {
     every_sync_is_needed(Kind::Merging);
+}
+
+#[test]
+fn leaving_out_the_sync_of_an_index_over_packs_loses_something() {
+    every_sync_is_needed(Kind::Indexing);
 }

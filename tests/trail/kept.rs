@@ -244,7 +244,7 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
         let work = dir.path().join("work");
         crash::copy(&template.path, &work);
         let disk = SimulatedDisk::new(&work, plan).unwrap();
-        let trail = crash::open(&work, Some(disk.clone()), "first", false).unwrap();
+        let trail = crash::open(&work, Some(disk.clone()), "first", crash::Kind::Bare).unwrap();
         let policy = variant(b'a');
         let activated = policies::activate(&trail, &policy, &settings("v"), NOW).is_ok();
         let recorded = record(&trail, &policy, &settings("v"), "a").result;
@@ -264,7 +264,7 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
             let kept = dir.path().join(format!("kept-{seed}"));
             let mut dice = crash::dice(crash as u64 * 31 + seed);
             disk.after_power_cut(&kept, &mut dice).unwrap();
-            let trail = crash::open(&kept, None, "second", false).unwrap();
+            let trail = crash::open(&kept, None, "second", crash::Kind::Bare).unwrap();
             let told = || format!("operation {crash}, seed {seed}\n{}", disk.log().join("\n"));
             explained(&trail).unwrap_or_else(|wrong| panic!("{wrong}: {}", told()));
             // Not loaded, which would compile it each time; it is there, with the right digest.

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod index;
 mod kept;
+mod large;
 mod moved;
 mod odd;
 mod overlap;

@@ -178,6 +178,16 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_or_twice() {
 
 /// Two trails record in turns while `maintenance` runs in a loop, at least three times.
 fn beside(repo: &Repo, reference: Option<&str>, maintenance: &[&[&str]]) {
+    beside_with(repo, reference, maintenance, &OpenOptions::default());
+}
+
+/// The same with trails that are opened so.
+fn beside_with(
+    repo: &Repo,
+    reference: Option<&str>,
+    maintenance: &[&[&str]],
+    options: &OpenOptions,
+) {
     if let Some(reference) = reference {
         let options = InitOptions {
             reference: Some(reference.into()),
@@ -198,11 +208,7 @@ fn beside(repo: &Repo, reference: Option<&str>, maintenance: &[&[&str]]) {
                 rounds.fetch_add(1, Ordering::SeqCst);
             }
         });
-        let trails = [
-            Trail::open(&repo.path, OpenOptions::default()),
-            Trail::open(&repo.path, OpenOptions::default()),
-        ];
-        let trails = trails.map(|trail| trail.unwrap());
+        let trails = [(); 2].map(|()| Trail::open(&repo.path, options.clone()).unwrap());
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             while count < 150 || rounds.load(Ordering::SeqCst) < 3 {
                 let trail = &trails[count / 5 % 2];
@@ -240,6 +246,16 @@ const MAINTENANCE: [&[&str]; 5] = [
 #[test]
 fn a_person_s_maintenance_beside_a_bare_trail_loses_nothing() {
     beside(&Repo::bare(), None, &MAINTENANCE);
+}
+
+/// Every pack counts as large: an index over them is written, and git removes it, again and again.
+#[test]
+fn a_person_s_maintenance_beside_an_index_over_packs_loses_nothing() {
+    let options = OpenOptions {
+        large_pack: 0,
+        ..OpenOptions::default()
+    };
+    beside_with(&Repo::bare(), None, &MAINTENANCE[..4], &options);
 }
 
 #[test]

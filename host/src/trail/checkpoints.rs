@@ -86,6 +86,7 @@ impl Shared {
             reference: CHECKPOINTS_REF,
             placement: Placement::Ref,
             lock_wait: self.lock_wait,
+            large: self.large,
         };
         flusher.sweep()?;
         if self.checkpoint(name)?.as_deref() != before {

@@ -28,6 +28,8 @@ pub(super) struct Flusher<'a> {
     pub(super) reference: &'a str,
     pub(super) placement: Placement,
     pub(super) lock_wait: Duration,
+    /// A pack of more bytes is merged no more.
+    pub(super) large: u64,
 }
 
 /// A group, ready to be flushed.
@@ -73,6 +75,7 @@ impl<'a> Flusher<'a> {
             reference: &shared.identity.reference,
             placement: shared.identity.placement,
             lock_wait: shared.lock_wait,
+            large: shared.large,
         }
     }
 }

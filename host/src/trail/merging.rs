@@ -1,7 +1,8 @@
-//! Merging packs beside the writing: a thread makes the merged pack, and it takes its place between two flushes.
+//! Merging and indexing packs beside the writing: a thread makes the merged pack, or the index over the large ones, and that
+//! takes its place between two flushes.
 //!
-//! No receipt waits for a merge. What is made is durable before it is visible, and nothing rests on it until it has
-//! replaced what it merged; so a merge can be given up at any time. The writer lock is held until it has ended.
+//! No receipt waits for it. What is made is durable before it is visible, and nothing rests on it until it is in its
+//! place; so it can be given up at any time. The writer lock is held until it has ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use super::Shared;
 use super::error::TrailError;
 use super::flush::Flusher;
 use super::flushing::{Busy, Order};
-use super::packs::{Merged, Owned};
+use super::multi_index::Indexed;
+use super::packs::{Due, Merged, Owned};
 
 const NAME: &str = "trail-merge";
 
@@ -25,15 +27,45 @@ pub(super) struct Merging {
     running: Option<Running>,
     /// How many there have been.
     count: u64,
+    /// How many large packs there were when an index over them was begun: one that fails is not tried before the next has come.
+    indexed: usize,
 }
 
 struct Running {
     number: u64,
-    packs: Arc<Vec<Owned>>,
     stop: Arc<AtomicBool>,
     /// What it made: nothing if it failed; or that there was nothing to be made.
-    made: Receiver<Option<Option<Merged>>>,
+    made: Receiver<Option<Option<Made>>>,
     thread: JoinHandle<()>,
+}
+
+/// What is durable and not in its place yet.
+enum Made {
+    Pack(Vec<Owned>, Merged),
+    Index(Indexed),
+}
+
+impl Due {
+    /// `None` if there was nothing to be made.
+    fn make(self, shared: &Shared, stop: &AtomicBool) -> Result<Option<Made>, TrailError> {
+        let flusher = Flusher::of(shared);
+        Ok(match self {
+            Due::Merge(packs) => flusher
+                .merge(&packs, stop)?
+                .map(|merged| Made::Pack(packs, merged)),
+            Due::Index(packs) => flusher.make_index(packs, stop)?.map(Made::Index),
+        })
+    }
+}
+
+impl Made {
+    fn put_in_place(&self, shared: &Shared) -> Result<(), TrailError> {
+        let flusher = Flusher::of(shared);
+        match self {
+            Made::Pack(packs, merged) => flusher.replace(packs, merged),
+            Made::Index(indexed) => flusher.install(indexed),
+        }
+    }
 }
 
 impl Merging {
@@ -44,10 +76,12 @@ impl Merging {
             busy,
             running: None,
             count: 0,
+            indexed: 0,
         }
     }
 
-    /// Begins a merge if there are too many packs of one size and none is under way.
+    /// Begins a merge if there are too many packs of one size, or an index if there are large ones without, and none is under
+    /// way.
     pub(super) fn start_if_due(&mut self) {
         if self.running.is_some() {
             return;
@@ -56,30 +90,37 @@ impl Merging {
             self.merge_in_turn();
             return;
         }
-        if let Some(Some(packs)) = caught(|| Flusher::of(&self.shared).due()) {
-            self.start(packs);
+        if let Some(Some(due)) = caught(|| Flusher::of(&self.shared).due())
+            && self.is_new(&due)
+        {
+            self.start(due);
         }
     }
 
-    fn start(&mut self, packs: Vec<Owned>) {
-        let packs = Arc::new(packs);
+    fn is_new(&mut self, due: &Due) -> bool {
+        match due {
+            Due::Merge(_) => true,
+            Due::Index(packs) => std::mem::replace(&mut self.indexed, packs.len()) != packs.len(),
+        }
+    }
+
+    fn start(&mut self, due: Due) {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, orders) = (self.shared.clone(), self.orders.clone());
-        let (sources, stopped) = (packs.clone(), stop.clone());
+        let stopped = stop.clone();
         self.count += 1;
         let number = self.count;
         self.busy.merging.store(true, Ordering::SeqCst);
         let (sender, made) = channel();
         let work = Box::new(move || {
-            let merged = caught(|| Flusher::of(&shared).merge(&sources, &stopped));
-            let _ = sender.send(merged);
+            let made = caught(|| due.make(&shared, &stopped));
+            let _ = sender.send(made);
             let _ = orders.send(Order::Merged(number));
         });
         match self.shared.disk.start_thread(NAME, work) {
             Ok(thread) => {
                 self.running = Some(Running {
                     number,
-                    packs,
                     stop,
                     made,
                     thread,
@@ -116,15 +157,13 @@ impl Merging {
             return;
         };
         let _ = running.thread.join();
-        let replaced = match running.made.try_recv() {
-            Ok(Some(Some(merged))) => {
-                caught(|| Flusher::of(&self.shared).replace(&running.packs, &merged)).is_some()
-            }
+        let in_place = match running.made.try_recv() {
+            Ok(Some(Some(made))) => caught(|| made.put_in_place(&self.shared)).is_some(),
             // Without what was in the way there may be something.
             Ok(Some(None)) => true,
             Ok(None) | Err(_) => false,
         };
-        if replaced {
+        if in_place {
             self.start_if_due();
         }
         self.rest();
@@ -147,14 +186,14 @@ impl Merging {
     }
 
     /// Merges at once: the order of operations is then always the same.
-    fn merge_in_turn(&self) {
-        let flusher = Flusher::of(&self.shared);
+    fn merge_in_turn(&mut self) {
+        let shared = self.shared.clone();
         caught(|| {
-            while let Some(due) = flusher.due()? {
-                let Some(merged) = flusher.merge(&due, &AtomicBool::new(false))? else {
-                    break;
-                };
-                flusher.replace(&due, &merged)?;
+            while let Some(due) = Flusher::of(&shared).due()?
+                && self.is_new(&due)
+                && let Some(made) = due.make(&shared, &AtomicBool::new(false))?
+            {
+                made.put_in_place(&shared)?;
             }
             Ok(())
         });

@@ -26,6 +26,7 @@ mod lock;
 mod merge;
 mod merging;
 mod message;
+mod multi_index;
 mod names;
 mod object;
 mod objects;
@@ -133,6 +134,8 @@ struct Shared {
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
+    /// A pack of more bytes is merged no more.
+    large: u64,
     committing: OnceLock<Committing>,
 }
 

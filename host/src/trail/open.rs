@@ -13,7 +13,7 @@ use super::state::{self, Identity, StateDir};
 use super::view::View;
 use super::work_trees::Head;
 use super::{
-    Handle, Layout, Placement, Shared, Trail, catalogue, layout, leaves, queue, ticket, tree,
+    Handle, Layout, Placement, Shared, Trail, catalogue, layout, leaves, packs, queue, ticket, tree,
 };
 
 /// How to open a trail.
@@ -35,6 +35,8 @@ pub struct OpenOptions {
     /// Whether packs are merged while entries are recorded, or in turn with that: slower, and the writer's file
     /// operations then always come in the same order.
     pub merge_beside: bool,
+    /// A pack of more bytes is large: merged no more, and indexed together with its like. At most, and by default, 96 MiB.
+    pub large_pack: u64,
     /// Identifies this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
 }
@@ -50,6 +52,7 @@ impl Default for OpenOptions {
             lock_wait: Duration::from_secs(10),
             disk: Arc::new(RealDisk),
             merge_beside: true,
+            large_pack: packs::LARGE,
             boot: None,
         }
     }
@@ -120,6 +123,7 @@ impl Trail {
             leaves,
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
+            large: options.large_pack.min(packs::LARGE),
             committing: OnceLock::new(),
         };
         Ok(Trail {

@@ -1,11 +1,11 @@
 //! Keeping packs few: packs that we made are merged as they come, in tiers of size.
 //!
 //! Only packs registered as ours, never one that a person keeps (`.keep`) or that a multi-pack-index names. What is
-//! merged is durable before what it replaces goes.
+//! merged is durable before what it replaces goes. Those that are merged no more get one [index](super::multi_index) together.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -13,6 +13,7 @@ use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
 use super::merge::{MergeError, Merger, Source};
+use super::multi_index;
 
 /// Up to which size packs belong to a tier, and how many of it become one.
 ///
@@ -21,7 +22,17 @@ use super::merge::{MergeError, Merger, Source};
 ///
 /// Packs beyond the last tier are left alone: merging them, too, would hold up the writer for many seconds, and an index of
 /// hundreds of megabytes in memory.
-const TIERS: [(u64, usize); 4] = [(64 << 10, 8), (512 << 10, 8), (4 << 20, 8), (96 << 20, 16)];
+const TIERS: [(u64, usize); 4] = [(64 << 10, 8), (512 << 10, 8), (4 << 20, 8), (LARGE, 16)];
+
+/// A pack of more bytes is large: it is merged no more.
+pub(super) const LARGE: u64 = 96 << 20;
+
+/// What is to be done with packs.
+pub(super) enum Due {
+    Merge(Vec<Owned>),
+    /// The names of those that get one index.
+    Index(Vec<String>),
+}
 
 /// A pack that we made.
 pub(super) struct Owned {
@@ -52,15 +63,33 @@ fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
 }
 
 impl Flusher<'_> {
-    fn pack_path(&self, name: &str, extension: &str) -> PathBuf {
-        self.repository
-            .objects_dir()
-            .join("pack")
-            .join(format!("{name}.{extension}"))
+    pub(super) fn pack_dir(&self) -> PathBuf {
+        self.repository.objects_dir().join("pack")
     }
 
-    /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
-    pub(super) fn due(&self) -> Result<Option<Vec<Owned>>, TrailError> {
+    pub(super) fn pack_path(&self, name: &str, extension: &str) -> PathBuf {
+        self.pack_dir().join(format!("{name}.{extension}"))
+    }
+
+    /// What is to be done with the packs that are there: to merge those of the lowest tier that is full, oldest first, with
+    /// all that is smaller; or else to index the large ones.
+    pub(super) fn due(&self) -> Result<Option<Due>, TrailError> {
+        let owned = self.owned()?;
+        let (large, mut owned): (Vec<Owned>, Vec<Owned>) =
+            owned.into_iter().partition(|pack| pack.size > self.large);
+        if lowest_full_tier(&owned).is_some() {
+            let indexed = self.multi_pack_index()?;
+            owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
+            if let Some(full) = lowest_full(owned) {
+                return Ok(Some(Due::Merge(full)));
+            }
+        }
+        let large = large.into_iter().map(|pack| pack.name).collect();
+        Ok(self.index_due(large)?.map(Due::Index))
+    }
+
+    /// The packs that we made.
+    fn owned(&self) -> Result<Vec<Owned>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
         for entry in fs::read_dir(&dir).doing("list", &dir)? {
@@ -91,12 +120,7 @@ impl Flusher<'_> {
                 Err(error) => return Err(error).doing("look at", &self.pack_path(&name, "pack")),
             }
         }
-        if lowest_full_tier(&owned).is_none() {
-            return Ok(None);
-        }
-        let indexed = self.multi_pack_index()?;
-        owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
-        Ok(lowest_full(owned))
+        Ok(owned)
     }
 
     /// Whether somebody relies on this very pack.
@@ -107,9 +131,9 @@ impl Flusher<'_> {
             || indexed.is_some_and(|index| contains(index, pack.name.as_bytes()))
     }
 
-    /// The bytes of the multi-pack-index, which name the packs that must stay.
+    /// The bytes of multi-pack-indexes that name the packs which must stay.
     fn multi_pack_index(&self) -> Result<Option<Vec<u8>>, TrailError> {
-        let dir = self.repository.objects_dir().join("pack");
+        let dir = self.pack_dir();
         let chain = dir.join("multi-pack-index.d");
         let mut files = vec![dir.join("multi-pack-index")];
         if let Ok(entries) = fs::read_dir(&chain) {
@@ -117,10 +141,17 @@ impl Flusher<'_> {
         }
         let mut bytes = Vec::new();
         for path in files {
-            match fs::read(&path) {
-                Ok(index) => bytes.extend_from_slice(&index),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).doing("read", &path),
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).doing("open", &path),
+            };
+            match multi_index::names(&file).doing("read", &path)? {
+                Some(names) => bytes.extend_from_slice(&names.bytes),
+                // Of a kind that we do not know: a pack whose name is anywhere in it stays.
+                None => {
+                    file.read_to_end(&mut bytes).doing("read", &path)?;
+                }
             }
         }
         Ok((!bytes.is_empty()).then_some(bytes))
@@ -174,7 +205,7 @@ impl Flusher<'_> {
 
     /// Puts the merged pack in the place of the others.
     pub(super) fn replace(&self, old: &[Owned], merged: &Merged) -> Result<(), TrailError> {
-        let pack_dir = self.repository.objects_dir().join("pack");
+        let pack_dir = self.pack_dir();
         let registered = self.state.packs_dir().join(&merged.name);
         disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
         disk::write_unsynced(self.disk, &registered, b"").doing("write", &registered)?;

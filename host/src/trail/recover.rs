@@ -25,6 +25,7 @@ impl Flusher<'_> {
             checkout::remove_leftovers(self.disk, self.state, self.repository)?;
         }
         self.sweep_keeps()?;
+        self.sweep_index()?;
         let tmp = self.state.tmp_dir();
         for entry in fs::read_dir(&tmp).doing("list", &tmp)? {
             let path = entry.doing("list", &tmp)?.path();
