@@ -56,8 +56,15 @@ fn the_same_again_makes_no_commit_and_something_else_is_a_conflict_that_is_kept(
     let problem = other.json();
     assert_eq!(problem["type"], "urn:chiffon-audit:problem:conflicting");
     assert_eq!(problem["receipt"]["state"], "conflicting");
+    // The task is recorded, and the conflict is kept beside that.
     let task = host.get("/api/v1/tasks/a").json();
+    assert_eq!(
+        (&task["state"], &task["conflicts"]),
+        (&"committed".into(), &1.into())
+    );
+    assert_eq!(task["recorded"]["status"], "completed");
     let last = task["submissions"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["state"], "conflicting");
     assert_eq!(last["submission"], outcome("a", "failed"));
     assert_eq!(host.entries(), 1);
 }

@@ -161,6 +161,11 @@ impl Submission {
         self.standing.state
     }
 
+    /// Whether it is still to be recorded.
+    pub fn is_open(&self) -> bool {
+        matches!(self.standing.state, "pending" | "blocked")
+    }
+
     /// Of a submission as it is shown.
     pub fn of(submission: SubmissionState) -> Submission {
         let text = |time: crate::clock::Timestamp| time.to_rfc3339();

@@ -11,8 +11,9 @@ use super::App;
 use super::answers::{Recorded, SCHEMA, Submission};
 use super::problem::{Kind, Problem};
 use crate::clock::Timestamp;
+use crate::orchestrator::RecordedError;
 use crate::outcome::{TaskId, parse_time};
-use crate::store::{Filter, LIMIT_MOST, PageRequest, Task};
+use crate::store::{self, Filter, LIMIT_MOST, PageRequest, SubmissionState, Task};
 
 /// A page of what was recorded, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -192,9 +193,11 @@ impl<'a> Asked<'a> {
 pub struct TaskStanding {
     schema: u32,
     task_id: String,
-    /// The state of the newest submission: `pending`, `committed`, `conflicting`, `refused`, `blocked`; `planned` if there is
-    /// none.
+    /// `committed` once the task has an entry, whatever is submitted after it; before that the state of the newest submission that
+    /// waits (`pending`, `blocked`), else of the newest (`refused`, `conflicting`); `planned` if there is none.
     state: &'static str,
+    /// How many submissions say something else than the entry, and are kept.
+    conflicts: usize,
     plan: Option<PlanShown>,
     finished: Option<Finished>,
     /// What is recorded, if it is.
@@ -228,7 +231,8 @@ pub struct Finished {
 
 /// One task: what was planned, what was submitted and what became of it, what is recorded.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit", params(("id" = String, Path)),
-    responses((status = 200, body = TaskStanding), (status = 404, body = Problem)))]
+    responses((status = 200, body = TaskStanding), (status = 404, body = Problem),
+        (status = 503, description = "Whether there is one cannot be told now", body = Problem)))]
 pub async fn task(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -237,26 +241,40 @@ pub async fn task(
     let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
     let store = app.orchestrator.store();
     let failed = |error| Problem::store(&error);
+    let is_open = |submissions: &[SubmissionState]| {
+        let mut states = submissions.iter().map(|submission| &submission.state);
+        states.any(store::State::is_open)
+    };
     let task = store.task(&task_id).await.map_err(failed)?;
-    let submissions = store.submissions(&task_id).await.map_err(failed)?;
-    let recorded = store.entry(&task_id).await.map_err(failed)?;
+    let mut submissions = store.submissions(&task_id).await.map_err(failed)?;
+    let waits = is_open(&submissions);
+    let recorded = match app.orchestrator.recorded(&task_id, waits).await {
+        // Git's trouble does not hide what the store knows.
+        Err(RecordedError::Trail(_)) if task.is_some() || !submissions.is_empty() => None,
+        recorded => recorded.map_err(|error| Problem::recorded(&error))?,
+    };
     if task.is_none() && submissions.is_empty() && recorded.is_none() {
         return Err(unknown());
     }
+    if recorded.is_some() && waits {
+        // It may have been closed together with the row that was found since.
+        submissions = store.submissions(&task_id).await.map_err(failed)?;
+    }
+    let conflicts = submissions
+        .iter()
+        .filter(|submission| matches!(submission.state, store::State::Conflicting { .. }))
+        .count();
     let submissions: Vec<Submission> = submissions
         .into_iter()
         .map(|submission| Submission::of(app.orchestrator.shown_submission(submission)))
         .collect();
-    let state = match (submissions.last(), &recorded) {
-        (Some(last), _) => last.state(),
-        (None, Some(_)) => "committed",
-        (None, None) => "planned",
-    };
+    let state = state(recorded.is_some(), &submissions);
     let finished = task.as_ref().and_then(|task| task.finished.clone());
     Ok(Json(TaskStanding {
         schema: SCHEMA,
         task_id: id,
         state,
+        conflicts,
         plan: task.filter(|task| task.revision > 0).map(plan_shown),
         finished: finished.map(|finished| Finished {
             status: finished.status,
@@ -265,6 +283,16 @@ pub async fn task(
         recorded: recorded.map(Recorded::of),
         submissions,
     }))
+}
+
+fn state(is_recorded: bool, submissions: &[Submission]) -> &'static str {
+    if is_recorded {
+        return "committed";
+    }
+    let mut newest_first = submissions.iter().rev();
+    let waits = newest_first.find(|submission| submission.is_open());
+    let told = waits.or(submissions.last());
+    told.map_or("planned", Submission::state)
 }
 
 fn plan_shown(task: Task) -> PlanShown {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Receipt;
-use crate::orchestrator::{AcceptError, PlanError, SwapError};
+use crate::orchestrator::{AcceptError, PlanError, RecordedError, SwapError};
 use crate::outcome::{Rejection, Violation};
 use crate::store::StoreError;
 
@@ -224,6 +224,16 @@ impl Problem {
             PlanError::Refused(rejection) => Problem::rejection(rejection, body),
             PlanError::Finished { .. } => Problem::saying(Kind::Finished, error.to_string()),
             PlanError::Store(error) => Problem::store(error),
+        }
+    }
+
+    /// It is not known whether something is recorded.
+    pub fn recorded(error: &RecordedError) -> Problem {
+        match error {
+            RecordedError::Store(error) => Problem::store(error),
+            RecordedError::Trail(error) => {
+                Problem::saying(Kind::TrailUnavailable, error.to_string())
+            }
         }
     }
 
