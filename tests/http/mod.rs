@@ -1,9 +1,11 @@
 //! The service from outside: the built program on a free port, real git, real SQLite, a client that sends bytes.
 
 mod audits;
+mod beside;
 mod faults;
 mod hosts;
 mod life;
+mod listing;
 mod operate;
 mod reports;
 mod tokens;

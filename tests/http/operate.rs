@@ -13,6 +13,7 @@ fn the_description_names_every_route_and_the_metrics_are_there() {
         ("/api/v1/work-results", "post"),
         ("/api/v1/tasks", "post"),
         ("/api/v1/tasks/{id}", "get"),
+        ("/api/v1/submissions", "get"),
         ("/api/v1/audit/failures", "get"),
         ("/api/v1/audit/by-service/{name}", "get"),
         ("/api/v1/audit/query", "get"),

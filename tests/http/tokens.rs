@@ -34,6 +34,7 @@ fn a_token_gives_what_its_line_says_and_no_more() {
         ("POST", "/api/v1/outcomes", [401, 401, 202, 403, 202]),
         ("GET", "/api/v1/audit/query", [401, 401, 403, 200, 200]),
         ("GET", "/api/v1/tasks/a", [401, 401, 200, 200, 200]),
+        ("GET", "/api/v1/submissions", [401, 401, 403, 200, 200]),
         ("GET", "/metrics", [401, 401, 403, 200, 200]),
         ("GET", "/healthz", [200; 5]),
         ("GET", "/readyz", [200; 5]),

@@ -24,6 +24,7 @@ use cases;
 mod amounts;
 mod contract;
 mod full;
+mod listing;
 mod place;
 mod postgres;
 mod projection;

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, demo, doctor, export, ingest, init, log, man, policy, prove,
-    reconcile, report, serve, show, verify,
+    reconcile, report, serve, show, submissions, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -73,6 +73,7 @@ pub enum Command {
     Serve(serve::Args),
     Show(show::Args),
     Log(log::Args),
+    Submissions(submissions::Args),
     Report(report::Args),
     Export(export::Args),
     Verify(verify::Args),
@@ -88,7 +89,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "doctor"]),
     ("Record", &["commit", "ingest", "serve"]),
-    ("Read", &["show", "log", "report", "export"]),
+    ("Read", &["show", "log", "submissions", "report", "export"]),
     ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),

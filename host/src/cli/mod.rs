@@ -26,6 +26,7 @@ mod session;
 mod show;
 mod signing;
 mod store;
+mod submissions;
 mod text;
 mod time;
 mod verify;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
+        Command::Submissions(args) => submissions::run(&args, session),
         Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),

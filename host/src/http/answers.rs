@@ -134,9 +134,9 @@ pub fn submitted(receipt: &orchestrator::Receipt, state: &State) -> Response {
     response
 }
 
-/// A submission of a task, with what has become of it.
+/// A submission, with what has become of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Submission {
+pub struct Told {
     sequence: i64,
     /// `outcome` or `work-result`.
     kind: &'static str,
@@ -150,26 +150,12 @@ pub struct Submission {
     next_attempt: Option<String>,
     closed_at: Option<String>,
     trace_id: Option<String>,
-    /// The submission exactly as it came, as text, as long as it is kept: until it is committed, and for ever if it is
-    /// conflicting or refused.
-    submission: Option<String>,
 }
 
-impl Submission {
-    /// The name of its state.
-    pub fn state(&self) -> &'static str {
-        self.standing.state
-    }
-
-    /// Whether it is still to be recorded.
-    pub fn is_open(&self) -> bool {
-        matches!(self.standing.state, "pending" | "blocked")
-    }
-
-    /// Of a submission as it is shown.
-    pub fn of(submission: SubmissionState) -> Submission {
+impl Told {
+    fn of(submission: SubmissionState) -> (String, Told, Option<String>) {
         let text = |time: crate::clock::Timestamp| time.to_rfc3339();
-        Submission {
+        let told = Told {
             sequence: submission.sequence.0,
             kind: submission.kind.as_str(),
             status: submission.status,
@@ -179,8 +165,52 @@ impl Submission {
             next_attempt: submission.next_attempt.map(text),
             closed_at: submission.closed_at.map(text),
             trace_id: submission.trace_id,
-            submission: submission.text,
-        }
+        };
+        (submission.task_id.to_string(), told, submission.text)
+    }
+}
+
+/// A submission of a task, with what has become of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Submission {
+    #[serde(flatten)]
+    told: Told,
+    /// The submission exactly as it came, as text, as long as it is kept: until it is committed, and for ever if it is
+    /// conflicting or refused.
+    submission: Option<String>,
+}
+
+impl Submission {
+    /// The name of its state.
+    pub fn state(&self) -> &'static str {
+        self.told.standing.state
+    }
+
+    /// Whether it is still to be recorded.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state(), "pending" | "blocked")
+    }
+
+    /// Of a submission as it is shown.
+    pub fn of(submission: SubmissionState) -> Submission {
+        let (_, told, submission) = Told::of(submission);
+        Submission { told, submission }
+    }
+}
+
+/// A submission in a list: all but its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listed {
+    task_id: String,
+    #[serde(flatten)]
+    told: Told,
+}
+
+impl Listed {
+    /// Of a submission as it is shown.
+    pub fn of(submission: SubmissionState) -> Listed {
+        let (task_id, told, _) = Told::of(submission);
+        Listed { task_id, told }
     }
 }
 

@@ -13,6 +13,7 @@ mod listen;
 mod openapi;
 mod operate;
 mod problem;
+mod submissions;
 mod submit;
 mod tokens;
 
@@ -25,6 +26,7 @@ use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use tokens::{Tokens, TokensError};
@@ -180,6 +182,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/work-results", post(submit::work_result))
         .route("/api/v1/tasks", post(submit::plan))
         .route("/api/v1/tasks/{id}", get(audit::task))
+        .route("/api/v1/submissions", get(submissions::list))
         .route("/api/v1/audit/failures", get(audit::failures))
         .route("/api/v1/audit/by-service/{name}", get(audit::by_service))
         .route("/api/v1/audit/query", get(audit::query))

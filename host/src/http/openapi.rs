@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{audit, events, operate, submit};
+use super::{audit, events, operate, submissions, submit};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +19,7 @@ use super::{audit, events, operate, submit};
     ),
     paths(
         submit::outcome, submit::work_result, submit::plan,
-        audit::task, audit::failures, audit::by_service, audit::query, events::follow,
+        audit::task, submissions::list, audit::failures, audit::by_service, audit::query, events::follow,
         operate::trail, operate::policy, operate::healthz, operate::readyz, operate::metrics, description,
     ),
     modifiers(&Bearer),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CheckpointStatus, Orchestrator, Role, Trouble};
 use crate::clock::Timestamp;
-use crate::store::{Backlog, State, StoreError, SubmissionState};
+use crate::store::{Backlog, Listed, Listing, State, StateName, StoreError, SubmissionState};
 
 /// How long whoever asks how things stand waits for the store: probes and scrapes have no more patience, and a store that
 /// takes longer cannot be used.
@@ -177,6 +177,31 @@ impl Orchestrator {
             state: self.shown(submission.state),
             ..submission
         }
+    }
+
+    /// A page of what was submitted, each in its state as it is shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be asked.
+    pub async fn submissions(&self, mut listing: Listing) -> Result<Listed, StoreError> {
+        let pending = self.shown(State::Pending { cause: None });
+        if pending.name() != StateName::Pending.as_str() {
+            // What is pending is shown as blocked now.
+            let wants_blocked = listing.states.contains(&StateName::Blocked);
+            listing.states.retain(|state| *state != StateName::Pending);
+            listing
+                .states
+                .extend(wants_blocked.then_some(StateName::Pending));
+        }
+        let listed = self.inner().store.listed(&listing).await?;
+        let shown = listed.submissions.into_iter();
+        Ok(Listed {
+            submissions: shown
+                .map(|submission| self.shown_submission(submission))
+                .collect(),
+            ..listed
+        })
     }
 }
 

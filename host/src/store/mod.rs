@@ -16,6 +16,7 @@ mod counts;
 mod entry;
 mod error;
 mod lease;
+mod listing;
 mod postgres;
 mod query;
 mod sqlite;
@@ -31,6 +32,7 @@ use futures_util::future::BoxFuture;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
+pub use listing::{Listed, Listing, StateName};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
@@ -193,6 +195,10 @@ pub trait Store: Send + Sync {
 
     /// What has become of all submissions of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
+
+    /// A page of submissions, the newest first, without their texts. Takes time for what it answers, however many others there
+    /// are, but for a span of time.
+    fn listed(&self, listing: &Listing) -> Answer<'_, Listed>;
 
     /// What was turned down from one moment to another, both included, by the time at which it was closed. `latest` says how
     /// many are told one by one.

@@ -5,6 +5,7 @@
 mod accept;
 mod failure;
 mod lease;
+mod listing;
 mod open;
 mod outbox;
 mod project;
@@ -20,7 +21,7 @@ use futures_util::future::FutureExt as _;
 
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed, Listing, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
     SubmissionState, Task, TurnedDown, columns,
 };
@@ -160,6 +161,13 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+        })
+    }
+
+    fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
+        let listing = listing.clone();
+        self.answer(async move {
+            listing::listed(&self.client().await?, &self.about.url, &listing).await
         })
     }
 

@@ -228,7 +228,11 @@ pub(super) async fn hurry(client: &impl GenericClient) -> Result<u64, Failure> {
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
     closed_at, commit_id, path, text, trace_id";
 
-fn read(row: &Row) -> Columns {
+/// The same for lists: documents may be large.
+pub(super) const COLUMNS_WITHOUT_TEXT: &str = "sequence, task_id, status, kind, state, cause, violations, attempts,
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id";
+
+pub(super) fn read(row: &Row) -> Columns {
     Columns {
         sequence: row.get(0),
         task_id: row.get(1),

@@ -6,6 +6,7 @@ mod clock;
 mod failure;
 mod files;
 mod lease;
+mod listing;
 mod open;
 mod outbox;
 mod project;
@@ -22,7 +23,7 @@ use futures_util::future::FutureExt as _;
 use rusqlite::Connection;
 
 use super::{
-    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Options, Page,
+    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed, Listing, Options, Page,
     PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
     SubmissionState, Task, TurnedDown, columns,
 };
@@ -171,6 +172,11 @@ impl Store for SqliteStore {
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
+    }
+
+    fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
+        let listing = listing.clone();
+        self.read(move |connection, url| listing::listed(connection, url, &listing))
     }
 
     fn turned_down(

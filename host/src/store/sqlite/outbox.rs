@@ -172,7 +172,11 @@ pub(super) fn hurry(connection: &Connection, url: &str) -> Result<u64, StoreErro
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
     closed_at, commit_id, path, text, trace_id";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
+/// The same for lists: documents may be large.
+pub(super) const COLUMNS_WITHOUT_TEXT: &str = "sequence, task_id, status, kind, state, cause, violations, attempts,
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id";
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
         sequence: row.get(0)?,
         task_id: row.get(1)?,

@@ -1,0 +1,177 @@
+//! `submissions`: what was submitted to the service and is not in the trail, and why; or all that was submitted for one task.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::exit::{Exit, UsageError};
+use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
+use super::session::Session;
+use super::store::{existing, runtime};
+use super::text::{Line, Lines};
+use super::time::{self, Bound};
+use crate::config::{Private, Settings};
+use crate::http::{ListedSubmission, TaskSubmission};
+use crate::outcome::TaskId;
+use crate::store::{self, LIMIT_MOST, Listing, State, StateName, Store, StoreUrl, SubmissionState};
+
+/// List what waits for the trail or was turned down
+///
+/// Asks the service's store for what was submitted and is not in the trail, newest first: what is pending, blocked by a cause,
+/// conflicting with what is recorded, or refused. With a task, everything that was submitted for that one, oldest first, in full
+/// where it is kept: what is committed is erased.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Everything that was submitted for this task, with its text
+    #[arg(value_name = "TASK_ID", conflicts_with_all = ["state", "since", "until", "max_count"])]
+    task_id: Option<String>,
+    /// Only those in this state: pending, blocked, conflicting, refused or committed
+    #[arg(long, value_name = "STATE")]
+    state: Vec<StateName>,
+    /// Only what was accepted at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what was accepted at this time or earlier; a date alone is its whole day
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    max_count: Option<usize>,
+    /// Where the store is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the trail]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+    let settings = session.settings(Settings {
+        store: args.store.clone().map(Private),
+        ..Settings::default()
+    })?;
+    let task_id = args.task_id.as_deref().map(|text| {
+        TaskId::parse(text)
+            .map_err(|rule| UsageError(format!("{} is not a task id: it {rule}", Line(text))))
+    });
+    let task_id = task_id.transpose()?;
+    let now = session.clock.now();
+    let listing = Listing {
+        states: match args.state.is_empty() {
+            true => StateName::NOT_RECORDED.to_vec(),
+            false => args.state.clone(),
+        },
+        since: time::option("--since", args.since.as_deref(), Bound::Since, now)?,
+        until: time::option("--until", args.until.as_deref(), Bound::Until, now)?,
+        before: None,
+        limit: LIMIT_MOST,
+    };
+    let url = match &settings.store {
+        Some(url) => StoreUrl::parse(&url.0)?,
+        None => StoreUrl::beside_trail(session.trail(&settings)?.common_dir()),
+    };
+    let output = &mut session.output;
+    runtime()?.block_on(async {
+        let store = store::open(&url, &existing()).await?;
+        match task_id {
+            Some(task_id) => of_task(&*store, &task_id, output).await,
+            None => list(&*store, listing, args.max_count, output).await,
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> anyhow::Result<()> {
+    let submissions = store.submissions(task_id).await?;
+    if submissions.is_empty() {
+        anyhow::bail!("nothing was submitted for {task_id}, as far as this store knows");
+    }
+    for (number, submission) in submissions.into_iter().enumerate() {
+        if output.is_json() {
+            output.object(&Shown {
+                schema: SCHEMA,
+                submission: TaskSubmission::of(submission),
+            })?;
+            continue;
+        }
+        if number > 0 {
+            writeln!(output)?;
+        }
+        row(output, &submission)?;
+        if let Some(text) = &submission.text {
+            writeln!(output, "{}", Lines(text.trim_end_matches('\n')))?;
+        }
+    }
+    Ok(())
+}
+
+async fn list(
+    store: &dyn Store,
+    mut listing: Listing,
+    most: Option<usize>,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let mut left = most.unwrap_or(usize::MAX);
+    while left > 0 {
+        listing.limit = u32::try_from(left).map_or(LIMIT_MOST, |left| left.min(LIMIT_MOST));
+        let listed = store.listed(&listing).await?;
+        for submission in listed.submissions {
+            left -= 1;
+            if output.is_json() {
+                output.object(&Shown {
+                    schema: SCHEMA,
+                    submission: ListedSubmission::of(submission),
+                })?;
+            } else {
+                row(output, &submission)?;
+            }
+        }
+        match listed.next {
+            Some(next) => listing.before = Some(next),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Shown<T> {
+    schema: u32,
+    #[serde(flatten)]
+    submission: T,
+}
+
+/// One line: when it was accepted, its state, what it reports of which task, and why it is where it is.
+fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
+    // To the second, as people read it.
+    let accepted = submission.accepted_at.to_rfc3339();
+    let time = accepted.get(..19).unwrap_or_default().to_owned() + "Z";
+    let state = submission.state.name();
+    let style = match &submission.state {
+        State::Committed { .. } => GOOD,
+        State::Pending { .. } => UNSURE,
+        _ => BAD,
+    };
+    // Its colour takes no room.
+    let room = " ".repeat(11usize.saturating_sub(state.len()));
+    let line = format!(
+        "{time:<20}  {}{room}  {:<9}  {:<24}  {}",
+        paint(style, state),
+        Line(&submission.status).to_string(),
+        submission.task_id.as_str(),
+        Line(&why(&submission.state)),
+    );
+    writeln!(output, "{}", line.trim_end())
+}
+
+fn why(state: &State) -> String {
+    match state {
+        State::Pending { cause } => cause.clone().unwrap_or_default(),
+        State::Blocked { cause } => cause.clone(),
+        State::Committed { commit, .. } => commit.clone(),
+        State::Conflicting { reason } => reason.clone(),
+        State::Refused { violations, reason } => {
+            let each = violations.iter().map(ToString::to_string);
+            let all: Vec<String> = reason.iter().cloned().chain(each).collect();
+            all.join("; ")
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Lists of submissions in SQLite: each state by its index, which a list of few among millions needs.
+
+use rusqlite::Connection;
+
+use super::super::columns::Columns;
+use super::super::{Listed, Listing, StateName, StoreError};
+use super::failure::Context as _;
+use super::outbox;
+
+/// A page of submissions.
+pub(super) fn listed(
+    connection: &Connection,
+    url: &str,
+    listing: &Listing,
+) -> Result<Listed, StoreError> {
+    let asked = listing.asked();
+    let mut found = Vec::new();
+    for state in StateName::ALL {
+        if !listing.states.contains(&state) {
+            continue;
+        }
+        let (index, among) = match state {
+            StateName::Pending | StateName::Blocked => {
+                ("INDEXED BY submissions_open", "closed_at IS NULL")
+            }
+            StateName::Conflicting | StateName::Refused => (
+                "INDEXED BY submissions_turned_down",
+                "state IN ('conflicting', 'refused')",
+            ),
+            StateName::Committed => ("", "true"),
+        };
+        let sql = format!(
+            "SELECT {} FROM submissions {index} WHERE {among} AND state = '{state}'
+                AND accepted_at BETWEEN ?1 AND ?2 AND sequence < ?3 ORDER BY sequence DESC LIMIT ?4",
+            outbox::COLUMNS_WITHOUT_TEXT,
+        );
+        let rows: Vec<Columns> = connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_map(asked, outbox::read)?.collect())
+            .context(url)?;
+        for row in rows {
+            found.push(row.submission(url)?);
+        }
+    }
+    Ok(listing.page(found))
+}

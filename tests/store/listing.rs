@@ -1,0 +1,139 @@
+//! Lists of submissions: by state and time, page by page, without their texts.
+
+use std::time::Duration;
+
+use chiffon_audit::outcome::Violation;
+use chiffon_audit::store::{Listed, Listing, Settled, Settlement, StateName, Store};
+
+use super::place::Place;
+use super::{accept, completed, entry, lease, submission};
+
+super::cases! {
+    submissions_are_listed_by_state_newest_first_without_their_texts
+    a_list_goes_on_page_by_page_and_within_a_span_of_time
+}
+
+fn listing(states: &[StateName]) -> Listing {
+    Listing {
+        states: states.to_vec(),
+        since: None,
+        until: None,
+        before: None,
+        limit: 100,
+    }
+}
+
+fn ids(listed: &Listed) -> Vec<String> {
+    let submissions = listed.submissions.iter();
+    submissions.map(|one| one.task_id.to_string()).collect()
+}
+
+/// One in each state, and `a` twice: committed, and a conflict.
+async fn one_in_each_state(store: &dyn Store) {
+    let lease = lease(store).await;
+    for (document, settled) in [
+        (
+            r#"{"task_id":"a","status":"completed"}"#,
+            Some(Settled::Committed(Box::new(entry(
+                "a",
+                "completed",
+                "",
+                1,
+            )))),
+        ),
+        (
+            r#"{"task_id":"a","status":"failed"}"#,
+            Some(Settled::Conflicting {
+                reason: "it differs".into(),
+            }),
+        ),
+        (
+            r#"{"task_id":"b","status":"failed"}"#,
+            Some(Settled::Refused {
+                violations: vec![Violation::new("/metadata", "must name an approver")],
+                reason: None,
+            }),
+        ),
+        (
+            r#"{"task_id":"c","status":"failed"}"#,
+            Some(Settled::Blocked {
+                cause: "policy-fuel: too much".into(),
+                retry_in: None,
+            }),
+        ),
+        (r#"{"task_id":"d","status":"failed"}"#, None),
+    ] {
+        let sequence = accept(store, submission(document)).await.sequence;
+        if let Some(settled) = settled {
+            let settlement = Settlement { sequence, settled };
+            store.settle(&lease, vec![settlement]).await.unwrap();
+        }
+    }
+}
+
+async fn submissions_are_listed_by_state_newest_first_without_their_texts(place: Place) {
+    let store = place.open().await;
+    one_in_each_state(&*store).await;
+    use StateName::*;
+    for (states, expected) in [
+        (&StateName::ALL[..], "d c b a a"),
+        (&StateName::NOT_RECORDED, "d c b a"),
+        (&[Pending], "d"),
+        (&[Blocked], "c"),
+        (&[Refused], "b"),
+        (&[Conflicting], "a"),
+        (&[Committed], "a"),
+        (&[Blocked, Conflicting, Blocked], "c a"),
+        (&[], ""),
+    ] {
+        let listed = store.listed(&listing(states)).await.unwrap();
+        assert_eq!(ids(&listed).join(" "), expected, "{states:?}");
+        assert_eq!(listed.next, None);
+        assert!(listed.submissions.iter().all(|one| one.text.is_none()));
+    }
+    let listed = store.listed(&listing(&[Blocked])).await.unwrap();
+    let blocked = &listed.submissions[0];
+    assert_eq!(blocked.state.to_string(), "blocked: policy-fuel: too much");
+    assert_eq!((blocked.attempts, blocked.next_attempt), (1, None));
+}
+
+async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
+    let store = place.open().await;
+    one_in_each_state(&*store).await;
+    for number in 0..5 {
+        accept(&*store, completed(&format!("t{number}"))).await;
+    }
+    let mut wanted = Listing {
+        limit: 2,
+        ..listing(&StateName::NOT_RECORDED)
+    };
+    let mut pages = Vec::new();
+    loop {
+        let listed = store.listed(&wanted).await.unwrap();
+        pages.push(ids(&listed).join(" "));
+        match listed.next {
+            Some(next) => wanted.before = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(pages, ["t4 t3", "t2 t1", "t0 d", "c b", "a"]);
+    let all = store.listed(&listing(&StateName::ALL)).await.unwrap();
+    let times = all.submissions.iter().map(|one| one.accepted_at);
+    let (first, last) = (times.clone().min(), times.max());
+    for (since, until, expected) in [(first, last, 10), (None, first, 1), (last, None, 1)] {
+        let within = Listing {
+            since,
+            until,
+            ..listing(&StateName::ALL)
+        };
+        let listed = store.listed(&within).await.unwrap();
+        // Where a database's clock does not tell them apart there are more.
+        assert!(listed.submissions.len() >= expected, "{since:?} {until:?}");
+    }
+    let later = last.unwrap().microseconds() + Duration::from_secs(1).as_micros() as i64;
+    let after = Listing {
+        since: Some(chiffon_audit::clock::Timestamp::from_microseconds(later)),
+        ..listing(&StateName::ALL)
+    };
+    assert!(store.listed(&after).await.unwrap().submissions.is_empty());
+}
