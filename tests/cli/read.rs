@@ -142,7 +142,7 @@ fn log_filters_by_what_the_entries_say() {
         (&["--agent-pool", "x"], "c b"),
         (&["--agent-pool", "x", "-n", "1"], "c"),
         (&["--max-count", "0"], ""),
-        (&["--status", "FAILED"], ""),
+        (&["--status", "timed-out"], ""),
         (&["--since", "1 hour ago"], "d c b a"),
         (&["--since", "2001-01-01", "--until", "now"], "d c b a"),
         (&["--until", "yesterday"], ""),
@@ -160,6 +160,12 @@ fn log_filters_by_what_the_entries_say() {
             (Some(0), expected),
             "{filter:?}"
         );
+    }
+    // What no settings could add is a mistake, and no empty answer.
+    for wrong in ["FAILED", "failed,completed", ""] {
+        let ran = machine.run(&["-C", "repo", "log", "--status", wrong]);
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+        assert!(ran.err.contains("a status is 1 to 32"), "{ran:?}");
     }
 }
 

@@ -220,6 +220,9 @@ fn the_origins_queries_have_its_parameters_and_its_shape() {
     );
     for (path, parameter) in [
         ("/api/v1/audit/failures?days=91", "days"),
+        ("/api/v1/audit/query?status=Failed", "status"),
+        ("/api/v1/audit/query?status=", "status"),
+        ("/api/v1/audit/by-service/shop?status=not%20one", "status"),
         ("/api/v1/audit/query?limit=0", "limit"),
         ("/api/v1/audit/query?limit=1001", "limit"),
         ("/api/v1/audit/query?since=soon", "since"),

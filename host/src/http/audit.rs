@@ -12,7 +12,7 @@ use super::answers::{Recorded, SCHEMA, Submission};
 use super::problem::{Kind, Problem};
 use crate::clock::Timestamp;
 use crate::orchestrator::RecordedError;
-use crate::outcome::{TaskId, parse_time};
+use crate::outcome::{TaskId, TaskStatus, parse_time};
 use crate::store::{self, Filter, LIMIT_MOST, PageRequest, SubmissionState, Task};
 
 /// A page of what was recorded, newest first.
@@ -48,7 +48,7 @@ pub async fn failures(
 
 /// Tasks that touched a service.
 #[utoipa::path(get, path = "/api/v1/audit/by-service/{name}", tag = "audit",
-    params(("name" = String, Path), ("status" = Option<String>, Query),
+    params(("name" = String, Path), ("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"),
         ("days" = Option<u32>, Query, description = "1 to 90; all time if not given"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
@@ -66,7 +66,7 @@ pub async fn by_service(
 
 /// Tasks by any of the filters.
 #[utoipa::path(get, path = "/api/v1/audit/query", tag = "audit",
-    params(("status" = Option<String>, Query), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
+    params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
         ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
         ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
@@ -114,7 +114,10 @@ impl<'a> Asked<'a> {
             let time = || parse_time(value);
             let filter = &mut asked.filter;
             match name {
-                "status" => filter.status = Some(value.clone()),
+                "status" => match TaskStatus::could_be(value) {
+                    true => filter.status = Some(value.clone()),
+                    false => return wrong(&format!("must be a status: {}", TaskStatus::NAMES)),
+                },
                 "service" => filter.service = Some(value.clone()),
                 "intent" => filter.intent = Some(value.clone()),
                 "since" | "until" => {

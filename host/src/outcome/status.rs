@@ -30,6 +30,19 @@ impl TaskStatus {
     }
 }
 
+impl TaskStatus {
+    /// What the name of any status is, for messages.
+    pub const NAMES: &str = "1 to 32 lower-case ASCII letters, digits, `_` or `-`, such as `completed`";
+
+    /// Whether a status could be called so, known here or not: configuration adds some.
+    pub fn could_be(name: &str) -> bool {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+            })
+    }
+}
+
 impl fmt::Display for TaskStatus {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
@@ -49,13 +62,7 @@ impl Statuses {
     ///
     /// Names the first of `added` that is not 1 to 32 lower-case ASCII letters, digits, `_` or `-`.
     pub fn with(added: Vec<String>) -> Result<Statuses, String> {
-        let fits = |name: &String| {
-            (1..=32).contains(&name.len())
-                && name.bytes().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
-                })
-        };
-        match added.iter().find(|name| !fits(name)) {
+        match added.iter().find(|name| !TaskStatus::could_be(name)) {
             Some(name) => Err(name.clone()),
             None => Ok(Statuses { added }),
         }

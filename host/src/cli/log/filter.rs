@@ -6,10 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::exit::UsageError;
+use super::super::text::Line;
 use super::super::time::{self, Bound};
 use super::Args;
 use crate::clock::Timestamp;
-use crate::outcome;
+use crate::outcome::{self, TaskStatus};
 use crate::store;
 use crate::trail::LoggedEntry;
 
@@ -80,6 +81,10 @@ impl<'a> Filter<'a> {
         let mut statuses = args.status.clone();
         if args.failures {
             statuses.push("failed".to_owned());
+        }
+        if let Some(wrong) = statuses.iter().find(|name| !TaskStatus::could_be(name)) {
+            let (wrong, names) = (Line(wrong), TaskStatus::NAMES);
+            return Err(UsageError(format!("--status {wrong}: a status is {names}")));
         }
         let days = args.days.map(|days| {
             const DAY: i64 = 86_400_000_000;
