@@ -109,7 +109,7 @@ fn a_service_that_keeps_checkpoints_sounds_the_alarm_when_the_trail_is_rolled_ba
 }
 
 #[test]
-fn what_nobody_could_sign_is_counted() {
+fn what_nobody_could_sign_is_told_and_counted() {
     let dir = TempDir::new().unwrap();
     let config = dir.path().join("home/.config/chiffon-audit");
     std::fs::create_dir_all(&config).unwrap();
@@ -128,7 +128,20 @@ fn what_nobody_could_sign_is_counted() {
     .unwrap();
     let served = Served::start(dir.path(), &[]);
     let host = Host { dir, served };
-    host.commit("a", "completed");
+    let mut stream = host.served.connect();
+    let follow = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(follow).unwrap();
+    let mut events = BufReader::new(stream).lines().map(Result::unwrap);
+    assert_eq!(events.find(String::is_empty).unwrap(), "");
+    let unavailable = &Value::from("unavailable");
+    assert_eq!(&host.commit("a", "completed")["signature"], unavailable);
+    let event = events.find(|line| line.starts_with("data: ")).unwrap();
+    assert!(event.contains(r#""signature":"unavailable""#), "{event}");
+    let task = host.get("/api/v1/tasks/a").json();
+    assert_eq!(&task["recorded"]["signature"], unavailable);
+    assert_eq!(&task["submissions"][0]["signature"], unavailable);
+    let page = host.get("/api/v1/audit/query").json();
+    assert_eq!(&page["tasks"][0]["signature"], unavailable);
     assert!(
         host.get("/metrics")
             .body

@@ -1,5 +1,7 @@
 //! The shapes of answers. Public: members are added, never changed.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::problem::{FieldError, Kind, Problem, fields};
-use crate::orchestrator;
+use crate::orchestrator::{self, Orchestrator};
 use crate::store::{self, State, SubmissionState};
 
 /// The version of every answer.
@@ -23,6 +25,9 @@ pub struct Standing {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// `unavailable`, where nobody could sign the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<&'static str>,
     /// What stands in the way, in a word.
     pub cause: Option<String>,
     /// The same in a sentence.
@@ -39,6 +44,7 @@ impl Standing {
             state: state.name(),
             commit: None,
             path: None,
+            signature: None,
             cause: None,
             reason: None,
             errors: Vec::new(),
@@ -67,6 +73,21 @@ impl Standing {
         }
         standing
     }
+
+    /// The same, where its commit is among those that nobody could sign.
+    pub fn unsigned_among(self, unsigned: &HashSet<String>) -> Standing {
+        Standing {
+            signature: signature(self.commit.as_ref(), unsigned),
+            ..self
+        }
+    }
+}
+
+/// What is said of a commit's signature: something only where nobody could make one.
+fn signature(commit: Option<&String>, unsigned: &HashSet<String>) -> Option<&'static str> {
+    commit
+        .is_some_and(|commit| unsigned.contains(commit))
+        .then_some("unavailable")
 }
 
 /// A submission is durable in the store.
@@ -89,7 +110,11 @@ pub struct Receipt {
 
 impl Receipt {
     /// Of what was accepted, in this state.
-    pub fn new(receipt: &orchestrator::Receipt, state: &State) -> Receipt {
+    fn new(
+        receipt: &orchestrator::Receipt,
+        state: &State,
+        unsigned: &HashSet<String>,
+    ) -> Receipt {
         Receipt {
             schema: SCHEMA,
             task_id: receipt.task_id.to_string(),
@@ -97,14 +122,18 @@ impl Receipt {
             accepted: true,
             repeated: receipt.repeated,
             differs: receipt.differs,
-            standing: Standing::of(state),
+            standing: Standing::of(state).unsigned_among(unsigned),
         }
     }
 }
 
 /// The answer to a submission: 202 while it is open, 200 once it is committed, and a problem if it ended otherwise.
-pub fn submitted(receipt: &orchestrator::Receipt, state: &State) -> Response {
-    let shown = Receipt::new(receipt, state);
+pub fn submitted(
+    receipt: &orchestrator::Receipt,
+    state: &State,
+    unsigned: &HashSet<String>,
+) -> Response {
+    let shown = Receipt::new(receipt, state, unsigned);
     let status = match state {
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
@@ -196,6 +225,17 @@ impl Submission {
         let (_, told, submission) = Told::of(submission);
         Submission { told, submission }
     }
+
+    /// The commit that added its entry.
+    pub fn commit(&self) -> Option<&String> {
+        self.told.standing.commit.as_ref()
+    }
+
+    /// The same, where its commit is among those that nobody could sign.
+    pub fn unsigned_among(mut self, unsigned: &HashSet<String>) -> Submission {
+        self.told.standing = self.told.standing.unsigned_among(unsigned);
+        self
+    }
 }
 
 /// A submission in a list: all but its text.
@@ -229,16 +269,30 @@ pub struct Recorded {
     timestamp: String,
     commit: String,
     path: String,
+    /// `unavailable`, where nobody could sign the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'static str>,
     /// The entry itself, as it is in the trail.
     #[schema(value_type = Object)]
     entry: Box<RawValue>,
 }
 
 impl Recorded {
-    /// Of an entry of the projection.
-    pub fn of(entry: store::Entry) -> Recorded {
+    /// Of entries, saying which of their commits nobody could sign.
+    pub async fn all(orchestrator: &Orchestrator, entries: Vec<store::Entry>) -> Vec<Recorded> {
+        let commits = entries.iter().map(|entry| entry.commit.clone()).collect();
+        let unsigned = orchestrator.unsigned(commits).await;
+        let entries = entries.into_iter();
+        entries
+            .map(|entry| Recorded::of(entry, &unsigned))
+            .collect()
+    }
+
+    fn of(entry: store::Entry, unsigned: &HashSet<String>) -> Recorded {
         let text = compact(&entry.text);
+        let signature = signature(Some(&entry.commit), unsigned);
         Recorded {
+            signature,
             task_id: entry.task_id,
             status: entry.status,
             plan_id: entry.plan_id,

@@ -182,7 +182,7 @@ impl<'a> Asked<'a> {
         let page = found.map_err(|error| Problem::store(&error))?;
         Ok(Json(Page {
             schema: SCHEMA,
-            tasks: page.entries.into_iter().map(Recorded::of).collect(),
+            tasks: Recorded::all(&self.app.orchestrator, page.entries).await,
             total: page.total,
             limit: self.request.limit,
             offset: self.request.offset,
@@ -272,6 +272,13 @@ pub async fn task(
         .map(|submission| Submission::of(app.orchestrator.shown_submission(submission)))
         .collect();
     let state = state(recorded.is_some(), &submissions);
+    let commits = submissions.iter().filter_map(Submission::commit);
+    let unsigned = app.orchestrator.unsigned(commits.cloned().collect()).await;
+    let submissions = submissions
+        .into_iter()
+        .map(|submission| submission.unsigned_among(&unsigned))
+        .collect();
+    let recorded = Recorded::all(&app.orchestrator, recorded.into_iter().collect()).await;
     let finished = task.as_ref().and_then(|task| task.finished.clone());
     Ok(Json(TaskStanding {
         schema: SCHEMA,
@@ -283,7 +290,7 @@ pub async fn task(
             status: finished.status,
             at: finished.at.to_rfc3339(),
         }),
-        recorded: recorded.map(Recorded::of),
+        recorded: recorded.into_iter().next(),
         submissions,
     }))
 }

@@ -15,7 +15,6 @@ use super::App;
 use super::answers::Recorded;
 use super::problem::{Kind, Problem};
 use crate::orchestrator::{Events, Position};
-use crate::store::Entry;
 
 /// How often a connection on which nothing happens is shown to be alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Following {
     app: Arc<App>,
     events: Events,
-    waiting: std::vec::IntoIter<Entry>,
+    waiting: std::vec::IntoIter<(Position, Recorded)>,
     gap: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -82,10 +81,8 @@ async fn next(mut following: Following) -> Option<(Result<Event, Infallible>, Fo
             let event = Event::default().event("gap").data("{}");
             return Some((Ok(event), following));
         }
-        if let Some(entry) = following.waiting.next() {
-            let id = Position::of(&entry).to_string();
-            let event = Event::default().event("recorded").id(id);
-            let recorded = Recorded::of(entry);
+        if let Some((position, recorded)) = following.waiting.next() {
+            let event = Event::default().event("recorded").id(position.to_string());
             let event = event
                 .json_data(recorded)
                 .unwrap_or_else(|_| Event::default().event("gap").data("{}"));
@@ -96,7 +93,10 @@ async fn next(mut following: Following) -> Option<(Result<Event, Infallible>, Fo
             news = following.events.next() => match news {
                 Ok(news) => {
                     following.gap = news.gap;
-                    following.waiting = news.entries.into_iter();
+                    let positions: Vec<_> = news.entries.iter().map(Position::of).collect();
+                    let recorded = Recorded::all(&app.orchestrator, news.entries).await;
+                    let waiting: Vec<_> = positions.into_iter().zip(recorded).collect();
+                    following.waiting = waiting.into_iter();
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },

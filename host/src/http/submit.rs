@@ -1,5 +1,6 @@
 //! Reporting: whole outcomes, results of work, plans; and waiting for the commit, if the caller wants to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,7 +161,13 @@ async fn answer(
         }
     }
     let state = app.orchestrator.shown(state);
-    let mut response = submitted(&receipt, &state).into_response();
+    let unsigned = match &state {
+        store::State::Committed { commit, .. } => {
+            app.orchestrator.unsigned(vec![commit.clone()]).await
+        }
+        _ => HashSet::new(),
+    };
+    let mut response = submitted(&receipt, &state, &unsigned).into_response();
     if let (true, Some(most)) = (wait.preferred, wait.most)
         && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", most.as_secs()))
     {

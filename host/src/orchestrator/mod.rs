@@ -21,6 +21,7 @@ mod settler;
 mod status;
 mod swap;
 mod under_way;
+mod unsigned;
 mod watched;
 mod work_result;
 
@@ -120,6 +121,7 @@ struct Inner {
     checkpoints: OnceLock<Arc<Watched>>,
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
+    unsigned: unsigned::Unsigned,
     /// The lease, while it is held.
     lease: watch::Sender<Option<Held>>,
     /// Until when work goes on, once told to stop.
@@ -184,6 +186,7 @@ impl Orchestrator {
             checkpoints: OnceLock::new(),
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),
+            unsigned: unsigned::Unsigned::default(),
             lease: watch::Sender::new(None),
             stop: watch::Sender::new(None),
             wake: Notify::new(),

@@ -46,6 +46,11 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             .record(answer.policy_time.as_secs_f64());
         if answer.unsigned {
             inner.metrics.unsigned.increment(1);
+            // Before anybody is told that it is committed.
+            answer
+                .commit
+                .iter()
+                .for_each(|commit| inner.unsigned.note(commit));
         }
         if answer.cause.is_some_and(Cause::is_policy_fault) {
             inner.metrics.policy_faults.increment(1);

@@ -5,6 +5,7 @@ use gix::objs::Kind;
 
 use super::error::TrailError;
 use super::history::{self, History, LoggedEntry, Recorded};
+use super::signing::{self, Signing};
 use super::view::{self, Presence, View};
 use super::{Shared, Trail, layout, message, repository};
 use crate::outcome::TaskId;
@@ -75,6 +76,23 @@ impl Trail {
         };
         let id = parse_id(&commit)?;
         repository.logged(&id, &repository.commit(&id)?, task_id)
+    }
+
+    /// Whether this handle records what nobody can sign now, rather than hold it.
+    pub fn records_unsigned(&self) -> bool {
+        let signing = self.shared().signing.as_ref();
+        signing.is_some_and(Signing::records_unsigned)
+    }
+
+    /// Whether a commit says that nobody could sign it. Of those that one signature is for, only the last says so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn is_unsigned(&self, commit: &str) -> Result<bool, TrailError> {
+        let id = parse_id(commit)?;
+        let contents = self.shared().repository.object(Kind::Commit, &id)?;
+        Ok(signing::is_unavailable(&contents))
     }
 
     fn entry_at_tip(

@@ -120,6 +120,11 @@ impl Signing {
         })
     }
 
+    /// Whether what nobody can sign is recorded all the same.
+    pub(super) fn records_unsigned(&self) -> bool {
+        self.on_failure == OnFailure::Unsigned
+    }
+
     /// The commit with its signature in it.
     ///
     /// # Errors
