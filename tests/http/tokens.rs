@@ -81,10 +81,14 @@ fn no_web_page_can_post_to_a_loopback_port() {
 }
 
 #[test]
-fn beyond_this_machine_it_listens_only_with_tokens() {
-    let host = Host::new();
+fn beyond_this_machine_it_listens_only_with_tokens_and_touches_nothing_without() {
+    let dir = TempDir::new().unwrap();
+    let init = program(dir.path(), &["init", "--bare", "audit.git"])
+        .output()
+        .unwrap();
+    assert!(init.status.success(), "{init:?}");
     let output = program(
-        host.dir.path(),
+        dir.path(),
         &[
             "-C",
             "audit.git",
@@ -96,7 +100,7 @@ fn beyond_this_machine_it_listens_only_with_tokens() {
     )
     .output()
     .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(
         said["error"]
@@ -104,6 +108,11 @@ fn beyond_this_machine_it_listens_only_with_tokens() {
             .unwrap()
             .contains("there are no tokens"),
         "{said}"
+    );
+    assert!(
+        !dir.path()
+            .join("audit.git/chiffon-audit/store.sqlite")
+            .exists()
     );
 }
 

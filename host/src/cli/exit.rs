@@ -2,6 +2,7 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
+use crate::http::ServeError;
 use crate::recorder::AnswerKind;
 use crate::store::StoreError;
 use crate::trail::TrailError;
@@ -69,6 +70,7 @@ impl Exit {
         }
         let is_usage = error.is::<UsageError>()
             || error.is::<ConfigError>()
+            || matches!(error.downcast_ref(), Some(ServeError::NoTokens(_)))
             || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))
             || matches!(error.downcast_ref(), Some(StoreError::Invalid(_)))
             || matches!(

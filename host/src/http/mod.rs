@@ -113,6 +113,20 @@ pub enum ServeError {
     },
 }
 
+impl Tokens {
+    /// Whether they are enough to listen there: beyond this machine there must be some.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::NoTokens`].
+    pub fn suffice_for(&self, listen: &Listen, said: &str) -> Result<(), ServeError> {
+        match listen.is_local() || !self.is_empty() {
+            true => Ok(()),
+            false => Err(ServeError::NoTokens(said.to_owned())),
+        }
+    }
+}
+
 /// A service that listens and does not answer yet.
 pub struct Service {
     listener: Listener,
@@ -134,9 +148,7 @@ impl Service {
         limits: Limits,
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
-        if !listen.is_local() && tokens.is_empty() {
-            return Err(ServeError::NoTokens(said.to_owned()));
-        }
+        tokens.suffice_for(listen, said)?;
         let listener = Listener::bind(listen)
             .await
             .map_err(|cause| ServeError::Listen {

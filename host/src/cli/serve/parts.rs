@@ -57,6 +57,7 @@ pub fn gather(
         .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))?;
     let mut notes = Vec::new();
     let tokens = tokens(settings, &mut notes)?;
+    tokens.suffice_for(&listen, &said)?;
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
         Some(url) => StoreUrl::parse(&url.0)?,
