@@ -209,6 +209,35 @@ fn numbers_that_were_tampered_with_are_told_and_counted_again() {
 }
 
 #[test]
+fn a_repair_says_what_it_did_and_gives_no_advice_that_it_has_followed() {
+    let machine = recorded();
+    machine.reconcile(&["--rebuild"]);
+    machine
+        .rows()
+        .execute_batch("UPDATE entry_counts SET number = number + 1 WHERE service = ''")
+        .unwrap();
+    let told = machine.run(&["-C", "repo", "reconcile"]);
+    assert!(
+        told.out.contains("`reconcile --rebuild` counts them again"),
+        "{told:?}"
+    );
+    let repaired = machine.run(&["-C", "repo", "reconcile", "--repair"]);
+    assert_eq!(repaired.exit, Some(0), "{repaired:?}");
+    assert!(!repaired.out.contains("reconcile --"), "{repaired:?}");
+    assert!(
+        repaired.out.ends_with(
+            "all rows made again from the trail, and counted\nStore and trail agree now.\n"
+        ),
+        "{repaired:?}"
+    );
+    let agree = machine.run(&["-C", "repo", "reconcile"]);
+    assert!(
+        agree.out.ends_with("Store and trail agree.\n"),
+        "{agree:?}"
+    );
+}
+
+#[test]
 fn the_log_answers_alike_from_git_and_from_a_store() {
     let machine = recorded();
     machine.reconcile(&["--rebuild"]);

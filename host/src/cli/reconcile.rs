@@ -95,8 +95,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             } else {
                 print(output, &url, &report, repaired.as_ref())?;
             }
-            let is_restored = repaired
-                .is_some_and(|repaired| repaired.beyond.is_empty() && repaired.returned.is_empty());
+            let is_restored = repaired.is_some_and(|repaired| repaired.is_complete());
             Ok(if report.agrees() || is_restored {
                 Exit::Done
             } else {
@@ -185,9 +184,13 @@ fn print(
         |text| Line(text).to_string(),
     )?;
     if let Some(told) = report.miscounted {
+        let advice = match repaired {
+            Some(_) => "",
+            None => ": `reconcile --rebuild` counts them again",
+        };
         writeln!(
             output,
-            "  {}  totals tell of {told} rows: `reconcile --rebuild` counts them again",
+            "  {}  totals tell of {told} rows{advice}",
             paint(BAD, "miscounted")
         )?;
     }
@@ -201,7 +204,10 @@ fn print(
             paint(BAD, "differ")
         );
     };
-    writeln!(output, "{} rows restored from the trail", repaired.rows)?;
+    match repaired.is_rebuilt {
+        true => writeln!(output, "all rows made again from the trail, and counted")?,
+        false => writeln!(output, "{} rows restored from the trail", repaired.rows)?,
+    }
     print_list(
         output,
         "put back into the outbox",
@@ -215,7 +221,16 @@ fn print(
         &repaired.beyond,
         repaired.beyond.len(),
         named,
-    )
+    )?;
+    if repaired.is_complete() {
+        writeln!(output, "{}", paint(GOOD, "Store and trail agree now."))
+    } else {
+        writeln!(
+            output,
+            "Store and trail still {}: what was put back is recorded anew by `serve`; nothing brings back the rest.",
+            paint(BAD, "differ")
+        )
+    }
 }
 
 fn print_list<T>(

@@ -23,6 +23,13 @@ pub struct Repaired {
     pub beyond: Vec<Named>,
 }
 
+impl Repaired {
+    /// Whether store and trail agree by now: nothing has to be recorded anew, and nothing is beyond repair.
+    pub fn is_complete(&self) -> bool {
+        self.beyond.is_empty() && self.returned.is_empty()
+    }
+}
+
 /// Restores what can be restored.
 ///
 /// A row without entry, and a submission that was committed and has neither, is put back into the outbox: from the row's
