@@ -110,6 +110,23 @@ fn tls_and_passwords_that_do_not_serve_are_told_without_the_password() {
 }
 
 #[test]
+fn a_server_that_takes_connections_and_says_nothing_is_unavailable_in_time() {
+    run(async {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap();
+        let url = format!("postgres://u@{address}/d?connect_timeout=1");
+        let (url, options) = (StoreUrl::parse(&url).unwrap(), options());
+        let opening = store::open(&url, &options);
+        let opened = tokio::time::timeout(Duration::from_secs(60), opening).await;
+        let error = opened.expect("it ends").err().unwrap();
+        assert!(
+            error.may_pass() && error.to_string().contains("does not answer"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
 fn what_another_session_holds_is_unavailable_after_a_while_and_nothing_is_lost() {
     run(async {
         let Some(place) = Place::postgres().await else {

@@ -1,5 +1,6 @@
 //! What PostgreSQL says, as the cases that a caller of a store decides on.
 
+use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use super::super::StoreError;
@@ -12,7 +13,7 @@ pub(super) enum Failure {
     /// What the database or the way to it says.
     Sql(tokio_postgres::Error),
     /// No connection was to be had.
-    Pool(deadpool_postgres::PoolError),
+    Pool(PoolError),
 }
 
 impl From<StoreError> for Failure {
@@ -27,8 +28,8 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-impl From<deadpool_postgres::PoolError> for Failure {
-    fn from(error: deadpool_postgres::PoolError) -> Failure {
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Failure {
         Failure::Pool(error)
     }
 }
@@ -49,7 +50,13 @@ impl Failure {
         match self {
             Failure::Store(error) => error,
             Failure::Sql(error) => of(&error, url),
-            Failure::Pool(deadpool_postgres::PoolError::Backend(error)) => of(&error, url),
+            Failure::Pool(PoolError::Backend(error)) => of(&error, url),
+            Failure::Pool(PoolError::Timeout(TimeoutType::Create)) => {
+                StoreError::Unavailable(format!("{url} does not answer"))
+            }
+            Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
+                StoreError::Unavailable(format!("all connections to {url} wait for an answer"))
+            }
             Failure::Pool(error) => StoreError::Unavailable(format!("{url}: {error}")),
         }
     }

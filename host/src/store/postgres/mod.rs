@@ -70,7 +70,7 @@ impl PostgresStore {
         within(PATIENCE, work, &self.about.url).boxed()
     }
 
-    /// As [`PostgresStore::answer`], for somebody who reports.
+    /// As [`PostgresStore::answer`], for somebody who reports or asks.
     fn answer_reporter<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
@@ -152,21 +152,21 @@ impl Store for PostgresStore {
     }
 
     fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
-        self.answer(async move {
+        self.answer_reporter(async move {
             outbox::submission(&self.client().await?, &self.about.url, sequence).await
         })
     }
 
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
-        self.answer(async move {
+        self.answer_reporter(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
         })
     }
 
     fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
         let listing = listing.clone();
-        self.answer(async move {
+        self.answer_reporter(async move {
             listing::listed(&self.client().await?, &self.about.url, &listing).await
         })
     }
@@ -199,12 +199,14 @@ impl Store for PostgresStore {
 
     fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.answer(async move { query::query(&mut self.client().await?, &filter, &page).await })
+        self.answer_reporter(async move {
+            query::query(&mut self.client().await?, &filter, &page).await
+        })
     }
 
     fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
         let task_id = task_id.clone();
-        self.answer(async move {
+        self.answer_reporter(async move {
             let client = self.client().await?;
             Ok(project::by_tasks(&client, &[task_id.as_str()]).await?.pop())
         })

@@ -11,9 +11,22 @@ use super::super::url::PostgresUrl;
 use super::super::{About, Options, StoreError};
 use super::failure::Failure;
 use super::schema::{MARK, MIGRATIONS, SCHEMA, VERSION, projection, projection_indexes};
+use super::{PATIENCE, within};
 
 /// Connections of one process: one commits accepted submissions, one settles, the others answer queries.
 const CONNECTIONS_MOST: usize = 8;
+
+/// How long a connection may take, the server's greeting included, where the URL does not say.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// After so long without a word the other end is asked whether it is there, so often, so many times. A network that swallows
+/// everything, or a machine that is gone, is noticed in half a minute by either end.
+const SILENCE: Duration = Duration::from_secs(10);
+const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_TIMES: u32 = 4;
+
+/// A host that is stopped in the middle of a transaction, or cut off, must not keep its locks from the others for longer.
+const IDLE_MOST: Duration = Duration::from_secs(30);
 
 /// Keeps two hosts from migrating at once: a key of our own for PostgreSQL's advisory locks.
 const MIGRATION_LOCK: i64 = 0x4368_4175;
@@ -29,13 +42,12 @@ pub(super) async fn open(
     // The first connection tells how the others are to be set.
     let pool = pool(&config)?;
     let mut client = pool.get().await.map_err(|error| failed(error.into()))?;
-    let (mut about, lax) = look_at_server(&client, &shown).await.map_err(failed)?;
+    let looking = look_at_server(&client, &shown);
+    let (mut about, lax) = within(PATIENCE, looking, &shown).await?;
     if lax {
         append_option(&mut config, "synchronous_commit=on");
     }
-    prepare(&mut client, &shown, options)
-        .await
-        .map_err(failed)?;
+    within(PATIENCE, prepare(&mut client, &shown, options), &shown).await?;
     about.schema = VERSION;
     drop(client);
     Ok((self::pool(&config)?, about))
@@ -53,11 +65,20 @@ fn configuration(url: &PostgresUrl, options: &Options) -> Result<Config, StoreEr
         )));
     }
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(5));
+        config.connect_timeout(CONNECT);
     }
     if config.get_tcp_user_timeout().is_none() {
         // A network that swallows everything would otherwise hold a caller for a quarter of an hour.
         config.tcp_user_timeout(Duration::from_secs(10));
+    }
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(SILENCE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(ASK_EVERY);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(ASK_TIMES);
     }
     if config.get_application_name().is_none() {
         config.application_name("chiffon-audit");
@@ -67,6 +88,18 @@ fn configuration(url: &PostgresUrl, options: &Options) -> Result<Config, StoreEr
         &mut config,
         &format!("lock_timeout={}", options.lock_wait.as_millis()),
     );
+    // The server's end of the same; its own default is two hours, for which a dead host's locks would stay.
+    for (setting, value) in [
+        ("tcp_keepalives_idle", SILENCE.as_secs()),
+        ("tcp_keepalives_interval", ASK_EVERY.as_secs()),
+        ("tcp_keepalives_count", ASK_TIMES.into()),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_MOST.as_millis() as u64,
+        ),
+    ] {
+        append_option(&mut config, &format!("{setting}={value}"));
+    }
     // A plan made for any page size takes a page for a tenth of the table, and sorts it.
     append_option(&mut config, "plan_cache_mode=force_custom_plan");
     append_option(&mut config, "client_encoding=UTF8");
@@ -87,6 +120,8 @@ fn pool(config: &Config) -> Result<Pool, StoreError> {
         .max_size(CONNECTIONS_MOST)
         .runtime(deadpool_postgres::Runtime::Tokio1)
         .wait_timeout(Some(Duration::from_secs(10)))
+        // The socket's own is over when the server has taken the connection; one that is stopped says nothing more.
+        .create_timeout(config.get_connect_timeout().copied())
         .build()
         .map_err(|error| StoreError::Invalid(error.to_string()))
 }
