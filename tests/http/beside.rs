@@ -39,3 +39,40 @@ fn whether_there_is_a_task_is_not_denied_while_the_trail_cannot_be_read() {
     std::fs::write(&tip, good).unwrap();
     assert_eq!(host.get("/api/v1/tasks/b").status, 404);
 }
+
+#[test]
+fn what_is_recorded_beside_the_service_or_before_its_start_gets_its_rows() {
+    let mut host = Host::new();
+    host.commit("own", "failed");
+    let beside = |host: &Host, task_id: &str| {
+        let file = host.dir.path().join("beside.json");
+        std::fs::write(file, outcome(task_id, "failed")).unwrap();
+        let commit = ["-C", "audit.git", "commit", "beside.json"];
+        let committed = program(host.dir.path(), &commit).output().unwrap();
+        assert!(committed.status.success(), "{committed:?}");
+    };
+    let failures = |host: &Host, total: u64| {
+        let page = host.until("/api/v1/audit/failures", |page| page["total"] == total);
+        let ids = page["tasks"].as_array().unwrap().iter();
+        ids.map(|task| task["task_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut stream = host.served.connect();
+    let follow = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(follow).unwrap();
+    let mut events = BufReader::new(stream).lines().map(Result::unwrap);
+    assert_eq!(events.find(String::is_empty).unwrap(), "");
+    beside(&host, "while-it-runs");
+    assert_eq!(failures(&host, 2), ["while-it-runs", "own"]);
+    let event = events.find(|line| line.starts_with("id: ")).unwrap();
+    assert!(event.ends_with(".while-it-runs"), "{event}");
+    host.served.signal("-KILL");
+    host.served.child.wait().unwrap();
+    beside(&host, "before-1");
+    beside(&host, "before-2");
+    host.served = Served::start(host.dir.path(), &[]);
+    assert_eq!(
+        failures(&host, 4),
+        ["before-2", "before-1", "while-it-runs", "own"]
+    );
+}

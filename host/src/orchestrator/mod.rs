@@ -9,6 +9,7 @@
 mod backoff;
 mod events;
 mod feeder;
+mod follow;
 mod force;
 mod health;
 mod intake;
@@ -198,6 +199,7 @@ impl Orchestrator {
             line::start(inner.clone()).map_err(|error| StartError::Process(error.to_string()))?;
         let (lease_no_more, no_more) = watch::channel(false);
         tokio::spawn(feeder::look_for_others(inner.clone()));
+        tokio::spawn(follow::run(inner.clone()));
         let running = Running {
             lease: tokio::spawn(feeder::keep_lease(inner.clone(), no_more)),
             feeder: tokio::spawn(feeder::run(inner.clone(), line)),

@@ -8,6 +8,7 @@ use super::error::TrailError;
 use super::history::History;
 use super::layout::ROOT;
 use super::message;
+use super::moved::Moved;
 use super::repository::Repository;
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -127,6 +128,16 @@ impl Trail {
     /// [`TrailError::Unreadable`].
     pub fn decisions(&self) -> Result<Decisions<'_>, TrailError> {
         Ok(Decisions(self.history()?))
+    }
+
+    /// Who decided each entry that came with a movement of the ref, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn decisions_of(&self, moved: &Moved) -> Result<Decisions<'_>, TrailError> {
+        let history = History::from(&self.shared().repository, Some(moved.to));
+        Ok(Decisions(history.down_to(moved.from)))
     }
 
     /// Every entry of the tip as it is now, in the order of paths.

@@ -48,6 +48,7 @@ pub struct LoggedEntry {
 pub struct History<'a> {
     repository: &'a Repository,
     next: Option<ObjectId>,
+    end: Option<ObjectId>,
 }
 
 impl<'a> History<'a> {
@@ -55,7 +56,13 @@ impl<'a> History<'a> {
         History {
             repository,
             next: tip,
+            end: None,
         }
+    }
+
+    /// The same, as far as that commit, which is left out.
+    pub(super) fn down_to(self, end: Option<ObjectId>) -> History<'a> {
+        History { end, ..self }
     }
 
     /// The next trail commit that names a task: its id, what it says, and the task.
@@ -63,6 +70,9 @@ impl<'a> History<'a> {
         &mut self,
     ) -> Result<Option<(ObjectId, CommitInfo, TaskId)>, TrailError> {
         while let Some(id) = self.next.take() {
+            if self.end == Some(id) {
+                break;
+            }
             let commit = self.repository.commit(&id)?;
             self.next = self.repository.parent(&id, &commit);
             let task = message::trailer(&commit.message, message::FORMAT)

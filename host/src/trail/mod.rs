@@ -26,6 +26,7 @@ mod lock;
 mod merge;
 mod merging;
 mod message;
+mod moved;
 mod multi_index;
 mod names;
 mod object;
@@ -72,6 +73,7 @@ pub use init::{InitOptions, Initialised};
 pub use layout::Layout;
 pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
+pub use moved::Moved;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
@@ -136,6 +138,7 @@ struct Shared {
     merge_beside: bool,
     /// A pack of more bytes is merged no more.
     large: u64,
+    moved: moved::Noted,
     committing: OnceLock<Committing>,
 }
 

@@ -124,6 +124,7 @@ impl Trail {
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
             large: options.large_pack.min(packs::LARGE),
+            moved: moved::Noted::default(),
             committing: OnceLock::new(),
         };
         Ok(Trail {

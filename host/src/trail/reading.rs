@@ -95,6 +95,22 @@ impl Trail {
         Ok(signing::is_unavailable(&contents))
     }
 
+    /// What a trail commit added, as the log shows it; nothing if it names no task or lacks what it names.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn logged_by(&self, commit: &str) -> Result<Option<LoggedEntry>, TrailError> {
+        let repository = &self.shared().repository;
+        let id = parse_id(commit)?;
+        let commit = repository.commit(&id)?;
+        let task = message::trailer(&commit.message, message::TASK);
+        match task.and_then(|task| TaskId::parse(task).ok()) {
+            Some(task_id) => repository.logged(&id, &commit, &task_id),
+            None => Ok(None),
+        }
+    }
+
     fn entry_at_tip(
         &self,
         task_id: &TaskId,

@@ -70,6 +70,13 @@ impl Writer<'_> {
         }
         let root = View::load_root(&shared.repository, tip)?;
         let mut view = shared.view();
+        let looked_before = view.confirmed || view.tip.is_some();
+        if looked_before
+            && view.tip != tip
+            && let Some(tip) = tip
+        {
+            shared.moved.note(view.tip, tip);
+        }
         view.tip = tip;
         view.root = Some(root);
         view.floor = floor;

@@ -1,0 +1,146 @@
+//! What others record on the trail beside this host gets its rows: `commit` and `ingest`, while it runs and before it was started.
+//!
+//! Only who commits does it, and asks the trail what came that was not this host's: its own entries get theirs when they are
+//! settled. A cache catches up here; `reconcile` says whether it has all.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::{InForce, Inner};
+use crate::recorder::Recorder;
+use crate::store::{Entry, Store, StoreError};
+use crate::trail::{Moved, TrailError};
+
+/// How often the trail's handle is asked what came by others' hand. It notices that itself when it writes or is checked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The most entries that are looked at at once: a minute of somebody's ingest, and seconds of work for this host. More is
+/// left to `reconcile`.
+const MOST: usize = 100_000;
+
+/// Rows of one transaction: who reports waits for it.
+const TOGETHER: usize = 100;
+
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Works until the orchestrator stops.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    // Whoever opened the trail anew, or takes over, does not know what came before.
+    let mut began: Weak<InForce> = Weak::new();
+    let mut left: Vec<Moved> = Vec::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.changed() => return,
+        }
+        if inner.lease().is_none() || inner.health.trail().is_some() {
+            continue;
+        }
+        let in_force = inner.force.now();
+        let is_first = !Weak::ptr_eq(&began, &Arc::downgrade(&in_force));
+        left.extend(in_force.recorder.trail().take_moved());
+        if !is_first && left.is_empty() {
+            continue;
+        }
+        let (recorder, store) = (in_force.recorder.clone(), Arc::clone(&inner.store));
+        let (spans, runtime) = (left.clone(), Handle::current());
+        let following = tokio::task::spawn_blocking(move || {
+            let mut rows = 0;
+            if is_first {
+                rows += up_to_the_first_row(&recorder, &*store, &runtime)?;
+            }
+            for span in &spans {
+                rows += within(&recorder, &*store, &runtime, span)?;
+            }
+            Ok::<_, FollowError>(rows)
+        });
+        match following.await {
+            Ok(Ok(rows)) => {
+                began = Arc::downgrade(&in_force);
+                left.clear();
+                if rows > 0 {
+                    tracing::info!(rows, "rows were made of what others have recorded");
+                    inner.recorded.notify_waiters();
+                }
+            }
+            // The next look tries again.
+            Ok(Err(error)) => tracing::warn!(%error, "what others have recorded has no rows yet"),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What lies before the newest entry that has a row.
+fn up_to_the_first_row(
+    recorder: &Recorder,
+    store: &dyn Store,
+    runtime: &Handle,
+) -> Result<u64, FollowError> {
+    let trail = recorder.trail();
+    // What the trail shows is durable from here on, whoever wrote it.
+    trail.check()?;
+    let mut missing = Vec::new();
+    for decision in trail.decisions()? {
+        let decision = decision?;
+        let row = runtime.block_on(store.entry(&decision.task_id))?;
+        if row.is_some_and(|row| row.commit == decision.commit) {
+            break;
+        }
+        if missing.len() == MOST {
+            let says = "so many entries have no row that `reconcile --rebuild` is to make them";
+            tracing::warn!(more_than = MOST, "{says}");
+            return Ok(0);
+        }
+        missing.push(decision.commit);
+    }
+    add(recorder, store, runtime, missing)
+}
+
+/// What came between two tips and has no row.
+fn within(
+    recorder: &Recorder,
+    store: &dyn Store,
+    runtime: &Handle,
+    span: &Moved,
+) -> Result<u64, FollowError> {
+    let mut missing = Vec::new();
+    for decision in recorder.trail().decisions_of(span)?.take(MOST) {
+        let decision = decision?;
+        if runtime.block_on(store.entry(&decision.task_id))?.is_none() {
+            missing.push(decision.commit);
+        }
+    }
+    add(recorder, store, runtime, missing)
+}
+
+/// Adds the rows of commits, given the newest first, the oldest first: what has a row has all before it.
+fn add(
+    recorder: &Recorder,
+    store: &dyn Store,
+    runtime: &Handle,
+    mut missing: Vec<String>,
+) -> Result<u64, FollowError> {
+    missing.reverse();
+    let mut rows = 0;
+    for commits in missing.chunks(TOGETHER) {
+        let mut entries = Vec::with_capacity(commits.len());
+        for commit in commits {
+            let logged = recorder.trail().logged_by(commit)?;
+            // What is no entry is for `reconcile` to name.
+            entries.extend(logged.and_then(|logged| {
+                Entry::read(&logged.commit, &logged.path, &logged.entry).ok()
+            }));
+        }
+        rows += runtime.block_on(store.restore(entries))?;
+    }
+    Ok(rows)
+}
