@@ -76,3 +76,31 @@ fn what_is_recorded_beside_the_service_or_before_its_start_gets_its_rows() {
         ["before-2", "before-1", "while-it-runs", "own"]
     );
 }
+
+#[test]
+fn what_is_recorded_where_history_is_cut_off_is_blocked_until_its_commit_can_be_found() {
+    let host = Host::new();
+    host.commit("a", "completed");
+    host.commit("b", "completed");
+    let dir = TempDir::new().unwrap();
+    let trail = dir.path().join("audit.git");
+    let (from, to) = (host.trail(), trail.to_str().unwrap());
+    let from = format!("file://{}", from.display());
+    host.git(&["clone", "-q", "--bare", "--depth", "1", &from, to]);
+    let served = Served::start(dir.path(), &[]);
+    let body = outcome("a", "completed");
+    let answer = served.post("/api/v1/outcomes?wait=committed", &body);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let receipt = answer.json();
+    assert_eq!(
+        (&receipt["state"], &receipt["cause"]),
+        (&"blocked".into(), &"unreadable".into())
+    );
+    let reason = receipt["reason"].as_str().unwrap();
+    assert!(reason.contains("history is cut off"), "{reason}");
+    support::git(&trail, &["fetch", "-q", "--unshallow"]);
+    served.signal("-HUP");
+    served.until("/api/v1/tasks/a", |task| {
+        task["submissions"][0]["state"] == "committed"
+    });
+}

@@ -17,16 +17,23 @@ const TOGETHER: usize = 128;
 pub(super) async fn run(inner: Arc<Inner>, mut answers: UnboundedReceiver<Tried>) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while answers.recv_many(&mut batch, TOGETHER).await > 0 {
-        let mut tried: Vec<Tried> = Vec::with_capacity(batch.len());
-        for next in batch.drain(..) {
-            // What was tried under one lease is not settled under another.
-            if tried.last().is_some_and(|last| last.lease != next.lease) {
-                settle(&inner, std::mem::take(&mut tried)).await;
-            }
-            tried.push(next);
+        // What was tried under one lease is not settled under another.
+        for tried in runs(batch.drain(..), |tried| &tried.lease) {
+            settle(&inner, tried).await;
         }
-        settle(&inner, tried).await;
     }
+}
+
+/// Stretches of items that follow each other and have one key.
+fn runs<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> &K) -> Vec<Vec<T>> {
+    let mut runs: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| key(last) == key(&item)) => run.push(item),
+            _ => runs.push(vec![item]),
+        }
+    }
+    runs
 }
 
 async fn settle(inner: &Inner, tried: Vec<Tried>) {
@@ -237,5 +244,23 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
         }
         Settled::Pending { cause, .. } => tracing::debug!(task_id, trace_id, cause, "pending"),
         Settled::Blocked { cause, .. } => tracing::warn!(task_id, trace_id, cause, "blocked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn what_was_tried_under_one_lease_is_settled_apart_from_what_was_tried_under_the_next() {
+        let tried = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")];
+        let apart = runs(tried.into_iter(), |tried| &tried.0);
+        let expected = [
+            vec![(1, "a"), (1, "b")],
+            vec![(2, "c")],
+            vec![(1, "d"), (1, "e")],
+        ];
+        assert_eq!(apart, expected);
+        assert!(runs(std::iter::empty::<i32>(), |number| number).is_empty());
     }
 }
