@@ -231,10 +231,7 @@ fn a_repair_says_what_it_did_and_gives_no_advice_that_it_has_followed() {
         "{repaired:?}"
     );
     let agree = machine.run(&["-C", "repo", "reconcile"]);
-    assert!(
-        agree.out.ends_with("Store and trail agree.\n"),
-        "{agree:?}"
-    );
+    assert!(agree.out.ends_with("Store and trail agree.\n"), "{agree:?}");
 }
 
 #[test]

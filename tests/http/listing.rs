@@ -43,7 +43,12 @@ fn what_waits_and_what_was_turned_down_is_listed_with_its_reason_and_without_its
     assert_eq!(list[1]["errors"][0]["pointer"], "/task_id");
     let reason = list[2]["reason"].as_str().unwrap();
     assert!(reason.contains("differs in /status"), "{reason}");
-    assert!(list.as_array().unwrap().iter().all(|one| one.get("submission").is_none()));
+    assert!(
+        list.as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one.get("submission").is_none())
+    );
     let states = |query: &str| host.get(&format!("/api/v1/submissions?{query}")).json();
     assert_eq!(told(&states("state=blocked")), [("b", "blocked")]);
     assert_eq!(told(&states("state=committed")), [("a", "committed")]);

@@ -34,12 +34,7 @@ async fn one_in_each_state(store: &dyn Store) {
     for (document, settled) in [
         (
             r#"{"task_id":"a","status":"completed"}"#,
-            Some(Settled::Committed(Box::new(entry(
-                "a",
-                "completed",
-                "",
-                1,
-            )))),
+            Some(Settled::Committed(Box::new(entry("a", "completed", "", 1)))),
         ),
         (
             r#"{"task_id":"a","status":"failed"}"#,

@@ -110,11 +110,7 @@ pub struct Receipt {
 
 impl Receipt {
     /// Of what was accepted, in this state.
-    fn new(
-        receipt: &orchestrator::Receipt,
-        state: &State,
-        unsigned: &HashSet<String>,
-    ) -> Receipt {
+    fn new(receipt: &orchestrator::Receipt, state: &State, unsigned: &HashSet<String>) -> Receipt {
         Receipt {
             schema: SCHEMA,
             task_id: receipt.task_id.to_string(),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
 use super::answers::{Recorded, SCHEMA, Submission};
+use super::path::Named;
 use super::problem::{Kind, Problem};
 use crate::clock::Timestamp;
 use crate::orchestrator::RecordedError;
@@ -55,7 +56,7 @@ pub async fn failures(
     responses((status = 200, body = Page), (status = 422, body = Problem)))]
 pub async fn by_service(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Query(parameters): Parameters,
 ) -> Result<Json<Page>, Problem> {
     let mut asked = Asked::of(&app, &parameters, &["status", "days"])?;
@@ -238,7 +239,7 @@ pub struct Finished {
         (status = 503, description = "Whether there is one cannot be told now", body = Problem)))]
 pub async fn task(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<TaskStanding>, Problem> {
     let unknown = || Problem::saying(Kind::NotFound, "there is no task of that id");
     let task_id = TaskId::parse(&id).map_err(|_| unknown())?;

@@ -21,6 +21,12 @@ impl FromRequest<Arc<App>> for JsonBody {
             // Required, so that no form and no script of a web page can post without being asked.
             return Err(Problem::new(Kind::MediaType));
         }
+        // A small body could become a large one. It would be taken for broken JSON otherwise.
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| encoding != "identity") {
+            let says = "send it as it is: no Content-Encoding is taken";
+            return Err(Problem::saying(Kind::MediaType, says));
+        }
         let most = app.limits.body;
         read(app, request, most).await.map(JsonBody)
     }

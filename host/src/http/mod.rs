@@ -12,6 +12,7 @@ mod guard;
 mod listen;
 mod openapi;
 mod operate;
+mod path;
 mod problem;
 mod submissions;
 mod submit;

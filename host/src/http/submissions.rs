@@ -69,8 +69,7 @@ fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
         seen.push(name);
         match name {
             "state" => {
-                let states: Result<Vec<StateName>, _> =
-                    value.split(',').map(str::parse).collect();
+                let states: Result<Vec<StateName>, _> = value.split(',').map(str::parse).collect();
                 listing.states = states.map_err(wrong)?;
             }
             "since" | "until" => {

@@ -136,9 +136,11 @@ fn add(
         for commit in commits {
             let logged = recorder.trail().logged_by(commit)?;
             // What is no entry is for `reconcile` to name.
-            entries.extend(logged.and_then(|logged| {
-                Entry::read(&logged.commit, &logged.path, &logged.entry).ok()
-            }));
+            entries.extend(
+                logged.and_then(|logged| {
+                    Entry::read(&logged.commit, &logged.path, &logged.entry).ok()
+                }),
+            );
         }
         rows += runtime.block_on(store.restore(entries))?;
     }

@@ -32,7 +32,8 @@ impl TaskStatus {
 
 impl TaskStatus {
     /// What the name of any status is, for messages.
-    pub const NAMES: &str = "1 to 32 lower-case ASCII letters, digits, `_` or `-`, such as `completed`";
+    pub const NAMES: &str =
+        "1 to 32 lower-case ASCII letters, digits, `_` or `-`, such as `completed`";
 
     /// Whether a status could be called so, known here or not: configuration adds some.
     pub fn could_be(name: &str) -> bool {

@@ -114,6 +114,21 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
             "{body}"
         );
     }
+    let packed = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let answer = host
+        .served
+        .send("POST", "/api/v1/outcomes", &packed, b"\x1f\x8b");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert_eq!(answer.status, 415, "{answer:?}");
+    assert!(detail.contains("Content-Encoding"), "{detail}");
+    for path in ["/api/v1/tasks/%FF", "/api/v1/audit/by-service/%FF"] {
+        let answer = host.get(path);
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(
+            answer.head.contains("application/problem+json"),
+            "{answer:?}"
+        );
+    }
     // A body that is not UTF-8, and what is not even HTTP.
     let kind = ["Content-Type: application/json"];
     let answer = host

@@ -21,9 +21,9 @@ use futures_util::future::FutureExt as _;
 
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed, Listing, Options, Page,
-    PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError, Submission,
-    SubmissionState, Task, TurnedDown, columns,
+    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
+    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
+    Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;

@@ -173,7 +173,8 @@ const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations
     closed_at, commit_id, path, text, trace_id";
 
 /// The same for lists: documents may be large.
-pub(super) const COLUMNS_WITHOUT_TEXT: &str = "sequence, task_id, status, kind, state, cause, violations, attempts,
+pub(super) const COLUMNS_WITHOUT_TEXT: &str =
+    "sequence, task_id, status, kind, state, cause, violations, attempts,
     accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {

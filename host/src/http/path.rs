@@ -1,0 +1,20 @@
+//! Names in paths.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use super::problem::{Kind, Problem};
+
+/// The name that a path ends with. What is no text names nothing.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Problem> {
+        let named = Path::<String>::from_request_parts(parts, state).await;
+        let Path(name) = named
+            .map_err(|_| Problem::saying(Kind::NotFound, "the path holds what is not UTF-8"))?;
+        Ok(Named(name))
+    }
+}
