@@ -114,6 +114,7 @@ fn what_waits_too_long_and_what_is_blocked_is_worth_a_look() {
     };
     submit("blocked", "blocked");
     says(&machine, "backlog", "warning", "SIGHUP");
+    says(&machine, "backlog", "warning", "`submissions` lists them");
     submit("pending", "pending");
     says(&machine, "backlog", "warning", "does a `serve` run");
 }

@@ -52,14 +52,14 @@ fn what_waits_and_what_was_turned_down_is_listed_with_its_reason_and_without_its
     let states = |query: &str| host.get(&format!("/api/v1/submissions?{query}")).json();
     assert_eq!(told(&states("state=blocked")), [("b", "blocked")]);
     assert_eq!(told(&states("state=committed")), [("a", "committed")]);
-    assert_eq!(told(&states("state=pending")), []);
+    assert!(told(&states("state=pending")).is_empty());
     let first = states("state=conflicting,refused&limit=1");
     assert_eq!(told(&first), [("A", "refused")]);
     let next = first["next"].as_str().unwrap();
     let second = states(&format!("state=conflicting,refused&limit=1&cursor={next}"));
     assert_eq!(told(&second), [("a", "conflicting")]);
     assert_eq!(second["next"], Value::Null);
-    assert_eq!(told(&states("until=2020-01-01")), []);
+    assert!(told(&states("until=2020-01-01")).is_empty());
     for (query, parameter) in [
         ("state=bogus", "state"),
         ("state=", "state"),
@@ -94,7 +94,7 @@ fn what_is_pending_is_listed_as_blocked_while_the_trail_cannot_be_written() {
     });
     assert_eq!(told(&blocked), [("b", "blocked")]);
     let pending = host.get("/api/v1/submissions?state=pending").json();
-    assert_eq!(told(&pending), []);
+    assert!(told(&pending).is_empty());
     std::fs::rename(&away, host.trail().join("refs")).unwrap();
     host.until("/api/v1/submissions", |list| {
         list["submissions"] == Value::Array(Vec::new())

@@ -244,6 +244,7 @@ impl Doctor {
         }
         let looks = waits >= LONG || backlog.blocked + backlog.conflicting + backlog.refused > 0;
         let finding = if looks {
+            said += "; `submissions` lists them";
             Finding::Warning
         } else {
             Finding::Good

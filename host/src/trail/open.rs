@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
+use super::moved;
 use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
 use super::state::{self, Identity, StateDir};
