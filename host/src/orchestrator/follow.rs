@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// left to `reconcile`.
 const MOST: usize = 100_000;
 
+const TOO_MANY: &str = "others have recorded so much that `reconcile --repair` is to make its rows";
+
 /// Rows of one transaction: who reports waits for it.
 const TOGETHER: usize = 100;
 
@@ -96,8 +98,7 @@ fn up_to_the_first_row(
             break;
         }
         if missing.len() == MOST {
-            let says = "so many entries have no row that `reconcile --rebuild` is to make them";
-            tracing::warn!(more_than = MOST, "{says}");
+            tracing::warn!(more_than = MOST, "{TOO_MANY}");
             return Ok(0);
         }
         missing.push(decision.commit);
@@ -113,7 +114,11 @@ fn within(
     span: &Moved,
 ) -> Result<u64, FollowError> {
     let mut missing = Vec::new();
-    for decision in recorder.trail().decisions_of(span)?.take(MOST) {
+    for (number, decision) in recorder.trail().decisions_of(span)?.enumerate() {
+        if number == MOST {
+            tracing::warn!(more_than = MOST, "{TOO_MANY}");
+            break;
+        }
         let decision = decision?;
         if runtime.block_on(store.entry(&decision.task_id))?.is_none() {
             missing.push(decision.commit);
