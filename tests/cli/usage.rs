@@ -1,6 +1,6 @@
 //! Arguments, help, and what holds for every command.
 
-use super::{Machine, outcome};
+use super::{Machine, Ran, outcome};
 use std::process::Stdio;
 
 #[test]
@@ -243,4 +243,20 @@ fn completions_and_manual_pages_name_every_command() {
     ] {
         assert!(machine.path("pages").join(page).is_file(), "{page}");
     }
+}
+
+#[test]
+fn a_bare_repository_is_found_by_a_relative_path_and_not_the_one_around_it() {
+    let machine = Machine::with_repository();
+    std::fs::create_dir(machine.path("repo/below")).unwrap();
+    crate::support::git(&machine.path("repo"), &["init", "-q", "--bare", "audit"]);
+    machine.write("repo/below/outcome.json", outcome("a", "completed"));
+    let args = ["-C", "../audit", "commit", "outcome.json"];
+    let mut command = machine.command(&args);
+    let ran = command.current_dir(machine.path("repo/below")).output();
+    let ran = Ran::of(ran.unwrap());
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(machine.git(&["for-each-ref"]), "");
+    let there = crate::support::git(&machine.path("repo/audit"), &["log", "--format=%s"]);
+    assert!(there.starts_with("audit: task a completed"), "{there}");
 }

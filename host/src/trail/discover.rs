@@ -28,7 +28,8 @@ impl Repository {
             trust: gix::discover::upwards::TrustPolicy::Required(gix::sec::Trust::Reduced),
             ..Default::default()
         };
-        let (path, _) = gix::discover::upwards_opts(dir, options).map_err(|_| none())?;
+        // Never by a relative path: gix makes a bare repository at `../audit.git` into `../.git`, which is another or none.
+        let (path, _) = gix::discover::upwards_opts(&start, options).map_err(|_| none())?;
         let (git_dir, work_tree) = path.into_repository_and_work_tree_directories();
         Repository::open(work_tree.as_deref().unwrap_or(&git_dir))
     }
