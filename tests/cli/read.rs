@@ -1,8 +1,12 @@
 //! `show` and `log`: what is recorded, for people and for programs.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use super::{Machine, outcome};
+use crate::support;
 
 #[test]
 fn show_prints_the_entry_with_its_commit() {
@@ -209,4 +213,65 @@ fn what_entries_bring_cannot_act_on_a_terminal() {
         shown["entry"]["execution_result"]["outcome"],
         "\u{202e}\u{7f}\u{feff}"
     );
+}
+
+/// Records outcomes of these numbers in one flat directory.
+fn ingest(machine: &Machine, numbers: std::ops::Range<u32>) {
+    // In no order, so that entries come anywhere in the directory.
+    let lines =
+        numbers.map(|number| outcome(&format!("t{:05}", number * 7919 % 10_007), "completed"));
+    let ran = machine.run_with_input(
+        &["-C", "repo", "ingest", "-q"],
+        lines.collect::<Vec<_>>().join("\n"),
+    );
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+}
+
+#[test]
+fn the_log_of_a_large_directory_shows_each_entry_as_its_commit_added_it() {
+    let machine = Machine::with_repository();
+    ingest(&machine, 0..700);
+    // A person alters an entry of the middle, takes another away, and all this is accepted.
+    let altered = machine.path("repo/.audit/tasks/t07919.json");
+    let before = std::fs::read_to_string(&altered).unwrap();
+    std::fs::write(&altered, before.replace("completed", "rejected")).unwrap();
+    machine.git(&["rm", "-q", ".audit/tasks/t00000.json"]);
+    machine.git(&["commit", "-qam", "alter"]);
+    let tip = machine.git(&["rev-parse", "HEAD"]);
+    let accept = ["-C", "repo", "init", "--accept-tip", tip.trim()];
+    assert_eq!(machine.run(&accept).exit, Some(0));
+    ingest(&machine, 700..1400);
+
+    let log = machine.run(&["-C", "repo", "log", "--json"]).json();
+    assert_eq!(log.len(), 1400);
+    let shown: String = log
+        .iter()
+        .map(|logged| {
+            let (commit, path) = (&logged["commit"], &logged["path"]);
+            format!("{}:{}\n", commit.as_str().unwrap(), path.as_str().unwrap())
+        })
+        .collect();
+    let mut batch = Command::new("git");
+    support::isolated(&mut batch)
+        .arg("-C")
+        .arg(machine.path("repo"))
+        .args(["cat-file", "--batch=%(objecttype)"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut batch = batch.spawn().unwrap();
+    let mut stdin = batch.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(shown.as_bytes()).unwrap());
+    let found = batch.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    let entries = found.split("blob\n").skip(1);
+    assert_eq!(entries.clone().count(), log.len());
+    for (logged, entry) in log.iter().zip(entries) {
+        let entry: serde_json::Value = serde_json::from_str(entry).unwrap();
+        assert_eq!(logged["entry"], entry);
+        assert_eq!(logged["entry"]["task_id"], logged["task_id"]);
+    }
+    let one = |task: &str| log.iter().find(|logged| logged["task_id"] == task).unwrap();
+    assert_eq!(one("t07919")["entry"]["status"], "completed");
+    assert_eq!(one("t00000")["entry"]["status"], "completed");
 }

@@ -5,7 +5,7 @@ use gix::objs::{Kind, TreeRefIter};
 
 use super::Trail;
 use super::error::TrailError;
-use super::history::History;
+use super::history::{History, tasks_of};
 use super::layout::ROOT;
 use super::message;
 use super::moved::Moved;
@@ -138,6 +138,25 @@ impl Trail {
     pub fn decisions_of(&self, moved: &Moved) -> Result<Decisions<'_>, TrailError> {
         let history = History::from(&self.shared().repository, Some(moved.to));
         Ok(Decisions(history.down_to(moved.from)))
+    }
+
+    /// How many entries lie in one directory at the tip: those of the flat layout.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn flat_entries(&self) -> Result<usize, TrailError> {
+        let shared = self.shared();
+        let repository = &shared.repository;
+        let Some(tip) = repository.read_ref(&shared.identity.reference)? else {
+            return Ok(0);
+        };
+        let Some(tasks) = tasks_of(repository, repository.commit(&tip)?.tree)? else {
+            return Ok(0);
+        };
+        let raw = repository.object(Kind::Tree, &tasks)?;
+        let entries = TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok);
+        Ok(entries.filter(|entry| entry.mode.is_blob()).count())
     }
 
     /// Every entry of the tip as it is now, in the order of paths.

@@ -1,10 +1,12 @@
 //! Reading the trail back: one task's entry, and the log of all of them.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
+use super::directory::{self, Directory};
 use super::error::TrailError;
 use super::layout::{Layout, ROOT};
 use super::message;
@@ -49,7 +51,28 @@ pub struct History<'a> {
     repository: &'a Repository,
     next: Option<ObjectId>,
     end: Option<ObjectId>,
+    /// Commits that were read ahead of being asked for.
+    ahead: VecDeque<Step>,
+    /// What went wrong behind those.
+    failed: Option<TrailError>,
+    /// The entries' directory as it was before the last of those, if it is large.
+    directory: Option<Directory>,
+    /// How many commits are read ahead at a time.
+    stretch: usize,
 }
+
+/// A trail commit, and where its entry is, if that is known without reading its tree.
+struct Step {
+    id: ObjectId,
+    commit: CommitInfo,
+    task: TaskId,
+    /// Whether it is the first parent of the one before it.
+    follows: bool,
+    blob: Option<ObjectId>,
+}
+
+/// The longest stretch: then checking the directory at its end is a small part of the work.
+const STRETCH_MOST: usize = 1024;
 
 impl<'a> History<'a> {
     pub(super) fn from(repository: &'a Repository, tip: Option<ObjectId>) -> History<'a> {
@@ -57,6 +80,11 @@ impl<'a> History<'a> {
             repository,
             next: tip,
             end: None,
+            ahead: VecDeque::new(),
+            failed: None,
+            directory: None,
+            // Whoever asks for a few waits for a few.
+            stretch: 1,
         }
     }
 
@@ -86,14 +114,118 @@ impl<'a> History<'a> {
     }
 
     fn logged(&mut self) -> Result<Option<LoggedEntry>, TrailError> {
-        while let Some((id, commit, task)) = self.next_commit()? {
+        loop {
+            if self.ahead.is_empty() {
+                self.read_ahead()?;
+            }
+            let Some(step) = self.ahead.pop_front() else {
+                return self.failed.take().map_or(Ok(None), Err);
+            };
+            let logged = match &step.blob {
+                Some(blob) => {
+                    let path = Layout::Flat.path(&step.task);
+                    let place = (path, *blob);
+                    Some(
+                        self.repository
+                            .entry_at(&step.id, &step.commit, &step.task, place)?,
+                    )
+                }
+                None => self.repository.logged(&step.id, &step.commit, &step.task)?,
+            };
             // A commit without the entry that it names is for `verify` to call by its name.
-            if let Some(logged) = self.repository.logged(&id, &commit, &task)? {
+            if let Some(logged) = logged {
                 return Ok(Some(logged));
             }
         }
-        Ok(None)
     }
+
+    /// Reads the commits of a stretch, and finds their entries in the directory if there is a large one.
+    fn read_ahead(&mut self) -> Result<(), TrailError> {
+        let mut steps = Vec::new();
+        while steps.len() < self.stretch && self.failed.is_none() {
+            let expected = self.next;
+            match self.next_commit() {
+                Ok(None) => break,
+                Ok(Some((id, commit, task))) => steps.push(Step {
+                    follows: expected == Some(id),
+                    id,
+                    commit,
+                    task,
+                    blob: None,
+                }),
+                // Those before it can be shown.
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        self.stretch = (self.stretch * 2).min(STRETCH_MOST);
+        // A person's commit between may have altered the directory in any way.
+        for run in steps.chunk_by_mut(|_, after| after.follows) {
+            self.locate(run)?;
+        }
+        self.ahead.extend(steps);
+        Ok(())
+    }
+
+    /// Finds the entries of commits that follow each other, where that does not take reading each one's trees.
+    fn locate(&mut self, run: &mut [Step]) -> Result<(), TrailError> {
+        let [first, .., last] = run else {
+            self.directory = None;
+            return Ok(());
+        };
+        let before = self.directory.take().filter(|_| first.follows);
+        let directory = match before {
+            Some(directory) => Some(directory),
+            None => large_directory(self.repository, first.commit.tree)?,
+        };
+        let (Some(mut directory), Some(end)) =
+            (directory, tasks_of(self.repository, last.commit.tree)?)
+        else {
+            return Ok(());
+        };
+        let mut blobs = Vec::with_capacity(run.len());
+        for (number, step) in (1..).zip(run.iter()) {
+            if number == run.len() && directory.id() != end {
+                return Ok(());
+            }
+            match directory.take(&format!("{}.json", step.task)) {
+                Some(blob) => blobs.push(blob),
+                None => return Ok(()),
+            }
+        }
+        for (step, blob) in run.iter_mut().zip(blobs) {
+            step.blob = Some(blob);
+        }
+        self.directory = Some(directory);
+        Ok(())
+    }
+}
+
+/// The tree of `.audit/tasks` in a commit's tree.
+pub(super) fn tasks_of(
+    repository: &Repository,
+    tree: ObjectId,
+) -> Result<Option<ObjectId>, TrailError> {
+    let mut id = tree;
+    for name in ROOT {
+        match child(repository, &repository.object(Kind::Tree, &id)?, name, true) {
+            Some(found) => id = found,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(id))
+}
+
+/// The directory of a commit's entries, if it is large.
+fn large_directory(
+    repository: &Repository,
+    tree: ObjectId,
+) -> Result<Option<Directory>, TrailError> {
+    let Some(tasks) = tasks_of(repository, tree)? else {
+        return Ok(None);
+    };
+    let raw = repository.object(Kind::Tree, &tasks)?;
+    let is_large = raw.len() >= directory::LARGE;
+    Ok(is_large.then(|| Directory::parse(&raw, repository.hash)))
 }
 
 impl Repository {
@@ -104,11 +236,21 @@ impl Repository {
         commit: &CommitInfo,
         task: &TaskId,
     ) -> Result<Option<LoggedEntry>, TrailError> {
-        let found = entry_in_tree(self, commit.tree, task.as_str())?;
-        let Some((path, blob)) = found else {
-            return Ok(None);
-        };
-        Ok(Some(LoggedEntry {
+        let place = entry_in_tree(self, commit.tree, task.as_str())?;
+        place
+            .map(|place| self.entry_at(id, commit, task, place))
+            .transpose()
+    }
+
+    /// A commit with the entry that it added, which is there.
+    fn entry_at(
+        &self,
+        id: &gix::oid,
+        commit: &CommitInfo,
+        task: &TaskId,
+        (path, blob): (String, ObjectId),
+    ) -> Result<LoggedEntry, TrailError> {
+        Ok(LoggedEntry {
             commit: id.to_string(),
             time: Timestamp::from_seconds(commit.seconds),
             subject: commit.message.lines().next().unwrap_or_default().to_owned(),
@@ -116,7 +258,7 @@ impl Repository {
             path,
             entry: self.object(Kind::Blob, &blob)?,
             policy: message::trailer(&commit.message, message::POLICY).map(str::to_owned),
-        }))
+        })
     }
 }
 
@@ -149,38 +291,50 @@ pub(super) fn entry_in_tree(
     let Ok(task_id) = TaskId::parse(task) else {
         return Ok(None);
     };
+    let Some(tasks) = tasks_of(repository, tree)? else {
+        return Ok(None);
+    };
+    // It may be large: read once for both layouts.
+    let tasks = repository.object(Kind::Tree, &tasks)?;
     for layout in [Layout::Sharded, Layout::Flat] {
-        let path = layout.path(&task_id);
-        if let Some(blob) = blob_at(repository, tree, &path)? {
-            return Ok(Some((path, blob)));
+        if let Some(blob) = blob_below(repository, &tasks, &layout.components(&task_id))? {
+            return Ok(Some((layout.path(&task_id), blob)));
         }
     }
     Ok(None)
 }
 
-fn blob_at(
+fn blob_below(
     repository: &Repository,
-    tree: ObjectId,
-    path: &str,
+    tree: &[u8],
+    components: &[String],
 ) -> Result<Option<ObjectId>, TrailError> {
-    let mut id = tree;
-    let mut components = path.split('/').peekable();
-    while let Some(component) = components.next() {
-        let raw = repository.object(Kind::Tree, &id)?;
-        let is_last = components.peek().is_none();
-        let found = TreeRefIter::from_bytes(&raw, repository.hash)
-            .filter_map(Result::ok)
-            .find(|entry| {
-                entry.filename == component
-                    && entry.mode.is_blob() == is_last
-                    && (is_last || entry.mode.is_tree())
-            });
-        match found {
-            Some(entry) => id = entry.oid.to_owned(),
+    let Some((name, directories)) = components.split_last() else {
+        return Ok(None);
+    };
+    let mut raw = Cow::Borrowed(tree);
+    for directory in directories {
+        match child(repository, &raw, directory, true) {
+            Some(id) => raw = Cow::Owned(repository.object(Kind::Tree, &id)?),
             None => return Ok(None),
         }
     }
-    Ok(Some(id))
+    Ok(child(repository, &raw, name, false))
+}
+
+/// What a tree has under a name, if it is a directory or a file, as asked.
+fn child(repository: &Repository, tree: &[u8], name: &str, is_tree: bool) -> Option<ObjectId> {
+    TreeRefIter::from_bytes(tree, repository.hash)
+        .filter_map(Result::ok)
+        .find(|entry| {
+            entry.filename == name
+                && if is_tree {
+                    entry.mode.is_tree()
+                } else {
+                    entry.mode.is_blob()
+                }
+        })
+        .map(|entry| entry.oid.to_owned())
 }
 
 /// Whether the tree `after` has all that `before` has below `.audit`, as it was.

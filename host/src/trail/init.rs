@@ -107,6 +107,22 @@ impl Trail {
     }
 }
 
+/// The repository in which a new one at `dir` would lie: what git finds from there upward. None if there is one at `dir` itself.
+pub fn repository_around(dir: &Path) -> Option<PathBuf> {
+    if is_repository(dir) {
+        return None;
+    }
+    let dir = std::path::absolute(dir).ok()?;
+    // What is not there yet has no links in it either.
+    let there = dir.ancestors().find(|level| level.exists())?;
+    let begin = usize::from(there == dir);
+    let there = there.canonicalize().ok()?;
+    let mut levels = there.ancestors().skip(begin);
+    levels
+        .find(|level| is_repository(level))
+        .map(Path::to_owned)
+}
+
 fn is_repository(dir: &Path) -> bool {
     dir.join(".git").exists()
         || (dir.join("HEAD").exists() && dir.join("objects").is_dir() && dir.join("refs").is_dir())
