@@ -1,11 +1,11 @@
 //! `ingest`: streams, in order, in constant memory, and as a co-process.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Machine, outcome};
+use super::{Machine, Ran, outcome};
 
 fn receipts(text: &str) -> Vec<(u64, String)> {
     let receipts = text
@@ -229,7 +229,7 @@ fn several_files_are_one_stream_and_one_that_is_missing_is_told_before_anything(
     machine.write("one", outcome("a", "completed"));
     machine.write("two", outcome("b", "completed"));
     let ran = machine.run(&["-C", "repo", "ingest", "one", "two", "missing", "--json"]);
-    assert_eq!(ran.exit, Some(1));
+    assert_eq!(ran.exit, Some(2));
     assert!(
         ran.object()["error"]
             .as_str()
@@ -340,4 +340,96 @@ fn every_run_of_the_sample_data_is_recorded() {
     );
     machine.git(&["fsck", "--strict", "--full"]);
     assert_eq!(machine.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_signal_ends_the_reading_and_what_was_accepted_is_durable_and_counted() {
+    for (signal, name, exit) in [("-TERM", "SIGTERM", 143), ("-INT", "SIGINT", 130)] {
+        let machine = Machine::with_repository();
+        let mut child = machine
+            .command(&["-C", "repo", "ingest", "--json", "--receipts", "receipts"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for task in ["a", "b", "c"] {
+            writeln!(stdin, "{}", outcome(task, "completed")).unwrap();
+        }
+        // The beginning of a line is no line.
+        write!(stdin, r#"{{"task_id":"d","#).unwrap();
+        stdin.flush().unwrap();
+        let receipts = || std::fs::read_to_string(machine.path("receipts")).unwrap_or_default();
+        while receipts().lines().count() < 3 {
+            std::thread::yield_now();
+        }
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        // The input stays open: nobody but the signal ends it.
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        drop(stdin);
+        assert_eq!(ran.exit, Some(exit), "{ran:?}");
+        let summary = ran.object();
+        assert_eq!(
+            (&summary["committed"], &summary["interrupted"]),
+            (&json!(3), &json!(name)),
+            "{ran:?}"
+        );
+        assert_eq!(machine.git(&["rev-list", "--count", "HEAD"]).trim(), "3");
+        machine.git(&["fsck", "--strict"]);
+        machine.commit(&outcome("d", "completed"));
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_stream_leaves_a_beginning_of_it_and_a_second_run_completes_it() {
+    let machine = Machine::with_repository();
+    let lines: Vec<String> = (0..60_000)
+        .map(|number| outcome(&format!("t{number}"), "completed"))
+        .collect();
+    machine.write("in.ndjson", lines.join("\n"));
+    let args = [
+        "-C",
+        "repo",
+        "ingest",
+        "in.ndjson",
+        "--layout",
+        "sharded",
+        "--json",
+        "--receipts",
+        "receipts",
+    ];
+    let child = machine
+        .command(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let receipts = || std::fs::read_to_string(machine.path("receipts")).unwrap_or_default();
+    while receipts().is_empty() {
+        std::thread::yield_now();
+    }
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.exit, Some(130), "{ran:?}");
+    let committed = ran.object()["committed"].as_u64().unwrap();
+    assert!((1..60_000).contains(&committed), "{ran:?}");
+    // Each has its receipt, and no other is in the trail.
+    assert_eq!(receipts().lines().count() as u64, committed);
+    let recorded = machine.git(&["rev-list", "--count", "HEAD"]);
+    assert_eq!(recorded.trim(), committed.to_string());
+    let more = lines[..committed as usize + 5].join("\n");
+    let ran = machine.run_with_input(&["-C", "repo", "ingest", "--json"], more);
+    let summary = ran.object();
+    assert_eq!(
+        (&summary["committed"], &summary["already_recorded"]),
+        (&json!(5), &json!(committed))
+    );
 }

@@ -1,5 +1,8 @@
 //! The one table of exit codes. Scripts rely on it: it is public, like the JSON.
 
+use std::io;
+use std::path::Path;
+
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::http::ServeError;
@@ -28,12 +31,38 @@ pub enum Exit {
     NotShown = 6,
     /// The store is damaged, not ours, newer, or would lose what it acknowledges: the same again cannot help.
     UnfitStore = 7,
+    /// Ended early by SIGINT, as a shell says it: 128 and the signal's number.
+    Interrupted = 130,
+    /// Ended early by SIGTERM.
+    Terminated = 143,
 }
 
 /// A mistake in how the program was called, found after the arguments were parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// That a file cannot be read which was named: a mistake in the call, if nothing of the kind is there.
+pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
+    let message = format!("cannot read {what} {}", path.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            UsageError(format!("{message}: {error}")).into()
+        }
+        _ => anyhow::Error::new(error).context(message),
+    }
+}
+
+/// Looks for a file that is named and is to be read later, where whoever reads it does not tell that there is none.
+pub fn is_there(what: &str, path: &Path) -> anyhow::Result<()> {
+    let found = path.metadata().and_then(|metadata| {
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(())
+    });
+    found.map_err(|error| cannot_read(what, path, error))
+}
 
 impl Exit {
     /// The code of one answer of the recorder.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::stop::Signal;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
 use crate::cli::receipt::Receipt;
@@ -73,6 +74,9 @@ struct Summary {
     #[serde(skip_serializing_if = "is_zero")]
     unsigned: u64,
     seconds: f64,
+    /// The signal that ended the reading before the input's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted: Option<&'static str>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -190,7 +194,13 @@ impl Books {
     }
 
     /// Prints the tally: on standard output, or beside it where that is the receipts'.
-    pub fn print_summary(&self, seconds: f64, output: &mut Output) -> io::Result<()> {
+    pub fn print_summary(
+        &self,
+        seconds: f64,
+        stopped: Option<Signal>,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        let interrupted = stopped.map(Signal::name);
         let beside = matches!(self.receipts, Receipts::Stdout);
         let Tally {
             committed,
@@ -210,6 +220,7 @@ impl Books {
                 unavailable,
                 unsigned,
                 seconds,
+                interrupted,
             };
             return if beside {
                 output.note_object(&summary);
@@ -232,6 +243,11 @@ impl Books {
         line.push_str(&format!(" in {seconds:.1} s"));
         if seconds >= 1.0 {
             line.push_str(&format!(" ({:.0} a second)", self.lines() as f64 / seconds));
+        }
+        if let Some(name) = interrupted {
+            line.push_str(&format!(
+                "; interrupted by {name}: the same command completes the rest"
+            ));
         }
         if beside {
             output.note(format_args!("{line}"));

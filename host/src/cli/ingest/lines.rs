@@ -54,6 +54,20 @@ pub enum Event {
     Lines(usize, Vec<Line>),
     /// The source of that index cannot be read any further; the next one follows.
     Unreadable(usize, io::Error),
+    /// There is nothing more to read.
+    End,
+    /// A signal came: see [`Stop`](super::stop::Stop).
+    Stop,
+}
+
+/// Says that it is over when the thread ends, in whatever way.
+struct Ending(SyncSender<Event>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // An error means that nobody listens any more.
+        let _ = self.0.send(Event::End);
+    }
 }
 
 /// How much is read at a time: a few dozen ordinary outcomes.
@@ -62,11 +76,17 @@ const CHUNK: usize = 64 << 10;
 /// How many reads may lie ready. With lines of the largest size this bounds what waits here to some MiB.
 const AHEAD: usize = 4;
 
+/// Where events come in, and how others are put among them.
+pub fn channel() -> (SyncSender<Event>, Receiver<Event>) {
+    sync_channel(AHEAD)
+}
+
 /// Reads all sources one after the other. Lines of more than `max_bytes` are cut.
-pub fn read(sources: Vec<Source>, max_bytes: usize) -> Receiver<Event> {
-    let (sender, receiver) = sync_channel(AHEAD);
+pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
     let told = sender.clone();
+    let ending = Ending(sender.clone());
     let work = move || {
+        let _ending = ending;
         for (index, source) in sources.iter().enumerate() {
             let result = match source {
                 Source::Stdin => read_one(index, &mut io::stdin().lock(), max_bytes, &sender),
@@ -84,10 +104,10 @@ pub fn read(sources: Vec<Source>, max_bytes: usize) -> Receiver<Event> {
         .name("ingest-read".into())
         .spawn(work)
     {
-        // There is room: nobody else has sent anything.
+        // There is room: nobody else has sent more than the end.
         let _ = told.send(Event::Unreadable(0, error));
+        drop(Ending(told));
     }
-    receiver
 }
 
 fn read_one(

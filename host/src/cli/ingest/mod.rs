@@ -4,6 +4,7 @@
 
 mod books;
 mod lines;
+mod stop;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,10 +12,8 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use anyhow::Context as _;
-
 use super::commit::print_policy_log;
-use super::exit::Exit;
+use super::exit::{Exit, UsageError, cannot_read};
 use super::output::Output;
 use super::progress::Progress;
 use super::receipt::reason;
@@ -25,6 +24,7 @@ use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
 use books::{Books, Place};
 use lines::{Event, Line, Source};
+use stop::{Signal, Stop};
 
 /// Record a stream of outcomes, one a line
 ///
@@ -34,7 +34,11 @@ use lines::{Event, Line, Source};
 ///
 /// With --receipts - it serves as a co-process: write a line, and its receipt can be read as soon as it is durable.
 ///
-/// Exit codes: 1 if a line could not be recorded; else 5 if one conflicts; else 4 if one was refused; else 0.
+/// SIGINT or SIGTERM ends the reading: what was accepted by then becomes durable and is counted. A second one ends the program
+/// at once, which loses nothing that was acknowledged either.
+///
+/// Exit codes: 130 after SIGINT, 143 after SIGTERM; else 1 if a line could not be recorded; else 5 if one conflicts; else 4 if one
+/// was refused; else 0.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Files of outcomes; - is standard input [default: -]
@@ -69,8 +73,16 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let sources: Vec<Source> = files.iter().map(|file| Source::new(file)).collect();
     for source in &sources {
         if let Source::File(path) = source {
-            File::open(path)
-                .with_context(|| format!("cannot read the outcomes {}", path.display()))?;
+            let is_dir = File::open(path)
+                .and_then(|file| file.metadata())
+                .map_err(|error| cannot_read("the outcomes", path, error))?
+                .is_dir();
+            if is_dir {
+                let path = path.display();
+                return Err(
+                    UsageError(format!("{path} is a directory, and no file of outcomes")).into(),
+                );
+            }
         }
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
@@ -94,19 +106,21 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         progress,
         output: &mut session.output,
     };
-    let done = intake.run(&lines::read(sources, max_bytes));
+    let (sender, events) = lines::channel();
+    let stop = Stop::listen(sender.clone())?;
+    lines::read(sources, max_bytes, sender);
+    let done = intake.run(&events, &stop);
     intake.progress.finish();
     let Intake { books, .. } = intake;
-    if let Err(error) = done {
-        if super::is_broken_pipe(&error) {
-            // Nobody takes the receipts any more. What is on its way may still be recorded.
-            return Ok(Exit::CouldNot);
-        }
-        return Err(error);
-    }
+    let stopped = match done {
+        Ok(stopped) => stopped,
+        // Nobody takes the receipts any more. What is on its way may still be recorded.
+        Err(error) if super::is_broken_pipe(&error) => return Ok(Exit::CouldNot),
+        Err(error) => return Err(error),
+    };
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
-    books.print_summary(seconds, &mut session.output)?;
-    Ok(books.exit())
+    books.print_summary(seconds, stopped, &mut session.output)?;
+    Ok(stopped.map_or_else(|| books.exit(), Signal::exit))
 }
 
 /// The size of all sources together, unless one of them has none.
@@ -161,14 +175,13 @@ impl UnderWay {
 }
 
 impl Intake<'_> {
-    fn run(&mut self, events: &Receiver<Event>) -> anyhow::Result<()> {
-        loop {
+    /// Takes in what is read until there is no more, or a signal has come: which one.
+    fn run(&mut self, events: &Receiver<Event>, stop: &Stop) -> anyhow::Result<Option<Signal>> {
+        let mut is_over = false;
+        while !is_over && stop.signal().is_none() {
             let event = if self.window.is_empty() {
                 self.books.flush(self.output)?;
-                let Ok(event) = events.recv() else {
-                    return Ok(());
-                };
-                Some(event)
+                Some(events.recv().unwrap_or(Event::End))
             } else {
                 events.try_recv().ok()
             };
@@ -177,10 +190,16 @@ impl Intake<'_> {
                     let texts = lines.iter().map(|line| line.text.as_slice());
                     self.recorder.expect(texts);
                     for line in lines {
+                        // What is not accepted yet is for another run.
+                        if stop.signal().is_some() {
+                            break;
+                        }
                         self.submit(source, line);
                         self.settle_ready()?;
                     }
                 }
+                Some(Event::End) => is_over = true,
+                Some(Event::Stop) => {}
                 Some(Event::Unreadable(source, error)) => {
                     self.books.source_failed();
                     let name = &self.names[source];
@@ -201,6 +220,23 @@ impl Intake<'_> {
                 }
             }
         }
+        let stopped = stop.signal().filter(|_| !is_over);
+        if let Some(signal) = stopped
+            && !self.window.is_empty()
+        {
+            let waiting = self.window.len();
+            self.progress.aside(|| {
+                self.output.note(format_args!(
+                    "{}: reading no more; {waiting} outcomes are under way (once more ends at once)",
+                    signal.name()
+                ));
+            });
+        }
+        while !self.window.is_empty() {
+            self.settle_first()?;
+        }
+        self.books.flush(self.output)?;
+        Ok(stopped)
     }
 
     fn submit(&mut self, source: usize, line: Line) {
