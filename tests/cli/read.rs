@@ -215,6 +215,25 @@ fn what_entries_bring_cannot_act_on_a_terminal() {
     );
 }
 
+#[test]
+fn times_are_those_of_the_entries_and_not_of_their_commits() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    machine.commit(&outcome("b", "completed"));
+    let own = |task| {
+        let shown = machine.run(&["-C", "repo", "show", task, "--json"]);
+        shown.object()["entry"]["timestamp"].clone()
+    };
+    let log = machine.run(&["-C", "repo", "log", "--json"]).json();
+    assert_eq!((&log[0]["time"], &log[1]["time"]), (&own("b"), &own("a")));
+    let spans = machine.run(&["-C", "repo", "policy", "log", "--json"]);
+    let span = &spans.object()["spans"][0];
+    assert_eq!(
+        (&span["first"]["time"], &span["last"]["time"]),
+        (&own("a"), &own("b"))
+    );
+}
+
 /// Records outcomes of these numbers in one flat directory.
 fn ingest(machine: &Machine, numbers: std::ops::Range<u32>) {
     // In no order, so that entries come anywhere in the directory.

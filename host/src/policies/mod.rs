@@ -16,7 +16,7 @@ pub use recorded::Recorded;
 pub use reproduce::{NotShown, Reproduced, Result as ReproduceResult, reproduce};
 
 use crate::clock::Timestamp;
-use crate::policy::{Engine, LoadError, Policy, PolicySettings};
+use crate::policy::{self, Engine, LoadError, Policy, PolicySettings};
 use crate::trail::{InForce, Kept, Trail, TrailError};
 
 /// A policy with the settings that it decides by.
@@ -162,7 +162,7 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// The policy with this digest; `None` if it is neither kept nor the built-in one.
+    /// The policy with this digest; `None` if it is neither kept nor one that comes with this program.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl<'a> Shelf<'a> {
         }
         let policy = match self.trail.kept(Kept::Component, digest)? {
             Some(bytes) => Some(Policy::load(self.engine, &short(digest), &bytes)?),
-            None => Some(Policy::builtin(self.engine)?).filter(|policy| policy.digest() == digest),
+            None => own(self.engine, digest)?,
         };
         self.policies.insert(digest.to_owned(), policy.clone());
         Ok(policy)
@@ -199,6 +199,19 @@ impl<'a> Shelf<'a> {
         self.settings.insert(digest.to_owned(), settings.clone());
         Ok(settings)
     }
+}
+
+/// The policy that comes with this program and has this digest.
+fn own(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
+    let builtin = Policy::builtin(engine)?;
+    if builtin.digest() == digest {
+        return Ok(Some(builtin));
+    }
+    let mut bundled = Policy::bundled().iter();
+    let found = bundled.find(|(_, component)| policy::digest(component) == digest);
+    found
+        .map(|(name, component)| Policy::load(engine, &format!("builtin:{name}"), component))
+        .transpose()
 }
 
 fn read_settings(canonical: &[u8]) -> Option<PolicySettings> {

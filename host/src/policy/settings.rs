@@ -43,6 +43,11 @@ impl PolicySettings {
 }
 
 /// `sha256:` and 64 lower-case hexadecimal digits.
+/// How a component or settings are named: `sha256:` and the SHA-256 of the bytes, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    sha256(bytes)
+}
+
 pub(super) fn sha256(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(71);
     text.push_str("sha256:");

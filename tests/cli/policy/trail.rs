@@ -46,6 +46,7 @@ fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
         .map(|span| {
             json!([
                 span["builtin"],
+                span["name"],
                 span["kept"],
                 span["entries"],
                 span["first"]["task_id"],
@@ -56,14 +57,16 @@ fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
     assert_eq!(
         told,
         [
-            json!([true, true, 1, "c", "c"]),
-            json!([false, true, 2, "leak", "b"]),
-            json!([true, true, 1, "a", "a"]),
+            json!([true, "builtin", true, 1, "c", "c"]),
+            json!([false, "builtin:redact", true, 2, "leak", "b"]),
+            json!([true, "builtin", true, 1, "a", "a"]),
         ]
     );
     let shown = machine.run(&["-C", "repo", "policy", "log"]);
     assert_eq!(shown.exit, Some(0));
-    assert!(shown.out.contains("(built-in)"), "{}", shown.out);
+    for name in ["(builtin)", "(builtin:redact)"] {
+        assert!(shown.out.contains(name), "{}", shown.out);
+    }
 
     let ran = machine.run(&["-C", "repo", "policy", "reproduce", "--json"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
@@ -165,20 +168,23 @@ fn a_policy_that_breaks_the_contract_is_not_put_in_force() {
 fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing() {
     let machine = Machine::with_repository();
     machine.commit(&outcome("a", "completed"));
-    let policy = ["--policy", "builtin:bound"];
-    let args = [&["-C", "repo", "commit", "-"][..], &policy].concat();
-    assert_eq!(
-        machine.run_with_input(&args, outcome("b", "failed")).exit,
-        Some(0)
-    );
-    // Gone from here: it cannot be told.
+    // The same with a section that says nothing: another policy, which does not come with the program.
+    let mut other = chiffon_audit::policy::Policy::builtin_component().to_vec();
+    other.extend_from_slice(&[0, 2, 1, b'x']);
+    machine.write("other.wasm", other);
+    for (task, policy) in [("b", "builtin:bound"), ("c", "other.wasm")] {
+        let args = ["-C", "repo", "commit", "-", "--policy", policy];
+        let ran = machine.run_with_input(&args, outcome(task, "failed"));
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+    }
+    // Gone from here, as from a clone of the trail alone: what comes with the program is there still, of the other it cannot be told.
     let kept = machine.git(&["rev-parse", "refs/heads/audit-policies"]);
     machine.git(&["update-ref", "-d", "refs/heads/audit-policies"]);
     let ran = machine.run(&["-C", "repo", "policy", "reproduce"]);
     assert_eq!(ran.exit, Some(6), "{ran:?}");
-    assert!(ran.out.starts_with("reproduced 1 of 2 entries"), "{ran:?}");
+    assert!(ran.out.starts_with("reproduced 2 of 3 entries"), "{ran:?}");
     assert!(
-        ran.out.contains("not shown 1 entries: the policy sha256:"),
+        ran.out.contains("not shown 1 entry: the policy sha256:"),
         "{ran:?}"
     );
     machine.git(&["update-ref", "refs/heads/audit-policies", kept.trim()]);
@@ -189,7 +195,7 @@ fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing(
 
     // Somebody commits an entry that the built-in policy would not have made so.
     let forged = machine
-        .git(&["log", "-1", "--format=%B", "HEAD~1"])
+        .git(&["log", "-1", "--format=%B", "HEAD~2"])
         .replace("task a ", "task f ");
     let forged = forged.replace("Audit-Task: a", "Audit-Task: f");
     machine.write(

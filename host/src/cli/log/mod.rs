@@ -13,6 +13,7 @@ use super::session::Session;
 use super::show::EntryJson;
 use super::store::{existing, runtime};
 use super::text::Line;
+use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
 use crate::outcome::TaskId;
 use crate::store::{self, PageRequest, StoreUrl};
@@ -165,7 +166,7 @@ impl Shown<'_> {
         let is_first = std::mem::replace(&mut self.is_first, false);
         let output = &mut *self.output;
         if output.is_json() {
-            output.object(&Logged::new(logged))
+            output.object(&Logged::new(logged, fields.as_ref()))
         } else if self.args.table {
             if is_first {
                 let titles = ["TIME", "STATUS", "COMMIT", "TASK", "SERVICES", "INTENT"];
@@ -184,12 +185,17 @@ impl Shown<'_> {
     }
 }
 
+/// When it was recorded: the entry says it to the microsecond, its commit to the second.
+fn time(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> Timestamp {
+    let own = fields.and_then(|fields| Timestamp::parse_rfc3339(&fields.timestamp));
+    own.unwrap_or(logged.time)
+}
+
 fn cells(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> [String; 6] {
     let of = |read: fn(&Fields<'_>) -> String| fields.map(read).unwrap_or_default();
     [
         // To the second, as people read it.
-        logged
-            .time
+        time(logged, fields)
             .to_rfc3339()
             .get(..19)
             .unwrap_or_default()
@@ -224,12 +230,12 @@ struct Logged<'a> {
 }
 
 impl<'a> Logged<'a> {
-    fn new(logged: &'a LoggedEntry) -> Logged<'a> {
+    fn new(logged: &'a LoggedEntry, fields: Option<&Fields<'_>>) -> Logged<'a> {
         Logged {
             schema: SCHEMA,
             task_id: &logged.task_id,
             commit: &logged.commit,
-            time: logged.time.to_rfc3339(),
+            time: time(logged, fields).to_rfc3339(),
             subject: &logged.subject,
             path: &logged.path,
             policy: logged.policy.as_deref(),

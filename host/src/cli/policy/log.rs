@@ -1,17 +1,19 @@
 //! `policy log`: which policy is in force, and which decided which span of the trail.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::commit::short;
 use crate::cli::exit::Exit;
 use crate::cli::output::{COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::session::{Session, engine};
 use crate::cli::text::Line;
+use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::policies::Shelf;
-use crate::policy::{Allocation, Engine, Policy, PolicySettings};
+use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use crate::trail::{Decision, InForce, Kept, Trail};
 
 /// Show which policy decided which span of the trail, newest first
@@ -31,6 +33,8 @@ struct Logged<'a> {
 #[derive(Serialize)]
 struct Present<'a> {
     policy: &'a str,
+    /// What the command line calls it, if it comes with this program.
+    name: Option<&'a str>,
     settings: &'a str,
     builtin: bool,
     since: Option<&'a str>,
@@ -39,6 +43,8 @@ struct Present<'a> {
 #[derive(Serialize)]
 struct Span {
     policy: String,
+    /// What the command line calls it, if it comes with this program.
+    name: Option<String>,
     settings: String,
     builtin: bool,
     kept: bool,
@@ -57,12 +63,42 @@ struct Point {
 }
 
 impl Point {
-    fn of(decision: &Decision) -> Point {
-        Point {
+    /// The time is the entry's own; a commit has only its second.
+    fn of(decision: &Decision, trail: &Trail) -> anyhow::Result<Point> {
+        #[derive(Deserialize)]
+        struct Entry<'a> {
+            #[serde(borrow)]
+            timestamp: Cow<'a, str>,
+        }
+        let logged = trail.logged_by(&decision.commit)?;
+        let entry = logged
+            .as_ref()
+            .and_then(|logged| serde_json::from_slice::<Entry<'_>>(&logged.entry).ok());
+        let time = entry.and_then(|entry| Timestamp::parse_rfc3339(&entry.timestamp));
+        Ok(Point {
             commit: decision.commit.clone(),
             task_id: decision.task_id.to_string(),
-            time: decision.time.to_rfc3339(),
-        }
+            time: time.unwrap_or(decision.time).to_rfc3339(),
+        })
+    }
+}
+
+/// The policies that come with this program, by their digests.
+struct Known(Vec<(String, String)>);
+
+impl Known {
+    fn new(builtin: &Policy) -> Known {
+        let bundled = Policy::bundled().iter();
+        let mut known: Vec<_> = bundled
+            .map(|(name, component)| (policy::digest(component), format!("builtin:{name}")))
+            .collect();
+        known.push((builtin.digest().to_owned(), "builtin".to_owned()));
+        Known(known)
+    }
+
+    fn name(&self, digest: &str) -> Option<&str> {
+        let found = self.0.iter().find(|known| known.0 == digest);
+        found.map(|known| &*known.1)
     }
 }
 
@@ -70,9 +106,10 @@ impl Point {
 pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
-    let engine = engine(&settings, Allocation::OnDemand)?;
+    let engine = engine(&settings, Allocation::OnDemand, session.output.told())?;
     let builtin = Policy::builtin(&engine)?;
-    let spans = spans(&trail, &engine, builtin.digest())?;
+    let known = Known::new(&builtin);
+    let spans = spans(&trail, &engine, &known)?;
     let in_force = trail.in_force()?;
     let none = PolicySettings::default().digest();
     let present = match &in_force {
@@ -82,12 +119,14 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             since,
         }) => Present {
             policy: component,
+            name: known.name(component),
             settings,
             builtin: component == builtin.digest(),
             since: Some(since),
         },
         None => Present {
             policy: builtin.digest(),
+            name: known.name(builtin.digest()),
             settings: &none,
             builtin: true,
             since: None,
@@ -106,9 +145,11 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn spans(trail: &Trail, engine: &Engine, builtin: &str) -> anyhow::Result<Vec<Span>> {
+fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Span>> {
     let mut shelf = Shelf::new(trail, engine);
     let mut spans: Vec<Span> = Vec::new();
+    // The oldest decision so far, which is the first of the last span.
+    let mut oldest: Option<Decision> = None;
     for decision in trail.decisions()? {
         let decision = decision?;
         if let Some(span) = spans.last_mut()
@@ -116,42 +157,54 @@ fn spans(trail: &Trail, engine: &Engine, builtin: &str) -> anyhow::Result<Vec<Sp
             && span.settings == decision.settings
         {
             span.entries += 1;
-            span.first = Point::of(&decision);
+            oldest = Some(decision);
             continue;
         }
-        let is_builtin = decision.policy == builtin;
+        end(&mut spans, oldest.take(), trail)?;
+        let name = known.name(&decision.policy).map(str::to_owned);
+        let is_builtin = name.as_deref() == Some("builtin");
         let settings = shelf.settings(&decision.settings)?;
-        let point = Point::of(&decision);
+        let point = Point::of(&decision, trail)?;
         spans.push(Span {
             builtin: is_builtin,
             kept: settings.is_some()
-                && (is_builtin || trail.is_kept(Kept::Component, &decision.policy)?),
+                && (name.is_some() || trail.is_kept(Kept::Component, &decision.policy)?),
             values: settings.map(|settings| settings.canonical()),
             entries: 1,
             first: point.clone(),
             last: point,
             policy: decision.policy,
+            name,
             settings: decision.settings,
         });
     }
+    end(&mut spans, oldest, trail)?;
     Ok(spans)
 }
 
+/// Notes where the last span begins, if it has more than one entry.
+fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> anyhow::Result<()> {
+    if let (Some(span), Some(oldest)) = (spans.last_mut(), oldest) {
+        span.first = Point::of(&oldest, trail)?;
+    }
+    Ok(())
+}
+
 fn print(present: &Present<'_>, spans: &[Span], output: &mut Output) -> io::Result<()> {
-    let name = |digest: &str, builtin: bool| {
+    let name = |digest: &str, name: Option<&str>| {
         let digest = if digest.is_empty() {
             "not said"
         } else {
             digest
         };
-        let note = if builtin { " (built-in)" } else { "" };
+        let note = name.map(|name| format!(" ({name})")).unwrap_or_default();
         format!("{}{note}", Line(digest))
     };
     writeln!(
         output,
         "{} {}{}",
         paint(GOOD, "in force"),
-        name(present.policy, present.builtin),
+        name(present.policy, present.name),
         present
             .since
             .map(|since| format!(" since {}", Line(since)))
@@ -161,7 +214,7 @@ fn print(present: &Present<'_>, spans: &[Span], output: &mut Output) -> io::Resu
         writeln!(
             output,
             "\n{}",
-            paint(STRONG, name(&span.policy, span.builtin))
+            paint(STRONG, name(&span.policy, span.name.as_deref()))
         )?;
         let values = span.values.as_deref().unwrap_or(&span.settings);
         writeln!(output, "  {} {}", paint(FAINT, "settings"), Line(values))?;

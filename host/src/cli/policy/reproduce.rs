@@ -49,7 +49,7 @@ struct Missing {
 pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
-    let engine = engine(&settings, Allocation::Pooling)?;
+    let engine = engine(&settings, Allocation::Pooling, session.output.told())?;
     let decisions = trail.decisions()?.collect::<Result<Vec<_>, _>>()?;
     let mut progress = Progress::new(Some(decisions.len() as u64), session);
     let found = reproduce(&trail, &engine, decisions, |done| {
@@ -122,9 +122,14 @@ fn print(found: &Reproduced, session: &mut Session) -> anyhow::Result<()> {
         writeln!(output, "  {}", Line(first.reason))?;
     }
     for missing in not_shown {
+        let entries = if missing.entries == 1 {
+            "entry"
+        } else {
+            "entries"
+        };
         writeln!(
             output,
-            "{} {} entries: {}",
+            "{} {} {entries}: {}",
             paint(UNSURE, "not shown"),
             missing.entries,
             Line(&missing.reason)
@@ -137,7 +142,9 @@ fn reason(why: &NotShown) -> String {
     match why {
         NotShown::Policy(digest) if digest.is_empty() => "the commits name no policy".to_owned(),
         NotShown::Policy(digest) => {
-            format!("the policy {digest} is not on refs/heads/audit-policies, nor is it built in")
+            format!(
+                "the policy {digest} is not on refs/heads/audit-policies, nor does it come with this program"
+            )
         }
         NotShown::Settings(digest) => {
             format!("the settings {digest} are not on refs/heads/audit-policies")
