@@ -138,7 +138,7 @@ fn without_a_repository_an_outcome_is_unavailable_and_says_so() {
 fn a_file_that_cannot_be_read_is_named() {
     let machine = Machine::with_repository();
     let ran = machine.run(&["-C", "repo", "commit", "missing.json", "--json"]);
-    assert_eq!(ran.exit, Some(1));
+    assert_eq!(ran.exit, Some(2));
     let error = ran.object()["error"].as_str().unwrap().to_owned();
     assert!(
         error.starts_with("cannot read the outcome missing.json: "),
@@ -187,10 +187,10 @@ fn a_policy_that_loops_is_stopped_and_the_limit_is_a_setting() {
 fn a_policy_that_is_none_is_said_to_be_none() {
     let machine = Machine::with_repository();
     machine.write("policy.wasm", "not wasm");
-    for policy in ["policy.wasm", "missing.wasm"] {
+    for (policy, exit) in [("policy.wasm", 1), ("missing.wasm", 2)] {
         let args = ["-C", "repo", "commit", "-", "--json", "--policy", policy];
         let ran = machine.run_with_input(&args, outcome("a", "completed"));
-        assert_eq!(ran.exit, Some(1));
+        assert_eq!(ran.exit, Some(exit));
         let answer = ran.object();
         assert_eq!(
             (&answer["result"], &answer["retry"]),
@@ -370,4 +370,35 @@ fn a_system_without_a_thread_left_is_an_answer_that_may_pass() {
     );
     assert_eq!(ran.exit, Some(1));
     assert_eq!(machine.run(&args).exit, Some(0));
+}
+
+#[test]
+fn init_makes_no_repository_within_another_unless_the_place_is_named() {
+    let machine = Machine::with_repository();
+    std::fs::create_dir(machine.path("repo/below")).unwrap();
+    let repo = machine.path("repo").canonicalize().unwrap();
+    for args in [&["init"][..], &["init", "--bare"]] {
+        let ran = Ran::of(
+            machine
+                .command(args)
+                .current_dir(machine.path("repo/below"))
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+        let around = format!("within the repository {}", repo.display());
+        assert!(ran.err.contains(&around), "{ran:?}");
+    }
+    assert_eq!(machine.run(&["-C", "repo/below", "init"]).exit, Some(2));
+    let left = std::fs::read_dir(machine.path("repo/below")).unwrap();
+    assert_eq!(left.count(), 0);
+    assert_eq!(machine.git(&["for-each-ref"]), "");
+    // Where it is, it is no news; and named, it is made, and said to lie within the other.
+    assert_eq!(machine.run(&["-C", "repo", "init"]).exit, Some(0));
+    let ran = machine.run(&["init", "repo/below/new"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains("lies within another"), "{ran:?}");
+    assert!(machine.path("repo/below/new/.git/HEAD").is_file());
+    let ran = machine.run(&["init", "apart"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
 }

@@ -130,3 +130,20 @@ fn a_postgres_that_would_lose_commits_is_told() {
     assert!(!fit);
     assert!(found[0].1.contains("fsync is off"), "{found:?}");
 }
+
+#[test]
+fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
+    let machine = Machine::with_repository();
+    let lines = |numbers: std::ops::Range<u32>| -> String {
+        let lines = numbers.map(|number| outcome(&format!("t{number}"), "completed") + "\n");
+        lines.collect()
+    };
+    machine.run_with_input(&["-C", "repo", "ingest"], lines(0..4_999));
+    assert_eq!(found(&machine, &[], "layout"), (true, vec![]));
+    machine.commit(&outcome("one-more", "completed"));
+    says(&machine, "layout", "warning", "init --layout sharded");
+    // What is done about it is for the entries to come.
+    let sharded = ["-C", "repo", "init", "--layout", "sharded"];
+    assert_eq!(machine.run(&sharded).exit, Some(0));
+    assert_eq!(found(&machine, &[], "layout"), (true, vec![]));
+}

@@ -246,6 +246,86 @@ fn completions_and_manual_pages_name_every_command() {
 }
 
 #[test]
+fn help_may_be_asked_for_as_a_command() {
+    let machine = Machine::new();
+    for (asked, flag) in [
+        (&["help", "verify"][..], &["verify", "--help"][..]),
+        (&["help", "policy", "check"], &["policy", "check", "--help"]),
+        (&["policy", "help", "check"], &["policy", "check", "--help"]),
+        (&["help"], &["--help"]),
+    ] {
+        let (asked, flag) = (machine.run(asked), machine.run(flag));
+        assert_eq!(asked.exit, Some(0), "{asked:?}");
+        assert_eq!(asked.out, flag.out);
+    }
+}
+
+#[test]
+fn what_is_named_and_is_not_there_is_a_mistake_in_the_call() {
+    let machine = Machine::with_repository();
+    machine.write("outcome.json", outcome("a", "completed"));
+    std::fs::create_dir(machine.path("dir")).unwrap();
+    for named in ["missing", "dir"] {
+        for args in [
+            &["-C", "repo", "commit", named][..],
+            &["-C", "repo", "commit", "outcome.json", "--policy", named],
+            &[
+                "-C",
+                "repo",
+                "commit",
+                "outcome.json",
+                "--secret-file",
+                named,
+            ],
+            &["-C", "repo", "ingest", named],
+            &["-C", "repo", "ingest", "outcome.json", "--policy", named],
+            &["-C", "repo", "policy", "activate", named],
+            &["-C", "repo", "policy", "backtest", named],
+            &["policy", "inspect", named],
+            &["policy", "check", named],
+            &["policy", "check", "builtin", "--outcomes", named],
+            &["policy", "bench", named],
+            &["policy", "bench", "builtin", "--baseline", named],
+            &["policy", "run", named, "--outcome", "outcome.json"],
+            &["policy", "run", "builtin", "--outcome", named],
+            &["policy", "run", "builtin", "--replay", named],
+            &["verify", "repo", "--checkpoint-key", named],
+            &["verify", "repo", "--allowed-signers", named],
+            &["verify", "repo", "--openpgp-keys", named],
+            &["verify", "--proof", named],
+            &[
+                "-C",
+                "repo",
+                "checkpoint",
+                "--key",
+                named,
+                "--to",
+                "checkpoints",
+            ],
+            &[
+                "-C",
+                "repo",
+                "commit",
+                "outcome.json",
+                "--signing-key",
+                named,
+            ],
+        ] {
+            let ran = machine.run(args);
+            assert_eq!(ran.exit, Some(2), "{args:?} {ran:?}");
+            let told = ran.out + &ran.err;
+            assert!(told.contains(named), "{args:?} {told}");
+        }
+    }
+    let foo = ["-C", "repo", "commit", "outcome.json", "--author", "foo"];
+    let ran = machine.run(&foo);
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+    assert!(ran.err.contains("the author must be"), "{ran:?}");
+    assert_eq!(machine.git(&["for-each-ref"]), "");
+    assert!(!machine.path("repo/.git/chiffon-audit").exists());
+}
+
+#[test]
 fn a_bare_repository_is_found_by_a_relative_path_and_not_the_one_around_it() {
     let machine = Machine::with_repository();
     std::fs::create_dir(machine.path("repo/below")).unwrap();

@@ -61,6 +61,7 @@ fn one(name: &str) {
     let compiler = Compiler {
         program: env!("CARGO_BIN_EXE_chiffon-audit").into(),
         arguments: vec!["policy".to_owned(), "compile".to_owned()],
+        told: None,
     };
     let engine = Engine::compiling_in(
         Some(compiler),

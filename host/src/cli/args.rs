@@ -119,7 +119,6 @@ pub fn command() -> clap::Command {
             "Run `chiffon-audit COMMAND --help` for more.\n\
              Exit codes: 0 done, 1 could not, 2 usage, 3 broken, 4 refused, 5 conflicting, 6 not shown.",
         )
-        .disable_help_subcommand(true)
 }
 
 impl Cli {

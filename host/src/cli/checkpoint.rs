@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::exit::{Exit, UsageError};
+use super::exit::{Exit, UsageError, is_there};
 use super::output::{FAINT, GOOD, SCHEMA, paint};
 use super::session::Session;
 use super::text::Line;
@@ -120,6 +120,7 @@ pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
     let path = settings.checkpoint.key.as_deref().ok_or_else(|| {
         UsageError("no key signs checkpoints: `checkpoint --new-key FILE` makes one, --key or setting checkpoint.key names it".into())
     })?;
+    is_there("the checkpoint key", path)?;
     Ok(CheckpointKey::load(path)?)
 }
 

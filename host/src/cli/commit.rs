@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use super::exit::Exit;
+use super::exit::{Exit, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint};
 use super::policy::RecordingFile;
 use super::receipt::{Receipt, reason, result};
@@ -22,7 +20,8 @@ use crate::trail::TrailError;
 /// Reads one outcome document and records it. Answers only once the commit would survive a power cut. Submitting the
 /// same outcome again makes no commit and is no failure.
 ///
-/// Exit codes: 0 recorded, or already recorded; 1 could not; 4 refused; 5 the task has an entry that says something else.
+/// Exit codes: 0 recorded, or already recorded; 1 could not; 2 usage; 4 refused; 5 the task has an entry that says something
+/// else.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The outcome document; - is standard input
@@ -40,14 +39,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.record_settings(&args.flags)?;
     let limits = outcome_limits(&settings)?;
     let document = read(&args.file, limits.max_bytes)
-        .with_context(|| format!("cannot read the outcome {}", args.file.display()))?;
+        .map_err(|error| cannot_read("the outcome", &args.file, error))?;
     // Before anything is recorded, so that a file that cannot be had costs nothing.
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
-    let answer = match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(recorder) if file.is_some() => recorder.recording().record(&document),
-        Ok(recorder) => recorder.record(&document),
-        Err(error) => unavailable(&document, &error),
+    let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
+        Ok(recorder) if file.is_some() => answered(recorder.recording().record(&document)),
+        Ok(recorder) => answered(recorder.record(&document)),
+        Err(error) => (unavailable(&document, &error), Exit::of_error(&error)),
     };
     let mut kept = Ok(());
     match (file, &answer.recording) {
@@ -61,7 +60,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     print(&answer, &mut session.output)?;
     // What was recorded is recorded, and was said; that its call is not kept is another matter.
     kept?;
-    Ok(Exit::of_answer(answer.result))
+    Ok(exit)
+}
+
+fn answered(answer: Answer) -> (Answer, Exit) {
+    let exit = Exit::of_answer(answer.result);
+    (answer, exit)
 }
 
 /// Reads a document, or just enough of it to be too large.

@@ -19,7 +19,7 @@ use crate::config::{Private, Settings};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
 use crate::store::{self, StoreError, StoreUrl};
-use crate::trail::{InitOptions, Trail};
+use crate::trail::{InitOptions, Layout, Trail};
 use crate::verify;
 
 /// Say whether this machine, store and trail are fit
@@ -79,7 +79,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         doctor.store(url);
     }
     if let Some(trail) = trail {
-        doctor.policy(&trail, &settings);
+        doctor.policy(&trail, &settings, session);
         let tried = round_trip(trail.common_dir(), &settings, session);
         doctor.note(
             "round trip",
@@ -173,6 +173,7 @@ impl Doctor {
                 for (finding, says) in locks {
                     self.add("writing", finding, says);
                 }
+                self.layout(&trail);
             }
             Ok(false) => self.add("writing", Finding::Good, "nothing is recorded yet"),
             Err(error) => self.add("writing", Finding::Bad, error.to_string()),
@@ -180,8 +181,30 @@ impl Doctor {
         Some(trail)
     }
 
-    fn policy(&mut self, trail: &Trail, settings: &Settings) {
-        let found = deciding(trail, settings, Allocation::OnDemand);
+    /// Says when a directory has become so large that whatever reads it for each commit takes the square of the trail.
+    fn layout(&mut self, trail: &Trail) {
+        /// `verify` takes a few seconds for as many, and four times that for twice as many.
+        const MANY: usize = 5_000;
+        if trail.layout() == Layout::Sharded {
+            return;
+        }
+        match trail.flat_entries() {
+            Ok(entries) if entries >= MANY => self.add(
+                "layout",
+                Finding::Warning,
+                format!(
+                    "{entries} entries are in one directory, which `verify` and `report` read for each commit: \
+                     `chiffon-audit init --layout sharded` spreads those \
+                     to come over many"
+                ),
+            ),
+            Ok(_) => {}
+            Err(error) => self.add("layout", Finding::Bad, error.to_string()),
+        }
+    }
+
+    fn policy(&mut self, trail: &Trail, settings: &Settings, session: &Session) {
+        let found = deciding(trail, settings, Allocation::OnDemand, session.output.told());
         let says =
             found.map(|found| format!("{} ({})", found.policy.name(), found.policy.digest()));
         self.note("policy", says);
@@ -271,7 +294,12 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
         open: session.record_options(settings)?,
     };
     let (trail, _) = Trail::init(&directory, options)?;
-    let found = deciding(&trail, settings, Allocation::OnDemand)?;
+    let found = deciding(
+        &trail,
+        settings,
+        Allocation::OnDemand,
+        session.output.told(),
+    )?;
     let options = Options {
         clock: Arc::clone(&session.clock),
         limits: outcome_limits(settings)?,

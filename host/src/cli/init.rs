@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::exit::Exit;
+use super::exit::{Exit, UsageError};
 use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint};
 use super::session::{LayoutName, Session};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
-use crate::trail::{InitOptions, Layout, Trail};
+use crate::trail::{self, InitOptions, Layout, Trail};
 use uuid::Uuid;
 
 /// Make a trail: a genesis commit that gives it an identity
 ///
-/// Makes a git repository in DIR if there is none. In a repository with a work tree the trail goes on the branch that is checked
+/// Makes a git repository in DIR if there is none; within another repository only where DIR is given. In a repository with a work tree the trail goes on the branch that is checked
 /// out, and entries appear as files; with --bare or --ref nothing but the object database and one ref is touched, which is
 /// the placement for services and for volume. Running it again changes nothing but what it is given by name: --layout, for the
 /// entries to come, and --accept-tip.
@@ -67,6 +67,21 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .unwrap_or(&session.directory);
         session.directory = base.join(directory);
     }
+    let around = trail::repository_around(&session.directory);
+    if args.directory.is_none()
+        && let Some(outer) = &around
+    {
+        let here = match session.directory.to_str() {
+            Some(".") => "the current directory".to_owned(),
+            _ => session.directory.display().to_string(),
+        };
+        let outer = outer.display();
+        return Err(UsageError(format!(
+            "{here} is within the repository {outer}, and was not made one of its own: `init {outer}` makes that a trail, `init .` \
+             makes a new repository here"
+        ))
+        .into());
+    }
     let flags = Settings {
         layout: args.layout.map(Into::into),
         author: args.author.clone(),
@@ -95,6 +110,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     };
     let git_dir = trail.common_dir().display().to_string();
     let output = &mut session.output;
+    if let Some(outer) = around.filter(|_| made.created_repository) {
+        output.note(format_args!(
+            "note: the new repository lies within another, {}, which does not see what is recorded here",
+            Line(&outer.display().to_string())
+        ));
+    }
     if output.is_json() {
         output.object(&Initialised {
             schema: SCHEMA,

@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::args::{ColorWhen, Global};
-use super::text::SafeFormatter;
+use super::text::{Line, SafeFormatter};
 use crate::config::Environment;
 
 /// The version of everything that is printed as JSON.
@@ -39,6 +39,9 @@ pub fn paint(style: Style, what: impl fmt::Display) -> impl fmt::Display {
     }
     Painted(style, what)
 }
+
+/// Hears of a policy that takes long to compile: its name, and its size in bytes.
+pub type Told = fn(&str, usize);
 
 /// Standard output and standard error of one run. Writing to it writes to standard output.
 pub struct Output {
@@ -83,6 +86,20 @@ impl Output {
     /// Whether progress has somebody to see it.
     pub fn shows_progress(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Who tells that a policy takes long to compile; nobody, if nothing is wanted on standard error.
+    pub fn told(&self) -> Option<Told> {
+        let tell: Told = |name, bytes| {
+            let megabytes = bytes as f64 / 1e6;
+            let name = Line(name);
+            // Nobody is left to be told that standard error is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "compiling the policy {name} ({megabytes:.1} MB), once: what comes of it is cached"
+            );
+        };
+        (!self.quiet).then_some(tell)
     }
 
     /// Prints one JSON object on a line of standard output.

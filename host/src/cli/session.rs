@@ -6,12 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::args::Global;
-use super::exit::UsageError;
-use super::output::Output;
+use super::exit::{UsageError, cannot_read};
+use super::output::{Output, Told};
 use super::policy::Source;
 use super::signing;
 use crate::clock::{Clock, SystemClock};
@@ -179,7 +178,7 @@ impl Session {
         let Deciding {
             policy,
             settings: policy_settings,
-        } = deciding(&trail, settings, allocation)?;
+        } = deciding(&trail, settings, allocation, self.output.told())?;
         let secret = settings
             .secret_file
             .as_deref()
@@ -224,8 +223,9 @@ pub fn deciding(
     trail: &Trail,
     settings: &Settings,
     allocation: Allocation,
+    told: Option<Told>,
 ) -> anyhow::Result<Deciding> {
-    let engine = engine(settings, allocation)?;
+    let engine = engine(settings, allocation, told)?;
     if !settings.policy_said.file {
         let activated = policies::in_force(trail, &engine).map_err(|error| match error {
             PoliciesError::Trail(error) => anyhow::Error::from(error),
@@ -250,10 +250,14 @@ pub fn deciding(
 }
 
 /// What policies run in, with the limits that the settings give.
-pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Engine> {
+pub fn engine(
+    settings: &Settings,
+    allocation: Allocation,
+    told: Option<Told>,
+) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
     Ok(Engine::compiling_in(
-        Some(compiler()),
+        Some(compiler(told)),
         allocation,
         limits,
         settings.cache_dir.as_deref(),
@@ -261,10 +265,11 @@ pub fn engine(settings: &Settings, allocation: Allocation) -> anyhow::Result<Eng
 }
 
 /// This program as it runs, though its file may be another by now.
-fn compiler() -> Compiler {
+fn compiler(told: Option<Told>) -> Compiler {
     Compiler {
         program: PathBuf::from("/proc/self/exe"),
         arguments: vec!["policy".to_owned(), "compile".to_owned()],
+        told,
     }
 }
 
@@ -315,8 +320,7 @@ pub fn layout(layout: config::Layout) -> Layout {
 
 /// The secret is the file's bytes without the newline that an editor puts at the end.
 pub fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut secret =
-        fs::read(path).with_context(|| format!("cannot read the secret {}", path.display()))?;
+    let mut secret = fs::read(path).map_err(|error| cannot_read("the secret", path, error))?;
     if secret.last() == Some(&b'\n') {
         secret.pop();
     }

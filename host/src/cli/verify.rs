@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use asked::Asked;
 
-use super::exit::Exit;
+use super::exit::{Exit, UsageError};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use super::progress::Progress;
 use super::session::Session;
@@ -57,6 +57,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .map_or(session.directory.clone(), |path| {
             session.directory.join(path)
         });
+    if !path.is_dir() {
+        let (named, why) = match path.metadata() {
+            Ok(_) => (path.display(), "is a file, and no repository".to_owned()),
+            Err(error) => (path.display(), format!("cannot be found: {error}")),
+        };
+        return Err(UsageError(format!("{named} {why}")).into());
+    }
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let (count, what) = match reached.judged {

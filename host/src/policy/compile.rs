@@ -22,6 +22,9 @@ use std::time::Duration;
 use wasmtime::component::Component;
 
 /// How a process is begun that compiles.
+///
+/// The program may be `chiffon-audit` with the arguments `policy compile`, or one of the embedder's own that calls [`compile`] and
+/// prints what that says.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     /// The program.
@@ -29,7 +32,12 @@ pub struct Compiler {
     /// What makes it call [`compile`] on its standard input: followed by
     /// all limits as `--limit NAME=VALUE`, and by `--cache DIR`.
     pub arguments: Vec<String>,
+    /// Hears of a component that takes longer than a second, once: its name and its size in bytes.
+    pub told: Option<fn(&str, usize)>,
 }
+
+/// What takes longer is told: it is more than a person takes for an answer at once.
+const LONG: Duration = Duration::from_secs(1);
 
 /// The most that is read of what the process says.
 const SAID: u64 = 16 << 10;
@@ -49,6 +57,7 @@ impl Compiler {
         &self,
         engine: &Engine,
         cache: Option<&Path>,
+        name: &str,
         bytes: &[u8],
     ) -> Result<Result<(), Problem>, LoadError> {
         let mark = cache.map(|directory| mark(engine, directory, bytes));
@@ -59,7 +68,13 @@ impl Compiler {
             |error: io::Error| LoadError::Engine(format!("no process to compile in: {error}"));
         let mut child = self.start(engine, cache).map_err(failed)?;
         let limits = engine.limits();
-        let ended = wait(&mut child, bytes, limits.compile_time);
+        let takes_long = || {
+            tracing::info!(policy = name, bytes = bytes.len(), "compiling a policy");
+            if let Some(told) = self.told {
+                told(name, bytes.len());
+            }
+        };
+        let ended = wait(&mut child, bytes, limits.compile_time, takes_long);
         // It is over, or has to be.
         let _ = child.kill();
         let status = child.wait().map_err(failed)?;
@@ -101,7 +116,12 @@ impl Compiler {
 }
 
 /// Hands over the component and waits for what is said of it; nothing, if the time is over before.
-fn wait(child: &mut Child, bytes: &[u8], time: Duration) -> io::Result<Option<End>> {
+fn wait(
+    child: &mut Child,
+    bytes: &[u8],
+    time: Duration,
+    takes_long: impl FnOnce(),
+) -> io::Result<Option<End>> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -122,7 +142,13 @@ fn wait(child: &mut Child, bytes: &[u8], time: Duration) -> io::Result<Option<En
     thread::Builder::new()
         .name("policy-compile".into())
         .spawn(work)?;
-    Ok(end.recv_timeout(time).ok())
+    let first = time.min(LONG);
+    match end.recv_timeout(first) {
+        Ok(end) => return Ok(Some(end)),
+        Err(_) if first == time => return Ok(None),
+        Err(_) => takes_long(),
+    }
+    Ok(end.recv_timeout(time - first).ok())
 }
 
 fn text(from: impl Read) -> String {

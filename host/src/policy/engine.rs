@@ -58,6 +58,10 @@ impl Engine {
     /// The directory holds machine code that is run unread: it is created for its owner alone, and must not be in a
     /// repository.
     ///
+    /// Compiling has no limit here: [`Limits::compile_time`] and [`Limits::compile_memory`] need a process of their own, and a
+    /// component of some kilobytes can be made to take minutes and gigabytes. That is enough for the policies that come with the host
+    /// and for those that you have built; for one that somebody else hands in use [`compiling_in`](Self::compiling_in).
+    ///
     /// # Errors
     ///
     /// `Cache`, if others than the owner may write to the directory or it cannot be made; `Engine`, if wasmtime does not accept the
@@ -72,6 +76,21 @@ impl Engine {
 
     /// The same, which compiles what it does not know in a process of its own, so that the limits on compiling hold. Without a compiler
     /// they do not.
+    ///
+    /// ```no_run
+    /// # use chiffon_audit::policy::{Allocation, Compiler, Engine, Limits, LoadError};
+    /// # fn engine(cache: &std::path::Path) -> Result<Engine, LoadError> {
+    /// let compiler = Compiler {
+    ///     program: "/usr/local/bin/chiffon-audit".into(),
+    ///     arguments: vec!["policy".into(), "compile".into()],
+    ///     told: None,
+    /// };
+    /// Engine::compiling_in(Some(compiler), Allocation::Pooling, Limits::default(), Some(cache))
+    /// # }
+    /// ```
+    ///
+    /// What was compiled there is found here in `cache_dir`; without one it is compiled a second time, in this process. Program and
+    /// embedder must be of the same release: otherwise the second time has no limit either.
     ///
     /// # Errors
     ///
@@ -116,9 +135,13 @@ impl Engine {
     }
 
     /// Compiles a component where it can be stopped, if there is such a place. After that the cache has it, if there is one.
-    pub(super) fn try_compiling(&self, bytes: &[u8]) -> Result<Result<(), Problem>, LoadError> {
+    pub(super) fn try_compiling(
+        &self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Result<(), Problem>, LoadError> {
         match &self.inner.compiler {
-            Some(compiler) => compiler.run(self, self.inner.cache_dir.as_deref(), bytes),
+            Some(compiler) => compiler.run(self, self.inner.cache_dir.as_deref(), name, bytes),
             None => Ok(Ok(())),
         }
     }

@@ -98,7 +98,7 @@ impl Policy {
         check_header(bytes).map_err(wrong)?;
         check_nesting(bytes).map_err(wrong)?;
         if !comes_with_the_host(bytes) {
-            engine.try_compiling(bytes)?.map_err(wrong)?;
+            engine.try_compiling(name, bytes)?.map_err(wrong)?;
         }
         let compile = || Component::from_binary(engine.wasmtime(), bytes);
         let component = unless_it_panics(compile)?

@@ -58,13 +58,13 @@ fn a_component_that_does_not_load_says_why() {
     let machine = machine();
     machine.write("text.wasm", "(component)");
     machine.write("network.wasm", hostile("network", &[]));
-    for (file, why) in [
-        ("text.wasm", "it is WebAssembly text"),
-        ("network.wasm", "there is no network in the sandbox"),
-        ("missing.wasm", "cannot read the policy missing.wasm"),
+    for (file, exit, why) in [
+        ("text.wasm", 1, "it is WebAssembly text"),
+        ("network.wasm", 1, "there is no network in the sandbox"),
+        ("missing.wasm", 2, "cannot read the policy missing.wasm"),
     ] {
         let ran = machine.run(&["policy", "inspect", file]);
-        assert_eq!(ran.exit, Some(1), "{ran:?}");
+        assert_eq!(ran.exit, Some(exit), "{ran:?}");
         assert!(ran.err.contains(why), "{ran:?}");
         let ran = machine.run(&["policy", "inspect", file, "--json"]);
         assert!(

@@ -53,7 +53,7 @@ struct Broken<'a> {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let trail = session.trail(&settings)?;
-    let policy = args.subject.load(&settings, Allocation::Pooling)?;
+    let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let policy_settings = args.config.settings();
     let contract = Contract {
         settings: policy_settings.clone(),

@@ -85,7 +85,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let started = session.clock.now();
     let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;
     let trail = session.trail(&settings)?;
-    let policy = args.subject.load(&settings, Allocation::Pooling)?;
+    let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let policy_settings = args.config.settings();
     let limits = outcome_limits(&settings)?;
     let backtest = Backtest {

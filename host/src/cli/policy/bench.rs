@@ -5,13 +5,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::call::PolicyJson;
 use super::given;
 use super::subject::{ConfigFlags, Source, Subject};
-use crate::cli::exit::{Exit, UsageError};
+use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
@@ -115,7 +114,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let workloads = workloads(args.outcomes.as_deref(), &outcome_limits(&settings)?)?;
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
-    let engine = engine(&settings, Allocation::Pooling)?;
+    let engine = engine(&settings, Allocation::Pooling, session.output.told())?;
     let policy = args.subject.policy.load(&engine)?;
     let builtin = Source::Builtin.load(&engine)?;
     let (config, none) = (args.config.settings(), PolicySettings::default());
@@ -190,8 +189,7 @@ fn workloads(outcomes: Option<&Path>, limits: &Limits) -> anyhow::Result<Vec<Wor
 }
 
 fn read_baseline(path: &Path) -> anyhow::Result<Baseline> {
-    let text =
-        fs::read(path).with_context(|| format!("cannot read the baseline {}", path.display()))?;
+    let text = fs::read(path).map_err(|error| cannot_read("the baseline", path, error))?;
     serde_json::from_slice(&text).map_err(|error| {
         let path = path.display();
         UsageError(format!(

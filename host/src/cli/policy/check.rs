@@ -74,7 +74,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     for path in &args.outcomes {
         documents.extend(given::documents(path, &limits)?);
     }
-    let policy = args.subject.load(&settings, Allocation::Pooling)?;
+    let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let contract = Contract {
         settings: args.config.settings(),
         limits,

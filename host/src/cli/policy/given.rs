@@ -4,9 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use crate::cli::exit::UsageError;
+use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::time::{self, Bound};
 use crate::clock::Timestamp;
@@ -26,7 +24,7 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
             .read_to_end(&mut document)?;
         return Ok(document);
     }
-    fs::read(path).with_context(|| format!("cannot read the outcome {}", path.display()))
+    fs::read(path).map_err(|error| cannot_read("the outcome", path, error))
 }
 
 /// Reads outcome documents, one a line; a file that is one document as a whole is that.
@@ -78,7 +76,7 @@ pub fn existing(path: &Path, task_id: &TaskId) -> anyhow::Result<Option<Vec<u8>>
     let mut entry = Vec::new();
     fs::File::open(&file)
         .and_then(|file| file.take(ENTRY_MOST).read_to_end(&mut entry))
-        .with_context(|| format!("cannot read the entry {}", file.display()))?;
+        .map_err(|error| cannot_read("the entry", &file, error))?;
     Ok(Some(entry))
 }
 

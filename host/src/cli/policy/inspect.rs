@@ -62,7 +62,9 @@ struct Custom<'a> {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let bytes = args.subject.policy.read()?;
-    let policy = args.subject.load(&settings, Allocation::OnDemand)?;
+    let policy = args
+        .subject
+        .load(&settings, Allocation::OnDemand, session)?;
     let inspection = policy.inspect(&bytes)?;
     if session.output.is_json() {
         session

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::call::{self, Shown};
 use super::given;
 use super::subject::{ConfigFlags, Subject};
-use crate::cli::exit::{Exit, UsageError};
+use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
 use crate::policy::{Allocation, HostCall, Recording, Replay, Trial};
@@ -65,7 +65,7 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
     };
     let policy_settings = args.config.settings();
     let now = given::now(args.now.as_deref(), session)?;
-    let policy = args.subject.load(settings, Allocation::OnDemand)?;
+    let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = Trial {
         existing: existing.as_deref(),
         ..Trial::new(&outcome, &policy_settings, now)
@@ -99,14 +99,13 @@ fn replay(
     settings: &Settings,
     session: &mut Session,
 ) -> anyhow::Result<Exit> {
-    let text =
-        fs::read(path).with_context(|| format!("cannot read the recording {}", path.display()))?;
+    let text = fs::read(path).map_err(|error| cannot_read("the recording", path, error))?;
     let wrong = |error| UsageError(format!("{} {error}", path.display()));
     let recording = Recording::parse(&text).map_err(wrong)?;
     let replay: Replay = recording
         .replay(&outcome_limits(settings)?)
         .map_err(wrong)?;
-    let policy = args.subject.load(settings, Allocation::OnDemand)?;
+    let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = replay.trial();
     let call = trial.run_in_full(&policy);
     if let Some(file) = &args.record {

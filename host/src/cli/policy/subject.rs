@@ -5,10 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::exit::UsageError;
+use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
@@ -65,7 +64,7 @@ impl Source {
                     ))
                     .into());
                 }
-                fs::read(path).with_context(|| format!("cannot read the policy {}", path.display()))
+                fs::read(path).map_err(|error| cannot_read("the policy", path, error))
             }
         }
     }
@@ -167,7 +166,13 @@ impl Subject {
     }
 
     /// The policy, in an engine of its own.
-    pub fn load(&self, settings: &Settings, allocation: Allocation) -> anyhow::Result<Policy> {
-        self.policy.load(&engine(settings, allocation)?)
+    pub fn load(
+        &self,
+        settings: &Settings,
+        allocation: Allocation,
+        session: &Session,
+    ) -> anyhow::Result<Policy> {
+        let told = session.output.told();
+        self.policy.load(&engine(settings, allocation, told)?)
     }
 }

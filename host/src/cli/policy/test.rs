@@ -48,7 +48,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         files.push(file);
     }
-    let policy = args.subject.load(&settings, Allocation::Pooling)?;
+    let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let mut totals = Totals::default();
     let mut ran = Vec::new();
     for file in &mut files {

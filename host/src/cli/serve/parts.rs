@@ -68,7 +68,7 @@ pub fn gather(
         .as_deref()
         .map(read_secret)
         .transpose()?;
-    let deciding = deciding(&trail, settings, Allocation::Pooling)?;
+    let deciding = deciding(&trail, settings, Allocation::Pooling, None)?;
     let mut limits = Limits::default();
     let document_limits = outcome_limits(settings)?;
     limits.body = limits
@@ -184,7 +184,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
         let failed = |error: anyhow::Error| format!("{error:#}");
         match wanted {
             Wanted::Configured => {
-                deciding(trail, &settings, Allocation::Pooling).map_err(failed)
+                deciding(trail, &settings, Allocation::Pooling, None).map_err(failed)
             }
             Wanted::Given { .. } if settings.policy_said.file => Err(
                 "this host was started with a policy of its own (--policy, or CHIFFON_AUDIT_POLICY_FILE), which would decide again \
@@ -195,7 +195,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
                 component,
                 settings: given,
             } => {
-                let engine = engine(&settings, Allocation::Pooling).map_err(failed)?;
+                let engine = engine(&settings, Allocation::Pooling, None).map_err(failed)?;
                 let policy = Policy::load(&engine, "that was sent", component)
                     .map_err(|error| error.to_string())?;
                 let given = given.clone().map(PolicySettings::new);

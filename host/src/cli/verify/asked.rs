@@ -1,10 +1,8 @@
 //! What an audit is asked for: the flags that `verify` and `report` share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use crate::cli::exit::UsageError;
+use crate::cli::exit::{UsageError, cannot_read, is_there};
 use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::Settings;
@@ -53,6 +51,18 @@ impl Asked {
     ///
     /// Says that the checkpoint key or the settings cannot be read.
     pub fn options<'a>(&self, session: &Session) -> anyhow::Result<Options<'a>> {
+        let named = [
+            ("the allowed signers", &self.allowed_signers),
+            ("the OpenPGP keys", &self.openpgp_keys),
+            ("the revoked signers", &self.revoked_signers),
+        ];
+        for (what, file) in named {
+            file.as_deref()
+                .map_or(Ok(()), |file| is_there(what, file))?;
+        }
+        for file in self.against.iter().filter(|file| !file.is_dir()) {
+            is_there("the checkpoint or trail", file)?;
+        }
         Ok(Options {
             reference: self.reference.clone(),
             allowed_signers: self.allowed_signers.clone(),
@@ -124,5 +134,5 @@ fn key(given: &str) -> anyhow::Result<String> {
         return Ok(given.to_owned());
     }
     std::fs::read_to_string(given)
-        .with_context(|| format!("cannot read the checkpoint key {given}"))
+        .map_err(|error| cannot_read("the checkpoint key", Path::new(given), error))
 }
