@@ -144,6 +144,12 @@ fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
     says(&machine, "layout", "warning", "init --layout sharded");
     // What is done about it is for the entries to come.
     let sharded = ["-C", "repo", "init", "--layout", "sharded"];
-    assert_eq!(machine.run(&sharded).exit, Some(0));
+    let ran = machine.run(&sharded);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert_eq!(found(&machine, &[], "layout"), (true, vec![]));
+    let ran = machine.commit(&outcome("another", "completed"));
+    assert!(
+        ran.out.contains(" .audit/tasks/a/e/4/4/another.json"),
+        "{ran:?}"
+    );
 }

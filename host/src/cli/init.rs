@@ -133,6 +133,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         (true, _) => "made a repository and a trail",
         (false, true) => "made a trail",
         (false, false) if args.accept_tip.is_some() => "accepted the tip by name",
+        (false, false) if args.layout.is_some() => {
+            "the trail is there already, and has this layout now"
+        }
         (false, false) => "the trail is there already",
     };
     writeln!(output, "{}: {}", paint(GOOD, did), Line(&git_dir))?;

@@ -44,7 +44,7 @@ pub struct Initialised {
     pub created_repository: bool,
     /// There was no genesis commit before.
     pub created_trail: bool,
-    /// The trail's identity; `None` if a tip was accepted of a trail that has none.
+    /// The trail's identity; `None` if a tip was accepted of a trail that has none, or a layout was given to one.
     pub uuid: Option<String>,
 }
 
@@ -83,7 +83,9 @@ impl Trail {
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
         let mut created_trail = false;
-        if uuid.is_none() && options.accept_tip.is_none() {
+        // What has entries already gets no identity any more, and may get another layout all the same.
+        let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
+        if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout {
             // Recovery, and the check for a roll-back, come before the first commit as before any other.
             trail.refresh()?;
             let shared = trail.shared();
@@ -295,15 +297,22 @@ fn find_genesis(
     Ok(None)
 }
 
+fn holds_entries(trail: &Trail, identity: &Identity) -> Result<bool, TrailError> {
+    let repository = &trail.shared().repository;
+    let Some(tip) = repository.read_ref(&identity.reference)? else {
+        return Ok(false);
+    };
+    let entries = history::entries_of_tree(repository, repository.commit(&tip)?.tree)?;
+    Ok(!entries.is_empty())
+}
+
 /// Makes the genesis commit: the tree is the parent's, or empty. Returns the trail's identity.
 fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<String, TrailError> {
     let shared = trail.shared();
     let repository = &shared.repository;
     let hash = repository.hash;
     let parent = repository.read_ref(&identity.reference)?;
-    if let Some(tip) = parent
-        && !history::entries_of_tree(repository, repository.commit(&tip)?.tree)?.is_empty()
-    {
+    if holds_entries(trail, identity)? {
         return Err(TrailError::Invalid(format!(
             "{} holds entries already; a trail gets its identity before its first entry",
             identity.reference
