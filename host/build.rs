@@ -74,6 +74,10 @@ const PROFILE: &[&str] = &[
     "profile.release.strip=\"symbols\"",
 ];
 
+/// How it is linked. The pool writes a memory as it was after each call, stack included, which rustc makes 1 MiB: that was most
+/// of a call's cost. JSON at its deepest, 128 levels, takes some tens of KiB; beyond its end a stack traps.
+const LINKING: &[&str] = &["-Clink-arg=-zstack-size=262144"];
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -186,7 +190,7 @@ impl Workspace {
         for package in locked(component.package, &fs::read_to_string(&self.lock)?)? {
             hash.field(&package);
         }
-        for setting in PROFILE {
+        for setting in PROFILE.iter().chain(LINKING) {
             hash.field(setting);
         }
         Ok(format!("{:032x}", hash.0))
@@ -246,7 +250,8 @@ impl Workspace {
         Ok(target.join(TARGET).join("release").join(artefact))
     }
 
-    /// Panic messages hold the paths of source files: without these flags the bytes would depend on whose home it is.
+    /// How to link, and what hides where the sources are: panic messages hold their paths, and the bytes would depend on whose
+    /// home it is.
     fn rustflags(&self) -> Result<String> {
         let cargo_home = match env::var_os("CARGO_HOME") {
             Some(home) => PathBuf::from(home),
@@ -254,7 +259,7 @@ impl Workspace {
                 .ok_or("there is no home directory")?
                 .join(".cargo"),
         };
-        let mut flags = Vec::new();
+        let mut flags: Vec<String> = LINKING.iter().map(|flag| (*flag).to_owned()).collect();
         let mut remap = |from: &Path, to: &str| -> Result<()> {
             let from = from.to_str().ok_or("a path is not UTF-8")?;
             flags.push(format!("--remap-path-prefix={from}={to}"));

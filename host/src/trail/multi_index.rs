@@ -87,7 +87,7 @@ impl Flusher<'_> {
                 Err(_) => return Ok(None),
             }
         }
-        let Some(order) = Order::of(&sources) else {
+        let Some(order) = Order::of(&sources, stop) else {
             return Ok(None);
         };
         let path = self.state.tmp_dir().join("multi-pack-index");
@@ -212,8 +212,8 @@ struct Order {
 const AGAIN: u16 = 1 << 15;
 
 impl Order {
-    /// `None` if one of the lists is not sorted, or there are more than the format can tell.
-    fn of(sources: &[index::File]) -> Option<Order> {
+    /// `None` if one of the lists is not sorted, there are more than the format can tell, or it was stopped.
+    fn of(sources: &[index::File], stop: &AtomicBool) -> Option<Order> {
         if sources.len() >= usize::from(AGAIN) {
             return None;
         }
@@ -234,6 +234,9 @@ impl Order {
         let mut last: Option<ObjectId> = None;
         while let Some(mut head) = heads.peek_mut() {
             let Reverse((next, pack)) = *head;
+            if packs.len() % (1 << 16) == 0 && stop.load(Ordering::Relaxed) {
+                return None;
+            }
             match last {
                 Some(last) if last == next => packs.push(pack | AGAIN),
                 Some(last) if last > next => return None,
