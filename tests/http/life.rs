@@ -109,6 +109,24 @@ fn a_second_signal_ends_it_at_once_and_what_was_accepted_stays() {
 }
 
 #[test]
+fn what_waits_for_git_is_committed_after_a_signal_if_git_comes_back_in_time() {
+    let mut host = Host::with(&["--grace", "3600"]);
+    host.commit("a", "completed");
+    let away = host.dir.path().join("away.git");
+    std::fs::rename(host.trail().join("refs"), &away).unwrap();
+    let body = outcome("b", "completed");
+    assert_eq!(host.post("/api/v1/outcomes", &body).status, 202);
+    host.until("/api/v1/trail", |trail| trail["degraded"] == true);
+    host.served.signal("-TERM");
+    while TcpStream::connect(&host.served.address).is_ok() {
+        std::thread::yield_now();
+    }
+    std::fs::rename(&away, host.trail().join("refs")).unwrap();
+    assert!(ended(&mut host.served).success());
+    assert_eq!(host.entries(), 2);
+}
+
+#[test]
 fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("notify");

@@ -73,9 +73,10 @@ impl Feeder {
         let mut most = inner.under_way.room_for();
         if let Some((pause, failures)) = inner.health.trail_pause() {
             if inner.under_way.len() > 0 || !pause.is_zero() {
+                // Who is told to stop goes on for as long as it was given: git may come back.
                 self.pause(pause.clamp(Duration::from_millis(5), LOOK))
                     .await;
-                return !inner.is_stopping();
+                return true;
             }
             // One goes ahead to see. What hindered may have replaced the repository under us.
             if failures > 1 {
@@ -97,7 +98,7 @@ impl Feeder {
             return true;
         }
         match self.due(most).await {
-            Ok(rows) => self.feed(&lease, rows).await,
+            Ok((rows, waits)) => self.feed(&lease, rows, waits).await,
             Err(pause) => {
                 self.pause(pause).await;
                 true
@@ -105,10 +106,10 @@ impl Feeder {
         }
     }
 
-    /// What is due and not on the line, at most so many.
-    async fn due(&mut self, most: usize) -> Result<Vec<Queued>, Duration> {
+    /// What is due and not on the line, at most so many; and whether anything is due.
+    async fn due(&mut self, most: usize) -> Result<(Vec<Queued>, bool), Duration> {
         let inner = &self.inner;
-        let sweeps = self.after.is_none() || self.swept.elapsed() >= SWEEP;
+        let sweeps = self.after.is_none() || inner.is_stopping() || self.swept.elapsed() >= SWEEP;
         if sweeps {
             self.swept = Instant::now();
         }
@@ -126,8 +127,9 @@ impl Feeder {
                 if let Some(last) = rows.last() {
                     self.after = self.after.max(Some(last.sequence));
                 }
+                let waits = !rows.is_empty();
                 rows.retain(|queued| !under_way.contains(&queued.sequence));
-                Ok(rows)
+                Ok((rows, waits))
             }
             Err(error) => {
                 inner.store_failed(&error);
@@ -137,7 +139,7 @@ impl Feeder {
         }
     }
 
-    async fn feed(&mut self, lease: &Lease, rows: Vec<Queued>) -> bool {
+    async fn feed(&mut self, lease: &Lease, rows: Vec<Queued>, waits: bool) -> bool {
         let mut fed = 0;
         for queued in rows {
             if !self.inner.under_way.put(&queued) {
@@ -158,7 +160,8 @@ impl Feeder {
             return true;
         }
         let idle = self.inner.under_way.len() == 0;
-        if idle && self.inner.is_stopping() {
+        // What was under way when the store was asked may wait again by now.
+        if idle && !waits && self.inner.is_stopping() {
             return false;
         }
         if idle && self.checked.elapsed() >= CHECK {
