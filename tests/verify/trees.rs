@@ -1,6 +1,6 @@
 //! Trees that no git writes.
 
-use super::forge::{Forge, flat, git, sharded};
+use super::forge::{Forge, feed, flat, git, sharded};
 
 fn node(mode: &str, name: &str, id: &str) -> Vec<u8> {
     let id = (0..40)
@@ -203,4 +203,33 @@ fn names_and_commits_beyond_all_measure_end_as_claims() {
     commit.message = "x".repeat(17 << 20);
     forge.add(&commit);
     forge.not_shown("objects", "longer than");
+}
+
+#[test]
+fn many_long_commits_are_not_held_at_once() {
+    let mut forge = Forge::trail();
+    let mut script = String::new();
+    for number in 0..24 {
+        let commit = forge.by_person(Vec::new());
+        let message = format!("{number}\n{}", "x".repeat(15 << 20));
+        script += &format!(
+            "commit refs/heads/audit\nauthor {}\ncommitter {}\ndata {}\n{message}\n",
+            commit.author,
+            commit.committer,
+            message.len()
+        );
+        if number == 0 {
+            script += "from refs/heads/audit^0\n";
+        }
+        script.push('\n');
+    }
+    let arguments = [
+        "-c",
+        "core.compression=1",
+        "fast-import",
+        "--quiet",
+        "--date-format=raw-permissive",
+    ];
+    feed(&forge.path, &arguments, script.as_bytes());
+    forge.ends_within_512_mebibytes(0);
 }

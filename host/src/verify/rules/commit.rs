@@ -1,5 +1,7 @@
 //! Commits: their headers and their message, as git stores them.
 
+use gix::bstr::ByteSlice as _;
+
 use crate::verify::store::hash::Id;
 
 /// A commit's parts.
@@ -116,7 +118,8 @@ fn header<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    // A signature makes most of a commit's bytes, so lines are sought many bytes at a time.
+    let end = bytes.find_byte(b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 

@@ -103,6 +103,13 @@ const NEED_ALL: [Rule; 6] = [
     Rule::Times,
 ];
 
+/// A commit that was just read.
+pub(super) struct Found {
+    pub(super) content: Arc<Content>,
+    pub(super) tree: Id,
+    pub(super) role: Role,
+}
+
 /// A chain that is being read, from the tip down.
 pub(super) struct Reading<'a> {
     pub(super) chain: Chain,
@@ -137,7 +144,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the next older commit; none where history ends, or cannot be read any further.
-    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Arc<Content>> {
+    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Found> {
         let id = self.next.take()?;
         if self.how.until == Some(id) {
             self.chain.until = self.how.until;
@@ -171,6 +178,7 @@ impl<'a> Reading<'a> {
             *word |= 1 << (place.0 % 64);
         }
         self.order.follow(context, place, &commit, role);
+        let tree = commit.tree;
         self.next = commit.parents.first().copied();
         let merged = commit.parents.iter().skip(1);
         chain.merged.extend(merged.map(|parent| (*parent, place)));
@@ -192,7 +200,11 @@ impl<'a> Reading<'a> {
                 judged: None,
             });
         }
-        Some(content)
+        Some(Found {
+            content,
+            tree,
+            role,
+        })
     }
 
     /// Reads what is left. Judges the beginning.

@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chain::{Chain, Reading};
+use super::chain::{Chain, Found, Reading};
 use super::judge::{self, Before, Case};
 use super::side::{self, Side};
 use super::{Context, Place, Tally};
 use crate::verify::Progress;
 use crate::verify::findings::Depth;
 use crate::verify::rules::commit::Commit;
-use crate::verify::rules::message;
+use crate::verify::rules::message::{self, Role};
 use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::Reader;
@@ -47,13 +47,16 @@ pub(super) enum Job<'c> {
 /// A commit that was just read, and what came before it.
 pub(super) struct Step {
     place: Place,
-    content: Arc<Content>,
+    found: Found,
     before: Before,
 }
 
 /// Commits in a job: enough that handing over costs nothing, few enough that all threads end together, and that what one
 /// thread needs another has just read.
 const BATCH: Depth = 1024;
+
+/// Their bytes, since a forged commit may be as long as a thousand honest ones.
+const BATCH_BYTES: usize = 2 << 20;
 
 /// Pairs of neighbours that are asked in which order they lie.
 const SAMPLES: Depth = 64;
@@ -71,10 +74,13 @@ pub(crate) fn walk(
     let mut reader = Reader::new(context.current);
     let mut reading = Reading::begin(context, tip, how, progress);
     let mut first = Vec::new();
+    let mut bytes = 0;
     while first.len() < PROBE
-        && let Some(content) = reading.read_next(&mut reader)
+        && bytes < BATCH_BYTES
+        && let Some(found) = reading.read_next(&mut reader)
     {
-        first.push(content);
+        bytes += found.content.data.len();
+        first.push(found);
     }
     // Where newer commits lie first, as git packs them, each is judged as soon as it is read.
     if !how.ahead && how.threads > 1 && !is_oldest_first(&reader, &reading.chain) {
@@ -116,30 +122,33 @@ fn stream(
     how: &How<'_>,
     reader: Reader<'_>,
     mut reading: Reading<'_>,
-    first: Vec<Arc<Content>>,
+    first: Vec<Found>,
 ) -> Walked {
     let mut chain = Chain::default();
     let tally = share_out(context, how, reader, |walker| {
         let mut steps: Vec<Step> = Vec::new();
+        let mut bytes = 0;
         let mut first = first.into_iter();
         let mut depth = 0;
-        while let Some(content) = first
+        while let Some(found) = first
             .next()
             .or_else(|| reading.read_next(&mut walker.reader))
         {
             let place = (depth, reading.chain.id(depth));
             if let Some(newer) = steps.last_mut() {
-                newer.before = tree_of(context, Some(&content));
+                newer.before = Before::Tree(found.tree);
             }
             // The newest waits for the one before it.
-            if steps.len() > BATCH as usize {
+            if steps.len() > BATCH as usize || bytes > BATCH_BYTES {
                 let newest = steps.pop();
                 walker.hand_out(Job::Read(std::mem::take(&mut steps)));
                 steps.extend(newest);
+                bytes = 0;
             }
+            bytes += found.content.data.len();
             steps.push(Step {
                 place,
-                content,
+                found,
                 before: Before::Unknown,
             });
             depth += 1;
@@ -267,14 +276,10 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
         Job::Read(steps) => {
             for step in steps {
                 // Nobody asks for its number: that is not known yet.
-                judge_one(
-                    context,
-                    reader,
-                    tally,
-                    (step.place, 0),
-                    Some(step.content),
-                    step.before,
-                );
+                let place = (step.place, 0);
+                let Found { content, role, .. } = step.found;
+                let known = (Some(content), Some(role));
+                judge_one(context, reader, tally, place, known, step.before);
             }
         }
         Job::Side(sides) => {
@@ -299,7 +304,7 @@ fn judge_all(
         for depth in depths.rev() {
             let (content, tree) = self::before(context, chain, reader, depth);
             let place = ((depth, chain.id(depth)), position);
-            judge_one(context, reader, tally, place, content, before);
+            judge_one(context, reader, tally, place, (content, None), before);
             position += u64::from(chain.adds(depth));
             before = tree;
         }
@@ -310,7 +315,7 @@ fn judge_all(
             let (older, before) = before(context, chain, reader, depth + 1);
             position -= u64::from(chain.adds(depth));
             let place = ((depth, chain.id(depth)), position);
-            judge_one(context, reader, tally, place, content, before);
+            judge_one(context, reader, tally, place, (content, None), before);
             content = older;
         }
     }
@@ -321,7 +326,7 @@ fn judge_one(
     reader: &mut Reader<'_>,
     tally: &mut Tally,
     (place, position): (Place, u64),
-    content: Option<Arc<Content>>,
+    (content, role): (Option<Arc<Content>>, Option<Role>),
     before: Before,
 ) {
     let Some(content) = content else { return };
@@ -332,7 +337,7 @@ fn judge_one(
         place,
         position,
         raw: &content.data,
-        role: message::role(commit.message),
+        role: role.unwrap_or_else(|| message::role(commit.message)),
         commit,
         before,
     };
