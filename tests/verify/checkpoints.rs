@@ -81,7 +81,7 @@ fn a_tip_rolled_back_is_told_by_the_checkpoint() {
 }
 
 /// Makes the trail's history anew, with the same key, other policies from `changed` on, and `count` entries.
-fn made_anew(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]) {
+pub fn made_anew(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]) {
     place.repo.git(&["update-ref", "-d", "HEAD"]);
     std::fs::remove_dir_all(place.repo.path.join("chiffon-audit")).unwrap();
     place.trail = begin(&place.repo, &place.signers, signed);

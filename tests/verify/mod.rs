@@ -6,6 +6,7 @@ mod checkpoints;
 mod forge;
 mod generated;
 mod honest;
+mod kept;
 mod messages;
 mod objects;
 mod odd;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::findings::quote;
+use super::kept::Kept;
 use super::merkle::leaf::{self, Hash};
 use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
 use super::merkle::tree::Growing;
@@ -17,28 +18,22 @@ use super::{Options, VerifyError};
 
 pub(crate) const TITLE: &str = "extends every checkpoint";
 
-/// Who looks along to make the claim: `options.against` names checkpoints where it names files.
+/// Who looks along to make the claim, about all checkpoints that were given.
 ///
 /// # Errors
 ///
-/// Says why a checkpoint cannot be used.
-pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
-    let mut given = Vec::new();
-    for path in options.against.iter().filter(|path| !path.is_dir()) {
-        given.extend(load(path)?);
-    }
+/// Says why the key cannot be used.
+pub(crate) fn visitor<'a>(
+    options: &Options<'_>,
+    kept: &'a Kept,
+) -> Result<Box<dyn Visitor + 'a>, VerifyError> {
     let key = options.checkpoint_key.as_deref().map(parse_key);
     let key = key.transpose()?;
-    if given.is_empty() {
-        let asked = options.require.checkpoint || options.checkpoint_key.is_some();
-        return Ok(Box::new(Nothing {
-            asked: asked && options.since.is_none(),
-        }));
-    }
-    given.sort_by_key(|given| given.checkpoint.size);
+    let asked = options.require.checkpoint || key.is_some();
     Ok(Box::new(Checkpoints {
-        given,
+        kept,
         key,
+        asked: asked && options.since.is_none(),
         seen: Mutex::default(),
     }))
 }
@@ -60,45 +55,29 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Given>, VerifyError> {
     let found = Checkpoint::parse_all(&read(path)?).map_err(|why| unreadable(path, why))?;
     let given = found.into_iter().map(|checkpoint| Given {
         path: path.to_owned(),
+        kept_by: None,
         checkpoint,
     });
     Ok(given.collect())
 }
 
-/// Makes the claim where there is no checkpoint.
-struct Nothing {
-    asked: bool,
-}
-
-impl Visitor for Nothing {
-    fn visit(&self, _: &TrailCommit<'_>) {}
-
-    fn finish(&self, _: &Walk<'_>) -> Vec<Claim> {
-        let verdict = match self.asked {
-            false => Verdict::NotAsked {
-                why: "nothing here shows that nothing was cut off the end",
-            },
-            true => Verdict::NotShown {
-                missing: "a checkpoint; `--against CHECKPOINT` gives one".to_owned(),
-            },
-        };
-        vec![Claim::new("checkpoints", TITLE, verdict)]
-    }
-}
-
 /// A checkpoint and where it came from.
+#[derive(Clone)]
 pub(crate) struct Given {
     pub(crate) path: PathBuf,
+    /// The commit of the repository there that brought it.
+    pub(crate) kept_by: Option<Id>,
     pub(crate) checkpoint: Checkpoint,
 }
 
 /// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
 pub(crate) const CLOCKS_APART: i64 = 300;
 
-struct Checkpoints {
-    /// The smallest first.
-    given: Vec<Given>,
+struct Checkpoints<'a> {
+    kept: &'a Kept,
     key: Option<NoteKey>,
+    /// Whether something must be shown though nothing is given.
+    asked: bool,
     seen: Mutex<Seen>,
 }
 
@@ -117,14 +96,23 @@ struct Seen {
 /// No leaf.
 const NONE: Hash = [0; 32];
 
-impl Visitor for Checkpoints {
+impl Visitor for Checkpoints<'_> {
     fn begin(&self, walk: &Walk<'_>) {
+        let first = || Some(format!("commit-{}", walk.chain.first_entry()?));
+        // Which trail it is shows at its beginning.
+        let is_whole = walk.cut.is_none() && walk.until.is_none();
+        let own = walk.trail_id.map(str::to_owned);
+        let own = own.or_else(|| is_whole.then(first)?);
+        self.kept.choose(own.as_deref());
+        if self.given().is_empty() {
+            return;
+        }
         let entries = usize::try_from(walk.entries).unwrap_or(usize::MAX);
         self.seen().hashes = vec![NONE; entries];
     }
 
     fn visit(&self, commit: &TrailCommit<'_>) {
-        if commit.is_genesis {
+        if commit.is_genesis || self.given().is_empty() {
             return;
         }
         let hash = commit
@@ -154,18 +142,41 @@ impl Visitor for Checkpoints {
     }
 
     fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
+        if self.given().is_empty() {
+            let verdict = self.verdict_on_nothing(walk);
+            return vec![Claim::new("checkpoints", TITLE, verdict)];
+        }
         let seen = std::mem::take(&mut *self.seen());
         let mut claims = vec![self.claim_extends(&seen, walk)];
         // Without the first entries none has its number.
         if walk.until.is_none() {
             claims.push(self.claim_times(seen));
         }
-        claims.push(claim_signed(&self.given, self.key.as_ref()));
+        claims.push(claim_signed(self.given(), self.key.as_ref()));
         claims
     }
 }
 
-impl Checkpoints {
+impl Checkpoints<'_> {
+    fn given(&self) -> &[Given] {
+        &self.kept.ours().given
+    }
+
+    /// The verdict where there is no checkpoint of the trail.
+    fn verdict_on_nothing(&self, walk: &Walk<'_>) -> Verdict {
+        let missing = self.kept.ours().missing.first().cloned();
+        if missing.is_none() && !self.asked {
+            return Verdict::NotAsked {
+                why: "nothing here shows that nothing was cut off the end",
+            };
+        }
+        let missing = missing.map(|missing| unread(walk).unwrap_or(missing));
+        let none = || "a checkpoint; `--against CHECKPOINT` gives one".to_owned();
+        Verdict::NotShown {
+            missing: missing.unwrap_or_else(none),
+        }
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,36 +184,42 @@ impl Checkpoints {
     /// Whether a claim may name this entry's commit: the first, and those that checkpoints end with.
     fn may_be_named(&self, index: u64) -> bool {
         let ends = |given: &Given| given.checkpoint.size.cmp(&(index + 1));
-        index == 0 || self.given.binary_search_by(ends).is_ok()
+        index == 0 || self.given().binary_search_by(ends).is_ok()
     }
 
     fn claim_extends(&self, seen: &Seen, walk: &Walk<'_>) -> Claim {
+        // More of them are nobody's to read.
+        const MOST: usize = 10;
         let mut claim = Claim::new("checkpoints", TITLE, Verdict::Holds);
-        let since = walk.until.map(
-            |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
-        );
-        if let Some(cut) = walk.cut.or(since) {
-            let missing = cut.to_owned();
+        if let Some(missing) = unread(walk) {
             claim.verdict = Verdict::NotShown { missing };
             return claim;
         }
         let mut tree = Growing::default();
-        let mut held: Option<&Given> = None;
-        for given in &self.given {
-            let verdict = compare(given, &mut tree, seen, walk);
-            if verdict == Verdict::Holds {
-                held = Some(given);
-                claim.notes.push(given.tell());
-                continue;
+        let mut held = 0_usize;
+        for given in self.given() {
+            claim.verdict = compare(given, &mut tree, seen, walk);
+            if claim.verdict != Verdict::Holds {
+                break;
             }
-            claim.verdict = verdict;
-            if let Some(held) = held {
-                let size = held.checkpoint.size;
-                claim.notes.push(format!(
-                    "the first {size} entries are as they were; what is wrong lies after them"
-                ));
-            }
-            break;
+            held += 1;
+        }
+        let told = &self.given()[held.saturating_sub(MOST)..held];
+        if told.len() < held {
+            let number = held - told.len();
+            claim.notes.push(format!("{number} smaller checkpoints"));
+        }
+        claim.notes.extend(told.iter().map(Given::tell));
+        if let (true, Some(last)) = (held < self.given().len(), told.last()) {
+            let size = last.checkpoint.size;
+            claim.notes.push(format!(
+                "the first {size} entries are as they were; what is wrong lies after them"
+            ));
+        }
+        if let (Verdict::Holds, Some(missing)) = (&claim.verdict, self.kept.ours().missing.first())
+        {
+            let missing = missing.clone();
+            claim.verdict = Verdict::NotShown { missing };
         }
         claim
     }
@@ -210,16 +227,16 @@ impl Checkpoints {
     /// Says that an entry is younger than a checkpoint that it came before, or older than one that it came after.
     fn astray(&self, index: u64, said: i64) -> Option<String> {
         let after = self
-            .given
+            .given()
             .partition_point(|given| given.checkpoint.size <= index);
         let timed = |given: &Given| given.checkpoint.seconds;
-        let early = self.given[..after]
+        let early = self.given()[..after]
             .iter()
             .rev()
             .find(|given| timed(given).is_some())
             .filter(|given| timed(given).is_some_and(|seconds| said < seconds - CLOCKS_APART));
         let late = self
-            .given
+            .given()
             .get(after)
             .filter(|given| timed(given).is_some_and(|seconds| said > seconds + CLOCKS_APART));
         let (relation, given) = match (early, late) {
@@ -246,12 +263,20 @@ impl Checkpoints {
                 what,
                 count: seen.number_astray,
             };
-        } else if self.given.iter().all(is_untimed) {
+        } else if self.given().iter().all(is_untimed) {
             let missing = "when a checkpoint was made; none of them says so".to_owned();
             claim.verdict = Verdict::NotShown { missing };
         }
         claim
     }
+}
+
+/// Why the tree over all entries cannot be built.
+fn unread(walk: &Walk<'_>) -> Option<String> {
+    let since = walk.until.map(
+        |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
+    );
+    walk.cut.or(since).map(str::to_owned)
 }
 
 /// Compares one checkpoint with the tree, which grows up to its size.
@@ -343,7 +368,10 @@ impl Given {
     /// What to call it.
     pub(crate) fn name(&self) -> String {
         let path = quote(self.path.as_os_str().as_encoded_bytes());
-        format!("the checkpoint {path}")
+        match self.kept_by {
+            None => format!("the checkpoint {path}"),
+            Some(commit) => format!("the checkpoint in {path}, commit {commit},"),
+        }
     }
 
     /// How it is told when it holds.
@@ -352,6 +380,7 @@ impl Given {
         let of = of.map(|time| format!(", of {time}")).unwrap_or_default();
         let size = self.checkpoint.size;
         let entries = if size == 1 { "entry" } else { "entries" };
-        format!("{}: {size} {entries}{of}", self.name())
+        let name = self.name();
+        format!("{}: {size} {entries}{of}", name.trim_end_matches(','))
     }
 }

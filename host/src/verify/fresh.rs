@@ -1,9 +1,8 @@
 //! The claim that somebody still makes checkpoints: a trail that is frozen, or shown as it was long ago, has only old ones.
 
-use super::checkpoints::{self, CLOCKS_APART, Given};
+use super::checkpoints::{CLOCKS_APART, Given};
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
-use super::{Options, VerifyError};
 
 /// How new the newest checkpoint must be.
 #[derive(Clone, Copy, Debug)]
@@ -14,25 +13,14 @@ pub struct Fresh {
     pub since: i64,
 }
 
-/// The claim about the newest of all checkpoints that were given; none if nobody asked.
-///
-/// # Errors
-///
-/// A checkpoint cannot be read.
-pub(crate) fn claim(options: &Options<'_>) -> Result<Option<Claim>, VerifyError> {
-    let Some(fresh) = options.fresh else {
-        return Ok(None);
-    };
-    let files = options.against.iter().filter(|path| !path.is_dir());
-    let mut given = Vec::new();
-    for file in files.chain(&options.since) {
-        given.extend(checkpoints::load(file)?);
-    }
+/// The claim about the newest of all checkpoints that were given.
+pub(crate) fn claim<'a>(fresh: Fresh, given: impl Iterator<Item = &'a Given>) -> Claim {
+    let given: Vec<&Given> = given.collect();
     let title = "the newest checkpoint is not too old";
-    Ok(Some(Claim::new("fresh", title, judge(fresh, &given))))
+    Claim::new("fresh", title, judge(fresh, &given))
 }
 
-fn judge(fresh: Fresh, given: &[Given]) -> Verdict {
+fn judge(fresh: Fresh, given: &[&Given]) -> Verdict {
     if given.is_empty() {
         return Verdict::NotShown {
             missing: "a checkpoint; `--against CHECKPOINT` gives one".to_owned(),

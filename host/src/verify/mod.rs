@@ -7,6 +7,7 @@ mod claims;
 mod findings;
 mod fresh;
 mod hidden;
+mod kept;
 mod merkle;
 mod proven;
 mod reference;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use against::Audited;
 use findings::quote;
 pub use fresh::Fresh;
+use kept::Kept;
 pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
@@ -57,7 +59,7 @@ pub struct Options<'a> {
     pub checkpoint_key: Option<String>,
     /// What must be shown, whether or not something is given to show it with.
     pub require: Require,
-    /// Checkpoints (files) and other copies of the trail (directories) to compare with.
+    /// Checkpoints (files), repositories that keep checkpoints, and other copies of the trail (directories) to compare with.
     pub against: Vec<PathBuf>,
     /// A checkpoint up to which the trail was audited before.
     pub since: Option<PathBuf>,
@@ -152,10 +154,10 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let shallow = repository.shallow()?;
     hidden::find(&repository, &context.findings, &alternates, &shallow)?;
     let since = since::load(options)?;
-    let fresh = fresh::claim(options)?;
+    let kept = Kept::open(options)?;
     let own = [
         signatures::visitor(options)?,
-        checkpoints::visitor(options)?,
+        checkpoints::visitor(options, &kept)?,
         since::visitor(since.as_ref(), options)?,
     ];
     let visitors: Vec<&dyn Visitor> = own.iter().map(AsRef::as_ref).collect();
@@ -173,8 +175,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 threads,
                 until,
                 // The tree over all entries is built by their numbers.
-                ahead: !options.visitors.is_empty()
-                    || options.against.iter().any(|path| !path.is_dir()),
+                ahead: !options.visitors.is_empty() || !kept.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
                 let after = after(&repository, options)?;
@@ -193,7 +194,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         reference: &reference,
         chain: &walked.chain,
     };
-    let copies = options.against.iter().filter(|path| path.is_dir());
+    let copies = kept.copies.iter();
     let copies = copies.map(|path| against::compare(path, &context, &audited));
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let walk = Walk {
@@ -213,7 +214,9 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let before = since.as_ref().map_or(0, |since| since.size());
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
-    claims.extend(fresh);
+    let given = kept.ours().given.iter();
+    let given = given.chain(since.iter().map(|since| &since.given));
+    claims.extend(options.fresh.map(|fresh| fresh::claim(fresh, given)));
     claims.extend(copies);
     Ok(Report {
         reference,

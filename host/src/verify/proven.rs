@@ -139,6 +139,7 @@ fn claim_key(file: &Path, proof: &Proof<'_>, options: &Options<'_>) -> Result<Cl
     let key = key.map(checkpoints::parse_key).transpose()?;
     let given = [Given {
         path: file.to_owned(),
+        kept_by: None,
         checkpoint: proof.checkpoint.clone(),
     }];
     let mut claim = checkpoints::claim_signed(&given, key.as_ref());

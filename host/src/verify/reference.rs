@@ -23,8 +23,6 @@ pub(crate) fn choose(
     context: &Context<'_>,
     wanted: Option<&str>,
 ) -> Result<(String, Option<Id>), VerifyError> {
-    let mut reader = Reader::new(context.current);
-    let shallow = repository.shallow()?;
     if let Some(name) = wanted {
         if let Some(id) = repository.id(name) {
             return Ok((name.to_owned(), Some(id)));
@@ -33,21 +31,38 @@ pub(crate) fn choose(
             .ok_or_else(|| VerifyError::NoReference(quote(name.as_bytes())))?;
         let id = resolved
             .id
-            .map(|id| peel(context, &mut reader, &resolved.name, id))
+            .map(|id| peel(context, &resolved.name, id))
             .transpose()?;
         return Ok((resolved.name, id));
     }
-    let head = refs::resolve(repository, "HEAD")?.unwrap_or(Resolved {
+    if let Some((name, id)) = trail(repository, context)? {
+        return Ok((name, Some(id)));
+    }
+    let head = head(repository)?;
+    Ok((head.name, head.id))
+}
+
+fn head(repository: &Repository) -> Result<Resolved, VerifyError> {
+    Ok(refs::resolve(repository, "HEAD")?.unwrap_or(Resolved {
         name: "HEAD".to_owned(),
         id: None,
-    });
+    }))
+}
+
+/// The trail that a repository holds: that of `HEAD`, or else the only one.
+pub(crate) fn trail(
+    repository: &Repository,
+    context: &Context<'_>,
+) -> Result<Option<(String, Id)>, VerifyError> {
+    let mut reader = Reader::new(context.current);
+    let shallow = repository.shallow()?;
+    let head = head(repository)?;
     // All of its history, and where that cannot be read the benefit of the doubt: neither a commit that removes the trail nor
     // one that is lost may lead the audit to another branch.
-    if head
-        .id
-        .is_some_and(|id| has_trail(context, &mut reader, id, u32::MAX, &shallow) != Some(false))
+    if let Some(id) = head.id
+        && has_trail(context, &mut reader, id, u32::MAX, &shallow) != Some(false)
     {
-        return Ok((head.name, head.id));
+        return Ok(Some((head.name, id)));
     }
     for namespace in ["refs/heads/", "refs/remotes/"] {
         let mut found = find(repository, context, &mut reader, namespace)?;
@@ -58,11 +73,11 @@ pub(crate) fn choose(
                 .collect();
             return Err(VerifyError::Ambiguous(names.join(", ")));
         }
-        if let Some((name, id)) = found.pop() {
-            return Ok((name, Some(id)));
+        if let Some(found) = found.pop() {
+            return Ok(Some(found));
         }
     }
-    Ok((head.name, head.id))
+    Ok(None)
 }
 
 /// The refs below this namespace whose tip belongs to a trail, up to the number that can be told.
@@ -139,12 +154,8 @@ fn has_trail(
 }
 
 /// The commit that a tag is about.
-fn peel(
-    context: &Context<'_>,
-    reader: &mut Reader<'_>,
-    name: &str,
-    mut id: Id,
-) -> Result<Id, VerifyError> {
+pub(crate) fn peel(context: &Context<'_>, name: &str, mut id: Id) -> Result<Id, VerifyError> {
+    let mut reader = Reader::new(context.current);
     let broken = |why: &str| VerifyError::BadReference {
         name: quote(name.as_bytes()),
         why: why.to_owned(),

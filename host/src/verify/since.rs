@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::checkpoints::{self, CLOCKS_APART, Given};
+use super::kept;
 use super::merkle::note::ORIGIN;
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
@@ -13,7 +14,7 @@ use super::{Options, VerifyError};
 
 /// The checkpoint that an audit begins at.
 pub(crate) struct Since {
-    given: Given,
+    pub(crate) given: Given,
     /// The commit of its last entry.
     pub(crate) commit: Id,
 }
@@ -31,7 +32,7 @@ impl Since {
     }
 }
 
-/// Reads the checkpoint that `options.since` names, the last in its file.
+/// Reads the checkpoint that `options.since` names, the last in its file or the newest that its repository keeps.
 ///
 /// # Errors
 ///
@@ -40,7 +41,7 @@ pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> 
     let Some(path) = &options.since else {
         return Ok(None);
     };
-    let given = checkpoints::load(path)?.pop();
+    let given = kept::newest(path)?;
     let commit = given.as_ref().and_then(|given| {
         let commit = given.checkpoint.commit.as_deref()?;
         Id::from_hex(commit.as_bytes()).ok()
@@ -65,10 +66,7 @@ pub(crate) fn visitor(
     };
     let key = options.checkpoint_key.as_deref();
     let key = key.map(checkpoints::parse_key).transpose()?;
-    let given = Given {
-        path: since.given.path.clone(),
-        checkpoint: since.given.checkpoint.clone(),
-    };
+    let given = since.given.clone();
     Ok(Box::new(Beginning {
         commit: since.commit,
         signed: checkpoints::claim_signed(std::slice::from_ref(&given), key.as_ref()),

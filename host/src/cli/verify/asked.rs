@@ -29,7 +29,8 @@ pub struct Asked {
     /// What must be shown: signed, checkpoint
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub require: Vec<Required>,
-    /// A checkpoint that the trail must extend, or another copy of the trail (a directory); may be given more than once
+    /// A checkpoint that the trail must extend (a file, or a repository that keeps it), or another copy of the trail (a
+    /// directory); may be given more than once
     #[arg(long, value_name = "CHECKPOINT|TRAIL")]
     pub against: Vec<PathBuf>,
     /// The newest checkpoint must be no older than this, such as 1h or 30 minutes: a frozen trail is noticed

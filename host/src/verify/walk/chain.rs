@@ -65,6 +65,13 @@ impl Chain {
         u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
     }
 
+    /// The oldest commit that says that it adds an entry.
+    pub(crate) fn first_entry(&self) -> Option<Id> {
+        let word = self.adding.iter().rposition(|word| *word != 0)?;
+        let bit = 63 - self.adding[word].leading_zeros();
+        Some(self.id(word as Depth * 64 + bit))
+    }
+
     /// How far down this commit is.
     pub(crate) fn depth_of(&self, id: &Id) -> Option<Depth> {
         let mut names = self.names.chunks_exact(self.hash_len.max(1));

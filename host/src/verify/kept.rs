@@ -1,0 +1,282 @@
+//! Checkpoints as they were kept: in files, or in the history of a ref of another repository, as `checkpoint --to` leaves them.
+//! That repository is read as hostile as the trail; which of its checkpoints are the trail's is known once the trail is.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::checkpoints::{self, Given};
+use super::findings::quote;
+use super::merkle::note::Checkpoint;
+use super::repository::Repository;
+use super::rules::commit::Commit;
+use super::rules::tree::{Mode, Nodes};
+use super::store::cache::Content;
+use super::store::hash::{Id, Kind};
+use super::store::reader::{Fault, Reader};
+use super::store::{Current, Store};
+use super::walk::Context;
+use super::{Options, VerifyError, reference, refs, signatures};
+
+/// The branch on which a repository keeps checkpoints, a file for each trail.
+const BRANCH: &str = "audit-checkpoints";
+
+/// Commits of it that are read: two years of one every ten minutes.
+const MAX_COMMITS: usize = 100_000;
+
+/// All that was given to compare with.
+pub(crate) struct Kept {
+    files: Vec<Given>,
+    keepers: Vec<Keeper>,
+    /// Directories that hold another copy of the trail.
+    pub(crate) copies: Vec<PathBuf>,
+    ours: OnceLock<Ours>,
+}
+
+/// The checkpoints of the trail that is audited.
+#[derive(Default)]
+pub(crate) struct Ours {
+    /// The smallest first, and of one size the oldest.
+    pub(crate) given: Vec<Given>,
+    /// Why a repository that was given has none, a sentence each.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Kept {
+    /// Opens what `options.against` names: files hold checkpoints; directories are repositories, which keep checkpoints, or hold a
+    /// copy of the trail, or both.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be read.
+    pub(crate) fn open(options: &Options<'_>) -> Result<Kept, VerifyError> {
+        let mut kept = Kept {
+            files: Vec::new(),
+            keepers: Vec::new(),
+            copies: Vec::new(),
+            ours: OnceLock::new(),
+        };
+        for path in &options.against {
+            if !path.is_dir() {
+                kept.files.extend(checkpoints::load(path)?);
+                continue;
+            }
+            let keeper = Keeper::open(path)?;
+            if keeper.as_ref().is_none_or(|keeper| keeper.has_trail) {
+                kept.copies.push(path.clone());
+            }
+            kept.keepers.extend(keeper);
+        }
+        Ok(kept)
+    }
+
+    /// Whether there may be a checkpoint at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.keepers.is_empty()
+    }
+
+    /// Learns which trail is audited, by the last part of its origin; none if that cannot be told.
+    pub(crate) fn choose(&self, trail: Option<&str>) {
+        self.ours.get_or_init(|| self.collect(trail));
+    }
+
+    /// The trail's checkpoints.
+    pub(crate) fn ours(&self) -> &Ours {
+        self.ours.get_or_init(|| self.collect(None))
+    }
+
+    fn collect(&self, trail: Option<&str>) -> Ours {
+        let mut ours = Ours {
+            given: self.files.clone(),
+            missing: Vec::new(),
+        };
+        for keeper in &self.keepers {
+            let path = quote(keeper.path.as_os_str().as_encoded_bytes());
+            match keeper.of(trail) {
+                Ok(found) if !found.is_empty() => ours.given.extend(found),
+                // It is a copy of the trail, and keeps others' checkpoints.
+                Ok(_) if keeper.has_trail => {}
+                Ok(_) => ours.missing.push(format!(
+                    "a checkpoint of this trail in {path}, which keeps those of others"
+                )),
+                Err(why) => ours
+                    .missing
+                    .push(format!("the checkpoints in {path}: {why}")),
+            }
+        }
+        let order = |given: &Given| (given.checkpoint.size, given.checkpoint.seconds);
+        ours.given.sort_by_key(order);
+        ours
+    }
+}
+
+/// The newest checkpoint at a place that is not the trail: the last in a file, or that of the one trail that a repository keeps.
+///
+/// # Errors
+///
+/// It cannot be read, or it is not clear which is meant.
+pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
+    if !path.is_dir() {
+        return Ok(checkpoints::load(path)?.pop());
+    }
+    let unreadable = |why: &str| signatures::unreadable(path, why);
+    let Some(keeper) = Keeper::open(path)? else {
+        return Err(unreadable("keeps no checkpoints"));
+    };
+    match &keeper.names().map_err(|why| unreadable(&why))?[..] {
+        [] => Err(unreadable("keeps no checkpoints")),
+        [only] => Ok(keeper
+            .all(only)
+            .map_err(|why| unreadable(&why))?
+            .into_iter()
+            .next()),
+        _ => Err(unreadable(
+            "keeps the checkpoints of several trails: give the trail's as a file (`git show audit-checkpoints:NAME`)",
+        )),
+    }
+}
+
+/// A repository that keeps checkpoints.
+struct Keeper {
+    path: PathBuf,
+    algorithm: gix::hash::Kind,
+    current: Current,
+    /// Where its branch, or in a clone each remote's, ends.
+    tips: Vec<Id>,
+    shallow: Vec<Id>,
+    /// Whether it holds a trail, too.
+    has_trail: bool,
+}
+
+impl Keeper {
+    /// Opens the repository at `path`; none if it keeps no checkpoints.
+    fn open(path: &Path) -> Result<Option<Keeper>, VerifyError> {
+        let repository = Repository::discover(path)?;
+        let tips = tips(&repository)?;
+        if tips.is_empty() {
+            return Ok(None);
+        }
+        let objects = repository.common_dir.join("objects");
+        let store = Store::open(&objects, repository.algorithm);
+        let store = store.map_err(|why| VerifyError::Unreadable {
+            what: format!(
+                "the object database of {}",
+                quote(path.as_os_str().as_encoded_bytes())
+            ),
+            why,
+        })?;
+        let current = Current::new(store);
+        let context = Context::new(&current, repository.algorithm, None);
+        // Several trails are as good as one: which is meant is said where it is compared.
+        let has_trail = match reference::trail(&repository, &context) {
+            Ok(found) => found.is_some(),
+            Err(VerifyError::Ambiguous(_)) => true,
+            Err(error) => return Err(error),
+        };
+        drop(context);
+        Ok(Some(Keeper {
+            path: path.to_owned(),
+            algorithm: repository.algorithm,
+            current,
+            tips,
+            shallow: repository.shallow()?,
+            has_trail,
+        }))
+    }
+
+    /// The checkpoints of this trail; of the only one that it keeps, if it cannot be told which it is.
+    fn of(&self, trail: Option<&str>) -> Result<Vec<Given>, String> {
+        match (trail, &self.names()?[..]) {
+            (Some(trail), _) => self.all(&format!("{trail}.checkpoint")),
+            (None, [only]) => self.all(only),
+            (None, _) => Ok(Vec::new()),
+        }
+    }
+
+    /// The files at its tips.
+    fn names(&self) -> Result<Vec<String>, String> {
+        let mut reader = Reader::new(&self.current);
+        let mut names = Vec::new();
+        for tip in &self.tips {
+            let (_, tree) = self.commit(&mut reader, tip)?;
+            let nodes = Nodes::new(&tree.data, self.algorithm.len_in_bytes());
+            let files = nodes.filter(|node| node.mode == Mode::File);
+            names.extend(files.filter_map(|node| String::from_utf8(node.name.to_vec()).ok()));
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// All checkpoints that it ever kept in a file of this name, the newest first.
+    fn all(&self, name: &str) -> Result<Vec<Given>, String> {
+        let mut reader = Reader::new(&self.current);
+        let mut found = Vec::new();
+        for tip in &self.tips {
+            let mut next = Some(*tip);
+            let mut newer = None;
+            for _ in 0..MAX_COMMITS {
+                let Some(id) = next else { break };
+                let (parent, tree) = self.commit(&mut reader, &id)?;
+                let mut nodes = Nodes::new(&tree.data, self.algorithm.len_in_bytes());
+                let file =
+                    nodes.find(|node| node.mode == Mode::File && node.name == name.as_bytes());
+                if let Some(blob) = file.map(|file| file.id()).filter(|id| newer != Some(*id)) {
+                    newer = Some(blob);
+                    let content = fetch(&mut reader, &blob, Kind::Blob)?;
+                    let of_one = Checkpoint::parse_all(&content.data).map_err(|why| {
+                        format!("{} in commit {id}: {why}", quote(name.as_bytes()))
+                    })?;
+                    found.extend(of_one.into_iter().rev().map(|checkpoint| Given {
+                        path: self.path.clone(),
+                        kept_by: Some(id),
+                        checkpoint,
+                    }));
+                }
+                next = parent.filter(|_| !self.shallow.contains(&id));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A commit's first parent and its files.
+    fn commit(
+        &self,
+        reader: &mut Reader<'_>,
+        id: &Id,
+    ) -> Result<(Option<Id>, Arc<Content>), String> {
+        let content = fetch(reader, id, Kind::Commit)?;
+        let commit = Commit::parse(&content.data, self.algorithm.len_in_hex())
+            .ok_or_else(|| format!("the commit {id} is malformed"))?;
+        Ok((
+            commit.parents.first().copied(),
+            fetch(reader, &commit.tree, Kind::Tree)?,
+        ))
+    }
+}
+
+fn fetch(reader: &mut Reader<'_>, id: &Id, kind: Kind) -> Result<Arc<Content>, String> {
+    reader.fetch(id, kind).map_err(|fault| match fault {
+        Fault::Missing => format!("the {} {id} is missing", kind.name()),
+        Fault::Corrupt(why) | Fault::Beyond(why) => format!("the {} {id}: {why}", kind.name()),
+    })
+}
+
+/// Where the branch ends: here, or in a clone at each remote.
+fn tips(repository: &Repository) -> Result<Vec<Id>, VerifyError> {
+    let own = refs::resolve(repository, &format!("refs/heads/{BRANCH}"))?;
+    if let Some(id) = own.and_then(|own| own.id) {
+        return Ok(vec![id]);
+    }
+    let mut names = Vec::new();
+    refs::each(repository, "refs/remotes/", |name, _| {
+        if name.ends_with(&format!("/{BRANCH}")) {
+            names.push(name.to_owned());
+        }
+        true
+    })?;
+    let mut tips = Vec::new();
+    for name in names {
+        tips.extend(refs::resolve(repository, &name)?.and_then(|found| found.id));
+    }
+    Ok(tips)
+}
