@@ -316,6 +316,39 @@ fn an_openpgp_key_signs_through_the_operators_program() {
     assert!(verify::verify(&repo.path, &check).is_err());
 }
 
+#[test]
+fn an_audit_gives_up_an_openpgp_program_that_hangs_and_names_it() {
+    let (repo, mut signers) = (Repo::bare(), Signers::new());
+    let (key, program) = signers.openpgp();
+    let mut signing = with_key(Path::new(""));
+    signing.key = SigningKey::OpenPgp { key, program };
+    signed_trail(&repo, &signing);
+    let keys = signers.openpgp_public();
+    let takes_keys = "case \"$*\" in *--import*) echo '[GNUPG:] IMPORT_OK 1 x'; exit;; esac\n";
+    for (name, text) in [
+        ("never-begins", "exec sleep 600".to_owned()),
+        ("says-nothing", format!("{takes_keys}exec sleep 600")),
+        ("closes", format!("{takes_keys}exec >&-; exec sleep 600")),
+        ("has-a-child", format!("{takes_keys}sleep 600 & exit 0")),
+    ] {
+        let options = verify::Options {
+            openpgp_keys: Some(keys.clone()),
+            openpgp_program: Some(signers.script(name, &text)),
+            openpgp_timeout: Some(Duration::from_millis(200)),
+            ..verify::Options::default()
+        };
+        let began = std::time::Instant::now();
+        let report = verify::verify(&repo.path, &options).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(60), "{name}");
+        assert_eq!(report.outcome(), Outcome::NotShown, "{name}: {report:#?}");
+        let Verdict::NotShown { missing } = signatures(&report) else {
+            panic!("{report:#?}");
+        };
+        let named = format!("{name}` did not end within 0.2 s");
+        assert!(missing.contains(&named), "{missing}");
+    }
+}
+
 /// Signers that do not sign, by what is said of them.
 fn failing(signers: &Signers) -> Vec<(SigningKey, &'static str)> {
     let hangs = signers.path("hangs");

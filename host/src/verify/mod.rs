@@ -23,6 +23,7 @@ mod visit;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use against::Audited;
 use findings::quote;
@@ -53,6 +54,8 @@ pub struct Options<'a> {
     pub openpgp_keys: Option<PathBuf>,
     /// The program that checks them; `gpg` if not given.
     pub openpgp_program: Option<PathBuf>,
+    /// How long it may take for one signature; ten seconds if not given. It is then ended, and not asked again.
+    pub openpgp_timeout: Option<Duration>,
     /// Keys whose signatures do not count any more, whatever their time: public keys or fingerprints, one a line.
     pub revoked_signers: Option<PathBuf>,
     /// The key that signs the trail's checkpoints, as `name+id+base64`.

@@ -5,6 +5,7 @@ mod extent;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use extent::Said;
 
@@ -46,7 +47,8 @@ pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyEr
     if let Some(path) = &options.openpgp_keys {
         let program = options.openpgp_program.as_deref();
         let program = program.unwrap_or(Path::new("gpg"));
-        let ring = KeyRing::open(path, program).map_err(|why| unreadable(path, why))?;
+        let timeout = options.openpgp_timeout.unwrap_or(OPENPGP_TIMEOUT);
+        let ring = KeyRing::open(path, program, timeout).map_err(|why| unreadable(path, why))?;
         signers.openpgp = Some(ring);
     }
     let Some(path) = &options.allowed_signers else {
@@ -73,6 +75,9 @@ pub(crate) fn claim_nobody(options: &Options<'_>) -> Claim {
     };
     Claim::new("signatures", TITLE, verdict)
 }
+
+/// An OpenPGP program answers in some ten milliseconds; on a busy machine in a second.
+const OPENPGP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A list of signers that is longer than this is something else.
 const MAX_BYTES: u64 = 16 << 20;

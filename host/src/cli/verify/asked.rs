@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::exit::{UsageError, cannot_read, is_there};
 use crate::cli::session::Session;
 use crate::cli::time;
-use crate::config::Settings;
+use crate::config::{Settings, Signing};
 use crate::verify::{Fresh, Options, Require};
 
 /// What to ask for beside the structural claims.
@@ -64,11 +64,13 @@ impl Asked {
         for file in self.against.iter().filter(|file| !file.is_dir()) {
             is_there("the checkpoint or trail", file)?;
         }
+        let openpgp = self.openpgp(session)?;
         Ok(Options {
             reference: self.reference.clone(),
             allowed_signers: self.allowed_signers.clone(),
             openpgp_keys: self.openpgp_keys.clone(),
-            openpgp_program: self.openpgp_program(session)?,
+            openpgp_program: openpgp.program,
+            openpgp_timeout: openpgp.timeout,
             revoked_signers: self.revoked_signers.clone(),
             checkpoint_key: self.checkpoint_key.as_deref().map(key).transpose()?,
             require: Require {
@@ -95,12 +97,13 @@ impl Asked {
         }))
     }
 
-    /// The operator's program; asked for only where there is something for it to do, since an audit needs no configuration.
-    fn openpgp_program(&self, session: &Session) -> anyhow::Result<Option<PathBuf>> {
+    /// The operator's program and its time; asked for only where there is something for it to do, since an audit needs no
+    /// configuration.
+    fn openpgp(&self, session: &Session) -> anyhow::Result<Signing> {
         if self.openpgp_keys.is_none() {
-            return Ok(None);
+            return Ok(Signing::default());
         }
-        Ok(session.settings(Settings::default())?.signing.program)
+        Ok(session.settings(Settings::default())?.signing)
     }
 
     /// What is asked, in words.

@@ -1,11 +1,16 @@
 //! OpenPGP signatures, checked by the auditor's own program (`gpg`, or what speaks its language) with the keys that were given, in
 //! a key ring of their own: neither the user's keys nor anybody's idea of trust has a part in it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Judgement, quote};
 
@@ -13,7 +18,25 @@ use super::{Judgement, quote};
 pub(crate) struct KeyRing {
     home: tempfile::TempDir,
     program: PathBuf,
+    /// How long it may take for one signature.
+    timeout: Duration,
+    /// Whether it ever took longer. It is not asked again then: a limit for each of a hundred thousand commits is none.
+    is_silent: AtomicBool,
     number: AtomicU64,
+}
+
+/// What the program says of one signature is a page; somebody's endless output is cut off.
+const MAX_STATUS: u64 = 1 << 20;
+
+/// How often it is looked whether a program that has said everything has ended too.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Why the program's answer cannot be had.
+enum NoAnswer {
+    /// It did not end in time.
+    Late,
+    /// It cannot be run.
+    Cannot(String),
 }
 
 impl KeyRing {
@@ -21,22 +44,25 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// The program cannot be run, or takes none of the file for a key.
-    pub(crate) fn open(keys: &Path, program: &Path) -> Result<KeyRing, String> {
+    /// The program cannot be run, or takes none of the file for a key. One that does not answer in time shows nothing, which is
+    /// said of each signature.
+    pub(crate) fn open(keys: &Path, program: &Path, timeout: Duration) -> Result<KeyRing, String> {
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
         let private = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(home.path(), private).map_err(|error| error.to_string())?;
         let ring = KeyRing {
             home,
             program: program.to_owned(),
+            timeout,
+            is_silent: AtomicBool::new(false),
             number: AtomicU64::new(0),
         };
         let bytes = std::fs::read(keys).map_err(|error| format!("cannot be read: {error}"))?;
-        let status = ring.run(&["--import".as_ref()], &bytes)?;
-        if status.contains("[GNUPG:] IMPORT_OK ") {
-            Ok(ring)
-        } else {
-            Err("holds no OpenPGP key that the program can read".to_owned())
+        match ring.run(&["--import".as_ref()], bytes) {
+            Ok(status) if status.contains("[GNUPG:] IMPORT_OK ") => Ok(ring),
+            Ok(_) => Err("holds no OpenPGP key that the program can read".to_owned()),
+            Err(NoAnswer::Late) => Ok(ring),
+            Err(NoAnswer::Cannot(why)) => Err(why),
         }
     }
 
@@ -45,21 +71,35 @@ impl KeyRing {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let file = self.home.path().join(format!("signature-{number}"));
         let status = std::fs::write(&file, signature)
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.run(&["--verify".as_ref(), file.as_ref(), "-".as_ref()], payload));
+            .map_err(|error| NoAnswer::Cannot(error.to_string()))
+            .and_then(|()| {
+                let arguments = ["--verify".as_ref(), file.as_ref(), "-".as_ref()];
+                self.run(&arguments, payload.to_vec())
+            });
         // Only room is lost if it stays.
         let _ = std::fs::remove_file(&file);
         match status {
             Ok(status) => read_status(&status),
-            Err(why) => {
+            Err(no_answer) => {
+                let why = match no_answer {
+                    NoAnswer::Cannot(why) => why,
+                    NoAnswer::Late => format!(
+                        "{} did not end within {} s, and is not asked again",
+                        quote(self.program.as_os_str().as_encoded_bytes()),
+                        self.timeout.as_secs_f32()
+                    ),
+                };
                 Judgement::NotShown(format!("whether its OpenPGP signature is good: {why}"))
             }
         }
     }
 
     /// Runs the program on this input; what it says on its status channel.
-    fn run(&self, arguments: &[&std::ffi::OsStr], input: &[u8]) -> Result<String, String> {
-        let cannot = |error| format!("{} cannot be run: {error}", self.program.display());
+    fn run(&self, arguments: &[&std::ffi::OsStr], input: Vec<u8>) -> Result<String, NoAnswer> {
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Err(NoAnswer::Late);
+        }
+        let deadline = Instant::now() + self.timeout;
         #[expect(
             clippy::disallowed_methods,
             reason = "the auditor's own configuration names this program"
@@ -77,23 +117,85 @@ impl KeyRing {
             ])
             .args(["--no-auto-key-retrieve", "--trust-model=always"])
             .args(arguments)
+            // Whatever it starts ends with it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(cannot)?;
-        let stdin = child.stdin.take();
-        let output = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                if let Some(mut stdin) = stdin {
-                    // A program that reads nothing says nothing good either.
-                    let _ = stdin.write_all(input);
-                }
-            });
-            child.wait_with_output()
-        });
-        Ok(String::from_utf8_lossy(&output.map_err(cannot)?.stdout).into_owned())
+            .map_err(|error| self.cannot(&error))?;
+        let said = self.talk(&mut child, input, deadline);
+        if said.is_err() {
+            end(&mut child);
+        }
+        if let Err(NoAnswer::Late) = &said {
+            self.is_silent.store(true, Ordering::Relaxed);
+        }
+        said
     }
+
+    /// Gives the child its input; what it wrote before the time was over.
+    fn talk(
+        &self,
+        child: &mut Child,
+        input: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<String, NoAnswer> {
+        let stdin = child.stdin.take();
+        self.start(move || {
+            if let Some(mut stdin) = stdin {
+                // A program that reads nothing says nothing good either.
+                let _ = stdin.write_all(&input);
+            }
+        })?;
+        let (sender, receiver) = mpsc::channel();
+        let stdout = child.stdout.take();
+        self.start(move || {
+            let mut said = Vec::new();
+            if let Some(stdout) = stdout {
+                let _ = stdout.take(MAX_STATUS).read_to_end(&mut said);
+            }
+            // The one who asked may have given up.
+            let _ = sender.send(said);
+        })?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let said = receiver.recv_timeout(left).map_err(|_| NoAnswer::Late)?;
+        while child
+            .try_wait()
+            .map_err(|error| self.cannot(&error))?
+            .is_none()
+        {
+            if Instant::now() >= deadline {
+                return Err(NoAnswer::Late);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Lets somebody else do it, who may be left behind.
+    fn start(&self, work: impl FnOnce() + Send + 'static) -> Result<(), NoAnswer> {
+        let thread = std::thread::Builder::new().name("verify-openpgp".into());
+        thread
+            .spawn(work)
+            .map(drop)
+            .map_err(|error| self.cannot(&error))
+    }
+
+    fn cannot(&self, error: &std::io::Error) -> NoAnswer {
+        let program = quote(self.program.as_os_str().as_encoded_bytes());
+        NoAnswer::Cannot(format!("{program} cannot be run: {error}"))
+    }
+}
+
+/// Ends a program that was given up, with those that it has started.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // It was not waited for, so its number is still its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
 }
 
 /// What the lines of GnuPG's doc/DETAILS say of a signature.
