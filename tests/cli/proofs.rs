@@ -97,7 +97,9 @@ fn a_proof_is_written_and_checked_without_the_repository() {
     assert_eq!(machine.run(&check[..3]).exit, Some(6));
     let text = std::fs::read_to_string(machine.path("b.proof")).unwrap();
     machine.write("b.proof", text.replace("completed", "abandoned"));
-    assert_eq!(machine.run(&check).exit, Some(3));
+    let bad = machine.run(&check);
+    assert_eq!(bad.exit, Some(3), "{bad:?}");
+    assert!(bad.out.ends_with("\nThe proof is broken.\n"), "{bad:?}");
 }
 
 #[test]

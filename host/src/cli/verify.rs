@@ -118,7 +118,7 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
     )?;
     writeln!(output)?;
     print_claims(&report.claims, output)?;
-    writeln!(output, "{}", outcome_line(outcome))
+    writeln!(output, "{}", outcome_line(outcome, "trail"))
 }
 
 /// The table of claims.
@@ -163,16 +163,17 @@ fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
     writeln!(output)
 }
 
-/// The verdict in a sentence.
-fn outcome_line(outcome: Outcome) -> impl std::fmt::Display {
-    match outcome {
-        Outcome::Holds => paint(GOOD, "Every claim that was asked for holds."),
-        Outcome::Broken => paint(BAD, "The trail is broken."),
-        Outcome::NotShown => paint(
+/// The verdict on a trail or a proof in a sentence.
+fn outcome_line(outcome: Outcome, what: &str) -> impl std::fmt::Display {
+    let (style, sentence) = match outcome {
+        Outcome::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
+        Outcome::Broken => (BAD, format!("The {what} is broken.")),
+        Outcome::NotShown => (
             UNSURE,
-            "Nothing is broken, but not everything could be shown.",
+            "Nothing is broken, but not everything could be shown.".to_owned(),
         ),
-    }
+    };
+    paint(style, sentence)
 }
 
 fn count(number: u64, one: &str, many: &str) -> String {

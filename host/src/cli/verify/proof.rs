@@ -59,6 +59,6 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
     }
     writeln!(output)?;
     print_claims(&report.claims, output)?;
-    writeln!(output, "{}", outcome_line(outcome))?;
+    writeln!(output, "{}", outcome_line(outcome, "proof"))?;
     Ok(Exit::of_audit(outcome))
 }
