@@ -10,6 +10,7 @@ mod kept;
 mod messages;
 mod objects;
 mod odd;
+mod oracle;
 mod packs;
 mod place;
 mod proofs;

@@ -8,12 +8,12 @@ use chiffon_audit::verify::{self, Options, Outcome, Report, Require, Verdict};
 use super::forge::{BEGIN, Forge, sharded, try_git, verdict, write};
 
 /// A key of somebody's.
-struct Key {
+pub struct Key {
     file: PathBuf,
 }
 
 impl Key {
-    fn new(forge: &Forge, name: &str) -> Key {
+    pub fn new(forge: &Forge, name: &str) -> Key {
         Key::of_type(forge, name, "ed25519")
     }
 
@@ -28,12 +28,12 @@ impl Key {
     }
 
     /// The public key, as a line of a file has it.
-    fn public(&self) -> String {
+    pub fn public(&self) -> String {
         let text = std::fs::read_to_string(self.file.with_extension("pub")).unwrap();
         text.trim().to_owned()
     }
 
-    fn sign(&self, payload: &[u8], namespace: &str) -> String {
+    pub fn sign(&self, payload: &[u8], namespace: &str) -> String {
         let mut child = Command::new("ssh-keygen")
             .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
             .arg(&self.file)
@@ -59,7 +59,7 @@ fn replace_tip(forge: &Forge, commit: &str, signature: &str) -> String {
     id
 }
 
-fn sign_tip(forge: &Forge, key: &Key) -> String {
+pub fn sign_tip(forge: &Forge, key: &Key) -> String {
     let commit = forge.git(&["cat-file", "commit", "audit"]);
     replace_tip(forge, &commit, &key.sign(commit.as_bytes(), "git"))
 }

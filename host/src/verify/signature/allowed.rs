@@ -128,18 +128,21 @@ impl AllowedSigners {
             grant.after.is_none_or(|after| seconds >= after)
                 && grant.before.is_none_or(|before| seconds <= before)
         };
-        if let Some(grant) = key.grants.iter().filter(for_git).find(of_time) {
-            return Ok(&grant.principals);
+        // As git goes about it: the first line of that time says who it is, and then a line of that name, time and purpose must be
+        // there. Two lines for two people do not add up.
+        let Some(first) = key.grants.iter().find(of_time) else {
+            return Err(match key.grants.iter().find(for_git) {
+                Some(grant) => Denied::Time(grant.window()),
+                None => Denied::Namespace(key.grants[0].namespaces.clone().unwrap_or_default()),
+            });
+        };
+        let mut lines = key.grants.iter().filter(for_git).filter(of_time);
+        match lines.any(|grant| names(&first.principals).any(|name| grant.is_for(name))) {
+            true => Ok(&first.principals),
+            false => Err(Denied::Namespace(
+                first.namespaces.clone().unwrap_or_default(),
+            )),
         }
-        Err(match key.grants.iter().find(for_git) {
-            Some(grant) => Denied::Time(grant.window()),
-            None => Denied::Namespace(
-                key.grants
-                    .first()
-                    .and_then(|grant| grant.namespaces.clone())
-                    .unwrap_or_default(),
-            ),
-        })
     }
 
     fn add_line(&mut self, line: &str) -> Result<(), String> {
@@ -157,12 +160,14 @@ impl AllowedSigners {
             return Err(format!("its key is not of the type `{kind}`"));
         }
         let mut grant = Grant {
-            principals: principals.trim_matches('"').to_owned(),
+            principals: unquoted(principals)
+                .ok_or("its name is not quoted as a whole")?
+                .to_owned(),
             namespaces: None,
             after: None,
             before: None,
         };
-        if grant.principals.is_empty() {
+        if !names(&grant.principals).any(|name| grant.is_for(name)) {
             return Err("it names nobody".into());
         }
         for option in split_options(options) {
@@ -186,9 +191,14 @@ impl AllowedSigners {
 
 impl Grant {
     fn apply(&mut self, option: &str) -> Result<(), String> {
-        let (name, value) = match option.split_once('=') {
-            Some((name, value)) => (name, value.trim_matches('"')),
-            None => (option, ""),
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let is_quoted = value.len() > 1 && value.starts_with('"');
+        let value = unquoted(value).filter(|_| is_quoted);
+        let text =
+            || value.ok_or_else(|| format!("the value of `{name}` is not in quotation marks"));
+        let once = |is_given: bool| match is_given {
+            true => Err(format!("`{name}` is given twice")),
+            false => Ok(()),
         };
         let at = |value| {
             time::parse(value)
@@ -196,9 +206,18 @@ impl Grant {
                 .ok_or_else(|| format!("`{name}` is no time of the form YYYYMMDD[HHMM[SS]][Z]"))
         };
         match name.to_ascii_lowercase().as_str() {
-            "namespaces" => self.namespaces = Some(value.to_owned()),
-            "valid-after" => self.after = at(value)?,
-            "valid-before" => self.before = at(value)?,
+            "namespaces" => {
+                once(self.namespaces.is_some())?;
+                self.namespaces = Some(text()?.to_owned());
+            }
+            "valid-after" => {
+                once(self.after.is_some())?;
+                self.after = at(text()?)?;
+            }
+            "valid-before" => {
+                once(self.before.is_some())?;
+                self.before = at(text()?)?;
+            }
             "cert-authority" => {
                 return Err(
                     "certificates are not supported: list each signer's own key in place of `cert-authority`".into(),
@@ -212,11 +231,16 @@ impl Grant {
             }
         }
         if let (Some(after), Some(before)) = (self.after, self.before)
-            && after >= before
+            && after > before
         {
             return Err("it ends before it begins".into());
         }
         Ok(())
+    }
+
+    /// Whether it is for somebody of this name.
+    fn is_for(&self, name: &str) -> bool {
+        matches_list(&self.principals, name.as_bytes())
     }
 
     fn window(&self) -> String {
@@ -229,6 +253,20 @@ impl Grant {
             (None, None) => "always".to_owned(),
         }
     }
+}
+
+/// The names that a line says, one by one, as OpenSSH takes them apart.
+fn names(principals: &str) -> impl Iterator<Item = &str> {
+    principals.split(',').take_while(|name| !name.is_empty())
+}
+
+/// A word without the quotation marks around it; none if there are others in it.
+fn unquoted(word: &str) -> Option<&str> {
+    let inner = word.strip_prefix('"');
+    let inner = inner
+        .and_then(|word| word.strip_suffix('"'))
+        .unwrap_or(word);
+    (!inner.contains(['"', '\\'])).then_some(inner)
 }
 
 /// The next word of a line, quoted or not, quotation marks left on; and what follows it.
@@ -268,7 +306,7 @@ fn key_blob(word: &str) -> Result<Vec<u8>, String> {
 /// Whether a name matches a list of patterns as OpenSSH has them: `*`, `?`, and `!` before what is left out.
 fn matches_list(list: &str, name: &[u8]) -> bool {
     let mut matched = false;
-    for pattern in list.split(',').map(str::trim) {
+    for pattern in list.split(',') {
         match pattern.strip_prefix('!') {
             Some(pattern) if matches(pattern.as_bytes(), name) => return false,
             Some(_) => {}
@@ -320,9 +358,15 @@ mod tests {
             Ok("a@b"),
         );
         check(
-            &format!("a@b namespaces=\"file, g*\" ssh-ed25519 {KEY}"),
+            &format!("a@b namespaces=\"file,g*\" ssh-ed25519 {KEY}"),
             5,
             Ok("a@b"),
+        );
+        // OpenSSH takes the space for a part of the name.
+        check(
+            &format!("a@b namespaces=\"file, g*\" ssh-ed25519 {KEY}"),
+            5,
+            Err(Denied::Namespace("file, g*".into())),
         );
         check(
             &format!("a@b namespaces=\"file\" ssh-ed25519 {KEY}"),
@@ -355,6 +399,10 @@ mod tests {
             100_000,
             Err(Denied::Time("until 1970-01-02T00:00:00Z".into())),
         );
+        let two_people = format!("a namespaces=\"file\" ssh-ed25519 {KEY}\nb ssh-ed25519 {KEY}");
+        check(&two_people, 5, Err(Denied::Namespace("file".into())));
+        let one = two_people.replace("\nb ", "\nc,a ");
+        check(&one, 5, Ok("a"));
     }
 
     #[test]
@@ -388,6 +436,20 @@ mod tests {
             (
                 format!("a no-touch ssh-ed25519 {KEY}"),
                 "the option `no-touch`",
+            ),
+            (
+                format!("a namespaces=git ssh-ed25519 {KEY}"),
+                "not in quotation marks",
+            ),
+            (
+                format!("a namespaces=\"git\",namespaces=\"file\" ssh-ed25519 {KEY}"),
+                "given twice",
+            ),
+            (format!("!a ssh-ed25519 {KEY}"), "it names nobody"),
+            (format!("!a,a ssh-ed25519 {KEY}"), "it names nobody"),
+            (
+                format!("a\"b c\" ssh-ed25519 {KEY}"),
+                "not quoted as a whole",
             ),
             (format!("a ssh-rsa {KEY}"), "not of the type"),
             ("a ssh-ed25519 AAAA".into(), "no public key"),
