@@ -1,63 +1,104 @@
 //! A thousand honest histories, made up by a seeded generator: none may raise an alarm, and none may be taken for less than
-//! it is.
+//! it is, whatever git's housekeeping makes of the repository.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
-use chiffon_audit::verify::{Options, Outcome, verify};
+use chiffon_audit::verify::{Options, Outcome, Require, verify};
 
-use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, sharded, timestamp};
+use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, git, sharded, timestamp, write};
+use super::signatures::{Key, sign_tip};
 
-/// How many histories there are: `.ci/run --full` asks for more.
-fn histories() -> u32 {
+/// How many histories there are, or with `PROPTEST_CASES`, as `.ci/run --full` sets it, how many of so many.
+fn number(default: u32, share: u32, most: u32) -> u32 {
     let cases = std::env::var("PROPTEST_CASES").ok();
     let cases = cases.and_then(|cases| cases.parse::<u32>().ok());
-    cases.map_or(1000, |cases| cases.clamp(100, 20_000))
+    cases.map_or(default, |cases| (cases / share).clamp(4, most))
 }
 
-/// One branch's history as commands of fast-import, and how many entries it has.
-fn history(random: &mut fastrand::Rng, branch: &str, script: &mut String) -> u64 {
-    let mut time = BEGIN;
-    let mut mark = None;
-    let mut entries = 0;
-    let mut commit = |script: &mut String, stamp: &str, message: &str, operations: &str| {
-        let from = mark.map_or(String::new(), |mark| format!("from :{mark}\n"));
-        let next = mark.unwrap_or(0) + 1;
-        mark = Some(next);
+/// Histories in one repository.
+const TOGETHER: u32 = 500;
+
+/// One branch's history as commands of fast-import.
+struct Script<'a> {
+    text: &'a mut String,
+    branch: &'a str,
+    marks: u32,
+    /// The branch's own commits.
+    own: Vec<u32>,
+}
+
+impl Script<'_> {
+    /// A commit on the branch, with what it merges.
+    fn add(&mut self, stamp: &str, message: &str, operations: &str, merges: Option<u32>) {
+        let (branch, from) = (self.branch.to_owned(), self.own.last().copied());
+        let mark = self.commit(&branch, from, stamp, message, operations, merges);
+        self.own.push(mark);
+    }
+
+    fn commit(
+        &mut self,
+        branch: &str,
+        from: Option<u32>,
+        stamp: &str,
+        message: &str,
+        operations: &str,
+        merges: Option<u32>,
+    ) -> u32 {
+        self.marks += 1;
+        let line = |name: &str, mark: Option<u32>| {
+            mark.map_or(String::new(), |mark| format!("{name} :{mark}\n"))
+        };
+        let (mark, from, merge) = (self.marks, line("from", from), line("merge", merges));
         let length = message.len();
         // Writing to a text cannot fail.
         let _ = write!(
-            script,
-            "commit {branch}\nmark :{next}\nauthor {stamp}\ncommitter {stamp}\ndata {length}\n{message}\n{from}{operations}\n"
+            self.text,
+            "commit {branch}\nmark :{mark}\nauthor {stamp}\ncommitter {stamp}\ndata {length}\n{message}\n{from}{merge}{operations}\n"
         );
+        mark
+    }
+}
+
+/// Writes one branch's history, and says how many entries it has.
+fn history(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> u64 {
+    let mut time = BEGIN;
+    let mut entries = 0;
+    let mut script = Script {
+        text,
+        branch,
+        marks: 0,
+        own: Vec::new(),
     };
     let host = |time: i64| format!("Chiffon Audit <audit@localhost> {time} +0000");
     if random.bool() {
         // A person's work that was there before.
         let stamp = format!("A Person <p@example.org> {} -0330", time - 9999);
-        commit(
-            script,
-            &stamp,
-            "begin\n",
-            "M 100644 inline src/x\ndata 2\nx\n",
-        );
+        let work = "M 100644 inline src/x\ndata 2\nx\n";
+        script.add(&stamp, "begin\n", work, None);
     }
     if random.u8(..4) > 0 {
         let message = format!(
             "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: checkout\n"
         );
-        commit(script, &host(time), &message, "");
+        script.add(&host(time), &message, "", None);
     }
     for number in 0..random.u32(1..12) {
         time += random.i64(0..90);
+        let stamp = format!("A Person <p@example.org> {} +0530", random.i64(0..time));
         if random.u8(..4) == 0 {
-            let stamp = format!("A Person <p@example.org> {} +0530", random.i64(0..time));
-            let text = format!("M 100644 inline src/{number}\ndata 2\ny\n");
-            commit(
-                script,
-                &stamp,
-                "work\n\nSigned-off-by: A Person <p@example.org>\n",
-                &text,
-            );
+            let work = format!("M 100644 inline src/{number}\ndata 2\ny\n");
+            let message = "work\n\nSigned-off-by: A Person <p@example.org>\n";
+            script.add(&stamp, message, &work, None);
+        }
+        if random.u8(..6) == 0 && !script.own.is_empty() {
+            // A branch from any commit before, or of another project, that a person merges.
+            let fork = script.own[random.usize(..script.own.len())];
+            let fork = (random.u8(..4) > 0).then_some(fork);
+            let side = format!("{branch}-side-{number}");
+            let work = format!("M 100644 inline side/{number}\ndata 2\nz\n");
+            let side = script.commit(&side, fork, &stamp, "aside\n", &work, None);
+            script.add(&stamp, "Merge\n", &work, Some(side));
         }
         let alphabet = ["deploy", "Task", "x", "a.b", "r_1", "0", "Z-z"];
         let task = format!("{}-{number}", alphabet[random.usize(..alphabet.len())]);
@@ -76,44 +117,155 @@ fn history(random: &mut fastrand::Rng, branch: &str, script: &mut String) -> u64
              Audit-Policy: sha256:{policy:064x}\nAudit-Settings: sha256:{settings:064x}\n{outcome}"
         );
         let contents = entry(&task, &stamp);
-        let operation = format!(
-            "M 100644 inline {path}\ndata {}\n{contents}\n",
-            contents.len()
-        );
-        commit(script, &host(time), &message, &operation);
+        let length = contents.len();
+        let operation = format!("M 100644 inline {path}\ndata {length}\n{contents}\n");
+        script.add(&host(time), &message, &operation, None);
         entries += 1;
     }
     entries
 }
 
+fn clone(forge: &Forge) -> PathBuf {
+    let to = forge.beside("clone");
+    let paths = [forge.path.to_str().unwrap(), to.to_str().unwrap()];
+    let arguments = ["clone", "-q", "--bare", "--no-local", paths[0], paths[1]];
+    git(&forge.path, &arguments);
+    to
+}
+
+#[track_caller]
+fn all_hold(path: &Path, histories: &[(String, u64)], state: &str) {
+    for (branch, entries) in histories {
+        let options = Options {
+            reference: Some(branch.clone()),
+            threads: Some(1 + *entries as usize % 2),
+            ..Options::default()
+        };
+        let report = verify(path, &options).unwrap();
+        let found = (report.outcome(), report.entries);
+        assert_eq!(
+            found,
+            (Outcome::Holds, *entries),
+            "{branch}, {state}: {report:#?}"
+        );
+    }
+}
+
 #[test]
 fn a_thousand_generated_honest_histories_hold() {
     let mut random = fastrand::Rng::with_seed(0x5eed);
-    let forge = Forge::bare(&[]);
-    let mut script = String::new();
-    let expected: Vec<(String, u64)> = (0..histories())
-        .map(|number| {
-            let branch = format!("refs/heads/h{number}");
-            let entries = history(&mut random, &branch, &mut script);
-            (branch, entries)
-        })
-        .collect();
-    let arguments = ["fast-import", "--quiet", "--date-format=raw-permissive"];
-    feed(&forge.path, &arguments, script.as_bytes());
-    for packed in [false, true] {
-        if packed {
-            forge.git(&["repack", "-adq"]);
-            forge.git(&["pack-refs", "--all"]);
-        }
-        for (branch, entries) in &expected {
-            let options = Options {
-                reference: Some(branch.clone()),
-                threads: Some(1),
-                ..Options::default()
+    let mut left = number(1000, 10, 10_000);
+    while left > 0 {
+        let together = left.min(TOGETHER);
+        left -= together;
+        let forge = Forge::bare(&[]);
+        let mut script = String::new();
+        let histories: Vec<(String, u64)> = (0..together)
+            .map(|number| {
+                let branch = format!("refs/heads/h{number}");
+                let entries = history(&mut random, &branch, &mut script);
+                (branch, entries)
+            })
+            .collect();
+        let arguments = ["fast-import", "--quiet", "--date-format=raw-permissive"];
+        feed(&forge.path, &arguments, script.as_bytes());
+        all_hold(&forge.path, &histories, "as imported");
+        forge.git(&["pack-refs", "--all"]);
+        forge.git(&["repack", "-adfq"]);
+        all_hold(&forge.path, &histories, "repacked");
+        // These two write the same packs again: a sample will do.
+        let sample = &histories[..histories.len() / 4];
+        forge.git(&["gc", "-q", "--prune=now"]);
+        all_hold(&forge.path, sample, "after gc");
+        all_hold(&clone(&forge), sample, "as a clone");
+    }
+}
+
+/// The moment of the tip, as allowed signers have it.
+fn moment(forge: &Forge) -> String {
+    let format = [
+        "log",
+        "-1",
+        "--date=format:%Y%m%d%H%M%S",
+        "--format=%cd",
+        "audit",
+    ];
+    format!("{}Z", forge.git(&format).trim())
+}
+
+#[test]
+fn generated_honest_histories_hold_through_rotations_of_their_keys() {
+    let mut random = fastrand::Rng::with_seed(0x4_075);
+    let keys_of = Forge::bare(&[]);
+    let keys: Vec<Key> = ["k0", "k1", "k2", "lost"]
+        .map(|name| Key::new(&keys_of, name))
+        .into();
+    for history in 0..number(6, 1000, 100) {
+        let mut forge = Forge::bare(&[]);
+        let mut signers = String::new();
+        let (mut tasks, mut entries) = (0.., 0);
+        forge.genesis();
+        sign_tip(&forge, &keys[0]);
+        for (number, key) in keys[..3].iter().enumerate() {
+            let from = match number {
+                0 => String::new(),
+                _ => format!("valid-after=\"{}\"", moment(&forge)),
             };
-            let report = verify(&forge.path, &options).unwrap();
-            assert_eq!(report.outcome(), Outcome::Holds, "{branch}: {report:#?}");
-            assert_eq!(report.entries, *entries, "{branch}");
+            for _ in 0..random.u32(1..4) {
+                if random.u8(..3) == 0 {
+                    let name = format!("src/{entries}");
+                    let work = forge.by_person(vec![write(&name, "x\n")]);
+                    forge.add(&work);
+                }
+                // One for itself, or a group whose last signs for all.
+                let group = random.u64(1..4);
+                for place in 1..=group {
+                    let task = format!("t{}", tasks.next().unwrap_or(0));
+                    let path = match random.bool() {
+                        true => flat(&task),
+                        false => sharded(&task),
+                    };
+                    let mut draft = forge.draft(&path);
+                    if place == group && group > 1 {
+                        let _ = writeln!(draft.message, "Audit-Signature: covers {group}");
+                    }
+                    forge.add(&draft);
+                }
+                sign_tip(&forge, key);
+                entries += group;
+            }
+            let until = match number {
+                2 => String::new(),
+                _ => format!("valid-before=\"{}\"", moment(&forge)),
+            };
+            let options = [from, until].into_iter().filter(|text| !text.is_empty());
+            let options: Vec<String> = options.collect();
+            let _ = writeln!(signers, "host {} {}", options.join(","), key.public());
         }
+        let (allowed, revoked) = (forge.beside("allowed"), forge.beside("revoked"));
+        std::fs::write(&allowed, &signers).unwrap();
+        std::fs::write(&revoked, keys[3].public()).unwrap();
+        let options = || Options {
+            allowed_signers: Some(allowed.clone()),
+            revoked_signers: Some(revoked.clone()),
+            require: Require {
+                signed: true,
+                ..Require::default()
+            },
+            ..Options::default()
+        };
+        let holds = |path: &Path, state: &str| {
+            let report = verify(path, &options()).unwrap();
+            let found = (report.outcome(), report.entries);
+            assert_eq!(
+                found,
+                (Outcome::Holds, entries),
+                "{history}, {state}: {report:#?}\n{signers}"
+            );
+        };
+        holds(&forge.path, "as it was made");
+        forge.git(&["gc", "-q", "--prune=now"]);
+        holds(&forge.path, "after gc");
+        holds(&clone(&forge), "as a clone");
     }
 }

@@ -205,3 +205,52 @@ fn a_poisoned_commit_graph_is_not_believed() {
     let id = forge.add(&tampered);
     forge.only_broken("append-only", &id, "is deleted");
 }
+
+#[test]
+fn a_poisoned_multi_pack_index_is_not_believed() {
+    let mut forge = Forge::bare(&[]);
+    let blobs: Vec<String> = ["a", "b", "c"]
+        .iter()
+        .map(|task| {
+            forge.record(&flat(task));
+            forge.git(&["repack", "-dq"]);
+            let path = format!("audit:{}", flat(task));
+            forge.git(&["rev-parse", &path]).trim().to_owned()
+        })
+        .collect();
+    let honest = forge.holds();
+    forge.git(&["multi-pack-index", "write"]);
+    let file = forge.git_dir().join("objects/pack/multi-pack-index");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // Each chunk's name and place follow a head of twelve bytes; names lie in order, and their places beside them.
+    let chunk = |bytes: &[u8], name: &[u8]| {
+        let row = bytes[12..]
+            .chunks(12)
+            .find(|row| row.starts_with(name))
+            .unwrap();
+        u64::from_be_bytes(row[4..].try_into().unwrap()) as usize
+    };
+    let (names, places) = (chunk(&bytes, b"OIDL"), chunk(&bytes, b"OOFF"));
+    let number = |bytes: &[u8], id: &str| {
+        let id: Vec<u8> = (0..20)
+            .map(|at| u8::from_str_radix(&id[at * 2..at * 2 + 2], 16).unwrap())
+            .collect();
+        let position = bytes[names..places].chunks(20).position(|name| name == id);
+        places + position.unwrap() * 8
+    };
+    let (one, other) = (number(&bytes, &blobs[0]), number(&bytes, &blobs[1]));
+    for at in 0..8 {
+        bytes.swap(one + at, other + at);
+    }
+    overwrite(&file, &bytes);
+    // Git shows another task's entry in its place.
+    let shown = forge.git(&["cat-file", "blob", &blobs[0]]);
+    assert!(shown.contains("\"b\""), "{shown}");
+    let audited = forge.holds();
+    assert_eq!((audited.tip, audited.objects), (honest.tip, honest.objects));
+    // Nor does one that knows of nothing hide what the packs hold.
+    for length in [0, 12, bytes.len() / 2] {
+        overwrite(&file, &bytes[..length]);
+        assert_eq!(forge.holds().objects, honest.objects);
+    }
+}
