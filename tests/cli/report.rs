@@ -76,6 +76,42 @@ fn the_page_stands_alone_and_shows_hostile_names_as_text() {
 }
 
 #[test]
+fn the_page_can_be_read_without_seeing_colours_or_pictures() {
+    let page = report(&machine(), &[]).out;
+    // Every head of a column or a row says which it is.
+    let heads = page.matches("<th ").count();
+    assert_eq!(
+        page.matches("<th").count() - page.matches("<thead").count(),
+        heads
+    );
+    assert_eq!(page.matches(" scope=\"").count(), heads);
+    // What a picture shows stands beside it in words; the one that does not has a name, and a table.
+    for (picture, _) in page.match_indices("<svg ") {
+        let tag = page[picture..].split('>').next().unwrap();
+        let is_named = tag.contains("role=\"img\" aria-label=\"Outcomes by status, for each ");
+        assert!(is_named || tag.contains("aria-hidden=\"true\""), "{tag}");
+    }
+    assert!(
+        page.contains("<span class=\"soft small\">1 completed</span>"),
+        "{page}"
+    );
+    assert!(page.contains("<summary>The same in numbers</summary>"));
+    // What scrolls sideways can be reached and scrolled with keys.
+    let scrolls = page.matches("<div class=\"scroll\"").count();
+    assert!(scrolls > 4);
+    assert_eq!(
+        page.matches("role=\"group\" aria-label=\"").count(),
+        scrolls
+    );
+    assert_eq!(page.matches(" tabindex=\"0\"").count(), scrolls);
+    // Headings go down by one.
+    assert_eq!(
+        (page.matches("<h1").count(), page.matches("<h3").count()),
+        (1, 0)
+    );
+}
+
+#[test]
 fn the_facts_are_those_of_the_trail() {
     let machine = machine();
     let facts = report(&machine, &["--json"]).object();

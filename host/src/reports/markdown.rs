@@ -18,7 +18,7 @@ struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
+        for (place, character) in self.0.char_indices() {
             match character {
                 '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!' | '&' | '~'
                 | '@' => {
@@ -29,11 +29,18 @@ impl fmt::Display for Plain<'_> {
                 }
                 // A link without brackets is one all the same to some readers.
                 ':' => out.write_str("&#58;")?,
+                '.' if ends_in_www(&self.0[..place]) => out.write_str("&#46;")?,
                 _ => out.write_char(character)?,
             }
         }
         Ok(())
     }
+}
+
+fn ends_in_www(text: &str) -> bool {
+    let last = text.len().checked_sub(3);
+    last.and_then(|last| text.get(last..))
+        .is_some_and(|last| last.eq_ignore_ascii_case("www"))
 }
 
 fn is_hidden(character: char) -> bool {
@@ -196,4 +203,23 @@ fn rest(facts: &Facts, out: &mut String) -> fmt::Result {
         writeln!(out, "- {}", Plain(line))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Plain;
+
+    #[test]
+    fn nothing_is_markup_or_a_link() {
+        for (text, expect) in [
+            ("a|b [x](y) <b> *c*", "a\\|b \\[x\\](y) \\<b\\> \\*c\\*"),
+            ("https://x.org", "https&#58;//x.org"),
+            ("www.x.org, WwW.y", "www&#46;x.org, WwW&#46;y"),
+            ("me@x.org", "me\\@x.org"),
+            ("\u{202e}\n", "\\\\u{202e}\\\\u{a}"),
+            ("éw.eu", "éw.eu"),
+        ] {
+            assert_eq!(Plain(text).to_string(), expect);
+        }
+    }
 }
