@@ -353,3 +353,31 @@ fn a_branch_that_cannot_be_read_is_not_passed_over_for_another() {
     let report = forge.broken("objects", Some(&tip), "is missing");
     assert_eq!(report.reference, "refs/heads/audit");
 }
+
+#[test]
+fn a_ref_that_git_takes_for_the_branch_is_named() {
+    let forge = Forge::trail();
+    let (tip, before) = (
+        forge.git(&["rev-parse", "audit"]),
+        forge.git(&["rev-parse", "audit~1"]),
+    );
+    // What shows the same commit hides nothing, nor does a tag on a tag of it.
+    forge.git(&["tag", "audit", "refs/heads/audit"]);
+    forge.holds();
+    forge.git(&["tag", "-f", "-a", "-m", "x", "audit", "refs/heads/audit"]);
+    forge.holds();
+    forge.git(&["tag", "-d", "audit"]);
+    for name in ["audit", "refs/audit", "refs/tags/audit"] {
+        put(&forge, name, &before);
+        assert_eq!(forge.git(&["rev-parse", "audit"]), before, "{name}");
+        forge.broken(
+            "hidden",
+            None,
+            &format!("`{name}` makes git show another commit"),
+        );
+        put(&forge, name, &tip);
+        forge.holds();
+        std::fs::remove_file(forge.git_dir().join(name)).unwrap();
+    }
+    forge.holds();
+}

@@ -1,10 +1,10 @@
 //! What makes git show something other than what is there: replace refs, grafts, borrowed objects, cut history.
 
-use super::VerifyError;
 use super::findings::{Findings, Rule, quote};
-use super::refs;
-use super::repository::Repository;
+use super::repository::{Repository, small_file};
 use super::store::hash::Id;
+use super::walk::Context;
+use super::{VerifyError, reference, refs};
 
 /// Looks for what makes git show something other than what is there.
 pub(crate) fn find(
@@ -52,4 +52,41 @@ pub(crate) fn find(
         );
     }
     Ok(())
+}
+
+/// Looks for what git takes for the trail's branch where a person calls it by its short name: `git log audit` shows the tag.
+pub(crate) fn find_shadows(
+    repository: &Repository,
+    context: &Context<'_>,
+    branch: &str,
+    tip: Option<Id>,
+) {
+    let Some(short) = branch.strip_prefix("refs/heads/") else {
+        return;
+    };
+    // In git's order; the branch itself would come next.
+    let beside_head = small_file(&repository.git_dir.join(short)).ok().flatten();
+    let beside_head = beside_head.and_then(|text| {
+        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+        repository.id(text)
+    });
+    let of_ref = |name: &str| {
+        let found = refs::resolve(repository, name).ok().flatten()?;
+        Some((name.to_owned(), found.id?))
+    };
+    let shadows = [
+        beside_head.map(|id| (short.to_owned(), id)),
+        of_ref(&format!("refs/{short}")),
+        of_ref(&format!("refs/tags/{short}")),
+    ];
+    for (name, id) in shadows.into_iter().flatten() {
+        if reference::peel(context, &name, id).ok() != tip {
+            let what = format!(
+                "the ref {} makes git show another commit in place of the branch where it is called {}",
+                quote(name.as_bytes()),
+                quote(short.as_bytes())
+            );
+            context.findings.broken_anywhere(Rule::Hidden, what);
+        }
+    }
 }

@@ -156,6 +156,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let (reference, tip) = reference::choose(&repository, &context, options.reference.as_deref())?;
     let shallow = repository.shallow()?;
     hidden::find(&repository, &context.findings, &alternates, &shallow)?;
+    hidden::find_shadows(&repository, &context, &reference, tip);
     let since = since::load(options)?;
     let kept = Kept::open(options)?;
     let own = [
