@@ -25,6 +25,7 @@ mod amounts;
 mod contract;
 mod full;
 mod listing;
+mod older;
 mod place;
 mod postgres;
 mod projection;

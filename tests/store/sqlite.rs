@@ -221,6 +221,9 @@ fn the_database_itself_keeps_what_is_finished_and_closed() {
             ("UPDATE tasks SET finished_status = 'failed' WHERE task_id = 'a'", "a finished task cannot be changed"),
             ("DELETE FROM tasks WHERE task_id = 'a'", "a finished task cannot be deleted"),
             ("REPLACE INTO tasks (task_id, created_at) VALUES ('a', 0)", "a finished task cannot be replaced"),
+            ("REPLACE INTO plans (task_id, created_at, revision) VALUES ('a', 0, 1)", "a finished task cannot be replaced"),
+            ("UPDATE submissions SET status = 'failed' WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            ("UPDATE submissions SET accepted_at = 0 WHERE task_id = 'later'", "what was submitted cannot be changed"),
             ("UPDATE entries SET status = 'failed'", "a recorded entry cannot be changed"),
             ("DELETE FROM entries", "a recorded entry cannot be deleted"),
         ] {

@@ -2,6 +2,7 @@
 //!
 //! Owns how the contract's methods become SQLite's transactions. WAL and `synchronous=FULL`, read back at the start.
 
+mod accept;
 mod clock;
 mod failure;
 mod files;
@@ -35,6 +36,8 @@ use writer::Writer;
 /// A SQLite file.
 pub(super) struct SqliteStore {
     about: About,
+    /// For messages.
+    url: Arc<str>,
     // Dropped before the writer, whose connection then is the last and puts the log into the database.
     readers: Arc<Readers>,
     writer: Writer,
@@ -75,6 +78,7 @@ impl SqliteStore {
                 idle: Mutex::new(Vec::new()),
             }),
             writer: Writer::start(connection, path.to_owned(), options.lock_wait)?,
+            url: about.url.as_str().into(),
             about,
             keep_submissions: options.keep_submissions,
         })
@@ -85,9 +89,9 @@ impl SqliteStore {
         &self,
         mut work: impl FnMut(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        let url = self.about.url.clone();
+        let url = Arc::clone(&self.url);
         self.writer
-            .write(move |connection| work(connection, &url))
+            .write(move |within| work(within.connection, &url))
             .boxed()
     }
 
@@ -147,7 +151,10 @@ impl Store for SqliteStore {
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
-        self.write(move |connection, url| tasks::accept(connection, url, &submission))
+        let url = Arc::clone(&self.url);
+        self.writer
+            .write(move |within| within.accepting(&url)?.accept(&url, &submission))
+            .boxed()
     }
 
     fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {

@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About)
             ),
         });
     }
-    keep_log(&connection, false).context(&url)?;
+    for_writing(&connection).context(&url)?;
     let about = About {
         url,
         database: format!("SQLite {}", rusqlite::version()),
@@ -85,6 +85,14 @@ pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, St
         )
         .context(&url)?;
     Ok(connection)
+}
+
+/// What the one connection of a process that writes has besides: it puts the log into the database when it is closed, and
+/// remembers less, since SQLite looks through all that it remembers for each transaction that splits a page in the middle.
+/// What it forgets is in the system's memory.
+pub(super) fn for_writing(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -8000)?;
+    keep_log(connection, false)
 }
 
 /// Whether the log stays beside the database when the last connection is closed, instead of being put into it.

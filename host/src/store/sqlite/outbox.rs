@@ -297,20 +297,6 @@ pub(super) fn same(
     .pop())
 }
 
-/// Whether it is still known of a submission of the task what it said.
-pub(super) fn has_fingerprints(
-    connection: &Connection,
-    url: &str,
-    task_id: &str,
-) -> Result<bool, StoreError> {
-    connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM submissions WHERE task_id = ?1 AND fingerprint IS NOT NULL)",
-        )
-        .and_then(|mut statement| statement.query_row([task_id], |row| row.get(0)))
-        .context(url)
-}
-
 /// How much is open.
 pub(super) fn backlog(connection: &Connection, url: &str) -> Result<Backlog, StoreError> {
     let mut backlog = Backlog::default();

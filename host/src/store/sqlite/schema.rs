@@ -6,7 +6,7 @@
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
 /// What makes version n + 1 out of version n. The first makes an empty file a store.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -89,6 +89,78 @@ CREATE TRIGGER submissions_are_not_replaced BEFORE INSERT ON submissions
         OR EXISTS (SELECT 1 FROM submissions WHERE sequence = NEW.sequence)
         OR EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND fingerprint = NEW.fingerprint)
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be replaced, and begins open'); END;
+"#;
+
+// A task is finished by its first submission: how and when it ended is said there and nowhere else, so that whoever reports
+// writes one row. `tasks` still shows both together. What was submitted is as fixed as what was finished was.
+const FINISHED_BY_SUBMISSION: &str = r#"
+CREATE TABLE plans (
+    task_id TEXT PRIMARY KEY,
+    plan_id TEXT,
+    plan_steps TEXT,
+    agent_pool TEXT,
+    agent_id TEXT,
+    dispatch_timestamp TEXT,
+    start_time TEXT,
+    services_touched TEXT,
+    metadata TEXT,
+    created_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO plans SELECT task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time, services_touched,
+    metadata, created_at, revision FROM tasks WHERE revision > 0;
+-- All that is worth keeping of it is in `plans`, so its pages need not be overwritten one by one.
+PRAGMA secure_delete = OFF;
+DROP TABLE tasks;
+PRAGMA secure_delete = ON;
+CREATE TRIGGER plans_of_finished_stay BEFORE UPDATE ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = OLD.task_id)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
+CREATE TRIGGER plans_of_finished_are_kept BEFORE DELETE ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = OLD.task_id)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be deleted'); END;
+-- REPLACE deletes without asking the trigger above.
+CREATE TRIGGER plans_of_finished_are_not_replaced BEFORE INSERT ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
+-- A list of more than two makes SQLite fill a table of its own for each row that is checked; and a place is given again only
+-- where the last row was deleted, which no submission can be. Neither changes what is in the file:
+-- https://sqlite.org/lang_altertable.html#otheralter
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(replace(sql, 'INTEGER PRIMARY KEY AUTOINCREMENT', 'INTEGER PRIMARY KEY'),
+    'state IN (''pending'', ''blocked'', ''committed'', ''conflicting'', ''refused'')',
+    'state = ''pending'' OR state = ''blocked'' OR state = ''committed'' OR state = ''conflicting'' OR state = ''refused''')
+    WHERE type = 'table' AND name = 'submissions';
+PRAGMA writable_schema = RESET;
+DELETE FROM sqlite_sequence WHERE name = 'submissions';
+CREATE TRIGGER submissions_say_what_they_said
+    BEFORE UPDATE OF sequence, task_id, status, kind, trace_id, accepted_at ON submissions WHEN OLD.closed_at IS NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'what was submitted cannot be changed'); END;
+
+CREATE VIEW tasks AS
+    SELECT p.task_id, p.plan_id, p.plan_steps, p.agent_pool, p.agent_id, p.dispatch_timestamp, p.start_time,
+        p.services_touched, p.metadata, p.created_at, p.revision, s.status AS finished_status, s.accepted_at AS finished_at
+    FROM plans p LEFT JOIN submissions s
+        ON s.sequence = (SELECT min(f.sequence) FROM submissions f WHERE f.task_id = p.task_id)
+    UNION ALL
+    SELECT s.task_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.accepted_at, 0, s.status, s.accepted_at
+    FROM submissions s
+    WHERE s.sequence = (SELECT min(f.sequence) FROM submissions f WHERE f.task_id = s.task_id)
+        AND NOT EXISTS (SELECT 1 FROM plans p WHERE p.task_id = s.task_id);
+CREATE TRIGGER tasks_finished_stay INSTEAD OF UPDATE ON tasks WHEN OLD.finished_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
+CREATE TRIGGER tasks_are_changed_in_plans INSTEAD OF UPDATE ON tasks WHEN OLD.finished_at IS NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is changed in plans'); END;
+CREATE TRIGGER tasks_finished_are_kept INSTEAD OF DELETE ON tasks WHEN OLD.finished_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be deleted'); END;
+CREATE TRIGGER tasks_are_deleted_in_plans INSTEAD OF DELETE ON tasks WHEN OLD.finished_at IS NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is deleted in plans'); END;
+CREATE TRIGGER tasks_finished_are_not_replaced INSTEAD OF INSERT ON tasks
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
+CREATE TRIGGER tasks_are_added_in_plans INSTEAD OF INSERT ON tasks
+    WHEN NOT EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id)
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is added in plans'); END;
 "#;
 
 /// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take

@@ -1,13 +1,10 @@
-//! Tasks and what is submitted for them, in SQLite: within the writer's transaction, or read.
+//! Tasks in SQLite: what was planned, within the writer's transaction, and how they ended.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::{
-    Accepted, Finished, Plan, Sequence, State, StoreError, Submission, Task, columns,
-};
+use super::super::{Finished, Plan, StoreError, Task, columns};
 use super::clock;
 use super::failure::Context as _;
-use super::outbox;
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
@@ -64,11 +61,11 @@ pub(super) fn plan(connection: &Connection, url: &str, plan: &Plan) -> Result<Ta
     let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
     let sql = match before {
         None => {
-            "INSERT INTO tasks (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
+            "INSERT INTO plans (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
                 services_touched, metadata, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)"
         }
         Some(_) => {
-            "UPDATE tasks SET plan_id = coalesce(?2, plan_id), plan_steps = coalesce(?3, plan_steps),
+            "UPDATE plans SET plan_id = coalesce(?2, plan_id), plan_steps = coalesce(?3, plan_steps),
                 agent_pool = coalesce(?4, agent_pool), agent_id = coalesce(?5, agent_id),
                 dispatch_timestamp = coalesce(?6, dispatch_timestamp), start_time = coalesce(?7, start_time),
                 services_touched = coalesce(?8, services_touched), metadata = coalesce(?9, metadata),
@@ -95,86 +92,5 @@ pub(super) fn plan(connection: &Connection, url: &str, plan: &Plan) -> Result<Ta
         .context(url)?;
     task(connection, url, &plan.task_id)?.ok_or_else(|| {
         StoreError::Unavailable(format!("{url}: a task is gone that was just written"))
-    })
-}
-
-/// Takes a submission in.
-pub(super) fn accept(
-    connection: &Connection,
-    url: &str,
-    submission: &Submission,
-) -> Result<Accepted, StoreError> {
-    let task_id = submission.task_id.as_str();
-    let fingerprint = &submission.fingerprint;
-    let known: Option<(i64, bool)> = connection
-        .prepare_cached("SELECT revision, finished_at IS NOT NULL FROM tasks WHERE task_id = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([task_id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
-        .context(url)?;
-    let finished = known.is_some_and(|(_, finished)| finished);
-    // Whoever takes the first submission of a task in finishes the task with it.
-    let same = match finished {
-        true => outbox::same(connection, url, task_id, &fingerprint.bytes)?,
-        false => None,
-    };
-    if let Some(found) = same {
-        return Ok(Accepted {
-            sequence: found.sequence,
-            repeated: true,
-            differs: false,
-            state: found.state,
-        });
-    }
-    let revision = known.map_or(0, |(revision, _)| revision);
-    if submission
-        .revision
-        .is_some_and(|made_from| made_from != revision)
-    {
-        return Err(StoreError::Changed);
-    }
-    let differs = finished && outbox::has_fingerprints(connection, url, task_id)?;
-    let now = clock::now(connection, url)?;
-    let sql = match known {
-        None => {
-            "INSERT OR FAIL INTO tasks (task_id, created_at, finished_status, finished_at) VALUES (?1, ?3, ?2, ?3)"
-        }
-        Some((_, false)) => {
-            "UPDATE OR FAIL tasks SET finished_status = ?2, finished_at = ?3 WHERE task_id = ?1"
-        }
-        Some((_, true)) => "",
-    };
-    if !sql.is_empty() {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(params![task_id, submission.status, now]))
-            .context(url)?;
-    }
-    connection
-        .prepare_cached(
-            "INSERT OR FAIL INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, accepted_at,
-                next_attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                task_id,
-                submission.status,
-                submission.kind.as_str(),
-                submission.text,
-                submission.document,
-                fingerprint.bytes.as_slice(),
-                fingerprint.keyed,
-                submission.trace_id,
-                now,
-            ])
-        })
-        .context(url)?;
-    Ok(Accepted {
-        sequence: Sequence(connection.last_insert_rowid()),
-        repeated: false,
-        differs,
-        state: State::Pending { cause: None },
     })
 }

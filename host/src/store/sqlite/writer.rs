@@ -3,6 +3,7 @@
 //! Works run one after the other with nothing between them, since a savepoint for each costs more than an accept does. If
 //! one fails, all of it is undone and every one is run again, each in a savepoint of its own.
 
+use std::cell::{RefCell, RefMut};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -12,9 +13,10 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
+use super::accept::Accepting;
 use super::failure::Context as _;
 use super::files::Files;
-use super::open::{connect, keep_log};
+use super::open::{connect, for_writing, keep_log};
 
 /// The most writes in one transaction: bounds how long one waits for those before it, and another process for the lock.
 const BATCH_MOST: usize = 512;
@@ -22,10 +24,39 @@ const BATCH_MOST: usize = 512;
 /// The most writes that wait. More would only wait longer than their callers do.
 const QUEUE_MOST: usize = 16_384;
 
+/// A transaction that works run in, one after the other.
+pub(super) struct Within<'c> {
+    pub(super) connection: &'c Connection,
+    accepting: RefCell<Option<Accepting<'c>>>,
+}
+
+impl<'c> Within<'c> {
+    fn new(connection: &'c Connection) -> Within<'c> {
+        Within {
+            connection,
+            accepting: RefCell::new(None),
+        }
+    }
+
+    /// What its accepts share, made by the first. Only who has it works meanwhile.
+    pub(super) fn accepting(&self, url: &str) -> Result<RefMut<'_, Accepting<'c>>, StoreError> {
+        let mut accepting = self.accepting.borrow_mut();
+        if accepting.is_none() {
+            *accepting = Some(Accepting::begin(self.connection, url)?);
+        }
+        Ok(RefMut::map(accepting, |accepting| {
+            accepting.as_mut().expect("it was made above")
+        }))
+    }
+}
+
+/// How often others are let go before a transaction ends: each turn lets one of them do all that it can.
+const YIELDS: usize = 3;
+
 /// One write, and whoever waits for it.
 trait Work: Send {
     /// Works within the transaction; answers whether to keep that. May be called again, after what it did was undone.
-    fn run(&mut self, connection: &Connection) -> bool;
+    fn run(&mut self, within: &Within<'_>) -> bool;
 
     /// Tells the caller, now that the transaction is durable or has failed.
     fn tell(self: Box<Self>, committed: Result<(), StoreError>);
@@ -34,24 +65,30 @@ trait Work: Send {
 struct Job<T, F> {
     work: F,
     result: Option<Result<T, StoreError>>,
-    answer: oneshot::Sender<Result<T, StoreError>>,
+    /// With the result goes what was worked with: who has made that takes it apart, and this thread has more to do.
+    answer: oneshot::Sender<(Result<T, StoreError>, F)>,
 }
 
-impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Work for Job<T, F> {
-    fn run(&mut self, connection: &Connection) -> bool {
-        self.result = Some((self.work)(connection));
+impl<T: Send, F: FnMut(&Within<'_>) -> Result<T, StoreError> + Send> Work for Job<T, F> {
+    fn run(&mut self, within: &Within<'_>) -> bool {
+        self.result = Some((self.work)(within));
         matches!(self.result, Some(Ok(_)))
     }
 
     fn tell(self: Box<Self>, committed: Result<(), StoreError>) {
-        let result = match (self.result, committed) {
+        let Job {
+            work,
+            result,
+            answer,
+        } = *self;
+        let result = match (result, committed) {
             (Some(Err(own)), _) => Err(own),
             (_, Err(error)) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(StoreError::Unavailable("the write was not begun".into())),
         };
         // Whoever asked may be gone; what was written stays.
-        let _ = self.answer.send(result);
+        let _ = answer.send((result, work));
     }
 }
 
@@ -90,7 +127,7 @@ impl Writer {
     /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Within<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(Job {
@@ -100,7 +137,10 @@ impl Writer {
         });
         let gone = || StoreError::Unavailable("the store's writer has stopped".into());
         match self.queue.as_ref().ok_or_else(gone)?.try_send(work) {
-            Ok(()) => answered.await.map_err(|_| gone())?,
+            Ok(()) => {
+                let (result, _work) = answered.await.map_err(|_| gone())?;
+                result
+            }
             Err(TrySendError::Full(_)) => Err(StoreError::Unavailable(
                 "too many writes wait for the store".into(),
             )),
@@ -116,6 +156,16 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+/// A work that comes when whoever has something to do on this processor was let go first: where there are fewer processors than
+/// callers, those who were answered a moment ago. A transaction costs as much as some works, so it is better shared by more; where
+/// a processor is free this is over at once.
+fn late(works: &Receiver<Box<dyn Work>>) -> Option<Box<dyn Work>> {
+    (0..YIELDS).find_map(|_| {
+        std::thread::yield_now();
+        works.try_recv().ok()
+    })
 }
 
 struct State {
@@ -170,14 +220,15 @@ impl State {
         let Some(connection) = &self.connection else {
             return false;
         };
+        let within = Within::new(connection);
         let mut next = 0;
         while next < batch.len() {
-            if !batch[next].run(connection) {
+            if !batch[next].run(&within) {
                 return false;
             }
             next += 1;
             if next < BATCH_MOST {
-                batch.extend(works.try_recv());
+                batch.extend(works.try_recv().ok().or_else(|| late(works)));
             }
         }
         true
@@ -188,9 +239,10 @@ impl State {
         let Some(connection) = &self.connection else {
             return Ok(());
         };
+        let within = Within::new(connection);
         for work in batch {
             self.execute("SAVEPOINT work")?;
-            if !work.run(connection) {
+            if !work.run(&within) {
                 self.execute("ROLLBACK TO work")?;
             }
             self.execute("RELEASE work")?;
@@ -232,7 +284,7 @@ impl State {
             Some(connection) => connection,
             None => {
                 let connection = connect(&self.path, self.lock_wait)?;
-                keep_log(&connection, false).context(&self.url)?;
+                for_writing(&connection).context(&self.url)?;
                 connection
             }
         };

@@ -1,0 +1,111 @@
+//! Stores that an older program has made are brought up to date, with all that is in them.
+
+use chiffon_audit::clock::Timestamp;
+use chiffon_audit::store::{Fingerprint, Finished, Plan, State, StoreError};
+use rusqlite::Connection;
+
+use super::place::Place;
+use super::{accept, completed, run};
+use crate::support::task;
+
+/// The first version's, dumped from a store that its program had worked with: a plan, a result with and one without a plan, a
+/// conflict, and two that wait for git.
+const FIRST: &str = include_str!("../data/store/sqlite-1.sql");
+
+async fn first() -> Place {
+    let place = Place::sqlite();
+    let made = Connection::open(place.file()).unwrap();
+    made.execute_batch(FIRST).unwrap();
+    place
+}
+
+#[test]
+fn tasks_are_what_they_were() {
+    run(async {
+        let store = first().await;
+        let store = store.open().await;
+        assert_eq!(store.about().schema, 2);
+        let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
+        let planned = found("planned").await;
+        assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
+        let steps = ["one".to_owned(), "two".to_owned()];
+        assert_eq!(planned.plan.plan_steps.as_deref(), Some(&steps[..]));
+        assert_eq!(planned.plan.agent_pool.as_deref(), Some("pool"));
+        assert_eq!(
+            planned.plan.metadata.as_deref(),
+            Some(r#"{"intent":"roll out"}"#)
+        );
+        assert_eq!((planned.revision, planned.finished), (2, None));
+        for (id, plan_id, revision, status, at) in [
+            ("planned-and-done", Some("p"), 1, "failed", 1795947314931000),
+            ("reported", None, 0, "completed", 1795947314976000),
+            ("waiting", None, 0, "cancelled", 1795947315336000),
+        ] {
+            let task = found(id).await;
+            let finished = Finished {
+                status: status.into(),
+                at: Timestamp::from_microseconds(at),
+            };
+            assert_eq!(task.finished, Some(finished), "{id}");
+            assert_eq!(task.revision, revision, "{id}");
+            assert_eq!(task.plan.plan_id.as_deref(), plan_id, "{id}");
+        }
+    });
+}
+
+#[test]
+fn what_waits_is_due_and_what_was_said_is_known() {
+    run(async {
+        let store = first().await;
+        let store = store.open().await;
+        // Whatever the time is now.
+        store.hurry().await.unwrap();
+        let due = store.due(None, 10).await.unwrap();
+        let due: Vec<_> = due.iter().map(|queued| queued.sequence.0).collect();
+        assert_eq!(due, [4, 5]);
+        let states = store.submissions(&task("reported")).await.unwrap();
+        assert!(matches!(states[0].state, State::Committed { .. }));
+        assert!(matches!(states[1].state, State::Conflicting { .. }));
+        assert!(store.entry(&task("reported")).await.unwrap().is_some());
+        let mut again = completed("waiting");
+        again.fingerprint = Fingerprint {
+            bytes: *b"]\xd9\x8d\x0eW\xfc0\xff\xff\xbf\x07HY\x05l\x9d\x98\xad->~\x81\xc8A8\xe6\x7f\x10\xe2\x8f'\x12",
+            keyed: false,
+        };
+        let found = accept(&*store, again).await;
+        assert!(found.repeated);
+        assert_eq!(found.sequence.0, 4);
+        let other = accept(&*store, completed("waiting")).await;
+        assert!(other.differs && other.sequence.0 == 6);
+        // What was committed was erased, so that nobody can tell whether this is it.
+        let again = accept(&*store, completed("planned-and-done")).await;
+        assert!(!again.repeated && !again.differs);
+    });
+}
+
+#[test]
+fn plans_go_on_where_they_were() {
+    run(async {
+        let place = first().await;
+        let store = place.open().await;
+        let noted = store.plan(Plan::new(task("planned"))).await.unwrap();
+        assert_eq!(noted.revision, 3);
+        let mut stale = completed("planned");
+        stale.revision = Some(2);
+        let answer = store.accept(stale).await;
+        assert!(matches!(answer, Err(StoreError::Changed)), "{answer:?}");
+        let noted = store.plan(Plan::new(task("waiting"))).await.unwrap();
+        assert!(noted.finished.is_some() && noted.revision == 0);
+        let person = Connection::open(place.file()).unwrap();
+        for sql in [
+            "UPDATE tasks SET finished_status = 'failed' WHERE task_id = 'reported'",
+            "UPDATE plans SET plan_id = 'q' WHERE task_id = 'planned-and-done'",
+        ] {
+            let error = person.execute_batch(sql).unwrap_err().to_string();
+            assert!(
+                error.contains("a finished task cannot be changed"),
+                "{error}"
+            );
+        }
+    });
+}
