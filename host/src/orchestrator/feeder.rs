@@ -20,6 +20,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// host's transaction made visible late.
 const SWEEP: Duration = Duration::from_millis(250);
 
+/// So few at a look are not worth one, which is a transaction and a thread's time: more come meanwhile, and those that came are
+/// longer under way than this.
+const FEW: usize = 64;
+
+/// How long more are waited for then.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// How often a trail that has nothing to do is asked whether it could be written.
 const CHECK: Duration = Duration::from_secs(5);
 
@@ -60,22 +67,26 @@ impl Feeder {
         if inner.is_past_deadline() {
             return false;
         }
+        // What is accepted while nothing can be fed is no reason to look again.
+        let mut changed = inner.lease.subscribe();
         let Some(lease) = inner.lease() else {
             self.after = None;
-            self.pause(LOOK).await;
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = self.rest(LOOK) => {}
+            }
             return !inner.is_stopping();
         };
         if inner.is_held() {
             self.look_at_quarantine().await;
-            self.pause(LOOK).await;
+            self.rest(LOOK).await;
             return !inner.is_stopping();
         }
         let mut most = inner.under_way.room_for();
         if let Some((pause, failures)) = inner.health.trail_pause() {
             if inner.under_way.len() > 0 || !pause.is_zero() {
                 // Who is told to stop goes on for as long as it was given: git may come back.
-                self.pause(pause.clamp(Duration::from_millis(5), LOOK))
-                    .await;
+                self.rest(pause.clamp(Duration::from_millis(5), LOOK)).await;
                 return true;
             }
             // One goes ahead to see. What hindered may have replaced the repository under us.
@@ -94,7 +105,7 @@ impl Feeder {
             self.probed = None;
         }
         if most == 0 {
-            self.pause(LOOK).await;
+            self.rest(LOOK).await;
             return true;
         }
         match self.due(most).await {
@@ -157,6 +168,9 @@ impl Feeder {
         }
         if fed > 0 {
             self.checked = Instant::now();
+            if fed < FEW {
+                tokio::time::sleep(GATHER).await;
+            }
             return true;
         }
         let idle = self.inner.under_way.len() == 0;
@@ -172,11 +186,18 @@ impl Feeder {
         true
     }
 
-    /// Until something happens, or so long.
+    /// Until something may be due, or so long.
     async fn pause(&self, time: Duration) {
-        let mut stop = self.inner.stop.subscribe();
         tokio::select! {
             () = self.inner.wake.notified() => {}
+            () = self.rest(time) => {}
+        }
+    }
+
+    /// Until there is room on the line, or so long.
+    async fn rest(&self, time: Duration) {
+        let mut stop = self.inner.stop.subscribe();
+        tokio::select! {
             () = self.inner.under_way.room.notified() => {}
             _ = stop.changed() => {}
             () = tokio::time::sleep(time) => {}
