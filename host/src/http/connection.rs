@@ -1,17 +1,21 @@
 //! Connections: accepted, bounded in number and in patience, and ended in peace.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 
 use super::listen::Listener;
+use super::patience::{Coarse, ticking};
 
 /// A client that does not send a request's head in this time is let go, an idle one too: longer than any client pauses
 /// between two reports of one burst, short enough that a thousand idle ones do not stay.
@@ -53,30 +57,49 @@ pub async fn serve(
                 continue;
             }
         };
-        let (router, mut close, busy) = (router.clone(), close.clone(), busy.subscribe());
+        let (router, close, busy) = (router.clone(), close.clone(), busy.subscribe());
         tokio::spawn(async move {
             let _place = place;
             let _busy = busy;
             let service = TowerToHyperService::new(router);
             let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
+                .timer(Coarse)
                 .header_read_timeout(HEAD_TIME)
                 .max_buf_size(BUFFER_MOST)
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(stream), service);
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = close.wait_for(|close| *close) => {}
+            let mut connection = pin!(connection);
+            if ended_before(connection.as_mut(), close).await {
+                return;
             }
             // The request under way is answered, and no other is taken.
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            let _ = ticking(connection).await;
         });
     }
     // No new connection from here on, and a Unix socket's file goes.
     drop(listener);
     let _ = tokio::time::timeout(grace, busy.closed()).await;
+}
+
+/// Awaits a connection; `false` if the word to close comes first. For a task of its own, which has one waker for all its time.
+async fn ended_before(connection: Pin<&mut impl Future>, mut close: watch::Receiver<bool>) -> bool {
+    let seen = close.clone();
+    let mut told = pin!(close.wait_for(|close| *close));
+    let mut connection = pin!(ticking(connection));
+    let mut waits = false;
+    poll_fn(|context| {
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        // To ask again whenever the connection has something to do would be a lock that all connections share.
+        if !waits || seen.has_changed().unwrap_or(true) {
+            waits = true;
+            return told.as_mut().poll(context).map(|_| false);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

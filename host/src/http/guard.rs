@@ -1,12 +1,17 @@
 //! Before and after every handler: is the request meant for us, may it, how long did it take, which trace is it part of.
 
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::App;
@@ -31,36 +36,90 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
 }
 
 /// Wraps every route.
-pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("(none)", MatchedPath::as_str)
-        .to_owned();
-    let method = request.method().clone();
-    let trace = trace(request.headers());
-    // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
-    let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-    let checked = check(&app, &request, &method, &route);
-    request.extensions_mut().insert(Trace(trace.clone()));
-    let response = async {
-        match checked {
-            Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+#[derive(Clone)]
+pub struct Guard {
+    pub app: Arc<App>,
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        let app = self.app.clone();
+        Guarded { app, inner }
     }
-    .instrument(span.clone())
-    .await;
-    let seconds = began.elapsed().as_secs_f64();
-    let status = response.status().as_u16();
-    app.orchestrator.metrics().request(&route, status, seconds);
-    if response.status().is_server_error() {
-        tracing::warn!(%method, route, trace_id = trace, status, seconds, "answered");
-    } else {
-        span.in_scope(|| tracing::debug!(status, seconds, "answered"));
+}
+
+/// A route that is guarded.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    response
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let began = Instant::now();
+        let matched = request.extensions().get::<MatchedPath>().cloned();
+        let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+        let method = request.method().clone();
+        let trace = trace(request.headers());
+        // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
+        let span = tracing::debug_span!("request", %method, route, trace_id = trace);
+        let answering = match check(&self.app, &request, &method, route) {
+            Ok(()) => {
+                request.extensions_mut().insert(Trace(trace.clone()));
+                let call = AssertUnwindSafe(|| self.inner.call(request));
+                Ok(span.in_scope(|| catch_unwind(call)))
+            }
+            Err(problem) => Err(problem),
+        };
+        let app = self.app.clone();
+        Box::pin(async move {
+            let response = match answering {
+                Ok(Ok(answering)) => {
+                    let answered = AssertUnwindSafe(answering).catch_unwind();
+                    match answered.instrument(span.clone()).await {
+                        Ok(Ok(response)) => response,
+                        Err(_) => panicked(),
+                    }
+                }
+                Ok(Err(_)) => panicked(),
+                Err(problem) => problem.into_response(),
+            };
+            let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+            let time = began.elapsed();
+            let (status, seconds) = (response.status().as_u16(), time.as_secs_f64());
+            app.orchestrator.metrics().request(route, status, time);
+            if response.status().is_server_error() {
+                tracing::warn!(%method, route, trace_id = trace, status, seconds, "answered");
+            } else {
+                span.in_scope(|| tracing::debug!(status, seconds, "answered"));
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// What is no route is called so.
+const NO_ROUTE: &str = "(none)";
+
+/// A handler's fault is one request's and not the connection's.
+fn panicked() -> Response {
+    tracing::error!("a handler panicked");
+    Problem::new(Kind::Internal).into_response()
 }
 
 fn check(app: &App, request: &Request, method: &Method, route: &str) -> Result<(), Problem> {
@@ -69,7 +128,7 @@ fn check(app: &App, request: &Request, method: &Method, route: &str) -> Result<(
         check_host(headers, request)?;
     }
     let needs = needs(method, route);
-    if needs.is_empty() || route == "(none)" {
+    if needs.is_empty() || route == NO_ROUTE {
         return Ok(());
     }
     if app.tokens.is_empty() {
@@ -118,13 +177,13 @@ fn check_token(tokens: &Tokens, headers: &HeaderMap, needs: &[Right]) -> Result<
 /// On loopback: a web page can make a browser send requests to this machine, under a name of its own (DNS rebinding).
 fn check_host(headers: &HeaderMap, request: &Request) -> Result<(), Problem> {
     let named = match request.uri().host() {
-        Some(host) => Some(host.to_owned()),
+        Some(host) => Some(host),
         None => headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
-            .map(|host| without_port(host).to_owned()),
+            .map(without_port),
     };
-    if named.as_deref().is_some_and(is_loopback_name) {
+    if named.is_some_and(is_loopback_name) {
         return Ok(());
     }
     Err(Problem::saying(

@@ -13,6 +13,7 @@ mod listen;
 mod openapi;
 mod operate;
 mod path;
+mod patience;
 mod problem;
 mod submissions;
 mod submit;
@@ -25,7 +26,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
@@ -33,7 +33,6 @@ pub use openapi::text as openapi;
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
-use problem::{Kind, Problem};
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -186,10 +185,6 @@ impl Service {
 }
 
 fn router(app: Arc<App>) -> Router {
-    let panicked = |_: Box<dyn std::any::Any + Send>| {
-        tracing::error!("a handler panicked");
-        axum::response::IntoResponse::into_response(Problem::new(Kind::Internal))
-    };
     Router::new()
         .route("/api/v1/outcomes", post(submit::outcome))
         .route("/api/v1/work-results", post(submit::work_result))
@@ -208,10 +203,6 @@ fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::description))
         .method_not_allowed_fallback(submit::no_method)
         .fallback(submit::nowhere)
-        .layer(axum::middleware::from_fn_with_state(
-            app.clone(),
-            guard::guard,
-        ))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(guard::Guard { app: app.clone() })
         .with_state(app)
 }

@@ -1,11 +1,13 @@
 //! Reporting: whole outcomes, results of work, plans; and waiting for the commit, if the caller wants to.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::{Extension, FromRequestParts, Query, State};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,9 +19,6 @@ use super::guard::Trace;
 use super::problem::{Kind, Problem};
 use crate::orchestrator::{AcceptError, Receipt};
 use crate::store;
-
-/// What a caller may add to a report.
-type Parameters = Query<Vec<(String, String)>>;
 
 /// A whole outcome at once.
 ///
@@ -39,11 +38,10 @@ type Parameters = Query<Vec<(String, String)>>;
 pub async fn outcome(
     State(app): State<Arc<App>>,
     Extension(trace): Extension<Trace>,
-    parameters: Parameters,
-    headers: HeaderMap,
+    Asked(wait): Asked,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(&app, &parameters, &headers)?;
+    let wait = wait?;
     let accepted = app.orchestrator.accept(&body, trace.0).await;
     answer(&app, wait, accepted, &body).await
 }
@@ -64,11 +62,10 @@ pub async fn outcome(
 pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(trace): Extension<Trace>,
-    parameters: Parameters,
-    headers: HeaderMap,
+    Asked(wait): Asked,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(&app, &parameters, &headers)?;
+    let wait = wait?;
     let accepted = app.orchestrator.handle_work_result(&body, trace.0).await;
     answer(&app, wait, accepted, &body).await
 }
@@ -103,15 +100,35 @@ pub struct Planned {
 
 /// How long a caller waits for the commit.
 #[derive(Clone, Copy, Default)]
-struct Wait {
+pub struct Wait {
     most: Option<Duration>,
     preferred: bool,
 }
 
+/// What a caller adds to a report. What is wrong with it is told once the body was read: whoever is answered sooner may still
+/// be sending.
+pub struct Asked(Result<Wait, Problem>);
+
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Asked, Infallible> {
+        Ok(Asked(Wait::of(app, parts)))
+    }
+}
+
 impl Wait {
-    fn of(app: &App, Query(parameters): &Parameters, headers: &HeaderMap) -> Result<Wait, Problem> {
+    fn of(app: &App, Parts { uri, headers, .. }: &Parts) -> Result<Wait, Problem> {
         let mut wait = Wait::default();
-        for (name, value) in parameters {
+        let parameters: Vec<(String, String)> = match uri.query() {
+            None => Vec::new(),
+            Some(_) => {
+                let Query(parameters) = Query::try_from_uri(uri)
+                    .map_err(|_| Problem::parameter("wait", "cannot be read"))?;
+                parameters
+            }
+        };
+        for (name, value) in &parameters {
             match (name.as_str(), value.as_str()) {
                 ("wait", "committed") => wait.most = Some(app.limits.wait),
                 ("wait", "accepted") => {}

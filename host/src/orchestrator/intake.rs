@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::settled::Waiting;
 use super::work_result::WorkResult;
 use super::{Inner, Orchestrator, plan};
-use crate::outcome::{Rejection, TaskId, TaskOutcome};
+use crate::outcome::{Rejection, TaskId, TaskOutcome, json};
 use crate::store::{Fingerprint, Kind, Plan, Sequence, State, StoreError, Submission, Task};
 
 /// A submission is ACCEPTED: durable in the store.
@@ -71,15 +71,14 @@ impl Orchestrator {
         trace_id: Option<String>,
     ) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let outcome = TaskOutcome::parse(document, &inner.options.limits)?;
+        let outcome = TaskOutcome::read(document, &inner.options.limits)?;
         let trace_id = outcome.metadata.as_deref().and_then(trace_of).or(trace_id);
-        let fingerprint = inner.fingerprint(Kind::Outcome, &outcome.canonical());
+        let fingerprint = inner.fingerprint(Kind::Outcome, |to| outcome.canonical_to(to));
         let submission = Submission {
             task_id: outcome.task_id,
             status: outcome.status.as_str().to_owned(),
             kind: Kind::Outcome,
-            // It has been parsed, so it is UTF-8.
-            text: String::from_utf8_lossy(document).into_owned(),
+            text: as_text(document),
             document: None,
             fingerprint,
             revision: None,
@@ -104,7 +103,7 @@ impl Orchestrator {
         let inner = self.inner();
         let result = WorkResult::parse(report, &inner.options.limits)?;
         let task_id = result.outcome().task_id.clone();
-        let fingerprint = inner.fingerprint(Kind::WorkResult, &result.canonical());
+        let fingerprint = inner.fingerprint(Kind::WorkResult, |to| to(&result.canonical()));
         let trace_id = result.trace_id().or(trace_id);
         for attempt in 1.. {
             let task = inner.store.task(&task_id).await?;
@@ -114,7 +113,7 @@ impl Orchestrator {
                 task_id: task_id.clone(),
                 status: result.outcome().status.as_str().to_owned(),
                 kind: Kind::WorkResult,
-                text: String::from_utf8_lossy(report).into_owned(),
+                text: as_text(report),
                 document: Some(result.document(&plan)),
                 fingerprint,
                 revision: Some(revision),
@@ -181,13 +180,11 @@ impl Inner {
             Err(error) => self.store_failed(error),
         }
         let accepted = accepted?;
-        self.metrics
-            .accept_time
-            .record(began.elapsed().as_secs_f64());
+        self.metrics.accept_time.record(began.elapsed());
         if accepted.repeated {
-            self.metrics.repeated.increment(1);
+            self.metrics.repeated.increment();
         } else {
-            self.metrics.accepted.increment(1);
+            self.metrics.accepted.increment();
             self.wake.notify_one();
         }
         tracing::debug!(
@@ -207,16 +204,21 @@ impl Inner {
     }
 
     /// What tells a submission from others: keyed, where the operator has given a secret.
-    fn fingerprint(&self, kind: Kind, canonical: &[u8]) -> Fingerprint {
+    fn fingerprint(
+        &self,
+        kind: Kind,
+        canonical: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> Fingerprint {
         let door = kind.as_str().as_bytes();
         match &self.options.secret {
             Some(secret) => {
                 let mut mac =
                     Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
                 // Not the digest that the trail shows: what is in the database says nothing about what is in git.
-                for part in [b"fingerprint\0".as_slice(), door, b"\0", canonical] {
+                for part in [b"fingerprint\0".as_slice(), door, b"\0"] {
                     mac.update(part);
                 }
+                canonical(&mut |part| mac.update(part));
                 Fingerprint {
                     bytes: mac.finalize().into_bytes().into(),
                     keyed: true,
@@ -224,9 +226,10 @@ impl Inner {
             }
             None => {
                 let mut digest = Sha256::new();
-                for part in [door, b"\0", canonical] {
+                for part in [door, b"\0"] {
                     digest.update(part);
                 }
+                canonical(&mut |part| digest.update(part));
                 Fingerprint {
                     bytes: digest.finalize().into(),
                     keyed: false,
@@ -236,16 +239,18 @@ impl Inner {
     }
 }
 
+/// The text of what has been parsed.
+fn as_text(parsed: &[u8]) -> String {
+    let text = std::str::from_utf8(parsed).expect("what was parsed is UTF-8");
+    text.to_owned()
+}
+
 /// The trace that an outcome's metadata names.
 fn trace_of(metadata: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Metadata<'a> {
-        #[serde(borrow)]
-        trace_id: Option<&'a serde_json::value::RawValue>,
-    }
-    let metadata: Metadata<'_> = serde_json::from_str(metadata).ok()?;
-    let trace: String = serde_json::from_str(metadata.trace_id?.get()).ok()?;
-    is_trace_id(&trace).then_some(trace)
+    let members = json::members(metadata).ok()?;
+    let (_, value) = members.iter().find(|(name, _)| name == "trace_id")?;
+    let trace = json::string(value).ok()?;
+    is_trace_id(&trace).then(|| trace.into_owned())
 }
 
 /// Whether a text may go into logs and columns as the id of a trace; one that may not is left out.

@@ -172,7 +172,6 @@ impl Orchestrator {
         };
         let trail = open_trail()?;
         trail.commit_as(committing.clone());
-        let metrics = Metrics::new().map_err(|error| StartError::Process(error.to_string()))?;
         let inner = Arc::new(Inner {
             store,
             open_trail,
@@ -183,7 +182,7 @@ impl Orchestrator {
             host: options.host,
             lease_term: options.lease_term,
             health: health::Health::default(),
-            metrics,
+            metrics: Metrics::default(),
             checkpoints: OnceLock::new(),
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),

@@ -41,7 +41,6 @@ pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
     let mut document = String::from("{\"status\":\"completed\"");
     let mut result = String::new();
     for (name, value) in &members {
-        let value = value.get();
         let name = &**name;
         if matches!(name, "services_touched" | "start_time") {
             let comma = if result.is_empty() { "" } else { "," };

@@ -47,12 +47,9 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
         let Some(answer) = &tried.answer else {
             continue;
         };
-        inner
-            .metrics
-            .policy_time
-            .record(answer.policy_time.as_secs_f64());
+        inner.metrics.policy_time.record(answer.policy_time);
         if answer.unsigned {
-            inner.metrics.unsigned.increment(1);
+            inner.metrics.unsigned.increment();
             // Before anybody is told that it is committed.
             answer
                 .commit
@@ -60,7 +57,7 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
                 .for_each(|commit| inner.unsigned.note(commit));
         }
         if answer.cause.is_some_and(Cause::is_policy_fault) {
-            inner.metrics.policy_faults.increment(1);
+            inner.metrics.policy_faults.increment();
         }
         if answer.cause == Some(Cause::Fenced) {
             // Whoever has taken over finds it in the store, as this host would if its turn came again.
@@ -143,10 +140,7 @@ fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
     if answer.result != AnswerKind::Committed {
         return;
     }
-    inner
-        .metrics
-        .record_time
-        .record(tried.began.elapsed().as_secs_f64());
+    inner.metrics.record_time.record(tried.began.elapsed());
     inner.trail_works();
 }
 

@@ -240,7 +240,7 @@ fn string(value: Option<&RawValue>) -> Option<String> {
 fn member(object: &str, name: &str) -> Option<String> {
     let members = json::members(object).ok()?;
     let found = members.iter().find(|(known, _)| known == name)?;
-    Some(found.1.get().to_owned())
+    Some(found.1.to_owned())
 }
 
 /// An object being written, its values as they came.
@@ -261,7 +261,7 @@ impl Object {
         Object {
             members: members
                 .into_iter()
-                .map(|(name, value)| (name.into_owned(), value.get().to_owned()))
+                .map(|(name, value)| (name.into_owned(), value.to_owned()))
                 .collect(),
         }
     }

@@ -3,7 +3,6 @@
 //! For whoever has to tell a retry from another outcome without keeping the document. Policies compare for themselves.
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::value::RawValue;
 use sha2::Sha256;
 
 use super::{TaskOutcome, json};
@@ -80,18 +79,18 @@ impl Digest<'_> {
                 self.sized(b'{', members.len());
                 for (name, value) in members {
                     self.text(&name);
-                    self.json(value.get());
+                    self.json(value);
                 }
             }
             Some(b'[') => {
-                let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+                let elements = json::elements(text).unwrap_or_default();
                 self.sized(b'[', elements.len());
                 for element in elements {
-                    self.json(element.get());
+                    self.json(element);
                 }
             }
             Some(b'"') => {
-                let decoded: String = serde_json::from_str(text).unwrap_or_default();
+                let decoded = json::string(text).unwrap_or_default();
                 self.text(&decoded);
             }
             _ => {

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::document::{MAX_POINTER, Violation};
+pub use super::scan::{Members, NotJson, elements, members, string};
 
 /// The deepest nesting that [`validate`] can be asked to allow: one below the depth at which `serde_json` itself stops.
 pub const MAX_DEPTH: usize = 127;
@@ -50,18 +50,6 @@ pub fn validate(text: &str, max_depth: usize) -> Result<(), Violation> {
         Violation::new(walk.pointer(), message)
     })
 }
-
-/// An object's members in order, each value as it was written. `text` is a JSON object that [`validate`] has accepted.
-///
-/// # Errors
-///
-/// Where it is not.
-pub fn members(text: &str) -> Result<Members<'_>, serde_json::Error> {
-    serde_json::Deserializer::from_str(text).deserialize_map(MembersVisitor)
-}
-
-/// An object's members in order.
-pub type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 /// What kind of value a JSON text is, with its article, for messages.
 pub(super) fn kind(text: &str) -> &'static str {
@@ -256,24 +244,6 @@ impl<'de> Visitor<'de> for Name {
 
     fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
         Ok(Cow::Owned(name.to_owned()))
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Vec::with_capacity(8);
-        while let Some(name) = map.next_key_seed(Name)? {
-            members.push((name, map.next_value()?));
-        }
-        Ok(members)
     }
 }
 

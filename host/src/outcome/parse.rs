@@ -2,6 +2,8 @@
 //!
 //! Owns which fields there are. The rules that hold for any JSON are in `json`, those for names in `task_id` and `status`.
 
+use std::borrow::Cow;
+
 use serde::Deserialize as _;
 use serde_json::value::RawValue;
 
@@ -43,6 +45,25 @@ impl TaskOutcome {
     /// A document that is not well-formed JSON is refused for its first offence; a well-formed one for everything that is
     /// wrong with its fields, up to [`MAX_VIOLATIONS`]. No value is quoted.
     pub fn parse(document: &[u8], limits: &Limits) -> Result<TaskOutcome, Rejection> {
+        TaskOutcome::read(document, limits).map(TaskOutcome::into_owned)
+    }
+
+    /// What a refused document gives as its task id, as far as that can be told, for reports about it.
+    ///
+    /// Looks at the first member of that name at the top of the first 64 KiB. What it answers is escaped and at most 128
+    /// characters long, and need not be a [`TaskId`].
+    pub fn recover_task_id(document: &[u8]) -> Option<String> {
+        recover_task_id(document)
+    }
+}
+
+impl<'a> TaskOutcome<Cow<'a, str>> {
+    /// Reads an outcome document as [`TaskOutcome::parse`] does, and borrows its texts.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub fn read(document: &'a [u8], limits: &Limits) -> Result<Self, Rejection> {
         let text = well_formed(document, limits)?;
         let mut fields = Fields {
             violations: Vec::new(),
@@ -53,14 +74,6 @@ impl TaskOutcome {
                 violations: fields.violations,
             }),
         }
-    }
-
-    /// What a refused document gives as its task id, as far as that can be told, for reports about it.
-    ///
-    /// Looks at the first member of that name at the top of the first 64 KiB. What it answers is escaped and at most 128
-    /// characters long, and need not be a [`TaskId`].
-    pub fn recover_task_id(document: &[u8]) -> Option<String> {
-        recover_task_id(document)
     }
 }
 
@@ -120,7 +133,7 @@ impl Place<'_> {
 }
 
 impl Fields {
-    fn outcome(&mut self, text: &str, limits: &Limits) -> Option<TaskOutcome> {
+    fn outcome<'a>(&mut self, text: &'a str, limits: &Limits) -> Option<TaskOutcome<Cow<'a, str>>> {
         let mut task_id = None;
         let mut status = None;
         let (mut has_task_id, mut has_status) = (false, false);
@@ -140,7 +153,7 @@ impl Fields {
                 "plan_steps" => plan_steps = self.strings(place, value),
                 "dispatch_info" => dispatch_info = self.dispatch_info(place, value),
                 "execution_result" => execution_result = self.execution_result(place, value),
-                "metadata" => metadata = self.object(place, value).map(str::to_owned),
+                "metadata" => metadata = self.object(place, value).map(Cow::Borrowed),
                 _ => self.unknown(place),
             }
         }
@@ -160,7 +173,11 @@ impl Fields {
         })
     }
 
-    fn dispatch_info(&mut self, place: Place<'_>, value: &RawValue) -> DispatchInfo {
+    fn dispatch_info<'a>(
+        &mut self,
+        place: Place<'_>,
+        value: &'a str,
+    ) -> DispatchInfo<Cow<'a, str>> {
         let mut info = DispatchInfo::default();
         let Some(text) = self.object(place, value) else {
             return info;
@@ -177,7 +194,11 @@ impl Fields {
         info
     }
 
-    fn execution_result(&mut self, place: Place<'_>, value: &RawValue) -> ExecutionResult {
+    fn execution_result<'a>(
+        &mut self,
+        place: Place<'_>,
+        value: &'a str,
+    ) -> ExecutionResult<Cow<'a, str>> {
         let mut result = ExecutionResult::default();
         let Some(text) = self.object(place, value) else {
             return result;
@@ -185,8 +206,8 @@ impl Fields {
         for (name, value) in self.members(text) {
             let place = Place("/execution_result", &name);
             match &*name {
-                "outcome" => result.outcome = value.get().to_owned(),
-                "resources_used" => result.resources_used = value.get().to_owned(),
+                "outcome" => result.outcome = Cow::Borrowed(value),
+                "resources_used" => result.resources_used = Cow::Borrowed(value),
                 "services_touched" => result.services_touched = self.strings(place, value),
                 "start_time" => result.start_time = self.time(place, value),
                 "end_time" => result.end_time = self.time(place, value),
@@ -196,19 +217,14 @@ impl Fields {
         result
     }
 
-    fn task_id(&mut self, place: Place<'_>, value: &RawValue) -> Option<TaskId> {
+    fn task_id(&mut self, place: Place<'_>, value: &str) -> Option<TaskId> {
         let text = self.required_string(place, value)?;
         TaskId::parse(&text)
             .map_err(|rule| self.report(place, rule))
             .ok()
     }
 
-    fn status(
-        &mut self,
-        place: Place<'_>,
-        value: &RawValue,
-        statuses: &Statuses,
-    ) -> Option<TaskStatus> {
+    fn status(&mut self, place: Place<'_>, value: &str, statuses: &Statuses) -> Option<TaskStatus> {
         let text = self.required_string(place, value)?;
         let status = statuses.parse(&text);
         if status.is_none() {
@@ -223,7 +239,7 @@ impl Fields {
         status
     }
 
-    fn time(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
+    fn time<'a>(&mut self, place: Place<'_>, value: &'a str) -> Option<Cow<'a, str>> {
         let text = self.string(place, value)?;
         if !is_iso8601(&text) {
             self.report(
@@ -235,38 +251,40 @@ impl Fields {
         Some(text)
     }
 
-    fn string(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
-        if value.get() == "null" {
+    fn string<'a>(&mut self, place: Place<'_>, value: &'a str) -> Option<Cow<'a, str>> {
+        if value == "null" {
             None
         } else {
             self.required_string(place, value)
         }
     }
 
-    fn required_string(&mut self, place: Place<'_>, value: &RawValue) -> Option<String> {
-        let text = value.get();
-        let string = serde_json::from_str(text).ok();
+    fn required_string<'a>(&mut self, place: Place<'_>, value: &'a str) -> Option<Cow<'a, str>> {
+        let string = json::string(value).ok();
         if string.is_none() {
-            self.report(place, format!("must be a string, not {}", json::kind(text)));
+            self.report(
+                place,
+                format!("must be a string, not {}", json::kind(value)),
+            );
         }
         string
     }
 
-    fn strings(&mut self, place: Place<'_>, value: &RawValue) -> Vec<String> {
-        let text = value.get();
-        if text == "null" {
+    fn strings<'a>(&mut self, place: Place<'_>, value: &'a str) -> Vec<Cow<'a, str>> {
+        if value == "null" {
             return Vec::new();
         }
-        if let Ok(strings) = serde_json::from_str(text) {
-            return strings;
-        }
-        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+        let Ok(elements) = json::elements(value) else {
             self.report(
                 place,
-                format!("must be an array of strings, not {}", json::kind(text)),
+                format!("must be an array of strings, not {}", json::kind(value)),
             );
             return Vec::new();
         };
+        let strings = elements.iter().map(|element| json::string(element));
+        if let Ok(strings) = strings.collect() {
+            return strings;
+        }
         let parent = place.pointer();
         for (index, element) in elements.into_iter().enumerate() {
             self.required_string(Place(&parent, &index.to_string()), element);
@@ -275,15 +293,14 @@ impl Fields {
     }
 
     /// The text of an object, or nothing for `null`.
-    fn object<'a>(&mut self, place: Place<'_>, value: &'a RawValue) -> Option<&'a str> {
-        let text = value.get();
-        match text.as_bytes().first() {
-            Some(b'{') => Some(text),
+    fn object<'a>(&mut self, place: Place<'_>, value: &'a str) -> Option<&'a str> {
+        match value.as_bytes().first() {
+            Some(b'{') => Some(value),
             Some(b'n') => None,
             _ => {
                 self.report(
                     place,
-                    format!("must be an object, not {}", json::kind(text)),
+                    format!("must be an object, not {}", json::kind(value)),
                 );
                 None
             }
@@ -328,13 +345,15 @@ impl Fields {
 ///
 /// Nothing if the text is no JSON object.
 pub fn without_timestamp(entry: &str) -> Option<String> {
+    // It was not necessarily checked by us.
+    serde_json::from_str::<serde::de::IgnoredAny>(entry).ok()?;
     let members = json::members(entry).ok()?;
     let mut document = String::with_capacity(entry.len());
     for (name, value) in members.iter().filter(|(name, _)| name != "timestamp") {
         document.push(if document.is_empty() { '{' } else { ',' });
         document.push_str(&serde_json::to_string(name).ok()?);
         document.push(':');
-        document.push_str(value.get());
+        document.push_str(value);
     }
     document.push_str(if document.is_empty() { "{}" } else { "}" });
     Some(document)

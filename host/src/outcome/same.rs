@@ -4,83 +4,138 @@
 //! Two outcomes are the same exactly if their canonical bytes are. What is made of the bytes, such as a digest, is the
 //! caller's.
 
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::{TaskOutcome, json};
 
-impl TaskOutcome {
+impl<S: AsRef<str>> TaskOutcome<S> {
     /// The bytes that stand for what this outcome says: JSON without white space, members sorted by name.
     pub fn canonical(&self) -> Vec<u8> {
-        let mut out = Canonical(Vec::with_capacity(1024));
-        out.member(b'{', "dispatch_info");
+        let mut bytes = Vec::with_capacity(1024);
+        self.canonical_to(&mut |part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    /// Gives the same bytes away, part by part.
+    pub fn canonical_to(&self, to: &mut dyn FnMut(&[u8])) {
+        let mut out = Canonical::new(to);
         let dispatch = &self.dispatch_info;
-        out.optional(b'{', "agent_id", dispatch.agent_id.as_deref());
-        out.optional(b',', "agent_pool", dispatch.agent_pool.as_deref());
-        let time = dispatch.dispatch_timestamp.as_deref();
-        out.optional(b',', "dispatch_timestamp", time);
-        out.0.push(b'}');
+        out.known("{\"dispatch_info\":{\"agent_id\":");
+        out.optional(dispatch.agent_id.as_ref());
+        out.known(",\"agent_pool\":");
+        out.optional(dispatch.agent_pool.as_ref());
+        out.known(",\"dispatch_timestamp\":");
+        out.optional(dispatch.dispatch_timestamp.as_ref());
         let result = &self.execution_result;
-        out.member(b',', "execution_result");
-        out.optional(b'{', "end_time", result.end_time.as_deref());
-        out.member(b',', "outcome");
-        out.json(&result.outcome);
-        out.member(b',', "resources_used");
-        out.json(&result.resources_used);
-        out.member(b',', "services_touched");
+        out.known("},\"execution_result\":{\"end_time\":");
+        out.optional(result.end_time.as_ref());
+        out.known(",\"outcome\":");
+        out.json(result.outcome.as_ref());
+        out.known(",\"resources_used\":");
+        out.json(result.resources_used.as_ref());
+        out.known(",\"services_touched\":");
         out.strings(&result.services_touched);
-        out.optional(b',', "start_time", result.start_time.as_deref());
-        out.0.push(b'}');
+        out.known(",\"start_time\":");
+        out.optional(result.start_time.as_ref());
+        out.known("}");
         if let Some(metadata) = &self.metadata {
-            out.member(b',', "metadata");
-            out.json(metadata);
+            out.known(",\"metadata\":");
+            out.json(metadata.as_ref());
         }
-        out.optional(b',', "plan_id", self.plan_id.as_deref());
-        out.member(b',', "plan_steps");
+        out.known(",\"plan_id\":");
+        out.optional(self.plan_id.as_ref());
+        out.known(",\"plan_steps\":");
         out.strings(&self.plan_steps);
-        out.optional(b',', "status", Some(self.status.as_str()));
-        out.optional(b',', "task_id", Some(self.task_id.as_str()));
-        out.0.push(b'}');
-        out.0
+        out.known(",\"status\":");
+        out.string(self.status.as_str());
+        out.known(",\"task_id\":");
+        out.string(self.task_id.as_str());
+        out.known("}");
+        out.flush();
     }
 }
 
 /// The same for any JSON text that [`json::validate`] has accepted.
 pub fn canonical_json(text: &str) -> Vec<u8> {
-    let mut out = Canonical(Vec::with_capacity(text.len()));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut to = |part: &[u8]| bytes.extend_from_slice(part);
+    let mut out = Canonical::new(&mut to);
     out.json(text);
-    out.0
+    out.flush();
+    bytes
 }
 
-struct Canonical(Vec<u8>);
+/// What is written, in parts that are worth giving away.
+struct Canonical<'a> {
+    part: [u8; PART],
+    length: usize,
+    to: &'a mut dyn FnMut(&[u8]),
+}
 
-impl Canonical {
-    fn member(&mut self, before: u8, name: &str) {
-        self.0.push(before);
-        self.string(name);
-        self.0.push(b':');
-    }
+/// Some blocks of a hash.
+const PART: usize = 512;
 
-    fn optional(&mut self, before: u8, name: &str, value: Option<&str>) {
-        self.member(before, name);
-        match value {
-            Some(value) => self.string(value),
-            None => self.0.extend_from_slice(b"null"),
+impl<'a> Canonical<'a> {
+    fn new(to: &'a mut dyn FnMut(&[u8])) -> Canonical<'a> {
+        Canonical {
+            part: [0; PART],
+            length: 0,
+            to,
         }
     }
 
-    fn strings(&mut self, values: &[String]) {
-        self.0.push(b'[');
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.part.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+            return;
+        }
+        self.flush();
+        if bytes.len() > PART {
+            return (self.to)(bytes);
+        }
+        self.part[..bytes.len()].copy_from_slice(bytes);
+        self.length = bytes.len();
+    }
+
+    fn flush(&mut self) {
+        (self.to)(&self.part[..self.length]);
+        self.length = 0;
+    }
+
+    /// Text that is written as it is.
+    fn known(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn optional(&mut self, value: Option<&impl AsRef<str>>) {
+        match value {
+            Some(value) => self.string(value.as_ref()),
+            None => self.known("null"),
+        }
+    }
+
+    fn strings(&mut self, values: &[impl AsRef<str>]) {
+        self.known("[");
         for (index, value) in values.iter().enumerate() {
             if index > 0 {
-                self.0.push(b',');
+                self.known(",");
             }
-            self.string(value);
+            self.string(value.as_ref());
         }
-        self.0.push(b']');
+        self.known("]");
     }
 
     fn string(&mut self, value: &str) {
-        serde_json::to_writer(&mut self.0, value).expect("a string is JSON and memory takes it");
+        // What serde_json escapes, and nothing else.
+        let is_escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
+        if value.bytes().any(is_escaped) {
+            let text = serde_json::to_string(value).expect("a string is JSON");
+            return self.known(&text);
+        }
+        self.known("\"");
+        self.known(value);
+        self.known("\"");
     }
 
     /// As deep as the text, which the parser has bounded.
@@ -90,33 +145,33 @@ impl Canonical {
             Some(b'{') => {
                 let mut members = json::members(text).unwrap_or_default();
                 members.sort_by(|a, b| a.0.cmp(&b.0));
-                self.0.push(b'{');
+                self.known("{");
                 for (index, (name, value)) in members.iter().enumerate() {
                     if index > 0 {
-                        self.0.push(b',');
+                        self.known(",");
                     }
                     self.string(name);
-                    self.0.push(b':');
-                    self.json(value.get());
+                    self.known(":");
+                    self.json(value);
                 }
-                self.0.push(b'}');
+                self.known("}");
             }
             Some(b'[') => {
-                let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-                self.0.push(b'[');
-                for (index, value) in elements.iter().enumerate() {
+                self.known("[");
+                for (index, value) in json::elements(text).unwrap_or_default().iter().enumerate() {
                     if index > 0 {
-                        self.0.push(b',');
+                        self.known(",");
                     }
-                    self.json(value.get());
+                    self.json(value);
                 }
-                self.0.push(b']');
+                self.known("]");
             }
-            Some(b'"') => match serde_json::from_str::<std::borrow::Cow<'_, str>>(text) {
-                Ok(value) => self.string(&value),
-                Err(_) => self.0.extend_from_slice(text.as_bytes()),
+            Some(b'"') => match json::string(text) {
+                // Nothing in it is escaped, so nothing has to be.
+                Ok(Cow::Borrowed(_)) | Err(_) => self.known(text),
+                Ok(Cow::Owned(value)) => self.string(&value),
             },
-            _ => self.0.extend_from_slice(text.as_bytes()),
+            _ => self.known(text),
         }
     }
 }
@@ -151,6 +206,19 @@ mod tests {
         ] {
             assert_ne!(canonical(other), canonical(plain), "{other}");
         }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_fingerprints_that_stores_have() {
+        let document = r#"{"task_id":"a","status":"failed","plan_steps":["x\ty"],
+            "metadata":{"b":["\u00e9\u0001/", {"d":null , "c":-1.50E+2}], "a":"\"" }}"#;
+        let bytes = r#"{"dispatch_info":{"agent_id":null,"agent_pool":null,"dispatch_timestamp":null},"execution_result":{"end_time":null,"outcome":{},"resources_used":{},"services_touched":[],"start_time":null},"metadata":{"a":"\"","b":["é\u0001/",{"c":-1.50E+2,"d":null}]},"plan_id":null,"plan_steps":["x\ty"],"status":"failed","task_id":"a"}"#;
+        assert_eq!(String::from_utf8(canonical(document)).unwrap(), bytes);
+        let long = format!(
+            r#"{{"task_id":"a","status":"failed","plan_id":"{}"}}"#,
+            "p".repeat(9000)
+        );
+        assert!(canonical(&long).len() > 9000);
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! Numbers that grow and change under many hands, and how Prometheus reads them.
+//!
+//! What is timed is kept as so many in each bucket: memory stays what it is, whether anybody asks or not.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(in crate::orchestrator) fn increment(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that is what it was last set to.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(in crate::orchestrator) fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(super) fn value(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The ends of the buckets, from a tenth of a millisecond, which is a policy's call, to ten seconds, which is its limit: as
+/// Prometheus reads them, and in nanoseconds.
+const ENDS: [(&str, u64); 12] = [
+    ("0.0001", 100_000),
+    ("0.0003", 300_000),
+    ("0.001", 1_000_000),
+    ("0.003", 3_000_000),
+    ("0.01", 10_000_000),
+    ("0.025", 25_000_000),
+    ("0.05", 50_000_000),
+    ("0.1", 100_000_000),
+    ("0.25", 250_000_000),
+    ("1", 1_000_000_000),
+    ("3", 3_000_000_000),
+    ("10", 10_000_000_000),
+];
+
+/// How long things took.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Histogram {
+    /// How many ended in each bucket; the last has no end.
+    buckets: [AtomicU64; ENDS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Histogram {
+    pub(in crate::orchestrator) fn record(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = ENDS.partition_point(|(_, end)| *end < nanoseconds);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+/// The text that Prometheus reads, as far as it is written.
+///
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
+#[derive(Default)]
+pub(super) struct Text(pub(super) String);
+
+impl Text {
+    /// Begins a metric: what it is and says. Its values follow.
+    pub(super) fn metric(&mut self, name: &str, kind: &str, says: &str) {
+        let _ = write!(self.0, "# HELP {name} {says}\n# TYPE {name} {kind}\n");
+    }
+
+    /// A value. `labels` are as they are written, with nothing in them that would have to be escaped.
+    pub(super) fn value(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    /// The values of a histogram.
+    pub(super) fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
+        let mut count = 0;
+        let ends = ENDS.iter().map(|(end, _)| *end).chain(["+Inf"]);
+        for (end, bucket) in ends.zip(&histogram.buckets) {
+            count += bucket.load(Ordering::Relaxed);
+            let comma = if labels.is_empty() { "" } else { "," };
+            let labels = format!("{labels}{comma}le=\"{end}\"");
+            self.value(&format!("{name}_bucket"), &labels, count);
+        }
+        let sum = Duration::from_nanos(histogram.nanoseconds.load(Ordering::Relaxed));
+        self.value(&format!("{name}_sum"), labels, sum.as_secs_f64());
+        self.value(&format!("{name}_count"), labels, count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ENDS, Histogram, Text};
+
+    #[test]
+    fn a_bucket_holds_what_took_no_longer_than_its_end() {
+        let histogram = Histogram::default();
+        for micros in [50, 100, 101, 20_000_000] {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let mut text = Text::default();
+        text.histogram("x_seconds", "a=\"b\"", &histogram);
+        for line in [
+            "x_seconds_bucket{a=\"b\",le=\"0.0001\"} 2\n",
+            "x_seconds_bucket{a=\"b\",le=\"0.0003\"} 3\n",
+            "x_seconds_bucket{a=\"b\",le=\"10\"} 3\n",
+            "x_seconds_bucket{a=\"b\",le=\"+Inf\"} 4\n",
+            "x_seconds_sum{a=\"b\"} 20.000251\n",
+            "x_seconds_count{a=\"b\"} 4\n",
+        ] {
+            assert!(text.0.contains(line), "{line} is missing in {}", text.0);
+        }
+    }
+
+    #[test]
+    fn ends_are_written_as_what_they_are() {
+        for (text, nanoseconds) in ENDS {
+            let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
+            assert_eq!(text.parse(), Ok(seconds));
+        }
+    }
+}
