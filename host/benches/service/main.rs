@@ -198,8 +198,10 @@ async fn accepted(
         ..row(
             format!("{name}POST /outcomes, ACCEPTED, while committing goes on"),
             format!("{}; {}", said(&accepted), cost(before, host, &accepted)),
-            ">= 5,000/s, p99 < 25 ms",
-            Some(accepted.per_second >= 5000.0 && accepted.p99 < Duration::from_millis(25)),
+            goal(name, ">= 5,000/s, p99 < 25 ms"),
+            is_sqlite(name).then_some(
+                accepted.per_second >= 5000.0 && accepted.p99 < Duration::from_millis(25),
+            ),
         )
     });
     let rate = committed as f64 / plan.time.as_secs_f64();
@@ -225,9 +227,19 @@ async fn committed(plan: &Plan, host: &Host, name: &str, table: &mut Table) {
     table.push(row(
         format!("{name}POST /outcomes?wait=committed"),
         format!("{}; {}", said(&committed), cost(before, host, &committed)),
-        ">= 3,000/s",
-        Some(committed.per_second >= 3000.0),
+        goal(name, ">= 3,000/s"),
+        is_sqlite(name).then_some(committed.per_second >= 3000.0),
     ));
+}
+
+/// The goals are SQLite's: of PostgreSQL nothing is asked, and its rows are there to be compared.
+fn goal(name: &str, goal: &'static str) -> &'static str {
+    if is_sqlite(name) { goal } else { "–" }
+}
+
+/// Its rows have no other name before them.
+fn is_sqlite(name: &str) -> bool {
+    name.is_empty()
 }
 
 /// Git cannot be read or written for a while, under load; then it can again, and the load goes on.
