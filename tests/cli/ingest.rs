@@ -433,3 +433,24 @@ fn a_signal_in_the_middle_of_a_stream_leaves_a_beginning_of_it_and_a_second_run_
         (&json!(5), &json!(committed))
     );
 }
+
+/// One that is opened only to see whether it can be tells its writer that nobody reads any more.
+#[test]
+fn a_named_pipe_is_opened_once() {
+    let machine = Machine::with_repository();
+    let pipe = machine.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let writer = std::thread::spawn(move || {
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(pipe)?;
+        for id in ["a", "b"] {
+            // Long enough for whoever has only looked to be gone.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            writeln!(pipe, "{}", outcome(id, "completed"))?;
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    let ran = machine.run(&["-C", "repo", "ingest", "--json", "pipe"]);
+    writer.join().unwrap().unwrap();
+    assert_eq!(ran.object()["committed"], 2, "{ran:?}");
+}

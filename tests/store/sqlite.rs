@@ -224,12 +224,42 @@ fn the_database_itself_keeps_what_is_finished_and_closed() {
             ("REPLACE INTO plans (task_id, created_at, revision) VALUES ('a', 0, 1)", "a finished task cannot be replaced"),
             ("UPDATE submissions SET status = 'failed' WHERE task_id = 'later'", "what was submitted cannot be changed"),
             ("UPDATE submissions SET accepted_at = 0 WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            // By another of its names; from which task, in what order and as which text it came.
+            ("UPDATE submissions SET rowid = 9 WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            ("UPDATE OR REPLACE submissions SET _rowid_ = 1 WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            ("UPDATE submissions SET text = '{}' WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            ("UPDATE submissions SET text = NULL WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            ("UPDATE submissions SET fingerprint = x'01' WHERE task_id = 'later'", "what was submitted cannot be changed"),
+            (
+                "INSERT INTO submissions (sequence, task_id, status, kind, text, keyed, accepted_at, next_attempt, fingerprint)
+                 VALUES (-1, 'a', 'failed', 'outcome', '{}', 0, 0, 0, x'01')",
+                "a submission cannot be put before others",
+            ),
+            (
+                "INSERT INTO plans (task_id, created_at, revision) VALUES ('planned', 0, 1);
+                 UPDATE plans SET task_id = 'a' WHERE task_id = 'planned'",
+                "a finished task cannot be changed",
+            ),
             ("UPDATE entries SET status = 'failed'", "a recorded entry cannot be changed"),
             ("DELETE FROM entries", "a recorded entry cannot be deleted"),
         ] {
             let error = person.execute_batch(sql).unwrap_err().to_string();
             assert!(error.contains(because), "{sql}: {error}");
         }
+    });
+}
+
+/// As after an accept under a clock that was an hour ahead.
+#[test]
+fn what_was_accepted_before_the_clock_was_set_back_is_due() {
+    run(async {
+        let place = Place::sqlite();
+        let store = place.open().await;
+        accept(&*store, completed("a")).await;
+        let person = Connection::open(place.file()).unwrap();
+        let ahead = "UPDATE submissions SET next_attempt = next_attempt + 3600000000";
+        person.execute(ahead, []).unwrap();
+        assert_eq!(store.due(None, 1).await.unwrap().len(), 1);
     });
 }
 

@@ -169,3 +169,26 @@ fn an_index_that_fails_is_tried_again_when_the_next_large_pack_has_come() {
     assert_eq!(named(&repo), 5);
     repo.fsck();
 }
+
+/// Where the names are said to be, no file can have anything.
+#[test]
+fn an_index_that_is_no_index_is_left_alone_and_packs_are_merged() {
+    let repo = Repo::bare();
+    fs::create_dir_all(index(&repo).parent().unwrap()).unwrap();
+    let mut nonsense = b"MIDX\x01\x01\x01\x00\x00\x00\x00\x01".to_vec();
+    nonsense.extend_from_slice(b"PNAM\x80\x00\x00\x00\x00\x00\x00\x00");
+    nonsense.extend_from_slice(b"\x00\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x10");
+    fs::write(index(&repo), &nonsense).unwrap();
+    let trail = open(&repo.path).unwrap();
+    for number in 0..8 {
+        record(&trail, &format!("t{number}"), number).unwrap();
+    }
+    drop(trail);
+    let packs = listing(&repo.path.join("objects/pack")).into_keys();
+    let packs = packs.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "pack")
+    });
+    assert_eq!(packs.count(), 1);
+    assert_eq!(fs::read(index(&repo)).unwrap(), nonsense);
+}

@@ -94,7 +94,8 @@ async fn ended_before(connection: Pin<&mut impl Future>, mut close: watch::Recei
         }
         // To ask again whenever the connection has something to do would be a lock that all connections share.
         if !waits || seen.has_changed().unwrap_or(true) {
-            waits = true;
+            // Without budget it answers before it has looked.
+            waits = tokio::task::coop::has_budget_remaining();
             return told.as_mut().poll(context).map(|_| false);
         }
         Poll::Pending

@@ -16,6 +16,13 @@ use crate::trail::{Moved, TrailError};
 /// How often the trail's handle is asked what came by others' hand. It notices that itself when it writes or is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The same before it has first been asked: what this host settles meanwhile lies before what others have left.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+
+/// So many entries in a row that have their rows, and all before them are taken to have theirs: more than a host settles before its
+/// first look, or between its last one and its end.
+const ENOUGH: usize = 10_000;
+
 /// The most entries that are looked at at once: a minute of somebody's ingest, and seconds of work for this host. More is
 /// left to `reconcile`.
 const MOST: usize = 100_000;
@@ -40,8 +47,12 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut began: Weak<InForce> = Weak::new();
     let mut left: Vec<Moved> = Vec::new();
     loop {
+        let pause = match began.strong_count() {
+            0 => FIRST_LOOK,
+            _ => LOOK,
+        };
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
         if inner.lease().is_none() || inner.health.trail().is_some() {
@@ -58,7 +69,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let following = tokio::task::spawn_blocking(move || {
             let mut rows = 0;
             if is_first {
-                rows += up_to_the_first_row(&recorder, &*store, &runtime)?;
+                rows += without_rows(&recorder, &*store, &runtime)?;
             }
             for span in &spans {
                 rows += within(&recorder, &*store, &runtime, span)?;
@@ -81,8 +92,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-/// What lies before the newest entry that has a row.
-fn up_to_the_first_row(
+/// What has no row, of the newest entries up to [`ENOUGH`] that have.
+fn without_rows(
     recorder: &Recorder,
     store: &dyn Store,
     runtime: &Handle,
@@ -91,12 +102,18 @@ fn up_to_the_first_row(
     // What the trail shows is durable from here on, whoever wrote it.
     trail.check()?;
     let mut missing = Vec::new();
+    let mut with_rows = 0;
     for decision in trail.decisions()? {
         let decision = decision?;
-        let row = runtime.block_on(store.entry(&decision.task_id))?;
-        if row.is_some_and(|row| row.commit == decision.commit) {
-            break;
+        // A row that differs is for `reconcile` to name.
+        if runtime.block_on(store.entry(&decision.task_id))?.is_some() {
+            with_rows += 1;
+            if with_rows == ENOUGH {
+                break;
+            }
+            continue;
         }
+        with_rows = 0;
         if missing.len() == MOST {
             tracing::warn!(more_than = MOST, "{TOO_MANY}");
             return Ok(0);
@@ -127,7 +144,7 @@ fn within(
     add(recorder, store, runtime, missing)
 }
 
-/// Adds the rows of commits, given the newest first, the oldest first: what has a row has all before it.
+/// Adds the rows of commits, given the newest first, the oldest first: one that fails leaves those before it with their rows.
 fn add(
     recorder: &Recorder,
     store: &dyn Store,

@@ -160,7 +160,10 @@ impl<'a> History<'a> {
         self.stretch = (self.stretch * 2).min(STRETCH_MOST);
         // A person's commit between may have altered the directory in any way.
         for run in steps.chunk_by_mut(|_, after| after.follows) {
-            self.locate(run)?;
+            // What cannot be read is met again where its commit is shown: those before it are shown first.
+            if self.locate(run).is_err() {
+                self.directory = None;
+            }
         }
         self.ahead.extend(steps);
         Ok(())

@@ -27,8 +27,8 @@ pub(super) struct Merging {
     running: Option<Running>,
     /// How many there have been.
     count: u64,
-    /// How many large packs there were when an index over them was begun: one that fails is not tried before the next has come.
-    indexed: usize,
+    /// Of which packs an index was begun last: one that fails is not tried again before others have come.
+    indexed: Vec<String>,
 }
 
 struct Running {
@@ -76,7 +76,7 @@ impl Merging {
             busy,
             running: None,
             count: 0,
-            indexed: 0,
+            indexed: Vec::new(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Merging {
     fn is_new(&mut self, due: &Due) -> bool {
         match due {
             Due::Merge(_) => true,
-            Due::Index(packs) => std::mem::replace(&mut self.indexed, packs.len()) != packs.len(),
+            Due::Index(packs) => std::mem::replace(&mut self.indexed, packs.clone()) != *packs,
         }
     }
 

@@ -56,13 +56,13 @@ impl Flusher<'_> {
         self.pack_dir().join("multi-pack-index")
     }
 
-    /// Of these packs, which are all that are large, those to be indexed: all of them, if now is the time.
+    /// Of these packs, which are all that are large, those to be indexed: all of them, in the same order, if now is the time.
     pub(super) fn index_due(&self, large: Vec<String>) -> Result<Option<Vec<String>>, TrailError> {
         let inside = match self.present(&large)? {
             Present::Nothing => 0,
             Present::Ours(named) => named.len(),
             Present::Stale => {
-                self.remove_stale()?;
+                self.remove_stale(&large)?;
                 0
             }
             Present::Theirs => return Ok(None),
@@ -71,15 +71,14 @@ impl Flusher<'_> {
         Ok(due.then_some(large))
     }
 
-    /// Writes the index over these packs, durably but not visibly; `None` if a pack has gone or is not as we make them, or it
-    /// was stopped.
+    /// Writes the index over these packs, given in the order of their names, durably but not visibly; `None` if a pack has gone or
+    /// is not as we make them, or it was stopped.
     pub(super) fn make_index(
         &self,
-        mut packs: Vec<String>,
+        packs: Vec<String>,
         stop: &AtomicBool,
     ) -> Result<Option<Indexed>, TrailError> {
         let hash = self.repository.hash;
-        packs.sort_unstable();
         let mut sources = Vec::with_capacity(packs.len());
         for name in &packs {
             match index::File::at(self.pack_path(name, "idx"), hash) {
@@ -126,12 +125,15 @@ impl Flusher<'_> {
         remove_leftover(self.disk, self.state, &self.multi_index_path())
     }
 
-    fn remove_stale(&self) -> Result<(), TrailError> {
+    fn remove_stale(&self, large: &[String]) -> Result<(), TrailError> {
         let Some(lock) = self.lock_index()? else {
             return Ok(());
         };
-        let path = self.multi_index_path();
-        disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+        // Under the lock nobody puts a right one in its place meanwhile.
+        if matches!(self.present(large)?, Present::Stale) {
+            let path = self.multi_index_path();
+            disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+        }
         lock.release()
     }
 
@@ -428,7 +430,15 @@ pub(super) fn names(file: &File) -> io::Result<Option<Names>> {
 fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(bytes, offset) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        // It says what it likes of where its parts are; an offset may be more than a file can have.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -84,7 +84,8 @@ impl Flusher<'_> {
                 return Ok(Some(Due::Merge(full)));
             }
         }
-        let large = large.into_iter().map(|pack| pack.name).collect();
+        let mut large: Vec<String> = large.into_iter().map(|pack| pack.name).collect();
+        large.sort_unstable();
         Ok(self.index_due(large)?.map(Due::Index))
     }
 

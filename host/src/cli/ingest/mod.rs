@@ -73,15 +73,17 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let sources: Vec<Source> = files.iter().map(|file| Source::new(file)).collect();
     for source in &sources {
         if let Source::File(path) = source {
-            let is_dir = File::open(path)
-                .and_then(|file| file.metadata())
-                .map_err(|error| cannot_read("the outcomes", path, error))?
-                .is_dir();
-            if is_dir {
+            let unreadable = |error| cannot_read("the outcomes", path, error);
+            let metadata = path.metadata().map_err(unreadable)?;
+            if metadata.is_dir() {
                 let path = path.display();
                 return Err(
                     UsageError(format!("{path} is a directory, and no file of outcomes")).into(),
                 );
+            }
+            // Not a pipe: its writer would be told that nobody reads any more.
+            if metadata.is_file() {
+                File::open(path).map_err(unreadable)?;
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{lease, project};
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
-/// What is to be tried now: its time has come, or the clock was set back since it was tried.
+/// What is to be tried now: its time has come, it was never tried, or the clock was set back since it was tried.
 pub(super) async fn due(
     client: &impl GenericClient,
     url: &str,
@@ -23,7 +23,8 @@ pub(super) async fn due(
 ) -> Result<Vec<Queued>, Failure> {
     let due = |row: &str| {
         format!(
-            "({row}.next_attempt <= $1 OR ({row}.attempted_at > $1 AND {row}.next_attempt < {NEVER}))"
+            "({row}.next_attempt <= $1 OR (({row}.attempted_at > $1 OR {row}.attempted_at = 0)
+                AND {row}.next_attempt < {NEVER}))"
         )
     };
     let sql = format!(

@@ -114,7 +114,7 @@ PRAGMA secure_delete = OFF;
 DROP TABLE tasks;
 PRAGMA secure_delete = ON;
 CREATE TRIGGER plans_of_finished_stay BEFORE UPDATE ON plans
-    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = OLD.task_id)
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id IN (OLD.task_id, NEW.task_id))
     BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
 CREATE TRIGGER plans_of_finished_are_kept BEFORE DELETE ON plans
     WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = OLD.task_id)
@@ -133,9 +133,20 @@ UPDATE sqlite_schema SET sql = replace(replace(sql, 'INTEGER PRIMARY KEY AUTOINC
     WHERE type = 'table' AND name = 'submissions';
 PRAGMA writable_schema = RESET;
 DELETE FROM sqlite_sequence WHERE name = 'submissions';
-CREATE TRIGGER submissions_say_what_they_said
-    BEFORE UPDATE OF sequence, task_id, status, kind, trace_id, accepted_at ON submissions WHEN OLD.closed_at IS NULL
+-- No list of columns: `sequence` has other names (`rowid`), by which a list does not know it. Closing may erase.
+CREATE TRIGGER submissions_say_what_they_said BEFORE UPDATE ON submissions
+    WHEN OLD.closed_at IS NULL AND (
+        OLD.sequence IS NOT NEW.sequence OR OLD.task_id IS NOT NEW.task_id OR OLD.status IS NOT NEW.status
+        OR OLD.kind IS NOT NEW.kind OR OLD.trace_id IS NOT NEW.trace_id OR OLD.accepted_at IS NOT NEW.accepted_at
+        OR OLD.keyed IS NOT NEW.keyed
+        OR (NEW.text IS NOT OLD.text AND (NEW.text IS NOT NULL OR NEW.closed_at IS NULL))
+        OR (NEW.document IS NOT OLD.document AND (NEW.document IS NOT NULL OR NEW.closed_at IS NULL))
+        OR (NEW.fingerprint IS NOT OLD.fingerprint AND (NEW.fingerprint IS NOT NULL OR NEW.closed_at IS NULL)))
     BEGIN SELECT RAISE(ROLLBACK, 'what was submitted cannot be changed'); END;
+-- Before would be too early to tell: a sequence that is left to SQLite is not known then.
+CREATE TRIGGER submissions_come_last AFTER INSERT ON submissions
+    WHEN NEW.sequence < (SELECT max(sequence) FROM submissions)
+    BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be put before others'); END;
 
 CREATE VIEW tasks AS
     SELECT p.task_id, p.plan_id, p.plan_steps, p.agent_pool, p.agent_id, p.dispatch_timestamp, p.start_time,
