@@ -266,11 +266,13 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
         &status.policy.quarantined,
         &checkpoint,
     ];
-    let causes: Vec<&'static str> = troubles
-        .into_iter()
-        .flatten()
-        .map(|trouble| trouble.cause.as_str())
-        .collect();
+    let mut causes: Vec<&'static str> = Vec::new();
+    for trouble in troubles.into_iter().flatten() {
+        // The trail's trouble is the checkpoint's, too.
+        if !causes.contains(&trouble.cause.as_str()) {
+            causes.push(trouble.cause.as_str());
+        }
+    }
     let (code, word) = if app.is_closing() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if !accepts {

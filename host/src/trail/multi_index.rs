@@ -95,7 +95,10 @@ impl Flusher<'_> {
         let mut out = Out::new(hash, file.as_mut(), stop);
         match out.write(&packs, &sources, &order) {
             Ok(true) => Ok(Some(Indexed { path, packs })),
-            Ok(false) => Ok(None),
+            Ok(false) => {
+                disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+                Ok(None)
+            }
             Err(error) => Err(error).doing("write", &path),
         }
     }

@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use uuid::Uuid;
 
 use super::keeping::{Keeping, keeping};
-use crate::cli::exit::UsageError;
+use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Tokens};
@@ -155,8 +154,7 @@ fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens
                     file.display()
                 ));
             }
-            fs::read_to_string(file)
-                .with_context(|| format!("cannot read the tokens {}", file.display()))?
+            fs::read_to_string(file).map_err(|error| cannot_read("the tokens", file, error))?
         }
         (None, Some(tokens)) => tokens.0.clone(),
         (None, None) => return Ok(Tokens::default()),
