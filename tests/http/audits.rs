@@ -107,7 +107,10 @@ fn a_service_that_keeps_checkpoints_sounds_the_alarm_when_the_trail_is_rolled_ba
             .contains("chiffon_audit_checkpoint_failing 1")
     );
     // The recorder meets it as well, which is no second cause.
-    host.post("/api/v1/outcomes?wait=committed", &outcome("later", "failed"));
+    host.post(
+        "/api/v1/outcomes?wait=committed",
+        &outcome("later", "failed"),
+    );
     let ready = host.get("/readyz").json();
     assert_eq!(ready["causes"], serde_json::json!(["rolled-back"]));
 }

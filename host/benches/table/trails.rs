@@ -61,8 +61,8 @@ impl<'a> Trails<'a> {
         }
         fs::create_dir_all(&path)?;
         let arguments: &[&str] = match kind {
-            Kind::BareSharded => &["init", "--bare", "--layout", "sharded"],
-            Kind::CheckoutFlat => &["init", "--layout", "flat"],
+            Kind::BareSharded => &["init", "--bare", "--layout", "sharded", "."],
+            Kind::CheckoutFlat => &["init", "--layout", "flat", "."],
         };
         shell::time(&mut self.shell.ours(&path, arguments))?;
         Ok(path)
