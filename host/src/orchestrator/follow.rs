@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::MissedTickBehavior;
 
 use super::{InForce, Inner};
 use crate::recorder::Recorder;
@@ -15,9 +16,6 @@ use crate::trail::{Moved, TrailError};
 
 /// How often the trail's handle is asked what came by others' hand. It notices that itself when it writes or is checked.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The same before it has first been asked: what this host settles meanwhile lies before what others have left.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
 
 /// So many entries in a row that have their rows, and all before them are taken to have theirs: more than a host settles before its
 /// first look, or between its last one and its end.
@@ -46,13 +44,14 @@ pub(super) async fn run(inner: Arc<Inner>) {
     // Whoever opened the trail anew, or takes over, does not know what came before.
     let mut began: Weak<InForce> = Weak::new();
     let mut left: Vec<Moved> = Vec::new();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // At once when its turn comes: what this host settles meanwhile lies before what others have left.
+    let mut turn = inner.lease.subscribe();
     loop {
-        let pause = match began.strong_count() {
-            0 => FIRST_LOOK,
-            _ => LOOK,
-        };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            _ = looks.tick() => {}
+            _ = turn.changed() => {}
             _ = stop.changed() => return,
         }
         if inner.lease().is_none() || inner.health.trail().is_some() {

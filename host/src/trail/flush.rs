@@ -85,7 +85,7 @@ impl Flusher<'_> {
     pub(super) fn flush(&self, group: &Group<'_>) -> Result<(), FlushError> {
         let (disk, state) = (self.disk, self.state);
         let tmp = state.tmp_dir();
-        let pack_dir = self.repository.objects_dir().join("pack");
+        let pack_dir = self.pack_dir();
         let file =
             |dir: &Path, extension: &str| dir.join(format!("{}.{extension}", group.pack.name));
         let new_ref = tmp.join("ref");

@@ -4,8 +4,8 @@
 //! merged is durable before what it replaces goes. Those that are merged no more get one [index](super::multi_index) together.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -13,7 +13,6 @@ use super::disk;
 use super::error::{IoContext, TrailError};
 use super::flush::Flusher;
 use super::merge::{MergeError, Merger, Source};
-use super::multi_index;
 
 /// Up to which size packs belong to a tier, and how many of it become one.
 ///
@@ -78,7 +77,7 @@ impl Flusher<'_> {
         let (large, mut owned): (Vec<Owned>, Vec<Owned>) =
             owned.into_iter().partition(|pack| pack.size > self.large);
         if lowest_full_tier(&owned).is_some() {
-            let indexed = self.multi_pack_index()?;
+            let indexed = self.indexed_names()?;
             owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
             if let Some(full) = lowest_full(owned) {
                 return Ok(Some(Due::Merge(full)));
@@ -130,32 +129,6 @@ impl Flusher<'_> {
             .iter()
             .any(|extension| self.pack_path(&pack.name, extension).exists())
             || indexed.is_some_and(|index| contains(index, pack.name.as_bytes()))
-    }
-
-    /// The bytes of multi-pack-indexes that name the packs which must stay.
-    fn multi_pack_index(&self) -> Result<Option<Vec<u8>>, TrailError> {
-        let dir = self.pack_dir();
-        let chain = dir.join("multi-pack-index.d");
-        let mut files = vec![dir.join("multi-pack-index")];
-        if let Ok(entries) = fs::read_dir(&chain) {
-            files.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
-        }
-        let mut bytes = Vec::new();
-        for path in files {
-            let mut file = match File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error).doing("open", &path),
-            };
-            match multi_index::names(&file).doing("read", &path)? {
-                Some(names) => bytes.extend_from_slice(&names.bytes),
-                // Of a kind that we do not know: a pack whose name is anywhere in it stays.
-                None => {
-                    file.read_to_end(&mut bytes).doing("read", &path)?;
-                }
-            }
-        }
-        Ok((!bytes.is_empty()).then_some(bytes))
     }
 
     /// Writes one pack that holds what all of them hold, durably but not visibly; `None` if one has gone or is not as
@@ -216,7 +189,7 @@ impl Flusher<'_> {
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
         // While it was made somebody may have come to rely on a pack: that one stays.
-        let indexed = self.multi_pack_index()?;
+        let indexed = self.indexed_names()?;
         let replaced = old
             .iter()
             .filter(|pack| pack.name != merged.name && !self.is_bound(pack, indexed.as_deref()));

@@ -36,7 +36,7 @@ impl Flusher<'_> {
 
     /// Removes `.keep` files of ours, and packs that did not get as far as their index: nothing can rest on them.
     fn sweep_keeps(&self) -> Result<(), TrailError> {
-        let pack_dir = self.repository.objects_dir().join("pack");
+        let pack_dir = self.pack_dir();
         let entries = match fs::read_dir(&pack_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries.doing("list", &pack_dir)?,

@@ -234,6 +234,12 @@ impl Keeper {
                 }
                 next = parent.filter(|_| !self.shallow.contains(&id));
             }
+            // What lies behind must not count as agreeing.
+            if next.is_some() {
+                return Err(format!(
+                    "it has more than {MAX_COMMITS} commits: give the checkpoint as a file"
+                ));
+            }
         }
         Ok(found)
     }

@@ -84,9 +84,9 @@ pub fn channel() -> (SyncSender<Event>, Receiver<Event>) {
 /// Reads all sources one after the other. Lines of more than `max_bytes` are cut.
 pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
     let told = sender.clone();
-    let ending = Ending(sender.clone());
     let work = move || {
-        let _ending = ending;
+        // Made here: a thread that cannot be started must not say the end before what hindered it is said.
+        let _ending = Ending(sender.clone());
         for (index, source) in sources.iter().enumerate() {
             let result = match source {
                 Source::Stdin => read_one(index, &mut io::stdin().lock(), max_bytes, &sender),
@@ -104,7 +104,7 @@ pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
         .name("ingest-read".into())
         .spawn(work)
     {
-        // There is room: nobody else has sent more than the end.
+        // There is room: nobody else has sent anything.
         let _ = told.send(Event::Unreadable(0, error));
         drop(Ending(told));
     }
