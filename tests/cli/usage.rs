@@ -264,8 +264,8 @@ fn help_may_be_asked_for_as_a_command() {
 fn what_is_named_and_is_not_there_is_a_mistake_in_the_call() {
     let machine = Machine::with_repository();
     machine.write("outcome.json", outcome("a", "completed"));
-    std::fs::create_dir(machine.path("dir")).unwrap();
-    for named in ["missing", "dir"] {
+    std::fs::create_dir(machine.path("a-folder")).unwrap();
+    for named in ["no-such", "a-folder"] {
         for args in [
             &["-C", "repo", "commit", named][..],
             &["-C", "repo", "commit", "outcome.json", "--policy", named],
@@ -317,6 +317,16 @@ fn what_is_named_and_is_not_there_is_a_mistake_in_the_call() {
             let told = ran.out + &ran.err;
             assert!(told.contains(named), "{args:?} {told}");
         }
+    }
+    // Where a directory may be named.
+    for args in [
+        &["verify", "repo", "--since", "no-such"][..],
+        &["verify", "repo", "--against", "no-such"],
+        &["policy", "test", "builtin", "no-such"],
+    ] {
+        let ran = machine.run(args);
+        assert_eq!(ran.exit, Some(2), "{args:?} {ran:?}");
+        assert!(ran.err.contains("no-such"), "{args:?} {ran:?}");
     }
     let foo = ["-C", "repo", "commit", "outcome.json", "--author", "foo"];
     let ran = machine.run(&foo);

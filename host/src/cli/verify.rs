@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use asked::Asked;
 
-use super::exit::{Exit, UsageError};
+use super::exit::{Exit, UsageError, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use super::progress::Progress;
 use super::session::Session;
@@ -63,6 +63,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             Err(error) => (path.display(), format!("cannot be found: {error}")),
         };
         return Err(UsageError(format!("{named} {why}")).into());
+    }
+    if let Some(since) = &args.since {
+        since
+            .metadata()
+            .map_err(|error| cannot_read("the checkpoint", since, error))?;
     }
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::subject::Subject;
 use super::test_report::{self, Ran, Totals};
-use crate::cli::exit::{Exit, UsageError};
+use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
 use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
@@ -42,6 +42,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let settings = args.subject.settings(session)?;
     let limits = outcome_limits(&settings)?;
+    for path in &args.cases {
+        path.metadata()
+            .map_err(|error| cannot_read("the cases", path, error))?;
+    }
     let mut files = Vec::new();
     for path in find(&args.cases)? {
         let file = CaseFile::load(&path)
