@@ -11,11 +11,10 @@ use super::error::{IoContext, TrailError};
 use super::flush::{FlushError, Flusher, Group};
 use super::lock::WriterLock;
 use super::object::{self, Deflater};
-use super::open::infer_identity;
 use super::pack::{PackBuilder, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
-use super::{Layout, OpenOptions, Placement, Trail, history, message};
+use super::{Layout, OpenOptions, Placement, Trail, beginning, history, message};
 use crate::clock::Timestamp;
 
 /// What to begin.
@@ -232,7 +231,7 @@ fn choose_identity(
                 layout: None,
             }
         }
-        None => infer_identity(repository)?,
+        None => beginning::decide(repository)?,
     };
     let default = Layout::of(identity.placement);
     let wanted = options.layout.or(options.open.default_layout);

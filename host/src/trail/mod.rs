@@ -7,6 +7,7 @@
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
 mod ahead;
+mod beginning;
 mod catalogue;
 mod checkout;
 mod checkpoints;

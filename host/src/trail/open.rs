@@ -12,9 +12,8 @@ use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
 use super::state::{self, Identity, StateDir};
 use super::view::View;
-use super::work_trees::Head;
 use super::{
-    Handle, Layout, Placement, Shared, Trail, catalogue, layout, leaves, packs, queue, ticket, tree,
+    Handle, Layout, Shared, Trail, beginning, catalogue, layout, leaves, packs, queue, ticket, tree,
 };
 
 /// How to open a trail.
@@ -82,7 +81,7 @@ impl Trail {
         let state = StateDir::new(&repository.common_dir);
         let identity = match state.read_identity()? {
             Some(identity) => identity,
-            None => infer_identity(&repository)?,
+            None => beginning::decide(&repository)?,
         };
         let layout = match options.layout.or(identity.layout) {
             Some(layout) => layout,
@@ -155,29 +154,6 @@ fn check_author(author: String) -> Result<String, TrailError> {
             "the author must be `Name <email>`".into(),
         ))
     }
-}
-
-/// What a repository without a trail of ours is: design section 6, placement.
-pub(super) fn infer_identity(repository: &Repository) -> Result<Identity, TrailError> {
-    let head = Repository::head(&repository.git_dir)?;
-    let Head::Branch(reference) = head else {
-        return Err(TrailError::Unsupported(
-            "HEAD is detached, so there is no branch to record on; `chiffon-audit init --ref refs/heads/audit` names one".into(),
-        ));
-    };
-    state::check_reference(&reference)?;
-    // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
-    repository.check_work_tree_known(&reference)?;
-    let placement = if repository.is_bare() {
-        Placement::Ref
-    } else {
-        Placement::Checkout
-    };
-    Ok(Identity {
-        reference,
-        placement,
-        layout: None,
-    })
 }
 
 /// The layout that the trail's entries have, if it has any.
