@@ -65,6 +65,15 @@ impl Forge {
         }
     }
 
+    /// A repository that is there already.
+    pub fn at(path: &Path) -> Forge {
+        Forge {
+            _directory: tempfile::tempdir().unwrap(),
+            path: path.to_owned(),
+            time: BEGIN,
+        }
+    }
+
     /// A bare trail with a genesis commit and three entries: `a` and `c` sharded, `b` flat.
     pub fn trail() -> Forge {
         let mut forge = Forge::bare(&[]);
@@ -351,7 +360,7 @@ pub fn timestamp(seconds: i64) -> String {
     )
 }
 
-fn command(path: &Path, arguments: &[&str]) -> Command {
+pub fn command(path: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(path).args(arguments).env_clear();
     command
