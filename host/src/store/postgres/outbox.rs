@@ -4,13 +4,13 @@ use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::columns::{self, Columns, NEVER};
+use super::super::columns::{self, Columns};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
     TurnedDown,
 };
 use super::failure::Failure;
-use super::{lease, project};
+use super::{bond, lease, project};
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
@@ -23,8 +23,8 @@ pub(super) async fn due(
 ) -> Result<Vec<Queued>, Failure> {
     let due = |row: &str| {
         format!(
-            "({row}.next_attempt <= $1 OR (({row}.attempted_at > $1 OR {row}.attempted_at = 0)
-                AND {row}.next_attempt < {NEVER}))"
+            "({row}.next_attempt <= $1 OR (({row}.attempted_at > $1 OR {row}.attempted_at IS NULL)
+                AND {row}.next_attempt IS NOT NULL))"
         )
     };
     let sql = format!(
@@ -89,7 +89,7 @@ struct Waiting {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
     causes: Vec<Option<String>>,
-    nexts: Vec<i64>,
+    nexts: Vec<Option<i64>>,
 }
 
 /// Says what became of submissions.
@@ -98,9 +98,10 @@ pub(super) async fn settle(
     current: &Lease,
     settlements: Vec<Settlement>,
     keep_submissions: bool,
+    held: Option<i64>,
 ) -> Result<(), Failure> {
     let transaction = client.transaction().await?;
-    lease::check(&transaction, current).await?;
+    lease::check(&transaction, current, held).await?;
     let now = now(&transaction).await?;
     let mut lists = Lists::default();
     let mut found = Vec::new();
@@ -129,19 +130,20 @@ pub(super) async fn settle(
                 cause: text,
                 retry_in,
             } => {
-                let next = columns::later(now, retry_in);
+                let next = Some(columns::later(now, retry_in));
                 lists.wait(sequence, "pending", cause(text), next);
             }
             Settled::Blocked {
                 cause: text,
                 retry_in,
             } => {
-                let next = retry_in.map_or(NEVER, |wait| columns::later(now, wait));
+                let next = retry_in.map(|wait| columns::later(now, wait));
                 lists.wait(sequence, "blocked", cause(text), next);
             }
         }
     }
     lists.write(&transaction, now, keep_submissions).await?;
+    bond::acknowledge(&transaction, &found).await?;
     project::add(&transaction, &found).await?;
     Ok(transaction.commit().await?)
 }
@@ -160,7 +162,13 @@ impl Lists {
         self.closed.violations.push(violations);
     }
 
-    fn wait(&mut self, sequence: Sequence, state: &'static str, cause: Option<String>, next: i64) {
+    fn wait(
+        &mut self,
+        sequence: Sequence,
+        state: &'static str,
+        cause: Option<String>,
+        next: Option<i64>,
+    ) {
         self.waiting.sequences.push(sequence.0);
         self.waiting.states.push(state);
         self.waiting.causes.push(cause);

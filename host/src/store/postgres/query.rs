@@ -141,7 +141,6 @@ async fn total(
         return count(transaction, filter).await;
     }
     let micros = |time: Timestamp| time.microseconds();
-    let service = filter.service.as_deref().unwrap_or_default();
     let mut total = 0;
     for part in parts(filter.since.map(micros), filter.until.map(micros)) {
         total += match part {
@@ -154,16 +153,19 @@ async fn total(
                 count(transaction, &part).await?
             }
             Part::Buckets { unit, from, before } => {
-                let statement = transaction
-                    .prepare_cached(
-                        "SELECT coalesce(sum(number), 0)::bigint FROM entry_counts WHERE service = $1 AND unit = $2
-                            AND bucket >= $3 AND bucket < $4 AND ($5::text IS NULL OR status = $5)",
-                    )
-                    .await?;
+                let table = match filter.service {
+                    Some(_) => "service_totals WHERE service = $1::text",
+                    None => "entry_totals WHERE $1::text IS NULL",
+                };
+                let sql = format!(
+                    "SELECT coalesce(sum(number), 0)::bigint FROM {table} AND unit = $2
+                        AND bucket >= $3 AND bucket < $4 AND ($5::text IS NULL OR status = $5)"
+                );
+                let statement = transaction.prepare_cached(&sql).await?;
                 let row = transaction
                     .query_one(
                         &statement,
-                        &[&service, &unit, &from, &before, &filter.status],
+                        &[&filter.service, &unit, &from, &before, &filter.status],
                     )
                     .await?;
                 columns::count(row.get(0))

@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::super::{Accepted, Sequence, State, StoreError, Submission};
 use super::failure::Context as _;
-use super::{clock, outbox};
+use super::{bond, clock, outbox};
 
 /// The submissions of a task that are there: whether there are any, and whether one still says what it said.
 const THERE: &str = "SELECT fingerprint IS NOT NULL FROM submissions WHERE task_id = ?1
@@ -21,6 +21,7 @@ const INSERT: &str = "INSERT OR FAIL INTO submissions (task_id, status, kind, te
 pub(super) struct Accepting<'c> {
     connection: &'c Connection,
     now: i64,
+    epoch: i64,
     there: CachedStatement<'c>,
     insert: CachedStatement<'c>,
 }
@@ -33,6 +34,7 @@ impl<'c> Accepting<'c> {
         Ok(Accepting {
             connection,
             now: clock::now(connection, url)?,
+            epoch: bond::epoch(connection, url)?,
             there: connection.prepare_cached(THERE).context(url)?,
             insert: connection.prepare_cached(INSERT).context(url)?,
         })
@@ -43,7 +45,9 @@ impl<'c> Accepting<'c> {
         &mut self,
         url: &str,
         submission: &Submission,
+        held: Option<i64>,
     ) -> Result<Accepted, StoreError> {
+        super::super::bond::check(held, self.epoch)?;
         let task_id = submission.task_id.as_str();
         let fingerprint = &submission.fingerprint;
         let there: Option<bool> = self

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
-use super::super::columns::{self, Columns, NEVER};
+use super::super::columns::{self, Columns};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, StoreError,
     SubmissionState, TurnedDown,
 };
 use super::failure::Context as _;
-use super::{clock, lease, project};
+use super::{bond, clock, lease, project};
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
@@ -23,8 +23,8 @@ pub(super) fn due(
 ) -> Result<Vec<Queued>, StoreError> {
     let due = |row: &str| {
         format!(
-            "({row}.next_attempt <= ?1 OR (({row}.attempted_at > ?1 OR {row}.attempted_at = 0)
-                AND {row}.next_attempt < {NEVER}))"
+            "({row}.next_attempt <= ?1 OR (({row}.attempted_at > ?1 OR {row}.attempted_at IS NULL)
+                AND {row}.next_attempt IS NOT NULL))"
         )
     };
     let sql = format!(
@@ -104,6 +104,7 @@ pub(super) fn settle(
             }
         }
     }
+    bond::acknowledge(connection, url, &found)?;
     project::add(connection, url, found).map(drop)
 }
 
@@ -141,7 +142,7 @@ impl Tried<'_> {
     }
 
     fn wait(&self, state: &str, cause: &str, retry_in: Option<Duration>) -> rusqlite::Result<()> {
-        let next = retry_in.map_or(NEVER, |wait| columns::later(self.now, wait));
+        let next = retry_in.map(|wait| columns::later(self.now, wait));
         self.change(
             "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
              WHERE sequence = ?1 AND closed_at IS NULL",

@@ -128,7 +128,6 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
     }
     let (since, until) = (filter.since, filter.until);
     let micros = |time: crate::clock::Timestamp| time.microseconds();
-    let service = filter.service.as_deref().unwrap_or_default();
     let mut total: u64 = 0;
     for part in parts(since.map(micros), until.map(micros)) {
         total += match part {
@@ -140,18 +139,23 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
                 };
                 count(connection, url, &part)?
             }
-            Part::Buckets { unit, from, before } => connection
-                .prepare_cached(
-                    "SELECT coalesce(sum(number), 0) FROM entry_counts WHERE service = ?1 AND unit = ?2
-                        AND bucket >= ?3 AND bucket < ?4 AND (?5 IS NULL OR status = ?5)",
-                )
-                .and_then(|mut statement| {
-                    statement.query_row(params![service, unit, from, before, filter.status], |row| {
-                        row.get(0)
+            Part::Buckets { unit, from, before } => {
+                let table = match filter.service {
+                    Some(_) => "service_totals WHERE service = ?1",
+                    None => "entry_totals WHERE ?1 IS NULL",
+                };
+                connection
+                    .prepare_cached(&format!(
+                        "SELECT coalesce(sum(number), 0) FROM {table} AND unit = ?2
+                            AND bucket >= ?3 AND bucket < ?4 AND (?5 IS NULL OR status = ?5)"
+                    ))
+                    .and_then(|mut statement| {
+                        let values = params![filter.service, unit, from, before, filter.status];
+                        statement.query_row(values, |row| row.get(0))
                     })
-                })
-                .map(columns::count)
-                .context(url)?,
+                    .map(columns::count)
+                    .context(url)?
+            }
         };
     }
     Ok(total)
