@@ -1,6 +1,7 @@
 //! Stores that an older program has made are brought up to date, with all that is in them.
 
 use chiffon_audit::clock::Timestamp;
+use chiffon_audit::outcome::Reporter;
 use chiffon_audit::store::{
     Filter, Fingerprint, Finished, PageRequest, Plan, State, Store, StoreError, StoreUrl,
 };
@@ -136,7 +137,14 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         let states = store.submissions(&task("reported")).await.unwrap();
         assert!(matches!(states[0].state, State::Committed { .. }));
         assert!(matches!(states[1].state, State::Conflicting { .. }));
-        assert!(store.entry(&task("reported")).await.unwrap().is_some());
+        let entry = store.entry(&task("reported")).await.unwrap().unwrap();
+        // No token had a name.
+        assert_eq!((&states[0].reporter, entry.reporter), (&None, None));
+        let mut named = completed("named");
+        named.reporter = Reporter::parse("deploy-bot").ok();
+        let accepted = accept(&*store, named).await;
+        let state = store.submission(accepted.sequence).await.unwrap().unwrap();
+        assert_eq!(state.reporter, Reporter::parse("deploy-bot").ok());
         let mut again = completed("waiting");
         again.fingerprint = Fingerprint {
             bytes: *b"]\xd9\x8d\x0eW\xfc0\xff\xff\xbf\x07HY\x05l\x9d\x98\xad->~\x81\xc8A8\xe6\x7f\x10\xe2\x8f'\x12",
@@ -146,7 +154,7 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         assert!(found.repeated);
         assert_eq!(found.sequence.0, 4);
         let other = accept(&*store, completed("waiting")).await;
-        assert!(other.differs && other.sequence.0 == 6);
+        assert!(other.differs && other.sequence.0 == 7);
         // What was committed was erased, so that nobody can tell whether this is it.
         let again = accept(&*store, completed("planned-and-done")).await;
         assert!(!again.repeated && !again.differs);

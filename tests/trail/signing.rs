@@ -44,6 +44,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
         policy: digest.clone(),
         settings: digest,
         outcome: None,
+        reporter: None,
     };
     let ticket = trail.append(Append {
         task_id: &id,

@@ -112,9 +112,13 @@ fn history(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> u64 {
             true => format!("Audit-Outcome: hmac-sha256:{:064x}\n", random.u64(..)),
             false => String::new(),
         };
+        let reporter = match random.bool() {
+            true => format!("Audit-Reporter: bot-{}\n", random.u8(..4)),
+            false => String::new(),
+        };
         let message = format!(
             "recorded {task} \u{2713}\n\nAudit-Format: 1\nAudit-Task: {task}\nAudit-Interface: chiffon:audit@0.1.0\n\
-             Audit-Policy: sha256:{policy:064x}\nAudit-Settings: sha256:{settings:064x}\n{outcome}"
+             Audit-Policy: sha256:{policy:064x}\nAudit-Settings: sha256:{settings:064x}\n{outcome}{reporter}"
         );
         let contents = entry(&task, &stamp);
         let length = contents.len();

@@ -50,6 +50,38 @@ fn forged_trailers_are_named() {
         "is malformed",
         replace("chiffon:audit@", "chiffon:other@"),
     );
+    let with = |lines: &'static str| move |commit: &mut Commit| commit.message += lines;
+    check(
+        "agreement",
+        "`Audit-Reporter` twice",
+        with("Audit-Reporter: a\nAudit-Reporter: a\n"),
+    );
+    for (name, line) in [
+        ("`Deploy-Bot`", "Audit-Reporter: Deploy-Bot\n"),
+        ("`a b`", "Audit-Reporter: a b\n"),
+        ("malformed", "Audit-Reporter: \n"),
+        ("malformed", "Audit-Reporter: -a\n"),
+    ] {
+        check("agreement", name, with(line));
+    }
+    check(
+        "agreement",
+        "which no host writes",
+        with("audit-reporter: a\n"),
+    );
+    check(
+        "agreement",
+        "`Audit-Policy` stands after `Audit-Reporter`",
+        replace("Audit-Policy", "Audit-Reporter: a\nAudit-Policy"),
+    );
+    check(
+        "agreement",
+        "`Audit-Interface` stands after `Audit-Settings`",
+        |commit| {
+            let line = "Audit-Interface: chiffon:audit@0.1.0\n";
+            commit.message = commit.message.replace(line, "") + line;
+        },
+    );
     check(
         "agreement",
         "hold the line `Reviewed.`",
@@ -218,4 +250,13 @@ fn a_trail_commit_that_adds_nothing_is_named() {
     check("one-entry", "adds no entry", |commit| {
         commit.operations.clear()
     });
+}
+
+#[test]
+fn a_reporter_in_its_place_is_what_a_host_writes() {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    commit.message += "Audit-Reporter: deploy-bot\n";
+    forge.add(&commit);
+    forge.holds();
 }

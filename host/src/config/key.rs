@@ -247,6 +247,17 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     time("serve.lease", |settings| &mut settings.serve_lease),
+    limit("serve.token_rate", |settings| &mut settings.token_rate),
+    limit("serve.token_bytes", |settings| &mut settings.token_bytes),
+    Key {
+        name: "serve.access_log",
+        expected: "`true` or `false`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.access_log = Some(value.boolean()?);
+            Some(())
+        }),
+    },
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time
     }),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Kind, Sequence, State, StoreError, SubmissionState};
 use crate::clock::Timestamp;
-use crate::outcome::{TaskId, Violation};
+use crate::outcome::{Reporter, TaskId, Violation};
 
 /// A row of `submissions` as it is read.
 pub(super) struct Columns {
@@ -26,6 +26,7 @@ pub(super) struct Columns {
     pub(super) path: Option<String>,
     pub(super) text: Option<String>,
     pub(super) trace_id: Option<String>,
+    pub(super) reporter: Option<String>,
 }
 
 impl Columns {
@@ -74,6 +75,7 @@ impl Columns {
             status: self.status,
             text: self.text,
             trace_id: self.trace_id,
+            reporter: reporter(self.reporter.as_deref()),
             state,
         })
     }
@@ -85,6 +87,11 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
         url: url.to_owned(),
         cause: format!("a task id {rule}"),
     })
+}
+
+/// The reporter in a column. Written by us; whatever else is there names nobody, as in a commit.
+pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
+    Reporter::parse(text?).ok()
 }
 
 #[derive(Serialize, Deserialize)]

@@ -22,6 +22,8 @@ pub struct TrailCommit<'a> {
     pub policy: &'a str,
     /// The settings of what decided, likewise.
     pub settings: &'a str,
+    /// Who reported the outcome, as the commit says; none where it does not say so in form.
+    pub reporter: Option<&'a str>,
     /// When it was committed, in seconds since 1970; none if that is not said in git's form.
     pub seconds: Option<i64>,
     /// What it adds; none for the beginning, and where a commit does not add one file that can be read.

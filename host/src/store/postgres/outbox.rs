@@ -28,9 +28,10 @@ pub(super) async fn due(
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id FROM (
+        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id, reporter FROM (
          SELECT *, sum(octet_length(submitted)) OVER (ORDER BY sequence) - octet_length(submitted) AS before FROM (
-         SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id
+         SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id,
+            reporter
          FROM submissions s WHERE closed_at IS NULL AND sequence > $2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -52,6 +53,7 @@ pub(super) async fn due(
                 attempts: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
                 accepted_at: Timestamp::from_microseconds(row.get(4)),
                 trace_id: row.get(5),
+                reporter: columns::reporter(row.get(6)),
             })
         })
         .collect()
@@ -235,12 +237,12 @@ pub(super) async fn hurry(client: &impl GenericClient) -> Result<u64, Failure> {
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id";
+    closed_at, commit_id, path, text, trace_id, reporter";
 
 /// The same for lists: documents may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter";
 
 pub(super) fn read(row: &Row) -> Columns {
     Columns {
@@ -259,6 +261,7 @@ pub(super) fn read(row: &Row) -> Columns {
         path: row.get(12),
         text: row.get(13),
         trace_id: row.get(14),
+        reporter: row.get(15),
     }
 }
 
@@ -349,7 +352,7 @@ pub(super) async fn remembered(
     let statement = client.prepare_cached(&sql).await?;
     let rows = client.query(&statement, &[&task_ids]).await?;
     rows.iter()
-        .map(|row| Ok((row.get(15), read(row).submission("submissions")?)))
+        .map(|row| Ok((row.get("fingerprint"), read(row).submission("submissions")?)))
         .collect()
 }
 

@@ -11,9 +11,10 @@ use super::super::{Entry, StoreError, columns};
 use super::failure::Failure;
 use super::schema;
 use crate::clock::Timestamp;
+use crate::outcome::Reporter;
 
 /// The columns of an entry, in the order in which [`read`] takes them.
-pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text";
+pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text, reporter";
 
 /// The name's end of the tables that a rebuild fills.
 const NEXT: &str = "_next";
@@ -31,6 +32,7 @@ pub(super) fn read(row: &Row) -> Entry {
         commit: row.get(8),
         path: row.get(9),
         text: row.get(10),
+        reporter: columns::reporter(row.get(11)),
     }
 }
 
@@ -124,7 +126,7 @@ async fn insert(
     let sql = format!(
         "INSERT INTO entries{suffix} ({COLUMNS})
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::bigint[], $9::text[], $10::text[], $11::text[]) RETURNING task_id, id"
+            $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[]) RETURNING task_id, id"
     );
     let lists: Vec<String> = entries
         .iter()
@@ -133,6 +135,10 @@ async fn insert(
     let times: Vec<i64> = entries
         .iter()
         .map(|entry| entry.recorded_at.microseconds())
+        .collect();
+    let reporters: Vec<Option<&str>> = entries
+        .iter()
+        .map(|entry| entry.reporter.as_ref().map(Reporter::as_str))
         .collect();
     let statement = transaction.prepare_cached(&sql).await?;
     let rows = transaction
@@ -150,6 +156,7 @@ async fn insert(
                 &column!(commit),
                 &column!(path),
                 &column!(text),
+                &reporters,
             ],
         )
         .await?;

@@ -79,9 +79,11 @@ struct Wanted {
 
 impl Wanted {
     fn new(filter: &Filter) -> Wanted {
+        // Who reported is not noted with each service.
+        let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
-            Some(_) => ("entry_services", "entry"),
-            None => ("entries", "id"),
+            Some(_) if !by_reporter => ("entry_services", "entry"),
+            _ => ("entries", "id"),
         };
         let mut wanted = Wanted {
             table,
@@ -91,13 +93,19 @@ impl Wanted {
         };
         for (column, value) in [
             ("service", &filter.service),
+            ("reporter", &filter.reporter),
             ("intent", &filter.intent),
             ("status", &filter.status),
         ] {
-            if let Some(value) = value.clone() {
-                let value = wanted.bind(value);
-                wanted.conditions.push(format!("{column} = {value}"));
-            }
+            let Some(value) = value.clone() else { continue };
+            let value = wanted.bind(value);
+            wanted.conditions.push(match column {
+                "service" if by_reporter => format!(
+                    "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {value}
+                        AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
+                ),
+                _ => format!("{column} = {value}"),
+            });
         }
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
@@ -136,8 +144,9 @@ async fn total(
     transaction: &deadpool_postgres::Transaction<'_>,
     filter: &Filter,
 ) -> Result<u64, Failure> {
-    if filter.intent.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+    if filter.intent.is_some() || filter.reporter.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
+        // there are few, and their numbers are asked for seldom.
         return count(transaction, filter).await;
     }
     let micros = |time: Timestamp| time.microseconds();

@@ -157,7 +157,8 @@ CREATE TRIGGER finished_are_kept BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.f
 /// names a service without a name.
 pub(super) const PROJECTION_OF_3: &str = r#"
 DROP TABLE IF EXISTS entries_next, entry_services_next, entry_counts_next;
-ALTER TABLE entries ADD COLUMN reporter text, ADD COLUMN position bigint;
+ALTER TABLE entries ADD COLUMN reporter text COLLATE "C", ADD COLUMN position bigint;
+CREATE INDEX ON entries (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
 CREATE TABLE entry_totals (
     unit smallint NOT NULL,
     bucket bigint NOT NULL,
@@ -195,7 +196,7 @@ pub(super) fn projection(suffix: &str) -> String {
             commit_id text NOT NULL,
             path text NOT NULL,
             text text NOT NULL,
-            reporter text,
+            reporter text COLLATE "C",
             position bigint
         );
         CREATE TABLE entry_services{suffix} (
@@ -231,6 +232,7 @@ pub(super) fn projection_indexes(suffix: &str) -> String {
         CREATE INDEX ON entries{suffix} (recorded_at, task_id);
         CREATE INDEX ON entries{suffix} (status, recorded_at, task_id);
         CREATE INDEX ON entries{suffix} (intent, recorded_at, task_id, status) WHERE intent IS NOT NULL;
+        CREATE INDEX ON entries{suffix} (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
         ALTER TABLE entry_services{suffix} ADD PRIMARY KEY (service, recorded_at, task_id) INCLUDE (intent, entry);
         CREATE INDEX ON entry_services{suffix} (service, status, recorded_at, task_id) INCLUDE (entry);
         ALTER TABLE entry_totals{suffix} ADD PRIMARY KEY (unit, bucket, status);

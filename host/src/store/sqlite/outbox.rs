@@ -28,7 +28,8 @@ pub(super) fn due(
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id
+        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id,
+            reporter
          FROM submissions s WHERE closed_at IS NULL AND sequence > ?2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -56,6 +57,10 @@ pub(super) fn due(
             attempts: row.get(3).context(url)?,
             accepted_at: Timestamp::from_microseconds(row.get(4).context(url)?),
             trace_id: row.get(5).context(url)?,
+            reporter: {
+                let reporter: Option<String> = row.get(6).context(url)?;
+                columns::reporter(reporter.as_deref())
+            },
         });
     }
     Ok(queued)
@@ -172,12 +177,12 @@ pub(super) fn hurry(connection: &Connection, url: &str) -> Result<u64, StoreErro
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id";
+    closed_at, commit_id, path, text, trace_id, reporter";
 
 /// The same for lists: documents may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
@@ -196,6 +201,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
         path: row.get(12)?,
         text: row.get(13)?,
         trace_id: row.get(14)?,
+        reporter: row.get(15)?,
     })
 }
 

@@ -7,8 +7,10 @@ use super::super::{Entry, StoreError, columns};
 use super::failure::Context as _;
 use super::schema;
 use crate::clock::Timestamp;
+use crate::outcome::Reporter;
 
-const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text";
+const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text,
+    reporter";
 
 /// What was made again from the trail is all that is acknowledged of it.
 const ACKNOWLEDGE_NEWEST: &str = "UPDATE meta SET (trail_last, trail_last_at) =
@@ -19,6 +21,7 @@ const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let services: String = row.get(6)?;
+    let reporter: Option<String> = row.get(11)?;
     Ok(Entry {
         task_id: row.get(0)?,
         status: row.get(1)?,
@@ -31,6 +34,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
         commit: row.get(8)?,
         path: row.get(9)?,
         text: row.get(10)?,
+        reporter: columns::reporter(reporter.as_deref()),
     })
 }
 
@@ -120,7 +124,7 @@ pub(super) fn forget(
 
 fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Result<()> {
     let sql = format!(
-        "INSERT INTO entries{suffix} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO entries{suffix} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );
     connection.prepare_cached(&sql)?.execute(params![
         entry.task_id,
@@ -134,6 +138,7 @@ fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Res
         entry.commit,
         entry.path,
         entry.text,
+        entry.reporter.as_ref().map(Reporter::as_str),
     ])?;
     let id = connection.last_insert_rowid();
     // What somebody left there by hand must not stand in the way of what is recorded.

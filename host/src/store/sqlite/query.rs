@@ -72,9 +72,11 @@ struct Wanted {
 
 impl Wanted {
     fn new(filter: &Filter) -> Wanted {
+        // Who reported is not noted with each service, and leaves fewer rows than a service does.
+        let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
-            Some(_) => ("entry_services", "entry"),
-            None => ("entries", "id"),
+            Some(_) if !by_reporter => ("entry_services", "entry"),
+            _ => ("entries", "id"),
         };
         let mut wanted = Wanted {
             table,
@@ -82,11 +84,24 @@ impl Wanted {
             conditions: Vec::new(),
             values: Vec::new(),
         };
-        wanted.equal("service", filter.service.as_deref());
-        wanted.equal("intent", filter.intent.as_deref());
-        // An intent leaves fewer rows than a status does; the sign keeps SQLite from taking the status's index.
+        if by_reporter && let Some(service) = &filter.service {
+            let service = wanted.bind(service.clone());
+            wanted.conditions.push(format!(
+                "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {service}
+                    AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
+            ));
+        } else {
+            wanted.equal("service", filter.service.as_deref());
+        }
+        wanted.equal("reporter", filter.reporter.as_deref());
+        // The sign keeps SQLite from taking the index of what leaves more rows: an intent leaves the fewest, then a reporter.
         let by_intent = filter.intent.is_some() && filter.service.is_none();
-        let status = if by_intent { "+status" } else { "status" };
+        let intent = if by_reporter { "+intent" } else { "intent" };
+        wanted.equal(intent, filter.intent.as_deref());
+        let status = match by_intent || by_reporter {
+            true => "+status",
+            false => "status",
+        };
         wanted.equal(status, filter.status.as_deref());
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
@@ -122,8 +137,9 @@ impl Wanted {
 
 /// How many entries a filter leaves.
 fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
-    if filter.intent.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+    if filter.intent.is_some() || filter.reporter.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
+        // there are few, and their numbers are asked for seldom.
         return count(connection, url, filter);
     }
     let (since, until) = (filter.since, filter.until);

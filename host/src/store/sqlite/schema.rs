@@ -224,6 +224,7 @@ DROP TABLE IF EXISTS entries_next;
 DROP TABLE IF EXISTS entry_services_next;
 DROP TABLE IF EXISTS entry_counts_next;
 ALTER TABLE entries ADD COLUMN reporter TEXT;
+CREATE INDEX entries_by_reporter_0 ON entries (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
 ALTER TABLE entries ADD COLUMN position INTEGER;
 CREATE TABLE entry_totals (
     unit INTEGER NOT NULL,
@@ -301,6 +302,8 @@ pub(super) fn projection_indexes(suffix: &str, generation: i64) -> String {
         CREATE INDEX entries_by_status_{generation} ON entries{suffix} (status, recorded_at, task_id);
         CREATE INDEX entries_by_intent_{generation} ON entries{suffix} (intent, recorded_at, task_id, status)
             WHERE intent IS NOT NULL;
+        CREATE INDEX entries_by_reporter_{generation} ON entries{suffix} (reporter, recorded_at, task_id)
+            WHERE reporter IS NOT NULL;
         CREATE INDEX entry_services_by_status_{generation}
             ON entry_services{suffix} (service, status, recorded_at, task_id, entry);
         CREATE TRIGGER entries_stay_{generation} BEFORE UPDATE ON entries{suffix}

@@ -20,6 +20,7 @@ pub(crate) struct Trailers<'a> {
     pub(crate) trail: Option<&'a str>,
     pub(crate) policy: Option<&'a str>,
     pub(crate) settings: Option<&'a str>,
+    pub(crate) reporter: Option<&'a str>,
 }
 
 /// Why a message is not one that a host writes.
@@ -127,13 +128,23 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
                     quote(value.as_bytes())
                 ));
             }
-            Some(_) => seen.push(key),
+            Some(_) => {
+                if let Some(last) = seen.last()
+                    && place(last) > place(key)
+                {
+                    return broken(format!(
+                        "its trailer `{key}` stands after `{last}`; a host writes it before"
+                    ));
+                }
+                seen.push(key);
+            }
         }
         match key {
             "Audit-Task" => trailers.task = Some(value),
             "Audit-Trail" => trailers.trail = Some(value),
             "Audit-Policy" => trailers.policy = Some(value),
             "Audit-Settings" => trailers.settings = Some(value),
+            "Audit-Reporter" => trailers.reporter = Some(value),
             _ => {}
         }
     }
@@ -153,6 +164,24 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
     }
 }
 
+/// The order in which a host writes trailers.
+const ORDER: [&str; 10] = [
+    "Audit-Format",
+    "Audit-Trail",
+    "Audit-Placement",
+    "Audit-Task",
+    "Audit-Interface",
+    "Audit-Policy",
+    "Audit-Settings",
+    "Audit-Outcome",
+    "Audit-Reporter",
+    "Audit-Signature",
+];
+
+fn place(key: &str) -> Option<usize> {
+    ORDER.iter().position(|known| *known == key)
+}
+
 /// The form of a trailer's value; none if no such commit has this trailer.
 fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
     Some(match (role, key) {
@@ -163,6 +192,7 @@ fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
         (Role::Entry, "Audit-Interface") => is_interface,
         (Role::Entry, "Audit-Policy" | "Audit-Settings") => |value| is_digest(value, "sha256:"),
         (Role::Entry, "Audit-Outcome") => |value| is_digest(value, "hmac-sha256:"),
+        (Role::Entry, "Audit-Reporter") => is_reporter,
         (_, "Audit-Signature") => is_extent,
         _ => return None,
     })
@@ -172,6 +202,15 @@ fn is_digest(value: &str, algorithm: &str) -> bool {
     value
         .strip_prefix(algorithm)
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
+}
+
+/// A name of 1 to 64 lower-case letters, digits, `.`, `_` and `-` that begins with a letter or a digit.
+fn is_reporter(value: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+    let mut bytes = value.bytes();
+    value.len() <= 64
+        && bytes.next().is_some_and(is_plain)
+        && bytes.all(|byte| is_plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -256,6 +295,38 @@ mod tests {
         );
         let other_subject = good.replace("audit: task a completed", "aufgezeichnet: \u{e4}");
         assert!(check(other_subject.as_bytes(), Role::Entry).is_ok());
+        let longest = "x".repeat(64);
+        for reporter in ["deploy-bot", "0", "a._-", longest.as_str()] {
+            let text = format!("{good}Audit-Reporter: {reporter}\nAudit-Signature: covers 2\n");
+            let trailers = check(text.as_bytes(), Role::Entry);
+            assert_eq!(
+                trailers.map(|trailers| trailers.reporter),
+                Ok(Some(reporter))
+            );
+        }
+        for reporter in [
+            "",
+            "-a",
+            "A",
+            "a b",
+            " a",
+            "a ",
+            "a\t",
+            "a\u{e4}",
+            "a\r",
+            &"x".repeat(65),
+        ] {
+            let text = format!("{good}Audit-Reporter: {reporter}\n");
+            assert!(check(text.as_bytes(), Role::Entry).is_err(), "{reporter:?}");
+        }
+        let genesis = "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: 00000000-0000-4000-8000-000000000000\nAudit-Placement: ref\n";
+        assert!(check(genesis.as_bytes(), Role::Genesis).is_ok());
+        for bad in [
+            format!("{genesis}Audit-Reporter: a\n"),
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Placement: ref\nAudit-Trail: 00000000-0000-4000-8000-000000000000\n".to_owned(),
+        ] {
+            assert!(check(bad.as_bytes(), Role::Genesis).is_err(), "{bad}");
+        }
         for extent in ["covers 12", "unavailable"] {
             let text = format!("{good}Audit-Signature: {extent}\n");
             assert!(check(text.as_bytes(), Role::Entry).is_ok(), "{extent}");
@@ -276,6 +347,21 @@ mod tests {
             good.trim_end().to_owned(),
             format!("{good}\n"),
             format!("{good} Audit-Outcome: x\n"),
+            format!("{good}Audit-Reporter: a\nAudit-Reporter: a\n"),
+            format!("{good}Audit-Reporter: a\nAudit-Reporter: b\n"),
+            format!("{good}audit-reporter: a\n"),
+            format!("{good}Audit-Reporter:a\n"),
+            format!("{good}Audit-Reporter : a\n"),
+            format!("{good}Audit-Signature: covers 1\nAudit-Reporter: a\n"),
+            good.replace("Audit-Task: a\n", "Audit-Task: a\nAudit-Reporter: a\n"),
+            good.replace(
+                "Audit-Format: 1\nAudit-Task: a\n",
+                "Audit-Task: a\nAudit-Format: 1\n",
+            ),
+            format!(
+                "{good}Audit-Reporter: a\nAudit-Outcome: hmac-sha256:{}\n",
+                "0".repeat(64)
+            ),
             format!("{good}Audit-Signature: covers 01\n"),
         ] {
             assert!(check(bad.as_bytes(), Role::Entry).is_err(), "{bad}");

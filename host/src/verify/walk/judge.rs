@@ -81,6 +81,7 @@ fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>,
         settings: trailers
             .and_then(|trailers| trailers.settings)
             .unwrap_or_default(),
+        reporter: trailers.and_then(|trailers| trailers.reporter),
         id: case.place.1,
         raw: case.raw,
         is_genesis: case.role == Role::Genesis,
