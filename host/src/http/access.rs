@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,10 @@ const TARGET: &str = "chiffon_audit::access";
 /// Longer paths are cut: no route of ours is as long, and a line should fit into one message of any log.
 const PATH_MOST: usize = 256;
 
-/// What is said of a request. Writes its line when it is dropped.
+/// The same of methods, which may be any word.
+const METHOD_MOST: usize = 16;
+
+/// What is said of a request. Writes its line when nobody has anything to add: the last clone is gone.
 pub struct Line {
     /// Whether there is an access log.
     pub is_written: bool,
@@ -41,12 +44,35 @@ pub struct Line {
     pub route: Option<MatchedPath>,
     pub path: String,
     pub request_id: String,
-    /// None where the client was gone before there was an answer.
-    pub status: Option<u16>,
+    /// What the bytes of bodies are taken from, if the token has a limit.
+    pub bucket: Option<Arc<Bucket>>,
+    /// 0 until there is an answer. A client that is gone before has none.
+    pub status: AtomicU16,
     /// Bytes of the request's body that were read.
-    pub received: Arc<AtomicU64>,
+    pub received: AtomicU64,
     /// Bytes of the answer's body that were handed to the connection.
-    pub sent: u64,
+    pub sent: AtomicU64,
+}
+
+impl Line {
+    /// Notes bytes of the request's body.
+    fn note_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.take(bytes);
+    }
+
+    /// Notes bytes of the answer's body, and answers until when one without end has to wait with more.
+    pub fn note_sent(&self, bytes: usize) -> Duration {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.take(bytes)
+    }
+
+    fn take(&self, bytes: usize) -> Duration {
+        let bucket = self.bucket.as_ref();
+        bucket.map_or(Duration::ZERO, |bucket| {
+            bucket.take(bytes as u64, Instant::now())
+        })
+    }
 }
 
 impl Drop for Line {
@@ -59,12 +85,12 @@ impl Drop for Line {
             parent: None,
             peer = self.peer.as_ref().map(|peer| &*peer.0),
             reporter = self.reporter.as_ref().map(Reporter::as_str),
-            method = self.method.as_str(),
+            method = shown(self.method.as_str(), METHOD_MOST),
             route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str),
             path = self.path,
-            status = self.status,
+            status = Some(self.status.load(Ordering::Relaxed)).filter(|status| *status > 0),
             received = self.received.load(Ordering::Relaxed),
-            sent = self.sent,
+            sent = self.sent.load(Ordering::Relaxed),
             seconds = self.began.elapsed().as_secs_f64(),
             request_id = self.request_id,
             "request"
@@ -72,11 +98,16 @@ impl Drop for Line {
     }
 }
 
-/// A path as a line shows it: printable ASCII, everything else escaped, and of a bounded length. A query is not part of it.
-pub fn shown(path: &str) -> String {
-    let mut shown = String::with_capacity(path.len().min(PATH_MOST));
-    for byte in path.bytes() {
-        if shown.len() >= PATH_MOST {
+/// A path as a line shows it; a query is not part of it.
+pub fn shown_path(path: &str) -> String {
+    shown(path, PATH_MOST)
+}
+
+/// A word in printable ASCII, everything else escaped, and of a bounded length.
+fn shown(word: &str, most: usize) -> String {
+    let mut shown = String::with_capacity(word.len().min(most));
+    for byte in word.bytes() {
+        if shown.len() >= most {
             shown.push_str("...");
             break;
         }
@@ -94,38 +125,34 @@ pub fn shown(path: &str) -> String {
 }
 
 /// A request whose body is counted, and taken from the token's bytes.
-pub fn counting_request(
-    request: Request,
-    received: &Arc<AtomicU64>,
-    bucket: Option<&Arc<Bucket>>,
-) -> Request {
+pub fn counting_request(request: Request, line: &Arc<Line>) -> Request {
     if request.body().is_end_stream() {
         return request;
     }
-    let (received, bucket) = (received.clone(), bucket.cloned());
+    let line = line.clone();
     request.map(|body| {
         Body::new(Counted {
             body,
-            passed: Passed::Received(received),
-            bucket,
+            line,
+            is_answer: false,
             pause: None,
         })
     })
 }
 
-/// An answer whose body is counted, and taken from the token's bytes; the line is written when the body is done with.
+/// An answer whose body is counted, and taken from the token's bytes.
 ///
 /// A stream of events is slowed down to the token's bytes: who follows makes no further request that could be turned down.
-pub fn counting_response(response: Response, line: Line, bucket: Option<Arc<Bucket>>) -> Response {
+pub fn counting_response(response: Response, line: Arc<Line>) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let pause =
-        (is_stream && bucket.is_some()).then(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
+        (is_stream && line.bucket.is_some()).then(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
     response.map(|body| {
         Body::new(Counted {
             body,
-            passed: Passed::Sent(line),
-            bucket,
+            line,
+            is_answer: true,
             pause,
         })
     })
@@ -133,15 +160,10 @@ pub fn counting_response(response: Response, line: Line, bucket: Option<Arc<Buck
 
 struct Counted {
     body: Body,
-    passed: Passed,
-    bucket: Option<Arc<Bucket>>,
+    line: Arc<Line>,
+    is_answer: bool,
     /// Over when the next part may pass.
     pause: Option<Pin<Box<Sleep>>>,
-}
-
-enum Passed {
-    Received(Arc<AtomicU64>),
-    Sent(Line),
 }
 
 impl HttpBody for Counted {
@@ -159,18 +181,12 @@ impl HttpBody for Counted {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let bytes = data.len() as u64;
-            match &mut self.passed {
-                Passed::Received(received) => {
-                    received.fetch_add(bytes, Ordering::Relaxed);
-                }
-                Passed::Sent(line) => line.sent += bytes,
-            }
-            if let Some(bucket) = &self.bucket {
-                let now = Instant::now();
-                let wait = bucket.take(bytes, now);
+            if !self.is_answer {
+                self.line.note_received(data.len());
+            } else {
+                let wait = self.line.note_sent(data.len());
                 if let Some(pause) = &mut self.pause {
-                    pause.as_mut().reset((now + wait).into());
+                    pause.as_mut().reset((Instant::now() + wait).into());
                 }
             }
         }
@@ -188,7 +204,7 @@ impl HttpBody for Counted {
 
 #[cfg(test)]
 mod tests {
-    use super::{PATH_MOST, shown};
+    use super::{PATH_MOST, shown_path};
 
     #[test]
     fn a_path_is_one_harmless_word() {
@@ -199,8 +215,8 @@ mod tests {
             ("/\"x\\'", "/%22x%5C%27"),
             ("/\u{e4}\u{202e}", "/%C3%A4%E2%80%AE"),
         ] {
-            assert_eq!(shown(path), expect);
+            assert_eq!(shown_path(path), expect);
         }
-        assert_eq!(shown(&"/".repeat(70_000)).len(), PATH_MOST + 3);
+        assert_eq!(shown_path(&"/".repeat(70_000)).len(), PATH_MOST + 3);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -81,32 +81,33 @@ where
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let mut line = Line {
+        let checked = check(&self.app, &request, &method, route, holder);
+        let line = Arc::new(Line {
             is_written: self.app.limits.access_log,
             began,
             peer: peer.clone(),
             reporter: reporter.clone(),
             method: method.clone(),
             route: matched.clone(),
-            path: access::shown(request.uri().path()),
+            path: access::shown_path(request.uri().path()),
             request_id: request_id(request.headers()),
-            status: None,
-            received: Arc::default(),
-            sent: 0,
-        };
-        let (answering, bucket) = match check(&self.app, &request, &method, route, holder) {
-            Ok(bucket) => {
-                let mut request =
-                    access::counting_request(request, &line.received, bucket.as_ref());
+            bucket: checked.as_ref().ok().cloned().flatten(),
+            status: AtomicU16::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        });
+        let answering = match checked {
+            Ok(_) => {
+                let mut request = access::counting_request(request, &line);
                 request.extensions_mut().insert(Origin {
                     reporter: reporter.clone(),
                     trace_id: trace.clone(),
                     peer: peer.as_ref().map(|peer| peer.0.clone()),
                 });
                 let call = AssertUnwindSafe(|| self.inner.call(request));
-                (Ok(span.in_scope(|| catch_unwind(call))), bucket)
+                Ok(span.in_scope(|| catch_unwind(call)))
             }
-            Err(problem) => (Err(problem), None),
+            Err(problem) => Err(problem),
         };
         let app = self.app.clone();
         Box::pin(async move {
@@ -141,8 +142,8 @@ where
             if let Ok(id) = HeaderValue::from_str(&line.request_id) {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
-            line.status = Some(status);
-            Ok(access::counting_response(response, line, bucket))
+            line.status.store(status, Ordering::Relaxed);
+            Ok(access::counting_response(response, line))
         })
     }
 }
