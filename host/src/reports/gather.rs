@@ -125,6 +125,9 @@ impl Visitor for Gathering {
         let Some(time) = Timestamp::parse_rfc3339(&members.timestamp) else {
             return;
         };
+        let time = commit
+            .seconds
+            .map_or(time, |seconds| time.borne_out_by(seconds));
         if self.since.is_some_and(|since| time < since)
             || self.until.is_some_and(|until| time > until)
         {

@@ -69,6 +69,17 @@ pub(super) fn trailers(message: &str) -> impl Iterator<Item = (&str, &str)> {
     last.lines().filter_map(|line| line.split_once(": "))
 }
 
+/// Whether this is the message of a commit of the trail: a format by its number, and a task or a trail. People may write about trailers.
+pub(super) fn is_of_trail(message: &str) -> bool {
+    let is_number =
+        |value: &str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_word = |value: &str| !value.is_empty() && !value.contains(char::is_whitespace);
+    trailer(message, FORMAT).is_some_and(is_number)
+        && [TASK, TRAIL]
+            .iter()
+            .any(|name| trailer(message, name).is_some_and(is_word))
+}
+
 /// The value of one trailer.
 pub(super) fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     trailers(message)
@@ -109,6 +120,18 @@ mod tests {
         );
         assert_eq!(reporter(&nameless), None);
         assert_eq!(reporter(&message.replace("deploy-bot", "Deploy Bot")), None);
+    }
+
+    #[test]
+    fn what_people_write_about_trailers_is_no_record() {
+        for (message, expect) in [
+            ("s\n\nAudit-Format: 1\nAudit-Task: a\n", true),
+            ("s\n\nAudit-Format: 1\nAudit-Trail: x\n", true),
+            ("s\n\nAudit-Format: says which it is\n", false),
+            ("s\n\nAudit-Format: 1\nAudit-Task: names the task\n", false),
+        ] {
+            assert_eq!(is_of_trail(message), expect, "{message:?}");
+        }
     }
 
     #[test]

@@ -93,6 +93,9 @@ impl<'a> Entry<'a> {
         let entry = commit.entry.filter(|_| !commit.is_genesis)?;
         let members: Members<'_> = serde_json::from_slice(entry.bytes).ok()?;
         let time = Timestamp::parse_rfc3339(&members.timestamp)?;
+        let time = commit
+            .seconds
+            .map_or(time, |seconds| time.borne_out_by(seconds));
         Some(Entry {
             commit: commit.id.to_string(),
             path: String::from_utf8_lossy(entry.path),

@@ -117,8 +117,8 @@ impl<'a> Filter<'a> {
 
     /// Whether this entry, and so all before it, lies before the span.
     ///
-    /// Along a trail the times of recording do not decrease, and a commit's time is not before its entry's. A day of grace, for
-    /// commits that people have put between.
+    /// Along a trail the times of commits do not decrease, and an entry that says another time counts as of its commit's. A day of
+    /// grace, for commits that people have put between.
     pub(super) fn is_past(&self, logged: &LoggedEntry) -> bool {
         const GRACE: i64 = 86_400;
         self.since
@@ -135,7 +135,8 @@ impl<'a> Filter<'a> {
         }
         let Some(fields) = fields else { return false };
         let services = &fields.execution_result.services_touched;
-        let time = outcome::parse_time(&fields.timestamp).unwrap_or(logged.time);
+        let time = outcome::parse_time(&fields.timestamp)
+            .map_or(logged.time, |time| time.borne_out_by(logged.time.seconds()));
         any(&self.statuses, Some(&fields.status))
             && (self.args.intent.is_empty() || any(&self.args.intent, fields.intent().as_deref()))
             && any(&self.args.plan, fields.plan_id.as_deref())

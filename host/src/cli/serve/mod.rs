@@ -72,6 +72,7 @@ impl Args {
                 key: self.checkpoint_key.clone(),
                 to: self.checkpoint_to.clone(),
                 every: self.checkpoint_every.map(Duration::from_secs),
+                ..CheckpointSettings::default()
             },
             ..self.record.settings()
         }
