@@ -165,6 +165,7 @@ fn append(criterion: &mut Criterion) {
         policy: policy.digest().to_owned(),
         settings: settings.digest(),
         outcome: None,
+        reporter: None,
     };
     let next = AtomicU64::new(0);
     let mut group = criterion.benchmark_group("trail");

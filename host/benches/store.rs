@@ -91,6 +91,7 @@ fn submission(task_id: &str) -> Submission {
         },
         revision: None,
         trace_id: None,
+        reporter: None,
         task_id: outcome.task_id,
         text,
     }
@@ -208,6 +209,7 @@ fn entry(number: i64, rows: i64) -> Entry {
         &format!("{number:040x}"),
         &format!(".audit/tasks/t{number}.json"),
         text.as_bytes(),
+        None,
     )
     .unwrap()
 }
@@ -268,6 +270,7 @@ async fn queries(name: &str, store: &Arc<dyn Store>, rows: i64) {
                 service: random
                     .bool()
                     .then(|| format!("service-{}", random.u8(0..40))),
+                reporter: None,
                 intent: random
                     .bool()
                     .then(|| format!("intent-{}", random.u8(0..200))),

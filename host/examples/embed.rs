@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chiffon_audit::clock::SystemClock;
-use chiffon_audit::orchestrator::{LEASE_TERM, OnPolicyFault, Options, Orchestrator};
+use chiffon_audit::orchestrator::{LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin};
 use chiffon_audit::policies::Deciding;
 use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use chiffon_audit::store::{self, State, StoreUrl};
@@ -26,7 +26,9 @@ async fn main() -> anyhow::Result<()> {
     let result =
         br#"{"task_id":"deploy-1","status":"failed","exit_code":2,"error_message":"no room"}"#;
     // Durable when this returns; whatever happens to git, it will be committed.
-    let receipt = orchestrator.handle_work_result(result, None).await?;
+    let receipt = orchestrator
+        .handle_work_result(result, Origin::default())
+        .await?;
     println!(
         "accepted as submission {}: {}",
         receipt.sequence, receipt.state

@@ -47,6 +47,19 @@ impl Timestamp {
             .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
     }
 
+    /// When an entry counts as recorded that says that it was recorded at this time: then, or where its commit's time contradicts that
+    /// by more than a writer waits, at the commit's time, which runs with those around it.
+    #[must_use]
+    pub const fn borne_out_by(self, commit_seconds: i64) -> Timestamp {
+        const APART: i64 = 60;
+        let before = commit_seconds.saturating_sub(self.seconds());
+        if before >= 0 && before <= APART {
+            self
+        } else {
+            Timestamp::from_seconds(commit_seconds)
+        }
+    }
+
     /// Reads RFC 3339 with any offset; what is below a microsecond is cut.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;

@@ -4,6 +4,7 @@
 //! and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code with the
 //! writer. [`cli`] is the command line, the only part that prints.
 
+pub mod binding;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{self, TaskId, TaskOutcome};
+use crate::outcome::{self, Reporter, TaskId, TaskOutcome};
 use crate::policies;
 use crate::policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use crate::trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
@@ -54,6 +54,7 @@ struct Inner {
 pub struct Pending {
     recorder: Recorder,
     document: Vec<u8>,
+    reporter: Option<Reporter>,
     outcome: Option<Box<TaskOutcome>>,
     decision: Decision,
 }
@@ -82,6 +83,7 @@ impl Recorder {
             policy: policy.digest().to_owned(),
             settings: options.settings.digest(),
             outcome: None,
+            reporter: None,
         };
         Recorder {
             inner: Arc::new(Inner {
@@ -114,13 +116,19 @@ impl Recorder {
         self.submit(document).wait()
     }
 
-    /// Decides one outcome and gives its entry a place, without waiting for the disk.
+    /// Decides one outcome that nobody in particular reported, as [`Recorder::submit_from`] does.
+    pub fn submit(&self, document: &[u8]) -> Pending {
+        self.submit_from(document, None)
+    }
+
+    /// Decides one outcome and gives its entry a place, without waiting for the disk. The commit names the reporter, if there is
+    /// one; an entry that is there keeps the reporter that its commit names.
     ///
     /// Entries get their places in the order of the calls.
-    pub fn submit(&self, document: &[u8]) -> Pending {
+    pub fn submit_from(&self, document: &[u8], reporter: Option<&Reporter>) -> Pending {
         let (outcome, decision) = match TaskOutcome::parse(document, &self.inner.options.limits) {
             Ok(outcome) => {
-                let decision = self.decide(&outcome, document);
+                let decision = self.decide(&outcome, document, reporter);
                 (Some(Box::new(outcome)), decision)
             }
             Err(rejection) => {
@@ -140,6 +148,7 @@ impl Recorder {
         Pending {
             recorder: self.clone(),
             document,
+            reporter: reporter.cloned(),
             outcome,
             decision,
         }
@@ -153,9 +162,14 @@ impl Recorder {
         self.inner.trail.expect(tasks.collect());
     }
 
-    fn decide(&self, outcome: &TaskOutcome, document: &[u8]) -> Decision {
+    fn decide(
+        &self,
+        outcome: &TaskOutcome,
+        document: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Decision {
         for _ in 0..DECISIONS_MOST {
-            match self.attempt(outcome, document) {
+            match self.attempt(outcome, document, reporter) {
                 Ok(decision) => return decision,
                 Err(TrailError::Changed) => {}
                 Err(error) => return Decision::Final(Answer::failed(outcome, &error)),
@@ -164,7 +178,12 @@ impl Recorder {
         Decision::Final(Answer::failed(outcome, &TrailError::Changed))
     }
 
-    fn attempt(&self, outcome: &TaskOutcome, document: &[u8]) -> Result<Decision, TrailError> {
+    fn attempt(
+        &self,
+        outcome: &TaskOutcome,
+        document: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Result<Decision, TrailError> {
         let Inner {
             trail,
             policy,
@@ -213,6 +232,7 @@ impl Recorder {
                     .map(|secret| keyed_digest(secret, document));
                 let provenance = Provenance {
                     outcome: keyed,
+                    reporter: reporter.cloned(),
                     ..provenance.clone()
                 };
                 let kept: Arc<[u8]> = entry.as_slice().into();
@@ -327,6 +347,7 @@ impl Pending {
                             commit: Some(placed.commit),
                             path: Some(placed.path),
                             entry: Some(entry),
+                            reporter: self.reporter,
                             unsigned: placed.unsigned,
                             retry: false,
                             ..decided
@@ -339,7 +360,13 @@ impl Pending {
                     mut answer,
                 } => match trail.confirm(&outcome.task_id, &snapshot) {
                     Ok(()) => {
-                        if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id) {
+                        if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id)
+                            && let Ok(named) = commit
+                                .as_deref()
+                                .map(|commit| trail.reporter_of(commit))
+                                .transpose()
+                        {
+                            answer.reporter = named.flatten();
                             answer.path = Some(path);
                             answer.commit = commit;
                         }
@@ -353,7 +380,10 @@ impl Pending {
                 },
             };
             self.decision = match failed {
-                TrailError::Changed => self.recorder.decide(outcome, &self.document),
+                TrailError::Changed => {
+                    self.recorder
+                        .decide(outcome, &self.document, self.reporter.as_ref())
+                }
                 error => Decision::Final(Answer::failed(outcome, &error)),
             };
         }

@@ -13,6 +13,7 @@ mod report;
 mod settings;
 mod usage;
 mod verify;
+mod witness;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -275,3 +275,96 @@ fn a_checkpoint_that_is_too_old_is_called_stale() {
         );
     }
 }
+
+#[test]
+fn a_proof_of_another_trail_under_the_same_key_is_not_taken_for_this_one() {
+    let machine = Machine::new();
+    for name in ["repo", "test"] {
+        let made = machine.run(&["init", name]);
+        assert_eq!(made.exit, Some(0), "{made:?}");
+        let commit = ["-C", name, "commit", "-"];
+        let ran = machine.run_with_input(&commit, outcome("approval", "completed"));
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+    }
+    let public = machine
+        .run(&["-C", "repo", "checkpoint", "--new-key", "key"])
+        .out;
+    machine.write("key.pub", &public);
+    let origin = public.split('+').next().unwrap();
+    let proved = machine.run(&[
+        "-C", "test", "prove", "approval", "--key", "key", "--to", "p",
+    ]);
+    assert!(
+        proved.err.contains("was made for another trail"),
+        "{proved:?}"
+    );
+    let check = ["verify", "--proof", "p", "--checkpoint-key", "key.pub"];
+    let alone = machine.run(&check);
+    assert_eq!(alone.exit, Some(6), "{alone:?}");
+    assert!(
+        alone.out.contains("of the trail chiffon-audit/"),
+        "{alone:?}"
+    );
+    let theirs = alone
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("of the trail "))
+        .unwrap();
+    let asked = |trail: &str| machine.run(&[&check[..], &["--trail", trail]].concat());
+    let refused = asked(origin);
+    assert_eq!(refused.exit, Some(3), "{refused:?}");
+    assert_eq!(asked(theirs).exit, Some(0));
+    assert_eq!(
+        asked(theirs.trim_start_matches("chiffon-audit/")).exit,
+        Some(0)
+    );
+    assert_eq!(asked("shop").exit, Some(2));
+    machine.run(&[
+        "-C", "repo", "prove", "approval", "--key", "key", "--to", "p",
+    ]);
+    assert_eq!(machine.run(&check).exit, Some(0));
+    // The same is asked of a repository.
+    for (trail, exit) in [(origin, 0), (theirs, 3)] {
+        let ran = machine.run(&["verify", "repo", "--trail", trail]);
+        assert_eq!(ran.exit, Some(exit), "{ran:?}");
+    }
+    // And numbers have one form.
+    let text = std::fs::read_to_string(machine.path("p")).unwrap();
+    for form in ["index +0", "index 00"] {
+        machine.write("p", text.replacen("index 0", form, 1));
+        let ran = machine.run(&check);
+        assert_eq!(ran.exit, Some(1), "{ran:?}");
+        assert!(ran.err.contains("not in its one form"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_cose_receipt_is_written_with_its_leaf() {
+    let machine = Machine::with_repository();
+    for id in ["a", "b", "c"] {
+        machine.commit(&outcome(id, "completed"));
+    }
+    machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
+    let proved = machine.run(&[
+        "-C", "repo", "prove", "b", "--format", "cose", "--key", "key",
+    ]);
+    assert_eq!(proved.exit, Some(0), "{proved:?}");
+    let receipt = std::fs::read(machine.path("b.cose")).unwrap();
+    assert_eq!(receipt[..2], [0xd2, 0x84]);
+    let leaf = std::fs::read(machine.path("b.cose.leaf")).unwrap();
+    assert!(leaf.starts_with(b"chiffon-audit/leaf/v1\n"));
+    let entry = machine.git(&["show", "HEAD:.audit/tasks/b.json"]);
+    assert!(
+        leaf.windows(entry.len())
+            .any(|part| part == entry.as_bytes())
+    );
+    machine.run(&["-C", "repo", "checkpoint", "--key", "key", "--to", "kept"]);
+    for bad in [
+        &["--checkpoint", "kept"][..],
+        &["--to", "-", "--key", "key"],
+    ] {
+        let prove = ["-C", "repo", "prove", "b", "--format", "cose"];
+        let ran = machine.run(&[&prove[..], bad].concat());
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+    }
+}

@@ -196,7 +196,7 @@ fn numbers_that_were_tampered_with_are_told_and_counted_again() {
     machine.reconcile(&["--rebuild"]);
     machine
         .rows()
-        .execute_batch("UPDATE entry_counts SET number = number + 1 WHERE service = ''")
+        .execute_batch("UPDATE entry_totals SET number = number + 1")
         .unwrap();
     let ran = machine.reconcile(&[]);
     assert_eq!(
@@ -214,7 +214,7 @@ fn a_repair_says_what_it_did_and_gives_no_advice_that_it_has_followed() {
     machine.reconcile(&["--rebuild"]);
     machine
         .rows()
-        .execute_batch("UPDATE entry_counts SET number = number + 1 WHERE service = ''")
+        .execute_batch("UPDATE entry_totals SET number = number + 1")
         .unwrap();
     let told = machine.run(&["-C", "repo", "reconcile"]);
     assert!(

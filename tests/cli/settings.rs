@@ -151,6 +151,7 @@ fn every_setting_is_read_from_the_users_file() {
     };
     assert_eq!(settings.signing, signing);
     let checkpoint = CheckpointSettings {
+        state: None,
         key: Some("/run/checkpoint".into()),
         to: Some(place.path("home/.config/chiffon-audit/kept")),
         every: Some(Duration::from_secs(600)),

@@ -292,6 +292,7 @@ fn what_is_named_and_is_not_there_is_a_mistake_in_the_call() {
             &["verify", "repo", "--checkpoint-key", named],
             &["verify", "repo", "--allowed-signers", named],
             &["verify", "repo", "--openpgp-keys", named],
+            &["verify", "repo", "--witness-keys", named],
             &["verify", "--proof", named],
             &["-C", "repo", "serve", "--tokens", named],
             &[

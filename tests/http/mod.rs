@@ -1,5 +1,6 @@
 //! The service from outside: the built program on a free port, real git, real SQLite, a client that sends bytes.
 
+mod access;
 mod audits;
 mod beside;
 mod faults;
@@ -7,6 +8,7 @@ mod hosts;
 mod life;
 mod listing;
 mod operate;
+mod reporters;
 mod reports;
 mod tokens;
 

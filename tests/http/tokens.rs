@@ -48,6 +48,8 @@ fn a_token_gives_what_its_line_says_and_no_more() {
         );
     }
     assert_eq!(status("POST", "/api/v1/policy", &[WRITE]), 403);
+    assert_eq!(status("GET", "/api/v1/trail", &[WRITE, ADMIN]), 401);
+    assert_eq!(status("GET", "/api/v1/trail", &[ADMIN, ADMIN]), 401);
     for wrong in [
         "Authorization: Basic eDp5",
         "Authorization: Bearer",

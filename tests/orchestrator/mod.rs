@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chiffon_audit::clock::SystemClock;
-use chiffon_audit::orchestrator::{LEASE_TERM, OnPolicyFault, Options, Orchestrator};
+use chiffon_audit::orchestrator::{LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin};
 use chiffon_audit::policies::Deciding;
 use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use chiffon_audit::store::{self, State, StoreUrl};
@@ -51,13 +51,19 @@ fn after_it_was_shut_down_nobody_waits_for_ever() {
     run(async {
         let orchestrator = start(&repo.path).await;
         let document = br#"{"task_id":"a","status":"completed"}"#;
-        let first = orchestrator.accept(document, None).await.unwrap();
+        let first = orchestrator
+            .accept(document, Origin::default())
+            .await
+            .unwrap();
         let state = orchestrator.settled(first.sequence).await.unwrap();
         assert!(matches!(state, State::Committed { .. }), "{state:?}");
         let objects = repo.path.join("objects");
         std::fs::rename(&objects, repo.path.join("away")).unwrap();
         let document = br#"{"task_id":"b","status":"completed"}"#;
-        let second = orchestrator.accept(document, None).await.unwrap();
+        let second = orchestrator
+            .accept(document, Origin::default())
+            .await
+            .unwrap();
         let waiting = {
             let orchestrator = orchestrator.clone();
             tokio::spawn(async move { orchestrator.settled(second.sequence).await })
@@ -79,7 +85,11 @@ fn each_outcome_is_decided_once_however_often_the_outbox_is_looked_through() {
         let accepting = (0..COUNT).map(|number| {
             let orchestrator = orchestrator.clone();
             let document = format!(r#"{{"task_id":"t{number}","status":"completed"}}"#);
-            tokio::spawn(async move { orchestrator.accept(document.as_bytes(), None).await })
+            tokio::spawn(async move {
+                orchestrator
+                    .accept(document.as_bytes(), Origin::default())
+                    .await
+            })
         });
         let accepting: Vec<_> = accepting.collect();
         for accepted in accepting {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator};
+use chiffon_audit::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator, Origin};
 use chiffon_audit::policies::Deciding;
 use chiffon_audit::store::{self, State, StoreUrl};
 
@@ -173,7 +173,7 @@ fn a_result_that_the_orchestrator_handles_is_committed_on_completion() {
         for (task, status) in [("done", "completed"), ("broken", "failed")] {
             let result = format!(r#"{{"task_id":"{task}","status":"{status}","exit_code":0}}"#);
             let receipt = orchestrator
-                .handle_work_result(result.as_bytes(), None)
+                .handle_work_result(result.as_bytes(), Origin::default())
                 .await
                 .unwrap();
             let state = orchestrator.settled(receipt.sequence).await.unwrap();
@@ -200,7 +200,10 @@ fn git_errors_do_not_block_the_orchestrator_and_the_outcome_is_committed_later()
         );
         std::fs::rename(&there, &away).unwrap();
         let result = br#"{"task_id":"a","status":"failed"}"#;
-        let receipt = orchestrator.handle_work_result(result, None).await.unwrap();
+        let receipt = orchestrator
+            .handle_work_result(result, Origin::default())
+            .await
+            .unwrap();
         assert!(receipt.state.is_open());
         std::fs::rename(&away, &there).unwrap();
         let state = orchestrator.settled(receipt.sequence).await.unwrap();

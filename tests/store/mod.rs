@@ -29,6 +29,7 @@ mod older;
 mod place;
 mod postgres;
 mod projection;
+mod reporters;
 pub mod server;
 mod sqlite;
 mod turned_down;
@@ -67,6 +68,7 @@ fn submission(document: &str) -> Submission {
         },
         revision: None,
         trace_id: None,
+        reporter: None,
         task_id: outcome.task_id,
     }
 }
@@ -104,7 +106,7 @@ fn entry(task_id: &str, status: &str, members: &str, microseconds: i64) -> Entry
         time.to_rfc3339()
     );
     let path = format!(".audit/tasks/{task_id}.json");
-    Entry::read(&commit(microseconds.abs()), &path, text.as_bytes()).unwrap()
+    Entry::read(&commit(microseconds.abs()), &path, text.as_bytes(), None).unwrap()
 }
 
 async fn commit_all(store: &dyn Store, lease: &Lease) {

@@ -1,16 +1,87 @@
 //! Stores that an older program has made are brought up to date, with all that is in them.
 
 use chiffon_audit::clock::Timestamp;
-use chiffon_audit::store::{Fingerprint, Finished, Plan, State, StoreError};
+use chiffon_audit::outcome::Reporter;
+use chiffon_audit::store::{
+    Filter, Fingerprint, Finished, PageRequest, Plan, State, Store, StoreError, StoreUrl,
+};
 use rusqlite::Connection;
 
 use super::place::Place;
-use super::{accept, completed, run};
+use super::{accept, completed, entry, run, server};
 use crate::support::task;
 
 /// The first version's, dumped from a store that its program had worked with: a plan, a result with and one without a plan, a
 /// conflict, and two that wait for git.
 const FIRST: &str = include_str!("../data/store/sqlite-1.sql");
+
+/// SQLite's second and PostgreSQL's first: three entries of a service without a name, a conflict, one that waits, and one that is
+/// set aside until it is told.
+const SECOND: &str = include_str!("../data/store/sqlite-2.sql");
+const FIRST_OF_POSTGRES: &str = include_str!("../data/store/postgres-1.sql");
+
+async fn make_older(place: &Place) {
+    match &place.url {
+        StoreUrl::Sqlite(path) => {
+            let made = Connection::open(path).unwrap();
+            made.execute_batch(SECOND).unwrap();
+        }
+        StoreUrl::Postgres(_) => {
+            let server = server::shared().unwrap();
+            server
+                .execute(&place.database(), FIRST_OF_POSTGRES)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+async fn total(store: &dyn Store, service: Option<&str>) -> u64 {
+    let filter = Filter {
+        service: service.map(str::to_owned),
+        ..Filter::default()
+    };
+    let page = store.query(&filter, &PageRequest::default()).await.unwrap();
+    assert_eq!(page.total, Some(page.entries.len() as u64));
+    page.total.unwrap()
+}
+
+async fn totals_that_were_wrong_are_counted_anew(place: Place) {
+    make_older(&place).await;
+    let store = place.open().await;
+    assert_eq!(store.about().schema, 3);
+    assert_eq!(total(&*store, None).await, 4);
+    assert_eq!(total(&*store, Some("")).await, 3);
+    assert_eq!(total(&*store, Some("web")).await, 1);
+    // What is added is counted with what was there.
+    let more = entry(
+        "more",
+        "failed",
+        r#""execution_result": {"services_touched": ["", "web"]},"#,
+        5,
+    );
+    store.restore(vec![more]).await.unwrap();
+    assert_eq!(total(&*store, None).await, 5);
+    assert_eq!(total(&*store, Some("")).await, 4);
+    assert_eq!(total(&*store, Some("web")).await, 2);
+}
+
+async fn what_waits_and_what_is_set_aside_stay_so(place: Place) {
+    make_older(&place).await;
+    let store = place.open().await;
+    let due = store.due(None, 10).await.unwrap();
+    let due: Vec<_> = due.iter().map(|queued| queued.task_id.as_str()).collect();
+    assert_eq!(due, ["waiting"]);
+    let blocked = store.submissions(&task("blocked")).await.unwrap();
+    assert_eq!(blocked[0].next_attempt, None);
+    store.hurry().await.unwrap();
+    assert_eq!(store.due(None, 10).await.unwrap().len(), 2);
+}
+
+cases! {
+    totals_that_were_wrong_are_counted_anew
+    what_waits_and_what_is_set_aside_stay_so
+}
 
 async fn first() -> Place {
     let place = Place::sqlite();
@@ -24,7 +95,7 @@ fn tasks_are_what_they_were() {
     run(async {
         let store = first().await;
         let store = store.open().await;
-        assert_eq!(store.about().schema, 2);
+        assert_eq!(store.about().schema, 3);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
@@ -66,7 +137,14 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         let states = store.submissions(&task("reported")).await.unwrap();
         assert!(matches!(states[0].state, State::Committed { .. }));
         assert!(matches!(states[1].state, State::Conflicting { .. }));
-        assert!(store.entry(&task("reported")).await.unwrap().is_some());
+        let entry = store.entry(&task("reported")).await.unwrap().unwrap();
+        // No token had a name.
+        assert_eq!((&states[0].reporter, entry.reporter), (&None, None));
+        let mut named = completed("named");
+        named.reporter = Reporter::parse("deploy-bot").ok();
+        let accepted = accept(&*store, named).await;
+        let state = store.submission(accepted.sequence).await.unwrap().unwrap();
+        assert_eq!(state.reporter, Reporter::parse("deploy-bot").ok());
         let mut again = completed("waiting");
         again.fingerprint = Fingerprint {
             bytes: *b"]\xd9\x8d\x0eW\xfc0\xff\xff\xbf\x07HY\x05l\x9d\x98\xad->~\x81\xc8A8\xe6\x7f\x10\xe2\x8f'\x12",
@@ -76,7 +154,7 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         assert!(found.repeated);
         assert_eq!(found.sequence.0, 4);
         let other = accept(&*store, completed("waiting")).await;
-        assert!(other.differs && other.sequence.0 == 6);
+        assert!(other.differs && other.sequence.0 == 7);
         // What was committed was erased, so that nobody can tell whether this is it.
         let again = accept(&*store, completed("planned-and-done")).await;
         assert!(!again.repeated && !again.differs);

@@ -1,5 +1,6 @@
 //! The projection and its queries: the same cases for both databases, answers held against a plain scan.
 
+use chiffon_audit::outcome::Reporter;
 use chiffon_audit::store::{
     Cursor, Entry, Filter, Page, PageRequest, Settled, Settlement, Store, StoreError,
 };
@@ -47,12 +48,16 @@ fn entries() -> Vec<Entry> {
             );
             // Steps that land on, before and behind the borders of minutes and days.
             let time = (number / 3) * 37 * MINUTE + (number / 3) % 3 - 1 - DAY;
-            entry(
+            let mut entry = entry(
                 &format!("t{:03}", number * 131 % 400),
                 status,
                 &members,
                 time,
-            )
+            );
+            let reporter = [None, Some("deploy-bot"), Some("ci"), Some("deploy-bot")]
+                [(number % 11 % 4) as usize];
+            entry.reporter = reporter.and_then(|name| Reporter::parse(name).ok());
+            entry
         })
         .collect()
 }
@@ -69,13 +74,20 @@ fn filters() -> Vec<Filter> {
     ];
     for status in [None, Some("failed"), Some("nothing")] {
         for service in [None, Some("checkout"), Some("a'b")] {
-            for intent in [None, Some("roll out")] {
+            for (intent, reporter) in [
+                (None, None),
+                (Some("roll out"), None),
+                (None, Some("deploy-bot")),
+                (None, Some("nobody")),
+                (Some("roll out"), Some("deploy-bot")),
+            ] {
                 for since in times {
                     for until in times {
                         filters.push(Filter {
                             status: status.map(str::to_owned),
                             service: service.map(str::to_owned),
                             intent: intent.map(str::to_owned),
+                            reporter: reporter.map(str::to_owned),
                             since: since.map(at),
                             until: until.map(at),
                         });
@@ -101,6 +113,9 @@ fn scan(entries: &[Entry], filter: &Filter) -> Vec<Entry> {
                     .as_ref()
                     .is_none_or(|service| entry.services.contains(service))
                 && filter.intent.is_none_or_equal(&entry.intent)
+                && filter
+                    .reporter
+                    .is_none_or_equal(&entry.reporter.as_ref().map(ToString::to_string))
                 && filter.since.is_none_or(|since| since <= entry.recorded_at)
                 && filter.until.is_none_or(|until| entry.recorded_at <= until)
         })

@@ -101,6 +101,7 @@ pub fn provenance() -> Provenance {
         policy: "sha256:00".into(),
         settings: "sha256:00".into(),
         outcome: None,
+        reporter: None,
     }
 }
 

@@ -75,6 +75,11 @@ impl Signers {
 
     /// A key ring with one key without a passphrase; returns its fingerprint and a program that signs with it.
     pub fn openpgp(&mut self) -> (String, PathBuf) {
+        self.openpgp_at(&[], "0")
+    }
+
+    /// The same, with these arguments to the program, and a key that expires so.
+    pub fn openpgp_at(&mut self, arguments: &[&str], expires: &str) -> (String, PathBuf) {
         let home = self.path("g");
         std::fs::create_dir(&home).unwrap();
         std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -89,14 +94,15 @@ impl Signers {
             user,
             "ed25519",
             "sign",
-            "0",
+            expires,
         ];
-        run(gpg(&home).args(quick));
+        run(gpg(&home).args(arguments).args(quick));
         let output = gpg(&home).args(["--with-colons", "-K"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let line = text.lines().find(|line| line.starts_with("fpr:")).unwrap();
         let fingerprint = line.split(':').nth(9).unwrap().to_owned();
-        let program = format!("exec gpg --homedir '{}' \"$@\"", home.display());
+        let arguments = arguments.join(" ");
+        let program = format!("exec gpg --homedir '{}' {arguments} \"$@\"", home.display());
         (fingerprint, self.script("gpg", &program))
     }
 

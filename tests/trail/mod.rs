@@ -11,6 +11,7 @@ mod kept;
 mod large;
 mod moved;
 mod odd;
+mod openpgp;
 mod overlap;
 mod person;
 mod placement;

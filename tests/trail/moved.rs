@@ -126,7 +126,8 @@ fn a_task_s_commit_is_one_of_the_history_as_it_is() {
     }
     let (accepted, _) =
         Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
-    record(&accepted, "d", 4).unwrap();
+    // Not before what was picked now.
+    record(&accepted, "d", 400_000_000).unwrap();
     drop(accepted);
     for trail in [&long_lived, &open(&repo.path).unwrap()] {
         assert_eq!(commit_of(trail), Some(anew.clone()));

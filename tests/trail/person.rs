@@ -370,3 +370,44 @@ fn a_repair_does_not_bring_back_what_a_person_has_removed() {
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     assert!(!repo.path.join(".audit/tasks/b.json").exists());
 }
+
+#[test]
+fn a_readme_beside_the_entries_and_a_commit_that_ends_with_its_headers_are_recorded_over() {
+    let repo = checkout();
+    record(&open(&repo.path).unwrap(), "a", 1).unwrap();
+    std::fs::write(repo.path.join(".audit/README.md"), "what lies here\n").unwrap();
+    repo.git(&["add", "."]);
+    repo.git(&[
+        "commit",
+        "-q",
+        "-m",
+        "docs\n\nAudit-Format: says which version it is.",
+    ]);
+    record(&open(&repo.path).unwrap(), "b", 2).unwrap();
+    let ids = ["HEAD^{tree}", "HEAD"].map(|name| repo.git(&["rev-parse", name]));
+    let text = format!(
+        "tree {}\nparent {}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n",
+        ids[0].trim(),
+        ids[1].trim()
+    );
+    let file = repo.path.parent().unwrap().join("commit");
+    std::fs::write(&file, text).unwrap();
+    let hash = ["hash-object", "-t", "commit", "-w", file.to_str().unwrap()];
+    let id = repo.git(&hash);
+    repo.git(&["update-ref", "HEAD", id.trim()]);
+    let trail = open(&repo.path).unwrap();
+    record(&trail, "c", 3).unwrap();
+    assert_eq!(trail.tree_made_anew().unwrap().size(), 3);
+    repo.fsck();
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn an_entry_that_waited_longer_than_a_minute_is_decided_again() {
+    let repo = checkout();
+    let trail = open(&repo.path).unwrap();
+    record(&trail, "now", 100).unwrap();
+    record(&trail, "waited", 40).unwrap();
+    let error = record(&trail, "longer", 39).unwrap_err();
+    assert!(matches!(error, TrailError::Changed), "{error}");
+}

@@ -13,7 +13,7 @@ use super::init_options;
 use crate::support::signers::Signers;
 use crate::support::*;
 
-fn with_key(file: &Path) -> SigningOptions {
+pub fn with_key(file: &Path) -> SigningOptions {
     SigningOptions {
         key: SigningKey::Ssh {
             file: file.to_owned(),
@@ -44,6 +44,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
         policy: digest.clone(),
         settings: digest,
         outcome: None,
+        reporter: None,
     };
     let ticket = trail.append(Append {
         task_id: &id,
@@ -56,7 +57,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
 }
 
 /// A trail with a beginning and two entries.
-fn signed_trail(repo: &Repo, signing: &SigningOptions) -> Trail {
+pub fn signed_trail(repo: &Repo, signing: &SigningOptions) -> Trail {
     let init = InitOptions {
         open: options(signing),
         ..init_options()
@@ -76,7 +77,7 @@ fn audit(repo: &Repo, allowed: &Path) -> Report {
     verify::verify(&repo.path, &options).unwrap()
 }
 
-fn signatures(report: &Report) -> &Verdict {
+pub fn signatures(report: &Report) -> &Verdict {
     let claim = report.claims.iter().find(|claim| claim.id == "signatures");
     &claim.unwrap().verdict
 }

@@ -287,7 +287,7 @@ fn a_trail_without_an_identity_is_named_by_its_first_entry() {
     let dir = tempfile::tempdir().unwrap();
     let key = CheckpointKey::create("k", &dir.path().join("key")).unwrap();
     let target = Target::of_path(&dir.path().join("c"), false);
-    let made = checkpoint::make(&trail, &key, Some(&target), at(0)).unwrap();
+    let made = checkpoint::make(&trail, &key, Some(&target), at(1_000_000_001_000_000)).unwrap();
     assert_eq!(
         made.checkpoint.origin,
         format!("chiffon-audit/commit-{}", first.trim())

@@ -84,6 +84,16 @@ impl Forge {
         forge
     }
 
+    /// The same, on a ref of its own.
+    pub fn trail_on_ref() -> Forge {
+        let mut forge = Forge::bare(&[]);
+        forge.genesis_of("ref");
+        for path in [sharded("a"), flat("b"), sharded("c")] {
+            forge.record(&path);
+        }
+        forge
+    }
+
     /// A directory beside the repository.
     pub fn beside(&self, name: &str) -> PathBuf {
         self._directory.path().join(name)
@@ -108,10 +118,15 @@ impl Forge {
         format!("Chiffon Audit <audit@localhost> {} +0000", self.time)
     }
 
-    /// The trail's first commit.
+    /// The trail's first commit, on a branch that people commit on, too.
     pub fn genesis(&mut self) -> String {
+        self.genesis_of("checkout")
+    }
+
+    /// The trail's first commit, of this placement.
+    pub fn genesis_of(&mut self, placement: &str) -> String {
         let message = format!(
-            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: ref\n"
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: {placement}\n"
         );
         let stamp = self.stamp();
         self.add(&Commit {

@@ -16,6 +16,19 @@ fn number(default: u32, share: u32, most: u32) -> u32 {
     cases.map_or(default, |cases| (cases / share).clamp(4, most))
 }
 
+/// What people write, about their work and about trails.
+const SAID: [&str; 9] = [
+    "work\n\nSigned-off-by: A Person <p@example.org>\n",
+    "",
+    "docs: explain the trailers\n\nAudit-Format: says which version of the format a commit has.\n",
+    "docs\n\nAudit-Format: 1\n",
+    "docs\n\nAudit-Format: 1\nAudit-Task: names the task\nSigned-off-by: A Person <p@example.org>\n",
+    "docs: what a record looks like\n\nAudit-Format: 1\nAudit-Task: x\n\nand so on\n",
+    "Revert \"audit: task x completed at 2026-01-01T00:00:05.000001Z\"\n\nThis reverts commit 0000.\n",
+    "audit: tidy the tasks at last\n",
+    "\u{2713}\n\n# no comment\n\n",
+];
+
 /// Histories in one repository.
 const TOGETHER: u32 = 500;
 
@@ -83,27 +96,36 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
         let work = "M 100644 inline src/x\ndata 2\nx\n";
         script.add(&stamp, "begin\n", work, None);
     }
+    // A ref of its own is the trail's alone once it has begun.
+    let mut is_alone = false;
     if random.u8(..4) > 0 {
+        is_alone = random.u8(..3) == 0;
+        let placement = if is_alone { "ref" } else { "checkout" };
         let message = format!(
-            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: checkout\n"
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: {placement}\n"
         );
         script.add(&host(time), &message, "", None);
     }
     for number in 0..random.u32(1..12) {
         time += random.i64(0..90);
         let stamp = format!("A Person <p@example.org> {} +0530", random.i64(0..time));
-        if random.u8(..4) == 0 {
-            let work = format!("M 100644 inline src/{number}\ndata 2\ny\n");
-            let message = "work\n\nSigned-off-by: A Person <p@example.org>\n";
+        if random.u8(..4) == 0 && !is_alone {
+            let work = match random.u8(..4) {
+                0 => String::new(),
+                1 => format!("M 100644 inline .audit/README.md\ndata 3\n{number:02}\n"),
+                _ => format!("M 100644 inline src/{number}\ndata 2\ny\n"),
+            };
+            let message = SAID[random.usize(..SAID.len())];
             script.add(&stamp, message, &work, None);
         }
-        if random.u8(..6) == 0 && !script.own.is_empty() {
+        if random.u8(..6) == 0 && !script.own.is_empty() && !is_alone {
             // A branch from any commit before, or of another project, that a person merges.
             let fork = script.own[random.usize(..script.own.len())];
             let fork = (random.u8(..4) > 0).then_some(fork);
             let side = format!("{branch}-side-{number}");
             let work = format!("M 100644 inline side/{number}\ndata 2\nz\n");
-            let side = script.commit(&side, fork, &stamp, "aside\n", &work, None);
+            let message = SAID[random.usize(..SAID.len())];
+            let side = script.commit(&side, fork, &stamp, message, &work, None);
             script.add(&stamp, "Merge\n", &work, Some(side));
         }
         let alphabet = ["deploy", "Task", "x", "a.b", "r_1", "0", "Z-z"];
@@ -112,15 +134,25 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
             true => flat(&task),
             false => sharded(&task),
         };
-        let stamp = timestamp(time - random.i64(0..2).min(time - BEGIN));
+        // Mostly at once, at times after waiting as long as a writer waits, or as older ones did.
+        let waited = match random.u8(..8) {
+            0 => random.i64(0..=60),
+            1 => random.i64(0..=3600),
+            _ => random.i64(0..2),
+        };
+        let stamp = timestamp(time - waited.min(time - BEGIN));
         let (policy, settings) = (random.u64(..3), random.u64(..3));
         let outcome = match random.bool() {
             true => format!("Audit-Outcome: hmac-sha256:{:064x}\n", random.u64(..)),
             false => String::new(),
         };
+        let reporter = match random.bool() {
+            true => format!("Audit-Reporter: bot-{}\n", random.u8(..4)),
+            false => String::new(),
+        };
         let message = format!(
             "recorded {task} \u{2713}\n\nAudit-Format: 1\nAudit-Task: {task}\nAudit-Interface: chiffon:audit@0.1.0\n\
-             Audit-Policy: sha256:{policy:064x}\nAudit-Settings: sha256:{settings:064x}\n{outcome}"
+             Audit-Policy: sha256:{policy:064x}\nAudit-Settings: sha256:{settings:064x}\n{outcome}{reporter}"
         );
         let contents = entry(&task, &stamp);
         let length = contents.len();

@@ -50,6 +50,38 @@ fn forged_trailers_are_named() {
         "is malformed",
         replace("chiffon:audit@", "chiffon:other@"),
     );
+    let with = |lines: &'static str| move |commit: &mut Commit| commit.message += lines;
+    check(
+        "agreement",
+        "`Audit-Reporter` twice",
+        with("Audit-Reporter: a\nAudit-Reporter: a\n"),
+    );
+    for (name, line) in [
+        ("`Deploy-Bot`", "Audit-Reporter: Deploy-Bot\n"),
+        ("`a b`", "Audit-Reporter: a b\n"),
+        ("malformed", "Audit-Reporter: \n"),
+        ("malformed", "Audit-Reporter: -a\n"),
+    ] {
+        check("agreement", name, with(line));
+    }
+    check(
+        "agreement",
+        "which no host writes",
+        with("audit-reporter: a\n"),
+    );
+    check(
+        "agreement",
+        "`Audit-Policy` stands after `Audit-Reporter`",
+        replace("Audit-Policy", "Audit-Reporter: a\nAudit-Policy"),
+    );
+    check(
+        "agreement",
+        "`Audit-Interface` stands after `Audit-Settings`",
+        |commit| {
+            let line = "Audit-Interface: chiffon:audit@0.1.0\n";
+            commit.message = commit.message.replace(line, "") + line;
+        },
+    );
     check(
         "agreement",
         "hold the line `Reviewed.`",
@@ -160,10 +192,23 @@ fn a_malformed_entry_is_named() {
         "an entry of the task `y`",
         contents(&good.replace("\"x\"", "\"y\"")),
     );
-    check(
-        "one-entry",
-        "larger than",
-        contents(&good.replace("null", &format!("\"{}\"", "x".repeat(17 << 20)))),
+}
+
+#[test]
+fn a_large_entry_holds_with_a_note() {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    let Operation::Write { contents, .. } = &mut commit.operations[0] else {
+        unreachable!()
+    };
+    *contents = contents.replace("null", &format!("\"{}\"", "x".repeat(17 << 20)));
+    forge.add(&commit);
+    let report = forge.holds();
+    let claim = report.claims.iter().find(|claim| claim.id == "one-entry");
+    let notes = &claim.unwrap().notes;
+    assert!(
+        notes[0].contains("only where its limits were raised"),
+        "{notes:?}"
     );
 }
 
@@ -214,8 +259,21 @@ fn a_path_that_no_entry_has_is_named() {
 }
 
 #[test]
-fn a_trail_commit_that_adds_nothing_is_named() {
-    check("one-entry", "adds no entry", |commit| {
-        commit.operations.clear()
-    });
+fn a_trail_commit_that_adds_nothing_is_named_as_such_and_as_an_imitation() {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    commit.operations.clear();
+    let id = forge.add(&commit);
+    forge.record(&sharded("after"));
+    forge.broken("one-entry", Some(&id), "adds no entry");
+    forge.broken("agreement", Some(&id), "an imitation");
+}
+
+#[test]
+fn a_reporter_in_its_place_is_what_a_host_writes() {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    commit.message += "Audit-Reporter: deploy-bot\n";
+    forge.add(&commit);
+    forge.holds();
 }

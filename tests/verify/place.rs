@@ -119,6 +119,7 @@ pub fn record_with_policy(trail: &Trail, id: &str, seconds: i64, digit: char) {
         policy: format!("sha256:{}", digit.to_string().repeat(64)),
         settings: format!("sha256:{}", "0".repeat(64)),
         outcome: None,
+        reporter: None,
     };
     let ticket = trail.append(Append {
         task_id: &id,

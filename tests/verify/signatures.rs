@@ -378,3 +378,98 @@ fn a_key_of_another_type_is_not_shown() {
         "of the type ecdsa-sha2-nistp256, which this version does not check",
     );
 }
+
+/// A signature's header, changed, on the tip; whoever does that needs no key.
+fn rewrapped(change: impl Fn(&str) -> String) -> (Forge, String, String) {
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    let commit = forge.git(&["cat-file", "commit", "audit"]);
+    let changed = change(&commit);
+    assert_ne!(commit, changed);
+    let id = forge.object("commit", changed.as_bytes());
+    forge.git(&["update-ref", "refs/heads/audit", &id]);
+    let allowed = format!("host {}\n", key.public());
+    (forge, id, allowed)
+}
+
+/// The lines of the armour in a commit, joined.
+fn base64_of(commit: &str) -> (usize, usize, String) {
+    let begin = commit.find("SIGNATURE-----\n").unwrap() + "SIGNATURE-----\n".len();
+    let end = commit.find(" -----END").unwrap();
+    (begin, end, commit[begin..end].replace(['\n', ' '], ""))
+}
+
+#[test]
+fn armour_that_was_wrapped_again_without_the_key_is_named() {
+    for width in [64, 71, 4096] {
+        let (forge, id, allowed) = rewrapped(|commit| {
+            let (begin, end, text) = base64_of(commit);
+            let lines = text.as_bytes().chunks(width);
+            let lines = lines.map(|line| format!(" {}\n", std::str::from_utf8(line).unwrap()));
+            format!(
+                "{}{}{}",
+                &commit[..begin],
+                lines.collect::<String>(),
+                &commit[end..]
+            )
+        });
+        broken(&audit(&forge, &allowed, ""), &id, "lines of 70 letters");
+    }
+    // An empty line in it, and something where the format has nothing that is signed.
+    let (forge, id, allowed) =
+        rewrapped(|commit| commit.replacen("SIGNATURE-----\n U1N", "SIGNATURE-----\n \n U1N", 1));
+    broken(&audit(&forge, &allowed, ""), &id, "its armour");
+    let (forge, id, allowed) = rewrapped(|commit| {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        let (begin, end, text) = base64_of(commit);
+        let mut blob = STANDARD.decode(text).unwrap();
+        // Magic and version, key, namespace; then what is reserved, which is empty.
+        let at = 10 + 4 + 51 + 4 + 3;
+        assert_eq!(blob[at..at + 4], [0; 4]);
+        blob[at + 3] = 1;
+        blob.insert(at + 4, b'x');
+        let text = STANDARD.encode(blob);
+        let lines = text.as_bytes().chunks(70);
+        let lines = lines.map(|line| format!(" {}\n", std::str::from_utf8(line).unwrap()));
+        format!(
+            "{}{}{}",
+            &commit[..begin],
+            lines.collect::<String>(),
+            &commit[end..]
+        )
+    });
+    broken(&audit(&forge, &allowed, ""), &id, "where nothing may be");
+}
+
+#[test]
+fn a_signature_that_says_that_it_is_for_more_than_there_is_is_named() {
+    for (says, words) in [
+        (
+            "covers 999999998",
+            "is for 999999998 commits, and there are 2 for it",
+        ),
+        ("covers 3", "is for 3 commits, and there are 2 for it"),
+    ] {
+        let mut forge = Forge::bare(&[]);
+        let key = Key::new(&forge, "key");
+        signed(&mut forge, &key);
+        forge.record(&sharded("d"));
+        let mut draft = forge.draft(&sharded("e"));
+        draft.message += &format!("Audit-Signature: {says}\n");
+        forge.add(&draft);
+        let id = sign_tip(&forge, &key);
+        let allowed = format!("host {}\n", key.public());
+        broken(&audit(&forge, &allowed, ""), &id, words);
+    }
+    // Where nobody signed, nothing is covered.
+    let mut forge = Forge::bare(&[]);
+    let key = Key::new(&forge, "key");
+    signed(&mut forge, &key);
+    let mut draft = forge.draft(&sharded("d"));
+    draft.message += "Audit-Signature: covers 2\n";
+    let id = forge.add(&draft);
+    let allowed = format!("host {}\n", key.public());
+    broken(&audit(&forge, &allowed, ""), &id, "and has none");
+}

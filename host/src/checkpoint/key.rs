@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use super::CheckpointError;
@@ -16,10 +16,16 @@ use super::CheckpointError;
 pub struct CheckpointKey {
     name: String,
     key: SigningKey,
+    algorithm: u8,
+    /// Where it is kept what the key has signed.
+    pub(super) states: PathBuf,
 }
 
-/// The algorithm byte of Ed25519 in keys and their ids.
-const ED25519: u8 = 1;
+/// The algorithm byte of keys that sign notes with Ed25519.
+pub(super) const NOTE: u8 = 1;
+
+/// That of keys that cosign checkpoints with it (C2SP `tlog-cosignature`).
+pub(super) const COSIGNATURE: u8 = 4;
 
 const PRIVATE: &str = "PRIVATE+KEY+";
 
@@ -30,6 +36,23 @@ impl CheckpointKey {
     ///
     /// The name cannot be a key's, the file is there already or cannot be written.
     pub fn create(name: &str, path: &Path) -> Result<CheckpointKey, CheckpointError> {
+        CheckpointKey::create_for(NOTE, name, path)
+    }
+
+    /// Makes a witness's key, likewise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CheckpointKey::create`].
+    pub fn create_witness(name: &str, path: &Path) -> Result<CheckpointKey, CheckpointError> {
+        CheckpointKey::create_for(COSIGNATURE, name, path)
+    }
+
+    fn create_for(
+        algorithm: u8,
+        name: &str,
+        path: &Path,
+    ) -> Result<CheckpointKey, CheckpointError> {
         if name.is_empty() || name.contains('+') || name.contains(char::is_whitespace) {
             return Err(CheckpointError::Key(format!(
                 "a key cannot be called {name:?}: no `+` and no space"
@@ -43,8 +66,10 @@ impl CheckpointKey {
         let key = CheckpointKey {
             name: name.to_owned(),
             key: SigningKey::from_bytes(&seed),
+            algorithm,
+            states: beside(path),
         };
-        let bytes = [&[ED25519], seed.as_slice()].concat();
+        let bytes = [&[algorithm], seed.as_slice()].concat();
         let text = format!(
             "{PRIVATE}{name}+{}+{}\n",
             hex(&key.id()),
@@ -69,6 +94,19 @@ impl CheckpointKey {
     ///
     /// The file cannot be read, others may read it, or it holds no such key.
     pub fn load(path: &Path) -> Result<CheckpointKey, CheckpointError> {
+        CheckpointKey::load_for(NOTE, path)
+    }
+
+    /// Reads a witness's key from its file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CheckpointKey::load`].
+    pub fn load_witness(path: &Path) -> Result<CheckpointKey, CheckpointError> {
+        CheckpointKey::load_for(COSIGNATURE, path)
+    }
+
+    fn load_for(algorithm: u8, path: &Path) -> Result<CheckpointKey, CheckpointError> {
         let unusable = |why: &str| CheckpointError::Key(format!("{} {why}", path.display()));
         let text =
             fs::read_to_string(path).map_err(|error| CheckpointError::io("read", path, error))?;
@@ -92,13 +130,20 @@ impl CheckpointKey {
             .decode(encoded)
             .map_err(|_| unusable("holds a key that is no base64"))?;
         let seed: &[u8; 32] = match bytes.split_first() {
-            Some((&ED25519, seed)) => seed.try_into().ok(),
+            Some((&found, seed)) if found == algorithm => seed.try_into().ok(),
             _ => None,
         }
-        .ok_or_else(|| unusable("holds no Ed25519 key"))?;
+        .ok_or_else(|| {
+            unusable(match algorithm {
+                COSIGNATURE => "holds no witness's key (Ed25519)",
+                _ => "holds no Ed25519 key for checkpoints",
+            })
+        })?;
         let key = CheckpointKey {
             name: name.to_owned(),
             key: SigningKey::from_bytes(seed),
+            algorithm,
+            states: beside(path),
         };
         if hex(&key.id()) == id {
             Ok(key)
@@ -107,9 +152,24 @@ impl CheckpointKey {
         }
     }
 
+    /// Keeps what the key signs in this directory, and not beside the key.
+    #[must_use]
+    pub fn keep_state_in(self, states: PathBuf) -> CheckpointKey {
+        CheckpointKey { states, ..self }
+    }
+
+    /// The key's name, which is the origin of the trail that it was made for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What checks its signatures: `name+id+base64`.
     pub fn public(&self) -> String {
-        let bytes = [&[ED25519], self.key.verifying_key().as_bytes().as_slice()].concat();
+        let bytes = [
+            &[self.algorithm],
+            self.key.verifying_key().as_bytes().as_slice(),
+        ]
+        .concat();
         format!(
             "{}+{}+{}",
             self.name,
@@ -125,14 +185,69 @@ impl CheckpointKey {
         format!("\u{2014} {} {}\n", self.name, STANDARD.encode(bytes))
     }
 
-    fn id(&self) -> [u8; 4] {
-        let digest = Sha256::new()
-            .chain_update(&self.name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(self.key.verifying_key().as_bytes())
-            .finalize();
-        [digest[0], digest[1], digest[2], digest[3]]
+    /// The line that cosigns a checkpoint with this text at this time.
+    pub(super) fn cosign(&self, text: &str, seconds: u64) -> String {
+        let message = super::witness::message(seconds, text);
+        let signature = self.key.sign(&message).to_bytes();
+        let bytes = [&self.id()[..], &seconds.to_be_bytes(), &signature].concat();
+        format!("\u{2014} {} {}\n", self.name, STANDARD.encode(bytes))
     }
+
+    /// The signature of these bytes.
+    pub(super) fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
+        self.key.sign(bytes).to_bytes()
+    }
+
+    pub(super) fn id(&self) -> [u8; 4] {
+        key_id(&self.name, self.algorithm, &self.key.verifying_key())
+    }
+}
+
+/// The first four bytes of SHA-256 of the name, a newline, the algorithm and the key.
+pub(super) fn key_id(name: &str, algorithm: u8, key: &VerifyingKey) -> [u8; 4] {
+    let digest = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', algorithm])
+        .chain_update(key.as_bytes())
+        .finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+/// Reads the public half of a key of this kind, `name+id+base64`: name, id and key.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub(super) fn parse_public(
+    text: &str,
+    algorithm: u8,
+) -> Result<(String, [u8; 4], VerifyingKey), String> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it is no key of the form name+id+base64".into());
+    };
+    let bytes = STANDARD.decode(encoded).map_err(|_| "it is no base64")?;
+    let key: &[u8; 32] = match bytes.split_first() {
+        Some((&found, key)) if found == algorithm => key.try_into().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| match algorithm {
+        COSIGNATURE => "it is no witness's key".to_owned(),
+        _ => "it is no key for checkpoints".to_owned(),
+    })?;
+    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?;
+    let computed = key_id(name, algorithm, &key);
+    if name.is_empty() || hex(&computed) != id {
+        return Err("its id is not that of its name and key: it was changed".into());
+    }
+    Ok((name.to_owned(), computed, key))
+}
+
+/// The directory for what a key signs, beside its file.
+fn beside(key: &Path) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(".signed");
+    PathBuf::from(name)
 }
 
 fn hex(bytes: &[u8]) -> String {

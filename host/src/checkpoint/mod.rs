@@ -1,17 +1,21 @@
 //! Checkpoints: what fixes a trail's history outside of it, and proofs that lead from an entry to one.
 //!
-//! Owns keys, notes and where they are kept. A checkpoint is signed over the tree that the trail keeps; whoever checks one builds
-//! the tree again from history, with other code (`verify`).
+//! Owns keys, notes and where they are kept. A checkpoint is signed over a tree that the signer has read from history itself, never
+//! over what the recorder keeps; whoever checks one builds the tree again, with other code (`verify`).
 
+mod cose;
 mod keeper;
 mod key;
 mod note;
 mod proof;
+mod signed;
 mod target;
+pub mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use cose::{Receipt, receipt};
 pub use keeper::{Keeper, Kept};
 pub use key::CheckpointKey;
 pub use note::Checkpoint;
@@ -20,6 +24,8 @@ pub use target::Target;
 
 use crate::clock::Timestamp;
 use crate::trail::{Trail, TrailError};
+use signed::Signed;
+use witness::{CosignerKey, Witness, WitnessError};
 
 /// Why there is no checkpoint or proof.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,19 @@ pub enum CheckpointError {
         /// When the checkpoint was made.
         time: String,
     },
+    /// The clock is behind what is to be signed.
+    #[error(
+        "the clock is {seconds} s behind {what}: a checkpoint of that time would contradict it; set the clock"
+    )]
+    Clock {
+        /// By how much.
+        seconds: i64,
+        /// What it is behind.
+        what: String,
+    },
+    /// A witness did not cosign.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The trail has no entry of the task, or history is cut off before it.
     #[error("no entry for {0} with its commit in this trail")]
     NoEntry(String),
@@ -97,44 +116,129 @@ pub struct Made {
     pub note: String,
     /// What the one before it said, where it was kept.
     pub before: Option<Checkpoint>,
+    /// The witnesses that cosigned it, by name.
+    pub witnesses: Vec<String>,
+    /// Why others did not.
+    pub unwitnessed: Vec<String>,
 }
 
-/// Makes a checkpoint of the trail as it is now and keeps it at `target`, if one is given.
+/// Who is asked to cosign, and whose cosignatures are taken.
+#[derive(Clone, Debug, Default)]
+pub struct Witnesses {
+    /// Where they are.
+    pub at: Vec<Witness>,
+    /// Their keys.
+    pub keys: Vec<CosignerKey>,
+}
+
+/// As far as the clocks of recorder and signer may differ; the auditor forgives as much.
+const CLOCKS_APART: i64 = 300;
+
+/// Makes a checkpoint of the trail as it is now and keeps it at `target`, if one is given. What it is over is read from history: all
+/// of it the first time, then what came after the last checkpoint that this key signed.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::RolledBack`] if the trail does not extend the checkpoint that is there, which then stays; otherwise what
-/// cannot be read or written.
+/// [`CheckpointError::RolledBack`] if the trail does not extend the checkpoint that is there, which then stays, or the last that the
+/// key signed; [`CheckpointError::Clock`] if `now` is before what is to be signed; otherwise what cannot be read or written.
 pub fn make(
     trail: &Trail,
     key: &CheckpointKey,
     target: Option<&Target>,
     now: Timestamp,
 ) -> Result<Made, CheckpointError> {
-    let mut tree = trail.tree()?;
-    let checkpoint = Checkpoint::of(&tree, now);
-    let note = checkpoint.sign(key);
-    let kept = match target {
-        None => Ok(None),
-        Some(target) => match target.keep(&mut tree, &checkpoint, &note, now) {
-            // Before anybody is told of a roll-back, the files of the tree are out of question.
-            Err(CheckpointError::RolledBack { .. }) => {
-                let mut tree = trail.tree_made_anew()?;
-                let checkpoint = Checkpoint::of(&tree, now);
-                let note = checkpoint.sign(key);
-                let before = target.keep(&mut tree, &checkpoint, &note, now)?;
-                return Ok(Made {
-                    checkpoint,
-                    note,
-                    before,
-                });
+    make_witnessed(trail, key, target, now, &Witnesses::default())
+}
+
+/// The same, cosigned by witnesses. One that cannot be asked, or says no, is told of and the checkpoint is kept without it; one that has
+/// cosigned what the trail does not extend shows that it was rolled back.
+///
+/// # Errors
+///
+/// As for [`make`]; [`CheckpointError::RolledBack`] also names a witness.
+pub fn make_witnessed(
+    trail: &Trail,
+    key: &CheckpointKey,
+    target: Option<&Target>,
+    now: Timestamp,
+    witnesses: &Witnesses,
+) -> Result<Made, CheckpointError> {
+    let signed = Signed::open(&key.states, trail)?;
+    let reference = trail.reference();
+    let look = || {
+        let mut tree = signed.tree(trail)?;
+        let checkpoint = Checkpoint::of(&tree, now);
+        let before = target.map(|target| target.check(&mut tree, &checkpoint));
+        let before = before.transpose()?.flatten();
+        signed.check(&mut tree, reference)?;
+        Ok((tree, checkpoint, before))
+    };
+    let (mut tree, checkpoint, before) = match look() {
+        // Before anybody is told of a roll-back, what was kept of the tree is out of question.
+        Err(CheckpointError::RolledBack { .. }) => {
+            signed.forget_tree();
+            look()?
+        }
+        found => found?,
+    };
+    let times = [
+        before.as_ref().and_then(|before| before.time.as_deref()),
+        signed.time(),
+    ];
+    check_clock(trail, &checkpoint, times, now)?;
+    let mut note = checkpoint.sign(key);
+    signed.remember(&note, reference)?;
+    let (mut names, mut unwitnessed) = (Vec::new(), Vec::new());
+    for witness in &witnesses.at {
+        match witness::ask(witness, &witnesses.keys, &mut tree, &checkpoint, &note) {
+            Ok(asked) => {
+                note += &asked.lines;
+                names.extend(asked.names);
             }
-            kept => kept,
-        },
+            Err(WitnessError::Another { witness, what }) => {
+                let target = format!("the witness {witness}");
+                return Err(CheckpointError::RolledBack { target, what });
+            }
+            Err(WitnessError::Trail(error)) => return Err(error.into()),
+            Err(error) => unwitnessed.push(error.to_string()),
+        }
+    }
+    let before = match target {
+        Some(target) => target.keep(&mut tree, &checkpoint, &note, now)?,
+        None => None,
     };
     Ok(Made {
         checkpoint,
         note,
-        before: kept?,
+        before,
+        witnesses: names,
+        unwitnessed,
     })
+}
+
+/// A checkpoint that says that it was made before what it is over would make an honest trail look postdated.
+fn check_clock(
+    trail: &Trail,
+    checkpoint: &Checkpoint,
+    before: [Option<&str>; 2],
+    now: Timestamp,
+) -> Result<(), CheckpointError> {
+    let behind = |seconds: i64, what: &str| match seconds.saturating_sub(now.seconds()) {
+        ahead if ahead > CLOCKS_APART => Err(CheckpointError::Clock {
+            seconds: ahead,
+            what: what.to_owned(),
+        }),
+        _ => Ok(()),
+    };
+    if let Some(commit) = &checkpoint.commit {
+        behind(trail.commit_seconds(commit)?, "the newest entry")?;
+    }
+    for time in before.into_iter().flatten() {
+        let time = Timestamp::parse_rfc3339(time);
+        behind(
+            time.map_or(i64::MIN, Timestamp::seconds),
+            "the checkpoint before",
+        )?;
+    }
+    Ok(())
 }

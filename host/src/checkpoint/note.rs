@@ -68,7 +68,7 @@ impl Checkpoint {
         signatures.starts_with('\u{2014}').then_some(())?;
         let mut lines = text.lines();
         let origin = lines.next()?.to_owned();
-        let size = lines.next()?.parse().ok()?;
+        let size = canonical_number(lines.next()?)?;
         let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
         let mut checkpoint = Checkpoint {
             origin,
@@ -86,6 +86,12 @@ impl Checkpoint {
         }
         Some((checkpoint, note))
     }
+}
+
+/// A number as C2SP writes one: digits without a zero in front. Nothing else reads the same everywhere.
+pub(super) fn canonical_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 /// Where the last note in a file begins: behind the signatures of the one before it.

@@ -22,12 +22,24 @@ pub struct Proof {
     pub checkpoint: Checkpoint,
 }
 
-/// Proves that a task's entry is under a checkpoint, the last in `notes`.
-///
-/// # Errors
-///
-/// There is no such entry, the checkpoint is older than it or of something else, or the trail cannot be read.
-pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, CheckpointError> {
+/// An entry, its commit, and its way to a checkpoint.
+pub(super) struct Placed {
+    pub(super) path: String,
+    pub(super) entry: Vec<u8>,
+    pub(super) commit: String,
+    /// The commit's contents.
+    pub(super) contents: Vec<u8>,
+    pub(super) index: u64,
+    pub(super) hashes: Vec<TreeHash>,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// Finds the way from a task's entry to a checkpoint, the last in `notes`; that, and its note.
+pub(super) fn place<'a>(
+    trail: &Trail,
+    task: &TaskId,
+    notes: &'a str,
+) -> Result<(Placed, &'a str), CheckpointError> {
     let none = || CheckpointError::NoEntry(task.to_string());
     let recorded = trail.find(task)?.ok_or_else(none)?;
     let commit = recorded.commit.ok_or_else(none)?;
@@ -56,10 +68,10 @@ pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, Checkpo
                 .then_some((index, hashes)),
         )
     };
-    // What the files say of the tree may have rotted; what history says has not.
-    let found = match place(&mut tree)? {
-        Some(found) => Some(found),
-        None => place(&mut trail.tree_made_anew()?)?,
+    // What the files say of the tree may have rotted, or been forged; what history says has not.
+    let found = match place(&mut tree) {
+        Ok(Some(found)) => Some(found),
+        _ => place(&mut trail.tree_made_anew()?)?,
     };
     let (index, hashes) = found.ok_or_else(|| {
         CheckpointError::Target(format!(
@@ -67,26 +79,46 @@ pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, Checkpo
             checkpoint.size
         ))
     })?;
+    let placed = Placed {
+        path: recorded.path,
+        entry: recorded.entry,
+        commit,
+        contents,
+        index,
+        hashes,
+        checkpoint,
+    };
+    Ok((placed, note))
+}
+
+/// Proves that a task's entry is under a checkpoint, the last in `notes`.
+///
+/// # Errors
+///
+/// There is no such entry, the checkpoint is older than it or of something else, or the trail cannot be read.
+pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, CheckpointError> {
+    let (placed, note) = place(trail, task, notes)?;
     let mut file = format!(
-        "chiffon-audit/proof/v1\npath {}\nindex {index}\nentry {}\ncommit {}\ncheckpoint {}\n",
-        recorded.path,
-        recorded.entry.len(),
-        contents.len(),
+        "chiffon-audit/proof/v1\npath {}\nindex {}\nentry {}\ncommit {}\ncheckpoint {}\n",
+        placed.path,
+        placed.index,
+        placed.entry.len(),
+        placed.contents.len(),
         note.len()
     )
     .into_bytes();
-    for hash in &hashes {
+    for hash in &placed.hashes {
         file.extend_from_slice(format!("hash {}\n", STANDARD.encode(hash)).as_bytes());
     }
     file.push(b'\n');
-    for part in [&recorded.entry, &contents, note.as_bytes()] {
+    for part in [&placed.entry, &placed.contents, note.as_bytes()] {
         file.extend_from_slice(part);
     }
     Ok(Proof {
         file,
-        commit,
-        index,
-        checkpoint,
+        commit: placed.commit,
+        index: placed.index,
+        checkpoint: placed.checkpoint,
     })
 }
 

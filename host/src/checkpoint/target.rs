@@ -72,6 +72,20 @@ impl Target {
         }
     }
 
+    /// Whether the trail extends the checkpoint that is there; that one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Target::keep`].
+    pub(super) fn check(
+        &self,
+        tree: &mut EntryTree,
+        checkpoint: &Checkpoint,
+    ) -> Result<Option<Checkpoint>, CheckpointError> {
+        let there = self.newest(&checkpoint.origin)?;
+        check(tree, checkpoint, there.as_deref(), self)
+    }
+
     /// The newest checkpoint there, as it is.
     ///
     /// # Errors
@@ -123,26 +137,42 @@ fn check(
             checkpoint.origin
         )));
     }
-    match tree.root_at(before.size)? {
-        None => rolled_back(format!(
-            "it was made over {} entries, and the trail has {}",
-            before.size, checkpoint.size
-        )),
-        Some(root) if root != before.root => rolled_back(format!(
-            "the first {} entries are not those that it was made over",
-            before.size
-        )),
-        Some(_) => Ok(Some(before)),
+    match compare(tree, &before)? {
+        Some(what) => rolled_back(what),
+        None => Ok(Some(before)),
     }
 }
 
-/// The name of a trail's file among those of others: the end of its origin.
-fn name(origin: &str) -> String {
+/// Says in what the tree does not extend a checkpoint, if it does not.
+pub(super) fn compare(
+    tree: &mut EntryTree,
+    before: &Checkpoint,
+) -> Result<Option<String>, CheckpointError> {
+    Ok(match tree.root_at(before.size)? {
+        None => Some(format!(
+            "it was made over {} entries, and the trail has {}",
+            before.size,
+            tree.size()
+        )),
+        Some(root) if root != before.root => Some(format!(
+            "the first {} entries are not those that it was made over",
+            before.size
+        )),
+        Some(_) => None,
+    })
+}
+
+/// What names a trail among others in a file name: the end of its origin.
+pub(super) fn id(origin: &str) -> String {
     let id = origin.rsplit('/').next().unwrap_or_default();
-    let plain = id
-        .chars()
-        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-');
-    format!("{}.checkpoint", plain.collect::<String>())
+    id.chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
+        .collect()
+}
+
+/// The name of a trail's file among those of others.
+fn name(origin: &str) -> String {
+    format!("{}.checkpoint", id(origin))
 }
 
 /// One at a time: two that ran at once could put the older one last.
@@ -163,7 +193,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, CheckpointError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, CheckpointError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, demo, doctor, export, ingest, init, log, man, policy, prove,
-    reconcile, report, serve, show, submissions, verify,
+    reconcile, report, serve, show, submissions, verify, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -79,6 +79,7 @@ pub enum Command {
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
+    Witness(witness::Args),
     Reconcile(reconcile::Args),
     Policy(policy::Args),
     Completions(completions::Args),
@@ -90,7 +91,10 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "doctor"]),
     ("Record", &["commit", "ingest", "serve"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
-    ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
+    (
+        "Prove",
+        &["verify", "checkpoint", "prove", "witness", "reconcile"],
+    ),
     ("Policy", &["policy"]),
     ("Shell", &["completions", "man"]),
 ];

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::exit::{Exit, UsageError, is_there};
-use super::output::{FAINT, GOOD, SCHEMA, paint};
+use super::exit::{Exit, UsageError, cannot_read, is_there};
+use super::output::{BAD, FAINT, GOOD, Output, SCHEMA, paint};
 use super::session::Session;
 use super::text::Line;
-use crate::checkpoint::{self, CheckpointKey, Target};
+use crate::checkpoint::witness::{CosignerKey, Witness};
+use crate::checkpoint::{self, CheckpointKey, Target, Witnesses};
 use crate::config::{CheckpointSettings, Settings};
 use crate::trail::Trail;
 
@@ -19,7 +20,8 @@ use crate::trail::Trail;
 /// Keep it where whoever writes the trail cannot rewrite it: what is cut off, changed or backdated later is then told by
 /// `verify --against` it, even if every commit is signed anew.
 ///
-/// With --to, the trail must extend the checkpoint that is there, or that one stays and the exit code is 3: rolled back.
+/// With --to, the trail must extend the checkpoint that is there, or that one stays and the exit code is 3: rolled back. It must also
+/// extend the last checkpoint that the key signed, which is kept beside the key, in KEY.signed, or where setting checkpoint.state says.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The key that signs, made by --new-key [default: setting checkpoint.key]
@@ -31,8 +33,14 @@ pub struct Args {
     /// Keep those before it in the file, too
     #[arg(long)]
     append: bool,
+    /// Have this witness cosign it (C2SP tlog-witness): http://HOST[:PORT][/PATH]; may be given more than once
+    #[arg(long, value_name = "URL", requires = "witness_keys")]
+    witness: Vec<Witness>,
+    /// The keys of witnesses, name+id+base64, one a line
+    #[arg(long, value_name = "FILE")]
+    witness_keys: Option<PathBuf>,
     /// Make a key in this new file and print its public half, for `verify --checkpoint-key`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "to", "append"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "to", "append", "witness", "witness_keys"])]
     new_key: Option<PathBuf>,
 }
 
@@ -52,6 +60,8 @@ struct Shown<'a> {
     time: Option<&'a str>,
     kept: Option<String>,
     size_before: Option<u64>,
+    witnesses: &'a [String],
+    unwitnessed: &'a [String],
     checkpoint: &'a str,
 }
 
@@ -74,8 +84,25 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let target = to
         .filter(|to| *to != Path::new("-"))
         .map(|to| Target::of_path(to, args.append));
-    let made = checkpoint::make(&trail, &key, target.as_ref(), session.clock.now())?;
+    let witnesses = Witnesses {
+        at: args.witness.clone(),
+        keys: witness_keys(args.witness_keys.as_deref())?,
+    };
+    let now = session.clock.now();
+    let made = checkpoint::make_witnessed(&trail, &key, target.as_ref(), now, &witnesses)?;
     let output = &mut session.output;
+    for why in &made.unwitnessed {
+        output.note(format_args!(
+            "{} {}",
+            paint(BAD, "not cosigned:"),
+            Line(why)
+        ));
+    }
+    let exit = match made.unwitnessed[..] {
+        [] => Exit::Done,
+        _ => Exit::CouldNot,
+    };
+    warn_of_another_trail(&key, &made.checkpoint.origin, output);
     if output.is_json() {
         output.object(&Shown {
             schema: SCHEMA,
@@ -85,13 +112,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             time: made.checkpoint.time.as_deref(),
             kept: target.as_ref().map(ToString::to_string),
             size_before: made.before.as_ref().map(|before| before.size),
+            witnesses: &made.witnesses,
+            unwitnessed: &made.unwitnessed,
             checkpoint: &made.note,
         })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let Some(target) = target else {
         output.write_all(made.note.as_bytes())?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     };
     let size = made.checkpoint.size;
     let entries = if size == 1 { "entry" } else { "entries" };
@@ -112,7 +141,26 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         );
         writeln!(output, "{}", paint(FAINT, Line(&line)))?;
     }
-    Ok(Exit::Done)
+    if !made.witnesses.is_empty() {
+        let line = format!("cosigned by {}", made.witnesses.join(", "));
+        writeln!(output, "{}", paint(FAINT, Line(&line)))?;
+    }
+    Ok(exit)
+}
+
+/// The keys in a file of witnesses' keys.
+fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| cannot_read("the keys of witnesses", path, error))?;
+    let keys = CosignerKey::parse_all(&text);
+    let keys = keys.map_err(|why| UsageError(format!("{}: {why}", path.display())))?;
+    if keys.is_empty() {
+        return Err(UsageError(format!("{} holds no key of a witness", path.display())).into());
+    }
+    Ok(keys)
 }
 
 /// The key that the settings name.
@@ -121,12 +169,27 @@ pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
         UsageError("no key signs checkpoints: `checkpoint --new-key FILE` makes one, --key or setting checkpoint.key names it".into())
     })?;
     is_there("the checkpoint key", path)?;
-    Ok(CheckpointKey::load(path)?)
+    let key = CheckpointKey::load(path)?;
+    Ok(match &settings.checkpoint.state {
+        Some(state) => key.keep_state_in(state.clone()),
+        None => key,
+    })
+}
+
+/// Warns where the key bears another trail's name: who checks with it takes one for the other.
+pub(super) fn warn_of_another_trail(key: &CheckpointKey, origin: &str, output: &mut Output) {
+    if key.name().starts_with("chiffon-audit/") && key.name() != origin {
+        output.note(format_args!(
+            "the key {} was made for another trail, and this is {}: whoever checks must say which is meant (`--trail`)",
+            Line(key.name()),
+            Line(origin)
+        ));
+    }
 }
 
 fn make_key(file: &Path, trail: &Trail, session: &mut Session) -> anyhow::Result<Exit> {
     // The key bears the trail's name, so that a checkpoint says by itself which key it wants.
-    let key = CheckpointKey::create(trail.tree()?.origin(), file)?;
+    let key = CheckpointKey::create(&trail.origin(&[])?, file)?;
     let public = key.public();
     let output = &mut session.output;
     if output.is_json() {

@@ -30,6 +30,7 @@ mod submissions;
 mod text;
 mod time;
 mod verify;
+mod witness;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -86,6 +87,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),
+        Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::checkpoint::key;
+use super::checkpoint::{key, warn_of_another_trail};
 use super::exit::{Exit, UsageError};
 use super::output::{FAINT, GOOD, SCHEMA, paint};
 use super::session::Session;
 use super::text::Line;
-use crate::checkpoint::{self, Target};
+use crate::checkpoint::{self, Proof, Target};
 use crate::config::{CheckpointSettings, Settings};
 use crate::outcome::TaskId;
 
@@ -27,12 +27,23 @@ pub struct Args {
     /// Where to write the proof; - for standard output [default: TASK_ID.proof]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// The form: proof, a file of this program's that `verify --proof` checks; cose, a COSE receipt (RFC 9942) and, in FILE.leaf beside
+    /// it, what is hashed for the leaf
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Proof, hide_possible_values = true)]
+    format: Form,
     /// Prove it by this checkpoint: a file, or another git repository that keeps it [default: setting checkpoint.to]
     #[arg(long, value_name = "FILE|DIR")]
     checkpoint: Option<PathBuf>,
     /// Prove it by a checkpoint that is made now, signed with this key [default: setting checkpoint.key]
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     key: Option<PathBuf>,
+}
+
+/// What is written. The variants have no documentation, so that the help names them on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Proof,
+    Cose,
 }
 
 #[derive(Serialize)]
@@ -64,23 +75,56 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         },
         ..Settings::default()
     })?;
+    if args.format == Form::Cose && args.checkpoint.is_some() {
+        let says =
+            "a COSE receipt is signed anew: --key, or setting checkpoint.key, and no --checkpoint";
+        return Err(UsageError(says.into()).into());
+    }
+    if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {
+        let says = "a COSE receipt is two files, so --to names one";
+        return Err(UsageError(says.into()).into());
+    }
     let trail = session.trail(&settings)?;
     let kept = settings.checkpoint.to.as_deref();
-    let kept = kept.filter(|path| args.key.is_none() && *path != Path::new("-"));
+    let kept = kept
+        .filter(|path| args.key.is_none() && args.format == Form::Proof && *path != Path::new("-"));
     let notes = match kept {
         Some(path) => {
             let target = Target::of_path(path, false);
-            let newest = target.newest(trail.tree()?.origin())?;
+            let newest = target.newest(&trail.origin(&[])?)?;
             newest.with_context(|| format!("there is no checkpoint in {target}"))?
         }
-        None => checkpoint::make(&trail, &key(&settings)?, None, session.clock.now())?.note,
+        None => {
+            let key = key(&settings)?;
+            let made = checkpoint::make(&trail, &key, None, session.clock.now())?;
+            warn_of_another_trail(&key, &made.checkpoint.origin, &mut session.output);
+            made.note
+        }
     };
-    let proof = checkpoint::prove(&trail, &task, &notes)?;
+    let (proof, leaf) = match args.format {
+        Form::Proof => (checkpoint::prove(&trail, &task, &notes)?, None),
+        Form::Cose => {
+            let receipt = checkpoint::receipt(&trail, &task, &notes, &key(&settings)?)?;
+            let proof = Proof {
+                file: receipt.receipt,
+                commit: receipt.commit,
+                index: receipt.index,
+                checkpoint: receipt.checkpoint,
+            };
+            (proof, Some(receipt.leaf))
+        }
+    };
     let file = match &args.to {
         Some(path) if path == Path::new("-") => None,
         Some(path) => Some(path.clone()),
+        None if leaf.is_some() => Some(PathBuf::from(format!("{task}.cose"))),
         None => Some(PathBuf::from(format!("{task}.proof"))),
     };
+    if let (Some(file), Some(leaf)) = (&file, &leaf) {
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(".leaf");
+        checkpoint::write_file(Path::new(&beside), leaf)?;
+    }
     if let Some(file) = &file {
         checkpoint::write_file(file, &proof.file)?;
     }

@@ -11,7 +11,7 @@ use super::output::{COMMIT, SCHEMA, paint};
 use super::session::Session;
 use super::text::{Line, Lines, one_line_json};
 use crate::config::Settings;
-use crate::outcome::{TaskId, json};
+use crate::outcome::{Reporter, TaskId, json};
 use crate::trail::Recorded;
 
 /// Print an entry with its commit
@@ -33,6 +33,8 @@ struct Shown<'a> {
     commit: Option<&'a str>,
     /// The tip has other bytes than the commit added, which are the ones given here.
     altered: bool,
+    /// Who reported the outcome, as the commit says; `null` if it does not say so.
+    reporter: Option<&'a str>,
     entry: EntryJson,
 }
 
@@ -83,6 +85,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         entry,
         commit,
         altered,
+        reporter,
     } = &recorded;
     if *altered {
         session.output.note(format_args!(
@@ -100,6 +103,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             path,
             commit: commit.as_deref(),
             altered: *altered,
+            reporter: reporter.as_ref().map(Reporter::as_str),
             entry: EntryJson::new(entry),
         })?;
     } else {
@@ -107,7 +111,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .as_deref()
             .unwrap_or("not in this clone: its history is cut off");
         writeln!(output, "{}", paint(COMMIT, format_args!("commit {commit}")))?;
-        writeln!(output, "Path:  {}\n", Line(path))?;
+        writeln!(output, "Path:  {}", Line(path))?;
+        if let Some(reporter) = reporter {
+            writeln!(output, "Reporter: {reporter}")?;
+        }
+        writeln!(output)?;
         let text = String::from_utf8_lossy(entry);
         writeln!(output, "{}", Lines(text.trim_end_matches('\n')))?;
     }

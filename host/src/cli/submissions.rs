@@ -152,8 +152,10 @@ fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
     };
     // Its colour takes no room.
     let room = " ".repeat(11usize.saturating_sub(state.len()));
+    let by = submission.reporter.as_ref();
+    let by = by.map_or_else(String::new, |reporter| format!("by {reporter}  "));
     let line = format!(
-        "{time:<20}  {}{room}  {:<9}  {:<24}  {}",
+        "{time:<20}  {}{room}  {:<9}  {:<24}  {by}{}",
         paint(style, state),
         Line(&submission.status).to_string(),
         submission.task_id.as_str(),

@@ -10,6 +10,8 @@ pub struct CheckpointSettings {
     pub key: Option<PathBuf>,
     /// Where they are kept: a file, or another git repository.
     pub to: Option<PathBuf>,
+    /// Where it is kept what the key has signed; beside the key if not given.
+    pub state: Option<PathBuf>,
     /// How often the service makes one.
     pub every: Option<Duration>,
 }
@@ -19,6 +21,7 @@ impl CheckpointSettings {
         CheckpointSettings {
             key: self.key.or(farther.key),
             to: self.to.or(farther.to),
+            state: self.state.or(farther.state),
             every: self.every.or(farther.every),
         }
     }

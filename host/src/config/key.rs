@@ -25,6 +25,8 @@ pub(super) enum Set {
     Limit(fn(&mut Settings) -> &mut Option<u64>),
     /// A number of seconds above 0, stored there.
     Time(fn(&mut Settings) -> &mut Option<Duration>),
+    /// A path, stored there.
+    Path(fn(&mut Settings) -> &mut Option<PathBuf>),
 }
 
 /// The table below which all names are the policy's own.
@@ -150,24 +152,11 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     time("signing.timeout", |settings| &mut settings.signing.timeout),
-    Key {
-        name: "checkpoint.key",
-        expected: "a path",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.checkpoint.key = Some(value.path()?);
-            Some(())
-        }),
-    },
-    Key {
-        name: "checkpoint.to",
-        expected: "a path",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.checkpoint.to = Some(value.path()?);
-            Some(())
-        }),
-    },
+    path("checkpoint.key", |settings| &mut settings.checkpoint.key),
+    path("checkpoint.to", |settings| &mut settings.checkpoint.to),
+    path("checkpoint.state", |settings| {
+        &mut settings.checkpoint.state
+    }),
     time("checkpoint.every", |settings| {
         &mut settings.checkpoint.every
     }),
@@ -247,6 +236,17 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     time("serve.lease", |settings| &mut settings.serve_lease),
+    limit("serve.token_rate", |settings| &mut settings.token_rate),
+    limit("serve.token_bytes", |settings| &mut settings.token_bytes),
+    Key {
+        name: "serve.access_log",
+        expected: "`true` or `false`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.access_log = Some(value.boolean()?);
+            Some(())
+        }),
+    },
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time
     }),
@@ -320,6 +320,15 @@ const fn time(name: &'static str, field: fn(&mut Settings) -> &mut Option<Durati
     }
 }
 
+const fn path(name: &'static str, field: fn(&mut Settings) -> &mut Option<PathBuf>) -> Key {
+    Key {
+        name,
+        expected: "a path",
+        repository: false,
+        set: Set::Path(field),
+    }
+}
+
 impl Key {
     pub(super) fn find(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
@@ -335,6 +344,10 @@ impl Key {
             }
             Set::Time(field) => {
                 *field(settings) = Some(value.seconds()?);
+                Some(())
+            }
+            Set::Path(field) => {
+                *field(settings) = Some(value.path()?);
                 Some(())
             }
         }

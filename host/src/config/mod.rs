@@ -68,6 +68,12 @@ pub struct Settings {
     pub on_policy_fault: Option<String>,
     /// The longest that nobody commits after a committer has died.
     pub serve_lease: Option<Duration>,
+    /// Requests a second that one token may make.
+    pub token_rate: Option<u64>,
+    /// Bytes of bodies a second that one token may send and be sent.
+    pub token_bytes: Option<u64>,
+    /// Whether the service's log has a line for each request.
+    pub access_log: Option<bool>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -227,6 +233,9 @@ impl Settings {
             serve_listen: self.serve_listen.or(farther.serve_listen),
             on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
             serve_lease: self.serve_lease.or(farther.serve_lease),
+            token_rate: self.token_rate.or(farther.token_rate),
+            token_bytes: self.token_bytes.or(farther.token_bytes),
+            access_log: self.access_log.or(farther.access_log),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

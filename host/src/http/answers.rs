@@ -175,6 +175,8 @@ pub struct Told {
     next_attempt: Option<String>,
     closed_at: Option<String>,
     trace_id: Option<String>,
+    /// Who reported it: the name of its token; `null` if that has none.
+    reporter: Option<String>,
 }
 
 impl Told {
@@ -190,6 +192,7 @@ impl Told {
             next_attempt: submission.next_attempt.map(text),
             closed_at: submission.closed_at.map(text),
             trace_id: submission.trace_id,
+            reporter: submission.reporter.map(|name| name.to_string()),
         };
         (submission.task_id.to_string(), told, submission.text)
     }
@@ -265,6 +268,8 @@ pub struct Recorded {
     timestamp: String,
     commit: String,
     path: String,
+    /// Who reported it, as the commit says (`Audit-Reporter`); `null` if it does not say so. The first report counts.
+    reporter: Option<String>,
     /// `unavailable`, where nobody could sign the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<&'static str>,
@@ -299,6 +304,7 @@ impl Recorded {
             timestamp: entry.recorded_at.to_rfc3339(),
             commit: entry.commit,
             path: entry.path,
+            reporter: entry.reporter.map(|name| name.to_string()),
             // It was read as JSON when it was found in the trail.
             entry: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         }

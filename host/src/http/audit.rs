@@ -13,7 +13,7 @@ use super::path::Named;
 use super::problem::{Kind, Problem};
 use crate::clock::Timestamp;
 use crate::orchestrator::RecordedError;
-use crate::outcome::{TaskId, TaskStatus, parse_time};
+use crate::outcome::{Reporter, TaskId, TaskStatus, parse_time};
 use crate::store::{self, Filter, LIMIT_MOST, PageRequest, SubmissionState, Task};
 
 /// A page of what was recorded, newest first.
@@ -34,6 +34,7 @@ type Parameters = Query<Vec<(String, String)>>;
 /// Tasks that failed in the last days.
 #[utoipa::path(get, path = "/api/v1/audit/failures", tag = "audit",
     params(("days" = Option<u32>, Query, description = "1 to 90; 7 if not given"), ("service" = Option<String>, Query),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page), (status = 422, body = Problem)))]
@@ -41,7 +42,7 @@ pub async fn failures(
     State(app): State<Arc<App>>,
     Query(parameters): Parameters,
 ) -> Result<Json<Page>, Problem> {
-    let mut asked = Asked::of(&app, &parameters, &["days", "service"])?;
+    let mut asked = Asked::of(&app, &parameters, &["days", "service", "reporter"])?;
     asked.filter.status = Some("failed".into());
     asked.days(Some(7))?;
     asked.page().await
@@ -51,6 +52,7 @@ pub async fn failures(
 #[utoipa::path(get, path = "/api/v1/audit/by-service/{name}", tag = "audit",
     params(("name" = String, Path), ("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"),
         ("days" = Option<u32>, Query, description = "1 to 90; all time if not given"),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page), (status = 422, body = Problem)))]
@@ -59,7 +61,7 @@ pub async fn by_service(
     Named(name): Named,
     Query(parameters): Parameters,
 ) -> Result<Json<Page>, Problem> {
-    let mut asked = Asked::of(&app, &parameters, &["status", "days"])?;
+    let mut asked = Asked::of(&app, &parameters, &["status", "days", "reporter"])?;
     asked.filter.service = Some(name);
     asked.days(None)?;
     asked.page().await
@@ -68,6 +70,7 @@ pub async fn by_service(
 /// Tasks by any of the filters.
 #[utoipa::path(get, path = "/api/v1/audit/query", tag = "audit",
     params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
         ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
@@ -77,7 +80,7 @@ pub async fn query(
     State(app): State<Arc<App>>,
     Query(parameters): Parameters,
 ) -> Result<Json<Page>, Problem> {
-    let known = ["status", "service", "intent", "since", "until"];
+    let known = ["status", "service", "intent", "reporter", "since", "until"];
     Asked::of(&app, &parameters, &known)?.page().await
 }
 
@@ -121,6 +124,10 @@ impl<'a> Asked<'a> {
                 },
                 "service" => filter.service = Some(value.clone()),
                 "intent" => filter.intent = Some(value.clone()),
+                "reporter" => match Reporter::parse(value) {
+                    Ok(_) => filter.reporter = Some(value.clone()),
+                    Err(rule) => return wrong(rule),
+                },
                 "since" | "until" => {
                     let Some(time) = time() else {
                         return wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z");

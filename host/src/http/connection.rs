@@ -1,19 +1,23 @@
 //! Connections: accepted, bounded in number and in patience, and ended in peace.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 
+use super::access::Peer;
 use super::listen::Listener;
 use super::patience::{Coarse, ticking};
 
@@ -48,8 +52,8 @@ pub async fn serve(
             accepted = accept(&listener) => accepted,
             _ = close.wait_for(|close| *close) => break,
         };
-        let stream = match accepted {
-            Ok(stream) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Such as no more descriptors. One that was reset before it was accepted is nothing.
                 tracing::warn!(%error, "a connection was not accepted");
@@ -61,7 +65,7 @@ pub async fn serve(
         tokio::spawn(async move {
             let _place = place;
             let _busy = busy;
-            let service = TowerToHyperService::new(router);
+            let service = TowerToHyperService::new(FromPeer { router, peer });
             let connection = http1::Builder::new()
                 .timer(Coarse)
                 .header_read_timeout(HEAD_TIME)
@@ -103,18 +107,49 @@ async fn ended_before(connection: Pin<&mut impl Future>, mut close: watch::Recei
     .await
 }
 
+/// What answers the requests of one connection: each is told where it came from.
+#[derive(Clone)]
+struct FromPeer {
+    router: Router,
+    peer: Peer,
+}
+
+impl tower::Service<hyper::Request<hyper::body::Incoming>> for FromPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: hyper::Request<hyper::body::Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        tower::Service::call(&mut self.router, request)
+    }
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
+async fn accept(listener: &Listener) -> io::Result<(Box<dyn Stream>, Peer)> {
     Ok(match listener {
         Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, address) = listener.accept().await?;
             // Answers are small and whole.
             stream.set_nodelay(true)?;
-            Box::new(stream)
+            (Box::new(stream), Peer(address.to_string().into()))
         }
-        Listener::Unix(listener, _) => Box::new(listener.accept().await?.0),
+        Listener::Unix(listener, _) => {
+            let (stream, _) = listener.accept().await?;
+            let user = stream.peer_cred().map(|user| user.uid());
+            let peer = match user {
+                Ok(user) => format!("unix:uid={user}"),
+                Err(_) => "unix:".to_owned(),
+            };
+            (Box::new(stream), Peer(peer.into()))
+        }
     })
 }
 

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,13 +16,12 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::App;
+use super::access::{self, Line, Peer};
+use super::allowance::Bucket;
 use super::problem::{Kind, Problem};
-use super::tokens::{Right, Tokens};
-use crate::orchestrator::is_trace_id;
-
-/// The trace that a request is part of, for logs and the submission.
-#[derive(Clone, Debug)]
-pub struct Trace(pub Option<String>);
+use super::tokens::{Holder, Right, Tokens};
+use crate::orchestrator::{Origin, is_trace_id};
+use crate::outcome::Reporter;
 
 /// What a route asks for. One table for all of them.
 fn needs(method: &Method, route: &str) -> &'static [Right] {
@@ -70,17 +70,40 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
+        let holder = holder(&self.app.tokens, request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
         let trace = trace(request.headers());
+        let peer = request.extensions().get::<Peer>().cloned();
+        let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let answering = match check(&self.app, &request, &method, route) {
-            Ok(()) => {
-                request.extensions_mut().insert(Trace(trace.clone()));
+        let checked = check(&self.app, &request, &method, route, holder);
+        let line = Arc::new(Line {
+            is_written: self.app.limits.access_log,
+            began,
+            peer: peer.clone(),
+            reporter: reporter.clone(),
+            method: method.clone(),
+            route: matched.clone(),
+            path: access::shown_path(request.uri().path()),
+            request_id: request_id(request.headers()),
+            bucket: checked.as_ref().ok().cloned().flatten(),
+            status: AtomicU16::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        });
+        let answering = match checked {
+            Ok(_) => {
+                let mut request = access::counting_request(request, &line);
+                request.extensions_mut().insert(Origin {
+                    reporter: reporter.clone(),
+                    trace_id: trace.clone(),
+                    peer: peer.as_ref().map(|peer| peer.0.clone()),
+                });
                 let call = AssertUnwindSafe(|| self.inner.call(request));
                 Ok(span.in_scope(|| catch_unwind(call)))
             }
@@ -88,7 +111,7 @@ where
         };
         let app = self.app.clone();
         Box::pin(async move {
-            let response = match answering {
+            let mut response = match answering {
                 Ok(Ok(answering)) => {
                     let answered = AssertUnwindSafe(answering).catch_unwind();
                     match answered.instrument(span.clone()).await {
@@ -97,24 +120,36 @@ where
                     }
                 }
                 Ok(Err(_)) => panicked(),
-                Err(problem) => problem.into_response(),
+                Err(problem) => {
+                    if let Some(limit) = problem.limited {
+                        let reporter = reporter.as_ref().map(Reporter::as_str);
+                        app.orchestrator.metrics().limited(reporter, limit);
+                    }
+                    problem.into_response()
+                }
             };
             let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
             let time = began.elapsed();
             let (status, seconds) = (response.status().as_u16(), time.as_secs_f64());
             app.orchestrator.metrics().request(route, status, time);
             if response.status().is_server_error() {
-                tracing::warn!(%method, route, trace_id = trace, status, seconds, "answered");
+                let request_id = &line.request_id;
+                let peer = line.peer.as_ref().map(|peer| &*peer.0);
+                tracing::warn!(%method, route, peer, request_id, trace_id = trace, status, seconds, "answered");
             } else {
                 span.in_scope(|| tracing::debug!(status, seconds, "answered"));
             }
-            Ok(response)
+            if let Ok(id) = HeaderValue::from_str(&line.request_id) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            line.status.store(status, Ordering::Relaxed);
+            Ok(access::counting_response(response, line))
         })
     }
 }
 
 /// What is no route is called so.
-const NO_ROUTE: &str = "(none)";
+pub(super) const NO_ROUTE: &str = "(none)";
 
 /// A handler's fault is one request's and not the connection's.
 fn panicked() -> Response {
@@ -122,14 +157,20 @@ fn panicked() -> Response {
     Problem::new(Kind::Internal).into_response()
 }
 
-fn check(app: &App, request: &Request, method: &Method, route: &str) -> Result<(), Problem> {
-    let headers = request.headers();
+/// Whether the request may pass, and what its bytes are taken from.
+fn check(
+    app: &App,
+    request: &Request,
+    method: &Method,
+    route: &str,
+    holder: Result<Holder, Problem>,
+) -> Result<Option<Arc<Bucket>>, Problem> {
     if app.checks_host {
-        check_host(headers, request)?;
+        check_host(request.headers(), request)?;
     }
     let needs = needs(method, route);
     if needs.is_empty() || route == NO_ROUTE {
-        return Ok(());
+        return Ok(None);
     }
     if app.tokens.is_empty() {
         // Whoever reaches a loopback port or the socket may report and read. The policy is another matter.
@@ -139,29 +180,36 @@ fn check(app: &App, request: &Request, method: &Method, route: &str) -> Result<(
                 "changing the policy needs an `admin` token, and this host has no tokens",
             ))
         } else {
-            Ok(())
+            Ok(None)
         };
     }
-    check_token(&app.tokens, headers, needs)
+    let holder = holder?;
+    check_right(&holder, needs)?;
+    let admitted = app.allowances.admit(&holder.digest, Instant::now());
+    admitted.map_err(|exhausted| Problem::limited(exhausted))
 }
 
-fn check_token(tokens: &Tokens, headers: &HeaderMap, needs: &[Right]) -> Result<(), Problem> {
+/// Whose token the request brings.
+fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, Problem> {
     let unauthorised = |says: &str| Problem::saying(Kind::Unauthorised, says);
-    let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return Err(unauthorised("send `Authorization: Bearer TOKEN`"));
-    };
-    let token = given
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (given.next(), given.next());
+    if second.is_some() {
+        // A proxy may have looked at another one than this host would.
+        return Err(unauthorised("send one `Authorization`"));
+    }
+    let token = first
+        .and_then(|given| given.to_str().ok()?.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| unauthorised("send `Authorization: Bearer TOKEN`"))?;
-    let rights = tokens.rights(token);
-    if rights.is_empty() {
-        return Err(unauthorised("the token is not known here"));
-    }
-    if rights.iter().any(|right| needs.contains(right)) {
+    tokens
+        .holder(token)
+        .ok_or_else(|| unauthorised("the token is not known here"))
+}
+
+fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {
+    if holder.rights.iter().any(|right| needs.contains(right)) {
         return Ok(());
     }
     Err(Problem::saying(
@@ -218,6 +266,19 @@ fn trace(headers: &HeaderMap) -> Option<String> {
     }
     let given = text("x-trace-id").or_else(|| text("x-request-id"))?;
     is_trace_id(given).then(|| given.to_owned())
+}
+
+/// The header that names a request, for the access log: the caller's name for it, or else one of ours, in the answer too.
+const REQUEST_ID: &str = "x-request-id";
+
+fn request_id(headers: &HeaderMap) -> String {
+    static HOST: LazyLock<u32> = LazyLock::new(|| fastrand::u32(..));
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given.filter(|id| is_trace_id(id)) {
+        Some(given) => given.to_owned(),
+        None => format!("{:08x}-{:x}", *HOST, NEXT.fetch_add(1, Ordering::Relaxed)),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Owns routes, tokens, limits and the shapes of answers. Decides nothing about outcomes. Knows no policy and no trail but by
 //! what the orchestrator says of them.
 
+mod access;
+mod allowance;
 mod answers;
 mod audit;
 mod body;
@@ -27,12 +29,14 @@ use axum::Router;
 use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 
+pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
+use allowance::Allowances;
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -53,6 +57,10 @@ pub struct Limits {
     pub followers: usize,
     /// How long requests under way may take once the service closes.
     pub grace: Duration,
+    /// What each token may use.
+    pub token: TokenLimits,
+    /// Whether the log has a line for each request.
+    pub access_log: bool,
 }
 
 impl Default for Limits {
@@ -66,6 +74,8 @@ impl Default for Limits {
             connections: 8192,
             followers: 64,
             grace: Duration::from_secs(10),
+            token: TokenLimits::default(),
+            access_log: true,
         }
     }
 }
@@ -74,6 +84,7 @@ impl Default for Limits {
 struct App {
     orchestrator: Orchestrator,
     tokens: Tokens,
+    allowances: Allowances,
     limits: Limits,
     /// Whether `Host` must name this machine.
     checks_host: bool,
@@ -158,6 +169,7 @@ impl Service {
         let app = App {
             orchestrator,
             tokens,
+            allowances: Allowances::new(limits.token),
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
             followers: Arc::new(Semaphore::new(limits.followers)),

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::allowance::Exhausted;
 use super::answers::Receipt;
 use crate::orchestrator::{AcceptError, PlanError, RecordedError, SwapError};
 use crate::outcome::{Rejection, Violation};
@@ -29,6 +30,7 @@ pub enum Kind {
     Parameter,
     PolicyRefused,
     TooManyStreams,
+    Limited,
     StoreUnavailable,
     TrailUnavailable,
     Internal,
@@ -93,6 +95,11 @@ impl Kind {
                 S::SERVICE_UNAVAILABLE,
                 "There are too many followers",
             ),
+            Kind::Limited => (
+                "limited",
+                S::TOO_MANY_REQUESTS,
+                "The token has used what it may for now",
+            ),
             Kind::StoreUnavailable => (
                 "store",
                 S::SERVICE_UNAVAILABLE,
@@ -133,6 +140,12 @@ pub struct Problem {
     pub receipt: Option<Box<Receipt>>,
     #[serde(skip)]
     pub(super) row: Option<Kind>,
+    /// Which of a token's limits is reached.
+    #[serde(skip)]
+    pub(super) limited: Option<&'static str>,
+    /// When to try again, in seconds, where that is known.
+    #[serde(skip)]
+    pub(super) retry_after: Option<u64>,
 }
 
 /// One field and what is wrong with it.
@@ -160,6 +173,8 @@ impl Problem {
             errors: Vec::new(),
             receipt: None,
             row: Some(kind),
+            limited: None,
+            retry_after: None,
         }
     }
 
@@ -168,6 +183,23 @@ impl Problem {
         Problem {
             detail: Some(detail.into()),
             ..Problem::new(kind)
+        }
+    }
+
+    /// A token has used what it may for now.
+    pub fn limited(exhausted: Exhausted) -> Problem {
+        let Exhausted { limit, wait } = exhausted;
+        // Whole seconds, so never too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let what = match limit {
+            "rate" => "requests",
+            _ => "bytes",
+        };
+        let says = format!("the token's {what} for now are used up; try again in {seconds} s");
+        Problem {
+            limited: Some(limit),
+            retry_after: Some(seconds),
+            ..Problem::saying(Kind::Limited, says)
         }
     }
 
@@ -261,7 +293,7 @@ pub fn fields(violations: &[Violation]) -> Vec<FieldError> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let kind = self.row;
+        let (kind, retry_after) = (self.row, self.retry_after);
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
@@ -269,6 +301,9 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         match kind {
             Some(Kind::Unauthorised) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

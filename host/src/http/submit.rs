@@ -15,9 +15,8 @@ use utoipa::ToSchema;
 use super::App;
 use super::answers::{SCHEMA, submitted};
 use super::body::JsonBody;
-use super::guard::Trace;
 use super::problem::{Kind, Problem};
-use crate::orchestrator::{AcceptError, Receipt};
+use crate::orchestrator::{AcceptError, Origin, Receipt};
 use crate::store;
 
 /// A whole outcome at once.
@@ -37,12 +36,12 @@ use crate::store;
         (status = 503, description = "The store cannot take it now", body = Problem)))]
 pub async fn outcome(
     State(app): State<Arc<App>>,
-    Extension(trace): Extension<Trace>,
+    Extension(origin): Extension<Origin>,
     Asked(wait): Asked,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wait = wait?;
-    let accepted = app.orchestrator.accept(&body, trace.0).await;
+    let accepted = app.orchestrator.accept(&body, origin).await;
     answer(&app, wait, accepted, &body).await
 }
 
@@ -61,12 +60,12 @@ pub async fn outcome(
         (status = 503, description = "The store cannot take it now", body = Problem)))]
 pub async fn work_result(
     State(app): State<Arc<App>>,
-    Extension(trace): Extension<Trace>,
+    Extension(origin): Extension<Origin>,
     Asked(wait): Asked,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wait = wait?;
-    let accepted = app.orchestrator.handle_work_result(&body, trace.0).await;
+    let accepted = app.orchestrator.handle_work_result(&body, origin).await;
     answer(&app, wait, accepted, &body).await
 }
 

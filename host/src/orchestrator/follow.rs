@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::{InForce, Inner};
 use crate::recorder::Recorder;
 use crate::store::{Entry, Store, StoreError};
-use crate::trail::{Moved, TrailError};
+use crate::trail::{LoggedEntry, Moved, TrailError};
 
 /// How often the trail's handle is asked what came by others' hand. It notices that itself when it writes or is checked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -157,11 +157,16 @@ fn add(
         for commit in commits {
             let logged = recorder.trail().logged_by(commit)?;
             // What is no entry is for `reconcile` to name.
-            entries.extend(
-                logged.and_then(|logged| {
-                    Entry::read(&logged.commit, &logged.path, &logged.entry).ok()
-                }),
-            );
+            entries.extend(logged.and_then(|logged| {
+                let LoggedEntry {
+                    commit,
+                    path,
+                    entry,
+                    reporter,
+                    ..
+                } = &logged;
+                Entry::read(commit, path, entry, reporter.as_ref()).ok()
+            }));
         }
         rows += runtime.block_on(store.restore(entries))?;
     }

@@ -1,5 +1,6 @@
 //! Into the outbox: outcomes, results of work, plans. Durable in the store when it is answered; git is not asked.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::settled::Waiting;
 use super::work_result::WorkResult;
 use super::{Inner, Orchestrator, plan};
-use crate::outcome::{Rejection, TaskId, TaskOutcome, json};
+use crate::outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
 use crate::store::{Fingerprint, Kind, Plan, Sequence, State, StoreError, Submission, Task};
 
 /// A submission is ACCEPTED: durable in the store.
@@ -25,6 +26,17 @@ pub struct Receipt {
     pub differs: bool,
     /// What has become of it so far.
     pub state: State,
+}
+
+/// Where a report comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who reports, as far as the caller has made sure of it: the commit names them. The first report of an outcome counts.
+    pub reporter: Option<Reporter>,
+    /// The trace that the report belongs to, unless the outcome names one.
+    pub trace_id: Option<String>,
+    /// The address that the report came from, for the log.
+    pub peer: Option<Arc<str>>,
 }
 
 /// Why nothing was accepted.
@@ -65,14 +77,11 @@ impl Orchestrator {
     /// # Errors
     ///
     /// [`AcceptError`]; nothing was accepted then.
-    pub async fn accept(
-        &self,
-        document: &[u8],
-        trace_id: Option<String>,
-    ) -> Result<Receipt, AcceptError> {
+    pub async fn accept(&self, document: &[u8], origin: Origin) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
         let outcome = TaskOutcome::read(document, &inner.options.limits)?;
-        let trace_id = outcome.metadata.as_deref().and_then(trace_of).or(trace_id);
+        let trace_id = outcome.metadata.as_deref().and_then(trace_of);
+        let trace_id = trace_id.or(origin.trace_id);
         let fingerprint = inner.fingerprint(Kind::Outcome, |to| outcome.canonical_to(to));
         let submission = Submission {
             task_id: outcome.task_id,
@@ -83,8 +92,9 @@ impl Orchestrator {
             fingerprint,
             revision: None,
             trace_id,
+            reporter: origin.reporter,
         };
-        Ok(inner.take_in(submission).await?)
+        Ok(inner.take_in(submission, origin.peer.as_deref()).await?)
     }
 
     /// Takes the result of a task: the task is finished with it, and its outcome will be committed.
@@ -98,13 +108,13 @@ impl Orchestrator {
     pub async fn handle_work_result(
         &self,
         report: &[u8],
-        trace_id: Option<String>,
+        origin: Origin,
     ) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
         let result = WorkResult::parse(report, &inner.options.limits)?;
         let task_id = result.outcome().task_id.clone();
         let fingerprint = inner.fingerprint(Kind::WorkResult, |to| to(&result.canonical()));
-        let trace_id = result.trace_id().or(trace_id);
+        let trace_id = result.trace_id().or(origin.trace_id);
         for attempt in 1.. {
             let task = inner.store.task(&task_id).await?;
             let revision = task.as_ref().map_or(0, |task| task.revision);
@@ -118,8 +128,9 @@ impl Orchestrator {
                 fingerprint,
                 revision: Some(revision),
                 trace_id: trace_id.clone(),
+                reporter: origin.reporter.clone(),
             };
-            match inner.take_in(submission).await {
+            match inner.take_in(submission, origin.peer.as_deref()).await {
                 Err(StoreError::Changed) if attempt < PLANS_MOST => {}
                 done => return Ok(done?),
             }
@@ -169,9 +180,14 @@ impl Orchestrator {
 }
 
 impl Inner {
-    async fn take_in(&self, submission: Submission) -> Result<Receipt, StoreError> {
+    async fn take_in(
+        &self,
+        submission: Submission,
+        peer: Option<&str>,
+    ) -> Result<Receipt, StoreError> {
         let task_id = submission.task_id.clone();
         let trace_id = submission.trace_id.clone();
+        let reporter = submission.reporter.clone();
         let began = Instant::now();
         let accepted = self.store.accept(submission).await;
         match &accepted {
@@ -190,6 +206,8 @@ impl Inner {
         tracing::debug!(
             task_id = task_id.as_str(),
             trace_id,
+            reporter = reporter.as_ref().map(Reporter::as_str),
+            peer,
             sequence = accepted.sequence.0,
             repeated = accepted.repeated,
             "accepted"

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Inner;
+use crate::outcome::Reporter;
 use crate::recorder::{Answer, Pending};
 use crate::store::{Lease, Queued, Sequence};
 
@@ -27,6 +28,7 @@ pub(super) struct Tried {
     pub(super) task_id: String,
     pub(super) attempts: u32,
     pub(super) trace_id: Option<String>,
+    pub(super) reporter: Option<Reporter>,
     pub(super) lease: Lease,
     /// `None`: it was not tried, because the policy was taken out of force meanwhile.
     pub(super) answer: Option<Answer>,
@@ -60,7 +62,10 @@ fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<(Tried, Option
         let began = Instant::now();
         let pending = (!inner.is_held()).then(|| {
             let in_force = inner.force.now();
-            let pending = in_force.recorder.submit(queued.document.as_bytes());
+            let reporter = queued.reporter.as_ref();
+            let pending = in_force
+                .recorder
+                .submit_from(queued.document.as_bytes(), reporter);
             let digest = in_force.deciding.policy.digest();
             if streak.0 != digest {
                 streak = (digest.to_owned(), HashSet::new());
@@ -84,6 +89,7 @@ fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<(Tried, Option
             task_id: queued.task_id.to_string(),
             attempts: queued.attempts,
             trace_id: queued.trace_id,
+            reporter: queued.reporter,
             lease,
             answer: None,
             began,

@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 pub use events::{Events, News, Position};
 pub use force::{InForce, smoke_test};
 pub use health::{Role, Trouble};
-pub use intake::{AcceptError, PlanError, Receipt, is_trace_id};
+pub use intake::{AcceptError, Origin, PlanError, Receipt, is_trace_id};
 pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
 pub use recorded::RecordedError;

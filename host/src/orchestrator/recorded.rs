@@ -50,7 +50,7 @@ fn in_trail(trail: &Trail, task_id: &TaskId) -> Result<Option<Entry>, TrailError
         return Ok(None);
     };
     let commit = found.commit.unwrap_or_default();
-    let entry = Entry::read(&commit, &found.path, &found.entry);
+    let entry = Entry::read(&commit, &found.path, &found.entry, found.reporter.as_ref());
     // Only a person's commit brings about what is none; `reconcile` and `verify` name it.
     Ok(entry
         .inspect_err(|error| tracing::warn!(%error, "what is in the trail is no entry"))

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::line::Tried;
 use super::{Inner, backoff};
+use crate::outcome::Reporter;
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
@@ -186,7 +187,7 @@ fn found(answer: &Answer) -> Result<Entry, String> {
         .commit
         .as_deref()
         .ok_or("history is cut off before the commit that added its entry")?;
-    Entry::read(commit, path, bytes).map_err(|error| error.to_string())
+    Entry::read(commit, path, bytes, answer.reporter.as_ref()).map_err(|error| error.to_string())
 }
 
 fn state(settled: &Settled) -> State {
@@ -214,6 +215,7 @@ fn state(settled: &Settled) -> State {
 fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
     let task_id = tried.task_id.as_str();
     let trace_id = tried.trace_id.as_deref();
+    let reporter = tried.reporter.as_ref().map(Reporter::as_str);
     for line in &answer.policy_log {
         tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
     }
@@ -222,22 +224,33 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
             tracing::warn!(
                 task_id,
                 trace_id,
+                reporter,
                 commit = entry.commit,
                 signature = "unavailable",
                 "committed unsigned"
             );
         }
         Settled::Committed(entry) => {
-            tracing::info!(task_id, trace_id, commit = entry.commit, "committed");
+            tracing::info!(
+                task_id,
+                trace_id,
+                reporter,
+                commit = entry.commit,
+                "committed"
+            );
         }
         Settled::Conflicting { reason } => {
-            tracing::warn!(task_id, trace_id, reason, "conflicting");
+            tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
         }
         Settled::Refused { reason, .. } => {
-            tracing::warn!(task_id, trace_id, reason, "refused");
+            tracing::warn!(task_id, trace_id, reporter, reason, "refused");
         }
-        Settled::Pending { cause, .. } => tracing::debug!(task_id, trace_id, cause, "pending"),
-        Settled::Blocked { cause, .. } => tracing::warn!(task_id, trace_id, cause, "blocked"),
+        Settled::Pending { cause, .. } => {
+            tracing::debug!(task_id, trace_id, reporter, cause, "pending");
+        }
+        Settled::Blocked { cause, .. } => {
+            tracing::warn!(task_id, trace_id, reporter, cause, "blocked");
+        }
     }
 }
 

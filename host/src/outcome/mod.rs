@@ -7,6 +7,7 @@ mod document;
 mod fingerprint;
 pub mod json;
 mod parse;
+mod reporter;
 mod same;
 mod scan;
 mod status;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::{Limits, well_formed, without_timestamp};
+pub use reporter::Reporter;
 pub use same::canonical_json;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;

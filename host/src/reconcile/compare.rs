@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Difference, Gap, Layers, Named, ReconcileError, Report};
+use super::{Difference, Gap, Layers, Named, ReconcileError, Report, read_entry};
 use crate::outcome::TaskId;
 use crate::store::{Entry, Filter, PageRequest, Sequence};
 
@@ -46,7 +46,7 @@ pub async fn compare(
     for (place, logged) in layers.trail.history()?.enumerate() {
         let logged = logged?;
         step(&mut report);
-        match Entry::read(&logged.commit, &logged.path, &logged.entry) {
+        match read_entry(&logged) {
             Ok(entry) => {
                 // Newest first; an older one of the same task is for `verify` to call by its name.
                 trail.entry(entry.task_id.clone()).or_insert_with(|| Seen {
@@ -94,6 +94,8 @@ fn digest(entry: &Entry) -> [u8; 16] {
     };
     let (plan, intent) = (optional(&entry.plan_id), optional(&entry.intent));
     let (pool, agent) = (optional(&entry.agent_pool), optional(&entry.agent_id));
+    let reporter = entry.reporter.as_ref().map(ToString::to_string);
+    let reporter = optional(&reporter);
     let parts = [
         &entry.commit,
         &entry.path,
@@ -103,6 +105,7 @@ fn digest(entry: &Entry) -> [u8; 16] {
         &intent,
         &pool,
         &agent,
+        &reporter,
     ];
     for part in parts.into_iter().chain(&entry.services) {
         hash.update((part.len() as u64).to_be_bytes());
@@ -125,7 +128,8 @@ fn in_trail(layers: &Layers, task_id: &str) -> Result<Option<Entry>, ReconcileEr
         return Ok(None);
     };
     let commit = found.commit.unwrap_or_default();
-    Ok(Entry::read(&commit, &found.path, &found.entry).ok())
+    let reporter = found.reporter.as_ref();
+    Ok(Entry::read(&commit, &found.path, &found.entry, reporter).ok())
 }
 
 fn differs(layers: &Layers, row: &Entry, report: &mut Report) -> Result<(), ReconcileError> {
@@ -142,6 +146,7 @@ fn differs(layers: &Layers, row: &Entry, report: &mut Report) -> Result<(), Reco
         ("recorded_at", row.recorded_at != entry.recorded_at),
         ("commit", row.commit != entry.commit),
         ("path", row.path != entry.path),
+        ("reporter", row.reporter != entry.reporter),
         ("text", row.text != entry.text),
     ]
     .into_iter()

@@ -13,8 +13,8 @@ pub use compare::compare;
 pub use rebuild::rebuild;
 pub use repair::{Repaired, repair};
 
-use crate::store::{Store, StoreError};
-use crate::trail::{Trail, TrailError};
+use crate::store::{Entry, NotAnEntry, Store, StoreError};
+use crate::trail::{LoggedEntry, Trail, TrailError};
 
 /// The two layers.
 #[derive(Clone)]
@@ -101,4 +101,16 @@ impl Report {
             && self.lost.is_empty()
             && self.miscounted.is_none()
     }
+}
+
+/// What the projection holds of an entry of the trail.
+fn read_entry(logged: &LoggedEntry) -> Result<Entry, NotAnEntry> {
+    let LoggedEntry {
+        commit,
+        path,
+        entry,
+        reporter,
+        ..
+    } = logged;
+    Entry::read(commit, path, entry, reporter.as_ref())
 }

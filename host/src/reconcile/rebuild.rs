@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Layers, ReconcileError};
-use crate::store::Entry;
+use super::{Layers, ReconcileError, read_entry};
 
 /// Entries of one transaction: large enough that its cost is shared, small enough that others get in between.
 const CHUNK: usize = 2000;
@@ -28,7 +27,7 @@ pub async fn rebuild(
     for (number, logged) in (1..).zip(layers.trail.history()?) {
         let logged = logged?;
         progress(number);
-        match Entry::read(&logged.commit, &logged.path, &logged.entry) {
+        match read_entry(&logged) {
             // Newest first; an older one of the same task is for `verify` to call by its name.
             Ok(entry) if !seen.insert(entry.task_id.clone()) => {}
             Ok(entry) => chunk.push(entry),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Layers, Named, ReconcileError, Report, rebuild};
-use crate::outcome::{TaskId, without_timestamp};
-use crate::store::{Entry, Fingerprint, Kind, State, Submission};
+use super::{Layers, Named, ReconcileError, Report, read_entry, rebuild};
+use crate::outcome::{Reporter, TaskId, without_timestamp};
+use crate::store::{Fingerprint, Kind, State, Submission};
 
 const CHUNK: usize = 1000;
 
@@ -33,7 +33,7 @@ impl Repaired {
 /// Restores what can be restored.
 ///
 /// A row without entry, and a submission that was committed and has neither, is put back into the outbox: from the row's
-/// text, or from the submission where that was kept. The policy decides about it as about any other, and it is recorded at the
+/// text, or from the submission where that was kept, with the reporter that it names. The policy decides about it as about any other, and it is recorded at the
 /// time of then. Then an entry without a row gets one. Where a row says something wrong, or the totals do, the whole
 /// projection is made again, since what is kept about a row elsewhere may be as wrong.
 ///
@@ -75,7 +75,7 @@ async fn add_rows(layers: &Layers, report: &Report) -> Result<u64, ReconcileErro
         && let Some(logged) = history.next().transpose()?
     {
         if wanted.remove(logged.task_id.as_str()) {
-            chunk.extend(Entry::read(&logged.commit, &logged.path, &logged.entry));
+            chunk.extend(read_entry(&logged));
         }
         if chunk.len() == CHUNK {
             rows += layers.store.restore(std::mem::take(&mut chunk)).await?;
@@ -90,11 +90,12 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
         return Ok(None);
     };
     let row = layers.store.entry(&task_id).await?;
-    let document = match row.and_then(|row| without_timestamp(&row.text)) {
-        Some(document) => Some(document),
+    let of_row = row.and_then(|row| Some((without_timestamp(&row.text)?, row.reporter)));
+    let left = match of_row {
+        Some(left) => Some(left),
         None => kept(layers, &task_id).await?,
     };
-    let Some(document) = document else {
+    let Some((document, reporter)) = left else {
         return Ok(None);
     };
     let Some(status) = status_of(&document) else {
@@ -116,15 +117,21 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
         },
         revision: None,
         trace_id: None,
+        reporter,
     }))
 }
 
-async fn kept(layers: &Layers, task_id: &TaskId) -> Result<Option<String>, ReconcileError> {
+/// A document that was committed, and who reported it.
+async fn kept(
+    layers: &Layers,
+    task_id: &TaskId,
+) -> Result<Option<(String, Option<Reporter>)>, ReconcileError> {
     let submissions = layers.store.submissions(task_id).await?;
     Ok(submissions.into_iter().find_map(|found| {
         let is_document =
             matches!(found.state, State::Committed { .. }) && found.kind == Kind::Outcome;
-        found.text.filter(|_| is_document)
+        let document = found.text.filter(|_| is_document)?;
+        Some((document, found.reporter))
     }))
 }
 

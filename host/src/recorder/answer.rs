@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Cause;
-use crate::outcome::{TaskOutcome, Violation};
+use crate::outcome::{Reporter, TaskOutcome, Violation};
 use crate::policy::{LogLine, Recording};
 use crate::trail::TrailError;
 
@@ -21,6 +21,8 @@ pub struct Answer {
     pub path: Option<String>,
     /// The entry as it was found in the trail, durable, where it was recorded now or before.
     pub entry: Option<Arc<[u8]>>,
+    /// Who reported the entry first, as its commit says; `None` if it does not say so.
+    pub reporter: Option<Reporter>,
     /// It was recorded, and nobody could sign its commit, which says so.
     pub unsigned: bool,
     /// Why it was not recorded, in a word; `None` if it was.
@@ -63,6 +65,7 @@ impl Answer {
             commit: None,
             path: None,
             entry: None,
+            reporter: None,
             unsigned: false,
             cause: None,
             reason: None,

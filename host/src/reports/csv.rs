@@ -67,7 +67,11 @@ fn rows(facts: &Facts) -> Vec<[String; 7]> {
     for period in &facts.over_time {
         each("time", facts.period, &period.from, &period.tally);
     }
-    let lists: [(&str, &[Named]); 2] = [("service", &facts.services), ("pool", &facts.pools)];
+    let lists: [(&str, &[Named]); 3] = [
+        ("service", &facts.services),
+        ("pool", &facts.pools),
+        ("reporter", &facts.reporters),
+    ];
     for (section, list) in lists {
         for named in list {
             each(section, &named.name, "", &named.tally);

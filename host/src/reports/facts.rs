@@ -45,6 +45,8 @@ pub struct Facts {
     pub services: Vec<Named>,
     /// By agent pool.
     pub pools: Vec<Named>,
+    /// By who reported; an empty name for commits that name nobody.
+    pub reporters: Vec<Named>,
     /// How many tasks failed.
     pub failed: u64,
     /// The latest of them, newest first.
@@ -129,6 +131,8 @@ pub struct Failure {
     pub services: Vec<String>,
     /// Who did it.
     pub agent_pool: Option<String>,
+    /// Who reported it, as the commit says.
+    pub reporter: Option<String>,
 }
 
 /// A time without an entry.
@@ -196,4 +200,6 @@ pub struct KeptNote {
     pub kind: String,
     /// Why.
     pub reason: String,
+    /// Who reported it, if the report came with a name.
+    pub reporter: Option<String>,
 }

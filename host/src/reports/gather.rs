@@ -55,6 +55,7 @@ struct Counts {
     periods: Periods,
     services: Names,
     pools: Names,
+    reporters: Names,
     times: Vec<i64>,
     failed: u64,
     failures: BTreeMap<(i64, String), Failure>,
@@ -124,6 +125,9 @@ impl Visitor for Gathering {
         let Some(time) = Timestamp::parse_rfc3339(&members.timestamp) else {
             return;
         };
+        let time = commit
+            .seconds
+            .map_or(time, |seconds| time.borne_out_by(seconds));
         if self.since.is_some_and(|since| time < since)
             || self.until.is_some_and(|until| time > until)
         {
@@ -155,6 +159,8 @@ impl Counts {
         let dispatch = members.dispatch_info.as_ref();
         let pool = dispatch.and_then(|dispatch| dispatch.agent_pool.as_deref());
         self.pools.add(pool.unwrap_or_default(), status);
+        self.reporters
+            .add(commit.reporter.unwrap_or_default(), status);
         if members.status == "failed" {
             self.failed += 1;
             let key = (seconds, members.task_id.to_string());
@@ -175,6 +181,7 @@ impl Counts {
                         .map(|service| count::cut(service).to_owned())
                         .collect(),
                     agent_pool: pool.map(|pool| count::cut(pool).to_owned()),
+                    reporter: commit.reporter.map(str::to_owned),
                 };
                 self.failures.insert(key, failure);
             }
@@ -295,6 +302,7 @@ impl Counts {
                 .collect(),
             services: table(self.services),
             pools: table(self.pools),
+            reporters: table(self.reporters),
             failed: self.failed,
             failures: self.failures.into_values().rev().collect(),
             gaps: gaps(&times),

@@ -49,6 +49,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
         chart => Value::from(Serde(picture::over_time(facts))),
         services => Value::from(Serde(picture::rows(&facts.services, facts, facts.counted))),
         pools => Value::from(Serde(picture::rows(&facts.pools, facts, facts.counted))),
+        reporters => Value::from(Serde(picture::rows(&facts.reporters, facts, facts.counted))),
         reigns => Value::from(Serde(picture::reigns(facts))),
     })?)
 }

@@ -96,6 +96,7 @@ fn write(facts: &Facts, out: &mut String) -> fmt::Result {
     table(out, "Outcomes", "status", &facts.statuses, facts)?;
     table(out, "By service", "service", &facts.services, facts)?;
     table(out, "By agent pool", "agent pool", &facts.pools, facts)?;
+    table(out, "By reporter", "reporter", &facts.reporters, facts)?;
     writeln!(out, "\n## Over time (each {})\n", facts.period)?;
     let names: Vec<String> = facts
         .statuses
@@ -135,15 +136,16 @@ fn rest(facts: &Facts, out: &mut String) -> fmt::Result {
     writeln!(out, "\n## Failures: {}\n", facts.failed)?;
     writeln!(
         out,
-        "| recorded | task | agent pool | services | commit |\n| --- | --- | --- | --- | --- |"
+        "| recorded | task | agent pool | reporter | services | commit |\n| --- | --- | --- | --- | --- | --- |"
     )?;
     for failure in &facts.failures {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             failure.time,
             Plain(&failure.task_id),
             Plain(failure.agent_pool.as_deref().unwrap_or_default()),
+            Plain(failure.reporter.as_deref().unwrap_or_default()),
             Plain(&failure.services.join(", ")),
             failure.commit
         )?;
@@ -163,12 +165,15 @@ fn rest(facts: &Facts, out: &mut String) -> fmt::Result {
                 Plain(store)
             )?;
             for note in latest {
+                let reporter = note.reporter.as_deref();
+                let by = reporter.map(|name| format!(" (reported by {})", Plain(name)));
                 writeln!(
                     out,
-                    "- {} {} {}: {}",
+                    "- {} {} {}{}: {}",
                     note.time,
                     Plain(&note.task_id),
                     note.kind,
+                    by.unwrap_or_default(),
                     Plain(&note.reason)
                 )?;
             }

@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Kind, Sequence, State, StoreError, SubmissionState};
 use crate::clock::Timestamp;
-use crate::outcome::{TaskId, Violation};
-
-/// `next_attempt` of what waits to be hurried.
-pub(super) const NEVER: i64 = i64::MAX;
+use crate::outcome::{Reporter, TaskId, Violation};
 
 /// A row of `submissions` as it is read.
 pub(super) struct Columns {
@@ -22,12 +19,14 @@ pub(super) struct Columns {
     pub(super) violations: Option<String>,
     pub(super) attempts: i64,
     pub(super) accepted_at: i64,
-    pub(super) next_attempt: i64,
+    /// `None` for what waits to be hurried.
+    pub(super) next_attempt: Option<i64>,
     pub(super) closed_at: Option<i64>,
     pub(super) commit: Option<String>,
     pub(super) path: Option<String>,
     pub(super) text: Option<String>,
     pub(super) trace_id: Option<String>,
+    pub(super) reporter: Option<String>,
 }
 
 impl Columns {
@@ -68,12 +67,15 @@ impl Columns {
             kind,
             accepted_at: Timestamp::from_microseconds(self.accepted_at),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-            next_attempt: (is_open && self.next_attempt != NEVER)
-                .then(|| Timestamp::from_microseconds(self.next_attempt)),
+            next_attempt: self
+                .next_attempt
+                .filter(|_| is_open)
+                .map(Timestamp::from_microseconds),
             closed_at: self.closed_at.map(Timestamp::from_microseconds),
             status: self.status,
             text: self.text,
             trace_id: self.trace_id,
+            reporter: reporter(self.reporter.as_deref()),
             state,
         })
     }
@@ -85,6 +87,11 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
         url: url.to_owned(),
         cause: format!("a task id {rule}"),
     })
+}
+
+/// The reporter in a column. Written by us; whatever else is there names nobody, as in a commit.
+pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
+    Reporter::parse(text?).ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,8 +133,7 @@ pub(super) fn read_list(text: Option<&str>) -> Option<Vec<String>> {
 
 /// The point so long after another, in microseconds.
 pub(super) fn later(now: i64, wait: Duration) -> i64 {
-    // Never the number that means that nobody waits for a time.
-    now.saturating_add(micros(wait)).min(NEVER - 1)
+    now.saturating_add(micros(wait))
 }
 
 /// From one point to a later one. A clock that was set back has nothing elapse.

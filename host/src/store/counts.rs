@@ -104,8 +104,18 @@ fn ceiling(number: i64, length: i64) -> i64 {
     }
 }
 
-/// Which number it is: the service (empty for all), the unit, the bucket and the status.
-pub(super) type Key = (String, i16, i64, String);
+/// Which number it is.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// The service, which may have any name; `None` for all entries, whatever they touched.
+    pub(super) service: Option<String>,
+    /// [`DAY`] or [`MINUTE`].
+    pub(super) unit: i16,
+    /// Which day or minute.
+    pub(super) bucket: i64,
+    /// The status.
+    pub(super) status: String,
+}
 
 /// By how much numbers change.
 #[derive(Debug, Default)]
@@ -117,8 +127,13 @@ impl Tally {
         let at = entry.recorded_at.microseconds();
         for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
             let bucket = at.div_euclid(length);
-            for service in std::iter::once("").chain(entry.services.iter().map(String::as_str)) {
-                let key = (service.to_owned(), unit, bucket, entry.status.clone());
+            for service in std::iter::once(None).chain(entry.services.iter().cloned().map(Some)) {
+                let key = Key {
+                    service,
+                    unit,
+                    bucket,
+                    status: entry.status.clone(),
+                };
                 *self.0.entry(key).or_default() += by;
             }
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::outcome;
+use crate::outcome::{self, Reporter};
 
 /// The longest name that queries look at, in characters: a key of an index must fit into a third of a page.
 pub const NAME_MOST: usize = 255;
@@ -57,6 +57,8 @@ pub struct Entry {
     pub commit: String,
     /// Its path in the trail.
     pub path: String,
+    /// Who reported the outcome, as the commit says.
+    pub reporter: Option<Reporter>,
     /// The entry, byte for byte.
     pub text: String,
 }
@@ -71,12 +73,17 @@ pub struct NotAnEntry {
 }
 
 impl Entry {
-    /// Reads what queries look at from an entry that was found in the trail.
+    /// Reads what queries look at from an entry that was found in the trail, and notes the reporter that its commit names.
     ///
     /// # Errors
     ///
     /// Where the commit is no object id, or the bytes are not an entry of that path. What any policy can write is one.
-    pub fn read(commit: &str, path: &str, bytes: &[u8]) -> Result<Entry, NotAnEntry> {
+    pub fn read(
+        commit: &str,
+        path: &str,
+        bytes: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Result<Entry, NotAnEntry> {
         let wrong = |cause: String| NotAnEntry {
             commit: commit.to_owned(),
             path: path.to_owned(),
@@ -120,6 +127,7 @@ impl Entry {
             recorded_at,
             commit: commit.to_owned(),
             path: path.to_owned(),
+            reporter: reporter.cloned(),
             text: text.to_owned(),
         })
     }
@@ -179,7 +187,12 @@ mod tests {
             "dispatch_info": {"agent_pool": "pool", "agent_id": null, "dispatch_timestamp": null},
             "execution_result": {"outcome": {}, "services_touched": ["b", "a", "b"]},
             "metadata": {"intent": "roll \u0041ut", "n": 1e400}, "timestamp": "2026-01-21T10:00:00.000001Z"}"#;
-        let entry = Entry::read(COMMIT, ".audit/tasks/0/1/2/3/a-1.json", text.as_bytes());
+        let entry = Entry::read(
+            COMMIT,
+            ".audit/tasks/0/1/2/3/a-1.json",
+            text.as_bytes(),
+            None,
+        );
         let entry = entry.expect("an entry");
         assert_eq!(entry.intent.as_deref(), Some("roll Aut"));
         assert_eq!(entry.services, ["a", "b"]);
@@ -196,7 +209,7 @@ mod tests {
             let text = format!(
                 r#"{{"task_id":"a","status":"completed",{members}"timestamp":"2026-01-21T10:00:00"}}"#
             );
-            let entry = Entry::read(COMMIT, ".audit/tasks/a.json", text.as_bytes());
+            let entry = Entry::read(COMMIT, ".audit/tasks/a.json", text.as_bytes(), None);
             assert_eq!(entry.expect("an entry").intent.as_deref(), expected);
         };
         check("", None);
@@ -222,7 +235,7 @@ mod tests {
             ),
         ] {
             assert!(
-                Entry::read(commit, path, text.as_bytes()).is_err(),
+                Entry::read(commit, path, text.as_bytes(), None).is_err(),
                 "{text}"
             );
         }

@@ -12,6 +12,23 @@ pub enum StoreError {
     /// The lease is somebody else's by now.
     #[error("the lease is no longer held: another host commits")]
     Fenced,
+    /// The store was bound to a trail since it was looked at: look again whether it is still one's own.
+    #[error("the store was bound to a trail by another process meanwhile")]
+    Rebound,
+    /// It belongs to another trail.
+    #[error(
+        "{url} belongs to {bound}, and this repository holds {found}; nothing was changed. {advice}"
+    )]
+    OtherTrail {
+        /// The store.
+        url: String,
+        /// What is known of its trail.
+        bound: String,
+        /// What is here instead.
+        found: String,
+        /// What an operator can do.
+        advice: String,
+    },
     /// There is no store.
     #[error("there is no store at {0}")]
     Missing(String),
@@ -56,7 +73,10 @@ impl StoreError {
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
-            StoreError::Unavailable(_) | StoreError::Changed | StoreError::Fenced
+            StoreError::Unavailable(_)
+                | StoreError::Changed
+                | StoreError::Fenced
+                | StoreError::Rebound
         )
     }
 
@@ -68,6 +88,7 @@ impl StoreError {
                 | StoreError::Foreign(_)
                 | StoreError::Damaged { .. }
                 | StoreError::NotDurable { .. }
+                | StoreError::OtherTrail { .. }
         )
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! How a submission flows: [`Store::accept`] (durable) → [`Store::due`] → recorder and trail → [`Store::settle`].
 
+mod bond;
 mod columns;
 mod counts;
 mod entry;
@@ -28,7 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
+pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
@@ -116,6 +120,15 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
     }
 }
 
+/// A key that nobody can guess, for a store that has none yet: of four times 122 random bits.
+fn fingerprint_key() -> [u8; 32] {
+    let mut digest = Sha256::new_with_prefix("fingerprint key");
+    for _ in 0..4 {
+        digest.update(Uuid::new_v4());
+    }
+    digest.finalize().into()
+}
+
 /// A store. Any number of tasks, threads and processes may use one at once.
 ///
 /// Contract of every implementation; one test, `tests/store/contract`, holds them to it.
@@ -135,6 +148,19 @@ pub trait Store: Send + Sync {
 
     /// Asks the database for a sign of life, and whether it would be able to write now.
     fn ping(&self) -> Answer<'_, ()>;
+
+    // The trail that it belongs to.
+
+    /// The trail that it is bound to, and the newest commit that it has acknowledged.
+    fn bond(&self) -> Answer<'_, Bond>;
+
+    /// Binds it, unless its [epoch](Bond::epoch) is no longer the one before: `false`, and nothing is changed. The caller has
+    /// found that it may belong to that trail.
+    fn bind(&self, bond: Bond) -> Answer<'_, bool>;
+
+    /// From now on nothing is accepted, settled or leased by this handle if the store's epoch is another:
+    /// [`StoreError::Rebound`].
+    fn hold_to(&self, epoch: i64);
 
     // Tasks.
 

@@ -21,6 +21,8 @@ pub struct Filter {
     pub service: Option<String>,
     /// What the task was for: [`Entry::intent`].
     pub intent: Option<String>,
+    /// Who reported the outcome: [`Entry::reporter`].
+    pub reporter: Option<String>,
     /// Recorded at this time or later.
     pub since: Option<Timestamp>,
     /// Recorded at this time or earlier.
@@ -35,6 +37,7 @@ impl Filter {
             status: name(&self.status),
             service: name(&self.service),
             intent: name(&self.intent),
+            reporter: name(&self.reporter),
             ..*self
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use crate::clock::Timestamp;
-use crate::outcome::{TaskId, Violation};
+use crate::outcome::{Reporter, TaskId, Violation};
 
 /// The place of a submission among all: greater is later. Gaps mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +68,8 @@ pub struct Submission {
     pub revision: Option<i64>,
     /// The trace that it belongs to, for logs.
     pub trace_id: Option<String>,
+    /// Who reported it, if the report came with a name.
+    pub reporter: Option<Reporter>,
 }
 
 /// A submission is durable.
@@ -98,6 +100,8 @@ pub struct Queued {
     pub accepted_at: Timestamp,
     /// The trace that it belongs to.
     pub trace_id: Option<String>,
+    /// Who reported it, for the commit.
+    pub reporter: Option<Reporter>,
 }
 
 /// What became of one submission when it was tried.
@@ -229,6 +233,8 @@ pub struct SubmissionState {
     pub text: Option<String>,
     /// The trace that it belongs to.
     pub trace_id: Option<String>,
+    /// Who reported it, if the report came with a name.
+    pub reporter: Option<Reporter>,
 }
 
 /// How much is open.

@@ -12,7 +12,7 @@ use super::layout::{Layout, ROOT};
 use super::message;
 use super::repository::{CommitInfo, Repository};
 use crate::clock::Timestamp;
-use crate::outcome::TaskId;
+use crate::outcome::{Reporter, TaskId};
 
 /// A recorded entry and the commit that added it.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Recorded {
     pub commit: Option<String>,
     /// The trail's tip has other bytes: somebody has changed the entry by a commit of their own.
     pub altered: bool,
+    /// Who reported it, if that commit says so.
+    pub reporter: Option<Reporter>,
 }
 
 /// One trail commit, as the log shows it.
@@ -44,6 +46,8 @@ pub struct LoggedEntry {
     pub entry: Vec<u8>,
     /// The digest of the policy that decided.
     pub policy: Option<String>,
+    /// Who reported the outcome, if the commit says so.
+    pub reporter: Option<Reporter>,
 }
 
 /// The trail's commits, newest first, in first-parent order.
@@ -261,6 +265,7 @@ impl Repository {
             path,
             entry: self.object(Kind::Blob, &blob)?,
             policy: message::trailer(&commit.message, message::POLICY).map(str::to_owned),
+            reporter: message::reporter(&commit.message),
         })
     }
 }

@@ -269,13 +269,25 @@ fn accept(
         }
         return Ok(());
     };
-    let commit = repository.commit(&id)?;
     let mark = Mark {
         tip: id,
         boot: options.open.boot.clone().unwrap_or_else(state::boot_id),
-        microseconds: commit.seconds.saturating_mul(1_000_000),
+        microseconds: last_time(repository, id)?,
     };
     state.write_mark(disk, &state.acknowledged_path(), &mark)
+}
+
+/// The time of the newest trail commit in the history of `tip`: what is recorded next is no older. A person's clock counts for nothing.
+fn last_time(repository: &Repository, tip: ObjectId) -> Result<i64, TrailError> {
+    let mut next = Some(tip);
+    while let Some(id) = next {
+        let commit = repository.commit(&id)?;
+        if message::is_of_trail(&commit.message) {
+            return Ok(commit.seconds.saturating_mul(1_000_000));
+        }
+        next = repository.parent(&id, &commit);
+    }
+    Ok(i64::MIN)
 }
 
 /// The uuid of the trail on this ref, if a genesis commit gave it one.

@@ -8,7 +8,7 @@ use super::history::{self, History, LoggedEntry, Recorded};
 use super::signing::{self, Signing};
 use super::view::{self, Presence, View};
 use super::{Shared, Trail, layout, message, repository};
-use crate::outcome::TaskId;
+use crate::outcome::{Reporter, TaskId};
 
 impl Trail {
     /// The recorded entry of a task, with the commit that added it.
@@ -18,18 +18,23 @@ impl Trail {
             return Ok(None);
         };
         let commit = self.commit_of(task_id, tip)?;
-        let added = match commit.as_deref().map(parse_id).transpose()? {
+        let (added, reporter) = match commit.as_deref().map(parse_id).transpose()? {
             Some(id) => {
-                let tree = repository.commit(&id)?.tree;
-                history::entry_in_tree(repository, tree, task_id.as_str())?.map(|(_, blob)| blob)
+                let info = repository.commit(&id)?;
+                let place = history::entry_in_tree(repository, info.tree, task_id.as_str())?;
+                (
+                    place.map(|(_, blob)| blob),
+                    message::reporter(&info.message),
+                )
             }
-            None => None,
+            None => (None, None),
         };
         Ok(Some(Recorded {
             path,
             entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
             commit,
             altered: added.is_some_and(|added| added != blob),
+            reporter,
         }))
     }
 
@@ -76,6 +81,16 @@ impl Trail {
         };
         let id = parse_id(&commit)?;
         repository.logged(&id, &repository.commit(&id)?, task_id)
+    }
+
+    /// Who reported what a trail commit added, if the commit says so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn reporter_of(&self, commit: &str) -> Result<Option<Reporter>, TrailError> {
+        let commit = self.shared().repository.commit(&parse_id(commit)?)?;
+        Ok(message::reporter(&commit.message))
     }
 
     /// Whether this handle records what nobody can sign now, rather than hold it.

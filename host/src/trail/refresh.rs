@@ -121,7 +121,7 @@ impl Writer<'_> {
                 break;
             }
             let commit = shared.repository.commit(&id)?;
-            if message::trailer(&commit.message, message::FORMAT).is_some() {
+            if message::is_of_trail(&commit.message) {
                 strangers.end(&shared.repository, id)?;
                 newest = newest.or(Some(commit.seconds.saturating_mul(1_000_000)));
             } else {

@@ -142,7 +142,16 @@ impl Repository {
             what: format!("commit {id}"),
             cause: cause.to_string(),
         };
-        let commit = CommitRef::from_bytes(&raw, self.hash).map_err(|error| unreadable(&error))?;
+        let whole;
+        let commit = match CommitRef::from_bytes(&raw, self.hash) {
+            // Git takes a commit that ends with its headers for one without a message.
+            Err(_) if !raw.windows(2).any(|pair| pair == b"\n\n") => {
+                whole = [&raw[..], b"\n"].concat();
+                CommitRef::from_bytes(&whole, self.hash)
+            }
+            commit => commit,
+        };
+        let commit = commit.map_err(|error| unreadable(&error))?;
         Ok(CommitInfo {
             tree: commit.tree(),
             parents: commit.parents().collect(),

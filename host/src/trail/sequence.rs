@@ -53,6 +53,8 @@ const GROUP_ENTRIES: usize = 4096;
 const GROUP_BYTES: usize = 32 << 20;
 /// … or when its first entry is this old, though nobody is blocked on it: receipts should not lag.
 const GROUP_AGE: Duration = Duration::from_millis(50);
+/// An entry's time may be this much before its commit's, in microseconds; the auditor wants no more.
+const WAITED_MOST: i64 = 60_000_000;
 /// Longer than any flush or merge takes: the queue wakes when one ends.
 const UNTIL_WOKEN: Duration = Duration::from_secs(60);
 
@@ -219,6 +221,11 @@ impl Writer<'_> {
             Err(error) => return Placed::Nowhere(item, error),
         }
         drop(directory);
+        // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
+        let microseconds = chain.microseconds.max(item.microseconds);
+        if microseconds.saturating_sub(item.microseconds) > WAITED_MOST {
+            return Placed::Nowhere(item, TrailError::Changed);
+        }
         let below = shared.layout.components(&item.task_id);
         let mut path: Vec<&str> = layout::ROOT.to_vec();
         path.extend(below.iter().map(String::as_str));
@@ -227,7 +234,6 @@ impl Writer<'_> {
         // Where entries do not resemble each other the caller's thread compresses the next one.
         shared.deltas_serve.store(served, Ordering::Relaxed);
         item.deflated = None;
-        let microseconds = chain.microseconds.max(item.microseconds);
         let made = Node::add_file(
             &mut chain.root,
             &path,

@@ -10,6 +10,7 @@ use super::merkle::leaf::{self, Hash};
 use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
 use super::merkle::tree::Growing;
 use super::report::{Claim, Verdict};
+use super::rules::time;
 use super::signature::show_time;
 use super::signatures::{read, unreadable};
 use super::store::hash::Id;
@@ -88,9 +89,23 @@ struct Seen {
     hashes: Vec<Hash>,
     /// The commits of entries that may have to be named.
     ids: BTreeMap<u64, Id>,
-    /// The first that says that it came at another time than the checkpoints around it, and how many do.
-    astray: Option<(u64, Id, String)>,
-    number_astray: u64,
+    /// The first that says that it is older than the checkpoint before it, and how many do.
+    early: Option<Astray>,
+    number_early: u64,
+    /// Likewise those that say that they are younger than the checkpoint after them.
+    late: Option<Astray>,
+    number_late: u64,
+}
+
+/// An entry's number, its commit, and what is wrong with its time.
+type Astray = (u64, Id, String);
+
+/// Keeps the first.
+fn keep_first(first: &mut Option<Astray>, number: &mut u64, astray: Astray) {
+    *number += 1;
+    if first.as_ref().is_none_or(|(index, ..)| astray.0 < *index) {
+        *first = Some(astray);
+    }
 }
 
 /// No leaf.
@@ -119,7 +134,10 @@ impl Visitor for Checkpoints<'_> {
             .entry
             .map(|entry| leaf::hash(entry.path, entry.bytes, commit.raw));
         let index = commit.position;
-        let astray = self.astray(index, commit.seconds.unwrap_or(i64::MIN));
+        let seconds = commit.seconds.unwrap_or(i64::MIN);
+        let recorded = commit.entry.and_then(|entry| entry.recorded);
+        let early = self.early(index, seconds, recorded);
+        let late = self.late(index, seconds);
         let mut seen = self.seen();
         let is_last = index + 1 == seen.hashes.len() as u64;
         if hash.is_none() || is_last || self.may_be_named(index) {
@@ -129,15 +147,20 @@ impl Visitor for Checkpoints<'_> {
         if let Some(slot) = place.and_then(|place| seen.hashes.get_mut(place)) {
             *slot = hash.unwrap_or(NONE);
         }
-        if let Some(what) = astray {
-            seen.number_astray += 1;
-            if seen
-                .astray
-                .as_ref()
-                .is_none_or(|(first, ..)| index < *first)
-            {
-                seen.astray = Some((index, commit.id, what));
-            }
+        let seen = &mut *seen;
+        if let Some(what) = early {
+            keep_first(
+                &mut seen.early,
+                &mut seen.number_early,
+                (index, commit.id, what),
+            );
+        }
+        if let Some(what) = late {
+            keep_first(
+                &mut seen.late,
+                &mut seen.number_late,
+                (index, commit.id, what),
+            );
         }
     }
 
@@ -224,51 +247,80 @@ impl Checkpoints<'_> {
         claim
     }
 
-    /// Says that an entry is younger than a checkpoint that it came before, or older than one that it came after.
-    fn astray(&self, index: u64, said: i64) -> Option<String> {
+    /// Says that an entry, or its commit, is older than the checkpoint that it came after.
+    fn early(&self, index: u64, seconds: i64, recorded: Option<i64>) -> Option<String> {
         let after = self
             .given()
             .partition_point(|given| given.checkpoint.size <= index);
-        let timed = |given: &Given| given.checkpoint.seconds;
-        let early = self.given()[..after]
-            .iter()
-            .rev()
-            .find(|given| timed(given).is_some())
-            .filter(|given| timed(given).is_some_and(|seconds| said < seconds - CLOCKS_APART));
-        let late = self
-            .given()
-            .get(after)
-            .filter(|given| timed(given).is_some_and(|seconds| said > seconds + CLOCKS_APART));
-        let (relation, given) = match (early, late) {
-            (Some(early), _) => ("backdated: it came after", early),
-            (None, Some(late)) => ("postdated: it came before", late),
-            (None, None) => return None,
-        };
-        Some(format!(
-            "it is {relation} {} of {}, and says that it is of {}",
-            given.name(),
-            show_time(timed(given).unwrap_or(said)),
-            show_time(said)
-        ))
+        let mut before = self.given()[..after].iter().rev();
+        let (made, given) = before.find_map(|given| Some((given.checkpoint.seconds?, given)))?;
+        is_backdated(seconds, recorded, made).map(|(what, said)| {
+            format!(
+                "{what} is backdated: it came after {} of {}, and says that it is of {}",
+                given.name(),
+                show_time(made),
+                show_time(said)
+            )
+        })
     }
 
-    /// Claims that entries before a checkpoint are not younger than it, and entries after it not older.
+    /// Says that an entry's commit is younger than the checkpoint that it came before: the clock of one of the two was wrong. The
+    /// checkpoint's root fixes what there was when it was made, so nothing was changed since.
+    fn late(&self, index: u64, seconds: i64) -> Option<String> {
+        let after = self
+            .given()
+            .partition_point(|given| given.checkpoint.size <= index);
+        let given = self.given().get(after)?;
+        let made = given.checkpoint.seconds?;
+        (seconds > made.saturating_add(CLOCKS_APART)).then(|| {
+            format!(
+                "postdated: it came before {} of {}, and says that it is of {}: the clock of whoever recorded it was fast, or that of whoever made the checkpoint slow",
+                given.name(),
+                show_time(made),
+                show_time(seconds)
+            )
+        })
+    }
+
+    /// Claims that entries after a checkpoint are not older than it. Those before it that are younger are noted.
     fn claim_times(&self, seen: Seen) -> Claim {
         let title = "commit times lie between those of the neighbouring checkpoints";
         let mut claim = Claim::new("checkpoint-times", title, Verdict::Holds);
         let is_untimed = |given: &Given| given.checkpoint.seconds.is_none();
-        if let Some((_, id, what)) = seen.astray {
+        if let Some((_, id, what)) = seen.early {
             claim.verdict = Verdict::Broken {
                 commit: Some(id.to_string()),
                 what,
-                count: seen.number_astray,
+                count: seen.number_early,
             };
         } else if self.given().iter().all(is_untimed) {
             let missing = "when a checkpoint was made; none of them says so".to_owned();
             claim.verdict = Verdict::NotShown { missing };
         }
+        if let Some((_, id, what)) = seen.late {
+            let more = match seen.number_late {
+                1 => String::new(),
+                number => format!(" (and {} more)", number - 1),
+            };
+            claim.notes.push(format!("commit {id} is {what}{more}"));
+        }
         claim
     }
+}
+
+/// Says which of the two times of an entry that came after a checkpoint, its commit's or its own, lies before when that was made,
+/// and is farther from it than honest ones can be.
+pub(crate) fn is_backdated(
+    seconds: i64,
+    recorded: Option<i64>,
+    made: i64,
+) -> Option<(&'static str, i64)> {
+    let earliest = made.saturating_sub(CLOCKS_APART);
+    if seconds < earliest {
+        return Some(("it", seconds));
+    }
+    let recorded = recorded?;
+    (recorded < earliest.saturating_sub(time::APART)).then_some(("its entry", recorded))
 }
 
 /// Why the tree over all entries cannot be built.

@@ -23,7 +23,14 @@ pub(crate) fn structural(findings: [Finding; RULES], entries: u64) -> Vec<Claim>
     each.map(|(place, (finding, (id, title)))| {
         // Without an entry nothing is shown about entries; whether something is hidden can be told all the same.
         let empty = entries == 0 && place != Rule::Hidden as usize;
-        Claim::new(id, title, verdict(finding, empty))
+        let (mut notes, count) = finding.notes.clone();
+        if count > notes.len() as u64 {
+            notes.push(format!("and {} more", count - notes.len() as u64));
+        }
+        Claim {
+            notes,
+            ..Claim::new(id, title, verdict(finding, empty))
+        }
     })
     .collect()
 }

@@ -36,7 +36,12 @@ pub(crate) struct Offence {
 pub(crate) struct Finding {
     pub(crate) broken: Option<Offence>,
     pub(crate) not_shown: Option<Offence>,
+    /// What there is to know beside the verdict, the first of it, and how much there is.
+    pub(crate) notes: (Vec<String>, u64),
 }
+
+/// As many notes as are told about one rule.
+const MAX_NOTES: usize = 5;
 
 /// All findings.
 #[derive(Default)]
@@ -56,6 +61,25 @@ impl Findings {
     /// Records that something is missing to tell whether a rule is kept.
     pub(crate) fn not_shown(&self, rule: Rule, place: Option<(Depth, Id)>, what: String) {
         self.add(rule, place, what, |finding| &mut finding.not_shown);
+    }
+
+    /// Records that several commits, of which this is the oldest, break a rule.
+    pub(crate) fn broken_by(&self, rule: Rule, (place, number): ((Depth, Id), u64), what: String) {
+        self.add(rule, Some(place), what, |finding| &mut finding.broken);
+        let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(offence) = &mut findings[rule as usize].broken {
+            offence.count += number.saturating_sub(1);
+        }
+    }
+
+    /// Records what is to be known beside the verdict on a rule, and leaves the verdict alone.
+    pub(crate) fn note(&self, rule: Rule, what: String) {
+        let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (notes, count) = &mut findings[rule as usize].notes;
+        *count += 1;
+        if notes.len() < MAX_NOTES {
+            notes.push(what);
+        }
     }
 
     /// What was found about each rule.

@@ -4,6 +4,7 @@
 mod against;
 mod checkpoints;
 mod claims;
+mod expected;
 mod findings;
 mod fresh;
 mod hidden;
@@ -21,21 +22,25 @@ mod since;
 mod store;
 mod visit;
 mod walk;
+mod witnesses;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use against::Audited;
-use findings::quote;
+pub use expected::trail_named;
+use findings::{Rule, quote};
 pub use fresh::Fresh;
 use kept::Kept;
 pub use proven::{ProofReport, verify_proof};
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
+use rules::commit::Commit;
 use store::hash::Id;
 use store::{Current, Store};
 pub use visit::{TrailCommit, TrailEntry, Visitor, Walk};
 use walk::Context;
+use walk::chain::Chain;
 use walk::history::{self, Walked};
 
 /// How to audit.
@@ -60,6 +65,12 @@ pub struct Options<'a> {
     pub revoked_signers: Option<PathBuf>,
     /// The key that signs the trail's checkpoints, as `name+id+base64`.
     pub checkpoint_key: Option<String>,
+    /// Keys of witnesses: a file of them, `name+id+base64`, one a line.
+    pub witness_keys: Option<PathBuf>,
+    /// How many of them must have cosigned the newest checkpoint; one if not given.
+    pub witness_quorum: Option<usize>,
+    /// The trail that it should be: what an origin ends with, as [`trail_named`] reads it.
+    pub trail: Option<String>,
     /// What must be shown, whether or not something is given to show it with.
     pub require: Require,
     /// Checkpoints (files), repositories that keep checkpoints, and other copies of the trail (directories) to compare with.
@@ -191,6 +202,12 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             };
             let tasks = std::mem::take(&mut walked.tally.tasks);
             walk::twice::find(&context, &walked.chain, tasks);
+            if let Some(foreign) = walked.chain.foreign {
+                let what = "it is no trail commit, on a ref that is the trail's alone (`Audit-Placement: ref`)";
+                let findings = &context.findings;
+                findings.broken_by(Rule::OneEntry, foreign, what.to_owned());
+            }
+            show_border(&context, &walked.chain);
             walked
         }
     };
@@ -219,8 +236,20 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
     let given = kept.ours().given.iter();
-    let given = given.chain(since.iter().map(|since| &since.given));
-    claims.extend(options.fresh.map(|fresh| fresh::claim(fresh, given)));
+    let given: Vec<_> = given
+        .chain(since.iter().map(|since| &since.given))
+        .collect();
+    claims.extend(witnesses::claim(options, given.iter().copied())?);
+    let own_id = match &since {
+        Some(since) => Some(since.origin_id().to_owned()),
+        None => walked.chain.origin_id(),
+    };
+    claims.extend(expected::claim(options.trail.as_deref(), own_id.as_deref()));
+    claims.extend(
+        options
+            .fresh
+            .map(|fresh| fresh::claim(fresh, given.iter().copied())),
+    );
     claims.extend(copies);
     Ok(Report {
         reference,
@@ -236,6 +265,29 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         not_verified_again: since.map(|since| since.size()),
         claims,
     })
+}
+
+/// Shows those who look along the commit at which the audit begins.
+fn show_border(context: &Context<'_>, chain: &Chain) {
+    let (Some(id), Some(content)) = (chain.until, &chain.border) else {
+        return;
+    };
+    let commit = Commit::parse(&content.data, context.algorithm.len_in_hex());
+    let commit = TrailCommit {
+        depth: chain.len(),
+        position: 0,
+        id,
+        raw: &content.data,
+        is_genesis: false,
+        policy: "",
+        settings: "",
+        reporter: None,
+        seconds: commit.and_then(|commit| commit.time()),
+        entry: None,
+    };
+    for visitor in &context.visitors {
+        visitor.visit_border(&commit);
+    }
 }
 
 /// The commit after which the audit begins, if it is not to be all.

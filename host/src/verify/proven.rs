@@ -10,10 +10,10 @@ use super::merkle::proof::Proof;
 use super::report::{self, Claim, Outcome, Verdict};
 use super::rules::commit::Commit;
 use super::rules::message::{self, MessageError, Role};
-use super::rules::{entry, path};
-use super::signatures::{read, unreadable};
+use super::rules::{entry, path, time};
+use super::signatures::{read_at_most, unreadable};
 use super::store::hash::{self, Kind};
-use super::{Options, VerifyError, signature, signatures};
+use super::{Options, VerifyError, expected, signature, signatures, witnesses};
 
 /// What a proof file shows.
 #[derive(Clone, Debug, Serialize)]
@@ -46,13 +46,16 @@ impl ProofReport {
     }
 }
 
+/// A proof holds one entry. As long as the longest that git's objects are read to here.
+const MAX_BYTES: u64 = 128 << 20;
+
 /// Checks a proof file. Of the options, those about signers and the checkpoint key count.
 ///
 /// # Errors
 ///
 /// Says why the file is no proof at all, or what was given with it cannot be used.
 pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, VerifyError> {
-    let bytes = read(file)?;
+    let bytes = read_at_most(file, MAX_BYTES)?;
     let proof = Proof::parse(&bytes).map_err(|why| unreadable(file, why))?;
     let is_sha256 = proof.commit.starts_with(b"tree ") && proof.commit.get(69) == Some(&b'\n');
     let algorithm = if is_sha256 {
@@ -83,8 +86,17 @@ pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, V
             "message, trailers, path and entry agree",
             agreement,
         ),
-        claim_key(file, &proof, options)?,
     ];
+    claims.extend(claim_key(file, &proof, options)?);
+    let key = options.checkpoint_key.as_deref();
+    let key = key.map(checkpoints::parse_key).transpose()?;
+    let key = key.as_ref().map(|key| key.name.as_str());
+    let origin = &proof.checkpoint.origin;
+    claims.push(expected::claim_of_proof(
+        options.trail.as_deref(),
+        origin,
+        key,
+    ));
     claims.push(claim_signature(&proof, seconds, is_sha256, options)?);
     Ok(ProofReport {
         task_id: path::task_at(proof.path.as_bytes()).ok().map(str::to_owned),
@@ -127,14 +139,23 @@ fn agree(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
             quote(trailers.task.unwrap_or_default().as_bytes())
         )));
     }
-    if commit.time().is_none_or(|time| time < entry.seconds) {
-        return Err(broken("it is committed before the time of its entry"));
-    }
+    let before = commit.time().map(|time| time.saturating_sub(entry.seconds));
+    match before {
+        None | Some(..0) => Err(broken("it is committed before the time of its entry")),
+        Some(before) if before > time::APART_MOST => Err(broken(format!(
+            "its entry is backdated: it says that it was recorded {before} s before it was committed"
+        ))),
+        Some(_) => Ok(()),
+    }?;
     Ok(())
 }
 
 /// Without the key a proof shows nothing: anybody can make a tree with any entry in it.
-fn claim_key(file: &Path, proof: &Proof<'_>, options: &Options<'_>) -> Result<Claim, VerifyError> {
+fn claim_key(
+    file: &Path,
+    proof: &Proof<'_>,
+    options: &Options<'_>,
+) -> Result<Vec<Claim>, VerifyError> {
     let key = options.checkpoint_key.as_deref();
     let key = key.map(checkpoints::parse_key).transpose()?;
     let given = [Given {
@@ -142,14 +163,16 @@ fn claim_key(file: &Path, proof: &Proof<'_>, options: &Options<'_>) -> Result<Cl
         kept_by: None,
         checkpoint: proof.checkpoint.clone(),
     }];
-    let mut claim = checkpoints::claim_signed(&given, key.as_ref());
+    let mut claims = vec![checkpoints::claim_signed(&given, key.as_ref())];
+    let claim = &mut claims[0];
     claim.title = "the checkpoint is signed by the checkpoint key".into();
     if key.is_none() {
         claim.verdict = Verdict::NotShown {
             missing: "whose checkpoint it is; anybody can make one with any entry in it, so `--checkpoint-key` must name the key".into(),
         };
     }
-    Ok(claim)
+    claims.extend(witnesses::claim(options, given.iter())?);
+    Ok(claims)
 }
 
 fn claim_signature(

@@ -84,9 +84,14 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads a file that the auditor named.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
+    read_at_most(path, MAX_BYTES)
+}
+
+/// The same, where it may be longer.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyError> {
     let length = std::fs::metadata(path).map(|metadata| metadata.len());
     match length.and_then(|length| Ok((length, std::fs::read(path)?))) {
-        Ok((length, bytes)) if length <= MAX_BYTES => Ok(bytes),
+        Ok((length, bytes)) if length <= most => Ok(bytes),
         Ok(_) => Err(unreadable(path, "is too long")),
         Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
     }
@@ -122,9 +127,13 @@ type Place = (u32, Id);
 struct Found {
     broken: Offences,
     not_shown: Offences,
-    /// Commits whose signatures count, and how many commits each is for.
+    /// Commits whose signatures count, and how many commits each says that it is for.
     signed: Vec<(u32, u32)>,
+    /// How many commits have no signature of their own and are covered by another's.
+    covered: u64,
     unsigned: Vec<Unsigned>,
+    /// Whether the commit at which the audit begins is signed.
+    signed_before: bool,
     /// By the names of who signed: how many, the oldest time and the newest.
     signers: BTreeMap<String, (u64, i64, i64)>,
 }
@@ -185,11 +194,29 @@ impl Visitor for Signatures {
                     }
                 }
             }
+            Judgement::Unsigned if matches!(said, Said::Covers(_)) => {
+                let what = "it says for how many commits its signature is, and has none";
+                found.broken.add(place, what.to_owned());
+            }
             Judgement::Unsigned => found.unsigned.push(Unsigned {
                 depth: commit.depth,
                 is_genesis: commit.is_genesis,
                 says_so: said == Said::Unavailable,
             }),
+            Judgement::Broken(what) => found.broken.add(place, what),
+            Judgement::NotShown(what) => found.not_shown.add(place, what),
+        }
+    }
+
+    fn visit_border(&self, commit: &TrailCommit<'_>) {
+        let place = (commit.depth, commit.id);
+        let sha256 = commit.id.kind() == gix::hash::Kind::Sha256;
+        let seconds = commit.seconds.unwrap_or(i64::MIN);
+        let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match judgement {
+            Judgement::Signed(_) => found.signed_before = true,
+            Judgement::Unsigned => {}
             Judgement::Broken(what) => found.broken.add(place, what),
             Judgement::NotShown(what) => found.not_shown.add(place, what),
         }
@@ -212,7 +239,21 @@ impl Found {
         unsigned.sort_unstable_by_key(|commit| commit.depth);
         self.signed.sort_unstable();
         let depths: Vec<u32> = unsigned.iter().map(|commit| commit.depth).collect();
-        let covered = extent::covered(&self.signed, &depths);
+        let (covered, beyond) = extent::covered(&self.signed, &depths);
+        self.covered = covered.iter().filter(|covered| **covered).count() as u64;
+        let is_whole = walk.cut.is_none() && walk.until.is_none();
+        let oldest = self.signed.last().map(|(depth, _)| *depth);
+        for over in beyond {
+            // What lies below the oldest was not seen, if anything was cut off there.
+            if is_whole || Some(over.depth) != oldest {
+                let what = format!(
+                    "it says that its signature is for {} commits, and there are {} for it",
+                    over.covers, over.there
+                );
+                self.broken
+                    .add((over.depth, walk.chain.id(over.depth)), what);
+            }
+        }
         let first = self.signed.last().map(|(depth, _)| *depth);
         let oldest_covered = depths
             .iter()
@@ -221,6 +262,11 @@ impl Found {
             .map(|(depth, _)| *depth)
             .max();
         let first = first.max(oldest_covered);
+        let first = if self.signed_before {
+            Some(u32::MAX)
+        } else {
+            first
+        };
         let mut before = 0;
         for (commit, covered) in unsigned.iter().zip(covered) {
             let is_before = first.is_none_or(|first| commit.depth > first);
@@ -261,7 +307,7 @@ impl Found {
             return Verdict::Holds;
         } else if walk.entries == 0 {
             super::claims::NOTHING.to_owned()
-        } else if self.signed.is_empty() {
+        } else if self.signed.is_empty() && !self.signed_before {
             "any signature; no commit of the trail is signed".to_owned()
         } else if before > 0 {
             format!(
@@ -290,11 +336,7 @@ impl Found {
                 )
             })
             .collect();
-        let covered: u64 = self
-            .signed
-            .iter()
-            .map(|(_, covers)| u64::from(*covers) - 1)
-            .sum();
+        let covered = self.covered;
         if covered > 0 {
             notes.push(format!(
                 "{covered} commits have no signature of their own: the last of their group has one that is for all of it"

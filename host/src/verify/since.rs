@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::checkpoints::{self, CLOCKS_APART, Given};
+use super::checkpoints::{self, Given};
 use super::kept;
 use super::merkle::note::ORIGIN;
 use super::report::{Claim, Verdict};
@@ -25,9 +25,15 @@ impl Since {
         self.given.checkpoint.size
     }
 
-    /// The trail that it is of.
+    /// The trail that it is of, as the end of its origin says.
+    pub(crate) fn origin_id(&self) -> &str {
+        let origin = &self.given.checkpoint.origin;
+        origin.strip_prefix(ORIGIN).unwrap_or(origin)
+    }
+
+    /// The identity of the trail that it is of, if that has one.
     pub(crate) fn trail_id(&self) -> Option<String> {
-        let id = self.given.checkpoint.origin.strip_prefix(ORIGIN)?;
+        let id = self.origin_id();
         (!id.starts_with("commit-")).then(|| id.to_owned())
     }
 }
@@ -85,8 +91,9 @@ struct Beginning {
     commit: Id,
     signed: Claim,
     given: Given,
-    /// The oldest commit that says that it is older than the checkpoint, its depth and time, and how many there are.
-    backdated: Mutex<Option<(u32, Id, i64, u64)>>,
+    /// The oldest commit that says that it is older than the checkpoint, or whose entry does, its depth, which of the two and its
+    /// time, and how many there are.
+    backdated: Mutex<Option<(u32, Id, (&'static str, i64), u64)>>,
 }
 
 impl Visitor for Beginning {
@@ -95,19 +102,18 @@ impl Visitor for Beginning {
             return;
         };
         let seconds = commit.seconds.unwrap_or(i64::MIN);
-        if seconds >= made - CLOCKS_APART {
+        let recorded = commit.entry.and_then(|entry| entry.recorded);
+        let Some(said) = checkpoints::is_backdated(seconds, recorded, made) else {
             return;
-        }
+        };
         let mut found = self
             .backdated
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let count = found.as_ref().map_or(0, |(_, _, _, count)| *count) + 1;
         *found = match *found {
-            Some((depth, id, seconds, _)) if depth > commit.depth => {
-                Some((depth, id, seconds, count))
-            }
-            _ => Some((commit.depth, commit.id, seconds, count)),
+            Some((depth, id, said, _)) if depth > commit.depth => Some((depth, id, said, count)),
+            _ => Some((commit.depth, commit.id, said, count)),
         };
     }
 
@@ -141,11 +147,11 @@ impl Visitor for Beginning {
             .backdated
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, id, seconds, count)) = *found {
+        if let Some((_, id, (what, seconds), count)) = *found {
             times.verdict = Verdict::Broken {
                 commit: Some(id.to_string()),
                 what: format!(
-                    "it is backdated: it came after {} and says that it is of {}",
+                    "{what} is backdated: it came after {} and says that it is of {}",
                     self.given.name(),
                     show_time(seconds)
                 ),

@@ -22,6 +22,8 @@ pub struct TrailCommit<'a> {
     pub policy: &'a str,
     /// The settings of what decided, likewise.
     pub settings: &'a str,
+    /// Who reported the outcome, as the commit says; none where it does not say so in form.
+    pub reporter: Option<&'a str>,
     /// When it was committed, in seconds since 1970; none if that is not said in git's form.
     pub seconds: Option<i64>,
     /// What it adds; none for the beginning, and where a commit does not add one file that can be read.
@@ -38,6 +40,8 @@ pub struct TrailEntry<'a> {
     pub blob: Id,
     /// The file, byte for byte; well-formed or not.
     pub bytes: &'a [u8],
+    /// When it says that it was recorded, in seconds since 1970; none if it does not say so in form.
+    pub recorded: Option<i64>,
 }
 
 impl TrailCommit<'_> {
@@ -76,6 +80,11 @@ pub trait Visitor: Sync {
     /// Sees a commit. Called from several threads and in no order, once for each; what it takes time for is shared out
     /// among the threads. Whoever needs an order keeps `depth` beside what is made of a commit, and sorts in [`Visitor::finish`].
     fn visit(&self, commit: &TrailCommit<'_>);
+
+    /// Sees the commit at which the audit begins, which is judged no further, once all others were seen. Its `entry` is left out.
+    fn visit_border(&self, commit: &TrailCommit<'_>) {
+        let _ = commit;
+    }
 
     /// Whether it has seen enough: an audit in order then ends early. Asked now and then.
     fn is_done(&self) -> bool {

@@ -328,7 +328,7 @@ fn keep_submission(machine: &Machine) {
     let entry = machine.git(&["show", "HEAD:.audit/tasks/leak.json"]);
     let commit = machine.git(&["rev-parse", "HEAD"]);
     let path = ".audit/tasks/leak.json";
-    let entry = Entry::read(commit.trim(), path, entry.as_bytes()).unwrap();
+    let entry = Entry::read(commit.trim(), path, entry.as_bytes(), None).unwrap();
     let url = StoreUrl::beside_trail(&machine.path("repo/.git"));
     let options = Options {
         keep_submissions: true,
@@ -350,6 +350,7 @@ fn keep_submission(machine: &Machine) {
             },
             revision: None,
             trace_id: None,
+            reporter: None,
             task_id: outcome.task_id,
         };
         let accepted = store.accept(submission).await.unwrap();

@@ -21,6 +21,7 @@ pub(super) struct Entry<'a> {
     position: u64,
     policy: &'a str,
     settings: &'a str,
+    reporter: Option<&'a str>,
     task_id: String,
     timestamp: String,
     bytes: &'a [u8],
@@ -49,6 +50,7 @@ struct Exported<'a> {
     leaf: Option<&'a str>,
     policy: &'a str,
     settings: &'a str,
+    reporter: Option<&'a str>,
     entry: EntryJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry_base64: Option<&'a str>,
@@ -74,6 +76,9 @@ struct Event<'a> {
     auditleaf: &'a str,
     auditpolicy: &'a str,
     auditsettings: &'a str,
+    /// An attribute has no empty value: absent where the commit names nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auditreporter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auditcommitobject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +93,9 @@ impl<'a> Entry<'a> {
         let entry = commit.entry.filter(|_| !commit.is_genesis)?;
         let members: Members<'_> = serde_json::from_slice(entry.bytes).ok()?;
         let time = Timestamp::parse_rfc3339(&members.timestamp)?;
+        let time = commit
+            .seconds
+            .map_or(time, |seconds| time.borne_out_by(seconds));
         Some(Entry {
             commit: commit.id.to_string(),
             path: String::from_utf8_lossy(entry.path),
@@ -96,6 +104,7 @@ impl<'a> Entry<'a> {
             position: commit.position,
             policy: commit.policy,
             settings: commit.settings,
+            reporter: commit.reporter,
             task_id: members.task_id.into_owned(),
             timestamp: members.timestamp.into_owned(),
             bytes: entry.bytes,
@@ -119,6 +128,7 @@ impl<'a> Entry<'a> {
                 leaf: self.leaf.as_deref(),
                 policy: self.policy,
                 settings: self.settings,
+                reporter: self.reporter,
                 entry: EntryJson::new(self.bytes),
                 entry_base64: self.raw.as_ref().map(|(entry, _)| entry.as_str()),
                 commit_base64: self.raw.as_ref().map(|(_, commit)| commit.as_str()),
@@ -146,6 +156,7 @@ impl<'a> Entry<'a> {
                 auditleaf: self.leaf.as_deref().unwrap_or_default(),
                 auditpolicy: self.policy,
                 auditsettings: self.settings,
+                auditreporter: self.reporter,
                 auditcommitobject: raw.map(|(_, commit)| commit.as_str()),
                 data: raw.is_none().then(|| EntryJson::new(self.bytes)),
                 data_base64: raw.map(|(entry, _)| entry.as_str()),

@@ -10,7 +10,7 @@ use super::super::text::Line;
 use super::super::time::{self, Bound};
 use super::Args;
 use crate::clock::Timestamp;
-use crate::outcome::{self, TaskStatus};
+use crate::outcome::{self, Reporter, TaskStatus};
 use crate::store;
 use crate::trail::LoggedEntry;
 
@@ -86,6 +86,12 @@ impl<'a> Filter<'a> {
             let (wrong, names) = (Line(wrong), TaskStatus::NAMES);
             return Err(UsageError(format!("--status {wrong}: a status is {names}")));
         }
+        for name in &args.reporter {
+            if let Err(rule) = Reporter::parse(name) {
+                let name = Line(name);
+                return Err(UsageError(format!("--reporter {name}: a name {rule}")));
+            }
+        }
         let days = args.days.map(|days| {
             const DAY: i64 = 86_400_000_000;
             Timestamp::from_microseconds(now.microseconds().saturating_sub(i64::from(days) * DAY))
@@ -111,8 +117,8 @@ impl<'a> Filter<'a> {
 
     /// Whether this entry, and so all before it, lies before the span.
     ///
-    /// Along a trail the times of recording do not decrease, and a commit's time is not before its entry's. A day of grace, for
-    /// commits that people have put between.
+    /// Along a trail the times of commits do not decrease, and an entry that says another time counts as of its commit's. A day of
+    /// grace, for commits that people have put between.
     pub(super) fn is_past(&self, logged: &LoggedEntry) -> bool {
         const GRACE: i64 = 86_400;
         self.since
@@ -120,16 +126,17 @@ impl<'a> Filter<'a> {
     }
 
     pub(super) fn matches(&self, logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> bool {
+        let reporter = logged.reporter.as_ref().map(Reporter::as_str);
+        if !any(&self.args.reporter, reporter) {
+            return false;
+        }
         if !self.reads {
             return true;
         }
         let Some(fields) = fields else { return false };
-        let any = |wanted: &[String], found: Option<&str>| {
-            wanted.is_empty()
-                || found.is_some_and(|found| wanted.iter().any(|wanted| wanted == found))
-        };
         let services = &fields.execution_result.services_touched;
-        let time = outcome::parse_time(&fields.timestamp).unwrap_or(logged.time);
+        let time = outcome::parse_time(&fields.timestamp)
+            .map_or(logged.time, |time| time.borne_out_by(logged.time.seconds()));
         any(&self.statuses, Some(&fields.status))
             && (self.args.intent.is_empty() || any(&self.args.intent, fields.intent().as_deref()))
             && any(&self.args.plan, fields.plan_id.as_deref())
@@ -156,8 +163,14 @@ impl<'a> Filter<'a> {
             status: only(&self.statuses),
             service: only(&self.args.service),
             intent: only(&self.args.intent),
+            reporter: only(&self.args.reporter),
             since: self.since,
             until: self.until,
         }
     }
+}
+
+/// Whether nothing is wanted in particular, or what was found is one of those wanted.
+fn any(wanted: &[String], found: Option<&str>) -> bool {
+    wanted.is_empty() || found.is_some_and(|found| wanted.iter().any(|wanted| wanted == found))
 }

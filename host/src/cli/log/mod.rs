@@ -15,7 +15,7 @@ use super::store::{existing, runtime};
 use super::text::Line;
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
-use crate::outcome::TaskId;
+use crate::outcome::{Reporter, TaskId};
 use crate::store::{self, PageRequest, StoreUrl};
 use crate::trail::{LoggedEntry, Trail};
 use filter::{Fields, Filter};
@@ -48,6 +48,9 @@ pub struct Args {
     /// Only tasks of agents of this pool
     #[arg(long, value_name = "NAME")]
     agent_pool: Vec<String>,
+    /// Only what was reported by this one, as its commit says
+    #[arg(long, value_name = "NAME")]
+    reporter: Vec<String>,
     /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -226,6 +229,7 @@ struct Logged<'a> {
     subject: &'a str,
     path: &'a str,
     policy: Option<&'a str>,
+    reporter: Option<&'a str>,
     entry: EntryJson,
 }
 
@@ -239,6 +243,7 @@ impl<'a> Logged<'a> {
             subject: &logged.subject,
             path: &logged.path,
             policy: logged.policy.as_deref(),
+            reporter: logged.reporter.as_ref().map(Reporter::as_str),
             entry: EntryJson::new(&logged.entry),
         }
     }
@@ -290,6 +295,9 @@ fn print(logged: &LoggedEntry, fields: Option<&Fields<'_>>, output: &mut Output)
     } else {
         writeln!(output, "Task:     {}", Line(&logged.task_id))?;
         writeln!(output, "Date:     {}", logged.time.to_rfc3339())?;
+    }
+    if let Some(reporter) = &logged.reporter {
+        writeln!(output, "Reporter: {reporter}")?;
     }
     writeln!(output, "\n    {}", Line(&logged.subject))
 }

@@ -79,5 +79,6 @@ fn note(submission: SubmissionState) -> KeptNote {
         task_id: submission.task_id.to_string(),
         kind: submission.state.name().to_owned(),
         reason,
+        reporter: submission.reporter.map(|name| name.to_string()),
     }
 }

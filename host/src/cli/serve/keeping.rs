@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target};
+use crate::cli::checkpoint::key;
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
 use crate::clock::Clock;
@@ -29,7 +30,7 @@ pub fn keeping(
     let Some(every) = settings.checkpoint.every else {
         return Ok(None);
     };
-    let (Some(key), Some(to)) = (&settings.checkpoint.key, &settings.checkpoint.to) else {
+    let (Some(_), Some(to)) = (&settings.checkpoint.key, &settings.checkpoint.to) else {
         return Err(UsageError(
             "checkpoints are to be made, so settings checkpoint.key and checkpoint.to must say with which key and where to keep them".into(),
         )
@@ -37,7 +38,7 @@ pub fn keeping(
     };
     Ok(Some(Keeping {
         trail: trail.clone(),
-        key: CheckpointKey::load(key)?,
+        key: key(settings)?,
         target: Target::of_path(to, false),
         every,
         clock: Arc::clone(&session.clock),

@@ -29,7 +29,7 @@ pub struct Args {
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Who may do what: lines of `read`, `write` or `admin` and a token
+    /// Who may do what: lines of `read`, `write` or `admin`, a name that is recorded with reports if you like, and a token
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// While a policy is in quarantine: let outcomes wait, or let the built-in policy decide [default: hold]
@@ -72,6 +72,7 @@ impl Args {
                 key: self.checkpoint_key.clone(),
                 to: self.checkpoint_to.clone(),
                 every: self.checkpoint_every.map(Duration::from_secs),
+                ..CheckpointSettings::default()
             },
             ..self.record.settings()
         }

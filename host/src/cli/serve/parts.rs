@@ -12,7 +12,7 @@ use super::keeping::{Keeping, keeping};
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
 use crate::config::{Settings, repository_file};
-use crate::http::{Limits, Listen, Tokens};
+use crate::http::{Limits, Listen, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
 use crate::policies::Deciding;
 use crate::policy::{Allocation, Policy, PolicySettings};
@@ -73,6 +73,11 @@ pub fn gather(
     limits.body = limits
         .body
         .max(document_limits.max_bytes.saturating_add(64 << 10));
+    limits.token = TokenLimits {
+        rate: settings.token_rate,
+        bytes: settings.token_bytes,
+    };
+    limits.access_log = settings.access_log.unwrap_or(true);
     let on_policy_fault = match settings.on_policy_fault.as_deref() {
         Some("builtin") => OnPolicyFault::Builtin,
         _ => OnPolicyFault::Hold,
@@ -163,6 +168,11 @@ fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens
     if tokens.is_empty() {
         // Whoever names tokens wants them asked for.
         return Err(UsageError("there are no tokens in the list of tokens".into()).into());
+    }
+    for line in tokens.suspicious() {
+        notes.push(format!(
+            "line {line} of the tokens has a token that looks like a name: is its token missing? Make tokens at random, such as by `openssl rand -base64 24`"
+        ));
     }
     Ok(tokens)
 }

@@ -6,7 +6,7 @@ use crate::cli::exit::{UsageError, cannot_read, is_there};
 use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::{Settings, Signing};
-use crate::verify::{Fresh, Options, Require};
+use crate::verify::{self, Fresh, Options, Require};
 
 /// What to ask for beside the structural claims.
 #[derive(clap::Args, Debug)]
@@ -26,6 +26,15 @@ pub struct Asked {
     /// The key that signs the trail's checkpoints, name+id+base64, or a file with it
     #[arg(long, value_name = "KEY")]
     pub checkpoint_key: Option<String>,
+    /// Keys of witnesses, name+id+base64, one a line: the newest checkpoint must be cosigned by them
+    #[arg(long, value_name = "FILE")]
+    pub witness_keys: Option<PathBuf>,
+    /// How many different witnesses must have cosigned it [default: 1]
+    #[arg(long, value_name = "NUMBER", requires = "witness_keys", value_parser = clap::value_parser!(u16).range(1..))]
+    pub witness_quorum: Option<u16>,
+    /// Which trail it should be: its uuid, or commit- and its first entry's commit, as checkpoints name it
+    #[arg(long, value_name = "TRAIL")]
+    pub trail: Option<String>,
     /// What must be shown: signed, checkpoint
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub require: Vec<Required>,
@@ -56,6 +65,7 @@ impl Asked {
             ("the allowed signers", &self.allowed_signers),
             ("the OpenPGP keys", &self.openpgp_keys),
             ("the revoked signers", &self.revoked_signers),
+            ("the keys of witnesses", &self.witness_keys),
         ];
         for (what, file) in named {
             file.as_deref()
@@ -73,6 +83,9 @@ impl Asked {
             openpgp_timeout: openpgp.timeout,
             revoked_signers: self.revoked_signers.clone(),
             checkpoint_key: self.checkpoint_key.as_deref().map(key).transpose()?,
+            witness_keys: self.witness_keys.clone(),
+            witness_quorum: self.witness_quorum.map(usize::from),
+            trail: self.trail()?,
             require: Require {
                 signed: self.require.contains(&Required::Signed),
                 checkpoint: self.require.contains(&Required::Checkpoint),
@@ -81,6 +94,18 @@ impl Asked {
             fresh: self.fresh(session)?,
             ..Options::default()
         })
+    }
+
+    fn trail(&self) -> Result<Option<String>, UsageError> {
+        let named = self.trail.as_deref().map(|text| {
+            verify::trail_named(text).ok_or_else(|| {
+                UsageError(
+                    "--trail must be a uuid, or `commit-` and the id of the first entry's commit, as the first line of a checkpoint has it"
+                        .into(),
+                )
+            })
+        });
+        named.transpose()
     }
 
     fn fresh(&self, session: &Session) -> Result<Option<Fresh>, UsageError> {
@@ -117,6 +142,16 @@ impl Asked {
         }
         if let Some(file) = &self.revoked_signers {
             words.push(format!("but not of {}", file.display()));
+        }
+        if let Some(file) = &self.witness_keys {
+            let number = self.witness_quorum.unwrap_or(1);
+            words.push(format!(
+                "cosignatures of {number} witnesses of {}",
+                file.display()
+            ));
+        }
+        if let Some(trail) = &self.trail {
+            words.push(format!("that it is the trail {trail}"));
         }
         let against = self.against.iter();
         words.extend(against.map(|path| format!("against {}", path.display())));

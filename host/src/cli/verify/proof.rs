@@ -47,11 +47,11 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
         .time
         .as_deref()
         .unwrap_or("a time that it does not say");
+    writeln!(output, "of the trail {}", Line(&report.origin))?;
     let of = format!(
-        "entry {} of {} in the checkpoint of {time} by {}",
+        "entry {} of {} in the checkpoint of {time}",
         report.index + 1,
-        report.size,
-        report.origin
+        report.size
     );
     writeln!(output, "{}", paint(FAINT, Line(&of)))?;
     if let Some(commit) = &report.commit {

@@ -36,6 +36,8 @@ pub struct Metrics {
     checkpoint: Mutex<Option<CheckpointStatus>>,
     /// By route, of which there are as many as the service has.
     requests: Mutex<BTreeMap<String, Requests>>,
+    /// Requests turned down by a token's limit, by reporter and limit. There are as many reporters as named tokens.
+    limited: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
 
 /// The requests of a route.
@@ -83,6 +85,12 @@ impl Metrics {
             requests.time.record(time);
             *requests.answers.entry(status).or_default() += 1;
         }
+    }
+
+    /// Counts a request that was turned down because its token has used what it may; a token without a name has the empty name.
+    pub fn limited(&self, reporter: Option<&str>, limit: &'static str) {
+        let reporter = reporter.unwrap_or_default().to_owned();
+        *locked(&self.limited).entry((reporter, limit)).or_default() += 1;
     }
 
     /// The text that Prometheus reads.
@@ -233,6 +241,13 @@ impl Metrics {
         text.metric(name, "histogram", "Time until a request was answered.");
         for (route, requests) in &*requests {
             text.histogram(name, &format!("route=\"{route}\""), &requests.time);
+        }
+        let name = "chiffon_audit_http_limited_total";
+        let says = "Requests turned down because their token had used what it may, by its name and by limit.";
+        text.metric(name, "counter", says);
+        for ((reporter, limit), count) in &*locked(&self.limited) {
+            let labels = format!("reporter=\"{reporter}\",limit=\"{limit}\"");
+            text.value(name, &labels, count);
         }
     }
 }

@@ -260,11 +260,12 @@ async fn insert(
     }
     let statement = transaction
         .prepare_cached(
-            "INSERT INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, accepted_at,
+            "INSERT INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, accepted_at,
                 next_attempt)
-             SELECT task_id, status, kind, text, document, fingerprint, keyed, trace_id, now, now
+             SELECT task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, now, now
              FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::boolean[],
-                $8::text[]) WITH ORDINALITY AS s (task_id, status, kind, text, document, fingerprint, keyed, trace_id, place),
+                $8::text[], $9::text[]) WITH ORDINALITY
+                AS s (task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, place),
                 now_micros() AS n (now)
              ORDER BY place ON CONFLICT DO NOTHING RETURNING sequence",
         )
@@ -281,6 +282,10 @@ async fn insert(
                 &column!(|submission: &Submission| submission.fingerprint.bytes.to_vec()),
                 &column!(|submission: &Submission| submission.fingerprint.keyed),
                 &column!(|submission: &Submission| submission.trace_id.clone()),
+                &column!(|submission: &Submission| submission
+                    .reporter
+                    .as_ref()
+                    .map(ToString::to_string)),
             ],
         )
         .await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object};
 
+use super::super::bond;
 use super::super::columns::micros;
 use super::super::lease::LeaseRow;
 use super::super::{Lease, LeaseAnswer, StoreError};
@@ -14,14 +15,16 @@ pub(super) async fn take(
     client: &mut Object,
     owner: &str,
     term: Duration,
+    held: Option<i64>,
 ) -> Result<LeaseAnswer, Failure> {
     let transaction = client.transaction().await?;
     let row = transaction
         .query_one(
-            "SELECT lease_owner, lease_fence, lease_renewed_at, lease_term FROM meta FOR UPDATE",
+            "SELECT lease_owner, lease_fence, lease_renewed_at, lease_term, trail_epoch FROM meta FOR UPDATE",
             &[],
         )
         .await?;
+    bond::check(held, row.get(4))?;
     // After the lock: others may have waited for it as long.
     let now: i64 = transaction
         .query_one("SELECT now_micros()", &[])
@@ -47,17 +50,25 @@ pub(super) async fn take(
     Ok(answer)
 }
 
-/// Whether nobody has taken the lease since; nobody can until the transaction ends.
-pub(super) async fn check(transaction: &impl GenericClient, lease: &Lease) -> Result<(), Failure> {
-    let held = transaction
-        .query_opt(
-            "SELECT 1 FROM meta WHERE lease_owner = $1 AND lease_fence = $2 FOR SHARE",
-            &[&lease.owner, &lease.fence],
+/// Whether nobody has taken the lease since, and the store belongs to the trail that it did; neither can change until the
+/// transaction ends, which may write the row itself.
+pub(super) async fn check(
+    transaction: &impl GenericClient,
+    lease: &Lease,
+    held: Option<i64>,
+) -> Result<(), Failure> {
+    let statement = transaction
+        .prepare_cached(
+            "SELECT trail_epoch, lease_owner IS NOT DISTINCT FROM $1 AND lease_fence = $2 FROM meta FOR NO KEY UPDATE",
         )
         .await?;
-    match held {
-        Some(_) => Ok(()),
-        None => Err(StoreError::Fenced.into()),
+    let row = transaction
+        .query_one(&statement, &[&lease.owner, &lease.fence])
+        .await?;
+    bond::check(held, row.get(0))?;
+    match row.get(1) {
+        true => Ok(()),
+        false => Err(StoreError::Fenced.into()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns how the contract's methods become PostgreSQL's transactions. No TLS: a Unix socket, the loopback or a tunnel.
 
 mod accept;
+mod bond;
 mod failure;
 mod lease;
 mod listing;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::FutureExt as _;
 
+use super::bond::Held;
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
     Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
     Submission, SubmissionState, Task, TurnedDown, columns,
 };
@@ -42,6 +44,7 @@ pub(super) struct PostgresStore {
     pool: Pool,
     entrance: Entrance,
     keep_submissions: bool,
+    held: Held,
 }
 
 impl PostgresStore {
@@ -56,6 +59,7 @@ impl PostgresStore {
             about,
             pool,
             keep_submissions: options.keep_submissions,
+            held: Held::default(),
         })
     }
 
@@ -120,6 +124,18 @@ impl Store for PostgresStore {
         })
     }
 
+    fn bond(&self) -> Answer<'_, Bond> {
+        self.answer(async { bond::read(&self.client().await?).await })
+    }
+
+    fn bind(&self, bond: Bond) -> Answer<'_, bool> {
+        self.answer(async move { bond::write(&self.client().await?, &bond).await })
+    }
+
+    fn hold_to(&self, epoch: i64) {
+        self.held.to(epoch);
+    }
+
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
         self.answer_reporter(async move { tasks::plan(&mut self.client().await?, &plan).await })
     }
@@ -143,7 +159,15 @@ impl Store for PostgresStore {
         let lease = lease.clone();
         self.answer(async move {
             let mut client = self.client().await?;
-            outbox::settle(&mut client, &lease, settlements, self.keep_submissions).await
+            let held = self.held.epoch();
+            outbox::settle(
+                &mut client,
+                &lease,
+                settlements,
+                self.keep_submissions,
+                held,
+            )
+            .await
         })
     }
 
@@ -189,7 +213,8 @@ impl Store for PostgresStore {
 
     fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
         let owner = owner.to_owned();
-        self.answer(async move { lease::take(&mut self.client().await?, &owner, term).await })
+        let held = self.held.epoch();
+        self.answer(async move { lease::take(&mut self.client().await?, &owner, term, held).await })
     }
 
     fn release(&self, lease: &Lease) -> Answer<'_, ()> {

@@ -8,9 +8,12 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Config, NoTls};
 
 use super::super::url::PostgresUrl;
-use super::super::{About, Options, StoreError};
+use super::super::{About, Options, StoreError, fingerprint_key};
 use super::failure::Failure;
-use super::schema::{MARK, MIGRATIONS, SCHEMA, VERSION, projection, projection_indexes};
+use super::project;
+use super::schema::{
+    MARK, MIGRATIONS, PROJECTION_OF_3, SCHEMA, VERSION, projection, projection_indexes,
+};
 use super::{PATIENCE, within};
 
 /// Connections of one process: one commits accepted submissions, one settles, the others answer queries.
@@ -213,6 +216,17 @@ async fn prepare(client: &mut Object, url: &str, options: &Options) -> Result<()
     if from == 0 {
         let tables = projection("") + &projection_indexes("");
         transaction.batch_execute(&tables).await?;
+    } else if from < 3 {
+        transaction.batch_execute(PROJECTION_OF_3).await?;
+        transaction.batch_execute(&project::counting("")).await?;
+    }
+    if from < 3 {
+        transaction
+            .execute(
+                "INSERT INTO fingerprint_key (key) VALUES ($1)",
+                &[&fingerprint_key().as_slice()],
+            )
+            .await?;
     }
     transaction
         .batch_execute(&format!("COMMENT ON SCHEMA {SCHEMA} IS '{MARK}{VERSION}'"))

@@ -4,13 +4,13 @@ use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::columns::{self, Columns, NEVER};
+use super::super::columns::{self, Columns};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
     TurnedDown,
 };
 use super::failure::Failure;
-use super::{lease, project};
+use super::{bond, lease, project};
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
@@ -23,14 +23,15 @@ pub(super) async fn due(
 ) -> Result<Vec<Queued>, Failure> {
     let due = |row: &str| {
         format!(
-            "({row}.next_attempt <= $1 OR (({row}.attempted_at > $1 OR {row}.attempted_at = 0)
-                AND {row}.next_attempt < {NEVER}))"
+            "({row}.next_attempt <= $1 OR (({row}.attempted_at > $1 OR {row}.attempted_at IS NULL)
+                AND {row}.next_attempt IS NOT NULL))"
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id FROM (
+        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id, reporter FROM (
          SELECT *, sum(octet_length(submitted)) OVER (ORDER BY sequence) - octet_length(submitted) AS before FROM (
-         SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id
+         SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id,
+            reporter
          FROM submissions s WHERE closed_at IS NULL AND sequence > $2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -52,6 +53,7 @@ pub(super) async fn due(
                 attempts: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
                 accepted_at: Timestamp::from_microseconds(row.get(4)),
                 trace_id: row.get(5),
+                reporter: columns::reporter(row.get(6)),
             })
         })
         .collect()
@@ -89,7 +91,7 @@ struct Waiting {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
     causes: Vec<Option<String>>,
-    nexts: Vec<i64>,
+    nexts: Vec<Option<i64>>,
 }
 
 /// Says what became of submissions.
@@ -98,9 +100,10 @@ pub(super) async fn settle(
     current: &Lease,
     settlements: Vec<Settlement>,
     keep_submissions: bool,
+    held: Option<i64>,
 ) -> Result<(), Failure> {
     let transaction = client.transaction().await?;
-    lease::check(&transaction, current).await?;
+    lease::check(&transaction, current, held).await?;
     let now = now(&transaction).await?;
     let mut lists = Lists::default();
     let mut found = Vec::new();
@@ -129,19 +132,20 @@ pub(super) async fn settle(
                 cause: text,
                 retry_in,
             } => {
-                let next = columns::later(now, retry_in);
+                let next = Some(columns::later(now, retry_in));
                 lists.wait(sequence, "pending", cause(text), next);
             }
             Settled::Blocked {
                 cause: text,
                 retry_in,
             } => {
-                let next = retry_in.map_or(NEVER, |wait| columns::later(now, wait));
+                let next = retry_in.map(|wait| columns::later(now, wait));
                 lists.wait(sequence, "blocked", cause(text), next);
             }
         }
     }
     lists.write(&transaction, now, keep_submissions).await?;
+    bond::acknowledge(&transaction, &found).await?;
     project::add(&transaction, &found).await?;
     Ok(transaction.commit().await?)
 }
@@ -160,7 +164,13 @@ impl Lists {
         self.closed.violations.push(violations);
     }
 
-    fn wait(&mut self, sequence: Sequence, state: &'static str, cause: Option<String>, next: i64) {
+    fn wait(
+        &mut self,
+        sequence: Sequence,
+        state: &'static str,
+        cause: Option<String>,
+        next: Option<i64>,
+    ) {
         self.waiting.sequences.push(sequence.0);
         self.waiting.states.push(state);
         self.waiting.causes.push(cause);
@@ -227,12 +237,12 @@ pub(super) async fn hurry(client: &impl GenericClient) -> Result<u64, Failure> {
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id";
+    closed_at, commit_id, path, text, trace_id, reporter";
 
 /// The same for lists: documents may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter";
 
 pub(super) fn read(row: &Row) -> Columns {
     Columns {
@@ -251,6 +261,7 @@ pub(super) fn read(row: &Row) -> Columns {
         path: row.get(12),
         text: row.get(13),
         trace_id: row.get(14),
+        reporter: row.get(15),
     }
 }
 
@@ -341,7 +352,7 @@ pub(super) async fn remembered(
     let statement = client.prepare_cached(&sql).await?;
     let rows = client.query(&statement, &[&task_ids]).await?;
     rows.iter()
-        .map(|row| Ok((row.get(15), read(row).submission("submissions")?)))
+        .map(|row| Ok((row.get("fingerprint"), read(row).submission("submissions")?)))
         .collect()
 }
 

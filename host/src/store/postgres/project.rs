@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::{GenericClient, Object};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::super::counts::{DAY, DAY_LENGTH, MINUTE, MINUTE_LENGTH, Tally};
 use super::super::{Entry, StoreError, columns};
 use super::failure::Failure;
 use super::schema;
 use crate::clock::Timestamp;
+use crate::outcome::Reporter;
 
 /// The columns of an entry, in the order in which [`read`] takes them.
-pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text";
+pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text, reporter";
 
 /// The name's end of the tables that a rebuild fills.
 const NEXT: &str = "_next";
@@ -30,6 +32,7 @@ pub(super) fn read(row: &Row) -> Entry {
         commit: row.get(8),
         path: row.get(9),
         text: row.get(10),
+        reporter: columns::reporter(row.get(11)),
     }
 }
 
@@ -123,7 +126,7 @@ async fn insert(
     let sql = format!(
         "INSERT INTO entries{suffix} ({COLUMNS})
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::bigint[], $9::text[], $10::text[], $11::text[]) RETURNING task_id, id"
+            $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[]) RETURNING task_id, id"
     );
     let lists: Vec<String> = entries
         .iter()
@@ -132,6 +135,10 @@ async fn insert(
     let times: Vec<i64> = entries
         .iter()
         .map(|entry| entry.recorded_at.microseconds())
+        .collect();
+    let reporters: Vec<Option<&str>> = entries
+        .iter()
+        .map(|entry| entry.reporter.as_ref().map(Reporter::as_str))
         .collect();
     let statement = transaction.prepare_cached(&sql).await?;
     let rows = transaction
@@ -149,6 +156,7 @@ async fn insert(
                 &column!(commit),
                 &column!(path),
                 &column!(text),
+                &reporters,
             ],
         )
         .await?;
@@ -241,32 +249,68 @@ async fn remove(
 }
 
 async fn count(transaction: &impl GenericClient, tally: &Tally) -> Result<(), Failure> {
-    let (mut services, mut units, mut buckets) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut statuses, mut numbers) = (Vec::new(), Vec::new());
-    for ((service, unit, bucket, status), by) in tally.changes() {
-        services.push(service);
-        units.push(*unit);
-        buckets.push(*bucket);
-        statuses.push(status);
-        numbers.push(by);
+    let (mut all, mut of_services) = (Numbers::default(), Numbers::default());
+    for (key, by) in tally.changes() {
+        let numbers = match &key.service {
+            None => &mut all,
+            Some(service) => {
+                of_services.services.push(service);
+                &mut of_services
+            }
+        };
+        numbers.units.push(key.unit);
+        numbers.buckets.push(key.bucket);
+        numbers.statuses.push(&key.status);
+        numbers.numbers.push(by);
     }
-    if services.is_empty() {
-        return Ok(());
-    }
-    let statement = transaction
-        .prepare_cached(
-            "INSERT INTO entry_counts AS c (service, unit, bucket, status, number)
-             SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[])
+    all.add(
+        transaction,
+        "INSERT INTO entry_totals AS c (unit, bucket, status, number)
+         SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[])
+         ON CONFLICT (unit, bucket, status) DO UPDATE SET number = c.number + excluded.number",
+        false,
+    )
+    .await?;
+    of_services
+        .add(
+            transaction,
+            "INSERT INTO service_totals AS c (unit, bucket, status, number, service)
+             SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
              ON CONFLICT (service, unit, bucket, status) DO UPDATE SET number = c.number + excluded.number",
+            true,
         )
-        .await?;
-    transaction
-        .execute(
-            &statement,
-            &[&services, &units, &buckets, &statuses, &numbers],
-        )
-        .await?;
-    Ok(())
+        .await
+}
+
+/// Changes of numbers, column by column.
+#[derive(Default)]
+struct Numbers<'a> {
+    services: Vec<&'a String>,
+    units: Vec<i16>,
+    buckets: Vec<i64>,
+    statuses: Vec<&'a String>,
+    numbers: Vec<i64>,
+}
+
+impl Numbers<'_> {
+    async fn add(
+        &self,
+        transaction: &impl GenericClient,
+        sql: &str,
+        of_services: bool,
+    ) -> Result<(), Failure> {
+        if self.numbers.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction.prepare_cached(sql).await?;
+        let mut values: Vec<&(dyn ToSql + Sync)> =
+            vec![&self.units, &self.buckets, &self.statuses, &self.numbers];
+        if of_services {
+            values.push(&self.services);
+        }
+        transaction.execute(&statement, &values).await?;
+        Ok(())
+    }
 }
 
 /// Begins to make the projection again, beside the one that answers queries. Answers the generation that it will be.
@@ -281,7 +325,7 @@ pub(super) async fn begin_rebuild(client: &mut Object) -> Result<i64, Failure> {
         .await?;
     transaction
         .batch_execute(&format!(
-            "DROP TABLE IF EXISTS entries{NEXT}, entry_services{NEXT}, entry_counts{NEXT}; {}",
+            "DROP TABLE IF EXISTS entries{NEXT}, entry_services{NEXT}, entry_totals{NEXT}, service_totals{NEXT}; {}",
             schema::projection(NEXT)
         ))
         .await?;
@@ -312,6 +356,22 @@ pub(super) async fn fill_rebuild(
     Ok(transaction.commit().await?)
 }
 
+/// Counts all entries, those of each service too, into tables that are empty.
+pub(super) fn counting(suffix: &str) -> String {
+    let mut sql = String::new();
+    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
+        let bucket =
+            format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}");
+        sql += &format!(
+            "INSERT INTO entry_totals{suffix} SELECT {unit}, {bucket}, status, count(*)
+                FROM entries{suffix} GROUP BY 2, 3;
+             INSERT INTO service_totals{suffix} SELECT service, {unit}, {bucket}, status, count(*)
+                FROM entry_services{suffix} GROUP BY 1, 3, 4;"
+        );
+    }
+    sql
+}
+
 /// Puts what was made again in the place of the former, with what was recorded meanwhile. Answers how many entries there are.
 pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Result<u64, Failure> {
     let transaction = client.transaction().await?;
@@ -319,18 +379,7 @@ pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Resu
     transaction
         .batch_execute(&schema::projection_indexes(NEXT))
         .await?;
-    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
-        let bucket =
-            format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}");
-        transaction
-            .batch_execute(&format!(
-                "INSERT INTO entry_counts{NEXT} SELECT '', {unit}, {bucket}, status, count(*)
-                    FROM entries{NEXT} GROUP BY 3, 4;
-                 INSERT INTO entry_counts{NEXT} SELECT service, {unit}, {bucket}, status, count(*)
-                    FROM entry_services{NEXT} GROUP BY 1, 3, 4;"
-            ))
-            .await?;
-    }
+    transaction.batch_execute(&counting(NEXT)).await?;
     // From here nobody adds to the former, so that nothing is lost between looking and dropping.
     transaction
         .batch_execute("LOCK TABLE entries IN EXCLUSIVE MODE")
@@ -347,24 +396,37 @@ pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Resu
         .collect();
     transaction
         .batch_execute(&format!(
-            "DROP TABLE entries, entry_services, entry_counts;
+            "DROP TABLE entries, entry_services, entry_totals, service_totals;
              ALTER TABLE entries{NEXT} RENAME TO entries;
              ALTER TABLE entry_services{NEXT} RENAME TO entry_services;
-             ALTER TABLE entry_counts{NEXT} RENAME TO entry_counts;
+             ALTER TABLE entry_totals{NEXT} RENAME TO entry_totals;
+             ALTER TABLE service_totals{NEXT} RENAME TO service_totals;
              UPDATE meta SET rebuilding = NULL, rebuilding_since = NULL;"
         ))
         .await?;
     add(&transaction, &meanwhile).await?;
+    // What was made again from the trail is all that is acknowledged of it.
+    transaction
+        .batch_execute(
+            "UPDATE meta SET (trail_last, trail_last_at) =
+                (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1)",
+        )
+        .await?;
     let total: i64 = transaction
         .query_one(
-            "SELECT coalesce(sum(number), 0)::bigint FROM entry_counts WHERE service = '' AND unit = 0",
+            "SELECT coalesce(sum(number), 0)::bigint FROM entry_totals WHERE unit = 0",
             &[],
         )
         .await?
         .get(0);
     transaction.commit().await?;
     // Index-only scans ask the visibility map, and the planner its numbers: nobody wants to wait for autovacuum.
-    for table in ["entries", "entry_services", "entry_counts"] {
+    for table in [
+        "entries",
+        "entry_services",
+        "entry_totals",
+        "service_totals",
+    ] {
         client
             .batch_execute(&format!("VACUUM (ANALYZE) {table}"))
             .await?;

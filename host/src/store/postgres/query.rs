@@ -79,9 +79,11 @@ struct Wanted {
 
 impl Wanted {
     fn new(filter: &Filter) -> Wanted {
+        // Who reported is not noted with each service.
+        let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
-            Some(_) => ("entry_services", "entry"),
-            None => ("entries", "id"),
+            Some(_) if !by_reporter => ("entry_services", "entry"),
+            _ => ("entries", "id"),
         };
         let mut wanted = Wanted {
             table,
@@ -91,13 +93,19 @@ impl Wanted {
         };
         for (column, value) in [
             ("service", &filter.service),
+            ("reporter", &filter.reporter),
             ("intent", &filter.intent),
             ("status", &filter.status),
         ] {
-            if let Some(value) = value.clone() {
-                let value = wanted.bind(value);
-                wanted.conditions.push(format!("{column} = {value}"));
-            }
+            let Some(value) = value.clone() else { continue };
+            let value = wanted.bind(value);
+            wanted.conditions.push(match column {
+                "service" if by_reporter => format!(
+                    "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {value}
+                        AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
+                ),
+                _ => format!("{column} = {value}"),
+            });
         }
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
@@ -136,12 +144,12 @@ async fn total(
     transaction: &deadpool_postgres::Transaction<'_>,
     filter: &Filter,
 ) -> Result<u64, Failure> {
-    if filter.intent.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+    if filter.intent.is_some() || filter.reporter.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
+        // there are few, and their numbers are asked for seldom.
         return count(transaction, filter).await;
     }
     let micros = |time: Timestamp| time.microseconds();
-    let service = filter.service.as_deref().unwrap_or_default();
     let mut total = 0;
     for part in parts(filter.since.map(micros), filter.until.map(micros)) {
         total += match part {
@@ -154,16 +162,19 @@ async fn total(
                 count(transaction, &part).await?
             }
             Part::Buckets { unit, from, before } => {
-                let statement = transaction
-                    .prepare_cached(
-                        "SELECT coalesce(sum(number), 0)::bigint FROM entry_counts WHERE service = $1 AND unit = $2
-                            AND bucket >= $3 AND bucket < $4 AND ($5::text IS NULL OR status = $5)",
-                    )
-                    .await?;
+                let table = match filter.service {
+                    Some(_) => "service_totals WHERE service = $1::text",
+                    None => "entry_totals WHERE $1::text IS NULL",
+                };
+                let sql = format!(
+                    "SELECT coalesce(sum(number), 0)::bigint FROM {table} AND unit = $2
+                        AND bucket >= $3 AND bucket < $4 AND ($5::text IS NULL OR status = $5)"
+                );
+                let statement = transaction.prepare_cached(&sql).await?;
                 let row = transaction
                     .query_one(
                         &statement,
-                        &[&service, &unit, &from, &before, &filter.status],
+                        &[&filter.service, &unit, &from, &before, &filter.status],
                     )
                     .await?;
                 columns::count(row.get(0))

@@ -8,14 +8,13 @@ pub(super) const SCHEMA: &str = "chiffon_audit";
 /// Marks the schema as ours, in its comment; the version follows.
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
-/// What makes version n + 1 out of version n.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+/// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone.
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
-// Times are microseconds since the epoch. `next_attempt` is the greatest number for what waits to be hurried. Texts are
-// compared as bytes, as in SQLite, so that both put entries in the same order.
+// Times are microseconds since the epoch. Texts are compared as bytes, as in SQLite, so that both put entries in the same order.
 const FIRST: &str = r#"
 CREATE TABLE meta (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -106,6 +105,80 @@ CREATE TRIGGER are_not_truncated BEFORE TRUNCATE ON submissions
     EXECUTE FUNCTION refuse('a submission cannot be deleted');
 "#;
 
+// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. What tells submissions from each other is keyed, so it
+// stays after the commit. A number that meant "never" or "until told" is NULL now; totals of all entries have a table of their
+// own, since a service can have any name, the empty one included. Closed refusals and conflicts may be deleted, by the host alone.
+const BOUND_AND_KEYED: &str = r#"
+ALTER TABLE meta
+    ADD COLUMN trail_uuid text,
+    ADD COLUMN trail_first text,
+    ADD COLUMN trail_last text,
+    ADD COLUMN trail_last_at bigint,
+    ADD COLUMN trail_epoch bigint NOT NULL DEFAULT 0,
+    ADD COLUMN former_last bigint,
+    ADD COLUMN event_position bigint NOT NULL DEFAULT 0;
+UPDATE meta SET rebuilding = NULL, former_last = (SELECT max(sequence) FROM submissions);
+CREATE TABLE fingerprint_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea NOT NULL CHECK (octet_length(key) = 32)
+);
+
+ALTER TABLE submissions
+    ADD COLUMN reporter text,
+    ALTER COLUMN next_attempt DROP NOT NULL,
+    ALTER COLUMN attempted_at DROP NOT NULL,
+    ALTER COLUMN attempted_at DROP DEFAULT;
+UPDATE submissions SET next_attempt = NULL WHERE closed_at IS NULL AND next_attempt = 9223372036854775807;
+UPDATE submissions SET attempted_at = NULL WHERE closed_at IS NULL AND attempted_at = 0;
+
+-- What was turned down is deleted only by the host, which says so within its transaction.
+CREATE FUNCTION refuse_unless_retiring() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN
+        IF current_setting('chiffon_audit.retiring', true) IS DISTINCT FROM 'on' THEN
+            RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation';
+        END IF;
+        IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+        RETURN NEW;
+    END $$;
+DROP TRIGGER are_kept ON submissions;
+CREATE TRIGGER are_kept BEFORE DELETE ON submissions FOR EACH ROW WHEN (OLD.state NOT IN ('conflicting', 'refused'))
+    EXECUTE FUNCTION refuse('a submission cannot be deleted');
+CREATE TRIGGER turned_down_are_kept BEFORE DELETE ON submissions FOR EACH ROW WHEN (OLD.state IN ('conflicting', 'refused'))
+    EXECUTE FUNCTION refuse_unless_retiring('a submission cannot be deleted');
+DROP TRIGGER finished_stay ON tasks;
+CREATE TRIGGER finished_stay BEFORE UPDATE ON tasks FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL)
+    EXECUTE FUNCTION refuse_unless_retiring('a finished task cannot be changed');
+DROP TRIGGER finished_are_kept ON tasks;
+CREATE TRIGGER finished_are_kept BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL)
+    EXECUTE FUNCTION refuse_unless_retiring('a finished task cannot be deleted');
+"#;
+
+/// What version 3 changes in a projection that is there. Totals are counted anew: those of version 1 counted an entry twice that
+/// names a service without a name.
+pub(super) const PROJECTION_OF_3: &str = r#"
+DROP TABLE IF EXISTS entries_next, entry_services_next, entry_counts_next;
+ALTER TABLE entries ADD COLUMN reporter text COLLATE "C", ADD COLUMN position bigint;
+CREATE INDEX ON entries (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
+CREATE TABLE entry_totals (
+    unit smallint NOT NULL,
+    bucket bigint NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (unit, bucket, status)
+) WITH (fillfactor = 70);
+CREATE TABLE service_totals (
+    service text COLLATE "C" NOT NULL,
+    unit smallint NOT NULL,
+    bucket bigint NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (service, unit, bucket, status)
+) WITH (fillfactor = 70);
+DROP TABLE entry_counts;
+UPDATE meta SET (trail_last, trail_last_at) =
+    (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1);
+"#;
+
 /// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take
 /// the place of the former.
 pub(super) fn projection(suffix: &str) -> String {
@@ -122,7 +195,9 @@ pub(super) fn projection(suffix: &str) -> String {
             recorded_at bigint NOT NULL,
             commit_id text NOT NULL,
             path text NOT NULL,
-            text text NOT NULL
+            text text NOT NULL,
+            reporter text COLLATE "C",
+            position bigint
         );
         CREATE TABLE entry_services{suffix} (
             service text COLLATE "C" NOT NULL,
@@ -132,8 +207,14 @@ pub(super) fn projection(suffix: &str) -> String {
             intent text COLLATE "C",
             entry bigint NOT NULL
         );
-        -- How many entries there are of a service ('' for all), a day or minute, and a status.
-        CREATE TABLE entry_counts{suffix} (
+        -- How many entries there are of a day or minute, and a status; and the same of each service.
+        CREATE TABLE entry_totals{suffix} (
+            unit smallint NOT NULL,
+            bucket bigint NOT NULL,
+            status text COLLATE "C" NOT NULL,
+            number bigint NOT NULL
+        ) WITH (fillfactor = 70);
+        CREATE TABLE service_totals{suffix} (
             service text COLLATE "C" NOT NULL,
             unit smallint NOT NULL,
             bucket bigint NOT NULL,
@@ -151,9 +232,11 @@ pub(super) fn projection_indexes(suffix: &str) -> String {
         CREATE INDEX ON entries{suffix} (recorded_at, task_id);
         CREATE INDEX ON entries{suffix} (status, recorded_at, task_id);
         CREATE INDEX ON entries{suffix} (intent, recorded_at, task_id, status) WHERE intent IS NOT NULL;
+        CREATE INDEX ON entries{suffix} (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
         ALTER TABLE entry_services{suffix} ADD PRIMARY KEY (service, recorded_at, task_id) INCLUDE (intent, entry);
         CREATE INDEX ON entry_services{suffix} (service, status, recorded_at, task_id) INCLUDE (entry);
-        ALTER TABLE entry_counts{suffix} ADD PRIMARY KEY (service, unit, bucket, status);
+        ALTER TABLE entry_totals{suffix} ADD PRIMARY KEY (unit, bucket, status);
+        ALTER TABLE service_totals{suffix} ADD PRIMARY KEY (service, unit, bucket, status);
         CREATE TRIGGER stay BEFORE UPDATE ON entries{suffix} FOR EACH ROW
             EXECUTE FUNCTION refuse_unless_repairing('a recorded entry cannot be changed');
         CREATE TRIGGER are_kept BEFORE DELETE ON entries{suffix} FOR EACH ROW

@@ -6,7 +6,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::super::{Accepted, Sequence, State, StoreError, Submission};
 use super::failure::Context as _;
-use super::{clock, outbox};
+use super::{bond, clock, outbox};
+use crate::outcome::Reporter;
 
 /// The submissions of a task that are there: whether there are any, and whether one still says what it said.
 const THERE: &str = "SELECT fingerprint IS NOT NULL FROM submissions WHERE task_id = ?1
@@ -15,12 +16,13 @@ const THERE: &str = "SELECT fingerprint IS NOT NULL FROM submissions WHERE task_
 const REVISION: &str = "SELECT revision FROM plans WHERE task_id = ?1";
 
 const INSERT: &str = "INSERT OR FAIL INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id,
-    accepted_at, next_attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)";
+    accepted_at, next_attempt, reporter) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
 
 /// What the accepts of one transaction share: the moment, and statements that are ready.
 pub(super) struct Accepting<'c> {
     connection: &'c Connection,
     now: i64,
+    epoch: i64,
     there: CachedStatement<'c>,
     insert: CachedStatement<'c>,
 }
@@ -33,6 +35,7 @@ impl<'c> Accepting<'c> {
         Ok(Accepting {
             connection,
             now: clock::now(connection, url)?,
+            epoch: bond::epoch(connection, url)?,
             there: connection.prepare_cached(THERE).context(url)?,
             insert: connection.prepare_cached(INSERT).context(url)?,
         })
@@ -43,7 +46,9 @@ impl<'c> Accepting<'c> {
         &mut self,
         url: &str,
         submission: &Submission,
+        held: Option<i64>,
     ) -> Result<Accepted, StoreError> {
+        super::super::bond::check(held, self.epoch)?;
         let task_id = submission.task_id.as_str();
         let fingerprint = &submission.fingerprint;
         let there: Option<bool> = self
@@ -77,6 +82,7 @@ impl<'c> Accepting<'c> {
                 fingerprint.keyed,
                 submission.trace_id,
                 self.now,
+                submission.reporter.as_ref().map(Reporter::as_str),
             ])
             .context(url)?;
         Ok(Accepted {

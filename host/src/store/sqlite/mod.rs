@@ -3,6 +3,7 @@
 //! Owns how the contract's methods become SQLite's transactions. WAL and `synchronous=FULL`, read back at the start.
 
 mod accept;
+mod bond;
 mod clock;
 mod failure;
 mod files;
@@ -23,8 +24,9 @@ use std::time::Duration;
 use futures_util::future::FutureExt as _;
 use rusqlite::Connection;
 
+use super::bond::Held;
 use super::{
-    About, Accepted, Answer, Backlog, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
     Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
     Submission, SubmissionState, Task, TurnedDown, columns,
 };
@@ -42,6 +44,7 @@ pub(super) struct SqliteStore {
     readers: Arc<Readers>,
     writer: Writer,
     keep_submissions: bool,
+    held: Held,
 }
 
 struct Readers {
@@ -81,6 +84,7 @@ impl SqliteStore {
             url: about.url.as_str().into(),
             about,
             keep_submissions: options.keep_submissions,
+            held: Held::default(),
         })
     }
 
@@ -141,6 +145,18 @@ impl Store for SqliteStore {
         })
     }
 
+    fn bond(&self) -> Answer<'_, Bond> {
+        self.read(bond::read)
+    }
+
+    fn bind(&self, bond: Bond) -> Answer<'_, bool> {
+        self.write(move |connection, url| bond::write(connection, url, &bond))
+    }
+
+    fn hold_to(&self, epoch: i64) {
+        self.held.to(epoch);
+    }
+
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
         self.write(move |connection, url| tasks::plan(connection, url, &plan))
     }
@@ -151,9 +167,9 @@ impl Store for SqliteStore {
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
-        let url = Arc::clone(&self.url);
+        let (url, held) = (Arc::clone(&self.url), self.held.epoch());
         self.writer
-            .write(move |within| within.accepting(&url)?.accept(&url, &submission))
+            .write(move |within| within.accepting(&url)?.accept(&url, &submission, held))
             .boxed()
     }
 
@@ -163,7 +179,9 @@ impl Store for SqliteStore {
 
     fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
         let (lease, keep) = (lease.clone(), self.keep_submissions);
+        let held = self.held.epoch();
         self.write(move |connection, url| {
+            bond::check(connection, url, held)?;
             outbox::settle(connection, url, &lease, &settlements, keep)
         })
     }
@@ -201,8 +219,11 @@ impl Store for SqliteStore {
     }
 
     fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
-        let owner = owner.to_owned();
-        self.write(move |connection, url| lease::take(connection, url, &owner, term))
+        let (owner, held) = (owner.to_owned(), self.held.epoch());
+        self.write(move |connection, url| {
+            bond::check(connection, url, held)?;
+            lease::take(connection, url, &owner, term)
+        })
     }
 
     fn release(&self, lease: &Lease) -> Answer<'_, ()> {

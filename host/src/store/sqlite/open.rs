@@ -12,9 +12,12 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::super::{About, Options, StoreError};
+use super::super::{About, Options, StoreError, fingerprint_key};
 use super::failure::{self, Context as _};
-use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION, projection, projection_indexes};
+use super::project;
+use super::schema::{
+    APPLICATION_ID, MIGRATIONS, PROJECTION_OF_3, VERSION, projection, projection_indexes,
+};
 
 /// The path of a file that SQLite keeps beside the database.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -261,6 +264,19 @@ fn migrate(connection: &mut Connection, url: &str) -> Result<(), StoreError> {
     if from == 0 {
         let tables = projection("") + &projection_indexes("", 0);
         transaction.execute_batch(&tables).context(url)?;
+    } else if from < 3 {
+        transaction.execute_batch(PROJECTION_OF_3).context(url)?;
+        for count in project::counting("") {
+            transaction.execute_batch(&count).context(url)?;
+        }
+    }
+    if from < 3 {
+        transaction
+            .execute(
+                "INSERT INTO fingerprint_key (one, key) VALUES (1, ?1)",
+                [fingerprint_key()],
+            )
+            .context(url)?;
     }
     transaction
         .pragma_update(None, "user_version", VERSION)

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
-use super::super::columns::{self, Columns, NEVER};
+use super::super::columns::{self, Columns};
 use super::super::{
     Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, StoreError,
     SubmissionState, TurnedDown,
 };
 use super::failure::Context as _;
-use super::{clock, lease, project};
+use super::{bond, clock, lease, project};
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 
@@ -23,12 +23,13 @@ pub(super) fn due(
 ) -> Result<Vec<Queued>, StoreError> {
     let due = |row: &str| {
         format!(
-            "({row}.next_attempt <= ?1 OR (({row}.attempted_at > ?1 OR {row}.attempted_at = 0)
-                AND {row}.next_attempt < {NEVER}))"
+            "({row}.next_attempt <= ?1 OR (({row}.attempted_at > ?1 OR {row}.attempted_at IS NULL)
+                AND {row}.next_attempt IS NOT NULL))"
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id
+        "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id,
+            reporter
          FROM submissions s WHERE closed_at IS NULL AND sequence > ?2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -56,6 +57,10 @@ pub(super) fn due(
             attempts: row.get(3).context(url)?,
             accepted_at: Timestamp::from_microseconds(row.get(4).context(url)?),
             trace_id: row.get(5).context(url)?,
+            reporter: {
+                let reporter: Option<String> = row.get(6).context(url)?;
+                columns::reporter(reporter.as_deref())
+            },
         });
     }
     Ok(queued)
@@ -104,6 +109,7 @@ pub(super) fn settle(
             }
         }
     }
+    bond::acknowledge(connection, url, &found)?;
     project::add(connection, url, found).map(drop)
 }
 
@@ -141,7 +147,7 @@ impl Tried<'_> {
     }
 
     fn wait(&self, state: &str, cause: &str, retry_in: Option<Duration>) -> rusqlite::Result<()> {
-        let next = retry_in.map_or(NEVER, |wait| columns::later(self.now, wait));
+        let next = retry_in.map(|wait| columns::later(self.now, wait));
         self.change(
             "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
              WHERE sequence = ?1 AND closed_at IS NULL",
@@ -171,12 +177,12 @@ pub(super) fn hurry(connection: &Connection, url: &str) -> Result<u64, StoreErro
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id";
+    closed_at, commit_id, path, text, trace_id, reporter";
 
 /// The same for lists: documents may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
@@ -195,6 +201,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
         path: row.get(12)?,
         text: row.get(13)?,
         trace_id: row.get(14)?,
+        reporter: row.get(15)?,
     })
 }
 

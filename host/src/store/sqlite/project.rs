@@ -2,19 +2,26 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::counts::{DAY, DAY_LENGTH, MINUTE, MINUTE_LENGTH, Tally};
+use super::super::counts::{DAY, DAY_LENGTH, Key, MINUTE, MINUTE_LENGTH, Tally};
 use super::super::{Entry, StoreError, columns};
 use super::failure::Context as _;
 use super::schema;
 use crate::clock::Timestamp;
+use crate::outcome::Reporter;
 
-const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text";
+const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text,
+    reporter";
+
+/// What was made again from the trail is all that is acknowledged of it.
+const ACKNOWLEDGE_NEWEST: &str = "UPDATE meta SET (trail_last, trail_last_at) =
+    (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1)";
 
 /// The name's end of the tables that a rebuild fills.
 const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let services: String = row.get(6)?;
+    let reporter: Option<String> = row.get(11)?;
     Ok(Entry {
         task_id: row.get(0)?,
         status: row.get(1)?,
@@ -27,6 +34,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
         commit: row.get(8)?,
         path: row.get(9)?,
         text: row.get(10)?,
+        reporter: columns::reporter(reporter.as_deref()),
     })
 }
 
@@ -116,7 +124,7 @@ pub(super) fn forget(
 
 fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Result<()> {
     let sql = format!(
-        "INSERT INTO entries{suffix} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO entries{suffix} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );
     connection.prepare_cached(&sql)?.execute(params![
         entry.task_id,
@@ -130,6 +138,7 @@ fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Res
         entry.commit,
         entry.path,
         entry.text,
+        entry.reporter.as_ref().map(Reporter::as_str),
     ])?;
     let id = connection.last_insert_rowid();
     // What somebody left there by hand must not stand in the way of what is recorded.
@@ -167,12 +176,28 @@ fn remove(connection: &Connection, entry: &Entry, tally: &mut Tally) -> rusqlite
 }
 
 fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO entry_counts (service, unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4, ?5)
+    let mut all = connection.prepare_cached(
+        "INSERT INTO entry_totals (unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET number = number + excluded.number",
     )?;
-    for ((service, unit, bucket, status), by) in tally.changes() {
-        statement.execute(params![service, unit, bucket, status, by])?;
+    let mut of_service = connection.prepare_cached(
+        "INSERT INTO service_totals (service, unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET number = number + excluded.number",
+    )?;
+    for (
+        Key {
+            service,
+            unit,
+            bucket,
+            status,
+        },
+        by,
+    ) in tally.changes()
+    {
+        match service {
+            None => all.execute(params![unit, bucket, status, by])?,
+            Some(service) => of_service.execute(params![service, unit, bucket, status, by])?,
+        };
     }
     Ok(())
 }
@@ -182,7 +207,7 @@ pub(super) fn begin_rebuild(connection: &Connection, url: &str) -> Result<i64, S
     let work = || {
         connection.execute_batch(&format!(
             "DROP TABLE IF EXISTS entries{NEXT}; DROP TABLE IF EXISTS entry_services{NEXT};
-             DROP TABLE IF EXISTS entry_counts{NEXT}; {}
+             DROP TABLE IF EXISTS entry_totals{NEXT}; DROP TABLE IF EXISTS service_totals{NEXT}; {}
              UPDATE meta SET generation = generation + 1, rebuilding = generation + 1,
                 rebuilding_since = (SELECT coalesce(max(id), 0) FROM entries);",
             schema::projection(NEXT)
@@ -219,11 +244,26 @@ pub(super) fn fill_rebuild(
     Ok(())
 }
 
+/// Counts all entries, those of each service too, into tables that are empty.
+pub(super) fn counting(suffix: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
+        let bucket =
+            format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}");
+        steps.push(format!(
+            "INSERT INTO entry_totals{suffix} SELECT {unit}, {bucket}, status, count(*)
+             FROM entries{suffix} GROUP BY 2, 3"
+        ));
+        steps.push(format!(
+            "INSERT INTO service_totals{suffix} SELECT service, {unit}, {bucket}, status, count(*)
+             FROM entry_services{suffix} GROUP BY 1, 3, 4"
+        ));
+    }
+    steps
+}
+
 /// The steps that follow when all entries are there, each a transaction of its own, so that others can write between them.
 pub(super) fn rebuild_steps(generation: i64) -> Vec<String> {
-    let bucket = |length: i64| {
-        format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}")
-    };
     let mut steps: Vec<String> = schema::projection_indexes(NEXT, generation)
         .split_inclusive("END;")
         .flat_map(|part| match part.find("CREATE TRIGGER") {
@@ -240,16 +280,7 @@ pub(super) fn rebuild_steps(generation: i64) -> Vec<String> {
         })
         .filter(|step| !step.trim().is_empty())
         .collect();
-    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
-        let bucket = bucket(length);
-        steps.push(format!(
-            "INSERT INTO entry_counts{NEXT} SELECT '', {unit}, {bucket}, status, count(*) FROM entries{NEXT} GROUP BY 3, 4"
-        ));
-        steps.push(format!(
-            "INSERT INTO entry_counts{NEXT} SELECT service, {unit}, {bucket}, status, count(*)
-             FROM entry_services{NEXT} GROUP BY 1, 3, 4"
-        ));
-    }
+    steps.extend(counting(NEXT));
     steps
 }
 
@@ -282,18 +313,21 @@ pub(super) fn finish_rebuild(
     connection
         .execute_batch(&format!(
             "PRAGMA secure_delete = OFF;
-             DROP TABLE entries; DROP TABLE entry_services; DROP TABLE entry_counts;
+             DROP TABLE entries; DROP TABLE entry_services; DROP TABLE entry_totals;
+             DROP TABLE service_totals;
              ALTER TABLE entries{NEXT} RENAME TO entries;
              ALTER TABLE entry_services{NEXT} RENAME TO entry_services;
-             ALTER TABLE entry_counts{NEXT} RENAME TO entry_counts;
+             ALTER TABLE entry_totals{NEXT} RENAME TO entry_totals;
+             ALTER TABLE service_totals{NEXT} RENAME TO service_totals;
              UPDATE meta SET rebuilding = NULL, rebuilding_since = NULL;
              PRAGMA secure_delete = ON;"
         ))
         .context(url)?;
     add(connection, url, &meanwhile)?;
+    connection.execute(ACKNOWLEDGE_NEWEST, []).context(url)?;
     connection
         .query_row(
-            "SELECT coalesce(sum(number), 0) FROM entry_counts WHERE service = '' AND unit = 0",
+            "SELECT coalesce(sum(number), 0) FROM entry_totals WHERE unit = 0",
             [],
             |row| row.get::<_, i64>(0),
         )

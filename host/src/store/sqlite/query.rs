@@ -72,9 +72,11 @@ struct Wanted {
 
 impl Wanted {
     fn new(filter: &Filter) -> Wanted {
+        // Who reported is not noted with each service, and leaves fewer rows than a service does.
+        let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
-            Some(_) => ("entry_services", "entry"),
-            None => ("entries", "id"),
+            Some(_) if !by_reporter => ("entry_services", "entry"),
+            _ => ("entries", "id"),
         };
         let mut wanted = Wanted {
             table,
@@ -82,11 +84,24 @@ impl Wanted {
             conditions: Vec::new(),
             values: Vec::new(),
         };
-        wanted.equal("service", filter.service.as_deref());
-        wanted.equal("intent", filter.intent.as_deref());
-        // An intent leaves fewer rows than a status does; the sign keeps SQLite from taking the status's index.
+        if by_reporter && let Some(service) = &filter.service {
+            let service = wanted.bind(service.clone());
+            wanted.conditions.push(format!(
+                "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {service}
+                    AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
+            ));
+        } else {
+            wanted.equal("service", filter.service.as_deref());
+        }
+        wanted.equal("reporter", filter.reporter.as_deref());
+        // The sign keeps SQLite from taking the index of what leaves more rows: an intent leaves the fewest, then a reporter.
         let by_intent = filter.intent.is_some() && filter.service.is_none();
-        let status = if by_intent { "+status" } else { "status" };
+        let intent = if by_reporter { "+intent" } else { "intent" };
+        wanted.equal(intent, filter.intent.as_deref());
+        let status = match by_intent || by_reporter {
+            true => "+status",
+            false => "status",
+        };
         wanted.equal(status, filter.status.as_deref());
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
@@ -122,13 +137,13 @@ impl Wanted {
 
 /// How many entries a filter leaves.
 fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
-    if filter.intent.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked.
+    if filter.intent.is_some() || filter.reporter.is_some() {
+        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
+        // there are few, and their numbers are asked for seldom.
         return count(connection, url, filter);
     }
     let (since, until) = (filter.since, filter.until);
     let micros = |time: crate::clock::Timestamp| time.microseconds();
-    let service = filter.service.as_deref().unwrap_or_default();
     let mut total: u64 = 0;
     for part in parts(since.map(micros), until.map(micros)) {
         total += match part {
@@ -140,18 +155,23 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
                 };
                 count(connection, url, &part)?
             }
-            Part::Buckets { unit, from, before } => connection
-                .prepare_cached(
-                    "SELECT coalesce(sum(number), 0) FROM entry_counts WHERE service = ?1 AND unit = ?2
-                        AND bucket >= ?3 AND bucket < ?4 AND (?5 IS NULL OR status = ?5)",
-                )
-                .and_then(|mut statement| {
-                    statement.query_row(params![service, unit, from, before, filter.status], |row| {
-                        row.get(0)
+            Part::Buckets { unit, from, before } => {
+                let table = match filter.service {
+                    Some(_) => "service_totals WHERE service = ?1",
+                    None => "entry_totals WHERE ?1 IS NULL",
+                };
+                connection
+                    .prepare_cached(&format!(
+                        "SELECT coalesce(sum(number), 0) FROM {table} AND unit = ?2
+                            AND bucket >= ?3 AND bucket < ?4 AND (?5 IS NULL OR status = ?5)"
+                    ))
+                    .and_then(|mut statement| {
+                        let values = params![filter.service, unit, from, before, filter.status];
+                        statement.query_row(values, |row| row.get(0))
                     })
-                })
-                .map(columns::count)
-                .context(url)?,
+                    .map(columns::count)
+                    .context(url)?
+            }
         };
     }
     Ok(total)

@@ -6,12 +6,12 @@
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
 /// What makes version n + 1 out of version n. The first makes an empty file a store.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
-// Times are microseconds since the epoch. `next_attempt` is the greatest number for what waits to be hurried.
+// Times are microseconds since the epoch.
 const FIRST: &str = r#"
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -174,6 +174,78 @@ CREATE TRIGGER tasks_are_added_in_plans INSTEAD OF INSERT ON tasks
     BEGIN SELECT RAISE(ROLLBACK, 'a task is added in plans'); END;
 "#;
 
+// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. What tells submissions from each other is keyed, so it
+// stays after the commit. A number that meant "never" or "until told" is NULL now; totals of all entries have a table of their
+// own, since a service can have any name, the empty one included. Closed refusals and conflicts may be deleted, by the host alone.
+const BOUND_AND_KEYED: &str = r#"
+ALTER TABLE meta ADD COLUMN trail_uuid TEXT;
+ALTER TABLE meta ADD COLUMN trail_first TEXT;
+ALTER TABLE meta ADD COLUMN trail_last TEXT;
+ALTER TABLE meta ADD COLUMN trail_last_at INTEGER;
+ALTER TABLE meta ADD COLUMN trail_epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN former_last INTEGER;
+ALTER TABLE meta ADD COLUMN retiring INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN event_position INTEGER NOT NULL DEFAULT 0;
+UPDATE meta SET rebuilding = NULL, former_last = (SELECT max(sequence) FROM submissions);
+CREATE TABLE fingerprint_key (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    key BLOB NOT NULL CHECK (length(key) = 32)
+) STRICT;
+
+ALTER TABLE submissions ADD COLUMN reporter TEXT;
+-- Takes constraints away and changes nothing that is in the file: https://sqlite.org/lang_altertable.html#otheralter
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(replace(sql, 'attempted_at INTEGER NOT NULL DEFAULT 0', 'attempted_at INTEGER'),
+    'next_attempt INTEGER NOT NULL', 'next_attempt INTEGER')
+    WHERE type = 'table' AND name = 'submissions';
+PRAGMA writable_schema = RESET;
+UPDATE submissions SET next_attempt = NULL WHERE closed_at IS NULL AND next_attempt = 9223372036854775807;
+UPDATE submissions SET attempted_at = NULL WHERE closed_at IS NULL AND attempted_at = 0;
+DROP TRIGGER submissions_say_what_they_said;
+CREATE TRIGGER submissions_say_what_they_said BEFORE UPDATE ON submissions
+    WHEN OLD.closed_at IS NULL AND (
+        OLD.sequence IS NOT NEW.sequence OR OLD.task_id IS NOT NEW.task_id OR OLD.status IS NOT NEW.status
+        OR OLD.kind IS NOT NEW.kind OR OLD.trace_id IS NOT NEW.trace_id OR OLD.accepted_at IS NOT NEW.accepted_at
+        OR OLD.keyed IS NOT NEW.keyed OR OLD.reporter IS NOT NEW.reporter
+        OR (NEW.text IS NOT OLD.text AND (NEW.text IS NOT NULL OR NEW.closed_at IS NULL))
+        OR (NEW.document IS NOT OLD.document AND (NEW.document IS NOT NULL OR NEW.closed_at IS NULL))
+        OR (NEW.fingerprint IS NOT OLD.fingerprint AND (NEW.fingerprint IS NOT NULL OR NEW.closed_at IS NULL)))
+    BEGIN SELECT RAISE(ROLLBACK, 'what was submitted cannot be changed'); END;
+DROP TRIGGER submissions_are_kept;
+CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
+    WHEN NOT ((SELECT retiring FROM meta) AND OLD.state IN ('conflicting', 'refused'))
+    BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
+"#;
+
+/// What version 3 changes in a projection that is there. Totals are counted anew: those of version 2 counted an entry twice that
+/// names a service without a name.
+pub(super) const PROJECTION_OF_3: &str = r#"
+DROP TABLE IF EXISTS entries_next;
+DROP TABLE IF EXISTS entry_services_next;
+DROP TABLE IF EXISTS entry_counts_next;
+ALTER TABLE entries ADD COLUMN reporter TEXT;
+CREATE INDEX entries_by_reporter_0 ON entries (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
+ALTER TABLE entries ADD COLUMN position INTEGER;
+CREATE TABLE entry_totals (
+    unit INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (unit, bucket, status)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE service_totals (
+    service TEXT NOT NULL,
+    unit INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (service, unit, bucket, status)
+) STRICT, WITHOUT ROWID;
+DROP TABLE entry_counts;
+UPDATE meta SET (trail_last, trail_last_at) =
+    (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1);
+"#;
+
 /// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take
 /// the place of the former. Indexes and triggers keep the generation in their names.
 pub(super) fn projection(suffix: &str) -> String {
@@ -190,7 +262,9 @@ pub(super) fn projection(suffix: &str) -> String {
             recorded_at INTEGER NOT NULL,
             commit_id TEXT NOT NULL,
             path TEXT NOT NULL,
-            text TEXT NOT NULL
+            text TEXT NOT NULL,
+            reporter TEXT,
+            position INTEGER
         ) STRICT;
         CREATE TABLE entry_services{suffix} (
             service TEXT NOT NULL,
@@ -201,8 +275,15 @@ pub(super) fn projection(suffix: &str) -> String {
             entry INTEGER NOT NULL,
             PRIMARY KEY (service, recorded_at, task_id)
         ) STRICT, WITHOUT ROWID;
-        -- How many entries there are of a service ('' for all), a day or minute, and a status.
-        CREATE TABLE entry_counts{suffix} (
+        -- How many entries there are of a day or minute, and a status; and the same of each service.
+        CREATE TABLE entry_totals{suffix} (
+            unit INTEGER NOT NULL,
+            bucket INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (unit, bucket, status)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE service_totals{suffix} (
             service TEXT NOT NULL,
             unit INTEGER NOT NULL,
             bucket INTEGER NOT NULL,
@@ -221,6 +302,8 @@ pub(super) fn projection_indexes(suffix: &str, generation: i64) -> String {
         CREATE INDEX entries_by_status_{generation} ON entries{suffix} (status, recorded_at, task_id);
         CREATE INDEX entries_by_intent_{generation} ON entries{suffix} (intent, recorded_at, task_id, status)
             WHERE intent IS NOT NULL;
+        CREATE INDEX entries_by_reporter_{generation} ON entries{suffix} (reporter, recorded_at, task_id)
+            WHERE reporter IS NOT NULL;
         CREATE INDEX entry_services_by_status_{generation}
             ON entry_services{suffix} (service, status, recorded_at, task_id, entry);
         CREATE TRIGGER entries_stay_{generation} BEFORE UPDATE ON entries{suffix}

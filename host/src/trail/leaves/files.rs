@@ -207,6 +207,33 @@ impl Files {
         Ok(proof)
     }
 
+    /// The consistency proof between the trees of the first `old` and the first `new` leaves (RFC 6962, section 2.1.2).
+    pub(super) fn consistency(&mut self, old: u64, new: u64) -> io::Result<Vec<TreeHash>> {
+        let mut proof = Vec::new();
+        if old == 0 || old >= new {
+            return Ok(proof);
+        }
+        let (mut begin, mut end) = (0, new);
+        // Whether the part of the old tree that is left is all of it, whose root is known already.
+        let mut is_whole = true;
+        while old != end {
+            let split = begin + (end - begin).next_power_of_two() / 2;
+            if old <= split {
+                proof.push(self.root_of(split, end)?);
+                end = split;
+            } else {
+                proof.push(self.root_of(begin, split)?);
+                begin = split;
+                is_whole = false;
+            }
+        }
+        if !is_whole {
+            proof.push(self.root_of(begin, end)?);
+        }
+        proof.reverse();
+        Ok(proof)
+    }
+
     /// The number of a leaf among the first `size`, found by its hash.
     pub(super) fn position(&mut self, leaf: &TreeHash, size: u64) -> io::Result<Option<u64>> {
         let mut piece = vec![0u8; PIECE * 32];

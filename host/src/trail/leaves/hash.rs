@@ -21,6 +21,16 @@ pub(in crate::trail) fn leaf(path: &str, entry: &[u8], commit: &[u8]) -> TreeHas
     hasher.finalize().into()
 }
 
+/// What the hash of a leaf is over, behind a zero byte.
+pub(in crate::trail) fn leaf_contents(path: &str, entry: &[u8], commit: &[u8]) -> Vec<u8> {
+    let mut contents = TAG.to_vec();
+    for part in [path.as_bytes(), entry, commit] {
+        contents.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        contents.extend_from_slice(part);
+    }
+    contents
+}
+
 /// The hash of a node above two others.
 pub(super) fn node(left: &TreeHash, right: &TreeHash) -> TreeHash {
     let mut hasher = Sha256::new();

@@ -18,8 +18,8 @@ use super::message;
 use super::repository::Repository;
 use files::{Files, Head};
 use hash::Growing;
-pub(super) use hash::leaf;
 pub use hash::{TreeHash, root_of_proof};
+pub(super) use hash::{leaf, leaf_contents};
 pub use tree::EntryTree;
 
 /// What the origin of a trail begins with; its uuid follows, or where it has none, `commit-` and the commit of its first entry.

@@ -1,11 +1,13 @@
 //! The tree as of the trail's tip: brought up to date from history, and asked for roots and proofs.
 
+use std::path::{Path, PathBuf};
+
 use gix::ObjectId;
 use gix::objs::Kind;
 
 use super::files::{Files, Head};
 use super::hash::{Growing, TreeHash};
-use super::{leaf, origin_of, unreadable, uuid};
+use super::{leaf, leaf_contents, origin_of, unreadable, uuid};
 use crate::outcome::TaskId;
 use crate::trail::error::TrailError;
 use crate::trail::history::entry_in_tree;
@@ -72,6 +74,15 @@ impl EntryTree {
             .map_err(unreadable)
     }
 
+    /// The hashes that show that the tree over the first `old` entries is the beginning of that over the first `new`.
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be read.
+    pub fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<TreeHash>, TrailError> {
+        self.files.consistency(old, new).map_err(unreadable)
+    }
+
     /// The hashes that lead from the leaf at this place to the root over the first `size` entries, its neighbour first.
     ///
     /// # Errors
@@ -114,9 +125,73 @@ impl Trail {
         self.brought_up(self.shared().leaves.files(), None)
     }
 
+    /// The same, read from history but for what is in `dir`, which the caller alone may write and holds against other processes. What
+    /// the recorder keeps is not looked at. Without a directory, or where it cannot be written, all of history is read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Trail::tree`].
+    pub fn tree_from_history(&self, dir: Option<&Path>) -> Result<EntryTree, TrailError> {
+        let shared = self.shared();
+        let hash = shared.repository.hash;
+        let mut kept = Files::new(dir.unwrap_or(Path::new("")).to_owned(), hash);
+        let known = dir
+            .and_then(|_| kept.read_head())
+            .filter(|head| kept.grown(head).is_some());
+        let missing = missing(shared, known.as_slice())?;
+        if missing.commits.is_empty()
+            && let Some(head) = missing.known
+        {
+            return Ok(EntryTree {
+                files: kept,
+                head,
+                _borrowed: None,
+            });
+        }
+        let leaves = missing
+            .commits
+            .iter()
+            .map(|(id, task)| leaf_of(shared, id, task))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(dir) = dir
+            && let Ok((files, head)) = write(Files::new(dir.to_owned(), hash), &missing, &leaves)
+        {
+            return Ok(EntryTree {
+                files,
+                head,
+                _borrowed: None,
+            });
+        }
+        borrowed(shared, kept, missing, leaves)
+    }
+
+    /// The trail's name in checkpoints, as its history says: all of it, or what came after one of the trees in these directories, which
+    /// are as for [`Trail::tree_from_history`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Trail::tree`].
+    pub fn origin(&self, trees: &[PathBuf]) -> Result<String, TrailError> {
+        let shared = self.shared();
+        let head = |dir: &PathBuf| Files::new(dir.clone(), shared.repository.hash).read_head();
+        let known: Vec<Head> = trees.iter().filter_map(head).collect();
+        Ok(missing(shared, &known)?.origin)
+    }
+
+    /// When a commit says that it was made, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn commit_seconds(&self, id: &str) -> Result<i64, TrailError> {
+        let id = ObjectId::from_hex(id.as_bytes())
+            .map_err(|_| TrailError::Invalid(format!("{id} is no object id")))?;
+        Ok(self.shared().repository.commit(&id)?.seconds)
+    }
+
     fn brought_up(&self, files: Files, known: Option<Head>) -> Result<EntryTree, TrailError> {
         let shared = self.shared();
-        let missing = missing(shared, known)?;
+        let missing = missing(shared, known.as_slice())?;
         if missing.commits.is_empty()
             && let Some(head) = missing.known
         {
@@ -154,6 +229,11 @@ impl Trail {
         leaf(path, entry, commit)
     }
 
+    /// What is hashed for the leaf of an entry, behind a zero byte.
+    pub fn leaf_contents(&self, path: &str, entry: &[u8], commit: &[u8]) -> Vec<u8> {
+        leaf_contents(path, entry, commit)
+    }
+
     /// The contents of a commit, as they were hashed.
     ///
     /// # Errors
@@ -167,7 +247,7 @@ impl Trail {
 }
 
 /// Walks from the tip down to what is known.
-fn missing(shared: &Shared, known: Option<Head>) -> Result<Missing, TrailError> {
+fn missing(shared: &Shared, known: &[Head]) -> Result<Missing, TrailError> {
     let none = || TrailError::Invalid("the trail has no entry yet".into());
     let repository = &shared.repository;
     let tip = repository.read_ref(&shared.identity.reference)?;
@@ -177,7 +257,7 @@ fn missing(shared: &Shared, known: Option<Head>) -> Result<Missing, TrailError> 
     let mut next = Some(tip);
     let mut met = None;
     while let Some(id) = next {
-        if let Some(head) = known.as_ref().filter(|head| head.tip == id) {
+        if let Some(head) = known.iter().find(|head| head.tip == id) {
             met = Some(head.clone());
             break;
         }

@@ -18,6 +18,9 @@ const MAX_SIGNATURES: usize = 100;
 /// The algorithm byte of Ed25519 in keys and key hashes.
 const ED25519: u8 = 1;
 
+/// That of Ed25519 for cosignatures.
+const COSIGNATURE: u8 = 4;
+
 /// A checkpoint, read but not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
@@ -107,12 +110,7 @@ impl Checkpoint {
         let (Some(origin), Some(size), Some(root)) = (next(), next(), next()) else {
             return Err("it is no checkpoint: it lacks origin, size or root".into());
         };
-        let plain = size == "0" || !size.starts_with('0');
-        let size = size
-            .parse()
-            .ok()
-            .filter(|_| plain && size.bytes().all(|byte| byte.is_ascii_digit()))
-            .ok_or("its size is no number")?;
+        let size = canonical_number(size).ok_or("its size is no number in its one form")?;
         let root = STANDARD
             .decode(root)
             .ok()
@@ -129,6 +127,13 @@ impl Checkpoint {
         };
         for line in lines {
             match line.split_once(' ') {
+                // What is said twice has two readings.
+                Some(("commit", _)) if checkpoint.commit.is_some() => {
+                    return Err("it names two commits".into());
+                }
+                Some(("time", _)) if checkpoint.seconds.is_some() => {
+                    return Err("it names two times".into());
+                }
                 Some(("commit", id)) => checkpoint.commit = Some(id.to_owned()),
                 Some(("time", at)) => {
                     checkpoint.seconds = Some(time::seconds(at).ok_or("its time is malformed")?);
@@ -181,6 +186,88 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// The witnesses among these that cosigned it, each key once, and when they did, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Says that a line claims to be one of theirs and is not.
+    pub(crate) fn cosigned<'a>(
+        &self,
+        keys: &'a [WitnessKey],
+    ) -> Result<Vec<(&'a str, u64)>, String> {
+        let mut found: Vec<(&WitnessKey, u64)> = Vec::new();
+        for line in &self.signatures {
+            let theirs = |key: &&WitnessKey| key.name == line.name && key.id == line.key_id;
+            let Some(key) = keys.iter().find(theirs) else {
+                continue;
+            };
+            let seconds = key.check(&line.bytes, &self.text).ok_or_else(|| {
+                format!(
+                    "a cosignature is not that of the witness {}: it was forged, or the checkpoint edited",
+                    quote(key.name.as_bytes())
+                )
+            })?;
+            // One key under two names is one witness.
+            if !found.iter().any(|(other, _)| other.key == key.key) {
+                found.push((key, seconds));
+            }
+        }
+        Ok(found
+            .into_iter()
+            .map(|(key, seconds)| (key.name.as_str(), seconds))
+            .collect())
+    }
+}
+
+/// A witness's key (C2SP `tlog-cosignature`, Ed25519): `name+id+base64`.
+#[derive(Clone, Debug)]
+pub(crate) struct WitnessKey {
+    name: String,
+    id: [u8; 4],
+    key: VerifyingKey,
+}
+
+impl WitnessKey {
+    /// Reads a file of keys, one a line; empty lines and those that begin with `#` are none.
+    ///
+    /// # Errors
+    ///
+    /// Says which line is no key.
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<WitnessKey>, String> {
+        let lines = (1..).zip(text.lines().map(str::trim));
+        lines
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(number, line)| {
+                let (name, id, key) = parse_key(line, COSIGNATURE)
+                    .map_err(|why| format!("holds no witness's key in line {number}: {why}"))?;
+                Ok(WitnessKey { name, id, key })
+            })
+            .collect()
+    }
+
+    /// How many different keys there are.
+    pub(crate) fn count(keys: &[WitnessKey]) -> usize {
+        let different = |(at, key): &(usize, &WitnessKey)| {
+            !keys[..*at].iter().any(|other| other.key == key.key)
+        };
+        keys.iter().enumerate().filter(different).count()
+    }
+
+    /// When this was signed, if it was: a time in eight bytes, and a signature over it and the note.
+    fn check(&self, bytes: &[u8], text: &str) -> Option<u64> {
+        let (seconds, signature) = bytes.split_first_chunk::<8>()?;
+        let seconds = u64::from_be_bytes(*seconds);
+        let signature = Signature::from_slice(signature).ok()?;
+        let message = format!("cosignature/v1\ntime {seconds}\n{text}");
+        let good = self
+            .key
+            .verify_strict(message.as_bytes(), &signature)
+            .is_ok();
+        (good && i64::try_from(seconds).is_ok()).then_some(seconds)
+    }
+}
+
 /// What the origin of a trail's checkpoints begins with; the trail's uuid follows.
 pub(crate) const ORIGIN: &str = "chiffon-audit/";
 
@@ -199,33 +286,42 @@ impl NoteKey {
     ///
     /// Says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<NoteKey, String> {
-        let mut parts = text.trim().splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("it is no key of the form name+id+base64".into());
-        };
-        let bytes = STANDARD.decode(key).map_err(|_| "it is no base64")?;
-        let (algorithm, key) = bytes.split_first().ok_or("it is empty")?;
-        let key: &[u8; 32] = match key.try_into() {
-            Ok(key) if *algorithm == ED25519 => key,
-            _ => return Err("it is no Ed25519 key".into()),
-        };
-        let computed = key_id(name, key);
-        if hex(&computed) != id {
-            return Err("its id is not that of its name and key: it was changed".into());
-        }
-        Ok(NoteKey {
-            name: name.to_owned(),
-            id: computed,
-            key: VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?,
-        })
+        let (name, id, key) = parse_key(text.trim(), ED25519)?;
+        Ok(NoteKey { name, id, key })
     }
 }
 
+/// Reads a key of this algorithm: its name, its id and itself.
+fn parse_key(text: &str, expected: u8) -> Result<(String, [u8; 4], VerifyingKey), String> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it is no key of the form name+id+base64".into());
+    };
+    let bytes = STANDARD.decode(key).map_err(|_| "it is no base64")?;
+    let (algorithm, key) = bytes.split_first().ok_or("it is empty")?;
+    let key: &[u8; 32] = match key.try_into() {
+        Ok(key) if *algorithm == expected => key,
+        _ => return Err("it is no Ed25519 key".into()),
+    };
+    let computed = key_id(name, expected, key);
+    if hex(&computed) != id {
+        return Err("its id is not that of its name and key: it was changed".into());
+    }
+    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?;
+    Ok((name.to_owned(), computed, key))
+}
+
+/// A number in its one form: digits, and no zero in front.
+pub(crate) fn canonical_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
 /// The first four bytes of SHA-256 of the name, a newline, the algorithm and the key.
-fn key_id(name: &str, key: &[u8; 32]) -> [u8; 4] {
+fn key_id(name: &str, algorithm: u8, key: &[u8; 32]) -> [u8; 4] {
     let digest = Sha256::new()
         .chain_update(name)
-        .chain_update([b'\n', ED25519])
+        .chain_update([b'\n', algorithm])
         .chain_update(key)
         .finalize();
     [digest[0], digest[1], digest[2], digest[3]]
@@ -309,6 +405,8 @@ mod tests {
             good.replace(root, "AAAA"),
             good.replace("other", "other\r"),
             good.replace("time 2026", "time x"),
+            good.replace("other", "commit abd"),
+            good.replace("other", "time 2026-01-02T03:04:06.000000Z"),
             good.replace(line, ""),
             good.replace(line, "- a AAAAAAA=\n"),
             good.trim_end().to_owned(),

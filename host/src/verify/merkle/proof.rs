@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::leaf::{self, Hash};
-use super::note::Checkpoint;
+use super::note::{Checkpoint, canonical_number};
 use super::tree;
 
 /// The first line of every proof file.
@@ -58,8 +58,9 @@ impl<'a> Proof<'a> {
         };
         let path = member("path")?;
         let number = |text: &str| {
-            text.parse::<u64>()
-                .map_err(|_| "its header holds a number that is none".to_owned())
+            canonical_number(text).ok_or_else(|| {
+                "its header holds a number that is none, or not in its one form".to_owned()
+            })
         };
         let index = number(member("index")?)?;
         let lengths = [

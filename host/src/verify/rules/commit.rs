@@ -11,6 +11,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) parents: Vec<Id>,
     pub(crate) author: Option<&'a [u8]>,
     pub(crate) committer: Option<&'a [u8]>,
+    /// What the message is said to be written in, if that is said.
+    pub(crate) encoding: Option<&'a [u8]>,
     /// A header that is neither one of these nor a signature.
     pub(crate) other: Option<&'a [u8]>,
     pub(crate) message: &'a [u8],
@@ -27,19 +29,26 @@ impl<'a> Commit<'a> {
         }
         let author = header(&mut rest, b"author ");
         let committer = header(&mut rest, b"committer ");
-        let mut other = None;
+        let (mut encoding, mut other) = (None, None);
         loop {
-            let (line, after) = line(rest)?;
+            // Git takes a commit that ends with its headers for one without a message.
+            let (line, after) = if rest.is_empty() && committer.is_some() {
+                (rest, rest)
+            } else {
+                line(rest)?
+            };
             if line.is_empty() {
                 return Some(Commit {
                     tree,
                     parents,
                     author,
                     committer,
+                    encoding,
                     other,
                     message: after,
                 });
             }
+            encoding = encoding.or_else(|| line.strip_prefix(b"encoding "));
             // A header of several lines goes on after a space.
             let known = line.starts_with(b" ")
                 || line.starts_with(b"gpgsig ")
@@ -185,6 +194,15 @@ mod tests {
         );
         check("author A\ncommitter A", None, false);
         check("author A <a@b> 5 +0000", None, false);
+    }
+
+    #[test]
+    fn a_commit_may_end_with_its_headers() {
+        let text = format!("{HEAD}author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000\n");
+        let message =
+            |text: &str| Commit::parse(text.as_bytes(), 40).map(|commit| commit.message.to_vec());
+        assert_eq!(message(&text), Some(Vec::new()));
+        assert_eq!(message(text.trim_end()), None);
     }
 
     #[test]

@@ -6,5 +6,7 @@ pub(crate) mod entry;
 mod json;
 pub(crate) mod message;
 pub(crate) mod path;
+pub(crate) mod subject;
 pub(crate) mod time;
+pub(crate) mod trailers;
 pub(crate) mod tree;

@@ -2,6 +2,7 @@
 //! with code of its own; the writer's is another.
 
 mod allowed;
+mod armour;
 mod openpgp;
 mod split;
 mod sshsig;
@@ -39,6 +40,19 @@ pub(crate) enum Judgement<'a> {
     NotShown(String),
 }
 
+/// What the program says of a signature, if that is in its one form: what is wrong with it otherwise says the program.
+fn judged_and_checked(
+    ring: &KeyRing,
+    signed: &split::Signed,
+    seconds: i64,
+) -> Result<Judgement<'static>, armour::Odd> {
+    let judgement = ring.judge(&signed.payload, &signed.signature, seconds);
+    if let Judgement::Signed(_) = judgement {
+        armour::check(&signed.signature, &signed.payload)?;
+    }
+    Ok(judgement)
+}
+
 /// Judges the signature of a commit with these bytes that says that it was made then.
 pub(crate) fn judge<'a>(
     signers: &'a Signers,
@@ -56,7 +70,15 @@ pub(crate) fn judge<'a>(
         .starts_with(b"-----BEGIN PGP SIGNATURE-----")
     {
         return match &signers.openpgp {
-            Some(ring) => ring.judge(&signed.payload, &signed.signature),
+            Some(ring) => match judged_and_checked(ring, &signed, seconds) {
+                Ok(judgement) => judgement,
+                Err(armour::Odd::Broken(why)) => Judgement::Broken(format!(
+                    "its OpenPGP signature is not in its one form: {why}"
+                )),
+                Err(armour::Odd::Other(why)) => Judgement::NotShown(format!(
+                    "whether its OpenPGP signature is as it was made: {why}"
+                )),
+            },
             None => Judgement::NotShown(
                 "who made its OpenPGP signature; `--openpgp-keys` gives the keys that may"
                     .to_owned(),

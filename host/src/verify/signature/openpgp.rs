@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Judgement, quote};
+use super::{Judgement, quote, show_time};
 
 /// The keys whose signatures count.
 pub(crate) struct KeyRing {
@@ -66,8 +66,13 @@ impl KeyRing {
         }
     }
 
-    /// Judges a signature of these bytes.
-    pub(super) fn judge(&self, payload: &[u8], signature: &[u8]) -> Judgement<'static> {
+    /// Judges a signature of these bytes, of a commit that says that it was made then.
+    pub(super) fn judge(
+        &self,
+        payload: &[u8],
+        signature: &[u8],
+        seconds: i64,
+    ) -> Judgement<'static> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let file = self.home.path().join(format!("signature-{number}"));
         let status = std::fs::write(&file, signature)
@@ -79,7 +84,7 @@ impl KeyRing {
         // Only room is lost if it stays.
         let _ = std::fs::remove_file(&file);
         match status {
-            Ok(status) => read_status(&status),
+            Ok(status) => read_status(&status, seconds),
             Err(no_answer) => {
                 let why = match no_answer {
                     NoAnswer::Cannot(why) => why,
@@ -199,7 +204,7 @@ fn end(child: &mut Child) {
 }
 
 /// What the lines of GnuPG's doc/DETAILS say of a signature.
-fn read_status(status: &str) -> Judgement<'static> {
+fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
     let lines = || {
         status
             .lines()
@@ -228,11 +233,34 @@ fn read_status(status: &str) -> Judgement<'static> {
             "its OpenPGP signature is not of its bytes: it was forged, or the commit edited".into(),
         );
     }
-    if let Some(found) = find("EXPKEYSIG").or_else(|| find("EXPSIG")) {
+    if let Some(found) = find("EXPSIG") {
         return Judgement::NotShown(format!(
-            "whether the OpenPGP key of {} was valid then: it has expired since",
+            "whether the OpenPGP signature of {} counted then: it has expired since",
             key(&found)
         ));
+    }
+    let signatures = lines().filter(|line| line.starts_with("NEWSIG")).count();
+    if let Some(found) = find("EXPKEYSIG") {
+        // As for SSH keys: what it signed while it was valid stays signed.
+        let made = find("VALIDSIG").and_then(|valid| time(valid.split(' ').nth(2)?));
+        let ends = lines().filter_map(|line| line.strip_prefix("KEYEXPIRED "));
+        let end = ends.map(|end| time(end.trim())).min().flatten();
+        return match (made, end) {
+            (Some(made), Some(end)) if signatures == 1 && made < end && seconds < end => {
+                Judgement::Signed(name(&found).into())
+            }
+            (Some(made), Some(end)) if signatures == 1 => Judgement::Broken(format!(
+                "it is signed by the OpenPGP key of {} after its time: it expired at {}, and the signature is of {}, the commit of {}",
+                key(&found),
+                show_time(end),
+                show_time(made),
+                show_time(seconds)
+            )),
+            _ => Judgement::NotShown(format!(
+                "whether the OpenPGP key of {} was valid then: it has expired since",
+                key(&found)
+            )),
+        };
     }
     if let Some(found) = find("NO_PUBKEY") {
         return Judgement::Broken(format!(
@@ -240,13 +268,49 @@ fn read_status(status: &str) -> Judgement<'static> {
             quote(found.as_bytes())
         ));
     }
-    let signatures = lines().filter(|line| line.starts_with("NEWSIG")).count();
     match (find("GOODSIG"), find("VALIDSIG"), signatures) {
-        (Some(found), Some(_), 1) => {
-            let mut parts = found.splitn(2, ' ');
-            let id = parts.next().unwrap_or_default();
-            Judgement::Signed(parts.next().unwrap_or(id).to_owned().into())
-        }
+        (Some(found), Some(_), 1) => Judgement::Signed(name(&found).into()),
         _ => Judgement::Broken("its OpenPGP signature cannot be checked".into()),
+    }
+}
+
+/// Who it is, by what stands after the key's id.
+fn name(found: &str) -> String {
+    let (id, name) = found.split_once(' ').unwrap_or((found, found));
+    if name.is_empty() { id } else { name }.to_owned()
+}
+
+/// A time of the status channel: seconds since 1970, or `YYYYMMDDThhmmss`.
+fn time(text: &str) -> Option<i64> {
+    match text.split_once('T') {
+        Some((day, second)) => super::time::parse(&format!("{day}{second}Z")),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Judgement, read_status};
+
+    #[test]
+    fn a_key_that_expired_is_held_against_the_times_of_signature_and_commit() {
+        let status = |made: i64| {
+            format!(
+                "[GNUPG:] NEWSIG\n[GNUPG:] KEYEXPIRED 2000\n[GNUPG:] EXPKEYSIG 0123456789ABCDEF Host <h@x>\n\
+                 [GNUPG:] VALIDSIG ABCD 1970-01-01 {made} 0 4 0 22 8 00 ABCD\n"
+            )
+        };
+        let signed = Judgement::Signed("Host <h@x>".to_owned().into());
+        assert_eq!(read_status(&status(1999), 1999), signed);
+        let as_text = status(1999).replace("KEYEXPIRED 2000", "KEYEXPIRED 19700101T003320");
+        assert_eq!(read_status(&as_text, 1999), signed);
+        for (made, seconds) in [(2000, 1000), (1000, 2000), (3000, 3000)] {
+            let judged = read_status(&status(made), seconds);
+            assert!(matches!(judged, Judgement::Broken(_)), "{judged:?}");
+        }
+        let unsaid = status(1999).replace("KEYEXPIRED 2000", "KEYEXPIRED x");
+        assert!(matches!(read_status(&unsaid, 1999), Judgement::NotShown(_)));
+        let twice = status(1999).replacen("NEWSIG", "NEWSIG\n[GNUPG:] NEWSIG", 1);
+        assert!(matches!(read_status(&twice, 1999), Judgement::NotShown(_)));
     }
 }

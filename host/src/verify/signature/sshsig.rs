@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256, Sha512};
 pub(crate) const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----\n";
 const END: &[u8] = b"-----END SSH SIGNATURE-----\n";
 
+/// Letters in a line of it.
+const WIDTH: usize = 70;
+
 /// The namespace of git's signatures.
 pub(crate) const NAMESPACE: &[u8] = b"git";
 
@@ -43,6 +46,10 @@ pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
         .filter(|byte| *byte != b'\n')
         .collect();
     let blob = STANDARD.decode(text).map_err(|_| "it is no base64")?;
+    // Nothing signs the armour, so it has one form: who has no key must not be able to make another commit of the same.
+    if !is_wrapped(inner) {
+        return Err("its armour is not as `ssh-keygen` writes it, lines of 70 letters");
+    }
     let mut rest = blob
         .strip_prefix(b"SSHSIG\0\0\0\x01".as_slice())
         .ok_or("it is of no version that is known")?;
@@ -51,7 +58,10 @@ pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
         key: next()?.to_vec(),
         namespace: next()?.to_vec(),
         hash: {
-            let _reserved = next()?;
+            // Nobody signs what stands here.
+            if !next()?.is_empty() {
+                return Err("it holds something where nothing may be");
+            }
             next()?.to_vec()
         },
         signature: next()?.to_vec(),
@@ -61,6 +71,21 @@ pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
     } else {
         Err("it goes on after its end")
     }
+}
+
+/// Whether all lines but the last are full, and none is empty.
+fn is_wrapped(inner: &[u8]) -> bool {
+    let Some(text) = inner.strip_suffix(b"\n") else {
+        return false;
+    };
+    let lines = || text.split(|byte| *byte == b'\n');
+    let last = lines().count() - 1;
+    lines()
+        .enumerate()
+        .all(|(number, line)| match number == last {
+            true => (1..=WIDTH).contains(&line.len()),
+            false => line.len() == WIDTH,
+        })
 }
 
 /// Why a signature was not found to be good.

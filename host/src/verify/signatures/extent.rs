@@ -34,33 +34,47 @@ pub(super) fn said(commit: &[u8]) -> Said {
     }
 }
 
-/// Which of the unsigned commits a signature is for. Both lists by depth, the newest first; greater depths are older.
+/// A signature that says that it is for more commits than there are for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Beyond {
+    pub(super) depth: u32,
+    pub(super) covers: u32,
+    /// How many there are, itself included.
+    pub(super) there: u32,
+}
+
+/// Which of the unsigned commits a signature is for, and which signatures say more. Both lists by depth, the newest first; greater
+/// depths are older.
 ///
-/// A group is what one flush made, so nobody else's commit lies in it: a signature reaches down over commits without one and
-/// no farther than the next that has one.
-pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> Vec<bool> {
+/// A group is what one flush made, so nobody else's commit lies in it: a signature reaches down over commits of the trail without one
+/// that follow each other, and no farther.
+pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Vec<Beyond>) {
     let mut covered = vec![false; unsigned.len()];
-    for (place, (depth, covers)) in signed.iter().enumerate() {
-        let end = signed.get(place + 1).map_or(u32::MAX, |(next, _)| *next);
+    let mut beyond = Vec::new();
+    for (depth, covers) in signed {
         let first = unsigned.partition_point(|other| other <= depth);
-        let number = usize::try_from(covers - 1).unwrap_or(usize::MAX);
-        for (mark, other) in covered[first..]
-            .iter_mut()
-            .zip(&unsigned[first..])
-            .take(number)
-        {
-            if *other > end {
+        let mut there = 1;
+        for (mark, other) in covered[first..].iter_mut().zip(&unsigned[first..]) {
+            if there == *covers || Some(*other) != depth.checked_add(there) {
                 break;
             }
             *mark = true;
+            there += 1;
+        }
+        if there < *covers {
+            beyond.push(Beyond {
+                depth: *depth,
+                covers: *covers,
+                there,
+            });
         }
     }
-    covered
+    (covered, beyond)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Said, covered, said};
+    use super::{Beyond, Said, covered, said};
 
     #[test]
     fn a_commit_says_how_far_its_signature_reaches() {
@@ -90,9 +104,22 @@ mod tests {
         // Newest first: 0 unsigned, 1 signed for three, 4 signed for two, 6 unsigned and nobody's.
         assert_eq!(
             covered(&[(1, 3), (4, 2)], &[0, 2, 3, 5, 6]),
-            [false, true, true, true, false]
+            (vec![false, true, true, true, false], Vec::new())
         );
-        assert_eq!(covered(&[(0, 9), (2, 1)], &[1, 3]), [true, false]);
-        assert!(covered(&[], &[]).is_empty());
+        let over = |depth, covers, there| Beyond {
+            depth,
+            covers,
+            there,
+        };
+        assert_eq!(
+            covered(&[(0, 9), (2, 1)], &[1, 3]),
+            (vec![true, false], vec![over(0, 9, 2)])
+        );
+        // A person's commit lies between.
+        assert_eq!(
+            covered(&[(0, 999_999_998)], &[1, 3]),
+            (vec![true, false], vec![over(0, 999_999_998, 2)])
+        );
+        assert_eq!(covered(&[], &[]), (Vec::new(), Vec::new()));
     }
 }

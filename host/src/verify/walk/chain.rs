@@ -24,6 +24,14 @@ pub(crate) struct Chain {
     /// A bit for each: whether it says that it adds an entry.
     adding: Vec<u64>,
     pub(crate) trail_id: Option<String>,
+    /// How far down its beginning is, if it has one.
+    pub(crate) genesis: Option<Depth>,
+    /// On a ref of its own: the oldest commit since the beginning that is none of the trail's, and how many there are.
+    pub(crate) foreign: Option<(Place, u64)>,
+    /// The commit where the walk was to end.
+    pub(crate) border: Option<Arc<Content>>,
+    /// First-parent commits from there down, as far as they were read.
+    pub(super) below: Vec<Id>,
     /// Why the oldest commits were not seen, if they were not.
     pub(crate) cut: Option<String>,
     /// The commit below the oldest, where the walk was to end, if it came to it.
@@ -54,7 +62,7 @@ impl Chain {
     }
 
     /// How many commits at this depth and below say that they add an entry.
-    pub(super) fn entries_from(&self, depth: Depth) -> u64 {
+    pub(crate) fn entries_from(&self, depth: Depth) -> u64 {
         let (word, bit) = (depth as usize / 64, depth % 64);
         let Some(first) = self.adding.get(word) else {
             return 0;
@@ -70,6 +78,14 @@ impl Chain {
         let word = self.adding.iter().rposition(|word| *word != 0)?;
         let bit = 63 - self.adding[word].leading_zeros();
         Some(self.id(word as Depth * 64 + bit))
+    }
+
+    /// What the origin of its checkpoints ends with: its uuid, or where it has none its first entry's commit; none if neither was seen.
+    pub(crate) fn origin_id(&self) -> Option<String> {
+        if self.trail_id.is_some() || self.cut.is_some() || self.until.is_some() {
+            return self.trail_id.clone();
+        }
+        self.first_entry().map(|id| format!("commit-{id}"))
     }
 
     /// How far down this commit is.
@@ -155,6 +171,7 @@ impl<'a> Reading<'a> {
         let id = self.next.take()?;
         if self.how.until == Some(id) {
             self.chain.until = self.how.until;
+            self.read_border(reader, id);
             return None;
         }
         let context = self.context;
@@ -183,6 +200,9 @@ impl<'a> Reading<'a> {
         }
         if let Some(word) = chain.adding.last_mut().filter(|_| role == Role::Entry) {
             *word |= 1 << (place.0 % 64);
+        }
+        if role == Role::Genesis {
+            chain.genesis = Some(place.0);
         }
         self.order.follow(context, place, &commit, role);
         let tree = commit.tree;
@@ -214,11 +234,66 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// Reads the commit where the walk ends, which what comes after it must fit.
+    fn read_border(&mut self, reader: &mut Reader<'_>, id: Id) {
+        let (context, place) = (self.context, (self.chain.len(), id));
+        let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
+            return;
+        };
+        let commit = Commit::parse(&content.data, context.algorithm.len_in_hex());
+        let role = commit.as_ref().map(|commit| message::role(commit.message));
+        match (&commit, role) {
+            (Some(commit), Some(Role::Entry)) => {
+                self.order.follow(context, place, commit, Role::Entry);
+                self.chain.border = Some(Arc::clone(&content));
+            }
+            _ => context.findings.broken(
+                Rule::OneEntry,
+                place,
+                "it is the commit of the checkpoint's last entry, and no record of a task"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Reads on from the border to the trail's beginning, where people's commits or merges came after it: the beginning says whether
+    /// they may, and what was merged leads to what is there.
+    fn read_below(&mut self, reader: &mut Reader<'_>) {
+        let hex_len = self.context.algorithm.len_in_hex();
+        let mut next = self.chain.until.filter(|_| self.order.people.is_some());
+        let mut genesis = None;
+        while let Some(id) = next {
+            // What cannot be read was there before the checkpoint; it is not judged again.
+            let Ok(content) = reader.fetch(&id, Kind::Commit) else {
+                break;
+            };
+            let Some(commit) = Commit::parse(&content.data, hex_len) else {
+                break;
+            };
+            self.chain.below.push(id);
+            if message::role(commit.message) == Role::Genesis {
+                genesis = Some(is_on_ref(&commit));
+            }
+            next = commit.parents.first().copied();
+        }
+        reader.bad_copies.clear();
+        if genesis == Some(true) {
+            self.order.foreign = self.order.people;
+        }
+    }
+
     /// Reads what is left. Judges the beginning.
     pub(super) fn finish(mut self, reader: &mut Reader<'_>) -> Chain {
         while self.read_next(reader).is_some() {}
+        self.read_below(reader);
         let mut chain = self.chain;
+        chain.foreign = self.order.foreign;
         chain.trail_id = self.order.end(self.context);
+        if chain.until.is_some() {
+            // Its beginning lies farther down; one that comes after it is none.
+            chain.trail_id = None;
+            chain.genesis = None;
+        }
         if let Some((place, what)) = &self.cut {
             for rule in NEED_ALL {
                 self.context
@@ -239,12 +314,24 @@ struct Order {
     /// The oldest genesis commit so far, and an entry that is older.
     genesis: Option<(Place, Option<Id>)>,
     trail_id: Option<String>,
+    /// The oldest commit so far that is none of the trail's, and how many there are.
+    people: Option<(Place, u64)>,
+    /// Those that are newer than the oldest genesis commit so far, if that says that they may not be.
+    foreign: Option<(Place, u64)>,
+}
+
+/// Whether a trail's first commit says that the trail has a ref of its own.
+fn is_on_ref(genesis: &Commit<'_>) -> bool {
+    message::check(genesis.message, Role::Genesis)
+        .is_ok_and(|trailers| trailers.placement == Some("ref"))
 }
 
 impl Order {
     /// Takes in the next older commit.
     fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>, role: Role) {
         if role == Role::Person {
+            let before = self.people.map_or(0, |(_, number)| number);
+            self.people = Some((place, before + 1));
             return;
         }
         let findings = &context.findings;
@@ -267,6 +354,7 @@ impl Order {
                 );
             }
             self.genesis = Some((place, None));
+            self.foreign = self.people.filter(|_| is_on_ref(commit));
             self.trail_id = message::check(commit.message, role)
                 .ok()
                 .and_then(|trailers| trailers.trail.map(str::to_owned));

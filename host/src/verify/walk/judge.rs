@@ -9,8 +9,8 @@ use super::{Context, Place, Tally};
 use crate::verify::findings::{Rule, quote};
 use crate::verify::rules::commit::Commit;
 use crate::verify::rules::message::{self, MessageError, Role, Trailers};
-use crate::verify::rules::path;
 use crate::verify::rules::tree::{Mode, Node, Nodes};
+use crate::verify::rules::{path, subject};
 use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::Reader;
@@ -52,6 +52,18 @@ pub(super) fn judge(
     } else {
         check_commit(context, case)
     };
+    if let (Role::Person, Some(encoding)) = (case.role, case.commit.encoding)
+        && !subject::is_plain(encoding)
+    {
+        let what = format!(
+            "whether the commit {} looks like a record: git shows its message from the encoding {}",
+            place.1,
+            quote(encoding)
+        );
+        context
+            .findings
+            .not_shown(Rule::Agreement, Some(place), what);
+    }
     tally.objects += 1;
     let mut seen = Seen::default();
     if let Before::Unknown = case.before {
@@ -65,7 +77,10 @@ pub(super) fn judge(
 
 /// The one file that the commit adds, kept for those who look along.
 #[derive(Default)]
-pub(super) struct Seen(pub(super) Option<(Vec<u8>, Id, Arc<Content>)>);
+pub(super) struct Seen(pub(super) Option<File>);
+
+/// Its path, its name, what it holds, and the time that it says it was recorded at.
+type File = (Vec<u8>, Id, Arc<Content>, Option<i64>);
 
 /// Shows a trail commit to those who look along.
 fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>, seen: &Seen) {
@@ -81,15 +96,20 @@ fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>,
         settings: trailers
             .and_then(|trailers| trailers.settings)
             .unwrap_or_default(),
+        reporter: trailers.and_then(|trailers| trailers.reporter),
         id: case.place.1,
         raw: case.raw,
         is_genesis: case.role == Role::Genesis,
         seconds: case.commit.time(),
-        entry: seen.0.as_ref().map(|(path, blob, content)| TrailEntry {
-            path,
-            blob: *blob,
-            bytes: &content.data,
-        }),
+        entry: seen
+            .0
+            .as_ref()
+            .map(|(path, blob, content, recorded)| TrailEntry {
+                path,
+                blob: *blob,
+                bytes: &content.data,
+                recorded: *recorded,
+            }),
     };
     for visitor in &context.visitors {
         visitor.visit(&commit);
@@ -139,13 +159,7 @@ fn judge_changes(
         _ => None,
     };
     if parent == Some(case.commit.tree) {
-        if case.role == Role::Entry {
-            context.findings.broken(
-                Rule::OneEntry,
-                place,
-                "a trail commit adds no entry".to_owned(),
-            );
-        }
+        judge_nothing(context, case);
         return;
     }
     // What is wrong with the parent's tree is said where it was new.
@@ -200,18 +214,34 @@ fn judge_changes(
         (before, now) => before.is_none() && now.is_none(),
     };
     if same {
-        if case.role == Role::Entry {
-            context.findings.broken(
-                Rule::OneEntry,
-                place,
-                "a trail commit adds no entry".to_owned(),
-            );
-        }
+        judge_nothing(context, case);
         return;
     }
     let changes = changes::compare(context, reader, before, now, place);
     tally.objects += changes.objects;
     judge_audit(context, reader, tally, case, trailers, changes, seen);
+}
+
+/// Judges a commit that changes nothing of the trail: it must not look like one that does.
+fn judge_nothing(context: &Context<'_>, case: &Case<'_>) {
+    let (findings, place) = (&context.findings, case.place);
+    match case.role {
+        Role::Entry => {
+            findings.broken(
+                Rule::OneEntry,
+                place,
+                "a trail commit adds no entry".to_owned(),
+            );
+            let what = "an imitation: it has the trailers of a record, and adds no entry";
+            findings.broken(Rule::Agreement, place, what.to_owned());
+        }
+        Role::Person if subject::is_record(case.commit.message) => {
+            let what =
+                "an imitation: git shows it under the subject of a record, and it adds no entry";
+            findings.broken(Rule::Agreement, place, what.to_owned());
+        }
+        Role::Person | Role::Genesis => {}
+    }
 }
 
 /// A name that some systems take for `.audit` hides what is there.
@@ -250,6 +280,20 @@ fn judge_audit(
     seen: &mut Seen,
 ) {
     let place = case.place;
+    if case.role == Role::Person {
+        let number = changes.list.len();
+        let readmes = changes.list.extract_if(.., |change| is_readme(change));
+        for change in readmes {
+            let path = quote(&change.path);
+            let what = format!("commit {}: {path} is a person's, and no entry", place.1);
+            context.findings.note(Rule::OneEntry, what);
+            tally.objects += check_file(context, reader, &change, place);
+        }
+        if changes.list.is_empty() && number > 0 && !changes.more {
+            judge_nothing(context, case);
+            return;
+        }
+    }
     if let Some(what) = changes
         .list
         .iter()
@@ -267,8 +311,8 @@ fn judge_audit(
         let change = changes.list.swap_remove(only);
         tally.entries += 1;
         let content = record::judge_entry(context, reader, tally, case, trailers, &change);
-        if let (Some(content), Some((_, id))) = (content, change.after) {
-            seen.0 = Some((change.path, id, content));
+        if let (Some((content, recorded)), Some((_, id))) = (content, change.after) {
+            seen.0 = Some((change.path, id, content, recorded));
         }
     } else {
         let added: Vec<&Change> = changes
@@ -279,15 +323,41 @@ fn judge_audit(
         judge_others(context, tally, case, &changes, &added);
     }
     for change in &changes.list {
-        if let Some((mode, id)) = change.after.filter(|(mode, _)| *mode != Mode::Tree) {
-            let node = Node {
-                mode,
-                name: &change.path,
-                id: id.as_slice(),
-            };
-            tally.objects += objects::check_leaf(context, reader, &node, place);
-        }
+        tally.objects += check_file(context, reader, change, place);
     }
+}
+
+/// Hashes the file that a change leaves, if it leaves one. Returns the number of objects.
+fn check_file(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    change: &Change,
+    place: Place,
+) -> u64 {
+    let Some((mode, id)) = change.after.filter(|(mode, _)| *mode != Mode::Tree) else {
+        return 0;
+    };
+    let node = Node {
+        mode,
+        name: &change.path,
+        id: id.as_slice(),
+    };
+    objects::check_leaf(context, reader, &node, place)
+}
+
+/// Whether this is about a file that says what lies here: `.audit/README` or `.audit/README.md`, which nothing takes for an entry.
+fn is_readme(change: &Change) -> bool {
+    const NAME: &[u8] = b"readme";
+    let is_file = |side: Option<(Mode, Id)>| side.is_none_or(|(mode, _)| mode == Mode::File);
+    let Some(name) = change.path.strip_prefix(b".audit/") else {
+        return false;
+    };
+    let (begin, end) = name.split_at(name.len().min(NAME.len()));
+    begin.eq_ignore_ascii_case(NAME)
+        && (end.is_empty() || end.starts_with(b"."))
+        && !name.contains(&b'/')
+        && is_file(change.before)
+        && is_file(change.after)
 }
 
 /// Judges what a commit adds that is not one entry.

@@ -8,12 +8,12 @@ use super::{Context, Tally};
 use crate::verify::findings::{Rule, quote};
 use crate::verify::rules::message::Trailers;
 use crate::verify::rules::tree::Mode;
-use crate::verify::rules::{entry, path};
+use crate::verify::rules::{entry, path, time};
 use crate::verify::store::cache::Content;
 use crate::verify::store::hash::Kind;
 use crate::verify::store::reader::Reader;
 
-/// Judges the one file that a trail commit adds. Returns it, if it can be read.
+/// Judges the one file that a trail commit adds. Returns it, if it can be read, and the time that it says it was recorded at.
 pub(super) fn judge_entry(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -21,7 +21,7 @@ pub(super) fn judge_entry(
     case: &Case<'_>,
     trailers: Option<&Trailers<'_>>,
     change: &Change,
-) -> Option<Arc<Content>> {
+) -> Option<(Arc<Content>, Option<i64>)> {
     let place = case.place;
     let quoted = || quote(&change.path);
     let (mode, id) = change.after?;
@@ -54,9 +54,20 @@ pub(super) fn judge_entry(
             context
                 .findings
                 .broken(Rule::OneEntry, place, format!("{} {why}", quoted()));
-            return Some(content);
+            return Some((content, None));
         }
     };
+    if content.data.len() > entry::USUAL_BYTES {
+        context.findings.note(
+            Rule::OneEntry,
+            format!(
+                "commit {}: {} has {} bytes, which a host writes only where its limits were raised",
+                place.1,
+                quoted(),
+                content.data.len()
+            ),
+        );
+    }
     if task.is_some_and(|task| task != entry.task_id) {
         let what = format!(
             "{} holds an entry of the task {}",
@@ -77,15 +88,38 @@ pub(super) fn judge_entry(
             ),
         );
     }
-    if case.commit.time().is_none_or(|time| time < entry.seconds) {
-        context.findings.broken(
+    judge_time(context, case, &quoted(), entry.seconds);
+    Some((content, Some(entry.seconds)))
+}
+
+/// Compares the time that an entry says it was recorded at with that of its commit.
+fn judge_time(context: &Context<'_>, case: &Case<'_>, path: &str, recorded: i64) {
+    let findings = &context.findings;
+    let before = case.commit.time().map(|time| time.saturating_sub(recorded));
+    match before {
+        Some(before @ ..0) => findings.broken(
             Rule::Times,
-            place,
+            case.place,
+            format!("it is committed before the time that {path} was recorded at, by {} s", -before),
+        ),
+        None => findings.broken(
+            Rule::Times,
+            case.place,
+            format!("it is committed before the time that {path} was recorded at"),
+        ),
+        Some(before) if before > time::APART_MOST => findings.broken(
+            Rule::Times,
+            case.place,
+            format!("{path} is backdated: it says that it was recorded {before} s before it was committed"),
+        ),
+        Some(before) if before > time::APART => findings.note(
+            Rule::Times,
             format!(
-                "it is committed before the time that {} was recorded at",
-                quoted()
+                "commit {}: {path} says that it was recorded {before} s before it was committed; a writer decides again after {} s, older ones did not",
+                case.place.1,
+                time::APART
             ),
-        );
+        ),
+        Some(_) => {}
     }
-    Some(content)
 }

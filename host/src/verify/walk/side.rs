@@ -8,6 +8,8 @@ use super::objects::{self, read_other};
 use super::{Context, Place};
 use crate::verify::findings::Rule;
 use crate::verify::rules::commit::Commit;
+use crate::verify::rules::message::{self, Role};
+use crate::verify::rules::subject;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::{Fault, Reader};
 
@@ -34,7 +36,9 @@ pub(super) fn walk(
     }
     let context = walker.context;
     let hex_len = context.algorithm.len_in_hex();
-    let mut mainline: Vec<u64> = chain.ids().map(|id| context.key(id.as_slice())).collect();
+    let below = chain.below.iter().copied();
+    let mainline = chain.ids().chain(below);
+    let mut mainline: Vec<u64> = mainline.map(|id| context.key(id.as_slice())).collect();
     mainline.sort_unstable();
     let mut visited = HashSet::new();
     let mut is_new = |id: &Id| {
@@ -56,6 +60,12 @@ pub(super) fn walk(
             );
             continue;
         };
+        if message::role(commit.message) != Role::Person || subject::is_record(commit.message) {
+            let what = format!(
+                "commit {id}, which was merged, looks like a record and is none of this trail: plain `git log` shows it among the others"
+            );
+            context.findings.note(Rule::Agreement, what);
+        }
         let mut parent = commit.parents.first().copied();
         for (number, next) in commit.parents.iter().enumerate() {
             if shallow.contains(&id)

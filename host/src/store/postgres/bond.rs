@@ -1,0 +1,53 @@
+//! The trail that a store belongs to, in PostgreSQL.
+
+use deadpool_postgres::{GenericClient, Object};
+
+use super::super::{Bond, Entry};
+use super::failure::Failure;
+
+/// The trail that the store is bound to.
+pub(super) async fn read(client: &impl GenericClient) -> Result<Bond, Failure> {
+    let row = client
+        .query_one(
+            "SELECT trail_uuid, trail_first, trail_last, trail_epoch FROM meta",
+            &[],
+        )
+        .await?;
+    Ok(Bond {
+        uuid: row.get(0),
+        first_commit: row.get(1),
+        last: row.get(2),
+        epoch: row.get(3),
+    })
+}
+
+/// Binds it, unless another process has done so meanwhile.
+pub(super) async fn write(client: &Object, bond: &Bond) -> Result<bool, Failure> {
+    let changed = client
+        .execute(
+            "UPDATE meta SET trail_uuid = $1, trail_first = $2, trail_last = $3,
+                trail_last_at = CASE WHEN $3::text IS NOT NULL THEN trail_last_at END, trail_epoch = $4
+             WHERE trail_epoch = $4 - 1",
+            &[&bond.uuid, &bond.first_commit, &bond.last, &bond.epoch],
+        )
+        .await?;
+    Ok(changed > 0)
+}
+
+/// Notes the newest of these entries as acknowledged.
+pub(super) async fn acknowledge(
+    transaction: &impl GenericClient,
+    entries: &[Entry],
+) -> Result<(), Failure> {
+    // The last of those of one time: they come in the order of the trail.
+    let Some(newest) = entries.iter().max_by_key(|entry| entry.recorded_at) else {
+        return Ok(());
+    };
+    transaction
+        .execute(
+            "UPDATE meta SET trail_last = $1, trail_last_at = $2 WHERE trail_last_at IS NULL OR trail_last_at <= $2",
+            &[&newest.commit, &newest.recorded_at.microseconds()],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The claim that what was given is of the trail that was asked for: many trails may be signed by one key.
+
+use super::findings::quote;
+use super::merkle::note::ORIGIN;
+use super::report::{Claim, Verdict};
+
+pub(crate) const TITLE: &str = "it is the trail that was asked for";
+
+/// What an origin ends with: a trail's uuid, or `commit-` and an id, with or without `chiffon-audit/` before it; none for anything else.
+pub fn trail_named(text: &str) -> Option<String> {
+    let id = text.strip_prefix(ORIGIN).unwrap_or(text);
+    let is_hex = |text: &str| {
+        text.bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_named = match id.strip_prefix("commit-") {
+        Some(commit) => matches!(commit.len(), 40 | 64) && is_hex(commit),
+        None => {
+            let parts: Vec<&str> = id.split('-').collect();
+            let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+            lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| is_hex(part))
+        }
+    };
+    is_named.then(|| id.to_owned())
+}
+
+/// The claim about a repository; none if nothing was asked. `own` is what its trail's origin ends with, if that is known.
+pub(crate) fn claim(wanted: Option<&str>, own: Option<&str>) -> Option<Claim> {
+    let wanted = wanted?;
+    let verdict = match own {
+        Some(own) if own == wanted => Verdict::Holds,
+        Some(own) => another(own, wanted),
+        None => Verdict::NotShown {
+            missing: "which trail it is: its beginning cannot be read".to_owned(),
+        },
+    };
+    Some(Claim::new("trail", TITLE, verdict))
+}
+
+/// The claim about a proof, whose checkpoint names this origin and is signed by a key of this name, if one was given. A key that was
+/// made for a trail bears its origin as its name.
+pub(crate) fn claim_of_proof(wanted: Option<&str>, origin: &str, key: Option<&str>) -> Claim {
+    let id = origin.strip_prefix(ORIGIN).unwrap_or(origin);
+    let verdict = match (wanted, key) {
+        (Some(wanted), _) if wanted == id => Verdict::Holds,
+        (Some(wanted), _) => another(id, wanted),
+        (None, Some(key)) if key.starts_with(ORIGIN) && key != origin => Verdict::NotShown {
+            missing: format!(
+                "which trail is meant: the key was made for {} and the proof is of {}; `--trail` says which it should be",
+                quote(key.as_bytes()),
+                quote(origin.as_bytes())
+            ),
+        },
+        (None, Some(key)) if key == origin => Verdict::Holds,
+        (None, _) => Verdict::NotAsked {
+            why: "one key may sign for many trails; `--trail` says which it should be",
+        },
+    };
+    Claim::new("trail", TITLE, verdict)
+}
+
+fn another(own: &str, wanted: &str) -> Verdict {
+    Verdict::Broken {
+        commit: None,
+        what: format!(
+            "it is of the trail {}, and {} was asked for",
+            quote(own.as_bytes()),
+            quote(wanted.as_bytes())
+        ),
+        count: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trail_named;
+
+    #[test]
+    fn a_trail_is_named_by_its_origin_or_the_end_of_it() {
+        let uuid = "0b8f9d3e-1111-4222-8333-444455556666";
+        let commit = format!("commit-{}", "a".repeat(40));
+        for id in [uuid, &commit] {
+            assert_eq!(trail_named(id).as_deref(), Some(id));
+            let origin = format!("chiffon-audit/{id}");
+            assert_eq!(trail_named(&origin).as_deref(), Some(id));
+        }
+        for bad in [
+            "",
+            "shop",
+            "0B8F9D3E-1111-4222-8333-444455556666",
+            "commit-abc",
+            "x/y",
+        ] {
+            assert_eq!(trail_named(bad), None, "{bad}");
+        }
+    }
+}

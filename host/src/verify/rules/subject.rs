@@ -1,0 +1,120 @@
+//! Subjects that only a record has: `audit: task ID STATUS at TIME`, or the one of a trail's beginning, as plain `git log` shows them.
+
+use super::path;
+
+/// Whether git shows this message under a subject of exactly the host's form.
+pub(crate) fn is_record(message: &[u8]) -> bool {
+    let subject = shown(message);
+    if subject == "audit: begin trail" {
+        return true;
+    }
+    let Some(rest) = subject.strip_prefix("audit: task ") else {
+        return false;
+    };
+    let parts: Vec<&str> = rest.split(' ').collect();
+    let [task, status, "at", time] = parts[..] else {
+        return false;
+    };
+    path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time)
+}
+
+/// Whether letters, digits and signs of ASCII stand for themselves in a message of this encoding. Where not, git shows another text than
+/// the bytes say.
+pub(crate) fn is_plain(encoding: &[u8]) -> bool {
+    const BEGINNINGS: [&str; 15] = [
+        "utf-8",
+        "utf8",
+        "us-ascii",
+        "ascii",
+        "iso-8859",
+        "iso8859",
+        "latin",
+        "windows-125",
+        "cp125",
+        "koi8",
+        "euc",
+        "gb",
+        "big5",
+        "shift",
+        "sjis",
+    ];
+    let encoding = String::from_utf8_lossy(encoding).to_ascii_lowercase();
+    let encoding = encoding.replace('_', "-");
+    BEGINNINGS.iter().any(|begin| encoding.starts_with(begin))
+}
+
+/// The first paragraph on one line, as git shows it; what has no width is left out, and every space is one.
+fn shown(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message);
+    let lines = text.lines().skip_while(|line| line.trim().is_empty());
+    let title: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).collect();
+    let visible: String = title
+        .join(" ")
+        .chars()
+        .filter(|letter| {
+            letter.is_whitespace()
+                || !(letter.is_control()
+                    || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'))
+        })
+        .collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `YYYY-MM-DDThh:mm:ss`, with or without a fraction, and `Z`.
+fn is_time(text: &str) -> bool {
+    let Some((second, fraction)) = text
+        .strip_suffix('Z')
+        .and_then(|text| text.split_at_checked(19))
+    else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    super::time::seconds(&format!("{second}.000000Z")).is_some()
+        && (fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_plain, is_record};
+
+    #[test]
+    fn encodings_that_write_ascii_otherwise_are_told_apart() {
+        for plain in [
+            "UTF-8",
+            "ISO-8859-15",
+            "latin1",
+            "Shift_JIS",
+            "GB18030",
+            "cp1252",
+        ] {
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+        }
+        for other in ["UTF-7", "UTF-16", "IBM037", "ISO-2022-JP", "HZ", ""] {
+            assert!(!is_plain(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_hosts_form_is_a_records() {
+        for good in [
+            "audit: task a completed at 2026-01-02T03:04:05.678901Z",
+            "\naudit: task a completed\nat 2026-01-02T03:04:05.678901Z\n\nbody\n",
+            "audit:  task a.b rolled-back at 2026-01-02T03:04:05Z  ",
+            "audit: ta\u{200b}sk a failed at 2026-01-02T03:04:05.678901Z",
+            "audit: begin trail\n",
+        ] {
+            assert!(is_record(good.as_bytes()), "{good:?}");
+        }
+        for other in [
+            "Revert \"audit: task a completed at 2026-01-02T03:04:05.678901Z\"",
+            "audit: task a completed",
+            "audit: task list was completed at last",
+            "audit: task a completed at 2026-13-02T03:04:05Z",
+            "audit: task a/b completed at 2026-01-02T03:04:05Z",
+            "audit: begin trailing",
+            "",
+        ] {
+            assert!(!is_record(other.as_bytes()), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The trailers of a message as git reads them (trailer.c): which lines at its end are a block of them, and what each says.
+
+/// A trailer's name and its value, without the space around them.
+pub(crate) type Trailer<'a> = (&'a [u8], &'a [u8]);
+
+/// What git takes for the beginning of a line that it has written itself.
+const OWN: [&[u8]; 2] = [b"Signed-off-by: ", b"(cherry picked from commit "];
+
+/// The trailers of a message. What a value goes on with on further lines is left out.
+pub(crate) fn read(message: &[u8]) -> impl Iterator<Item = Trailer<'_>> {
+    let lines = block(message).split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !is_comment(line)).filter_map(|line| {
+        let at = separator(line).filter(|at| *at > 0)?;
+        Some((line[..at].trim_ascii(), line[at + 1..].trim_ascii()))
+    })
+}
+
+/// The lines of the block; empty if the message has none.
+fn block(message: &[u8]) -> &[u8] {
+    let text = &message[..end(message)];
+    // The title is no trailer.
+    let mut title = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if is_blank(line) {
+            break;
+        }
+        title += line.len();
+    }
+    let (mut trailers, mut others, mut continued) = (0_usize, 0_usize, 0_usize);
+    let (mut is_own, mut only_blank) = (false, true);
+    let mut below = text.len();
+    while below > title {
+        let begin = text[..below - 1].iter().rposition(|byte| *byte == b'\n');
+        let begin = begin.map_or(0, |newline| newline + 1);
+        let line = &text[begin..below];
+        if is_comment(line) {
+            others += continued;
+            continued = 0;
+        } else if is_blank(line) {
+            if !only_blank {
+                others += continued;
+                let is_block = match is_own {
+                    true => trailers * 3 >= others,
+                    false => trailers > 0 && others == 0,
+                };
+                return if is_block { &text[below..] } else { &[] };
+            }
+        } else {
+            only_blank = false;
+            if OWN.iter().any(|own| line.starts_with(own)) {
+                trailers += 1;
+                continued = 0;
+                is_own = true;
+            } else if line[0].is_ascii_whitespace() {
+                continued += 1;
+            } else if separator(line).is_some_and(|at| at > 0) {
+                trailers += 1;
+                continued = 0;
+            } else {
+                others += 1 + continued;
+                continued = 0;
+            }
+        }
+        below = begin;
+    }
+    &[]
+}
+
+/// Where the message ends for git: before comments, empty lines and a list of conflicts.
+fn end(message: &[u8]) -> usize {
+    let mut end = None;
+    let mut in_conflicts = false;
+    let mut at = 0;
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        if is_comment(line) || line == b"\n" {
+            end.get_or_insert(at);
+        } else if line == b"Conflicts:\n" {
+            in_conflicts = true;
+            end.get_or_insert(at);
+        } else if !(in_conflicts && line.starts_with(b"\t")) {
+            end = None;
+            in_conflicts = false;
+        }
+        at += line.len();
+    }
+    end.unwrap_or(message.len())
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    line.starts_with(b"#")
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
+}
+
+/// Where the colon of `name:` is.
+fn separator(line: &[u8]) -> Option<usize> {
+    let mut is_after_name = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b':' => return Some(at),
+            byte if !is_after_name && (byte.is_ascii_alphanumeric() || *byte == b'-') => {}
+            b' ' | b'\t' if at > 0 => is_after_name = true,
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn blocks_are_found_as_git_finds_them() {
+        let check = |message: &str, expect: &[(&str, &str)]| {
+            let found: Vec<(String, String)> = read(message.as_bytes())
+                .map(|(name, value)| {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    (text(name), text(value))
+                })
+                .collect();
+            let expect: Vec<_> = expect
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            assert_eq!(found, expect, "{message:?}");
+        };
+        check("s\n\nA: 1\nB : 2\n", &[("A", "1"), ("B", "2")]);
+        check("s\n\nA: 1\nprose\n", &[]);
+        check("s\n\nA: 1\n  goes on\nB: 2\n", &[("A", "1"), ("B", "2")]);
+        check("s\n\nA: 1\n\n# comment\n\n", &[("A", "1")]);
+        check("s\n\nA: 1\n\nlast\n", &[]);
+        check("A: 1\n", &[]);
+        check(
+            "s\n\nSigned-off-by: x\nA: 1\none\ntwo\nthree\n",
+            &[("Signed-off-by", "x"), ("A", "1")],
+        );
+        check("s\n\nA: 1\n\nConflicts:\n\tfile\n", &[("A", "1")]);
+        check("s\n \nA: 1", &[("A", "1")]);
+        check(
+            "s\n\nA: 1 \u{2014} says: what\n",
+            &[("A", "1 \u{2014} says: what")],
+        );
+        check("", &[]);
+        check("\n\n\n", &[]);
+    }
+}

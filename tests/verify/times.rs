@@ -1,0 +1,63 @@
+//! What time an entry says it is of, beside its commit's and the checkpoints around it.
+
+use chiffon_audit::verify::{Outcome, Report, Verdict};
+
+use super::forge::{BEGIN, Forge, entry, holds, sharded, timestamp, verdict, write};
+
+/// A trail whose last commit was made `distance` seconds after its entry says that it was recorded.
+fn apart(distance: i64) -> (Forge, String) {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    let stamp = format!("Chiffon Audit <audit@localhost> {} +0000", BEGIN + 10_000);
+    (commit.author, commit.committer) = (stamp.clone(), stamp);
+    commit.operations = vec![write(
+        &sharded("x"),
+        &entry("x", &timestamp(BEGIN + 10_000 - distance)),
+    )];
+    let id = forge.add(&commit);
+    (forge, id)
+}
+
+fn notes(report: &Report, claim: &str) -> Vec<String> {
+    let claim = report.claims.iter().find(|found| found.id == claim);
+    claim.unwrap().notes.clone()
+}
+
+#[test]
+fn an_entry_is_at_most_a_minute_older_than_its_commit_and_older_writers_get_a_note() {
+    for distance in [0, 59, 60] {
+        let report = holds(&apart(distance).0.path);
+        assert_eq!(notes(&report, "times"), [""; 0], "{distance}");
+    }
+    for distance in [61, 600, 3600] {
+        let report = holds(&apart(distance).0.path);
+        let notes = notes(&report, "times");
+        assert!(
+            notes[0].contains(&format!("recorded {distance} s before")),
+            "{notes:?}"
+        );
+    }
+}
+
+#[test]
+fn an_entry_dated_back_is_named() {
+    for distance in [3601, 9_000] {
+        let (forge, id) = apart(distance);
+        forge.only_broken("times", &id, "is backdated");
+    }
+    let (forge, id) = apart(-1);
+    forge.only_broken("times", &id, "committed before");
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    let years_ago = entry("x", "2001-01-01T00:00:00.000000Z");
+    commit.operations = vec![write(&sharded("x"), &years_ago)];
+    let id = forge.add(&commit);
+    forge.record(&sharded("after"));
+    forge.only_broken("times", &id, "is backdated");
+    let report = forge.verify();
+    assert_eq!(report.outcome(), Outcome::Broken);
+    assert!(matches!(
+        verdict(&report, "times"),
+        Verdict::Broken { count: 1, .. }
+    ));
+}
