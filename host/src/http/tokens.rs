@@ -19,7 +19,7 @@ pub enum Right {
 }
 
 /// The tokens that are known. Only digests are kept.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
     known: Vec<Known>,
     /// Lines whose only word beside the right may be a name that lacks its token.
@@ -27,7 +27,7 @@ pub struct Tokens {
 }
 
 /// A line of the list.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Known {
     right: Right,
     digest: TokenDigest,
