@@ -247,6 +247,24 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
+    Key {
+        name: "serve.drain",
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.serve_drain = Some(Duration::from_secs(value.number()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.wait_for_store",
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.wait_for_store = Some(Duration::from_secs(value.number()?));
+            Some(())
+        }),
+    },
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time
     }),
