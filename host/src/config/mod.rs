@@ -14,17 +14,21 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod service;
 mod signing;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
@@ -79,6 +83,8 @@ pub struct Settings {
     pub serve_drain: Option<Duration>,
     /// How long a database server is waited for at the start.
     pub wait_for_store: Option<Duration>,
+    /// What clients of the service may use.
+    pub service: ServiceSettings,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -243,6 +249,7 @@ impl Settings {
             access_log: self.access_log.or(farther.access_log),
             serve_drain: self.serve_drain.or(farther.serve_drain),
             wait_for_store: self.wait_for_store.or(farther.wait_for_store),
+            service: self.service.or(farther.service),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self
