@@ -249,7 +249,8 @@ async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, 
     let told = news.told;
     let bytes: usize = news.entries.iter().map(|(_, entry)| entry.text.len()).sum();
     feed.tell(news).await;
-    tokio::time::sleep(LEAST + pace.after(bytes * feed.live().len())).await;
+    let followers = feed.live().len();
+    tokio::time::sleep(LEAST + pace.after(bytes * followers)).await;
     Ok(told)
 }
 
