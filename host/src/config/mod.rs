@@ -13,17 +13,21 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod service;
 mod signing;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
@@ -74,6 +78,8 @@ pub struct Settings {
     pub token_bytes: Option<u64>,
     /// Whether the service's log has a line for each request.
     pub access_log: Option<bool>,
+    /// What clients of the service may use.
+    pub service: ServiceSettings,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -236,6 +242,7 @@ impl Settings {
             token_rate: self.token_rate.or(farther.token_rate),
             token_bytes: self.token_bytes.or(farther.token_bytes),
             access_log: self.access_log.or(farther.access_log),
+            service: self.service.or(farther.service),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

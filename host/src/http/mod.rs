@@ -8,17 +8,23 @@ mod allowance;
 mod answers;
 mod audit;
 mod body;
+mod budget;
 mod connection;
+mod etag;
 mod events;
 mod guard;
+mod hosts;
 mod listen;
 mod openapi;
 mod operate;
+mod parts;
 mod path;
-mod patience;
+mod prefer;
 mod problem;
+mod proof;
 mod submissions;
 mod submit;
+mod task;
 mod tokens;
 
 use std::io;
@@ -33,10 +39,13 @@ pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
+pub use proof::{NoProof, Prove};
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
 use allowance::Allowances;
+use budget::Budget;
+use connection::Places;
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -51,10 +60,18 @@ pub struct Limits {
     pub wait: Duration,
     /// The longest that `Prefer: wait=N` is granted.
     pub wait_most: Duration,
-    /// Connections at once.
+    /// Connections at once. Who comes when there are so many takes the place of the one that has been idle for longest.
     pub connections: usize,
-    /// Followers of events at once: each asks the store on its own.
+    /// Connections of one address at once, or of one IPv6 network of 64 bits.
+    pub connections_per_peer: usize,
+    /// Bytes of bodies that were read and are not answered, of all requests together.
+    pub bytes_in_flight: usize,
+    /// Questions that the store answers at once.
+    pub queries: usize,
+    /// Followers of events at once.
     pub followers: usize,
+    /// Hosts that a request may name where there are no tokens, beside this machine.
+    pub allowed_hosts: Vec<String>,
     /// How long requests under way may take once the service closes.
     pub grace: Duration,
     /// What each token may use.
@@ -71,8 +88,15 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             wait: Duration::from_secs(30),
             wait_most: Duration::from_secs(300),
-            connections: 8192,
-            followers: 64,
+            // With heads of 16 KiB, 64 MiB if all of them stop in the middle of one.
+            connections: 4096,
+            connections_per_peer: 1024,
+            // Each is in memory several times: as it came, as a document, on its way into the store.
+            bytes_in_flight: 32 << 20,
+            // More than processors and disks answer at once; each may take some megabytes.
+            queries: 16,
+            followers: 512,
+            allowed_hosts: Vec::new(),
             grace: Duration::from_secs(10),
             token: TokenLimits::default(),
             access_log: true,
@@ -80,15 +104,29 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of a policy that is sent: one at a time, whatever its size.
+const UPLOADS: usize = 1;
+
+/// Connections for probes and metrics.
+const ADMIN_CONNECTIONS: usize = 256;
+
 /// What handlers share.
 struct App {
     orchestrator: Orchestrator,
     tokens: Tokens,
     allowances: Allowances,
     limits: Limits,
-    /// Whether `Host` must name this machine.
+    /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
-    followers: Arc<Semaphore>,
+    feed: Arc<events::Feed>,
+    /// Bodies of reports.
+    in_flight: Budget,
+    /// A policy that is sent: one at a time.
+    uploads: Budget,
+    /// Answers that are made and not sent.
+    answers: Budget,
+    queries: Arc<Semaphore>,
+    prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
 
@@ -141,6 +179,8 @@ impl Tokens {
 /// A service that listens and does not answer yet.
 pub struct Service {
     listener: Listener,
+    /// For probes and metrics alone.
+    admin: Option<Listener>,
     app: App,
     close: watch::Receiver<bool>,
 }
@@ -160,27 +200,45 @@ impl Service {
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
         tokens.suffice_for(listen, said)?;
-        let listener = Listener::bind(listen)
-            .await
-            .map_err(|cause| ServeError::Listen {
-                address: said.to_owned(),
-                cause,
-            })?;
+        let listener = bind(listen, said).await?;
         let app = App {
-            orchestrator,
             tokens,
             allowances: Allowances::new(limits.token),
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
-            followers: Arc::new(Semaphore::new(limits.followers)),
+            feed: events::Feed::new(orchestrator.clone(), limits.followers),
+            in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
+            uploads: Budget::new(UPLOADS, None),
+            answers: Budget::new(parts::ANSWER_BYTES, None),
+            queries: Arc::new(Semaphore::new(limits.queries)),
+            prove: None,
             limits,
             close: close.clone(),
+            orchestrator,
         };
         Ok(Service {
             listener,
+            admin: None,
             app,
             close,
         })
+    }
+
+    /// Listens there too, for probes and metrics alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
+        self.app.tokens.suffice_for(listen, said)?;
+        self.admin = Some(bind(listen, said).await?);
+        Ok(self)
+    }
+
+    /// Proves entries so.
+    pub fn proving(mut self, prove: Option<Prove>) -> Service {
+        self.app.prove = prove;
+        self
     }
 
     /// Where it listens.
@@ -190,9 +248,36 @@ impl Service {
 
     /// Answers until told to close; then ends what is under way and takes nothing new.
     pub async fn run(self) {
-        let (most, grace) = (self.app.limits.connections, self.app.limits.grace);
-        let router = router(Arc::new(self.app));
-        connection::serve(self.listener, router, most, self.close, grace).await;
+        let grace = self.app.limits.grace;
+        let Limits {
+            connections,
+            connections_per_peer,
+            ..
+        } = self.app.limits;
+        let connections = connections.min(descriptors_for_connections());
+        let app = Arc::new(self.app);
+        let shown = Some(app.orchestrator.clone());
+        let places = Places::new(
+            connections,
+            connections_per_peer,
+            Some(app.answers.clone()),
+            shown,
+        );
+        let admin = self.admin.map(|listener| {
+            let router = admin_router(app.clone(), listener.is_local());
+            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None, None);
+            tokio::spawn(connection::serve(
+                listener,
+                router,
+                places,
+                self.close.clone(),
+                grace,
+            ))
+        });
+        connection::serve(self.listener, router(app), places, self.close, grace).await;
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
     }
 }
 
@@ -201,7 +286,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/outcomes", post(submit::outcome))
         .route("/api/v1/work-results", post(submit::work_result))
         .route("/api/v1/tasks", post(submit::plan))
-        .route("/api/v1/tasks/{id}", get(audit::task))
+        .route("/api/v1/tasks/{id}", get(task::task))
+        .route("/api/v1/tasks/{id}/entry", get(task::entry))
+        .route("/api/v1/tasks/{id}/proof", get(proof::proof))
         .route("/api/v1/submissions", get(submissions::list))
         .route("/api/v1/audit/failures", get(audit::failures))
         .route("/api/v1/audit/by-service/{name}", get(audit::by_service))
@@ -215,6 +302,36 @@ fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::description))
         .method_not_allowed_fallback(submit::no_method)
         .fallback(submit::nowhere)
-        .layer(guard::Guard { app: app.clone() })
+        .layer(guard::Guard::new(app.clone()))
         .with_state(app)
+}
+
+/// How many connections the system's limit of open files leaves, beside those that store, trail and followers need.
+fn descriptors_for_connections() -> usize {
+    const OTHERS: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    let left = limit.saturating_sub(OTHERS).max(limit / 2);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Probes and metrics alone.
+fn admin_router(app: Arc<App>, is_local: bool) -> Router {
+    Router::new()
+        .route("/healthz", get(operate::healthz))
+        .route("/readyz", get(operate::readyz))
+        .route("/metrics", get(operate::metrics))
+        .method_not_allowed_fallback(submit::no_method)
+        .fallback(submit::nowhere)
+        .layer(guard::Guard::of_admin(app.clone(), is_local))
+        .with_state(app)
+}
+
+async fn bind(listen: &Listen, said: &str) -> Result<Listener, ServeError> {
+    Listener::bind(listen)
+        .await
+        .map_err(|cause| ServeError::Listen {
+            address: said.to_owned(),
+            cause,
+        })
 }

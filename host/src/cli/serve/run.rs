@@ -69,7 +69,12 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
         parts.limits,
         closing,
     )
-    .await?;
+    .await?
+    .proving(parts.prove);
+    let service = match &parts.admin {
+        Some((said, listen)) => service.also_admin(listen, said).await?,
+        None => service,
+    };
     announce(&service, &orchestrator, &url, session).await?;
     let mut answering = tokio::spawn(service.run());
     let _ = sd_notify::notify(&[NotifyState::Ready]);

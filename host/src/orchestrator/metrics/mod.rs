@@ -3,6 +3,7 @@
 //! Each orchestrator has its own: two in one process do not add up.
 
 mod numbers;
+mod service;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use super::CheckpointStatus;
 use crate::store::{Backlog, State};
 use numbers::{Counter, Gauge, Histogram, Text};
+pub use service::ServiceNumbers;
 
 /// The numbers of one orchestrator.
 #[derive(Default)]
@@ -33,6 +35,8 @@ pub struct Metrics {
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
     pub(super) store_unavailable: Gauge,
+    /// Of what serves this orchestrator over a network.
+    pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
     /// By route, of which there are as many as the service has.
     requests: Mutex<BTreeMap<String, Requests>>,
@@ -99,6 +103,7 @@ impl Metrics {
         self.counters(&mut text);
         self.times(&mut text);
         self.gauges(&mut text);
+        self.service.render(&mut text);
         self.requests(&mut text);
         text.0
     }
