@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, doctor, export, ingest, init, log, man, policy, prove,
-    reconcile, report, serve, show, submissions, verify,
+    checkpoint, commit, completions, ddl, demo, doctor, export, ingest, init, log, man, policy,
+    prove, reconcile, report, serve, show, submissions, verify,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -81,6 +81,7 @@ pub enum Command {
     Prove(prove::Args),
     Reconcile(reconcile::Args),
     Policy(policy::Args),
+    Store(ddl::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -92,6 +93,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Read", &["show", "log", "submissions", "report", "export"]),
     ("Prove", &["verify", "checkpoint", "prove", "reconcile"]),
     ("Policy", &["policy"]),
+    ("Database", &["store"]),
     ("Shell", &["completions", "man"]),
 ];
 

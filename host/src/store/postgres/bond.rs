@@ -26,8 +26,8 @@ pub(super) async fn write(client: &Object, bond: &Bond) -> Result<bool, Failure>
     let changed = client
         .execute(
             "UPDATE meta SET trail_uuid = $1, trail_first = $2, trail_last = $3,
-                trail_last_at = CASE WHEN $3::text IS NOT NULL THEN trail_last_at END, trail_epoch = $4
-             WHERE trail_epoch = $4 - 1",
+                trail_last_at = CASE WHEN $3::text IS NOT NULL THEN trail_last_at END, trail_epoch = $4::bigint
+             WHERE trail_epoch = $4::bigint - 1",
             &[&bond.uuid, &bond.first_commit, &bond.last, &bond.epoch],
         )
         .await?;
