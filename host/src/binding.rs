@@ -129,6 +129,13 @@ enum Found {
 async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
     let trail = trail.clone();
     let looking = move || {
+        // A ref that was there and is gone says nothing of whose trail it was.
+        if trail.tip()?.is_none() && trail.has_begun()? {
+            return Err(TrailError::Unreadable {
+                what: format!("the ref {}", trail.reference()),
+                cause: "it is not there".into(),
+            });
+        }
         let is_named = bond.first_commit.is_some();
         if let Some(last) = &bond.last {
             if trail.holds(last)? {

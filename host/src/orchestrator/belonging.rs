@@ -22,8 +22,8 @@ const BOUND: u8 = 2;
 
 impl Inner {
     /// Refuses where the store is another trail's. A trail that cannot be read now is no reason to accept nothing: what is
-    /// accepted waits.
-    pub(super) async fn may_accept(&self) -> Result<(), StoreError> {
+    /// accepted waits, and who tries to commit it meets the same.
+    pub(super) async fn may_use_store(&self) -> Result<(), StoreError> {
         if self.belonging.known.load(Ordering::Acquire) != NOT_ASKED {
             return Ok(());
         }
@@ -35,14 +35,6 @@ impl Inner {
             Err(BindError::Store(error)) => Err(error),
             Ok(()) => Ok(()),
         }
-    }
-
-    /// The same for who commits, which must know.
-    pub(super) async fn may_commit(&self) -> Result<(), StoreError> {
-        if self.belonging.known.load(Ordering::Acquire) != NOT_ASKED {
-            return Ok(());
-        }
-        self.ask(NOT_ASKED).await.map_err(StoreError::from)
     }
 
     /// Before the first entry is acknowledged: by now the trail has a commit, to which the store can be bound.

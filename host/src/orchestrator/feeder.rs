@@ -108,7 +108,7 @@ impl Feeder {
             self.rest(LOOK).await;
             return true;
         }
-        if let Err(error) = inner.may_commit().await {
+        if let Err(error) = inner.may_use_store().await {
             tracing::debug!(%error, "nothing is committed");
             self.rest(LOOK).await;
             return !inner.is_stopping();
@@ -223,7 +223,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
     let mut fenced = false;
     loop {
         let began = Instant::now();
-        let asked = match inner.may_accept().await {
+        let asked = match inner.may_use_store().await {
             Ok(()) => inner.take_turn(term).await,
             Err(error) => Err(error),
         };
@@ -291,7 +291,7 @@ impl Inner {
             && !self.committing.tenure.is(lease.fence())
         {
             self.ask_again_whose_store();
-            if let Err(error) = self.may_accept().await {
+            if let Err(error) = self.may_use_store().await {
                 self.store.release(lease).await?;
                 return Err(error);
             }

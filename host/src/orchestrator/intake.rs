@@ -167,7 +167,7 @@ impl Orchestrator {
     /// [`PlanError`]; nothing was noted then.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
         let plan = plan::parse(document, &self.inner().options.limits)?;
-        self.inner().may_accept().await?;
+        self.inner().may_use_store().await?;
         let task = self.inner().store.plan(plan).await?;
         match task.finished {
             Some(finished) => Err(PlanError::Finished {
@@ -212,7 +212,7 @@ impl Inner {
         let trace_id = submission.trace_id.clone();
         let reporter = submission.reporter.clone();
         let began = Instant::now();
-        self.may_accept().await?;
+        self.may_use_store().await?;
         let accepted = self.store.accept(submission).await;
         if matches!(accepted, Err(StoreError::Rebound)) {
             self.ask_again_whose_store();
