@@ -260,9 +260,13 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 }
                 expires_in.clamp(Duration::from_millis(20), term / 4)
             }
+            Err(StoreError::Rebound) => {
+                // By another host, or for another trail: that is asked next.
+                inner.ask_again_whose_store();
+                Duration::from_millis(1)
+            }
             Err(error) => {
-                if matches!(error, StoreError::Rebound | StoreError::OtherTrail { .. }) {
-                    inner.ask_again_whose_store();
+                if matches!(error, StoreError::OtherTrail { .. }) {
                     inner.lease.send_replace(None);
                 }
                 inner.store_failed(&error);

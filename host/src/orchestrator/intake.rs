@@ -96,15 +96,21 @@ impl Orchestrator {
             trace_id: trace_id.clone(),
             reporter: reporter.clone(),
         };
-        match inner.take_in(submission(true), peer.as_deref()).await {
-            Err(StoreError::Unremembered) => {
-                let text = as_text(document);
-                match inner.recorded_so(&outcome.task_id, &text).await? {
-                    Some(receipt) => Ok(receipt),
-                    None => Ok(inner.take_in(submission(false), peer.as_deref()).await?),
+        let (mut may_compare, mut rebound) = (true, false);
+        loop {
+            let taking = inner.take_in(submission(may_compare), peer.as_deref());
+            match taking.await {
+                // Another host has bound it: whose it is, is asked again.
+                Err(StoreError::Rebound) if !rebound => rebound = true,
+                Err(StoreError::Unremembered) if may_compare => {
+                    let text = as_text(document);
+                    if let Some(receipt) = inner.recorded_so(&outcome.task_id, &text).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
                 }
+                done => return Ok(done?),
             }
-            done => Ok(done?),
         }
     }
 
@@ -148,6 +154,7 @@ impl Orchestrator {
             };
             match inner.take_in(submission, origin.peer.as_deref()).await {
                 Err(StoreError::Changed) if attempt < PLANS_MOST => {}
+                Err(StoreError::Rebound) if attempt == 1 => {}
                 Err(StoreError::Unremembered) => {
                     if let Some(receipt) = inner.recorded_so(&task_id, &document).await? {
                         return Ok(receipt);
@@ -219,7 +226,7 @@ impl Inner {
         }
         match &accepted {
             Ok(_) => self.store_works(),
-            Err(StoreError::Changed | StoreError::Unremembered) => {}
+            Err(StoreError::Changed | StoreError::Unremembered | StoreError::Rebound) => {}
             Err(error) => self.store_failed(error),
         }
         let accepted = accepted?;
