@@ -129,6 +129,34 @@ fn a_copy_that_lacks_what_was_acknowledged_is_another_trail_though_its_name_is_t
 }
 
 #[test]
+fn a_store_of_before_is_bound_if_its_last_entry_is_in_the_trail() {
+    let machine = two_trails();
+    let before = include_str!("../data/store/sqlite-2.sql");
+    let made = |name: &str, sql: &str| {
+        let file = rusqlite::Connection::open(machine.path(name)).unwrap();
+        file.execute_batch(sql).unwrap();
+        format!("sqlite:{name}")
+    };
+    let theirs = made("theirs.sqlite", before);
+    let last = "0a7367089aa3d1fc02b7047be7d38fcfe726f17a";
+    let ran = machine.run(&["-C", "one.git", "reconcile", "--store", &theirs]);
+    assert_eq!(ran.exit, Some(7), "{ran:?}");
+    assert!(
+        ran.err.contains(last) && ran.err.contains(&machine.uuid("one.git")),
+        "{ran:?}"
+    );
+    // The same rows, but of this trail.
+    let ours = made(
+        "ours.sqlite",
+        &before.replace(last, &machine.tip("one.git")),
+    );
+    let ran = machine.run(&["-C", "one.git", "reconcile", "--rebuild", "--store", &ours]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    let ran = machine.run(&["-C", "other.git", "reconcile", "--store", &ours]);
+    assert_eq!(ran.exit, Some(7), "{ran:?}");
+}
+
+#[test]
 fn a_store_that_others_can_read_is_told_of() {
     use std::os::unix::fs::PermissionsExt as _;
     let machine = two_trails();

@@ -43,11 +43,14 @@ pub(super) async fn acknowledge(
     let Some(newest) = entries.iter().max_by_key(|entry| entry.recorded_at) else {
         return Ok(());
     };
-    transaction
-        .execute(
+    let statement = transaction
+        .prepare_cached(
             "UPDATE meta SET trail_last = $1, trail_last_at = $2 WHERE trail_last_at IS NULL OR trail_last_at <= $2",
-            &[&newest.commit, &newest.recorded_at.microseconds()],
         )
+        .await?;
+    let at = newest.recorded_at.microseconds();
+    transaction
+        .execute(&statement, &[&newest.commit, &at])
         .await?;
     Ok(())
 }

@@ -62,7 +62,8 @@ pub(super) async fn due(
 }
 
 async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
-    Ok(client.query_one("SELECT now_micros()", &[]).await?.get(0))
+    let statement = client.prepare_cached("SELECT now_micros()").await?;
+    Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
 /// What became of submissions, a list for each of the three ways to write it down.
