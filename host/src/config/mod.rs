@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
