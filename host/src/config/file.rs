@@ -94,6 +94,10 @@ impl Reader<'_> {
                 format!("{prefix}.{name}")
             };
             match (Key::find(&name), value) {
+                // `store` is a URL, or a table that has it as `url`.
+                (Some(_), toml::Value::Table(table)) if is_table(&name) => {
+                    self.table(&name, table)?
+                }
                 (Some(key), _) => self.setting(key, value)?,
                 (None, toml::Value::Table(table)) if name == POLICY_SETTINGS => {
                     self.policy_settings(table)?

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::{Value, host};
+use super::value::{Value, host, span};
 use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
@@ -185,6 +185,34 @@ pub(super) const KEYS: &[Key] = &[
         repository: false,
         set: Set::By(|settings, value| {
             settings.store = Some(Private(value.store_url()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "store.url",
+        expected: "`sqlite:PATH` or `postgres://…`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.store = Some(Private(value.store_url()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "store.schema",
+        expected: "a schema's name",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.store_schema = Some(value.text().filter(|text| !text.is_empty())?.to_owned());
+            Some(())
+        }),
+    },
+    limit("store.pool", |settings| &mut settings.store_pool),
+    Key {
+        name: "store.keep_turned_down",
+        expected: "a whole number above 0 and `d`, `h`, `m` or `s`, such as `90d`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.keep_turned_down = Some(span(value.text()?)?);
             Some(())
         }),
     },

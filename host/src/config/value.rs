@@ -1,4 +1,4 @@
-//! A value of a setting, as a file or the environment gives it.
+//! A setting's value as a file or a variable gives it, and what it can be read as.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,4 +95,53 @@ impl<'a> Value<'a> {
 pub(super) fn host(text: String) -> Option<String> {
     let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     (!text.is_empty() && text.bytes().all(is_of_host)).then_some(text)
+}
+
+/// A span of time as people write it.
+pub(super) fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return None,
+    };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number
+        .parse()
+        .ok()
+        .filter(|number| is_number && *number > 0)?;
+    // As long as a database can count from now.
+    let seconds = number.checked_mul(seconds)?;
+    (seconds <= 10_000 * 366 * 86_400).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::span;
+
+    #[test]
+    fn a_span_of_time_is_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("90d", Some(7_776_000)),
+            ("1s", Some(1)),
+            ("2h", Some(7200)),
+            ("5m", Some(300)),
+            ("0d", None),
+            ("-1d", None),
+            ("+1d", None),
+            ("1.5d", None),
+            ("90", None),
+            ("d", None),
+            ("", None),
+            ("1é", None),
+            ("99999999999999999999d", None),
+            ("9999999999999d", None),
+        ] {
+            assert_eq!(span(text), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 }

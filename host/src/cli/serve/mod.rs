@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
+use super::store::RebindFlag;
 use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
@@ -71,6 +72,8 @@ pub struct Args {
     /// At the start, wait for at most so long for a database server that does not answer [default: 60]
     #[arg(long, value_name = "SECONDS")]
     wait_for_store: Option<u64>,
+    #[command(flatten)]
+    rebind: RebindFlag,
     #[command(flatten)]
     record: RecordFlags,
 }

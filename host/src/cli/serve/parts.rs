@@ -13,6 +13,7 @@ use super::proving::proving;
 use super::reload::Reload;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, deciding, engine, outcome_limits, policy_limits, read_secret};
+use crate::cli::store::{options_of, place};
 use crate::config::{ServiceSettings, Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub longest: Duration,
     /// How entries are proved.
     pub prove: Option<Prove>,
+    /// How long conflicts and refusals stay in the store; without it for ever.
+    pub keep_turned_down: Option<Duration>,
     /// The checkpoints that are made meanwhile.
     pub keeping: Option<Keeping>,
     /// What an operator should know.
@@ -82,7 +85,7 @@ pub fn gather(
     }
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
-        Some(url) => StoreUrl::parse(&url.0)?,
+        Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
     };
     let secret = settings
@@ -122,7 +125,7 @@ pub fn gather(
     let store_options = store::Options {
         create: true,
         keep_submissions: settings.keep_submissions.unwrap_or(false),
-        ..store::Options::default()
+        ..options_of(settings)
     };
     let longest = longest(settings, &store, &store_options, &open_options);
     Ok(Parts {
@@ -138,6 +141,7 @@ pub fn gather(
         store_options,
         options,
         prove,
+        keep_turned_down: settings.keep_turned_down,
         keeping,
         open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,

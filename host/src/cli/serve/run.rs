@@ -17,6 +17,7 @@ use super::parts::{Parts, grace};
 use super::signals::Signals;
 use super::vigil::{self, Listening, Word};
 use super::waiting;
+use crate::binding::{self, BindError};
 use crate::cli::exit::Exit;
 use crate::cli::session::Session;
 use crate::http::{Gate, Service};
@@ -44,6 +45,7 @@ pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> any
     let life = Life {
         grace: grace(args.grace),
         lost_lines: log.lost(),
+        rebind: args.rebind.given(),
         tell: tell.clone(),
         parts,
     };
@@ -64,6 +66,8 @@ struct Life {
     grace: Duration,
     /// How many lines of the log were lost.
     lost_lines: Option<Arc<AtomicU64>>,
+    /// Whose store is to become this trail's.
+    rebind: Option<binding::Rebind>,
     tell: Sender<Word>,
 }
 
@@ -123,13 +127,22 @@ impl Life {
             parts,
             grace,
             lost_lines,
+            rebind,
             tell,
         } = self;
         for warning in &store.about().warnings {
             tracing::warn!(store = store.about().url, "{warning}");
         }
         let url = store.about().url.clone();
+        if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
+            close.send_replace(true);
+            let _ = tokio::time::timeout(MARGIN, answering).await;
+            return Err(error);
+        }
         let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
+        if let Some(older_than) = parts.keep_turned_down {
+            orchestrator.retire_turned_down(older_than);
+        }
         if let Some(lost) = lost_lines {
             orchestrator.metrics().watch_lost_lines(lost);
         }
@@ -193,6 +206,19 @@ impl Life {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Refuses a store of another trail. One whose trail cannot be read now is used: the orchestrator asks again before it commits.
+async fn belongs(rebind: Option<&binding::Rebind>, parts: &Parts, store: &dyn Store) -> anyhow::Result<()> {
+    let trail = (parts.open_trail)()?;
+    match binding::bind(store, &trail, rebind).await {
+        Ok(_) => Ok(()),
+        Err(BindError::Store(error)) => Err(error.into()),
+        Err(BindError::Trail(error)) => {
+            tracing::warn!(%error, "whether the store belongs to the trail cannot be told yet");
+            Ok(())
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub use service::ServiceNumbers;
 pub struct Metrics {
     pub(super) accepted: Counter,
     pub(super) repeated: Counter,
+    pub(super) retired: Counter,
     committed: Counter,
     conflicting: Counter,
     refused: Counter,
@@ -136,6 +137,11 @@ impl Metrics {
             "chiffon_audit_repeated_total",
             "Submissions that were in the store already.",
             &self.repeated,
+        );
+        counter(
+            "chiffon_audit_turned_down_deleted_total",
+            "Conflicts and refusals that were deleted because they were old enough.",
+            &self.retired,
         );
         counter(
             "chiffon_audit_unsigned_total",
