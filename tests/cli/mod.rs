@@ -1,5 +1,6 @@
 //! The command line: settings, texts, and the built program from outside.
 
+mod clones;
 mod commit;
 mod demo;
 mod doctor;
@@ -40,7 +41,7 @@ impl Machine {
     /// With nothing on it.
     fn new() -> Machine {
         Machine {
-            dir: TempDir::new().unwrap(),
+            dir: crate::support::temporary(),
         }
     }
 

@@ -218,8 +218,15 @@ impl Writer<'_> {
             }
             Err(error) => return Placed::Nowhere(item, error),
         }
+        if let Err(error) = shared.remotes.check_not_elsewhere(shared, &item.task_id) {
+            return Placed::Nowhere(item, error);
+        }
         drop(directory);
-        let below = shared.layout.components(&item.task_id);
+        let layout = match shared.layout.after(&chain.root, repository) {
+            Ok(layout) => layout,
+            Err(error) => return Placed::Nowhere(item, error),
+        };
+        let below = layout.components(&item.task_id);
         let mut path: Vec<&str> = layout::ROOT.to_vec();
         path.extend(below.iter().map(String::as_str));
         let deflater = &mut self.deflater;
