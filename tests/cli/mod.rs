@@ -1,6 +1,7 @@
 //! The command line: settings, texts, and the built program from outside.
 
 mod bonds;
+mod clones;
 mod commit;
 mod demo;
 mod doctor;
@@ -42,7 +43,7 @@ impl Machine {
     /// With nothing on it.
     fn new() -> Machine {
         Machine {
-            dir: TempDir::new().unwrap(),
+            dir: crate::support::temporary(),
         }
     }
 

@@ -84,7 +84,7 @@ fn what_is_recorded_where_history_is_cut_off_is_blocked_until_its_commit_can_be_
     let host = Host::new();
     host.commit("a", "completed");
     host.commit("b", "completed");
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let trail = dir.path().join("audit.git");
     let (from, to) = (host.trail(), trail.to_str().unwrap());
     let from = format!("file://{}", from.display());

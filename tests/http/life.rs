@@ -128,7 +128,7 @@ fn what_waits_for_git_is_committed_after_a_signal_if_git_comes_back_in_time() {
 
 #[test]
 fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket

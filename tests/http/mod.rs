@@ -74,7 +74,7 @@ impl Host {
 
     /// With these settings too, after every restart.
     fn with_settings(settings: &str, args: &[&str]) -> Host {
-        let dir = TempDir::new().unwrap();
+        let dir = crate::support::temporary();
         let home = dir.path().join("home/.config/chiffon-audit");
         std::fs::create_dir_all(&home).unwrap();
         std::fs::write(home.join("config.toml"), settings).unwrap();

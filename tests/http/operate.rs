@@ -88,7 +88,7 @@ fn a_bad_policy_is_refused_with_its_reason_and_the_one_in_force_stays() {
 
 #[test]
 fn a_policy_file_that_becomes_garbage_harms_no_call_and_a_reload_is_refused() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let file = dir.path().join("policy.wasm");
     std::fs::copy(
         concat!(env!("CARGO_MANIFEST_DIR"), "/../host/prebuilt/policy.wasm"),

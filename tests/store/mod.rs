@@ -47,6 +47,11 @@ use chiffon_audit::store::{
 
 use crate::support;
 
+/// Where a server keeps its data.
+pub fn place() -> &'static std::path::Path {
+    crate::support::place::place()
+}
+
 /// Runs a case in a runtime of its own, which ends with it.
 pub fn run<T>(case: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()

@@ -84,7 +84,7 @@ impl Server {
         // Kept: the guard removes it.
         let dir = tempfile::Builder::new()
             .prefix("pg")
-            .tempdir()
+            .tempdir_in(super::place())
             .unwrap()
             .keep();
         if let Some((uid, gid)) = user() {

@@ -54,7 +54,7 @@ impl Forge {
     }
 
     fn init(arguments: &[&str]) -> Forge {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::support::temporary();
         let path = directory.path().join("repo");
         std::fs::create_dir(&path).unwrap();
         git(&path, &[&["init", "-q"], arguments].concat());

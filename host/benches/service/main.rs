@@ -69,6 +69,11 @@ impl Plan {
     }
 }
 
+/// Where a server of the bench's own keeps its data.
+fn place() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// Tests and this have the name in common: a runtime for something short.
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(work)

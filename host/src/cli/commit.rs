@@ -44,8 +44,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
     let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(recorder) if file.is_some() => answered(recorder.recording().record(&document)),
-        Ok(recorder) => answered(recorder.record(&document)),
+        Ok(recorder) => {
+            let trail = recorder.trail().clone();
+            let answer = match file {
+                Some(_) => recorder.recording().record(&document),
+                None => recorder.record(&document),
+            };
+            session.note_adopted(&trail);
+            answered(answer)
+        }
         Err(error) => (unavailable(&document, &error), Exit::of_error(&error)),
     };
     let mut kept = Ok(());

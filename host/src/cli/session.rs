@@ -9,10 +9,12 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::Global;
+use super::commit::short;
 use super::exit::{UsageError, cannot_read};
 use super::output::{Output, Told};
 use super::policy::Source;
 use super::signing;
+use super::text::Line;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
@@ -144,6 +146,45 @@ impl Session {
     /// Opens the trail of the repository.
     pub fn trail(&self, settings: &Settings) -> Result<Trail, TrailError> {
         Trail::open(&self.directory, self.open_options(settings))
+    }
+
+    /// Opens the trail to be read: that of the repository, or the one that a ref holds. Says where it is read from, if that is
+    /// not the trail's own ref.
+    pub fn trail_to_read(
+        &mut self,
+        settings: &Settings,
+        reference: Option<&str>,
+    ) -> Result<Trail, TrailError> {
+        let options = self.open_options(settings);
+        if let Some(reference) = reference {
+            return Trail::open_ref(&self.directory, reference, options);
+        }
+        let trail = Trail::open(&self.directory, options)?;
+        if let Some(remote) = trail.reads_from() {
+            self.output.note(format_args!(
+                "note: read from {}; the next record takes it up, on {}",
+                Line(remote),
+                Line(trail.reference())
+            ));
+        }
+        Ok(trail)
+    }
+
+    /// Says that the trail of a remote was taken up, if it was.
+    pub fn note_adopted(&mut self, trail: &Trail) {
+        if let Some(adopted) = trail.adopted() {
+            self.output.note(format_args!(
+                "note: took up the trail of {}: {} {} {}",
+                Line(&adopted.from),
+                Line(trail.reference()),
+                if adopted.is_new {
+                    "begins at"
+                } else {
+                    "is now at"
+                },
+                short(&adopted.tip)
+            ));
+        }
     }
 
     /// How the trail is opened to record: signed, if the settings say so.

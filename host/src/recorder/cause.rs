@@ -45,6 +45,12 @@ pub enum Cause {
     RolledBack,
     /// Commits that are not the trail's have changed its entries.
     Altered,
+    /// A remote-tracking ref has entries that the trail lacks.
+    Behind,
+    /// The task has an entry at a remote whose trail has parted from this one.
+    Elsewhere,
+    /// Refs hold trails that have parted, and nothing says which is the repository's.
+    SeveralTrails,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
     /// Nobody signs now, and what is unsigned is held.
@@ -103,6 +109,9 @@ impl Cause {
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
             Cause::Altered => "altered",
+            Cause::Behind => "behind",
+            Cause::Elsewhere => "elsewhere",
+            Cause::SeveralTrails => "several-trails",
             Cause::Clock => "clock",
             Cause::Signing => "signing",
             Cause::Changed => "changed",
@@ -147,6 +156,7 @@ impl Cause {
                     | Cause::PolicyUnavailable
                     | Cause::Differs
                     | Cause::CaseCollision
+                    | Cause::Elsewhere
                     | Cause::HashCollision
                     | Cause::Changed
                     | Cause::Defect
@@ -178,6 +188,9 @@ impl From<&TrailError> for Cause {
             TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,
             TrailError::Altered { .. } => Cause::Altered,
+            TrailError::Behind { .. } => Cause::Behind,
+            TrailError::Elsewhere { .. } => Cause::Elsewhere,
+            TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Collision => Cause::HashCollision,

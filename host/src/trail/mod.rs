@@ -6,6 +6,7 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
+mod adopting;
 mod ahead;
 mod beginning;
 mod catalogue;
@@ -70,13 +71,14 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use adopting::Adopted;
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
 pub use holder::{HolderState, LockWatch, StuckHolder};
 pub use init::{InitOptions, Initialised, repository_around};
-pub use layout::Layout;
+pub use layout::{FLAT_MOST, Layout};
 pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
 pub use moved::Moved;
@@ -130,7 +132,7 @@ struct Shared {
     repository: Repository,
     state: StateDir,
     identity: Identity,
-    layout: Layout,
+    layout: layout::Choice,
     author: String,
     signing: Option<signing::Signing>,
     lock_wait: Duration,
@@ -149,6 +151,9 @@ struct Shared {
     /// A pack of more bytes is merged no more.
     large: u64,
     moved: moved::Noted,
+    remotes: adopting::Watch,
+    /// Opened by the name of a ref, to be read.
+    is_for_reading: bool,
     committing: OnceLock<Committing>,
 }
 
@@ -195,7 +200,7 @@ impl Trail {
                 };
             }
             if view.root.is_none() {
-                view.tip = shared.repository.read_ref(&shared.identity.reference)?;
+                view.tip = shared.read_tip()?;
                 view.root = Some(View::load_root(&shared.repository, view.tip)?);
             }
             view.root.clone().expect("it was just loaded")
@@ -385,9 +390,20 @@ impl Trail {
         self.shared().identity.placement
     }
 
-    /// The layout of new entries.
-    pub fn layout(&self) -> Layout {
-        self.shared().layout
+    /// The layout of the next entry.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn layout(&self) -> Result<Layout, TrailError> {
+        let shared = self.shared();
+        let root = View::load_root(&shared.repository, shared.read_tip()?)?;
+        shared.layout.after(&root, &shared.repository)
+    }
+
+    /// The layout that the operator has chosen, or the placement; nothing where the number of entries decides.
+    pub fn chosen_layout(&self) -> Option<Layout> {
+        self.shared().identity.layout
     }
 
     /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a

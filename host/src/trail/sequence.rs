@@ -220,13 +220,20 @@ impl Writer<'_> {
             }
             Err(error) => return Placed::Nowhere(item, error),
         }
+        if let Err(error) = shared.remotes.check_not_elsewhere(shared, &item.task_id) {
+            return Placed::Nowhere(item, error);
+        }
         drop(directory);
         // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
         let microseconds = chain.microseconds.max(item.microseconds);
         if microseconds.saturating_sub(item.microseconds) > WAITED_MOST {
             return Placed::Nowhere(item, TrailError::Changed);
         }
-        let below = shared.layout.components(&item.task_id);
+        let layout = match shared.layout.after(&chain.root, repository) {
+            Ok(layout) => layout,
+            Err(error) => return Placed::Nowhere(item, error),
+        };
+        let below = layout.components(&item.task_id);
         let mut path: Vec<&str> = layout::ROOT.to_vec();
         path.extend(below.iter().map(String::as_str));
         let deflater = &mut self.deflater;

@@ -56,6 +56,17 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether a work tree that can be found has `reference` checked out.
+    pub(super) fn is_checked_out(&self, reference: &str) -> Result<bool, TrailError> {
+        let branch = Head::Branch(reference.to_owned());
+        for tree in self.work_trees()? {
+            if Repository::head(&tree.git_dir)? == branch {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Every work tree of the repository that can be found, the main one first.
     pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();

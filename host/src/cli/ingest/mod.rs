@@ -88,6 +88,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         }
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
+    let trail = recorder.trail().clone();
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one a line"
@@ -121,6 +122,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Err(error) => return Err(error),
     };
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
+    session.note_adopted(&trail);
+    drop(trail);
     books.print_summary(seconds, stopped, &mut session.output)?;
     Ok(stopped.map_or_else(|| books.exit(), Signal::exit))
 }

@@ -74,6 +74,9 @@ pub struct Args {
     /// Have this store find the entries: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
+    #[arg(long = "ref", value_name = "REF", conflicts_with = "store")]
+    reference: Option<String>,
     /// One line for each
     #[arg(long, conflicts_with_all = ["json", "table"])]
     oneline: bool,
@@ -89,7 +92,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         store: args.store.clone().map(Private),
         ..Settings::default()
     })?;
-    let trail = session.trail(&settings)?;
+    let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
     let mut shown = Shown {
         args,
         filter: &filter,
@@ -98,7 +101,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         left: args.max_count.unwrap_or(usize::MAX),
         is_first: true,
     };
-    match &settings.store {
+    match settings.store.as_ref().filter(|_| args.reference.is_none()) {
         Some(url) => by_store(&place(url, &settings)?, &trail, &mut shown)?,
         None => {
             for logged in trail.history()? {

@@ -215,6 +215,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
         bare: false,
         reference: Some("refs/heads/audit".into()),
         layout: open.layout,
+        second_trail: false,
         accept_tip: None,
         uuid: Uuid::new_v4().to_string(),
         time: session.clock.now(),
