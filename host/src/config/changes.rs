@@ -49,6 +49,9 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         lock_wait,
         cache_dir,
         store,
+        store_schema,
+        store_pool: _,
+        keep_turned_down,
         keep_submissions,
         tokens,
         tokens_file,
@@ -60,6 +63,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         access_log,
         serve_drain,
         wait_for_store,
+        service,
         outcome_limits: _,
         policy_limits: _,
     } = settings;
@@ -84,6 +88,9 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("cache_dir", format!("{cache_dir:?}")),
         // What is private does not print itself.
         ("store", format!("{:?}", store.as_ref().map(|url| &url.0))),
+        ("store.url", String::new()),
+        ("store.schema", format!("{store_schema:?}")),
+        ("store.keep_turned_down", format!("{keep_turned_down:?}")),
         ("keep_submissions", format!("{keep_submissions:?}")),
         (
             "tokens",
@@ -95,6 +102,11 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("serve.access_log", format!("{access_log:?}")),
         ("serve.drain", format!("{serve_drain:?}")),
         ("serve.wait_for_store", format!("{wait_for_store:?}")),
+        ("serve.admin_listen", format!("{:?}", service.admin_listen)),
+        (
+            "serve.allowed_hosts",
+            format!("{:?}", service.allowed_hosts),
+        ),
     ]
 }
 

@@ -105,7 +105,7 @@ impl Follower {
             () = app.closing() => End::Cut,
         };
         if let End::Cut = ended {
-            if !app.is_closing() {
+            if !app.is_stopping() {
                 app.orchestrator.metrics().service.followers_cut.increment();
             }
             let _ = timeout(END, out.end()).await;
