@@ -11,7 +11,7 @@ fn two_trails() -> Machine {
     for name in ["one.git", "other.git"] {
         let made = machine.run(&["init", "--bare", name]);
         assert_eq!(made.exit, Some(0), "{made:?}");
-        machine.record(name, name.trim_end_matches(".git"));
+        machine.record_completed(name, name.trim_end_matches(".git"));
     }
     let ran = machine.reconcile_in("one.git", &["--rebuild"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
@@ -19,7 +19,7 @@ fn two_trails() -> Machine {
 }
 
 impl Machine {
-    fn record(&self, repository: &str, task_id: &str) {
+    fn record_completed(&self, repository: &str, task_id: &str) {
         let document = outcome(task_id, "completed");
         let ran = self.run_with_input(&["-C", repository, "commit", "-"], document);
         assert_eq!(ran.exit, Some(0), "{ran:?}");
@@ -103,7 +103,7 @@ fn a_copy_that_lacks_what_was_acknowledged_is_another_trail_though_its_name_is_t
     let uuid = machine.uuid("copy.git");
     assert_eq!(uuid, machine.uuid("one.git"));
     assert_eq!(machine.reconcile_in("copy.git", &[]).exit, Some(0));
-    machine.record("one.git", "later");
+    machine.record_completed("one.git", "later");
     let ran = machine.reconcile_in("one.git", &["--rebuild"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     let last = machine.tip("one.git");
@@ -121,7 +121,7 @@ fn a_copy_that_lacks_what_was_acknowledged_is_another_trail_though_its_name_is_t
         &["fetch", "-q", "origin", "+refs/heads/*:refs/heads/*"],
     );
     assert_eq!(machine.reconcile_in("copy.git", &[]).exit, Some(0));
-    machine.record("one.git", "last");
+    machine.record_completed("one.git", "last");
     machine.reconcile_in("one.git", &["--rebuild"]);
     let last = machine.tip("one.git");
     let ran = machine.reconcile_in("copy.git", &["--rebind", &last, &uuid, "--rebuild"]);

@@ -3,8 +3,8 @@
 mod access;
 mod audits;
 mod beside;
-mod drain;
 mod bounds;
+mod drain;
 mod events;
 mod faults;
 mod heads;

@@ -18,7 +18,7 @@ use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
-use crate::store::{self, StoreError, StoreUrl};
+use crate::store::{StoreError, StoreUrl};
 use crate::trail::{FLAT_MOST, InitOptions, Layout, Trail};
 use crate::verify;
 

@@ -18,6 +18,7 @@ impl Settings {
             let differs = match key.set {
                 Set::By(_) => others.contains(&key.name),
                 Set::Limit(field) => field(&mut before) != field(&mut after),
+                Set::Path(field) => field(&mut before) != field(&mut after),
                 Set::Time(field) => field(&mut before) != field(&mut after),
             };
             changed.extend(differs.then_some(key.name));
@@ -29,7 +30,7 @@ impl Settings {
     }
 }
 
-/// The values of what is neither a limit nor a time, as texts to be compared. Takes the settings apart, so that one that is
+/// The values of what is no limit, time or path, as texts to be compared. Takes the settings apart, so that one that is
 /// added cannot be forgotten.
 fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings {
@@ -45,7 +46,8 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         policy_said: _,
         secret_file,
         signing,
-        checkpoint,
+        // Paths and a time.
+        checkpoint: _,
         lock_wait,
         cache_dir,
         store,
@@ -82,8 +84,6 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ),
         ("signing.extent", format!("{:?}", signing.extent)),
         ("signing.on_failure", format!("{:?}", signing.on_failure)),
-        ("checkpoint.key", format!("{:?}", checkpoint.key)),
-        ("checkpoint.to", format!("{:?}", checkpoint.to)),
         ("lock_wait", format!("{lock_wait:?}")),
         ("cache_dir", format!("{cache_dir:?}")),
         // What is private does not print itself.

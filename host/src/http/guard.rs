@@ -203,7 +203,7 @@ fn check(
         return Ok(None);
     }
     // Where there are tokens, a web page has none; and a proxy of this machine may keep the name that it was asked by.
-    if app.checks_host && app.tokens.now().is_empty() {
+    if app.checks_host && app.tokens.now().is_empty() && !is_bare_probe(request, route) {
         hosts::check_name(request, &app.limits.allowed_hosts)?;
     }
     let standing = request.extensions().get::<Arc<Standing>>();

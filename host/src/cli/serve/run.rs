@@ -210,7 +210,11 @@ impl Life {
 }
 
 /// Refuses a store of another trail. One whose trail cannot be read now is used: the orchestrator asks again before it commits.
-async fn belongs(rebind: Option<&binding::Rebind>, parts: &Parts, store: &dyn Store) -> anyhow::Result<()> {
+async fn belongs(
+    rebind: Option<&binding::Rebind>,
+    parts: &Parts,
+    store: &dyn Store,
+) -> anyhow::Result<()> {
     let trail = (parts.open_trail)()?;
     match binding::bind(store, &trail, rebind).await {
         Ok(_) => Ok(()),

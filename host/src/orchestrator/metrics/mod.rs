@@ -4,8 +4,8 @@
 
 mod numbers;
 mod process;
-mod standing;
 mod service;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

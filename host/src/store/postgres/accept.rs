@@ -256,7 +256,7 @@ async fn attempt(
         .collect();
     let states: HashMap<i64, State> = match repeated.is_empty() {
         true => HashMap::new(),
-        false => outbox::states(client, url, &repeated).await?,
+        false => outbox::standing(client, url, &repeated).await?,
     };
     let lost = || StoreError::Unavailable("a submission has no answer".into());
     let mut results = Vec::with_capacity(answers.len());

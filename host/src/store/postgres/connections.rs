@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod,
+    HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Status,
     WeakPool,
 };
 use tokio::time::Instant;
@@ -53,6 +53,11 @@ impl Connections {
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
         tokio::spawn(give_back(pool.weak()));
         Ok(Connections { pool, session })
+    }
+
+    /// How many there are, and who waits for one.
+    pub(super) fn status(&self) -> Status {
+        self.pool.status()
     }
 
     /// A connection, waited for where neither the pool nor the server has one to give.

@@ -114,13 +114,13 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             url: url.to_owned(),
             cause,
         },
-        SqlState::INVALID_PASSWORD
-        | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-        | SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!("{url}: {cause}")),
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            StoreError::Denied(format!("{url}: {cause}"))
+        }
         SqlState::LOCK_NOT_AVAILABLE => {
             StoreError::Unavailable(format!("{url} is locked by another session"))
         }
-        SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Invalid(format!(
+        SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!(
             "the role has not the right for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
         )),
         _ if said.code().code() == REBOUND => StoreError::Rebound,

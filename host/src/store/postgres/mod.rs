@@ -135,7 +135,7 @@ impl Store for PostgresStore {
     }
 
     fn connections(&self) -> Option<StoreConnections> {
-        let status = self.pool.status();
+        let status = self.connections.status();
         let (open, idle) = (status.size, status.available);
         Some(StoreConnections {
             busy: open.saturating_sub(idle),

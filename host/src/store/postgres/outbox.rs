@@ -395,7 +395,7 @@ pub(super) async fn committed(
 }
 
 /// What has become of submissions.
-pub(super) async fn states(
+pub(super) async fn standing(
     client: &impl GenericClient,
     url: &str,
     sequences: &[i64],
