@@ -1,5 +1,6 @@
 //! The command line: settings, texts, and the built program from outside.
 
+mod bonds;
 mod commit;
 mod demo;
 mod doctor;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chiffon_audit::clock::SystemClock;
-use chiffon_audit::orchestrator::{LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin};
+use chiffon_audit::orchestrator::{
+    AcceptError, LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin,
+};
 use chiffon_audit::policies::Deciding;
 use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings};
-use chiffon_audit::store::{self, State, StoreUrl};
+use chiffon_audit::store::{self, LeaseAnswer, State, Store, StoreError, StoreUrl};
 use chiffon_audit::trail::{OpenOptions, Trail};
 use chiffon_audit::{outcome, recorder};
 
@@ -21,6 +23,13 @@ fn run<T>(case: impl Future<Output = T>) -> T {
 
 /// An orchestrator on a repository, with the built-in policy and a store beside the trail.
 async fn start(repository: &Path) -> Orchestrator {
+    let url = StoreUrl::beside_trail(repository);
+    let store = store::open(&url, &store::Options::default()).await.unwrap();
+    start_on(repository, store, "test")
+}
+
+/// The same with that store, and a name of its own.
+fn start_on(repository: &Path, store: Arc<dyn Store>, host: &str) -> Orchestrator {
     let engine = Engine::new(Allocation::OnDemand, policy::Limits::default(), None).unwrap();
     let options = Options {
         recorder: recorder::Options {
@@ -35,12 +44,10 @@ async fn start(repository: &Path) -> Orchestrator {
         },
         load_policy: Box::new(|_, _, _| Err("there is no other".into())),
         on_policy_fault: OnPolicyFault::Hold,
-        host: "test".into(),
+        host: host.into(),
         lease_term: LEASE_TERM,
     };
     let path: PathBuf = repository.to_owned();
-    let url = StoreUrl::beside_trail(&path);
-    let store = store::open(&url, &store::Options::default()).await.unwrap();
     let open = Box::new(move || Trail::open(&path, OpenOptions::default()));
     Orchestrator::start(store, open, options).unwrap()
 }
@@ -101,5 +108,119 @@ fn each_outcome_is_decided_once_however_often_the_outbox_is_looked_through() {
         let metrics = orchestrator.metrics().render();
         let decided = format!("chiffon_audit_policy_seconds_count {COUNT}\n");
         assert!(metrics.contains(&decided), "{metrics}");
+    });
+}
+
+/// A store of each kind, in a place that is gone with what it comes with.
+async fn stores() -> Vec<(StoreUrl, Option<tempfile::TempDir>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = StoreUrl::Sqlite(dir.path().join("store.sqlite"));
+    let mut stores = vec![(file, Some(dir))];
+    if let Some(server) = crate::store::server::shared() {
+        stores.push((server.database().await, None));
+    }
+    stores
+}
+
+async fn committed(orchestrator: &Orchestrator, document: &str) -> (i64, bool) {
+    let receipt = orchestrator
+        .accept(document.as_bytes(), Origin::default())
+        .await
+        .unwrap();
+    let state = orchestrator.settled(receipt.sequence).await.unwrap();
+    assert!(matches!(state, State::Committed { .. }), "{state:?}");
+    (receipt.sequence.0, receipt.repeated)
+}
+
+#[test]
+fn an_orchestrator_accepts_and_commits_nothing_on_the_store_of_another_trail() {
+    run(async {
+        for (url, _dir) in stores().await {
+            let open = async || store::open(&url, &store::Options::default()).await.unwrap();
+            let (one, other) = (Repo::bare(), Repo::bare());
+            let first = start_on(&one.path, open().await, "one");
+            // It commits, so that the other one waits.
+            while let LeaseAnswer::Held(taken) = first
+                .store()
+                .lease("nobody", Duration::from_millis(1))
+                .await
+                .unwrap()
+            {
+                first.store().release(&taken).await.unwrap();
+            }
+            let second = start_on(&other.path, open().await, "other");
+            // Neither has a commit yet: the first entry says whose store it is.
+            committed(&first, r#"{"task_id":"a","status":"completed"}"#).await;
+            let document = br#"{"task_id":"b","status":"completed"}"#;
+            let refused = second.accept(document, Origin::default()).await;
+            let refused = match refused {
+                // It had not heard of it.
+                Err(AcceptError::Store(StoreError::Rebound)) => {
+                    second.accept(document, Origin::default()).await
+                }
+                refused => refused,
+            };
+            assert!(
+                matches!(
+                    refused,
+                    Err(AcceptError::Store(StoreError::OtherTrail { .. }))
+                ),
+                "{refused:?}"
+            );
+            first.shut_down(Duration::from_secs(10)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert_eq!(
+                Trail::open(&other.path, OpenOptions::default())
+                    .unwrap()
+                    .tip()
+                    .unwrap(),
+                None
+            );
+            second.shut_down(Duration::ZERO).await;
+        }
+    });
+}
+
+#[test]
+fn a_retry_after_the_commit_is_known_on_every_host_and_after_a_restart() {
+    run(async {
+        for (url, _dir) in stores().await {
+            let open = async || store::open(&url, &store::Options::default()).await.unwrap();
+            let repo = Repo::bare();
+            let host = start_on(&repo.path, open().await, "one");
+            let document = r#"{"task_id":"a","status":"failed","metadata":{"secret":"7"}}"#;
+            let (first, repeated) = committed(&host, document).await;
+            assert!(!repeated);
+            let same = r#"{"status":"failed", "metadata": {"secret":"7"}, "task_id":"a"}"#;
+            assert_eq!(committed(&host, same).await, (first, true));
+            let report = br#"{"task_id":"w","status":"completed"}"#;
+            let accepted = host
+                .handle_work_result(report, Origin::default())
+                .await
+                .unwrap();
+            host.settled(accepted.sequence).await.unwrap();
+            let again = host
+                .handle_work_result(report, Origin::default())
+                .await
+                .unwrap();
+            assert_eq!((again.sequence, again.repeated), (accepted.sequence, true));
+            host.shut_down(Duration::from_secs(10)).await;
+            let other = start_on(&repo.path, open().await, "other");
+            assert_eq!(committed(&other, same).await, (first, true));
+            let task = chiffon_audit::outcome::TaskId::parse("a").unwrap();
+            let rows = other.store().submissions(&task).await.unwrap();
+            assert_eq!(rows.len(), 1);
+            assert_eq!(rows[0].text, None);
+            let metrics = other.metrics().render();
+            assert!(
+                metrics.contains("chiffon_audit_accepted_total 0\n"),
+                "{metrics}"
+            );
+            assert!(
+                metrics.contains("chiffon_audit_repeated_total 1\n"),
+                "{metrics}"
+            );
+            other.shut_down(Duration::from_secs(10)).await;
+        }
     });
 }

@@ -30,8 +30,11 @@ mod place;
 mod postgres;
 mod projection;
 mod reporters;
+mod retire;
 pub mod server;
+mod sessions;
 mod sqlite;
+mod strings;
 mod turned_down;
 
 use std::future::Future;
@@ -66,6 +69,8 @@ fn submission(document: &str) -> Submission {
             bytes: outcome.fingerprint(None),
             keyed: false,
         },
+        former: None,
+        may_compare: false,
         revision: None,
         trace_id: None,
         reporter: None,

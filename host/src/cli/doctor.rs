@@ -13,12 +13,12 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use super::session::{Session, deciding, outcome_limits};
-use super::store::{existing, runtime};
+use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
-use crate::store::{self, StoreError, StoreUrl};
+use crate::store::{StoreError, StoreUrl};
 use crate::trail::{InitOptions, Layout, Trail};
 use crate::verify;
 
@@ -70,13 +70,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let mut doctor = Doctor { checks: Vec::new() };
     let trail = doctor.trail(&settings, session);
     let url = match &settings.store {
-        Some(url) => Some(StoreUrl::parse(&url.0)?),
+        Some(url) => Some(place(url, &settings)?),
         None => trail
             .as_ref()
             .map(|trail| StoreUrl::beside_trail(trail.common_dir())),
     };
     if let Some(url) = &url {
-        doctor.store(url);
+        doctor.store(url, trail.as_ref());
     }
     if let Some(trail) = trail {
         doctor.policy(&trail, &settings, session);
@@ -210,12 +210,12 @@ impl Doctor {
         self.note("policy", says);
     }
 
-    fn store(&mut self, url: &StoreUrl) {
+    fn store(&mut self, url: &StoreUrl, trail: Option<&Trail>) {
         let looked = runtime()
             .context("cannot start the runtime")
             .and_then(|runtime| {
                 Ok(runtime.block_on(async {
-                    let store = store::open(url, &existing()).await?;
+                    let store = open_to_read(url, trail).await?;
                     store.ping().await?;
                     let backlog = store.backlog().await?;
                     Ok::<_, StoreError>((store.about().clone(), backlog))

@@ -14,12 +14,14 @@ mod file;
 mod key;
 mod repository;
 mod signing;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
@@ -56,6 +58,12 @@ pub struct Settings {
     pub cache_dir: Option<PathBuf>,
     /// Where the store is, as a URL.
     pub store: Option<Private>,
+    /// The schema of a PostgreSQL store.
+    pub store_schema: Option<String>,
+    /// The most connections to a PostgreSQL store.
+    pub store_pool: Option<u64>,
+    /// How long conflicts and refusals stay in the store.
+    pub keep_turned_down: Option<Duration>,
     /// Whether submissions stay in the store after they were committed.
     pub keep_submissions: Option<bool>,
     /// The service's bearer tokens.
@@ -227,6 +235,9 @@ impl Settings {
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             store: self.store.or(farther.store),
+            store_schema: self.store_schema.or(farther.store_schema),
+            store_pool: self.store_pool,
+            keep_turned_down: self.keep_turned_down.or(farther.keep_turned_down),
             keep_submissions: self.keep_submissions.or(farther.keep_submissions),
             tokens: self.tokens.or(farther.tokens),
             tokens_file: self.tokens_file.or(farther.tokens_file),

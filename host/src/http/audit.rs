@@ -11,9 +11,9 @@ use super::App;
 use super::answers::{Recorded, SCHEMA, Submission};
 use super::path::Named;
 use super::problem::{Kind, Problem};
-use crate::clock::Timestamp;
+use crate::clock::{Bound, Timestamp};
 use crate::orchestrator::RecordedError;
-use crate::outcome::{Reporter, TaskId, TaskStatus, parse_time};
+use crate::outcome::{Reporter, TaskId, TaskStatus, parse_bound};
 use crate::store::{self, Filter, LIMIT_MOST, PageRequest, SubmissionState, Task};
 
 /// A page of what was recorded, newest first.
@@ -72,7 +72,7 @@ pub async fn by_service(
     params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
         ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
-        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
+        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone; a date is the whole day"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page), (status = 422, body = Problem)))]
@@ -115,7 +115,6 @@ impl<'a> Asked<'a> {
                 return wrong("is given twice");
             }
             seen.push(name);
-            let time = || parse_time(value);
             let filter = &mut asked.filter;
             match name {
                 "status" => match TaskStatus::could_be(value) {
@@ -129,13 +128,14 @@ impl<'a> Asked<'a> {
                     Err(rule) => return wrong(rule),
                 },
                 "since" | "until" => {
-                    let Some(time) = time() else {
+                    let (bound, end) = match name {
+                        "since" => (Bound::Since, &mut filter.since),
+                        _ => (Bound::Until, &mut filter.until),
+                    };
+                    let Some(time) = parse_bound(value, bound) else {
                         return wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z");
                     };
-                    match name {
-                        "since" => filter.since = Some(time),
-                        _ => filter.until = Some(time),
-                    }
+                    *end = Some(time);
                 }
                 "days" => asked.days = Some(value.clone()),
                 "limit" => match value.parse() {

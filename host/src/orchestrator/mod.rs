@@ -7,8 +7,10 @@
 //! order) → `settler` → store, and whoever waits.
 
 mod backoff;
+mod belonging;
 mod events;
 mod feeder;
+mod fingerprint;
 mod follow;
 mod force;
 mod health;
@@ -17,6 +19,7 @@ mod line;
 mod metrics;
 mod plan;
 mod recorded;
+mod retire;
 mod settled;
 mod settler;
 mod status;
@@ -109,6 +112,7 @@ struct Running {
 /// What all parts share.
 struct Inner {
     store: Arc<dyn Store>,
+    belonging: belonging::Belonging,
     open_trail: OpenTrail,
     force: force::Force,
     options: recorder::Options,
@@ -174,6 +178,7 @@ impl Orchestrator {
         trail.commit_as(committing.clone());
         let inner = Arc::new(Inner {
             store,
+            belonging: belonging::Belonging::default(),
             open_trail,
             force: force::Force::new(trail, options.deciding, options.recorder.clone()),
             options: options.recorder,

@@ -97,7 +97,11 @@ async fn write_down(
 ) {
     let mut failures = 0;
     loop {
-        match inner.store.settle(lease, settlements.clone()).await {
+        let settled = match inner.may_settle(&settlements).await {
+            Ok(()) => inner.store.settle(lease, settlements.clone()).await,
+            Err(error) => Err(error),
+        };
+        match settled {
             Ok(()) => {
                 inner.store_works();
                 for (_, state) in &told {
@@ -105,6 +109,12 @@ async fn write_down(
                 }
                 inner.settlements.tell(told);
                 inner.recorded.notify_waiters();
+                return;
+            }
+            Err(error @ (StoreError::Rebound | StoreError::OtherTrail { .. })) => {
+                inner.ask_again_whose_store();
+                inner.store_failed(&error);
+                inner.was_fenced(Some(lease));
                 return;
             }
             Err(StoreError::Fenced) => {

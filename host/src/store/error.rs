@@ -55,6 +55,9 @@ pub enum StoreError {
         /// What the database says.
         cause: String,
     },
+    /// It has an entry of the task, and cannot tell whether it says the same: the caller can compare them.
+    #[error("whether the task was recorded so before is for the caller to find out")]
+    Unremembered,
     /// It would not survive a power cut.
     #[error("{url} would lose what it has acknowledged in a power cut: {cause}")]
     NotDurable {
@@ -62,6 +65,17 @@ pub enum StoreError {
         url: String,
         /// The setting at fault.
         cause: String,
+    },
+    /// A connection pooler is in between that does not keep a session's settings.
+    #[error(
+        "{url} is reached through a connection pooler in {mode} mode, which loses a session's settings, and durability with them: \
+         use session mode (pgbouncer: pool_mode = session)"
+    )]
+    Pooled {
+        /// The store.
+        url: String,
+        /// The mode: `transaction` or `statement`.
+        mode: &'static str,
     },
     /// A URL or a setting makes no sense.
     #[error("{0}")]
@@ -89,6 +103,7 @@ impl StoreError {
                 | StoreError::Damaged { .. }
                 | StoreError::NotDurable { .. }
                 | StoreError::OtherTrail { .. }
+                | StoreError::Pooled { .. }
         )
     }
 }

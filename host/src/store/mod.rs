@@ -24,6 +24,7 @@ mod sqlite;
 mod submission;
 mod task;
 mod url;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub use submission::{
     SubmissionState, TurnedDown,
 };
 pub use task::{Finished, Plan, Task};
-pub use url::StoreUrl;
+pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -70,7 +71,12 @@ pub struct Options {
     pub keep_submissions: bool,
     /// How long a lock of another process on the database is waited for before the answer is `unavailable`.
     pub lock_wait: Duration,
+    /// The most connections to a PostgreSQL database.
+    pub pool: usize,
 }
+
+/// Connections of one process, where nobody says otherwise: some take submissions in, one settles, the others answer queries.
+pub const POOL: usize = 8;
 
 impl Default for Options {
     fn default() -> Options {
@@ -79,8 +85,18 @@ impl Default for Options {
             keep_submissions: false,
             // Longer than any transaction of ours, shorter than a caller's patience.
             lock_wait: Duration::from_secs(5),
+            pool: POOL,
         }
     }
+}
+
+/// With what a store tells submissions from each other.
+#[derive(Clone)]
+struct Keys {
+    /// For the HMAC of whatever was accepted since version 3.
+    key: [u8; 32],
+    /// There are submissions from before.
+    has_former: bool,
 }
 
 /// What an open store says of itself.
@@ -118,6 +134,16 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
         }
         StoreUrl::Postgres(url) => Ok(Arc::new(PostgresStore::open(url, options).await?)),
     }
+}
+
+/// The statements with which a DBA makes a PostgreSQL store, where its own role may not: for psql. With a role, that owns the
+/// schema and all that is in it.
+///
+/// # Errors
+///
+/// [`StoreError::Invalid`] if the schema cannot have that name.
+pub fn statements_for_dba(schema: &str, role: Option<&str>) -> Result<String, StoreError> {
+    Ok(postgres::statements_for_dba(&schema_name(schema)?, role))
 }
 
 /// A key that nobody can guess, for a store that has none yet: of four times 122 random bits.
@@ -162,6 +188,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Rebound`].
     fn hold_to(&self, epoch: i64);
 
+    /// A random key of the store's own, for [`Fingerprint`]s. Whoever can read the whole database has it.
+    fn fingerprint_key(&self) -> &[u8; 32];
+
+    /// Whether there may be submissions whose fingerprint was made without it: [`Submission::former`].
+    fn has_former_fingerprints(&self) -> bool;
+
     // Tasks.
 
     /// Notes what was planned or dispatched. Members that are given replace what was noted before, the others stay.
@@ -178,8 +210,8 @@ pub trait Store: Send + Sync {
     ///
     /// *The same again* (same task, same fingerprint) finds the submission that is there: [`Accepted::repeated`]. That can be
     /// told while it is open, for ever if it conflicted, and after it was committed if its fingerprint is
-    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and it is taken in once more, for the
-    /// policy to find already recorded; so is what was refused, since another policy may be in force by now.
+    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and the caller can compare it with the entry.
+    /// What was refused is taken in once more, since another policy may be in force by now.
     ///
     /// *A different one for a finished task* is taken in as well, after the first: the policy decides, and what
     /// conflicts is kept. [`Accepted::differs`] says so at once.
@@ -187,6 +219,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::Changed`] if the submission was made from a plan that is no longer the task's: make it again.
+    /// [`StoreError::Unremembered`] if the task has an entry and it [may be compared](Submission::may_compare).
+    /// [`StoreError::Rebound`] after [`Store::hold_to`].
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted>;
 
     // Out of the outbox.
@@ -234,6 +268,14 @@ pub trait Store: Send + Sync {
         until: Option<Timestamp>,
         latest: usize,
     ) -> Answer<'_, TurnedDown>;
+
+    /// Deletes conflicts and refusals that were closed longer ago than that, the oldest first, at most `most`. Answers how many
+    /// there were. What a task was finished by goes with them; a task of which nothing else was submitted is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is deleted then.
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64>;
 
     /// How much is open, and since when. Cheap enough to be asked for every second.
     fn backlog(&self) -> Answer<'_, Backlog>;

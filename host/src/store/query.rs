@@ -32,7 +32,12 @@ pub struct Filter {
 impl Filter {
     /// The filter with its names as the projection holds them.
     pub(super) fn as_projected(&self) -> Filter {
-        let name = |text: &Option<String>| text.as_deref().map(entry::name);
+        self.with_names(entry::name)
+    }
+
+    /// The filter with other names for its names.
+    pub(super) fn with_names(&self, of: impl Fn(&str) -> String) -> Filter {
+        let name = |text: &Option<String>| text.as_deref().map(&of);
         Filter {
             status: name(&self.status),
             service: name(&self.service),

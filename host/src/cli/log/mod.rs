@@ -11,12 +11,12 @@ use super::exit::Exit;
 use super::output::{BAD, COMMIT, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::session::Session;
 use super::show::EntryJson;
-use super::store::{existing, runtime};
+use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
 use crate::outcome::{Reporter, TaskId};
-use crate::store::{self, PageRequest, StoreUrl};
+use crate::store::{PageRequest, StoreUrl};
 use crate::trail::{LoggedEntry, Trail};
 use filter::{Fields, Filter};
 
@@ -99,7 +99,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         is_first: true,
     };
     match &settings.store {
-        Some(url) => by_store(&StoreUrl::parse(&url.0)?, &trail, &mut shown)?,
+        Some(url) => by_store(&place(url, &settings)?, &trail, &mut shown)?,
         None => {
             for logged in trail.history()? {
                 let logged = logged?;
@@ -117,7 +117,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let store = store::open(url, &existing()).await?;
+        let store = open_to_read(url, Some(trail)).await?;
         let mut page = PageRequest {
             total: false,
             ..PageRequest::default()

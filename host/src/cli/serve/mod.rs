@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
+use super::store::RebindFlag;
 use crate::config::{CheckpointSettings, Private, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
@@ -56,6 +57,8 @@ pub struct Args {
     /// At the end, go on committing what waits for at most so long
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
+    #[command(flatten)]
+    rebind: RebindFlag,
     #[command(flatten)]
     record: RecordFlags,
 }

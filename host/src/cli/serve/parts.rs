@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::keeping::{Keeping, keeping};
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
+use crate::cli::store::{options_of, place};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// How long conflicts and refusals stay in the store; without it for ever.
+    pub keep_turned_down: Option<Duration>,
     /// The checkpoints that are made meanwhile.
     pub keeping: Option<Keeping>,
     /// What an operator should know.
@@ -59,7 +62,7 @@ pub fn gather(
     tokens.suffice_for(&listen, &said)?;
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
-        Some(url) => StoreUrl::parse(&url.0)?,
+        Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
     };
     let secret = settings
@@ -102,7 +105,7 @@ pub fn gather(
     let store_options = store::Options {
         create: true,
         keep_submissions: settings.keep_submissions.unwrap_or(false),
-        ..store::Options::default()
+        ..options_of(settings)
     };
     Ok(Parts {
         said,
@@ -113,6 +116,7 @@ pub fn gather(
         store_options,
         open_trail,
         options,
+        keep_turned_down: settings.keep_turned_down,
         keeping,
         notes,
     })

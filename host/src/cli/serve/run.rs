@@ -12,13 +12,14 @@ use tokio::sync::watch;
 
 use super::Args;
 use super::parts::{Parts, grace};
+use crate::binding::{self, BindError};
 use crate::cli::exit::Exit;
 use crate::cli::output::{GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::http::Service;
 use crate::orchestrator::{Orchestrator, Wanted};
-use crate::store;
+use crate::store::{self, Store};
 
 #[derive(Serialize)]
 struct Listening<'a> {
@@ -56,7 +57,12 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
         tracing::warn!(store = store.about().url, "{warning}");
     }
     let url = store.about().url.clone();
+    belongs(args, &parts, &*store).await?;
+    let keep_turned_down = parts.keep_turned_down;
     let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
+    if let Some(older_than) = keep_turned_down {
+        orchestrator.retire_turned_down(older_than);
+    }
     // Until the end of this function; a checkpoint under way is finished then.
     let keeping = parts.keeping;
     let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
@@ -102,6 +108,19 @@ async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result
         _ = interrupt.recv() => tracing::warn!("ended at once"),
     }
     Ok(Exit::Done)
+}
+
+/// Refuses a store of another trail. One whose trail cannot be read now is used: the orchestrator asks again before it commits.
+async fn belongs(args: &Args, parts: &Parts, store: &dyn Store) -> anyhow::Result<()> {
+    let trail = (parts.open_trail)()?;
+    match binding::bind(store, &trail, args.rebind.given().as_ref()).await {
+        Ok(_) => Ok(()),
+        Err(BindError::Store(error)) => Err(error.into()),
+        Err(BindError::Trail(error)) => {
+            tracing::warn!(%error, "whether the store belongs to the trail cannot be told yet");
+            Ok(())
+        }
+    }
 }
 
 async fn announce(

@@ -17,6 +17,7 @@ use numbers::{Counter, Gauge, Histogram, Text};
 pub struct Metrics {
     pub(super) accepted: Counter,
     pub(super) repeated: Counter,
+    pub(super) retired: Counter,
     committed: Counter,
     conflicting: Counter,
     refused: Counter,
@@ -117,6 +118,11 @@ impl Metrics {
             "chiffon_audit_repeated_total",
             "Submissions that were in the store already.",
             &self.repeated,
+        );
+        counter(
+            "chiffon_audit_turned_down_deleted_total",
+            "Conflicts and refusals that were deleted because they were old enough.",
+            &self.retired,
         );
         counter(
             "chiffon_audit_unsigned_total",

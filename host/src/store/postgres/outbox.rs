@@ -1,13 +1,15 @@
 //! Submissions in PostgreSQL: what is due, what became of it, what is to be shown.
 
+use std::collections::HashMap;
+
 use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::super::columns::{self, Columns};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
-    TurnedDown,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, State,
+    SubmissionState, TurnedDown,
 };
 use super::failure::Failure;
 use super::{bond, lease, project};
@@ -60,7 +62,8 @@ pub(super) async fn due(
 }
 
 async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
-    Ok(client.query_one("SELECT now_micros()", &[]).await?.get(0))
+    let statement = client.prepare_cached("SELECT now_micros()").await?;
+    Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
 /// What became of submissions, a list for each of the three ways to write it down.
@@ -94,16 +97,24 @@ struct Waiting {
     nexts: Vec<Option<i64>>,
 }
 
+/// Under what a store settles.
+pub(super) struct Within<'a> {
+    /// The bond that must still be the store's.
+    pub(super) held: Option<i64>,
+    /// The mark of sessions that this process has set up.
+    pub(super) mark: &'a str,
+    pub(super) keep_submissions: bool,
+}
+
 /// Says what became of submissions.
 pub(super) async fn settle(
     client: &mut Object,
     current: &Lease,
     settlements: Vec<Settlement>,
-    keep_submissions: bool,
-    held: Option<i64>,
+    within: &Within<'_>,
 ) -> Result<(), Failure> {
     let transaction = client.transaction().await?;
-    lease::check(&transaction, current, held).await?;
+    lease::check(&transaction, current, within).await?;
     let now = now(&transaction).await?;
     let mut lists = Lists::default();
     let mut found = Vec::new();
@@ -144,7 +155,9 @@ pub(super) async fn settle(
             }
         }
     }
-    lists.write(&transaction, now, keep_submissions).await?;
+    lists
+        .write(&transaction, now, within.keep_submissions)
+        .await?;
     bond::acknowledge(&transaction, &found).await?;
     project::add(&transaction, &found).await?;
     Ok(transaction.commit().await?)
@@ -341,18 +354,22 @@ pub(super) async fn committed(
     Ok(rows.iter().map(read).collect())
 }
 
-/// Submissions of tasks of which it is still known what they said, with that.
-pub(super) async fn remembered(
+/// What has become of submissions.
+pub(super) async fn states(
     client: &impl GenericClient,
-    task_ids: &[&str],
-) -> Result<Vec<(Vec<u8>, SubmissionState)>, Failure> {
+    url: &str,
+    sequences: &[i64],
+) -> Result<HashMap<i64, State>, Failure> {
     let sql = format!(
-        "SELECT {COLUMNS}, fingerprint FROM submissions WHERE task_id = ANY($1) AND fingerprint IS NOT NULL"
+        "SELECT {COLUMNS_WITHOUT_TEXT} FROM submissions WHERE sequence = ANY($1::bigint[])"
     );
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&task_ids]).await?;
+    let rows = client.query(&statement, &[&sequences]).await?;
     rows.iter()
-        .map(|row| Ok((row.get("fingerprint"), read(row).submission("submissions")?)))
+        .map(|row| {
+            let found = read(row).submission(url)?;
+            Ok((found.sequence.0, found.state))
+        })
         .collect()
 }
 

@@ -16,7 +16,9 @@ pub(super) async fn query(
     filter: &Filter,
     page: &PageRequest,
 ) -> Result<Page, Failure> {
-    let filter = &filter.as_projected();
+    let filter = &filter
+        .as_projected()
+        .with_names(|name| columns::escaped(name).into_owned());
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)

@@ -294,13 +294,18 @@ pub(super) fn same(
     connection: &Connection,
     url: &str,
     task_id: &str,
-    fingerprint: &[u8],
+    fingerprint: &[u8; 32],
+    former: Option<&[u8; 32]>,
 ) -> Result<Option<SubmissionState>, StoreError> {
     Ok(select(
         connection,
         url,
-        "task_id = ?1 AND fingerprint = ?2",
-        params![task_id, fingerprint],
+        "task_id = ?1 AND fingerprint IN (?2, ?3)",
+        params![
+            task_id,
+            fingerprint.as_slice(),
+            former.map(<[u8; 32]>::as_slice)
+        ],
     )?
     .pop())
 }
