@@ -3,6 +3,7 @@
 mod access;
 mod audits;
 mod beside;
+mod drain;
 mod faults;
 mod hosts;
 mod life;
@@ -22,6 +23,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support;
+
+/// What Prometheus reads of a host that has committed something.
+pub fn metrics_of_a_host() -> String {
+    let host = Host::new();
+    host.commit("a", "completed");
+    host.get("/metrics").body
+}
 
 /// A bare trail, and the program serving it.
 struct Host {
@@ -123,22 +131,36 @@ impl Served {
 
     /// With these variables too.
     fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
-        let all = [
-            &["-C", "audit.git", "serve", "--json", "--log", "error"],
-            args,
-        ]
-        .concat();
-        let listen: &[&str] = if args.contains(&"--listen") {
-            &[]
-        } else {
-            &["--listen", "127.0.0.1:0"]
-        };
-        let mut child = program(dir, &[&all, listen].concat())
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Served::start_with(dir, args, environment, Stdio::null())
+    }
+
+    /// With its log there.
+    fn start_with(
+        dir: &Path,
+        args: &[&str],
+        environment: &[(&str, &Path)],
+        stderr: Stdio,
+    ) -> Served {
+        let mut all = vec!["-C", "audit.git", "serve", "--json"];
+        all.extend(args);
+        // There is no load balancer in most tests.
+        for (option, value) in [
+            ("--log", "error"),
+            ("--drain", "0"),
+            ("--listen", "127.0.0.1:0"),
+        ] {
+            if !args.contains(&option) {
+                all.extend([option, value]);
+            }
+        }
+        let mut command = program(dir, &all);
+        command.envs(environment.iter().copied()).stderr(stderr);
+        Served::spawn(&mut command)
+    }
+
+    /// Starts what serves, and waits until it says where.
+    fn spawn(command: &mut Command) -> Served {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)

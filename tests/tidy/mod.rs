@@ -5,6 +5,7 @@
 
 mod examples;
 mod names;
+mod operating;
 mod source;
 
 use std::path::Path;

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::key::{self, Key, POLICY_SETTINGS, Value};
+use super::key::{self, Key, POLICY_SETTINGS};
+use super::value::Value;
 use super::{ConfigError, Settings};
 
 /// Whose file it is.

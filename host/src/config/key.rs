@@ -1,8 +1,9 @@
 //! The table of settings: name, form, and whether a repository may give it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::value::Value;
 use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
@@ -25,6 +26,8 @@ pub(super) enum Set {
     Limit(fn(&mut Settings) -> &mut Option<u64>),
     /// A number of seconds above 0, stored there.
     Time(fn(&mut Settings) -> &mut Option<Duration>),
+    /// A whole number of seconds, stored there.
+    Seconds(fn(&mut Settings) -> &mut Option<Duration>),
     /// A path, stored there.
     Path(fn(&mut Settings) -> &mut Option<PathBuf>),
 }
@@ -160,15 +163,7 @@ pub(super) const KEYS: &[Key] = &[
     time("checkpoint.every", |settings| {
         &mut settings.checkpoint.every
     }),
-    Key {
-        name: "lock_wait",
-        expected: "a whole number of seconds",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.lock_wait = Some(Duration::from_secs(value.number()?));
-            Some(())
-        }),
-    },
+    seconds("lock_wait", |settings| &mut settings.lock_wait),
     Key {
         name: "cache_dir",
         expected: "a path",
@@ -247,6 +242,10 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
+    seconds("serve.drain", |settings| &mut settings.serve_drain),
+    seconds("serve.wait_for_store", |settings| {
+        &mut settings.wait_for_store
+    }),
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time
     }),
@@ -329,6 +328,15 @@ const fn path(name: &'static str, field: fn(&mut Settings) -> &mut Option<PathBu
     }
 }
 
+const fn seconds(name: &'static str, field: fn(&mut Settings) -> &mut Option<Duration>) -> Key {
+    Key {
+        name,
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::Seconds(field),
+    }
+}
+
 impl Key {
     pub(super) fn find(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
@@ -340,6 +348,10 @@ impl Key {
             Set::By(set) => set(settings, value),
             Set::Limit(field) => {
                 *field(settings) = Some(value.number().filter(|number| *number > 0)?);
+                Some(())
+            }
+            Set::Seconds(field) => {
+                *field(settings) = Some(Duration::from_secs(value.number()?));
                 Some(())
             }
             Set::Time(field) => {
@@ -364,90 +376,6 @@ pub(super) const PREFIX: &str = "CHIFFON_AUDIT_";
 
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
-}
-
-/// A value as a source gives it.
-#[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
-    /// From a file; a path is relative to the directory that the file is in.
-    File {
-        value: &'a toml::Value,
-        directory: &'a Path,
-    },
-    /// From the environment: text in every case; a list has commas in it.
-    Variable(&'a str),
-}
-
-impl<'a> Value<'a> {
-    fn text(self) -> Option<&'a str> {
-        match self {
-            Value::File { value, .. } => value.as_str(),
-            Value::Variable(text) => Some(text),
-        }
-    }
-
-    fn number(self) -> Option<u64> {
-        match self {
-            Value::File { value, .. } => value.as_integer()?.try_into().ok(),
-            Value::Variable(text) => text.parse().ok(),
-        }
-    }
-
-    fn seconds(self) -> Option<Duration> {
-        let seconds = match self {
-            Value::File { value, .. } => value
-                .as_float()
-                .or_else(|| Some(value.as_integer()? as f64))?,
-            Value::Variable(text) => text.parse().ok()?,
-        };
-        Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|duration| !duration.is_zero())
-    }
-
-    fn boolean(self) -> Option<bool> {
-        match self {
-            Value::File { value, .. } => value.as_bool(),
-            Value::Variable(text) => text.parse().ok(),
-        }
-    }
-
-    /// A path in a URL is relative to the directory that the file is in, as any other.
-    fn store_url(self) -> Option<String> {
-        let text = self.text().filter(|text| !text.is_empty())?;
-        Some(match (self, text.strip_prefix("sqlite:")) {
-            (Value::File { directory, .. }, Some(path)) => {
-                format!("sqlite:{}", directory.join(path).display())
-            }
-            _ => text.to_owned(),
-        })
-    }
-
-    fn path(self) -> Option<PathBuf> {
-        let text = self.text().filter(|text| !text.is_empty())?;
-        Some(match self {
-            Value::File { directory, .. } => directory.join(text),
-            Value::Variable(_) => PathBuf::from(text),
-        })
-    }
-
-    fn names(self) -> Option<Vec<String>> {
-        let names: Vec<String> = match self {
-            Value::File { value, .. } => value
-                .as_array()?
-                .iter()
-                .map(|name| name.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-            Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
-        };
-        let is_name = |name: &String| {
-            (1..=32).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-        };
-        names.iter().all(is_name).then_some(names)
-    }
 }
 
 /// Whether text can stand in a commit as author: git splits it at the angle brackets and ends it at the line's end.

@@ -8,18 +8,21 @@
 //! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
 //! refused there.
 
+mod changes;
 mod checkpoint;
 mod environment;
 mod file;
 mod key;
 mod repository;
 mod signing;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
@@ -74,6 +77,10 @@ pub struct Settings {
     pub token_bytes: Option<u64>,
     /// Whether the service's log has a line for each request.
     pub access_log: Option<bool>,
+    /// How long requests are still taken after SIGTERM.
+    pub serve_drain: Option<Duration>,
+    /// How long a database server is waited for at the start.
+    pub wait_for_store: Option<Duration>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -236,6 +243,8 @@ impl Settings {
             token_rate: self.token_rate.or(farther.token_rate),
             token_bytes: self.token_bytes.or(farther.token_bytes),
             access_log: self.access_log.or(farther.access_log),
+            serve_drain: self.serve_drain.or(farther.serve_drain),
+            wait_for_store: self.wait_for_store.or(farther.wait_for_store),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

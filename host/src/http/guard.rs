@@ -72,7 +72,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let holder = holder(&self.app.tokens, request.headers());
+        let holder = holder(&self.app.tokens.now(), request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
@@ -165,14 +165,15 @@ fn check(
     route: &str,
     holder: Result<Holder, Problem>,
 ) -> Result<Option<Arc<Bucket>>, Problem> {
-    if app.checks_host {
+    if app.checks_host && !is_bare_probe(request, route) {
         check_host(request.headers(), request)?;
     }
     let needs = needs(method, route);
     if needs.is_empty() || route == NO_ROUTE {
         return Ok(None);
     }
-    if app.tokens.is_empty() {
+    let tokens = app.tokens.now();
+    if tokens.is_empty() {
         // Whoever reaches a loopback port or the socket may report and read. The policy is another matter.
         return if needs == [Right::Admin] {
             Err(Problem::saying(
@@ -187,6 +188,13 @@ fn check(
     check_right(&holder, needs)?;
     let admitted = app.allowances.admit(&holder.digest, Instant::now());
     admitted.map_err(|exhausted| Problem::limited(exhausted))
+}
+
+/// Whether it is a load balancer's check, which may name no host (HAProxy's `option httpchk GET /readyz`). A browser always does.
+fn is_bare_probe(request: &Request, route: &str) -> bool {
+    ["/healthz", "/readyz"].contains(&route)
+        && !request.headers().contains_key(header::HOST)
+        && request.uri().host().is_none()
 }
 
 /// Whose token the request brings.

@@ -10,7 +10,9 @@ mod audit;
 mod body;
 mod connection;
 mod events;
+mod front;
 mod guard;
+mod in_force;
 mod listen;
 mod openapi;
 mod operate;
@@ -37,6 +39,8 @@ pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
 use allowance::Allowances;
+use front::Front;
+use in_force::TokensInForce;
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -83,18 +87,20 @@ impl Default for Limits {
 /// What handlers share.
 struct App {
     orchestrator: Orchestrator,
-    tokens: Tokens,
+    tokens: TokensInForce,
     allowances: Allowances,
     limits: Limits,
     /// Whether `Host` must name this machine.
     checks_host: bool,
+    front: Front,
     followers: Arc<Semaphore>,
     close: watch::Receiver<bool>,
 }
 
 impl App {
-    fn is_closing(&self) -> bool {
-        *self.close.borrow()
+    /// Whether this host takes its leave: requests are still answered, and soon no more.
+    fn is_stopping(&self) -> bool {
+        self.front.is_draining() || *self.close.borrow()
     }
 
     /// Until the service is told to close.
@@ -141,8 +147,58 @@ impl Tokens {
 /// A service that listens and does not answer yet.
 pub struct Service {
     listener: Listener,
-    app: App,
+    gate: Gate,
+}
+
+/// The way into a service, which is shut at first: until it is opened, only probes get an answer.
+#[derive(Clone)]
+pub struct Gate {
+    front: Front,
+    tokens: TokensInForce,
+    listen: Listen,
+    said: String,
+    limits: Limits,
+    checks_host: bool,
     close: watch::Receiver<bool>,
+}
+
+impl Gate {
+    /// Lets requests through. Called once.
+    pub fn open(&self, orchestrator: Orchestrator) {
+        let app = App {
+            orchestrator,
+            tokens: self.tokens.clone(),
+            allowances: Allowances::new(self.limits.token),
+            checks_host: self.checks_host,
+            front: self.front.clone(),
+            followers: Arc::new(Semaphore::new(self.limits.followers)),
+            limits: self.limits.clone(),
+            close: self.close.clone(),
+        };
+        self.front.open(router(Arc::new(app)));
+    }
+
+    /// Whether these tokens would be enough here.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::NoTokens`].
+    pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
+        tokens.suffice_for(&self.listen, &self.said)
+    }
+
+    /// Takes these tokens from the next request on. Says whether they are others than before.
+    pub fn change_tokens(&self, tokens: Tokens) -> bool {
+        let differ = *self.tokens.now() != tokens;
+        self.tokens.change(tokens);
+        differ
+    }
+
+    /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
+    /// their connections closed.
+    pub fn drain(&self) {
+        self.front.drain();
+    }
 }
 
 impl Service {
@@ -154,7 +210,6 @@ impl Service {
     pub async fn listen(
         listen: &Listen,
         said: &str,
-        orchestrator: Orchestrator,
         tokens: Tokens,
         limits: Limits,
         close: watch::Receiver<bool>,
@@ -166,21 +221,22 @@ impl Service {
                 address: said.to_owned(),
                 cause,
             })?;
-        let app = App {
-            orchestrator,
-            tokens,
-            allowances: Allowances::new(limits.token),
+        let gate = Gate {
+            front: Front::default(),
+            tokens: TokensInForce::new(tokens),
+            listen: listen.clone(),
+            said: said.to_owned(),
+            limits,
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
-            followers: Arc::new(Semaphore::new(limits.followers)),
-            limits,
-            close: close.clone(),
-        };
-        Ok(Service {
-            listener,
-            app,
             close,
-        })
+        };
+        Ok(Service { listener, gate })
+    }
+
+    /// The way in.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
     }
 
     /// Where it listens.
@@ -190,9 +246,14 @@ impl Service {
 
     /// Answers until told to close; then ends what is under way and takes nothing new.
     pub async fn run(self) {
-        let (most, grace) = (self.app.limits.connections, self.app.limits.grace);
-        let router = router(Arc::new(self.app));
-        connection::serve(self.listener, router, most, self.close, grace).await;
+        let Gate {
+            front,
+            limits,
+            close,
+            ..
+        } = self.gate;
+        let (most, grace) = (limits.connections, limits.grace);
+        connection::serve(self.listener, front.router(), most, close, grace).await;
     }
 }
 

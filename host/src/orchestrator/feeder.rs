@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
 
 use super::health::Role;
 use super::line::Item;
+use super::pulse::Stage;
+use super::supervise::supervised;
 use super::{Held, Inner, backoff};
 use crate::store::{Lease, LeaseAnswer, Queued, Sequence};
 
@@ -33,10 +36,10 @@ const CHECK: Duration = Duration::from_secs(5);
 /// How often a policy in quarantine is tried.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
-/// Works until the orchestrator stops and nothing is left to do, or no time.
-pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
-    let mut feeder = Feeder {
-        inner,
+/// Starts what works until the orchestrator stops and nothing is left to do, or no time.
+pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
+    let feeder = Feeder {
+        inner: Arc::clone(inner),
         line,
         after: None,
         swept: Instant::now(),
@@ -45,7 +48,17 @@ pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
         failures: 0,
         probed: None,
     };
-    while feeder.step().await {}
+    // One that panics in a step goes on with the next.
+    let feeder = Arc::new(Mutex::new(feeder));
+    supervised(inner, "feeder", move || {
+        let feeder = Arc::clone(&feeder);
+        async move {
+            let mut feeder = feeder.lock().await;
+            while feeder.step().await {
+                feeder.inner.pulse.beat(Stage::Feeder);
+            }
+        }
+    })
 }
 
 struct Feeder {
@@ -162,7 +175,7 @@ impl Feeder {
                 lease: lease.clone(),
             };
             if self.line.send(item).is_err() {
-                tracing::error!("the outbox's thread has ended");
+                self.inner.give_up("the thread outbox-decide has ended");
                 return false;
             }
         }
@@ -217,6 +230,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
     let term = inner.lease_term;
     let mut fenced = false;
     loop {
+        inner.pulse.beat(Stage::Lease);
         let began = Instant::now();
         let pause = match inner.store.lease(&inner.host, term).await {
             Ok(LeaseAnswer::Held(lease)) => {

@@ -57,6 +57,12 @@ pub enum Cause {
     Store,
     /// No checkpoint is kept. Never the recorder's own word: it makes none.
     Checkpoint,
+    /// A part of the host has panicked and was started again. Never the recorder's own word.
+    TaskFailed,
+    /// A part of the host makes no step though it has work. Never the recorder's own word.
+    Stalled,
+    /// The host met a defect of its own with this outcome.
+    Defect,
     /// The policy was taken out of force, because it faulted on whatever it was given.
     PolicyQuarantined,
     /// The policy answered that it cannot decide now.
@@ -103,6 +109,9 @@ impl Cause {
             Cause::Settings => "settings",
             Cause::Store => "store",
             Cause::Checkpoint => "checkpoint",
+            Cause::TaskFailed => "task-failed",
+            Cause::Stalled => "stalled",
+            Cause::Defect => "defect",
             Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
@@ -140,6 +149,7 @@ impl Cause {
                     | Cause::CaseCollision
                     | Cause::HashCollision
                     | Cause::Changed
+                    | Cause::Defect
             )
     }
 }

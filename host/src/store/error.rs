@@ -6,6 +6,12 @@ pub enum StoreError {
     /// Not now: locked, unreachable, full, overloaded. The same again, later, may help.
     #[error("store unavailable: {0}")]
     Unavailable(String),
+    /// The database does not let this user in, or not do this.
+    #[error("store unavailable: {0}")]
+    Denied(String),
+    /// The part of this process that writes to the store has ended: only a new start helps.
+    #[error("store unavailable: its writer has stopped")]
+    Stopped,
     /// What the caller read has changed: read again.
     #[error("the task's plan has changed since it was read")]
     Changed,

@@ -83,6 +83,19 @@ impl Default for Options {
     }
 }
 
+/// The connections of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreConnections {
+    /// In use.
+    pub busy: usize,
+    /// Open, and not in use.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+}
+
 /// What an open store says of itself.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -148,6 +161,11 @@ pub trait Store: Send + Sync {
 
     /// Asks the database for a sign of life, and whether it would be able to write now.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// The connections of its pool, for a database that has one.
+    fn connections(&self) -> Option<StoreConnections> {
+        None
+    }
 
     // The trail that it belongs to.
 

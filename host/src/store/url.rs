@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::StoreError;
 
@@ -22,6 +23,14 @@ pub struct PostgresUrl(String);
 const FILE: &str = "store.sqlite";
 
 impl StoreUrl {
+    /// The longest that one answer of such a store takes: then it is an error, and not a store that hangs.
+    pub fn patience(&self, options: &super::Options) -> Duration {
+        match self {
+            StoreUrl::Sqlite(_) => options.lock_wait,
+            StoreUrl::Postgres(_) => super::postgres::PATIENCE,
+        }
+    }
+
     /// Reads a URL.
     ///
     /// # Errors

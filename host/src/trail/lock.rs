@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
+use super::holder::{self, hand_overs};
 use super::state::StateDir;
 
 /// The right to write the trail, among our own processes. The system frees it when the process dies.
@@ -121,16 +122,12 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .doing("open", path)
 }
 
-/// How often the lock has been taken: the number in the lock file. One that cannot be read counts as 0.
-fn hand_overs(lock: &File) -> u64 {
-    let mut bytes = [0; 8];
-    lock.read_exact_at(&mut bytes, 0)
-        .map_or(0, |()| u64::from_le_bytes(bytes))
-}
-
-/// Says to those who wait that the lock has a new holder.
+/// Says to those who wait that the lock has a new holder, and who that is.
 fn count_hand_over(lock: &File) -> io::Result<()> {
-    lock.write_all_at(&hand_overs(lock).wrapping_add(1).to_le_bytes(), 0)
+    let count = hand_overs(lock).wrapping_add(1);
+    lock.write_all_at(&count.to_le_bytes(), 0)?;
+    holder::note(lock, count);
+    Ok(())
 }
 
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {

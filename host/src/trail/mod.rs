@@ -21,6 +21,7 @@ mod error;
 mod flush;
 mod flushing;
 mod history;
+mod holder;
 mod init;
 mod layout;
 mod leaves;
@@ -61,7 +62,7 @@ mod work_trees;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use history::{History, LoggedEntry, Recorded};
+pub use holder::{HolderState, LockWatch, StuckHolder};
 pub use init::{InitOptions, Initialised, repository_around};
 pub use layout::Layout;
 pub use leaves::{EntryTree, TreeHash, root_of_proof};
@@ -131,6 +133,8 @@ struct Shared {
     signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
+    /// Grows with every operation of the writer's that ends, and every commit that is made.
+    progress: Arc<AtomicU64>,
     boot: String,
     view: Mutex<View>,
     queue: Arc<queue::Queue>,
@@ -356,6 +360,12 @@ impl Trail {
                 waiting.fail(&TrailError::no_thread(NAME, &error));
             }
         }
+    }
+
+    /// A number that changes as long as the writer gets on with its work. One that stays while something waits means that it
+    /// is stuck, or waits for a lock.
+    pub fn progress(&self) -> u64 {
+        self.shared().progress.load(Ordering::Relaxed)
     }
 
     /// Author and committer of what is recorded through this handle.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::disk::{Disk, RealDisk};
+use super::disk::{Counted, Disk, RealDisk};
 use super::error::TrailError;
 use super::moved;
 use super::repository::Repository;
@@ -99,6 +99,7 @@ impl Trail {
                 .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
         let signing = options.signing.as_ref().map(Signing::open).transpose()?;
+        let progress = Arc::default();
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
@@ -114,7 +115,8 @@ impl Trail {
             author,
             signing,
             lock_wait: options.lock_wait,
-            disk: options.disk,
+            disk: Arc::new(Counted::new(options.disk, Arc::clone(&progress))),
+            progress,
             boot: options.boot.unwrap_or_else(state::boot_id),
             view: Mutex::new(View::unloaded()),
             queue,

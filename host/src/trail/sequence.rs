@@ -253,6 +253,8 @@ impl Writer<'_> {
             let each = each.filter(|signing| signing.extent == Extent::Commit);
             commit.make(repository.hash, each)
         });
+        // A signature may take as long as its limit.
+        shared.progress.fetch_add(1, Ordering::Relaxed);
         let (commit, contents) = match made {
             Ok(made) => made,
             Err(error) => return Placed::Broken(item, error),

@@ -5,7 +5,11 @@
 mod keeping;
 mod log;
 mod parts;
+mod reload;
 mod run;
+mod signals;
+mod vigil;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +24,7 @@ use crate::config::{CheckpointSettings, Private, Settings};
 /// where it was. Several may run on one store and one trail: all accept, one commits, and when it dies the next takes over.
 ///
 /// The trail must exist: `chiffon-audit init --bare DIR` makes one. In a repository with a work tree and without a trail,
-/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP loads the policy anew.
+/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP reloads policy, tokens and settings.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Listen here: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
@@ -53,9 +57,15 @@ pub struct Args {
     /// The key that signs checkpoints
     #[arg(long, value_name = "FILE")]
     checkpoint_key: Option<PathBuf>,
+    /// After SIGTERM, go on accepting for so long, while /readyz says `stopping` [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    drain: Option<u64>,
     /// At the end, go on committing what waits for at most so long
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
+    /// At the start, wait for at most so long for a database server that does not answer [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    wait_for_store: Option<u64>,
     #[command(flatten)]
     record: RecordFlags,
 }
@@ -67,6 +77,8 @@ impl Args {
             tokens_file: self.tokens.clone(),
             serve_listen: self.listen.clone(),
             on_policy_fault: self.on_policy_fault.clone(),
+            serve_drain: self.drain.map(Duration::from_secs),
+            wait_for_store: self.wait_for_store.map(Duration::from_secs),
             keep_submissions: self.keep_submissions.then_some(true),
             checkpoint: CheckpointSettings {
                 key: self.checkpoint_key.clone(),
@@ -84,6 +96,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;
-    log::start(args, session)?;
-    run::serve(args, parts, session)
+    // Dropped last: what is logged until then is written.
+    let log = log::start(args, session)?;
+    run::serve(args, parts, session, &log)
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::keeping::{Keeping, keeping};
+use super::reload::Reload;
 use crate::cli::exit::{UsageError, cannot_read};
-use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
+use crate::cli::session::{Session, deciding, engine, outcome_limits, policy_limits, read_secret};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
@@ -18,7 +19,7 @@ use crate::policies::Deciding;
 use crate::policy::{Allocation, Policy, PolicySettings};
 use crate::recorder;
 use crate::store::{self, StoreUrl};
-use crate::trail::{InitOptions, Placement, Trail, TrailError};
+use crate::trail::{self, InitOptions, Placement, Trail, TrailError};
 
 /// Everything, checked as far as it can be before anything is touched.
 pub struct Parts {
@@ -32,11 +33,23 @@ pub struct Parts {
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// How long a database server is waited for at the start.
+    pub wait_for_store: Duration,
+    /// The settings, and how they are read again.
+    pub reload: Reload,
+    /// The longest that settings let one step of the pipeline take.
+    pub longest: Duration,
     /// The checkpoints that are made meanwhile.
     pub keeping: Option<Keeping>,
     /// What an operator should know.
     pub notes: Vec<String>,
 }
+
+/// Long enough for a database that is started together with this service, or fails over.
+const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
+
+/// Long enough for a load balancer that looks every second or two to notice.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where the service listens if nobody says otherwise.
 const LISTEN: &str = "127.0.0.1:8787";
@@ -78,10 +91,7 @@ pub fn gather(
         bytes: settings.token_bytes,
     };
     limits.access_log = settings.access_log.unwrap_or(true);
-    let on_policy_fault = match settings.on_policy_fault.as_deref() {
-        Some("builtin") => OnPolicyFault::Builtin,
-        _ => OnPolicyFault::Hold,
-    };
+    let reload = Reload::new(flags.clone(), settings, session);
     let options = orchestrator::Options {
         recorder: recorder::Options {
             clock: Arc::clone(&session.clock),
@@ -91,31 +101,52 @@ pub fn gather(
         },
         deciding,
         load_policy: load_policy(flags, session),
-        on_policy_fault,
+        on_policy_fault: on_policy_fault(settings),
         host: host(),
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
     let keeping = keeping(settings, &trail, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
-    let open_trail: OpenTrail = Box::new(move || Trail::open(&directory, open_options.clone()));
     let store_options = store::Options {
         create: true,
         keep_submissions: settings.keep_submissions.unwrap_or(false),
         ..store::Options::default()
     };
+    let longest = longest(settings, &store, &store_options, &open_options);
     Ok(Parts {
+        wait_for_store: settings.wait_for_store.unwrap_or(WAIT_FOR_STORE),
+        reload,
+        longest,
         said,
         listen,
         tokens,
         limits,
         store,
         store_options,
-        open_trail,
         options,
         keeping,
+        open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,
     })
+}
+
+/// The longest that settings let one step of the pipeline take. What takes longer has stalled.
+fn longest(
+    settings: &Settings,
+    store: &StoreUrl,
+    store_options: &store::Options,
+    trail: &trail::OpenOptions,
+) -> Duration {
+    let signing = trail.signing.as_ref().map(|signing| signing.timeout);
+    let times = [
+        Some(trail.lock_wait),
+        signing,
+        Some(policy_limits(settings.policy_limits).wall_time),
+        Some(settings.serve_lease.unwrap_or(LEASE_TERM)),
+        Some(store.patience(store_options)),
+    ];
+    times.into_iter().flatten().max().unwrap_or_default()
 }
 
 /// The trail of the repository, begun on a ref of its own if there is none: a service leaves work trees alone.
@@ -150,7 +181,16 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
     Ok(trail)
 }
 
-fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
+/// What becomes of outcomes while the policy is in quarantine.
+pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
+    match settings.on_policy_fault.as_deref() {
+        Some("builtin") => OnPolicyFault::Builtin,
+        _ => OnPolicyFault::Hold,
+    }
+}
+
+/// The tokens that the settings name.
+pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
     let text = match (&settings.tokens_file, &settings.tokens) {
         (Some(file), _) => {
             if is_readable_by_others(file) {

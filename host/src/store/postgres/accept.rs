@@ -65,7 +65,7 @@ impl Entrance {
 
     pub(super) async fn accept(&self, submission: Submission) -> Result<Accepted, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let gone = || StoreError::Unavailable("the store's writer has stopped".into());
+        let gone = || StoreError::Stopped;
         match self.queue.try_send(Job { submission, answer }) {
             Ok(()) => answered.await.map_err(|_| gone())?,
             Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Unavailable(

@@ -74,7 +74,15 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             }
             source = deeper.source();
         }
-        return StoreError::Unavailable(format!("{url}: {cause}"));
+        // Such as a password that the server asks for and nobody gave. The library tells the kind by its words alone.
+        let is_denied = ["authentication error", "invalid configuration"]
+            .iter()
+            .any(|kind| cause.starts_with(kind));
+        let says = format!("{url}: {cause}");
+        return match is_denied {
+            true => StoreError::Denied(says),
+            false => StoreError::Unavailable(says),
+        };
     };
     let cause = said.message().to_owned();
     match *said.code() {
@@ -83,6 +91,9 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             url: url.to_owned(),
             cause,
         },
+        SqlState::INVALID_PASSWORD
+        | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+        | SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!("{url}: {cause}")),
         SqlState::LOCK_NOT_AVAILABLE => {
             StoreError::Unavailable(format!("{url} is locked by another session"))
         }

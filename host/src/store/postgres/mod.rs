@@ -24,8 +24,8 @@ use super::bond::Held;
 use super::url::PostgresUrl;
 use super::{
     About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
-    Submission, SubmissionState, Task, TurnedDown, columns,
+    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store,
+    StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -33,7 +33,7 @@ use accept::Entrance;
 use failure::Failure;
 
 /// How long an answer may take. A server that has stopped without closing its connections answers never.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same where somebody waits who reports: they do better to hear in time that nothing was accepted.
 const REPORTERS_PATIENCE: Duration = Duration::from_secs(10);
@@ -111,6 +111,17 @@ async fn within<T>(
 impl Store for PostgresStore {
     fn about(&self) -> &About {
         &self.about
+    }
+
+    fn connections(&self) -> Option<StoreConnections> {
+        let status = self.pool.status();
+        let (open, idle) = (status.size, status.available);
+        Some(StoreConnections {
+            busy: open.saturating_sub(idle),
+            idle,
+            most: status.max_size,
+            waiting: status.waiting,
+        })
     }
 
     fn ping(&self) -> Answer<'_, ()> {
