@@ -46,6 +46,7 @@ mod reading;
 mod recover;
 mod refresh;
 mod refs;
+mod regular;
 mod repository;
 mod sequence;
 mod signing;
