@@ -134,7 +134,8 @@ impl Graph {
         for layer in &self.layers {
             for place in 0..layer.count {
                 let row = layer.row(place);
-                let (mut level, mut date) = (0, 0);
+                // Without parents git begins to count at one, whatever the time.
+                let (mut level, mut date) = (0, 1);
                 for parent in layer.parents(&row).ok_or_else(wrong)? {
                     let (layer, place) = self.at(parent).ok_or_else(wrong)?;
                     let row = layer.row(place);
