@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::TrailError;
+use super::regular;
 use super::repository::Repository;
 
 impl Repository {
@@ -19,6 +20,7 @@ impl Repository {
         let none = || TrailError::NoRepository(dir.to_owned());
         let start = dir.canonicalize().map_err(|_| none())?;
         for level in start.ancestors() {
+            regular::check(level)?;
             if is_repository(&level.join(".git")) || is_repository(level) {
                 break;
             }

@@ -49,6 +49,7 @@ mod reading;
 mod recover;
 mod refresh;
 mod refs;
+mod regular;
 mod repository;
 mod sequence;
 mod signing;

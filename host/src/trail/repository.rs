@@ -11,6 +11,7 @@ use gix::objs::{CommitRef, Kind};
 
 use super::error::{IoContext, TrailError};
 use super::objects::Objects;
+use super::regular;
 use super::supported;
 use super::tree::TreeSource;
 use super::work_trees::{self, Main};
@@ -43,6 +44,7 @@ pub(super) struct CommitInfo {
 impl Repository {
     /// Opens the repository whose work tree or git directory is exactly `dir`.
     pub(super) fn open(dir: &Path) -> Result<Repository, TrailError> {
+        regular::check(dir)?;
         let permissions = gix::open::Permissions {
             config: gix::open::permissions::Config {
                 // For `user.name` and `user.email`: ~/.gitconfig and its XDG twin. Includes stay off, since one
