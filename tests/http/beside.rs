@@ -64,8 +64,8 @@ fn what_is_recorded_beside_the_service_or_before_its_start_gets_its_rows() {
     assert_eq!(events.find(String::is_empty).unwrap(), "");
     beside(&host, "while-it-runs");
     assert_eq!(failures(&host, 2), ["while-it-runs", "own"]);
-    let event = events.find(|line| line.starts_with("id: ")).unwrap();
-    assert!(event.ends_with(".while-it-runs"), "{event}");
+    let event = events.find(|line| line.starts_with("data: ")).unwrap();
+    assert!(event.contains("\"while-it-runs\""), "{event}");
     host.served.signal("-KILL");
     host.served.child.wait().unwrap();
     beside(&host, "before-1");

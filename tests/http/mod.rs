@@ -3,14 +3,18 @@
 mod access;
 mod audits;
 mod beside;
+mod bounds;
 mod drain;
+mod events;
 mod faults;
+mod heads;
 mod hosts;
 mod life;
 mod listing;
 mod operate;
 mod reporters;
 mod reports;
+mod tags;
 mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

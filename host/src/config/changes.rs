@@ -57,6 +57,8 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         serve_listen,
         on_policy_fault,
         serve_lease: _,
+        // Its limits are compared by `changes`.
+        service,
         token_rate: _,
         token_bytes: _,
         access_log,
@@ -92,6 +94,11 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("serve.listen", format!("{serve_listen:?}")),
         ("serve.on_policy_fault", format!("{on_policy_fault:?}")),
         ("serve.access_log", format!("{access_log:?}")),
+        ("serve.admin_listen", format!("{:?}", service.admin_listen)),
+        (
+            "serve.allowed_hosts",
+            format!("{:?}", service.allowed_hosts),
+        ),
     ]
 }
 

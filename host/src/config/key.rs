@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::Value;
+use super::value::{Value, host};
 use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
@@ -245,6 +245,39 @@ pub(super) const KEYS: &[Key] = &[
     seconds("serve.drain", |settings| &mut settings.serve_drain),
     seconds("serve.wait_for_store", |settings| {
         &mut settings.wait_for_store
+    }),
+    Key {
+        name: "serve.admin_listen",
+        expected: "ADDRESS:PORT or unix:PATH",
+        repository: false,
+        set: Set::By(|settings, value| {
+            let text = value.text().filter(|text| !text.is_empty())?;
+            settings.service.admin_listen = Some(text.to_owned());
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.allowed_hosts",
+        expected: "a list of host names, with a port or without",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.service.allowed_hosts =
+                Some(value.list()?.into_iter().map(host).collect::<Option<_>>()?);
+            Some(())
+        }),
+    },
+    limit("serve.connections", |settings| {
+        &mut settings.service.connections
+    }),
+    limit("serve.connections_per_peer", |settings| {
+        &mut settings.service.connections_per_peer
+    }),
+    limit("serve.bytes_in_flight", |settings| {
+        &mut settings.service.bytes_in_flight
+    }),
+    limit("serve.queries", |settings| &mut settings.service.queries),
+    limit("serve.followers", |settings| {
+        &mut settings.service.followers
     }),
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time

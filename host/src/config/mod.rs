@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod key;
 mod repository;
+mod service;
 mod signing;
 mod value;
 
@@ -27,6 +28,7 @@ use value::Value;
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
@@ -77,6 +79,8 @@ pub struct Settings {
     pub token_bytes: Option<u64>,
     /// Whether the service's log has a line for each request.
     pub access_log: Option<bool>,
+    /// What clients of the service may use.
+    pub service: ServiceSettings,
     /// How long requests are still taken after SIGTERM.
     pub serve_drain: Option<Duration>,
     /// How long a database server is waited for at the start.
@@ -243,6 +247,7 @@ impl Settings {
             token_rate: self.token_rate.or(farther.token_rate),
             token_bytes: self.token_bytes.or(farther.token_bytes),
             access_log: self.access_log.or(farther.access_log),
+            service: self.service.or(farther.service),
             serve_drain: self.serve_drain.or(farther.serve_drain),
             wait_for_store: self.wait_for_store.or(farther.wait_for_store),
             outcome_limits: self.outcome_limits,

@@ -68,15 +68,19 @@ impl<'a> Value<'a> {
         })
     }
 
-    pub(super) fn names(self) -> Option<Vec<String>> {
-        let names: Vec<String> = match self {
+    pub(super) fn list(self) -> Option<Vec<String>> {
+        Some(match self {
             Value::File { value, .. } => value
                 .as_array()?
                 .iter()
                 .map(|name| name.as_str().map(str::to_owned))
                 .collect::<Option<_>>()?,
             Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
-        };
+        })
+    }
+
+    pub(super) fn names(self) -> Option<Vec<String>> {
+        let names = self.list()?;
         let is_name = |name: &String| {
             (1..=32).contains(&name.len())
                 && name
@@ -85,4 +89,10 @@ impl<'a> Value<'a> {
         };
         names.iter().all(is_name).then_some(names)
     }
+}
+
+/// A host's name, with a port or without; no URL and no pattern.
+pub(super) fn host(text: String) -> Option<String> {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    (!text.is_empty() && text.bytes().all(is_of_host)).then_some(text)
 }

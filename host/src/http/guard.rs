@@ -18,6 +18,9 @@ use tracing::Instrument as _;
 use super::App;
 use super::access::{self, Line, Peer};
 use super::allowance::Bucket;
+use super::connection::Standing;
+use super::hosts;
+use super::listen::Listen;
 use super::problem::{Kind, Problem};
 use super::tokens::{Holder, Right, Tokens};
 use crate::orchestrator::{Origin, is_trace_id};
@@ -29,7 +32,10 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
         "/healthz" | "/readyz" | "/openapi.json" => &[],
         "/api/v1/policy" => &[Right::Admin],
         // Who reports may ask what became of it.
-        "/api/v1/tasks/{id}" | "/api/v1/trail" => &[Right::Read, Right::Write, Right::Admin],
+        "/api/v1/tasks/{id}"
+        | "/api/v1/tasks/{id}/entry"
+        | "/api/v1/tasks/{id}/proof"
+        | "/api/v1/trail" => &[Right::Read, Right::Write, Right::Admin],
         _ if method == Method::POST => &[Right::Write, Right::Admin],
         _ => &[Right::Read, Right::Admin],
     }
@@ -38,22 +44,48 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
 /// Wraps every route.
 #[derive(Clone)]
 pub struct Guard {
-    pub app: Arc<App>,
+    app: Arc<App>,
+    /// Probes and metrics of this machine alone: nothing is asked of who comes.
+    is_open: bool,
+    /// Whether a web page could reach it.
+    checks_host: bool,
+}
+
+impl Guard {
+    pub fn new(app: Arc<App>) -> Guard {
+        let checks_host = app.checks_host;
+        Guard {
+            app,
+            is_open: false,
+            checks_host,
+        }
+    }
+
+    /// Of the listener for probes and metrics.
+    pub fn of_admin(app: Arc<App>, listen: &Listen) -> Guard {
+        Guard {
+            app,
+            is_open: listen.is_local(),
+            checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
+        }
+    }
 }
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        let app = self.app.clone();
-        Guarded { app, inner }
+        Guarded {
+            guard: self.clone(),
+            inner,
+        }
     }
 }
 
 /// A route that is guarded.
 #[derive(Clone)]
 pub struct Guarded<S> {
-    app: Arc<App>,
+    guard: Guard,
     inner: S,
 }
 
@@ -72,7 +104,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let holder = holder(&self.app.tokens.now(), request.headers());
+        let holder = holder(&self.guard.app.tokens.now(), request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
@@ -81,9 +113,9 @@ where
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let checked = check(&self.app, &request, &method, route, holder);
+        let checked = check(&self.guard, &request, &method, route, holder);
         let line = Arc::new(Line {
-            is_written: self.app.limits.access_log,
+            is_written: self.guard.app.limits.access_log,
             began,
             peer: peer.clone(),
             reporter: reporter.clone(),
@@ -99,6 +131,8 @@ where
         let answering = match checked {
             Ok(_) => {
                 let mut request = access::counting_request(request, &line);
+                // Who follows goes on when the protocol has ended.
+                request.extensions_mut().insert(line.clone());
                 request.extensions_mut().insert(Origin {
                     reporter: reporter.clone(),
                     trace_id: trace.clone(),
@@ -109,7 +143,7 @@ where
             }
             Err(problem) => Err(problem),
         };
-        let app = self.app.clone();
+        let app = self.guard.app.clone();
         Box::pin(async move {
             let mut response = match answering {
                 Ok(Ok(answering)) => {
@@ -148,6 +182,11 @@ where
     }
 }
 
+/// What tells that this host lives.
+fn is_probe(route: &str) -> bool {
+    matches!(route, "/healthz" | "/readyz")
+}
+
 /// What is no route is called so.
 pub(super) const NO_ROUTE: &str = "(none)";
 
@@ -159,14 +198,25 @@ fn panicked() -> Response {
 
 /// Whether the request may pass, and what its bytes are taken from.
 fn check(
-    app: &App,
+    guard: &Guard,
     request: &Request,
     method: &Method,
     route: &str,
     holder: Result<Holder, Problem>,
 ) -> Result<Option<Arc<Bucket>>, Problem> {
-    if app.checks_host && !is_bare_probe(request, route) {
-        check_host(request.headers(), request)?;
+    let app = &guard.app;
+    hosts::check_form(request)?;
+    // Where there are tokens, a web page has none; and a proxy of this machine may keep the name that it was asked by.
+    let asks_no_token = guard.is_open || app.tokens.now().is_empty();
+    if guard.checks_host && asks_no_token && !is_bare_probe(request, route) {
+        hosts::check_name(request, &app.limits.allowed_hosts)?;
+    }
+    if guard.is_open {
+        return Ok(None);
+    }
+    let standing = request.extensions().get::<Arc<Standing>>();
+    if standing.is_some_and(|standing| standing.only_probes) && !is_probe(route) {
+        return Err(Problem::new(Kind::TooManyConnections));
     }
     let needs = needs(method, route);
     if needs.is_empty() || route == NO_ROUTE {
@@ -230,40 +280,6 @@ fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {
     ))
 }
 
-/// On loopback: a web page can make a browser send requests to this machine, under a name of its own (DNS rebinding).
-fn check_host(headers: &HeaderMap, request: &Request) -> Result<(), Problem> {
-    let named = match request.uri().host() {
-        Some(host) => Some(host),
-        None => headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(without_port),
-    };
-    if named.is_some_and(is_loopback_name) {
-        return Ok(());
-    }
-    Err(Problem::saying(
-        Kind::Misdirected,
-        "`Host` must name this machine: localhost, 127.0.0.1 or [::1]",
-    ))
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
-fn is_loopback_name(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 /// The trace of W3C's `traceparent`, else `X-Trace-Id` or `X-Request-Id`.
 fn trace(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
@@ -286,34 +302,5 @@ fn request_id(headers: &HeaderMap) -> String {
     match given.filter(|id| is_trace_id(id)) {
         Some(given) => given.to_owned(),
         None => format!("{:08x}-{:x}", *HOST, NEXT.fetch_add(1, Ordering::Relaxed)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{is_loopback_name, without_port};
-
-    #[test]
-    fn only_this_machines_own_names_are_its() {
-        for host in [
-            "localhost",
-            "LOCALHOST:8787",
-            "127.0.0.1:1",
-            "127.9.9.9",
-            "[::1]:8787",
-            "[::1]",
-        ] {
-            assert!(is_loopback_name(without_port(host)), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "localhost.evil.example:8787",
-            "10.0.0.1",
-            "[::2]:1",
-            "127.0.0.1.evil",
-        ] {
-            assert!(!is_loopback_name(without_port(host)), "{host}");
-        }
     }
 }

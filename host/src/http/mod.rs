@@ -8,19 +8,25 @@ mod allowance;
 mod answers;
 mod audit;
 mod body;
+mod budget;
 mod connection;
+mod etag;
 mod events;
 mod front;
 mod guard;
+mod hosts;
 mod in_force;
 mod listen;
 mod openapi;
 mod operate;
+mod parts;
 mod path;
-mod patience;
+mod prefer;
 mod problem;
+mod proof;
 mod submissions;
 mod submit;
+mod task;
 mod tokens;
 
 use std::io;
@@ -35,10 +41,13 @@ pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
+pub use proof::{NoProof, Prove};
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
 use allowance::Allowances;
+use budget::Budget;
+use connection::Places;
 use front::Front;
 use in_force::TokensInForce;
 
@@ -55,10 +64,18 @@ pub struct Limits {
     pub wait: Duration,
     /// The longest that `Prefer: wait=N` is granted.
     pub wait_most: Duration,
-    /// Connections at once.
+    /// Connections at once. Who comes when there are so many takes the place of the one that has been idle for longest.
     pub connections: usize,
-    /// Followers of events at once: each asks the store on its own.
+    /// Connections of one address at once, or of one IPv6 network of 64 bits.
+    pub connections_per_peer: usize,
+    /// Bytes of bodies that were read and are not answered, of all requests together.
+    pub bytes_in_flight: usize,
+    /// Questions that the store answers at once.
+    pub queries: usize,
+    /// Followers of events at once.
     pub followers: usize,
+    /// Hosts that a request may name where there are no tokens, beside this machine.
+    pub allowed_hosts: Vec<String>,
     /// How long requests under way may take once the service closes.
     pub grace: Duration,
     /// What each token may use.
@@ -75,8 +92,15 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             wait: Duration::from_secs(30),
             wait_most: Duration::from_secs(300),
-            connections: 8192,
-            followers: 64,
+            // With heads of 16 KiB, 64 MiB if all of them stop in the middle of one.
+            connections: 4096,
+            connections_per_peer: 1024,
+            // Each is in memory several times: as it came, as a document, on its way into the store.
+            bytes_in_flight: 32 << 20,
+            // More than processors and disks answer at once; each may take some megabytes.
+            queries: 16,
+            followers: 512,
+            allowed_hosts: Vec::new(),
             grace: Duration::from_secs(10),
             token: TokenLimits::default(),
             access_log: true,
@@ -84,16 +108,30 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of a policy that is sent: one at a time, whatever its size.
+const UPLOADS: usize = 1;
+
+/// Connections for probes and metrics.
+const ADMIN_CONNECTIONS: usize = 256;
+
 /// What handlers share.
 struct App {
     orchestrator: Orchestrator,
     tokens: TokensInForce,
     allowances: Allowances,
     limits: Limits,
-    /// Whether `Host` must name this machine.
+    /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
     front: Front,
-    followers: Arc<Semaphore>,
+    feed: Arc<events::Feed>,
+    /// Bodies of reports.
+    in_flight: Budget,
+    /// A policy that is sent: one at a time.
+    uploads: Budget,
+    /// Answers that are made and not sent.
+    answers: Budget,
+    queries: Arc<Semaphore>,
+    prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
 
@@ -148,34 +186,51 @@ impl Tokens {
 pub struct Service {
     listener: Listener,
     gate: Gate,
+    /// For probes and metrics alone.
+    admin: Option<Listener>,
 }
 
 /// The way into a service, which is shut at first: until it is opened, only probes get an answer.
 #[derive(Clone)]
 pub struct Gate {
     front: Front,
+    /// Of the listener for probes and metrics, and where that is.
+    admin: Option<(Front, Listen, String)>,
     tokens: TokensInForce,
     listen: Listen,
     said: String,
     limits: Limits,
     checks_host: bool,
+    places: Arc<Places>,
+    answers: Budget,
+    prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
 
 impl Gate {
     /// Lets requests through. Called once.
     pub fn open(&self, orchestrator: Orchestrator) {
-        let app = App {
-            orchestrator,
+        self.places.show_in(orchestrator.clone());
+        let limits = self.limits.clone();
+        let app = Arc::new(App {
             tokens: self.tokens.clone(),
-            allowances: Allowances::new(self.limits.token),
+            allowances: Allowances::new(limits.token),
             checks_host: self.checks_host,
             front: self.front.clone(),
-            followers: Arc::new(Semaphore::new(self.limits.followers)),
-            limits: self.limits.clone(),
+            feed: events::Feed::new(orchestrator.clone(), limits.followers),
+            in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
+            uploads: Budget::new(UPLOADS, None),
+            answers: self.answers.clone(),
+            queries: Arc::new(Semaphore::new(limits.queries)),
+            prove: self.prove.clone(),
             close: self.close.clone(),
-        };
-        self.front.open(router(Arc::new(app)));
+            limits,
+            orchestrator,
+        });
+        if let Some((front, listen, _)) = &self.admin {
+            front.open(admin_router(app.clone(), listen));
+        }
+        self.front.open(router(app));
     }
 
     /// Whether these tokens would be enough here.
@@ -184,6 +239,9 @@ impl Gate {
     ///
     /// [`ServeError::NoTokens`].
     pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
+        if let Some((_, listen, said)) = &self.admin {
+            tokens.suffice_for(listen, said)?;
+        }
         tokens.suffice_for(&self.listen, &self.said)
     }
 
@@ -215,28 +273,55 @@ impl Service {
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
         tokens.suffice_for(listen, said)?;
-        let listener = Listener::bind(listen)
-            .await
-            .map_err(|cause| ServeError::Listen {
-                address: said.to_owned(),
-                cause,
-            })?;
+        let listener = bind(listen, said).await?;
+        let answers = Budget::new(parts::ANSWER_BYTES, None);
+        let places = Places::new(
+            limits.connections.min(descriptors_for_connections()),
+            limits.connections_per_peer,
+            Some(answers.clone()),
+        );
         let gate = Gate {
             front: Front::default(),
+            admin: None,
             tokens: TokensInForce::new(tokens),
             listen: listen.clone(),
             said: said.to_owned(),
             limits,
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
+            places,
+            answers,
+            prove: None,
             close,
         };
-        Ok(Service { listener, gate })
+        Ok(Service {
+            listener,
+            gate,
+            admin: None,
+        })
     }
 
     /// The way in.
     pub fn gate(&self) -> Gate {
         self.gate.clone()
+    }
+
+    /// Listens there too, for probes and metrics alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
+        self.gate.tokens.now().suffice_for(listen, said)?;
+        self.admin = Some(bind(listen, said).await?);
+        self.gate.admin = Some((Front::default(), listen.clone(), said.to_owned()));
+        Ok(self)
+    }
+
+    /// Proves entries so.
+    pub fn proving(mut self, prove: Option<Prove>) -> Service {
+        self.gate.prove = prove;
+        self
     }
 
     /// Where it listens.
@@ -248,12 +333,22 @@ impl Service {
     pub async fn run(self) {
         let Gate {
             front,
+            admin,
             limits,
+            places,
             close,
             ..
         } = self.gate;
-        let (most, grace) = (limits.connections, limits.grace);
-        connection::serve(self.listener, front.router(), most, close, grace).await;
+        let grace = limits.grace;
+        let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
+            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
+            let (router, close) = (front.router(), close.clone());
+            tokio::spawn(connection::serve(listener, router, places, close, grace))
+        });
+        connection::serve(self.listener, front.router(), places, close, grace).await;
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
     }
 }
 
@@ -262,7 +357,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/outcomes", post(submit::outcome))
         .route("/api/v1/work-results", post(submit::work_result))
         .route("/api/v1/tasks", post(submit::plan))
-        .route("/api/v1/tasks/{id}", get(audit::task))
+        .route("/api/v1/tasks/{id}", get(task::task))
+        .route("/api/v1/tasks/{id}/entry", get(task::entry))
+        .route("/api/v1/tasks/{id}/proof", get(proof::proof))
         .route("/api/v1/submissions", get(submissions::list))
         .route("/api/v1/audit/failures", get(audit::failures))
         .route("/api/v1/audit/by-service/{name}", get(audit::by_service))
@@ -276,6 +373,36 @@ fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::description))
         .method_not_allowed_fallback(submit::no_method)
         .fallback(submit::nowhere)
-        .layer(guard::Guard { app: app.clone() })
+        .layer(guard::Guard::new(app.clone()))
         .with_state(app)
+}
+
+/// How many connections the system's limit of open files leaves, beside those that store, trail and followers need.
+fn descriptors_for_connections() -> usize {
+    const OTHERS: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    let left = limit.saturating_sub(OTHERS).max(limit / 2);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Probes and metrics alone.
+fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
+    Router::new()
+        .route("/healthz", get(operate::healthz))
+        .route("/readyz", get(operate::readyz))
+        .route("/metrics", get(operate::metrics))
+        .method_not_allowed_fallback(submit::no_method)
+        .fallback(submit::nowhere)
+        .layer(guard::Guard::of_admin(app.clone(), listen))
+        .with_state(app)
+}
+
+async fn bind(listen: &Listen, said: &str) -> Result<Listener, ServeError> {
+    Listener::bind(listen)
+        .await
+        .map_err(|cause| ServeError::Listen {
+            address: said.to_owned(),
+            cause,
+        })
 }

@@ -180,7 +180,7 @@ pub struct WantedPolicy {
 /// is kept with the trail and stays in force when the host is started again.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
     request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
-    responses((status = 200, body = PolicyShown), (status = 403, body = Problem),
+    responses((status = 200, body = PolicyShown),
         (status = 422, description = "Refused with its reason; the policy in force stays", body = Problem)))]
 pub async fn policy(
     State(app): State<Arc<App>>,
@@ -188,7 +188,7 @@ pub async fn policy(
 ) -> Result<Json<PolicyShown>, Problem> {
     let headers = request.headers();
     let wanted = if body::has_type(headers, "application/wasm") {
-        let component = body::read(&app, request, app.limits.policy).await?;
+        let component = body::read(&app, request, app.limits.policy, &app.uploads).await?;
         Wanted::Given {
             component: component.to_vec(),
             settings: None,
@@ -196,7 +196,7 @@ pub async fn policy(
     } else if body::has_type(headers, "application/json") {
         // In base64 it is a third longer.
         let most = app.limits.policy / 3 * 4 + (1 << 16);
-        let text = body::read(&app, request, most).await?;
+        let text = body::read(&app, request, most, &app.uploads).await?;
         wanted(&text)?
     } else {
         return Err(Problem::saying(
@@ -229,6 +229,10 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     } else {
         text
     };
+    if !text.trim_ascii_start().starts_with(b"{") {
+        // Members in order, without their names, would be read as well.
+        return Err(Problem::saying(Kind::Malformed, "must be an object"));
+    }
     let wanted: WantedPolicy = serde_json::from_slice(text)
         .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
     let Some(component) = wanted.component else {

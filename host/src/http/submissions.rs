@@ -34,13 +34,14 @@ pub struct Submissions {
         ("until" = Option<String>, Query, description = "Accepted then or earlier: ISO 8601; UTC where it has no zone"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before")),
-    responses((status = 200, body = Submissions), (status = 422, body = Problem)))]
+    responses((status = 200, body = Submissions)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<Submissions>, Problem> {
     let listing = asked(&parameters)?;
     let limit = listing.limit;
+    let _turn = app.turn().await?;
     let listed = app.orchestrator.submissions(listing).await;
     let listed = listed.map_err(|error| Problem::store(&error))?;
     Ok(Json(Submissions {

@@ -37,7 +37,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-pub use events::{Events, News, Position};
+pub use events::{EventId, News, Position, Resumed, Told};
 pub use force::{InForce, smoke_test};
 pub use health::{Role, Trouble};
 pub use intake::{AcceptError, Origin, PlanError, Receipt, is_trace_id};
@@ -131,6 +131,8 @@ struct Inner {
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
     unsigned: unsigned::Unsigned,
+    order: events::Order,
+    fresh: events::Fresh,
     /// The lease, while it is held.
     lease: watch::Sender<Option<Held>>,
     /// Until when work goes on, once told to stop.
@@ -203,6 +205,8 @@ impl Orchestrator {
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),
             unsigned: unsigned::Unsigned::default(),
+            order: events::Order::default(),
+            fresh: events::Fresh::default(),
             lease: watch::Sender::new(None),
             stop: watch::Sender::new(None),
             wake: Notify::new(),

@@ -11,7 +11,7 @@ use super::line::Tried;
 use super::pulse::Stage;
 use super::supervise::supervised;
 use super::{Inner, backoff};
-use crate::outcome::Reporter;
+use crate::outcome::{Rejection, Reporter};
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
@@ -152,6 +152,7 @@ async fn write_down(
                     inner.metrics.settled(state);
                 }
                 inner.settlements.tell(told);
+                note_fresh(inner, settlements);
                 inner.recorded.notify_waiters();
                 return;
             }
@@ -174,6 +175,18 @@ async fn write_down(
                 let pause = backoff::STORE.after(failures, fastrand::f64());
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+}
+
+/// Keeps what was committed for those who follow.
+fn note_fresh(inner: &Inner, settlements: Vec<Settlement>) {
+    if !inner.fresh.is_kept() {
+        return;
+    }
+    for settlement in settlements {
+        if let Settled::Committed(entry) = settlement.settled {
+            inner.fresh.note(*entry);
         }
     }
 }
@@ -290,8 +303,10 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
         Settled::Conflicting { reason } => {
             tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
         }
-        Settled::Refused { reason, .. } => {
-            tracing::warn!(task_id, trace_id, reporter, reason, "refused");
+        Settled::Refused { reason, violations } => {
+            let violations = violations.clone();
+            let violations = Rejection { violations }.to_string();
+            tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
         }
         Settled::Pending { cause, .. } => {
             tracing::debug!(task_id, trace_id, reporter, cause, "pending");

@@ -36,7 +36,7 @@ pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
-pub use listing::{Listed, Listing, StateName};
+pub use listing::{Listed, Listing, StateName, States, TOGETHER};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
@@ -239,6 +239,18 @@ pub trait Store: Send + Sync {
 
     /// What has become of all submissions of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
+
+    /// How many submissions a task has in each state that it has any in. Reads no text.
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>>;
+
+    /// Submissions of a task after `after`, oldest first: at most [`TOGETHER`], and no more once their texts have `bytes` bytes.
+    /// None if there are no more.
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>>;
 
     /// A page of submissions, the newest first, without their texts. Takes time for what it answers, however many others there
     /// are, but for a span of time.

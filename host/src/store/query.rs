@@ -48,12 +48,14 @@ impl Filter {
 pub struct PageRequest {
     /// At most so many; cut to [`LIMIT_MOST`].
     pub limit: u32,
-    /// Leaves out so many of the first. Costs time in proportion; a cursor does not.
+    /// Leaves out so many of the first, or of those behind the cursor. Costs time in proportion; a cursor does not.
     pub offset: u64,
     /// Leaves out all up to this entry, whatever has been recorded since: what [`Page::next`] gave.
     pub after: Option<Cursor>,
     /// Whether to count what the filters leave.
     pub total: bool,
+    /// The page ends early where its entries have so many bytes of text together; it has at least one.
+    pub bytes: usize,
 }
 
 impl Default for PageRequest {
@@ -63,6 +65,7 @@ impl Default for PageRequest {
             offset: 0,
             after: None,
             total: true,
+            bytes: usize::MAX,
         }
     }
 }

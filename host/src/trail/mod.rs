@@ -36,6 +36,7 @@ mod names;
 mod object;
 mod objects;
 mod open;
+mod order;
 mod pack;
 mod packs;
 #[doc(hidden)]
@@ -81,6 +82,7 @@ pub use message::Provenance;
 pub use moved::Moved;
 pub use name::TrailName;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
+pub use order::{NumberedCommit, NumberedFrom, TrailEnd};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};

@@ -4,7 +4,9 @@
 
 mod keeping;
 mod log;
+mod memory;
 mod parts;
+mod proving;
 mod reload;
 mod run;
 mod signals;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
-use crate::config::{CheckpointSettings, Private, Settings};
+use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
 ///
@@ -30,6 +32,9 @@ pub struct Args {
     /// Listen here: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Answer probes and metrics, and nothing else, here too: ADDRESS:PORT or unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -76,6 +81,10 @@ impl Args {
             store: self.store.clone().map(Private),
             tokens_file: self.tokens.clone(),
             serve_listen: self.listen.clone(),
+            service: ServiceSettings {
+                admin_listen: self.admin_listen.clone(),
+                ..ServiceSettings::default()
+            },
             on_policy_fault: self.on_policy_fault.clone(),
             serve_drain: self.drain.map(Duration::from_secs),
             wait_for_store: self.wait_for_store.map(Duration::from_secs),
@@ -94,6 +103,7 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
+    memory::give_back();
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;
     // Dropped last: what is logged until then is written.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::keeping::{Keeping, keeping};
+use super::proving::proving;
 use super::reload::Reload;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, deciding, engine, outcome_limits, policy_limits, read_secret};
-use crate::config::{Settings, repository_file};
-use crate::http::{Limits, Listen, TokenLimits, Tokens};
+use crate::config::{ServiceSettings, Settings, repository_file};
+use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
 use crate::policies::Deciding;
 use crate::policy::{Allocation, Policy, PolicySettings};
@@ -27,12 +28,16 @@ pub struct Parts {
     pub said: String,
     /// The same, read.
     pub listen: Listen,
+    /// Where to listen for probes and metrics alone.
+    pub admin: Option<(String, Listen)>,
     pub tokens: Tokens,
     pub limits: Limits,
     pub store: StoreUrl,
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// How entries are proved.
+    pub prove: Option<Prove>,
     /// How long a database server is waited for at the start.
     pub wait_for_store: Duration,
     /// The settings, and how they are read again.
@@ -64,12 +69,17 @@ pub fn gather(
         .serve_listen
         .clone()
         .unwrap_or_else(|| LISTEN.into());
-    let listen: Listen = said
-        .parse()
-        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))?;
+    let listen = listen(&said)?;
+    let admin = settings.service.admin_listen.clone();
+    let admin = admin
+        .map(|said| Ok::<_, UsageError>((said.clone(), self::listen(&said)?)))
+        .transpose()?;
     let mut notes = Vec::new();
     let tokens = tokens(settings, &mut notes)?;
     tokens.suffice_for(&listen, &said)?;
+    if let Some((said, admin)) = &admin {
+        tokens.suffice_for(admin, said)?;
+    }
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
         Some(url) => StoreUrl::parse(&url.0)?,
@@ -81,7 +91,7 @@ pub fn gather(
         .map(read_secret)
         .transpose()?;
     let deciding = deciding(&trail, settings, Allocation::Pooling, None)?;
-    let mut limits = Limits::default();
+    let mut limits = service_limits(&settings.service);
     let document_limits = outcome_limits(settings)?;
     limits.body = limits
         .body
@@ -106,6 +116,7 @@ pub fn gather(
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
     let keeping = keeping(settings, &trail, session)?;
+    let prove = proving(settings, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
     let store_options = store::Options {
@@ -120,15 +131,48 @@ pub fn gather(
         longest,
         said,
         listen,
+        admin,
         tokens,
         limits,
         store,
         store_options,
         options,
+        prove,
         keeping,
         open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,
     })
+}
+
+fn listen(said: &str) -> Result<Listen, UsageError> {
+    said.parse()
+        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))
+}
+
+/// What clients may use, as the settings say.
+fn service_limits(settings: &ServiceSettings) -> Limits {
+    let default = Limits::default();
+    // More than this machine can count is all that it can.
+    let number = |setting: Option<u64>, default: usize| {
+        setting.map_or(default, |number| {
+            usize::try_from(number).unwrap_or(usize::MAX)
+        })
+    };
+    // What a semaphore can count.
+    let count = |setting, default| number(setting, default).min(1 << 24);
+    let connections = count(settings.connections, default.connections);
+    Limits {
+        connections,
+        connections_per_peer: count(
+            settings.connections_per_peer,
+            default.connections_per_peer.min(connections),
+        ),
+        bytes_in_flight: number(settings.bytes_in_flight, default.bytes_in_flight),
+        queries: count(settings.queries, default.queries),
+        followers: count(settings.followers, default.followers),
+        allowed_hosts: settings.allowed_hosts.clone().unwrap_or_default(),
+        ..default
+    }
 }
 
 /// The longest that settings let one step of the pipeline take. What takes longer has stalled.

@@ -83,7 +83,12 @@ impl Life {
             parts.limits.clone(),
             closing,
         )
-        .await?;
+        .await?
+        .proving(parts.prove.clone());
+        let service = match &parts.admin {
+            Some((said, listen)) => service.also_admin(listen, said).await?,
+            None => service,
+        };
         let (address, gate) = (service.address(), service.gate());
         let answering = tokio::spawn(service.run());
         let opened = tokio::select! {

@@ -4,6 +4,7 @@
 
 mod numbers;
 mod process;
+mod service;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::CheckpointStatus;
 use crate::store::{Backlog, State};
 use numbers::{Counter, Gauge, Histogram, Text};
+pub use service::ServiceNumbers;
 
 /// The numbers of one orchestrator.
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
     pub(super) store_unavailable: Gauge,
+    /// Of what serves this orchestrator over a network.
+    pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
     lost_lines: OnceLock<Arc<AtomicU64>>,
     pub(super) standing: standing::Standing,
@@ -111,6 +115,7 @@ impl Metrics {
         self.counters(&mut text);
         self.times(&mut text);
         self.gauges(&mut text);
+        self.service.render(&mut text);
         self.standing.render(&mut text);
         self.requests(&mut text);
         process::render(&mut text);

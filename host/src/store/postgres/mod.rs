@@ -24,7 +24,7 @@ use super::bond::Held;
 use super::url::PostgresUrl;
 use super::{
     About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store,
+    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
     StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
@@ -196,6 +196,24 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+        })
+    }
+
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move { outbox::states(&self.client().await?, &task_id).await })
+    }
+
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move {
+            let client = self.client().await?;
+            outbox::submissions_after(&client, &self.about.url, &task_id, after, bytes).await
         })
     }
 

@@ -6,8 +6,8 @@ use tokio_postgres::types::ToSql;
 
 use super::super::columns::{self, Columns};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
-    TurnedDown,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, States,
+    SubmissionState, TOGETHER, TurnedDown,
 };
 use super::failure::Failure;
 use super::{bond, lease, project};
@@ -297,6 +297,46 @@ pub(super) async fn submissions(
     task_id: &TaskId,
 ) -> Result<Vec<SubmissionState>, Failure> {
     select(client, url, "task_id = $1", &task_id.as_str()).await
+}
+
+/// How many submissions a task has in each state, and the newest of them.
+pub(super) async fn states(
+    client: &impl GenericClient,
+    task_id: &TaskId,
+) -> Result<Vec<States>, Failure> {
+    let sql =
+        "SELECT state, count(*), max(sequence) FROM submissions WHERE task_id = $1 GROUP BY state";
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&task_id.as_str()]).await?;
+    let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+    Ok(States::read(rows))
+}
+
+/// Submissions of a task after a place, until they have so many bytes of text.
+pub(super) async fn submissions_after(
+    client: &impl GenericClient,
+    url: &str,
+    task_id: &TaskId,
+    after: Option<Sequence>,
+    bytes: usize,
+) -> Result<Vec<SubmissionState>, Failure> {
+    let after = after.map_or(i64::MIN, |after| after.0);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    // How long a text is can be told without reading it.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE sequence IN (SELECT sequence FROM (
+            SELECT sequence, coalesce(sum(octet_length(text)) OVER (ORDER BY sequence
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+            FROM (SELECT sequence, text FROM submissions WHERE task_id = $1 AND sequence > $2
+                ORDER BY sequence LIMIT {TOGETHER}) f) s WHERE before < $3::bigint)
+         ORDER BY sequence"
+    );
+    let statement = client.prepare_cached(&sql).await?;
+    let rows = client
+        .query(&statement, &[&task_id.as_str(), &after, &bytes])
+        .await?;
+    let rows = rows.iter();
+    rows.map(|row| Ok(read(row).submission(url)?)).collect()
 }
 
 /// What was turned down in a span of time.

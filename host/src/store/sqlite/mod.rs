@@ -27,8 +27,8 @@ use rusqlite::Connection;
 use super::bond::Held;
 use super::{
     About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
-    Submission, SubmissionState, Task, TurnedDown, columns,
+    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
+    StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -197,6 +197,23 @@ impl Store for SqliteStore {
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
+    }
+
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| outbox::states(connection, url, &task_id))
+    }
+
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| {
+            outbox::submissions_after(connection, url, &task_id, after, bytes)
+        })
     }
 
     fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
