@@ -17,7 +17,7 @@ fn pipe() -> (Stdio, std::io::PipeReader) {
 
 /// Serves with a log of every line, which goes there.
 fn host(stderr: Stdio) -> Host {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let args = ["--log", "trace", "--drain", "0"];
@@ -137,7 +137,7 @@ fn a_log_that_is_read_again_says_how_much_is_missing() {
 
 #[test]
 fn a_standard_output_that_nobody_can_write_is_no_reason_not_to_serve() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let socket = dir.path().join("socket");
