@@ -482,3 +482,27 @@ fn a_trail_that_was_begun_and_holds_nothing_is_taken_up_too() {
     assert_eq!(machine.record("job", "one", "completed").exit, Some(0));
     assert_eq!(machine.rev("job", "audit~1"), machine.rev("seed", "audit"));
 }
+
+#[test]
+fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
+    let machine = on_audit();
+    machine.clone(&["--single-branch", "-b", "main"], "narrow");
+    let words = "this clone has only refs/heads/main of its remote";
+    let doctor = machine.run(&["-C", "narrow", "doctor"]);
+    assert!(doctor.out.contains(words), "{doctor:?}");
+    let ran = machine.record("narrow", "one", "failed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains(words), "{ran:?}");
+    // Once it is begun, nobody is told again.
+    assert_eq!(machine.record("narrow", "two", "failed").err, "");
+
+    machine.clone(&["--mirror"], "mirror");
+    assert_eq!(machine.record("mirror", "two", "completed").exit, Some(0));
+    let doctor = machine.run(&["-C", "mirror", "doctor"]);
+    assert!(
+        doctor
+            .out
+            .contains("a `git fetch` puts refs/heads/audit where"),
+        "{doctor:?}"
+    );
+}

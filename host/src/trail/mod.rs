@@ -72,7 +72,7 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
-pub use adopting::Adopted;
+pub use adopting::{Adopted, unseen};
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;

@@ -84,6 +84,7 @@ impl Trail {
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
+        let mut unseen = None;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
                 // A crash can come between the note of what the trail is and the ref.
@@ -97,6 +98,9 @@ impl Trail {
             }
             None => {
                 let found = beginning::decide(&repository)?;
+                if found.is_new {
+                    unseen = beginning::Remotes::read(&repository).only();
+                }
                 (found.identity, found.adopts)
             }
         };
@@ -104,7 +108,7 @@ impl Trail {
             repository,
             state,
             identity,
-            Watch::new(adopts),
+            Watch::new(adopts, unseen),
             false,
             options,
         )
