@@ -282,7 +282,7 @@ fn is_interface(value: &str) -> bool {
 
 /// Neither a control character nor one that turns, hides, joins or breaks what it stands in (Unicode's category `Cf` and the two
 /// separators): with one of those, two subjects look alike that are not.
-fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'

@@ -1,5 +1,6 @@
 //! Subjects that only a record has: `audit: task ID STATUS at TIME`, or the one of a trail's beginning, as plain `git log` shows them.
 
+use super::message::is_printable;
 use super::path;
 
 /// Whether git shows this message under a subject of exactly the host's form.
@@ -56,13 +57,15 @@ fn shown(message: &[u8]) -> String {
     let visible: String = title
         .join(" ")
         .chars()
-        .filter(|letter| {
-            letter.is_whitespace()
-                || !(letter.is_control()
-                    || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'))
-        })
+        .filter(|letter| letter.is_whitespace() || is_seen(*letter))
         .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a letter shows: neither a control nor a format character, nor a variation selector or joiner.
+fn is_seen(letter: char) -> bool {
+    is_printable(letter)
+        && !matches!(letter, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// `YYYY-MM-DDThh:mm:ss`, with or without a fraction, and `Z`.
@@ -108,6 +111,7 @@ mod tests {
             "\naudit: task a completed\nat 2026-01-02T03:04:05.678901Z\n\nbody\n",
             "audit:  task a.b rolled-back at 2026-01-02T03:04:05Z  ",
             "audit: ta\u{200b}sk a failed at 2026-01-02T03:04:05.678901Z",
+            "audit: ta\u{e0061}sk a\u{ad} failed at 2026-01-02T03:04:05.678901Z",
             "audit: begin trail\n",
         ] {
             assert!(is_record(good.as_bytes()), "{good:?}");
