@@ -23,7 +23,7 @@ EVERY = {"Audit-Format": "1", "Audit-Signature": "unavailable|covers [1-9][0-9]{
 GENESIS = {"Audit-Trail": "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "Audit-Placement": "checkout|ref"}
 RECORD = {
     "Audit-Task": "[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
-    "Audit-Interface": r"chiffon:audit@[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}",
+    "Audit-Interface": r"chiffon:audit@(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}",
     "Audit-Policy": "sha256:" + HEX64,
     "Audit-Settings": "sha256:" + HEX64,
     "Audit-Outcome": "hmac-sha256:" + HEX64,
@@ -32,7 +32,7 @@ RECORD = {
 OPTIONAL = {"Audit-Signature", "Audit-Outcome", "Audit-Reporter"}
 STAMP = re.compile(rb"[^<>\0\n]*<[^<>\0\n]*> (0|[1-9][0-9]{0,17}) \+0000")
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-IMITATION = re.compile(r"audit: task [A-Za-z0-9][A-Za-z0-9._-]{0,127} \S+ at " + TIMESTAMP.pattern)
+SHOWN = re.compile(r"audit: begin trail|audit: task [A-Za-z0-9][A-Za-z0-9._-]{0,127} \S+ at \d{4}-\d\d-\d\dT[\d:]{8}(\.\d+)?Z")
 DEVICES = {"con", "prn", "aux", "nul"} | {name + digit for name in ("com", "lpt") for digit in "0123456789"}
 
 
@@ -121,18 +121,30 @@ def parse_commit(data):
 
 
 def role(message):
-    """`person`, `genesis` or `record`, by the last paragraph."""
-    paragraphs, lines = [[]], message.rstrip().split(b"\n")
-    for line in lines:
-        if line.strip():
-            paragraphs[-1].append(line)
-        elif paragraphs[-1] or len(paragraphs) == 1:
-            paragraphs.append([])
-    last = paragraphs[-1] if len(paragraphs) > 1 else []
-    keys = {line.partition(b":")[0].rstrip().lower() for line in last if b":" in line}
-    if b"audit-format" not in keys:
+    """`person`, `genesis` or `record`, by the trailers as git reads them."""
+    if b"audit-format" not in message.lower():
         return "person"
-    return "genesis" if b"audit-trail" in keys else "record"
+    command = ("git", "interpret-trailers", "--parse", "--no-divider")
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_DIR": os.devnull}
+    parsed = subprocess.run(command, input=message, env=environment, check=True, capture_output=True).stdout
+    values = {}
+    for line in parsed.splitlines():
+        key, _, value = line.partition(b":")
+        values.setdefault(key.strip().lower(), []).append(value.strip())
+    words = lambda key: [value for value in values.get(key, ()) if re.fullmatch(rb"[^ \t\n\v\f\r]+", value)]
+    if not any(re.fullmatch(rb"[0-9]+", value) for value in words(b"audit-format")):
+        return "person"
+    if words(b"audit-trail"):
+        return "genesis"
+    return "record" if words(b"audit-task") else "person"
+
+
+def shown(message):
+    """The subject as git shows it, without what does not show."""
+    paragraph = re.split(r"\n[ \t\r]*\n", message.decode("utf-8", "replace").lstrip())[0]
+    hidden = ("Cc", "Cf", "Zl", "Zp")
+    seen = (" " if char.isspace() else char for char in paragraph if char.isspace() or unicodedata.category(char) not in hidden)
+    return " ".join("".join(seen).split())
 
 
 def check_headers(headers, parents):
@@ -264,11 +276,12 @@ class Audit:
                     self.fail(broken, name)
             committer = [value for key, value in headers if key == b"committer"][-1:]
             seconds = re.search(rb"> (-?[0-9]+) ", committer[0]) if committer else None
+            audit = lambda files: {path: node for path, node in files.items() if path.startswith(b".audit/")}
+            if audit(before) == audit(after) and (kind == "record" or kind == "person" and SHOWN.fullmatch(shown(message))):
+                self.fail(Broken("agreement", "an imitation of a record"), name)
             if kind == "person":
                 if placement == "ref":
                     self.fail(Broken("one-entry", "a ref trail has a commit that is no trail commit"), name)
-                elif IMITATION.fullmatch(message.partition(b"\n")[0].decode("utf-8", "replace")):
-                    self.fail(Broken("agreement", "a person's commit imitates a record"), name)
             else:
                 if kind == "genesis":
                     if begun:
@@ -316,8 +329,8 @@ class Audit:
         said, seconds = parse_entry(self.objects.read(blob, "blob"))
         self.entries += 1
         match = STAMP.fullmatch(headers[1 + len(parents)][1]) if len(headers) > 1 + len(parents) else None
-        if match and int(match[1]) < seconds:
-            self.fail(Broken("times", "the entry is younger than its commit"), task)
+        if match and not 0 <= int(match[1]) - seconds <= 3600:
+            self.fail(Broken("times", "the entry is younger than its commit, or much older"), task)
         if said != task or trailers_of(message, kind)["Audit-Task"] != task:
             raise Broken("agreement", f"trailer, path and entry name different tasks: {task}")
 
