@@ -4,6 +4,7 @@ mod begun;
 mod caches;
 mod crash;
 mod damaged;
+mod directories;
 mod faults;
 mod hostile;
 mod index;
