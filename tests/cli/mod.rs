@@ -1,14 +1,17 @@
 //! The command line: settings, texts, and the built program from outside.
 
+mod attributes;
 mod commit;
 mod demo;
 mod doctor;
 mod export;
 mod ingest;
+mod machines;
 mod policy;
 mod proofs;
 mod read;
 mod reconcile;
+mod refusals;
 mod report;
 mod settings;
 mod usage;

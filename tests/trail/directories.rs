@@ -11,7 +11,7 @@ fn options(disk: &Watched, reference: &str) -> InitOptions {
         reference: Some(reference.into()),
         open: OpenOptions {
             disk: Arc::new(disk.clone()),
-            lock_wait: Duration::from_millis(100),
+            lock_wait: Duration::from_secs(2),
             ..OpenOptions::default()
         },
         ..init_options()

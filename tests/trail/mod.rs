@@ -2,6 +2,7 @@
 
 mod begun;
 mod caches;
+mod configuration;
 mod crash;
 mod damaged;
 mod directories;
@@ -15,6 +16,7 @@ mod odd;
 mod openpgp;
 mod overlap;
 mod person;
+mod place;
 mod placement;
 mod processes;
 mod recorder;

@@ -5,10 +5,10 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, cannot_read};
-use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint};
+use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::RecordingFile;
 use super::receipt::{Receipt, reason, result};
-use super::session::{RecordFlags, Session, outcome_limits};
+use super::session::{RecordFlags, Session, begins_apart, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
 use crate::policy::{Allocation, Level, LoadError, level_name};
@@ -44,8 +44,23 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
     let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(recorder) if file.is_some() => answered(recorder.recording().record(&document)),
-        Ok(recorder) => answered(recorder.record(&document)),
+        Ok(mut recorder) => {
+            if file.is_some() {
+                recorder = recorder.recording();
+            }
+            let answer = recorder.record(&document);
+            let trail = recorder.trail();
+            if answer.result == AnswerKind::Committed
+                && let Some(why) = trail.begins_apart()
+            {
+                let said = begins_apart(trail.reference(), why);
+                session.output.note(format_args!("{said}"));
+            }
+            if let Some(warning) = trail.take_warning() {
+                warn(session.output.is_quiet(), &warning);
+            }
+            answered(answer)
+        }
         Err(error) => (unavailable(&document, &error), Exit::of_error(&error)),
     };
     let mut kept = Ok(());

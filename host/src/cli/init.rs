@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::exit::{Exit, UsageError};
-use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint};
-use super::session::{LayoutName, Session};
+use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint, warn};
+use super::session::{LayoutName, Session, begins_apart};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
 use crate::trail::{self, InitOptions, Layout, Trail};
@@ -115,6 +115,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             "note: the new repository lies within another, {}, which does not see what is recorded here",
             Line(&outer.display().to_string())
         ));
+    }
+    if let Some(warning) = trail.take_warning() {
+        warn(output.is_quiet(), &warning);
+    }
+    if let Some(why) = &made.apart {
+        let said = begins_apart(trail.reference(), why);
+        output.note(format_args!("{said}"));
     }
     if output.is_json() {
         output.object(&Initialised {

@@ -74,6 +74,10 @@ pub struct Settings {
     pub token_bytes: Option<u64>,
     /// Whether the service's log has a line for each request.
     pub access_log: Option<bool>,
+    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    pub checkout_plaintext: Option<bool>,
+    /// What is wrong with these settings and does not stop the program.
+    pub warnings: Vec<String>,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -236,6 +240,8 @@ impl Settings {
             token_rate: self.token_rate.or(farther.token_rate),
             token_bytes: self.token_bytes.or(farther.token_bytes),
             access_log: self.access_log.or(farther.access_log),
+            checkout_plaintext: self.checkout_plaintext.or(farther.checkout_plaintext),
+            warnings: [self.warnings, farther.warnings].concat(),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
+use super::shared;
 use super::state::StateDir;
 
 /// The right to write the trail, among our own processes. The system frees it when the process dies.
@@ -119,6 +120,7 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .truncate(false)
         .open(path)
         .doing("open", path)
+        .inspect(|_| shared::follow_directory(path))
 }
 
 /// How often the lock has been taken: the number in the lock file. One that cannot be read counts as 0.

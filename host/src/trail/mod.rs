@@ -7,6 +7,7 @@
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
 mod ahead;
+mod attributes;
 mod beginning;
 mod catalogue;
 mod checkout;
@@ -20,6 +21,7 @@ mod entries;
 mod error;
 mod flush;
 mod flushing;
+mod git_config;
 mod history;
 mod init;
 mod layout;
@@ -28,6 +30,7 @@ mod lock;
 mod merge;
 mod merging;
 mod message;
+mod mount;
 mod moved;
 mod multi_index;
 mod name;
@@ -35,6 +38,7 @@ mod names;
 mod object;
 mod objects;
 mod open;
+mod ownership;
 mod pack;
 mod packs;
 #[doc(hidden)]
@@ -48,6 +52,7 @@ mod refresh;
 mod refs;
 mod repository;
 mod sequence;
+mod shared;
 mod signing;
 mod state;
 mod supported;
@@ -57,6 +62,7 @@ mod tree;
 mod tree_object;
 mod tree_stream;
 mod view;
+mod whereabouts;
 mod work_trees;
 mod writer;
 
@@ -68,9 +74,11 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use attributes::RULE as ATTRIBUTES;
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
+pub use git_config::GitEnvironment;
 pub use history::{History, LoggedEntry, Recorded};
 pub use init::{InitOptions, Initialised, repository_around};
 pub use layout::Layout;
@@ -144,9 +152,26 @@ struct Shared {
     large: u64,
     moved: moved::Noted,
     committing: OnceLock<Committing>,
+    /// Why a trail that begins now does not begin on the branch that is checked out.
+    apart: Option<String>,
+    /// Entries may lie in clear text where a filter encrypts.
+    plaintext: bool,
+    environment: GitEnvironment,
+    attributes: Mutex<attributes::Known>,
+    warning: Mutex<Option<String>>,
 }
 
 impl Shared {
+    fn attributes(&self) -> MutexGuard<'_, attributes::Known> {
+        self.attributes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn warning(&self) -> MutexGuard<'_, Option<String>> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         // Whoever panicked while it read a tree had changed nothing yet: that must not be the end of all others.
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
@@ -376,19 +401,6 @@ impl Trail {
     /// The layout of new entries.
     pub fn layout(&self) -> Layout {
         self.shared().layout
-    }
-
-    /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a
-    /// repository is gone another may be found above it.
-    pub fn is_where(&self, other: &Trail) -> bool {
-        let place = |trail: &Trail| {
-            let shared = trail.shared();
-            (
-                shared.repository.common_dir.clone(),
-                shared.identity.reference.clone(),
-            )
-        };
-        place(self) == place(other)
     }
 
     /// The git directory that all work trees of the repository share.

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
 use super::error::TrailError;
-use super::moved;
+use super::git_config::GitEnvironment;
 use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
-use super::state::{self, Identity, StateDir};
+use super::state::{Identity, StateDir};
 use super::view::View;
 use super::{
-    Handle, Layout, Shared, Trail, beginning, catalogue, layout, leaves, packs, queue, ticket, tree,
+    Handle, Layout, Placement, Shared, Trail, beginning, catalogue, layout, leaves, packs, queue,
+    ticket, tree,
 };
+use super::{mount, moved, shared};
 
 /// How to open a trail.
 #[derive(Clone)]
@@ -39,6 +41,10 @@ pub struct OpenOptions {
     pub large_pack: u64,
     /// Identifies this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
+    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    pub plaintext: bool,
+    /// Where git's configuration is: identity, `safe.directory`, the name of the default branch.
+    pub environment: GitEnvironment,
 }
 
 impl Default for OpenOptions {
@@ -54,6 +60,8 @@ impl Default for OpenOptions {
             merge_beside: true,
             large_pack: packs::LARGE,
             boot: None,
+            plaintext: false,
+            environment: GitEnvironment::of_process(),
         }
     }
 }
@@ -69,9 +77,31 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`] and what cannot be read.
+    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`], what cannot be read, and [`TrailError::RolledBack`] if the trail's
+    /// ref is gone.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Trail, TrailError> {
-        Trail::from_repository(Repository::discover(dir)?, options)
+        let repository = Repository::discover(dir, &options.environment)?;
+        let trail = Trail::from_repository(repository, options)?;
+        trail.check_not_gone()?;
+        Ok(trail)
+    }
+
+    /// Fails if the trail's ref is gone since something was acknowledged on it: an answer without it would look as if there had
+    /// never been an entry.
+    fn check_not_gone(&self) -> Result<(), TrailError> {
+        let shared = self.shared();
+        let Some(mark) = shared.state.read_mark(&shared.state.acknowledged_path()) else {
+            return Ok(());
+        };
+        let reference = &shared.identity.reference;
+        if shared.repository.read_ref(reference)?.is_some() {
+            return Ok(());
+        }
+        Err(TrailError::RolledBack {
+            reference: reference.clone(),
+            found: None,
+            acknowledged: mark.tip.to_string(),
+        })
     }
 
     pub(super) fn from_repository(
@@ -79,9 +109,17 @@ impl Trail {
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
-        let identity = match state.read_identity()? {
+        let settled = state.read_identity()?;
+        let is_settled = settled.is_some();
+        let identity = match settled {
             Some(identity) => identity,
             None => beginning::decide(&repository)?,
+        };
+        let begins = !is_settled && repository.read_ref(&identity.reference)?.is_none();
+        let apart = if begins && identity.placement == Placement::Ref {
+            beginning::why_apart(&repository)?
+        } else {
+            None
         };
         let layout = match options.layout.or(identity.layout) {
             Some(layout) => layout,
@@ -99,11 +137,15 @@ impl Trail {
                 .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
         let signing = options.signing.as_ref().map(Signing::open).transpose()?;
+        let disk = shared::wrap(options.disk, repository.sharing, &repository.common_dir);
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
         let leaves = leaves::Leaves::new(state.root().join("tree"), repository.hash);
         let shared = Shared {
+            boot: options
+                .boot
+                .unwrap_or_else(|| mount::boot_and_mounts(&repository)),
             repository,
             state,
             identity: Identity {
@@ -114,8 +156,7 @@ impl Trail {
             author,
             signing,
             lock_wait: options.lock_wait,
-            disk: options.disk,
-            boot: options.boot.unwrap_or_else(state::boot_id),
+            disk,
             view: Mutex::new(View::unloaded()),
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
@@ -126,6 +167,11 @@ impl Trail {
             large: options.large_pack.min(packs::LARGE),
             moved: moved::Noted::default(),
             committing: OnceLock::new(),
+            apart,
+            plaintext: options.plaintext,
+            environment: options.environment,
+            attributes: Mutex::default(),
+            warning: Mutex::default(),
         };
         Ok(Trail {
             handle: Arc::new(Handle {

@@ -72,6 +72,12 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether there is a work tree beside the main one.
+    pub(super) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
+        let trees = self.work_trees()?;
+        Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
+    }
+
     /// Every work tree of the repository that can be found, the main one first.
     pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();

@@ -14,10 +14,10 @@ use std::sync::mpsc::Receiver;
 
 use super::commit::print_policy_log;
 use super::exit::{Exit, UsageError, cannot_read};
-use super::output::Output;
+use super::output::{Output, warn};
 use super::progress::Progress;
 use super::receipt::reason;
-use super::session::{RecordFlags, Session, outcome_limits};
+use super::session::{RecordFlags, Session, begins_apart, outcome_limits};
 use super::text;
 use crate::outcome::{TaskOutcome, Violation};
 use crate::policy::Allocation;
@@ -88,6 +88,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         }
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
+    if let Some(why) = recorder.trail().begins_apart() {
+        let said = begins_apart(recorder.trail().reference(), why);
+        session.output.note(format_args!("{said}"));
+    }
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one a line"
@@ -113,6 +117,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     lines::read(sources, max_bytes, sender);
     let done = intake.run(&events, &stop);
     intake.progress.finish();
+    if let Some(warning) = intake.recorder.trail().take_warning() {
+        warn(intake.output.is_quiet(), &warning);
+    }
     let Intake { books, .. } = intake;
     let stopped = match done {
         Ok(stopped) => stopped,

@@ -82,8 +82,9 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
+    // First, so that what there is to warn of is in the log.
+    log::start(args, session)?;
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;
-    log::start(args, session)?;
     run::serve(args, parts, session)
 }

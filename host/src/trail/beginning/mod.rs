@@ -4,6 +4,10 @@
 //! alike from the refs.
 
 mod anew;
+mod default_branch;
+
+pub(super) use anew::why_apart;
+pub(super) use default_branch::default_branch;
 
 use super::error::TrailError;
 use super::repository::Repository;
