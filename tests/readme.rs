@@ -23,7 +23,7 @@ fn blocks() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn the_session_in_the_readme_runs_as_it_is_shown() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let shown: Vec<&str> = blocks().collect();
     assert!(
         shown.len() >= 3,

@@ -38,6 +38,7 @@ fn trail(directory: &Path, time: Timestamp) -> Trail {
         bare: true,
         reference: None,
         layout: Some(Layout::Sharded),
+        second_trail: false,
         accept_tip: None,
         uuid: "00000000-0000-4000-8000-000000000000".into(),
         time,

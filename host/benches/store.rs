@@ -13,6 +13,9 @@
 #[path = "../../tests/store/server.rs"]
 mod server;
 
+#[path = "store/network.rs"]
+mod network;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -56,7 +59,22 @@ fn main() {
         let settings = "-c shared_buffers=256MB -c max_wal_size=4GB";
         if let Some(server) = server::Server::start_with(settings) {
             let url = run(server.database());
-            measure("PostgreSQL", &url, rows, seconds, None);
+            let database = url.to_string();
+            let database = database.rsplit('/').next().unwrap();
+            let plain = run(network::plain_insert(&server.address(database), seconds));
+            measure("PostgreSQL", &url, rows, seconds, Some(plain));
+            for milliseconds in [10, 50] {
+                let far = Duration::from_millis(milliseconds);
+                let rate = run(network::accepted_at(
+                    server.directory(),
+                    database,
+                    far,
+                    seconds,
+                ));
+                println!(
+                    "| PostgreSQL, {milliseconds} ms away and back, accepted by 8 callers, durable | {rate:.0}/s |"
+                );
+            }
         }
     }
 }
@@ -89,6 +107,8 @@ fn submission(task_id: &str) -> Submission {
             bytes: outcome.fingerprint(None),
             keyed: false,
         },
+        former: None,
+        may_compare: false,
         revision: None,
         trace_id: None,
         reporter: None,

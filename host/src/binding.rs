@@ -17,6 +17,17 @@ pub struct Rebind {
     pub to: String,
 }
 
+impl From<BindError> for StoreError {
+    fn from(error: BindError) -> StoreError {
+        match error {
+            BindError::Store(error) => error,
+            BindError::Trail(error) => StoreError::Unavailable(format!(
+                "whether the store belongs to the trail cannot be told: {error}"
+            )),
+        }
+    }
+}
+
 /// Why a store and a trail are not used together.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -118,13 +129,22 @@ enum Found {
 async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
     let trail = trail.clone();
     let looking = move || {
+        // A ref that was there and is gone says nothing of whose trail it was.
+        if trail.tip()?.is_none() && trail.has_begun()? {
+            return Err(TrailError::Unreadable {
+                what: format!("the ref {}", trail.reference()),
+                cause: "it is not there".into(),
+            });
+        }
         let is_named = bond.first_commit.is_some();
         if let Some(last) = &bond.last {
             if trail.holds(last)? {
-                return Ok(match trail.name()? {
-                    Some(name) if !is_named => Found::Unbound(name),
-                    _ => Found::Same,
-                });
+                // The whole history need not be read: a commit names all that came before it.
+                let name = match is_named {
+                    true => None,
+                    false => trail.name()?,
+                };
+                return Ok(name.map_or(Found::Same, Found::Unbound));
             }
             let name = trail.name()?;
             let is_copy = is_named && name.as_ref().is_some_and(|name| is_bound_to(&bond, name));
@@ -202,6 +222,9 @@ async fn refusal(
     };
     let advice = match &here {
         None => "Name another store.".to_owned(),
+        Some(here) if is_copy => format!(
+            "Bring the repository up to date, or make the store belong to it as it is: `reconcile --rebind {from} {here}`"
+        ),
         Some(here) => format!(
             "Name another store, or make this one belong to this repository: `reconcile --rebind {from} {here}`"
         ),

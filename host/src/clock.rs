@@ -2,6 +2,29 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Which end of a span of time a text names. The one place that says what a date alone means there: its first moment as the
+/// beginning, its last as the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The beginning.
+    Since,
+    /// The end, which is part of the span.
+    Until,
+}
+
+impl Bound {
+    /// The moment of the day that begins then.
+    pub fn of_day(self, first: Timestamp) -> Timestamp {
+        const DAY: i64 = 86_400_000_000;
+        match self {
+            Bound::Since => first,
+            Bound::Until => {
+                Timestamp::from_microseconds(first.microseconds().saturating_add(DAY - 1))
+            }
+        }
+    }
+}
+
 /// A point in time: UTC, whole microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {

@@ -132,21 +132,57 @@ fn a_postgres_that_would_lose_commits_is_told() {
 }
 
 #[test]
+fn the_layout_of_the_next_entry_is_explained() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("first", "completed"));
+    says(
+        &machine,
+        "layout",
+        "good",
+        "flat up to 512 entries in one directory, of which there are 1",
+    );
+    let lines: String = (1..512)
+        .map(|number| outcome(&format!("t{number}"), "completed") + "\n")
+        .collect();
+    machine.run_with_input(&["-C", "repo", "ingest"], lines);
+    says(
+        &machine,
+        "layout",
+        "good",
+        "sharded: 512 entries are in one directory",
+    );
+    let ran = machine.commit(&outcome("another", "completed"));
+    assert!(
+        ran.out.contains(" .audit/tasks/a/e/4/4/another.json"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
     let machine = Machine::with_repository();
     let lines = |numbers: std::ops::Range<u32>| -> String {
         let lines = numbers.map(|number| outcome(&format!("t{number}"), "completed") + "\n");
         lines.collect()
     };
+    // Where one directory was asked for: otherwise entries are spread long before.
+    let flat = ["-C", "repo", "init", "--layout", "flat"];
+    assert_eq!(machine.run(&flat).exit, Some(0));
+    says(
+        &machine,
+        "layout",
+        "good",
+        "flat, as it was chosen: 0 entries",
+    );
     machine.run_with_input(&["-C", "repo", "ingest"], lines(0..4_999));
-    assert_eq!(found(&machine, &[], "layout"), (true, vec![]));
+    says(&machine, "layout", "good", "4999 entries in one directory");
     machine.commit(&outcome("one-more", "completed"));
     says(&machine, "layout", "warning", "init --layout sharded");
     // What is done about it is for the entries to come.
     let sharded = ["-C", "repo", "init", "--layout", "sharded"];
     let ran = machine.run(&sharded);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    assert_eq!(found(&machine, &[], "layout"), (true, vec![]));
+    says(&machine, "layout", "good", "sharded");
     let ran = machine.commit(&outcome("another", "completed"));
     assert!(
         ran.out.contains(" .audit/tasks/a/e/4/4/another.json"),

@@ -1,6 +1,8 @@
 //! The command line: settings, texts, and the built program from outside.
 
 mod attributes;
+mod bonds;
+mod clones;
 mod commit;
 mod demo;
 mod doctor;
@@ -44,7 +46,7 @@ impl Machine {
     /// With nothing on it.
     fn new() -> Machine {
         Machine {
-            dir: TempDir::new().unwrap(),
+            dir: crate::support::temporary(),
         }
     }
 

@@ -18,7 +18,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         Place {
-            dir: TempDir::new().unwrap(),
+            dir: crate::support::temporary(),
         }
     }
 

@@ -117,7 +117,7 @@ fn a_service_that_keeps_checkpoints_sounds_the_alarm_when_the_trail_is_rolled_ba
 
 #[test]
 fn what_nobody_could_sign_is_told_and_counted() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let config = dir.path().join("home/.config/chiffon-audit");
     std::fs::create_dir_all(&config).unwrap();
     let init = ["init", "--bare", "audit.git"];

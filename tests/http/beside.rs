@@ -64,8 +64,8 @@ fn what_is_recorded_beside_the_service_or_before_its_start_gets_its_rows() {
     assert_eq!(events.find(String::is_empty).unwrap(), "");
     beside(&host, "while-it-runs");
     assert_eq!(failures(&host, 2), ["while-it-runs", "own"]);
-    let event = events.find(|line| line.starts_with("id: ")).unwrap();
-    assert!(event.ends_with(".while-it-runs"), "{event}");
+    let event = events.find(|line| line.starts_with("data: ")).unwrap();
+    assert!(event.contains("\"while-it-runs\""), "{event}");
     host.served.signal("-KILL");
     host.served.child.wait().unwrap();
     beside(&host, "before-1");
@@ -84,7 +84,7 @@ fn what_is_recorded_where_history_is_cut_off_is_blocked_until_its_commit_can_be_
     let host = Host::new();
     host.commit("a", "completed");
     host.commit("b", "completed");
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let trail = dir.path().join("audit.git");
     let (from, to) = (host.trail(), trail.to_str().unwrap());
     let from = format!("file://{}", from.display());

@@ -5,9 +5,11 @@ mod clock;
 mod database;
 mod disks;
 mod kills;
-mod load;
+pub(super) mod load;
+mod logs;
 mod policies;
 mod postgres;
+mod stalls;
 
 use super::*;
 

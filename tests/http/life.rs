@@ -128,7 +128,7 @@ fn what_waits_for_git_is_committed_after_a_signal_if_git_comes_back_in_time() {
 
 #[test]
 fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket
@@ -138,7 +138,15 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
         .output()
         .unwrap();
     assert!(init.status.success(), "{init:?}");
-    let serve = ["-C", "audit.git", "serve", "--listen", "127.0.0.1:0"];
+    let serve = [
+        "-C",
+        "audit.git",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--drain",
+        "0",
+    ];
     let mut child = program(dir.path(), &serve)
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "200000")
@@ -163,4 +171,129 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
     }
     assert_eq!(last, "STOPPING=1");
     assert!(child.wait().unwrap().success());
+}
+
+/// A host with tokens in a file, a log in another, and settings.
+fn with_tokens(settings: &str) -> (Host, PathBuf, PathBuf, PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let home = dir.path().join("home/.config/chiffon-audit");
+    std::fs::create_dir_all(&home).unwrap();
+    let (config, tokens) = (home.join("config.toml"), dir.path().join("tokens"));
+    std::fs::write(&config, settings).unwrap();
+    std::fs::write(
+        &tokens,
+        "write first-0123456789ab\nread reader-0123456789ab\n",
+    )
+    .unwrap();
+    let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
+    assert!(init.unwrap().status.success());
+    let log = dir.path().join("log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let args = ["--tokens", tokens.to_str().unwrap(), "--log", "info"];
+    let served = Served::start_with(dir.path(), &args, &[], stderr.into());
+    (Host { dir, served }, config, tokens, log)
+}
+
+/// What a report with that token is answered.
+fn report(host: &Host, token: &str, task_id: &str) -> u16 {
+    let token = format!("Authorization: Bearer {token}");
+    let headers = ["Content-Type: application/json", &token];
+    let body = outcome(task_id, "completed");
+    let served = &host.served;
+    served
+        .send("POST", "/api/v1/outcomes", &headers, body.as_bytes())
+        .status
+}
+
+/// Sends SIGHUP, and waits for a line of the log that holds these words and was not there before.
+#[track_caller]
+fn reload(host: &Host, log: &Path, words: &[&str]) -> String {
+    let before = std::fs::read_to_string(log).unwrap().len();
+    host.served.signal("-HUP");
+    for _ in 0..6_000 {
+        let text = std::fs::read_to_string(log).unwrap();
+        let new = text[before..].lines();
+        let mut found = new.filter(|line| words.iter().all(|word| line.contains(word)));
+        if let Some(line) = found.next() {
+            return line.to_owned();
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let text = std::fs::read_to_string(log).unwrap();
+    panic!("{words:?} is not in {}", &text[before..]);
+}
+
+#[test]
+fn sighup_reloads_tokens_and_settings_and_says_what_needs_a_start() {
+    let (host, config, tokens, log) = with_tokens("");
+    assert_eq!(report(&host, "first-0123456789ab", "a"), 202);
+    assert_eq!(report(&host, "second-0123456789ab", "b"), 401);
+    std::fs::write(&tokens, "write second-0123456789ab\n").unwrap();
+    std::fs::write(
+        &config,
+        "lock_wait = 7\n[policy]\nfuel = 999999999\n[serve]\non_policy_fault = \"builtin\"\n",
+    )
+    .unwrap();
+    reload(&host, &log, &["lock_wait", "take effect at the next start"]);
+    let said = std::fs::read_to_string(&log).unwrap();
+    let done = said.lines().find(|line| line.contains("were reloaded"));
+    let done: Value = serde_json::from_str(done.unwrap()).unwrap();
+    assert_eq!(
+        done["changed"], "serve.on_policy_fault, policy.fuel",
+        "{done}"
+    );
+    assert_eq!(done["tokens_changed"], true, "{done}");
+    assert_eq!(report(&host, "first-0123456789ab", "c"), 401);
+    assert_eq!(report(&host, "second-0123456789ab", "d"), 202);
+    // What needs a start is said again, until there is one.
+    let said = reload(&host, &log, &["take effect at the next start"]);
+    assert!(
+        said.contains("lock_wait") && !said.contains("policy.fuel"),
+        "{said}"
+    );
+    assert!(!said.contains("0123456789ab"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_wrong_changes_nothing_at_sighup_and_says_why() {
+    let (host, config, tokens, log) = with_tokens("");
+    let good = std::fs::read_to_string(&tokens).unwrap();
+    let cases = [
+        (
+            "nonsense = 1",
+            "write second-0123456789ab\n",
+            "",
+            "unknown setting nonsense",
+        ),
+        (
+            "lock_wait = \"x\"",
+            "write second-0123456789ab\n",
+            "",
+            "setting lock_wait",
+        ),
+        ("not toml", "write second-0123456789ab\n", "", "config.toml"),
+        (
+            "[outcome]\ndepth = 99",
+            "write second-0123456789ab\n",
+            "",
+            "outcome.depth",
+        ),
+        ("", "wite second-0123456789ab\n", "", "line 1 of the tokens"),
+        ("", "\n", "", "no tokens"),
+        ("", "write second-0123456789ab\n", "garbage", "policy"),
+    ];
+    for (number, (settings, list, policy, says)) in cases.into_iter().enumerate() {
+        let id = format!("t{number}");
+        let file = host.dir.path().join("policy.wasm");
+        let named = format!("{settings}\n[policy]\nfile = \"{}\"\n", file.display());
+        std::fs::write(&file, policy).unwrap();
+        std::fs::write(&config, if policy.is_empty() { settings } else { &named }).unwrap();
+        std::fs::write(&tokens, list).unwrap();
+        reload(&host, &log, &["nothing is reloaded", says]);
+        assert_eq!(report(&host, "first-0123456789ab", &id), 202, "{says}");
+        assert_eq!(report(&host, "second-0123456789ab", &id), 401, "{says}");
+    }
+    std::fs::write(&config, "").unwrap();
+    std::fs::write(&tokens, good).unwrap();
+    reload(&host, &log, &["were reloaded"]);
 }

@@ -3,13 +3,18 @@
 mod access;
 mod audits;
 mod beside;
+mod bounds;
+mod drain;
+mod events;
 mod faults;
+mod heads;
 mod hosts;
 mod life;
 mod listing;
 mod operate;
 mod reporters;
 mod reports;
+mod tags;
 mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,6 +27,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support;
+
+/// What Prometheus reads of a host that has committed something.
+pub fn metrics_of_a_host() -> String {
+    let host = Host::new();
+    host.commit("a", "completed");
+    host.get("/metrics").body
+}
 
 /// A bare trail, and the program serving it.
 struct Host {
@@ -62,7 +74,7 @@ impl Host {
 
     /// With these settings too, after every restart.
     fn with_settings(settings: &str, args: &[&str]) -> Host {
-        let dir = TempDir::new().unwrap();
+        let dir = crate::support::temporary();
         let home = dir.path().join("home/.config/chiffon-audit");
         std::fs::create_dir_all(&home).unwrap();
         std::fs::write(home.join("config.toml"), settings).unwrap();
@@ -123,20 +135,32 @@ impl Served {
 
     /// With these variables too.
     fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
-        let all = [
-            &["-C", "audit.git", "serve", "--json", "--log", "error"],
-            args,
-        ]
-        .concat();
-        let listen: &[&str] = if args.contains(&"--listen") {
-            &[]
-        } else {
-            &["--listen", "127.0.0.1:0"]
-        };
-        let mut child = program(dir, &[&all, listen].concat())
+        Served::start_with(dir, args, environment, Stdio::null())
+    }
+
+    /// With its log there.
+    fn start_with(
+        dir: &Path,
+        args: &[&str],
+        environment: &[(&str, &Path)],
+        stderr: Stdio,
+    ) -> Served {
+        let mut all = vec!["-C", "audit.git", "serve", "--json"];
+        all.extend(args);
+        // There is no load balancer in most tests.
+        for (option, value) in [
+            ("--log", "error"),
+            ("--drain", "0"),
+            ("--listen", "127.0.0.1:0"),
+        ] {
+            if !args.contains(&option) {
+                all.extend([option, value]);
+            }
+        }
+        let mut child = program(dir, &all)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();

@@ -13,6 +13,8 @@ fn the_description_names_every_route_and_the_metrics_are_there() {
         ("/api/v1/work-results", "post"),
         ("/api/v1/tasks", "post"),
         ("/api/v1/tasks/{id}", "get"),
+        ("/api/v1/tasks/{id}/entry", "get"),
+        ("/api/v1/tasks/{id}/proof", "get"),
         ("/api/v1/submissions", "get"),
         ("/api/v1/audit/failures", "get"),
         ("/api/v1/audit/by-service/{name}", "get"),
@@ -36,6 +38,9 @@ fn the_description_names_every_route_and_the_metrics_are_there() {
         "chiffon_audit_flush_seconds_count 1",
         "chiffon_audit_policy_seconds_count 1",
         "chiffon_audit_policy_faults_total 0",
+        "chiffon_audit_http_connections 1",
+        "chiffon_audit_followers 0",
+        "chiffon_audit_http_bytes_in_flight 0",
     ] {
         assert!(metrics.contains(name), "{name} is missing in {metrics}");
     }
@@ -73,13 +78,17 @@ fn a_bad_policy_is_refused_with_its_reason_and_the_one_in_force_stays() {
         .json()["policy"]
         .clone();
     assert_eq!(before["digest"], after["digest"]);
+    // Members in order, without their names, are no object.
+    for body in [&b"[null,null]"[..], b"[]", b"null", b"1", b"\"x\""] {
+        assert_eq!(send("application/json", body).status, 400);
+    }
     assert_eq!(send("application/json", b"{}").status, 200);
     assert_eq!(send("text/plain", b"{}").status, 415);
 }
 
 #[test]
 fn a_policy_file_that_becomes_garbage_harms_no_call_and_a_reload_is_refused() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let file = dir.path().join("policy.wasm");
     std::fs::copy(
         concat!(env!("CARGO_MANIFEST_DIR"), "/../host/prebuilt/policy.wasm"),

@@ -272,7 +272,7 @@ fn a_repair_and_a_rebuild_keep_the_reporter() {
 
 #[test]
 fn a_list_of_tokens_that_is_none_is_refused_with_its_line_and_quotes_nothing() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"])
         .output()
         .unwrap();

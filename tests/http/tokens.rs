@@ -84,7 +84,7 @@ fn no_web_page_can_post_to_a_loopback_port() {
 
 #[test]
 fn beyond_this_machine_it_listens_only_with_tokens_and_touches_nothing_without() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"])
         .output()
         .unwrap();
@@ -120,7 +120,7 @@ fn beyond_this_machine_it_listens_only_with_tokens_and_touches_nothing_without()
 
 #[test]
 fn without_a_repository_it_says_how_to_make_one() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let output = program(dir.path(), &["serve", "--json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -162,7 +162,7 @@ fn forbidden_imports_are_named() {
 
 #[test]
 fn compiled_code_is_kept_in_a_directory_that_is_ones_own() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::support::temporary();
     let cache = directory.path().join("deep/cache");
     for _ in 0..2 {
         let engine = Engine::new(Allocation::OnDemand, Limits::default(), Some(&cache)).unwrap();

@@ -9,7 +9,7 @@ use super::*;
 #[test]
 fn a_missing_repository_is_told_apart_from_an_outcome_that_is_there() {
     // The seed answers both with `False`.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let output = with_input(&mut program(dir.path(), &["commit", "-", "--json"]), TASK);
     assert_eq!(output.status.code(), Some(1));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();

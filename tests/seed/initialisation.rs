@@ -29,7 +29,7 @@ fn the_audit_directory_comes_with_the_first_entry_and_opening_makes_nothing() {
 
 #[test]
 fn a_path_that_is_no_repository_is_named_and_stays_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let error = Trail::open(dir.path(), OpenOptions::default())
         .err()
         .unwrap();

@@ -76,7 +76,7 @@ fn the_drop_in_gives_the_seeds_answers() {
         skipped();
         return;
     };
-    let (repo, nowhere) = (Repo::init(&[]), tempfile::tempdir().unwrap());
+    let (repo, nowhere) = (Repo::init(&[]), crate::support::temporary());
     let mut command = Command::new(python);
     support::isolated(&mut command)
         .env(

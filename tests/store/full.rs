@@ -17,7 +17,7 @@ struct Small {
 impl Small {
     /// `None`, and a line on standard error, where the tests may not mount.
     fn mount() -> Option<Small> {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::temporary();
         let path = dir.path().join("small");
         std::fs::create_dir(&path).unwrap();
         let small = Small { path, _dir: dir };

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use chiffon_audit::outcome::Violation;
-use chiffon_audit::store::{Listed, Listing, Settled, Settlement, StateName, Store};
+use chiffon_audit::store::{Listed, Listing, Settled, Settlement, StateName, Store, TOGETHER};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease, submission};
+use crate::support::task;
 
 super::cases! {
+    submissions_of_a_task_are_read_in_parts_and_counted_by_state
     submissions_are_listed_by_state_newest_first_without_their_texts
     a_list_goes_on_page_by_page_and_within_a_span_of_time
 }
@@ -131,4 +133,52 @@ async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
         ..listing(&StateName::ALL)
     };
     assert!(store.listed(&after).await.unwrap().submissions.is_empty());
+}
+
+async fn submissions_of_a_task_are_read_in_parts_and_counted_by_state(place: Place) {
+    let store = place.open().await;
+    let id = task("a");
+    assert!(store.states(&id).await.unwrap().is_empty());
+    assert!(
+        store
+            .submissions_after(&id, None, 1000)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    for number in 0..300 {
+        let text = "x".repeat(1000 + number % 7);
+        let document = format!(
+            r#"{{"task_id":"a","status":"completed","execution_result":{{"outcome":"{text}{number}"}}}}"#
+        );
+        accept(&*store, submission(&document)).await;
+    }
+    accept(&*store, completed("b")).await;
+    let all = store.submissions(&id).await.unwrap();
+    let states = store.states(&id).await.unwrap();
+    let [only] = states[..] else {
+        panic!("{states:?}");
+    };
+    assert_eq!((only.state, only.count), (StateName::Pending, 300));
+    assert_eq!(
+        Some(only.newest),
+        all.last().map(|submission| submission.sequence)
+    );
+    for (bytes, most) in [(1, 1), (2500, 3), (usize::MAX, TOGETHER)] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let part = store.submissions_after(&id, after, bytes).await.unwrap();
+            assert!(part.len() <= most, "{}", part.len());
+            let Some(last) = part.last() else { break };
+            after = Some(last.sequence);
+            seen.extend(
+                part.into_iter()
+                    .map(|submission| (submission.sequence, submission.text)),
+            );
+        }
+        let expected = all
+            .iter()
+            .map(|submission| (submission.sequence, submission.text.clone()));
+        assert_eq!(seen, expected.collect::<Vec<_>>(), "{bytes}");
+    }
 }

@@ -30,8 +30,11 @@ mod place;
 mod postgres;
 mod projection;
 mod reporters;
+mod retire;
 pub mod server;
+mod sessions;
 mod sqlite;
+mod strings;
 mod turned_down;
 
 use std::future::Future;
@@ -43,6 +46,11 @@ use chiffon_audit::store::{
 };
 
 use crate::support;
+
+/// Where a server keeps its data.
+pub fn place() -> &'static std::path::Path {
+    crate::support::place::place()
+}
 
 /// Runs a case in a runtime of its own, which ends with it.
 pub fn run<T>(case: impl Future<Output = T>) -> T {
@@ -66,6 +74,8 @@ fn submission(document: &str) -> Submission {
             bytes: outcome.fingerprint(None),
             keyed: false,
         },
+        former: None,
+        may_compare: false,
         revision: None,
         trace_id: None,
         reporter: None,

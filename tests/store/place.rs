@@ -16,7 +16,7 @@ pub struct Place {
 impl Place {
     /// A SQLite file that is not there yet.
     pub fn sqlite() -> Place {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::temporary();
         Place {
             url: StoreUrl::Sqlite(dir.path().join("store.sqlite")),
             _dir: Some(dir),

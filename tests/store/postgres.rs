@@ -56,7 +56,10 @@ fn what_is_not_a_store_is_refused_and_left_as_it_is() {
         let error = place.try_open(&reader).await.err().unwrap();
         assert!(matches!(error, StoreError::Missing(_)), "{error}");
         server
-            .execute(&place.database(), "CREATE SCHEMA chiffon_audit")
+            .execute(
+                &place.database(),
+                "CREATE SCHEMA chiffon_audit; CREATE TABLE chiffon_audit.theirs (a integer)",
+            )
             .await
             .unwrap();
         let error = place.try_open(&options()).await.err().unwrap();

@@ -13,6 +13,7 @@ super::cases! {
     every_query_answers_what_a_plain_scan_answers
     totals_count_what_all_filters_leave_whatever_the_page
     a_cursor_goes_on_where_it_was_though_more_is_recorded
+    a_page_ends_early_where_its_entries_are_large
     an_entry_is_projected_once_and_replaced_when_the_trail_says_otherwise
     what_is_removed_is_in_no_query_and_no_total
     a_rebuild_answers_from_the_former_rows_until_it_is_done
@@ -142,7 +143,7 @@ fn page(limit: u32, offset: u64, after: Option<Cursor>) -> PageRequest {
         limit,
         offset,
         after,
-        total: true,
+        ..PageRequest::default()
     }
 }
 
@@ -210,6 +211,47 @@ async fn totals_count_what_all_filters_leave_whatever_the_page(place: Place) {
         ..page(1, 0, None)
     };
     assert_eq!(query(&*store, &filter, &uncounted).await.total, None);
+}
+
+async fn a_page_ends_early_where_its_entries_are_large(place: Place) {
+    let store = place.open().await;
+    let entries = entries();
+    for some in entries.chunks(70) {
+        store.restore(some.to_vec()).await.unwrap();
+    }
+    let size = |entries: &[Entry]| entries.iter().map(|entry| entry.text.len()).sum::<usize>();
+    for filter in filters() {
+        let expected = scan(&entries, &filter);
+        // One by one takes as many questions.
+        let few = expected.len() < 60;
+        let sizes = [(1, 5), (1, 1000), (1000, 3), (1000, 1000), (100_000, 1000)];
+        for (bytes, limit) in sizes.into_iter().filter(|(bytes, _)| few || *bytes > 1) {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let request = PageRequest {
+                    bytes,
+                    ..page(limit, 0, after)
+                };
+                let answer = query(&*store, &filter, &request).await;
+                assert_eq!(answer.total, Some(expected.len() as u64));
+                // Up to the first beyond the limit, and as far as that.
+                let but_last = answer.entries.len().saturating_sub(1);
+                assert!(answer.entries.is_empty() || size(&answer.entries[..but_last]) < bytes);
+                let is_full =
+                    answer.entries.len() == limit as usize || size(&answer.entries) >= bytes;
+                assert!(
+                    is_full || answer.next.is_none(),
+                    "{filter:?} {bytes} {limit}"
+                );
+                seen.extend(answer.entries);
+                after = answer.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "{filter:?} {bytes} {limit}");
+        }
+    }
 }
 
 async fn a_cursor_goes_on_where_it_was_though_more_is_recorded(place: Place) {

@@ -84,7 +84,7 @@ impl Server {
         // Kept: the guard removes it.
         let dir = tempfile::Builder::new()
             .prefix("pg")
-            .tempdir()
+            .tempdir_in(super::place())
             .unwrap()
             .keep();
         if let Some((uid, gid)) = user() {
@@ -206,7 +206,57 @@ impl Server {
         }
     }
 
-    fn address(&self, database: &str) -> String {
+    /// A connection pooler before this server, in that mode; `None` where pgbouncer is not installed.
+    pub fn pooler(&self, mode: &str, settings: &str) -> Option<Pooler> {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&paths)
+            .chain([PathBuf::from("/usr/sbin")])
+            .map(|path| path.join("pgbouncer"))
+            .find(|program| program.exists())?;
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let dir = self
+            .dir
+            .join(format!("pooler{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        std::fs::create_dir(&dir).unwrap();
+        if let Some((uid, gid)) = user() {
+            chown(&dir, Some(uid), Some(gid)).unwrap();
+        }
+        let file = dir.join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n* = host={}\n[pgbouncer]\nlisten_port = 6432\nlisten_addr =\nunix_socket_dir = {}\n\
+             auth_type = any\npool_mode = {mode}\nlogfile = {}\n{settings}\n",
+            self.directory().display(),
+            dir.display(),
+            dir.join("log").display(),
+        );
+        // Whoever asks for `any` is everybody: so the user of the server is named.
+        let text = text.replace("host=", "user=test host=");
+        std::fs::write(&file, text).unwrap();
+        let child = self
+            .command(&program)
+            .arg("-q")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pooler = Pooler { child, dir };
+        let socket = pooler.dir.join(".s.PGSQL.6432");
+        let waited = (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            socket.exists()
+        });
+        assert!(waited, "pgbouncer does not start");
+        Some(pooler)
+    }
+
+    /// Where its socket is.
+    pub fn directory(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The address of a database.
+    pub fn address(&self, database: &str) -> String {
         let dir = self.dir.display().to_string().replace('/', "%2F");
         format!("postgres://test@{dir}/{database}")
     }
@@ -229,6 +279,27 @@ impl Server {
         drop(client);
         let _ = connection.await;
         result
+    }
+}
+
+/// A pooler that runs.
+pub struct Pooler {
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Pooler {
+    /// The URL of a database of the server behind it.
+    pub fn url(&self, database: &str) -> StoreUrl {
+        let dir = self.dir.display().to_string().replace('/', "%2F");
+        StoreUrl::parse(&format!("postgres://test@{dir}:6432/{database}")).unwrap()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

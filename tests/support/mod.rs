@@ -1,5 +1,6 @@
 //! What the tests share: temporary repositories, stock git with an isolated configuration, and outcomes.
 
+pub mod place;
 pub mod signers;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::process::{Command, Output};
 use chiffon_audit::clock::Timestamp;
 use chiffon_audit::outcome::TaskId;
 use chiffon_audit::trail::{Append, OpenOptions, Provenance, Ticket, Trail, TrailError};
+
+pub use place::{temporary, temporary_on_disk};
 
 /// A temporary directory with a git repository in it.
 pub struct Repo {
@@ -18,7 +21,15 @@ pub struct Repo {
 impl Repo {
     /// `git init` with those arguments.
     pub fn init(args: &[&str]) -> Repo {
-        let dir = tempfile::tempdir().unwrap();
+        Repo::init_in(temporary(), args)
+    }
+
+    /// The same on the disk, where what is about locks and durability is tried too.
+    pub fn init_on_disk(args: &[&str]) -> Repo {
+        Repo::init_in(temporary_on_disk(), args)
+    }
+
+    fn init_in(dir: tempfile::TempDir, args: &[&str]) -> Repo {
         let path = dir.path().join("repo");
         std::fs::create_dir(&path).unwrap();
         let repo = Repo { _dir: dir, path };
@@ -123,4 +134,9 @@ pub fn append(trail: &Trail, id: &str, time: Timestamp) -> Result<Ticket, TrailE
         provenance: &provenance(),
         time,
     })
+}
+
+/// Whether the long sweeps go through all of their cases, as in `.ci/run --full`.
+pub fn sweeps_are_whole() -> bool {
+    std::env::var_os("CHIFFON_AUDIT_TEST_SWEEPS").is_some_and(|value| value == "whole")
 }

@@ -14,7 +14,7 @@ pub struct Signers {
 impl Signers {
     pub fn new() -> Signers {
         Signers {
-            dir: tempfile::tempdir().unwrap(),
+            dir: crate::support::temporary(),
             agent: None,
             has_keyring: false,
         }

@@ -5,6 +5,7 @@
 
 mod examples;
 mod names;
+mod operating;
 mod source;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "binding",
             "checkpoint",
             "clock",
             "config",
@@ -51,6 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "orchestrator",
         &[
+            "binding",
             "checkpoint",
             "clock",
             "config",
@@ -66,6 +69,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "recorder",
         &["clock", "config", "outcome", "policies", "policy", "trail"],
     ),
+    // Joins store and trail, to see that one belongs to the other.
+    ("binding", &["store", "trail"]),
     // Joins store and trail, to hold one against the other.
     (
         "reconcile",

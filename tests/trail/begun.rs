@@ -7,7 +7,7 @@ use super::*;
 /// The directory `name` in a durable directory becomes a repository, of which nothing is durable when the trail comes to
 /// it. After the receipt the power goes; what is left must hold the entry. Also the syncs that there were.
 fn begun(args: &[&str], name: &str, leave_out_sync: Option<usize>) -> (Vec<String>, bool) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let root = dir.path().join("root");
     std::fs::create_dir(&root).unwrap();
     let plan = Plan {

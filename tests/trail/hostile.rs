@@ -16,7 +16,7 @@ impl Trap {
     fn set() -> Trap {
         let trap = Trap {
             repo: checkout(),
-            marks: tempfile::tempdir().unwrap(),
+            marks: crate::support::temporary(),
         };
         let program = trap.marks.path().join("program");
         let sprung = trap.sprung_path();
@@ -186,7 +186,7 @@ fn the_environment_of_git_is_ignored() {
     let file = outcome.to_str().unwrap();
     let git_dir = elsewhere.path.join(".git");
     let there = |below: &str| git_dir.join(below).to_str().unwrap().to_owned();
-    let marks = tempfile::tempdir().unwrap();
+    let marks = crate::support::temporary();
     let mark = marks.path().join("run");
     let command = format!("touch {}", mark.display());
     let included = marks.path().join("config");

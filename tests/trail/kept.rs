@@ -240,7 +240,7 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
         "z",
     );
     let run = |plan: Plan| {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::temporary();
         let work = dir.path().join("work");
         crash::copy(&template.path, &work);
         let disk = SimulatedDisk::new(&work, plan).unwrap();

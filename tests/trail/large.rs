@@ -55,7 +55,7 @@ fn three_large_packs_get_one_index_that_git_finds_right() {
 
 #[test]
 fn in_a_sha256_repository_too() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let path = dir.path().join("trail.git");
     let path_text = path.to_str().unwrap();
     git(

@@ -1,5 +1,6 @@
 //! The trail against real git.
 
+mod adopting;
 mod begun;
 mod caches;
 mod configuration;
@@ -11,6 +12,7 @@ mod hostile;
 mod index;
 mod kept;
 mod large;
+mod layouts;
 mod moved;
 mod odd;
 mod openpgp;
@@ -73,6 +75,7 @@ fn init_options() -> InitOptions {
         bare: false,
         reference: None,
         layout: None,
+        second_trail: false,
         accept_tip: None,
         uuid: "6b0d4ad0-6f4e-4bd5-8f0d-6c1c6f0b9f55".into(),
         time: at(0),

@@ -70,7 +70,7 @@ fn extensions_that_change_nothing_for_the_trail_are_accepted() {
 fn a_partial_clone_is_refused() {
     let origin = checkout();
     origin.git(&["config", "uploadpack.allowFilter", "true"]);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let url = format!("file://{}", origin.path.display());
     git(
         dir.path(),
@@ -94,7 +94,7 @@ fn a_partial_clone_is_refused() {
 #[test]
 fn borrowed_objects_are_refused_until_the_repository_is_whole() {
     let origin = checkout();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     git(
         dir.path(),
         &[
@@ -141,7 +141,7 @@ fn a_shallow_clone_records_and_says_where_history_ends() {
     let origin = checkout();
     record_at(&origin.path, "a", 0).unwrap();
     origin.commit_file("more", "x");
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let url = format!("file://{}", origin.path.display());
     git(dir.path(), &["clone", "-q", "--depth=1", &url, "repo"]);
     let clone = dir.path().join("repo");
@@ -206,7 +206,7 @@ fn a_subdirectory_finds_its_repository() {
 
 #[test]
 fn no_repository_is_said_so() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     assert!(matches!(open(dir.path()), Err(TrailError::NoRepository(_))));
     // A leftover of one is none either.
     std::fs::write(dir.path().join(".git"), "gitdir: /nowhere/at/all\n").unwrap();
@@ -219,7 +219,7 @@ fn no_repository_is_said_so() {
 
 #[test]
 fn a_separate_git_dir_and_a_submodule_s_git_file_are_followed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let apart = dir.path().join("apart.git");
     let repo = Repo::init(&["--separate-git-dir", apart.to_str().unwrap()]);
     repo.commit_file("readme", "hello");

@@ -132,7 +132,7 @@ fn an_entry_that_a_person_is_about_to_add_by_hand_is_kept_apart() {
 fn a_link_in_the_place_of_the_trail_s_directories_is_not_followed() {
     for link in [".audit", ".audit/tasks"] {
         let repo = checkout();
-        let outside = tempfile::tempdir().unwrap();
+        let outside = crate::support::temporary();
         let link = repo.path.join(link);
         std::fs::create_dir_all(link.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(outside.path(), &link).unwrap();
@@ -153,7 +153,7 @@ fn a_link_in_the_place_of_the_trail_s_directories_is_not_followed() {
 #[test]
 fn a_link_in_the_place_of_a_shard_is_not_followed_and_what_is_behind_it_comes_later() {
     let repo = checkout();
-    let outside = tempfile::tempdir().unwrap();
+    let outside = crate::support::temporary();
     let path = Layout::Sharded.path(&task("a"));
     let shard = repo.path.join(&path[..".audit/tasks/x".len()]);
     std::fs::create_dir_all(shard.parent().unwrap()).unwrap();

@@ -33,6 +33,14 @@ fn outcomes(ids: impl Iterator<Item = usize>) -> String {
     .collect()
 }
 
+/// A repository with one commit of a person's, on the disk: what several processes do with locks and directories is what the
+/// disk's file system lets them.
+fn checkout_on_disk() -> Repo {
+    let repo = Repo::init_on_disk(&[]);
+    repo.commit_file("readme", "hello");
+    repo
+}
+
 /// The summary of an ingest that recorded everything.
 #[track_caller]
 fn summary(child: Child) -> Value {
@@ -60,7 +68,7 @@ fn holds(repo: &Repo, count: usize) {
 #[test]
 fn eight_processes_with_overlapping_outcomes_record_each_once() {
     for args in [&["--bare"][..], &[]] {
-        let repo = Repo::init(args);
+        let repo = Repo::init_on_disk(args);
         let children: Vec<Child> = (0..8)
             .map(|process| {
                 let file = repo.path.with_file_name(format!("in-{process}"));
@@ -94,7 +102,7 @@ fn eight_processes_with_overlapping_outcomes_record_each_once() {
 
 #[test]
 fn threads_with_one_trail_and_with_trails_of_their_own_record_each_once() {
-    let repo = checkout();
+    let repo = checkout_on_disk();
     let shared = Trail::open(&repo.path, OpenOptions::default()).unwrap();
     let recorded = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -126,7 +134,7 @@ fn threads_with_one_trail_and_with_trails_of_their_own_record_each_once() {
 #[test]
 fn killed_at_any_moment_and_run_again_nothing_is_lost_or_twice() {
     for args in [&["--bare"][..], &[]] {
-        let repo = Repo::init(args);
+        let repo = Repo::init_on_disk(args);
         let file = repo.path.with_file_name("in");
         std::fs::write(&file, outcomes(0..600)).unwrap();
         let file = file.to_str().unwrap();
@@ -245,7 +253,7 @@ const MAINTENANCE: [&[&str]; 5] = [
 
 #[test]
 fn a_person_s_maintenance_beside_a_bare_trail_loses_nothing() {
-    beside(&Repo::bare(), None, &MAINTENANCE);
+    beside(&Repo::init_on_disk(&["--bare"]), None, &MAINTENANCE);
 }
 
 /// Every pack counts as large: an index over them is written, and git removes it, again and again.
@@ -255,12 +263,17 @@ fn a_person_s_maintenance_beside_an_index_over_packs_loses_nothing() {
         large_pack: 0,
         ..OpenOptions::default()
     };
-    beside_with(&Repo::bare(), None, &MAINTENANCE[..4], &options);
+    beside_with(
+        &Repo::init_on_disk(&["--bare"]),
+        None,
+        &MAINTENANCE[..4],
+        &options,
+    );
 }
 
 #[test]
 fn a_person_s_maintenance_beside_a_checkout_loses_nothing() {
-    let repo = checkout();
+    let repo = checkout_on_disk();
     beside(&repo, None, &MAINTENANCE);
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
 }
@@ -269,7 +282,7 @@ fn a_person_s_maintenance_beside_a_checkout_loses_nothing() {
 #[test]
 fn packing_refs_beside_a_trail_with_a_name_of_several_parts_loses_nothing() {
     beside(
-        &checkout(),
+        &checkout_on_disk(),
         Some("refs/heads/audit/of/tasks"),
         &[&["pack-refs", "--all", "--prune"]],
     );
@@ -277,7 +290,7 @@ fn packing_refs_beside_a_trail_with_a_name_of_several_parts_loses_nothing() {
 
 #[test]
 fn one_that_writes_all_the_time_lets_others_in() {
-    let repo = Repo::bare();
+    let repo = Repo::init_on_disk(&["--bare"]);
     let done = AtomicBool::new(false);
     let slow = Watched::default();
     slow.watch(|operation, _| {
@@ -333,7 +346,7 @@ fn one_that_writes_all_the_time_lets_others_in() {
 /// Each hand-over may take a while; what matters is that there are hand-overs.
 #[test]
 fn many_that_wait_their_turn_are_not_told_that_the_lock_is_stuck() {
-    let repo = Repo::bare();
+    let repo = Repo::init_on_disk(&["--bare"]);
     let slow = Watched::default();
     slow.watch(|operation, _| {
         // A slow disk: a flush takes longer than a quarter of what anybody waits.

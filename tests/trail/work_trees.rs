@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn core_worktree_says_where_the_entries_appear() {
     let repo = checkout();
-    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = crate::support::temporary();
     let root = elsewhere.path().canonicalize().unwrap();
     repo.git(&["config", "core.worktree", root.to_str().unwrap()]);
     repo.git(&["checkout", "-q", "-f"]);
@@ -69,7 +69,7 @@ fn from_a_linked_work_tree_entries_appear_in_the_main_one() {
 /// out there would leave its index behind, and the person's next commit would take the entries out again.
 #[test]
 fn a_main_work_tree_that_cannot_be_found_is_not_left_behind() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let apart = dir.path().join("apart.git");
     let repo = Repo::init(&["--separate-git-dir", apart.to_str().unwrap()]);
     repo.commit_file("readme", "hello");

@@ -284,7 +284,7 @@ fn a_trail_without_an_identity_is_named_by_its_first_entry() {
     repo.commit_file("README", "y\n");
     record(&trail, "b", 1_000_000_001);
     let first = repo.git(&["rev-list", "--grep=task a", "HEAD"]);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let key = CheckpointKey::create("k", &dir.path().join("key")).unwrap();
     let target = Target::of_path(&dir.path().join("c"), false);
     let made = checkpoint::make(&trail, &key, Some(&target), at(1_000_000_001_000_000)).unwrap();

@@ -54,13 +54,22 @@ impl Forge {
     }
 
     fn init(arguments: &[&str]) -> Forge {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::support::temporary();
         let path = directory.path().join("repo");
         std::fs::create_dir(&path).unwrap();
         git(&path, &[&["init", "-q"], arguments].concat());
         Forge {
             _directory: directory,
             path,
+            time: BEGIN,
+        }
+    }
+
+    /// A repository that is there already.
+    pub fn at(path: &Path) -> Forge {
+        Forge {
+            _directory: tempfile::tempdir().unwrap(),
+            path: path.to_owned(),
             time: BEGIN,
         }
     }
@@ -366,7 +375,7 @@ pub fn timestamp(seconds: i64) -> String {
     )
 }
 
-fn command(path: &Path, arguments: &[&str]) -> Command {
+pub fn command(path: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(path).args(arguments).env_clear();
     command

@@ -33,17 +33,23 @@ const SAID: [&str; 9] = [
 const TOGETHER: u32 = 500;
 
 /// One branch's history as commands of fast-import.
-struct Script<'a> {
-    text: &'a mut String,
-    branch: &'a str,
-    marks: u32,
+pub(super) struct Script<'a> {
+    pub(super) text: &'a mut String,
+    pub(super) branch: &'a str,
+    pub(super) marks: u32,
     /// The branch's own commits.
-    own: Vec<u32>,
+    pub(super) own: Vec<u32>,
 }
 
 impl Script<'_> {
     /// A commit on the branch, with what it merges.
-    fn add(&mut self, stamp: &str, message: &str, operations: &str, merges: Option<u32>) {
+    pub(super) fn add(
+        &mut self,
+        stamp: &str,
+        message: &str,
+        operations: &str,
+        merges: Option<u32>,
+    ) {
         let (branch, from) = (self.branch.to_owned(), self.own.last().copied());
         let mark = self.commit(&branch, from, stamp, message, operations, merges);
         self.own.push(mark);
@@ -74,7 +80,7 @@ impl Script<'_> {
 }
 
 /// Writes one branch's history, and says how many entries it has.
-fn history(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> u64 {
+pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> u64 {
     let mut time = BEGIN;
     let mut entries = 0;
     let mut script = Script {

@@ -227,7 +227,7 @@ fn broken_refs_are_errors() {
 
 #[test]
 fn what_cannot_be_read_is_said() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::support::temporary();
     assert!(matches!(
         verify(directory.path(), &Options::default()),
         Err(VerifyError::NoRepository(_))

@@ -101,6 +101,7 @@ pub fn begin(repo: &Repo, signers: &Signers, signed: bool) -> Trail {
         bare: false,
         reference: None,
         layout: None,
+        second_trail: false,
         accept_tip: None,
         uuid: "6b0d4ad0-6f4e-4bd5-8f0d-6c1c6f0b9f55".into(),
         time: at(0),

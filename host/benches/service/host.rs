@@ -126,6 +126,15 @@ impl Host {
         Duration::from_millis((ticks(12) + ticks(13)) * 10)
     }
 
+    /// The most memory that it has had, in megabytes.
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.unwrap().split_whitespace().next().unwrap();
+        kilobytes.parse::<u64>().unwrap() / 1024
+    }
+
     /// As a crash would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

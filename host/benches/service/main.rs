@@ -1,6 +1,6 @@
 //! The service's figures: every one that issue 4 asks for of it, against a plain service, as a Markdown table.
 //!
-//! `cargo bench --bench service -- [SECONDS] [--quick] [--recorded N] [--only SECTION,…]`, sections `load away restart postgres`.
+//! `cargo bench --bench service -- [SECONDS] [--quick] [--recorded N] [--only SECTION,…]`, sections `load away reading restart postgres`.
 //! Loader and service are processes of their own on one machine; the service is the program with its default settings, its log in a
 //! file. Everything lies below `target/tmp/service`: that must be a real disk. Results: host/benches/README.md.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -13,6 +13,7 @@
 mod host;
 mod load;
 mod plain;
+mod reading;
 #[expect(dead_code, reason = "the table of the trail uses more of it")]
 #[path = "../table/report.rs"]
 mod report;
@@ -68,6 +69,11 @@ impl Plan {
     }
 }
 
+/// Where a server of the bench's own keeps its data.
+fn place() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// Tests and this have the name in common: a runtime for something short.
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(work)
@@ -92,6 +98,10 @@ fn main() {
         if plan.has("load") || plan.has("away") {
             let place = Place::new(&work);
             sqlite(&plan, &place, &mut table).await;
+        }
+        if plan.has("reading") {
+            let place = Place::new(&work);
+            reading::measure(&plan, &place, &mut table).await;
         }
         if plan.has("restart") {
             restart::measure(&work, plan.recorded, &mut table).await;

@@ -1,5 +1,6 @@
 //! Checkpoints made again and again by a service, in a thread of their own: recording never waits for one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -37,14 +38,16 @@ impl Keeper {
         let work = move || {
             loop {
                 let now = clock.now();
-                let made = make(&trail, &key, Some(&target), now);
-                tell(&match made {
-                    Ok(made) => Kept::At(now, made.checkpoint),
-                    Err(error) => {
+                // A panic must not be the end of all checkpoints. Whoever watches notices that one is missing.
+                let attempt = || make(&trail, &key, Some(&target), now);
+                match catch_unwind(AssertUnwindSafe(attempt)) {
+                    Ok(Ok(made)) => tell(&Kept::At(now, made.checkpoint)),
+                    Ok(Err(error)) => {
                         tracing::error!(%error, "no checkpoint was kept");
-                        Kept::Not(now, error)
+                        tell(&Kept::Not(now, error));
                     }
-                });
+                    Err(_) => tracing::error!("no checkpoint was kept: a panic"),
+                }
                 if stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }

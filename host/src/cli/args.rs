@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, demo, doctor, export, ingest, init, log, man, policy, prove,
-    reconcile, report, serve, show, submissions, verify, witness,
+    checkpoint, commit, completions, ddl, demo, doctor, export, ingest, init, log, man, policy,
+    prove, reconcile, report, serve, show, submissions, verify, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -82,6 +82,7 @@ pub enum Command {
     Witness(witness::Args),
     Reconcile(reconcile::Args),
     Policy(policy::Args),
+    Store(ddl::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -96,6 +97,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
         &["verify", "checkpoint", "prove", "witness", "reconcile"],
     ),
     ("Policy", &["policy"]),
+    ("Database", &["store"]),
     ("Shell", &["completions", "man"]),
 ];
 

@@ -8,7 +8,7 @@ use super::exit::{Exit, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::RecordingFile;
 use super::receipt::{Receipt, reason, result};
-use super::session::{RecordFlags, Session, begins_apart, outcome_limits};
+use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
 use crate::policy::{Allocation, Level, LoadError, level_name};
@@ -44,17 +44,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
     let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(mut recorder) => {
-            if file.is_some() {
-                recorder = recorder.recording();
-            }
-            let answer = recorder.record(&document);
-            let trail = recorder.trail();
-            if answer.result == AnswerKind::Committed
-                && let Some(why) = trail.begins_apart()
-            {
-                let said = begins_apart(trail.reference(), why);
-                session.output.note(format_args!("{said}"));
+        Ok(recorder) => {
+            let trail = recorder.trail().clone();
+            let answer = match file {
+                Some(_) => recorder.recording().record(&document),
+                None => recorder.record(&document),
+            };
+            session.note_adopted(&trail);
+            if answer.result == AnswerKind::Committed {
+                session.note_apart(&trail);
             }
             if let Some(warning) = trail.take_warning() {
                 warn(session.output.is_quiet(), &warning);

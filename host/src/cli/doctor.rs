@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use super::session::{Session, deciding, outcome_limits};
-use super::store::{existing, runtime};
+use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
-use crate::store::{self, StoreError, StoreUrl};
-use crate::trail::{self, InitOptions, Layout, Placement, Trail};
+use crate::store::{StoreError, StoreUrl};
+use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Placement, Trail};
 use crate::verify;
 
 /// Say whether this machine, store and trail are fit
@@ -70,13 +70,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let mut doctor = Doctor { checks: Vec::new() };
     let trail = doctor.trail(&settings, session);
     let url = match &settings.store {
-        Some(url) => Some(StoreUrl::parse(&url.0)?),
+        Some(url) => Some(place(url, &settings)?),
         None => trail
             .as_ref()
             .map(|trail| StoreUrl::beside_trail(trail.common_dir())),
     };
     if let Some(url) = &url {
-        doctor.store(url);
+        doctor.store(url, trail.as_ref());
     }
     if let Some(trail) = trail {
         doctor.policy(&trail, &settings, session);
@@ -157,9 +157,15 @@ impl Doctor {
         self.add("trail", Finding::Good, said);
         self.place(&trail);
         self.attributes(&trail, settings);
+        self.remotes(&trail);
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
         match trail.has_begun() {
+            // To try would be to take the trail up.
+            Ok(true) if trail.reads_from().is_some() => {
+                self.add("writing", Finding::Good, "nothing is recorded here yet");
+                self.layout(&trail);
+            }
             Ok(true) => {
                 // Takes the lock, removes what a crash has left, looks for a roll-back.
                 let checked = trail.check();
@@ -233,16 +239,17 @@ impl Doctor {
         }
     }
 
-    /// Says when a directory has become so large that whatever reads it for each commit takes the square of the trail.
+    /// Says how entries are stored, and when a directory has become so large that whatever reads it for each commit takes the
+    /// square of the trail.
     fn layout(&mut self, trail: &Trail) {
         /// `verify` takes a few seconds for as many, and four times that for twice as many.
         const MANY: usize = 5_000;
-        if trail.layout() == Layout::Sharded {
-            return;
-        }
-        match trail.flat_entries() {
-            Ok(entries) if entries >= MANY => self.add(
-                "layout",
+        let looked = trail
+            .layout()
+            .and_then(|layout| Ok((layout, trail.chosen_layout(), trail.flat_entries()?)));
+        let (finding, says) = match looked {
+            Err(error) => (Finding::Bad, error.to_string()),
+            Ok((Layout::Flat, Some(_), entries)) if entries >= MANY => (
                 Finding::Warning,
                 format!(
                     "{entries} entries are in one directory, which `verify` and `report` read for each commit: \
@@ -250,8 +257,46 @@ impl Doctor {
                      to come over many"
                 ),
             ),
-            Ok(_) => {}
-            Err(error) => self.add("layout", Finding::Bad, error.to_string()),
+            Ok((Layout::Flat, Some(_), entries)) => (
+                Finding::Good,
+                format!("flat, as it was chosen: {entries} entries in one directory"),
+            ),
+            Ok((Layout::Flat, None, entries)) => (
+                Finding::Good,
+                format!(
+                    "flat up to {FLAT_MOST} entries in one directory, of which there are {entries}; those after them are \
+                     spread over many (sharded)"
+                ),
+            ),
+            Ok((Layout::Sharded, Some(_), _)) => (
+                Finding::Good,
+                "sharded: entries are spread over many directories".into(),
+            ),
+            Ok((Layout::Sharded, None, entries)) => (
+                Finding::Good,
+                format!(
+                    "sharded: {entries} entries are in one directory, and those that come are spread over many; \
+                     `chiffon-audit init --layout flat` chooses one directory for good"
+                ),
+            ),
+        };
+        self.add("layout", finding, says);
+    }
+
+    /// Says what remote-tracking refs have of the trail.
+    fn remotes(&mut self, trail: &Trail) {
+        match trail.remotes() {
+            Ok(told) => {
+                for (is_trouble, says) in told {
+                    let finding = if is_trouble {
+                        Finding::Warning
+                    } else {
+                        Finding::Good
+                    };
+                    self.add("remotes", finding, says);
+                }
+            }
+            Err(error) => self.add("remotes", Finding::Bad, error.to_string()),
         }
     }
 
@@ -262,12 +307,12 @@ impl Doctor {
         self.note("policy", says);
     }
 
-    fn store(&mut self, url: &StoreUrl) {
+    fn store(&mut self, url: &StoreUrl, trail: Option<&Trail>) {
         let looked = runtime()
             .context("cannot start the runtime")
             .and_then(|runtime| {
                 Ok(runtime.block_on(async {
-                    let store = store::open(url, &existing()).await?;
+                    let store = open_to_read(url, trail).await?;
                     store.ping().await?;
                     let backlog = store.backlog().await?;
                     Ok::<_, StoreError>((store.about().clone(), backlog))
@@ -340,6 +385,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
         bare: true,
         reference: None,
         layout: None,
+        second_trail: false,
         accept_tip: None,
         uuid: uuid::Uuid::new_v4().to_string(),
         time: session.clock.now(),

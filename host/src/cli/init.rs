@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::commit::short;
 use super::exit::{Exit, UsageError};
-use super::output::{FAINT, GOOD, SCHEMA, STRONG, paint, warn};
+use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint, warn};
 use super::session::{LayoutName, Session, begins_apart};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
-use crate::trail::{self, InitOptions, Layout, Trail};
+use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Trail};
 use uuid::Uuid;
 
 /// Make a trail: a genesis commit that gives it an identity
@@ -19,6 +20,9 @@ use uuid::Uuid;
 /// out, and entries appear as files; with --bare or --ref nothing but the object database and one ref is touched, which is
 /// the placement for services and for volume. Running it again changes nothing but what it is given by name: --layout, for the
 /// entries to come, and --accept-tip.
+///
+/// In a clone whose remote holds a trail this takes that trail up: the local ref begins where the remote's is, as the last `git
+/// fetch` has brought it.
 ///
 /// A plain git repository needs no `init`: the first record makes it a trail.
 #[derive(clap::Args, Debug)]
@@ -32,7 +36,11 @@ pub struct Args {
     /// Keep the trail on this ref, such as refs/heads/audit, and leave index and work tree alone
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Store new entries in one directory, or spread over many [default: flat; sharded with --bare or --ref]
+    /// Begin a trail of its own, though another ref of this repository, or of a remote, holds one
+    #[arg(long, requires = "reference")]
+    second_trail: bool,
+    /// Store new entries in one directory, or spread over many [default: flat up to 512 entries, then sharded; sharded with
+    /// --bare or --ref]
     #[arg(long, value_name = "LAYOUT", value_enum)]
     layout: Option<LayoutName>,
     /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
@@ -55,7 +63,12 @@ struct Initialised<'a> {
     trail: Option<&'a str>,
     reference: &'a str,
     placement: &'static str,
+    /// That of the next entry.
     layout: &'static str,
+    /// The layout stays as it is; otherwise it is sharded from a number of entries on.
+    layout_chosen: bool,
+    /// The remote-tracking ref whose trail was taken up.
+    adopted: Option<&'a str>,
 }
 
 /// Runs the command.
@@ -97,6 +110,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         bare: args.bare,
         reference: args.reference.clone(),
         layout: open.layout,
+        second_trail: args.second_trail,
         accept_tip: args.accept_tip.clone(),
         uuid: Uuid::new_v4().to_string(),
         time: session.clock.now(),
@@ -104,10 +118,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     };
     let (trail, made) = Trail::init(&session.directory, options)?;
     let placement = trail.placement().as_str();
-    let layout = match trail.layout() {
-        Layout::Flat => "flat",
-        Layout::Sharded => "sharded",
-    };
+    let layout = trail.layout()?.as_str();
+    let is_chosen = trail.chosen_layout().is_some();
     let git_dir = trail.common_dir().display().to_string();
     let output = &mut session.output;
     if let Some(outer) = around.filter(|_| made.created_repository) {
@@ -133,12 +145,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             reference: trail.reference(),
             placement,
             layout,
+            layout_chosen: is_chosen,
+            adopted: trail.adopted().map(|adopted| adopted.from.as_str()),
         })?;
         return Ok(Exit::Done);
     }
     let did = match (made.created_repository, made.created_trail) {
         (true, _) => "made a repository and a trail",
         (false, true) => "made a trail",
+        (false, false) if trail.adopted().is_some() => "took up the trail of a remote",
         (false, false) if args.accept_tip.is_some() => "accepted the tip by name",
         (false, false) if args.layout.is_some() => {
             "the trail is there already, and has this layout now"
@@ -154,7 +169,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         "  ref     {} ({placement})",
         Line(trail.reference())
     )?;
-    writeln!(output, "  layout  {layout}")?;
+    if let Some(adopted) = trail.adopted() {
+        let (from, tip) = (Line(&adopted.from), short(&adopted.tip));
+        writeln!(output, "  from    {from}, at {}", paint(COMMIT, tip))?;
+    }
+    if is_chosen || trail.layout()? == Layout::Sharded {
+        writeln!(output, "  layout  {layout}")?;
+    } else {
+        writeln!(
+            output,
+            "  layout  {layout} up to {FLAT_MOST} entries, then sharded"
+        )?;
+    }
     if made.created_trail {
         let program = shell_word(&session.program.to_string_lossy());
         let directory = shell_word(&session.directory.display().to_string());

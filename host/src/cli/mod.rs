@@ -6,6 +6,7 @@ mod args;
 mod checkpoint;
 mod commit;
 mod completions;
+mod ddl;
 mod demo;
 mod doctor;
 mod exit;
@@ -90,6 +91,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
+        Command::Store(args) => ddl::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
     }

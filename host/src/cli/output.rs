@@ -1,7 +1,11 @@
 //! Where everything is printed: results on standard output, all else on standard error, colour where it is wanted.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Stdout, Write};
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
@@ -60,7 +64,12 @@ pub struct Output {
     json: bool,
     quiet: bool,
     verbose: bool,
+    /// Whoever reads may be stuck, and must not hold up what this process does.
+    impatient: bool,
 }
+
+/// How long an impatient output waits for whoever reads.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Output {
     /// The output that these options and this environment ask for.
@@ -75,7 +84,29 @@ impl Output {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose,
+            impatient: false,
         }
+    }
+
+    /// From here on, nothing that is printed waits longer than a second for whoever reads, and none of it fails.
+    ///
+    /// # Errors
+    ///
+    /// What was printed before cannot be written.
+    pub fn become_impatient(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.impatient = true;
+        Ok(())
+    }
+
+    /// Prints a line on standard output.
+    pub fn line(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
+        if !self.impatient {
+            return writeln!(self, "{line}");
+        }
+        let choice = self.out.get_ref().current_choice();
+        print_soon(io::stdout(), rendered(line, choice));
+        Ok(())
     }
 
     /// Whether results are printed as JSON.
@@ -114,6 +145,12 @@ impl Output {
 
     /// Prints one JSON object on a line of standard output.
     pub fn object(&mut self, value: &impl Serialize) -> io::Result<()> {
+        if self.impatient {
+            let mut line = Vec::new();
+            write_object(&mut line, value)?;
+            print_soon(io::stdout(), line);
+            return Ok(());
+        }
         write_object(&mut self.out, value)
     }
 
@@ -127,10 +164,15 @@ impl Output {
 
     /// Prints a line on standard error, after all that was printed on standard output.
     pub fn note(&mut self, line: fmt::Arguments<'_>) {
-        if !self.quiet {
-            let _ = self.out.flush();
-            let _ = writeln!(self.err, "{line}");
+        if self.quiet {
+            return;
         }
+        if self.impatient {
+            print_soon(io::stderr(), rendered(line, self.err.current_choice()));
+            return;
+        }
+        let _ = self.out.flush();
+        let _ = writeln!(self.err, "{line}");
     }
 }
 
@@ -141,6 +183,35 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// A line as bytes, with colour where that is the choice.
+fn rendered(line: fmt::Arguments<'_>, choice: ColorChoice) -> Vec<u8> {
+    let mut stream = AutoStream::new(Vec::new(), choice);
+    let _ = writeln!(stream, "{line}");
+    stream.into_inner()
+}
+
+/// Writes bytes on a thread of its own, and waits for it for a moment.
+///
+/// With a descriptor of its own, too: a thread that is stuck in a write must not hold the stream's lock.
+fn print_soon(stream: impl AsFd, bytes: Vec<u8>) {
+    let Ok(descriptor) = stream.as_fd().try_clone_to_owned() else {
+        return;
+    };
+    let (done, is_done) = mpsc::channel();
+    let print = move || {
+        // Nobody is left to be told that the stream is gone.
+        let _ = File::from(descriptor).write_all(&bytes);
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new()
+        .name("print".into())
+        .spawn(print)
+        .is_ok()
+    {
+        let _ = is_done.recv_timeout(PATIENCE);
     }
 }
 

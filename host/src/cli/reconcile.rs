@@ -9,11 +9,12 @@ use super::exit::Exit;
 use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::progress::Progress;
 use super::session::Session;
-use super::store::runtime;
+use super::store::{RebindFlag, options_of, place, runtime};
 use super::text::Line;
+use crate::binding;
 use crate::config::{Private, Settings};
 use crate::reconcile::{self, Layers, Named, Repaired, Report};
-use crate::store::{self, StoreUrl};
+use crate::store::{self, StoreError, StoreUrl};
 
 /// Compare the store with the trail, both ways
 ///
@@ -30,6 +31,8 @@ pub struct Args {
     /// Restore rows from the trail, and put outcomes that the trail has lost back into the outbox
     #[arg(long)]
     repair: bool,
+    #[command(flatten)]
+    rebind: RebindFlag,
 }
 
 /// The most of each kind that are printed; the numbers are those of all.
@@ -43,18 +46,21 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })?;
     let trail = session.trail(&settings)?;
     let url = match &settings.store {
-        Some(url) => StoreUrl::parse(&url.0)?,
+        Some(url) => place(url, &settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
     };
     let options = store::Options {
         create: args.rebuild,
-        ..store::Options::default()
+        ..options_of(&settings)
     };
     let runtime = runtime()?;
     let mut progress = Progress::new(None, session);
     let mut step = |number| progress.reach(number, number, "read");
     let ended = runtime.block_on(async {
         let store = store::open(&url, &options).await?;
+        binding::bind(&*store, &trail, args.rebind.given().as_ref())
+            .await
+            .map_err(StoreError::from)?;
         let layers = Layers { store, trail };
         if args.rebuild {
             let (rows, unreadable) = reconcile::rebuild(&layers, &mut step).await?;

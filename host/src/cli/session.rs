@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::Global;
+use super::commit::short;
 use super::exit::{UsageError, cannot_read};
 use super::output::{Output, Told, warn};
 use super::policy::Source;
@@ -157,6 +158,53 @@ impl Session {
         match Trail::open(path, trail::OpenOptions::default()) {
             Err(error @ TrailError::RolledBack { found: None, .. }) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Opens the trail to be read: that of the repository, or the one that a ref holds. Says where it is read from, if that is
+    /// not the trail's own ref.
+    pub fn trail_to_read(
+        &mut self,
+        settings: &Settings,
+        reference: Option<&str>,
+    ) -> Result<Trail, TrailError> {
+        let options = self.open_options(settings);
+        if let Some(reference) = reference {
+            return Trail::open_ref(&self.directory, reference, options);
+        }
+        let trail = Trail::open(&self.directory, options)?;
+        if let Some(remote) = trail.reads_from() {
+            self.output.note(format_args!(
+                "note: read from {}; the next record takes it up, on {}",
+                Line(remote),
+                Line(trail.reference())
+            ));
+        }
+        Ok(trail)
+    }
+
+    /// Says why a new trail begins on a ref of its own, if it does.
+    pub fn note_apart(&mut self, trail: &Trail) {
+        if let Some(why) = trail.begins_apart() {
+            let said = begins_apart(trail.reference(), why);
+            self.output.note(format_args!("{said}"));
+        }
+    }
+
+    /// Says that the trail of a remote was taken up, if it was.
+    pub fn note_adopted(&mut self, trail: &Trail) {
+        if let Some(adopted) = trail.adopted() {
+            self.output.note(format_args!(
+                "note: took up the trail of {}: {} {} {}",
+                Line(&adopted.from),
+                Line(trail.reference()),
+                if adopted.is_new {
+                    "begins at"
+                } else {
+                    "is now at"
+                },
+                short(&adopted.tip)
+            ));
         }
     }
 

@@ -20,6 +20,9 @@ pub struct Args {
     /// The task
     #[arg(value_name = "TASK_ID")]
     task_id: String,
+    /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
     /// Print the entry's bytes and nothing else, unescaped
     #[arg(long, conflicts_with = "json")]
     raw: bool,
@@ -72,7 +75,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ))
     })?;
     let settings = session.settings(Settings::default())?;
-    let trail = session.trail(&settings)?;
+    let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
     let Some(recorded) = trail.find(&task_id)? else {
         return Err(anyhow!(
             "no entry for {task_id} in the trail {} of {}",

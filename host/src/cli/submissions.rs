@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::exit::{Exit, UsageError};
 use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::session::Session;
-use super::store::{existing, runtime};
+use super::store::{open_to_read, place, runtime};
 use super::text::{Line, Lines};
 use super::time::{self, Bound};
 use crate::config::{Private, Settings};
 use crate::http::{ListedSubmission, TaskSubmission};
 use crate::outcome::TaskId;
-use crate::store::{self, LIMIT_MOST, Listing, State, StateName, Store, StoreUrl, SubmissionState};
+use crate::store::{LIMIT_MOST, Listing, State, StateName, Store, StoreUrl, SubmissionState};
 
 /// List what waits for the trail or was turned down
 ///
@@ -64,13 +64,17 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         before: None,
         limit: LIMIT_MOST,
     };
-    let url = match &settings.store {
-        Some(url) => StoreUrl::parse(&url.0)?,
-        None => StoreUrl::beside_trail(session.trail(&settings)?.common_dir()),
+    let (url, trail) = match &settings.store {
+        // Where there is no trail, there is none to take for another.
+        Some(url) => (place(url, &settings)?, session.trail(&settings).ok()),
+        None => {
+            let trail = session.trail(&settings)?;
+            (StoreUrl::beside_trail(trail.common_dir()), Some(trail))
+        }
     };
     let output = &mut session.output;
     runtime()?.block_on(async {
-        let store = store::open(&url, &existing()).await?;
+        let store = open_to_read(&url, trail.as_ref()).await?;
         match task_id {
             Some(task_id) => of_task(&*store, &task_id, output).await,
             None => list(&*store, listing, args.max_count, output).await,

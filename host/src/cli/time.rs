@@ -5,16 +5,8 @@
 use chrono::{Days, Months, NaiveDate, NaiveDateTime, NaiveTime};
 
 use super::exit::UsageError;
+pub use crate::clock::Bound;
 use crate::clock::Timestamp;
-
-/// Which end of a span a text names: a date alone means its first or its last moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// The beginning.
-    Since,
-    /// The end, which is part of the span.
-    Until,
-}
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -62,10 +54,7 @@ fn absolute(text: &str, bound: Bound) -> Option<Timestamp> {
     }
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         let day = date.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
-        return Some(Timestamp::from_microseconds(match bound {
-            Bound::Since => day,
-            Bound::Until => day + DAY - 1,
-        }));
+        return Some(bound.of_day(Timestamp::from_microseconds(day)));
     }
     let zoned = [
         "%Y-%m-%dT%H:%M:%S%.f%#z",

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::key::{KEYS, POLICY_SETTINGS, PREFIX, Value, variable};
+use super::key::{KEYS, POLICY_SETTINGS, PREFIX, variable};
+use super::value::Value;
 use super::{ConfigError, Settings};
 
 /// The variables that matter here.

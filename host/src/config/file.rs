@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::key::{self, Key, POLICY_SETTINGS, Value};
+use super::key::{self, Key, POLICY_SETTINGS};
+use super::value::Value;
 use super::{ConfigError, Settings};
 
 /// Whose file it is.
@@ -104,6 +105,10 @@ impl Reader<'_> {
                 format!("{prefix}.{name}")
             };
             match (Key::find(&name), value) {
+                // `store` is a URL, or a table that has it as `url`.
+                (Some(_), toml::Value::Table(table)) if is_table(&name) => {
+                    self.table(&name, table)?
+                }
                 (Some(key), _) => self.setting(key, value)?,
                 (None, toml::Value::Table(table)) if name == POLICY_SETTINGS => {
                     self.policy_settings(table)?

@@ -1,8 +1,9 @@
 //! The table of settings: name, form, and whether a repository may give it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::value::{Value, host, span};
 use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
@@ -189,6 +190,34 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
+    Key {
+        name: "store.url",
+        expected: "`sqlite:PATH` or `postgres://…`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.store = Some(Private(value.store_url()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "store.schema",
+        expected: "a schema's name",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.store_schema = Some(value.text().filter(|text| !text.is_empty())?.to_owned());
+            Some(())
+        }),
+    },
+    limit("store.pool", |settings| &mut settings.store_pool),
+    Key {
+        name: "store.keep_turned_down",
+        expected: "a whole number above 0 and `d`, `h`, `m` or `s`, such as `90d`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.keep_turned_down = Some(span(value.text()?)?);
+            Some(())
+        }),
+    },
     switch("keep_submissions", |settings| {
         &mut settings.keep_submissions
     }),
@@ -238,6 +267,57 @@ pub(super) const KEYS: &[Key] = &[
     limit("serve.token_rate", |settings| &mut settings.token_rate),
     limit("serve.token_bytes", |settings| &mut settings.token_bytes),
     switch("serve.access_log", |settings| &mut settings.access_log),
+    Key {
+        name: "serve.drain",
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.serve_drain = Some(Duration::from_secs(value.number()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.wait_for_store",
+        expected: "a whole number of seconds",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.wait_for_store = Some(Duration::from_secs(value.number()?));
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.admin_listen",
+        expected: "ADDRESS:PORT or unix:PATH",
+        repository: false,
+        set: Set::By(|settings, value| {
+            let text = value.text().filter(|text| !text.is_empty())?;
+            settings.service.admin_listen = Some(text.to_owned());
+            Some(())
+        }),
+    },
+    Key {
+        name: "serve.allowed_hosts",
+        expected: "a list of host names, with a port or without",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.service.allowed_hosts =
+                Some(value.list()?.into_iter().map(host).collect::<Option<_>>()?);
+            Some(())
+        }),
+    },
+    limit("serve.connections", |settings| {
+        &mut settings.service.connections
+    }),
+    limit("serve.connections_per_peer", |settings| {
+        &mut settings.service.connections_per_peer
+    }),
+    limit("serve.bytes_in_flight", |settings| {
+        &mut settings.service.bytes_in_flight
+    }),
+    limit("serve.queries", |settings| &mut settings.service.queries),
+    limit("serve.followers", |settings| {
+        &mut settings.service.followers
+    }),
     time("policy.wall_time", |settings| {
         &mut settings.policy_limits.wall_time
     }),
@@ -365,90 +445,6 @@ pub(super) const PREFIX: &str = "CHIFFON_AUDIT_";
 
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
-}
-
-/// A value as a source gives it.
-#[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
-    /// From a file; a path is relative to the directory that the file is in.
-    File {
-        value: &'a toml::Value,
-        directory: &'a Path,
-    },
-    /// From the environment: text in every case; a list has commas in it.
-    Variable(&'a str),
-}
-
-impl<'a> Value<'a> {
-    fn text(self) -> Option<&'a str> {
-        match self {
-            Value::File { value, .. } => value.as_str(),
-            Value::Variable(text) => Some(text),
-        }
-    }
-
-    fn number(self) -> Option<u64> {
-        match self {
-            Value::File { value, .. } => value.as_integer()?.try_into().ok(),
-            Value::Variable(text) => text.parse().ok(),
-        }
-    }
-
-    fn seconds(self) -> Option<Duration> {
-        let seconds = match self {
-            Value::File { value, .. } => value
-                .as_float()
-                .or_else(|| Some(value.as_integer()? as f64))?,
-            Value::Variable(text) => text.parse().ok()?,
-        };
-        Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|duration| !duration.is_zero())
-    }
-
-    fn boolean(self) -> Option<bool> {
-        match self {
-            Value::File { value, .. } => value.as_bool(),
-            Value::Variable(text) => text.parse().ok(),
-        }
-    }
-
-    /// A path in a URL is relative to the directory that the file is in, as any other.
-    fn store_url(self) -> Option<String> {
-        let text = self.text().filter(|text| !text.is_empty())?;
-        Some(match (self, text.strip_prefix("sqlite:")) {
-            (Value::File { directory, .. }, Some(path)) => {
-                format!("sqlite:{}", directory.join(path).display())
-            }
-            _ => text.to_owned(),
-        })
-    }
-
-    fn path(self) -> Option<PathBuf> {
-        let text = self.text().filter(|text| !text.is_empty())?;
-        Some(match self {
-            Value::File { directory, .. } => directory.join(text),
-            Value::Variable(_) => PathBuf::from(text),
-        })
-    }
-
-    fn names(self) -> Option<Vec<String>> {
-        let names: Vec<String> = match self {
-            Value::File { value, .. } => value
-                .as_array()?
-                .iter()
-                .map(|name| name.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-            Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
-        };
-        let is_name = |name: &String| {
-            (1..=32).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-        };
-        names.iter().all(is_name).then_some(names)
-    }
 }
 
 /// Whether text can stand in a commit as author: git splits it at the angle brackets and ends it at the line's end.

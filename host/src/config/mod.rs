@@ -8,22 +8,27 @@
 //! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
 //! refused there.
 
+mod changes;
 mod checkpoint;
 mod environment;
 mod file;
 mod key;
 mod repository;
+mod service;
 mod signing;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set, Value};
+use key::{KEYS, Key, Set};
+use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use repository::repository_file;
+pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
 /// The settings, from one source or merged from all: what was not given is `None`.
@@ -56,6 +61,12 @@ pub struct Settings {
     pub cache_dir: Option<PathBuf>,
     /// Where the store is, as a URL.
     pub store: Option<Private>,
+    /// The schema of a PostgreSQL store.
+    pub store_schema: Option<String>,
+    /// The most connections to a PostgreSQL store.
+    pub store_pool: Option<u64>,
+    /// How long conflicts and refusals stay in the store.
+    pub keep_turned_down: Option<Duration>,
     /// Whether submissions stay in the store after they were committed.
     pub keep_submissions: Option<bool>,
     /// The service's bearer tokens.
@@ -78,6 +89,12 @@ pub struct Settings {
     pub checkout_plaintext: Option<bool>,
     /// What is wrong with these settings and does not stop the program.
     pub warnings: Vec<String>,
+    /// How long requests are still taken after SIGTERM.
+    pub serve_drain: Option<Duration>,
+    /// How long a database server is waited for at the start.
+    pub wait_for_store: Option<Duration>,
+    /// What clients of the service may use.
+    pub service: ServiceSettings,
     /// What a document may be at most.
     pub outcome_limits: OutcomeLimits,
     /// What a call of the policy may use at most.
@@ -231,6 +248,9 @@ impl Settings {
             lock_wait: self.lock_wait.or(farther.lock_wait),
             cache_dir: self.cache_dir.or(farther.cache_dir),
             store: self.store.or(farther.store),
+            store_schema: self.store_schema.or(farther.store_schema),
+            store_pool: self.store_pool,
+            keep_turned_down: self.keep_turned_down.or(farther.keep_turned_down),
             keep_submissions: self.keep_submissions.or(farther.keep_submissions),
             tokens: self.tokens.or(farther.tokens),
             tokens_file: self.tokens_file.or(farther.tokens_file),
@@ -242,6 +262,9 @@ impl Settings {
             access_log: self.access_log.or(farther.access_log),
             checkout_plaintext: self.checkout_plaintext.or(farther.checkout_plaintext),
             warnings: [self.warnings, farther.warnings].concat(),
+            serve_drain: self.serve_drain.or(farther.serve_drain),
+            wait_for_store: self.wait_for_store.or(farther.wait_for_store),
+            service: self.service.or(farther.service),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

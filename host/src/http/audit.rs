@@ -1,23 +1,26 @@
-//! Asking: the origin's audit queries, with its parameters and its answer's shape, and one task in full.
+//! Asking: the origin's audit queries, with its parameters and its answer's shape.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::{Recorded, SCHEMA, Submission};
+use super::answers::{Recorded, SCHEMA};
+use super::parts::{self, PART, Part, Parts};
 use super::path::Named;
-use super::problem::{Kind, Problem};
-use crate::clock::Timestamp;
-use crate::orchestrator::RecordedError;
-use crate::outcome::{Reporter, TaskId, TaskStatus, parse_time};
-use crate::store::{self, Filter, LIMIT_MOST, PageRequest, SubmissionState, Task};
+use super::problem::Problem;
+use crate::clock::{Bound, Timestamp};
+use crate::outcome::{Reporter, TaskStatus, parse_bound};
+use crate::store::{Filter, LIMIT_MOST, PageRequest};
 
-/// A page of what was recorded, newest first.
-#[derive(Debug, Serialize, ToSchema)]
+/// A page of what was recorded, newest first. It ends early, with `next`, where its entries are large.
+#[expect(dead_code, reason = "only describes what `Slices` writes")]
+#[derive(Debug, ToSchema)]
 pub struct Page {
     schema: u32,
     tasks: Vec<Recorded>,
@@ -29,6 +32,21 @@ pub struct Page {
     next: Option<String>,
 }
 
+/// What a page says beside its entries.
+#[derive(Serialize)]
+struct Rest {
+    total: Option<u64>,
+    limit: u32,
+    offset: u64,
+    next: Option<String>,
+}
+
+/// The most bytes of entries on a page, but for the last: a page of a thousand ordinary entries has one or two million.
+const PAGE_BYTES: usize = 16 << 20;
+
+/// How many entries are read at once.
+const SLICE: u32 = 256;
+
 type Parameters = Query<Vec<(String, String)>>;
 
 /// Tasks that failed in the last days.
@@ -37,15 +55,16 @@ type Parameters = Query<Vec<(String, String)>>;
         ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
-    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page)))]
 pub async fn failures(
     State(app): State<Arc<App>>,
     Query(parameters): Parameters,
-) -> Result<Json<Page>, Problem> {
-    let mut asked = Asked::of(&app, &parameters, &["days", "service", "reporter"])?;
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut asked = Asked::of(app, &parameters, &["days", "service", "reporter"])?;
     asked.filter.status = Some("failed".into());
     asked.days(Some(7))?;
-    asked.page().await
+    asked.page(&headers).await
 }
 
 /// Tasks that touched a service.
@@ -55,16 +74,17 @@ pub async fn failures(
         ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
-    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page)))]
 pub async fn by_service(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Query(parameters): Parameters,
-) -> Result<Json<Page>, Problem> {
-    let mut asked = Asked::of(&app, &parameters, &["status", "days", "reporter"])?;
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut asked = Asked::of(app, &parameters, &["status", "days", "reporter"])?;
     asked.filter.service = Some(name);
     asked.days(None)?;
-    asked.page().await
+    asked.page(&headers).await
 }
 
 /// Tasks by any of the filters.
@@ -72,32 +92,33 @@ pub async fn by_service(
     params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
         ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
         ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
-        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
+        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone; a date is the whole day"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
-    responses((status = 200, body = Page), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page)))]
 pub async fn query(
     State(app): State<Arc<App>>,
     Query(parameters): Parameters,
-) -> Result<Json<Page>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let known = ["status", "service", "intent", "reporter", "since", "until"];
-    Asked::of(&app, &parameters, &known)?.page().await
+    Asked::of(app, &parameters, &known)?.page(&headers).await
 }
 
 /// What was asked.
-struct Asked<'a> {
-    app: &'a App,
+struct Asked {
+    app: Arc<App>,
     filter: Filter,
     request: PageRequest,
     days: Option<String>,
 }
 
-impl<'a> Asked<'a> {
+impl Asked {
     fn of(
-        app: &'a App,
+        app: Arc<App>,
         parameters: &[(String, String)],
         known: &[&str],
-    ) -> Result<Asked<'a>, Problem> {
+    ) -> Result<Asked, Problem> {
         let mut asked = Asked {
             app,
             filter: Filter::default(),
@@ -115,7 +136,6 @@ impl<'a> Asked<'a> {
                 return wrong("is given twice");
             }
             seen.push(name);
-            let time = || parse_time(value);
             let filter = &mut asked.filter;
             match name {
                 "status" => match TaskStatus::could_be(value) {
@@ -129,13 +149,14 @@ impl<'a> Asked<'a> {
                     Err(rule) => return wrong(rule),
                 },
                 "since" | "until" => {
-                    let Some(time) = time() else {
+                    let (bound, end) = match name {
+                        "since" => (Bound::Since, &mut filter.since),
+                        _ => (Bound::Until, &mut filter.until),
+                    };
+                    let Some(time) = parse_bound(value, bound) else {
                         return wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z");
                     };
-                    match name {
-                        "since" => filter.since = Some(time),
-                        _ => filter.until = Some(time),
-                    }
+                    *end = Some(time);
                 }
                 "days" => asked.days = Some(value.clone()),
                 "limit" => match value.parse() {
@@ -156,12 +177,6 @@ impl<'a> Asked<'a> {
                     _ => return wrong("must be `true` or `false`"),
                 },
             }
-        }
-        if asked.request.after.is_some() && asked.request.offset > 0 {
-            return Err(Problem::parameter(
-                "offset",
-                "makes no sense beside a cursor",
-            ));
         }
         asked.request.total = total.unwrap_or(asked.request.after.is_none());
         Ok(asked)
@@ -184,149 +199,89 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    async fn page(self) -> Result<Json<Page>, Problem> {
+    async fn page(self, headers: &HeaderMap) -> Result<Response, Problem> {
+        let left = self.request.limit.min(LIMIT_MOST);
+        let asked_offset = self.request.offset;
+        let slices = Slices {
+            app: self.app.clone(),
+            filter: self.filter,
+            request: self.request,
+            left,
+            bytes: PAGE_BYTES,
+            asked_offset,
+            total: None,
+            begun: false,
+        };
+        parts::answer(self.app, headers, slices).await
+    }
+}
+
+/// A page, read in slices.
+struct Slices {
+    app: Arc<App>,
+    filter: Filter,
+    request: PageRequest,
+    /// How many entries the page may still have.
+    left: u32,
+    /// How many bytes of entries.
+    bytes: usize,
+    asked_offset: u64,
+    total: Option<u64>,
+    begun: bool,
+}
+
+impl Slices {
+    async fn slice(&mut self) -> Result<Part, Problem> {
+        let asked = PageRequest {
+            limit: self.left.min(SLICE),
+            bytes: PART.min(self.bytes),
+            ..self.request.clone()
+        };
         let store = self.app.orchestrator.store();
-        let found = store.query(&self.filter, &self.request).await;
+        let found = store.query(&self.filter, &asked).await;
         let page = found.map_err(|error| Problem::store(&error))?;
-        Ok(Json(Page {
-            schema: SCHEMA,
-            tasks: Recorded::all(&self.app.orchestrator, page.entries).await,
-            total: page.total,
-            limit: self.request.limit,
-            offset: self.request.offset,
-            next: page.next.map(|cursor| cursor.to_string()),
-        }))
+        let count = u32::try_from(page.entries.len()).unwrap_or(u32::MAX);
+        let bytes: usize = page.entries.iter().map(|entry| entry.text.len()).sum();
+        self.left = self.left.saturating_sub(count);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.total = self.total.or(page.total);
+        let is_last = page.next.is_none() || self.left == 0 || self.bytes == 0;
+        let tasks = Recorded::all(&self.app.orchestrator, page.entries).await;
+        let mut text = Vec::with_capacity(bytes + 1024);
+        if !self.begun {
+            text.extend_from_slice(format!("{{\"schema\":{SCHEMA},\"tasks\":[").as_bytes());
+        }
+        for (number, task) in tasks.iter().enumerate() {
+            if number > 0 || self.begun {
+                text.push(b',');
+            }
+            parts::write(&mut text, task)?;
+        }
+        if is_last {
+            let rest = Rest {
+                total: self.total,
+                limit: self.request.limit,
+                offset: self.asked_offset,
+                next: page.next.map(|cursor| cursor.to_string()),
+            };
+            text.extend_from_slice(b"],");
+            parts::write_members(&mut text, &rest)?;
+        } else {
+            // What comes is told by its place, and was counted.
+            self.request.after = page.next;
+            self.request.offset = 0;
+            self.request.total = false;
+        }
+        self.begun = true;
+        Ok(Part {
+            bytes: text,
+            is_last,
+        })
     }
 }
 
-/// Everything that is known of a task.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TaskStanding {
-    schema: u32,
-    task_id: String,
-    /// `committed` once the task has an entry, whatever is submitted after it; before that the state of the newest submission that
-    /// waits (`pending`, `blocked`), else of the newest (`refused`, `conflicting`); `planned` if there is none.
-    state: &'static str,
-    /// How many submissions say something else than the entry, and are kept.
-    conflicts: usize,
-    plan: Option<PlanShown>,
-    finished: Option<Finished>,
-    /// What is recorded, if it is.
-    recorded: Option<Recorded>,
-    /// Everything that was submitted for the task, oldest first.
-    submissions: Vec<Submission>,
-}
-
-/// What was planned and dispatched.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PlanShown {
-    plan_id: Option<String>,
-    plan_steps: Option<Vec<String>>,
-    agent_pool: Option<String>,
-    agent_id: Option<String>,
-    dispatch_timestamp: Option<String>,
-    start_time: Option<String>,
-    services_touched: Option<Vec<String>>,
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<Box<serde_json::value::RawValue>>,
-    created_at: String,
-    revision: i64,
-}
-
-/// How a task ended.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Finished {
-    status: String,
-    at: String,
-}
-
-/// One task: what was planned, what was submitted and what became of it, what is recorded.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit", params(("id" = String, Path)),
-    responses((status = 200, body = TaskStanding), (status = 404, body = Problem),
-        (status = 503, description = "Whether there is one cannot be told now", body = Problem)))]
-pub async fn task(
-    State(app): State<Arc<App>>,
-    Named(id): Named,
-) -> Result<Json<TaskStanding>, Problem> {
-    let unknown = || Problem::saying(Kind::NotFound, "there is no task of that id");
-    let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
-    let store = app.orchestrator.store();
-    let failed = |error| Problem::store(&error);
-    let is_open = |submissions: &[SubmissionState]| {
-        let mut states = submissions.iter().map(|submission| &submission.state);
-        states.any(store::State::is_open)
-    };
-    let task = store.task(&task_id).await.map_err(failed)?;
-    let mut submissions = store.submissions(&task_id).await.map_err(failed)?;
-    let waits = is_open(&submissions);
-    let recorded = match app.orchestrator.recorded(&task_id, waits).await {
-        // Git's trouble does not hide what the store knows.
-        Err(RecordedError::Trail(_)) if task.is_some() || !submissions.is_empty() => None,
-        recorded => recorded.map_err(|error| Problem::recorded(&error))?,
-    };
-    if task.is_none() && submissions.is_empty() && recorded.is_none() {
-        return Err(unknown());
-    }
-    if recorded.is_some() && waits {
-        // It may have been closed together with the row that was found since.
-        submissions = store.submissions(&task_id).await.map_err(failed)?;
-    }
-    let conflicts = submissions
-        .iter()
-        .filter(|submission| matches!(submission.state, store::State::Conflicting { .. }))
-        .count();
-    let submissions: Vec<Submission> = submissions
-        .into_iter()
-        .map(|submission| Submission::of(app.orchestrator.shown_submission(submission)))
-        .collect();
-    let state = state(recorded.is_some(), &submissions);
-    let commits = submissions.iter().filter_map(Submission::commit);
-    let unsigned = app.orchestrator.unsigned(commits.cloned().collect()).await;
-    let submissions = submissions
-        .into_iter()
-        .map(|submission| submission.unsigned_among(&unsigned))
-        .collect();
-    let recorded = Recorded::all(&app.orchestrator, recorded.into_iter().collect()).await;
-    let finished = task.as_ref().and_then(|task| task.finished.clone());
-    Ok(Json(TaskStanding {
-        schema: SCHEMA,
-        task_id: id,
-        state,
-        conflicts,
-        plan: task.filter(|task| task.revision > 0).map(plan_shown),
-        finished: finished.map(|finished| Finished {
-            status: finished.status,
-            at: finished.at.to_rfc3339(),
-        }),
-        recorded: recorded.into_iter().next(),
-        submissions,
-    }))
-}
-
-fn state(is_recorded: bool, submissions: &[Submission]) -> &'static str {
-    if is_recorded {
-        return "committed";
-    }
-    let mut newest_first = submissions.iter().rev();
-    let waits = newest_first.find(|submission| submission.is_open());
-    let told = waits.or(submissions.last());
-    told.map_or("planned", Submission::state)
-}
-
-fn plan_shown(task: Task) -> PlanShown {
-    let plan = task.plan;
-    PlanShown {
-        plan_id: plan.plan_id,
-        plan_steps: plan.plan_steps,
-        agent_pool: plan.agent_pool,
-        agent_id: plan.agent_id,
-        dispatch_timestamp: plan.dispatch_timestamp,
-        start_time: plan.start_time,
-        services_touched: plan.services_touched,
-        metadata: plan
-            .metadata
-            .and_then(|text| serde_json::value::RawValue::from_string(text).ok()),
-        created_at: task.created_at.to_rfc3339(),
-        revision: task.revision,
+impl Parts for Slices {
+    fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
+        Box::pin(self.slice())
     }
 }

@@ -18,6 +18,8 @@ use tracing::Instrument as _;
 use super::App;
 use super::access::{self, Line, Peer};
 use super::allowance::Bucket;
+use super::connection::Standing;
+use super::hosts;
 use super::problem::{Kind, Problem};
 use super::tokens::{Holder, Right, Tokens};
 use crate::orchestrator::{Origin, is_trace_id};
@@ -29,7 +31,10 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
         "/healthz" | "/readyz" | "/openapi.json" => &[],
         "/api/v1/policy" => &[Right::Admin],
         // Who reports may ask what became of it.
-        "/api/v1/tasks/{id}" | "/api/v1/trail" => &[Right::Read, Right::Write, Right::Admin],
+        "/api/v1/tasks/{id}"
+        | "/api/v1/tasks/{id}/entry"
+        | "/api/v1/tasks/{id}/proof"
+        | "/api/v1/trail" => &[Right::Read, Right::Write, Right::Admin],
         _ if method == Method::POST => &[Right::Write, Right::Admin],
         _ => &[Right::Read, Right::Admin],
     }
@@ -38,15 +43,34 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
 /// Wraps every route.
 #[derive(Clone)]
 pub struct Guard {
-    pub app: Arc<App>,
+    app: Arc<App>,
+    /// Probes and metrics of this machine alone: nothing is asked of who comes.
+    is_open: bool,
+}
+
+impl Guard {
+    pub fn new(app: Arc<App>) -> Guard {
+        let is_open = false;
+        Guard { app, is_open }
+    }
+
+    /// Of the listener for probes and metrics.
+    pub fn of_admin(app: Arc<App>, is_local: bool) -> Guard {
+        let is_open = is_local;
+        Guard { app, is_open }
+    }
 }
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        let app = self.app.clone();
-        Guarded { app, inner }
+        let (app, is_open) = (self.app.clone(), self.is_open);
+        Guarded {
+            app,
+            is_open,
+            inner,
+        }
     }
 }
 
@@ -54,6 +78,7 @@ impl<S> Layer<S> for Guard {
 #[derive(Clone)]
 pub struct Guarded<S> {
     app: Arc<App>,
+    is_open: bool,
     inner: S,
 }
 
@@ -72,7 +97,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let holder = holder(&self.app.tokens, request.headers());
+        let holder = holder(&self.app.tokens.now(), request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
@@ -81,7 +106,7 @@ where
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let checked = check(&self.app, &request, &method, route, holder);
+        let checked = check(&self.app, self.is_open, &request, &method, route, holder);
         let line = Arc::new(Line {
             is_written: self.app.limits.access_log,
             began,
@@ -99,6 +124,8 @@ where
         let answering = match checked {
             Ok(_) => {
                 let mut request = access::counting_request(request, &line);
+                // Who follows goes on when the protocol has ended.
+                request.extensions_mut().insert(line.clone());
                 request.extensions_mut().insert(Origin {
                     reporter: reporter.clone(),
                     trace_id: trace.clone(),
@@ -148,6 +175,11 @@ where
     }
 }
 
+/// What tells that this host lives.
+fn is_probe(route: &str) -> bool {
+    matches!(route, "/healthz" | "/readyz")
+}
+
 /// What is no route is called so.
 pub(super) const NO_ROUTE: &str = "(none)";
 
@@ -160,19 +192,30 @@ fn panicked() -> Response {
 /// Whether the request may pass, and what its bytes are taken from.
 fn check(
     app: &App,
+    is_open: bool,
     request: &Request,
     method: &Method,
     route: &str,
     holder: Result<Holder, Problem>,
 ) -> Result<Option<Arc<Bucket>>, Problem> {
-    if app.checks_host {
-        check_host(request.headers(), request)?;
+    hosts::check_form(request)?;
+    if is_open {
+        return Ok(None);
+    }
+    // Where there are tokens, a web page has none; and a proxy of this machine may keep the name that it was asked by.
+    if app.checks_host && app.tokens.now().is_empty() && !is_bare_probe(request, route) {
+        hosts::check_name(request, &app.limits.allowed_hosts)?;
+    }
+    let standing = request.extensions().get::<Arc<Standing>>();
+    if standing.is_some_and(|standing| standing.only_probes) && !is_probe(route) {
+        return Err(Problem::new(Kind::TooManyConnections));
     }
     let needs = needs(method, route);
     if needs.is_empty() || route == NO_ROUTE {
         return Ok(None);
     }
-    if app.tokens.is_empty() {
+    let tokens = app.tokens.now();
+    if tokens.is_empty() {
         // Whoever reaches a loopback port or the socket may report and read. The policy is another matter.
         return if needs == [Right::Admin] {
             Err(Problem::saying(
@@ -187,6 +230,13 @@ fn check(
     check_right(&holder, needs)?;
     let admitted = app.allowances.admit(&holder.digest, Instant::now());
     admitted.map_err(|exhausted| Problem::limited(exhausted))
+}
+
+/// Whether it is a load balancer's check, which may name no host (HAProxy's `option httpchk GET /readyz`). A browser always does.
+fn is_bare_probe(request: &Request, route: &str) -> bool {
+    ["/healthz", "/readyz"].contains(&route)
+        && !request.headers().contains_key(header::HOST)
+        && request.uri().host().is_none()
 }
 
 /// Whose token the request brings.
@@ -222,40 +272,6 @@ fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {
     ))
 }
 
-/// On loopback: a web page can make a browser send requests to this machine, under a name of its own (DNS rebinding).
-fn check_host(headers: &HeaderMap, request: &Request) -> Result<(), Problem> {
-    let named = match request.uri().host() {
-        Some(host) => Some(host),
-        None => headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(without_port),
-    };
-    if named.is_some_and(is_loopback_name) {
-        return Ok(());
-    }
-    Err(Problem::saying(
-        Kind::Misdirected,
-        "`Host` must name this machine: localhost, 127.0.0.1 or [::1]",
-    ))
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
-fn is_loopback_name(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 /// The trace of W3C's `traceparent`, else `X-Trace-Id` or `X-Request-Id`.
 fn trace(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
@@ -278,34 +294,5 @@ fn request_id(headers: &HeaderMap) -> String {
     match given.filter(|id| is_trace_id(id)) {
         Some(given) => given.to_owned(),
         None => format!("{:08x}-{:x}", *HOST, NEXT.fetch_add(1, Ordering::Relaxed)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{is_loopback_name, without_port};
-
-    #[test]
-    fn only_this_machines_own_names_are_its() {
-        for host in [
-            "localhost",
-            "LOCALHOST:8787",
-            "127.0.0.1:1",
-            "127.9.9.9",
-            "[::1]:8787",
-            "[::1]",
-        ] {
-            assert!(is_loopback_name(without_port(host)), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "localhost.evil.example:8787",
-            "10.0.0.1",
-            "[::2]:1",
-            "127.0.0.1.evil",
-        ] {
-            assert!(!is_loopback_name(without_port(host)), "{host}");
-        }
     }
 }

@@ -8,21 +8,29 @@ mod allowance;
 mod answers;
 mod audit;
 mod body;
+mod budget;
 mod connection;
+mod etag;
 mod events;
+mod front;
 mod guard;
+mod hosts;
+mod in_force;
 mod listen;
 mod openapi;
 mod operate;
+mod parts;
 mod path;
-mod patience;
+mod prefer;
 mod problem;
+mod proof;
 mod submissions;
 mod submit;
+mod task;
 mod tokens;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,10 +41,15 @@ pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
+pub use proof::{NoProof, Prove};
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
 use allowance::Allowances;
+use budget::Budget;
+use connection::Places;
+use front::Front;
+use in_force::TokensInForce;
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -51,10 +64,18 @@ pub struct Limits {
     pub wait: Duration,
     /// The longest that `Prefer: wait=N` is granted.
     pub wait_most: Duration,
-    /// Connections at once.
+    /// Connections at once. Who comes when there are so many takes the place of the one that has been idle for longest.
     pub connections: usize,
-    /// Followers of events at once: each asks the store on its own.
+    /// Connections of one address at once, or of one IPv6 network of 64 bits.
+    pub connections_per_peer: usize,
+    /// Bytes of bodies that were read and are not answered, of all requests together.
+    pub bytes_in_flight: usize,
+    /// Questions that the store answers at once.
+    pub queries: usize,
+    /// Followers of events at once.
     pub followers: usize,
+    /// Hosts that a request may name where there are no tokens, beside this machine.
+    pub allowed_hosts: Vec<String>,
     /// How long requests under way may take once the service closes.
     pub grace: Duration,
     /// What each token may use.
@@ -71,8 +92,15 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             wait: Duration::from_secs(30),
             wait_most: Duration::from_secs(300),
-            connections: 8192,
-            followers: 64,
+            // With heads of 16 KiB, 64 MiB if all of them stop in the middle of one.
+            connections: 4096,
+            connections_per_peer: 1024,
+            // Each is in memory several times: as it came, as a document, on its way into the store.
+            bytes_in_flight: 32 << 20,
+            // More than processors and disks answer at once; each may take some megabytes.
+            queries: 16,
+            followers: 512,
+            allowed_hosts: Vec::new(),
             grace: Duration::from_secs(10),
             token: TokenLimits::default(),
             access_log: true,
@@ -80,21 +108,37 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of a policy that is sent: one at a time, whatever its size.
+const UPLOADS: usize = 1;
+
+/// Connections for probes and metrics.
+const ADMIN_CONNECTIONS: usize = 256;
+
 /// What handlers share.
 struct App {
     orchestrator: Orchestrator,
-    tokens: Tokens,
+    tokens: TokensInForce,
     allowances: Allowances,
     limits: Limits,
-    /// Whether `Host` must name this machine.
+    /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
-    followers: Arc<Semaphore>,
+    front: Front,
+    feed: Arc<events::Feed>,
+    /// Bodies of reports.
+    in_flight: Budget,
+    /// A policy that is sent: one at a time.
+    uploads: Budget,
+    /// Answers that are made and not sent.
+    answers: Budget,
+    queries: Arc<Semaphore>,
+    prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
 
 impl App {
-    fn is_closing(&self) -> bool {
-        *self.close.borrow()
+    /// Whether this host takes its leave: requests are still answered, and soon no more.
+    fn is_stopping(&self) -> bool {
+        self.front.is_draining() || *self.close.borrow()
     }
 
     /// Until the service is told to close.
@@ -141,8 +185,85 @@ impl Tokens {
 /// A service that listens and does not answer yet.
 pub struct Service {
     listener: Listener,
-    app: App,
+    /// For probes and metrics alone.
+    admin: Option<Listener>,
+    gate: Gate,
+}
+
+/// Where the numbers of a service are kept: nowhere until the store is open.
+type Counted = Arc<OnceLock<Orchestrator>>;
+
+/// The way into a service, which is shut at first: until it is opened, only probes get an answer.
+#[derive(Clone)]
+pub struct Gate {
+    front: Front,
+    /// Of probes and metrics alone, and whether its address can be reached from this machine only.
+    admin: Option<(Front, bool)>,
+    tokens: TokensInForce,
+    listen: Listen,
+    said: String,
+    limits: Limits,
+    checks_host: bool,
+    /// Answers that are made and not sent.
+    answers: Budget,
+    counted: Counted,
+    prove: Option<Prove>,
     close: watch::Receiver<bool>,
+}
+
+impl Gate {
+    /// Lets requests through. Called once.
+    pub fn open(&self, orchestrator: Orchestrator) {
+        let _ = self.counted.set(orchestrator.clone());
+        let app = Arc::new(App {
+            tokens: self.tokens.clone(),
+            allowances: Allowances::new(self.limits.token),
+            checks_host: self.checks_host,
+            front: self.front.clone(),
+            feed: events::Feed::new(orchestrator.clone(), self.limits.followers),
+            in_flight: Budget::new(self.limits.bytes_in_flight, Some(self.counted.clone())),
+            uploads: Budget::new(UPLOADS, None),
+            answers: self.answers.clone(),
+            queries: Arc::new(Semaphore::new(self.limits.queries)),
+            prove: self.prove.clone(),
+            limits: self.limits.clone(),
+            close: self.close.clone(),
+            orchestrator,
+        });
+        if let Some((front, is_local)) = &self.admin {
+            front.open(admin_router(app.clone(), *is_local));
+        }
+        self.front.open(router(app));
+    }
+
+    /// Whether these tokens would be enough here.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::NoTokens`].
+    pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
+        tokens.suffice_for(&self.listen, &self.said)
+    }
+
+    fn suffices_for(&self, listen: &Listen, said: &str) -> Result<(), ServeError> {
+        self.tokens.now().suffice_for(listen, said)
+    }
+
+    /// Takes these tokens from the next request on. Says whether they are others than before.
+    pub fn change_tokens(&self, tokens: Tokens) -> bool {
+        let differ = *self.tokens.now() != tokens;
+        self.tokens.change(tokens);
+        differ
+    }
+
+    /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
+    /// their connections closed.
+    pub fn drain(&self) {
+        if let Some((front, _)) = &self.admin {
+            front.drain();
+        }
+        self.front.drain();
+    }
 }
 
 impl Service {
@@ -154,33 +275,55 @@ impl Service {
     pub async fn listen(
         listen: &Listen,
         said: &str,
-        orchestrator: Orchestrator,
         tokens: Tokens,
         limits: Limits,
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
         tokens.suffice_for(listen, said)?;
-        let listener = Listener::bind(listen)
-            .await
-            .map_err(|cause| ServeError::Listen {
-                address: said.to_owned(),
-                cause,
-            })?;
-        let app = App {
-            orchestrator,
-            tokens,
-            allowances: Allowances::new(limits.token),
+        let listener = bind(listen, said).await?;
+        let gate = Gate {
+            front: Front::default(),
+            admin: None,
+            tokens: TokensInForce::new(tokens),
+            listen: listen.clone(),
+            said: said.to_owned(),
+            limits,
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
-            followers: Arc::new(Semaphore::new(limits.followers)),
-            limits,
-            close: close.clone(),
+            answers: Budget::new(parts::ANSWER_BYTES, None),
+            counted: Counted::default(),
+            prove: None,
+            close,
         };
         Ok(Service {
             listener,
-            app,
-            close,
+            admin: None,
+            gate,
         })
+    }
+
+    /// The way in.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Listens there too, for probes and metrics alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
+        self.gate.suffices_for(listen, said)?;
+        let listener = bind(listen, said).await?;
+        self.gate.admin = Some((Front::default(), listener.is_local()));
+        self.admin = Some(listener);
+        Ok(self)
+    }
+
+    /// Proves entries so.
+    pub fn proving(mut self, prove: Option<Prove>) -> Service {
+        self.gate.prove = prove;
+        self
     }
 
     /// Where it listens.
@@ -190,9 +333,38 @@ impl Service {
 
     /// Answers until told to close; then ends what is under way and takes nothing new.
     pub async fn run(self) {
-        let (most, grace) = (self.app.limits.connections, self.app.limits.grace);
-        let router = router(Arc::new(self.app));
-        connection::serve(self.listener, router, most, self.close, grace).await;
+        let Gate {
+            front,
+            admin: admin_front,
+            limits,
+            answers,
+            counted,
+            close,
+            ..
+        } = self.gate;
+        let grace = limits.grace;
+        let connections = limits.connections.min(descriptors_for_connections());
+        let places = Places::new(
+            connections,
+            limits.connections_per_peer,
+            Some(answers),
+            Some(counted),
+        );
+        let admin = self.admin.zip(admin_front).map(|(listener, (front, _))| {
+            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None, None);
+            let closing = close.clone();
+            tokio::spawn(connection::serve(
+                listener,
+                front.router(),
+                places,
+                closing,
+                grace,
+            ))
+        });
+        connection::serve(self.listener, front.router(), places, close, grace).await;
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
     }
 }
 
@@ -201,7 +373,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/outcomes", post(submit::outcome))
         .route("/api/v1/work-results", post(submit::work_result))
         .route("/api/v1/tasks", post(submit::plan))
-        .route("/api/v1/tasks/{id}", get(audit::task))
+        .route("/api/v1/tasks/{id}", get(task::task))
+        .route("/api/v1/tasks/{id}/entry", get(task::entry))
+        .route("/api/v1/tasks/{id}/proof", get(proof::proof))
         .route("/api/v1/submissions", get(submissions::list))
         .route("/api/v1/audit/failures", get(audit::failures))
         .route("/api/v1/audit/by-service/{name}", get(audit::by_service))
@@ -215,6 +389,36 @@ fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::description))
         .method_not_allowed_fallback(submit::no_method)
         .fallback(submit::nowhere)
-        .layer(guard::Guard { app: app.clone() })
+        .layer(guard::Guard::new(app.clone()))
         .with_state(app)
+}
+
+/// How many connections the system's limit of open files leaves, beside those that store, trail and followers need.
+fn descriptors_for_connections() -> usize {
+    const OTHERS: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    let left = limit.saturating_sub(OTHERS).max(limit / 2);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Probes and metrics alone.
+fn admin_router(app: Arc<App>, is_local: bool) -> Router {
+    Router::new()
+        .route("/healthz", get(operate::healthz))
+        .route("/readyz", get(operate::readyz))
+        .route("/metrics", get(operate::metrics))
+        .method_not_allowed_fallback(submit::no_method)
+        .fallback(submit::nowhere)
+        .layer(guard::Guard::of_admin(app.clone(), is_local))
+        .with_state(app)
+}
+
+async fn bind(listen: &Listen, said: &str) -> Result<Listener, ServeError> {
+    Listener::bind(listen)
+        .await
+        .map_err(|cause| ServeError::Listen {
+            address: said.to_owned(),
+            cause,
+        })
 }

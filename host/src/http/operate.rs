@@ -35,6 +35,15 @@ pub struct TrailStatus {
     trail: Option<Trouble>,
     /// What keeps the store from being used.
     store: Option<Trouble>,
+    /// A part of this host that has panicked within the last minute and was started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Trouble>,
+    /// A part of this host that makes no step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<Trouble>,
+    /// Who holds the trail's lock and is stuck.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_holder: Option<LockHolder>,
     policy: PolicyShown,
     backlog: Option<Backlog>,
     /// The checkpoints that this host makes; absent where it makes none.
@@ -133,6 +142,9 @@ pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
         degraded,
         trail: status.trail.map(Trouble::of),
         store: status.store.map(Trouble::of),
+        failed: status.failed.map(Trouble::of),
+        stalled: status.stalled.map(Trouble::of),
+        lock_holder: status.lock_holder.map(LockHolder::of),
         policy: PolicyShown {
             name: policy.name,
             digest: policy.digest,
@@ -168,7 +180,7 @@ pub struct WantedPolicy {
 /// is kept with the trail and stays in force when the host is started again.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
     request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
-    responses((status = 200, body = PolicyShown), (status = 403, body = Problem),
+    responses((status = 200, body = PolicyShown),
         (status = 422, description = "Refused with its reason; the policy in force stays", body = Problem)))]
 pub async fn policy(
     State(app): State<Arc<App>>,
@@ -176,7 +188,7 @@ pub async fn policy(
 ) -> Result<Json<PolicyShown>, Problem> {
     let headers = request.headers();
     let wanted = if body::has_type(headers, "application/wasm") {
-        let component = body::read(&app, request, app.limits.policy).await?;
+        let component = body::read(&app, request, app.limits.policy, &app.uploads).await?;
         Wanted::Given {
             component: component.to_vec(),
             settings: None,
@@ -184,7 +196,7 @@ pub async fn policy(
     } else if body::has_type(headers, "application/json") {
         // In base64 it is a third longer.
         let most = app.limits.policy / 3 * 4 + (1 << 16);
-        let text = body::read(&app, request, most).await?;
+        let text = body::read(&app, request, most, &app.uploads).await?;
         wanted(&text)?
     } else {
         return Err(Problem::saying(
@@ -217,6 +229,10 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     } else {
         text
     };
+    if !text.trim_ascii_start().starts_with(b"{") {
+        // Members in order, without their names, would be read as well.
+        return Err(Problem::saying(Kind::Malformed, "must be an object"));
+    }
     let wanted: WantedPolicy = serde_json::from_slice(text)
         .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
     let Some(component) = wanted.component else {
@@ -235,10 +251,29 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     })
 }
 
-/// Whether the process lives.
-#[utoipa::path(get, path = "/healthz", tag = "operate", responses((status = 200, body = String)))]
-pub async fn healthz() -> &'static str {
-    "alive\n"
+/// What a host says that lives.
+pub const ALIVE: &str = "alive\n";
+
+/// Whether the process lives and can do its work: 503 where a part of it has stalled or keeps failing, so that only a new start
+/// helps. Trouble with git, the policy or the database is no such thing.
+#[utoipa::path(get, path = "/healthz", tag = "operate",
+    responses((status = 200, body = String), (status = 503, body = String)))]
+pub async fn healthz(State(app): State<Arc<App>>) -> Response {
+    match app.orchestrator.is_alive() {
+        true => ALIVE.into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "stalled\n").into_response(),
+    }
+}
+
+/// That this host is not ready, and why not in a word each.
+pub fn not_ready(status: &'static str, causes: Vec<&'static str>) -> Response {
+    let ready = Ready {
+        schema: SCHEMA,
+        status,
+        causes,
+        lock_holder: None,
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(ready)).into_response()
 }
 
 /// Whether this host is ready.
@@ -249,6 +284,31 @@ pub struct Ready {
     status: &'static str,
     /// What stands in the way, in a word each.
     causes: Vec<&'static str>,
+    /// The process that holds the trail's lock and is stuck, where the cause is `locked` for that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_holder: Option<LockHolder>,
+}
+
+/// A process that holds the trail's lock and is stuck: nobody commits until it goes on or is killed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LockHolder {
+    /// The machine, as it calls itself.
+    host: String,
+    pid: u32,
+    /// `stopped` (SIGSTOP, a debugger) or `silent` (it does nothing, and others wait).
+    state: &'static str,
+    since: String,
+}
+
+impl LockHolder {
+    fn of(holder: orchestrator::LockHolder) -> LockHolder {
+        LockHolder {
+            host: holder.host,
+            pid: holder.pid,
+            state: holder.state,
+            since: holder.since.to_rfc3339(),
+        }
+    }
 }
 
 /// Whether outcomes can be accepted (200, else 503), and whether they are committed or wait (`degraded`).
@@ -263,17 +323,24 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let troubles = [
         &status.store,
         &status.trail,
+        &status.stalled,
+        &status.failed,
         &status.policy.quarantined,
         &checkpoint,
     ];
+    let words = troubles
+        .into_iter()
+        .flatten()
+        .map(|trouble| trouble.cause.as_str());
+    let locked = status.lock_holder.iter().map(|_| "locked");
     let mut causes: Vec<&'static str> = Vec::new();
-    for trouble in troubles.into_iter().flatten() {
+    for word in words.chain(locked) {
         // The trail's trouble is the checkpoint's, too.
-        if !causes.contains(&trouble.cause.as_str()) {
-            causes.push(trouble.cause.as_str());
+        if !causes.contains(&word) {
+            causes.push(word);
         }
     }
-    let (code, word) = if app.is_closing() {
+    let (code, word) = if app.is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if !accepts {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
@@ -287,6 +354,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
         schema: SCHEMA,
         status: word,
         causes,
+        lock_holder: status.lock_holder.map(LockHolder::of),
     };
     (code, Json(ready)).into_response()
 }

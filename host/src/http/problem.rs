@@ -31,6 +31,13 @@ pub enum Kind {
     PolicyRefused,
     TooManyStreams,
     Limited,
+    TooManyConnections,
+    Busy,
+    Head,
+    HeadTooLarge,
+    TargetTooLong,
+    Version,
+    NoCheckpoint,
     StoreUnavailable,
     TrailUnavailable,
     Internal,
@@ -56,7 +63,7 @@ impl Kind {
             Kind::TooSlow => (
                 "too-slow",
                 S::REQUEST_TIMEOUT,
-                "The body did not come in time",
+                "The request did not come in time",
             ),
             Kind::Conflicting => (
                 "conflicting",
@@ -99,6 +106,37 @@ impl Kind {
                 "limited",
                 S::TOO_MANY_REQUESTS,
                 "The token has used what it may for now",
+            ),
+            Kind::TooManyConnections => (
+                "too-many-connections",
+                S::SERVICE_UNAVAILABLE,
+                "There are too many connections; try again",
+            ),
+            Kind::Busy => (
+                "busy",
+                S::SERVICE_UNAVAILABLE,
+                "There is too much under way; try again",
+            ),
+            Kind::Head => ("head", S::BAD_REQUEST, "The request's head cannot be read"),
+            Kind::HeadTooLarge => (
+                "head-too-large",
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The request's head is too large",
+            ),
+            Kind::TargetTooLong => (
+                "target-too-long",
+                S::URI_TOO_LONG,
+                "What is asked for has too long a name",
+            ),
+            Kind::Version => (
+                "version",
+                S::HTTP_VERSION_NOT_SUPPORTED,
+                "That version of HTTP is not spoken here",
+            ),
+            Kind::NoCheckpoint => (
+                "no-checkpoint",
+                S::CONFLICT,
+                "There is no checkpoint to prove it by",
             ),
             Kind::StoreUnavailable => (
                 "store",
@@ -221,6 +259,8 @@ impl Problem {
         // What is skipped unread is not held to UTF-8 by the parser.
         let is_json = std::str::from_utf8(body)
             .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+        // Quotes no value.
+        tracing::info!(violations = %rejection, "refused");
         let kind = if is_json {
             Kind::Refused
         } else {
@@ -311,8 +351,12 @@ impl IntoResponse for Problem {
             Some(Kind::StoreUnavailable | Kind::TrailUnavailable | Kind::TooManyStreams) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            Some(Kind::TooManyConnections | Kind::Busy) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             // What is left of the body would be taken for the next request.
-            Some(Kind::TooLarge | Kind::TooSlow) => {
+            Some(Kind::TooLarge | Kind::TooSlow | Kind::Head) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

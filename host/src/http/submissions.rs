@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::App;
 use super::answers::{Listed, SCHEMA};
 use super::problem::Problem;
-use crate::outcome::parse_time;
+use crate::clock::Bound;
+use crate::outcome::parse_bound;
 use crate::store::{LIMIT_DEFAULT, LIMIT_MOST, Listing, Sequence, StateName};
 
 /// A page of submissions, the newest first.
@@ -31,16 +32,17 @@ pub struct Submissions {
     params(("state" = Option<String>, Query,
             description = "`pending`, `blocked`, `conflicting`, `refused`, `committed`, several separated by commas; all but `committed` if not given"),
         ("since" = Option<String>, Query, description = "Accepted then or later: ISO 8601; UTC where it has no zone"),
-        ("until" = Option<String>, Query, description = "Accepted then or earlier: ISO 8601; UTC where it has no zone"),
+        ("until" = Option<String>, Query, description = "Accepted then or earlier: ISO 8601; UTC where it has no zone; a date is the whole day"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before")),
-    responses((status = 200, body = Submissions), (status = 422, body = Problem)))]
+    responses((status = 200, body = Submissions)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<Submissions>, Problem> {
     let listing = asked(&parameters)?;
     let limit = listing.limit;
+    let _turn = app.turn().await?;
     let listed = app.orchestrator.submissions(listing).await;
     let listed = listed.map_err(|error| Problem::store(&error))?;
     Ok(Json(Submissions {
@@ -73,13 +75,14 @@ fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
                 listing.states = states.map_err(wrong)?;
             }
             "since" | "until" => {
-                let time = parse_time(value).ok_or_else(|| {
+                let (bound, end) = match name {
+                    "since" => (Bound::Since, &mut listing.since),
+                    _ => (Bound::Until, &mut listing.until),
+                };
+                let time = parse_bound(value, bound).ok_or_else(|| {
                     wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z")
                 })?;
-                match name {
-                    "since" => listing.since = Some(time),
-                    _ => listing.until = Some(time),
-                }
+                *end = Some(time);
             }
             "limit" => match value.parse() {
                 Ok(limit) if (1..=LIMIT_MOST).contains(&limit) => listing.limit = limit,

@@ -30,10 +30,7 @@ use crate::store;
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
     responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
         (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
-        (status = 409, description = "The task has an entry that says something else", body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem),
-        (status = 422, description = "Refused, by field", body = Problem),
-        (status = 503, description = "The store cannot take it now", body = Problem)))]
+        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
 pub async fn outcome(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
@@ -50,14 +47,12 @@ pub async fn outcome(
 /// The task is finished with it; its outcome is made of the result and of what was planned and dispatched, and recorded. Git
 /// trouble never fails this. A second, different result is kept as a conflict.
 #[utoipa::path(post, path = "/api/v1/work-results", tag = "report",
-    request_body(content = WorkResult, content_type = "application/json"),
+    request_body(content = Object, content_type = "application/json"),
     params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
     responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
         (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
-        (status = 409, description = "The task has an entry that says something else", body = Problem),
-        (status = 422, description = "Refused, by field", body = Problem),
-        (status = 503, description = "The store cannot take it now", body = Problem)))]
+        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
 pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
@@ -71,10 +66,9 @@ pub async fn work_result(
 
 /// What was planned or dispatched of a task, before its result comes. What is given replaces what was said before.
 #[utoipa::path(post, path = "/api/v1/tasks", tag = "report",
-    request_body(content = PlannedTask, content_type = "application/json"),
+    request_body(content = Object, content_type = "application/json"),
     responses((status = 200, description = "Noted", body = Planned),
-        (status = 409, description = "The task is finished", body = Problem),
-        (status = 422, description = "Refused, by field", body = Problem)))]
+        (status = 409, description = "The task is finished", body = Problem)))]
 pub async fn plan(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
@@ -140,13 +134,8 @@ impl Wait {
                 _ => return Err(Problem::parameter(name, "is not a parameter of this")),
             }
         }
-        // RFC 7240; a preference that is not understood is no error.
-        let seconds = headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .find_map(|preference| preference.trim().strip_prefix("wait=")?.parse::<u64>().ok());
+        // A preference that is not understood is no error.
+        let seconds = super::prefer::wait(headers);
         if let Some(seconds) = seconds {
             wait.most = Some(Duration::from_secs(seconds).min(app.limits.wait_most));
             wait.preferred = true;
@@ -190,57 +179,6 @@ async fn answer(
         response.headers_mut().insert("preference-applied", applied);
     }
     Ok(response)
-}
-
-/// The body of a work result, for the description.
-#[expect(
-    dead_code,
-    reason = "only describes what `orchestrator::WorkResult` reads"
-)]
-#[derive(ToSchema)]
-pub struct WorkResult {
-    task_id: String,
-    /// `completed`, `failed`, `rejected`, `cancelled`, or what the settings add.
-    status: String,
-    exit_code: Option<i64>,
-    #[schema(value_type = Option<Object>)]
-    output: Option<String>,
-    error_message: Option<String>,
-    duration_ms: Option<f64>,
-    agent_id: Option<String>,
-    trace_id: Option<String>,
-    request_id: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    resources_used: Option<String>,
-}
-
-/// The body of a plan, for the description.
-#[expect(
-    dead_code,
-    reason = "only describes what `orchestrator::parse_plan` reads"
-)]
-#[derive(ToSchema)]
-pub struct PlannedTask {
-    task_id: String,
-    plan_id: Option<String>,
-    plan_steps: Option<Vec<String>>,
-    dispatch_info: Option<DispatchInfo>,
-    services_touched: Option<Vec<String>>,
-    start_time: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<String>,
-}
-
-/// To whom a task is given.
-#[expect(
-    dead_code,
-    reason = "only describes what `orchestrator::parse_plan` reads"
-)]
-#[derive(ToSchema)]
-pub struct DispatchInfo {
-    agent_pool: Option<String>,
-    agent_id: Option<String>,
-    dispatch_timestamp: Option<String>,
 }
 
 /// A route that there is not.

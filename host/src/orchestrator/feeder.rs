@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
 
 use super::health::Role;
 use super::line::Item;
+use super::pulse::Stage;
+use super::supervise::supervised;
 use super::{Held, Inner, backoff};
-use crate::store::{Lease, LeaseAnswer, Queued, Sequence};
+use crate::store::{Lease, LeaseAnswer, Queued, Sequence, StoreError};
 
 /// How often the store is asked for what other hosts have accepted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,10 +36,10 @@ const CHECK: Duration = Duration::from_secs(5);
 /// How often a policy in quarantine is tried.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
-/// Works until the orchestrator stops and nothing is left to do, or no time.
-pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
-    let mut feeder = Feeder {
-        inner,
+/// Starts what works until the orchestrator stops and nothing is left to do, or no time.
+pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
+    let feeder = Feeder {
+        inner: Arc::clone(inner),
         line,
         after: None,
         swept: Instant::now(),
@@ -45,7 +48,17 @@ pub(super) async fn run(inner: Arc<Inner>, line: Sender<Item>) {
         failures: 0,
         probed: None,
     };
-    while feeder.step().await {}
+    // One that panics in a step goes on with the next.
+    let feeder = Arc::new(Mutex::new(feeder));
+    supervised(inner, "feeder", move || {
+        let feeder = Arc::clone(&feeder);
+        async move {
+            let mut feeder = feeder.lock().await;
+            while feeder.step().await {
+                feeder.inner.pulse.beat(Stage::Feeder);
+            }
+        }
+    })
 }
 
 struct Feeder {
@@ -108,6 +121,11 @@ impl Feeder {
             self.rest(LOOK).await;
             return true;
         }
+        if let Err(error) = inner.may_use_store().await {
+            tracing::debug!(%error, "nothing is committed");
+            self.rest(LOOK).await;
+            return !inner.is_stopping();
+        }
         match self.due(most).await {
             Ok((rows, waits)) => self.feed(&lease, rows, waits).await,
             Err(pause) => {
@@ -162,7 +180,7 @@ impl Feeder {
                 lease: lease.clone(),
             };
             if self.line.send(item).is_err() {
-                tracing::error!("the outbox's thread has ended");
+                self.inner.give_up("the thread outbox-decide has ended");
                 return false;
             }
         }
@@ -217,8 +235,13 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
     let term = inner.lease_term;
     let mut fenced = false;
     loop {
+        inner.pulse.beat(Stage::Lease);
         let began = Instant::now();
-        let pause = match inner.store.lease(&inner.host, term).await {
+        let asked = match inner.may_use_store().await {
+            Ok(()) => inner.take_turn(term).await,
+            Err(error) => Err(error),
+        };
+        let pause = match asked {
             Ok(LeaseAnswer::Held(lease)) => {
                 // A write, unlike looking for what is due: a full disk or a file that is read-only lets itself be read.
                 inner.store_works();
@@ -251,7 +274,15 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 }
                 expires_in.clamp(Duration::from_millis(20), term / 4)
             }
+            Err(StoreError::Rebound) => {
+                // By another host, or for another trail: that is asked next.
+                inner.ask_again_whose_store();
+                Duration::from_millis(1)
+            }
             Err(error) => {
+                if matches!(error, StoreError::OtherTrail { .. }) {
+                    inner.lease.send_replace(None);
+                }
                 inner.store_failed(&error);
                 backoff::STORE.after(2, fastrand::f64())
             }
@@ -267,6 +298,23 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         && let Err(error) = inner.store.release(&held.lease).await
     {
         tracing::debug!(%error, "the lease was not given back; it runs out");
+    }
+}
+
+impl Inner {
+    /// Takes or renews the lease. When a turn begins, what the hosts before have acknowledged must be in this host's trail.
+    async fn take_turn(&self, term: Duration) -> Result<LeaseAnswer, StoreError> {
+        let answer = self.store.lease(&self.host, term).await?;
+        if let LeaseAnswer::Held(lease) = &answer
+            && !self.committing.tenure.is(lease.fence())
+        {
+            self.ask_again_whose_store();
+            if let Err(error) = self.may_use_store().await {
+                self.store.release(lease).await?;
+                return Err(error);
+            }
+        }
+        Ok(answer)
     }
 }
 
@@ -287,6 +335,7 @@ pub(super) async fn look_for_others(inner: Arc<Inner>) {
         for sequence in inner.settlements.waited_for(MOST) {
             if let Ok(Some(found)) = inner.store.submission(sequence).await
                 && !matches!(found.state, crate::store::State::Pending { .. })
+                && inner.is_in_trail(&found.state).await
             {
                 inner.settlements.tell([(sequence, found.state)]);
             }

@@ -129,14 +129,25 @@ pub fn smoke_test(
     settings: &PolicySettings,
     now: Timestamp,
 ) -> Result<(), String> {
+    try_out(policy, settings, now, || {})
+}
+
+/// As [`smoke_test`], and tells after each call, which may take as long as its limit.
+pub(super) fn try_out(
+    policy: &Policy,
+    settings: &PolicySettings,
+    now: Timestamp,
+    called: impl Fn(),
+) -> Result<(), String> {
     for trial in TRIALS {
         let outcome = TaskOutcome::parse(trial.as_bytes(), &Limits::default())
             .map_err(|error| error.to_string())?;
         let call = |entry: Option<Vec<u8>>, now| {
-            policy
+            let verdict = policy
                 .call(&outcome, Box::new(Held(entry)), now, settings)
-                .verdict
-                .map_err(|fault| format!("on a trial outcome: {fault}"))
+                .verdict;
+            called();
+            verdict.map_err(|fault| format!("on a trial outcome: {fault}"))
         };
         let Verdict::Commit { entry, .. } = call(None, now)? else {
             // It may refuse what is not to its liking.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::backoff;
+use super::locked::LockHolder;
 use crate::clock::Timestamp;
 use crate::recorder::Cause;
 
@@ -50,6 +51,8 @@ struct Inner {
     trail: Option<Failing>,
     store: Option<Trouble>,
     quarantine: Option<Trouble>,
+    stalled: Option<Trouble>,
+    lock_holder: Option<LockHolder>,
     role: Role,
 }
 
@@ -144,6 +147,28 @@ impl Health {
 
     pub(super) fn quarantined(&self) -> Option<Trouble> {
         self.inner().quarantine.clone()
+    }
+
+    pub(super) fn set_stalled(&self, reason: Option<String>, now: Timestamp) {
+        let mut inner = self.inner();
+        let since = inner.stalled.take().map_or(now, |before| before.since);
+        inner.stalled = reason.map(|reason| Trouble {
+            cause: Cause::Stalled,
+            reason,
+            since,
+        });
+    }
+
+    pub(super) fn stalled(&self) -> Option<Trouble> {
+        self.inner().stalled.clone()
+    }
+
+    pub(super) fn set_lock_holder(&self, holder: Option<LockHolder>) {
+        self.inner().lock_holder = holder;
+    }
+
+    pub(super) fn lock_holder(&self) -> Option<LockHolder> {
+        self.inner().lock_holder.clone()
     }
 
     /// Says whether the role is another than before.

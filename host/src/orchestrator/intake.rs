@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-
+use super::fingerprint::is_entry_of;
 use super::settled::Waiting;
 use super::work_result::WorkResult;
 use super::{Inner, Orchestrator, plan};
 use crate::outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
-use crate::store::{Fingerprint, Kind, Plan, Sequence, State, StoreError, Submission, Task};
+use crate::store::{Kind, Plan, Sequence, State, StoreError, Submission, Task};
 
 /// A submission is ACCEPTED: durable in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,19 +80,38 @@ impl Orchestrator {
         let outcome = TaskOutcome::read(document, &inner.options.limits)?;
         let trace_id = outcome.metadata.as_deref().and_then(trace_of);
         let trace_id = trace_id.or(origin.trace_id);
-        let fingerprint = inner.fingerprint(Kind::Outcome, |to| outcome.canonical_to(to));
-        let submission = Submission {
-            task_id: outcome.task_id,
+        let (reporter, peer) = (origin.reporter, origin.peer);
+        let (fingerprint, former) =
+            inner.fingerprints(Kind::Outcome, |to| outcome.canonical_to(to));
+        let submission = |may_compare| Submission {
+            task_id: outcome.task_id.clone(),
             status: outcome.status.as_str().to_owned(),
             kind: Kind::Outcome,
             text: as_text(document),
             document: None,
             fingerprint,
+            former,
+            may_compare,
             revision: None,
-            trace_id,
-            reporter: origin.reporter,
+            trace_id: trace_id.clone(),
+            reporter: reporter.clone(),
         };
-        Ok(inner.take_in(submission, origin.peer.as_deref()).await?)
+        let (mut may_compare, mut rebound) = (true, false);
+        loop {
+            let taking = inner.take_in(submission(may_compare), peer.as_deref());
+            match taking.await {
+                // Another host has bound it: whose it is, is asked again.
+                Err(StoreError::Rebound) if !rebound => rebound = true,
+                Err(StoreError::Unremembered) if may_compare => {
+                    let text = as_text(document);
+                    if let Some(receipt) = inner.recorded_so(&outcome.task_id, &text).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
+                }
+                done => return Ok(done?),
+            }
+        }
     }
 
     /// Takes the result of a task: the task is finished with it, and its outcome will be committed.
@@ -113,25 +130,37 @@ impl Orchestrator {
         let inner = self.inner();
         let result = WorkResult::parse(report, &inner.options.limits)?;
         let task_id = result.outcome().task_id.clone();
-        let fingerprint = inner.fingerprint(Kind::WorkResult, |to| to(&result.canonical()));
+        let canonical = result.canonical();
+        let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));
+        let mut may_compare = true;
         let trace_id = result.trace_id().or(origin.trace_id);
         for attempt in 1.. {
             let task = inner.store.task(&task_id).await?;
             let revision = task.as_ref().map_or(0, |task| task.revision);
             let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            let document = result.document(&plan);
             let submission = Submission {
                 task_id: task_id.clone(),
                 status: result.outcome().status.as_str().to_owned(),
                 kind: Kind::WorkResult,
                 text: as_text(report),
-                document: Some(result.document(&plan)),
+                document: Some(document.clone()),
                 fingerprint,
+                former,
+                may_compare,
                 revision: Some(revision),
                 trace_id: trace_id.clone(),
                 reporter: origin.reporter.clone(),
             };
             match inner.take_in(submission, origin.peer.as_deref()).await {
                 Err(StoreError::Changed) if attempt < PLANS_MOST => {}
+                Err(StoreError::Rebound) if attempt == 1 => {}
+                Err(StoreError::Unremembered) => {
+                    if let Some(receipt) = inner.recorded_so(&task_id, &document).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
+                }
                 done => return Ok(done?),
             }
         }
@@ -145,6 +174,7 @@ impl Orchestrator {
     /// [`PlanError`]; nothing was noted then.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
         let plan = plan::parse(document, &self.inner().options.limits)?;
+        self.inner().may_use_store().await?;
         let task = self.inner().store.plan(plan).await?;
         match task.finished {
             Some(finished) => Err(PlanError::Finished {
@@ -189,29 +219,34 @@ impl Inner {
         let trace_id = submission.trace_id.clone();
         let reporter = submission.reporter.clone();
         let began = Instant::now();
+        self.may_use_store().await?;
         let accepted = self.store.accept(submission).await;
+        if matches!(accepted, Err(StoreError::Rebound)) {
+            self.ask_again_whose_store();
+        }
         match &accepted {
             Ok(_) => self.store_works(),
-            Err(StoreError::Changed) => {}
+            Err(StoreError::Changed | StoreError::Unremembered | StoreError::Rebound) => {}
             Err(error) => self.store_failed(error),
         }
         let accepted = accepted?;
         self.metrics.accept_time.record(began.elapsed());
-        if accepted.repeated {
-            self.metrics.repeated.increment();
-        } else {
+        if !accepted.repeated {
             self.metrics.accepted.increment();
             self.wake.notify_one();
+            let (task_id, trace_id) = (task_id.as_str(), trace_id.as_deref());
+            let reporter = reporter.as_ref().map(Reporter::as_str);
+            tracing::debug!(
+                task_id,
+                trace_id,
+                reporter,
+                peer,
+                sequence = accepted.sequence.0,
+                "accepted"
+            );
+        } else {
+            self.note_repeated(&task_id, trace_id.as_deref(), accepted.sequence);
         }
-        tracing::debug!(
-            task_id = task_id.as_str(),
-            trace_id,
-            reporter = reporter.as_ref().map(Reporter::as_str),
-            peer,
-            sequence = accepted.sequence.0,
-            repeated = accepted.repeated,
-            "accepted"
-        );
         Ok(Receipt {
             task_id,
             sequence: accepted.sequence,
@@ -221,39 +256,39 @@ impl Inner {
         })
     }
 
-    /// What tells a submission from others: keyed, where the operator has given a secret.
-    fn fingerprint(
+    fn note_repeated(&self, task_id: &TaskId, trace_id: Option<&str>, sequence: Sequence) {
+        self.metrics.repeated.increment();
+        let (task_id, sequence) = (task_id.as_str(), sequence.0);
+        tracing::debug!(task_id, trace_id, sequence, "the same was accepted before");
+    }
+
+    /// The receipt of the submission from which the task's entry was made, if that says the same as this document: for what was
+    /// committed when fingerprints were erased with it.
+    async fn recorded_so(
         &self,
-        kind: Kind,
-        canonical: impl FnOnce(&mut dyn FnMut(&[u8])),
-    ) -> Fingerprint {
-        let door = kind.as_str().as_bytes();
-        match &self.options.secret {
-            Some(secret) => {
-                let mut mac =
-                    Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-                // Not the digest that the trail shows: what is in the database says nothing about what is in git.
-                for part in [b"fingerprint\0".as_slice(), door, b"\0"] {
-                    mac.update(part);
-                }
-                canonical(&mut |part| mac.update(part));
-                Fingerprint {
-                    bytes: mac.finalize().into_bytes().into(),
-                    keyed: true,
-                }
-            }
-            None => {
-                let mut digest = Sha256::new();
-                for part in [door, b"\0"] {
-                    digest.update(part);
-                }
-                canonical(&mut |part| digest.update(part));
-                Fingerprint {
-                    bytes: digest.finalize().into(),
-                    keyed: false,
-                }
-            }
+        task_id: &TaskId,
+        document: &str,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Some(entry) = self.store.entry(task_id).await? else {
+            return Ok(None);
+        };
+        if !is_entry_of(&entry.text, document, &self.options.limits) {
+            return Ok(None);
         }
+        let submissions = self.store.submissions(task_id).await?;
+        let committed = submissions
+            .into_iter()
+            .find(|found| matches!(found.state, State::Committed { .. }));
+        Ok(committed.map(|found| {
+            self.note_repeated(task_id, None, found.sequence);
+            Receipt {
+                task_id: task_id.clone(),
+                sequence: found.sequence,
+                repeated: true,
+                differs: false,
+                state: found.state,
+            }
+        }))
     }
 }
 

@@ -7,37 +7,47 @@
 //! order) → `settler` → store, and whoever waits.
 
 mod backoff;
+mod belonging;
 mod events;
 mod feeder;
+mod fingerprint;
 mod follow;
 mod force;
 mod health;
 mod intake;
 mod line;
+mod locked;
 mod metrics;
 mod plan;
+mod pulse;
 mod recorded;
+mod retire;
 mod settled;
 mod settler;
 mod status;
+mod supervise;
 mod swap;
 mod under_way;
 mod unsigned;
 mod watched;
 mod work_result;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-pub use events::{Events, News, Position};
+pub use events::{EventId, News, Position, Resumed, Told};
 pub use force::{InForce, smoke_test};
 pub use health::{Role, Trouble};
 pub use intake::{AcceptError, Origin, PlanError, Receipt, is_trace_id};
+pub use locked::LockHolder;
 pub use metrics::Metrics;
 pub use plan::parse as parse_plan;
+pub use pulse::{Stall, StallWatch};
 pub use recorded::RecordedError;
 pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, SwapError, Wanted};
@@ -49,6 +59,7 @@ use crate::policies::Deciding;
 use crate::recorder;
 use crate::store::{Lease, Store};
 use crate::trail::{Committing, Trail, TrailError};
+use supervise::supervised;
 
 /// How a handle of the trail is made, at the start and when the repository was replaced. One of another place than the first is
 /// not taken.
@@ -109,11 +120,12 @@ struct Running {
 /// What all parts share.
 struct Inner {
     store: Arc<dyn Store>,
+    belonging: belonging::Belonging,
     open_trail: OpenTrail,
     force: force::Force,
     options: recorder::Options,
     load_policy: LoadPolicy,
-    on_policy_fault: OnPolicyFault,
+    on_policy_fault: Mutex<OnPolicyFault>,
     host: String,
     lease_term: Duration,
     health: health::Health,
@@ -123,6 +135,8 @@ struct Inner {
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
     unsigned: unsigned::Unsigned,
+    order: events::Order,
+    fresh: events::Fresh,
     /// The lease, while it is held.
     lease: watch::Sender<Option<Held>>,
     /// Until when work goes on, once told to stop.
@@ -135,6 +149,14 @@ struct Inner {
     committing: Committing,
     /// The trail says that another host commits: told to who keeps the lease.
     fenced: Notify,
+    /// The steps of the pipeline.
+    pulse: pulse::Pulse,
+    /// Tasks that have panicked.
+    failures: supervise::Failures,
+    /// Why this host can do its work no more.
+    given_up: watch::Sender<Option<String>>,
+    /// Everything was shut down in order.
+    ended: AtomicBool,
 }
 
 /// The lease and how long it is certain to last, by this machine's own clock.
@@ -174,11 +196,12 @@ impl Orchestrator {
         trail.commit_as(committing.clone());
         let inner = Arc::new(Inner {
             store,
+            belonging: belonging::Belonging::default(),
             open_trail,
             force: force::Force::new(trail, options.deciding, options.recorder.clone()),
             options: options.recorder,
             load_policy: options.load_policy,
-            on_policy_fault: options.on_policy_fault,
+            on_policy_fault: Mutex::new(options.on_policy_fault),
             host: options.host,
             lease_term: options.lease_term,
             health: health::Health::default(),
@@ -187,22 +210,37 @@ impl Orchestrator {
             settlements: settled::Settlements::default(),
             under_way: under_way::UnderWay::default(),
             unsigned: unsigned::Unsigned::default(),
+            order: events::Order::default(),
+            fresh: events::Fresh::default(),
             lease: watch::Sender::new(None),
             stop: watch::Sender::new(None),
             wake: Notify::new(),
             recorded: Notify::new(),
             committing,
             fenced: Notify::new(),
+            pulse: pulse::Pulse::default(),
+            failures: supervise::Failures::default(),
+            given_up: watch::Sender::new(None),
+            ended: AtomicBool::new(false),
         });
-        let (line, answers) =
-            line::start(inner.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let failed = |error: std::io::Error| StartError::Process(error.to_string());
+        let (line, answers) = line::start(inner.clone()).map_err(failed)?;
+        locked::watch(&inner).map_err(failed)?;
         let (lease_no_more, no_more) = watch::channel(false);
-        tokio::spawn(feeder::look_for_others(inner.clone()));
-        tokio::spawn(follow::run(inner.clone()));
+        let start = |task, run: fn(Arc<Inner>) -> BoxFuture<'static, ()>| {
+            let theirs = Arc::clone(&inner);
+            supervised(&inner, task, move || run(Arc::clone(&theirs)))
+        };
+        start("look-for-others", |inner| {
+            feeder::look_for_others(inner).boxed()
+        });
+        start("follow", |inner| follow::run(inner).boxed());
+        let theirs = Arc::clone(&inner);
+        let keep_lease = move || feeder::keep_lease(Arc::clone(&theirs), no_more.clone());
         let running = Running {
-            lease: tokio::spawn(feeder::keep_lease(inner.clone(), no_more)),
-            feeder: tokio::spawn(feeder::run(inner.clone(), line)),
-            settler: tokio::spawn(settler::run(inner.clone(), answers)),
+            lease: supervised(&inner, "lease", keep_lease),
+            feeder: feeder::start(&inner, line),
+            settler: settler::start(&inner, answers),
             lease_no_more,
         };
         Ok(Orchestrator {
@@ -260,12 +298,48 @@ impl Orchestrator {
         inner.settlements.close();
         running.lease_no_more.send_replace(true);
         let _ = running.lease.await;
+        inner.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until this host can do its work no more, which should never be, and answers why. Whoever runs it
+    /// [gives the lease back](Self::give_lease_back) then and ends it, so that another host or a new start goes on.
+    pub async fn given_up(&self) -> String {
+        let mut given_up = self.inner().given_up.subscribe();
+        let reason = given_up.wait_for(Option::is_some).await;
+        let reason = reason.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether this host can still do its work.
+    pub fn is_alive(&self) -> bool {
+        self.inner().given_up.borrow().is_none() && self.inner().health.stalled().is_none()
+    }
+
+    /// Gives the lease back for good, without waiting for what is under way: the trail's own fence keeps that from being written
+    /// after another host has taken over.
+    pub async fn give_lease_back(&self) {
+        let inner = self.inner();
+        inner.stop.send_replace(Some(Instant::now()));
+        if let Ok(running) = self.handle.running.lock()
+            && let Some(running) = &*running
+        {
+            running.lease_no_more.send_replace(true);
+        }
+        if let Some(held) = inner.lease.send_replace(None)
+            && let Err(error) = inner.store.release(&held.lease).await
+        {
+            tracing::debug!(%error, "the lease was not given back; it runs out");
+        }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.inner.stop.send_replace(Some(Instant::now()));
+        self.inner.ended.store(true, Ordering::Relaxed);
         self.inner.wake.notify_one();
         if let Ok(Some(running)) = self.running.get_mut().map(Option::take) {
             running.lease_no_more.send_replace(true);
@@ -287,6 +361,11 @@ impl Inner {
 
     fn is_stopping(&self) -> bool {
         self.stop.borrow().is_some()
+    }
+
+    /// Whether nothing is left to be watched.
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     fn is_past_deadline(&self) -> bool {
@@ -324,6 +403,9 @@ impl Inner {
             tracing::error!(%error, "the store cannot be used");
         }
         self.health.set_store(Some((error.to_string(), self.now())));
+        if matches!(error, crate::store::StoreError::Stopped) && !self.is_stopping() {
+            self.give_up("the store's writer has stopped");
+        }
     }
 
     fn store_works(&self) {

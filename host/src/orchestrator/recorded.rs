@@ -45,6 +45,18 @@ impl Orchestrator {
     }
 }
 
+impl Orchestrator {
+    /// Whether the trail has an entry of a task. Waits for files.
+    ///
+    /// # Errors
+    ///
+    /// Where the trail cannot be read.
+    pub fn has_entry(&self, task_id: &TaskId) -> Result<bool, RecordedError> {
+        let in_force = self.in_force();
+        Ok(in_force.recorder.trail().locate(task_id)?.is_some())
+    }
+}
+
 fn in_trail(trail: &Trail, task_id: &TaskId) -> Result<Option<Entry>, TrailError> {
     let Some(found) = trail.find(task_id)? else {
         return Ok(None);

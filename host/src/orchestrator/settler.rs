@@ -3,25 +3,68 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
 
 use super::line::Tried;
+use super::pulse::Stage;
+use super::supervise::supervised;
 use super::{Inner, backoff};
-use crate::outcome::Reporter;
+use crate::outcome::{Rejection, Reporter};
 use crate::recorder::{Answer, AnswerKind, Cause};
 use crate::store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
 /// How many are written down in one transaction at most: a few milliseconds' work, for which those wait who report meanwhile.
 const TOGETHER: usize = 128;
 
-/// Works until the line has ended and everything on it is written down.
-pub(super) async fn run(inner: Arc<Inner>, mut answers: UnboundedReceiver<Tried>) {
+/// Starts what works until the line has ended and everything on it is written down.
+pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> JoinHandle<()> {
+    let answers = Arc::new(Mutex::new(answers));
+    let theirs = Arc::clone(inner);
+    supervised(inner, "settler", move || {
+        let (inner, answers) = (Arc::clone(&theirs), Arc::clone(&answers));
+        async move { run(&inner, &mut *answers.lock().await).await }
+    })
+}
+
+async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while answers.recv_many(&mut batch, TOGETHER).await > 0 {
         // What was tried under one lease is not settled under another.
-        for tried in runs(batch.drain(..), |tried| &tried.lease) {
-            settle(&inner, tried).await;
+        let runs = runs(batch.drain(..), |tried| &tried.lease);
+        let runs: Vec<_> = runs
+            .into_iter()
+            .map(|tried| (UnderWay::of(inner, &tried), tried))
+            .collect();
+        for (under_way, tried) in runs {
+            settle(inner, tried).await;
+            drop(under_way);
         }
+    }
+    if !inner.is_stopping() {
+        inner.give_up("the thread outbox-wait has ended");
+    }
+}
+
+/// However settling ends, what was tried is fed again if it is still open: it is found in the trail then.
+struct UnderWay<'a> {
+    inner: &'a Inner,
+    sequences: Vec<Sequence>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn of(inner: &'a Inner, tried: &[Tried]) -> UnderWay<'a> {
+        UnderWay {
+            inner,
+            sequences: tried.iter().map(|tried| tried.sequence).collect(),
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.inner.under_way.done(&self.sequences);
     }
 }
 
@@ -43,7 +86,6 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
     let mut settlements = Vec::with_capacity(tried.len());
     let mut told = Vec::with_capacity(tried.len());
     let mut trail_failed = false;
-    let sequences: Vec<Sequence> = tried.iter().map(|tried| tried.sequence).collect();
     for tried in tried {
         let Some(answer) = &tried.answer else {
             continue;
@@ -77,6 +119,12 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             note_success(inner, &tried, answer);
         }
         let settled = settled(&tried, answer);
+        if let Some(cause) = answer.cause {
+            inner
+                .metrics
+                .standing
+                .not_committed(state(&settled).name(), cause);
+        }
         log(&tried, answer, &settled);
         told.push((tried.sequence, state(&settled)));
         settlements.push(Settlement {
@@ -85,7 +133,6 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
         });
     }
     write_down(inner, &lease, settlements, told).await;
-    inner.under_way.done(&sequences);
 }
 
 /// Writes down until it is done or somebody else's: a settlement that is lost is found again in the trail.
@@ -97,14 +144,26 @@ async fn write_down(
 ) {
     let mut failures = 0;
     loop {
-        match inner.store.settle(lease, settlements.clone()).await {
+        inner.pulse.beat(Stage::Line);
+        let settled = match inner.may_settle(&settlements).await {
+            Ok(()) => inner.store.settle(lease, settlements.clone()).await,
+            Err(error) => Err(error),
+        };
+        match settled {
             Ok(()) => {
                 inner.store_works();
                 for (_, state) in &told {
                     inner.metrics.settled(state);
                 }
                 inner.settlements.tell(told);
+                note_fresh(inner, settlements);
                 inner.recorded.notify_waiters();
+                return;
+            }
+            Err(error @ (StoreError::Rebound | StoreError::OtherTrail { .. })) => {
+                inner.ask_again_whose_store();
+                inner.store_failed(&error);
+                inner.was_fenced(Some(lease));
                 return;
             }
             Err(StoreError::Fenced) => {
@@ -126,6 +185,18 @@ async fn write_down(
                 let pause = backoff::STORE.after(failures, fastrand::f64());
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+}
+
+/// Keeps what was committed for those who follow.
+fn note_fresh(inner: &Inner, settlements: Vec<Settlement>) {
+    if !inner.fresh.is_kept() {
+        return;
+    }
+    for settlement in settlements {
+        if let Settled::Committed(entry) = settlement.settled {
+            inner.fresh.note(*entry);
         }
     }
 }
@@ -242,8 +313,10 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
         Settled::Conflicting { reason } => {
             tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
         }
-        Settled::Refused { reason, .. } => {
-            tracing::warn!(task_id, trace_id, reporter, reason, "refused");
+        Settled::Refused { reason, violations } => {
+            let violations = violations.clone();
+            let violations = Rejection { violations }.to_string();
+            tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
         }
         Settled::Pending { cause, .. } => {
             tracing::debug!(task_id, trace_id, reporter, cause, "pending");

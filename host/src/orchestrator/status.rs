@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{CheckpointStatus, Orchestrator, Role, Trouble};
+use super::{CheckpointStatus, LockHolder, Orchestrator, Role, Trouble};
 use crate::clock::Timestamp;
 use crate::store::{Backlog, Listed, Listing, State, StateName, StoreError, SubmissionState};
 
@@ -21,6 +21,12 @@ pub struct Status {
     pub trail: Option<Trouble>,
     /// What keeps the store from being used. Only this stops accepting.
     pub store: Option<Trouble>,
+    /// A part of this host that has panicked within the last minute and was started again.
+    pub failed: Option<Trouble>,
+    /// A part of this host that makes no step, or why the host has given up.
+    pub stalled: Option<Trouble>,
+    /// A process that holds the trail's lock and is stuck: nobody can commit.
+    pub lock_holder: Option<LockHolder>,
     /// What decides.
     pub policy: PolicyStatus,
     /// What waits, as far as the store says.
@@ -62,7 +68,11 @@ pub struct Place {
 impl Status {
     /// Whether outcomes wait that would not have to.
     pub fn is_degraded(&self) -> bool {
-        self.trail.is_some() || self.policy.quarantined.is_some()
+        self.trail.is_some()
+            || self.policy.quarantined.is_some()
+            || self.failed.is_some()
+            || self.stalled.is_some()
+            || self.lock_holder.is_some()
     }
 }
 
@@ -95,6 +105,9 @@ impl Orchestrator {
             role: inner.health.role(),
             trail: inner.health.trail(),
             store: inner.health.store(),
+            failed: inner.failures.lately(),
+            stalled: inner.health.stalled(),
+            lock_holder: inner.health.lock_holder(),
             policy: PolicyStatus {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
@@ -106,6 +119,15 @@ impl Orchestrator {
             backlog: None,
             checkpoints: self.checkpoints(),
         };
+        inner.metrics.standing.pipeline(
+            status.stalled.is_some(),
+            inner.failures.count(),
+            status.lock_holder.clone(),
+        );
+        inner
+            .metrics
+            .standing
+            .connections(inner.store.connections());
         let number = |is: bool| if is { 1.0 } else { 0.0 };
         let metrics = &inner.metrics;
         metrics

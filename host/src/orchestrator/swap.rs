@@ -1,9 +1,10 @@
 //! Changing the policy while outcomes are decided, and taking a broken one out of force.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::force::{self, InForce};
+use super::pulse::Stage;
 use super::{Inner, OnPolicyFault, Orchestrator, Trouble};
 use crate::policies::{self, Deciding};
 use crate::policy::{Policy, PolicySettings};
@@ -83,6 +84,12 @@ impl Orchestrator {
         Ok(self.switch(deciding).await)
     }
 
+    /// Says what becomes of outcomes the next time that the policy goes into quarantine.
+    pub fn set_on_policy_fault(&self, on_policy_fault: OnPolicyFault) {
+        let before = self.inner().on_policy_fault.lock();
+        *before.unwrap_or_else(PoisonError::into_inner) = on_policy_fault;
+    }
+
     /// Tries a policy in the sandbox and lets it decide from the next call on. Calls in flight end on the one before.
     ///
     /// A policy that is loaded has been checked against the world. What was set aside because of the policy before is
@@ -116,9 +123,14 @@ impl Orchestrator {
 }
 
 impl Inner {
+    fn on_policy_fault(&self) -> OnPolicyFault {
+        let on_policy_fault = self.on_policy_fault.lock();
+        *on_policy_fault.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether outcomes wait for a policy that works.
     pub(super) fn is_held(&self) -> bool {
-        self.on_policy_fault == OnPolicyFault::Hold && self.health.quarantined().is_some()
+        self.on_policy_fault() == OnPolicyFault::Hold && self.health.quarantined().is_some()
     }
 
     /// Three different outcomes in a row: is it they or the policy? Called on the line, between two calls.
@@ -127,7 +139,8 @@ impl Inner {
             return;
         }
         let Deciding { policy, settings } = &in_force.deciding;
-        let Err(reason) = force::smoke_test(policy, settings, self.now()) else {
+        let called = || self.pulse.beat(Stage::Line);
+        let Err(reason) = force::try_out(policy, settings, self.now(), called) else {
             tracing::warn!(
                 policy = policy.digest(),
                 "three outcomes in a row were set aside, but the policy passes its trial: it stays in force"
@@ -148,7 +161,7 @@ impl Inner {
             reason: format!("policy {} is in quarantine: {reason}", policy.digest()),
             since: self.now(),
         }));
-        if self.on_policy_fault == OnPolicyFault::Builtin {
+        if self.on_policy_fault() == OnPolicyFault::Builtin {
             match Policy::builtin(policy.engine()) {
                 Ok(builtin) => {
                     let settings = PolicySettings::default();
@@ -164,7 +177,7 @@ impl Inner {
     }
 
     /// Tries the policy in quarantine again: what it met may have passed, such as a machine that was too slow.
-    pub(super) async fn try_quarantined(&self) {
+    pub(super) async fn try_quarantined(self: &Arc<Self>) {
         let in_force = self.force.now();
         if in_force.stands_in || self.trial(&in_force.deciding).await.is_err() {
             return;
@@ -177,10 +190,13 @@ impl Inner {
         self.hurry().await;
     }
 
-    async fn trial(&self, deciding: &Deciding) -> Result<(), String> {
+    async fn trial(self: &Arc<Self>, deciding: &Deciding) -> Result<(), String> {
         let (deciding, now) = (deciding.clone(), self.now());
+        let inner = Arc::clone(self);
         let trial = tokio::task::spawn_blocking(move || {
-            force::smoke_test(&deciding.policy, &deciding.settings, now)
+            // The feeder may be waiting for this.
+            let called = || inner.pulse.beat(Stage::Feeder);
+            force::try_out(&deciding.policy, &deciding.settings, now, called)
         });
         trial
             .await

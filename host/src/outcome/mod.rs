@@ -22,7 +22,7 @@ pub use reporter::Reporter;
 pub use same::canonical_json;
 pub use status::{Statuses, TaskStatus};
 pub use task_id::TaskId;
-pub use time::parse_time;
+pub use time::{parse_bound, parse_time};
 
 /// One outcome, checked and with defaults filled in.
 ///

@@ -2,7 +2,7 @@
 //!
 //! Knows the grammar and the calendar, and no clock.
 
-use crate::clock::Timestamp;
+use crate::clock::{Bound, Timestamp};
 
 /// The point in time that a text names, of any form that an outcome may hold. One without a zone counts as UTC, a date alone as
 /// its first moment, a leap second as the one after it; what is below a microsecond is cut.
@@ -38,6 +38,16 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_microseconds(
         whole.checked_mul(1_000_000)?.checked_add(micros)?,
     ))
+}
+
+/// The end of a span that a text names: a time, or a date, which stands for the whole day.
+pub fn parse_bound(text: &str, bound: Bound) -> Option<Timestamp> {
+    const DATE: usize = 10;
+    let time = parse_time(text)?;
+    Some(match text.len() {
+        DATE => bound.of_day(time),
+        _ => time,
+    })
 }
 
 /// Whether `text` is a calendar date of ISO 8601, alone or with a time of day.

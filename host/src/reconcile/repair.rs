@@ -115,6 +115,8 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
             bytes: digest.finalize().into(),
             keyed: false,
         },
+        former: None,
+        may_compare: false,
         revision: None,
         trace_id: None,
         reporter,

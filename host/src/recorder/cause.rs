@@ -47,6 +47,12 @@ pub enum Cause {
     RolledBack,
     /// Commits that are not the trail's have changed its entries.
     Altered,
+    /// A remote-tracking ref has entries that the trail lacks.
+    Behind,
+    /// The task has an entry at a remote whose trail has parted from this one.
+    Elsewhere,
+    /// Refs hold trails that have parted, and nothing says which is the repository's.
+    SeveralTrails,
     /// The trail's last commit is in the future of this machine's clock.
     Clock,
     /// Nobody signs now, and what is unsigned is held.
@@ -59,6 +65,12 @@ pub enum Cause {
     Store,
     /// No checkpoint is kept. Never the recorder's own word: it makes none.
     Checkpoint,
+    /// A part of the host has panicked and was started again. Never the recorder's own word.
+    TaskFailed,
+    /// A part of the host makes no step though it has work. Never the recorder's own word.
+    Stalled,
+    /// The host met a defect of its own with this outcome.
+    Defect,
     /// The policy was taken out of force, because it faulted on whatever it was given.
     PolicyQuarantined,
     /// The policy answered that it cannot decide now.
@@ -100,12 +112,18 @@ impl Cause {
             Cause::Busy => "busy",
             Cause::RolledBack => "rolled-back",
             Cause::Altered => "altered",
+            Cause::Behind => "behind",
+            Cause::Elsewhere => "elsewhere",
+            Cause::SeveralTrails => "several-trails",
             Cause::Clock => "clock",
             Cause::Signing => "signing",
             Cause::Changed => "changed",
             Cause::Settings => "settings",
             Cause::Store => "store",
             Cause::Checkpoint => "checkpoint",
+            Cause::TaskFailed => "task-failed",
+            Cause::Stalled => "stalled",
+            Cause::Defect => "defect",
             Cause::PolicyQuarantined => "policy-quarantined",
             Cause::PolicyUnavailable => "policy-unavailable",
             Cause::PolicyFuel => "policy-fuel",
@@ -141,9 +159,11 @@ impl Cause {
                     | Cause::PolicyUnavailable
                     | Cause::Differs
                     | Cause::CaseCollision
+                    | Cause::Elsewhere
                     | Cause::HashCollision
                     | Cause::Filter
                     | Cause::Changed
+                    | Cause::Defect
             )
     }
 }
@@ -172,6 +192,9 @@ impl From<&TrailError> for Cause {
             TrailError::Fenced => Cause::Fenced,
             TrailError::RolledBack { .. } => Cause::RolledBack,
             TrailError::Altered { .. } => Cause::Altered,
+            TrailError::Behind { .. } => Cause::Behind,
+            TrailError::Elsewhere { .. } => Cause::Elsewhere,
+            TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Filter { .. } => Cause::Filter,

@@ -1,5 +1,6 @@
 //! Submissions and lists as columns hold them: what both databases store alike.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -154,9 +155,47 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A text as every database can hold it: PostgreSQL's texts have no NUL, which JSON's may have.
+/// A text for people as PostgreSQL can hold it: without NUL, which JSON's may have.
 pub(super) fn storable(text: Option<&str>) -> Option<String> {
     text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+/// Stands before what stands for a NUL or for itself.
+const ESCAPE: char = '\u{1}';
+
+/// A name as PostgreSQL can hold it, each as another text: its texts have no NUL, which JSON's may have.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\0', ESCAPE]) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 2);
+    for character in text.chars() {
+        match character {
+            '\0' => escaped.extend([ESCAPE, '0']),
+            ESCAPE => escaped.extend([ESCAPE, '1']),
+            character => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The name that [`escaped`] has made a text of.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(ESCAPE) {
+        name.push_str(before);
+        let (meant, length) = match after.chars().next() {
+            Some('0') => ('\0', 1),
+            Some('1') => (ESCAPE, 1),
+            // Written before there was an escape.
+            _ => (ESCAPE, 0),
+        };
+        name.push(meant);
+        rest = &after[length..];
+    }
+    name.push_str(rest);
+    name
 }
 
 /// A number of rows.
@@ -174,6 +213,26 @@ impl Backlog {
             "conflicting" => self.conflicting = count,
             "refused" => self.refused = count,
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{escaped, unescaped};
+
+    proptest! {
+        #[test]
+        fn a_name_survives_being_escaped_and_no_other_is_escaped_so(
+            one in "[\0\u{1}01a\u{fffd}]{0,6}",
+            other in "[\0\u{1}01a\u{fffd}]{0,6}",
+        ) {
+            let text = escaped(&one);
+            prop_assert!(!text.contains('\0'));
+            prop_assert_eq!(&unescaped(&text), &one);
+            prop_assert_eq!(text == escaped(&other), one == other);
         }
     }
 }

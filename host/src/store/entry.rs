@@ -17,17 +17,7 @@ pub const SERVICES_MOST: usize = 1000;
 
 /// A name as the projection holds it and queries compare it.
 pub(super) fn name(text: &str) -> String {
-    // PostgreSQL's texts have no NUL, which JSON's may have.
-    text.chars()
-        .take(NAME_MOST)
-        .map(|character| {
-            if character == '\0' {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
+    text.chars().take(NAME_MOST).collect()
 }
 
 /// An entry of the trail and where it was found. Made by [`Entry::read`] only, so that what queries look at is what the

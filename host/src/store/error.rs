@@ -6,6 +6,12 @@ pub enum StoreError {
     /// Not now: locked, unreachable, full, overloaded. The same again, later, may help.
     #[error("store unavailable: {0}")]
     Unavailable(String),
+    /// The database does not let this user in, or not do this.
+    #[error("store unavailable: {0}")]
+    Denied(String),
+    /// The part of this process that writes to the store has ended: only a new start helps.
+    #[error("store unavailable: its writer has stopped")]
+    Stopped,
     /// What the caller read has changed: read again.
     #[error("the task's plan has changed since it was read")]
     Changed,
@@ -55,6 +61,9 @@ pub enum StoreError {
         /// What the database says.
         cause: String,
     },
+    /// It has an entry of the task, and cannot tell whether it says the same: the caller can compare them.
+    #[error("whether the task was recorded so before is for the caller to find out")]
+    Unremembered,
     /// It would not survive a power cut.
     #[error("{url} would lose what it has acknowledged in a power cut: {cause}")]
     NotDurable {
@@ -62,6 +71,17 @@ pub enum StoreError {
         url: String,
         /// The setting at fault.
         cause: String,
+    },
+    /// A connection pooler is in between that does not keep a session's settings.
+    #[error(
+        "{url} is reached through a connection pooler in {mode} mode, which loses a session's settings, and durability with them: \
+         use session mode (pgbouncer: pool_mode = session)"
+    )]
+    Pooled {
+        /// The store.
+        url: String,
+        /// The mode: `transaction` or `statement`.
+        mode: &'static str,
     },
     /// A URL or a setting makes no sense.
     #[error("{0}")]
@@ -89,6 +109,7 @@ impl StoreError {
                 | StoreError::Damaged { .. }
                 | StoreError::NotDurable { .. }
                 | StoreError::OtherTrail { .. }
+                | StoreError::Pooled { .. }
         )
     }
 }

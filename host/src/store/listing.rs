@@ -70,6 +70,34 @@ impl FromStr for StateName {
     }
 }
 
+/// The most submissions of one task that are read at once.
+pub const TOGETHER: usize = 256;
+
+/// The submissions of one task that are in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct States {
+    /// The state.
+    pub state: StateName,
+    /// How many.
+    pub count: u64,
+    /// The newest of them.
+    pub newest: Sequence,
+}
+
+impl States {
+    /// From state, number and newest sequence, as a database groups them.
+    pub(super) fn read(rows: impl IntoIterator<Item = (String, i64, i64)>) -> Vec<States> {
+        let rows = rows.into_iter().filter_map(|(state, count, newest)| {
+            Some(States {
+                state: state.parse().ok()?,
+                count: columns::count(count),
+                newest: Sequence(newest),
+            })
+        });
+        rows.collect()
+    }
+}
+
 /// Which submissions are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {

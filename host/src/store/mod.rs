@@ -24,6 +24,7 @@ mod sqlite;
 mod submission;
 mod task;
 mod url;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +37,14 @@ pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
-pub use listing::{Listed, Listing, StateName};
+pub use listing::{Listed, Listing, StateName, States, TOGETHER};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
     SubmissionState, TurnedDown,
 };
 pub use task::{Finished, Plan, Task};
-pub use url::StoreUrl;
+pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -70,7 +71,12 @@ pub struct Options {
     pub keep_submissions: bool,
     /// How long a lock of another process on the database is waited for before the answer is `unavailable`.
     pub lock_wait: Duration,
+    /// The most connections to a PostgreSQL database.
+    pub pool: usize,
 }
+
+/// Connections of one process, where nobody says otherwise: some take submissions in, one settles, the others answer queries.
+pub const POOL: usize = 8;
 
 impl Default for Options {
     fn default() -> Options {
@@ -79,8 +85,31 @@ impl Default for Options {
             keep_submissions: false,
             // Longer than any transaction of ours, shorter than a caller's patience.
             lock_wait: Duration::from_secs(5),
+            pool: POOL,
         }
     }
+}
+
+/// The connections of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreConnections {
+    /// In use.
+    pub busy: usize,
+    /// Open, and not in use.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+}
+
+/// With what a store tells submissions from each other.
+#[derive(Clone)]
+struct Keys {
+    /// For the HMAC of whatever was accepted since version 3.
+    key: [u8; 32],
+    /// There are submissions from before.
+    has_former: bool,
 }
 
 /// What an open store says of itself.
@@ -120,6 +149,16 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
     }
 }
 
+/// The statements with which a DBA makes a PostgreSQL store, where its own role may not: for psql. With a role, that owns the
+/// schema and all that is in it.
+///
+/// # Errors
+///
+/// [`StoreError::Invalid`] if the schema cannot have that name.
+pub fn statements_for_dba(schema: &str, role: Option<&str>) -> Result<String, StoreError> {
+    Ok(postgres::statements_for_dba(&schema_name(schema)?, role))
+}
+
 /// A key that nobody can guess, for a store that has none yet: of four times 122 random bits.
 fn fingerprint_key() -> [u8; 32] {
     let mut digest = Sha256::new_with_prefix("fingerprint key");
@@ -149,6 +188,11 @@ pub trait Store: Send + Sync {
     /// Asks the database for a sign of life, and whether it would be able to write now.
     fn ping(&self) -> Answer<'_, ()>;
 
+    /// The connections of its pool, for a database that has one.
+    fn connections(&self) -> Option<StoreConnections> {
+        None
+    }
+
     // The trail that it belongs to.
 
     /// The trail that it is bound to, and the newest commit that it has acknowledged.
@@ -161,6 +205,12 @@ pub trait Store: Send + Sync {
     /// From now on nothing is accepted, settled or leased by this handle if the store's epoch is another:
     /// [`StoreError::Rebound`].
     fn hold_to(&self, epoch: i64);
+
+    /// A random key of the store's own, for [`Fingerprint`]s. Whoever can read the whole database has it.
+    fn fingerprint_key(&self) -> &[u8; 32];
+
+    /// Whether there may be submissions whose fingerprint was made without it: [`Submission::former`].
+    fn has_former_fingerprints(&self) -> bool;
 
     // Tasks.
 
@@ -178,8 +228,8 @@ pub trait Store: Send + Sync {
     ///
     /// *The same again* (same task, same fingerprint) finds the submission that is there: [`Accepted::repeated`]. That can be
     /// told while it is open, for ever if it conflicted, and after it was committed if its fingerprint is
-    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and it is taken in once more, for the
-    /// policy to find already recorded; so is what was refused, since another policy may be in force by now.
+    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and the caller can compare it with the entry.
+    /// What was refused is taken in once more, since another policy may be in force by now.
     ///
     /// *A different one for a finished task* is taken in as well, after the first: the policy decides, and what
     /// conflicts is kept. [`Accepted::differs`] says so at once.
@@ -187,6 +237,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::Changed`] if the submission was made from a plan that is no longer the task's: make it again.
+    /// [`StoreError::Unremembered`] if the task has an entry and it [may be compared](Submission::may_compare).
+    /// [`StoreError::Rebound`] after [`Store::hold_to`].
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted>;
 
     // Out of the outbox.
@@ -222,6 +274,18 @@ pub trait Store: Send + Sync {
     /// What has become of all submissions of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
 
+    /// How many submissions a task has in each state that it has any in. Reads no text.
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>>;
+
+    /// Submissions of a task after `after`, oldest first: at most [`TOGETHER`], and no more once their texts have `bytes` bytes.
+    /// None if there are no more.
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>>;
+
     /// A page of submissions, the newest first, without their texts. Takes time for what it answers, however many others there
     /// are, but for a span of time.
     fn listed(&self, listing: &Listing) -> Answer<'_, Listed>;
@@ -234,6 +298,14 @@ pub trait Store: Send + Sync {
         until: Option<Timestamp>,
         latest: usize,
     ) -> Answer<'_, TurnedDown>;
+
+    /// Deletes conflicts and refusals that were closed longer ago than that, the oldest first, at most `most`. Answers how many
+    /// there were. What a task was finished by goes with them; a task of which nothing else was submitted is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is deleted then.
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64>;
 
     /// How much is open, and since when. Cheap enough to be asked for every second.
     fn backlog(&self) -> Answer<'_, Backlog>;

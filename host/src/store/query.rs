@@ -32,7 +32,12 @@ pub struct Filter {
 impl Filter {
     /// The filter with its names as the projection holds them.
     pub(super) fn as_projected(&self) -> Filter {
-        let name = |text: &Option<String>| text.as_deref().map(entry::name);
+        self.with_names(entry::name)
+    }
+
+    /// The filter with other names for its names.
+    pub(super) fn with_names(&self, of: impl Fn(&str) -> String) -> Filter {
+        let name = |text: &Option<String>| text.as_deref().map(&of);
         Filter {
             status: name(&self.status),
             service: name(&self.service),
@@ -48,12 +53,14 @@ impl Filter {
 pub struct PageRequest {
     /// At most so many; cut to [`LIMIT_MOST`].
     pub limit: u32,
-    /// Leaves out so many of the first. Costs time in proportion; a cursor does not.
+    /// Leaves out so many of the first, or of those behind the cursor. Costs time in proportion; a cursor does not.
     pub offset: u64,
     /// Leaves out all up to this entry, whatever has been recorded since: what [`Page::next`] gave.
     pub after: Option<Cursor>,
     /// Whether to count what the filters leave.
     pub total: bool,
+    /// The page ends early where its entries have so many bytes of text together; it has at least one.
+    pub bytes: usize,
 }
 
 impl Default for PageRequest {
@@ -63,6 +70,7 @@ impl Default for PageRequest {
             offset: 0,
             after: None,
             total: true,
+            bytes: usize::MAX,
         }
     }
 }

@@ -43,8 +43,8 @@ impl Kind {
 pub struct Fingerprint {
     /// A digest.
     pub bytes: [u8; 32],
-    /// Whether it is keyed with a secret that is not in the database. A plain digest lets redacted values be guessed, so it
-    /// is erased together with the submission; a keyed one is kept.
+    /// Whether it is keyed. A plain digest lets redacted values be guessed, so it is erased together with the submission; a keyed
+    /// one is kept.
     pub keyed: bool,
 }
 
@@ -63,6 +63,11 @@ pub struct Submission {
     pub document: Option<String>,
     /// What tells it from others of the task.
     pub fingerprint: Fingerprint,
+    /// What did so before version 3 of the tables, where the store has [submissions from
+    /// then](super::Store::has_former_fingerprints).
+    pub former: Option<[u8; 32]>,
+    /// The caller can compare it with the task's entry, where the store cannot tell whether that says the same.
+    pub may_compare: bool,
     /// The [revision](super::Task::revision) of the plan that `document` was made from, 0 for a task that was not known; `None` if
     /// it was made from none.
     pub revision: Option<i64>,

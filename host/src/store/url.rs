@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::StoreError;
 
@@ -14,14 +15,28 @@ pub enum StoreUrl {
     Postgres(PostgresUrl),
 }
 
-/// A PostgreSQL URL, which may hold a password.
+/// A PostgreSQL URL, which may hold a password, and the schema there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(String);
+pub struct PostgresUrl {
+    text: String,
+    schema: Option<String>,
+}
+
+/// The schema of a PostgreSQL store, where nobody says otherwise.
+pub const SCHEMA: &str = "chiffon_audit";
 
 /// The file beside the trail, in the state directory of the git directory.
 const FILE: &str = "store.sqlite";
 
 impl StoreUrl {
+    /// The longest that one answer of such a store takes: then it is an error, and not a store that hangs.
+    pub fn patience(&self, options: &super::Options) -> Duration {
+        match self {
+            StoreUrl::Sqlite(_) => options.lock_wait,
+            StoreUrl::Postgres(_) => super::postgres::PATIENCE,
+        }
+    }
+
     /// Reads a URL.
     ///
     /// # Errors
@@ -38,11 +53,47 @@ impl StoreUrl {
             return Ok(StoreUrl::Sqlite(PathBuf::from(path)));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(StoreUrl::Postgres(PostgresUrl(text.to_owned())));
+            let (text, schema) = without_schema(text)?;
+            return Ok(StoreUrl::Postgres(PostgresUrl { text, schema }));
         }
         Err(StoreError::Invalid(
             "a store's URL must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`".into(),
         ))
+    }
+
+    /// The same store in that schema, which a setting beside the URL gives, unless the URL names one. A SQLite file has none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Invalid`] if the name may not be a schema's.
+    pub fn in_schema(self, name: Option<&str>) -> Result<StoreUrl, StoreError> {
+        let name = name.map(schema_name).transpose()?;
+        Ok(match self {
+            StoreUrl::Postgres(PostgresUrl { text, schema }) => StoreUrl::Postgres(PostgresUrl {
+                text,
+                schema: schema.or(name),
+            }),
+            file => file,
+        })
+    }
+
+    /// The role that a PostgreSQL URL names before its host.
+    pub fn user(&self) -> Option<&str> {
+        let StoreUrl::Postgres(url) = self else {
+            return None;
+        };
+        let (_, rest) = url.text.split_once("://")?;
+        let authority = rest.split(['?', '#']).next()?;
+        let (who, _) = authority.rsplit_once('@')?;
+        who.split(':').next().filter(|user| !user.is_empty())
+    }
+
+    /// The schema of a PostgreSQL store.
+    pub fn schema(&self) -> Option<&str> {
+        match self {
+            StoreUrl::Postgres(url) => Some(url.schema()),
+            StoreUrl::Sqlite(_) => None,
+        }
     }
 
     /// The store that a trail has where none is named: a SQLite file in its git directory.
@@ -54,7 +105,12 @@ impl StoreUrl {
 impl PostgresUrl {
     /// The URL with its password.
     pub(super) fn secret(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The schema that holds everything.
+    pub(super) fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap_or(SCHEMA)
     }
 }
 
@@ -70,7 +126,7 @@ impl fmt::Display for StoreUrl {
 /// Without everything that can hold a password: the part after the user's name, and all parameters.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or(("postgres", ""));
+        let (scheme, rest) = self.text.split_once("://").unwrap_or(("postgres", ""));
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
         // A password may hold what should have been escaped, an `@` or a `/`: the last `@` is the border.
         let shown = match rest.rsplit_once('@') {
@@ -80,8 +136,55 @@ impl fmt::Display for PostgresUrl {
             }
             None => format!("{scheme}://{rest}"),
         };
-        out.write_str(&shown)
+        out.write_str(&shown)?;
+        match self.schema() {
+            SCHEMA => Ok(()),
+            schema => write!(out, "?schema={schema}"),
+        }
     }
+}
+
+/// A URL without its parameter `schema`, which the server does not know, and what that says.
+fn without_schema(text: &str) -> Result<(String, Option<String>), StoreError> {
+    let Some((before, parameters)) = text.split_once('?') else {
+        return Ok((text.to_owned(), None));
+    };
+    let mut schema = None;
+    let mut others = Vec::new();
+    for parameter in parameters.split('&') {
+        match parameter.strip_prefix("schema=") {
+            Some(name) => schema = Some(schema_name(name)?),
+            None => others.push(parameter),
+        }
+    }
+    let text = match others.is_empty() {
+        true => before.to_owned(),
+        false => format!("{before}?{}", others.join("&")),
+    };
+    Ok((text, schema))
+}
+
+/// A name that the store's schema may have: nothing that has to be escaped anywhere, and not one of PostgreSQL's own.
+///
+/// # Errors
+///
+/// [`StoreError::Invalid`].
+pub fn schema_name(name: &str) -> Result<String, StoreError> {
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let fits = (1..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let folded = name.to_ascii_lowercase();
+    let is_taken =
+        folded.starts_with("pg_") || ["public", "information_schema"].contains(&folded.as_str());
+    if begins && fits && !is_taken {
+        return Ok(name.to_owned());
+    }
+    Err(StoreError::Invalid(format!(
+        "the store's schema cannot be called {name:?}: it takes a letter or `_`, then letters, digits, `_` and `-`, at most 63, \
+         and no name of PostgreSQL's own"
+    )))
 }
 
 impl fmt::Debug for StoreUrl {
@@ -119,6 +222,50 @@ mod tests {
             let url = StoreUrl::parse(text).expect("a URL");
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), shown);
+        }
+    }
+
+    #[test]
+    fn a_schema_is_taken_out_of_the_url_and_hostile_names_are_refused() {
+        let url = StoreUrl::parse("postgres://u@h/d?schema=trail-2&connect_timeout=1");
+        let url = url.expect("a URL");
+        assert_eq!(
+            (url.schema(), url.user(), url.to_string().as_str()),
+            (
+                Some("trail-2"),
+                Some("u"),
+                "postgres://u@h/d?schema=trail-2"
+            )
+        );
+        let StoreUrl::Postgres(postgres) = &url else {
+            panic!("it is PostgreSQL's");
+        };
+        assert_eq!(postgres.secret(), "postgres://u@h/d?connect_timeout=1");
+        let same = url.in_schema(Some("Other")).expect("a name");
+        assert_eq!(same.schema(), Some("trail-2"));
+        let bare = StoreUrl::parse("postgres://u@h/d").expect("a URL");
+        assert_eq!(bare.schema(), Some("chiffon_audit"));
+        let other = bare.in_schema(Some("Other")).expect("a name");
+        assert_eq!(other.schema(), Some("Other"));
+        for name in [
+            "",
+            "a b",
+            "a\"; DROP SCHEMA x; --",
+            "a'",
+            "é",
+            "1a",
+            "-a",
+            "public",
+            "PG_temp",
+            "information_schema",
+            "a.b",
+            "a\0",
+            "%61",
+            &"a".repeat(64),
+        ] {
+            assert!(super::schema_name(name).is_err(), "{name}");
+            let url = format!("postgres://u@h/d?schema={name}");
+            assert!(StoreUrl::parse(&url).is_err(), "{name}");
         }
     }
 

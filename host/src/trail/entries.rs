@@ -148,7 +148,7 @@ impl Trail {
     pub fn flat_entries(&self) -> Result<usize, TrailError> {
         let shared = self.shared();
         let repository = &shared.repository;
-        let Some(tip) = repository.read_ref(&shared.identity.reference)? else {
+        let Some(tip) = shared.read_tip()? else {
             return Ok(0);
         };
         let Some(tasks) = tasks_of(repository, repository.commit(&tip)?.tree)? else {
@@ -171,7 +171,7 @@ impl Trail {
             repository,
             open: Vec::new(),
         };
-        if let Some(tip) = repository.read_ref(&shared.identity.reference)? {
+        if let Some(tip) = shared.read_tip()? {
             entries.enter(&repository.commit(&tip)?.tree, 0)?;
         }
         Ok(entries)

@@ -78,6 +78,40 @@ pub enum TrailError {
         /// Where the ref is.
         tip: String,
     },
+    /// A remote-tracking ref has entries that the trail lacks, and the trail's ref cannot be moved there from here.
+    #[error(
+        "blocked: behind a remote: {remote} has entries that {reference} lacks, and another one here would part the two; \
+         `git {command}` takes them up"
+    )]
+    Behind {
+        /// The trail's ref.
+        reference: String,
+        /// The remote-tracking ref.
+        remote: String,
+        /// The arguments of the git command that takes up what the remote has.
+        command: String,
+    },
+    /// The trail here and one at a remote have parted, and that one has an entry for the task.
+    #[error(
+        "{remote} has an entry for {task} already, which is not in {reference}: the two trails have parted \
+         (`show --ref {remote} {task}` prints it)"
+    )]
+    Elsewhere {
+        /// The task.
+        task: String,
+        /// The trail's ref.
+        reference: String,
+        /// The remote-tracking ref that has the entry.
+        remote: String,
+    },
+    /// Refs hold trails that have parted, and nothing says which is the repository's.
+    #[error("several refs hold trails that have parted: {refs}; `{choose}` chooses the first")]
+    SeveralTrails {
+        /// The refs.
+        refs: String,
+        /// The command that chooses one.
+        choose: String,
+    },
     /// A person's operation on the branch is under way, or something else that passes.
     #[error("{0}")]
     Busy(String),
@@ -152,6 +186,8 @@ impl TrailError {
                 | TrailError::NoRepository(_)
                 | TrailError::Collision
                 | TrailError::CaseCollision(_)
+                | TrailError::Elsewhere { .. }
+                | TrailError::SeveralTrails { .. }
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }
         )

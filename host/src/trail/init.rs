@@ -27,6 +27,8 @@ pub struct InitOptions {
     pub reference: Option<String>,
     /// The layout of new entries.
     pub layout: Option<Layout>,
+    /// Begin a trail though another ref holds one.
+    pub second_trail: bool,
     /// Accepts, by its id, a tip that does not continue what was acknowledged here; `none`, that the ref is gone. Begins
     /// nothing.
     pub accept_tip: Option<String>,
@@ -88,6 +90,7 @@ impl Trail {
         if let Some(accepted) = &options.accept_tip {
             accept(&repository, &state, &identity, accepted, &options, disk)?;
         }
+        let is_there = repository.read_ref(&identity.reference)?.is_some();
         let mut uuid = find_genesis(&repository, &identity)?;
         let kept = match options.accept_tip {
             Some(_) => Ok(()),
@@ -95,11 +98,17 @@ impl Trail {
         };
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
+        if !is_there && trail.reads_from().is_some() {
+            // Takes up the trail of a remote, which may have an identity and entries.
+            trail.refresh()?;
+            uuid = find_genesis(&trail.shared().repository, &identity)?;
+        }
         let mut created_trail = false;
         *trail.shared().warning() = kept.err();
         // What has entries already gets no identity any more, and may get another layout all the same.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
-        if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout {
+        let is_taken_up = trail.adopted().is_some();
+        if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_taken_up {
             // Recovery, and the check for a roll-back, come before the first commit as before any other.
             trail.refresh()?;
             let shared = trail.shared();
@@ -232,27 +241,50 @@ fn choose_identity(
                 identity.reference
             )));
         }
-        identity.layout = options
-            .layout
-            .or(identity.layout)
-            .or(options.open.default_layout);
+        identity.layout = options.layout.or(identity.layout);
         return Ok(identity);
     }
     let mut identity = match asked {
         Some(reference) => {
             state::check_reference(&reference)?;
+            check_no_other(repository, &reference, options)?;
             Identity {
                 reference,
                 placement: Placement::Ref,
                 layout: None,
             }
         }
-        None => beginning::decide(repository)?,
+        None => beginning::decide(repository)?.identity,
     };
-    let default = Layout::of(identity.placement);
-    let wanted = options.layout.or(options.open.default_layout);
-    identity.layout = Some(wanted.unwrap_or(default));
+    identity.layout = options.layout;
     Ok(identity)
+}
+
+/// Fails if a ref holds a trail already that is not to be on `reference`: a second one is begun by name only.
+fn check_no_other(
+    repository: &Repository,
+    reference: &str,
+    options: &InitOptions,
+) -> Result<(), TrailError> {
+    if options.second_trail || repository.read_ref(reference)?.is_some() {
+        return Ok(());
+    }
+    if beginning::adoptable(repository, reference)?.is_some() {
+        return Ok(());
+    }
+    let found = match beginning::decide(repository) {
+        Ok(found) if found.is_new => return Ok(()),
+        Ok(found) => found,
+        // No ref holds one, and where it would begin is not asked.
+        Err(TrailError::Unsupported(_) | TrailError::Busy(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let own = found.identity.reference;
+    let holder = found.adopts.map_or(own.clone(), |remote| remote.reference);
+    Err(TrailError::Invalid(format!(
+        "{holder} holds a trail already: `init` without --ref goes on with that (on {own}), and --second-trail begins \
+         another on {reference}"
+    )))
 }
 
 fn accept(

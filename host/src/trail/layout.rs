@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::Placement;
+use super::error::TrailError;
+use super::tree::{Node, TreeSource};
 use crate::outcome::TaskId;
 
 /// The directory of all entries, as path components.
@@ -21,15 +23,45 @@ pub enum Layout {
     Sharded,
 }
 
-impl Layout {
-    /// What fits a placement where nobody says more: a checkout is read by people, a ref by machines.
-    pub(super) fn of(placement: Placement) -> Layout {
-        match placement {
-            Placement::Checkout => Layout::Flat,
-            Placement::Ref => Layout::Sharded,
+/// As many entries are put in one directory where nobody has chosen a layout; those that come after are spread.
+///
+/// Every commit writes that directory, and whoever checks the commit reads it: with 512 entries that is about 20 kB, with all
+/// of a long trail it takes the square of the trail's length.
+pub const FLAT_MOST: usize = 512;
+
+/// What decides how the next entry is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The operator, or the placement: a ref is read by machines.
+    Always(Layout),
+    /// The parent commit's tree: flat up to [`FLAT_MOST`] entries, then sharded.
+    BySize,
+}
+
+impl Choice {
+    /// The layout of the entry that comes after that tree. The tree alone decides, so that every process and host decides
+    /// alike, and again after a crash.
+    pub(super) fn after(
+        self,
+        root: &Arc<Node>,
+        source: &dyn TreeSource,
+    ) -> Result<Layout, TrailError> {
+        match self {
+            Choice::Always(layout) => Ok(layout),
+            Choice::BySize => {
+                let tasks = root.descend(&ROOT, source, None)?;
+                let is_full = tasks.is_some_and(|tasks| tasks.is_spread_or_holds(FLAT_MOST));
+                Ok(if is_full {
+                    Layout::Sharded
+                } else {
+                    Layout::Flat
+                })
+            }
         }
     }
+}
 
+impl Layout {
     /// The layout's name in settings and output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
+use super::holder::{self, hand_overs};
 use super::shared;
 use super::state::StateDir;
 
@@ -86,11 +87,19 @@ impl WriterLock {
     /// Lets the lock go and, if others wait, leaves them the time to take it.
     pub(super) fn release(self) {
         let others = self.others_wait();
-        drop(self.lock);
+        drop(self);
         if others {
             // `flock` is not fair: without a pause the process that lets go takes it again before a waiter polls.
             thread::sleep(POLL_MOST * 2);
         }
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that this process starts has a copy of the open file until it runs, which on a busy
+        // machine is longer than others wait.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
@@ -123,16 +132,12 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .inspect(|_| shared::follow_directory(path))
 }
 
-/// How often the lock has been taken: the number in the lock file. One that cannot be read counts as 0.
-fn hand_overs(lock: &File) -> u64 {
-    let mut bytes = [0; 8];
-    lock.read_exact_at(&mut bytes, 0)
-        .map_or(0, |()| u64::from_le_bytes(bytes))
-}
-
-/// Says to those who wait that the lock has a new holder.
+/// Says to those who wait that the lock has a new holder, and who that is.
 fn count_hand_over(lock: &File) -> io::Result<()> {
-    lock.write_all_at(&hand_overs(lock).wrapping_add(1).to_le_bytes(), 0)
+    let count = hand_overs(lock).wrapping_add(1);
+    lock.write_all_at(&count.to_le_bytes(), 0)?;
+    holder::note(lock, count);
+    Ok(())
 }
 
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
@@ -279,5 +284,25 @@ pub(super) fn same_file(left: &Path, right: &Path) -> bool {
     match (fs::symlink_metadata(left), fs::symlink_metadata(right)) {
         (Ok(left), Ok(right)) => left.dev() == right.dev() && left.ino() == right.ino(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_is_free_whoever_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = StateDir::new(dir.path());
+        state.create_root(&disk::RealDisk).expect("a directory");
+        let lock = WriterLock::acquire(&state, Duration::ZERO).expect("it is free");
+        // As a process has it that was forked, and has not begun to run another program.
+        let copy = lock.lock.try_clone().expect("a copy");
+        assert!(WriterLock::acquire(&state, Duration::ZERO).is_err());
+        lock.release();
+        let again = WriterLock::acquire(&state, Duration::ZERO);
+        assert!(again.is_ok());
+        drop(copy);
     }
 }

@@ -6,6 +6,7 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
+mod adopting;
 mod ahead;
 mod attributes;
 mod beginning;
@@ -23,6 +24,7 @@ mod flush;
 mod flushing;
 mod git_config;
 mod history;
+mod holder;
 mod init;
 mod layout;
 mod leaves;
@@ -38,6 +40,7 @@ mod names;
 mod object;
 mod objects;
 mod open;
+mod order;
 mod ownership;
 mod pack;
 mod packs;
@@ -67,26 +70,29 @@ mod work_trees;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gix::objs::Kind;
 
+pub use adopting::Adopted;
 pub use attributes::RULE as ATTRIBUTES;
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
 pub use git_config::GitEnvironment;
 pub use history::{History, LoggedEntry, Recorded};
+pub use holder::{HolderState, LockWatch, StuckHolder};
 pub use init::{InitOptions, Initialised, repository_around};
-pub use layout::Layout;
+pub use layout::{FLAT_MOST, Layout};
 pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
 pub use moved::Moved;
 pub use name::TrailName;
 pub use open::{DEFAULT_AUTHOR, OpenOptions};
+pub use order::{NumberedCommit, NumberedFrom, TrailEnd};
 pub use placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
@@ -134,11 +140,13 @@ struct Shared {
     repository: Repository,
     state: StateDir,
     identity: Identity,
-    layout: Layout,
+    layout: layout::Choice,
     author: String,
     signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
+    /// Grows with every operation of the writer's that ends, and every commit that is made.
+    progress: Arc<AtomicU64>,
     boot: String,
     view: Mutex<View>,
     queue: Arc<queue::Queue>,
@@ -151,6 +159,9 @@ struct Shared {
     /// A pack of more bytes is merged no more.
     large: u64,
     moved: moved::Noted,
+    remotes: adopting::Watch,
+    /// Opened by the name of a ref, to be read.
+    is_for_reading: bool,
     committing: OnceLock<Committing>,
     /// Why a trail that begins now does not begin on the branch that is checked out.
     apart: Option<String>,
@@ -214,7 +225,7 @@ impl Trail {
                 };
             }
             if view.root.is_none() {
-                view.tip = shared.repository.read_ref(&shared.identity.reference)?;
+                view.tip = shared.read_tip()?;
                 view.root = Some(View::load_root(&shared.repository, view.tip)?);
             }
             view.root.clone().expect("it was just loaded")
@@ -383,6 +394,12 @@ impl Trail {
         }
     }
 
+    /// A number that changes as long as the writer gets on with its work. One that stays while something waits means that it
+    /// is stuck, or waits for a lock.
+    pub fn progress(&self) -> u64 {
+        self.shared().progress.load(Ordering::Relaxed)
+    }
+
     /// Author and committer of what is recorded through this handle.
     pub fn author(&self) -> &str {
         &self.shared().author
@@ -398,9 +415,20 @@ impl Trail {
         self.shared().identity.placement
     }
 
-    /// The layout of new entries.
-    pub fn layout(&self) -> Layout {
-        self.shared().layout
+    /// The layout of the next entry.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn layout(&self) -> Result<Layout, TrailError> {
+        let shared = self.shared();
+        let root = View::load_root(&shared.repository, shared.read_tip()?)?;
+        shared.layout.after(&root, &shared.repository)
+    }
+
+    /// The layout that the operator has chosen, or the placement; nothing where the number of entries decides.
+    pub fn chosen_layout(&self) -> Option<Layout> {
+        self.shared().identity.layout
     }
 
     /// The git directory that all work trees of the repository share.

@@ -68,11 +68,16 @@ impl Trail {
         let Ok(wanted) = ObjectId::from_hex(commit.as_bytes()) else {
             return Ok(false);
         };
+        let mut next = repository.read_ref(&shared.identity.reference)?;
+        match next {
+            // Where this cannot be read either, nothing can be told.
+            Some(tip) => drop(repository.commit(&tip)?),
+            None => return Ok(false),
+        }
         // Without the object there is no need to walk.
         if repository.commit(&wanted).is_err() {
             return Ok(false);
         }
-        let mut next = repository.read_ref(&shared.identity.reference)?;
         while let Some(id) = next {
             if id == wanted {
                 return Ok(true);

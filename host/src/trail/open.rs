@@ -5,16 +5,21 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::disk::{Disk, RealDisk};
+use gix::ObjectId;
+
+use super::adopting::Watch;
+use super::disk::{Counted, Disk, RealDisk};
 use super::error::TrailError;
 use super::git_config::GitEnvironment;
+use super::layout::Choice;
+use super::moved;
 use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
 use super::state::{Identity, StateDir};
 use super::view::View;
 use super::{
     Handle, Layout, Placement, Shared, Trail, beginning, catalogue, layout, leaves, packs, queue,
-    ticket, tree,
+    ticket,
 };
 use super::{mount, moved, shared};
 
@@ -73,7 +78,7 @@ impl Trail {
     /// Opens the trail of the repository at `dir` or above it. Changes nothing.
     ///
     /// A repository that holds no trail yet is one: its first record makes it a checkout trail on the branch checked
-    /// out, or a ref trail if it is bare.
+    /// out, or a ref trail if it is bare. In a clone whose remote-tracking refs hold a trail the first record takes that up.
     ///
     /// # Errors
     ///
@@ -109,27 +114,77 @@ impl Trail {
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
-        let settled = state.read_identity()?;
-        let is_settled = settled.is_some();
-        let identity = match settled {
-            Some(identity) => identity,
-            None => beginning::decide(&repository)?,
+        let mut apart = None;
+        let (identity, adopts) = match state.read_identity()? {
+            Some(identity) => {
+                // A crash can come between the note of what the trail is and the ref.
+                let begins_here = repository.read_ref(&identity.reference)?.is_some()
+                    || state.read_mark(&state.acknowledged_path()).is_some();
+                let adopts = match begins_here {
+                    true => None,
+                    false => beginning::adoptable(&repository, &identity.reference)?,
+                };
+                (identity, adopts)
+            }
+            None => {
+                let found = beginning::decide(&repository)?;
+                if found.is_new && found.identity.placement == Placement::Ref {
+                    apart = beginning::why_apart(&repository)?;
+                }
+                (found.identity, found.adopts)
+            }
         };
-        let begins = !is_settled && repository.read_ref(&identity.reference)?.is_none();
-        let apart = if begins && identity.placement == Placement::Ref {
-            beginning::why_apart(&repository)?
-        } else {
-            None
+        Trail::assemble(
+            repository,
+            state,
+            identity,
+            Watch::new(adopts),
+            false,
+            apart,
+            options,
+        )
+    }
+
+    /// Opens the trail that a ref of the repository at `dir` holds, such as `refs/remotes/origin/audit`, to be read: a name that
+    /// git would take for it, or in full. Nothing can be recorded by it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Invalid`] if there is no such ref.
+    pub fn open_ref(dir: &Path, name: &str, options: OpenOptions) -> Result<Trail, TrailError> {
+        let repository = Repository::discover(dir, &options.environment)?;
+        let state = StateDir::new(&repository.common_dir);
+        let reference = repository.full_name(name)?;
+        let identity = Identity {
+            reference,
+            placement: Placement::Ref,
+            layout: None,
         };
-        let layout = match options.layout.or(identity.layout) {
-            Some(layout) => layout,
-            None => match infer_layout(&repository, &identity)? {
-                Some(layout) => layout,
-                None => options
-                    .default_layout
-                    .unwrap_or(Layout::of(identity.placement)),
-            },
+        Trail::assemble(
+            repository,
+            state,
+            identity,
+            Watch::default(),
+            true,
+            None,
+            options,
+        )
+    }
+
+    fn assemble(
+        repository: Repository,
+        state: StateDir,
+        identity: Identity,
+        remotes: Watch,
+        is_for_reading: bool,
+        apart: Option<String>,
+        options: OpenOptions,
+    ) -> Result<Trail, TrailError> {
+        let tip = match (&remotes.adopts, repository.read_ref(&identity.reference)?) {
+            (Some(adopts), None) => Some(adopts.tip),
+            (_, tip) => tip,
         };
+        let layout = choose_layout(&repository, &identity, tip, &options)?;
         let author = match options.author {
             Some(author) => check_author(author)?,
             None => repository
@@ -138,6 +193,7 @@ impl Trail {
         };
         let signing = options.signing.as_ref().map(Signing::open).transpose()?;
         let disk = shared::wrap(options.disk, repository.sharing, &repository.common_dir);
+        let progress = Arc::default();
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
@@ -149,14 +205,18 @@ impl Trail {
             repository,
             state,
             identity: Identity {
-                layout: Some(layout),
+                layout: match layout {
+                    Choice::Always(layout) => Some(layout),
+                    Choice::BySize => None,
+                },
                 ..identity
             },
             layout,
             author,
             signing,
             lock_wait: options.lock_wait,
-            disk,
+            disk: Arc::new(Counted::new(disk, Arc::clone(&progress))),
+            progress,
             view: Mutex::new(View::unloaded()),
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
@@ -166,6 +226,8 @@ impl Trail {
             merge_beside: options.merge_beside,
             large: options.large_pack.min(packs::LARGE),
             moved: moved::Noted::default(),
+            remotes,
+            is_for_reading,
             committing: OnceLock::new(),
             apart,
             plaintext: options.plaintext,
@@ -202,31 +264,27 @@ fn check_author(author: String) -> Result<String, TrailError> {
     }
 }
 
-/// The layout that the trail's entries have, if it has any.
-fn infer_layout(
+/// What decides how entries are stored: whoever opens the trail, the operator by `init`, the user's configuration for a trail
+/// without entries, the placement.
+fn choose_layout(
     repository: &Repository,
     identity: &Identity,
-) -> Result<Option<Layout>, TrailError> {
-    let Some(tip) = repository.read_ref(&identity.reference)? else {
-        return Ok(None);
-    };
-    let root = View::load_root(repository, Some(tip))?;
-    let Some(tasks) = root.descend(&layout::ROOT, repository, None)? else {
-        return Ok(None);
-    };
-    let mut entries =
-        gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash).filter_map(Result::ok);
-    Ok(entries.next().map(|_| {
-        if entries_have_shards(tasks, repository) {
-            Layout::Sharded
-        } else {
-            Layout::Flat
+    tip: Option<ObjectId>,
+    options: &OpenOptions,
+) -> Result<Choice, TrailError> {
+    if let Some(layout) = options.layout.or(identity.layout) {
+        return Ok(Choice::Always(layout));
+    }
+    let root = View::load_root(repository, tip)?;
+    let tasks = root.descend(&layout::ROOT, repository, None)?;
+    let has_entries = tasks.is_some_and(|tasks| !tasks.raw.is_empty());
+    Ok(match (has_entries, options.default_layout) {
+        (false, Some(layout)) => Choice::Always(layout),
+        (false, None) if identity.placement == Placement::Ref => Choice::Always(Layout::Sharded),
+        // Those that are there were not spread by that; whoever wants one directory wants no other from some number on.
+        (true, Some(Layout::Flat)) if !tasks.is_some_and(|tasks| tasks.is_spread()) => {
+            Choice::Always(Layout::Flat)
         }
-    }))
-}
-
-fn entries_have_shards(tasks: &tree::Node, repository: &Repository) -> bool {
-    gix::objs::TreeRefIter::from_bytes(&tasks.raw, repository.hash)
-        .filter_map(Result::ok)
-        .any(|entry| entry.mode.is_tree() && entry.filename.len() == 1)
+        _ => Choice::BySize,
+    })
 }

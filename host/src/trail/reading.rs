@@ -53,10 +53,10 @@ impl Trail {
     /// [`TrailError::Unreadable`].
     pub fn has_begun(&self) -> Result<bool, TrailError> {
         let shared = self.shared();
-        if shared.state.read_identity()?.is_some() {
+        if shared.state.read_identity()?.is_some() || shared.remotes.adopts.is_some() {
             return Ok(true);
         }
-        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        let tip = shared.read_tip()?;
         let root = View::load_root(&shared.repository, tip)?;
         let tasks = root.descend(&layout::ROOT, &shared.repository, None)?;
         Ok(tasks.is_some())
@@ -69,7 +69,7 @@ impl Trail {
     /// [`TrailError::Unreadable`].
     pub fn tip(&self) -> Result<Option<String>, TrailError> {
         let shared = self.shared();
-        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        let tip = shared.read_tip()?;
         Ok(tip.map(|tip| tip.to_string()))
     }
 
@@ -131,7 +131,7 @@ impl Trail {
         task_id: &TaskId,
     ) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
         let shared = self.shared();
-        let Some(tip) = shared.repository.read_ref(&shared.identity.reference)? else {
+        let Some(tip) = shared.read_tip()? else {
             return Ok(None);
         };
         // What the writer has in memory spares reading and checking a large directory for each question.
@@ -159,6 +159,16 @@ impl Trail {
             catalogue,
             ..
         } = &**self.shared();
+        if !self.shared().reads_own_ref() {
+            // What is remembered is of the trail's own ref.
+            let mut history = History::from(repository, Some(tip));
+            while let Some((id, _, task)) = history.next_commit()? {
+                if task == *task_id {
+                    return Ok(Some(id.to_string()));
+                }
+            }
+            return Ok(None);
+        }
         let noted = catalogue.tip();
         // The ref moves before it is noted: looked at after the catalogue, it has all that this has, unless it was forced.
         let tip = match noted {
@@ -211,10 +221,7 @@ impl Trail {
     /// The trail's commits as they are now, newest first.
     pub fn history(&self) -> Result<History<'_>, TrailError> {
         let shared = self.shared();
-        Ok(History::from(
-            &shared.repository,
-            shared.repository.read_ref(&shared.identity.reference)?,
-        ))
+        Ok(History::from(&shared.repository, shared.read_tip()?))
     }
 }
 

@@ -36,6 +36,7 @@ impl Writer<'_> {
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        let tip = self.heed_remotes(tip, acknowledged.as_ref())?;
         {
             let view = shared.view();
             if view.confirmed && view.tip == tip {
@@ -88,7 +89,7 @@ impl Writer<'_> {
     }
 
     /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
-    fn continues(
+    pub(super) fn continues(
         &self,
         tip: Option<ObjectId>,
         acknowledged: Option<&Mark>,

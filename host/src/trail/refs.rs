@@ -1,5 +1,6 @@
 //! Reading the repository's refs: loose files and packed-refs, as git does. Never written here.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -68,6 +69,93 @@ impl Repository {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).doing("read", &path),
         }
+    }
+
+    /// The refs below a prefix such as `refs/remotes/`, each with its commit. Symbolic refs, and files that hold no id, are left
+    /// out.
+    pub(super) fn refs_below(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, TrailError> {
+        let mut found = BTreeMap::new();
+        let packed = self.packed_refs()?.unwrap_or_default();
+        let hex = self.hash.len_in_hex();
+        for line in packed.split(|byte| *byte == b'\n') {
+            let Some((id, name)) = line.split_at_checked(hex) else {
+                continue;
+            };
+            let name = name.strip_prefix(b" ").map(str::from_utf8);
+            if let Some(Ok(name)) = name
+                && name.starts_with(prefix)
+                && let Ok(id) = self.parse_id(id, name)
+            {
+                found.insert(name.to_owned(), id);
+            }
+        }
+        let mut dirs = vec![self.common_dir.join(prefix)];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                // A link to a directory is not followed: it could lead round in a circle.
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    dirs.push(entry.path());
+                    continue;
+                }
+                let path = entry.path();
+                let Some(name) = path
+                    .strip_prefix(&self.common_dir)
+                    .ok()
+                    .and_then(|name| name.to_str())
+                else {
+                    continue;
+                };
+                let is_name = gix::validate::reference::name(name.into()).is_ok();
+                if is_name && let Ok(Some(id)) = self.read_ref(name) {
+                    found.insert(name.to_owned(), id);
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// The refs that the `HEAD` of each remote names: its default branch, as it was when it was cloned.
+    pub(super) fn remote_heads(&self) -> Vec<String> {
+        let remotes = self.common_dir.join("refs/remotes");
+        let mut heads = Vec::new();
+        for entry in fs::read_dir(&remotes).into_iter().flatten().flatten() {
+            if let Ok(text) = fs::read_to_string(entry.path().join("HEAD"))
+                && let Some(target) = text.strip_prefix("ref:")
+            {
+                heads.push(target.trim().to_owned());
+            }
+        }
+        heads.sort();
+        heads
+    }
+
+    /// Every value of `remote.*.fetch`.
+    pub(super) fn fetch_refspecs(&self) -> Vec<String> {
+        let local = self.local();
+        let config = local.config_snapshot();
+        let remotes = config.plumbing().sections_by_name("remote");
+        remotes
+            .into_iter()
+            .flatten()
+            .flat_map(|section| section.body().values("fetch"))
+            .map(|value| value.to_string())
+            .collect()
+    }
+
+    /// The full name of the ref that git would take `name` for.
+    pub(super) fn full_name(&self, name: &str) -> Result<String, TrailError> {
+        for prefix in ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"] {
+            let whole = format!("{prefix}{name}");
+            let is_name = gix::validate::reference::name(whole.as_str().into()).is_ok();
+            // Without a prefix only what is one already: `HEAD` and its like are no trail's.
+            if is_name && whole.starts_with("refs/") && self.read_ref(&whole)?.is_some() {
+                return Ok(whole);
+            }
+        }
+        Err(TrailError::Invalid(format!(
+            "there is no ref {}",
+            name.escape_debug()
+        )))
     }
 
     /// Fails if git has a ref that cannot exist beside one of this name, because one would be a directory of the other.

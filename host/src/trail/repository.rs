@@ -83,6 +83,10 @@ impl Repository {
         Ok(repository)
     }
 
+    pub(super) fn local(&self) -> gix::Repository {
+        self.inner.to_thread_local()
+    }
+
     pub(super) fn objects_dir(&self) -> PathBuf {
         self.common_dir.join("objects")
     }

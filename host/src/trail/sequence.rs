@@ -220,13 +220,20 @@ impl Writer<'_> {
             }
             Err(error) => return Placed::Nowhere(item, error),
         }
+        if let Err(error) = shared.remotes.check_not_elsewhere(shared, &item.task_id) {
+            return Placed::Nowhere(item, error);
+        }
         drop(directory);
         // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
         let microseconds = chain.microseconds.max(item.microseconds);
         if microseconds.saturating_sub(item.microseconds) > WAITED_MOST {
             return Placed::Nowhere(item, TrailError::Changed);
         }
-        let below = shared.layout.components(&item.task_id);
+        let layout = match shared.layout.after(&chain.root, repository) {
+            Ok(layout) => layout,
+            Err(error) => return Placed::Nowhere(item, error),
+        };
+        let below = layout.components(&item.task_id);
         let mut path: Vec<&str> = layout::ROOT.to_vec();
         path.extend(below.iter().map(String::as_str));
         let deflater = &mut self.deflater;
@@ -253,6 +260,8 @@ impl Writer<'_> {
             let each = each.filter(|signing| signing.extent == Extent::Commit);
             commit.make(repository.hash, each)
         });
+        // A signature may take as long as its limit.
+        shared.progress.fetch_add(1, Ordering::Relaxed);
         let (commit, contents) = match made {
             Ok(made) => made,
             Err(error) => return Placed::Broken(item, error),

@@ -28,6 +28,7 @@ pub(super) struct Identity {
     /// The ref that holds the trail, in full.
     pub(super) reference: String,
     pub(super) placement: Placement,
+    /// The layout that the operator has chosen, or the placement; `None` where the number of entries decides.
     pub(super) layout: Option<Layout>,
 }
 
@@ -37,6 +38,8 @@ struct IdentityFile {
     reference: String,
     placement: String,
     layout: Option<String>,
+    /// Versions before 0.2 wrote `flat` where nobody had chosen it too, and not this.
+    layout_chosen: Option<bool>,
 }
 
 /// A point of the trail that was reached on this machine, and during which of its boots.
@@ -138,14 +141,12 @@ impl StateDir {
         let file: IdentityFile =
             toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
         check_reference(&file.reference).map_err(|error| invalid(error.to_string()))?;
+        let layout = file.layout.as_deref().map(Layout::from_str);
+        let layout = layout.transpose().map_err(invalid)?;
+        let is_chosen = file.layout_chosen == Some(true);
         Ok(Some(Identity {
             placement: Placement::from_str(&file.placement).map_err(invalid)?,
-            layout: file
-                .layout
-                .as_deref()
-                .map(Layout::from_str)
-                .transpose()
-                .map_err(invalid)?,
+            layout: layout.filter(|layout| is_chosen || *layout == Layout::Sharded),
             reference: file.reference,
         }))
     }
@@ -163,6 +164,7 @@ impl StateDir {
             reference: identity.reference.clone(),
             placement: identity.placement.as_str().to_owned(),
             layout: identity.layout.map(|layout| layout.as_str().to_owned()),
+            layout_chosen: identity.layout.map(|_| true),
         };
         let text =
             toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;

@@ -47,6 +47,11 @@ impl Tenure {
         self.number.swap(number, Ordering::SeqCst) != number
     }
 
+    /// Whether this is the number of the present turn.
+    pub fn is(&self, number: i64) -> bool {
+        self.number.load(Ordering::SeqCst) == number
+    }
+
     /// Takes the present turn for the last one, whatever the trail says: for a host that was fenced although those who decide say
     /// that it is its turn. The number in the trail is then from another life, such as of a store that was lost.
     pub fn overrule(&self) {

@@ -218,6 +218,32 @@ impl Node {
         None
     }
 
+    /// Whether the directory of entries has directories of a sharded layout.
+    pub(super) fn is_spread(&self) -> bool {
+        self.is_spread_or_holds(usize::MAX)
+    }
+
+    /// Whether the directory of entries has directories of a sharded layout, or at least so many entries of the flat one.
+    pub(super) fn is_spread_or_holds(&self, entries: usize) -> bool {
+        let hash = self.id.kind();
+        let mut rest = &self.raw[..];
+        let mut found = 0;
+        while let Some(entry) = Entry::first(rest, hash) {
+            if entry.is_tree() {
+                if str::from_utf8(entry.name).is_ok_and(|name| slot(self.level, name).is_some()) {
+                    return true;
+                }
+            } else if entry.name.ends_with(b".json") {
+                found += 1;
+                if found == entries {
+                    return true;
+                }
+            }
+            rest = &rest[entry.length..];
+        }
+        false
+    }
+
     /// The directory below this one at that path, if there is one.
     pub(super) fn descend<'a>(
         self: &'a Arc<Node>,

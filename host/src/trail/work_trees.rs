@@ -78,6 +78,16 @@ impl Repository {
         Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
     }
 
+    /// Whether a work tree that can be found has `reference` checked out.
+    pub(super) fn is_checked_out(&self, reference: &str) -> Result<bool, TrailError> {
+        for tree in self.work_trees()? {
+            if self.has_checked_out(&tree, reference)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Every work tree of the repository that can be found, the main one first.
     pub(super) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();

@@ -72,6 +72,7 @@ impl Writer<'_> {
     fn work(&mut self) -> Result<(), TrailError> {
         let shared = self.shared;
         self.flushing.ensure_running()?;
+        shared.check_records()?;
         shared.repository.check_writable()?;
         shared.state.create_root(shared.disk.as_ref())?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
@@ -223,6 +224,17 @@ pub(super) struct AllWaiting {
 }
 
 impl Shared {
+    /// Fails if the trail was opened by the name of a ref.
+    fn check_records(&self) -> Result<(), TrailError> {
+        if !self.is_for_reading {
+            return Ok(());
+        }
+        Err(TrailError::Invalid(format!(
+            "{} was opened to be read",
+            self.identity.reference
+        )))
+    }
+
     /// Takes everything that waits, whether queued or, after a panic, under way.
     pub(super) fn take_waiting(&self) -> AllWaiting {
         let mut view = self.view();

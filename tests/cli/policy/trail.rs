@@ -348,6 +348,8 @@ fn keep_submission(machine: &Machine) {
                 bytes: outcome.fingerprint(None),
                 keyed: false,
             },
+            former: None,
+            may_compare: false,
             revision: None,
             trace_id: None,
             reporter: None,

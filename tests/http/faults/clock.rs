@@ -41,7 +41,7 @@ time_t time(time_t *out) {
 
 #[test]
 fn a_clock_that_is_set_back_holds_up_commits_until_it_is_near_again_and_nothing_runs_backwards() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let (source, shim) = (dir.path().join("shim.c"), dir.path().join("shim.so"));
     std::fs::write(&source, SHIM).unwrap();
     let compiled = Command::new("cc")

@@ -62,7 +62,7 @@ fn large(task_id: &str) -> String {
 
 #[test]
 fn a_full_disk_under_the_database_is_told_to_who_reports_and_what_was_accepted_is_committed() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let Some(disk) = Disk::mount(dir.path().join("small"), "8m") else {
         return;
     };
@@ -95,11 +95,11 @@ fn a_full_disk_under_the_database_is_told_to_who_reports_and_what_was_accepted_i
 
 #[test]
 fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
-    let outside = TempDir::new().unwrap();
+    let outside = crate::support::temporary();
     let Some(disk) = Disk::mount(outside.path().join("disk"), "16m") else {
         return;
     };
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let trail = disk.path.join("audit.git");
     std::fs::create_dir(&trail).unwrap();
     std::os::unix::fs::symlink(&trail, dir.path().join("audit.git")).unwrap();
@@ -182,7 +182,7 @@ fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
 
 #[test]
 fn a_store_that_may_not_be_written_is_refused_at_the_start() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let Some(disk) = Disk::mount(dir.path().join("disk"), "8m") else {
         return;
     };

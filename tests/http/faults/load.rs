@@ -102,8 +102,10 @@ fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &Atom
                 told.accepted.insert(id);
             }
             Ok(answer) if answer.status == 503 => {
-                told.problems
-                    .insert(answer.json()["detail"].as_str().unwrap_or_default().into());
+                // A proxy's own answer is no problem document.
+                let problem: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+                let detail = problem["detail"].as_str().unwrap_or_default();
+                told.problems.insert(detail.into());
                 told.unsure.insert(id);
             }
             // Cut off in the middle, or nobody there.

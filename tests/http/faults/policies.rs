@@ -60,7 +60,7 @@ fn an_outcome_on_which_the_policy_faults_is_set_aside_and_is_committed_once_the_
 fn a_policy_in_quarantine_gives_way_to_one_that_works_and_what_waited_is_committed() {
     let tokens = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(tokens.path(), "admin admin-0123456789abcdef\n").unwrap();
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let file = dir.path().join("policy.wasm");
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     std::fs::copy(format!("{here}/host/demo/looping.wasm"), &file).unwrap();

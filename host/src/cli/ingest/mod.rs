@@ -17,7 +17,7 @@ use super::exit::{Exit, UsageError, cannot_read};
 use super::output::{Output, warn};
 use super::progress::Progress;
 use super::receipt::reason;
-use super::session::{RecordFlags, Session, begins_apart, outcome_limits};
+use super::session::{RecordFlags, Session, outcome_limits};
 use super::text;
 use crate::outcome::{TaskOutcome, Violation};
 use crate::policy::Allocation;
@@ -88,10 +88,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         }
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
-    if let Some(why) = recorder.trail().begins_apart() {
-        let said = begins_apart(recorder.trail().reference(), why);
-        session.output.note(format_args!("{said}"));
-    }
+    let trail = recorder.trail().clone();
+    session.note_apart(&trail);
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one a line"
@@ -128,6 +126,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Err(error) => return Err(error),
     };
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
+    session.note_adopted(&trail);
+    drop(trail);
     books.print_summary(seconds, stopped, &mut session.output)?;
     Ok(stopped.map_or_else(|| books.exit(), Signal::exit))
 }

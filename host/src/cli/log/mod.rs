@@ -11,12 +11,12 @@ use super::exit::Exit;
 use super::output::{BAD, COMMIT, GOOD, Output, SCHEMA, UNSURE, paint};
 use super::session::Session;
 use super::show::EntryJson;
-use super::store::{existing, runtime};
+use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
 use crate::outcome::{Reporter, TaskId};
-use crate::store::{self, PageRequest, StoreUrl};
+use crate::store::{PageRequest, StoreUrl};
 use crate::trail::{LoggedEntry, Trail};
 use filter::{Fields, Filter};
 
@@ -74,6 +74,9 @@ pub struct Args {
     /// Have this store find the entries: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
+    #[arg(long = "ref", value_name = "REF", conflicts_with = "store")]
+    reference: Option<String>,
     /// One line for each
     #[arg(long, conflicts_with_all = ["json", "table"])]
     oneline: bool,
@@ -89,7 +92,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         store: args.store.clone().map(Private),
         ..Settings::default()
     })?;
-    let trail = session.trail(&settings)?;
+    let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
     let mut shown = Shown {
         args,
         filter: &filter,
@@ -98,8 +101,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         left: args.max_count.unwrap_or(usize::MAX),
         is_first: true,
     };
-    match &settings.store {
-        Some(url) => by_store(&StoreUrl::parse(&url.0)?, &trail, &mut shown)?,
+    match settings.store.as_ref().filter(|_| args.reference.is_none()) {
+        Some(url) => by_store(&place(url, &settings)?, &trail, &mut shown)?,
         None => {
             for logged in trail.history()? {
                 let logged = logged?;
@@ -117,7 +120,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let store = store::open(url, &existing()).await?;
+        let store = open_to_read(url, Some(trail)).await?;
         let mut page = PageRequest {
             total: false,
             ..PageRequest::default()

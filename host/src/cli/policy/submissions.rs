@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::cli::store::{existing, runtime};
+use crate::cli::store::{open_to_read, runtime};
 use crate::outcome::TaskId;
-use crate::store::{self, Kind, State, Store, StoreError, StoreUrl};
+use crate::store::{Kind, State, Store, StoreError, StoreUrl};
 use crate::trail::Trail;
 
 /// The submissions that a store has; none, if there is no store.
@@ -20,7 +20,7 @@ impl Submissions {
             .clone()
             .unwrap_or_else(|| StoreUrl::beside_trail(trail.common_dir()));
         let runtime = runtime()?;
-        match runtime.block_on(async { store::open(&place, &existing()).await }) {
+        match runtime.block_on(async { open_to_read(&place, Some(trail)).await }) {
             Ok(store) => Ok(Submissions(Some((runtime, store)))),
             Err(StoreError::Missing(_)) if named.is_none() => Ok(Submissions(None)),
             Err(error) => Err(error.into()),

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::cli::session::Session;
-use crate::cli::store::{existing, runtime};
+use crate::cli::store::{open_to_read, place, runtime};
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
 use crate::reports::{Kept, KeptNote};
-use crate::store::{self, State, StoreError, StoreUrl, SubmissionState};
+use crate::store::{State, StoreError, StoreUrl, SubmissionState};
 use crate::trail::Trail;
 
 /// So many are told one by one.
@@ -28,15 +28,18 @@ pub(super) fn kept(
         store: named.cloned().map(Private),
         ..Settings::default()
     })?;
+    let trail = Trail::open(repository, session.open_options(&settings));
     if let Some(url) = &settings.store {
-        return Ok(ask(&StoreUrl::parse(&url.0)?, span)?);
+        return Ok(ask(&place(url, &settings)?, trail.ok().as_ref(), span)?);
     }
     // Only where the writer itself would open the repository: what somebody else put beside a trail is not read.
-    let beside = Trail::open(repository, session.open_options(&settings))
-        .map(|trail| StoreUrl::beside_trail(trail.common_dir()));
-    let missing = match beside {
+    let missing = match trail {
         Err(error) => format!("a store: there is none beside what is no trail of yours ({error})"),
-        Ok(url) => match ask(&url, span) {
+        Ok(trail) => match ask(
+            &StoreUrl::beside_trail(trail.common_dir()),
+            Some(&trail),
+            span,
+        ) {
             Ok(kept) => return Ok(kept),
             Err(StoreError::Missing(_)) => {
                 "a store: refusals and conflicts are kept by the service's database, not in the trail; `--store URL` names it".to_owned()
@@ -47,10 +50,14 @@ pub(super) fn kept(
     Ok(Kept::NotShown { missing })
 }
 
-fn ask(url: &StoreUrl, [since, until]: [Option<Timestamp>; 2]) -> Result<Kept, StoreError> {
+fn ask(
+    url: &StoreUrl,
+    trail: Option<&Trail>,
+    [since, until]: [Option<Timestamp>; 2],
+) -> Result<Kept, StoreError> {
     let runtime = runtime().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let found = runtime.block_on(async {
-        let store = store::open(url, &existing()).await?;
+        let store = open_to_read(url, trail).await?;
         store.turned_down(since, until, LATEST).await
     })?;
     Ok(Kept::Shown {

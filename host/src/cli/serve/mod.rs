@@ -4,15 +4,22 @@
 
 mod keeping;
 mod log;
+mod memory;
 mod parts;
+mod proving;
+mod reload;
 mod run;
+mod signals;
+mod vigil;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
-use crate::config::{CheckpointSettings, Private, Settings};
+use super::store::RebindFlag;
+use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
 ///
@@ -20,12 +27,15 @@ use crate::config::{CheckpointSettings, Private, Settings};
 /// where it was. Several may run on one store and one trail: all accept, one commits, and when it dies the next takes over.
 ///
 /// The trail must exist: `chiffon-audit init --bare DIR` makes one. In a repository with a work tree and without a trail,
-/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP loads the policy anew.
+/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP reloads policy, tokens and settings.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Listen here: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Answer probes and metrics, and nothing else, here too: ADDRESS:PORT or unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -53,9 +63,17 @@ pub struct Args {
     /// The key that signs checkpoints
     #[arg(long, value_name = "FILE")]
     checkpoint_key: Option<PathBuf>,
+    /// After SIGTERM, go on accepting for so long, while /readyz says `stopping` [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    drain: Option<u64>,
     /// At the end, go on committing what waits for at most so long
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
+    /// At the start, wait for at most so long for a database server that does not answer [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    wait_for_store: Option<u64>,
+    #[command(flatten)]
+    rebind: RebindFlag,
     #[command(flatten)]
     record: RecordFlags,
 }
@@ -66,7 +84,13 @@ impl Args {
             store: self.store.clone().map(Private),
             tokens_file: self.tokens.clone(),
             serve_listen: self.listen.clone(),
+            service: ServiceSettings {
+                admin_listen: self.admin_listen.clone(),
+                ..ServiceSettings::default()
+            },
             on_policy_fault: self.on_policy_fault.clone(),
+            serve_drain: self.drain.map(Duration::from_secs),
+            wait_for_store: self.wait_for_store.map(Duration::from_secs),
             keep_submissions: self.keep_submissions.then_some(true),
             checkpoint: CheckpointSettings {
                 key: self.checkpoint_key.clone(),
@@ -82,9 +106,10 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
-    // First, so that what there is to warn of is in the log.
-    log::start(args, session)?;
+    memory::give_back();
+    // First, so that what there is to warn of is in the log; dropped last, so that what is logged until then is written.
+    let log = log::start(args, session)?;
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;
-    run::serve(args, parts, session)
+    run::serve(args, parts, session, &log)
 }

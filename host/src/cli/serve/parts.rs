@@ -9,16 +9,19 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::keeping::{Keeping, keeping};
+use super::proving::proving;
+use super::reload::Reload;
 use crate::cli::exit::{UsageError, cannot_read};
-use crate::cli::session::{Session, deciding, engine, outcome_limits, read_secret};
-use crate::config::{Settings, repository_file};
-use crate::http::{Limits, Listen, TokenLimits, Tokens};
+use crate::cli::session::{Session, deciding, engine, outcome_limits, policy_limits, read_secret};
+use crate::cli::store::{options_of, place};
+use crate::config::{ServiceSettings, Settings, repository_file};
+use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
 use crate::policies::Deciding;
 use crate::policy::{Allocation, Policy, PolicySettings};
 use crate::recorder;
 use crate::store::{self, StoreUrl};
-use crate::trail::{InitOptions, Placement, Trail, TrailError};
+use crate::trail::{self, InitOptions, Placement, Trail, TrailError};
 
 /// Everything, checked as far as it can be before anything is touched.
 pub struct Parts {
@@ -26,17 +29,35 @@ pub struct Parts {
     pub said: String,
     /// The same, read.
     pub listen: Listen,
+    /// Where to listen for probes and metrics alone.
+    pub admin: Option<(String, Listen)>,
     pub tokens: Tokens,
     pub limits: Limits,
     pub store: StoreUrl,
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// How long a database server is waited for at the start.
+    pub wait_for_store: Duration,
+    /// The settings, and how they are read again.
+    pub reload: Reload,
+    /// The longest that settings let one step of the pipeline take.
+    pub longest: Duration,
+    /// How entries are proved.
+    pub prove: Option<Prove>,
+    /// How long conflicts and refusals stay in the store; without it for ever.
+    pub keep_turned_down: Option<Duration>,
     /// The checkpoints that are made meanwhile.
     pub keeping: Option<Keeping>,
     /// What an operator should know.
     pub notes: Vec<String>,
 }
+
+/// Long enough for a database that is started together with this service, or fails over.
+const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
+
+/// Long enough for a load balancer that looks every second or two to notice.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where the service listens if nobody says otherwise.
 const LISTEN: &str = "127.0.0.1:8787";
@@ -51,15 +72,20 @@ pub fn gather(
         .serve_listen
         .clone()
         .unwrap_or_else(|| LISTEN.into());
-    let listen: Listen = said
-        .parse()
-        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))?;
+    let listen = listen(&said)?;
+    let admin = settings.service.admin_listen.clone();
+    let admin = admin
+        .map(|said| Ok::<_, UsageError>((said.clone(), self::listen(&said)?)))
+        .transpose()?;
     let mut notes = Vec::new();
     let tokens = tokens(settings, &mut notes)?;
     tokens.suffice_for(&listen, &said)?;
+    if let Some((said, admin)) = &admin {
+        tokens.suffice_for(admin, said)?;
+    }
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
-        Some(url) => StoreUrl::parse(&url.0)?,
+        Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
     };
     let secret = settings
@@ -68,7 +94,7 @@ pub fn gather(
         .map(read_secret)
         .transpose()?;
     let deciding = deciding(&trail, settings, Allocation::Pooling, None)?;
-    let mut limits = Limits::default();
+    let mut limits = service_limits(&settings.service);
     let document_limits = outcome_limits(settings)?;
     limits.body = limits
         .body
@@ -78,10 +104,7 @@ pub fn gather(
         bytes: settings.token_bytes,
     };
     limits.access_log = settings.access_log.unwrap_or(true);
-    let on_policy_fault = match settings.on_policy_fault.as_deref() {
-        Some("builtin") => OnPolicyFault::Builtin,
-        _ => OnPolicyFault::Hold,
-    };
+    let reload = Reload::new(flags.clone(), settings, session);
     let options = orchestrator::Options {
         recorder: recorder::Options {
             clock: Arc::clone(&session.clock),
@@ -91,31 +114,87 @@ pub fn gather(
         },
         deciding,
         load_policy: load_policy(flags, session),
-        on_policy_fault,
+        on_policy_fault: on_policy_fault(settings),
         host: host(),
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
     let keeping = keeping(settings, &trail, session)?;
+    let prove = proving(settings, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
-    let open_trail: OpenTrail = Box::new(move || Trail::open(&directory, open_options.clone()));
     let store_options = store::Options {
         create: true,
         keep_submissions: settings.keep_submissions.unwrap_or(false),
-        ..store::Options::default()
+        ..options_of(settings)
     };
+    let longest = longest(settings, &store, &store_options, &open_options);
     Ok(Parts {
+        wait_for_store: settings.wait_for_store.unwrap_or(WAIT_FOR_STORE),
+        reload,
+        longest,
         said,
         listen,
+        admin,
         tokens,
         limits,
         store,
         store_options,
-        open_trail,
         options,
+        prove,
+        keep_turned_down: settings.keep_turned_down,
         keeping,
+        open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,
     })
+}
+
+/// The longest that settings let one step of the pipeline take. What takes longer has stalled.
+fn longest(
+    settings: &Settings,
+    store: &StoreUrl,
+    store_options: &store::Options,
+    trail: &trail::OpenOptions,
+) -> Duration {
+    let signing = trail.signing.as_ref().map(|signing| signing.timeout);
+    let times = [
+        Some(trail.lock_wait),
+        signing,
+        Some(policy_limits(settings.policy_limits).wall_time),
+        Some(settings.serve_lease.unwrap_or(LEASE_TERM)),
+        Some(store.patience(store_options)),
+    ];
+    times.into_iter().flatten().max().unwrap_or_default()
+}
+
+fn listen(said: &str) -> Result<Listen, UsageError> {
+    said.parse()
+        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))
+}
+
+/// What clients may use, as the settings say.
+fn service_limits(settings: &ServiceSettings) -> Limits {
+    let default = Limits::default();
+    // More than this machine can count is all that it can.
+    let number = |setting: Option<u64>, default: usize| {
+        setting.map_or(default, |number| {
+            usize::try_from(number).unwrap_or(usize::MAX)
+        })
+    };
+    // What a semaphore can count.
+    let count = |setting, default| number(setting, default).min(1 << 24);
+    let connections = count(settings.connections, default.connections);
+    Limits {
+        connections,
+        connections_per_peer: count(
+            settings.connections_per_peer,
+            default.connections_per_peer.min(connections),
+        ),
+        bytes_in_flight: number(settings.bytes_in_flight, default.bytes_in_flight),
+        queries: count(settings.queries, default.queries),
+        followers: count(settings.followers, default.followers),
+        allowed_hosts: settings.allowed_hosts.clone().unwrap_or_default(),
+        ..default
+    }
 }
 
 /// The trail of the repository, begun on a ref of its own if there is none: a service leaves work trees alone.
@@ -136,6 +215,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
         bare: false,
         reference: Some("refs/heads/audit".into()),
         layout: open.layout,
+        second_trail: false,
         accept_tip: None,
         uuid: Uuid::new_v4().to_string(),
         time: session.clock.now(),
@@ -150,7 +230,16 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
     Ok(trail)
 }
 
-fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
+/// What becomes of outcomes while the policy is in quarantine.
+pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
+    match settings.on_policy_fault.as_deref() {
+        Some("builtin") => OnPolicyFault::Builtin,
+        _ => OnPolicyFault::Hold,
+    }
+}
+
+/// The tokens that the settings name.
+pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
     let text = match (&settings.tokens_file, &settings.tokens) {
         (Some(file), _) => {
             if is_readable_by_others(file) {

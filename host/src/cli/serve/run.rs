@@ -1,161 +1,252 @@
-//! The service's life: open, listen, say so, answer, end in order.
+//! The service's life: listen, open the store, say so, answer, take leave, end in order.
 
-use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::Args;
+use super::log::Log;
 use super::parts::{Parts, grace};
+use super::signals::Signals;
+use super::vigil::{self, Listening, Word};
+use super::waiting;
+use crate::binding::{self, BindError};
 use crate::cli::exit::Exit;
-use crate::cli::output::{GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
-use crate::cli::text::Line;
-use crate::http::Service;
-use crate::orchestrator::{Orchestrator, Wanted};
-use crate::store;
+use crate::http::{Gate, Service};
+use crate::orchestrator::Orchestrator;
+use crate::store::Store;
 
-#[derive(Serialize)]
-struct Listening<'a> {
-    schema: u32,
-    listening: &'a str,
-    repository: &'a str,
-    reference: &'a str,
-    store: &'a str,
-}
+/// What ending may take beyond what the operator has granted: to let go of files, threads and the lease.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the lease may take to be given back by a host that has given up. It runs out by itself.
+const LEASE_RETURN: Duration = Duration::from_secs(2);
 
 /// Serves until a signal ends it.
-pub fn serve(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> anyhow::Result<Exit> {
     raise_descriptors();
+    // Whoever reads what is printed must not hold up the service.
+    session.output.become_impatient()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("serve")
         .build()
         .context("cannot start the runtime")?;
-    let served = runtime.block_on(run(args, parts, session));
+    let (tell, told) = channel();
+    let longest = parts.longest;
+    let life = Life {
+        grace: grace(args.grace),
+        lost_lines: log.lost(),
+        rebind: args.rebind.given(),
+        tell: tell.clone(),
+        parts,
+    };
+    runtime.spawn(async move {
+        let ended = life.live().await;
+        // Nobody listens any more where the watch has ended it.
+        let _ = tell.send(Word::Ended(ended));
+    });
+    let ended = vigil::keep(runtime.handle(), &told, longest, session);
     // A thread that is stuck in a system call must not keep the process.
     runtime.shutdown_background();
-    served
+    ended
 }
 
-async fn run(args: &Args, parts: Parts, session: &mut Session) -> anyhow::Result<Exit> {
-    // Before anything is accepted, so that no signal finds the process unprepared.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-    for note in &parts.notes {
-        tracing::warn!("{note}");
+struct Life {
+    parts: Parts,
+    /// How long outcomes that wait are committed after the last request.
+    grace: Duration,
+    /// How many lines of the log were lost.
+    lost_lines: Option<Arc<AtomicU64>>,
+    /// Whose store is to become this trail's.
+    rebind: Option<binding::Rebind>,
+    tell: Sender<Word>,
+}
+
+impl Life {
+    async fn live(self) -> anyhow::Result<Exit> {
+        // Before anything is accepted, so that no signal finds the process unprepared.
+        let mut signals = Signals::new().context("cannot wait for signals")?;
+        for note in &self.parts.notes {
+            tracing::warn!("{note}");
+        }
+        let (close, closing) = watch::channel(false);
+        let parts = &self.parts;
+        let service = Service::listen(
+            &parts.listen,
+            &parts.said,
+            parts.tokens.clone(),
+            parts.limits.clone(),
+            closing,
+        )
+        .await?
+        .proving(parts.prove.clone());
+        let service = match &parts.admin {
+            Some((said, listen)) => service.also_admin(listen, said).await?,
+            None => service,
+        };
+        let (address, gate) = (service.address(), service.gate());
+        let answering = tokio::spawn(service.run());
+        let opened = tokio::select! {
+            opened = waiting::open(&parts.store, &parts.store_options, parts.wait_for_store) => opened,
+            _ = signals.end() => {
+                tracing::info!("ended while it waited for the store");
+                return Ok(Exit::Done);
+            }
+        };
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) => {
+                close.send_replace(true);
+                let _ = tokio::time::timeout(MARGIN, answering).await;
+                return Err(error.into());
+            }
+        };
+        self.serve(store, address, gate, signals, close, answering)
+            .await
     }
-    let store = store::open(&parts.store, &parts.store_options).await?;
-    for warning in &store.about().warnings {
-        tracing::warn!(store = store.about().url, "{warning}");
-    }
-    let url = store.about().url.clone();
-    let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
-    // Until the end of this function; a checkpoint under way is finished then.
-    let keeping = parts.keeping;
-    let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
-    let (close, closing) = watch::channel(false);
-    let service = Service::listen(
-        &parts.listen,
-        &parts.said,
-        orchestrator.clone(),
-        parts.tokens,
-        parts.limits,
-        closing,
-    )
-    .await?;
-    announce(&service, &orchestrator, &url, session).await?;
-    let mut answering = tokio::spawn(service.run());
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
-    if let Some(most) = sd_notify::watchdog_enabled() {
-        tokio::spawn(live(most));
-    }
-    loop {
+
+    async fn serve(
+        self,
+        store: Arc<dyn Store>,
+        address: String,
+        gate: Gate,
+        mut signals: Signals,
+        close: watch::Sender<bool>,
+        mut answering: JoinHandle<()>,
+    ) -> anyhow::Result<Exit> {
+        let Life {
+            parts,
+            grace,
+            lost_lines,
+            rebind,
+            tell,
+        } = self;
+        for warning in &store.about().warnings {
+            tracing::warn!(store = store.about().url, "{warning}");
+        }
+        let url = store.about().url.clone();
+        if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
+            close.send_replace(true);
+            let _ = tokio::time::timeout(MARGIN, answering).await;
+            return Err(error);
+        }
+        let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
+        if let Some(older_than) = parts.keep_turned_down {
+            orchestrator.retire_turned_down(older_than);
+        }
+        if let Some(lost) = lost_lines {
+            orchestrator.metrics().watch_lost_lines(lost);
+        }
+        let say = |word| {
+            // Nobody listens any more where the watch has ended it.
+            let _ = tell.send(word);
+        };
+        say(Word::Watch(orchestrator.clone()));
+        // Until the end of this function; a checkpoint under way is finished then.
+        let keeping = parts.keeping;
+        let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
+        gate.open(orchestrator.clone());
+        let mut settings = parts.reload;
+        say(Word::Listening(
+            announcement(address, &orchestrator, url).await,
+        ));
+        let stops = loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Some(stop) => break stop,
+                    None => settings.reload(&orchestrator, &gate).await,
+                },
+                // It ends only when it is told to.
+                ended = &mut answering => {
+                    return_lease(&orchestrator).await;
+                    ended.context("the service has stopped answering")?;
+                    return Ok(Exit::CouldNot);
+                }
+                reason = orchestrator.given_up() => return given_up(&orchestrator, &reason).await,
+            }
+        };
+        let drain = match stops.drains() {
+            true => settings.drain(),
+            false => Duration::ZERO,
+        };
+        let granted = drain + parts.limits.grace + grace;
+        say(Word::Ending(granted + MARGIN));
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        gate.drain();
+        let end = async {
+            if !drain.is_zero() {
+                let seconds = drain.as_secs_f64();
+                tracing::info!(
+                    seconds,
+                    "ending: requests are still taken, and /readyz says `stopping`"
+                );
+                tokio::time::sleep(drain).await;
+            }
+            tracing::info!("ending: no new requests; what is under way is finished");
+            close.send_replace(true);
+            let _ = answering.await;
+            orchestrator.shut_down(grace).await;
+        };
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => reload(&orchestrator).await,
-            // It ends only when it is told to.
-            ended = &mut answering => {
-                ended.context("the service has stopped answering")?;
-                return Ok(Exit::CouldNot);
+            () = end => tracing::info!("ended"),
+            reason = orchestrator.given_up() => return given_up(&orchestrator, &reason).await,
+            // Whoever asks twice does not want to wait. What is accepted is durable all the same.
+            _ = signals.end() => {
+                tracing::warn!("ended at once");
+                say(Word::Ended(Ok(Exit::Done)));
             }
         }
+        Ok(Exit::Done)
     }
-    tracing::info!("ending: no new requests; what is under way is finished");
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    close.send_replace(true);
-    let end = async {
-        let _ = answering.await;
-        orchestrator.shut_down(grace(args.grace)).await;
-    };
-    tokio::select! {
-        () = end => tracing::info!("ended"),
-        // Whoever asks twice does not want to wait. What is accepted is durable all the same.
-        _ = terminate.recv() => tracing::warn!("ended at once"),
-        _ = interrupt.recv() => tracing::warn!("ended at once"),
-    }
-    Ok(Exit::Done)
 }
 
-async fn announce(
-    service: &Service,
-    orchestrator: &Orchestrator,
-    store: &str,
-    session: &mut Session,
+/// Refuses a store of another trail. One whose trail cannot be read now is used: the orchestrator asks again before it commits.
+async fn belongs(
+    rebind: Option<&binding::Rebind>,
+    parts: &Parts,
+    store: &dyn Store,
 ) -> anyhow::Result<()> {
+    let trail = (parts.open_trail)()?;
+    match binding::bind(store, &trail, rebind).await {
+        Ok(_) => Ok(()),
+        Err(BindError::Store(error)) => Err(error.into()),
+        Err(BindError::Trail(error)) => {
+            tracing::warn!(%error, "whether the store belongs to the trail cannot be told yet");
+            Ok(())
+        }
+    }
+}
+
+async fn given_up(orchestrator: &Orchestrator, reason: &str) -> anyhow::Result<Exit> {
+    return_lease(orchestrator).await;
+    anyhow::bail!("{reason}; another host goes on, or this one when it is started again")
+}
+
+async fn return_lease(orchestrator: &Orchestrator) {
+    let _ = tokio::time::timeout(LEASE_RETURN, orchestrator.give_lease_back()).await;
+}
+
+async fn announcement(address: String, orchestrator: &Orchestrator, store: String) -> Listening {
     let place = orchestrator.place().await;
     let repository = place.repository.display().to_string();
-    let address = service.address();
     tracing::info!("Git audit trail enabled, repo: {repository}");
     let in_force = orchestrator.in_force();
     let policy = in_force.deciding.policy.digest().to_owned();
     tracing::info!(listening = address, store, policy, "accepting outcomes");
-    let output = &mut session.output;
-    if output.is_json() {
-        output.object(&Listening {
-            schema: SCHEMA,
-            listening: &address,
-            repository: &repository,
-            reference: &place.reference,
-            store,
-        })?;
-    } else {
-        writeln!(
-            output,
-            "{} on {} for {} of {}",
-            paint(GOOD, "listening"),
-            Line(&address),
-            Line(&place.reference),
-            Line(&repository)
-        )?;
-    }
-    output.flush()?;
-    Ok(())
-}
-
-/// Tells systemd that the process lives, twice in the time after which it would be taken for dead.
-async fn live(most: Duration) {
-    let mut ticks = tokio::time::interval(most / 2);
-    loop {
-        ticks.tick().await;
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
-    }
-}
-
-async fn reload(orchestrator: &Orchestrator) {
-    match orchestrator.change_policy(Wanted::Configured).await {
-        Ok(in_force) => {
-            let policy = in_force.deciding.policy.digest();
-            tracing::info!(policy, "the policy was loaded anew");
-        }
-        Err(error) => tracing::error!(%error, "the policy in force stays"),
+    Listening {
+        address,
+        repository,
+        reference: place.reference,
+        store,
     }
 }
 

@@ -3,20 +3,26 @@
 //! Each orchestrator has its own: two in one process do not add up.
 
 mod numbers;
+mod process;
+mod service;
+mod standing;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::CheckpointStatus;
 use crate::store::{Backlog, State};
 use numbers::{Counter, Gauge, Histogram, Text};
+pub use service::ServiceNumbers;
 
 /// The numbers of one orchestrator.
 #[derive(Default)]
 pub struct Metrics {
     pub(super) accepted: Counter,
     pub(super) repeated: Counter,
+    pub(super) retired: Counter,
     committed: Counter,
     conflicting: Counter,
     refused: Counter,
@@ -33,7 +39,11 @@ pub struct Metrics {
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
     pub(super) store_unavailable: Gauge,
+    /// Of what serves this orchestrator over a network.
+    pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
+    lost_lines: OnceLock<Arc<AtomicU64>>,
+    pub(super) standing: standing::Standing,
     /// By route, of which there are as many as the service has.
     requests: Mutex<BTreeMap<String, Requests>>,
     /// Requests turned down by a token's limit, by reporter and limit. There are as many reporters as named tokens.
@@ -61,6 +71,7 @@ impl Metrics {
     }
 
     pub(super) fn backlog(&self, backlog: &Backlog) {
+        self.standing.backlog(backlog);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
         {
             self.pending.set((backlog.pending + backlog.blocked) as f64);
@@ -73,6 +84,12 @@ impl Metrics {
     /// How it stands with checkpoints; only who makes them has these gauges.
     pub(super) fn checkpoint(&self, status: &CheckpointStatus) {
         *locked(&self.checkpoint) = Some(status.clone());
+    }
+
+    /// Has the lines counted that the process's log has lost.
+    pub fn watch_lost_lines(&self, lost: Arc<AtomicU64>) {
+        // There is one log.
+        let _ = self.lost_lines.set(lost);
     }
 
     /// Counts and times a request that was answered.
@@ -99,7 +116,10 @@ impl Metrics {
         self.counters(&mut text);
         self.times(&mut text);
         self.gauges(&mut text);
+        self.standing.render(&mut text);
+        self.service.render(&mut text);
         self.requests(&mut text);
+        process::render(&mut text);
         text.0
     }
 
@@ -119,6 +139,11 @@ impl Metrics {
             &self.repeated,
         );
         counter(
+            "chiffon_audit_turned_down_deleted_total",
+            "Conflicts and refusals that were deleted because they were old enough.",
+            &self.retired,
+        );
+        counter(
             "chiffon_audit_unsigned_total",
             "Entries that were recorded though nobody could sign their commits.",
             &self.unsigned,
@@ -128,6 +153,12 @@ impl Metrics {
             "Calls in which the policy exceeded a limit, trapped or gave an answer that is none.",
             &self.policy_faults,
         );
+        if let Some(lost) = self.lost_lines.get() {
+            let name = "chiffon_audit_log_lines_lost_total";
+            let says = "Lines of the log that could not be written, or not fast enough.";
+            text.metric(name, "counter", says);
+            text.value(name, "", lost.load(Ordering::Relaxed));
+        }
         let name = "chiffon_audit_settled_total";
         let says = "Submissions that were tried, by what became of them.";
         text.metric(name, "counter", says);

@@ -8,11 +8,16 @@ use std::time::Duration;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
-pub(in crate::orchestrator) struct Counter(AtomicU64);
+pub struct Counter(AtomicU64);
 
 impl Counter {
-    pub(in crate::orchestrator) fn increment(&self) {
+    /// Adds one.
+    pub fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::orchestrator) fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
     }
 
     pub(super) fn value(&self) -> u64 {
@@ -22,10 +27,11 @@ impl Counter {
 
 /// A number that is what it was last set to.
 #[derive(Debug, Default)]
-pub(in crate::orchestrator) struct Gauge(AtomicU64);
+pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    pub(in crate::orchestrator) fn set(&self, value: f64) {
+    /// Sets it.
+    pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 

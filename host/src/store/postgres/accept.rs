@@ -1,19 +1,31 @@
-//! Taking submissions in: what arrives together shares a transaction, and is answered when it is durable.
+//! Taking submissions in: what arrives together shares a transaction and one round trip, and is answered when it is durable.
+//!
+//! What comes while a transaction is under way need not wait for its end: over a network several are on their way at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use deadpool_postgres::{Object, Pool};
-use tokio::sync::{mpsc, oneshot};
+use deadpool_postgres::Object;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::super::waiting::{Room, Waiting};
 use super::super::{Accepted, Sequence, State, StoreError, Submission};
+use super::connections::Connections;
 use super::failure::Failure;
 use super::outbox;
+use crate::outcome::Reporter;
 
 /// The most submissions in one transaction: bounds how long one waits for those before it.
 const BATCH_MOST: usize = 512;
 
+/// The most bytes of submissions in one transaction, but for the last: they are in memory more than once meanwhile.
+const BATCH_BYTES: usize = 4 << 20;
+
 /// The most submissions that wait. More would only wait longer than their callers do.
 const QUEUE_MOST: usize = 16_384;
+
+/// The most transactions that are on their way at once.
+const AT_ONCE: usize = 4;
 
 /// How often a transaction is begun again that another host's has ended.
 const TRIES_MOST: usize = 5;
@@ -21,53 +33,74 @@ const TRIES_MOST: usize = 5;
 /// A submission, and whoever waits for it.
 struct Job {
     submission: Submission,
+    held: Option<i64>,
+    _room: Waiting,
     answer: oneshot::Sender<Result<Accepted, StoreError>>,
 }
 
 /// The way in. The task behind it ends with the last of these.
 pub(super) struct Entrance {
     queue: mpsc::Sender<Job>,
+    url: Arc<str>,
+    room: Room,
 }
 
 impl Entrance {
-    pub(super) fn start(pool: Pool, url: String) -> Entrance {
+    pub(super) fn start(connections: Connections, url: String, pool: usize) -> Entrance {
         let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE_MOST);
+        let url: Arc<str> = url.into();
+        let shown = url.clone();
         tokio::spawn(async move {
-            let mut batch = Vec::new();
-            while jobs.recv_many(&mut batch, BATCH_MOST).await > 0 {
-                let taken = std::mem::take(&mut batch);
-                let (submissions, answers): (Vec<_>, Vec<_>) = taken
-                    .into_iter()
-                    .map(|job| (job.submission, job.answer))
-                    .unzip();
-                let taking = take_in(&pool, &submissions);
-                let result = super::within(super::REPORTERS_PATIENCE, taking, &url).await;
-                match result {
-                    Ok(results) => {
-                        for (answer, result) in answers.into_iter().zip(results) {
-                            // Whoever asked may be gone; what was taken in stays.
-                            let _ = answer.send(result);
-                        }
-                    }
-                    Err(error) => {
-                        // All that came meanwhile has waited for the same, and would wait as long again.
-                        let others = std::iter::from_fn(|| jobs.try_recv().ok());
-                        let others = others.map(|job| job.answer).take(QUEUE_MOST);
-                        for answer in answers.into_iter().chain(others) {
-                            let _ = answer.send(Err(error.clone()));
-                        }
-                    }
+            // One connection is left for others, where there are several.
+            let most = AT_ONCE.min(pool.saturating_sub(1)).max(1);
+            let under_way = Arc::new(Semaphore::new(most));
+            let mut next: Option<Job> = None;
+            loop {
+                let Ok(turn) = under_way.clone().acquire_owned().await else {
+                    return;
+                };
+                let first = match next.take() {
+                    Some(job) => Some(job),
+                    None => jobs.recv().await,
+                };
+                let Some(first) = first else { return };
+                if first.answer.is_closed() {
+                    continue;
                 }
+                let batch = gather(first, &mut jobs, &mut next);
+                let (connections, url) = (connections.clone(), url.clone());
+                tokio::spawn(async move {
+                    take_in(&connections, &url, batch).await;
+                    drop(turn);
+                });
             }
         });
-        Entrance { queue }
+        Entrance {
+            queue,
+            url: shown,
+            room: Room::default(),
+        }
     }
 
-    pub(super) async fn accept(&self, submission: Submission) -> Result<Accepted, StoreError> {
+    pub(super) async fn accept(
+        &self,
+        submission: Submission,
+        held: Option<i64>,
+    ) -> Result<Accepted, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let gone = || StoreError::Unavailable("the store's writer has stopped".into());
-        match self.queue.try_send(Job { submission, answer }) {
-            Ok(()) => answered.await.map_err(|_| gone())?,
+        let job = Job {
+            _room: self.room.enter(&submission)?,
+            submission,
+            held,
+            answer,
+        };
+        let gone = || StoreError::Stopped;
+        match self.queue.try_send(job) {
+            // Its own patience, however many are before it; one that is not under way by then is not taken in.
+            Ok(()) => {
+                let answer = async { Ok(answered.await.map_err(|_| gone())?) };
+                super::within(super::REPORTERS_PATIENCE, answer, &self.url).await?
+            }
             Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Unavailable(
                 "too many writes wait for the store".into(),
             )),
@@ -76,218 +109,178 @@ impl Entrance {
     }
 }
 
+/// The first and what waits behind it, as much as one transaction takes. What keeps to another bond begins the next one.
+fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) -> Vec<Job> {
+    let mut bytes = first.submission.text.len();
+    let mut batch = vec![first];
+    while batch.len() < BATCH_MOST
+        && bytes < BATCH_BYTES
+        && let Ok(job) = jobs.try_recv()
+    {
+        // Whoever asked has been told that it takes too long.
+        if job.answer.is_closed() {
+            continue;
+        }
+        if job.held != batch[0].held {
+            *next = Some(job);
+            break;
+        }
+        bytes += job.submission.text.len();
+        batch.push(job);
+    }
+    batch
+}
+
+/// Takes a batch in and tells those who wait.
+async fn take_in(connections: &Connections, url: &str, batch: Vec<Job>) {
+    let held = batch.first().and_then(|job| job.held);
+    let (submissions, answers): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        // Room is made when the answer is given.
+        .map(|job| (job.submission, (job.answer, job._room)))
+        .unzip();
+    let taking = take(connections, url, held, &submissions);
+    match super::within(super::REPORTERS_PATIENCE, taking, url).await {
+        Ok(results) => {
+            for ((answer, _), result) in answers.into_iter().zip(results) {
+                // Whoever asked may be gone; what was taken in stays.
+                let _ = answer.send(result);
+            }
+        }
+        Err(error) => {
+            for (answer, _) in answers {
+                let _ = answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
 type Results = Vec<Result<Accepted, StoreError>>;
 
-async fn take_in(pool: &Pool, submissions: &[Submission]) -> Result<Results, Failure> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let mut client = pool.get().await?;
-        match attempt(&mut client, submissions).await {
-            Ok(Some(results)) => return Ok(results),
-            // Another host has taken in the same at the same time: now it is there to be found.
-            Ok(None) if tries < TRIES_MOST => {}
-            Err(failure) if failure.is_of_concurrency() && tries < TRIES_MOST => {}
-            Ok(None) => {
-                return Err(StoreError::Unavailable("other hosts take in the same".into()).into());
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-/// What is known of a task when a batch begins.
-#[derive(Default)]
-struct Known {
-    exists: bool,
-    /// A submission of the batch is taken in already.
-    has_first: bool,
-    revision: i64,
-    is_finished: bool,
-    fingerprints: HashMap<Vec<u8>, Accepted>,
-}
-
-/// One transaction; nothing if another host's has got in between.
-async fn attempt(
-    client: &mut Object,
+async fn take(
+    connections: &Connections,
+    url: &str,
+    held: Option<i64>,
     submissions: &[Submission],
-) -> Result<Option<Results>, Failure> {
-    let transaction = client.transaction().await?;
-    // In order, so that two hosts take their locks in the same order.
-    let mut known: BTreeMap<&str, Known> = submissions
-        .iter()
-        .map(|submission| (submission.task_id.as_str(), Known::default()))
-        .collect();
-    let ids: Vec<&str> = known.keys().copied().collect();
-    let tasks = transaction
-        .prepare_cached(
-            "SELECT task_id, revision, finished_at IS NOT NULL FROM tasks WHERE task_id = ANY($1)
-             ORDER BY task_id FOR UPDATE",
-        )
-        .await?;
-    for row in transaction.query(&tasks, &[&ids]).await? {
-        if let Some(known) = known.get_mut(row.get::<_, &str>(0)) {
-            known.exists = true;
-            (known.revision, known.is_finished) = (row.get(1), row.get(2));
-        }
-    }
-    for (fingerprint, found) in outbox::remembered(&transaction, &ids).await? {
-        if let Some(known) = known.get_mut(found.task_id.as_str()) {
-            let accepted = Accepted {
-                sequence: found.sequence,
-                repeated: true,
-                differs: false,
-                state: found.state,
-            };
-            known.fingerprints.insert(fingerprint, accepted);
-        }
-    }
-    let mut results: Vec<Option<Result<Accepted, StoreError>>> = Vec::new();
-    let mut fresh: Vec<(usize, &Submission)> = Vec::new();
-    // Within the batch the first of a task counts as the one before.
+) -> Result<Results, Failure> {
+    // Within the batch the first of those that say the same stands for the others.
     let mut firsts: HashMap<(&str, &[u8; 32]), usize> = HashMap::new();
-    let mut repeats: Vec<(usize, usize)> = Vec::new();
-    for (at, submission) in submissions.iter().enumerate() {
-        let task_id = submission.task_id.as_str();
-        let bytes = &submission.fingerprint.bytes;
-        let known = known.entry(task_id).or_default();
-        results.push(None);
-        if let Some(accepted) = known.fingerprints.get(bytes.as_slice()) {
-            results[at] = Some(Ok(accepted.clone()));
-        } else if let Some(first) = firsts.get(&(task_id, bytes)) {
-            repeats.push((at, *first));
-        } else if submission
-            .revision
-            .is_some_and(|made_from| made_from != known.revision)
-        {
-            results[at] = Some(Err(StoreError::Changed));
-        } else {
-            let differs = known.is_finished && !known.fingerprints.is_empty() || known.has_first;
-            known.has_first = true;
-            results[at] = Some(Ok(Accepted {
-                sequence: Sequence(0),
-                repeated: false,
-                differs,
-                state: State::Pending { cause: None },
-            }));
-            firsts.insert((task_id, bytes), at);
-            fresh.push((at, submission));
+    let mut unique: Vec<&Submission> = Vec::with_capacity(submissions.len());
+    let places: Vec<usize> = submissions
+        .iter()
+        .map(|submission| {
+            let key = (submission.task_id.as_str(), &submission.fingerprint.bytes);
+            *firsts.entry(key).or_insert_with(|| {
+                unique.push(submission);
+                unique.len() - 1
+            })
+        })
+        .collect();
+    let mut seen = vec![false; unique.len()];
+    let mut tries = 0;
+    let results = loop {
+        tries += 1;
+        let client = connections.get().await?;
+        match attempt(&client, &connections.session.mark, url, held, &unique).await {
+            Err(failure) if failure.is_of_concurrency() && tries < TRIES_MOST => {}
+            done => break done?,
         }
-    }
-    if !fresh.is_empty() {
-        let unknown = known
-            .values()
-            .filter(|known| known.has_first && !known.exists);
-        if finish_tasks(&transaction, &fresh).await? != unknown.count() {
-            // A task that was not there to be locked is there by now, with a plan that the documents may lack.
-            return Ok(None);
-        }
-        let sequences = insert(&transaction, &fresh).await?;
-        if sequences.len() != fresh.len() {
-            return Ok(None);
-        }
-        for ((at, _), sequence) in fresh.iter().zip(sequences) {
-            if let Some(Ok(accepted)) = &mut results[*at] {
-                accepted.sequence = sequence;
+    };
+    Ok(places
+        .into_iter()
+        .map(|place| {
+            let is_first = !std::mem::replace(&mut seen[place], true);
+            match &results[place] {
+                Ok(accepted) if !is_first => Ok(Accepted {
+                    repeated: true,
+                    differs: false,
+                    ..accepted.clone()
+                }),
+                result => result.clone(),
             }
-        }
-    }
-    // The commit point.
-    transaction.commit().await?;
-    for (at, first) in repeats {
-        if let Some(Ok(accepted)) = &results[first] {
-            results[at] = Some(Ok(Accepted {
-                repeated: true,
-                differs: false,
-                ..accepted.clone()
-            }));
-        }
-    }
-    let lost = || Err(StoreError::Unavailable("a submission has no answer".into()));
-    Ok(Some(
-        results
-            .into_iter()
-            .map(|result| result.unwrap_or_else(lost))
-            .collect(),
-    ))
+        })
+        .collect())
 }
 
-/// Answers how many tasks it has made.
-async fn finish_tasks(
-    transaction: &deadpool_postgres::Transaction<'_>,
-    fresh: &[(usize, &Submission)],
-) -> Result<usize, Failure> {
-    let mut firsts: BTreeMap<&str, &str> = BTreeMap::new();
-    for (_, submission) in fresh {
-        firsts
-            .entry(submission.task_id.as_str())
-            .or_insert(&submission.status);
-    }
-    let (ids, statuses): (Vec<&str>, Vec<&str>) = firsts.into_iter().unzip();
-    let insert = transaction
-        .prepare_cached(
-            "INSERT INTO tasks (task_id, created_at, finished_status, finished_at)
-             SELECT task_id, now_micros(), status, now_micros() FROM unnest($1::text[], $2::text[]) AS t (task_id, status)
-             ORDER BY task_id COLLATE \"C\" ON CONFLICT DO NOTHING",
-        )
-        .await?;
-    let inserted = transaction.execute(&insert, &[&ids, &statuses]).await? as usize;
-    if inserted == ids.len() {
-        return Ok(inserted);
-    }
-    let update = transaction
-        .prepare_cached(
-            "UPDATE tasks SET finished_status = t.status, finished_at = now_micros()
-             FROM unnest($1::text[], $2::text[]) AS t (task_id, status)
-             WHERE tasks.task_id = t.task_id AND tasks.finished_at IS NULL",
-        )
-        .await?;
-    transaction.execute(&update, &[&ids, &statuses]).await?;
-    Ok(inserted)
-}
-
-async fn insert(
-    transaction: &deadpool_postgres::Transaction<'_>,
-    fresh: &[(usize, &Submission)],
-) -> Result<Vec<Sequence>, Failure> {
+/// One transaction of one statement. The commit point is its end.
+async fn attempt(
+    client: &Object,
+    mark: &str,
+    url: &str,
+    held: Option<i64>,
+    submissions: &[&Submission],
+) -> Result<Results, Failure> {
     macro_rules! column {
         ($of:expr) => {
-            fresh
-                .iter()
-                .map(|(_, submission)| $of(*submission))
-                .collect::<Vec<_>>()
+            submissions.iter().map($of).collect::<Vec<_>>()
         };
     }
-    let statement = transaction
+    let statement = client
         .prepare_cached(
-            "INSERT INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, accepted_at,
-                next_attempt)
-             SELECT task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, now, now
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::boolean[],
-                $8::text[], $9::text[]) WITH ORDINALITY
-                AS s (task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, place),
-                now_micros() AS n (now)
-             ORDER BY place ON CONFLICT DO NOTHING RETURNING sequence",
+            "SELECT * FROM take_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .await?;
-    let rows = transaction
-        .query(
+    let row = client
+        .query_one(
             &statement,
             &[
-                &column!(|submission: &Submission| submission.task_id.to_string()),
-                &column!(|submission: &Submission| submission.status.clone()),
-                &column!(|submission: &Submission| submission.kind.as_str()),
-                &column!(|submission: &Submission| submission.text.clone()),
-                &column!(|submission: &Submission| submission.document.clone()),
-                &column!(|submission: &Submission| submission.fingerprint.bytes.to_vec()),
-                &column!(|submission: &Submission| submission.fingerprint.keyed),
-                &column!(|submission: &Submission| submission.trace_id.clone()),
-                &column!(|submission: &Submission| submission
-                    .reporter
-                    .as_ref()
-                    .map(ToString::to_string)),
+                &mark,
+                &held,
+                &column!(|submission| submission.task_id.as_str()),
+                &column!(|submission| submission.status.as_str()),
+                &column!(|submission| submission.kind.as_str()),
+                &column!(|submission| submission.text.as_str()),
+                &column!(|submission| submission.document.as_deref()),
+                &column!(|submission| submission.fingerprint.bytes.as_slice()),
+                &column!(|submission| submission.former.as_ref().map(<[u8; 32]>::as_slice)),
+                &column!(|submission| submission.fingerprint.keyed),
+                &column!(|submission| submission.revision),
+                &column!(|submission| submission.may_compare),
+                &column!(|submission| submission.trace_id.as_deref()),
+                &column!(|submission| submission.reporter.as_ref().map(Reporter::as_str)),
             ],
         )
         .await?;
-    Ok(rows.iter().map(|row| Sequence(row.get(0))).collect())
+    let answers: Vec<&str> = row.get(0);
+    let found: Vec<Option<i64>> = row.get(1);
+    let differ: Vec<bool> = row.get(2);
+    let mut sequences = row
+        .get::<_, Option<Vec<i64>>>(3)
+        .unwrap_or_default()
+        .into_iter();
+    let repeated: Vec<i64> = found
+        .iter()
+        .zip(&answers)
+        .filter(|(_, answer)| **answer == "repeated")
+        .filter_map(|(found, _)| *found)
+        .collect();
+    let states: HashMap<i64, State> = match repeated.is_empty() {
+        true => HashMap::new(),
+        false => outbox::standing(client, url, &repeated).await?,
+    };
+    let lost = || StoreError::Unavailable("a submission has no answer".into());
+    let mut results = Vec::with_capacity(answers.len());
+    for ((answer, found), differs) in answers.into_iter().zip(found).zip(differ) {
+        results.push(match answer {
+            "taken" => sequences.next().ok_or_else(lost).map(|sequence| Accepted {
+                sequence: Sequence(sequence),
+                repeated: false,
+                differs,
+                state: State::Pending { cause: None },
+            }),
+            "repeated" => found
+                .and_then(|found| Some((found, states.get(&found)?.clone())))
+                .ok_or_else(lost)
+                .map(|(sequence, state)| Accepted {
+                    sequence: Sequence(sequence),
+                    repeated: true,
+                    differs: false,
+                    state,
+                }),
+            "changed" => Err(StoreError::Changed),
+            "unremembered" => Err(StoreError::Unremembered),
+            _ => Err(lost()),
+        });
+    }
+    Ok(results)
 }

@@ -26,8 +26,8 @@ pub(super) async fn write(client: &Object, bond: &Bond) -> Result<bool, Failure>
     let changed = client
         .execute(
             "UPDATE meta SET trail_uuid = $1, trail_first = $2, trail_last = $3,
-                trail_last_at = CASE WHEN $3::text IS NOT NULL THEN trail_last_at END, trail_epoch = $4
-             WHERE trail_epoch = $4 - 1",
+                trail_last_at = CASE WHEN $3::text IS NOT NULL THEN trail_last_at END, trail_epoch = $4::bigint
+             WHERE trail_epoch = $4::bigint - 1",
             &[&bond.uuid, &bond.first_commit, &bond.last, &bond.epoch],
         )
         .await?;
@@ -43,11 +43,14 @@ pub(super) async fn acknowledge(
     let Some(newest) = entries.iter().max_by_key(|entry| entry.recorded_at) else {
         return Ok(());
     };
-    transaction
-        .execute(
+    let statement = transaction
+        .prepare_cached(
             "UPDATE meta SET trail_last = $1, trail_last_at = $2 WHERE trail_last_at IS NULL OR trail_last_at <= $2",
-            &[&newest.commit, &newest.recorded_at.microseconds()],
         )
+        .await?;
+    let at = newest.recorded_at.microseconds();
+    transaction
+        .execute(&statement, &[&newest.commit, &at])
         .await?;
     Ok(())
 }

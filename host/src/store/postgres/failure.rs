@@ -1,9 +1,14 @@
 //! What PostgreSQL says, as the cases that a caller of a store decides on.
 
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use super::super::StoreError;
+
+/// What the store's own functions raise: the store was bound to a trail since.
+pub(super) const REBOUND: &str = "CA001";
+/// The same: the server process is not one that this process has set up.
+pub(super) const NOT_SET_UP: &str = "CA002";
 
 /// Why a step failed: of ours, or the database's.
 #[derive(Debug)]
@@ -45,12 +50,30 @@ impl Failure {
             || *code == SqlState::T_R_SERIALIZATION_FAILURE)
     }
 
+    /// Whether the database, or a pooler before it, has said that.
+    pub(super) fn says(&self, words: &str) -> bool {
+        match self {
+            Failure::Sql(error) => error
+                .as_db_error()
+                .is_some_and(|said| said.message().contains(words)),
+            _ => false,
+        }
+    }
+
     /// The case, with the database's words.
     pub(super) fn into_store_error(self, url: &str) -> StoreError {
         match self {
             Failure::Store(error) => error,
             Failure::Sql(error) => of(&error, url),
-            Failure::Pool(PoolError::Backend(error)) => of(&error, url),
+            Failure::Pool(
+                PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)),
+            ) => of(&error, url),
+            Failure::Pool(PoolError::PostCreateHook(HookError::Message(cause))) => {
+                StoreError::NotDurable {
+                    url: url.to_owned(),
+                    cause: cause.into_owned(),
+                }
+            }
             Failure::Pool(PoolError::Timeout(TimeoutType::Create)) => {
                 StoreError::Unavailable(format!("{url} does not answer"))
             }
@@ -74,7 +97,15 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             }
             source = deeper.source();
         }
-        return StoreError::Unavailable(format!("{url}: {cause}"));
+        // Such as a password that the server asks for and nobody gave. The library tells the kind by its words alone.
+        let is_denied = ["authentication error", "invalid configuration"]
+            .iter()
+            .any(|kind| cause.starts_with(kind));
+        let says = format!("{url}: {cause}");
+        return match is_denied {
+            true => StoreError::Denied(says),
+            false => StoreError::Unavailable(says),
+        };
     };
     let cause = said.message().to_owned();
     match *said.code() {
@@ -83,9 +114,20 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             url: url.to_owned(),
             cause,
         },
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            StoreError::Denied(format!("{url}: {cause}"))
+        }
         SqlState::LOCK_NOT_AVAILABLE => {
             StoreError::Unavailable(format!("{url} is locked by another session"))
         }
+        SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!(
+            "the role has not the right for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
+        )),
+        _ if said.code().code() == REBOUND => StoreError::Rebound,
+        _ if said.code().code() == NOT_SET_UP => StoreError::Pooled {
+            url: url.to_owned(),
+            mode: "transaction",
+        },
         SqlState::DISK_FULL => {
             StoreError::Unavailable(format!("no room is left for {url}: {cause}"))
         }

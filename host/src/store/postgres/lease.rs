@@ -9,6 +9,7 @@ use super::super::columns::micros;
 use super::super::lease::LeaseRow;
 use super::super::{Lease, LeaseAnswer, StoreError};
 use super::failure::Failure;
+use super::outbox::Within;
 
 /// Takes the lease, or renews it.
 pub(super) async fn take(
@@ -51,21 +52,22 @@ pub(super) async fn take(
 }
 
 /// Whether nobody has taken the lease since, and the store belongs to the trail that it did; neither can change until the
-/// transaction ends, which may write the row itself.
+/// transaction ends, which may write the row itself. Ends what a session begins that is not set up to be durable.
 pub(super) async fn check(
     transaction: &impl GenericClient,
     lease: &Lease,
-    held: Option<i64>,
+    within: &Within<'_>,
 ) -> Result<(), Failure> {
     let statement = transaction
         .prepare_cached(
-            "SELECT trail_epoch, lease_owner IS NOT DISTINCT FROM $1 AND lease_fence = $2 FROM meta FOR NO KEY UPDATE",
+            "SELECT trail_epoch, lease_owner IS NOT DISTINCT FROM $1 AND lease_fence = $2, check_session($3)
+             FROM meta FOR NO KEY UPDATE",
         )
         .await?;
     let row = transaction
-        .query_one(&statement, &[&lease.owner, &lease.fence])
+        .query_one(&statement, &[&lease.owner, &lease.fence, &within.mark])
         .await?;
-    bond::check(held, row.get(0))?;
+    bond::check(within.held, row.get(0))?;
     match row.get(1) {
         true => Ok(()),
         false => Err(StoreError::Fenced.into()),

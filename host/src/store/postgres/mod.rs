@@ -4,6 +4,7 @@
 
 mod accept;
 mod bond;
+mod connections;
 mod failure;
 mod lease;
 mod listing;
@@ -11,38 +12,48 @@ mod open;
 mod outbox;
 mod project;
 mod query;
+mod rebuild;
+mod retire;
 mod schema;
+mod session;
 mod tasks;
 
 use std::future::Future;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use futures_util::future::FutureExt as _;
 
 use super::bond::Held;
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
-    Submission, SubmissionState, Task, TurnedDown, columns,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
+    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
+    StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
 use accept::Entrance;
+use connections::Connections;
 use failure::Failure;
 
 /// How long an answer may take. A server that has stopped without closing its connections answers never.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same where somebody waits who reports: they do better to hear in time that nothing was accepted.
 const REPORTERS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a DBA runs to make a store, where its own role may not: see [`schema::for_dba`].
+pub(super) fn statements_for_dba(schema: &str, role: Option<&str>) -> String {
+    schema::for_dba(schema, role)
+}
+
 /// A PostgreSQL database.
 pub(super) struct PostgresStore {
     about: About,
-    pool: Pool,
+    connections: Connections,
     entrance: Entrance,
+    keys: Keys,
     keep_submissions: bool,
     held: Held,
 }
@@ -53,18 +64,28 @@ impl PostgresStore {
         url: &PostgresUrl,
         options: &Options,
     ) -> Result<PostgresStore, StoreError> {
-        let (pool, about) = open::open(url, options).await?;
+        let (connections, about, keys) = open::open(url, options).await?;
         Ok(PostgresStore {
-            entrance: Entrance::start(pool.clone(), about.url.clone()),
+            entrance: Entrance::start(connections.clone(), about.url.clone(), options.pool),
             about,
-            pool,
+            connections,
+            keys,
             keep_submissions: options.keep_submissions,
             held: Held::default(),
         })
     }
 
+    /// Under what it settles.
+    fn within(&self) -> outbox::Within<'_> {
+        outbox::Within {
+            held: self.held.epoch(),
+            mark: &self.connections.session.mark,
+            keep_submissions: self.keep_submissions,
+        }
+    }
+
     async fn client(&self) -> Result<Object, Failure> {
-        Ok(self.pool.get().await?)
+        self.connections.get().await
     }
 
     fn answer<'a, T: 'a>(
@@ -113,6 +134,17 @@ impl Store for PostgresStore {
         &self.about
     }
 
+    fn connections(&self) -> Option<StoreConnections> {
+        let status = self.connections.status();
+        let (open, idle) = (status.size, status.available);
+        Some(StoreConnections {
+            busy: open.saturating_sub(idle),
+            idle,
+            most: status.max_size,
+            waiting: status.waiting,
+        })
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         self.answer(async {
             let client = self.client().await?;
@@ -136,6 +168,14 @@ impl Store for PostgresStore {
         self.held.to(epoch);
     }
 
+    fn fingerprint_key(&self) -> &[u8; 32] {
+        &self.keys.key
+    }
+
+    fn has_former_fingerprints(&self) -> bool {
+        self.keys.has_former
+    }
+
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
         self.answer_reporter(async move { tasks::plan(&mut self.client().await?, &plan).await })
     }
@@ -146,7 +186,7 @@ impl Store for PostgresStore {
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
-        self.entrance.accept(submission).boxed()
+        self.entrance.accept(submission, self.held.epoch()).boxed()
     }
 
     fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
@@ -159,15 +199,7 @@ impl Store for PostgresStore {
         let lease = lease.clone();
         self.answer(async move {
             let mut client = self.client().await?;
-            let held = self.held.epoch();
-            outbox::settle(
-                &mut client,
-                &lease,
-                settlements,
-                self.keep_submissions,
-                held,
-            )
-            .await
+            outbox::settle(&mut client, &lease, settlements, &self.within()).await
         })
     }
 
@@ -188,6 +220,24 @@ impl Store for PostgresStore {
         })
     }
 
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move { outbox::states(&self.client().await?, &task_id).await })
+    }
+
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move {
+            let client = self.client().await?;
+            outbox::submissions_after(&client, &self.about.url, &task_id, after, bytes).await
+        })
+    }
+
     fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
         let listing = listing.clone();
         self.answer_reporter(async move {
@@ -204,6 +254,14 @@ impl Store for PostgresStore {
         let span = columns::span(since, until);
         self.answer(async move {
             outbox::turned_down(&self.client().await?, &self.about.url, span, latest).await
+        })
+    }
+
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64> {
+        let lease = lease.clone();
+        self.answer(async move {
+            let mut client = self.client().await?;
+            retire::retire(&mut client, &lease, &self.within(), older_than, most).await
         })
     }
 
@@ -261,18 +319,18 @@ impl Store for PostgresStore {
     }
 
     fn begin_rebuild(&self) -> Answer<'_, i64> {
-        self.answer(async { project::begin_rebuild(&mut self.client().await?).await })
+        self.answer(async { rebuild::begin_rebuild(&mut self.client().await?).await })
     }
 
     fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
         self.answer(async move {
-            project::fill_rebuild(&mut self.client().await?, generation, &entries).await
+            rebuild::fill_rebuild(&mut self.client().await?, generation, &entries).await
         })
     }
 
     fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
         self.patient_answer(async move {
-            project::finish_rebuild(&mut self.client().await?, generation).await
+            rebuild::finish_rebuild(&mut self.client().await?, generation).await
         })
     }
 }

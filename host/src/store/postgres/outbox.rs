@@ -1,13 +1,15 @@
 //! Submissions in PostgreSQL: what is due, what became of it, what is to be shown.
 
+use std::collections::HashMap;
+
 use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::super::columns::{self, Columns};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, SubmissionState,
-    TurnedDown,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, State, States,
+    SubmissionState, TOGETHER, TurnedDown,
 };
 use super::failure::Failure;
 use super::{bond, lease, project};
@@ -60,7 +62,8 @@ pub(super) async fn due(
 }
 
 async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
-    Ok(client.query_one("SELECT now_micros()", &[]).await?.get(0))
+    let statement = client.prepare_cached("SELECT now_micros()").await?;
+    Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
 /// What became of submissions, a list for each of the three ways to write it down.
@@ -94,16 +97,24 @@ struct Waiting {
     nexts: Vec<Option<i64>>,
 }
 
+/// Under what a store settles.
+pub(super) struct Within<'a> {
+    /// The bond that must still be the store's.
+    pub(super) held: Option<i64>,
+    /// The mark of sessions that this process has set up.
+    pub(super) mark: &'a str,
+    pub(super) keep_submissions: bool,
+}
+
 /// Says what became of submissions.
 pub(super) async fn settle(
     client: &mut Object,
     current: &Lease,
     settlements: Vec<Settlement>,
-    keep_submissions: bool,
-    held: Option<i64>,
+    within: &Within<'_>,
 ) -> Result<(), Failure> {
     let transaction = client.transaction().await?;
-    lease::check(&transaction, current, held).await?;
+    lease::check(&transaction, current, within).await?;
     let now = now(&transaction).await?;
     let mut lists = Lists::default();
     let mut found = Vec::new();
@@ -144,7 +155,9 @@ pub(super) async fn settle(
             }
         }
     }
-    lists.write(&transaction, now, keep_submissions).await?;
+    lists
+        .write(&transaction, now, within.keep_submissions)
+        .await?;
     bond::acknowledge(&transaction, &found).await?;
     project::add(&transaction, &found).await?;
     Ok(transaction.commit().await?)
@@ -299,6 +312,46 @@ pub(super) async fn submissions(
     select(client, url, "task_id = $1", &task_id.as_str()).await
 }
 
+/// How many submissions a task has in each state, and the newest of them.
+pub(super) async fn states(
+    client: &impl GenericClient,
+    task_id: &TaskId,
+) -> Result<Vec<States>, Failure> {
+    let sql =
+        "SELECT state, count(*), max(sequence) FROM submissions WHERE task_id = $1 GROUP BY state";
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&task_id.as_str()]).await?;
+    let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+    Ok(States::read(rows))
+}
+
+/// Submissions of a task after a place, until they have so many bytes of text.
+pub(super) async fn submissions_after(
+    client: &impl GenericClient,
+    url: &str,
+    task_id: &TaskId,
+    after: Option<Sequence>,
+    bytes: usize,
+) -> Result<Vec<SubmissionState>, Failure> {
+    let after = after.map_or(i64::MIN, |after| after.0);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    // How long a text is can be told without reading it.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE sequence IN (SELECT sequence FROM (
+            SELECT sequence, coalesce(sum(octet_length(text)) OVER (ORDER BY sequence
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+            FROM (SELECT sequence, text FROM submissions WHERE task_id = $1 AND sequence > $2
+                ORDER BY sequence LIMIT {TOGETHER}) f) s WHERE before < $3::bigint)
+         ORDER BY sequence"
+    );
+    let statement = client.prepare_cached(&sql).await?;
+    let rows = client
+        .query(&statement, &[&task_id.as_str(), &after, &bytes])
+        .await?;
+    let rows = rows.iter();
+    rows.map(|row| Ok(read(row).submission(url)?)).collect()
+}
+
 /// What was turned down in a span of time.
 pub(super) async fn turned_down(
     client: &impl GenericClient,
@@ -341,18 +394,22 @@ pub(super) async fn committed(
     Ok(rows.iter().map(read).collect())
 }
 
-/// Submissions of tasks of which it is still known what they said, with that.
-pub(super) async fn remembered(
+/// What has become of submissions.
+pub(super) async fn standing(
     client: &impl GenericClient,
-    task_ids: &[&str],
-) -> Result<Vec<(Vec<u8>, SubmissionState)>, Failure> {
+    url: &str,
+    sequences: &[i64],
+) -> Result<HashMap<i64, State>, Failure> {
     let sql = format!(
-        "SELECT {COLUMNS}, fingerprint FROM submissions WHERE task_id = ANY($1) AND fingerprint IS NOT NULL"
+        "SELECT {COLUMNS_WITHOUT_TEXT} FROM submissions WHERE sequence = ANY($1::bigint[])"
     );
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&task_ids]).await?;
+    let rows = client.query(&statement, &[&sequences]).await?;
     rows.iter()
-        .map(|row| Ok((row.get("fingerprint"), read(row).submission("submissions")?)))
+        .map(|row| {
+            let found = read(row).submission(url)?;
+            Ok((found.sequence.0, found.state))
+        })
         .collect()
 }
 

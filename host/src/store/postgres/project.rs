@@ -1,15 +1,15 @@
-//! The projection in PostgreSQL: entries, their services and the numbers of them, added and made again.
+//! The projection in PostgreSQL: entries, their services and the numbers of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::{GenericClient, Object};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::counts::{DAY, DAY_LENGTH, MINUTE, MINUTE_LENGTH, Tally};
-use super::super::{Entry, StoreError, columns};
+use super::super::counts::Tally;
+use super::super::{Entry, columns};
 use super::failure::Failure;
-use super::schema;
 use crate::clock::Timestamp;
 use crate::outcome::Reporter;
 
@@ -17,16 +17,17 @@ use crate::outcome::Reporter;
 pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text, reporter";
 
 /// The name's end of the tables that a rebuild fills.
-const NEXT: &str = "_next";
+pub(super) const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row) -> Entry {
+    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescaped);
     Entry {
         task_id: row.get(0),
-        status: row.get(1),
-        plan_id: row.get(2),
-        intent: row.get(3),
-        agent_pool: row.get(4),
-        agent_id: row.get(5),
+        status: columns::unescaped(row.get(1)),
+        plan_id: name(2),
+        intent: name(3),
+        agent_pool: name(4),
+        agent_id: name(5),
         services: columns::read_list(Some(row.get(6))).unwrap_or_default(),
         recorded_at: Timestamp::from_microseconds(row.get(7)),
         commit: row.get(8),
@@ -34,6 +35,44 @@ pub(super) fn read(row: &Row) -> Entry {
         text: row.get(10),
         reporter: columns::reporter(row.get(11)),
     }
+}
+
+/// The entry with its names as the columns hold them.
+fn escaped(entry: &Entry) -> Entry {
+    let name = |name: &str| columns::escaped(name).into_owned();
+    let optional = |text: &Option<String>| text.as_deref().map(name);
+    Entry {
+        status: name(&entry.status),
+        plan_id: optional(&entry.plan_id),
+        intent: optional(&entry.intent),
+        agent_pool: optional(&entry.agent_pool),
+        agent_id: optional(&entry.agent_id),
+        services: entry.services.iter().map(|service| name(service)).collect(),
+        ..entry.clone()
+    }
+}
+
+/// Whether names have to be escaped at all.
+fn is_plain(entry: &Entry) -> bool {
+    let plain = |name: &str| matches!(columns::escaped(name), Cow::Borrowed(_));
+    let optional = [
+        &entry.plan_id,
+        &entry.intent,
+        &entry.agent_pool,
+        &entry.agent_id,
+    ];
+    plain(&entry.status)
+        && optional.into_iter().flatten().all(|name| plain(name))
+        && entry.services.iter().all(|service| plain(service))
+}
+
+/// The entries as the columns hold them.
+fn as_stored<'a>(entries: &[&'a Entry]) -> Vec<Cow<'a, Entry>> {
+    let stored = entries.iter().map(|entry| match is_plain(entry) {
+        true => Cow::Borrowed(*entry),
+        false => Cow::Owned(escaped(entry)),
+    });
+    stored.collect()
 }
 
 /// The entries of tasks.
@@ -107,7 +146,7 @@ pub(super) async fn forget(client: &mut Object, task_ids: &[String]) -> Result<u
     Ok(known.len() as u64)
 }
 
-async fn insert(
+pub(super) async fn insert(
     transaction: &impl GenericClient,
     suffix: &str,
     entries: &[&Entry],
@@ -115,6 +154,12 @@ async fn insert(
     if entries.is_empty() {
         return Ok(());
     }
+    let services: Vec<String> = entries
+        .iter()
+        .map(|entry| columns::list(&entry.services))
+        .collect();
+    let stored = as_stored(entries);
+    let entries: &[&Entry] = &stored.iter().map(|entry| &**entry).collect::<Vec<_>>();
     macro_rules! column {
         ($field:ident) => {
             entries
@@ -128,10 +173,6 @@ async fn insert(
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
             $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[]) RETURNING task_id, id"
     );
-    let lists: Vec<String> = entries
-        .iter()
-        .map(|entry| columns::list(&entry.services))
-        .collect();
     let times: Vec<i64> = entries
         .iter()
         .map(|entry| entry.recorded_at.microseconds())
@@ -151,7 +192,7 @@ async fn insert(
                 &column!(intent),
                 &column!(agent_pool),
                 &column!(agent_id),
-                &lists,
+                &services,
                 &times,
                 &column!(commit),
                 &column!(path),
@@ -230,7 +271,7 @@ async fn remove(
     for entry in entries {
         tally.note(entry, -1);
         for service in &entry.services {
-            services.push(service);
+            services.push(columns::escaped(service));
             times.push(entry.recorded_at.microseconds());
             tasks.push(&entry.task_id);
         }
@@ -254,13 +295,13 @@ async fn count(transaction: &impl GenericClient, tally: &Tally) -> Result<(), Fa
         let numbers = match &key.service {
             None => &mut all,
             Some(service) => {
-                of_services.services.push(service);
+                of_services.services.push(columns::escaped(service));
                 &mut of_services
             }
         };
         numbers.units.push(key.unit);
         numbers.buckets.push(key.bucket);
-        numbers.statuses.push(&key.status);
+        numbers.statuses.push(columns::escaped(&key.status));
         numbers.numbers.push(by);
     }
     all.add(
@@ -285,10 +326,10 @@ async fn count(transaction: &impl GenericClient, tally: &Tally) -> Result<(), Fa
 /// Changes of numbers, column by column.
 #[derive(Default)]
 struct Numbers<'a> {
-    services: Vec<&'a String>,
+    services: Vec<Cow<'a, str>>,
     units: Vec<i16>,
     buckets: Vec<i64>,
-    statuses: Vec<&'a String>,
+    statuses: Vec<Cow<'a, str>>,
     numbers: Vec<i64>,
 }
 
@@ -311,125 +352,4 @@ impl Numbers<'_> {
         transaction.execute(&statement, &values).await?;
         Ok(())
     }
-}
-
-/// Begins to make the projection again, beside the one that answers queries. Answers the generation that it will be.
-pub(super) async fn begin_rebuild(client: &mut Object) -> Result<i64, Failure> {
-    let transaction = client.transaction().await?;
-    let row = transaction
-        .query_one(
-            "UPDATE meta SET generation = generation + 1, rebuilding = generation + 1,
-                rebuilding_since = (SELECT coalesce(max(id), 0) FROM entries) RETURNING rebuilding",
-            &[],
-        )
-        .await?;
-    transaction
-        .batch_execute(&format!(
-            "DROP TABLE IF EXISTS entries{NEXT}, entry_services{NEXT}, entry_totals{NEXT}, service_totals{NEXT}; {}",
-            schema::projection(NEXT)
-        ))
-        .await?;
-    transaction.commit().await?;
-    Ok(row.get(0))
-}
-
-/// Holds what is made again to that generation until the transaction ends.
-async fn check_rebuild(transaction: &impl GenericClient, generation: i64) -> Result<(), Failure> {
-    let row = transaction
-        .query_one("SELECT rebuilding FROM meta FOR SHARE", &[])
-        .await?;
-    if row.get::<_, Option<i64>>(0) == Some(generation) {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable("another rebuild has been begun".into()).into())
-}
-
-/// Adds entries to what is made again.
-pub(super) async fn fill_rebuild(
-    client: &mut Object,
-    generation: i64,
-    entries: &[Entry],
-) -> Result<(), Failure> {
-    let transaction = client.transaction().await?;
-    check_rebuild(&transaction, generation).await?;
-    insert(&transaction, NEXT, &entries.iter().collect::<Vec<_>>()).await?;
-    Ok(transaction.commit().await?)
-}
-
-/// Counts all entries, those of each service too, into tables that are empty.
-pub(super) fn counting(suffix: &str) -> String {
-    let mut sql = String::new();
-    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
-        let bucket =
-            format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}");
-        sql += &format!(
-            "INSERT INTO entry_totals{suffix} SELECT {unit}, {bucket}, status, count(*)
-                FROM entries{suffix} GROUP BY 2, 3;
-             INSERT INTO service_totals{suffix} SELECT service, {unit}, {bucket}, status, count(*)
-                FROM entry_services{suffix} GROUP BY 1, 3, 4;"
-        );
-    }
-    sql
-}
-
-/// Puts what was made again in the place of the former, with what was recorded meanwhile. Answers how many entries there are.
-pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Result<u64, Failure> {
-    let transaction = client.transaction().await?;
-    check_rebuild(&transaction, generation).await?;
-    transaction
-        .batch_execute(&schema::projection_indexes(NEXT))
-        .await?;
-    transaction.batch_execute(&counting(NEXT)).await?;
-    // From here nobody adds to the former, so that nothing is lost between looking and dropping.
-    transaction
-        .batch_execute("LOCK TABLE entries IN EXCLUSIVE MODE")
-        .await?;
-    let sql = format!(
-        "SELECT {COLUMNS} FROM entries e WHERE id > (SELECT rebuilding_since FROM meta)
-            AND NOT EXISTS (SELECT 1 FROM entries{NEXT} n WHERE n.task_id = e.task_id)"
-    );
-    let meanwhile: Vec<Entry> = transaction
-        .query(&sql, &[])
-        .await?
-        .iter()
-        .map(read)
-        .collect();
-    transaction
-        .batch_execute(&format!(
-            "DROP TABLE entries, entry_services, entry_totals, service_totals;
-             ALTER TABLE entries{NEXT} RENAME TO entries;
-             ALTER TABLE entry_services{NEXT} RENAME TO entry_services;
-             ALTER TABLE entry_totals{NEXT} RENAME TO entry_totals;
-             ALTER TABLE service_totals{NEXT} RENAME TO service_totals;
-             UPDATE meta SET rebuilding = NULL, rebuilding_since = NULL;"
-        ))
-        .await?;
-    add(&transaction, &meanwhile).await?;
-    // What was made again from the trail is all that is acknowledged of it.
-    transaction
-        .batch_execute(
-            "UPDATE meta SET (trail_last, trail_last_at) =
-                (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1)",
-        )
-        .await?;
-    let total: i64 = transaction
-        .query_one(
-            "SELECT coalesce(sum(number), 0)::bigint FROM entry_totals WHERE unit = 0",
-            &[],
-        )
-        .await?
-        .get(0);
-    transaction.commit().await?;
-    // Index-only scans ask the visibility map, and the planner its numbers: nobody wants to wait for autovacuum.
-    for table in [
-        "entries",
-        "entry_services",
-        "entry_totals",
-        "service_totals",
-    ] {
-        client
-            .batch_execute(&format!("VACUUM (ANALYZE) {table}"))
-            .await?;
-    }
-    Ok(columns::count(total))
 }

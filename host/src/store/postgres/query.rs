@@ -16,7 +16,9 @@ pub(super) async fn query(
     filter: &Filter,
     page: &PageRequest,
 ) -> Result<Page, Failure> {
-    let filter = &filter.as_projected();
+    let filter = &filter
+        .as_projected()
+        .with_names(|name| columns::escaped(name).into_owned());
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -54,12 +56,39 @@ pub(super) async fn query(
         .map(|column| format!("e.{column}"))
         .collect::<Vec<_>>()
         .join(", ");
+    let has_all = page.bytes == usize::MAX;
+    // How long a text is can be told without reading it.
+    let sized = format!(
+        "SELECT k.*, coalesce(sum(octet_length(e.text)) OVER (ORDER BY k.recorded_at DESC, k.task_id DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+         FROM ({keys}) k JOIN entries e ON e.id = k.id"
+    );
+    let fitting = match has_all {
+        true => keys,
+        // One that is beyond the page says whether there is a next, and is not read itself.
+        false => format!(
+            "SELECT id, recorded_at, task_id, before, count(*) OVER () AS found FROM ({sized}) s"
+        ),
+    };
+    let condition = match has_all {
+        true => String::new(),
+        false => format!(
+            "WHERE k.before < {}",
+            i64::try_from(page.bytes.max(1)).unwrap_or(i64::MAX)
+        ),
+    };
+    let found = if has_all { "0::bigint" } else { "k.found" };
     let sql = format!(
-        "SELECT {columns} FROM ({keys}) k JOIN entries e ON e.id = k.id ORDER BY k.recorded_at DESC, k.task_id DESC"
+        "SELECT {columns}, {found} FROM ({fitting}) k JOIN entries e ON e.id = k.id {condition}
+         ORDER BY k.recorded_at DESC, k.task_id DESC"
     );
     let rows = transaction.query(&sql, &wanted.values()).await?;
-    let has_more = rows.len() > limit;
+    let found = rows.first().map_or(0, |row| {
+        let found: i64 = row.get(project::COLUMNS.split(", ").count());
+        usize::try_from(found).unwrap_or_default()
+    });
     let entries: Vec<Entry> = rows.iter().take(limit).map(project::read).collect();
+    let has_more = rows.len().max(found) > entries.len();
     transaction.commit().await?;
     let next = entries.last().filter(|_| has_more).map(Cursor::after);
     Ok(Page {

@@ -2,14 +2,14 @@
 //!
 //! A version that was released is never edited: what changes is a further migration.
 
-/// The schema that holds everything.
-pub(super) const SCHEMA: &str = "chiffon_audit";
+use super::rebuild;
+use super::session::quoted;
 
 /// Marks the schema as ours, in its comment; the version follows.
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
 /// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED];
+const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -151,11 +151,94 @@ CREATE TRIGGER finished_stay BEFORE UPDATE ON tasks FOR EACH ROW WHEN (OLD.finis
 DROP TRIGGER finished_are_kept ON tasks;
 CREATE TRIGGER finished_are_kept BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL)
     EXECUTE FUNCTION refuse_unless_retiring('a finished task cannot be deleted');
+CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
+
+-- True in a session that was set up by the process that asks; otherwise an error. Durability depends on what it is set to.
+CREATE FUNCTION check_session(mark text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+    AS $$ BEGIN
+        IF current_setting('chiffon_audit.session', true) IS DISTINCT FROM mark OR current_setting('synchronous_commit') = 'off' THEN
+            RAISE EXCEPTION 'the session is not set up' USING ERRCODE = 'CA002';
+        END IF;
+        RETURN true;
+    END $$;
+
+-- Takes submissions in, each task and fingerprint once, in one round trip. For each one `answers` has `taken` (the next of
+-- `sequences` is its place), `repeated` (its place is in `known`), `changed` (its plan has changed) or `unremembered` (the task
+-- has an entry, and the caller can compare it). Locks are taken in the order of the tasks.
+CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[], kinds text[], texts text[], documents text[],
+    fingerprints bytea[], formers bytea[], keyeds boolean[], revisions bigint[], may_compares boolean[], trace_ids text[],
+    reporters text[], OUT answers text[], OUT known bigint[], OUT differ boolean[], OUT sequences bigint[])
+    LANGUAGE plpgsql VOLATILE
+    AS $$
+    #variable_conflict use_column
+    DECLARE
+        moment CONSTANT bigint := now_micros();
+        made text[];
+    BEGIN
+        PERFORM check_session(mark);
+        IF epoch IS NOT NULL AND epoch <> (SELECT m.trail_epoch FROM meta m) THEN
+            RAISE EXCEPTION 'the store was bound to a trail meanwhile' USING ERRCODE = 'CA001';
+        END IF;
+        WITH firsts AS (
+            SELECT DISTINCT ON (g.id COLLATE "C") g.id, g.status, g.revision
+            FROM unnest(task_ids, statuses, revisions) WITH ORDINALITY AS g (id, status, revision, place)
+            ORDER BY g.id COLLATE "C", g.place
+        ), fresh AS (
+            INSERT INTO tasks (task_id, created_at, finished_status, finished_at)
+            SELECT f.id, moment, f.status, moment FROM firsts f WHERE coalesce(f.revision, 0) = 0
+            ORDER BY f.id COLLATE "C" ON CONFLICT DO NOTHING RETURNING task_id
+        )
+        SELECT array_agg(f.task_id) INTO made FROM fresh f;
+        IF cardinality(made) = cardinality(task_ids) THEN
+            -- All are of tasks that nobody knew.
+            answers := array_fill('taken'::text, ARRAY[cardinality(task_ids)]);
+            known := array_fill(NULL::bigint, ARRAY[cardinality(task_ids)]);
+            differ := array_fill(false, ARRAY[cardinality(task_ids)]);
+        ELSE
+            PERFORM 1 FROM tasks t WHERE t.task_id = ANY (task_ids) AND t.task_id <> ALL (coalesce(made, '{}'))
+                ORDER BY t.task_id FOR UPDATE;
+            SELECT array_agg(d.answer ORDER BY d.place), array_agg(d.sequence ORDER BY d.place),
+                array_agg(d.differs ORDER BY d.place)
+            INTO answers, known, differ FROM (
+                SELECT g.place, s.sequence,
+                    CASE
+                        WHEN s.sequence IS NOT NULL THEN 'repeated'
+                        WHEN g.revision IS NOT NULL AND g.revision <> coalesce(t.revision, 0) THEN 'changed'
+                        WHEN g.may_compare AND EXISTS (SELECT 1 FROM submissions c WHERE c.task_id = g.id
+                            AND c.state = 'committed') THEN 'unremembered'
+                        ELSE 'taken'
+                    END AS answer,
+                    EXISTS (SELECT 1 FROM submissions o WHERE o.task_id = g.id AND o.fingerprint IS NOT NULL)
+                        OR row_number() OVER (PARTITION BY g.id ORDER BY g.place) > 1 AS differs
+                FROM unnest(task_ids, fingerprints, formers, revisions, may_compares) WITH ORDINALITY
+                        AS g (id, fingerprint, former, revision, may_compare, place)
+                    LEFT JOIN tasks t ON t.task_id = g.id
+                    LEFT JOIN LATERAL (SELECT k.sequence FROM submissions k WHERE k.task_id = g.id
+                        AND k.fingerprint IN (g.fingerprint, g.former) LIMIT 1) s ON true
+            ) d;
+            INSERT INTO tasks AS t (task_id, created_at, finished_status, finished_at)
+            SELECT DISTINCT ON (g.id COLLATE "C") g.id, moment, g.status, moment
+            FROM unnest(task_ids, statuses, answers) WITH ORDINALITY AS g (id, status, answer, place)
+            WHERE g.answer = 'taken' ORDER BY g.id COLLATE "C", g.place
+            ON CONFLICT (task_id) DO UPDATE SET finished_status = excluded.finished_status,
+                finished_at = excluded.finished_at WHERE t.finished_at IS NULL;
+        END IF;
+        WITH taken AS (
+            INSERT INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id, reporter,
+                accepted_at, next_attempt)
+            SELECT g.id, g.status, g.kind, g.text, g.document, g.fingerprint, g.keyed, g.trace_id, g.reporter, moment, moment
+            FROM unnest(task_ids, statuses, kinds, texts, documents, fingerprints, keyeds, trace_ids, reporters, answers)
+                WITH ORDINALITY
+                AS g (id, status, kind, text, document, fingerprint, keyed, trace_id, reporter, answer, place)
+            WHERE g.answer = 'taken' ORDER BY g.place RETURNING sequence
+        )
+        SELECT array_agg(i.sequence ORDER BY i.sequence) INTO sequences FROM taken i;
+    END $$;
 "#;
 
 /// What version 3 changes in a projection that is there. Totals are counted anew: those of version 1 counted an entry twice that
 /// names a service without a name.
-pub(super) const PROJECTION_OF_3: &str = r#"
+const PROJECTION_OF_3: &str = r#"
 DROP TABLE IF EXISTS entries_next, entry_services_next, entry_counts_next;
 ALTER TABLE entries ADD COLUMN reporter text COLLATE "C", ADD COLUMN position bigint;
 CREATE INDEX ON entries (reporter, recorded_at, task_id) WHERE reporter IS NOT NULL;
@@ -178,6 +261,40 @@ DROP TABLE entry_counts;
 UPDATE meta SET (trail_last, trail_last_at) =
     (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1);
 "#;
+
+/// The statements that make version [`VERSION`] out of version `from`, where 0 is an empty schema. The schema is the session's.
+pub(super) fn statements(schema: &str, from: u32) -> String {
+    let mut sql = MIGRATIONS[from as usize..].concat();
+    if from == 0 {
+        sql += &projection("");
+        sql += &projection_indexes("");
+        sql += ";\n";
+    } else if from < 3 {
+        sql += PROJECTION_OF_3;
+        sql += &rebuild::counting("");
+    }
+    sql += &format!(
+        "COMMENT ON SCHEMA {} IS '{MARK}{VERSION}';\n",
+        quoted(schema)
+    );
+    sql
+}
+
+/// What a DBA runs where the store's own role may not make a schema. What `role` names owns the schema and what is in it.
+pub(super) fn for_dba(schema: &str, role: Option<&str>) -> String {
+    let (authorization, as_role) = match role {
+        Some(role) => (
+            format!(" AUTHORIZATION {}", quoted(role)),
+            format!("SET LOCAL ROLE {};\n", quoted(role)),
+        ),
+        None => (String::new(), String::new()),
+    };
+    let name = quoted(schema);
+    format!(
+        "BEGIN;\nCREATE SCHEMA {name}{authorization};\n{as_role}SET LOCAL search_path = {name};\n{}COMMIT;\n",
+        statements(schema, 0)
+    )
+}
 
 /// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take
 /// the place of the former.

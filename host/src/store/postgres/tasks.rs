@@ -14,14 +14,15 @@ const COLUMNS: &str =
 
 fn read(row: &Row, task_id: &TaskId) -> Task {
     let list = |column: usize| columns::read_list(row.get::<_, Option<&str>>(column));
+    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescaped);
     let (status, at): (Option<String>, Option<i64>) = (row.get(10), row.get(11));
     Task {
         plan: Plan {
             task_id: task_id.clone(),
-            plan_id: row.get(0),
+            plan_id: name(0),
             plan_steps: list(1),
-            agent_pool: row.get(2),
-            agent_id: row.get(3),
+            agent_pool: name(2),
+            agent_id: name(3),
             dispatch_timestamp: row.get(4),
             start_time: row.get(5),
             services_touched: list(6),
@@ -51,6 +52,10 @@ pub(super) async fn task(
 /// Notes what was planned or dispatched.
 pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failure> {
     let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
+    let escaped = |name: &Option<String>| {
+        name.as_deref()
+            .map(|name| columns::escaped(name).into_owned())
+    };
     let statement = client
         .prepare_cached(&format!(
             "INSERT INTO tasks AS t (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
@@ -70,10 +75,10 @@ pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failu
             &statement,
             &[
                 &plan.task_id.as_str(),
-                &columns::storable(plan.plan_id.as_deref()),
+                &escaped(&plan.plan_id),
                 &list(&plan.plan_steps),
-                &columns::storable(plan.agent_pool.as_deref()),
-                &columns::storable(plan.agent_id.as_deref()),
+                &escaped(&plan.agent_pool),
+                &escaped(&plan.agent_id),
                 &plan.dispatch_timestamp,
                 &plan.start_time,
                 &list(&plan.services_touched),

@@ -13,6 +13,9 @@ use crate::outcome::Reporter;
 const THERE: &str = "SELECT fingerprint IS NOT NULL FROM submissions WHERE task_id = ?1
     ORDER BY fingerprint DESC LIMIT 1";
 
+const COMMITTED: &str =
+    "SELECT EXISTS (SELECT 1 FROM submissions WHERE task_id = ?1 AND state = 'committed')";
+
 const REVISION: &str = "SELECT revision FROM plans WHERE task_id = ?1";
 
 const INSERT: &str = "INSERT OR FAIL INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id,
@@ -57,7 +60,13 @@ impl<'c> Accepting<'c> {
             .optional()
             .context(url)?;
         if there == Some(true)
-            && let Some(found) = outbox::same(self.connection, url, task_id, &fingerprint.bytes)?
+            && let Some(found) = outbox::same(
+                self.connection,
+                url,
+                task_id,
+                &fingerprint.bytes,
+                submission.former.as_ref(),
+            )?
         {
             return Ok(Accepted {
                 sequence: found.sequence,
@@ -70,6 +79,9 @@ impl<'c> Accepting<'c> {
             && made_from != self.revision(url, task_id)?
         {
             return Err(StoreError::Changed);
+        }
+        if there.is_some() && submission.may_compare && self.has_entry(url, task_id)? {
+            return Err(StoreError::Unremembered);
         }
         self.insert
             .execute(params![
@@ -91,6 +103,14 @@ impl<'c> Accepting<'c> {
             differs: there == Some(true),
             state: State::Pending { cause: None },
         })
+    }
+
+    /// Whether a submission of the task was committed.
+    fn has_entry(&self, url: &str, task_id: &str) -> Result<bool, StoreError> {
+        self.connection
+            .prepare_cached(COMMITTED)
+            .and_then(|mut statement| statement.query_row([task_id], |row| row.get(0)))
+            .context(url)
     }
 
     /// The revision of a task's plan; 0 where nothing was planned.

@@ -13,6 +13,7 @@ mod open;
 mod outbox;
 mod project;
 mod query;
+mod retire;
 mod schema;
 mod tasks;
 mod writer;
@@ -25,10 +26,11 @@ use futures_util::future::FutureExt as _;
 use rusqlite::Connection;
 
 use super::bond::Held;
+use super::waiting::Room;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, Store, StoreError,
-    Submission, SubmissionState, Task, TurnedDown, columns,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
+    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
+    StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use crate::clock::Timestamp;
 use crate::outcome::TaskId;
@@ -45,6 +47,8 @@ pub(super) struct SqliteStore {
     writer: Writer,
     keep_submissions: bool,
     held: Held,
+    keys: Keys,
+    room: Room,
 }
 
 struct Readers {
@@ -72,7 +76,7 @@ impl Readers {
 impl SqliteStore {
     /// Opens the file, made and migrated as far as the options allow.
     pub(super) fn open(path: &Path, options: &Options) -> Result<SqliteStore, StoreError> {
-        let (connection, about) = open::open(path, options)?;
+        let (connection, about, keys) = open::open(path, options)?;
         Ok(SqliteStore {
             readers: Arc::new(Readers {
                 path: path.to_owned(),
@@ -85,6 +89,8 @@ impl SqliteStore {
             about,
             keep_submissions: options.keep_submissions,
             held: Held::default(),
+            keys,
+            room: Room::default(),
         })
     }
 
@@ -157,6 +163,14 @@ impl Store for SqliteStore {
         self.held.to(epoch);
     }
 
+    fn fingerprint_key(&self) -> &[u8; 32] {
+        &self.keys.key
+    }
+
+    fn has_former_fingerprints(&self) -> bool {
+        self.keys.has_former
+    }
+
     fn plan(&self, plan: Plan) -> Answer<'_, Task> {
         self.write(move |connection, url| tasks::plan(connection, url, &plan))
     }
@@ -168,9 +182,18 @@ impl Store for SqliteStore {
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
         let (url, held) = (Arc::clone(&self.url), self.held.epoch());
-        self.writer
-            .write(move |within| within.accepting(&url)?.accept(&url, &submission, held))
-            .boxed()
+        let waiting = match self.room.enter(&submission) {
+            Ok(waiting) => waiting,
+            Err(error) => return async { Err(error) }.boxed(),
+        };
+        let accepting = self
+            .writer
+            .write(move |within| within.accepting(&url)?.accept(&url, &submission, held));
+        async move {
+            let _until_it_is_answered = waiting;
+            accepting.await
+        }
+        .boxed()
     }
 
     fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
@@ -199,6 +222,23 @@ impl Store for SqliteStore {
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
     }
 
+    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| outbox::states(connection, url, &task_id))
+    }
+
+    fn submissions_after(
+        &self,
+        task_id: &TaskId,
+        after: Option<Sequence>,
+        bytes: usize,
+    ) -> Answer<'_, Vec<SubmissionState>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| {
+            outbox::submissions_after(connection, url, &task_id, after, bytes)
+        })
+    }
+
     fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
         let listing = listing.clone();
         self.read(move |connection, url| listing::listed(connection, url, &listing))
@@ -212,6 +252,11 @@ impl Store for SqliteStore {
     ) -> Answer<'_, TurnedDown> {
         let span = columns::span(since, until);
         self.read(move |connection, url| outbox::turned_down(connection, url, span, latest))
+    }
+
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64> {
+        let lease = lease.clone();
+        self.write(move |connection, url| retire::retire(connection, url, &lease, older_than, most))
     }
 
     fn backlog(&self) -> Answer<'_, Backlog> {

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
-use super::super::{About, Options, StoreError, fingerprint_key};
+use super::super::{About, Keys, Options, StoreError, fingerprint_key};
 use super::failure::{self, Context as _};
 use super::project;
 use super::schema::{
@@ -27,7 +27,10 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Opens the database for writing, made and migrated as far as the options allow.
-pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About), StoreError> {
+pub(super) fn open(
+    path: &Path,
+    options: &Options,
+) -> Result<(Connection, About, Keys), StoreError> {
     let url = format!("sqlite:{}", path.display());
     let found = look(path, &url).map_err(with_advice)?;
     match found {
@@ -63,9 +66,47 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Connection, About)
             ("journal_mode".into(), journal),
             ("synchronous".into(), "FULL".into()),
         ],
-        warnings: Vec::new(),
+        warnings: readable_by_others(path),
     };
-    Ok((connection, about))
+    let keys = keys(&connection, &about.url).map_err(with_advice)?;
+    Ok((connection, about, keys))
+}
+
+/// What tells submissions from each other here.
+fn keys(connection: &Connection, url: &str) -> Result<Keys, StoreError> {
+    let found = connection
+        .query_row(
+            "SELECT k.key, m.former_last IS NOT NULL FROM meta m, fingerprint_key k",
+            [],
+            |row| {
+                Ok(Keys {
+                    key: row.get(0)?,
+                    has_former: row.get(1)?,
+                })
+            },
+        )
+        .optional()
+        .context(url)?;
+    found.ok_or_else(|| StoreError::Damaged {
+        url: url.to_owned(),
+        cause: "its key is gone".into(),
+    })
+}
+
+/// A store that is made here is its user's alone; one that was put back from a copy may not be, and submissions may hold what a
+/// policy redacts.
+fn readable_by_others(path: &Path) -> Vec<String> {
+    let files = ["", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let open_to_others = files.iter().filter(|file| {
+        file.metadata()
+            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    });
+    open_to_others
+        .map(|file| {
+            let file = file.display();
+            format!("other users of this machine may read or write {file}, which holds submissions: `chmod 600 {file}`")
+        })
+        .collect()
 }
 
 /// A connection to a store that is there, with the settings that all of ours have.

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::super::columns::{self, Columns};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, StoreError,
-    SubmissionState, TurnedDown,
+    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, States,
+    StoreError, SubmissionState, TOGETHER, TurnedDown,
 };
 use super::failure::Context as _;
 use super::{bond, clock, lease, project};
@@ -237,6 +237,51 @@ pub(super) fn submissions(
     select(connection, url, "task_id = ?1", [task_id.as_str()])
 }
 
+/// How many submissions a task has in each state, and the newest of them.
+pub(super) fn states(
+    connection: &Connection,
+    url: &str,
+    task_id: &TaskId,
+) -> Result<Vec<States>, StoreError> {
+    let sql =
+        "SELECT state, count(*), max(sequence) FROM submissions WHERE task_id = ?1 GROUP BY state";
+    let rows: Vec<(String, i64, i64)> = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| {
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            statement.query_map([task_id.as_str()], read)?.collect()
+        })
+        .context(url)?;
+    Ok(States::read(rows))
+}
+
+/// Submissions of a task after a place, until they have so many bytes of text.
+pub(super) fn submissions_after(
+    connection: &Connection,
+    url: &str,
+    task_id: &TaskId,
+    after: Option<Sequence>,
+    bytes: usize,
+) -> Result<Vec<SubmissionState>, StoreError> {
+    let after = after.map_or(i64::MIN, |after| after.0);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM submissions WHERE task_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT {TOGETHER}"
+    );
+    let mut statement = connection.prepare_cached(&sql).context(url)?;
+    let mut rows = statement
+        .query(rusqlite::params![task_id.as_str(), after])
+        .context(url)?;
+    let (mut found, mut taken) = (Vec::new(), 0);
+    while taken < bytes
+        && let Some(row) = rows.next().context(url)?
+    {
+        let submission = read(row).context(url)?.submission(url)?;
+        taken += submission.text.as_ref().map_or(0, String::len);
+        found.push(submission);
+    }
+    Ok(found)
+}
+
 /// What was turned down in a span of time.
 pub(super) fn turned_down(
     connection: &Connection,
@@ -294,13 +339,18 @@ pub(super) fn same(
     connection: &Connection,
     url: &str,
     task_id: &str,
-    fingerprint: &[u8],
+    fingerprint: &[u8; 32],
+    former: Option<&[u8; 32]>,
 ) -> Result<Option<SubmissionState>, StoreError> {
     Ok(select(
         connection,
         url,
-        "task_id = ?1 AND fingerprint = ?2",
-        params![task_id, fingerprint],
+        "task_id = ?1 AND fingerprint IN (?2, ?3)",
+        params![
+            task_id,
+            fingerprint.as_slice(),
+            former.map(<[u8; 32]>::as_slice)
+        ],
     )?
     .pop())
 }

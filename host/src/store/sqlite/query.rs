@@ -49,10 +49,18 @@ pub(super) fn query(
                 .collect()
         })
         .context(url)?;
-    let has_more = ids.len() as i64 > limit;
+    let mut has_more = ids.len() as i64 > limit;
     let mut entries: Vec<Entry> = Vec::with_capacity(ids.len());
+    let mut bytes: usize = 0;
     for id in ids.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
-        entries.extend(project::by_id(connection, url, id)?);
+        if bytes >= page.bytes && !entries.is_empty() {
+            has_more = true;
+            break;
+        }
+        if let Some(entry) = project::by_id(connection, url, id)? {
+            bytes = bytes.saturating_add(entry.text.len());
+            entries.push(entry);
+        }
     }
     let next = entries.last().filter(|_| has_more).map(Cursor::after);
     Ok(Page {

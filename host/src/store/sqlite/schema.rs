@@ -215,6 +215,7 @@ DROP TRIGGER submissions_are_kept;
 CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
     WHEN NOT ((SELECT retiring FROM meta) AND OLD.state IN ('conflicting', 'refused'))
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
+CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
 "#;
 
 /// What version 3 changes in a projection that is there. Totals are counted anew: those of version 2 counted an entry twice that

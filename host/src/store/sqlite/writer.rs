@@ -135,7 +135,7 @@ impl Writer {
             result: None,
             answer,
         });
-        let gone = || StoreError::Unavailable("the store's writer has stopped".into());
+        let gone = || StoreError::Stopped;
         match self.queue.as_ref().ok_or_else(gone)?.try_send(work) {
             Ok(()) => {
                 let (result, _work) = answered.await.map_err(|_| gone())?;

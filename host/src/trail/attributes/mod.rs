@@ -19,7 +19,7 @@ use super::error::TrailError;
 use super::git_config::GitEnvironment;
 use super::repository::Repository;
 use super::state::StateDir;
-use super::{Placement, Shared, Trail};
+use super::{Layout, Placement, Shared, Trail};
 use crate::outcome::TaskId;
 
 /// The line that leaves entries as they are.
@@ -46,7 +46,7 @@ impl Trail {
         if shared.plaintext || shared.identity.placement != Placement::Checkout {
             return Ok(());
         }
-        let path = shared.layout.path(task_id);
+        let path = shared.likely_path(task_id);
         match shared.filter_of(&path)? {
             Some(filter) => Err(TrailError::Filter { path, filter }),
             None => Ok(()),
@@ -67,7 +67,7 @@ impl Trail {
     /// [`TrailError::Unreadable`].
     pub fn encrypting_filter(&self) -> Result<Option<String>, TrailError> {
         let shared = self.shared();
-        let sample = TaskId::parse("task").map(|task| shared.layout.path(&task));
+        let sample = TaskId::parse("task").map(|task| shared.likely_path(&task));
         sample.map_or(Ok(None), |path| shared.filter_of(&path))
     }
 
@@ -78,6 +78,12 @@ impl Trail {
 }
 
 impl Shared {
+    /// Where the entry of a task will be, or one of the same name that the same rules concern.
+    fn likely_path(&self, task_id: &TaskId) -> String {
+        let layout = self.identity.layout.unwrap_or(Layout::Flat);
+        layout.path(task_id)
+    }
+
     fn filter_of(&self, path: &str) -> Result<Option<String>, TrailError> {
         let repository = &self.repository;
         let mut known = self.attributes();

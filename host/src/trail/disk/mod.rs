@@ -3,9 +3,11 @@
 //! Everything that the writer changes in a repository goes through [`Disk`]. Reading does not: it goes to the file
 //! system directly, or through gix. Must not know what the files mean.
 
+mod counted;
 mod real;
 pub mod simulated;
 
+pub(super) use counted::Counted;
 pub use real::RealDisk;
 
 use std::io;

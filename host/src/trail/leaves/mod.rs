@@ -168,6 +168,12 @@ fn uuid(message: &str) -> Option<String> {
     message::trailer(message, message::TRAIL).map(str::to_owned)
 }
 
+/// The number of entries that the files of the tree count, and the tip that they are complete up to.
+pub(super) fn known_size(leaves: &Leaves) -> Option<(u64, ObjectId)> {
+    let head = leaves.files().read_head()?;
+    (head.size > 0).then_some((head.size, head.tip))
+}
+
 /// Why a tree cannot be read.
 fn unreadable(error: std::io::Error) -> TrailError {
     TrailError::Unreadable {

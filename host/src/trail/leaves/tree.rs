@@ -250,7 +250,7 @@ impl Trail {
 fn missing(shared: &Shared, known: &[Head]) -> Result<Missing, TrailError> {
     let none = || TrailError::Invalid("the trail has no entry yet".into());
     let repository = &shared.repository;
-    let tip = repository.read_ref(&shared.identity.reference)?;
+    let tip = shared.read_tip()?;
     let tip = tip.ok_or_else(none)?;
     let mut commits = Vec::new();
     let mut begin = None;

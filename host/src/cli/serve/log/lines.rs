@@ -1,0 +1,285 @@
+//! Log lines on their way out: a bounded queue, and one thread that writes.
+//!
+//! Putting a line in never fails and never waits. A line that finds no room, or that cannot be written, is lost and
+//! counted; the count is written as a line of its own as soon as one can be written again.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The most bytes that wait: some ten thousand lines, a few seconds' worth at full speed, and little beside the service's memory.
+const BYTES_MOST: usize = 4 << 20;
+
+/// What a line takes in memory besides its text.
+const OVERHEAD: usize = 64;
+
+/// How long to leave a descriptor alone that does not block and takes nothing now.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The queue. Every clone is the same one.
+#[derive(Clone)]
+pub(super) struct Lines {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Told when there is a line, and when the last one was written.
+    changed: Condvar,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// A line was taken and is not written yet.
+    writing: bool,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A queue is whole whatever has panicked meanwhile.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn put(&self, line: &[u8]) {
+        let size = line.len() + OVERHEAD;
+        let mut queue = self.queue();
+        if queue.bytes + size > BYTES_MOST {
+            drop(queue);
+            self.lose();
+            return;
+        }
+        queue.bytes += size;
+        queue.lines.push_back(line.to_vec());
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    fn take(&self) -> Vec<u8> {
+        let mut queue = self.queue();
+        queue.writing = false;
+        loop {
+            if let Some(line) = queue.lines.pop_front() {
+                queue.bytes -= line.len() + OVERHEAD;
+                queue.writing = true;
+                return line;
+            }
+            self.changed.notify_all();
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Lines {
+    /// Starts the thread that writes to `out`. `report` makes a line of a number of lines that were lost.
+    pub(super) fn start(
+        out: impl Write + Send + 'static,
+        report: impl Fn(u64) -> String + Send + 'static,
+    ) -> io::Result<Lines> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            lost: Arc::default(),
+        });
+        let theirs = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&theirs, out, report))?;
+        Ok(Lines { shared })
+    }
+
+    /// How many lines were lost, now and at any later time.
+    pub(super) fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.lost)
+    }
+
+    /// Waits until every line is written, for at most so long.
+    pub(super) fn finish(&self, most: Duration) {
+        let queue = self.shared.queue();
+        let is_busy = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
+        let _ = self.shared.changed.wait_timeout_while(queue, most, is_busy);
+    }
+}
+
+fn write_all(shared: &Shared, mut out: impl Write, report: impl Fn(u64) -> String) {
+    let mut reported = 0;
+    let mut is_torn = false;
+    loop {
+        let line = shared.take();
+        if write(&mut out, &line, &mut is_torn).is_err() {
+            shared.lose();
+            continue;
+        }
+        let lost = shared.lost.load(Ordering::Relaxed);
+        let line = report(lost - reported);
+        // A report that cannot be written is made again, with those that were lost since.
+        if lost > reported && write(&mut out, line.as_bytes(), &mut is_torn).is_ok() {
+            reported = lost;
+        }
+    }
+}
+
+/// Writes a line. `is_torn` says that the one before was cut off in the middle.
+fn write(out: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Result<()> {
+    if *is_torn {
+        write_rest(out, b"\n", is_torn)?;
+        *is_torn = false;
+    }
+    write_rest(out, line, is_torn)
+}
+
+fn write_rest(out: &mut impl Write, mut rest: &[u8], is_torn: &mut bool) -> io::Result<()> {
+    let whole = rest.len();
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Another process that has the same file has told it not to block.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => {
+                *is_torn |= rest.len() < whole;
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes one line, which comes in one piece.
+pub(super) struct Entry<'a>(&'a Shared);
+
+impl Write for Entry<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Entry<'a>;
+
+    fn make_writer(&'a self) -> Entry<'a> {
+        Entry(&self.shared)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// A reader that does what a test says: takes so many bytes of a write, or says no. Waits for the next word.
+    struct Reader {
+        says: Receiver<Result<usize, ErrorKind>>,
+        got: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let most = self.says.recv().unwrap_or(Ok(usize::MAX))?;
+            let taken = bytes.len().min(most);
+            self.got.lock().unwrap().extend(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    type Says = Sender<Result<usize, ErrorKind>>;
+
+    fn lines() -> (Lines, Says, Arc<Mutex<Vec<u8>>>) {
+        let (says, heard) = channel();
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let reader = Reader {
+            says: heard,
+            got: got.clone(),
+        };
+        let lines = Lines::start(reader, |lost| format!("lost {lost}\n")).unwrap();
+        (lines, says, got)
+    }
+
+    fn text(got: &Mutex<Vec<u8>>) -> String {
+        String::from_utf8(got.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_holds_up_nobody_and_what_is_lost_is_counted_and_told() {
+        let (lines, says, got) = lines();
+        let line = vec![b'x'; 1 << 20];
+        // Three have room beside what they take besides, and one is with the reader.
+        for _ in 0..10 {
+            lines.make_writer().write_all(&line).unwrap();
+        }
+        lines.finish(Duration::from_millis(1));
+        let lost = lines.lost().load(Ordering::Relaxed);
+        assert!((6..=7).contains(&lost), "{lost}");
+        // It reads again.
+        drop(says);
+        lines.finish(Duration::from_secs(60));
+        let told = text(&got);
+        assert!(
+            told.ends_with(&format!("lost {lost}\n")) || told.contains(&format!("lost {lost}\n"))
+        );
+        assert_eq!(told.matches('x').count(), (10 - lost as usize) << 20);
+    }
+
+    #[test]
+    fn a_write_that_fails_loses_its_line_and_the_next_one_begins_on_a_line_of_its_own() {
+        let (lines, says, got) = lines();
+        for word in [
+            Ok(2),
+            Err(ErrorKind::StorageFull),
+            Err(ErrorKind::BrokenPipe),
+        ] {
+            says.send(word).unwrap();
+        }
+        for line in ["one\n", "two\n"] {
+            lines.make_writer().write_all(line.as_bytes()).unwrap();
+        }
+        lines.finish(Duration::from_millis(100));
+        drop(says);
+        lines.make_writer().write_all(b"three\n").unwrap();
+        lines.finish(Duration::from_secs(60));
+        assert_eq!(text(&got), "on\nthree\nlost 2\n");
+    }
+
+    #[test]
+    fn a_descriptor_that_does_not_block_is_asked_again() {
+        let (lines, says, got) = lines();
+        for word in [
+            Err(ErrorKind::WouldBlock),
+            Err(ErrorKind::Interrupted),
+            Ok(1),
+        ] {
+            says.send(word).unwrap();
+        }
+        drop(says);
+        lines.make_writer().write_all(b"one\n").unwrap();
+        lines.finish(Duration::from_secs(60));
+        assert_eq!(text(&got), "one\n");
+        assert_eq!(lines.lost().load(Ordering::Relaxed), 0);
+    }
+}

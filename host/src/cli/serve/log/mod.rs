@@ -1,0 +1,113 @@
+//! The service's log: JSON for machines or text for a terminal, on standard error.
+//!
+//! Logging never fails, blocks or delays what it tells of: see [`Lines`].
+
+mod lines;
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::Args;
+use crate::cli::exit::UsageError;
+use crate::cli::session::Session;
+use crate::clock::{Clock as _, SystemClock};
+use lines::Lines;
+
+/// How long the end of the process waits for lines that are not written yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The log of this process.
+pub struct Log {
+    /// None where nothing is wanted on standard error.
+    lines: Option<Lines>,
+}
+
+impl Log {
+    /// How many lines were lost, now and at any later time.
+    pub fn lost(&self) -> Option<Arc<AtomicU64>> {
+        self.lines.as_ref().map(Lines::lost)
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.lines {
+            lines.finish(LAST_WORDS);
+        }
+    }
+}
+
+/// Starts the log. From here on, nothing in this process writes to standard error itself.
+pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
+    let filter = EnvFilter::builder()
+        .parse(&args.log)
+        .map_err(|error| UsageError(format!("--log {}: {error}", args.log)))?;
+    let terminal = io::stderr().is_terminal();
+    let json = match args.log_format.as_deref() {
+        Some(form) => form == "json",
+        None => !terminal,
+    };
+    let lines = match session.output.is_quiet() {
+        true => None,
+        false => Some(start_lines(json)?),
+    };
+    let writer = match &lines {
+        Some(lines) => BoxMakeWriter::new(lines.clone()),
+        None => BoxMakeWriter::new(io::sink),
+    };
+    let layer = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // It would print them on standard error, and panic where that is gone.
+        .log_internal_errors(false)
+        .with_ansi(terminal);
+    let started = if json {
+        layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    } else {
+        layer.try_init()
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot write a log: {error}"))?;
+    log_panics();
+    Ok(Log { lines })
+}
+
+fn start_lines(json: bool) -> anyhow::Result<Lines> {
+    // A descriptor of its own: a thread that is stuck in a write must not hold the lock of `io::stderr`.
+    let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
+    let report = move |lost| {
+        let time = SystemClock.now().to_rfc3339();
+        let says = "log lines were lost: standard error could not be written, or not fast enough";
+        match json {
+            true => {
+                let target = module_path!();
+                format!(
+                    "{{\"timestamp\":\"{time}\",\"level\":\"WARN\",\"message\":\"{says}\",\"lines\":{lost},\"target\":\"{target}\"}}\n"
+                )
+            }
+            false => format!("{time}  WARN {says} lines={lost}\n"),
+        }
+    };
+    Ok(Lines::start(std::fs::File::from(descriptor), report)?)
+}
+
+/// Panics go into the log. The standard library would print them on standard error, where they could block.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or_default();
+        let says = panic.payload_as_str().unwrap_or_default();
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(thread, at, "panicked: {says}");
+    }));
+}

@@ -1,0 +1,53 @@
+//! How the service proves entries: as `prove` does, by the checkpoint that is kept, or by one that is made now.
+
+use std::sync::Arc;
+
+use crate::checkpoint::{self, CheckpointError, CheckpointKey, Target};
+use crate::cli::session::Session;
+use crate::config::Settings;
+use crate::http::{NoProof, Prove};
+
+/// What the settings say; none if there is neither a key nor a place.
+pub fn proving(settings: &Settings, session: &Session) -> anyhow::Result<Option<Prove>> {
+    let to = settings.checkpoint.to.clone();
+    let key = settings.checkpoint.key.as_deref();
+    if to.is_none() && key.is_none() {
+        return Ok(None);
+    }
+    let key = match (&to, key) {
+        (None, Some(key)) => Some(CheckpointKey::load(key)?),
+        _ => None,
+    };
+    let clock = Arc::clone(&session.clock);
+    Ok(Some(Arc::new(move |orchestrator, task_id| {
+        let in_force = orchestrator.in_force();
+        let trail = in_force.recorder.trail();
+        let failed = |error: CheckpointError| match error {
+            CheckpointError::NoEntry(_) => NoProof::NoEntry,
+            CheckpointError::Trail(error) => NoProof::Unreadable(error.to_string()),
+            error => NoProof::NoCheckpoint(error.to_string()),
+        };
+        match trail.find(task_id) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(NoProof::NoEntry),
+            Err(error) => return Err(NoProof::Unreadable(error.to_string())),
+        }
+        let note = match (&to, &key) {
+            (Some(path), _) => {
+                let target = Target::of_path(path, false);
+                let tree = trail.tree().map_err(|error| failed(error.into()))?;
+                let newest = target.newest(tree.origin()).map_err(failed)?;
+                let says = || NoProof::NoCheckpoint(format!("there is no checkpoint in {target}"));
+                newest.ok_or_else(says)?
+            }
+            (None, Some(key)) => {
+                checkpoint::make(trail, key, None, clock.now())
+                    .map_err(failed)?
+                    .note
+            }
+            (None, None) => return Err(NoProof::NoCheckpoint("there is no key".into())),
+        };
+        let proof = checkpoint::prove(trail, task_id, &note).map_err(failed)?;
+        Ok(proof.file)
+    })))
+}

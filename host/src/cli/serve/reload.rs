@@ -1,0 +1,158 @@
+//! SIGHUP: settings, tokens and policy are read again. Either all of it is sound and taken over, or nothing changes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::parts::{self, DRAIN};
+use crate::cli::session::{Session, outcome_limits};
+use crate::config::{Environment, Settings, repository_file};
+use crate::http::{Gate, Listen, Tokens};
+use crate::orchestrator::{Orchestrator, Wanted};
+use crate::store::StoreUrl;
+
+/// What the settings say, now and at the start.
+pub struct Reload {
+    flags: Settings,
+    environment: Environment,
+    directory: PathBuf,
+    /// At the start: what is not read again holds until the next one.
+    started: Settings,
+    /// What was read last.
+    last: Settings,
+}
+
+/// What takes effect without a start, by name or, where it ends with a dot, by how the name begins.
+const LIVE: [&str; 5] = [
+    "policy.",
+    "tokens",
+    "tokens_file",
+    "serve.on_policy_fault",
+    "serve.drain",
+];
+
+fn is_live(name: &str) -> bool {
+    LIVE.iter().any(|live| match live.ends_with('.') {
+        true => name.starts_with(live),
+        false => name == *live,
+    })
+}
+
+/// What was read again and is sound.
+struct Read {
+    settings: Settings,
+    tokens: Tokens,
+    notes: Vec<String>,
+}
+
+impl Reload {
+    pub fn new(flags: Settings, settings: &Settings, session: &Session) -> Reload {
+        Reload {
+            flags,
+            environment: session.environment.clone(),
+            directory: session.directory.clone(),
+            started: settings.clone(),
+            last: settings.clone(),
+        }
+    }
+
+    /// How long requests are still taken after SIGTERM.
+    pub fn drain(&self) -> Duration {
+        self.last.serve_drain.unwrap_or(DRAIN)
+    }
+
+    /// Reads everything again, and says in the log what came of it.
+    pub async fn reload(&mut self, orchestrator: &Orchestrator, gate: &Gate) {
+        let read = match self.read(gate) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "nothing is reloaded, and everything stays as it is"
+                );
+                return;
+            }
+        };
+        // The last that can fail.
+        let in_force = match orchestrator.change_policy(Wanted::Configured).await {
+            Ok(in_force) => in_force,
+            Err(error) => {
+                tracing::error!(%error, "nothing is reloaded: the policy in force stays, and so does everything else");
+                return;
+            }
+        };
+        for note in &read.notes {
+            tracing::warn!("{note}");
+        }
+        let mut changed = self.last.changes(&read.settings);
+        changed.retain(|name| is_live(name));
+        let tokens_changed = gate.change_tokens(read.tokens);
+        orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
+        let policy = in_force.deciding.policy.digest();
+        let changed = changed.join(", ");
+        tracing::info!(
+            changed,
+            tokens_changed,
+            policy,
+            "settings, tokens and policy were reloaded"
+        );
+        let mut later = self.started.changes(&read.settings);
+        later.retain(|name| !is_live(name));
+        if !later.is_empty() {
+            let settings = later.join(", ");
+            tracing::warn!(
+                settings,
+                "these have changed and take effect at the next start"
+            );
+        }
+        self.last = read.settings;
+    }
+
+    /// Reads everything, as far as it can be checked without being taken over.
+    fn read(&self, gate: &Gate) -> anyhow::Result<Read> {
+        let file = repository_file(&self.directory);
+        let settings = Settings::load(self.flags.clone(), &self.environment, file.as_deref())?;
+        let mut notes = Vec::new();
+        let tokens = parts::tokens(&settings, &mut notes)?;
+        gate.suffices(&tokens)?;
+        // What takes effect later is to be sound, too: the next start may be in the middle of the night.
+        outcome_limits(&settings)?;
+        if let Some(url) = &settings.store {
+            StoreUrl::parse(&url.0)?;
+        }
+        if let Some(listen) = &settings.serve_listen {
+            listen.parse::<Listen>().map_err(anyhow::Error::msg)?;
+        }
+        Ok(Read {
+            settings,
+            tokens,
+            notes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_live;
+
+    #[test]
+    fn what_is_bound_to_the_start_is_told_from_what_is_not() {
+        for live in [
+            "policy.file",
+            "policy.fuel",
+            "policy.settings",
+            "tokens",
+            "tokens_file",
+        ] {
+            assert!(is_live(live), "{live}");
+        }
+        for later in [
+            "store",
+            "serve.listen",
+            "signing.key",
+            "lock_wait",
+            "policy",
+        ] {
+            assert!(!is_live(later), "{later}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The main thread's watch over the service: it prints, feeds systemd's watchdog, and ends a process that has stalled.
+//!
+//! It shares no thread with what it watches, and waits for nobody longer than a second.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::{GOOD, Output, SCHEMA, paint};
+use crate::cli::session::Session;
+use crate::cli::text::Line;
+use crate::orchestrator::{Orchestrator, Stall, StallWatch};
+
+/// How often it looks, at least.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A look that comes later than this was held up itself, and says nothing about what it looks at.
+const LATE: Duration = Duration::from_secs(2);
+
+/// What a step may take beyond the longest time that settings grant one.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// How long the lease may take to be given back by a host that has stalled. It runs out by itself.
+const LEASE_RETURN: Duration = Duration::from_secs(2);
+
+/// What the service tells the main thread.
+pub enum Word {
+    /// It accepts outcomes.
+    Listening(Listening),
+    /// This is to be watched from now on.
+    Watch(Orchestrator),
+    /// It was told to end, and has so long.
+    Ending(Duration),
+    /// It has ended.
+    Ended(anyhow::Result<Exit>),
+}
+
+/// Where it listens, and for what.
+pub struct Listening {
+    pub address: String,
+    pub repository: String,
+    pub reference: String,
+    pub store: String,
+}
+
+#[derive(Serialize)]
+struct ListeningJson<'a> {
+    schema: u32,
+    listening: &'a str,
+    repository: &'a str,
+    reference: &'a str,
+    store: &'a str,
+}
+
+/// Watches until the service has ended, or must be.
+pub fn keep(
+    runtime: &Handle,
+    told: &Receiver<Word>,
+    longest: Duration,
+    session: &mut Session,
+) -> anyhow::Result<Exit> {
+    let watchdog = sd_notify::watchdog_enabled().map(|most| most / 2);
+    let look = watchdog.map_or(LOOK, |pause| pause.min(LOOK));
+    let mut watched: Option<Watched> = None;
+    let mut deadline: Option<Instant> = None;
+    let mut fed = Instant::now();
+    loop {
+        match told.recv_timeout(look) {
+            Ok(Word::Listening(listening)) => {
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
+                announce(&listening, &mut session.output)?;
+            }
+            Ok(Word::Watch(orchestrator)) => watched = Some(Watched::new(orchestrator)),
+            Ok(Word::Ending(within)) => deadline = Some(Instant::now() + within),
+            Ok(Word::Ended(ended)) => return ended,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                anyhow::bail!("the service has panicked; its log says where")
+            }
+        }
+        let Some(watched) = &mut watched else {
+            continue;
+        };
+        let stall = watched.look(runtime);
+        if stall.time >= longest + MARGIN {
+            return stalled(watched, runtime, stall);
+        }
+        let is_stalling = stall.time >= longest;
+        watched.stalls.note(is_stalling.then_some(stall));
+        if let Some(pause) = watchdog
+            && fed.elapsed() >= pause
+            && !is_stalling
+        {
+            fed = Instant::now();
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            anyhow::bail!(
+                "it did not end in the time that it had; what was accepted is committed after the next start"
+            );
+        }
+    }
+}
+
+fn stalled(watched: &Watched, runtime: &Handle, stall: Stall) -> anyhow::Result<Exit> {
+    let Stall { stage, time } = stall;
+    let seconds = time.as_secs();
+    tracing::error!(
+        stage,
+        seconds,
+        "no progress while there is work: the process gives up"
+    );
+    let (returned, is_returned) = channel();
+    let orchestrator = watched.orchestrator.clone();
+    runtime.spawn(async move {
+        orchestrator.give_lease_back().await;
+        let _ = returned.send(());
+    });
+    let _ = is_returned.recv_timeout(LEASE_RETURN);
+    anyhow::bail!(
+        "the {stage} made no step for {seconds} s while there was work; what was accepted is committed by another host, or \
+         after the next start"
+    )
+}
+
+/// What is watched.
+struct Watched {
+    orchestrator: Orchestrator,
+    stalls: StallWatch,
+    /// The runtime runs whatever it is given, or it has stalled.
+    asked: u64,
+    answered: Arc<AtomicU64>,
+    unanswered: Duration,
+    looked: Instant,
+}
+
+impl Watched {
+    fn new(orchestrator: Orchestrator) -> Watched {
+        Watched {
+            stalls: orchestrator.stall_watch(),
+            orchestrator,
+            asked: 0,
+            answered: Arc::default(),
+            unanswered: Duration::ZERO,
+            looked: Instant::now(),
+        }
+    }
+
+    /// What has been still for longest.
+    fn look(&mut self, runtime: &Handle) -> Stall {
+        let since_last_look = self.looked.elapsed().min(LATE);
+        self.looked = Instant::now();
+        if self.answered.load(Ordering::Relaxed) == self.asked {
+            self.asked += 1;
+            self.unanswered = Duration::ZERO;
+            let (asked, answered) = (self.asked, Arc::clone(&self.answered));
+            runtime.spawn(async move { answered.store(asked, Ordering::Relaxed) });
+        } else {
+            self.unanswered += since_last_look;
+        }
+        let stall = self.stalls.look();
+        match stall.time >= self.unanswered {
+            true => stall,
+            false => Stall {
+                stage: "runtime",
+                time: self.unanswered,
+            },
+        }
+    }
+}
+
+fn announce(listening: &Listening, output: &mut Output) -> anyhow::Result<()> {
+    let Listening {
+        address,
+        repository,
+        reference,
+        store,
+    } = listening;
+    if output.is_json() {
+        output.object(&ListeningJson {
+            schema: SCHEMA,
+            listening: address,
+            repository,
+            reference,
+            store,
+        })?;
+    } else {
+        output.line(format_args!(
+            "{} on {} for {} of {}",
+            paint(GOOD, "listening"),
+            Line(address),
+            Line(reference),
+            Line(repository)
+        ))?;
+    }
+    Ok(output.flush()?)
+}

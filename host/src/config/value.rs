@@ -1,0 +1,147 @@
+//! A setting's value as a file or a variable gives it, and what it can be read as.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A value as a source gives it.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    /// From a file; a path is relative to the directory that the file is in.
+    File {
+        value: &'a toml::Value,
+        directory: &'a Path,
+    },
+    /// From the environment: text in every case; a list has commas in it.
+    Variable(&'a str),
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn text(self) -> Option<&'a str> {
+        match self {
+            Value::File { value, .. } => value.as_str(),
+            Value::Variable(text) => Some(text),
+        }
+    }
+
+    pub(super) fn number(self) -> Option<u64> {
+        match self {
+            Value::File { value, .. } => value.as_integer()?.try_into().ok(),
+            Value::Variable(text) => text.parse().ok(),
+        }
+    }
+
+    pub(super) fn seconds(self) -> Option<Duration> {
+        let seconds = match self {
+            Value::File { value, .. } => value
+                .as_float()
+                .or_else(|| Some(value.as_integer()? as f64))?,
+            Value::Variable(text) => text.parse().ok()?,
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|duration| !duration.is_zero())
+    }
+
+    pub(super) fn boolean(self) -> Option<bool> {
+        match self {
+            Value::File { value, .. } => value.as_bool(),
+            Value::Variable(text) => text.parse().ok(),
+        }
+    }
+
+    /// A path in a URL is relative to the directory that the file is in, as any other.
+    pub(super) fn store_url(self) -> Option<String> {
+        let text = self.text().filter(|text| !text.is_empty())?;
+        Some(match (self, text.strip_prefix("sqlite:")) {
+            (Value::File { directory, .. }, Some(path)) => {
+                format!("sqlite:{}", directory.join(path).display())
+            }
+            _ => text.to_owned(),
+        })
+    }
+
+    pub(super) fn path(self) -> Option<PathBuf> {
+        let text = self.text().filter(|text| !text.is_empty())?;
+        Some(match self {
+            Value::File { directory, .. } => directory.join(text),
+            Value::Variable(_) => PathBuf::from(text),
+        })
+    }
+
+    pub(super) fn list(self) -> Option<Vec<String>> {
+        Some(match self {
+            Value::File { value, .. } => value
+                .as_array()?
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
+            Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        })
+    }
+
+    pub(super) fn names(self) -> Option<Vec<String>> {
+        let names = self.list()?;
+        let is_name = |name: &String| {
+            (1..=32).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        };
+        names.iter().all(is_name).then_some(names)
+    }
+}
+
+/// A host's name, with a port or without; no URL and no pattern.
+pub(super) fn host(text: String) -> Option<String> {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    (!text.is_empty() && text.bytes().all(is_of_host)).then_some(text)
+}
+
+/// A span of time as people write it.
+pub(super) fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return None,
+    };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number
+        .parse()
+        .ok()
+        .filter(|number| is_number && *number > 0)?;
+    // As long as a database can count from now.
+    let seconds = number.checked_mul(seconds)?;
+    (seconds <= 10_000 * 366 * 86_400).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::span;
+
+    #[test]
+    fn a_span_of_time_is_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("90d", Some(7_776_000)),
+            ("1s", Some(1)),
+            ("2h", Some(7200)),
+            ("5m", Some(300)),
+            ("0d", None),
+            ("-1d", None),
+            ("+1d", None),
+            ("1.5d", None),
+            ("90", None),
+            ("d", None),
+            ("", None),
+            ("1é", None),
+            ("99999999999999999999d", None),
+            ("9999999999999d", None),
+        ] {
+            assert_eq!(span(text), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}

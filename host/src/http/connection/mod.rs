@@ -1,0 +1,312 @@
+//! Connections: accepted, bounded in number and in patience, and ended in peace.
+
+mod head;
+mod patience;
+mod places;
+mod standing;
+mod stream;
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Semaphore, watch};
+
+use super::access::Peer;
+use super::listen::Listener;
+use super::problem::{Kind, Problem};
+use patience::{Coarse, ticking};
+use places::Place;
+pub use places::Places;
+use standing::Answering;
+pub use standing::Standing;
+use stream::Watched;
+pub use stream::{STALL, Stream};
+
+/// A client that does not send a request's head in this time is let go, an idle one too: longer than any client pauses
+/// between two reports of one burst, short enough that a thousand idle ones do not stay.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+
+/// How long a request's head may be, each buffer with it: what other servers take, and little enough for thousands of them.
+const HEAD_MOST: usize = 16 << 10;
+
+/// How many headers a request may have: hyper's own limit.
+const HEADERS_MOST: usize = 100;
+
+/// How many are told at once that there is no place for them; more are not told.
+const TURNED_AWAY_MOST: usize = 64;
+
+/// What the system has run out of may come back.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until told to close, then waits for the requests under way, at most so long.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    places: Arc<Places>,
+    mut close: watch::Receiver<bool>,
+    grace: Duration,
+) {
+    // Without a receiver of its own: it is closed once no connection has one.
+    let busy = watch::Sender::new(());
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MOST));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            _ = close.wait_for(|close| *close) => break,
+        };
+        let (stream, address, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Such as no more descriptors. One that was reset before it was accepted is nothing.
+                tracing::warn!(%error, "a connection was not accepted");
+                places.make_room();
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = places.take(address.map(network)) else {
+            if let Ok(turn) = turned_away.clone().try_acquire_owned() {
+                tokio::spawn(async move {
+                    head::answer(stream, &TOO_MANY).await;
+                    drop(turn);
+                });
+            }
+            continue;
+        };
+        let (router, close, busy) = (router.clone(), close.clone(), busy.subscribe());
+        tokio::spawn(async move {
+            let requests = Requests {
+                router,
+                peer,
+                standing: place.standing.clone(),
+            };
+            one(stream, requests, place, close, busy).await;
+        });
+    }
+    // No new connection from here on, and a Unix socket's file goes.
+    drop(listener);
+    let _ = tokio::time::timeout(grace, busy.closed()).await;
+}
+
+/// The protocol on one connection, to its end.
+///
+/// `busy` is held until nothing more is to be said on it.
+async fn one(
+    stream: Stream,
+    requests: Requests,
+    place: Place,
+    close: watch::Receiver<bool>,
+    busy: watch::Receiver<()>,
+) {
+    let standing = place.standing.clone();
+    let watched = Watched::new(stream, standing.clone());
+    let mut connection = http1::Builder::new()
+        .timer(Coarse)
+        .header_read_timeout(HEAD_TIME)
+        // Who has said all that it has to say may still listen.
+        .half_close(true)
+        .max_buf_size(HEAD_MOST)
+        .serve_connection(TokioIo::new(watched), requests);
+    let mut ended = {
+        let running = Running {
+            connection: &mut connection,
+            standing: &standing,
+        };
+        until_closing(pin!(running), close).await
+    };
+    if ended.is_none() {
+        // The request under way is answered, and no other is taken.
+        Pin::new(&mut connection).graceful_shutdown();
+        let running = Running {
+            connection: &mut connection,
+            standing: &standing,
+        };
+        ended = Some(ticking(pin!(running)).await);
+    }
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner().stream;
+    match ended {
+        Some(Ended::Followed(follower)) => {
+            drop(place);
+            follower.follow(stream, busy);
+        }
+        Some(Ended::Failed(error)) => {
+            if let Some(problem) = head::problem(&error, &parts.read_buf) {
+                head::answer(stream, &problem).await;
+            }
+        }
+        Some(Ended::Peacefully) => {
+            let _ = stream.shutdown().await;
+        }
+        Some(Ended::Evicted) | None => {}
+    }
+}
+
+type Connection = http1::Connection<TokioIo<Watched>, Requests>;
+
+/// How a connection ended.
+enum Ended {
+    Peacefully,
+    Failed(hyper::Error),
+    /// Another has its place.
+    Evicted,
+    /// It is a follower's from now on.
+    Followed(super::events::Follower),
+}
+
+/// A connection on which the protocol runs.
+struct Running<'a> {
+    connection: &'a mut Connection,
+    standing: &'a Standing,
+}
+
+impl Future for Running<'_> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Ended> {
+        self.standing.register(context);
+        match self.connection.poll_without_shutdown(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ended::Peacefully),
+            Poll::Ready(Err(error)) => Poll::Ready(Ended::Failed(error)),
+            Poll::Pending if self.standing.is_evicted() => Poll::Ready(Ended::Evicted),
+            Poll::Pending => match self.standing.follower() {
+                Some(follower) => Poll::Ready(Ended::Followed(follower)),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+/// What answers the requests of one connection.
+struct Requests {
+    router: Router,
+    peer: Peer,
+    standing: Arc<Standing>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = hyper::Response<Answering>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let standing = self.standing.clone();
+        standing.begin();
+        request.extensions_mut().insert(standing.clone());
+        request.extensions_mut().insert(self.peer.clone());
+        // A router is always ready.
+        let answering = tower::Service::call(&mut self.router.clone(), request.map(Body::new));
+        Box::pin(async move {
+            let response = answering.await?;
+            Ok(response.map(|body| Answering::new(body, standing)))
+        })
+    }
+}
+
+/// Awaits a connection; nothing if the word to close comes first. For a task of its own, which has one waker for all its time.
+async fn until_closing<F: Future>(
+    connection: Pin<&mut F>,
+    mut close: watch::Receiver<bool>,
+) -> Option<F::Output> {
+    let seen = close.clone();
+    let mut told = pin!(close.wait_for(|close| *close));
+    let mut connection = pin!(ticking(connection));
+    let mut waits = false;
+    poll_fn(|context| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(Some(ended));
+        }
+        // To ask again whenever the connection has something to do would be a lock that all connections share.
+        if !waits || seen.has_changed().unwrap_or(true) {
+            // Without budget it answers before it has looked.
+            waits = tokio::task::coop::has_budget_remaining();
+            return told.as_mut().poll(context).map(|_| None);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn accept(listener: &Listener) -> io::Result<(Stream, Option<IpAddr>, Peer)> {
+    Ok(match listener {
+        Listener::Tcp(listener) => {
+            let (stream, address) = listener.accept().await?;
+            // Answers are small and whole.
+            stream.set_nodelay(true)?;
+            let peer = Peer(address.to_string().into());
+            (Stream::Tcp(stream), Some(address.ip()), peer)
+        }
+        Listener::Unix(listener, _) => {
+            let (stream, _) = listener.accept().await?;
+            let user = stream.peer_cred().map(|user| user.uid());
+            let peer = match user {
+                Ok(user) => format!("unix:uid={user}"),
+                Err(_) => "unix:".to_owned(),
+            };
+            (Stream::Unix(stream), None, Peer(peer.into()))
+        }
+    })
+}
+
+/// Whom an address belongs to, as far as it can be told: of IPv6 a customer has a network of 64 bits, and all addresses in it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            let network = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        address => address,
+    }
+}
+
+/// What a peer hears that has no place.
+static TOO_MANY: std::sync::LazyLock<Problem> =
+    std::sync::LazyLock::new(|| Problem::new(Kind::TooManyConnections));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn with_no_request_under_way_the_end_waits_for_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = Listener::Tcp(listener.expect("a free port"));
+        let (_sender, close) = watch::channel(true);
+        let grace = Duration::from_secs(3600);
+        let served = serve(
+            listener,
+            Router::new(),
+            Places::new(1, 1, None, None),
+            close,
+            grace,
+        );
+        let ended = tokio::time::timeout(Duration::from_secs(60), served).await;
+        ended.expect("nobody is waited for");
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_peer() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::1"),
+        ] {
+            let address = address.parse().expect("an address");
+            assert_eq!(network(address).to_string(), expected);
+        }
+    }
+}

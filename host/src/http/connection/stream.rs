@@ -1,0 +1,197 @@
+//! A connection's stream of bytes, as the protocol sees it: a peer that takes nothing is not waited for, and an answer that the
+//! protocol makes by itself is left out.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::standing::Standing;
+
+/// A peer that takes none of what is sent to it for this time is cut: longer than a proxy pauses, short enough that a thousand
+/// peers that do not read are gone soon.
+pub const STALL: Duration = Duration::from_secs(30);
+
+/// The same while others wait for the room that its answer takes.
+const STALL_UNDER_PRESSURE: Duration = Duration::from_secs(5);
+
+/// A stream of either kind.
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a socket in the file system.
+    Unix(UnixStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+impl Stream {
+    /// The same stream, driven by the runtime that calls this.
+    pub fn moved_here(self) -> io::Result<Stream> {
+        Ok(match self {
+            Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Stream::Unix(stream) => Stream::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
+}
+
+/// A stream under the protocol.
+pub struct Watched {
+    pub stream: Stream,
+    standing: Arc<Standing>,
+    /// Since when the peer has taken nothing.
+    stalled: Option<Instant>,
+}
+
+impl Watched {
+    pub fn new(stream: Stream, standing: Arc<Standing>) -> Watched {
+        Watched {
+            stream,
+            standing,
+            stalled: None,
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = match automatic_answer(bytes) {
+            // The problem document that says more is written when the protocol has ended.
+            Some(0) => return Poll::Ready(Ok(bytes.len())),
+            Some(at) => &bytes[..at],
+            None => bytes,
+        };
+        match Pin::new(&mut self.stream).poll_write(context, wanted) {
+            Poll::Ready(written) => {
+                if self.stalled.take().is_some() {
+                    self.standing.set_writing(false);
+                }
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                if self.stalled.is_none() {
+                    self.standing.set_writing(true);
+                }
+                let since = *self.stalled.get_or_insert_with(Instant::now);
+                let most = match self.standing.is_under_pressure() {
+                    true => STALL_UNDER_PRESSURE,
+                    false => STALL,
+                };
+                if since.elapsed() < most {
+                    return Poll::Pending;
+                }
+                let says = "the peer takes nothing of what is sent to it";
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, says)))
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.standing.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Where the answer begins that hyper itself gives to a malformed head, without a body; it is the last that hyper writes. Every
+/// answer of ours with such a status has a body.
+fn automatic_answer(bytes: &[u8]) -> Option<usize> {
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let at = memchr::memmem::rfind(bytes, b"HTTP/1.")?;
+    let head = &bytes[at..];
+    let is_first = at == 0 || bytes[..at].ends_with(b"}") || bytes[..at].ends_with(b"\n");
+    let status = head.get(9..12)?;
+    let is_of_hyper = [b"400", b"414", b"431"]
+        .iter()
+        .any(|known| &known[..] == status)
+        && memchr::memmem::find(head, b"\r\ncontent-length: 0\r\n").is_some()
+        && memchr::memmem::find(head, b"\r\n\r\n") == Some(head.len() - 4);
+    (is_first && is_of_hyper).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::automatic_answer;
+
+    #[test]
+    fn only_the_answer_that_nobody_gave_is_left_out() {
+        let automatic =
+            "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        assert_eq!(automatic_answer(automatic.as_bytes()), Some(0));
+        let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let both = format!("{before}{automatic}");
+        assert_eq!(automatic_answer(both.as_bytes()), Some(before.len()));
+        for ours in [
+            before,
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n",
+            "\r\n\r\n",
+            "",
+        ] {
+            assert_eq!(automatic_answer(ours.as_bytes()), None, "{ours}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What stands before the routes: probes are answered while the store is not open yet, and connections leave while it drains.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use tower::ServiceExt as _;
+
+use super::operate;
+use super::problem::{Kind, Problem};
+
+/// The way in. Every clone is the same one.
+#[derive(Clone, Default)]
+pub(super) struct Front {
+    routes: Arc<OnceLock<Router>>,
+    draining: Arc<AtomicBool>,
+}
+
+impl Front {
+    /// Lets requests through to the routes from now on.
+    pub(super) fn open(&self, routes: Router) {
+        // Opened once; a second time would change nothing.
+        let _ = self.routes.set(routes);
+    }
+
+    /// Says from now on that this host is stopping, and lets each connection go with its next answer.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The router that a listener serves.
+    pub(super) fn router(&self) -> Router {
+        let front = self.clone();
+        Router::new().fallback(move |request| front.clone().answer(request))
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let mut response = match self.routes.get() {
+            Some(routes) => match routes.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            None => not_open(request.uri().path()),
+        };
+        if self.is_draining() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
+
+/// The answer of a host that waits for its store. It can be told without a token.
+fn not_open(path: &str) -> Response {
+    match path {
+        "/healthz" => operate::ALIVE.into_response(),
+        "/readyz" => operate::not_ready("unavailable", vec!["store"]),
+        _ => Problem::saying(Kind::StoreUnavailable, "the store is not open yet").into_response(),
+    }
+}

@@ -1,0 +1,171 @@
+//! Whom a request is for: one `Host`, well-formed, and where there are no tokens one that names this machine.
+
+use axum::extract::Request;
+use axum::http::{Method, Version, header};
+
+use super::problem::{Kind, Problem};
+
+/// Checks what every request must say of its host.
+///
+/// # Errors
+///
+/// [`Kind::Head`] if there is none, or not one, or none that could be one.
+pub fn check_form(request: &Request) -> Result<(), Problem> {
+    let wrong = |says: &str| Err(Problem::saying(Kind::Head, says));
+    let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    if lengths
+        .iter()
+        .all(|name| request.headers().contains_key(name))
+    {
+        return wrong("the body has two lengths");
+    }
+    // Without a scheme it is the target of CONNECT, and of nothing else.
+    let is_authority = request.uri().scheme().is_none() && request.uri().authority().is_some();
+    if is_authority && request.method() != Method::CONNECT {
+        return wrong("the target must begin with `/`");
+    }
+    let mut given = request.headers().get_all(header::HOST).iter();
+    match (given.next(), given.next()) {
+        (Some(_), Some(_)) => wrong("`Host` is given twice"),
+        (None, _) if request.version() >= Version::HTTP_11 => wrong("`Host` is missing"),
+        (Some(host), None) if !is_host(host.as_bytes()) => wrong("`Host` is no host and port"),
+        _ => Ok(()),
+    }
+}
+
+/// Without tokens: a web page can make a browser send requests to this machine, under a name of its own (DNS rebinding).
+///
+/// # Errors
+///
+/// [`Kind::Misdirected`] if the request is for another host than this machine and those that are allowed.
+pub fn check_name(request: &Request, allowed: &[String]) -> Result<(), Problem> {
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
+    };
+    if host.is_some_and(|host| is_loopback_name(without_port(host)) || is_among(host, allowed)) {
+        return Ok(());
+    }
+    Err(Problem::saying(
+        Kind::Misdirected,
+        "`Host` must name this machine: localhost, 127.0.0.1 or [::1], or one of the setting serve.allowed_hosts",
+    ))
+}
+
+/// Whether the bytes could be a host and a port: `uri-host [ ":" port ]` (RFC 9110, 7.2). It may be empty.
+fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host {
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            let is_address =
+                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.');
+            if !rest[..end].iter().all(is_address) {
+                return false;
+            }
+            (&[][..], &rest[end + 1..])
+        }
+        _ => {
+            let end = host.iter().position(|byte| *byte == b':');
+            host.split_at(end.unwrap_or(host.len()))
+        }
+    };
+    // Letters, digits, and what else RFC 3986 allows in a name.
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    name.iter().all(is_of_name) && is_port
+}
+
+/// Whether one that is allowed is meant: by its name, at any port, or by name and port.
+fn is_among(host: &str, allowed: &[String]) -> bool {
+    let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+    let (named, host) = (plain(without_port(host)), plain(host));
+    allowed.iter().any(|allowed| {
+        let allowed = plain(allowed);
+        allowed == named || allowed == host
+    })
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_among, is_host, is_loopback_name, without_port};
+
+    #[test]
+    fn only_this_machines_own_names_are_its() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8787",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:8787",
+            "[::1]",
+        ] {
+            assert!(is_loopback_name(without_port(host)), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:8787",
+            "10.0.0.1",
+            "[::2]:1",
+            "127.0.0.1.evil",
+        ] {
+            assert!(!is_loopback_name(without_port(host)), "{host}");
+        }
+    }
+
+    #[test]
+    fn those_that_are_allowed_are_told_by_name_and_if_given_by_port() {
+        let allowed = ["audit.example.com".to_owned(), "other.example:8443".into()];
+        for (host, expected) in [
+            ("audit.example.com", true),
+            ("AUDIT.example.com:8787", true),
+            ("audit.example.com.", true),
+            ("other.example:8443", true),
+            ("other.example", false),
+            ("other.example:80", false),
+            ("x.audit.example.com", false),
+            ("audit.example.com.evil", false),
+            ("", false),
+        ] {
+            assert_eq!(is_among(host, &allowed), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_host_is_none() {
+        for host in ["", "a", "a.b:80", "[::1]:8787", "[::1]", "a:", "x_y", "%41"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "a b", "a/b", "a@b", "a:b", "[::1", "[::1]x", "a:1:2", "a?b", "a#b", "a:123456", "[/]",
+            "\u{e9}", "a\"",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Answers that are made part by part: no reader makes the host hold more than one part of what it asked for.
+//!
+//! What fits in one part has an entity tag, so that who has it already need not be sent it again. A longer answer is sent as it is
+//! read; if that fails in the middle, the connection breaks off before the answer's end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::App;
+use super::budget::Held;
+use super::etag;
+use super::problem::{Kind, Problem};
+
+/// About how many bytes of entries or documents a part holds: few enough for thousands of readers, enough for a hundred ordinary
+/// entries.
+pub const PART: usize = 128 << 10;
+
+/// Bytes in memory while a part is made, at most: it ends after the first text beyond [`PART`], of which a row, its compact form and
+/// the answer are there at once.
+const MAKING: usize = 4 << 20;
+
+/// Bytes of all answers that are made and not sent yet.
+pub const ANSWER_BYTES: usize = 48 << 20;
+
+/// A frame of a body.
+const FRAME: usize = 32 << 10;
+
+/// How long a question waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A part of an answer.
+pub struct Part {
+    pub bytes: Vec<u8>,
+    pub is_last: bool,
+}
+
+/// What makes the parts of an answer.
+pub trait Parts: Send + 'static {
+    /// The next part. Not asked after the last.
+    fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>>;
+}
+
+/// Answers with JSON in parts.
+pub async fn answer(
+    app: Arc<App>,
+    headers: &HeaderMap,
+    mut parts: impl Parts,
+) -> Result<Response, Problem> {
+    let (first, held) = made(&app, &mut parts).await?;
+    if first.is_last {
+        return Ok(whole(headers, first.bytes, held, "application/json"));
+    }
+    let sent = Sent {
+        bytes: first.bytes.into(),
+        held,
+    };
+    let state = (app, parts, Some(sent), false);
+    let frames = stream::try_unfold(state, |(app, mut parts, sent, is_last)| async move {
+        let mut sent = match sent {
+            Some(sent) => sent,
+            None if is_last => return Ok(None),
+            None => Sent {
+                bytes: Bytes::new(),
+                held: app.answers.hold(0).await,
+            },
+        };
+        let mut is_last = is_last;
+        if sent.bytes.is_empty() {
+            // What was sent is given back before more is asked for.
+            sent.held.shrink(0);
+            let (part, held) = made(&app, &mut parts).await.map_err(|problem| {
+                let detail = problem.detail.as_deref().unwrap_or(problem.title);
+                tracing::warn!(detail, "an answer broke off");
+                io::Error::other(problem.title)
+            })?;
+            is_last = part.is_last;
+            sent = Sent {
+                bytes: part.bytes.into(),
+                held,
+            };
+        }
+        let frame = sent.bytes.split_to(sent.bytes.len().min(FRAME));
+        let sent = (!sent.bytes.is_empty()).then_some(sent);
+        Ok::<_, io::Error>(Some((frame, (app, parts, sent, is_last))))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, Body::from_stream(frames)).into_response())
+}
+
+/// A part, when there is room and it is its turn.
+async fn made(app: &Arc<App>, parts: &mut impl Parts) -> Result<(Part, Held), Problem> {
+    let turn = async {
+        let held = app.answers.hold(MAKING).await;
+        (held, app.turn().await)
+    };
+    let (mut held, turn) = tokio::time::timeout(PATIENCE, turn)
+        .await
+        .map_err(|_| app.busy())?;
+    let _turn = turn?;
+    let part = parts.next().await?;
+    held.shrink(part.bytes.len());
+    Ok((part, held))
+}
+
+/// An answer that is there as a whole, with its entity tag.
+pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str) -> Response {
+    let tag = etag::of(&bytes);
+    let is_known = etag::is_known(headers, &tag);
+    let mut response = if is_known {
+        axum::http::StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let bytes = bytes.into();
+        let kind = [(header::CONTENT_TYPE, kind)];
+        (kind, Body::new(Sent { bytes, held })).into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    // Whoever keeps it asks whether it is still so.
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    response
+}
+
+/// Writes a value as JSON.
+///
+/// # Errors
+///
+/// [`Kind::Internal`]; what is answered can be written.
+pub fn write(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), Problem> {
+    serde_json::to_writer(text, value).map_err(|_| Problem::new(Kind::Internal))
+}
+
+/// Writes the members of an object, and its end.
+///
+/// # Errors
+///
+/// As for [`write()`].
+pub fn write_members(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), Problem> {
+    let begin = text.len();
+    write(text, value)?;
+    text.remove(begin);
+    Ok(())
+}
+
+/// Bytes on their way, held until they are sent.
+struct Sent {
+    bytes: Bytes,
+    held: Held,
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.bytes.is_empty() {
+            self.held.shrink(0);
+            return Poll::Ready(None);
+        }
+        let most = self.bytes.len().min(FRAME);
+        let frame = self.bytes.split_to(most);
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+/// A question's turn to ask the store.
+pub struct Turn {
+    app: Arc<App>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.app.show_queries();
+    }
+}
+
+impl App {
+    /// Waits for a turn to ask the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Busy`] if it takes too long.
+    pub async fn turn(self: &Arc<App>) -> Result<Turn, Problem> {
+        let waiting = self.queries.clone().acquire_owned();
+        let permit = tokio::time::timeout(PATIENCE, waiting).await;
+        let permit = permit
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| self.busy())?;
+        self.show_queries();
+        Ok(Turn {
+            app: self.clone(),
+            permit: Some(permit),
+        })
+    }
+
+    /// There is too much under way.
+    pub fn busy(&self) -> Problem {
+        self.orchestrator.metrics().service.turned_away.increment();
+        Problem::new(Kind::Busy)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+    fn show_queries(&self) {
+        let asked = self
+            .limits
+            .queries
+            .saturating_sub(self.queries.available_permits());
+        self.orchestrator
+            .metrics()
+            .service
+            .queries
+            .set(asked as f64);
+    }
+}

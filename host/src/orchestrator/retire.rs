@@ -1,0 +1,64 @@
+//! Conflicts and refusals are deleted from the store when they are old enough, if the operator wants that: by who commits, some at
+//! a time.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::{Inner, Orchestrator};
+
+/// How often the store is looked through.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The same while another host commits: when this one takes over, it begins soon.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// So many are deleted in one transaction: a few milliseconds' work.
+const TOGETHER: usize = 500;
+
+impl Orchestrator {
+    /// From now on, while this host commits, what was turned down longer ago than that is deleted from the store. What is open
+    /// or committed never is.
+    pub fn retire_turned_down(&self, older_than: Duration) {
+        tokio::spawn(run(Arc::downgrade(self.inner()), older_than));
+    }
+}
+
+async fn run(inner: Weak<Inner>, older_than: Duration) {
+    loop {
+        let commits = match inner.upgrade() {
+            Some(inner) if !inner.is_stopping() => {
+                retire(&inner, older_than).await;
+                inner.lease().is_some()
+            }
+            _ => return,
+        };
+        tokio::time::sleep(if commits { EVERY } else { LOOK }).await;
+    }
+}
+
+async fn retire(inner: &Inner, older_than: Duration) {
+    let mut all = 0;
+    while let Some(lease) = inner.lease()
+        && !inner.is_stopping()
+    {
+        match inner.store.retire(&lease, older_than, TOGETHER).await {
+            Ok(0) => break,
+            Ok(deleted) => {
+                inner.metrics.retired.add(deleted);
+                all += deleted;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "old conflicts and refusals could not be deleted");
+                break;
+            }
+        }
+    }
+    if all > 0 {
+        let seconds = older_than.as_secs();
+        tracing::info!(
+            deleted = all,
+            older_than = seconds,
+            "old conflicts and refusals were deleted"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The connections of one process: as many as its pool may have, or as the server gives it.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Status,
+    WeakPool,
+};
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, NoTls};
+
+use super::super::StoreError;
+use super::failure::Failure;
+use super::session::SessionSettings;
+
+/// How long a connection is waited for: a little less than the patience of whoever reports, so that the cause is told.
+const WAIT: Duration = Duration::from_secs(9);
+
+/// How long a connection is kept that is not used.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How soon the server is asked again that has no room for another connection. One of this process that is given back meanwhile
+/// is found then, too.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// A pool whose every session is set up.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pool: Pool,
+    pub(super) session: SessionSettings,
+}
+
+impl Connections {
+    pub(super) fn new(
+        config: &Config,
+        most: usize,
+        session: SessionSettings,
+    ) -> Result<Connections, StoreError> {
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
+            .max_size(most)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            // The socket's own is over when the server has taken the connection; one that is stopped says nothing more.
+            .create_timeout(config.get_connect_timeout().copied())
+            .post_create(session.hook())
+            // The one that was used last is the next to be used, so that those that are not needed are known.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(|error| StoreError::Invalid(error.to_string()))?;
+        tokio::spawn(give_back(pool.weak()));
+        Ok(Connections { pool, session })
+    }
+
+    /// How many there are, and who waits for one.
+    pub(super) fn status(&self) -> Status {
+        self.pool.status()
+    }
+
+    /// A connection, waited for where neither the pool nor the server has one to give.
+    pub(super) async fn get(&self) -> Result<Object, Failure> {
+        let until = Instant::now() + WAIT;
+        loop {
+            let error = match self.pool.get().await {
+                Ok(client) => return Ok(client),
+                Err(error) => error,
+            };
+            if !is_full(&error) || Instant::now() >= until {
+                return Err(error.into());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Gives connections back that have not been needed for a while: another host may be waiting for one.
+async fn give_back(pool: WeakPool) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.retain(|_, metrics| metrics.last_used() < IDLE);
+    }
+}
+
+/// Whether the server, or a pooler before it, has as many connections as it may have.
+fn is_full(error: &PoolError) -> bool {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            has_no_room(error)
+        }
+        _ => false,
+    }
+}
+
+/// The same of one connection's error.
+pub(super) fn has_no_room(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        *said.code() == SqlState::TOO_MANY_CONNECTIONS
+            || said.message().contains("no more connections allowed")
+    })
+}

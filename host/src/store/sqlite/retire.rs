@@ -1,0 +1,57 @@
+//! Conflicts and refusals that need not be kept any longer, in SQLite.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::super::{Lease, StoreError, columns};
+use super::failure::Context as _;
+use super::{clock, lease};
+
+/// The rows that go. Never the last of all: its place would be given again.
+const OLD: &str = "SELECT sequence, task_id FROM submissions INDEXED BY submissions_turned_down_by_time
+    WHERE state IN ('conflicting', 'refused') AND closed_at <= ?1 AND sequence < (SELECT max(sequence) FROM submissions)
+    ORDER BY closed_at LIMIT ?2";
+
+/// Deletes what was turned down longer ago than that.
+pub(super) fn retire(
+    connection: &Connection,
+    url: &str,
+    current: &Lease,
+    older_than: Duration,
+    most: usize,
+) -> Result<u64, StoreError> {
+    lease::check(connection, url, current)?;
+    let before = clock::now(connection, url)?.saturating_sub(columns::micros(older_than));
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let old: Vec<(i64, String)> = connection
+        .prepare_cached(OLD)
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![before, most], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .context(url)?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let work = || -> rusqlite::Result<u64> {
+        // Within the writer's transaction: nobody else sees the door open.
+        connection.execute("UPDATE meta SET retiring = 1", [])?;
+        let mut delete =
+            connection.prepare_cached("DELETE FROM submissions WHERE sequence = ?1")?;
+        for (sequence, _) in &old {
+            delete.execute([sequence])?;
+        }
+        connection.execute("UPDATE meta SET retiring = 0", [])?;
+        let mut forget = connection.prepare_cached(
+            "DELETE FROM plans WHERE task_id = ?1
+                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = plans.task_id)",
+        )?;
+        for (_, task_id) in &old {
+            forget.execute([task_id])?;
+        }
+        Ok(old.len() as u64)
+    };
+    work().context(url)
+}

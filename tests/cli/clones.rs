@@ -1,0 +1,484 @@
+//! Clones: the trail of a remote is taken up, never begun a second time, and no task is recorded again that a remote has.
+
+use super::{Machine, Ran, outcome};
+use crate::support::{git, try_git};
+
+/// A hub, and `seed`, which has pushed a trail with the task `one` to it.
+fn machine(init: &[&str], branch: &str) -> Machine {
+    let machine = Machine::new();
+    git(
+        machine.dir.path(),
+        &["init", "-q", "--bare", "-b", "main", "hub.git"],
+    );
+    git(machine.dir.path(), &["init", "-q", "-b", "main", "seed"]);
+    let seed = machine.path("seed");
+    std::fs::write(seed.join("readme"), "hello").unwrap();
+    git(&seed, &["add", "."]);
+    git(&seed, &["commit", "-q", "-m", "start"]);
+    git(&seed, &["remote", "add", "origin", "../hub.git"]);
+    git(&seed, &["push", "-q", "origin", "main"]);
+    let ran = machine.run(&[&["-C", "seed", "init"], init].concat());
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(machine.record("seed", "one", "completed").exit, Some(0));
+    git(&seed, &["push", "-q", "origin", branch]);
+    machine
+}
+
+/// With the trail on a ref of its own.
+fn on_audit() -> Machine {
+    machine(&["--ref", "refs/heads/audit"], "audit")
+}
+
+impl Machine {
+    fn record(&self, repository: &str, task: &str, status: &str) -> Ran {
+        self.run_with_input(
+            &["-C", repository, "commit", "-", "--json"],
+            outcome(task, status),
+        )
+    }
+
+    fn clone(&self, args: &[&str], name: &str) {
+        let from = format!("file://{}", self.path("hub.git").display());
+        let args = [&["clone", "-q"], args, &[&from, name]].concat();
+        git(self.dir.path(), &args);
+    }
+
+    /// The tasks of a trail, the newest first.
+    fn tasks(&self, args: &[&str]) -> Vec<String> {
+        let ran = self.run(args);
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        let told = ran.json().into_iter();
+        told.map(|entry| entry["task_id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn rev(&self, repository: &str, name: &str) -> Option<String> {
+        let said = try_git(
+            &self.path(repository),
+            &["rev-parse", "--verify", "-q", name],
+        );
+        said.status
+            .success()
+            .then(|| String::from_utf8(said.stdout).unwrap().trim().to_owned())
+    }
+}
+
+#[test]
+fn a_clone_takes_up_the_trail_of_its_remote_and_records_nothing_twice() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    // Reading changes nothing, and says where it reads.
+    let log = machine.run(&["-C", "job", "log", "--oneline"]);
+    assert!(log.out.contains("task one completed"), "{log:?}");
+    assert!(
+        log.err.contains("read from refs/remotes/origin/audit"),
+        "{log:?}"
+    );
+    let shown = machine.run(&["-C", "job", "show", "one"]);
+    assert_eq!(shown.exit, Some(0), "{shown:?}");
+    let doctor = machine.run(&["-C", "job", "doctor"]);
+    assert!(
+        doctor.out.contains("the next record takes it up"),
+        "{doctor:?}"
+    );
+    assert_eq!(machine.rev("job", "refs/heads/audit"), None);
+    assert!(!machine.path("job/.git/chiffon-audit").exists());
+
+    let ran = machine.record("job", "one", "failed");
+    assert_eq!(ran.exit, Some(5), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("took up the trail of refs/remotes/origin/audit: refs/heads/audit begins at"),
+        "{ran:?}"
+    );
+    let ran = machine.record("job", "one", "completed").object();
+    assert_eq!(ran["result"], "already-recorded");
+    let ran = machine.record("job", "two", "completed").object();
+    assert_eq!(ran["result"], "committed");
+    assert_eq!(
+        machine.tasks(&["-C", "job", "log", "--json"]),
+        ["two", "one"]
+    );
+    assert_eq!(
+        machine.rev("job", "main"),
+        machine.rev("job", "origin/main")
+    );
+    assert_eq!(machine.run(&["verify", "job"]).exit, Some(0));
+    // What was recorded here goes on where the remote's trail ended.
+    git(&machine.path("job"), &["push", "-q", "origin", "audit"]);
+}
+
+#[test]
+fn init_in_a_clone_takes_up_the_trail_and_begins_a_second_one_by_name_only() {
+    let machine = on_audit();
+    for args in [
+        &["init"][..],
+        &["init", "--ref", "refs/heads/audit"],
+        &["init", "--ref", "audit"],
+    ] {
+        machine.clone(&[], "job");
+        let ran = machine.run(&[&["-C", "job", "--json"], args].concat());
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        let told = ran.object();
+        assert_eq!(told["created_trail"], false);
+        assert_eq!(told["adopted"], "refs/remotes/origin/audit");
+        assert_eq!(told["reference"], "refs/heads/audit");
+        assert_eq!(
+            machine.rev("job", "audit"),
+            machine.rev("job", "origin/audit")
+        );
+        std::fs::remove_dir_all(machine.path("job")).unwrap();
+    }
+    machine.clone(&[], "job");
+    let other = ["-C", "job", "init", "--ref", "refs/heads/other"];
+    let ran = machine.run(&other);
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("refs/remotes/origin/audit holds a trail already"),
+        "{ran:?}"
+    );
+    assert_eq!(machine.rev("job", "other"), None);
+    let ran = machine.run(&[&other[..], &["--second-trail"]].concat());
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(machine.rev("job", "other").is_some());
+}
+
+#[test]
+fn ingest_takes_up_the_trail_too() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    let lines = [outcome("one", "completed"), outcome("two", "failed")].join("\n");
+    let ran = machine.run_with_input(&["-C", "job", "ingest", "-", "--receipts", "-"], lines);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains("took up the trail"), "{ran:?}");
+    let results: Vec<_> = ran
+        .json()
+        .into_iter()
+        .map(|receipt| receipt["result"].clone())
+        .collect();
+    assert_eq!(results, ["already-recorded", "committed"]);
+}
+
+#[test]
+fn a_trail_that_its_remote_is_ahead_of_moves_forward_first() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    assert_eq!(machine.record("job", "two", "completed").exit, Some(0));
+    git(&machine.path("job"), &["push", "-q", "origin", "audit"]);
+    let seed = machine.path("seed");
+    git(&seed, &["fetch", "-q"]);
+    assert_eq!(machine.record("seed", "two", "failed").exit, Some(5));
+    let ran = machine.record("seed", "three", "completed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(
+        machine.tasks(&["-C", "seed", "log", "--json"]),
+        ["three", "two", "one"]
+    );
+    git(&seed, &["push", "-q", "origin", "audit"]);
+}
+
+#[test]
+fn where_trails_have_parted_what_the_remote_has_is_not_recorded_again() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    assert_eq!(machine.record("job", "mine", "completed").exit, Some(0));
+    assert_eq!(machine.record("seed", "theirs", "completed").exit, Some(0));
+    git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
+    git(&machine.path("job"), &["fetch", "-q"]);
+    // The refs may be in a file together.
+    git(&machine.path("job"), &["pack-refs", "--all"]);
+    let ran = machine.record("job", "theirs", "completed");
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    let answer = ran.object();
+    assert_eq!(
+        (&answer["cause"], &answer["retry"]),
+        (&"elsewhere".into(), &false.into())
+    );
+    assert!(
+        answer["reason"]
+            .as_str()
+            .unwrap()
+            .contains("refs/remotes/origin/audit"),
+        "{answer}"
+    );
+    assert_eq!(machine.record("job", "more", "completed").exit, Some(0));
+    let doctor = machine.run(&["-C", "job", "doctor"]);
+    assert!(doctor.out.contains("have parted"), "{doctor:?}");
+    // By the name of a ref the other one is read.
+    for name in ["refs/remotes/origin/audit", "origin/audit"] {
+        let log = ["-C", "job", "log", "--json", "--ref", name];
+        assert_eq!(machine.tasks(&log), ["theirs", "one"]);
+        for command in ["verify", "report"] {
+            let ran = machine.run(&["-C", "job", command, "--ref", name]);
+            assert_eq!(ran.exit, Some(0), "{ran:?}");
+        }
+        let shown = machine.run(&["-C", "job", "show", "theirs", "--ref", name, "--json"]);
+        let commit = machine.rev("job", "origin/audit").unwrap();
+        assert_eq!(shown.object()["commit"], commit);
+    }
+    let ran = machine.run(&["-C", "job", "log", "--ref", "refs/remotes/origin/none"]);
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+}
+
+#[test]
+fn remotes_with_the_same_trail_are_one_and_those_that_have_parted_are_named() {
+    let machine = on_audit();
+    git(
+        machine.dir.path(),
+        &["clone", "-q", "--bare", "hub.git", "copy.git"],
+    );
+    // The copy has one entry more.
+    machine.clone(&[], "writer");
+    assert_eq!(machine.record("writer", "two", "completed").exit, Some(0));
+    git(
+        &machine.path("writer"),
+        &["push", "-q", "../copy.git", "audit"],
+    );
+    let clone = |name: &str| {
+        machine.clone(&[], name);
+        git(
+            &machine.path(name),
+            &["remote", "add", "copy", "../copy.git"],
+        );
+        git(&machine.path(name), &["fetch", "-q", "copy"]);
+    };
+    clone("job");
+    assert_eq!(machine.record("job", "two", "failed").exit, Some(5));
+    assert_eq!(
+        machine.rev("job", "audit"),
+        machine.rev("job", "copy/audit")
+    );
+
+    assert_eq!(machine.record("seed", "other", "completed").exit, Some(0));
+    git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
+    clone("parted");
+    let ran = machine.record("parted", "new", "completed");
+    let answer = ran.object();
+    assert_eq!(
+        (ran.exit, &answer["cause"]),
+        (Some(1), &"several-trails".into())
+    );
+    let reason = answer["reason"].as_str().unwrap();
+    for name in ["refs/remotes/copy/audit", "refs/remotes/origin/audit"] {
+        assert!(reason.contains(name), "{reason}");
+    }
+    for args in [
+        &["init"][..],
+        &["init", "--ref", "refs/heads/audit"],
+        &["log"],
+    ] {
+        let ran = machine.run(&[&["-C", "parted"], args].concat());
+        assert!(
+            ran.exit != Some(0) && ran.err.contains("refs/remotes/copy/audit"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(machine.rev("parted", "audit"), None);
+    // The command that the message names.
+    let command = reason.split('`').nth(1).unwrap();
+    assert_eq!(command, "git branch audit refs/remotes/copy/audit");
+    git(
+        &machine.path("parted"),
+        &["branch", "-q", "audit", "refs/remotes/copy/audit"],
+    );
+    assert_eq!(machine.record("parted", "new", "completed").exit, Some(0));
+    assert_eq!(
+        machine.record("parted", "other", "completed").object()["cause"],
+        "elsewhere"
+    );
+}
+
+#[test]
+fn however_a_clone_was_made_the_trail_is_found() {
+    let machine = on_audit();
+    for args in [
+        &["--bare"][..],
+        &["--mirror"],
+        &["--depth", "1", "--no-single-branch"],
+        &["--single-branch", "-b", "audit"],
+        &["--depth", "1", "-b", "audit"],
+        &["-o", "team/hub"],
+        &["--no-checkout"],
+    ] {
+        machine.clone(args, "job");
+        let ran = machine.record("job", "one", "failed");
+        assert_eq!(ran.exit, Some(5), "{args:?}: {ran:?}");
+        let ran = machine.record("job", "two", "completed");
+        assert_eq!(ran.exit, Some(0), "{args:?}: {ran:?}");
+        assert_ne!(machine.rev("job", "audit~1"), None, "{args:?}");
+        std::fs::remove_dir_all(machine.path("job")).unwrap();
+    }
+    // Refs that are fetched to a place of their own, and a head that is detached, as in a job of a hosting service.
+    machine.clone(&[], "job");
+    let job = machine.path("job");
+    git(
+        &job,
+        &[
+            "config",
+            "remote.origin.fetch",
+            "+refs/heads/*:refs/hub/copies/*",
+        ],
+    );
+    for name in ["origin/audit", "origin/main", "origin/HEAD"] {
+        git(
+            &job,
+            &[
+                "update-ref",
+                "--no-deref",
+                "-d",
+                &format!("refs/remotes/{name}"),
+            ],
+        );
+    }
+    git(&job, &["fetch", "-q"]);
+    git(&job, &["pack-refs", "--all"]);
+    git(&job, &["checkout", "-q", "--detach"]);
+    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
+    assert_eq!(
+        machine.rev("job", "audit"),
+        machine.rev("job", "refs/hub/copies/audit")
+    );
+}
+
+#[test]
+fn a_local_branch_that_holds_the_trail_is_found() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    git(
+        &machine.path("job"),
+        &["branch", "-q", "audit", "origin/audit"],
+    );
+    git(&machine.path("job"), &["remote", "remove", "origin"]);
+    let ran = machine.record("job", "two", "completed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(
+        machine.tasks(&["-C", "job", "log", "--json"]),
+        ["two", "one"]
+    );
+    assert_ne!(machine.rev("job", "audit"), None);
+}
+
+#[test]
+fn a_trail_on_the_default_branch_is_gone_on_with_from_a_feature_branch() {
+    let machine = machine(&[], "main");
+    machine.clone(&[], "job");
+    let job = machine.path("job");
+    git(&job, &["switch", "-q", "-c", "feature"]);
+    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
+    assert_eq!(machine.record("job", "two", "completed").exit, Some(0));
+    assert_eq!(
+        machine.rev("job", "main~1"),
+        machine.rev("job", "origin/main")
+    );
+    assert_eq!(
+        machine.rev("job", "feature"),
+        machine.rev("job", "origin/main")
+    );
+    // A clone of the feature branch alone.
+    git(&job, &["push", "-q", "origin", "main", "feature"]);
+    machine.clone(&["-b", "feature"], "second");
+    assert_eq!(machine.record("second", "two", "failed").exit, Some(5));
+    assert_eq!(
+        machine.rev("second", "main"),
+        machine.rev("second", "origin/main")
+    );
+    let linked = machine.path("second");
+    git(
+        &linked,
+        &["worktree", "add", "-q", "../linked", "-b", "topic"],
+    );
+    assert_eq!(machine.record("linked", "three", "completed").exit, Some(0));
+    assert_eq!(
+        machine.rev("second", "main~1"),
+        machine.rev("second", "origin/main")
+    );
+}
+
+#[test]
+fn a_branch_that_is_checked_out_behind_its_remote_is_for_git_to_move() {
+    let machine = machine(&[], "main");
+    machine.clone(&[], "job");
+    assert_eq!(machine.record("job", "two", "completed").exit, Some(0));
+    git(&machine.path("job"), &["push", "-q", "origin", "main"]);
+    let seed = machine.path("seed");
+    git(&seed, &["fetch", "-q"]);
+    let before = machine.rev("seed", "main");
+    for task in ["two", "three"] {
+        let ran = machine.record("seed", task, "completed");
+        let answer = ran.object();
+        assert_eq!((ran.exit, &answer["cause"]), (Some(1), &"behind".into()));
+        assert_eq!(answer["retry"], true);
+        assert!(
+            answer["reason"]
+                .as_str()
+                .unwrap()
+                .contains("`git merge --ff-only origin/main`"),
+            "{answer}"
+        );
+    }
+    assert_eq!(machine.rev("seed", "main"), before);
+    git(&seed, &["merge", "-q", "--ff-only", "origin/main"]);
+    assert_eq!(machine.record("seed", "two", "failed").exit, Some(5));
+    assert_eq!(machine.record("seed", "three", "completed").exit, Some(0));
+    // Other people's commits at the remote are no reason to wait.
+    git(
+        &machine.path("job"),
+        &["commit", "-q", "--allow-empty", "-m", "work"],
+    );
+    git(&machine.path("job"), &["push", "-q", "origin", "main"]);
+    git(&seed, &["fetch", "-q"]);
+    assert_eq!(machine.record("seed", "four", "completed").exit, Some(0));
+    // Nor is a clone in which nothing is checked out yet for us to fill.
+    git(machine.dir.path(), &["init", "-q", "-b", "main", "unborn"]);
+    let unborn = machine.path("unborn");
+    git(&unborn, &["remote", "add", "origin", "../hub.git"]);
+    git(&unborn, &["fetch", "-q"]);
+    assert_eq!(
+        machine.record("unborn", "new", "completed").object()["cause"],
+        "behind"
+    );
+    git(&unborn, &["merge", "-q", "--ff-only", "origin/main"]);
+    assert_eq!(machine.record("unborn", "new", "completed").exit, Some(0));
+    git(&unborn, &["diff", "--exit-code", "HEAD"]);
+}
+
+#[test]
+fn a_remote_that_changes_entries_is_not_taken_up() {
+    let machine = on_audit();
+    machine.clone(&[], "evil");
+    let evil = machine.path("evil");
+    assert_eq!(machine.record("evil", "two", "completed").exit, Some(0));
+    git(&evil, &["checkout", "-q", "audit"]);
+    git(&evil, &["rm", "-q", "-r", ".audit/tasks/7"]);
+    git(&evil, &["commit", "-q", "-m", "nothing to see"]);
+    git(&evil, &["push", "-q", "origin", "audit"]);
+    git(&machine.path("seed"), &["fetch", "-q"]);
+    let before = machine.rev("seed", "audit").unwrap();
+    assert_eq!(machine.record("seed", "one", "failed").exit, Some(5));
+    assert_eq!(
+        machine.record("seed", "two", "completed").object()["cause"],
+        "elsewhere"
+    );
+    assert_eq!(machine.record("seed", "three", "completed").exit, Some(0));
+    assert_eq!(machine.rev("seed", "audit~1"), Some(before));
+}
+
+#[test]
+fn a_trail_that_was_begun_and_holds_nothing_is_taken_up_too() {
+    let machine = Machine::new();
+    git(
+        machine.dir.path(),
+        &["init", "-q", "--bare", "-b", "main", "hub.git"],
+    );
+    machine.clone(&[], "seed");
+    let made = machine
+        .run(&["-C", "seed", "init", "--ref", "audit", "--json"])
+        .object();
+    git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
+    machine.clone(&[], "job");
+    let ran = machine.run(&["-C", "job", "init", "--json"]).object();
+    assert_eq!(ran["trail"], made["trail"]);
+    assert_eq!(machine.record("job", "one", "completed").exit, Some(0));
+    assert_eq!(machine.rev("job", "audit~1"), machine.rev("seed", "audit"));
+}
