@@ -15,7 +15,7 @@ struct Person {
 
 impl Person {
     fn new() -> Person {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = temporary();
         let root = dir.path().canonicalize().unwrap();
         let repo = root.join("home/work/repo");
         std::fs::create_dir_all(&repo).unwrap();
