@@ -127,3 +127,22 @@ impl Clock for FixedClock {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn a_time_that_its_commit_contradicts_counts_as_the_commits() {
+        let said = Timestamp::from_microseconds(1_000_999_999);
+        for (commit, expect) in [
+            (1000, said),
+            (1060, said),
+            (1061, Timestamp::from_seconds(1061)),
+            (999, Timestamp::from_seconds(999)),
+            (i64::MAX, Timestamp::from_seconds(i64::MAX)),
+        ] {
+            assert_eq!(said.borne_out_by(commit), expect, "{commit}");
+        }
+    }
+}

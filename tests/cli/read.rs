@@ -294,3 +294,28 @@ fn the_log_of_a_large_directory_shows_each_entry_as_its_commit_added_it() {
     assert_eq!(one("t07919")["entry"]["status"], "completed");
     assert_eq!(one("t00000")["entry"]["status"], "completed");
 }
+
+#[test]
+fn an_entry_that_is_dated_back_is_listed_by_its_commits_time() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    let digest = "0".repeat(64);
+    machine.write(
+        "repo/.audit/tasks/hidden.json",
+        "{\n  \"task_id\": \"hidden\",\n  \"status\": \"failed\",\n  \"timestamp\": \"2001-01-01T00:00:00.000000Z\"\n}\n",
+    );
+    machine.git(&["add", "."]);
+    let message = format!(
+        "audit: task hidden failed\n\nAudit-Format: 1\nAudit-Task: hidden\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: sha256:{digest}\nAudit-Settings: sha256:{digest}\n"
+    );
+    machine.git(&["commit", "-q", "--cleanup=verbatim", "-m", &message]);
+    machine.commit(&outcome("b", "completed"));
+    for command in ["log", "export"] {
+        let listed = machine.run(&["-C", "repo", command, "--since", "2 days ago"]);
+        for task in ["a", "hidden", "b"] {
+            assert!(listed.out.contains(task), "{command}: {listed:?}");
+        }
+        let before = machine.run(&["-C", "repo", command, "--until", "2001-12-31"]);
+        assert!(!before.out.contains("hidden"), "{command}: {before:?}");
+    }
+}

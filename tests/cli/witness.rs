@@ -276,6 +276,38 @@ fn a_witness_answers_as_c2sp_says() {
 }
 
 #[test]
+fn a_witness_that_makes_no_sense_does_not_begin() {
+    let machine = witnessed();
+    machine.write("empty", "# none\n");
+    machine.write("garbled", "chiffon-audit/x+00000000+AAAA\n");
+    for (key, logs) in [
+        ("wk", "empty"),
+        ("wk", "garbled"),
+        ("wk", "none"),
+        ("key", "logs"),
+        ("none", "logs"),
+    ] {
+        let ran = machine.run(&[
+            "witness",
+            "serve",
+            "--key",
+            key,
+            "--logs",
+            logs,
+            "--state",
+            "state",
+            "--listen",
+            "127.0.0.1:0",
+        ]);
+        assert_eq!(ran.exit, Some(2), "{key} {logs}: {ran:?}");
+    }
+    let again = machine.run(&["witness", "new-key", "w", "wk"]);
+    assert_eq!(again.exit, Some(1), "{again:?}");
+    let odd = machine.run(&["witness", "new-key", "a b", "wk3"]);
+    assert_eq!(odd.exit, Some(2), "{odd:?}");
+}
+
+#[test]
 fn many_at_once_leave_a_witness_with_the_largest() {
     let machine = witnessed();
     let witness = Serving::start(&machine);

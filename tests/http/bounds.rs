@@ -204,7 +204,7 @@ fn idle_connections_give_way_and_probes_are_always_answered() {
 
 #[test]
 fn probes_and_metrics_have_a_listener_of_their_own() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let socket = dir.path().join("admin");
     let admin = format!("unix:{}", socket.display());
     let tokens = tempfile::NamedTempFile::new().unwrap();

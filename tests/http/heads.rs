@@ -78,9 +78,11 @@ fn a_host_is_given_once_and_can_be_one() {
         let request = format!("GET /healthz HTTP/1.1\r\n{head}\r\n");
         check(&host.served, request.as_bytes(), 400);
     }
-    // Before HTTP/1.1 there need not be one; but then nobody says whom it is for.
-    let old = raw(&host.served, b"GET /healthz HTTP/1.0\r\n\r\n");
+    // Before HTTP/1.1 there need not be one; but then nobody says whom it is for, and only probes are answered.
+    let old = raw(&host.served, b"GET /api/v1/trail HTTP/1.0\r\n\r\n");
     assert_eq!(old.status, 421, "{old:?}");
+    let probe = raw(&host.served, b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert_eq!(probe.status, 200, "{probe:?}");
     let absolute =
         b"GET http://localhost/healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(raw(&host.served, absolute).status, 200);

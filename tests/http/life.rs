@@ -175,7 +175,7 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
 
 /// A host with tokens in a file, a log in another, and settings.
 fn with_tokens(settings: &str) -> (Host, PathBuf, PathBuf, PathBuf) {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let home = dir.path().join("home/.config/chiffon-audit");
     std::fs::create_dir_all(&home).unwrap();
     let (config, tokens) = (home.join("config.toml"), dir.path().join("tokens"));

@@ -157,12 +157,14 @@ impl Served {
                 all.extend([option, value]);
             }
         }
-        let mut child = program(dir, &all)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let mut command = program(dir, &all);
+        command.envs(environment.iter().copied()).stderr(stderr);
+        Served::spawn(&mut command)
+    }
+
+    /// Starts what serves, and waits until it says where.
+    fn spawn(command: &mut Command) -> Served {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)

@@ -189,7 +189,7 @@ fn a_panic_sets_one_outcome_aside_is_told_and_the_outcome_is_committed_later() {
 
 /// A store of each kind, in a place that is gone with what it comes with.
 async fn stores() -> Vec<(StoreUrl, Option<tempfile::TempDir>)> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::temporary();
     let file = StoreUrl::Sqlite(dir.path().join("store.sqlite"));
     let mut stores = vec![(file, Some(dir))];
     if let Some(server) = crate::store::server::shared() {

@@ -114,7 +114,7 @@ fn every_alert_has_its_section_in_the_runbook_and_every_section_its_alert() {
             "{anchor}"
         );
     }
-    if let Some((succeeds, said)) = promtool(&["check", "rules"], &rules) {
+    if let Some((succeeds, said)) = promtool(&["check", "rules", "/dev/stdin"], &rules) {
         assert!(succeeds, "{said}");
     }
 }

@@ -83,3 +83,138 @@ fn a_trail_of_its_own_is_no_copy() {
     let report = against(&forge, &empty.path);
     assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
 }
+
+#[test]
+fn a_commit_that_is_named_by_its_id_is_compared_all_the_same() {
+    let mut forge = Forge::trail();
+    let id = |name: &str| forge.git(&["rev-parse", name]).trim().to_owned();
+    let (tip, before) = (id("audit"), id("audit~1"));
+    let other = copy(&forge, "other");
+    let named = |reference: &str, other: &Path| {
+        let options = Options {
+            reference: Some(reference.to_owned()),
+            against: vec![other.to_owned()],
+            ..Options::default()
+        };
+        verify::verify(&forge.path, &options).unwrap()
+    };
+    assert_eq!(named(&tip, &other).outcome(), Outcome::Holds);
+    let report = named(&before, &other);
+    assert!(
+        matches!(verdict(&report, "against"), Verdict::NotShown { .. }),
+        "{report:#?}"
+    );
+    let mut stranger = Forge::bare(&[]);
+    stranger.record(&sharded("a"));
+    let report = named(&tip, &stranger.path);
+    assert!(
+        matches!(verdict(&report, "against"), Verdict::Broken { .. }),
+        "{report:#?}"
+    );
+    git(&other, &["update-ref", "refs/heads/audit", &before]);
+    forge.git(&["update-ref", "refs/heads/audit", &before]);
+    forge.record(&sharded("z"));
+    let options = Options {
+        reference: Some(tip),
+        against: vec![copy(&forge, "parted")],
+        ..Options::default()
+    };
+    let report = verify::verify(&forge.path, &options).unwrap();
+    assert!(
+        matches!(verdict(&report, "against"), Verdict::Broken { .. }),
+        "{report:#?}"
+    );
+}
+
+#[test]
+fn what_a_copy_fetched_counts() {
+    let mut forge = Forge::trail();
+    let clone = forge.beside("clone");
+    git(&forge.path, &["clone", "-q", ".", clone.to_str().unwrap()]);
+    forge.record(&sharded("d"));
+    forge.record(&sharded("e"));
+    git(&clone, &["fetch", "-q"]);
+    assert_eq!(against(&forge, &clone).outcome(), Outcome::Holds);
+    forge.git(&["update-ref", "refs/heads/audit", "audit~2"]);
+    let report = against(&forge, &clone);
+    let Verdict::NotShown { missing } = verdict(&report, "against") else {
+        panic!("{report:#?}");
+    };
+    assert!(
+        missing.contains("2 commits of `refs/remotes/origin/audit`"),
+        "{missing}"
+    );
+    forge.record(&sharded("f"));
+    let report = against(&forge, &clone);
+    assert!(
+        matches!(verdict(&report, "against"), Verdict::Broken { .. }),
+        "{report:#?}"
+    );
+}
+
+#[test]
+fn branches_of_a_copy_that_are_not_this_trail_are_not_compared() {
+    let mut forge = Forge::trail();
+    let other = copy(&forge, "other");
+    // Code on the default branch, people's work on a branch of the trail, and another trail.
+    let mut scratch = Forge::bare(&[]);
+    let work = scratch.by_person(vec![super::forge::write("code", "x\n")]);
+    scratch.add(&work);
+    git(
+        &other,
+        &["fetch", "-q", scratch.path.to_str().unwrap(), "audit:main"],
+    );
+    git(&other, &["symbolic-ref", "HEAD", "refs/heads/main"]);
+    let mut second = Forge::bare(&[]);
+    second.record(&sharded("x"));
+    git(
+        &other,
+        &["fetch", "-q", second.path.to_str().unwrap(), "audit:second"],
+    );
+    let work = forge.by_person(vec![super::forge::write("code", "y\n")]);
+    forge.add_to("refs/heads/feature", "refs/heads/audit", &work);
+    git(
+        &other,
+        &[
+            "fetch",
+            "-q",
+            forge.path.to_str().unwrap(),
+            "feature:feature",
+        ],
+    );
+    forge.git(&["branch", "-D", "feature"]);
+    assert_eq!(against(&forge, &other).outcome(), Outcome::Holds);
+    forge.record(&sharded("d"));
+    assert_eq!(against(&forge, &other).outcome(), Outcome::Holds);
+    // A copy that lost the trail shows nothing of it, whatever its code says.
+    git(&other, &["update-ref", "-d", "refs/heads/audit"]);
+    git(&other, &["update-ref", "-d", "refs/heads/feature"]);
+    let report = against(&forge, &other);
+    let Verdict::Broken { what, .. } = verdict(&report, "against") else {
+        panic!("{report:#?}");
+    };
+    assert!(what.contains("refs/heads/second"), "{what}");
+    git(&other, &["update-ref", "-d", "refs/heads/second"]);
+    let report = against(&forge, &other);
+    assert!(
+        matches!(verdict(&report, "against"), Verdict::NotShown { .. }),
+        "{report:#?}"
+    );
+}
+
+#[test]
+fn a_repository_beside_itself_shows_nothing() {
+    let forge = Forge::trail();
+    let link = forge.beside("link");
+    std::os::unix::fs::symlink(&forge.path, &link).unwrap();
+    for path in [&forge.path, &link] {
+        let report = against(&forge, path);
+        let Verdict::NotShown { missing } = verdict(&report, "against") else {
+            panic!("{report:#?}");
+        };
+        assert!(
+            missing.contains("the audited repository itself"),
+            "{missing}"
+        );
+    }
+}

@@ -68,7 +68,7 @@ impl Forge {
     /// A repository that is there already.
     pub fn at(path: &Path) -> Forge {
         Forge {
-            _directory: tempfile::tempdir().unwrap(),
+            _directory: crate::support::temporary(),
             path: path.to_owned(),
             time: BEGIN,
         }

@@ -79,6 +79,9 @@ impl Checkpoint {
         };
         for line in lines {
             match line.split_once(' ') {
+                // What is said twice has two readings.
+                Some(("commit", _)) if checkpoint.commit.is_some() => return None,
+                Some(("time", _)) if checkpoint.time.is_some() => return None,
                 Some(("commit", commit)) => checkpoint.commit = Some(commit.to_owned()),
                 Some(("time", time)) => checkpoint.time = Some(time.to_owned()),
                 _ => {}

@@ -92,6 +92,13 @@ impl Exit {
         ) {
             return Exit::Broken;
         }
+        // Nothing is known to be broken, but a script must not take it for verified.
+        if matches!(
+            error.downcast_ref(),
+            Some(verify::VerifyError::Ambiguous(_))
+        ) {
+            return Exit::NotShown;
+        }
         if let Some(error) = error.downcast_ref::<StoreError>()
             && error.is_unfit()
         {

@@ -191,8 +191,14 @@ impl Session {
         }
     }
 
-    /// Says that the trail of a remote was taken up, if it was.
+    /// Says that the trail of a remote was taken up, or that one was begun where that may be a second one.
     pub fn note_adopted(&mut self, trail: &Trail) {
+        if let Some(branch) = trail.begins_unseen()
+            && matches!(trail.has_begun(), Ok(true))
+        {
+            let says = trail::unseen(branch);
+            self.output.note(format_args!("note: {}", Line(&says)));
+        }
         if let Some(adopted) = trail.adopted() {
             self.output.note(format_args!(
                 "note: took up the trail of {}: {} {} {}",

@@ -22,7 +22,8 @@ use crate::verify::{self, Claim, Outcome, Report, Verdict};
 ///
 /// Reads the repository with code of its own, which shares nothing with the writer and knows no policy.
 ///
-/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown.
+/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown, or it is not clear which trail
+/// is meant. A pipeline must fail on 6, too: whoever changes a repository can often make a broken claim one that is not shown.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The repository [default: that of -C, or the current directory]

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::Level;
 
-use super::exit::{Exit, cannot_read, is_there};
+use super::exit::{Exit, UsageError, cannot_read, is_there};
 use super::output::{GOOD, SCHEMA, paint};
 use super::session::Session;
 use super::store::runtime;
@@ -170,5 +170,9 @@ fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
 fn open(logs: &Path, state: &Path) -> anyhow::Result<Logs> {
     let text = std::fs::read_to_string(logs)
         .map_err(|error| cannot_read("the keys of the trails", logs, error))?;
-    Ok(Logs::open(&text, state)?)
+    let opened = Logs::open(&text, state)?;
+    if opened.is_empty() {
+        return Err(UsageError(format!("{} holds no key of a trail", logs.display())).into());
+    }
+    Ok(opened)
 }

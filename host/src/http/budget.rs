@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Counted;
+use crate::orchestrator::Orchestrator;
 
 /// So many bytes for all.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct Budget {
     /// How many wait for a part.
     waiting: Arc<AtomicUsize>,
     /// Whose gauge shows how much is held.
-    shown: Option<Counted>,
+    shown: Option<Orchestrator>,
 }
 
 /// A part of a budget, given back when it is dropped.
@@ -28,7 +28,7 @@ pub struct Held {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Budget {
-    pub fn new(bytes: usize, shown: Option<Counted>) -> Budget {
+    pub fn new(bytes: usize, shown: Option<Orchestrator>) -> Budget {
         // More than four gigabytes are no limit.
         let most = bytes.min(u32::MAX as usize);
         Budget {
@@ -59,7 +59,7 @@ impl Budget {
     }
 
     fn show(&self) {
-        if let Some(orchestrator) = self.shown.as_ref().and_then(|counted| counted.get()) {
+        if let Some(orchestrator) = &self.shown {
             let held = self.most - self.bytes.available_permits().min(self.most);
             let numbers = &orchestrator.metrics().service;
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]

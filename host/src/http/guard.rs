@@ -20,6 +20,7 @@ use super::access::{self, Line, Peer};
 use super::allowance::Bucket;
 use super::connection::Standing;
 use super::hosts;
+use super::listen::Listen;
 use super::problem::{Kind, Problem};
 use super::tokens::{Holder, Right, Tokens};
 use crate::orchestrator::{Origin, is_trace_id};
@@ -46,18 +47,27 @@ pub struct Guard {
     app: Arc<App>,
     /// Probes and metrics of this machine alone: nothing is asked of who comes.
     is_open: bool,
+    /// Whether a web page could reach it.
+    checks_host: bool,
 }
 
 impl Guard {
     pub fn new(app: Arc<App>) -> Guard {
-        let is_open = false;
-        Guard { app, is_open }
+        let checks_host = app.checks_host;
+        Guard {
+            app,
+            is_open: false,
+            checks_host,
+        }
     }
 
     /// Of the listener for probes and metrics.
-    pub fn of_admin(app: Arc<App>, is_local: bool) -> Guard {
-        let is_open = is_local;
-        Guard { app, is_open }
+    pub fn of_admin(app: Arc<App>, listen: &Listen) -> Guard {
+        Guard {
+            app,
+            is_open: listen.is_local(),
+            checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
+        }
     }
 }
 
@@ -65,10 +75,8 @@ impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        let (app, is_open) = (self.app.clone(), self.is_open);
         Guarded {
-            app,
-            is_open,
+            guard: self.clone(),
             inner,
         }
     }
@@ -77,8 +85,7 @@ impl<S> Layer<S> for Guard {
 /// A route that is guarded.
 #[derive(Clone)]
 pub struct Guarded<S> {
-    app: Arc<App>,
-    is_open: bool,
+    guard: Guard,
     inner: S,
 }
 
@@ -97,7 +104,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let holder = holder(&self.app.tokens.now(), request.headers());
+        let holder = holder(&self.guard.app.tokens.now(), request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
@@ -106,9 +113,9 @@ where
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let checked = check(&self.app, self.is_open, &request, &method, route, holder);
+        let checked = check(&self.guard, &request, &method, route, holder);
         let line = Arc::new(Line {
-            is_written: self.app.limits.access_log,
+            is_written: self.guard.app.limits.access_log,
             began,
             peer: peer.clone(),
             reporter: reporter.clone(),
@@ -136,7 +143,7 @@ where
             }
             Err(problem) => Err(problem),
         };
-        let app = self.app.clone();
+        let app = self.guard.app.clone();
         Box::pin(async move {
             let mut response = match answering {
                 Ok(Ok(answering)) => {
@@ -191,20 +198,21 @@ fn panicked() -> Response {
 
 /// Whether the request may pass, and what its bytes are taken from.
 fn check(
-    app: &App,
-    is_open: bool,
+    guard: &Guard,
     request: &Request,
     method: &Method,
     route: &str,
     holder: Result<Holder, Problem>,
 ) -> Result<Option<Arc<Bucket>>, Problem> {
+    let app = &guard.app;
     hosts::check_form(request)?;
-    if is_open {
-        return Ok(None);
-    }
     // Where there are tokens, a web page has none; and a proxy of this machine may keep the name that it was asked by.
-    if app.checks_host && app.tokens.now().is_empty() && !is_bare_probe(request, route) {
+    let asks_no_token = guard.is_open || app.tokens.now().is_empty();
+    if guard.checks_host && asks_no_token && !is_bare_probe(request, route) {
         hosts::check_name(request, &app.limits.allowed_hosts)?;
+    }
+    if guard.is_open {
+        return Ok(None);
     }
     let standing = request.extensions().get::<Arc<Standing>>();
     if standing.is_some_and(|standing| standing.only_probes) && !is_probe(route) {

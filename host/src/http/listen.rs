@@ -81,18 +81,6 @@ impl Listener {
     }
 }
 
-impl Listener {
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Listener::Tcp(listener) => listener
-                .local_addr()
-                .is_ok_and(|address| address.ip().is_loopback()),
-            Listener::Unix(..) => true,
-        }
-    }
-}
-
 impl fmt::Display for Listener {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

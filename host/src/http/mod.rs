@@ -30,7 +30,7 @@ mod task;
 mod tokens;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -185,28 +185,24 @@ impl Tokens {
 /// A service that listens and does not answer yet.
 pub struct Service {
     listener: Listener,
+    gate: Gate,
     /// For probes and metrics alone.
     admin: Option<Listener>,
-    gate: Gate,
 }
-
-/// Where the numbers of a service are kept: nowhere until the store is open.
-type Counted = Arc<OnceLock<Orchestrator>>;
 
 /// The way into a service, which is shut at first: until it is opened, only probes get an answer.
 #[derive(Clone)]
 pub struct Gate {
     front: Front,
-    /// Of probes and metrics alone, and whether its address can be reached from this machine only.
-    admin: Option<(Front, bool)>,
+    /// Of the listener for probes and metrics, and where that is.
+    admin: Option<(Front, Listen, String)>,
     tokens: TokensInForce,
     listen: Listen,
     said: String,
     limits: Limits,
     checks_host: bool,
-    /// Answers that are made and not sent.
+    places: Arc<Places>,
     answers: Budget,
-    counted: Counted,
     prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
@@ -214,24 +210,25 @@ pub struct Gate {
 impl Gate {
     /// Lets requests through. Called once.
     pub fn open(&self, orchestrator: Orchestrator) {
-        let _ = self.counted.set(orchestrator.clone());
+        self.places.show_in(orchestrator.clone());
+        let limits = self.limits.clone();
         let app = Arc::new(App {
             tokens: self.tokens.clone(),
-            allowances: Allowances::new(self.limits.token),
+            allowances: Allowances::new(limits.token),
             checks_host: self.checks_host,
             front: self.front.clone(),
-            feed: events::Feed::new(orchestrator.clone(), self.limits.followers),
-            in_flight: Budget::new(self.limits.bytes_in_flight, Some(self.counted.clone())),
+            feed: events::Feed::new(orchestrator.clone(), limits.followers),
+            in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
             uploads: Budget::new(UPLOADS, None),
             answers: self.answers.clone(),
-            queries: Arc::new(Semaphore::new(self.limits.queries)),
+            queries: Arc::new(Semaphore::new(limits.queries)),
             prove: self.prove.clone(),
-            limits: self.limits.clone(),
             close: self.close.clone(),
+            limits,
             orchestrator,
         });
-        if let Some((front, is_local)) = &self.admin {
-            front.open(admin_router(app.clone(), *is_local));
+        if let Some((front, listen, _)) = &self.admin {
+            front.open(admin_router(app.clone(), listen));
         }
         self.front.open(router(app));
     }
@@ -242,11 +239,10 @@ impl Gate {
     ///
     /// [`ServeError::NoTokens`].
     pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
+        if let Some((_, listen, said)) = &self.admin {
+            tokens.suffice_for(listen, said)?;
+        }
         tokens.suffice_for(&self.listen, &self.said)
-    }
-
-    fn suffices_for(&self, listen: &Listen, said: &str) -> Result<(), ServeError> {
-        self.tokens.now().suffice_for(listen, said)
     }
 
     /// Takes these tokens from the next request on. Says whether they are others than before.
@@ -259,9 +255,6 @@ impl Gate {
     /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
     /// their connections closed.
     pub fn drain(&self) {
-        if let Some((front, _)) = &self.admin {
-            front.drain();
-        }
         self.front.drain();
     }
 }
@@ -281,6 +274,12 @@ impl Service {
     ) -> Result<Service, ServeError> {
         tokens.suffice_for(listen, said)?;
         let listener = bind(listen, said).await?;
+        let answers = Budget::new(parts::ANSWER_BYTES, None);
+        let places = Places::new(
+            limits.connections.min(descriptors_for_connections()),
+            limits.connections_per_peer,
+            Some(answers.clone()),
+        );
         let gate = Gate {
             front: Front::default(),
             admin: None,
@@ -290,15 +289,15 @@ impl Service {
             limits,
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
-            answers: Budget::new(parts::ANSWER_BYTES, None),
-            counted: Counted::default(),
+            places,
+            answers,
             prove: None,
             close,
         };
         Ok(Service {
             listener,
-            admin: None,
             gate,
+            admin: None,
         })
     }
 
@@ -313,10 +312,9 @@ impl Service {
     ///
     /// [`ServeError`].
     pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
-        self.gate.suffices_for(listen, said)?;
-        let listener = bind(listen, said).await?;
-        self.gate.admin = Some((Front::default(), listener.is_local()));
-        self.admin = Some(listener);
+        self.gate.tokens.now().suffice_for(listen, said)?;
+        self.admin = Some(bind(listen, said).await?);
+        self.gate.admin = Some((Front::default(), listen.clone(), said.to_owned()));
         Ok(self)
     }
 
@@ -335,31 +333,17 @@ impl Service {
     pub async fn run(self) {
         let Gate {
             front,
-            admin: admin_front,
+            admin,
             limits,
-            answers,
-            counted,
+            places,
             close,
             ..
         } = self.gate;
         let grace = limits.grace;
-        let connections = limits.connections.min(descriptors_for_connections());
-        let places = Places::new(
-            connections,
-            limits.connections_per_peer,
-            Some(answers),
-            Some(counted),
-        );
-        let admin = self.admin.zip(admin_front).map(|(listener, (front, _))| {
-            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None, None);
-            let closing = close.clone();
-            tokio::spawn(connection::serve(
-                listener,
-                front.router(),
-                places,
-                closing,
-                grace,
-            ))
+        let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
+            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
+            let (router, close) = (front.router(), close.clone());
+            tokio::spawn(connection::serve(listener, router, places, close, grace))
         });
         connection::serve(self.listener, front.router(), places, close, grace).await;
         if let Some(admin) = admin {
@@ -403,14 +387,14 @@ fn descriptors_for_connections() -> usize {
 }
 
 /// Probes and metrics alone.
-fn admin_router(app: Arc<App>, is_local: bool) -> Router {
+fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
     Router::new()
         .route("/healthz", get(operate::healthz))
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
         .method_not_allowed_fallback(submit::no_method)
         .fallback(submit::nowhere)
-        .layer(guard::Guard::of_admin(app.clone(), is_local))
+        .layer(guard::Guard::of_admin(app.clone(), listen))
         .with_state(app)
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gix::ObjectId;
 
-use super::beginning::{self, Elsewhere, RemoteTip, short};
+use super::beginning::{self, Elsewhere, RemoteTip, Remotes, short};
 use super::checkout;
 use super::disk;
 use super::error::{IoContext, TrailError};
@@ -38,6 +38,8 @@ pub struct Adopted {
 pub(super) struct Watch {
     /// The ref to begin at, as it was found when the trail was opened.
     pub(super) adopts: Option<RemoteTip>,
+    /// The one branch that this clone fetches, where a trail is to begin that another branch may hold.
+    pub(super) unseen: Option<String>,
     adopted: OnceLock<Adopted>,
     seen: Mutex<Seen>,
 }
@@ -54,9 +56,10 @@ struct Seen {
 type Stamp = Vec<(PathBuf, Option<[i64; 4]>)>;
 
 impl Watch {
-    pub(super) fn new(adopts: Option<RemoteTip>) -> Watch {
+    pub(super) fn new(adopts: Option<RemoteTip>, unseen: Option<String>) -> Watch {
         Watch {
             adopts,
+            unseen,
             ..Watch::default()
         }
     }
@@ -91,6 +94,11 @@ impl Trail {
         self.shared().remotes.adopted.get()
     }
 
+    /// Where a trail begins in a clone that fetches one branch only: that branch. Another one of the remote's may hold a trail.
+    pub fn begins_unseen(&self) -> Option<&str> {
+        self.shared().remotes.unseen.as_deref()
+    }
+
     /// What remote-tracking refs have of the trail, in sentences: whether it is trouble, and what it is.
     ///
     /// # Errors
@@ -104,10 +112,21 @@ impl Trail {
                 format!("{remote} holds the trail; the next record takes it up, on {reference}");
             return Ok(vec![(false, says)]);
         }
+        let mut told = Vec::new();
+        if let Some(branch) = self.begins_unseen() {
+            told.push((true, unseen(branch)));
+        }
+        if Remotes::read(&shared.repository).overwrites(reference) {
+            let says = format!(
+                "a `git fetch` puts {reference} where the remote has it (remote.*.fetch), and takes what was recorded here off it: \
+                 push first, or fetch to refs/remotes/"
+            );
+            told.push((true, says));
+        }
         let Some(tip) = shared.repository.read_ref(reference)? else {
-            return Ok(Vec::new());
+            return Ok(told);
         };
-        Ok(match beginning::elsewhere(&shared.repository, reference, tip)? {
+        told.extend(match beginning::elsewhere(&shared.repository, reference, tip)? {
             Elsewhere::Nothing => Vec::new(),
             Elsewhere::Ahead(remote) => vec![(
                 true,
@@ -127,7 +146,8 @@ impl Trail {
                     (true, says)
                 })
                 .collect(),
-        })
+        });
+        Ok(told)
     }
 
     /// The remote-tracking ref that is read in place of the trail's own, which the next record creates.
@@ -137,6 +157,14 @@ impl Trail {
         let own = shared.repository.read_ref(&shared.identity.reference);
         matches!(own, Ok(None)).then_some(adopts.reference.as_str())
     }
+}
+
+/// What a person is to know where a trail begins that another branch may hold.
+pub fn unseen(branch: &str) -> String {
+    format!(
+        "this clone has only {branch} of its remote, and a trail on another branch there is not seen: \
+         `git remote set-branches origin '*'` and a `git fetch` show it"
+    )
 }
 
 impl Shared {

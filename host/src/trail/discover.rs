@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::TrailError;
 use super::git_config::GitEnvironment;
+use super::regular;
 use super::repository::Repository;
 
 impl Repository {
@@ -23,6 +24,7 @@ impl Repository {
         let none = || TrailError::NoRepository(dir.to_owned());
         let start = dir.canonicalize().map_err(|_| none())?;
         for level in start.ancestors() {
+            regular::check(level)?;
             if is_repository(&level.join(".git")) || is_repository(level) {
                 break;
             }

@@ -60,6 +60,7 @@ impl Trail {
     ///
     /// [`TrailError::Invalid`] if the options contradict what is there.
     pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, Initialised), TrailError> {
+        super::regular::check(dir)?;
         super::discover::check_not_damaged(dir)?;
         let created_repository = !is_repository(dir);
         if created_repository {

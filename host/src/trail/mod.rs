@@ -53,6 +53,7 @@ mod reading;
 mod recover;
 mod refresh;
 mod refs;
+mod regular;
 mod repository;
 mod sequence;
 mod shared;
@@ -77,7 +78,7 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
-pub use adopting::Adopted;
+pub use adopting::{Adopted, unseen};
 pub use attributes::RULE as ATTRIBUTES;
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};

@@ -118,20 +118,33 @@ impl Objects {
         };
         let reader = reader.unwrap_or_else(|| new_reader(&store));
         let mut buffer = Vec::new();
-        let result = match reader.try_find(id, &mut buffer) {
+        let found = match self.is_no_file(id) {
+            true => Err("its file is no regular file".to_owned()),
+            false => reader
+                .try_find(id, &mut buffer)
+                .map_err(|error| error.to_string()),
+        };
+        let result = match found {
             Ok(Some(data)) if data.kind != kind => Look::Bad(format!("it is a {}", data.kind)),
             Ok(Some(data)) if !object::has_name(self.hash, kind, data.data, id) => {
                 Look::Bad("its contents are not those that its name stands for".into())
             }
             Ok(Some(_)) => Look::Found(buffer),
             Ok(None) => Look::Missing,
-            Err(error) => Look::Bad(error.to_string()),
+            Err(why) => Look::Bad(why),
         };
         let mut current = self.current();
         if Arc::ptr_eq(&current.store, &store) {
             current.idle.push(reader);
         }
         result
+    }
+
+    /// Whether something lies in place of the loose object's file that gix would wait for.
+    fn is_no_file(&self, id: &gix::oid) -> bool {
+        let hex = id.to_string();
+        let path = self.dir.join(&hex[..2]).join(&hex[2..]);
+        path.metadata().is_ok_and(|metadata| !metadata.is_file())
     }
 
     /// Forgets what is remembered of the object database.
@@ -146,8 +159,7 @@ impl Objects {
 
 fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, TrailError> {
     let options = Options {
-        // gix's default of 32 fails where a repository has more packs.
-        slots: Slots::Given(1024),
+        slots: Slots::Given(slots(dir)?),
         // Each pack has an index of its own; gix may miss that a person's git has replaced the one over all of them.
         use_multi_pack_index: false,
         ..Options::default()
@@ -159,6 +171,31 @@ fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, Trail
             what: dir.display().to_string(),
             cause: error.to_string(),
         })
+}
+
+/// The packs that may come beside those that are there, before the store is opened anew.
+const MORE_PACKS: usize = 1024;
+
+/// gix numbers packs with so many bits, and can know no more of them.
+const MOST_PACKS: usize = (1 << 15) - 1;
+
+/// How many packs there may be. gix fixes that when it opens a store, and fails at the next one.
+fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
+    let entries = std::fs::read_dir(dir.join("pack")).into_iter().flatten();
+    let is_index = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().ends_with(b".idx")
+    };
+    let packs = entries.flatten().filter(is_index).count();
+    if packs > MOST_PACKS {
+        return Err(TrailError::Unreadable {
+            what: dir.display().to_string(),
+            cause: format!(
+                "it has {packs} packs, more than {MOST_PACKS}; `git repack -a -d` makes one of them"
+            ),
+        });
+    }
+    Ok((packs + MORE_PACKS).min(MOST_PACKS) as u16)
 }
 
 fn new_reader(store: &Arc<Store>) -> HandleArc {

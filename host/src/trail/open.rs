@@ -115,6 +115,7 @@ impl Trail {
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
         let mut apart = None;
+        let mut unseen = None;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
                 // A crash can come between the note of what the trail is and the ref.
@@ -131,6 +132,9 @@ impl Trail {
                 if found.is_new && found.identity.placement == Placement::Ref {
                     apart = beginning::why_apart(&repository)?;
                 }
+                if found.is_new {
+                    unseen = beginning::Remotes::read(&repository).only();
+                }
                 (found.identity, found.adopts)
             }
         };
@@ -138,7 +142,7 @@ impl Trail {
             repository,
             state,
             identity,
-            Watch::new(adopts),
+            Watch::new(adopts, unseen),
             false,
             apart,
             options,

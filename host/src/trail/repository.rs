@@ -12,6 +12,7 @@ use gix::objs::{CommitRef, Kind};
 use super::error::{IoContext, TrailError};
 use super::git_config::{GitConfig, GitEnvironment, Place};
 use super::objects::Objects;
+use super::regular;
 use super::shared::Sharing;
 use super::tree::TreeSource;
 use super::work_trees::{self, Main};
@@ -46,6 +47,7 @@ pub(super) struct CommitInfo {
 impl Repository {
     /// Opens the repository whose work tree or git directory is exactly `dir`.
     pub(super) fn open(dir: &Path, environment: &GitEnvironment) -> Result<Repository, TrailError> {
+        regular::check(dir)?;
         let inner = gix::open::Options::isolated()
             .strict_config(true)
             // Who may use it is decided below, as git decides it.

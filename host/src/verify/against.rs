@@ -1,24 +1,31 @@
 //! Compares a trail with another copy of it: equal, one the beginning of the other, or where they part. Reads the other as
-//! hostile as the first, and nothing of it but its first-parent commits.
+//! hostile as the first, and nothing of it but the first-parent commits of its branches, here and of remotes.
 
+mod tips;
+
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::findings::quote;
+use super::refs::Refs;
 use super::report::{Claim, Verdict};
 use super::repository::Repository;
-use super::rules::commit::Commit;
-use super::store::hash::{Id, Kind};
-use super::store::reader::{Fault, Reader};
+use super::store::hash::Id;
 use super::store::{Current, Store};
 use super::walk::Context;
 use super::walk::chain::Chain;
-use super::{VerifyError, claims, elsewhere, reference};
+use super::{VerifyError, claims, elsewhere};
+use tips::{End, Tip};
 
 /// The trail that is audited.
 pub(crate) struct Audited<'a> {
+    pub(crate) repository: &'a Repository,
     pub(crate) reference: &'a str,
     pub(crate) chain: &'a Chain,
 }
+
+/// As many names as a message tells.
+const MAX_NAMES: usize = 5;
 
 /// Claims that the audited trail and the one in the repository at `path` are one history.
 ///
@@ -32,6 +39,10 @@ pub(crate) fn compare(
 ) -> Result<Claim, VerifyError> {
     let title = format!("is one history with {}", quote_path(path));
     let repository = Repository::discover(path)?;
+    if repository.is_same(audited.repository) {
+        let missing = "another copy: this is the audited repository itself".to_owned();
+        return Ok(Claim::new("against", title, Verdict::NotShown { missing }));
+    }
     if repository.algorithm != context.algorithm {
         let what = "the two do not even name objects in the same way (SHA-1 and SHA-256)";
         return Ok(Claim::new("against", title, broken(None, what.to_owned())));
@@ -48,108 +59,175 @@ pub(crate) fn compare(
         repository.algorithm,
         elsewhere(&repository, &alternates),
     );
-    // A copy has the trail under the same name, unless it is a plain clone, where it is a remote's or the default branch.
-    let same = reference::choose(&repository, &other, Some(audited.reference));
-    let (_, tip) = match same {
-        Ok((name, Some(tip))) => (name, Some(tip)),
-        _ => reference::choose(&repository, &other, None)?,
-    };
-    let (verdict, note) = match tip {
-        None => (
-            Verdict::NotShown {
-                missing: "any commit in the other; there is nothing to compare with".to_owned(),
-            },
-            None,
-        ),
-        Some(tip) => relate(context, &mut Reader::new(&current), tip, audited),
-    };
+    let refs = Refs::load(&repository)?;
+    let keys = audited.chain.ids().map(|id| other.key(id.as_slice()));
+    let mut known: HashMap<u64, u32> = keys.zip(0..).collect();
+    if let Some(until) = audited.chain.until {
+        known.insert(other.key(until.as_slice()), audited.chain.len());
+    }
+    let found = tips::follow(&other, &refs, &known);
+    let (verdict, note) = judge(audited, &found);
     let mut claim = Claim::new("against", title, verdict);
     claim.notes.extend(note);
     Ok(claim)
 }
 
-/// Walks the other from its tip down to the first commit that is in the audited one.
-fn relate(
-    context: &Context<'_>,
-    reader: &mut Reader<'_>,
-    tip: Id,
-    audited: &Audited<'_>,
-) -> (Verdict, Option<String>) {
-    let keys = audited.chain.ids().map(|id| context.key(id.as_slice()));
-    let mut known: Vec<(u64, u32)> = keys.zip(0..).collect();
-    known.sort_unstable();
-    let hex_len = context.algorithm.len_in_hex();
-    let mut next = Some(tip);
-    let mut above: Option<Id> = None;
-    let mut theirs = 0_u64;
-    while let Some(id) = next {
-        let key = context.key(id.as_slice());
-        if let Ok(at) = known.binary_search_by_key(&key, |(key, _)| *key) {
-            return meet(known[at].1, theirs, id, above);
-        }
-        let commit = reader.fetch(&id, Kind::Commit);
-        let parents = match &commit {
-            Ok(content) => Commit::parse(&content.data, hex_len).map(|commit| commit.parents),
-            Err(_) => None,
-        };
-        let Some(parents) = parents else {
-            let why = match commit {
-                Err(Fault::Missing) => "is not there",
-                _ => "cannot be read",
-            };
-            let missing = format!("where the two meet: in the other the commit {id} {why}");
-            return (Verdict::NotShown { missing }, None);
-        };
-        theirs += 1;
-        above = Some(id);
-        next = parents.first().copied();
+/// The worst of what the other's branches say.
+fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
+    let not_shown = |missing: String| (Verdict::NotShown { missing }, None);
+    if found.is_empty() {
+        return not_shown("any commit in the other; there is nothing to compare with".to_owned());
+    }
+    if id_of(audited.chain).is_none() {
+        return not_shown(claims::NOTHING.to_owned());
+    }
+    let met = found.iter().filter_map(|tip| meet(audited, tip));
+    if let Some((_, verdict, note)) = met.max_by_key(|(badness, ..)| *badness) {
+        return (verdict, note);
     }
     if let Some(cut) = &audited.chain.cut {
-        let missing = format!("where the two meet; {cut}");
-        return (Verdict::NotShown { missing }, None);
+        return not_shown(format!("where the two meet; {cut}"));
     }
-    if audited.chain.len() == 0 {
-        let missing = claims::NOTHING.to_owned();
-        return (Verdict::NotShown { missing }, None);
+    if audited.chain.until.is_some() {
+        let missing = "where the two meet: not after the checkpoint that this audit begins at";
+        return not_shown(missing.to_owned());
     }
-    let what = "the two have no commit in common".to_owned();
-    (broken(None, what), None)
+    let others: Vec<String> = found
+        .iter()
+        .filter(|tip| tip.recorded > 0)
+        .take(MAX_NAMES)
+        .map(name_with_trail)
+        .collect();
+    match others.is_empty() {
+        true => not_shown("this trail in the other: none of its branches holds it".to_owned()),
+        false => {
+            let meets = found.iter().any(|tip| matches!(tip.end, End::Known(..)));
+            let begin = match meets {
+                true => "the other holds no part of this trail",
+                false => "the two have no commit in common",
+            };
+            let what = format!("{begin}; it holds {}", others.join(", "));
+            (broken(None, what), None)
+        }
+    }
+}
+
+/// What one branch of the other says about the trail, the worse the greater; none if it has nothing to do with it.
+fn meet(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, Option<String>)> {
+    let chain = audited.chain;
+    let is_namesake = tip
+        .names
+        .iter()
+        .any(|name| is_namesake(audited.reference, name));
+    let is_same_trail = tip.trail.is_some() && tip.trail == id_of(chain);
+    let (ours, common) = match &tip.end {
+        End::Known(depth, id) if is_recorded(chain, *depth) => (*depth, *id),
+        End::Known(_, id) if is_same_trail => {
+            let what = format!("the two part after {id}, before their first entries");
+            return Some(((4, tip.commits), broken(Some(*id), what), None));
+        }
+        End::First if is_same_trail => {
+            let what = "the two have no commit in common, though they call themselves one trail";
+            return Some(((4, tip.commits), broken(None, what.to_owned()), None));
+        }
+        End::Lost(why) if is_namesake || tip.recorded > 0 => {
+            let missing = format!("where the two meet: in the other {why}");
+            return Some(((2, 0), Verdict::NotShown { missing }, None));
+        }
+        _ => return None,
+    };
+    // A branch with people's work of its own goes on from the trail, but is no copy of it.
+    let theirs = match is_namesake || tip.recorded > 0 {
+        true => tip.commits,
+        false => 0,
+    };
+    let name = tip
+        .names
+        .first()
+        .map_or_else(String::new, |name| quote(name));
+    Some(relate(u64::from(ours), theirs, common, tip.oldest, &name))
 }
 
 /// The verdict where the newest common commit is known, by how far each goes on from there.
-fn meet(ours: u32, theirs: u64, common: Id, above: Option<Id>) -> (Verdict, Option<String>) {
+fn relate(
+    ours: u64,
+    theirs: u64,
+    common: Id,
+    oldest: Option<Id>,
+    name: &str,
+) -> ((u8, u64), Verdict, Option<String>) {
     let commits = |number: u64| match number {
         1 => "1 commit".to_owned(),
         _ => format!("{number} commits"),
     };
-    match (u64::from(ours), theirs, above) {
-        (0, 0, _) => (
-            Verdict::Holds,
-            Some("both end at the same commit".to_owned()),
-        ),
-        (ours, 0, _) => {
+    match (ours, theirs) {
+        (0, 0) => {
+            let note = "both end at the same commit".to_owned();
+            ((1, 0), Verdict::Holds, Some(note))
+        }
+        (ours, 0) => {
             let note = format!(
                 "the other is its beginning: this goes on by {}",
                 commits(ours)
             );
-            (Verdict::Holds, Some(note))
+            // Of several, the one that goes furthest counts.
+            ((0, u64::MAX - ours), Verdict::Holds, Some(note))
         }
-        (0, theirs, _) => {
+        (0, theirs) => {
             let missing = format!(
-                "the last {} of the other: this ends at {common}, so it is behind or was rolled back",
+                "the last {} of {name} in the other: this ends at {common}, so it is behind or was rolled back",
                 commits(theirs)
             );
-            (Verdict::NotShown { missing }, None)
+            ((3, theirs), Verdict::NotShown { missing }, None)
         }
-        (ours, theirs, above) => {
-            let first = above.map(|id| id.to_string()).unwrap_or_default();
+        (ours, theirs) => {
+            let first = oldest.map(|id| id.to_string()).unwrap_or_default();
             let what = format!(
-                "they part after {common}: the other goes on with {first} and {} in all, this with {}",
+                "they part after {common}: {name} of the other goes on with {first} and {} in all, this with {}",
                 commits(theirs),
                 commits(ours)
             );
-            (broken(Some(common), what), None)
+            ((4, theirs), broken(Some(common), what), None)
         }
+    }
+}
+
+/// Whether some of the trail lies at this depth or below.
+fn is_recorded(chain: &Chain, depth: u32) -> bool {
+    chain.until.is_some()
+        || chain.entries_from(depth) > 0
+        || chain.genesis.is_some_and(|genesis| genesis >= depth)
+}
+
+/// What the audited trail is known by: its uuid, or its first record.
+fn id_of(chain: &Chain) -> Option<String> {
+    let first = || chain.first_entry().map(|id| format!("commit-{id}"));
+    let until = || chain.until.map(|id| format!("commit-{id}"));
+    chain.trail_id.clone().or_else(first).or_else(until)
+}
+
+/// Whether a ref of the other holds what `reference` does here: the same branch, there or of one of its remotes.
+fn is_namesake(reference: &str, name: &[u8]) -> bool {
+    let branch = |name: &[u8]| -> Option<Vec<u8>> {
+        if let Some(branch) = name.strip_prefix(b"refs/heads/") {
+            return Some(branch.to_vec());
+        }
+        let rest = name.strip_prefix(b"refs/remotes/")?;
+        let slash = rest.iter().position(|byte| *byte == b'/')?;
+        Some(rest[slash + 1..].to_vec())
+    };
+    let wanted = branch(reference.as_bytes());
+    wanted.is_some() && branch(name) == wanted
+}
+
+fn name_with_trail(tip: &Tip) -> String {
+    let name = tip
+        .names
+        .first()
+        .map_or_else(String::new, |name| quote(name));
+    match &tip.trail {
+        Some(trail) => format!("{name} (trail {trail})"),
+        None => name,
     }
 }
 

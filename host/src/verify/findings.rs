@@ -99,7 +99,10 @@ impl Findings {
         let depth = place.map(|(depth, _)| depth);
         let count = slot.as_ref().map_or(0, |offence| offence.count) + 1;
         match slot {
-            Some(offence) if offence.depth >= depth => offence.count = count,
+            // What is wrong with the repository as a whole explains what is wrong in it.
+            Some(offence) if offence.depth.is_none() || offence.depth >= depth => {
+                offence.count = count;
+            }
             _ => {
                 *slot = Some(Offence {
                     depth,

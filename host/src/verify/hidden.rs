@@ -1,26 +1,39 @@
-//! What makes git show something other than what is there: replace refs, grafts, borrowed objects, cut history.
+//! What makes git show something other than what is there: refs in another form, replace refs, grafts, borrowed objects, cut
+//! history, settings.
+
+use std::collections::HashSet;
 
 use super::findings::{Findings, Rule, quote};
+use super::refs::Refs;
 use super::repository::{Repository, small_file};
-use super::store::hash::Id;
+use super::rules::commit::Commit;
+use super::rules::tree::Nodes;
+use super::store::hash::{Id, Kind};
+use super::store::reader::Reader;
 use super::walk::Context;
-use super::{VerifyError, reference, refs};
+use super::{VerifyError, trails};
+
+/// Where git looks for notes by itself.
+const NOTES: &[u8] = b"refs/notes/commits";
 
 /// Looks for what makes git show something other than what is there.
 pub(crate) fn find(
     repository: &Repository,
+    refs: &Refs<'_>,
     findings: &Findings,
     alternates: &[String],
-    shallow: &[Id],
+    shallow: &HashSet<Id>,
 ) -> Result<(), VerifyError> {
-    refs::each(repository, "refs/replace/", |name, _| {
+    for what in &refs.odd {
+        findings.broken_anywhere(Rule::Hidden, what.clone());
+    }
+    for name in refs.replacing() {
         let what = format!(
             "the ref {} makes git show another object in place of the one it names",
-            quote(name.as_bytes())
+            quote(name)
         );
         findings.broken_anywhere(Rule::Hidden, what);
-        true
-    })?;
+    }
     if let Some(graft) = repository.grafts()?.first() {
         let commit = quote(graft.split(' ').next().unwrap_or_default().as_bytes());
         findings.broken_anywhere(
@@ -35,7 +48,7 @@ pub(crate) fn find(
         );
         findings.not_shown(Rule::Hidden, None, what);
     }
-    if let Some(commit) = shallow.first() {
+    if let Some(commit) = shallow.iter().min() {
         let number = shallow.len();
         let what = format!(
             "what lies before {commit} ({number} in the file `shallow`); `git fetch --unshallow` brings it"
@@ -51,36 +64,110 @@ pub(crate) fn find(
             ),
         );
     }
+    if let Ok(Some(_)) = refs.resolve(NOTES) {
+        findings.note(
+            Rule::Hidden,
+            format!(
+                "the ref {} adds notes to the commits that git shows",
+                quote(NOTES)
+            ),
+        );
+    }
+    for setting in &repository.settings {
+        findings.note(
+            Rule::Hidden,
+            format!(
+                "the configuration sets {}, which changes what git shows here",
+                quote(setting.as_bytes())
+            ),
+        );
+    }
     Ok(())
 }
 
-/// Looks for what git takes for the trail's branch where a person calls it by its short name: `git log audit` shows the tag.
+/// The one line that the host itself writes into `info/attributes`, so that no filter changes what git checks out of the trail.
+const OWN_ATTRIBUTES: &[u8] = b"/.audit/** -filter -text -ident -working-tree-encoding";
+
+/// Looks for files that change what git shows of a commit, and leave the commit alone: other names for people, attributes.
+pub(crate) fn find_files(repository: &Repository, context: &Context<'_>, tip: Option<Id>) {
+    let note = |what: String| context.findings.note(Rule::Hidden, what);
+    let mut reader = Reader::new(context.current);
+    let mut directories = vec![(
+        String::new(),
+        tip.and_then(|tip| tree_of(context, &mut reader, &tip)),
+    )];
+    while let Some((path, tree)) = directories.pop() {
+        let content = tree.and_then(|tree| reader.fetch(&tree, Kind::Tree).ok());
+        let Some(content) = content else { continue };
+        for node in Nodes::new(&content.data, context.algorithm.len_in_bytes()) {
+            match (node.name, path.as_str()) {
+                (b".gitattributes", _) => note(format!(
+                    "the file `{path}.gitattributes` sets attributes, which change how git shows and exports files"
+                )),
+                (b".mailmap", "") => note(
+                    "the file `.mailmap` makes `git log` show other people than the commits name"
+                        .to_owned(),
+                ),
+                (b".audit", "") => directories.push((".audit/".to_owned(), Some(node.id()))),
+                (b"tasks", ".audit/") => {
+                    directories.push((".audit/tasks/".to_owned(), Some(node.id())))
+                }
+                _ => {}
+            }
+        }
+    }
+    let attributes = small_file(&repository.common_dir.join("info/attributes"));
+    let attributes = attributes.ok().flatten().unwrap_or_default();
+    let is_foreign = |line: &&[u8]| {
+        !line.trim_ascii().is_empty() && !line.starts_with(b"#") && *line != OWN_ATTRIBUTES
+    };
+    if let Some(line) = attributes.split(|byte| *byte == b'\n').find(is_foreign) {
+        note(format!(
+            "the file `info/attributes` sets attributes, which change how git shows and exports files here: {}",
+            quote(line)
+        ));
+    }
+}
+
+fn tree_of(context: &Context<'_>, reader: &mut Reader<'_>, commit: &Id) -> Option<Id> {
+    let content = reader.fetch(commit, Kind::Commit).ok()?;
+    Some(Commit::parse(&content.data, context.algorithm.len_in_hex())?.tree)
+}
+
+/// Looks at how the packs lie there: what git cannot use or is led astray by, and what is none of its files.
+pub(crate) fn find_in_store(context: &Context<'_>) {
+    let store = context.current.get();
+    for why in &store.unusable {
+        context.findings.broken_anywhere(Rule::Objects, why.clone());
+    }
+    for why in &store.misleading {
+        context.findings.broken_anywhere(Rule::Hidden, why.clone());
+    }
+    for name in store.strangers() {
+        let what = format!("{name} in `objects/pack` belongs to no pack; git does not look at it");
+        context.findings.note(Rule::Objects, what);
+    }
+}
+
+/// Looks for what git takes for the trail's branch where a person calls it by a short name: `git log audit` shows the tag.
 pub(crate) fn find_shadows(
-    repository: &Repository,
+    refs: &Refs<'_>,
     context: &Context<'_>,
-    branch: &str,
+    reference: &str,
     tip: Option<Id>,
 ) {
-    let Some(short) = branch.strip_prefix("refs/heads/") else {
-        return;
-    };
-    // In git's order; the branch itself would come next.
-    let beside_head = small_file(&repository.git_dir.join(short)).ok().flatten();
-    let beside_head = beside_head.and_then(|text| {
-        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
-        repository.id(text)
-    });
-    let of_ref = |name: &str| {
-        let found = refs::resolve(repository, name).ok().flatten()?;
-        Some((name.to_owned(), found.id?))
-    };
-    let shadows = [
-        beside_head.map(|id| (short.to_owned(), id)),
-        of_ref(&format!("refs/{short}")),
-        of_ref(&format!("refs/tags/{short}")),
-    ];
-    for (name, id) in shadows.into_iter().flatten() {
-        if reference::peel(context, &name, id).ok() != tip {
+    for (short, name) in taken_first(reference) {
+        let shown = match refs.resolve(name.as_bytes()) {
+            Ok(None) => continue,
+            Ok(Some(found)) => match found.id {
+                // It leads nowhere, so git goes on to the branch.
+                None => continue,
+                Some(id) => trails::peel(context, name.as_bytes(), id).ok(),
+            },
+            Err(_) if refs.is_broken(name.as_bytes()) => None,
+            Err(_) => continue,
+        };
+        if shown.is_none() || shown != tip {
             let what = format!(
                 "the ref {} makes git show another commit in place of the branch where it is called {}",
                 quote(name.as_bytes()),
@@ -89,4 +176,22 @@ pub(crate) fn find_shadows(
             context.findings.broken_anywhere(Rule::Hidden, what);
         }
     }
+}
+
+/// The short names of a ref, and for each the names that git tries before it, in git's order.
+fn taken_first(reference: &str) -> Vec<(String, String)> {
+    let prefixes = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+    let mut names = Vec::new();
+    for short in prefixes[1..]
+        .iter()
+        .filter_map(|prefix| reference.strip_prefix(prefix))
+    {
+        let tried = prefixes.iter().map(|prefix| format!("{prefix}{short}"));
+        names.extend(
+            tried
+                .take_while(|name| name != reference)
+                .map(|name| (short.to_owned(), name)),
+        );
+    }
+    names
 }

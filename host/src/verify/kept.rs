@@ -1,12 +1,14 @@
 //! Checkpoints as they were kept: in files, or in the history of a ref of another repository, as `checkpoint --to` leaves them.
 //! That repository is read as hostile as the trail; which of its checkpoints are the trail's is known once the trail is.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::checkpoints::{self, Given};
 use super::findings::quote;
 use super::merkle::note::Checkpoint;
+use super::refs::Refs;
 use super::repository::Repository;
 use super::rules::commit::Commit;
 use super::rules::tree::{Mode, Nodes};
@@ -15,7 +17,7 @@ use super::store::hash::{Id, Kind};
 use super::store::reader::{Fault, Reader};
 use super::store::{Current, Store};
 use super::walk::Context;
-use super::{Options, VerifyError, reference, refs, signatures};
+use super::{Options, VerifyError, signatures, trails};
 
 /// The branch on which a repository keeps checkpoints, a file for each trail.
 const BRANCH: &str = "audit-checkpoints";
@@ -128,7 +130,8 @@ pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
             .all(only)
             .map_err(|why| unreadable(&why))?
             .into_iter()
-            .next()),
+            .rev()
+            .max_by_key(|given| (given.checkpoint.size, given.checkpoint.seconds))),
         _ => Err(unreadable(
             "keeps the checkpoints of several trails: give the trail's as a file (`git show audit-checkpoints:NAME`)",
         )),
@@ -142,7 +145,7 @@ struct Keeper {
     current: Current,
     /// Where its branch, or in a clone each remote's, ends.
     tips: Vec<Id>,
-    shallow: Vec<Id>,
+    shallow: HashSet<Id>,
     /// Whether it holds a trail, too.
     has_trail: bool,
 }
@@ -151,7 +154,8 @@ impl Keeper {
     /// Opens the repository at `path`; none if it keeps no checkpoints.
     fn open(path: &Path) -> Result<Option<Keeper>, VerifyError> {
         let repository = Repository::discover(path)?;
-        let tips = tips(&repository)?;
+        let refs = Refs::load(&repository)?;
+        let tips = tips(&refs)?;
         if tips.is_empty() {
             return Ok(None);
         }
@@ -166,12 +170,7 @@ impl Keeper {
         })?;
         let current = Current::new(store);
         let context = Context::new(&current, repository.algorithm, None);
-        // Several trails are as good as one: which is meant is said where it is compared.
-        let has_trail = match reference::trail(&repository, &context) {
-            Ok(found) => found.is_some(),
-            Err(VerifyError::Ambiguous(_)) => true,
-            Err(error) => return Err(error),
-        };
+        let has_trail = !trails::trails(&repository, &refs, &context)?.is_empty();
         drop(context);
         Ok(Some(Keeper {
             path: path.to_owned(),
@@ -211,11 +210,15 @@ impl Keeper {
     fn all(&self, name: &str) -> Result<Vec<Given>, String> {
         let mut reader = Reader::new(&self.current);
         let mut found = Vec::new();
+        let mut read = HashSet::new();
         for tip in &self.tips {
             let mut next = Some(*tip);
             let mut newer = None;
             for _ in 0..MAX_COMMITS {
-                let Some(id) = next else { break };
+                // What two branches share is read once.
+                let Some(id) = next.take().filter(|id| read.insert(*id)) else {
+                    break;
+                };
                 let (parent, tree) = self.commit(&mut reader, &id)?;
                 let mut nodes = Nodes::new(&tree.data, self.algorithm.len_in_bytes());
                 let file =
@@ -267,22 +270,17 @@ fn fetch(reader: &mut Reader<'_>, id: &Id, kind: Kind) -> Result<Arc<Content>, S
     })
 }
 
-/// Where the branch ends: here, or in a clone at each remote.
-fn tips(repository: &Repository) -> Result<Vec<Id>, VerifyError> {
-    let own = refs::resolve(repository, &format!("refs/heads/{BRANCH}"))?;
-    if let Some(id) = own.and_then(|own| own.id) {
-        return Ok(vec![id]);
-    }
-    let mut names = Vec::new();
-    refs::each(repository, "refs/remotes/", |name, _| {
-        if name.ends_with(&format!("/{BRANCH}")) {
-            names.push(name.to_owned());
-        }
-        true
-    })?;
+/// Where the branch ends: here, and at each remote as it was when that was last fetched from.
+fn tips(refs: &Refs<'_>) -> Result<Vec<Id>, VerifyError> {
     let mut tips = Vec::new();
-    for name in names {
-        tips.extend(refs::resolve(repository, &name)?.and_then(|found| found.id));
+    for branch in refs.branches() {
+        let is_kept = match branch.name.strip_prefix(b"refs/heads/") {
+            Some(name) => name == BRANCH.as_bytes(),
+            None => branch.name.ends_with(format!("/{BRANCH}").as_bytes()),
+        };
+        if is_kept {
+            tips.extend(branch.id?.filter(|id| !tips.contains(id)));
+        }
     }
     Ok(tips)
 }

@@ -7,11 +7,11 @@ mod claims;
 mod expected;
 mod findings;
 mod fresh;
+mod graph;
 mod hidden;
 mod kept;
 mod merkle;
 mod proven;
-mod reference;
 mod refs;
 mod report;
 mod repository;
@@ -20,6 +20,7 @@ mod signature;
 mod signatures;
 mod since;
 mod store;
+mod trails;
 mod visit;
 mod walk;
 mod witnesses;
@@ -31,8 +32,10 @@ use against::Audited;
 pub use expected::trail_named;
 use findings::{Rule, quote};
 pub use fresh::Fresh;
+use graph::Graph;
 use kept::Kept;
 pub use proven::{ProofReport, verify_proof};
+use refs::Refs;
 pub use report::{Claim, Outcome, Report, Verdict};
 use repository::Repository;
 use rules::commit::Commit;
@@ -46,8 +49,8 @@ use walk::history::{self, Walked};
 /// How to audit.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// The ref to audit, in full or as git shortens it, or a commit's id. By default the branch that `HEAD` names, or, if
-    /// there is no trail on it, the only branch with one.
+    /// The ref to audit: a branch, a ref's full name, or a commit's id. By default the branch that holds the trail; where two
+    /// hold something of a trail that the other has not, it must be named.
     pub reference: Option<String>,
     /// Called now and then on the calling thread.
     pub progress: Option<&'a dyn Fn(Progress)>,
@@ -138,8 +141,10 @@ pub enum VerifyError {
     /// A commit is not where it was said to be.
     #[error("the commit {0} is not in this history; it was rewritten, or this is another trail")]
     NotInHistory(String),
-    /// Several branches have a trail and `HEAD`'s has none.
-    #[error("several refs have a trail, name one of them: {0}")]
+    /// Several branches hold a trail, or something of one that the others have not.
+    #[error(
+        "several refs have a trail, or part of one that the others lack; name one with --ref: {0}"
+    )]
     Ambiguous(String),
 }
 
@@ -164,10 +169,22 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         repository.algorithm,
         elsewhere(&repository, &alternates),
     );
-    let (reference, tip) = reference::choose(&repository, &context, options.reference.as_deref())?;
+    let refs = Refs::load(&repository)?;
+    let chosen = trails::choose(&repository, &refs, &context, options.reference.as_deref())?;
+    let (reference, tip) = (chosen.name, chosen.tip);
+    for note in chosen.notes {
+        context.findings.note(Rule::Hidden, note);
+    }
     let shallow = repository.shallow()?;
-    hidden::find(&repository, &context.findings, &alternates, &shallow)?;
-    hidden::find_shadows(&repository, &context, &reference, tip);
+    hidden::find(&repository, &refs, &context.findings, &alternates, &shallow)?;
+    hidden::find_shadows(&refs, &context, &reference, tip);
+    hidden::find_files(&repository, &context, tip);
+    hidden::find_in_store(&context);
+    match Graph::open(&repository) {
+        Ok(graph) => context.graph = graph,
+        Err(why) => context.findings.broken_anywhere(Rule::Hidden, why),
+    }
+    drop(refs);
     let since = since::load(options)?;
     let kept = Kept::open(options)?;
     let own = [
@@ -212,6 +229,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         }
     };
     let audited = Audited {
+        repository: &repository,
         reference: &reference,
         chain: &walked.chain,
     };

@@ -1,11 +1,15 @@
 //! Finds a repository and reads what decides how its objects and refs are read. Hostile: runs nothing, follows no
 //! include, no alternate and no environment variable.
 
+mod config;
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::VerifyError;
-use super::findings::quote;
 use super::store::hash::Id;
 use super::store::open_file;
 
@@ -20,10 +24,15 @@ pub(crate) struct Repository {
     pub(crate) partial: bool,
     /// Extensions that this version does not know.
     pub(crate) unknown_extensions: Vec<String>,
+    /// Settings of its own configuration that change what git shows, `section.name` each.
+    pub(crate) settings: Vec<String>,
 }
 
-/// The largest of git's small files (`HEAD`, `config`, `shallow`, …) that is read.
+/// The largest of git's small files (`HEAD`, `config`, …) that is read.
 const MAX_SMALL_FILE: u64 = 16 << 20;
+
+/// The largest file `shallow` that is read: six million commits.
+const MAX_SHALLOW: u64 = 256 << 20;
 
 impl Repository {
     /// Finds the repository at `path` or above it.
@@ -33,25 +42,43 @@ impl Repository {
             why: error.to_string(),
         })?;
         for directory in start.ancestors() {
-            for candidate in [directory.join(".git"), directory.to_owned()] {
-                let git_dir = follow_git_file(&candidate)?;
-                if let Some(common_dir) = common_dir(&git_dir) {
-                    return open(git_dir, common_dir);
-                }
+            let dot_git = directory.join(".git");
+            if dot_git.symlink_metadata().is_ok() {
+                check_not_two(directory)?;
+                let git_dir = follow_git_file(&dot_git)?;
+                let common_dir = directories(&git_dir)?;
+                return config::open(git_dir, common_dir);
             }
-            check_not_damaged(directory)?;
+            if looks_like(directory) {
+                let common_dir = directories(directory)?;
+                return config::open(directory.to_owned(), common_dir);
+            }
         }
         Err(VerifyError::NoRepository(path.to_owned()))
     }
 
     /// The commits that the file `shallow` cuts the history at.
-    pub(crate) fn shallow(&self) -> Result<Vec<Id>, VerifyError> {
-        let lines = self.lines("shallow")?;
+    pub(crate) fn shallow(&self) -> Result<HashSet<Id>, VerifyError> {
+        let path = self.common_dir.join("shallow");
+        let bytes = read_file(&path, MAX_SHALLOW)
+            .map_err(|why| {
+                unreadable(
+                    "shallow",
+                    &format!("{why}; `git fetch --unshallow` removes it"),
+                )
+            })?
+            .unwrap_or_default();
+        let lines = bytes
+            .strip_suffix(b"\n")
+            .unwrap_or(&bytes)
+            .split(|byte| *byte == b'\n');
+        let lines = lines.filter(|_| !bytes.is_empty());
         lines
-            .iter()
             .map(|line| {
-                self.id(line)
-                    .ok_or_else(|| unreadable("shallow", "holds a line that is no object id"))
+                let id = std::str::from_utf8(line)
+                    .ok()
+                    .and_then(|line| self.id(line));
+                id.ok_or_else(|| unreadable("shallow", "holds a line that is no object id"))
             })
             .collect()
     }
@@ -74,11 +101,22 @@ impl Repository {
         Id::from_hex(hex.as_bytes()).ok().filter(|_| right)
     }
 
+    /// Whether both are one repository, by whatever paths they are called.
+    pub(crate) fn is_same(&self, other: &Repository) -> bool {
+        let of = |path: &Path| std::fs::canonicalize(path).ok();
+        let same = |name: &str| {
+            let of = |repository: &Repository| of(&repository.common_dir.join(name));
+            of(self).is_some_and(|path| of(other) == Some(path))
+        };
+        same("") || same("refs")
+    }
+
+    /// The lines of a file of git's, as they are, but for empty ones and comments.
     fn lines(&self, name: &str) -> Result<Vec<String>, VerifyError> {
         let text = small_file(&self.common_dir.join(name))
             .map_err(|why| unreadable(name, &why))?
             .unwrap_or_default();
-        let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let lines = text.split(|byte| *byte == b'\n');
         let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
         Ok(lines
             .map(|line| String::from_utf8_lossy(line).into_owned())
@@ -88,6 +126,10 @@ impl Repository {
 
 /// Reads a small file whole; none if there is none.
 pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    read_file(path, MAX_SMALL_FILE)
+}
+
+fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, String> {
     match std::fs::metadata(path) {
         Ok(_) => {}
         Err(error)
@@ -102,144 +144,133 @@ pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
     let mut contents = Vec::new();
     let file = open_file(path)?;
-    file.take(MAX_SMALL_FILE + 1)
+    file.take(limit + 1)
         .read_to_end(&mut contents)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    match contents.len() as u64 > MAX_SMALL_FILE {
-        true => Err(format!("is larger than {MAX_SMALL_FILE} bytes")),
+    match contents.len() as u64 > limit {
+        true => Err(format!("is larger than {limit} bytes")),
         false => Ok(Some(contents)),
     }
 }
 
-fn unreadable(what: &str, why: &str) -> VerifyError {
+pub(super) fn unreadable(what: &str, why: &str) -> VerifyError {
     VerifyError::Unreadable {
         what: what.to_owned(),
         why: why.to_owned(),
     }
 }
 
-/// A `.git` file of a linked work tree or a submodule names the directory.
-fn follow_git_file(candidate: &Path) -> Result<PathBuf, VerifyError> {
-    if !candidate.is_file() {
-        return Ok(candidate.to_owned());
+/// A `.git` file of a linked work tree or a submodule names the directory: `gitdir: PATH` and nothing else.
+fn follow_git_file(dot_git: &Path) -> Result<PathBuf, VerifyError> {
+    if dot_git.is_dir() {
+        return Ok(dot_git.to_owned());
     }
-    let contents = small_file(candidate)
+    let contents = small_file(dot_git)
         .map_err(|why| unreadable(".git", &why))?
         .unwrap_or_default();
-    let target = contents
-        .strip_prefix(b"gitdir: ")
-        .map(<[u8]>::trim_ascii_end);
-    let target = target
-        .and_then(|target| std::str::from_utf8(target).ok())
-        .ok_or_else(|| unreadable(".git", "names no directory"))?;
-    Ok(candidate.parent().unwrap_or(candidate).join(target))
+    let target = contents.strip_prefix(b"gitdir: ").and_then(path_of);
+    let target = target.ok_or_else(|| unreadable(".git", NO_PATH))?;
+    Ok(dot_git.parent().unwrap_or(dot_git).join(target))
 }
 
-/// Fails if there is a repository at `directory` that lacks something: a verdict on the one around it would be taken for its own.
-fn check_not_damaged(directory: &Path) -> Result<(), VerifyError> {
-    let dot_git = directory.join(".git");
-    let has_dot_git = dot_git.symlink_metadata().is_ok();
-    let git_dir = match has_dot_git {
-        true => follow_git_file(&dot_git)?,
-        false => directory.to_owned(),
-    };
+const NO_PATH: &str = "does not name one directory, without blanks around its name";
+
+/// The path that a line of a file names; none where git and others might read another.
+fn path_of(line: &[u8]) -> Option<&Path> {
+    let path = line.strip_suffix(b"\n").unwrap_or(line);
+    let plain = !path.is_empty()
+        && path.trim_ascii() == path
+        && !path.iter().any(|byte| byte.is_ascii_control());
+    plain.then(|| Path::new(OsStr::from_bytes(path)))
+}
+
+/// Whether a directory without `.git` has what makes a git directory, whole or damaged. One sign alone may be anything.
+fn looks_like(directory: &Path) -> bool {
     let begins = |name: &str, what: &[u8]| {
-        let contents = small_file(&git_dir.join(name)).ok().flatten();
+        let contents = small_file(&directory.join(name)).ok().flatten();
         contents.is_some_and(|contents| contents.trim_ascii_start().starts_with(what))
     };
+    let is_dir = |name: &str| directory.join(name).is_dir();
+    let has_head = directory.join("HEAD").symlink_metadata().is_ok();
     let signs = [
         begins("HEAD", b"ref:"),
         begins("config", b"[core]"),
-        git_dir.join("objects/pack").is_dir(),
-        git_dir.join("refs/heads").is_dir(),
+        is_dir("objects/pack"),
+        is_dir("refs/heads"),
     ];
-    // One alone may be anything.
-    if !has_dot_git && signs.into_iter().filter(|sign| *sign).count() < 2 {
-        return Ok(());
-    }
-    let missing: Vec<&str> = ["HEAD", "objects", "refs"]
-        .into_iter()
-        .filter(|name| git_dir.join(name).symlink_metadata().is_err())
-        .collect();
-    Err(VerifyError::Unreadable {
-        what: git_dir.display().to_string(),
-        why: match missing.is_empty() {
-            true => "is no git directory".to_owned(),
-            false => format!(
-                "is no whole git directory: {} is missing",
-                missing.join(", ")
-            ),
-        },
-    })
+    // A linked work tree's own directory has neither objects nor refs.
+    let is_linked = has_head && directory.join("commondir").symlink_metadata().is_ok();
+    is_linked
+        || has_head && is_dir("objects") && is_dir("refs")
+        || signs.into_iter().filter(|sign| *sign).count() > 1
 }
 
-/// The directory of objects and refs, if this is a git directory at all.
-fn common_dir(git_dir: &Path) -> Option<PathBuf> {
-    let common_dir = match small_file(&git_dir.join("commondir")).ok()? {
-        Some(target) => git_dir.join(std::str::from_utf8(target.trim_ascii_end()).ok()?),
+/// Fails if a directory with `.git` is a git directory itself: what is given its path may take either.
+fn check_not_two(directory: &Path) -> Result<(), VerifyError> {
+    match looks_like(directory) {
+        false => Ok(()),
+        true => Err(unreadable(
+            &directory.display().to_string(),
+            "is a git directory and has another in it, `.git`; git takes one or the other",
+        )),
+    }
+}
+
+/// The directory of objects and refs of a git directory.
+///
+/// # Errors
+///
+/// Says what it lacks: a verdict on a repository around it would be taken for its own.
+fn directories(git_dir: &Path) -> Result<PathBuf, VerifyError> {
+    let incomplete = |why: String| unreadable(&git_dir.display().to_string(), &why);
+    let named =
+        small_file(&git_dir.join("commondir")).map_err(|why| unreadable("commondir", &why))?;
+    let common_dir = match &named {
+        Some(line) => {
+            let path = path_of(line).ok_or_else(|| unreadable("commondir", NO_PATH))?;
+            git_dir.join(path)
+        }
         None => git_dir.to_owned(),
     };
-    let head = git_dir.join("HEAD").symlink_metadata().is_ok();
-    (head && common_dir.join("objects").is_dir() && common_dir.join("refs").is_dir())
-        .then_some(common_dir)
+    let lacks = |directory: &Path, name: &str| directory.join(name).symlink_metadata().is_err();
+    let mut missing = Vec::new();
+    missing.extend(lacks(git_dir, "HEAD").then_some("HEAD"));
+    missing.extend(
+        ["objects", "refs"]
+            .into_iter()
+            .filter(|name| lacks(&common_dir, name)),
+    );
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(incomplete(format!(
+            "is no whole git directory: {missing} is missing"
+        )));
+    }
+    if !common_dir.join("objects").is_dir() || !common_dir.join("refs").is_dir() {
+        return Err(incomplete("is no git directory".to_owned()));
+    }
+    if !is_head(&git_dir.join("HEAD")) {
+        let why = "is no git directory: its HEAD names neither a ref nor a commit";
+        return Err(incomplete(why.to_owned()));
+    }
+    Ok(common_dir)
 }
 
-fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, VerifyError> {
-    let contents = small_file(&common_dir.join("config"))
-        .map_err(|why| unreadable("config", &why))?
-        .unwrap_or_default();
-    let config = gix::config::File::from_bytes_no_includes(
-        &contents,
-        gix::config::file::Metadata::default(),
-        Default::default(),
-    )
-    .map_err(|_| unreadable("config", "is malformed"))?;
-    let mut repository = Repository {
-        git_dir,
-        common_dir,
-        algorithm: gix::hash::Kind::Sha1,
-        partial: false,
-        unknown_extensions: Vec::new(),
-    };
-    for section in config.sections_by_name("extensions").into_iter().flatten() {
-        for name in section.value_names() {
-            let value = section
-                .value(&name)
-                .unwrap_or_default()
-                .to_string()
-                .to_ascii_lowercase();
-            match (name.to_ascii_lowercase().as_str(), value.as_str()) {
-                ("objectformat", "sha1") => {}
-                ("objectformat", "sha256") => repository.algorithm = gix::hash::Kind::Sha256,
-                ("objectformat", _) => {
-                    return Err(VerifyError::Unsupported(format!(
-                        "the object format {}",
-                        quote(value.as_bytes())
-                    )));
-                }
-                ("refstorage", "files") => {}
-                ("refstorage", _) => {
-                    return Err(VerifyError::Unsupported(format!(
-                        "the ref storage {}",
-                        quote(value.as_bytes())
-                    )));
-                }
-                ("partialclone", _) => repository.partial = true,
-                (
-                    "noop" | "preciousobjects" | "worktreeconfig" | "relativeworktrees"
-                    | "compatobjectformat",
-                    _,
-                ) => {}
-                (other, _) => repository.unknown_extensions.push(quote(other.as_bytes())),
-            }
-        }
+/// Whether git takes this for the `HEAD` of a repository.
+fn is_head(path: &Path) -> bool {
+    if let Ok(target) = std::fs::read_link(path)
+        && target.starts_with("refs")
+    {
+        return true;
     }
-    // A promisor remote without the extension marks a partial clone too.
-    let promisor = config
-        .sections_by_name("remote")
-        .into_iter()
-        .flatten()
-        .any(|section| section.contains_value_name("promisor"));
-    repository.partial |= promisor;
-    Ok(repository)
+    let Ok(Some(contents)) = small_file(path) else {
+        return false;
+    };
+    match contents.strip_prefix(b"ref:") {
+        Some(name) => name.trim_ascii_start().starts_with(b"refs/"),
+        None => [64, 40].into_iter().any(|length| {
+            let hex = contents.get(..length).unwrap_or_default();
+            hex.len() == length && Id::from_hex(hex).is_ok()
+        }),
+    }
 }

@@ -17,7 +17,7 @@ fn pipe() -> (Stdio, std::io::PipeReader) {
 
 /// Serves with a log of every line, which goes there.
 fn host(stderr: Stdio) -> Host {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let args = ["--log", "trace", "--drain", "0"];
@@ -75,8 +75,26 @@ fn a_log_on_a_full_disk_holds_up_nothing() {
 
 #[test]
 fn a_log_that_is_closed_holds_up_nothing() {
-    let (stderr, _) = pipe();
-    goes_on(host(stderr));
+    let dir = TempDir::new().unwrap();
+    let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
+    assert!(init.unwrap().status.success());
+    let args = ["-C", "audit.git", "serve", "--json", "--drain", "0"];
+    let serve = program(
+        dir.path(),
+        &[&args[..], &["--listen", "127.0.0.1:0"]].concat(),
+    );
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", r#"exec "$0" "$@" 2>&-"#])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .current_dir(dir.path())
+        .env_clear();
+    for (name, value) in serve.get_envs() {
+        value.map(|value| command.env(name, value));
+    }
+    let served = Served::spawn(&mut command);
+    goes_on(Host { dir, served });
 }
 
 #[test]
@@ -119,7 +137,7 @@ fn a_log_that_is_read_again_says_how_much_is_missing() {
 
 #[test]
 fn a_standard_output_that_nobody_can_write_is_no_reason_not_to_serve() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let socket = dir.path().join("socket");

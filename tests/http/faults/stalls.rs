@@ -131,7 +131,7 @@ fn a_database_that_comes_later_is_waited_for_and_probes_are_answered_meanwhile()
     };
     let url = crate::store::run(server.database()).to_string();
     server.crash();
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let address = free();
@@ -179,7 +179,7 @@ fn a_database_that_comes_later_is_waited_for_and_probes_are_answered_meanwhile()
 
 #[test]
 fn a_database_that_does_not_come_or_lets_nobody_in_ends_the_start_with_its_reason() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let serve = |url: &str, wait: &str| {
@@ -216,7 +216,7 @@ fn a_database_that_does_not_come_or_lets_nobody_in_ends_the_start_with_its_reaso
 
 #[test]
 fn a_signal_ends_what_waits_for_a_database() {
-    let dir = TempDir::new().unwrap();
+    let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
     assert!(init.unwrap().status.success());
     let (nowhere, address) = (format!("postgres://test@{}/none", free()), free());

@@ -30,7 +30,7 @@ fn git_shows_what_verify_judged_or_verify_says_that_something_is_wrong() {
         number("GIT_MUTANTS", MUTANTS),
         number("GIT_MUTANTS_SEED", 1),
     );
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::support::temporary();
     let bases = bases::all(place.path());
     for base in &bases {
         let report = verify(&base.path, &Options::default()).unwrap();

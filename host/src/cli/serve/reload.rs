@@ -119,7 +119,10 @@ impl Reload {
         if let Some(url) = &settings.store {
             StoreUrl::parse(&url.0)?;
         }
-        if let Some(listen) = &settings.serve_listen {
+        for listen in [&settings.serve_listen, &settings.service.admin_listen]
+            .into_iter()
+            .flatten()
+        {
             listen.parse::<Listen>().map_err(anyhow::Error::msg)?;
         }
         Ok(Read {

@@ -11,7 +11,7 @@ use crate::verify::{self, Fresh, Options, Require};
 /// What to ask for beside the structural claims.
 #[derive(clap::Args, Debug)]
 pub struct Asked {
-    /// The ref that holds the trail [default: the repository's own trail, or HEAD]
+    /// The ref that holds the trail: a branch, or a ref's full name [default: the branch that holds one]
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
     /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile

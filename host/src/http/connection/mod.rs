@@ -289,7 +289,7 @@ mod tests {
         let served = serve(
             listener,
             Router::new(),
-            Places::new(1, 1, None, None),
+            Places::new(1, 1, None),
             close,
             grace,
         );

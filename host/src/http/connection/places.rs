@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::standing::Standing;
-use crate::http::Counted;
 use crate::http::budget::Budget;
 use crate::orchestrator::Orchestrator;
 
@@ -20,8 +19,8 @@ pub struct Places {
     most_of_peer: usize,
     /// Of answers.
     budget: Option<Budget>,
-    /// For the numbers of the service.
-    orchestrator: Option<Counted>,
+    /// Whose numbers show them, once it is there.
+    orchestrator: OnceLock<Orchestrator>,
 }
 
 #[derive(Default)]
@@ -39,27 +38,25 @@ pub struct Place {
 }
 
 impl Places {
-    pub fn new(
-        most: usize,
-        most_of_peer: usize,
-        budget: Option<Budget>,
-        orchestrator: Option<Counted>,
-    ) -> Arc<Places> {
+    pub fn new(most: usize, most_of_peer: usize, budget: Option<Budget>) -> Arc<Places> {
         Arc::new(Places {
             inner: Mutex::default(),
             most,
             most_of_peer,
             budget,
-            orchestrator,
+            orchestrator: OnceLock::new(),
         })
-    }
-
-    fn counted(&self) -> Option<&Orchestrator> {
-        self.orchestrator.as_ref().and_then(|counted| counted.get())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the orchestrator's numbers show them.
+    pub fn show_in(&self, orchestrator: Orchestrator) {
+        // Set once; a second time would change nothing.
+        let _ = self.orchestrator.set(orchestrator);
+        self.show(&self.inner());
     }
 
     /// A place for a connection from there; none if there is not even one for a probe.
@@ -74,7 +71,7 @@ impl Places {
         }
         let only_probes = !is_free;
         if only_probes && inner.probes.len() >= PROBES && !inner.evict_probe() {
-            if let Some(orchestrator) = self.counted() {
+            if let Some(orchestrator) = self.orchestrator.get() {
                 orchestrator
                     .metrics()
                     .service
@@ -125,7 +122,7 @@ impl Places {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
     fn show(&self, inner: &Inner) {
         let open = inner.taken.len() + inner.probes.len();
-        if let Some(orchestrator) = self.counted() {
+        if let Some(orchestrator) = self.orchestrator.get() {
             orchestrator.metrics().service.connections.set(open as f64);
         }
     }
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_longest_idle_gives_way_and_a_busy_one_does_not() {
-        let places = Places::new(2, 2, None, None);
+        let places = Places::new(2, 2, None);
         let first = places.take(None).expect("a place");
         let second = places.take(None).expect("a place");
         let third = places.take(None).expect("the place of the first");
@@ -200,7 +197,7 @@ mod tests {
 
     #[test]
     fn one_peer_takes_the_places_of_its_own_connections_only() {
-        let places = Places::new(10, 1, None, None);
+        let places = Places::new(10, 1, None);
         let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|peer| peer.parse().ok());
         let first = places.take(a).expect("a place");
         let other = places.take(b).expect("a place");
@@ -212,7 +209,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_probes_too() {
-        let places = Places::new(0, 0, None, None);
+        let places = Places::new(0, 0, None);
         let taken: Vec<_> = (0..PROBES).filter_map(|_| places.take(None)).collect();
         taken.iter().for_each(|place| place.standing.begin());
         assert_eq!(taken.len(), PROBES);

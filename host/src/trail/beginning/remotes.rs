@@ -9,7 +9,7 @@ pub(in crate::trail) struct Remotes {
 }
 
 impl Remotes {
-    pub(super) fn read(repository: &Repository) -> Remotes {
+    pub(in crate::trail) fn read(repository: &Repository) -> Remotes {
         let refspecs = repository.fetch_refspecs();
         let pairs = refspecs.iter().filter_map(|spec| {
             let (source, destination) = spec.trim_start_matches('+').split_once(':')?;
@@ -45,6 +45,24 @@ impl Remotes {
             }
         }
         found
+    }
+
+    /// The branches that are fetched, if not all of a remote's are: a trail on another one is not seen here.
+    pub(in crate::trail) fn only(&self) -> Option<String> {
+        let mut sources = self.refspecs.iter().map(|(source, _)| source.as_str());
+        let has_all = |source: &str| ["refs/heads/*", "refs/*"].contains(&source);
+        let first = sources.clone().next()?;
+        (!sources.any(has_all)).then(|| first.to_owned())
+    }
+
+    /// Whether a fetch puts this branch where a remote has it, whatever was recorded here.
+    pub(in crate::trail) fn overwrites(&self, branch: &str) -> bool {
+        self.refspecs
+            .iter()
+            .any(|(_, destination)| match destination.split_once('*') {
+                Some((begin, end)) => branch.starts_with(begin) && branch.ends_with(end),
+                None => destination == branch,
+            })
     }
 
     /// The branch that a remote-tracking ref is a copy of, under the name that it has here.
@@ -125,5 +143,16 @@ mod tests {
     fn what_a_mirror_fetches_into_are_branches_here() {
         let mirror = remotes(&[("refs/*", "refs/*")]);
         assert_eq!(mirror.namespaces(), ["refs/remotes/"]);
+        assert!(mirror.overwrites("refs/heads/audit"));
+        assert_eq!(mirror.only(), None);
+    }
+
+    #[test]
+    fn a_clone_of_one_branch_is_known_as_such() {
+        let one = remotes(&[("refs/heads/main", "refs/remotes/origin/main")]);
+        assert_eq!(one.only().as_deref(), Some("refs/heads/main"));
+        assert!(!one.overwrites("refs/heads/main"));
+        let all = remotes(&[("refs/heads/*", "refs/remotes/origin/*")]);
+        assert_eq!((all.only(), remotes(&[]).only()), (None, None));
     }
 }

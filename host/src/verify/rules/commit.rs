@@ -30,6 +30,7 @@ impl<'a> Commit<'a> {
         let author = header(&mut rest, b"author ");
         let committer = header(&mut rest, b"committer ");
         let (mut encoding, mut other) = (None, None);
+        let mut in_signature = false;
         loop {
             // Git takes a commit that ends with its headers for one without a message.
             let (line, after) = if rest.is_empty() && committer.is_some() {
@@ -49,11 +50,11 @@ impl<'a> Commit<'a> {
                 });
             }
             encoding = encoding.or_else(|| line.strip_prefix(b"encoding "));
-            // A header of several lines goes on after a space.
-            let known = line.starts_with(b" ")
-                || line.starts_with(b"gpgsig ")
-                || line.starts_with(b"gpgsig-sha256 ");
-            if !known {
+            // A header of several lines goes on after a space; only a signature has several.
+            let is_more = line.starts_with(b" ") && in_signature;
+            in_signature =
+                is_more || line.starts_with(b"gpgsig ") || line.starts_with(b"gpgsig-sha256 ");
+            if !in_signature {
                 other = other.or(Some(line));
             }
             rest = after;

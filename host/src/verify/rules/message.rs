@@ -280,10 +280,15 @@ fn is_interface(value: &str) -> bool {
     version.split('.').count() == 3 && version.split('.').all(number)
 }
 
-/// Neither a control character nor one that turns, hides or breaks the line it stands in.
-fn is_printable(character: char) -> bool {
+/// Neither a control character nor one that turns, hides, joins or breaks what it stands in (Unicode's category `Cf` and the two
+/// separators): with one of those, two subjects look alike that are not.
+pub(crate) fn is_printable(character: char) -> bool {
     !character.is_control()
-        && !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        && !matches!(character,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -399,6 +404,9 @@ mod tests {
             good.replace("Format: 1", "Format: 01"),
             good.replace("task a", "task\u{202e}a"),
             good.replace("task a", "task\u{0}a"),
+            good.replace("task a", "task \u{200b}a"),
+            good.replace("task a", "task a\u{e0061}"),
+            good.replace("task a", "task\u{ad} a"),
             good.replace("task a", &"x".repeat(200)),
             good.trim_end().to_owned(),
             format!("{good}\n"),

@@ -1,5 +1,6 @@
 //! Subjects that only a record has: `audit: task ID STATUS at TIME`, or the one of a trail's beginning, as plain `git log` shows them.
 
+use super::message::is_printable;
 use super::path;
 
 /// Whether git shows this message under a subject of exactly the host's form.
@@ -18,29 +19,34 @@ pub(crate) fn is_record(message: &[u8]) -> bool {
     path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time)
 }
 
-/// Whether letters, digits and signs of ASCII stand for themselves in a message of this encoding. Where not, git shows another text than
-/// the bytes say.
-pub(crate) fn is_plain(encoding: &[u8]) -> bool {
-    const BEGINNINGS: [&str; 15] = [
-        "utf-8",
-        "utf8",
-        "us-ascii",
-        "ascii",
-        "iso-8859",
-        "iso8859",
-        "latin",
-        "windows-125",
-        "cp125",
-        "koi8",
-        "euc",
-        "gb",
-        "big5",
-        "shift",
-        "sjis",
+/// What an encoding makes of a message's bytes when git shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Letters, digits and signs of ASCII stand for themselves.
+    Plain,
+    /// They may stand for something else between others.
+    Shifting,
+    /// They stand for something else.
+    Other,
+}
+
+/// What this encoding makes of ASCII.
+pub(crate) fn encoding(name: &[u8]) -> Encoding {
+    const PLAIN: [&str; 16] = [
+        "utf-8", "utf8", "us-ascii", "ascii", "iso-8859", "iso8859", "latin", "windows-", "cp125",
+        "cp93", "koi8", "euc", "gb", "big5", "shift", "sjis",
     ];
-    let encoding = String::from_utf8_lossy(encoding).to_ascii_lowercase();
-    let encoding = encoding.replace('_', "-");
-    BEGINNINGS.iter().any(|begin| encoding.starts_with(begin))
+    const OTHER: [&str; 10] = [
+        "utf-7", "utf7", "utf-16", "utf16", "utf-32", "utf32", "ucs", "unicode", "ibm", "ebcdic",
+    ];
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let name = name.trim().replace('_', "-");
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| name.starts_with(begin));
+    match (begins(&PLAIN), begins(&OTHER)) {
+        (true, _) => Encoding::Plain,
+        (_, true) => Encoding::Other,
+        _ => Encoding::Shifting,
+    }
 }
 
 /// The first paragraph on one line, as git shows it; what has no width is left out, and every space is one.
@@ -51,13 +57,15 @@ fn shown(message: &[u8]) -> String {
     let visible: String = title
         .join(" ")
         .chars()
-        .filter(|letter| {
-            letter.is_whitespace()
-                || !(letter.is_control()
-                    || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'))
-        })
+        .filter(|letter| letter.is_whitespace() || is_seen(*letter))
         .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a letter shows: neither a control nor a format character, nor a variation selector or joiner.
+fn is_seen(letter: char) -> bool {
+    is_printable(letter)
+        && !matches!(letter, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// `YYYY-MM-DDThh:mm:ss`, with or without a fraction, and `Z`.
@@ -75,22 +83,24 @@ fn is_time(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_plain, is_record};
+    use super::{Encoding, encoding, is_record};
 
     #[test]
     fn encodings_that_write_ascii_otherwise_are_told_apart() {
-        for plain in [
-            "UTF-8",
-            "ISO-8859-15",
-            "latin1",
-            "Shift_JIS",
-            "GB18030",
-            "cp1252",
+        for (name, expect) in [
+            ("UTF-8", Encoding::Plain),
+            ("ISO-8859-15", Encoding::Plain),
+            ("Shift_JIS", Encoding::Plain),
+            ("GB18030", Encoding::Plain),
+            ("Windows-1252", Encoding::Plain),
+            ("ISO-2022-JP", Encoding::Shifting),
+            ("HZ", Encoding::Shifting),
+            ("", Encoding::Shifting),
+            ("UTF-7", Encoding::Other),
+            ("UTF-16", Encoding::Other),
+            ("IBM037", Encoding::Other),
         ] {
-            assert!(is_plain(plain.as_bytes()), "{plain}");
-        }
-        for other in ["UTF-7", "UTF-16", "IBM037", "ISO-2022-JP", "HZ", ""] {
-            assert!(!is_plain(other.as_bytes()), "{other}");
+            assert_eq!(encoding(name.as_bytes()), expect, "{name}");
         }
     }
 
@@ -101,6 +111,7 @@ mod tests {
             "\naudit: task a completed\nat 2026-01-02T03:04:05.678901Z\n\nbody\n",
             "audit:  task a.b rolled-back at 2026-01-02T03:04:05Z  ",
             "audit: ta\u{200b}sk a failed at 2026-01-02T03:04:05.678901Z",
+            "audit: ta\u{e0061}sk a\u{ad} failed at 2026-01-02T03:04:05.678901Z",
             "audit: begin trail\n",
         ] {
             assert!(is_record(good.as_bytes()), "{good:?}");

@@ -66,6 +66,24 @@ impl<'a> Nodes<'a> {
         }
     }
 
+    /// Passes over the entries that two trees have in common, from where both are: most of them, and only one side is parsed.
+    pub(crate) fn skip_same(&mut self, other: &mut Nodes<'_>) {
+        let mut next = self.clone();
+        while next.next().is_some() {
+            let length = self.rest.len() - next.rest.len();
+            if other.rest.get(..length) != Some(&self.rest[..length]) {
+                return;
+            }
+            self.rest = next.rest;
+            other.rest = &other.rest[length..];
+        }
+    }
+
+    /// The next entry, which stays.
+    pub(crate) fn peek(&self) -> Option<Node<'a>> {
+        self.clone().next()
+    }
+
     fn parse(&mut self) -> Option<Node<'a>> {
         let space = self.rest.iter().take(8).position(|byte| *byte == b' ')?;
         let mode = match &self.rest[..space] {
@@ -123,17 +141,19 @@ pub(crate) fn order(left: &Node<'_>, right: &Node<'_>) -> Ordering {
         })
 }
 
-/// Checks a tree's form.
+/// Checks a tree's form. Says whether a mode in it is padded with a zero, as some old tools wrote it: another tree that reads the same.
 ///
 /// # Errors
 ///
 /// Says what is wrong with it; each of these can make git show one thing and check out another.
-pub(crate) fn check(tree: &[u8], hash_len: usize) -> Result<(), &'static str> {
+pub(crate) fn check(tree: &[u8], hash_len: usize) -> Result<bool, &'static str> {
     let mut nodes = Nodes::new(tree, hash_len);
+    let mut is_padded = false;
     let mut before: Option<Node<'_>> = None;
     // Files whose name is the beginning of what follows: a directory of the same name may come later.
     let mut beginnings: Vec<&[u8]> = Vec::new();
     while !nodes.rest.is_empty() {
+        is_padded |= nodes.rest.starts_with(b"0");
         let node = nodes.parse().ok_or("it is no well-formed tree")?;
         if matches!(node.name, b"." | b"..") || node.name.eq_ignore_ascii_case(b".git") {
             return Err("it holds a name that no tree may hold (`.`, `..` or `.git`)");
@@ -160,18 +180,7 @@ pub(crate) fn check(tree: &[u8], hash_len: usize) -> Result<(), &'static str> {
         }
         before = Some(node);
     }
-    Ok(())
-}
-
-/// Whether a mode is padded with a zero, as some old tools wrote it: another tree that reads the same.
-pub(crate) fn has_padded_mode(tree: &[u8], hash_len: usize) -> bool {
-    let mut nodes = Nodes::new(tree, hash_len);
-    loop {
-        let padded = nodes.rest.starts_with(b"0");
-        if padded || nodes.next().is_none() {
-            return padded;
-        }
-    }
+    Ok(is_padded)
 }
 
 #[cfg(test)]
@@ -197,9 +206,10 @@ mod tests {
             ("120000", "c"),
             ("160000", "d"),
         ]);
-        assert_eq!(check(&ordered, 20), Ok(()));
+        assert_eq!(check(&ordered, 20), Ok(false));
         assert_eq!(Nodes::new(&ordered, 20).count(), 6);
-        assert_eq!(check(&[], 20), Ok(()));
+        assert_eq!(check(&[], 20), Ok(false));
+        assert_eq!(check(&tree(&[("040000", "a")]), 20), Ok(true));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::pattern::matches_list;
 use super::sshsig::{self, NAMESPACE, PublicKey};
 use super::time;
 
@@ -301,29 +302,6 @@ fn key_blob(word: &str) -> Result<Vec<u8>, String> {
     let is_key = |blob: &Vec<u8>| std::str::from_utf8(sshsig::kind(blob)).is_ok_and(is_key_type);
     blob.filter(is_key)
         .ok_or_else(|| "it holds no public key".to_owned())
-}
-
-/// Whether a name matches a list of patterns as OpenSSH has them: `*`, `?`, and `!` before what is left out.
-fn matches_list(list: &str, name: &[u8]) -> bool {
-    let mut matched = false;
-    for pattern in list.split(',') {
-        match pattern.strip_prefix('!') {
-            Some(pattern) if matches(pattern.as_bytes(), name) => return false,
-            Some(_) => {}
-            None => matched |= matches(pattern.as_bytes(), name),
-        }
-    }
-    matched
-}
-
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        (Some((b'?', rest)), Some((_, name))) => matches(rest, name),
-        (Some((letter, rest)), Some((first, name))) => letter == first && matches(rest, name),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod allowed;
 mod armour;
 mod openpgp;
+mod pattern;
 mod split;
 mod sshsig;
 mod time;

@@ -12,7 +12,7 @@ const STRIDE: usize = 4096;
 
 /// An index whose lengths fit together.
 pub(crate) struct Index {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     version: u32,
     /// The number of objects.
     pub(crate) count: u32,
@@ -63,6 +63,34 @@ impl Index {
             hash_len,
             pack_checksum,
         })
+    }
+
+    /// Calls `visit` with each name. Every offset must lie in a pack of this length.
+    ///
+    /// # Errors
+    ///
+    /// Says why the index cannot be read, or in what it is not as git writes it.
+    pub(crate) fn check(&self, pack_len: u64, mut visit: impl FnMut(&[u8])) -> Result<(), String> {
+        let file = super::open_file(&self.path)?;
+        let mut fanout = vec![0; 1024];
+        read(&file, &mut fanout, if self.version == 2 { 8 } else { 0 })?;
+        let fanout: Vec<u32> = fanout.chunks_exact(4).map(be32).collect();
+        let mut order = Order::begin(&fanout);
+        let mut wrong = None;
+        self.scan(|name, offset| {
+            visit(name);
+            let mut found = order.next(name).err();
+            if offset < 12 || offset >= pack_len {
+                found = found.or_else(|| Some("names a place outside its pack".to_owned()));
+            }
+            if wrong.is_none() {
+                wrong = found;
+            }
+        })?;
+        match wrong {
+            Some(why) => Err(why),
+            None => order.end(),
+        }
     }
 
     /// Calls `visit` with each name and offset, in the index's order.
@@ -155,11 +183,73 @@ impl Index {
     }
 }
 
-fn be32(bytes: &[u8]) -> u32 {
+/// The order that names must have for a binary search to find what is there: ascending, each once, as many below each first
+/// byte as the fanout table says. Git searches by that table, and finds only one of two equal names.
+pub(crate) struct Order<'a> {
+    fanout: &'a [u32],
+    before: Vec<u8>,
+    count: u32,
+    bucket: usize,
+}
+
+impl<'a> Order<'a> {
+    pub(crate) fn begin(fanout: &'a [u32]) -> Order<'a> {
+        Order {
+            fanout,
+            before: Vec::new(),
+            count: 0,
+            bucket: 0,
+        }
+    }
+
+    /// Takes in the next name.
+    ///
+    /// # Errors
+    ///
+    /// Says why it must not stand there.
+    pub(crate) fn next(&mut self, name: &[u8]) -> Result<(), String> {
+        if self.before.as_slice() >= name && self.count > 0 {
+            let what = if self.before == name {
+                "an object twice"
+            } else {
+                "objects out of order"
+            };
+            return Err(format!("names {what}"));
+        }
+        let bucket = usize::from(name[0]);
+        while self.bucket < bucket {
+            self.check_bucket()?;
+        }
+        self.count += 1;
+        self.before.clear();
+        self.before.extend_from_slice(name);
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// The table speaks of other names than there were.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        while self.bucket < 256 {
+            self.check_bucket()?;
+        }
+        Ok(())
+    }
+
+    fn check_bucket(&mut self) -> Result<(), String> {
+        if self.fanout[self.bucket] != self.count {
+            return Err("does not count its names as they are".to_owned());
+        }
+        self.bucket += 1;
+        Ok(())
+    }
+}
+
+pub(super) fn be32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-fn read(file: &File, buffer: &mut [u8], offset: u64) -> Result<(), String> {
+pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> Result<(), String> {
     file.read_exact_at(buffer, offset)
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "ends early".to_owned(),

@@ -7,7 +7,9 @@ pub(crate) mod delta;
 pub(crate) mod hash;
 mod index;
 mod inflate;
+mod listing;
 mod loose;
+mod midx;
 mod pack;
 pub(crate) mod reader;
 mod table;
@@ -18,24 +20,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cache::Cache;
+pub(crate) use index::Order;
+use listing::Listing;
 use pack::{Files, Pack};
 use table::{Counts, MAX_OBJECTS, MAX_POSITION, Table};
 
 /// Memory for objects that are likely to be wanted again: bases of deltas, and the trees of the newest commits.
 const CACHE: usize = 64 << 20;
 
+/// A repository that is repacked again each time it is opened is not at rest enough to be audited.
+const MAX_REOPENED: usize = 8;
+
 /// An object database as it was found at one time.
 pub(crate) struct Store {
     pub(crate) algorithm: gix::hash::Kind,
     objects: PathBuf,
-    /// The indexes that were there, usable or not.
-    indexes: Vec<PathBuf>,
+    listing: Listing,
     packs: Vec<Pack>,
     files: Files,
     table: Table,
     loose: loose::Names,
-    /// The files that cannot be used, and why.
+    /// Packs and indexes that are not as git writes them, and why.
     pub(crate) unusable: Vec<String>,
+    /// What leads git elsewhere than to what the packs hold, and how.
+    pub(crate) misleading: Vec<String>,
     cache: Cache,
     /// Held by whoever rebuilds a large object, so that two such never lie in memory at once.
     large: Mutex<()>,
@@ -48,13 +56,26 @@ impl Store {
     ///
     /// Says why it cannot be opened at all; a pack that cannot be used only makes its objects missing.
     pub(crate) fn open(objects: &Path, algorithm: gix::hash::Kind) -> Result<Store, String> {
+        let mut store = Store::open_now(objects, algorithm)?;
+        for _ in 0..MAX_REOPENED {
+            let is_sound = store.unusable.is_empty() && store.misleading.is_empty();
+            // A repository in use is repacked while its packs are listed.
+            if is_sound || store.listing.is_current(objects) {
+                break;
+            }
+            store = Store::open_now(objects, algorithm)?;
+        }
+        Ok(store)
+    }
+
+    fn open_now(objects: &Path, algorithm: gix::hash::Kind) -> Result<Store, String> {
         let hash_len = algorithm.len_in_bytes();
         let mut unusable = Vec::new();
         let mut packs: Vec<Pack> = Vec::new();
         let mut base = 0;
         let mut count = 0;
-        let indexes = index_paths(objects)?;
-        for path in &indexes {
+        let listing = Listing::read(objects)?;
+        for path in &listing.indexes(objects) {
             match Pack::open(path, hash_len, base) {
                 Ok(pack) => {
                     base += pack.len;
@@ -71,30 +92,36 @@ impl Store {
             ));
         }
         let table = tabulate(&packs, &mut unusable);
-        Ok(Store {
+        let mut store = Store {
             algorithm,
             objects: objects.to_owned(),
-            indexes,
+            listing,
             packs,
             files: Files::default(),
             table,
             loose: loose::Names::list(objects, hash_len)?,
             unusable,
+            misleading: Vec::new(),
             cache: Cache::new(CACHE),
             large: Mutex::new(()),
-        })
+        };
+        let over_all = midx::open_all(objects, hash_len);
+        let checked = over_all.and_then(|all| {
+            let misleads = |why| format!("the multi-pack-index misleads git: {why}");
+            midx::check(&all, &store).map_err(misleads)
+        });
+        store.misleading.extend(checked.err());
+        Ok(store)
+    }
+
+    /// What lies beside the packs and is none of git's.
+    pub(crate) fn strangers(&self) -> impl Iterator<Item = String> {
+        self.listing.strangers()
     }
 
     /// The pack that this position lies in.
     fn pack_at(&self, position: u64) -> usize {
         self.packs.partition_point(|pack| pack.base <= position) - 1
-    }
-
-    /// Whether the directory still shows what this store was opened on.
-    fn is_current(&self) -> bool {
-        index_paths(&self.objects).is_ok_and(|paths| paths == self.indexes)
-            && loose::Names::list(&self.objects, self.algorithm.len_in_bytes())
-                .is_ok_and(|names| names == self.loose)
     }
 }
 
@@ -114,7 +141,7 @@ impl Current {
     fn newer(&self, old: &Arc<Store>) -> Option<Arc<Store>> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, old) {
-            if old.is_current() {
+            if old.listing.is_current(&old.objects) {
                 return None;
             }
             *current = Arc::new(Store::open(&old.objects, old.algorithm).ok()?);
@@ -123,31 +150,11 @@ impl Current {
     }
 }
 
-/// The paths of all pack indexes, in order.
-fn index_paths(objects: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut paths = Vec::new();
-    let entries = match std::fs::read_dir(objects.join("pack")) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(paths),
-        Err(error) => return Err(format!("its packs cannot be listed: {error}")),
-    };
-    for entry in entries {
-        let path = entry
-            .map_err(|error| format!("its packs cannot be listed: {error}"))?
-            .path();
-        if path.extension().is_some_and(|extension| extension == "idx") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
 /// Reads every index twice: to count, then to place.
 fn tabulate(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
     let mut counts = Counts::new(packs.iter().map(|pack| u64::from(pack.index.count)).sum());
     for pack in packs {
-        if let Err(why) = pack.index.scan(|name, _| counts.add(name)) {
+        if let Err(why) = pack.index.check(pack.len, |name| counts.add(name)) {
             unusable.push(format!("the index of {} {why}", pack.name()));
         }
     }

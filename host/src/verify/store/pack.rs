@@ -27,7 +27,7 @@ impl Pack {
     ///
     /// Says which file cannot be used and why; git would not use it either.
     pub(crate) fn open(index_path: &Path, hash_len: usize, base: u64) -> Result<Pack, String> {
-        let path = index_path.with_extension("pack");
+        let path = super::listing::pack_of(index_path);
         let named = |path: &Path, why: String| {
             format!(
                 "{} {why}",
@@ -45,6 +45,11 @@ impl Pack {
             base,
             len,
         })
+    }
+
+    /// The file name of its index.
+    pub(crate) fn index_name(&self) -> Option<&std::ffi::OsStr> {
+        self.index.path.file_name()
     }
 
     /// The pack's file name, for messages.

@@ -178,7 +178,8 @@ impl<'a> Reader<'a> {
                 Err(fault) => bad = Some(fault.within(&store.packs[place].name())),
             }
         }
-        if store.loose.may_hold(id) {
+        // It may have been written since the loose objects were listed.
+        if store.loose.may_hold(id) || good.is_none() {
             match self.decode_loose(&store, id, streamed) {
                 Ok(Some(copy)) if copy.name(&store) == Some(*id) => good = good.or(Some(copy)),
                 Ok(Some(copy)) => {

@@ -193,6 +193,7 @@ impl<'a> Reading<'a> {
             self.cut = Some((place, what));
             return None;
         };
+        context.check_graph(&id, &commit, place);
         chain.names.extend_from_slice(id.as_slice());
         let role = message::role(commit.message);
         if place.0 % 64 == 0 {

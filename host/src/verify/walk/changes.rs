@@ -1,6 +1,6 @@
 //! What a commit does below `.audit`, path by path: compares two trees, entering only where they differ.
 
-use super::objects::{self, read_tree};
+use super::objects::{self, read_tree_and_form};
 use super::{Context, Place};
 use crate::verify::findings::{Rule, quote};
 use crate::verify::rules::tree::{self, Mode, Node, Nodes};
@@ -88,15 +88,16 @@ pub(super) fn compare(
                 continue;
             }
         };
-        let new = match pair.after {
-            None => None,
+        let (new, is_padded) = match pair.after {
+            None => (None, false),
             Some(id) => {
-                let Some(content) = read_tree(context, reader, &id, place) else {
+                let Some((content, is_padded)) = read_tree_and_form(context, reader, &id, place)
+                else {
                     changes.more = true;
                     continue;
                 };
                 changes.objects += 1;
-                Some(content)
+                (Some(content), is_padded)
             }
         };
         let old: &[u8] = old.as_ref().map_or(&[], |content| &content.data);
@@ -111,7 +112,7 @@ pub(super) fn compare(
             });
             continue;
         }
-        if tree::has_padded_mode(new, context.hash_len()) {
+        if is_padded {
             context.findings.broken(
                 Rule::Objects,
                 place,
@@ -121,10 +122,11 @@ pub(super) fn compare(
                 ),
             );
         }
-        let mut left = Nodes::new(old, context.hash_len()).peekable();
-        let mut right = Nodes::new(new, context.hash_len()).peekable();
+        let mut left = Nodes::new(old, context.hash_len());
+        let mut right = Nodes::new(new, context.hash_len());
         loop {
-            let (before, after) = match (left.peek(), right.peek()) {
+            left.skip_same(&mut right);
+            let (before, after) = match (&left.peek(), &right.peek()) {
                 (None, None) => break,
                 (Some(_), None) => (left.next(), None),
                 (None, Some(_)) => (None, right.next()),

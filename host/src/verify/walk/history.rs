@@ -1,6 +1,7 @@
 //! Judges a chain of commits on all threads, in the order in which the packs hold their objects: then what an object is a
 //! delta of was read just before.
 
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,7 @@ pub(crate) struct Walked {
 /// How to walk.
 pub(crate) struct How<'a> {
     /// Where history may be cut off.
-    pub(crate) shallow: &'a [Id],
+    pub(crate) shallow: &'a HashSet<Id>,
     pub(crate) threads: usize,
     /// The commit before the first that is judged, if not all are.
     pub(crate) until: Option<Id>,
@@ -35,10 +36,42 @@ pub(crate) struct How<'a> {
     pub(crate) ahead: bool,
 }
 
+/// Commits of a chain that were read, hashed and kept, so that they need not be read again: the oldest, which are judged first.
+#[derive(Default)]
+pub(super) struct Kept {
+    first: Depth,
+    contents: VecDeque<Arc<Content>>,
+    bytes: usize,
+}
+
+/// What they may take in all.
+const MAX_KEPT: usize = 40 << 20;
+
+/// What each takes beside its bytes.
+const KEPT_OVERHEAD: usize = 128;
+
+impl Kept {
+    fn push(&mut self, content: Arc<Content>) {
+        self.bytes += content.data.len() + KEPT_OVERHEAD;
+        self.contents.push_back(content);
+        while self.bytes > MAX_KEPT
+            && let Some(newest) = self.contents.pop_front()
+        {
+            self.bytes -= newest.data.len() + KEPT_OVERHEAD;
+            self.first += 1;
+        }
+    }
+
+    fn get(&self, depth: Depth) -> Option<Arc<Content>> {
+        let place = depth.checked_sub(self.first)?;
+        self.contents.get(place as usize).cloned()
+    }
+}
+
 /// Work for any thread.
 pub(super) enum Job<'c> {
     /// The commits of a chain at these depths.
-    Judge(&'c Chain, Range<Depth>),
+    Judge(&'c Chain, &'c Kept, Range<Depth>),
     /// Commits that were just read.
     Read(Vec<Step>),
     Side(Vec<Side>),
@@ -86,7 +119,11 @@ pub(crate) fn walk(
     if !how.ahead && how.threads > 1 && !is_oldest_first(&reader, &reading.chain) {
         return stream(context, how, reader, reading, first);
     }
-    drop(first);
+    let mut kept = Kept::default();
+    let mut first = first.into_iter();
+    while let Some(found) = first.next().or_else(|| reading.read_next(&mut reader)) {
+        kept.push(found.content);
+    }
     let mut chain = reading.finish(&mut reader);
     let outline = chain.outline();
     context
@@ -103,7 +140,7 @@ pub(crate) fn walk(
                 true => chain.len() - last..chain.len() - first,
                 false => first..last,
             };
-            walker.hand_out(Job::Judge(&chain, depths));
+            walker.hand_out(Job::Judge(&chain, &kept, depths));
             if let Some(progress) = progress {
                 progress(Progress {
                     commits: u64::from(chain.len()),
@@ -155,7 +192,9 @@ fn stream(
         }
         chain = reading.finish(&mut walker.reader);
         if let Some(oldest) = steps.last_mut() {
-            oldest.before = before(context, &chain, &mut walker.reader, chain.len()).1;
+            let none = Kept::default();
+            let end = chain.len();
+            oldest.before = before(context, (&chain, &none), &mut walker.reader, end).1;
         }
         walker.hand_out(Job::Read(steps));
         let merged = std::mem::take(&mut chain.merged);
@@ -224,9 +263,16 @@ pub(crate) fn walk_in_order(
     let visitors = &context.visitors;
     visitors.iter().for_each(|visitor| visitor.begin(&outline));
     let mut tally = Tally::default();
+    let kept = Kept::default();
     while end > 0 && !visitors.iter().any(|visitor| visitor.is_done()) {
         let begin = end.saturating_sub(BATCH);
-        judge_all(context, &chain, &mut reader, &mut tally, begin..end);
+        judge_all(
+            context,
+            (&chain, &kept),
+            &mut reader,
+            &mut tally,
+            begin..end,
+        );
         end = begin;
         if let Some(progress) = progress {
             progress(Progress {
@@ -272,7 +318,9 @@ fn next<'c>(receiver: &Mutex<Receiver<Job<'c>>>) -> Option<Job<'c>> {
 
 fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: Job<'_>) {
     match job {
-        Job::Judge(chain, depths) => judge_all(context, chain, reader, tally, depths),
+        Job::Judge(chain, kept, depths) => {
+            judge_all(context, (chain, kept), reader, tally, depths);
+        }
         Job::Read(steps) => {
             for step in steps {
                 // Nobody asks for its number: that is not known yet.
@@ -293,16 +341,16 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
 /// Judges neighbouring commits, in the order in which they lie.
 fn judge_all(
     context: &Context<'_>,
-    chain: &Chain,
+    (chain, kept): (&Chain, &Kept),
     reader: &mut Reader<'_>,
     tally: &mut Tally,
     depths: Range<Depth>,
 ) {
     if reader.forward {
         let mut position = chain.entries_from(depths.end);
-        let mut before = before(context, chain, reader, depths.end).1;
+        let mut before = before(context, (chain, kept), reader, depths.end).1;
         for depth in depths.rev() {
-            let (content, tree) = self::before(context, chain, reader, depth);
+            let (content, tree) = self::before(context, (chain, kept), reader, depth);
             let place = ((depth, chain.id(depth)), position);
             judge_one(context, reader, tally, place, (content, None), before);
             position += u64::from(chain.adds(depth));
@@ -310,9 +358,9 @@ fn judge_all(
         }
     } else {
         let mut position = chain.entries_from(depths.start);
-        let (mut content, _) = before(context, chain, reader, depths.start);
+        let (mut content, _) = before(context, (chain, kept), reader, depths.start);
         for depth in depths {
-            let (older, before) = before(context, chain, reader, depth + 1);
+            let (older, before) = before(context, (chain, kept), reader, depth + 1);
             position -= u64::from(chain.adds(depth));
             let place = ((depth, chain.id(depth)), position);
             judge_one(context, reader, tally, place, (content, None), before);
@@ -347,14 +395,16 @@ fn judge_one(
 /// The commit so many steps below the tip, and what it is to the one above.
 fn before(
     context: &Context<'_>,
-    chain: &Chain,
+    (chain, kept): (&Chain, &Kept),
     reader: &mut Reader<'_>,
     depth: Depth,
 ) -> (Option<Arc<Content>>, Before) {
     let content = match chain.until {
         // Not judged itself, but the first that is judged changes what it left.
         Some(until) if depth >= chain.len() => reader.fetch(&until, Kind::Commit).ok(),
-        _ if depth < chain.len() => read(context, chain, reader, depth),
+        _ if depth < chain.len() => kept
+            .get(depth)
+            .or_else(|| read(context, chain, reader, depth)),
         _ => {
             return match chain.cut {
                 Some(_) => (None, Before::Unknown),

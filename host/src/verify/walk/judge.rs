@@ -52,17 +52,8 @@ pub(super) fn judge(
     } else {
         check_commit(context, case)
     };
-    if let (Role::Person, Some(encoding)) = (case.role, case.commit.encoding)
-        && !subject::is_plain(encoding)
-    {
-        let what = format!(
-            "whether the commit {} looks like a record: git shows its message from the encoding {}",
-            place.1,
-            quote(encoding)
-        );
-        context
-            .findings
-            .not_shown(Rule::Agreement, Some(place), what);
+    if let (Role::Person, Some(name)) = (case.role, case.commit.encoding) {
+        judge_encoding(context, place, name);
     }
     tally.objects += 1;
     let mut seen = Seen::default();
@@ -73,6 +64,23 @@ pub(super) fn judge(
     }
     context.bad_copies(reader, place);
     show(context, case, trailers.as_ref(), &seen);
+}
+
+/// Judges the encoding that a person's commit names: git may show another text than was looked at here.
+fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8]) {
+    let (id, findings, name_quoted) = (place.1, &context.findings, quote(name));
+    match subject::encoding(name) {
+        subject::Encoding::Plain => {}
+        subject::Encoding::Shifting => findings.note(
+            Rule::Agreement,
+            format!("commit {id}: git shows its message from the encoding {name_quoted}, so whether it looks like a record was not seen"),
+        ),
+        subject::Encoding::Other => findings.not_shown(
+            Rule::Agreement,
+            Some(place),
+            format!("whether the commit {id} looks like a record: git shows its message from the encoding {name_quoted}"),
+        ),
+    }
 }
 
 /// The one file that the commit adds, kept for those who look along.

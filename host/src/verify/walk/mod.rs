@@ -16,6 +16,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use super::findings::{Depth, Findings, Rule};
+use super::graph::Graph;
+use super::rules::commit::Commit;
 use super::store::Current;
 use super::store::hash::Id;
 use super::store::reader::{Fault, Reader};
@@ -28,6 +30,8 @@ pub(crate) struct Context<'a> {
     pub(crate) findings: Findings,
     /// Whether objects may be elsewhere: why, in words.
     pub(crate) elsewhere: Option<String>,
+    /// What git believes in place of the commits.
+    pub(crate) graph: Option<Graph>,
     /// Those who look along.
     pub(crate) visitors: Vec<&'a dyn Visitor>,
     /// Keys the hashes that stand for ids and names, so that nobody can prepare two that meet.
@@ -50,6 +54,7 @@ impl<'a> Context<'a> {
             algorithm,
             findings: Findings::default(),
             elsewhere,
+            graph: None,
             visitors: Vec::new(),
             keys: RandomState::new(),
             seen: Mutex::default(),
@@ -99,6 +104,18 @@ impl<'a> Context<'a> {
                 self.findings
                     .not_shown(Rule::Objects, Some(place), what(why))
             }
+        }
+    }
+
+    /// Records in what git's commit-graph differs from a commit.
+    fn check_graph(&self, id: &Id, commit: &Commit<'_>, place: Place) {
+        let differs = self
+            .graph
+            .as_ref()
+            .and_then(|graph| graph.differs(id, commit));
+        if let Some(why) = differs {
+            let what = format!("git shows the commit {id} otherwise than it is: {why}");
+            self.findings.broken(Rule::Hidden, place, what);
         }
     }
 

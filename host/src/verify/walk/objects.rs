@@ -1,8 +1,11 @@
 //! Walks into trees only to hash everything in them. Bounded by the number of objects, however often they are named.
 
+use std::sync::Arc;
+
 use super::{Context, Place};
 use crate::verify::findings::Rule;
 use crate::verify::rules::tree::{self, Mode, Node, Nodes};
+use crate::verify::store::cache::Content;
 use crate::verify::store::hash::{Id, Kind};
 use crate::verify::store::reader::{Fault, Reader};
 
@@ -110,17 +113,28 @@ pub(super) fn read_tree(
     reader: &mut Reader<'_>,
     id: &Id,
     place: Place,
-) -> Option<std::sync::Arc<crate::verify::store::cache::Content>> {
+) -> Option<Arc<Content>> {
+    read_tree_and_form(context, reader, id, place).map(|(content, _)| content)
+}
+
+/// Reads a tree that is new and checks its form; also says whether a mode in it is padded with a zero.
+pub(super) fn read_tree_and_form(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    id: &Id,
+    place: Place,
+) -> Option<(Arc<Content>, bool)> {
     let content = reader.fetch(id, Kind::Tree);
     let content = content
         .map_err(|fault| context.fault(id, "directory", &fault, place))
         .ok()?;
-    if let Err(why) = tree::check(&content.data, context.hash_len()) {
+    let form = tree::check(&content.data, context.hash_len());
+    if let Err(why) = form {
         context
             .findings
             .broken(Rule::Objects, place, format!("the directory {id}: {why}"));
     }
-    Some(content)
+    Some((content, form == Ok(true)))
 }
 
 /// Reads an object that is no part of a tree and says what is wrong with it.
@@ -130,7 +144,7 @@ pub(super) fn read_other(
     id: &Id,
     kind: Kind,
     place: Place,
-) -> Result<std::sync::Arc<crate::verify::store::cache::Content>, Fault> {
+) -> Result<Arc<Content>, Fault> {
     let content = reader.fetch(id, kind);
     context.bad_copies(reader, place);
     content.inspect_err(|fault| context.fault(id, kind.name(), fault, place))

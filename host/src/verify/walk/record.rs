@@ -25,6 +25,17 @@ pub(super) fn judge_entry(
     let place = case.place;
     let quoted = || quote(&change.path);
     let (mode, id) = change.after?;
+    if context
+        .graph
+        .as_ref()
+        .is_some_and(|graph| graph.hides(&place.1, &change.path))
+    {
+        let what = format!(
+            "the commit-graph hides from `git log -- {}` that it adds it",
+            quoted()
+        );
+        context.findings.broken(Rule::Hidden, place, what);
+    }
     let malformed = |why: &str| {
         context
             .findings

@@ -29,7 +29,7 @@ pub(super) fn walk(
     walker: &mut Walker<'_, '_, '_>,
     chain: &Chain,
     merged: Vec<(Id, Place)>,
-    shallow: &[Id],
+    shallow: &HashSet<Id>,
 ) {
     if merged.is_empty() {
         return;
@@ -66,6 +66,7 @@ pub(super) fn walk(
             );
             context.findings.note(Rule::Agreement, what);
         }
+        context.check_graph(&id, &commit, place);
         let mut parent = commit.parents.first().copied();
         for (number, next) in commit.parents.iter().enumerate() {
             if shallow.contains(&id)

@@ -1,5 +1,7 @@
 //! Clones: the trail of a remote is taken up, never begun a second time, and no task is recorded again that a remote has.
 
+mod kinds;
+
 use super::{Machine, Ran, outcome};
 use crate::support::{git, try_git};
 
@@ -290,112 +292,6 @@ fn remotes_with_the_same_trail_are_one_and_those_that_have_parted_are_named() {
 }
 
 #[test]
-fn however_a_clone_was_made_the_trail_is_found() {
-    let machine = on_audit();
-    for args in [
-        &["--bare"][..],
-        &["--mirror"],
-        &["--depth", "1", "--no-single-branch"],
-        &["--single-branch", "-b", "audit"],
-        &["--depth", "1", "-b", "audit"],
-        &["-o", "team/hub"],
-        &["--no-checkout"],
-    ] {
-        machine.clone(args, "job");
-        let ran = machine.record("job", "one", "failed");
-        assert_eq!(ran.exit, Some(5), "{args:?}: {ran:?}");
-        let ran = machine.record("job", "two", "completed");
-        assert_eq!(ran.exit, Some(0), "{args:?}: {ran:?}");
-        assert_ne!(machine.rev("job", "audit~1"), None, "{args:?}");
-        std::fs::remove_dir_all(machine.path("job")).unwrap();
-    }
-    // Refs that are fetched to a place of their own, and a head that is detached, as in a job of a hosting service.
-    machine.clone(&[], "job");
-    let job = machine.path("job");
-    git(
-        &job,
-        &[
-            "config",
-            "remote.origin.fetch",
-            "+refs/heads/*:refs/hub/copies/*",
-        ],
-    );
-    for name in ["origin/audit", "origin/main", "origin/HEAD"] {
-        git(
-            &job,
-            &[
-                "update-ref",
-                "--no-deref",
-                "-d",
-                &format!("refs/remotes/{name}"),
-            ],
-        );
-    }
-    git(&job, &["fetch", "-q"]);
-    git(&job, &["pack-refs", "--all"]);
-    git(&job, &["checkout", "-q", "--detach"]);
-    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
-    assert_eq!(
-        machine.rev("job", "audit"),
-        machine.rev("job", "refs/hub/copies/audit")
-    );
-}
-
-#[test]
-fn a_local_branch_that_holds_the_trail_is_found() {
-    let machine = on_audit();
-    machine.clone(&[], "job");
-    git(
-        &machine.path("job"),
-        &["branch", "-q", "audit", "origin/audit"],
-    );
-    git(&machine.path("job"), &["remote", "remove", "origin"]);
-    let ran = machine.record("job", "two", "completed");
-    assert_eq!(ran.exit, Some(0), "{ran:?}");
-    assert_eq!(
-        machine.tasks(&["-C", "job", "log", "--json"]),
-        ["two", "one"]
-    );
-    assert_ne!(machine.rev("job", "audit"), None);
-}
-
-#[test]
-fn a_trail_on_the_default_branch_is_gone_on_with_from_a_feature_branch() {
-    let machine = machine(&[], "main");
-    machine.clone(&[], "job");
-    let job = machine.path("job");
-    git(&job, &["switch", "-q", "-c", "feature"]);
-    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
-    assert_eq!(machine.record("job", "two", "completed").exit, Some(0));
-    assert_eq!(
-        machine.rev("job", "main~1"),
-        machine.rev("job", "origin/main")
-    );
-    assert_eq!(
-        machine.rev("job", "feature"),
-        machine.rev("job", "origin/main")
-    );
-    // A clone of the feature branch alone.
-    git(&job, &["push", "-q", "origin", "main", "feature"]);
-    machine.clone(&["-b", "feature"], "second");
-    assert_eq!(machine.record("second", "two", "failed").exit, Some(5));
-    assert_eq!(
-        machine.rev("second", "main"),
-        machine.rev("second", "origin/main")
-    );
-    let linked = machine.path("second");
-    git(
-        &linked,
-        &["worktree", "add", "-q", "../linked", "-b", "topic"],
-    );
-    assert_eq!(machine.record("linked", "three", "completed").exit, Some(0));
-    assert_eq!(
-        machine.rev("second", "main~1"),
-        machine.rev("second", "origin/main")
-    );
-}
-
-#[test]
 fn a_branch_that_is_checked_out_behind_its_remote_is_for_git_to_move() {
     let machine = machine(&[], "main");
     machine.clone(&[], "job");
@@ -462,23 +358,4 @@ fn a_remote_that_changes_entries_is_not_taken_up() {
     );
     assert_eq!(machine.record("seed", "three", "completed").exit, Some(0));
     assert_eq!(machine.rev("seed", "audit~1"), Some(before));
-}
-
-#[test]
-fn a_trail_that_was_begun_and_holds_nothing_is_taken_up_too() {
-    let machine = Machine::new();
-    git(
-        machine.dir.path(),
-        &["init", "-q", "--bare", "-b", "main", "hub.git"],
-    );
-    machine.clone(&[], "seed");
-    let made = machine
-        .run(&["-C", "seed", "init", "--ref", "audit", "--json"])
-        .object();
-    git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
-    machine.clone(&[], "job");
-    let ran = machine.run(&["-C", "job", "init", "--json"]).object();
-    assert_eq!(ran["trail"], made["trail"]);
-    assert_eq!(machine.record("job", "one", "completed").exit, Some(0));
-    assert_eq!(machine.rev("job", "audit~1"), machine.rev("seed", "audit"));
 }

@@ -1,0 +1,205 @@
+//! Refs as files, loose and packed, read once and byte for byte. Knows no object: a ref is a name that leads to an id. What is not
+//! in the form that git writes is kept to be said: another tool may read it otherwise.
+
+mod loose;
+mod name;
+mod packed;
+
+use super::VerifyError;
+use super::findings::quote;
+use super::repository::Repository;
+use super::store::hash::Id;
+use loose::Target;
+use packed::Packed;
+
+/// Git follows as many symbolic refs.
+const MAX_SYMBOLIC: usize = 5;
+
+/// Where a ref leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// The last name: the branch that `HEAD` names.
+    pub(crate) name: Vec<u8>,
+    /// Nothing, if that branch has no commit yet.
+    pub(crate) id: Option<Id>,
+}
+
+/// The refs of a repository as they were found at one time.
+pub(crate) struct Refs<'a> {
+    repository: &'a Repository,
+    packed: Packed,
+    /// The names of those with files, in order.
+    loose: Vec<Vec<u8>>,
+    /// What is not in git's form, a sentence each.
+    pub(crate) odd: Vec<String>,
+}
+
+/// A branch, here or of a remote, and the commit that it names; or why git can make nothing of it.
+pub(crate) struct Branch {
+    pub(crate) name: Vec<u8>,
+    pub(crate) id: Result<Option<Id>, VerifyError>,
+}
+
+impl<'a> Refs<'a> {
+    /// Reads the packed refs, and lists those with files.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be read.
+    pub(crate) fn load(repository: &'a Repository) -> Result<Refs<'a>, VerifyError> {
+        let unreadable = |what: &str, why| VerifyError::Unreadable {
+            what: what.to_owned(),
+            why,
+        };
+        let hex_len = repository.algorithm.len_in_hex();
+        let path = repository.common_dir.join("packed-refs");
+        let packed = Packed::read(&path, hex_len).map_err(|why| unreadable("packed-refs", why))?;
+        let found = loose::list(&repository.common_dir).map_err(|why| unreadable("refs:", why))?;
+        let mut odd = Vec::new();
+        if let Some((what, count)) = &packed.odd {
+            let more = match count {
+                1 => String::new(),
+                _ => format!(" (and {} more)", count - 1),
+            };
+            odd.push(format!(
+                "the file `packed-refs` is not as git writes it: {what}{more}"
+            ));
+        }
+        odd.extend(found.odd.into_iter().map(|what| format!("the ref {what}")));
+        let mut loose = found.names;
+        loose.sort_unstable();
+        let mut refs = Refs {
+            repository,
+            packed,
+            loose,
+            odd,
+        };
+        refs.check_form();
+        Ok(refs)
+    }
+
+    /// Reads the files of branches and `HEAD`, and keeps what is not in git's form.
+    fn check_form(&mut self) {
+        let branches =
+            [&b"refs/heads/"[..], b"refs/remotes/"].map(|prefix| self.loose_below(prefix));
+        let names = branches
+            .into_iter()
+            .flatten()
+            .map(Vec::as_slice)
+            .chain([&b"HEAD"[..]]);
+        let odd: Vec<String> = names
+            .filter_map(|name| {
+                let why = match self.read_loose(name) {
+                    Ok(found) => found?.odd?.to_owned(),
+                    Err(why) => format!("it {why}"),
+                };
+                Some(format!(
+                    "the ref {} is not as git writes it: {why}",
+                    quote(name)
+                ))
+            })
+            .collect();
+        self.odd.extend(odd);
+    }
+
+    fn loose_below<'b>(&'b self, prefix: &'b [u8]) -> impl Iterator<Item = &'b Vec<u8>> {
+        let first = self.loose.partition_point(|name| name.as_slice() < prefix);
+        let names = self.loose[first..].iter();
+        names.take_while(move |name| name.starts_with(prefix))
+    }
+
+    fn read_loose(&self, name: &[u8]) -> Result<Option<loose::Loose>, String> {
+        // `HEAD` and its like belong to the work tree.
+        let directory = match name.contains(&b'/') {
+            true => &self.repository.common_dir,
+            false => &self.repository.git_dir,
+        };
+        loose::read(
+            &loose::join(directory, name),
+            self.repository.algorithm.len_in_hex(),
+        )
+    }
+
+    /// Follows a ref to an id. None if there is no ref of this name; a symbolic ref to nothing is unborn.
+    ///
+    /// # Errors
+    ///
+    /// Git can make nothing of it.
+    pub(crate) fn resolve(&self, name: &[u8]) -> Result<Option<Resolved>, VerifyError> {
+        let broken = |why: &str| VerifyError::BadReference {
+            name: quote(name),
+            why: why.to_owned(),
+        };
+        if !name::is_valid_one_level(name) {
+            return Err(broken("it names no valid ref"));
+        }
+        let mut current = name.to_vec();
+        for hop in 0..=MAX_SYMBOLIC {
+            let Some(found) = self
+                .read_loose(&current)
+                .map_err(|why| broken(&format!("it {why}")))?
+            else {
+                let id = self.packed.get(&current);
+                return Ok((id.is_some() || hop > 0).then_some(Resolved { name: current, id }));
+            };
+            match found.target {
+                Target::Ref(target) => current = target,
+                Target::Id(id) => {
+                    return Ok(Some(Resolved {
+                        name: current,
+                        id: Some(id),
+                    }));
+                }
+            }
+        }
+        Err(broken(&format!(
+            "more than {MAX_SYMBOLIC} symbolic refs lead on from it"
+        )))
+    }
+
+    /// All branches, here and of remotes, each once. A remote's own `HEAD` repeats one of them.
+    pub(crate) fn branches(&self) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        for prefix in [&b"refs/heads/"[..], b"refs/remotes/"] {
+            for name in self.loose_below(prefix) {
+                let id = self
+                    .resolve(name)
+                    .map(|found| found.and_then(|found| found.id));
+                branches.push(Branch {
+                    name: name.clone(),
+                    id,
+                });
+            }
+            for (name, id) in self.packed.below(prefix) {
+                // A ref with a file hides the packed one.
+                if self
+                    .loose
+                    .binary_search_by(|loose| loose.as_slice().cmp(name))
+                    .is_err()
+                {
+                    let name = name.to_vec();
+                    branches.push(Branch {
+                        name,
+                        id: Ok(Some(id)),
+                    });
+                }
+            }
+        }
+        branches.retain(|branch| {
+            !(branch.name.starts_with(b"refs/remotes/") && branch.name.ends_with(b"/HEAD"))
+        });
+        branches
+    }
+
+    /// The refs below `refs/replace/`, by name.
+    pub(crate) fn replacing(&self) -> impl Iterator<Item = &[u8]> {
+        let prefix = b"refs/replace/";
+        let loose = self.loose_below(prefix).map(Vec::as_slice);
+        loose.chain(self.packed.below(prefix).map(|(name, _)| name))
+    }
+
+    /// Whether a ref of this name has a file that git can make nothing of.
+    pub(crate) fn is_broken(&self, name: &[u8]) -> bool {
+        self.read_loose(name).is_err()
+    }
+}

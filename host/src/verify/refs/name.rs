@@ -1,0 +1,79 @@
+//! Names of refs: which of them git accepts. Knows no file.
+
+/// Whether git accepts this as the full name of a ref: `HEAD`, or at least two components (`git check-ref-format`).
+pub(crate) fn is_valid(name: &[u8]) -> bool {
+    if name == b"HEAD" {
+        return true;
+    }
+    let mut components = 0;
+    for component in name.split(|byte| *byte == b'/') {
+        if !is_component(component) {
+            return false;
+        }
+        components += 1;
+    }
+    components > 1 && !name.ends_with(b".") && !has_pair(name, b'@', b'{')
+}
+
+/// Whether this is what git can make of a name beside `HEAD`, as in `git log NAME`: one component is enough.
+pub(super) fn is_valid_one_level(name: &[u8]) -> bool {
+    !name.contains(&b'/')
+        && is_component(name)
+        && !name.ends_with(b".")
+        && !has_pair(name, b'@', b'{')
+        || is_valid(name)
+}
+
+fn is_component(component: &[u8]) -> bool {
+    let bad = |byte: &u8| {
+        *byte <= b' ' || matches!(byte, b'~' | b'^' | b':' | b'?' | b'*' | b'[' | b'\\' | 0x7f)
+    };
+    !component.is_empty()
+        && !component.starts_with(b".")
+        && !component.ends_with(b".lock")
+        && !component.iter().any(bad)
+        && !has_pair(component, b'.', b'.')
+}
+
+fn has_pair(name: &[u8], first: u8, second: u8) -> bool {
+    name.windows(2).any(|pair| pair == [first, second])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_valid;
+
+    #[test]
+    fn names_are_those_that_git_accepts() {
+        for good in [
+            &b"HEAD"[..],
+            b"refs/heads/main",
+            b"refs/heads/a.b/c@d",
+            b"refs/heads/\xff",
+            b"a/b",
+            b"refs/heads/@",
+        ] {
+            assert!(is_valid(good), "{}", good.escape_ascii());
+        }
+        for bad in [
+            &b"main"[..],
+            b"",
+            b"refs/heads/",
+            b"/refs/heads",
+            b"refs//heads",
+            b"refs/heads/.a",
+            b"refs/heads/a..b",
+            b"refs/heads/a.lock",
+            b"refs/a.lock/b",
+            b"refs/heads/a.",
+            b"refs/heads/a@{b",
+            b"refs/heads/a b",
+            b"refs/heads/a\tb",
+            b"refs/heads/a~b",
+            b"refs/heads/a\x7f",
+            b"refs/heads/../../x",
+        ] {
+            assert!(!is_valid(bad), "{}", bad.escape_ascii());
+        }
+    }
+}

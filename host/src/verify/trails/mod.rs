@@ -1,0 +1,210 @@
+//! Chooses the ref to audit. Believes no state of ours: what a trail is shows in its commits. Two branches that hold one trail are
+//! told apart by what they add; where a choice is left, it is the caller's.
+
+mod choice;
+mod survey;
+
+use std::collections::HashMap;
+
+use super::VerifyError;
+use super::findings::quote;
+use super::refs::{Refs, Resolved};
+use super::repository::Repository;
+use super::store::hash::{Id, Kind};
+use super::store::reader::Reader;
+use super::walk::Context;
+pub(crate) use choice::Trail;
+
+/// Tags that tag tags end somewhere.
+const MAX_TAGS: usize = 16;
+
+/// The ref to audit.
+pub(crate) struct Chosen {
+    /// Its full name, or a commit's id.
+    pub(crate) name: String,
+    /// Its commit, if it has one.
+    pub(crate) tip: Option<Id>,
+    /// What is to be known of the choice.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A ref that may hold a trail; what comes first is preferred among those that hold the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    pub(crate) of: Of,
+    pub(crate) name: Vec<u8>,
+}
+
+/// Whose a ref is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Of {
+    Head,
+    Branch,
+    Remote,
+}
+
+/// Finds the ref to audit: the one that is wanted, the one that holds the trail, or `HEAD`'s.
+///
+/// # Errors
+///
+/// There is no such ref, or it is not clear which is meant.
+pub(crate) fn choose(
+    repository: &Repository,
+    refs: &Refs<'_>,
+    context: &Context<'_>,
+    wanted: Option<&str>,
+) -> Result<Chosen, VerifyError> {
+    if let Some(name) = wanted {
+        return named(repository, refs, context, name);
+    }
+    let head = head(refs)?;
+    let mut trails = trails(repository, refs, context)?;
+    if trails.len() > 1 || trails.first().is_some_and(|trail| !trail.beside.is_empty()) {
+        let names = trails.iter().flat_map(Trail::names).collect::<Vec<_>>();
+        return Err(VerifyError::Ambiguous(names.join(", ")));
+    }
+    let Some(trail) = trails.pop() else {
+        return Ok(Chosen {
+            name: text(&head.name),
+            tip: head.id,
+            notes: Vec::new(),
+        });
+    };
+    let notes = trail.further.iter().map(|further| {
+        format!(
+            "{} goes on from {}, which HEAD names and which is audited",
+            quote(&further.name),
+            quote(&trail.candidate.name)
+        )
+    });
+    let notes = notes.collect();
+    Ok(Chosen {
+        name: text(&trail.candidate.name),
+        tip: Some(trail.tip),
+        notes,
+    })
+}
+
+/// The ref of this name: a branch, a full name, or a commit's id.
+fn named(
+    repository: &Repository,
+    refs: &Refs<'_>,
+    context: &Context<'_>,
+    name: &str,
+) -> Result<Chosen, VerifyError> {
+    if let Some(id) = repository.id(name) {
+        return Ok(Chosen {
+            name: name.to_owned(),
+            tip: Some(id),
+            notes: Vec::new(),
+        });
+    }
+    let full = match name == "HEAD" || name.starts_with("refs/") {
+        true => name.to_owned(),
+        false => format!("refs/heads/{name}"),
+    };
+    let none = || VerifyError::NoReference(quote(full.as_bytes()));
+    if full.split('/').any(|part| matches!(part, "." | ".." | "")) {
+        return Err(none());
+    }
+    let resolved = refs.resolve(full.as_bytes())?.ok_or_else(none)?;
+    let tip = resolved
+        .id
+        .map(|id| peel(context, &resolved.name, id))
+        .transpose()?;
+    let mut notes = Vec::new();
+    if resolved.name != full.as_bytes() && full != "HEAD" {
+        let (from, to) = (quote(full.as_bytes()), quote(&resolved.name));
+        notes.push(format!("{from} is a symbolic ref: {to} is audited"));
+    }
+    Ok(Chosen {
+        name: text(&resolved.name),
+        tip,
+        notes,
+    })
+}
+
+fn head(refs: &Refs<'_>) -> Result<Resolved, VerifyError> {
+    Ok(refs.resolve(b"HEAD")?.unwrap_or(Resolved {
+        name: b"HEAD".to_vec(),
+        id: None,
+    }))
+}
+
+/// All trails that a repository holds on its branches, those of its remotes, and `HEAD`.
+///
+/// # Errors
+///
+/// No ref leads to a trail, and one cannot be read.
+pub(crate) fn trails(
+    repository: &Repository,
+    refs: &Refs<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<Trail>, VerifyError> {
+    let head = head(refs)?;
+    let mut tips: HashMap<Id, Vec<Candidate>> = HashMap::new();
+    let mut failed = None;
+    if let Some(id) = head.id {
+        let of = Of::Head;
+        let name = head.name.clone();
+        tips.entry(id).or_default().push(Candidate { of, name });
+    }
+    for branch in refs.branches() {
+        let of = match branch.name.starts_with(b"refs/heads/") {
+            true => Of::Branch,
+            false => Of::Remote,
+        };
+        match branch.id {
+            Ok(Some(id)) if branch.name != head.name => {
+                let name = branch.name;
+                tips.entry(id).or_default().push(Candidate { of, name });
+            }
+            Ok(_) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    let mut tips: Vec<(Id, Vec<Candidate>)> = tips.into_iter().collect();
+    for (_, candidates) in &mut tips {
+        candidates.sort_unstable();
+    }
+    tips.sort_unstable_by(|one, other| one.1.cmp(&other.1));
+    let trails = choice::find(context, &repository.shallow()?, tips, head.id);
+    match failed {
+        Some(error) if trails.is_empty() => Err(error),
+        _ => Ok(trails),
+    }
+}
+
+/// The commit that a tag is about.
+pub(crate) fn peel(context: &Context<'_>, name: &[u8], mut id: Id) -> Result<Id, VerifyError> {
+    let mut reader = Reader::new(context.current);
+    let broken = |why: &str| VerifyError::BadReference {
+        name: quote(name),
+        why: why.to_owned(),
+    };
+    for _ in 0..MAX_TAGS {
+        // An object that cannot be read is a finding, not a broken ref.
+        let Ok(content) = reader.fetch_any(&id) else {
+            return Ok(id);
+        };
+        if content.kind != Kind::Tag {
+            return Ok(id);
+        }
+        let line = content
+            .data
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let target = line
+            .strip_prefix(b"object ")
+            .filter(|hex| hex.len() == context.algorithm.len_in_hex());
+        id = target
+            .and_then(|hex| Id::from_hex(hex).ok())
+            .ok_or_else(|| broken("its tag names no object"))?;
+    }
+    Err(broken("too many tags lead on from it"))
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}

@@ -1,0 +1,152 @@
+//! However a clone was made, and whatever is checked out in it, its trail is found; where it cannot be, that is said.
+
+use super::{Machine, git, machine, on_audit};
+
+#[test]
+fn however_a_clone_was_made_the_trail_is_found() {
+    let machine = on_audit();
+    for args in [
+        &["--bare"][..],
+        &["--mirror"],
+        &["--depth", "1", "--no-single-branch"],
+        &["--single-branch", "-b", "audit"],
+        &["--depth", "1", "-b", "audit"],
+        &["-o", "team/hub"],
+        &["--no-checkout"],
+    ] {
+        machine.clone(args, "job");
+        let ran = machine.record("job", "one", "failed");
+        assert_eq!(ran.exit, Some(5), "{args:?}: {ran:?}");
+        let ran = machine.record("job", "two", "completed");
+        assert_eq!(ran.exit, Some(0), "{args:?}: {ran:?}");
+        assert_ne!(machine.rev("job", "audit~1"), None, "{args:?}");
+        std::fs::remove_dir_all(machine.path("job")).unwrap();
+    }
+    // Refs that are fetched to a place of their own, and a head that is detached, as in a job of a hosting service.
+    machine.clone(&[], "job");
+    let job = machine.path("job");
+    git(
+        &job,
+        &[
+            "config",
+            "remote.origin.fetch",
+            "+refs/heads/*:refs/hub/copies/*",
+        ],
+    );
+    for name in ["origin/audit", "origin/main", "origin/HEAD"] {
+        git(
+            &job,
+            &[
+                "update-ref",
+                "--no-deref",
+                "-d",
+                &format!("refs/remotes/{name}"),
+            ],
+        );
+    }
+    git(&job, &["fetch", "-q"]);
+    git(&job, &["pack-refs", "--all"]);
+    git(&job, &["checkout", "-q", "--detach"]);
+    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
+    assert_eq!(
+        machine.rev("job", "audit"),
+        machine.rev("job", "refs/hub/copies/audit")
+    );
+}
+
+#[test]
+fn a_local_branch_that_holds_the_trail_is_found() {
+    let machine = on_audit();
+    machine.clone(&[], "job");
+    git(
+        &machine.path("job"),
+        &["branch", "-q", "audit", "origin/audit"],
+    );
+    git(&machine.path("job"), &["remote", "remove", "origin"]);
+    let ran = machine.record("job", "two", "completed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(
+        machine.tasks(&["-C", "job", "log", "--json"]),
+        ["two", "one"]
+    );
+    assert_ne!(machine.rev("job", "audit"), None);
+}
+
+#[test]
+fn a_trail_on_the_default_branch_is_gone_on_with_from_a_feature_branch() {
+    let machine = machine(&[], "main");
+    machine.clone(&[], "job");
+    let job = machine.path("job");
+    git(&job, &["switch", "-q", "-c", "feature"]);
+    assert_eq!(machine.record("job", "one", "failed").exit, Some(5));
+    assert_eq!(machine.record("job", "two", "completed").exit, Some(0));
+    assert_eq!(
+        machine.rev("job", "main~1"),
+        machine.rev("job", "origin/main")
+    );
+    assert_eq!(
+        machine.rev("job", "feature"),
+        machine.rev("job", "origin/main")
+    );
+    // A clone of the feature branch alone.
+    git(&job, &["push", "-q", "origin", "main", "feature"]);
+    machine.clone(&["-b", "feature"], "second");
+    assert_eq!(machine.record("second", "two", "failed").exit, Some(5));
+    assert_eq!(
+        machine.rev("second", "main"),
+        machine.rev("second", "origin/main")
+    );
+    let linked = machine.path("second");
+    git(
+        &linked,
+        &["worktree", "add", "-q", "../linked", "-b", "topic"],
+    );
+    assert_eq!(machine.record("linked", "three", "completed").exit, Some(0));
+    assert_eq!(
+        machine.rev("second", "main~1"),
+        machine.rev("second", "origin/main")
+    );
+}
+
+#[test]
+fn a_trail_that_was_begun_and_holds_nothing_is_taken_up_too() {
+    let machine = Machine::new();
+    git(
+        machine.dir.path(),
+        &["init", "-q", "--bare", "-b", "main", "hub.git"],
+    );
+    machine.clone(&[], "seed");
+    let made = machine
+        .run(&["-C", "seed", "init", "--ref", "audit", "--json"])
+        .object();
+    git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
+    machine.clone(&[], "job");
+    let ran = machine.run(&["-C", "job", "init", "--json"]).object();
+    assert_eq!(ran["trail"], made["trail"]);
+    assert_eq!(machine.record("job", "one", "completed").exit, Some(0));
+    assert_eq!(machine.rev("job", "audit~1"), machine.rev("seed", "audit"));
+}
+
+#[test]
+fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
+    let machine = on_audit();
+    machine.clone(&["--single-branch", "-b", "main"], "narrow");
+    let words = "this clone has only refs/heads/main of its remote";
+    let doctor = machine.run(&["-C", "narrow", "doctor"]);
+    assert!(doctor.out.contains(words), "{doctor:?}");
+    let ran = machine.record("narrow", "one", "failed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains(words), "{ran:?}");
+    // Once it is begun, nobody is told again.
+    assert_eq!(machine.record("narrow", "two", "failed").err, "");
+
+    machine.clone(&["--mirror"], "mirror");
+    assert_eq!(machine.record("mirror", "two", "completed").exit, Some(0));
+    let doctor = machine.run(&["-C", "mirror", "doctor"]);
+    assert!(
+        doctor
+            .out
+            .contains("a `git fetch` puts refs/heads/audit where"),
+        "{doctor:?}"
+    );
+}
