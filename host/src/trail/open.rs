@@ -12,7 +12,6 @@ use super::disk::{Counted, Disk, RealDisk};
 use super::error::TrailError;
 use super::git_config::GitEnvironment;
 use super::layout::Choice;
-use super::moved;
 use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
 use super::state::{Identity, StateDir};
