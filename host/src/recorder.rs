@@ -225,6 +225,7 @@ impl Recorder {
         answer.policy_time = duration;
         match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
+                trail.check_no_filter(&outcome.task_id)?;
                 self.keep_policy(now)?;
                 let keyed = options
                     .secret
@@ -346,6 +347,7 @@ impl Pending {
                             result: AnswerKind::Committed,
                             commit: Some(placed.commit),
                             path: Some(placed.path),
+                            reference: Some(trail.reference().to_owned()),
                             entry: Some(entry),
                             reporter: self.reporter,
                             unsigned: placed.unsigned,
@@ -368,6 +370,7 @@ impl Pending {
                         {
                             answer.reporter = named.flatten();
                             answer.path = Some(path);
+                            answer.reference = Some(trail.reference().to_owned());
                             answer.commit = commit;
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {

@@ -1,5 +1,6 @@
 //! The command line: settings, texts, and the built program from outside.
 
+mod attributes;
 mod bonds;
 mod clones;
 mod commit;
@@ -7,10 +8,12 @@ mod demo;
 mod doctor;
 mod export;
 mod ingest;
+mod machines;
 mod policy;
 mod proofs;
 mod read;
 mod reconcile;
+mod refusals;
 mod report;
 mod settings;
 mod usage;

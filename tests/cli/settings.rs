@@ -267,12 +267,24 @@ fn the_environment_names_settings_in_upper_case() {
 }
 
 #[test]
-fn a_misspelt_variable_is_an_error_and_kubernetes_is_not() {
+fn an_unknown_variable_is_a_warning_and_those_of_clients_and_kubernetes_are_not() {
     let place = Place::new();
-    place.refused(
-        &[("CHIFFON_AUDIT_POLICY_FIEL", "x")],
-        "unknown setting CHIFFON_AUDIT_POLICY_FIEL in the environment",
+    let misspelt = [("CHIFFON_AUDIT_POLICY_FIEL", "x"), ("CHIFFON_AUDIT_", "y")];
+    let settings = place.load(Settings::default(), &misspelt).unwrap();
+    assert_eq!(
+        settings.warnings,
+        [
+            "unknown setting CHIFFON_AUDIT_ in the environment is ignored",
+            "unknown setting CHIFFON_AUDIT_POLICY_FIEL in the environment is ignored"
+        ]
     );
+    let of_clients = [
+        ("CHIFFON_AUDIT_URL", "http://localhost:8787"),
+        ("CHIFFON_AUDIT_TOKEN", "secret"),
+        ("CHIFFON_AUDIT_SPOOL", "/var/spool"),
+    ];
+    let settings = place.load(Settings::default(), &of_clients).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
     place.refused(
         &[("CHIFFON_AUDIT_OUTCOME_DEPTH", "deep")],
         "setting CHIFFON_AUDIT_OUTCOME_DEPTH in the environment must be a whole number of at least 1",

@@ -3,8 +3,10 @@
 mod adopting;
 mod begun;
 mod caches;
+mod configuration;
 mod crash;
 mod damaged;
+mod directories;
 mod faults;
 mod hostile;
 mod index;
@@ -16,6 +18,7 @@ mod odd;
 mod openpgp;
 mod overlap;
 mod person;
+mod place;
 mod placement;
 mod processes;
 mod recorder;

@@ -27,6 +27,13 @@ fn from_a_linked_work_tree_the_branch_is_that_tree_s() {
         "side",
         linked.to_str().unwrap(),
     ]);
+    // A trail that was settled there before new ones began on a ref of their own.
+    std::fs::create_dir(repo.path.join(".git/chiffon-audit")).unwrap();
+    std::fs::write(
+        repo.path.join(".git/chiffon-audit/trail.toml"),
+        "reference = \"refs/heads/side\"\nplacement = \"checkout\"\n",
+    )
+    .unwrap();
     record_at(&linked, "a", 0).unwrap();
     assert_eq!(open(&repo.path).unwrap().reference(), "refs/heads/side");
     assert!(linked.join(".audit/tasks/a.json").is_file());

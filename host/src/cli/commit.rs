@@ -5,7 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, cannot_read};
-use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint};
+use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::RecordingFile;
 use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
@@ -51,6 +51,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
                 None => recorder.record(&document),
             };
             session.note_adopted(&trail);
+            if answer.result == AnswerKind::Committed {
+                session.note_apart(&trail);
+            }
+            if let Some(warning) = trail.take_warning() {
+                warn(session.output.is_quiet(), &warning);
+            }
             answered(answer)
         }
         Err(error) => (unavailable(&document, &error), Exit::of_error(&error)),

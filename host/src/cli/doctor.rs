@@ -19,7 +19,7 @@ use crate::config::{Private, Settings};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
 use crate::store::{StoreError, StoreUrl};
-use crate::trail::{FLAT_MOST, InitOptions, Layout, Trail};
+use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Placement, Trail};
 use crate::verify;
 
 /// Say whether this machine, store and trail are fit
@@ -155,6 +155,8 @@ impl Doctor {
             trail.author()
         );
         self.add("trail", Finding::Good, said);
+        self.place(&trail);
+        self.attributes(&trail, settings);
         self.remotes(&trail);
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
@@ -185,6 +187,56 @@ impl Doctor {
             Err(error) => self.add("writing", Finding::Bad, error.to_string()),
         }
         Some(trail)
+    }
+
+    /// Says where a filter would encrypt entries, and where git may change them in a work tree.
+    fn attributes(&mut self, trail: &Trail, settings: &Settings) {
+        let allowed = settings.checkout_plaintext.unwrap_or(false);
+        match trail.encrypting_filter() {
+            Ok(None) => {}
+            Ok(Some(filter)) => {
+                let finding = match trail.placement() {
+                    Placement::Checkout if !allowed => Finding::Bad,
+                    _ => Finding::Warning,
+                };
+                let says = format!(
+                    "the filter `{filter}` encrypts files of this repository, and entries are recorded in clear text: outcomes of a \
+                     checkout trail are refused unless the setting checkout.plaintext is true"
+                );
+                self.add("filter", finding, says);
+            }
+            Err(error) => self.add("filter", Finding::Bad, error.to_string()),
+        }
+        if trail.has_attributes() == Some(false) && matches!(trail.has_begun(), Ok(true)) {
+            let says = format!(
+                "{}/info/attributes, which no clone brings along, lacks the line that keeps filters and line endings off entries: \
+                 add `{}`",
+                trail.common_dir().display(),
+                trail::ATTRIBUTES
+            );
+            self.add("attributes", Finding::Warning, says);
+        }
+    }
+
+    /// Says where a new trail begins, and when a trail is on a branch that may be deleted.
+    fn place(&mut self, trail: &Trail) {
+        if let Some(why) = trail.begins_apart() {
+            let says = format!("it begins on {}, because {why}", trail.reference());
+            return self.add("ref", Finding::Good, says);
+        }
+        match trail.beside_default_branch() {
+            Ok(None) => {}
+            Ok(Some(default)) => self.add(
+                "ref",
+                Finding::Warning,
+                format!(
+                    "the trail is on {}, which is not the default branch {default}: where that branch is squashed or deleted, \
+                     recording stops and its entries are lost. Keep it, and merge it without squashing",
+                    trail.reference()
+                ),
+            ),
+            Err(error) => self.add("ref", Finding::Bad, error.to_string()),
+        }
     }
 
     /// Says how entries are stored, and when a directory has become so large that whatever reads it for each commit takes the

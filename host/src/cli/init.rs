@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::commit::short;
 use super::exit::{Exit, UsageError};
-use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint};
-use super::session::{LayoutName, Session};
+use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint, warn};
+use super::session::{LayoutName, Session, begins_apart};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
 use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Trail};
@@ -127,6 +127,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             "note: the new repository lies within another, {}, which does not see what is recorded here",
             Line(&outer.display().to_string())
         ));
+    }
+    if let Some(warning) = trail.take_warning() {
+        warn(output.is_quiet(), &warning);
+    }
+    if let Some(why) = &made.apart {
+        let said = begins_apart(trail.reference(), why);
+        output.note(format_args!("{said}"));
     }
     if output.is_json() {
         output.object(&Initialised {

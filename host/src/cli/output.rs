@@ -44,6 +44,16 @@ pub fn paint(style: Style, what: impl fmt::Display) -> impl fmt::Display {
     Painted(style, what)
 }
 
+/// Warns of something that does not stop the command: in the log of a service, else on standard error.
+pub fn warn(quiet: bool, text: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{text}");
+    } else if !quiet {
+        // Nobody is left to be told that standard error is gone.
+        let _ = writeln!(io::stderr(), "warning: {}", Line(text));
+    }
+}
+
 /// Hears of a policy that takes long to compile: its name, and its size in bytes.
 pub type Told = fn(&str, usize);
 

@@ -18,6 +18,9 @@ pub struct Receipt<'a> {
     result: &'static str,
     commit: Option<&'a str>,
     path: Option<&'a str>,
+    /// The ref that holds the entry.
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
     /// `unavailable`, where nobody could sign the commit of what was recorded now.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<&'static str>,
@@ -37,6 +40,7 @@ impl<'a> Receipt<'a> {
             result: result(answer.result),
             commit: answer.commit.as_deref(),
             path: answer.path.as_deref(),
+            reference: answer.reference.as_deref(),
             signature: answer.unsigned.then_some("unavailable"),
             cause: answer.cause,
             reason: reason(answer),

@@ -72,6 +72,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     ];
     let gathering = Gathering::new(span[0], span[1]);
+    if args.asked.reference.is_none() {
+        session.check_not_gone(&path)?;
+    }
     let kept = kept::kept(args.store.as_ref(), &path, span, session)?;
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {

@@ -11,7 +11,7 @@ use clap::Args;
 use super::args::Global;
 use super::commit::short;
 use super::exit::{UsageError, cannot_read};
-use super::output::{Output, Told};
+use super::output::{Output, Told, warn};
 use super::policy::Source;
 use super::signing;
 use super::text::Line;
@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
 use crate::policies::{self, Deciding, PoliciesError};
-use crate::policy::{self, Allocation, Compiler, Engine, Policy, PolicySettings};
+use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
 
@@ -136,16 +136,29 @@ impl Session {
 
     /// The settings, these flags before all others.
     pub fn settings(&self, flags: Settings) -> Result<Settings, ConfigError> {
-        Settings::load(
+        let settings = Settings::load(
             flags,
             &self.environment,
             repository_file(&self.directory).as_deref(),
-        )
+        )?;
+        for warning in &settings.warnings {
+            warn(self.output.is_quiet(), warning);
+        }
+        Ok(settings)
     }
 
     /// Opens the trail of the repository.
     pub fn trail(&self, settings: &Settings) -> Result<Trail, TrailError> {
         Trail::open(&self.directory, self.open_options(settings))
+    }
+
+    /// Fails if the trail of the repository at `path` is gone: what reads commits alone would take another branch, or find nothing.
+    /// All else is for the caller to find out.
+    pub fn check_not_gone(&self, path: &Path) -> Result<(), TrailError> {
+        match Trail::open(path, trail::OpenOptions::default()) {
+            Err(error @ TrailError::RolledBack { found: None, .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Opens the trail to be read: that of the repository, or the one that a ref holds. Says where it is read from, if that is
@@ -168,6 +181,14 @@ impl Session {
             ));
         }
         Ok(trail)
+    }
+
+    /// Says why a new trail begins on a ref of its own, if it does.
+    pub fn note_apart(&mut self, trail: &Trail) {
+        if let Some(why) = trail.begins_apart() {
+            let said = begins_apart(trail.reference(), why);
+            self.output.note(format_args!("{said}"));
+        }
     }
 
     /// Says that the trail of a remote was taken up, or that one was begun where that may be a second one.
@@ -207,6 +228,7 @@ impl Session {
             layout: settings.layout.map(layout),
             default_layout: settings.default_layout.map(layout),
             author: settings.author.clone(),
+            plaintext: settings.checkout_plaintext.unwrap_or(false),
             ..trail::OpenOptions::default()
         };
         if let Some(lock_wait) = settings.lock_wait {
@@ -239,6 +261,15 @@ impl Session {
         };
         Ok(Recorder::new(trail, policy, options))
     }
+}
+
+/// What is said where a new trail begins on a ref of its own.
+pub fn begins_apart(reference: &str, why: &str) -> String {
+    format!(
+        "note: the trail begins on {}, because {}",
+        Line(reference),
+        Line(why)
+    )
 }
 
 /// What a document may be at most.
@@ -303,12 +334,20 @@ pub fn engine(
     told: Option<Told>,
 ) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    Ok(Engine::compiling_in(
-        Some(compiler(told)),
-        allocation,
-        limits,
-        settings.cache_dir.as_deref(),
-    )?)
+    let in_cache = |directory: Option<&Path>| {
+        Engine::compiling_in(Some(compiler(told)), allocation, limits.clone(), directory)
+    };
+    match in_cache(settings.cache_dir.as_deref()) {
+        // The cache is there for speed alone: a container's home may be read-only, or another user's.
+        Err(error @ LoadError::Cache { .. }) => {
+            let text = format!(
+                "{error}; going on without it, so policies are compiled at each start (setting cache_dir)"
+            );
+            warn(told.is_none(), &text);
+            Ok(in_cache(None)?)
+        }
+        made => Ok(made?),
+    }
 }
 
 /// This program as it runs, though its file may be another by now.

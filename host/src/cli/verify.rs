@@ -70,6 +70,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .metadata()
             .map_err(|error| cannot_read("the checkpoint", since, error))?;
     }
+    if args.asked.reference.is_none() {
+        session.check_not_gone(&path)?;
+    }
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let (count, what) = match reached.judged {

@@ -18,6 +18,7 @@ impl Settings {
             let differs = match key.set {
                 Set::By(_) => others.contains(&key.name),
                 Set::Limit(field) => field(&mut before) != field(&mut after),
+                Set::Switch(field) => field(&mut before) != field(&mut after),
                 Set::Path(field) => field(&mut before) != field(&mut after),
                 Set::Time(field) => field(&mut before) != field(&mut after),
             };
@@ -30,7 +31,7 @@ impl Settings {
     }
 }
 
-/// The values of what is no limit, time or path, as texts to be compared. Takes the settings apart, so that one that is
+/// The values of what is no limit, switch, time or path, as texts to be compared. Takes the settings apart, so that one that is
 /// added cannot be forgotten.
 fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings {
@@ -54,7 +55,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         store_schema,
         store_pool: _,
         keep_turned_down,
-        keep_submissions,
+        keep_submissions: _,
         tokens,
         tokens_file,
         serve_listen,
@@ -62,7 +63,10 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         serve_lease: _,
         token_rate: _,
         token_bytes: _,
-        access_log,
+        access_log: _,
+        checkout_plaintext: _,
+        // No setting.
+        warnings: _,
         serve_drain,
         wait_for_store,
         service,
@@ -91,7 +95,6 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("store.url", String::new()),
         ("store.schema", format!("{store_schema:?}")),
         ("store.keep_turned_down", format!("{keep_turned_down:?}")),
-        ("keep_submissions", format!("{keep_submissions:?}")),
         (
             "tokens",
             format!("{:?}", tokens.as_ref().map(|tokens| &tokens.0)),
@@ -99,7 +102,6 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("tokens_file", format!("{tokens_file:?}")),
         ("serve.listen", format!("{serve_listen:?}")),
         ("serve.on_policy_fault", format!("{on_policy_fault:?}")),
-        ("serve.access_log", format!("{access_log:?}")),
         ("serve.drain", format!("{serve_drain:?}")),
         ("serve.wait_for_store", format!("{wait_for_store:?}")),
         ("serve.admin_listen", format!("{:?}", service.admin_listen)),

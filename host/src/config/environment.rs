@@ -27,6 +27,13 @@ const OTHERS: [&str; 7] = [
     "XDG_CONFIG_HOME",
 ];
 
+/// Variables of the programs that talk to the service, which may share its environment.
+const OF_CLIENTS: [&str; 3] = [
+    "CHIFFON_AUDIT_SPOOL",
+    "CHIFFON_AUDIT_TOKEN",
+    "CHIFFON_AUDIT_URL",
+];
+
 /// The directory of this program below an XDG directory, and the prefix of the file below a git directory.
 const DIRECTORY: &str = "chiffon-audit";
 
@@ -59,12 +66,11 @@ impl Environment {
             } else if *name == variable(POLICY_SETTINGS) {
                 settings.policy_settings =
                     policy_settings(text).ok_or_else(|| wrong("lines of the form `key=value`"))?;
-            } else if !is_injected(&name[PREFIX.len()..]) {
-                // A misspelt variable would leave a policy or a limit out that its author believes in force.
-                return Err(ConfigError::Unknown {
-                    key: name.clone(),
-                    origin: "the environment".into(),
-                });
+            } else if !is_injected(&name[PREFIX.len()..]) && !OF_CLIENTS.contains(&name.as_str()) {
+                // Not an error: a variable for another version or another program must not stop recording. Not in silence
+                // either: a misspelt one leaves a policy or a limit out that its author believes in force.
+                let text = format!("unknown setting {name} in the environment is ignored");
+                settings.warnings.push(text);
             }
         }
         Ok(settings)

@@ -23,6 +23,17 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Reads a file; one that does not exist gives nothing.
 pub(super) fn read(path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigError> {
     match read_text(path) {
+        // A home that may not be entered is another user's, and has no file for this one.
+        Err(error)
+            if matches!(trust, Trust::Operator)
+                && error.kind() == io::ErrorKind::PermissionDenied
+                && path.metadata().is_err() =>
+        {
+            Ok(Settings {
+                warnings: vec![format!("cannot look for {}: {error}", path.display())],
+                ..Settings::default()
+            })
+        }
         Ok(Some(text)) => parse(&text, path, trust),
         Ok(None) => Ok(Settings::default()),
         Err(source) => Err(ConfigError::Unreadable {

@@ -24,6 +24,8 @@ pub(super) enum Set {
     By(fn(&mut Settings, Value<'_>) -> Option<()>),
     /// A whole number of at least 1, stored there.
     Limit(fn(&mut Settings) -> &mut Option<u64>),
+    /// Yes or no, stored there.
+    Switch(fn(&mut Settings) -> &mut Option<bool>),
     /// A number of seconds above 0, stored there.
     Time(fn(&mut Settings) -> &mut Option<Duration>),
     /// A path, stored there.
@@ -216,15 +218,12 @@ pub(super) const KEYS: &[Key] = &[
             Some(())
         }),
     },
-    Key {
-        name: "keep_submissions",
-        expected: "`true` or `false`",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.keep_submissions = Some(value.boolean()?);
-            Some(())
-        }),
-    },
+    switch("keep_submissions", |settings| {
+        &mut settings.keep_submissions
+    }),
+    switch("checkout.plaintext", |settings| {
+        &mut settings.checkout_plaintext
+    }),
     Key {
         name: "tokens",
         expected: "a list of rights and tokens",
@@ -267,15 +266,7 @@ pub(super) const KEYS: &[Key] = &[
     time("serve.lease", |settings| &mut settings.serve_lease),
     limit("serve.token_rate", |settings| &mut settings.token_rate),
     limit("serve.token_bytes", |settings| &mut settings.token_bytes),
-    Key {
-        name: "serve.access_log",
-        expected: "`true` or `false`",
-        repository: false,
-        set: Set::By(|settings, value| {
-            settings.access_log = Some(value.boolean()?);
-            Some(())
-        }),
-    },
+    switch("serve.access_log", |settings| &mut settings.access_log),
     Key {
         name: "serve.drain",
         expected: "a whole number of seconds",
@@ -391,6 +382,15 @@ const fn limit(name: &'static str, field: fn(&mut Settings) -> &mut Option<u64>)
     }
 }
 
+const fn switch(name: &'static str, field: fn(&mut Settings) -> &mut Option<bool>) -> Key {
+    Key {
+        name,
+        expected: "`true` or `false`",
+        repository: false,
+        set: Set::Switch(field),
+    }
+}
+
 const fn time(name: &'static str, field: fn(&mut Settings) -> &mut Option<Duration>) -> Key {
     Key {
         name,
@@ -418,6 +418,7 @@ impl Key {
     pub(super) fn store(&self, settings: &mut Settings, value: Value<'_>) -> Option<()> {
         match self.set {
             Set::By(set) => set(settings, value),
+            Set::Switch(field) => value.boolean().map(|it| *field(settings) = Some(it)),
             Set::Limit(field) => {
                 *field(settings) = Some(value.number().filter(|number| *number > 0)?);
                 Some(())

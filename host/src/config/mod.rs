@@ -85,6 +85,10 @@ pub struct Settings {
     pub token_bytes: Option<u64>,
     /// Whether the service's log has a line for each request.
     pub access_log: Option<bool>,
+    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    pub checkout_plaintext: Option<bool>,
+    /// What is wrong with these settings and does not stop the program.
+    pub warnings: Vec<String>,
     /// How long requests are still taken after SIGTERM.
     pub serve_drain: Option<Duration>,
     /// How long a database server is waited for at the start.
@@ -256,6 +260,8 @@ impl Settings {
             token_rate: self.token_rate.or(farther.token_rate),
             token_bytes: self.token_bytes.or(farther.token_bytes),
             access_log: self.access_log.or(farther.access_log),
+            checkout_plaintext: self.checkout_plaintext.or(farther.checkout_plaintext),
+            warnings: [self.warnings, farther.warnings].concat(),
             serve_drain: self.serve_drain.or(farther.serve_drain),
             wait_for_store: self.wait_for_store.or(farther.wait_for_store),
             service: self.service.or(farther.service),

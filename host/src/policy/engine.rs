@@ -8,6 +8,7 @@ use super::problem::{LoadError, Problem};
 use super::state::State;
 use super::ticker::Ticker;
 use super::{imports, wasi};
+use rustix::process::{Resource, getrlimit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -101,19 +102,30 @@ impl Engine {
         limits: Limits,
         cache_dir: Option<&Path>,
     ) -> Result<Engine, LoadError> {
-        let mut config = configuration(&limits);
-        if allocation == Allocation::Pooling {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
-        }
+        let space = AddressSpace::of_process();
+        let mut config = configuration(&limits, space);
         if let Some(directory) = cache_dir {
             config.cache(Some(open_cache(directory)?));
         }
         let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let engine = wasmtime::Engine::new(&config).map_err(failed)?;
+        let mut pooled = None;
+        if allocation == Allocation::Pooling && space == AddressSpace::Ample {
+            let mut config = config.clone();
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
+            // Where the system has no room for a pool, memory comes as it is needed.
+            pooled = wasmtime::Engine::new(&config)
+                .inspect_err(|error| tracing::debug!("no pool of memory: {error:#}"))
+                .ok();
+        }
+        let engine = match pooled {
+            Some(engine) => engine,
+            None => wasmtime::Engine::new(&config).map_err(failed)?,
+        };
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker).map_err(failed)?;
         wasi::link(&mut linker).map_err(failed)?;
-        let slots = (allocation == Allocation::Pooling).then(|| Slots::new(POOLED_CALLS));
+        let slots = (allocation == Allocation::Pooling)
+            .then(|| Slots::new(space.calls(&limits).min(POOLED_CALLS)));
         let ticker = Ticker::new(engine.weak());
         Ok(Engine {
             inner: Arc::new(Inner {
@@ -172,8 +184,50 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-fn configuration(limits: &Limits) -> Config {
+/// How much address space a process may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AddressSpace {
+    /// More than it can use.
+    Ample,
+    /// So many bytes (`ulimit -v`).
+    Limited(u64),
+}
+
+impl AddressSpace {
+    fn of_process() -> AddressSpace {
+        match getrlimit(Resource::As).current {
+            Some(bytes) => AddressSpace::Limited(bytes),
+            None => AddressSpace::Ample,
+        }
+    }
+
+    /// For how many calls at once half of it has room: the other half is for everything else.
+    fn calls(self, limits: &Limits) -> u32 {
+        match self {
+            AddressSpace::Ample => POOLED_CALLS,
+            AddressSpace::Limited(bytes) => {
+                let calls = bytes / 2 / reservation(limits).max(1);
+                u32::try_from(calls).unwrap_or(u32::MAX).max(1)
+            }
+        }
+    }
+}
+
+/// The address space of a memory that can grow to what the limit says, and no further.
+fn reservation(limits: &Limits) -> u64 {
+    const PAGE: usize = 64 << 10;
+    limits.memory.min(MEMORY_SLOT).next_multiple_of(PAGE) as u64
+}
+
+fn configuration(limits: &Limits, space: AddressSpace) -> Config {
     let mut config = Config::new();
+    if space != AddressSpace::Ample {
+        // By default a memory reserves all that it could address, 4 GiB, which saves the checks of its bounds.
+        config
+            .memory_reservation(reservation(limits))
+            .memory_reservation_for_growth(0)
+            .memory_guard_size(64 << 10);
+    }
     config
         .consume_fuel(true)
         .epoch_interruption(true)

@@ -19,6 +19,8 @@ pub struct Answer {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// The ref that holds the entry, in full.
+    pub reference: Option<String>,
     /// The entry as it was found in the trail, durable, where it was recorded now or before.
     pub entry: Option<Arc<[u8]>>,
     /// Who reported the entry first, as its commit says; `None` if it does not say so.
@@ -64,6 +66,7 @@ impl Answer {
             result: AnswerKind::Unavailable,
             commit: None,
             path: None,
+            reference: None,
             entry: None,
             reporter: None,
             unsigned: false,
@@ -93,7 +96,7 @@ impl Answer {
         let task_id = Some(outcome.task_id.to_string());
         let pointer = match error {
             TrailError::CaseCollision(_) => "/task_id",
-            TrailError::Collision => "",
+            TrailError::Collision | TrailError::Filter { .. } => "",
             _ => {
                 return Answer {
                     cause: Some(Cause::from(error)),

@@ -23,6 +23,8 @@ pub enum Cause {
     CaseCollision,
     /// The entry carries the marks of a SHA-1 collision attack.
     HashCollision,
+    /// A filter of the repository would encrypt the entry.
+    Filter,
     /// There is no git repository.
     NoRepository,
     /// The repository is of a kind that is not supported.
@@ -98,6 +100,7 @@ impl Cause {
             Cause::Differs => "differs",
             Cause::CaseCollision => "case-collision",
             Cause::HashCollision => "hash-collision",
+            Cause::Filter => "filter",
             Cause::NoRepository => "no-repository",
             Cause::UnsupportedRepository => "unsupported-repository",
             Cause::Unreadable => "unreadable",
@@ -158,6 +161,7 @@ impl Cause {
                     | Cause::CaseCollision
                     | Cause::Elsewhere
                     | Cause::HashCollision
+                    | Cause::Filter
                     | Cause::Changed
                     | Cause::Defect
             )
@@ -193,6 +197,7 @@ impl From<&TrailError> for Cause {
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) => Cause::Busy,
             TrailError::Future { .. } => Cause::Clock,
+            TrailError::Filter { .. } => Cause::Filter,
             TrailError::Collision => Cause::HashCollision,
             TrailError::CaseCollision(_) => Cause::CaseCollision,
             TrailError::Signing(_) => Cause::Signing,

@@ -55,8 +55,12 @@ pub(super) fn hold<'a>(
             return Ok(None);
         };
         let index_path = tree.git_dir.join("index");
-        let lock = GitLock::acquire(disk, state, &index_path, wait)?;
-        if Repository::head(&tree.git_dir)? != Head::Branch(reference.to_owned()) {
+        let lock = match GitLock::acquire(disk, state, &index_path, wait) {
+            // `git worktree remove` came first.
+            Err(_) if !tree.git_dir.is_dir() && tree.git_dir != repository.common_dir => continue,
+            lock => lock?,
+        };
+        if !repository.has_checked_out(&tree, reference)? {
             lock.release()?;
             continue;
         }
@@ -117,7 +121,7 @@ pub(super) fn check_not_checked_out(
 ) -> Result<(), TrailError> {
     repository.check_work_tree_known(reference)?;
     for tree in repository.work_trees()? {
-        if Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned()) {
+        if repository.has_checked_out(&tree, reference)? {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(
                 "`{short}` is checked out in {}, which this trail does not keep in step: switch to another branch there",
@@ -133,7 +137,7 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
     repository.check_work_tree_known(reference)?;
     let mut found = None;
     for tree in repository.work_trees()? {
-        let on_branch = Repository::head(&tree.git_dir)? == Head::Branch(reference.to_owned());
+        let on_branch = repository.has_checked_out(&tree, reference)?;
         if let Some(operation) = under_way(&tree.git_dir, reference, on_branch) {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::TrailError;
+use super::git_config::GitEnvironment;
 use super::regular;
 use super::repository::Repository;
 
@@ -16,7 +17,10 @@ impl Repository {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`] where git would pass over something that is a repository but for what is missing.
-    pub(super) fn discover(dir: &Path) -> Result<Repository, TrailError> {
+    pub(super) fn discover(
+        dir: &Path,
+        environment: &GitEnvironment,
+    ) -> Result<Repository, TrailError> {
         let none = || TrailError::NoRepository(dir.to_owned());
         let start = dir.canonicalize().map_err(|_| none())?;
         for level in start.ancestors() {
@@ -33,7 +37,7 @@ impl Repository {
         // Never by a relative path: gix makes a bare repository at `../audit.git` into `../.git`, which is another or none.
         let (path, _) = gix::discover::upwards_opts(&start, options).map_err(|_| none())?;
         let (git_dir, work_tree) = path.into_repository_and_work_tree_directories();
-        Repository::open(work_tree.as_deref().unwrap_or(&git_dir))
+        Repository::open(work_tree.as_deref().unwrap_or(&git_dir), environment)
     }
 }
 

@@ -41,7 +41,10 @@ pub enum TrailError {
         cause: String,
     },
     /// Somebody else holds a lock.
-    #[error("{path} is held by another program and was not released within {seconds} s")]
+    #[error(
+        "{path} is held by another program and was not released within {seconds} s; `chiffon-audit doctor` says what to do if that \
+         program is gone"
+    )]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -112,6 +115,17 @@ pub enum TrailError {
     /// A person's operation on the branch is under way, or something else that passes.
     #[error("{0}")]
     Busy(String),
+    /// A filter of the repository would encrypt the entry, which is recorded in clear text.
+    #[error(
+        "{path} has the filter `{filter}` by the repository's attributes, and the trail would hold it in clear text; the setting \
+         checkout.plaintext = true allows that, and a trail in a repository of its own avoids it"
+    )]
+    Filter {
+        /// The entry's path.
+        path: String,
+        /// The filter's name.
+        filter: String,
+    },
     /// Nobody signs now.
     #[error("cannot sign: {0}")]
     Signing(String),
@@ -175,6 +189,7 @@ impl TrailError {
                 | TrailError::Elsewhere { .. }
                 | TrailError::SeveralTrails { .. }
                 | TrailError::Invalid(_)
+                | TrailError::Filter { .. }
         )
     }
 }

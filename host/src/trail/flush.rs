@@ -148,9 +148,8 @@ impl Flusher<'_> {
             lock.release()?;
             return Err(FlushError::Moved);
         }
-        remove_empty_dirs(&path);
         // The commit point: from here on every reader sees the group.
-        self.disk.rename(new_ref, &path).doing("replace", &path)?;
+        self.replace_ref(new_ref, &path).doing("replace", &path)?;
         let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
         self.append_reflogs(group, git_dir);
         let released = lock.release();
@@ -209,13 +208,27 @@ impl Flusher<'_> {
         }
         for log in logs {
             // A reflog is a convenience: its loss stops nothing.
-            let appended = self
-                .create_parents(&log)
-                .and_then(|()| self.disk.append(&log, line.as_bytes()));
-            if let Err(error) = appended {
+            if let Err(error) = self.append_to_log(&log, line.as_bytes()) {
                 tracing::warn!(%error, log = %log.display(), "cannot append to the reflog");
             }
         }
+    }
+
+    /// Puts a ref in its place, where git may be making and removing empty directories of that name.
+    fn replace_ref(&self, new_ref: &Path, path: &Path) -> io::Result<()> {
+        try_again(|| {
+            remove_empty_dirs(path);
+            self.disk.rename(new_ref, path)
+        })
+    }
+
+    /// Appends to a reflog. Git removes the empty directories above one at any moment, and leaves empty ones at its place.
+    fn append_to_log(&self, log: &Path, line: &[u8]) -> io::Result<()> {
+        try_again(|| {
+            remove_empty_dirs(log);
+            self.create_parents(log)?;
+            self.disk.append(log, line)
+        })
     }
 
     fn create_parents(&self, path: &Path) -> io::Result<()> {
@@ -228,7 +241,10 @@ impl Flusher<'_> {
         missing
             .iter()
             .rev()
-            .try_for_each(|dir| self.disk.create_dir(dir))
+            .try_for_each(|dir| match self.disk.create_dir(dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            })
     }
 
     /// A file whose contents are durable, under a name that is swept after a crash.
@@ -242,6 +258,29 @@ impl Flusher<'_> {
         disk::remove_if_present(self.disk, path).doing("remove", path)?;
         disk::write_unsynced(self.disk, path, contents).doing("write", path)
     }
+}
+
+/// Does something below `refs` or `logs` again if a directory came or went meanwhile: `git pack-refs` and `git branch -d` make and
+/// remove those that are empty, at any moment. Git itself tries again, too.
+fn try_again(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    const TRIES: usize = 100;
+    let mut last = act();
+    for _ in 1..TRIES {
+        match &last {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::IsADirectory
+                        | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                last = act();
+            }
+            _ => break,
+        }
+    }
+    last
 }
 
 /// Removes the empty directories that deleted branches left at a ref's path, as git does.

@@ -14,7 +14,9 @@ use super::object::{self, Deflater};
 use super::pack::{PackBuilder, TYPE_TREE};
 use super::repository::Repository;
 use super::state::{self, Identity, Mark, StateDir};
-use super::{Layout, OpenOptions, Placement, Trail, beginning, history, message};
+use super::{
+    Layout, OpenOptions, Placement, Trail, attributes, beginning, history, message, mount, shared,
+};
 use crate::clock::Timestamp;
 
 /// What to begin.
@@ -47,6 +49,8 @@ pub struct Initialised {
     pub created_trail: bool,
     /// The trail's identity; `None` if a tip was accepted of a trail that has none, or a layout was given to one.
     pub uuid: Option<String>,
+    /// Why the trail, which began now, is not on the branch that is checked out, where that was not asked for.
+    pub apart: Option<String>,
 }
 
 impl Trail {
@@ -62,11 +66,17 @@ impl Trail {
         if created_repository {
             create_repository(dir, options.bare, options.reference.as_deref())?;
         }
-        let repository = Repository::open(dir)?;
+        let repository = Repository::open(dir, &options.open.environment)?;
         let state = StateDir::new(&repository.common_dir);
         let disk = options.open.disk.clone();
+        let disk = shared::wrap(disk, repository.sharing, &repository.common_dir);
         let disk = disk.as_ref();
+        let is_free = options.reference.is_none() && state.read_identity()?.is_none();
         let identity = choose_identity(&repository, &state, &options)?;
+        let apart = match identity.placement {
+            Placement::Ref if is_free => beginning::why_apart(&repository)?,
+            _ => None,
+        };
         repository.check_writable()?;
         if repository.read_ref(&identity.reference)?.is_none() {
             repository.check_name_free(&identity.reference)?;
@@ -79,10 +89,14 @@ impl Trail {
             state.write_identity(disk, &identity)?;
         }
         if let Some(accepted) = &options.accept_tip {
-            accept(&repository, &state, &identity, accepted, &options)?;
+            accept(&repository, &state, &identity, accepted, &options, disk)?;
         }
         let is_there = repository.read_ref(&identity.reference)?.is_some();
         let mut uuid = find_genesis(&repository, &identity)?;
+        let kept = match options.accept_tip {
+            Some(_) => Ok(()),
+            None => attributes::keep_entries_as_they_are(disk, &state, &repository),
+        };
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
         if !is_there && trail.reads_from().is_some() {
@@ -91,6 +105,7 @@ impl Trail {
             uuid = find_genesis(&trail.shared().repository, &identity)?;
         }
         let mut created_trail = false;
+        *trail.shared().warning() = kept.err();
         // What has entries already gets no identity any more, and may get another layout all the same.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
         let is_taken_up = trail.adopted().is_some();
@@ -113,6 +128,7 @@ impl Trail {
                 created_repository,
                 created_trail,
                 uuid,
+                apart: apart.filter(|_| created_trail),
             },
         ))
     }
@@ -278,8 +294,8 @@ fn accept(
     identity: &Identity,
     accepted: &str,
     options: &InitOptions,
+    disk: &dyn disk::Disk,
 ) -> Result<(), TrailError> {
-    let disk = options.open.disk.as_ref();
     let tip = repository.read_ref(&identity.reference)?;
     let id = match accepted {
         "none" => None,
@@ -304,7 +320,11 @@ fn accept(
     };
     let mark = Mark {
         tip: id,
-        boot: options.open.boot.clone().unwrap_or_else(state::boot_id),
+        boot: options
+            .open
+            .boot
+            .clone()
+            .unwrap_or_else(|| mount::boot_and_mounts(repository)),
         microseconds: last_time(repository, id)?,
     };
     state.write_mark(disk, &state.acknowledged_path(), &mark)

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
 use super::holder::{self, hand_overs};
+use super::shared;
 use super::state::StateDir;
 
 /// The right to write the trail, among our own processes. The system frees it when the process dies.
@@ -128,6 +129,7 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .truncate(false)
         .open(path)
         .doing("open", path)
+        .inspect(|_| shared::follow_directory(path))
 }
 
 /// Says to those who wait that the lock has a new holder, and who that is.
@@ -149,6 +151,9 @@ fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool
 const POLL_LEAST: Duration = Duration::from_micros(50);
 /// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
 const POLL_MOST: Duration = Duration::from_millis(1);
+
+/// How often the directory of a lock file is made again within one attempt.
+const MADE_AGAIN_MOST: usize = 100;
 
 /// What came of one attempt at a lock.
 enum Attempt {
@@ -200,25 +205,34 @@ impl<'a> GitLock<'a> {
         let token = state.token_path();
         let parent = path.parent().unwrap_or(target);
         let refs = state.common_dir().join("refs");
-        let taken = poll(wait, || match disk.link(&token, &path) {
-            Ok(()) => Ok(Attempt::Taken),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if same_file(&token, &path) {
-                    disk.remove(&path).doing("remove", &path)?;
+        let taken = poll(wait, || {
+            // Each time that the directory was gone again, another program has packed refs: that is progress, and ends.
+            for _ in 0..MADE_AGAIN_MOST {
+                match disk.link(&token, &path) {
+                    Ok(()) => return Ok(Attempt::Taken),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        if !same_file(&token, &path) {
+                            return Ok(Attempt::Refused);
+                        }
+                        disk.remove(&path).doing("remove", &path)?;
+                    }
+                    // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
+                    // removes: made here, it would stand in the way of whoever puts the real one back.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::NotFound
+                            && token.exists()
+                            && parent.starts_with(&refs)
+                            && refs.is_dir() =>
+                    {
+                        match disk::create_dirs_synced(disk, &refs, parent) {
+                            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                            made => made.doing("create", parent)?,
+                        }
+                    }
+                    Err(error) => return Err(error).doing("create", &path),
                 }
-                Ok(Attempt::Refused)
             }
-            // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
-            // removes: made here, it would stand in the way of whoever puts the real one back.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && token.exists()
-                    && parent.starts_with(&refs) =>
-            {
-                disk::create_dirs_synced(disk, &refs, parent).doing("create", parent)?;
-                Ok(Attempt::Refused)
-            }
-            Err(error) => Err(error).doing("create", &path),
+            Ok(Attempt::Refused)
         })?;
         if taken {
             Ok(GitLock {

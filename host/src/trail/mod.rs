@@ -8,6 +8,7 @@
 
 mod adopting;
 mod ahead;
+mod attributes;
 mod beginning;
 mod catalogue;
 mod checkout;
@@ -21,6 +22,7 @@ mod entries;
 mod error;
 mod flush;
 mod flushing;
+mod git_config;
 mod history;
 mod holder;
 mod init;
@@ -30,6 +32,7 @@ mod lock;
 mod merge;
 mod merging;
 mod message;
+mod mount;
 mod moved;
 mod multi_index;
 mod name;
@@ -38,6 +41,7 @@ mod object;
 mod objects;
 mod open;
 mod order;
+mod ownership;
 mod pack;
 mod packs;
 #[doc(hidden)]
@@ -52,6 +56,7 @@ mod refs;
 mod regular;
 mod repository;
 mod sequence;
+mod shared;
 mod signing;
 mod state;
 mod supported;
@@ -61,6 +66,7 @@ mod tree;
 mod tree_object;
 mod tree_stream;
 mod view;
+mod whereabouts;
 mod work_trees;
 mod writer;
 
@@ -73,9 +79,11 @@ use std::time::Duration;
 use gix::objs::Kind;
 
 pub use adopting::{Adopted, unseen};
+pub use attributes::RULE as ATTRIBUTES;
 pub use checkpoints::CHECKPOINTS_REF;
 pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
+pub use git_config::GitEnvironment;
 pub use history::{History, LoggedEntry, Recorded};
 pub use holder::{HolderState, LockWatch, StuckHolder};
 pub use init::{InitOptions, Initialised, repository_around};
@@ -156,9 +164,26 @@ struct Shared {
     /// Opened by the name of a ref, to be read.
     is_for_reading: bool,
     committing: OnceLock<Committing>,
+    /// Why a trail that begins now does not begin on the branch that is checked out.
+    apart: Option<String>,
+    /// Entries may lie in clear text where a filter encrypts.
+    plaintext: bool,
+    environment: GitEnvironment,
+    attributes: Mutex<attributes::Known>,
+    warning: Mutex<Option<String>>,
 }
 
 impl Shared {
+    fn attributes(&self) -> MutexGuard<'_, attributes::Known> {
+        self.attributes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn warning(&self) -> MutexGuard<'_, Option<String>> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         // Whoever panicked while it read a tree had changed nothing yet: that must not be the end of all others.
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
@@ -405,19 +430,6 @@ impl Trail {
     /// The layout that the operator has chosen, or the placement; nothing where the number of entries decides.
     pub fn chosen_layout(&self) -> Option<Layout> {
         self.shared().identity.layout
-    }
-
-    /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a
-    /// repository is gone another may be found above it.
-    pub fn is_where(&self, other: &Trail) -> bool {
-        let place = |trail: &Trail| {
-            let shared = trail.shared();
-            (
-                shared.repository.common_dir.clone(),
-                shared.identity.reference.clone(),
-            )
-        };
-        place(self) == place(other)
     }
 
     /// The git directory that all work trees of the repository share.

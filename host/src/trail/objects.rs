@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix::objs::{Find, Kind};
 use gix::odb::store::init::{Options, Slots};
@@ -60,7 +61,7 @@ impl Objects {
 
     /// Whether there is such an object. For those that may well be missing: it is not waited for.
     pub(super) fn has(&self, kind: Kind, id: &gix::oid) -> Result<bool, TrailError> {
-        if matches!(self.look(kind, id), Look::Found(_)) {
+        if matches!(self.look(kind, id), Look::Found(_)) || self.is_empty_tree(kind, id) {
             return Ok(true);
         }
         self.start_over()?;
@@ -81,6 +82,7 @@ impl Objects {
         loop {
             let cause = match self.look(kind, id) {
                 Look::Found(contents) => return Ok(contents),
+                Look::Missing if self.is_empty_tree(kind, id) => return Ok(Vec::new()),
                 Look::Missing => "it is not in the object database".to_owned(),
                 Look::Bad(cause) => cause,
             };
@@ -95,6 +97,11 @@ impl Objects {
             std::thread::sleep(Duration::from_millis(looks - 1));
             looks += 1;
         }
+    }
+
+    /// Git knows the empty tree without having it.
+    fn is_empty_tree(&self, kind: Kind, id: &gix::oid) -> bool {
+        kind == Kind::Tree && *id == *ObjectId::empty_tree(self.hash)
     }
 
     /// Reads a tree that is going to be asked for, if it can be found at once.

@@ -10,16 +10,17 @@ use gix::ObjectId;
 use super::adopting::Watch;
 use super::disk::{Counted, Disk, RealDisk};
 use super::error::TrailError;
+use super::git_config::GitEnvironment;
 use super::layout::Choice;
-use super::moved;
 use super::repository::Repository;
 use super::signing::{Signing, SigningOptions};
-use super::state::{self, Identity, StateDir};
+use super::state::{Identity, StateDir};
 use super::view::View;
 use super::{
     Handle, Layout, Placement, Shared, Trail, beginning, catalogue, layout, leaves, packs, queue,
     ticket,
 };
+use super::{mount, moved, shared};
 
 /// How to open a trail.
 #[derive(Clone)]
@@ -44,6 +45,10 @@ pub struct OpenOptions {
     pub large_pack: u64,
     /// Identifies this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
+    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    pub plaintext: bool,
+    /// Where git's configuration is: identity, `safe.directory`, the name of the default branch.
+    pub environment: GitEnvironment,
 }
 
 impl Default for OpenOptions {
@@ -59,6 +64,8 @@ impl Default for OpenOptions {
             merge_beside: true,
             large_pack: packs::LARGE,
             boot: None,
+            plaintext: false,
+            environment: GitEnvironment::of_process(),
         }
     }
 }
@@ -74,9 +81,31 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`] and what cannot be read.
+    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`], what cannot be read, and [`TrailError::RolledBack`] if the trail's
+    /// ref is gone.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Trail, TrailError> {
-        Trail::from_repository(Repository::discover(dir)?, options)
+        let repository = Repository::discover(dir, &options.environment)?;
+        let trail = Trail::from_repository(repository, options)?;
+        trail.check_not_gone()?;
+        Ok(trail)
+    }
+
+    /// Fails if the trail's ref is gone since something was acknowledged on it: an answer without it would look as if there had
+    /// never been an entry.
+    fn check_not_gone(&self) -> Result<(), TrailError> {
+        let shared = self.shared();
+        let Some(mark) = shared.state.read_mark(&shared.state.acknowledged_path()) else {
+            return Ok(());
+        };
+        let reference = &shared.identity.reference;
+        if shared.repository.read_ref(reference)?.is_some() {
+            return Ok(());
+        }
+        Err(TrailError::RolledBack {
+            reference: reference.clone(),
+            found: None,
+            acknowledged: mark.tip.to_string(),
+        })
     }
 
     pub(super) fn from_repository(
@@ -84,6 +113,7 @@ impl Trail {
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
+        let mut apart = None;
         let mut unseen = None;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
@@ -98,6 +128,9 @@ impl Trail {
             }
             None => {
                 let found = beginning::decide(&repository)?;
+                if found.is_new && found.identity.placement == Placement::Ref {
+                    apart = beginning::why_apart(&repository)?;
+                }
                 if found.is_new {
                     unseen = beginning::Remotes::read(&repository).only();
                 }
@@ -110,6 +143,7 @@ impl Trail {
             identity,
             Watch::new(adopts, unseen),
             false,
+            apart,
             options,
         )
     }
@@ -121,7 +155,7 @@ impl Trail {
     ///
     /// [`TrailError::Invalid`] if there is no such ref.
     pub fn open_ref(dir: &Path, name: &str, options: OpenOptions) -> Result<Trail, TrailError> {
-        let repository = Repository::discover(dir)?;
+        let repository = Repository::discover(dir, &options.environment)?;
         let state = StateDir::new(&repository.common_dir);
         let reference = repository.full_name(name)?;
         let identity = Identity {
@@ -129,7 +163,15 @@ impl Trail {
             placement: Placement::Ref,
             layout: None,
         };
-        Trail::assemble(repository, state, identity, Watch::default(), true, options)
+        Trail::assemble(
+            repository,
+            state,
+            identity,
+            Watch::default(),
+            true,
+            None,
+            options,
+        )
     }
 
     fn assemble(
@@ -138,6 +180,7 @@ impl Trail {
         identity: Identity,
         remotes: Watch,
         is_for_reading: bool,
+        apart: Option<String>,
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let tip = match (&remotes.adopts, repository.read_ref(&identity.reference)?) {
@@ -152,12 +195,16 @@ impl Trail {
                 .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
         let signing = options.signing.as_ref().map(Signing::open).transpose()?;
+        let disk = shared::wrap(options.disk, repository.sharing, &repository.common_dir);
         let progress = Arc::default();
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
         let leaves = leaves::Leaves::new(state.root().join("tree"), repository.hash);
         let shared = Shared {
+            boot: options
+                .boot
+                .unwrap_or_else(|| mount::boot_and_mounts(&repository)),
             repository,
             state,
             identity: Identity {
@@ -171,9 +218,8 @@ impl Trail {
             author,
             signing,
             lock_wait: options.lock_wait,
-            disk: Arc::new(Counted::new(options.disk, Arc::clone(&progress))),
+            disk: Arc::new(Counted::new(disk, Arc::clone(&progress))),
             progress,
-            boot: options.boot.unwrap_or_else(state::boot_id),
             view: Mutex::new(View::unloaded()),
             queue,
             waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
@@ -186,6 +232,11 @@ impl Trail {
             remotes,
             is_for_reading,
             committing: OnceLock::new(),
+            apart,
+            plaintext: options.plaintext,
+            environment: options.environment,
+            attributes: Mutex::default(),
+            warning: Mutex::default(),
         };
         Ok(Trail {
             handle: Arc::new(Handle {

@@ -32,6 +32,7 @@ impl Writer<'_> {
             }
             if identity.is_none() {
                 self.flusher().sync_beginning()?;
+                shared.keep_entries_as_they_are();
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;

@@ -180,6 +180,34 @@ impl Repository {
         Ok(())
     }
 
+    /// The names of all local branches, in no order.
+    pub(super) fn branches(&self) -> Result<Vec<String>, TrailError> {
+        const PREFIX: &str = "refs/heads/";
+        let mut names = std::collections::BTreeSet::new();
+        let mut dirs = vec![self.common_dir.join(PREFIX)];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if let Ok(name) = path.strip_prefix(&self.common_dir)
+                    && path.extension().is_none_or(|extension| extension != "lock")
+                {
+                    names.insert(name.display().to_string());
+                }
+            }
+        }
+        let name_at = self.hash.len_in_hex() + 1;
+        let packed = self.packed_refs()?.unwrap_or_default();
+        let lines = packed.split(|byte| *byte == b'\n');
+        let packed = lines
+            .filter_map(|line| line.get(name_at..))
+            .filter(|name| name.starts_with(PREFIX.as_bytes()))
+            .map(|name| String::from_utf8_lossy(name).into_owned());
+        names.extend(packed);
+        Ok(names.into_iter().collect())
+    }
+
     fn any_ref_below(&self, reference: &str) -> Result<Option<String>, TrailError> {
         let mut dirs = vec![self.common_dir.join(reference)];
         while let Some(dir) = dirs.pop() {

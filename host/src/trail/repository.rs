@@ -1,7 +1,7 @@
 //! The git repository as the trail reads it: opened as hostile, never written here.
 //!
 //! Nothing that the repository's configuration names is executed: gix is opened isolated, hooks and filters are never
-//! asked for, `GIT_*` is ignored, replace refs are off. Only `user.name` and `user.email` are taken from configuration.
+//! asked for, replace refs are off. What is taken from git's configuration is read by `git_config`, and is plain text.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,17 @@ use gix::hash::Kind as HashKind;
 use gix::objs::{CommitRef, Kind};
 
 use super::error::{IoContext, TrailError};
+use super::git_config::{GitConfig, GitEnvironment, Place};
 use super::objects::Objects;
 use super::regular;
-use super::supported;
+use super::shared::Sharing;
 use super::tree::TreeSource;
 use super::work_trees::{self, Main};
+use super::{ownership, supported};
 
 /// An open repository.
 pub(super) struct Repository {
-    inner: gix::ThreadSafeRepository,
+    config: GitConfig,
     /// The directory that all work trees share; the trail's state lives below it.
     pub(super) common_dir: PathBuf,
     /// The git directory of the work tree that was opened.
@@ -28,6 +30,7 @@ pub(super) struct Repository {
     pub(super) main: Main,
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
+    pub(super) sharing: Sharing,
     objects: Objects,
 }
 
@@ -43,27 +46,12 @@ pub(super) struct CommitInfo {
 
 impl Repository {
     /// Opens the repository whose work tree or git directory is exactly `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Repository, TrailError> {
+    pub(super) fn open(dir: &Path, environment: &GitEnvironment) -> Result<Repository, TrailError> {
         regular::check(dir)?;
-        let permissions = gix::open::Permissions {
-            config: gix::open::permissions::Config {
-                // For `user.name` and `user.email`: ~/.gitconfig and its XDG twin. Includes stay off, since one
-                // switch rules the repository's file too, and that could name any file of this machine.
-                git: true,
-                user: true,
-                ..gix::open::permissions::Config::isolated()
-            },
-            env: gix::open::permissions::Environment {
-                home: gix::sec::Permission::Allow,
-                xdg_config_home: gix::sec::Permission::Allow,
-                ..gix::open::permissions::Environment::isolated()
-            },
-            ..gix::open::Permissions::isolated()
-        };
         let inner = gix::open::Options::isolated()
-            .permissions(permissions)
             .strict_config(true)
-            .bail_if_untrusted(true)
+            // Who may use it is decided below, as git decides it.
+            .with(gix::sec::Trust::Full)
             .config_overrides(["core.useReplaceRefs=false"])
             .open(dir)
             .map_err(|error| supported::refused(dir, &error))?;
@@ -71,6 +59,12 @@ impl Repository {
         let common_dir = absolute(local.common_dir())?;
         supported::check_extensions(&local)?;
         let git_dir = absolute(local.git_dir())?;
+        let place = Place {
+            git_dir: &git_dir,
+            common_dir: &common_dir,
+        };
+        let config = GitConfig::read(environment, place)?;
+        ownership::check(&local, &config, environment)?;
         let main = work_trees::find_main(&local, git_dir == common_dir, &common_dir)?;
         let work_tree = match &main {
             Main::At(root) if git_dir == common_dir => Some(root.clone()),
@@ -83,9 +77,10 @@ impl Repository {
             main,
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
+            sharing: config.sharing()?,
             objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
-            inner,
+            config,
         };
         Ok(repository)
     }
@@ -102,25 +97,29 @@ impl Repository {
         self.work_tree.is_none()
     }
 
-    /// `Name <email>` from git's configuration, if both are there and fit a commit.
+    /// `Name <email>` from git's configuration, if both are there.
     pub(super) fn identity(&self) -> Option<String> {
-        let local = self.inner.to_thread_local();
-        let config = local.config_snapshot();
-        let name = config.string("user.name")?.to_string();
-        let email = config.string("user.email")?.to_string();
-        let fits =
-            |text: &str| !text.trim().is_empty() && !text.contains(['<', '>', '\n', '\0', '\r']);
-        (fits(&name) && fits(&email)).then(|| format!("{} <{}>", name.trim(), email.trim()))
+        self.config.author()
+    }
+
+    /// Whether a filter has a program that would change files.
+    pub(super) fn has_filter(&self, filter: &str) -> bool {
+        self.config.has_filter(filter)
+    }
+
+    /// The file of attributes that the operator's configuration names.
+    pub(super) fn attributes_file(&self, environment: &GitEnvironment) -> Option<PathBuf> {
+        self.config.attributes_file(environment)
+    }
+
+    /// The branch that the operator's new repositories begin with.
+    pub(super) fn default_branch_of_operator(&self) -> Option<String> {
+        self.config.default_branch()
     }
 
     /// The value of `core.logAllRefUpdates` as git takes it for branches.
     pub(super) fn keeps_reflogs(&self) -> bool {
-        let local = self.inner.to_thread_local();
-        let value = local
-            .config_snapshot()
-            .string("core.logAllRefUpdates")
-            .map(|value| value.to_string());
-        match value.as_deref() {
+        match self.config.log_all_ref_updates().as_deref() {
             Some("false" | "no" | "off" | "0") => false,
             Some(_) => true,
             None => !self.is_bare(),

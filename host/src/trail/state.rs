@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Disk};
 use super::error::{IoContext, TrailError};
-use super::{Layout, Placement};
+use super::{Layout, Placement, shared};
 
 /// The directory `chiffon-audit/` of one repository.
 #[derive(Clone, Debug)]
@@ -123,6 +123,7 @@ impl StateDir {
                 .doing("create", &self.token_path())?;
             created = true;
         }
+        shared::follow_directory(&self.token_path());
         Ok(created)
     }
 

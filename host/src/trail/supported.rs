@@ -56,9 +56,7 @@ pub(super) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
         .unwrap_or_default()
         .to_ascii_lowercase();
     if config.contains("refstorage") {
-        return TrailError::Unsupported(
-            "its refs are stored as a reftable (extensions.refStorage)".into(),
-        );
+        return TrailError::Unsupported(reftable("a reftable"));
     }
     let version = config.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
@@ -70,15 +68,38 @@ pub(super) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
     if !dir.join(".git").exists() && !dir.join("HEAD").exists() {
         return TrailError::NoRepository(dir.to_owned());
     }
-    if cause.contains("owned by the current user") {
-        let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-        cause = format!(
-            "{}; `git config --global --add safe.directory {}` trusts it",
-            cause.trim_end_matches('.'),
-            whole.display()
-        );
-    }
     TrailError::Unsupported(cause)
+}
+
+/// The remote that promises the objects that are lacking, if there is one.
+fn promisor(config: &gix::config::Snapshot<'_>) -> Option<String> {
+    let remotes = config.plumbing().sections_by_name("remote")?;
+    remotes.into_iter().find_map(|section| {
+        // A key without a value is true.
+        let said = section.body().value_implicit("promisor")?;
+        let text = said.map(|value| value.to_string().to_ascii_lowercase());
+        let denied = matches!(text.as_deref(), Some("false" | "no" | "off" | "0" | ""));
+        let name = section.header().subsection_name()?.to_string();
+        (!denied).then_some(name)
+    })
+}
+
+/// What is said of a partial clone, and how it becomes a whole one.
+fn partial_clone(remote: &str) -> String {
+    let name = remote.escape_default();
+    format!(
+        "it is a partial clone (remote.{name}.promisor), which lacks objects; `git fetch --refetch --no-filter {name}` and then \
+         `git config --unset-all remote.{name}.promisor`, `git config --unset-all remote.{name}.partialclonefilter` and \
+         `git config --unset-all extensions.partialClone` make it whole, and `chiffon-audit doctor` says whether it is"
+    )
+}
+
+/// What is said of a repository whose refs are not files.
+fn reftable(stored_as: &str) -> String {
+    format!(
+        "its refs are stored as {stored_as} (extensions.refStorage); `git refs migrate --ref-format=files` stores them as files \
+         (git 2.46 or later)"
+    )
 }
 
 /// Git refuses a repository with an extension that it does not know; so does the trail.
@@ -97,25 +118,8 @@ pub(super) fn check_extensions(repository: &gix::Repository) -> Result<(), Trail
             "core.repositoryFormatVersion is {version}"
         )));
     }
-    let mut remotes = config
-        .plumbing()
-        .sections_by_name("remote")
-        .into_iter()
-        .flatten();
-    let is_promisor = remotes.any(|section| {
-        // A key without a value is true.
-        section
-            .body()
-            .value_implicit("promisor")
-            .is_some_and(|value| {
-                let text = value.map(|value| value.to_string().to_ascii_lowercase());
-                !matches!(text.as_deref(), Some("false" | "no" | "off" | "0" | ""))
-            })
-    });
-    if is_promisor {
-        return Err(TrailError::Unsupported(
-            "it is a partial clone (remote.<name>.promisor), which lacks objects".into(),
-        ));
+    if let Some(remote) = promisor(&config) {
+        return Err(TrailError::Unsupported(partial_clone(&remote)));
     }
     let Some(sections) = config.plumbing().sections_by_name("extensions") else {
         return Ok(());
@@ -129,15 +133,13 @@ pub(super) fn check_extensions(repository: &gix::Repository) -> Result<(), Trail
                     .value("refStorage")
                     .map(|value| value.to_string());
                 if value.as_deref() != Some("files") {
-                    return Err(TrailError::Unsupported(format!(
-                        "its refs are stored as `{}` (extensions.refStorage)",
-                        value.unwrap_or_default()
-                    )));
+                    let value = format!("`{}`", value.unwrap_or_default());
+                    return Err(TrailError::Unsupported(reftable(&value)));
                 }
             } else if name == "partialclone" {
-                return Err(TrailError::Unsupported(
-                    "it is a partial clone (extensions.partialClone), which lacks objects".into(),
-                ));
+                let remote = section.body().value("partialClone");
+                let remote = remote.map_or_else(|| "origin".to_owned(), |name| name.to_string());
+                return Err(TrailError::Unsupported(partial_clone(&remote)));
             } else if !KNOWN.contains(&name.as_str()) && !name.starts_with("relativeworktrees") {
                 return Err(TrailError::Unsupported(format!(
                     "it has the unknown extension `{name}`"

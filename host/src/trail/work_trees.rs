@@ -42,6 +42,22 @@ impl Repository {
         })
     }
 
+    /// Whether a work tree has `reference` checked out. One that git is just making or removing has nothing checked out.
+    pub(super) fn has_checked_out(
+        &self,
+        tree: &WorkTree,
+        reference: &str,
+    ) -> Result<bool, TrailError> {
+        match Repository::head(&tree.git_dir) {
+            Ok(head) => Ok(head == Head::Branch(reference.to_owned())),
+            Err(TrailError::Io {
+                kind: io::ErrorKind::NotFound,
+                ..
+            }) if tree.git_dir != self.common_dir => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Fails if `reference` is, or may be, checked out in a work tree that cannot be found from here.
     pub(super) fn check_work_tree_known(&self, reference: &str) -> Result<(), TrailError> {
         if self.main == Main::Unknown
@@ -56,11 +72,16 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether there is a work tree beside the main one.
+    pub(super) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
+        let trees = self.work_trees()?;
+        Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
+    }
+
     /// Whether a work tree that can be found has `reference` checked out.
     pub(super) fn is_checked_out(&self, reference: &str) -> Result<bool, TrailError> {
-        let branch = Head::Branch(reference.to_owned());
         for tree in self.work_trees()? {
-            if Repository::head(&tree.git_dir)? == branch {
+            if self.has_checked_out(&tree, reference)? {
                 return Ok(true);
             }
         }

@@ -7,7 +7,7 @@ use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 
 use super::Finding;
 use crate::clock::Timestamp;
-use crate::trail::{Placement, Trail};
+use crate::trail::Trail;
 
 /// File systems by the number that Linux gives them (statfs(2)), and what is to be said of those that do not serve.
 const KINDS: &[(u64, &str, Option<&str>)] = &[
@@ -75,17 +75,13 @@ const LONG: i64 = 60;
 
 /// Locks of git that are in the way of recording. Ours that a crash left are gone by now, where the trail could be checked.
 pub fn locks(trail: &Trail, now: Timestamp) -> Vec<(Finding, String)> {
-    let mut names = vec![
-        format!("{}.lock", trail.reference()),
-        "packed-refs.lock".to_owned(),
-    ];
-    if trail.placement() == Placement::Checkout {
-        names.extend(["index.lock".to_owned(), "HEAD.lock".to_owned()]);
-    }
-    names
+    trail
+        .git_locks()
         .into_iter()
-        .filter_map(|name| {
-            let metadata = trail.common_dir().join(&name).symlink_metadata().ok()?;
+        .filter_map(|path| {
+            let metadata = path.symlink_metadata().ok()?;
+            let name = path.strip_prefix(trail.common_dir()).unwrap_or(&path);
+            let name = name.display();
             let age = (now.microseconds() / 1_000_000).saturating_sub(metadata.mtime()).max(0);
             let finding = if age < LONG {
                 Finding::Warning

@@ -73,6 +73,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         time::option("--since", args.since.as_deref(), Bound::Since, now)?,
         time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     );
+    if args.reference.is_none() {
+        session.check_not_gone(&session.directory)?;
+    }
     let file = args.output.as_ref().map(|path| {
         let file = std::fs::File::create(path);
         file.with_context(|| format!("cannot write {}", path.display()))

@@ -14,7 +14,7 @@ use std::sync::mpsc::Receiver;
 
 use super::commit::print_policy_log;
 use super::exit::{Exit, UsageError, cannot_read};
-use super::output::Output;
+use super::output::{Output, warn};
 use super::progress::Progress;
 use super::receipt::reason;
 use super::session::{RecordFlags, Session, outcome_limits};
@@ -89,6 +89,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
     let trail = recorder.trail().clone();
+    session.note_apart(&trail);
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one a line"
@@ -114,6 +115,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     lines::read(sources, max_bytes, sender);
     let done = intake.run(&events, &stop);
     intake.progress.finish();
+    if let Some(warning) = intake.recorder.trail().take_warning() {
+        warn(intake.output.is_quiet(), &warning);
+    }
     let Intake { books, .. } = intake;
     let stopped = match done {
         Ok(stopped) => stopped,

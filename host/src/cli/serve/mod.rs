@@ -107,9 +107,9 @@ impl Args {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
     memory::give_back();
+    // First, so that what there is to warn of is in the log; dropped last, so that what is logged until then is written.
+    let log = log::start(args, session)?;
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;
-    // Dropped last: what is logged until then is written.
-    let log = log::start(args, session)?;
     run::serve(args, parts, session, &log)
 }

@@ -12,7 +12,9 @@ use super::keeping::{Keeping, keeping};
 use super::proving::proving;
 use super::reload::Reload;
 use crate::cli::exit::{UsageError, cannot_read};
-use crate::cli::session::{Session, deciding, engine, outcome_limits, policy_limits, read_secret};
+use crate::cli::session::{
+    Session, begins_apart, deciding, engine, outcome_limits, policy_limits, read_secret,
+};
 use crate::cli::store::{options_of, place};
 use crate::config::{ServiceSettings, Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
@@ -207,6 +209,9 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
         ),
         error => error.into(),
     })?;
+    if let Some(why) = trail.begins_apart() {
+        notes.push(begins_apart(trail.reference(), why));
+    }
     if trail.placement() == Placement::Ref || trail.has_begun()? {
         return Ok(trail);
     }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -252,8 +252,9 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
         .create_new(true)
         .mode(0o600)
         .open(&temporary)
+        .and_then(|file| share(&file, directory))
         .map_err(|error| failed("make", error))
-        .and_then(|_| {
+        .and_then(|()| {
             let mut connection = Connection::open(&temporary).context(url)?;
             connection
                 .pragma_update(None, "application_id", APPLICATION_ID)
@@ -274,6 +275,16 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
     fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| failed("sync the directory of", error))
+}
+
+/// In a directory that a group writes (`core.sharedRepository`), the group writes the store too. Nobody else reads it.
+fn share(file: &fs::File, directory: &Path) -> io::Result<()> {
+    const SHARED: u32 = 0o2020;
+    let mode = fs::metadata(directory)?.mode();
+    if mode & SHARED == SHARED {
+        file.set_permissions(fs::Permissions::from_mode(0o660))?;
+    }
+    Ok(())
 }
 
 fn version(connection: &Connection, url: &str) -> Result<u32, StoreError> {

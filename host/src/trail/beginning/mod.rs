@@ -6,8 +6,12 @@
 
 mod anew;
 mod choice;
+mod default_branch;
 mod held;
 mod remotes;
+
+pub(super) use anew::why_apart;
+pub(super) use default_branch::default_branch;
 
 use gix::ObjectId;
 

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gix::ObjectId;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::trail::shared;
+
 use super::{Catalogue, HEADER, LOG_MAGIC, TABLE_MAGIC};
 
 /// One of the two files, with what its header says.
@@ -69,6 +71,7 @@ impl Catalogue {
             .table
             .with_extension(format!("{of}-{}-{number}", std::process::id()));
         let file = File::create(&path)?;
+        shared::follow_directory(&path);
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok((path, file))
     }

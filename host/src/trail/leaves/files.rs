@@ -13,6 +13,8 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use sha2::{Digest, Sha256};
 
+use crate::trail::shared;
+
 use super::hash::{Growing, TreeHash, fold, node};
 
 const MAGIC: &[u8; 8] = b"CHIFTRE1";
@@ -96,7 +98,9 @@ impl Files {
         bytes[DIGEST..].copy_from_slice(&digest);
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false);
-        options.open(self.head_path())?.write_all_at(&bytes, 0)
+        let head = options.open(self.head_path())?;
+        shared::follow_directory(&self.head_path());
+        head.write_all_at(&bytes, 0)
     }
 
     /// The tree that the files hold up to `head`; none if they do not lead to its root.
@@ -155,7 +159,10 @@ impl Files {
         }
         match std::fs::create_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+            _ => {
+                shared::follow_directory(&self.dir);
+                Ok(())
+            }
         }
     }
 
@@ -279,5 +286,6 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .open(path)
+        .inspect(|_| shared::follow_directory(path))
         .or_else(|_| File::open(path))
 }

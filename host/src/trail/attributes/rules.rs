@@ -1,0 +1,234 @@
+//! Git's attributes, as far as they say which filter a path has: gitattributes(5).
+//!
+//! Reads plain text. What a filter runs is never run here.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use gix::bstr::{BStr, ByteSlice as _};
+use gix::glob::wildmatch::Mode;
+
+/// Larger files of attributes are not read; git's own limit is 100 MB.
+const BYTES_MOST: u64 = 16 << 20;
+
+/// Macros name macros; a ring of them ends here.
+const DEPTH_MOST: usize = 16;
+
+/// What the attribute `filter` is for a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// Nothing says.
+    #[default]
+    Unspecified,
+    /// `-filter`, or `filter` without a name: no program.
+    None,
+    /// `filter=NAME`.
+    Named(String),
+}
+
+/// The rules of several files, those that win last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    lines: Vec<Line>,
+    macros: HashMap<Vec<u8>, Vec<Assignment>>,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    pattern: Vec<u8>,
+    /// Where the file lies, relative to the root of the work tree and ending in a slash, or empty.
+    below: String,
+    assignments: Vec<Assignment>,
+}
+
+#[derive(Clone, Debug)]
+enum Assignment {
+    /// `name` or `name=value`.
+    Set(Vec<u8>, Option<Vec<u8>>),
+    /// `-name`.
+    Unset(Vec<u8>),
+    /// `!name`.
+    Unspecified(Vec<u8>),
+}
+
+impl Rules {
+    /// Adds the rules of a file, which win over those before. One that is not there, or is no file, has none.
+    pub(super) fn add_file(&mut self, path: &Path, below: &str) {
+        let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let mut text = Vec::new();
+        if is_file
+            && let Ok(file) = fs::File::open(path)
+            && file.take(BYTES_MOST).read_to_end(&mut text).is_ok()
+        {
+            self.add(&text, below);
+        }
+    }
+
+    /// The same of a text.
+    pub(super) fn add(&mut self, text: &[u8], below: &str) {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        for line in text.lines() {
+            let line = line.trim_start();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let Some((pattern, rest)) = first_word(line) else {
+                continue;
+            };
+            let assignments: Vec<Assignment> = rest
+                .split(u8::is_ascii_whitespace)
+                .filter(|word| !word.is_empty())
+                .map(Assignment::parse)
+                .collect();
+            if let Some(name) = pattern.strip_prefix(b"[attr]") {
+                self.macros.insert(name.to_vec(), assignments);
+            } else if !pattern.starts_with(b"!") {
+                self.lines.push(Line {
+                    pattern,
+                    below: below.to_owned(),
+                    assignments,
+                });
+            }
+        }
+    }
+
+    /// The filter of the file at a path that is relative to the root of the work tree.
+    pub(super) fn filter(&self, path: &str) -> Filter {
+        let mut filter = Filter::Unspecified;
+        for line in self.lines.iter().filter(|line| line.matches(path)) {
+            for assignment in &line.assignments {
+                self.assign(assignment, &mut filter, 0);
+            }
+        }
+        filter
+    }
+
+    fn assign(&self, assignment: &Assignment, filter: &mut Filter, depth: usize) {
+        match assignment {
+            Assignment::Set(name, value) if name == b"filter" => {
+                *filter = match value {
+                    Some(value) => Filter::Named(String::from_utf8_lossy(value).into_owned()),
+                    None => Filter::None,
+                };
+            }
+            Assignment::Unset(name) if name == b"filter" => *filter = Filter::None,
+            Assignment::Unspecified(name) if name == b"filter" => *filter = Filter::Unspecified,
+            Assignment::Set(name, None) if depth < DEPTH_MOST => {
+                for assignment in self.macros.get(name).into_iter().flatten() {
+                    self.assign(assignment, filter, depth + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Line {
+    fn matches(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix(&self.below) else {
+            return false;
+        };
+        // One for directories alone matches no file.
+        if self.pattern.ends_with(b"/") {
+            return false;
+        }
+        let (pattern, subject, mode) = if self.pattern.contains(&b'/') {
+            let pattern = self.pattern.strip_prefix(b"/").unwrap_or(&self.pattern);
+            (pattern, path, Mode::NO_MATCH_SLASH_LITERAL)
+        } else {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            (self.pattern.as_slice(), name, Mode::empty())
+        };
+        let pattern: &BStr = pattern.into();
+        gix::glob::wildmatch(pattern, subject.into(), mode)
+    }
+}
+
+impl Assignment {
+    fn parse(word: &[u8]) -> Assignment {
+        if let Some(name) = word.strip_prefix(b"-") {
+            return Assignment::Unset(name.to_vec());
+        }
+        if let Some(name) = word.strip_prefix(b"!") {
+            return Assignment::Unspecified(name.to_vec());
+        }
+        match word.split_once_str("=") {
+            Some((name, value)) => Assignment::Set(name.to_vec(), Some(value.to_vec())),
+            None => Assignment::Set(word.to_vec(), None),
+        }
+    }
+}
+
+/// The pattern of a line, which may be quoted, and what comes after it.
+fn first_word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    if line.starts_with(b"\"") {
+        let (pattern, length) = gix::quote::ansi_c::undo(line.into()).ok()?;
+        return Some((pattern.to_vec(), line.get(length..)?));
+    }
+    let end = line
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .unwrap_or(line.len());
+    Some((line[..end].to_vec(), &line[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str = ".audit/tasks/t-1.json";
+
+    #[track_caller]
+    fn check(texts: &[(&str, &str)], expect: Filter) {
+        let mut rules = Rules::default();
+        for (below, text) in texts {
+            rules.add(text.as_bytes(), below);
+        }
+        assert_eq!(rules.filter(ENTRY), expect, "{texts:?}");
+    }
+
+    #[test]
+    fn a_pattern_gives_its_path_a_filter() {
+        let crypt = || Filter::Named("crypt".into());
+        check(&[], Filter::Unspecified);
+        check(&[("", "* filter=crypt\n")], crypt());
+        check(&[("", "*.json filter=crypt -text\r\n")], crypt());
+        check(&[("", "/.audit/** filter=crypt")], crypt());
+        check(&[("", ".audit/tasks/*.json filter=crypt")], crypt());
+        check(&[("", "**/tasks/* filter=crypt")], crypt());
+        check(&[("", "\"*.jso\\156\" filter=crypt")], crypt());
+        check(
+            &[(".audit/", "tasks/t-? filter=a\nt-?.json filter=crypt")],
+            crypt(),
+        );
+        check(
+            &[("", "[attr]secret filter=crypt diff=crypt\n* secret")],
+            crypt(),
+        );
+        check(
+            &[(
+                "",
+                "# * filter=crypt\n.audit/ filter=crypt\n*.md filter=crypt",
+            )],
+            Filter::Unspecified,
+        );
+        check(&[("", ".audit/* filter=crypt")], Filter::Unspecified);
+        check(&[("src/", "* filter=crypt")], Filter::Unspecified);
+    }
+
+    #[test]
+    fn the_last_word_counts() {
+        check(
+            &[("", "* filter=crypt\n.audit/** !filter")],
+            Filter::Unspecified,
+        );
+        check(
+            &[("", "* filter=crypt"), (".audit/tasks/", "* -filter")],
+            Filter::None,
+        );
+        check(&[("", "* -filter filter=lfs")], Filter::Named("lfs".into()));
+        check(&[("", "[attr]a b\n[attr]b a\n* a")], Filter::Unspecified);
+    }
+}
