@@ -131,15 +131,7 @@ impl Repository {
 
     /// Every value of `remote.*.fetch`.
     pub(super) fn fetch_refspecs(&self) -> Vec<String> {
-        let local = self.local();
-        let config = local.config_snapshot();
-        let remotes = config.plumbing().sections_by_name("remote");
-        remotes
-            .into_iter()
-            .flatten()
-            .flat_map(|section| section.body().values("fetch"))
-            .map(|value| value.to_string())
-            .collect()
+        self.config.of_remotes("fetch")
     }
 
     /// The full name of the ref that git would take `name` for.

@@ -20,7 +20,7 @@ use super::{ownership, supported};
 
 /// An open repository.
 pub(super) struct Repository {
-    config: GitConfig,
+    pub(super) config: GitConfig,
     /// The directory that all work trees share; the trail's state lives below it.
     pub(super) common_dir: PathBuf,
     /// The git directory of the work tree that was opened.
@@ -83,10 +83,6 @@ impl Repository {
             config,
         };
         Ok(repository)
-    }
-
-    pub(super) fn local(&self) -> gix::Repository {
-        self.inner.to_thread_local()
     }
 
     pub(super) fn objects_dir(&self) -> PathBuf {

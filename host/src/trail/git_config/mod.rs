@@ -78,6 +78,17 @@ impl GitConfig {
         found.map(|value| String::from_utf8_lossy(&value.value).into_owned())
     }
 
+    /// Every value of `remote.*.NAME`.
+    pub(super) fn of_remotes(&self, name: &str) -> Vec<String> {
+        let is_asked = |value: &&Value| {
+            value.section == "remote" && value.subsection.is_some() && value.name == name
+        };
+        let values = self.values.iter().filter(is_asked);
+        values
+            .map(|value| String::from_utf8_lossy(&value.value).into_owned())
+            .collect()
+    }
+
     /// Whether the operator has said that a repository at `directory` may be used though another user owns it. The
     /// repository's own word does not count.
     pub(super) fn is_safe_directory(&self, environment: &GitEnvironment, directory: &Path) -> bool {
