@@ -22,7 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Front {
     routes: Arc<OnceLock<Router>>,
     opened: Arc<Notify>,
-    draining: Arc<AtomicBool>,
+    draining: Draining,
+}
+
+/// Whether this host takes its leave. Apart from the front, which holds the routes: what they hold must not hold them.
+#[derive(Clone, Default)]
+pub(super) struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Front {
@@ -35,11 +45,11 @@ impl Front {
 
     /// Says from now on that this host is stopping, and lets each connection go with its next answer.
     pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    pub(super) fn draining(&self) -> Draining {
+        self.draining.clone()
     }
 
     /// The router that a listener serves.
@@ -68,7 +78,7 @@ impl Front {
             },
             None => not_open(request.uri().path()),
         };
-        if self.is_draining() {
+        if self.draining.is_draining() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
