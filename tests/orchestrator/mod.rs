@@ -261,17 +261,16 @@ fn an_orchestrator_accepts_and_commits_nothing_on_the_store_of_another_trail() {
 fn a_host_that_panics_on_whatever_it_is_to_record_gives_up_and_gives_its_lease_back() {
     let repo = Repo::bare();
     run(async {
-        let broken = start_at(
-            &repo.path,
-            Arc::new(Breaks(AtomicUsize::new(usize::MAX - 1))),
-        )
-        .await;
-        for number in 0..5 {
+        let broken = start_at(&repo.path, Arc::new(Breaks(AtomicUsize::new(10)))).await;
+        // Together, so that the first is not tried again before the last was.
+        let accepting = (0..5).map(|number| {
+            let broken = broken.clone();
             let document = format!(r#"{{"task_id":"t{number}","status":"completed"}}"#);
-            broken
-                .accept(document.as_bytes(), Origin::default())
-                .await
-                .unwrap();
+            tokio::spawn(async move { broken.accept(document.as_bytes(), Origin::default()).await })
+        });
+        let accepting: Vec<_> = accepting.collect();
+        for accepted in accepting {
+            accepted.await.unwrap().unwrap();
         }
         let reason = broken.given_up().await;
         assert!(reason.contains("panics"), "{reason}");

@@ -80,15 +80,13 @@ impl Inner {
 
     /// This host can do its work no more: whoever runs it is to end it.
     pub(super) fn give_up(&self, reason: &str) {
-        let is_first = self.given_up.send_if_modified(|given_up| {
-            let is_first = given_up.is_none();
-            given_up.get_or_insert_with(|| reason.to_owned());
-            is_first
-        });
-        if is_first {
-            tracing::error!(reason, "this host gives up");
-            self.health.set_stalled(Some(reason.to_owned()), self.now());
+        if self.given_up.borrow().is_some() {
+            return;
         }
+        tracing::error!(reason, "this host gives up");
+        self.health.set_stalled(Some(reason.to_owned()), self.now());
+        // Last: whoever hears of it finds it in the state of this host, too.
+        self.given_up.send_replace(Some(reason.to_owned()));
     }
 }
 

@@ -85,7 +85,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         true => json!([]),
         false => json!([{"token": []}]),
     };
-    let parameters = operation["parameters"].as_array_mut();
+    let parameters = operation.get_mut("parameters");
+    let parameters = parameters.and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         bound(path, parameter);
     }
@@ -202,7 +203,8 @@ mod tests {
                     let is_problem = status.starts_with(['4', '5']);
                     assert_eq!(content.is_object(), is_problem, "{method} {path} {status}");
                 }
-                let parameters = operation["parameters"].as_array();
+                let parameters = operation.get("parameters").map(|given| given.as_array());
+                let parameters = parameters.map(|given| given.expect("a list, where there is one"));
                 for parameter in parameters.into_iter().flatten() {
                     if parameter["name"] == "limit" {
                         assert_eq!(parameter["schema"]["maximum"], 1000, "{path}");
