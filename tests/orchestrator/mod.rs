@@ -342,3 +342,28 @@ fn a_retry_after_the_commit_is_known_on_every_host_and_after_a_restart() {
         }
     });
 }
+
+#[test]
+fn what_was_turned_down_is_deleted_by_who_commits_where_that_is_wanted() {
+    run(async {
+        for (url, _dir) in stores().await {
+            let store = store::open(&url, &store::Options::default()).await.unwrap();
+            let repo = Repo::bare();
+            let host = start_on(&repo.path, store, "one");
+            committed(&host, r#"{"task_id":"a","status":"completed"}"#).await;
+            let other = br#"{"task_id":"a","status":"failed"}"#;
+            let other = host.accept(other, Origin::default()).await.unwrap();
+            let state = host.settled(other.sequence).await.unwrap();
+            assert!(matches!(state, State::Conflicting { .. }), "{state:?}");
+            committed(&host, r#"{"task_id":"b","status":"completed"}"#).await;
+            host.retire_turned_down(Duration::ZERO);
+            let store = host.store().clone();
+            while store.submission(other.sequence).await.unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+            let task = chiffon_audit::outcome::TaskId::parse("a").unwrap();
+            assert_eq!(store.submissions(&task).await.unwrap().len(), 1);
+            host.shut_down(Duration::from_secs(10)).await;
+        }
+    });
+}

@@ -2,21 +2,37 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use super::operate;
 use super::problem::{Kind, Problem};
 
+/// How long a request waits for a store that is being opened: who has seen `/healthz` answer asks at once.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The way in. Every clone is the same one.
 #[derive(Clone, Default)]
 pub(super) struct Front {
     routes: Arc<OnceLock<Router>>,
-    draining: Arc<AtomicBool>,
+    opened: Arc<Notify>,
+    draining: Draining,
+}
+
+/// Whether this host takes its leave. Apart from the front, which holds the routes: what they hold must not hold them.
+#[derive(Clone, Default)]
+pub(super) struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Front {
@@ -24,15 +40,16 @@ impl Front {
     pub(super) fn open(&self, routes: Router) {
         // Opened once; a second time would change nothing.
         let _ = self.routes.set(routes);
+        self.opened.notify_waiters();
     }
 
     /// Says from now on that this host is stopping, and lets each connection go with its next answer.
     pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    pub(super) fn draining(&self) -> Draining {
+        self.draining.clone()
     }
 
     /// The router that a listener serves.
@@ -41,7 +58,19 @@ impl Front {
         Router::new().fallback(move |request| front.clone().answer(request))
     }
 
+    /// Waits for the routes, but not for long: most stores open within a moment of the first probe.
+    async fn opening(&self) {
+        // Hears of what happens from here on.
+        let opened = self.opened.notified();
+        if self.routes.get().is_none() {
+            let _ = tokio::time::timeout(PATIENCE, opened).await;
+        }
+    }
+
     async fn answer(self, request: Request) -> Response {
+        if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+            self.opening().await;
+        }
         let mut response = match self.routes.get() {
             Some(routes) => match routes.clone().oneshot(request).await {
                 Ok(response) => response,
@@ -49,7 +78,7 @@ impl Front {
             },
             None => not_open(request.uri().path()),
         };
-        if self.is_draining() {
+        if self.draining.is_draining() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }

@@ -48,7 +48,7 @@ use crate::orchestrator::Orchestrator;
 use allowance::Allowances;
 use budget::Budget;
 use connection::Places;
-use front::Front;
+use front::{Draining, Front};
 use in_force::TokensInForce;
 
 /// What one client may use.
@@ -122,7 +122,7 @@ struct App {
     limits: Limits,
     /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
-    front: Front,
+    draining: Draining,
     feed: Arc<events::Feed>,
     /// Bodies of reports.
     in_flight: Budget,
@@ -138,7 +138,7 @@ struct App {
 impl App {
     /// Whether this host takes its leave: requests are still answered, and soon no more.
     fn is_stopping(&self) -> bool {
-        self.front.is_draining() || *self.close.borrow()
+        self.draining.is_draining() || *self.close.borrow()
     }
 
     /// Until the service is told to close.
@@ -216,7 +216,7 @@ impl Gate {
             tokens: self.tokens.clone(),
             allowances: Allowances::new(limits.token),
             checks_host: self.checks_host,
-            front: self.front.clone(),
+            draining: self.front.draining(),
             feed: events::Feed::new(orchestrator.clone(), limits.followers),
             in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
             uploads: Budget::new(UPLOADS, None),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Inner, Orchestrator};
 
-/// How often the store is looked through.
+/// The longest between two looks through the store, however long things are kept.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// The same while another host commits: when this one takes over, it begins soon.
@@ -32,7 +32,11 @@ async fn run(inner: Weak<Inner>, older_than: Duration) {
             }
             _ => return,
         };
-        tokio::time::sleep(if commits { EVERY } else { LOOK }).await;
+        let pause = match commits {
+            true => (older_than / 4).clamp(LOOK, EVERY),
+            false => LOOK,
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

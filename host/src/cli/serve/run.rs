@@ -22,13 +22,16 @@ use crate::cli::exit::Exit;
 use crate::cli::session::Session;
 use crate::http::{Gate, Service};
 use crate::orchestrator::Orchestrator;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What ending may take beyond what the operator has granted: to let go of files, threads and the lease.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// How long the lease may take to be given back by a host that has given up. It runs out by itself.
 const LEASE_RETURN: Duration = Duration::from_secs(2);
+
+/// How long the store may take to be opened before this host answers that it is not ready yet.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it.
 pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> anyhow::Result<Exit> {
@@ -78,6 +81,8 @@ impl Life {
         for note in &self.parts.notes {
             tracing::warn!("{note}");
         }
+        // A store that is another trail's is refused before anybody can take this host for one that serves.
+        let at_once = self.open_at_once().await?;
         let (close, closing) = watch::channel(false);
         let parts = &self.parts;
         let service = Service::listen(
@@ -95,8 +100,16 @@ impl Life {
         };
         let (address, gate) = (service.address(), service.gate());
         let answering = tokio::spawn(service.run());
+        let opening = async {
+            match at_once {
+                Some(store) => Ok(store),
+                None => {
+                    waiting::open(&parts.store, &parts.store_options, parts.wait_for_store).await
+                }
+            }
+        };
         let opened = tokio::select! {
-            opened = waiting::open(&parts.store, &parts.store_options, parts.wait_for_store) => opened,
+            opened = opening => opened,
             _ = signals.end() => {
                 tracing::info!("ended while it waited for the store");
                 return Ok(Exit::Done);
@@ -112,6 +125,19 @@ impl Life {
         };
         self.serve(store, address, gate, signals, close, answering)
             .await
+    }
+
+    /// The store, if it answers at once. One that cannot become fit by waiting is refused.
+    async fn open_at_once(&self) -> anyhow::Result<Option<Arc<dyn Store>>> {
+        let parts = &self.parts;
+        let opening = store::open(&parts.store, &parts.store_options);
+        let store = match tokio::time::timeout(AT_ONCE, opening).await {
+            Ok(Ok(store)) => store,
+            Ok(Err(error)) if error.is_unfit() => return Err(error.into()),
+            Ok(Err(_)) | Err(_) => return Ok(None),
+        };
+        belongs(self.rebind.as_ref(), parts, &*store).await?;
+        Ok(Some(store))
     }
 
     async fn serve(

@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::super::waiting::{Room, Waiting};
 use super::super::{Accepted, Sequence, State, StoreError, Submission};
@@ -26,6 +28,10 @@ const QUEUE_MOST: usize = 16_384;
 
 /// The most transactions that are on their way at once.
 const AT_ONCE: usize = 4;
+
+/// How long those that come while a transaction is under way are gathered for the next: a database on the same machine has
+/// answered by then, and the next has all that came meanwhile.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// How often a transaction is begun again that another host's has ended.
 const TRIES_MOST: usize = 5;
@@ -54,11 +60,10 @@ impl Entrance {
             // One connection is left for others, where there are several.
             let most = AT_ONCE.min(pool.saturating_sub(1)).max(1);
             let under_way = Arc::new(Semaphore::new(most));
+            let ended = Arc::new(Notify::new());
+            let mut began = Instant::now();
             let mut next: Option<Job> = None;
             loop {
-                let Ok(turn) = under_way.clone().acquire_owned().await else {
-                    return;
-                };
                 let first = match next.take() {
                     Some(job) => Some(job),
                     None => jobs.recv().await,
@@ -67,11 +72,24 @@ impl Entrance {
                 if first.answer.is_closed() {
                     continue;
                 }
+                while under_way.available_permits() < most
+                    && let Some(rest) = GATHER.checked_sub(began.elapsed())
+                {
+                    tokio::select! {
+                        () = ended.notified() => {}
+                        () = tokio::time::sleep(rest) => {}
+                    }
+                }
+                let Ok(turn) = under_way.clone().acquire_owned().await else {
+                    return;
+                };
                 let batch = gather(first, &mut jobs, &mut next);
-                let (connections, url) = (connections.clone(), url.clone());
+                began = Instant::now();
+                let (connections, url, ended) = (connections.clone(), url.clone(), ended.clone());
                 tokio::spawn(async move {
                     take_in(&connections, &url, batch).await;
                     drop(turn);
+                    ended.notify_one();
                 });
             }
         });

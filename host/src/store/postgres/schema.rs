@@ -168,7 +168,8 @@ CREATE FUNCTION check_session(mark text) RETURNS boolean LANGUAGE plpgsql VOLATI
 CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[], kinds text[], texts text[], documents text[],
     fingerprints bytea[], formers bytea[], keyeds boolean[], revisions bigint[], may_compares boolean[], trace_ids text[],
     reporters text[], OUT answers text[], OUT known bigint[], OUT differ boolean[], OUT sequences bigint[])
-    LANGUAGE plpgsql VOLATILE
+    -- Its plans are those of keys, whatever the values: to make them for each call costs more than to run them.
+    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan
     AS $$
     #variable_conflict use_column
     DECLARE

@@ -165,9 +165,8 @@ impl Group {
             let line = &survey.lines[*line];
             line.has_entries || !line.recorded.is_empty()
         };
-        let head = self
-            .head
-            .filter(|head| holds_some(head) && !adding.contains(head));
+        let is_part = |head: &usize| with(Beside::Nothing).any(|(line, _)| line == head);
+        let head = self.head.filter(|head| holds_some(head) && is_part(head));
         let shown = head.unwrap_or(self.best);
         let is_less = self.size(survey, (shown, 0)).0 < self.size(survey, (self.best, 0)).0;
         let (candidate, tip) = named(shown);
