@@ -134,7 +134,7 @@ impl Server {
 
     /// Starts the server that was stopped.
     pub fn resume(&mut self) {
-        let script = r#""$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 $3 \
+        let script = r#""$1" -D "$2/data" -k "$2" -c listen_addresses= -c dynamic_shared_memory_type=mmap -c max_connections=300 $3 \
             >"$2/log" 2>&1 & server=$!
             cat >/dev/null; kill -QUIT $server 2>/dev/null; wait $server; test -e "$2/stay" || rm -rf "$2""#;
         let guard = self

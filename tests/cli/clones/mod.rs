@@ -211,8 +211,10 @@ fn where_trails_have_parted_what_the_remote_has_is_not_recorded_again() {
     for name in ["refs/remotes/origin/audit", "origin/audit"] {
         let log = ["-C", "job", "log", "--json", "--ref", name];
         assert_eq!(machine.tasks(&log), ["theirs", "one"]);
+        // An audit takes a name that has one reading.
         for command in ["verify", "report"] {
-            let ran = machine.run(&["-C", "job", command, "--ref", name]);
+            let audit = ["-C", "job", command, "--ref", "refs/remotes/origin/audit"];
+            let ran = machine.run(&audit);
             assert_eq!(ran.exit, Some(0), "{ran:?}");
         }
         let shown = machine.run(&["-C", "job", "show", "theirs", "--ref", name, "--json"]);
