@@ -97,10 +97,11 @@ fn every_request_has_one_line_without_its_secrets() {
             "",
         ),
         request("GET", "/healthz", "", ""),
+        "hidden 0123456789abcdef\r\n\r\n".to_owned(),
     ];
     let requests = requests.each_ref().map(String::as_str);
     let lines = lines("", &[], &requests);
-    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert_eq!(lines.len(), 6, "{lines:?}");
     let told = |line: &Value| {
         let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
         format!(
@@ -120,6 +121,7 @@ fn every_request_has_one_line_without_its_secrets() {
             "GET /api/v1/tasks/{id} /api/v1/tasks/a%0a%1b[31m 401 -",
             "GET (none) /no/such/%22}%C3%A4 404 -",
             "GET /healthz /healthz 200 -",
+            "- (none) - 400 -",
         ]
     );
     let first = &lines[0];
@@ -146,7 +148,7 @@ fn every_request_has_one_line_without_its_secrets() {
         .iter()
         .map(|line| line["request_id"].to_string())
         .collect();
-    assert_eq!(ids.len(), 5, "{lines:?}");
+    assert_eq!(ids.len(), 6, "{lines:?}");
 }
 
 #[test]

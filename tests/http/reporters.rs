@@ -395,3 +395,30 @@ fn a_token_that_sends_too_much_waits_until_it_is_made_good() {
             .any(|answer| answer.status == 429)
     );
 }
+
+#[test]
+fn limits_are_taken_over_by_sighup() {
+    let host = host("");
+    let trail = |who: &str| host.served.ask(who, "/api/v1/trail").status;
+    assert!((0..50).all(|_| trail("Deploy") == 200));
+    let file = host
+        .dir
+        .path()
+        .join("home/.config/chiffon-audit/config.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{settings}[serve]\ntoken_rate = 1\n")).unwrap();
+    host.served.signal("-HUP");
+    assert!((0..20_000).any(|_| trail("Deploy") == 429));
+    std::fs::write(&file, settings).unwrap();
+    host.served.signal("-HUP");
+    let mut since_limited = 0;
+    // A second's worth is one request: two hundred in a row are not limited.
+    assert!((0..20_000).any(|_| {
+        since_limited = if trail("Deploy") == 429 {
+            0
+        } else {
+            since_limited + 1
+        };
+        since_limited == 200
+    }));
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,32 @@ use crate::outcome::Reporter;
 /// The address that a connection came from: `ADDRESS:PORT`, or `unix:uid=N` behind a socket's file.
 #[derive(Clone, Debug)]
 pub struct Peer(pub Arc<str>);
+
+/// Whether there is an access log. Every clone is the same one.
+#[derive(Clone, Debug)]
+pub struct AccessLog(Arc<AtomicBool>);
+
+impl AccessLog {
+    pub fn new(is_on: bool) -> AccessLog {
+        AccessLog(Arc::new(AtomicBool::new(is_on)))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn set(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::Relaxed);
+    }
+
+    /// Writes the line of what was answered without being read: its head is none, or there are too many connections.
+    pub fn unread(&self, peer: &Peer, status: u16) {
+        if self.is_on() {
+            let (peer, route) = (&*peer.0, NO_ROUTE);
+            tracing::info!(target: TARGET, parent: None, peer, route, status, "request");
+        }
+    }
+}
 
 /// What the lines are told apart by in a filter such as `info,chiffon_audit::access=off`.
 const TARGET: &str = "chiffon_audit::access";

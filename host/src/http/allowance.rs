@@ -55,12 +55,11 @@ impl Allowances {
     }
 
     /// Sets other limits from now on.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "settings are read anew by a change of its own")
-    )]
     pub fn set(&self, limits: TokenLimits) {
-        *locked(&self.limits) = limits;
+        let before = std::mem::replace(&mut *locked(&self.limits), limits);
+        if before == limits {
+            return;
+        }
         // Full buckets for everybody, once: the levels are in the units of the former limits.
         locked(&self.buckets).clear();
     }

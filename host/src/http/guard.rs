@@ -115,7 +115,7 @@ where
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
         let checked = check(&self.guard, &request, &method, route, holder);
         let line = Arc::new(Line {
-            is_written: self.guard.app.limits.access_log,
+            is_written: self.guard.app.access_log.is_on(),
             began,
             peer: peer.clone(),
             reporter: reporter.clone(),

@@ -45,6 +45,7 @@ pub use proof::{NoProof, Prove};
 pub use tokens::{Tokens, TokensError};
 
 use crate::orchestrator::Orchestrator;
+use access::AccessLog;
 use allowance::Allowances;
 use budget::Budget;
 use connection::Places;
@@ -118,7 +119,8 @@ const ADMIN_CONNECTIONS: usize = 256;
 struct App {
     orchestrator: Orchestrator,
     tokens: TokensInForce,
-    allowances: Allowances,
+    allowances: Arc<Allowances>,
+    access_log: AccessLog,
     limits: Limits,
     /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
@@ -197,6 +199,8 @@ pub struct Gate {
     /// Of the listener for probes and metrics, and where that is.
     admin: Option<(Front, Listen, String)>,
     tokens: TokensInForce,
+    allowances: Arc<Allowances>,
+    access_log: AccessLog,
     listen: Listen,
     said: String,
     limits: Limits,
@@ -214,7 +218,8 @@ impl Gate {
         let limits = self.limits.clone();
         let app = Arc::new(App {
             tokens: self.tokens.clone(),
-            allowances: Allowances::new(limits.token),
+            allowances: self.allowances.clone(),
+            access_log: self.access_log.clone(),
             checks_host: self.checks_host,
             front: self.front.clone(),
             feed: events::Feed::new(orchestrator.clone(), limits.followers),
@@ -252,6 +257,12 @@ impl Gate {
         differ
     }
 
+    /// Sets other limits for each token from the next request on, and whether the log has a line for each request.
+    pub fn change_limits(&self, token: TokenLimits, access_log: bool) {
+        self.allowances.set(token);
+        self.access_log.set(access_log);
+    }
+
     /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
     /// their connections closed.
     pub fn drain(&self) {
@@ -284,6 +295,8 @@ impl Service {
             front: Front::default(),
             admin: None,
             tokens: TokensInForce::new(tokens),
+            allowances: Arc::new(Allowances::new(limits.token)),
+            access_log: AccessLog::new(limits.access_log),
             listen: listen.clone(),
             said: said.to_owned(),
             limits,
@@ -336,16 +349,20 @@ impl Service {
             admin,
             limits,
             places,
+            access_log,
             close,
             ..
         } = self.gate;
         let grace = limits.grace;
         let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
             let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
-            let (router, close) = (front.router(), close.clone());
-            tokio::spawn(connection::serve(listener, router, places, close, grace))
+            let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());
+            tokio::spawn(connection::serve(
+                listener, router, places, access_log, close, grace,
+            ))
         });
-        connection::serve(self.listener, front.router(), places, close, grace).await;
+        let router = front.router();
+        connection::serve(self.listener, router, places, access_log, close, grace).await;
         if let Some(admin) = admin {
             let _ = admin.await;
         }

@@ -99,11 +99,7 @@ pub fn gather(
     limits.body = limits
         .body
         .max(document_limits.max_bytes.saturating_add(64 << 10));
-    limits.token = TokenLimits {
-        rate: settings.token_rate,
-        bytes: settings.token_bytes,
-    };
-    limits.access_log = settings.access_log.unwrap_or(true);
+    (limits.token, limits.access_log) = changing_limits(settings);
     let reload = Reload::new(flags.clone(), settings, session);
     let options = orchestrator::Options {
         recorder: recorder::Options {
@@ -236,6 +232,15 @@ pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
         Some("builtin") => OnPolicyFault::Builtin,
         _ => OnPolicyFault::Hold,
     }
+}
+
+/// What each token may use, and whether there is an access log.
+pub fn changing_limits(settings: &Settings) -> (TokenLimits, bool) {
+    let token = TokenLimits {
+        rate: settings.token_rate,
+        bytes: settings.token_bytes,
+    };
+    (token, settings.access_log.unwrap_or(true))
 }
 
 /// The tokens that the settings name.

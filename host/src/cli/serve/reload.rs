@@ -22,12 +22,15 @@ pub struct Reload {
 }
 
 /// What takes effect without a start, by name or, where it ends with a dot, by how the name begins.
-const LIVE: [&str; 5] = [
+const LIVE: [&str; 8] = [
     "policy.",
     "tokens",
     "tokens_file",
     "serve.on_policy_fault",
     "serve.drain",
+    "serve.token_rate",
+    "serve.token_bytes",
+    "serve.access_log",
 ];
 
 fn is_live(name: &str) -> bool {
@@ -86,6 +89,8 @@ impl Reload {
         let mut changed = self.last.changes(&read.settings);
         changed.retain(|name| is_live(name));
         let tokens_changed = gate.change_tokens(read.tokens);
+        let (token, access_log) = parts::changing_limits(&read.settings);
+        gate.change_limits(token, access_log);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.deciding.policy.digest();
         let changed = changed.join(", ");

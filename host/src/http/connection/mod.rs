@@ -24,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, watch};
 
-use super::access::Peer;
+use super::access::{AccessLog, Peer};
 use super::listen::Listener;
 use super::problem::{Kind, Problem};
 use patience::{Coarse, ticking};
@@ -56,6 +56,7 @@ pub async fn serve(
     listener: Listener,
     router: Router,
     places: Arc<Places>,
+    access_log: AccessLog,
     mut close: watch::Receiver<bool>,
     grace: Duration,
 ) {
@@ -79,6 +80,7 @@ pub async fn serve(
         };
         let Some(place) = places.take(address.map(network)) else {
             if let Ok(turn) = turned_away.clone().try_acquire_owned() {
+                access_log.unread(&peer, TOO_MANY.status);
                 tokio::spawn(async move {
                     head::answer(stream, &TOO_MANY).await;
                     drop(turn);
@@ -87,13 +89,15 @@ pub async fn serve(
             continue;
         };
         let (router, close, busy) = (router.clone(), close.clone(), busy.subscribe());
+        let access_log = access_log.clone();
         tokio::spawn(async move {
             let requests = Requests {
                 router,
-                peer,
+                peer: peer.clone(),
                 standing: place.standing.clone(),
             };
-            one(stream, requests, place, close, busy).await;
+            let unread = |status| access_log.unread(&peer, status);
+            one(stream, requests, place, unread, close, busy).await;
         });
     }
     // No new connection from here on, and a Unix socket's file goes.
@@ -103,11 +107,12 @@ pub async fn serve(
 
 /// The protocol on one connection, to its end.
 ///
-/// `busy` is held until nothing more is to be said on it.
+/// `busy` is held until nothing more is to be said on it; `unread` hears the status of what is answered to a head that is none.
 async fn one(
     stream: Stream,
     requests: Requests,
     place: Place,
+    unread: impl Fn(u16),
     close: watch::Receiver<bool>,
     busy: watch::Receiver<()>,
 ) {
@@ -145,6 +150,7 @@ async fn one(
         }
         Some(Ended::Failed(error)) => {
             if let Some(problem) = head::problem(&error, &parts.read_buf) {
+                unread(problem.status);
                 head::answer(stream, &problem).await;
             }
         }
@@ -290,6 +296,7 @@ mod tests {
             listener,
             Router::new(),
             Places::new(1, 1, None),
+            AccessLog::new(false),
             close,
             grace,
         );
