@@ -171,7 +171,6 @@ fn bound(path: &str, parameter: &mut Value) {
             json!({"type": "string", "pattern": documents::SEQUENCE})
         }
         "cursor" => json!({"type": "string", "pattern": documents::CURSOR}),
-        "reporter" => json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}),
         "after" | "Last-Event-ID" => json!({"type": "string", "pattern": documents::EVENT_ID}),
         "id" => json!({"type": "string", "minLength": 1}),
         "name" => json!({"type": "string", "minLength": 1}),
