@@ -13,6 +13,11 @@
 #[path = "../../tests/store/server.rs"]
 mod server;
 
+/// Where a server keeps its data.
+fn place() -> std::path::PathBuf {
+    std::env::temp_dir()
+}
+
 #[path = "store/network.rs"]
 mod network;
 

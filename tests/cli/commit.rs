@@ -16,7 +16,7 @@ fn an_outcome_becomes_one_commit_with_one_entry() {
     assert_eq!(
         ran.object(),
         json!({"schema": 1, "task_id": "deploy-1", "result": "committed", "commit": head.trim(),
-            "path": ".audit/tasks/deploy-1.json", "cause": null, "reason": null, "retry": false})
+            "path": ".audit/tasks/deploy-1.json", "ref": "refs/heads/main", "cause": null, "reason": null, "retry": false})
     );
     assert_eq!(
         machine.git(&["show", "--format=", "--name-status", "HEAD"]),
@@ -80,7 +80,7 @@ fn a_document_that_is_no_outcome_is_refused_by_its_fields() {
     assert_eq!(ran.exit, Some(4));
     assert_eq!(
         ran.object(),
-        json!({"schema": 1, "task_id": null, "result": "refused", "commit": null, "path": null, "cause": "document", "retry": false,
+        json!({"schema": 1, "task_id": null, "result": "refused", "commit": null, "path": null, "ref": null, "cause": "document", "retry": false,
             "reason": "/status: is not a known status (completed, failed, rejected, cancelled); \
                 /priority: unknown field `priority`: what has no field of its own goes into `metadata`; \
                 /task_id: is missing"})

@@ -48,7 +48,7 @@ fn a_cache_that_cannot_be_made_is_a_warning_in_every_command() {
     for args in [
         &["-C", "repo", "doctor"][..],
         &["-C", "repo", "log"],
-        &["-C", "repo", "policy", "inspect"],
+        &["-C", "repo", "policy", "inspect", "builtin"],
         &["-C", "repo", "reconcile"],
         &["-C", "repo", "verify"],
     ] {

@@ -113,12 +113,9 @@ fn verify(machine: &Machine, quorum: &str) -> (Option<i32>, serde_json::Value) {
         "--json",
     ]);
     let claims = ran.object()["claims"].clone();
-    let found = claims.as_array().unwrap().iter();
-    let found = found
-        .filter(|claim| claim["id"] == "witnesses")
-        .cloned()
-        .next();
-    (ran.exit, found.unwrap())
+    let mut found = claims.as_array().unwrap().iter();
+    let found = found.find(|claim| claim["id"] == "witnesses");
+    (ran.exit, found.unwrap().clone())
 }
 
 #[test]

@@ -247,6 +247,20 @@ impl Drop for Served {
     }
 }
 
+/// The bytes of all chunks, as far as they came.
+fn without_chunks(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap_or(0);
+        let Some(chunk) = rest.get(..size).filter(|_| size > 0) else {
+            break;
+        };
+        whole += chunk;
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
 fn read_answer(mut stream: impl std::io::Read) -> std::io::Result<Answer> {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
@@ -256,10 +270,16 @@ fn read_answer(mut stream: impl std::io::Read) -> std::io::Result<Answer> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.get(9..12).and_then(|status| status.parse().ok());
+    let is_chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
     Ok(Answer {
         status: status.unwrap_or_default(),
         head: head.to_owned(),
-        body: body.to_owned(),
+        body: match is_chunked {
+            true => without_chunks(body),
+            false => body.to_owned(),
+        },
     })
 }
 

@@ -260,9 +260,16 @@ fn a_repair_and_a_rebuild_keep_the_reporter() {
     assert!(host.run(&["reconcile", "--repair"]).status.success());
     // A trail that was rolled back: what it lost is recorded anew, as reported by whoever it was.
     host.git(&["update-ref", "HEAD", before.trim()]);
-    host.run(&["reconcile", "--repair"]);
     let accepted = host.run(&["init", "--accept-tip", before.trim()]);
     assert!(accepted.status.success(), "{accepted:?}");
+    // The store has heard of what is gone, and says what to do where that is meant.
+    let refused = host.run(&["reconcile", "--repair"]);
+    assert_eq!(refused.status.code(), Some(7), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let (_, names) = said.split_once("--rebind ").expect("the way out");
+    let names: Vec<&str> = names.split(['`', ' ']).take(2).collect();
+    let repaired = host.run(&["reconcile", "--repair", "--rebind", names[0], names[1]]);
+    assert!(repaired.status.success(), "{repaired:?}");
     host.served = Served::start(host.dir.path(), &[]);
     host.served.ask_until("/api/v1/trail", |trail| {
         trail["backlog"]["pending"] == 0 && trail["degraded"] == false

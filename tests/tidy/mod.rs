@@ -157,7 +157,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "env::var_os",
-        &["host/src/config/"],
+        // git's own variables say where git's configuration is; they are no settings of ours.
+        &[
+            "host/src/config/",
+            "host/src/trail/git_config/environment.rs",
+        ],
         "settings are read in one place",
     ),
     (

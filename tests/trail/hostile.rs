@@ -208,8 +208,7 @@ fn the_environment_of_git_is_ignored() {
             here.path.to_str().unwrap().to_owned(),
         ),
         ("GIT_CONFIG", included.to_str().unwrap().to_owned()),
-        ("GIT_CONFIG_GLOBAL", included.to_str().unwrap().to_owned()),
-        ("GIT_CONFIG_SYSTEM", included.to_str().unwrap().to_owned()),
+        // GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM name the operator's own configuration: `trail::configuration` holds that against git.
         ("GIT_CONFIG_NOSYSTEM", "0".into()),
         ("GIT_CONFIG_COUNT", "1".into()),
         ("GIT_CONFIG_KEY_0", "core.worktree".into()),

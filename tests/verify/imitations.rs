@@ -1,5 +1,7 @@
 //! Commits that look like records and are none: on a ref of the trail's own, on a branch that people commit on, in what they merged.
 
+use chiffon_audit::verify::{self, Options, VerifyError};
+
 use super::forge::{BEGIN, holds};
 use super::forge::{Commit, Forge, Operation, flat, sharded, timestamp, write};
 
@@ -192,6 +194,10 @@ fn imitations_that_were_merged_are_listed() {
     let mut merge = says(&mut forge, "Merge branch 'side'\n");
     merge.merge = vec![second.clone()];
     forge.add(&merge);
+    // While its branch is there, it has records that the trail lacks: which of them is meant must be said.
+    let asked = verify::verify(&forge.path, &Options::default());
+    assert!(matches!(asked, Err(VerifyError::Ambiguous(_))), "{asked:?}");
+    forge.git(&["branch", "-q", "-D", "side"]);
     let report = holds(&forge.path);
     let claim = report.claims.iter().find(|claim| claim.id == "agreement");
     let notes = &claim.unwrap().notes;

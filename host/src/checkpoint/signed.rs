@@ -73,7 +73,7 @@ impl Signed {
         let reference = target::read(&dir.join(REFERENCE))?.map(|text| text.trim().to_owned());
         Ok(Signed {
             dir,
-            lock: lock,
+            lock,
             last,
             reference,
         })

@@ -154,13 +154,7 @@ where
                     }
                 }
                 Ok(Err(_)) => panicked(),
-                Err(problem) => {
-                    if let Some(limit) = problem.limited {
-                        let reporter = reporter.as_ref().map(Reporter::as_str);
-                        app.orchestrator.metrics().limited(reporter, limit);
-                    }
-                    problem.into_response()
-                }
+                Err(problem) => problem.into_response(),
             };
             let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
             let time = began.elapsed();
@@ -237,7 +231,13 @@ fn check(
     let holder = holder?;
     check_right(&holder, needs)?;
     let admitted = app.allowances.admit(&holder.digest, Instant::now());
-    admitted.map_err(|exhausted| Problem::limited(exhausted))
+    admitted.map_err(|exhausted| {
+        let reporter = holder.name.as_ref().map(Reporter::as_str);
+        app.orchestrator
+            .metrics()
+            .limited(reporter, exhausted.limit);
+        Problem::limited(exhausted)
+    })
 }
 
 /// Whether it is a load balancer's check, which may name no host (HAProxy's `option httpchk GET /readyz`). A browser always does.

@@ -178,9 +178,6 @@ pub struct Problem {
     pub receipt: Option<Box<Receipt>>,
     #[serde(skip)]
     pub(super) row: Option<Kind>,
-    /// Which of a token's limits is reached.
-    #[serde(skip)]
-    pub(super) limited: Option<&'static str>,
     /// When to try again, in seconds, where that is known.
     #[serde(skip)]
     pub(super) retry_after: Option<u64>,
@@ -211,7 +208,6 @@ impl Problem {
             errors: Vec::new(),
             receipt: None,
             row: Some(kind),
-            limited: None,
             retry_after: None,
         }
     }
@@ -235,7 +231,6 @@ impl Problem {
         };
         let says = format!("the token's {what} for now are used up; try again in {seconds} s");
         Problem {
-            limited: Some(limit),
             retry_after: Some(seconds),
             ..Problem::saying(Kind::Limited, says)
         }

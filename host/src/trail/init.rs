@@ -273,9 +273,9 @@ fn check_no_other(
     if beginning::adoptable(repository, reference)?.is_some() {
         return Ok(());
     }
-    let found = match beginning::decide(repository) {
-        Ok(found) if found.is_new => return Ok(()),
-        Ok(found) => found,
+    let found = match beginning::find(repository) {
+        Ok(None) => return Ok(()),
+        Ok(Some(found)) => found,
         // No ref holds one, and where it would begin is not asked.
         Err(TrailError::Unsupported(_) | TrailError::Busy(_)) => return Ok(()),
         Err(error) => return Err(error),

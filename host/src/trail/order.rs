@@ -136,8 +136,10 @@ impl Trail {
     ) -> Result<Option<NumberedCommit>, TrailError> {
         let mut number = end.entries;
         let mut history = History::from(&self.shared().repository, end.tip);
+        // A text that is no id is no commit's.
+        let commit = gix::ObjectId::from_hex(commit.as_bytes()).ok();
         while let Some((id, _, _)) = history.next_commit()? {
-            if id.to_string() == commit {
+            if Some(id) == commit {
                 return Ok(Some(NumberedCommit { number, id }));
             }
             number = number.saturating_sub(1);

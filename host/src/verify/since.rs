@@ -87,13 +87,16 @@ impl Visitor for Nothing {
     fn visit(&self, _: &TrailCommit<'_>) {}
 }
 
+/// The oldest such commit: its depth and id, which of its two times it is and that time; and how many there are.
+type Backdated = (u32, Id, (&'static str, i64), u64);
+
 struct Beginning {
     commit: Id,
     signed: Claim,
     given: Given,
     /// The oldest commit that says that it is older than the checkpoint, or whose entry does, its depth, which of the two and its
     /// time, and how many there are.
-    backdated: Mutex<Option<(u32, Id, (&'static str, i64), u64)>>,
+    backdated: Mutex<Option<Backdated>>,
 }
 
 impl Visitor for Beginning {

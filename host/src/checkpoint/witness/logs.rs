@@ -122,8 +122,8 @@ impl Logs {
         let checkpoint = &request.checkpoint;
         let keys = self.keys.get(&checkpoint.origin);
         let keys = keys.ok_or(Refusal::UnknownOrigin)?;
-        let signed = |line: &&str| keys.iter().any(|key| key.signed(line, request.text));
-        if !request.signatures.iter().any(|line| signed(&line)) {
+        let signed = |line: &str| keys.iter().any(|key| key.signed(line, request.text));
+        if !request.signatures.iter().any(|line| signed(line)) {
             return Err(Refusal::NotSigned);
         }
         if request.old > checkpoint.size {

@@ -282,7 +282,7 @@ impl<'a> Stage<'a> {
             &format!("git -C {copy} {mallory} commit --quiet --amend --no-edit"),
         )?;
         let program = shell_word(&self.shell.program());
-        let ran = self.expect(3, &format!("{program} verify {copy}"))?;
+        let ran = self.expect(3, &format!("{program} verify {copy} --ref refs/heads/main"))?;
         ensure!(ran.output.contains("commit "), "the audit names no commit");
         Ok(())
     }

@@ -33,7 +33,7 @@ impl Standing {
     }
 
     pub(super) fn backlog(&self, backlog: &Backlog) {
-        locked(&self.now).backlog = Some(backlog.clone());
+        locked(&self.now).backlog = Some(*backlog);
     }
 
     pub(in crate::orchestrator) fn connections(&self, connections: Option<StoreConnections>) {

@@ -46,38 +46,46 @@ pub(super) struct RemoteTip {
 /// [`TrailError::SeveralTrails`] where refs hold trails that have parted, [`TrailError::Unsupported`] where no ref fits, and
 /// what cannot be read.
 pub(super) fn decide(repository: &Repository) -> Result<Whereabouts, TrailError> {
+    Ok(match find(repository)? {
+        Some(found) => found,
+        None => Whereabouts {
+            identity: anew::identity(repository)?,
+            adopts: None,
+            is_new: true,
+        },
+    })
+}
+
+/// Where a ref holds the trail already; none if no ref does.
+pub(super) fn find(repository: &Repository) -> Result<Option<Whereabouts>, TrailError> {
     let remotes = Remotes::read(repository);
     let mut search = Search::new(repository);
     let local = search.below(&["refs/heads/".to_owned()])?;
     if !local.is_empty() {
         let chosen = choice::of_branches(repository, &remotes, &local)?;
         if let Some(found) = on_default_branch(repository, &remotes, &mut search, chosen)? {
-            return Ok(found);
+            return Ok(Some(found));
         }
-        return Ok(Whereabouts {
+        return Ok(Some(Whereabouts {
             identity: identity_of(repository, &remotes, &chosen.reference, chosen)?,
             adopts: None,
             is_new: false,
-        });
+        }));
     }
     let tracked = search.below(&remotes.namespaces())?;
     if !tracked.is_empty() {
         let chosen = choice::of_tracked(repository, &remotes, &tracked)?;
         let reference = remotes.branch(&chosen.reference);
         state::check_reference(&reference)?;
-        return Ok(Whereabouts {
+        return Ok(Some(Whereabouts {
             identity: identity_of(repository, &remotes, &reference, chosen)?,
             adopts: Some(chosen.remote_tip()),
             is_new: false,
-        });
+        }));
     }
     // A ref that cannot be read may be the trail's.
     search.unreadable()?;
-    Ok(Whereabouts {
-        identity: anew::identity(repository)?,
-        adopts: None,
-        is_new: true,
-    })
+    Ok(None)
 }
 
 /// Where the trail is if a remote's default branch has all that a branch here has, and more: the branch here left that one before
