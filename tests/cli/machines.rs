@@ -49,7 +49,7 @@ fn a_cache_that_cannot_be_made_is_a_warning_in_every_command() {
         &["-C", "repo", "doctor"][..],
         &["-C", "repo", "log"],
         &["-C", "repo", "policy", "inspect", "builtin"],
-        &["-C", "repo", "reconcile"],
+        &["-C", "repo", "policy", "log"],
         &["-C", "repo", "verify"],
     ] {
         let mut command = machine.command(args);

@@ -71,7 +71,7 @@ fn the_check_finds_what_it_is_for() {
         "host/src/trail/x.rs",
         "use std::env::{self, var_os};",
         &[
-            "host/src/trail/x.rs:2: `env::var_os` belongs in host/src/config/: settings are read in one place",
+            "host/src/trail/x.rs:2: `env::var_os` belongs in host/src/config/, host/src/trail/git_config/environment.rs: settings are read in one place",
         ],
     );
     check(
