@@ -179,6 +179,12 @@ fn check(
         )
         .unwrap();
     }
+    if kind == Kind::Checkout && !acknowledged.is_empty() {
+        let attributes = fs::read_to_string(git_dir(dir, kind).join("info/attributes"));
+        if !attributes.is_ok_and(|text| text.contains("\n/.audit/** -filter ")) {
+            return Err("filters may change what was acknowledged".into());
+        }
+    }
     let trail = open(dir, None, boot, kind).map_err(|error| format!("open: {error}"))?;
     let next = append(&trail, "next", at(9_000_000)).and_then(|ticket| ticket.wait());
     next.map_err(|error| format!("next: {error}"))?;
