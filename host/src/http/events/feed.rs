@@ -248,9 +248,12 @@ async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, 
     }
     let told = news.told;
     let bytes: usize = news.entries.iter().map(|(_, entry)| entry.text.len()).sum();
+    // More is there already, and a pause would only keep followers behind.
+    let is_full = news.entries.len() >= ENTRIES || bytes >= BYTES;
+    let least = if is_full { Duration::ZERO } else { LEAST };
     feed.tell(news).await;
     let followers = feed.live().len();
-    tokio::time::sleep(LEAST + pace.after(bytes * followers)).await;
+    tokio::time::sleep(least + pace.after(bytes * followers)).await;
     Ok(told)
 }
 
