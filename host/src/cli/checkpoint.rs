@@ -180,7 +180,7 @@ pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
 pub(super) fn warn_of_another_trail(key: &CheckpointKey, origin: &str, output: &mut Output) {
     if key.name().starts_with("chiffon-audit/") && key.name() != origin {
         output.note(format_args!(
-            "the key {} was made for another trail, and this is {}: whoever checks must say which is meant (`--trail`)",
+            "the key {} was made for another trail, and this is {}: `verify` needs `--trail` to say which one is expected",
             Line(key.name()),
             Line(origin)
         ));

@@ -32,7 +32,7 @@ struct DdlArgs {
     /// The schema [default: the one that the settings name, or else chiffon_audit]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
-    /// The role of the service, which is to own the schema [default: the one in the store's URL, or else whoever runs the statements]
+    /// The role of the service, which is to own the schema [default: the user in the store's URL, or the role that runs the statements]
     #[arg(long, value_name = "NAME")]
     role: Option<String>,
     /// Where the store will be: postgres://USER@HOST/DATABASE

@@ -36,7 +36,7 @@ pub struct Args {
     /// Keep the trail on this ref, such as refs/heads/audit, and leave index and work tree alone
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Begin a trail of its own, though another ref of this repository, or of a remote, holds one
+    /// Begin a second trail even if another ref of this repository, or of a remote, holds one
     #[arg(long, requires = "reference")]
     second_trail: bool,
     /// Store new entries in one directory, or spread over many [default: flat up to 512 entries, then sharded; sharded with

@@ -59,7 +59,7 @@ pub struct RecordFlags {
     /// Sign with this SSH key (ed25519): a private key, or a public one that an ssh-agent has the other half of
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
-    /// Wait at most so long for a lock of somebody else's
+    /// How long to wait for a lock held by another process
     #[arg(long, value_name = "SECONDS")]
     lock_wait: Option<u64>,
 }

@@ -66,10 +66,10 @@ pub struct Args {
     /// After SIGTERM, go on accepting for so long, while /readyz says `stopping` [default: 5]
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
-    /// At the end, go on committing what waits for at most so long
+    /// How long to keep committing pending outcomes on shutdown
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
-    /// At the start, wait for at most so long for a database server that does not answer [default: 60]
+    /// How long to wait at startup for a database server that does not answer [default: 60]
     #[arg(long, value_name = "SECONDS")]
     wait_for_store: Option<u64>,
     #[command(flatten)]
