@@ -92,6 +92,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("cache_dir", format!("{cache_dir:?}")),
         // What is private does not print itself.
         ("store", format!("{:?}", store.as_ref().map(|url| &url.0))),
+        // Another name for `store`, which is compared above.
         ("store.url", String::new()),
         ("store.schema", format!("{store_schema:?}")),
         ("store.keep_turned_down", format!("{keep_turned_down:?}")),
