@@ -38,7 +38,7 @@ impl Keeper {
         let work = move || {
             loop {
                 let now = clock.now();
-                // A panic must not be the end of all checkpoints. Whoever watches notices that one is missing.
+                // A panic must not stop later checkpoints. The metric for their age shows that one is missing.
                 let attempt = || make(&trail, &key, Some(&target), now);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
                     Ok(Ok(made)) => tell(&Kept::At(now, made.checkpoint)),

@@ -1,7 +1,7 @@
 //! Checkpoints: what fixes a trail's history outside of it, and proofs that lead from an entry to one.
 //!
 //! Owns keys, notes and where they are kept. A checkpoint is signed over a tree that the signer has read from history itself, never
-//! over what the recorder keeps; whoever checks one builds the tree again, with other code (`verify`).
+//! over what the recorder keeps. `verify` builds the tree again with separate code when it checks one.
 
 mod cose;
 mod keeper;

@@ -66,7 +66,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .or_else(|| url.as_ref().and_then(|url| url.user()));
     let owner = match role {
         Some(role) => format!("The role {} owns", super::text::Line(role)),
-        None => "Whoever runs this owns".to_owned(),
+        None => "The role that runs this owns".to_owned(),
     };
     let output = &mut session.output;
     writeln!(

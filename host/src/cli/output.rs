@@ -64,11 +64,11 @@ pub struct Output {
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// Whoever reads may be stuck, and must not hold up what this process does.
+    /// A reader that is stuck must not delay this process.
     impatient: bool,
 }
 
-/// How long an impatient output waits for whoever reads.
+/// How long an impatient output waits for its reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Output {
@@ -88,7 +88,7 @@ impl Output {
         }
     }
 
-    /// From here on, nothing that is printed waits longer than a second for whoever reads, and none of it fails.
+    /// From here on, printing waits at most a second for the reader and never fails.
     ///
     /// # Errors
     ///

@@ -171,7 +171,7 @@ fn as_level(number: u64) -> f64 {
     number as f64
 }
 
-/// Levels are whole whoever panicked while they were changed.
+/// Ignores poisoning: a panic between changes leaves the levels consistent.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

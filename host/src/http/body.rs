@@ -181,7 +181,7 @@ impl Reading<'_> {
         self.is_waiting = false;
     }
 
-    /// Whoever holds room that others wait for must use it.
+    /// A caller that holds room which others wait for must use it.
     fn check_pace(&self, window: &mut (Instant, usize), length: usize) -> Result<(), Broken> {
         let (since, before) = *window;
         if since.elapsed() < WINDOW {

@@ -128,7 +128,7 @@ pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
     }
-    // Whoever keeps it asks whether it is still so.
+    // The caller that keeps it asks whether it still holds.
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, no-cache"),

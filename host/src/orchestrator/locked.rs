@@ -46,7 +46,7 @@ fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
     let before = watch.hand_overs();
     let stuck = watch.look();
     if watch.hand_overs() != before {
-        // Whoever waits for a lock that goes from hand to hand gets on.
+        // A waiter makes progress as long as the lock changes hands.
         inner.pulse.beat(Stage::Line);
         inner.pulse.beat(Stage::Feeder);
     }

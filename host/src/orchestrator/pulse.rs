@@ -118,7 +118,7 @@ impl StallWatch {
         longest
     }
 
-    /// Notes what was found, for whoever asks how things stand.
+    /// Notes what was found, for status requests.
     pub fn note(&self, stall: Option<Stall>) {
         if self.inner.given_up.borrow().is_some() {
             return;
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(still.look(1, true, second), Duration::ZERO);
         assert_eq!(still.look(1, true, second), second);
         assert_eq!(still.look(1, true, second), 2 * second);
-        // Whoever was stopped for an hour has looked once, not for an hour.
+        // A process that was stopped for an hour has looked once, not for an hour.
         assert_eq!(still.look(1, true, 3600 * second), 2 * second + LATE);
         assert_eq!(still.look(2, true, second), Duration::ZERO);
         assert_eq!(still.look(2, true, second), second);

@@ -78,14 +78,14 @@ impl Inner {
         self.failures.note(task, self.now())
     }
 
-    /// This host can do its work no more: whoever runs it is to end it.
+    /// This host can no longer do its work: its owner must end it.
     pub(super) fn give_up(&self, reason: &str) {
         if self.given_up.borrow().is_some() {
             return;
         }
         tracing::error!(reason, "this host gives up");
         self.health.set_stalled(Some(reason.to_owned()), self.now());
-        // Last: whoever hears of it finds it in the state of this host, too.
+        // Last: a listener that hears of it finds it in this host's state, too.
         self.given_up.send_replace(Some(reason.to_owned()));
     }
 }

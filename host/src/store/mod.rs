@@ -206,7 +206,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Rebound`].
     fn hold_to(&self, epoch: i64);
 
-    /// A random key of the store's own, for [`Fingerprint`]s. Whoever can read the whole database has it.
+    /// The store's random key for [`Fingerprint`]s. Anyone who can read the whole database has it.
     fn fingerprint_key(&self) -> &[u8; 32];
 
     /// Whether there may be submissions whose fingerprint was made without it: [`Submission::former`].

@@ -1,4 +1,4 @@
-//! What a trail is called, and whether a commit is of its history: for whoever must tell it from another.
+//! What a trail is called, and whether a commit belongs to its history: to tell one trail from another.
 
 use std::fmt;
 

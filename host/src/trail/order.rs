@@ -157,7 +157,7 @@ pub enum NumberedFrom {
     Entry(NumberedCommit),
 }
 
-/// The newest commit that is known to be durable: whoever records here notes it before receipts are given.
+/// The newest commit that is known to be durable: the recorder notes it before receipts are given.
 fn durable_tip(shared: &Shared) -> Result<Option<ObjectId>, TrailError> {
     let state = &shared.state;
     match state.read_mark(&state.acknowledged_path()) {

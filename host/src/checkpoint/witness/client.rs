@@ -1,4 +1,4 @@
-//! Asks a witness for its cosignature. What it answers is believed only as far as its key signed it.
+//! Asks a witness for its cosignature. Only the part of the answer that the witness's key signed is trusted.
 
 use std::fmt;
 use std::io;

@@ -36,7 +36,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Serves until a signal ends it.
 pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> anyhow::Result<Exit> {
     raise_descriptors();
-    // Whoever reads what is printed must not hold up the service.
+    // A reader of standard output must not delay the service.
     session.output.become_impatient()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -225,7 +225,7 @@ impl Life {
         tokio::select! {
             () = end => tracing::info!("ended"),
             reason = orchestrator.given_up() => return given_up(&orchestrator, &reason).await,
-            // Whoever asks twice does not want to wait. What is accepted is durable all the same.
+            // A second signal means: do not wait. What is accepted is durable already.
             _ = signals.end() => {
                 tracing::warn!("ended at once");
                 say(Word::Ended(Ok(Exit::Done)));

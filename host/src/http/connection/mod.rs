@@ -51,7 +51,7 @@ const TURNED_AWAY_MOST: usize = 64;
 /// What the system has run out of may come back.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until told to close, then waits for the requests under way, at most so long.
+/// Serves until told to close, then waits for requests in flight, up to a time limit.
 pub async fn serve(
     listener: Listener,
     router: Router,

@@ -213,7 +213,7 @@ async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
             feed.begin(None);
             feed.orchestrator.keep_fresh(false);
             told = None;
-            // Woken up now and then: whoever waits must not keep the feed alive.
+            // Woken up now and then: a waiter must not keep the feed alive.
             let _ = tokio::time::timeout(LOOK, feed.arrived.notified()).await;
             continue;
         }

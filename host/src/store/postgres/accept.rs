@@ -135,7 +135,7 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) ->
         && bytes < BATCH_BYTES
         && let Ok(job) = jobs.try_recv()
     {
-        // Whoever asked has been told that it takes too long.
+        // The caller has been told that it takes too long.
         if job.answer.is_closed() {
             continue;
         }
@@ -161,7 +161,7 @@ async fn take_in(connections: &Connections, url: &str, batch: Vec<Job>) {
     match super::within(super::REPORTERS_PATIENCE, taking, url).await {
         Ok(results) => {
             for ((answer, _), result) in answers.into_iter().zip(results) {
-                // Whoever asked may be gone; what was taken in stays.
+                // The caller may be gone; what was taken in stays.
                 let _ = answer.send(result);
             }
         }

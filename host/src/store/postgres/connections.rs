@@ -14,7 +14,7 @@ use super::super::StoreError;
 use super::failure::Failure;
 use super::session::SessionSettings;
 
-/// How long a connection is waited for: a little less than the patience of whoever reports, so that the cause is told.
+/// How long to wait for a connection: a little less than a request's deadline, so that the answer names the cause.
 const WAIT: Duration = Duration::from_secs(9);
 
 /// How long a connection is kept that is not used.

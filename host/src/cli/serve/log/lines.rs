@@ -107,7 +107,7 @@ impl Lines {
         Arc::clone(&self.shared.lost)
     }
 
-    /// Waits until every line is written, for at most so long.
+    /// Waits until every line is written, up to a time limit.
     pub(super) fn finish(&self, most: Duration) {
         let queue = self.shared.queue();
         let is_busy = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
