@@ -231,7 +231,10 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     };
     if !text.trim_ascii_start().starts_with(b"{") {
         // Members in order, without their names, would be read as well.
-        return Err(Problem::saying(Kind::Malformed, "the body must be a JSON object"));
+        return Err(Problem::saying(
+            Kind::Malformed,
+            "the body must be a JSON object",
+        ));
     }
     let wanted: WantedPolicy = serde_json::from_slice(text)
         .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
