@@ -130,8 +130,13 @@ struct Workspace {
 impl Workspace {
     fn beside(manifest: &Path) -> Result<Workspace> {
         // Resolved, because cargo looks for the workspace in the parents of the guest's own directory.
-        let guest = manifest.join("../guest").canonicalize()?;
-        let root = guest.parent().ok_or("guest/ has no parent")?.to_owned();
+        let manifest = manifest.canonicalize()?;
+        let root = manifest
+            .ancestors()
+            .find(|directory| directory.join("guest/Cargo.toml").is_file())
+            .ok_or("no directory above has guest/")?
+            .to_owned();
+        let guest = root.join("guest");
         Ok(Workspace {
             lock: root.join("Cargo.lock"),
             prebuilt: root.join("host/prebuilt"),

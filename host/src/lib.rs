@@ -4,19 +4,19 @@
 //! and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code with the
 //! writer. [`cli`] is the command line, the only part that prints.
 
-pub mod binding;
-pub mod checkpoint;
+pub use ::checkpoint;
+pub use ::service::binding;
 pub mod cli;
-pub mod clock;
+pub use ::outcome::clock;
 pub mod config;
-pub mod http;
-pub mod orchestrator;
-pub mod outcome;
-pub mod policies;
-pub mod policy;
-pub mod reconcile;
-pub mod recorder;
-pub mod reports;
-pub mod store;
-pub mod trail;
-pub mod verify;
+pub use ::http;
+pub use ::outcome;
+pub use ::policy;
+pub use ::recorder;
+pub use ::recorder::policies;
+pub use ::reports;
+pub use ::service::orchestrator;
+pub use ::service::reconcile;
+pub use ::store;
+pub use ::trail;
+pub use ::verify;

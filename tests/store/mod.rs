@@ -29,7 +29,6 @@ mod older;
 mod place;
 mod postgres;
 mod projection;
-mod races;
 mod reporters;
 mod retire;
 pub mod server;

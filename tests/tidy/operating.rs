@@ -72,7 +72,7 @@ fn every_metric_that_rules_runbook_and_dashboard_name_is_there() {
         ("chiffon_audit_store_connections", "standing.rs"),
         ("chiffon_audit_store_connections_waited_for", "standing.rs"),
     ] {
-        let source = format!("{ROOT}/host/src/orchestrator/metrics/{file}");
+        let source = format!("{ROOT}/host/crates/service/src/orchestrator/metrics/{file}");
         assert!(
             std::fs::read_to_string(source)
                 .unwrap()

@@ -1,0 +1,78 @@
+//! Checkpoints made again and again by a service, in a thread of their own: recording never waits for one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Checkpoint, CheckpointError, CheckpointKey, Target, make};
+use outcome::clock::{Clock, Timestamp};
+use trail::Trail;
+
+/// How an attempt went.
+pub enum Kept {
+    /// This checkpoint was kept, at this time.
+    At(Timestamp, Checkpoint),
+    /// None was kept at this time, and why: a trail that was rolled back is told here.
+    Not(Timestamp, CheckpointError),
+}
+
+/// Makes a checkpoint now and whenever so much time has passed. Stops when it is dropped, after the attempt under way.
+pub struct Keeper {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Begins. Each attempt is told to `tell`; a failed one is logged, and repeated when its time has come.
+    pub fn start(
+        trail: Trail,
+        key: CheckpointKey,
+        target: Target,
+        every: Duration,
+        clock: Arc<dyn Clock>,
+        tell: impl Fn(&Kept) + Send + 'static,
+    ) -> Keeper {
+        let (stop, stopped) = mpsc::channel();
+        let work = move || {
+            loop {
+                let now = clock.now();
+                // A panic must not stop later checkpoints. The metric for their age shows that one is missing.
+                let attempt = || make(&trail, &key, Some(&target), now);
+                match catch_unwind(AssertUnwindSafe(attempt)) {
+                    Ok(Ok(made)) => tell(&Kept::At(now, made.checkpoint)),
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "no checkpoint was kept");
+                        tell(&Kept::Not(now, error));
+                    }
+                    Err(_) => tracing::error!("no checkpoint was kept: a panic"),
+                }
+                if stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let started = std::thread::Builder::new()
+            .name("checkpoint-keep".into())
+            .spawn(work);
+        if let Err(error) = &started {
+            // Whoever watches notices that none comes.
+            tracing::error!(%error, "no checkpoint will be kept: there is no thread for it");
+        }
+        Keeper {
+            stop: Some(stop),
+            thread: started.ok(),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // What it could say is said already.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Asks a witness for its cosignature. Only the part of the answer that the witness's key signed is trusted.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::key::CosignerKey;
+use super::request::Request;
+use super::{MAX_BODY, SIZE_TYPE};
+use crate::note::{Checkpoint, canonical_number};
+use trail::{EntryTree, TrailError};
+
+/// A witness answers when its disk has; another continent is near.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a witness is: `http://HOST[:PORT]` and a path, to which `/add-checkpoint` is added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    authority: String,
+    path: String,
+}
+
+/// Why there is no cosignature.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WitnessError {
+    /// It cannot be reached, or breaks off.
+    #[error("the witness {0} cannot be asked: {1}")]
+    Io(String, String),
+    /// It says no.
+    #[error("the witness {witness} answers {status}: {says}")]
+    Refused {
+        /// Which.
+        witness: String,
+        /// The status of its answer.
+        status: u16,
+        /// What it says.
+        says: String,
+    },
+    /// It has cosigned what this does not extend.
+    #[error("the witness {witness} has cosigned another history: {what}")]
+    Another {
+        /// Which.
+        witness: String,
+        /// In what it differs.
+        what: String,
+    },
+    /// None of what it answers is a cosignature by a key that is trusted.
+    #[error(
+        "the witness {0} answers with no cosignature by a key that is trusted (`--witness-keys`)"
+    )]
+    Unknown(String),
+    /// The trail cannot be read.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+}
+
+/// What a witness gave.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The lines for the note, by keys that are trusted.
+    pub lines: String,
+    /// Whose they are.
+    pub names: Vec<String>,
+}
+
+impl FromStr for Witness {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Witness, &'static str> {
+        let rest = text
+            .strip_prefix("http://")
+            .ok_or("must begin with http://; what comes over it is signed")?;
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if authority.is_empty() || authority.contains('@') || !plain(rest) {
+            return Err("must be http://HOST[:PORT], with or without a path");
+        }
+        Ok(Witness {
+            authority: authority.to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "http://{}{}", self.authority, self.path)
+    }
+}
+
+/// Asks for a cosignature of this checkpoint, which the tree is of. How far the witness has come it says itself.
+///
+/// # Errors
+///
+/// [`WitnessError`].
+pub fn ask(
+    witness: &Witness,
+    keys: &[CosignerKey],
+    tree: &mut EntryTree,
+    checkpoint: &Checkpoint,
+    note: &str,
+) -> Result<Asked, WitnessError> {
+    let unreachable = |error: io::Error| WitnessError::Io(witness.to_string(), error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(unreachable)?;
+    let another = |what: String| WitnessError::Another {
+        witness: witness.to_string(),
+        what,
+    };
+    let mut old = 0;
+    // The first answer says where it stands; that another asks at the same time is rare.
+    for _ in 0..4 {
+        let proof = tree.consistency(old, checkpoint.size)?;
+        let body = Request::write(old, &proof, note);
+        let answer = runtime
+            .block_on(async { tokio::time::timeout(TIMEOUT, post(witness, body)).await })
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let (status, kind, said) = answer.map_err(unreachable)?;
+        let size = canonical_number(said.strip_suffix('\n').unwrap_or(&said));
+        match (status, size) {
+            (200, _) => return take(witness, keys, note, &said),
+            (409, Some(size)) if kind == SIZE_TYPE && size > checkpoint.size => {
+                return Err(another(format!(
+                    "it has {size} entries, and the trail has {}",
+                    checkpoint.size
+                )));
+            }
+            (409, Some(size)) if kind == SIZE_TYPE && size != old => old = size,
+            (409, _) if old == checkpoint.size => {
+                return Err(another(format!("its {old} entries are others")));
+            }
+            (422, _) => {
+                return Err(another(format!("its first {old} entries are others")));
+            }
+            (status, _) => {
+                let says = said.lines().next().unwrap_or_default();
+                return Err(WitnessError::Refused {
+                    witness: witness.to_string(),
+                    status,
+                    says: says.chars().take(200).collect(),
+                });
+            }
+        }
+    }
+    Err(WitnessError::Io(
+        witness.to_string(),
+        "it names another size each time".to_owned(),
+    ))
+}
+
+/// Takes the lines of an answer that are cosignatures by keys that are trusted.
+fn take(
+    witness: &Witness,
+    keys: &[CosignerKey],
+    note: &str,
+    said: &str,
+) -> Result<Asked, WitnessError> {
+    let text = note.split_once("\n\n").map_or("", |(text, _)| text);
+    let text = format!("{text}\n");
+    let mut asked = Asked {
+        lines: String::new(),
+        names: Vec::new(),
+    };
+    for line in said.lines() {
+        let by = keys.iter().find(|key| key.check(line, &text).is_some());
+        if let Some(key) = by {
+            asked.lines += &format!("{line}\n");
+            asked.names.push(key.name().to_owned());
+        }
+    }
+    if asked.names.is_empty() {
+        return Err(WitnessError::Unknown(witness.to_string()));
+    }
+    Ok(asked)
+}
+
+/// Posts a request; status, type and body of the answer.
+async fn post(witness: &Witness, body: String) -> io::Result<(u16, String, String)> {
+    let authority = &witness.authority;
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty()
+    });
+    let address = match has_port {
+        true => authority.clone(),
+        false => format!("{authority}:80"),
+    };
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::post(format!("{}/add-checkpoint", witness.path))
+        .header(hyper::header::HOST, authority)
+        .header(hyper::header::CONTENT_TYPE, "text/plain; charset=utf-8")
+        .body(axum::body::Body::from(Bytes::from(body)))
+        .map_err(io::Error::other)?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
+    let status = response.status().as_u16();
+    let kind = response.headers().get(hyper::header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_owned();
+    let body = axum::body::Body::new(response.into_body());
+    let body = axum::body::to_bytes(body, MAX_BODY)
+        .await
+        .map_err(io::Error::other)?;
+    connection.abort();
+    let body = String::from_utf8(body.to_vec()).map_err(io::Error::other)?;
+    Ok((status, kind, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Witness;
+
+    #[test]
+    fn a_witness_is_named_by_its_url() {
+        for (text, shown) in [
+            ("http://127.0.0.1:80", "http://127.0.0.1:80"),
+            ("http://witness.example/a/", "http://witness.example/a"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+        ] {
+            let witness: Result<Witness, _> = text.parse();
+            assert_eq!(
+                witness.map(|witness| witness.to_string()).as_deref(),
+                Ok(shown)
+            );
+        }
+        for bad in [
+            "",
+            "https://a",
+            "http://",
+            "http://a b",
+            "http://u@h",
+            "witness.example",
+        ] {
+            assert!(bad.parse::<Witness>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The trails that a witness knows: whose checkpoints it takes, and how far each had come when it cosigned last.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use super::proof::is_consistent;
+use super::request::Request;
+use crate::key::{CheckpointKey, NOTE, parse_public};
+use crate::note::canonical_number;
+use crate::{CheckpointError, target};
+use outcome::clock::Timestamp;
+use trail::TreeHash;
+
+/// The trails of one witness, and what it remembers of them.
+pub struct Logs {
+    /// By origin: the keys whose checkpoints are taken.
+    keys: BTreeMap<String, Vec<LogKey>>,
+    dir: PathBuf,
+    /// Another process that remembered other sizes would sign two histories.
+    _held: File,
+    /// One request at a time compares, remembers and signs.
+    turn: Mutex<()>,
+}
+
+struct LogKey {
+    name: String,
+    id: [u8; 4],
+    key: VerifyingKey,
+}
+
+/// Why a checkpoint is not cosigned.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The request says that the trail shrank.
+    Shrinks,
+    /// The trail is not known.
+    UnknownOrigin,
+    /// No key that is trusted for the trail signed it.
+    NotSigned,
+    /// The last that was cosigned has this size, or at this size another root.
+    Conflict(u64),
+    /// It does not extend the last.
+    Inconsistent,
+    /// It cannot be remembered.
+    Io(CheckpointError),
+}
+
+impl Logs {
+    /// Reads the keys of the trails, one a line: `name+id+base64`, whose name is the trail's origin, or the origin, a space and the key.
+    /// What is remembered is in `dir`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// A line is no key, the directory cannot be written, or another witness uses it.
+    pub fn open(keys: &str, dir: &Path) -> Result<Logs, CheckpointError> {
+        let mut found: BTreeMap<String, Vec<LogKey>> = BTreeMap::new();
+        for (number, line) in (1..).zip(keys.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (origin, key) = match line.split_once(' ') {
+                Some((origin, key)) => (Some(origin), key),
+                None => (None, line),
+            };
+            let (name, id, key) = parse_public(key, NOTE)
+                .map_err(|why| CheckpointError::Key(format!("line {number} of the logs: {why}")))?;
+            let origin = origin.unwrap_or(&name).to_owned();
+            found
+                .entry(origin)
+                .or_default()
+                .push(LogKey { name, id, key });
+        }
+        let held = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .and_then(|()| File::open(dir))
+            .map_err(|error| CheckpointError::io("open", dir, error))?;
+        rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
+            |error| {
+                let error = match error {
+                    rustix::io::Errno::WOULDBLOCK => io::Error::other("another witness uses it"),
+                    error => error.into(),
+                };
+                CheckpointError::io("lock", dir, error)
+            },
+        )?;
+        Ok(Logs {
+            keys: found,
+            dir: dir.to_owned(),
+            _held: held,
+            turn: Mutex::default(),
+        })
+    }
+
+    /// How many trails there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Judges a request; where nothing speaks against it, remembers its checkpoint, durably, and then cosigns it.
+    pub(super) fn add(
+        &self,
+        request: &Request<'_>,
+        key: &CheckpointKey,
+        now: Timestamp,
+    ) -> Result<String, Refusal> {
+        let checkpoint = &request.checkpoint;
+        let keys = self.keys.get(&checkpoint.origin);
+        let keys = keys.ok_or(Refusal::UnknownOrigin)?;
+        let signed = |line: &str| keys.iter().any(|key| key.signed(line, request.text));
+        if !request.signatures.iter().any(|line| signed(line)) {
+            return Err(Refusal::NotSigned);
+        }
+        if request.old > checkpoint.size {
+            return Err(Refusal::Shrinks);
+        }
+        // Comparing and remembering are one step: of two that came at once, the second sees the first.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last(&checkpoint.origin).map_err(Refusal::Io)?;
+        let (size, root) = last.unwrap_or((0, Sha256::digest([]).into()));
+        if request.old != size {
+            return Err(Refusal::Conflict(size));
+        }
+        if checkpoint.size == size && checkpoint.root != root {
+            return Err(Refusal::Conflict(size));
+        }
+        let new = (checkpoint.size, checkpoint.root);
+        if !is_consistent((size, root), new, &request.proof) {
+            return Err(Refusal::Inconsistent);
+        }
+        if last != Some(new) {
+            self.remember(&checkpoint.origin, new)
+                .map_err(Refusal::Io)?;
+        }
+        Ok(key.cosign(request.text, now.seconds().unsigned_abs()))
+    }
+
+    fn path(&self, origin: &str) -> PathBuf {
+        let digest = Sha256::digest(origin);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.dir.join(hex)
+    }
+
+    /// Size and root of what was cosigned last.
+    fn last(&self, origin: &str) -> Result<Option<(u64, TreeHash)>, CheckpointError> {
+        let path = self.path(origin);
+        let Some(text) = target::read(&path)? else {
+            return Ok(None);
+        };
+        let parse = || {
+            let mut lines = text.lines().skip_while(|line| *line != origin).skip(1);
+            let size = canonical_number(lines.next()?)?;
+            let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
+            Some((size, root))
+        };
+        // To begin anew would be to sign whatever comes.
+        parse().map(Some).ok_or_else(|| {
+            CheckpointError::Target(format!(
+                "{} does not say what was cosigned last",
+                path.display()
+            ))
+        })
+    }
+
+    fn remember(&self, origin: &str, (size, root): (u64, TreeHash)) -> Result<(), CheckpointError> {
+        let path = self.path(origin);
+        let text = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root));
+        target::replace(&path, text.as_bytes())
+            .map_err(|error| CheckpointError::io("write", &path, error))
+    }
+}
+
+impl LogKey {
+    fn signed(&self, line: &str, text: &str) -> bool {
+        let signature = || {
+            let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+            let bytes = STANDARD.decode(encoded).ok()?;
+            let (id, signature) = bytes.split_first_chunk::<4>()?;
+            let signature = Signature::from_slice(signature).ok()?;
+            (name == self.name && *id == self.id).then_some(signature)
+        };
+        signature()
+            .is_some_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
+    }
+}

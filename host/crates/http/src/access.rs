@@ -1,0 +1,248 @@
+//! The access log: one line for each request, written when its answer has been sent or given up. Holds no body, no token and no
+//! value of a query.
+
+use std::fmt::Write as _;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, header};
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::allowance::Bucket;
+use super::guard::NO_ROUTE;
+use outcome::Reporter;
+
+/// The address that a connection came from: `ADDRESS:PORT`, or `unix:uid=N` behind a socket's file.
+#[derive(Clone, Debug)]
+pub struct Peer(pub Arc<str>);
+
+/// Whether there is an access log. Every clone is the same one.
+#[derive(Clone, Debug)]
+pub struct AccessLog(Arc<AtomicBool>);
+
+impl AccessLog {
+    pub fn new(is_on: bool) -> AccessLog {
+        AccessLog(Arc::new(AtomicBool::new(is_on)))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn set(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::Relaxed);
+    }
+
+    /// Writes the line of what was answered without being read: its head is none, or there are too many connections.
+    pub fn unread(&self, peer: &Peer, status: u16) {
+        if self.is_on() {
+            let (peer, route) = (&*peer.0, NO_ROUTE);
+            tracing::info!(target: TARGET, parent: None, peer, route, status, "request");
+        }
+    }
+}
+
+/// What the lines are told apart by in a filter such as `info,chiffon_audit::access=off`.
+const TARGET: &str = "chiffon_audit::access";
+
+/// Longer paths are cut: no route of ours is as long, and a line should fit into one message of any log.
+const PATH_MOST: usize = 256;
+
+/// The same of methods, which may be any word.
+const METHOD_MOST: usize = 16;
+
+/// What is said of a request. Writes its line when nobody has anything to add: the last clone is gone.
+pub struct Line {
+    /// Whether there is an access log.
+    pub is_written: bool,
+    pub began: Instant,
+    pub peer: Option<Peer>,
+    pub reporter: Option<Reporter>,
+    pub method: Method,
+    pub route: Option<MatchedPath>,
+    pub path: String,
+    pub request_id: String,
+    /// What the bytes of bodies are taken from, if the token has a limit.
+    pub bucket: Option<Arc<Bucket>>,
+    /// 0 until there is an answer. A client that is gone before has none.
+    pub status: AtomicU16,
+    /// Bytes of the request's body that were read.
+    pub received: AtomicU64,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub sent: AtomicU64,
+}
+
+impl Line {
+    /// Notes bytes of the request's body.
+    fn note_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.take(bytes);
+    }
+
+    /// Notes bytes of the answer's body, and answers until when one without end has to wait with more.
+    pub fn note_sent(&self, bytes: usize) -> Duration {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.take(bytes)
+    }
+
+    fn take(&self, bytes: usize) -> Duration {
+        let bucket = self.bucket.as_ref();
+        bucket.map_or(Duration::ZERO, |bucket| {
+            bucket.take(bytes as u64, Instant::now())
+        })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_written {
+            return;
+        }
+        tracing::info!(
+            target: TARGET,
+            parent: None,
+            peer = self.peer.as_ref().map(|peer| &*peer.0),
+            reporter = self.reporter.as_ref().map(Reporter::as_str),
+            method = shown(self.method.as_str(), METHOD_MOST),
+            route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str),
+            path = self.path,
+            status = Some(self.status.load(Ordering::Relaxed)).filter(|status| *status > 0),
+            received = self.received.load(Ordering::Relaxed),
+            sent = self.sent.load(Ordering::Relaxed),
+            seconds = self.began.elapsed().as_secs_f64(),
+            request_id = self.request_id,
+            "request"
+        );
+    }
+}
+
+/// A path as a line shows it; a query is not part of it.
+pub fn shown_path(path: &str) -> String {
+    shown(path, PATH_MOST)
+}
+
+/// A word in printable ASCII, everything else escaped, and of a bounded length.
+fn shown(word: &str, most: usize) -> String {
+    let mut shown = String::with_capacity(word.len().min(most));
+    for byte in word.bytes() {
+        if shown.len() >= most {
+            shown.push_str("...");
+            break;
+        }
+        match byte {
+            b'"' | b'\\' | b'\'' => {
+                let _ = write!(shown, "%{byte:02X}");
+            }
+            byte if byte.is_ascii_graphic() => shown.push(char::from(byte)),
+            byte => {
+                let _ = write!(shown, "%{byte:02X}");
+            }
+        }
+    }
+    shown
+}
+
+/// A request whose body is counted, and taken from the token's bytes.
+pub fn counting_request(request: Request, line: &Arc<Line>) -> Request {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    let line = line.clone();
+    request.map(|body| {
+        Body::new(Counted {
+            body,
+            line,
+            is_answer: false,
+            pause: None,
+        })
+    })
+}
+
+/// An answer whose body is counted, and taken from the token's bytes.
+///
+/// A stream of events is slowed down to the token's bytes: who follows makes no further request that could be turned down.
+pub fn counting_response(response: Response, line: Arc<Line>) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let pause =
+        (is_stream && line.bucket.is_some()).then(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
+    response.map(|body| {
+        Body::new(Counted {
+            body,
+            line,
+            is_answer: true,
+            pause,
+        })
+    })
+}
+
+struct Counted {
+    body: Body,
+    line: Arc<Line>,
+    is_answer: bool,
+    /// Over when the next part may pass.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            if !self.is_answer {
+                self.line.note_received(data.len());
+            } else {
+                let wait = self.line.note_sent(data.len());
+                if let Some(pause) = &mut self.pause {
+                    pause.as_mut().reset((Instant::now() + wait).into());
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PATH_MOST, shown_path};
+
+    #[test]
+    fn a_path_is_one_harmless_word() {
+        for (path, expect) in [
+            ("/api/v1/tasks/a-1", "/api/v1/tasks/a-1"),
+            ("/a%0Ab", "/a%0Ab"),
+            ("/a\nb\u{1b}[31m", "/a%0Ab%1B[31m"),
+            ("/\"x\\'", "/%22x%5C%27"),
+            ("/\u{e4}\u{202e}", "/%C3%A4%E2%80%AE"),
+        ] {
+            assert_eq!(shown_path(path), expect);
+        }
+        assert_eq!(shown_path(&"/".repeat(70_000)).len(), PATH_MOST + 3);
+    }
+}

@@ -1,0 +1,343 @@
+//! The shapes of answers. Public: members are added, never changed.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::problem::{FieldError, Kind, Problem, fields};
+use service::orchestrator::{self, Orchestrator};
+use store::{self, State, SubmissionState};
+
+/// The version of every answer.
+pub const SCHEMA: u32 = 1;
+
+/// What has become of a submission.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Standing {
+    /// `pending`, `committed`, `conflicting`, `refused` or `blocked`.
+    pub state: &'static str,
+    /// The commit that added the entry.
+    pub commit: Option<String>,
+    /// The entry's path in the trail.
+    pub path: Option<String>,
+    /// `unavailable`, where nobody could sign the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<&'static str>,
+    /// What stands in the way, in a word.
+    pub cause: Option<String>,
+    /// The same in a sentence.
+    pub reason: Option<String>,
+    /// What is wrong with it, where it was refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl Standing {
+    /// Of a state as it is shown.
+    pub fn of(state: &State) -> Standing {
+        let mut standing = Standing {
+            state: state.name(),
+            commit: None,
+            path: None,
+            signature: None,
+            cause: None,
+            reason: None,
+            errors: Vec::new(),
+        };
+        match state {
+            State::Pending { cause: None } => {}
+            State::Pending { cause: Some(cause) } | State::Blocked { cause } => {
+                // Written by the settler as `word: sentence`.
+                let (word, sentence) = cause.split_once(": ").unwrap_or((cause, ""));
+                standing.cause = Some(word.to_owned());
+                standing.reason = (!sentence.is_empty()).then(|| sentence.to_owned());
+            }
+            State::Committed { commit, path } => {
+                standing.commit = Some(commit.clone());
+                standing.path = Some(path.clone());
+            }
+            State::Conflicting { reason } => {
+                standing.cause = Some("differs".into());
+                standing.reason = Some(reason.clone());
+            }
+            State::Refused { violations, reason } => {
+                standing.cause = Some("refused".into());
+                standing.reason.clone_from(reason);
+                standing.errors = fields(violations);
+            }
+        }
+        standing
+    }
+
+    /// The same, where its commit is among those that nobody could sign.
+    pub fn unsigned_among(self, unsigned: &HashSet<String>) -> Standing {
+        Standing {
+            signature: signature(self.commit.as_ref(), unsigned),
+            ..self
+        }
+    }
+}
+
+/// What is said of a commit's signature: something only where nobody could make one.
+fn signature(commit: Option<&String>, unsigned: &HashSet<String>) -> Option<&'static str> {
+    commit
+        .is_some_and(|commit| unsigned.contains(commit))
+        .then_some("unavailable")
+}
+
+/// A submission is durable in the store.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    schema: u32,
+    /// The task.
+    task_id: String,
+    /// The submission's place among all.
+    sequence: i64,
+    /// Durable in the store, and so sure to be committed, kept as a conflict or refused by the policy. Always true.
+    accepted: bool,
+    /// The same had been accepted before.
+    repeated: bool,
+    /// The task was finished before by a submission that did not say the same, as far as can be told. The policy decides.
+    differs: bool,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+impl Receipt {
+    /// Of what was accepted, in this state.
+    fn new(receipt: &orchestrator::Receipt, state: &State, unsigned: &HashSet<String>) -> Receipt {
+        Receipt {
+            schema: SCHEMA,
+            task_id: receipt.task_id.to_string(),
+            sequence: receipt.sequence.0,
+            accepted: true,
+            repeated: receipt.repeated,
+            differs: receipt.differs,
+            standing: Standing::of(state).unsigned_among(unsigned),
+        }
+    }
+}
+
+/// The answer to a submission: 202 while it is open, 200 once it is committed, and a problem if it ended otherwise.
+pub fn submitted(
+    receipt: &orchestrator::Receipt,
+    state: &State,
+    unsigned: &HashSet<String>,
+) -> Response {
+    let shown = Receipt::new(receipt, state, unsigned);
+    let status = match state {
+        State::Committed { .. } => StatusCode::OK,
+        State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
+        State::Conflicting { reason } => {
+            let problem = Problem::saying(Kind::Conflicting, reason.clone());
+            return Problem {
+                receipt: Some(Box::new(shown)),
+                ..problem
+            }
+            .into_response();
+        }
+        State::Refused { violations, reason } => {
+            return Problem {
+                errors: fields(violations),
+                detail: reason.clone(),
+                receipt: Some(Box::new(shown)),
+                ..Problem::new(Kind::Refused)
+            }
+            .into_response();
+        }
+    };
+    let mut response = (status, Json(shown)).into_response();
+    let location = format!("/api/v1/tasks/{}", receipt.task_id);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// A submission, with what has become of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Told {
+    sequence: i64,
+    /// `outcome` or `work-result`.
+    kind: &'static str,
+    /// The status that it reports.
+    status: String,
+    #[serde(flatten)]
+    standing: Standing,
+    accepted_at: String,
+    /// How often it was tried.
+    attempts: u32,
+    next_attempt: Option<String>,
+    closed_at: Option<String>,
+    trace_id: Option<String>,
+    /// Who reported it: the name of its token; `null` if that has none.
+    reporter: Option<String>,
+}
+
+impl Told {
+    fn of(submission: SubmissionState) -> (String, Told, Option<String>) {
+        let text = |time: outcome::clock::Timestamp| time.to_rfc3339();
+        let told = Told {
+            sequence: submission.sequence.0,
+            kind: submission.kind.as_str(),
+            status: submission.status,
+            standing: Standing::of(&submission.state),
+            accepted_at: text(submission.accepted_at),
+            attempts: submission.attempts,
+            next_attempt: submission.next_attempt.map(text),
+            closed_at: submission.closed_at.map(text),
+            trace_id: submission.trace_id,
+            reporter: submission.reporter.map(|name| name.to_string()),
+        };
+        (submission.task_id.to_string(), told, submission.text)
+    }
+}
+
+/// A submission of a task, with what has become of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Submission {
+    #[serde(flatten)]
+    told: Told,
+    /// The submission exactly as it came, as text, as long as it is kept: until it is committed, and for ever if it is
+    /// conflicting or refused.
+    submission: Option<String>,
+}
+
+impl Submission {
+    /// The name of its state.
+    pub fn state(&self) -> &'static str {
+        self.told.standing.state
+    }
+
+    /// Whether it is still to be recorded.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state(), "pending" | "blocked")
+    }
+
+    /// Of a submission as it is shown.
+    pub fn of(submission: SubmissionState) -> Submission {
+        let (_, told, submission) = Told::of(submission);
+        Submission { told, submission }
+    }
+
+    /// The commit that added its entry.
+    pub fn commit(&self) -> Option<&String> {
+        self.told.standing.commit.as_ref()
+    }
+
+    /// The same, where its commit is among those that nobody could sign.
+    pub fn unsigned_among(mut self, unsigned: &HashSet<String>) -> Submission {
+        self.told.standing = self.told.standing.unsigned_among(unsigned);
+        self
+    }
+}
+
+/// A submission in a list: all but its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listed {
+    task_id: String,
+    #[serde(flatten)]
+    told: Told,
+}
+
+impl Listed {
+    /// Of a submission as it is shown.
+    pub fn of(submission: SubmissionState) -> Listed {
+        let (task_id, told, _) = Told::of(submission);
+        Listed { task_id, told }
+    }
+}
+
+/// What was recorded of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Recorded {
+    task_id: String,
+    status: String,
+    plan_id: Option<String>,
+    /// What the task was for: `metadata.intent`, otherwise the plan's id.
+    intent: Option<String>,
+    agent_pool: Option<String>,
+    agent_id: Option<String>,
+    services_touched: Vec<String>,
+    /// When it was recorded.
+    timestamp: String,
+    commit: String,
+    path: String,
+    /// Who reported it, as the commit says (`Audit-Reporter`); `null` if it does not say so. The first report counts.
+    reporter: Option<String>,
+    /// `unavailable`, where nobody could sign the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'static str>,
+    /// The entry itself, as it is in the trail.
+    #[schema(value_type = Object)]
+    entry: Box<RawValue>,
+}
+
+impl Recorded {
+    /// Of entries, saying which of their commits nobody could sign.
+    pub async fn all(orchestrator: &Orchestrator, entries: Vec<store::Entry>) -> Vec<Recorded> {
+        let commits = entries.iter().map(|entry| entry.commit.clone()).collect();
+        let unsigned = orchestrator.unsigned(commits).await;
+        let entries = entries.into_iter();
+        entries
+            .map(|entry| Recorded::of(entry, &unsigned))
+            .collect()
+    }
+
+    fn of(entry: store::Entry, unsigned: &HashSet<String>) -> Recorded {
+        let text = compact(&entry.text);
+        let signature = signature(Some(&entry.commit), unsigned);
+        Recorded {
+            signature,
+            task_id: entry.task_id,
+            status: entry.status,
+            plan_id: entry.plan_id,
+            intent: entry.intent,
+            agent_pool: entry.agent_pool,
+            agent_id: entry.agent_id,
+            services_touched: entry.services,
+            timestamp: entry.recorded_at.to_rfc3339(),
+            commit: entry.commit,
+            path: entry.path,
+            reporter: entry.reporter.map(|name| name.to_string()),
+            // It was read as JSON when it was found in the trail.
+            entry: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        }
+    }
+}
+
+/// JSON without the white space between its tokens: a line of an event, and a third less to send.
+fn compact(text: &str) -> String {
+    let (mut within, mut escaped) = (false, false);
+    text.chars()
+        .filter(|character| {
+            if within {
+                match character {
+                    _ if escaped => escaped = false,
+                    '\\' => escaped = true,
+                    '"' => within = false,
+                    _ => {}
+                }
+                return true;
+            }
+            within = *character == '"';
+            !matches!(character, ' ' | '\t' | '\n' | '\r')
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compact;
+
+    #[test]
+    fn only_white_space_between_tokens_goes() {
+        let text = "{\n  \"a b\": [1.50, \"\\\" \\\\\"],\r\n\t\"c\" : { }\n}\n";
+        assert_eq!(compact(text), "{\"a b\":[1.50,\"\\\" \\\\\"],\"c\":{}}");
+    }
+}

@@ -1,0 +1,287 @@
+//! Asking: the origin's audit queries, with its parameters and its answer's shape.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::{Recorded, SCHEMA};
+use super::parts::{self, PART, Part, Parts};
+use super::path::Named;
+use super::problem::Problem;
+use outcome::clock::{Bound, Timestamp};
+use outcome::{Reporter, TaskStatus, parse_bound};
+use store::{Filter, LIMIT_MOST, PageRequest};
+
+/// A page of what was recorded, newest first. It ends early, with `next`, where its entries are large.
+#[expect(dead_code, reason = "only describes what `Slices` writes")]
+#[derive(Debug, ToSchema)]
+pub struct Page {
+    schema: u32,
+    tasks: Vec<Recorded>,
+    /// How many all filters leave; `null` where a cursor was given and `total=true` was not.
+    total: Option<u64>,
+    limit: u32,
+    offset: u64,
+    /// The `cursor` of the next page; `null` on the last.
+    next: Option<String>,
+}
+
+/// What a page says beside its entries.
+#[derive(Serialize)]
+struct Rest {
+    total: Option<u64>,
+    limit: u32,
+    offset: u64,
+    next: Option<String>,
+}
+
+/// The most bytes of entries on a page, but for the last: a page of a thousand ordinary entries has one or two million.
+const PAGE_BYTES: usize = 16 << 20;
+
+/// How many entries are read at once.
+const SLICE: u32 = 256;
+
+type Parameters = Query<Vec<(String, String)>>;
+
+/// Tasks that failed in the last days.
+#[utoipa::path(get, path = "/api/v1/audit/failures", tag = "audit",
+    params(("days" = Option<u32>, Query, description = "1 to 90; 7 if not given"), ("service" = Option<String>, Query),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page)))]
+pub async fn failures(
+    State(app): State<Arc<App>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut asked = Asked::of(app, &parameters, &["days", "service", "reporter"])?;
+    asked.filter.status = Some("failed".into());
+    asked.days(Some(7))?;
+    asked.page(&headers).await
+}
+
+/// Tasks that touched a service.
+#[utoipa::path(get, path = "/api/v1/audit/by-service/{name}", tag = "audit",
+    params(("name" = String, Path), ("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"),
+        ("days" = Option<u32>, Query, description = "1 to 90; all time if not given"),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page)))]
+pub async fn by_service(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut asked = Asked::of(app, &parameters, &["status", "days", "reporter"])?;
+    asked.filter.service = Some(name);
+    asked.days(None)?;
+    asked.page(&headers).await
+}
+
+/// Tasks by any of the filters.
+#[utoipa::path(get, path = "/api/v1/audit/query", tag = "audit",
+    params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
+        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
+        ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
+        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone; a date is the whole day"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+    responses((status = 200, body = Page)))]
+pub async fn query(
+    State(app): State<Arc<App>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let known = ["status", "service", "intent", "reporter", "since", "until"];
+    Asked::of(app, &parameters, &known)?.page(&headers).await
+}
+
+/// What was asked.
+struct Asked {
+    app: Arc<App>,
+    filter: Filter,
+    request: PageRequest,
+    days: Option<String>,
+}
+
+impl Asked {
+    fn of(
+        app: Arc<App>,
+        parameters: &[(String, String)],
+        known: &[&str],
+    ) -> Result<Asked, Problem> {
+        let mut asked = Asked {
+            app,
+            filter: Filter::default(),
+            request: PageRequest::default(),
+            days: None,
+        };
+        let (mut seen, mut total) = (Vec::new(), None);
+        for (name, value) in parameters {
+            let name = name.as_str();
+            let wrong = |says: &str| Err(Problem::parameter(name, says));
+            if !known.contains(&name) && !["limit", "offset", "cursor", "total"].contains(&name) {
+                return wrong("is not a parameter of this");
+            }
+            if seen.contains(&name) {
+                return wrong("is given twice");
+            }
+            seen.push(name);
+            let filter = &mut asked.filter;
+            match name {
+                "status" => match TaskStatus::could_be(value) {
+                    true => filter.status = Some(value.clone()),
+                    false => return wrong(&format!("must be a status: {}", TaskStatus::NAMES)),
+                },
+                "service" => filter.service = Some(value.clone()),
+                "intent" => filter.intent = Some(value.clone()),
+                "reporter" => match Reporter::parse(value) {
+                    Ok(_) => filter.reporter = Some(value.clone()),
+                    Err(rule) => return wrong(rule),
+                },
+                "since" | "until" => {
+                    let (bound, end) = match name {
+                        "since" => (Bound::Since, &mut filter.since),
+                        _ => (Bound::Until, &mut filter.until),
+                    };
+                    let Some(time) = parse_bound(value, bound) else {
+                        return wrong("must be an ISO 8601 time such as 2026-01-21T10:00:00Z");
+                    };
+                    *end = Some(time);
+                }
+                "days" => asked.days = Some(value.clone()),
+                "limit" => match value.parse() {
+                    Ok(limit) if (1..=LIMIT_MOST).contains(&limit) => asked.request.limit = limit,
+                    _ => return wrong("must be a whole number from 1 to 1000"),
+                },
+                "offset" => match value.parse::<u32>() {
+                    Ok(offset) => asked.request.offset = offset.into(),
+                    Err(_) => return wrong("must be a whole number of at least 0"),
+                },
+                "cursor" => match value.parse() {
+                    Ok(cursor) => asked.request.after = Some(cursor),
+                    Err(says) => return wrong(says),
+                },
+                _ => match value.as_str() {
+                    "true" => total = Some(true),
+                    "false" => total = Some(false),
+                    _ => return wrong("must be `true` or `false`"),
+                },
+            }
+        }
+        asked.request.total = total.unwrap_or(asked.request.after.is_none());
+        Ok(asked)
+    }
+
+    fn days(&mut self, default: Option<i64>) -> Result<(), Problem> {
+        let days = match &self.days {
+            None => default,
+            Some(text) => match text.parse() {
+                Ok(days) if (1..=90).contains(&days) => Some(days),
+                _ => {
+                    let says = "must be a whole number from 1 to 90";
+                    return Err(Problem::parameter("days", says));
+                }
+            },
+        };
+        let now = self.app.orchestrator.now().microseconds();
+        self.filter.since =
+            days.map(|days| Timestamp::from_microseconds(now - days * 86_400_000_000));
+        Ok(())
+    }
+
+    async fn page(self, headers: &HeaderMap) -> Result<Response, Problem> {
+        let left = self.request.limit.min(LIMIT_MOST);
+        let asked_offset = self.request.offset;
+        let slices = Slices {
+            app: self.app.clone(),
+            filter: self.filter,
+            request: self.request,
+            left,
+            bytes: PAGE_BYTES,
+            asked_offset,
+            total: None,
+            begun: false,
+        };
+        parts::answer(self.app, headers, slices).await
+    }
+}
+
+/// A page, read in slices.
+struct Slices {
+    app: Arc<App>,
+    filter: Filter,
+    request: PageRequest,
+    /// How many entries the page may still have.
+    left: u32,
+    /// How many bytes of entries.
+    bytes: usize,
+    asked_offset: u64,
+    total: Option<u64>,
+    begun: bool,
+}
+
+impl Slices {
+    async fn slice(&mut self) -> Result<Part, Problem> {
+        let asked = PageRequest {
+            limit: self.left.min(SLICE),
+            bytes: PART.min(self.bytes),
+            ..self.request.clone()
+        };
+        let store = self.app.orchestrator.store();
+        let found = store.query(&self.filter, &asked).await;
+        let page = found.map_err(|error| Problem::store(&error))?;
+        let count = u32::try_from(page.entries.len()).unwrap_or(u32::MAX);
+        let bytes: usize = page.entries.iter().map(|entry| entry.text.len()).sum();
+        self.left = self.left.saturating_sub(count);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.total = self.total.or(page.total);
+        let is_last = page.next.is_none() || self.left == 0 || self.bytes == 0;
+        let tasks = Recorded::all(&self.app.orchestrator, page.entries).await;
+        let mut text = Vec::with_capacity(bytes + 1024);
+        if !self.begun {
+            text.extend_from_slice(format!("{{\"schema\":{SCHEMA},\"tasks\":[").as_bytes());
+        }
+        for (number, task) in tasks.iter().enumerate() {
+            if number > 0 || self.begun {
+                text.push(b',');
+            }
+            parts::write(&mut text, task)?;
+        }
+        if is_last {
+            let rest = Rest {
+                total: self.total,
+                limit: self.request.limit,
+                offset: self.asked_offset,
+                next: page.next.map(|cursor| cursor.to_string()),
+            };
+            text.extend_from_slice(b"],");
+            parts::write_members(&mut text, &rest)?;
+        } else {
+            // What comes is told by its place, and was counted.
+            self.request.after = page.next;
+            self.request.offset = 0;
+            self.request.total = false;
+        }
+        self.begun = true;
+        Ok(Part {
+            bytes: text,
+            is_last,
+        })
+    }
+}
+
+impl Parts for Slices {
+    fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
+        Box::pin(self.slice())
+    }
+}

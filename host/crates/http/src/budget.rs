@@ -1,0 +1,125 @@
+//! Budgets of bytes: what requests and answers hold in memory, all together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use service::orchestrator::Orchestrator;
+
+/// So many bytes for all.
+#[derive(Clone)]
+pub struct Budget {
+    bytes: Arc<Semaphore>,
+    most: usize,
+    /// How many wait for a part.
+    waiting: Arc<AtomicUsize>,
+    /// Whose gauge shows how much is held.
+    shown: Option<Orchestrator>,
+}
+
+/// A part of a budget, given back when it is dropped.
+pub struct Held {
+    permit: Option<OwnedSemaphorePermit>,
+    budget: Budget,
+}
+
+/// Counts one who waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Budget {
+    pub fn new(bytes: usize, shown: Option<Orchestrator>) -> Budget {
+        // More than four gigabytes are no limit.
+        let most = bytes.min(u32::MAX as usize);
+        Budget {
+            bytes: Arc::new(Semaphore::new(most)),
+            most,
+            waiting: Arc::default(),
+            shown,
+        }
+    }
+
+    /// Waits until there is room for so many bytes. More than the whole is the whole.
+    pub async fn hold(&self, bytes: usize) -> Held {
+        let permits = u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX);
+        let waiting = Waiting::new(&self.waiting);
+        // It is never closed.
+        let permit = self.bytes.clone().acquire_many_owned(permits).await.ok();
+        drop(waiting);
+        self.show();
+        Held {
+            permit,
+            budget: self.clone(),
+        }
+    }
+
+    /// Whether somebody waits for a part.
+    pub fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn show(&self) {
+        if let Some(orchestrator) = &self.shown {
+            let held = self.most - self.bytes.available_permits().min(self.most);
+            let numbers = &orchestrator.metrics().service;
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            numbers.bytes_in_flight.set(held as f64);
+        }
+    }
+}
+
+impl Held {
+    /// Gives back all but so many bytes.
+    pub fn shrink(&mut self, bytes: usize) {
+        if let Some(permit) = &mut self.permit {
+            let surplus = permit.num_permits().saturating_sub(bytes);
+            drop(permit.split(surplus));
+        }
+        self.budget.show();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.budget.show();
+    }
+}
+
+impl Waiting<'_> {
+    fn new(count: &AtomicUsize) -> Waiting<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::Budget;
+
+    #[test]
+    fn what_is_held_is_given_back_and_never_more_than_there_is() {
+        let budget = Budget::new(100, None);
+        let mut first = budget.hold(1000).now_or_never().expect("all of it");
+        {
+            let mut second = std::pin::pin!(budget.hold(1));
+            assert!(second.as_mut().now_or_never().is_none());
+            assert!(budget.is_wanted());
+        }
+        assert!(!budget.is_wanted());
+        first.shrink(60);
+        let second = budget.hold(40).now_or_never().expect("there is room");
+        assert!(budget.hold(1).now_or_never().is_none());
+        drop(first);
+        assert!(budget.hold(60).now_or_never().is_some());
+        drop(second);
+    }
+}

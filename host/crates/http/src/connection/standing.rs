@@ -1,0 +1,179 @@
+//! How a connection stands: whether a request is under way on it, whether it is to end, whether it becomes a follower's.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use futures_util::task::AtomicWaker;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::budget::Budget;
+use crate::events::Follower;
+
+/// How a connection stands.
+pub struct Standing {
+    /// Which it is, among all.
+    pub number: u64,
+    /// Where it came from; none for a socket in the file system.
+    pub peer: Option<IpAddr>,
+    /// It is one more than there may be: only probes are answered on it.
+    pub only_probes: bool,
+    answering: AtomicBool,
+    writing: AtomicBool,
+    /// When the last answer ended, or it began, in milliseconds of [`BEGAN`].
+    idle_since: AtomicU64,
+    evicted: AtomicBool,
+    follower: Mutex<Option<Follower>>,
+    /// The body of the follower's answer has nothing more to say.
+    handed_over: AtomicBool,
+    /// What was said is on its way.
+    is_flushed: AtomicBool,
+    waker: AtomicWaker,
+    /// Of answers.
+    budget: Option<Budget>,
+}
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now() -> u64 {
+    u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Standing {
+    pub fn new(
+        number: u64,
+        peer: Option<IpAddr>,
+        only_probes: bool,
+        budget: Option<Budget>,
+    ) -> Standing {
+        Standing {
+            number,
+            peer,
+            only_probes,
+            answering: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
+            idle_since: AtomicU64::new(now()),
+            evicted: AtomicBool::new(false),
+            follower: Mutex::new(None),
+            handed_over: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            budget,
+        }
+    }
+
+    /// Since when nothing has been under way on it; none while something is.
+    pub fn idle_since(&self) -> Option<u64> {
+        let is_busy =
+            self.answering.load(Ordering::Relaxed) || self.writing.load(Ordering::Relaxed);
+        (!is_busy).then(|| self.idle_since.load(Ordering::Relaxed))
+    }
+
+    /// A request is under way.
+    pub fn begin(&self) {
+        self.answering.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.idle_since.store(now(), Ordering::Relaxed);
+        self.answering.store(false, Ordering::Relaxed);
+    }
+
+    pub fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Relaxed);
+    }
+
+    /// Whether others wait for room for their answers.
+    pub fn is_under_pressure(&self) -> bool {
+        self.budget.as_ref().is_some_and(Budget::is_wanted)
+    }
+
+    /// Another connection takes its place.
+    pub fn evict(&self) {
+        self.evicted.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    pub fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Wakes this task when the connection is evicted.
+    pub fn register(&self, context: &Context<'_>) {
+        self.waker.register(context.waker());
+    }
+
+    /// Once its head is sent, the connection is the follower's.
+    pub fn hand_over(&self, follower: Follower) {
+        let mut place = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(follower);
+    }
+
+    pub fn flushed(&self) {
+        if self.handed_over.load(Ordering::Relaxed) {
+            self.is_flushed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The follower, once the head of its answer is sent.
+    pub fn follower(&self) -> Option<Follower> {
+        if !self.is_flushed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut place = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        place.take()
+    }
+}
+
+/// A body that says when it has ended.
+pub struct Answering {
+    body: Body,
+    standing: Arc<Standing>,
+}
+
+impl Answering {
+    pub fn new(body: Body, standing: Arc<Standing>) -> Answering {
+        Answering { body, standing }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.standing.end();
+    }
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let standing = &self.standing;
+        if polled.is_pending()
+            && standing
+                .follower
+                .lock()
+                .is_ok_and(|follower| follower.is_some())
+        {
+            standing.handed_over.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

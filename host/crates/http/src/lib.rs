@@ -1,0 +1,425 @@
+//! The service: what the orchestrator does, over HTTP.
+//!
+//! Owns routes, tokens, limits and the shapes of answers. Decides nothing about outcomes. Knows no policy and no trail but by
+//! what the orchestrator says of them.
+
+mod access;
+mod allowance;
+mod answers;
+mod audit;
+mod body;
+mod budget;
+mod connection;
+mod etag;
+mod events;
+mod front;
+mod guard;
+mod hosts;
+mod in_force;
+mod listen;
+mod openapi;
+mod operate;
+mod parts;
+mod path;
+mod prefer;
+mod problem;
+mod proof;
+mod submissions;
+mod submit;
+mod task;
+mod tokens;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::{Semaphore, watch};
+
+pub use allowance::TokenLimits;
+pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
+pub use listen::{Listen, Listener};
+pub use openapi::text as openapi;
+pub use proof::{NoProof, Prove};
+pub use tokens::{Tokens, TokensError};
+
+use access::AccessLog;
+use allowance::Allowances;
+use budget::Budget;
+use connection::Places;
+use front::{Draining, Front};
+use in_force::TokensInForce;
+use service::orchestrator::Orchestrator;
+
+/// What one client may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a body: the largest outcome document, and some white space.
+    pub body: usize,
+    /// Bytes of a policy's component. A Python component is 20 to 40 MB.
+    pub policy: usize,
+    /// How long a body may take to come.
+    pub body_time: Duration,
+    /// How long `?wait=committed` waits: below what proxies allow.
+    pub wait: Duration,
+    /// The longest that `Prefer: wait=N` is granted.
+    pub wait_most: Duration,
+    /// Connections at once. Who comes when there are so many takes the place of the one that has been idle for longest.
+    pub connections: usize,
+    /// Connections of one address at once, or of one IPv6 network of 64 bits.
+    pub connections_per_peer: usize,
+    /// Bytes of bodies that were read and are not answered, of all requests together.
+    pub bytes_in_flight: usize,
+    /// Questions that the store answers at once.
+    pub queries: usize,
+    /// Followers of events at once.
+    pub followers: usize,
+    /// Hosts that a request may name where there are no tokens, beside this machine.
+    pub allowed_hosts: Vec<String>,
+    /// How long requests under way may take once the service closes.
+    pub grace: Duration,
+    /// What each token may use.
+    pub token: TokenLimits,
+    /// Whether the log has a line for each request.
+    pub access_log: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body: (1 << 20) + (64 << 10),
+            policy: 64 << 20,
+            body_time: Duration::from_secs(30),
+            wait: Duration::from_secs(30),
+            wait_most: Duration::from_secs(300),
+            // With heads of 16 KiB, 64 MiB if all of them stop in the middle of one.
+            connections: 4096,
+            connections_per_peer: 1024,
+            // Each is in memory several times: as it came, as a document, on its way into the store.
+            bytes_in_flight: 32 << 20,
+            // More than processors and disks answer at once; each may take some megabytes.
+            queries: 16,
+            followers: 512,
+            allowed_hosts: Vec::new(),
+            grace: Duration::from_secs(10),
+            token: TokenLimits::default(),
+            access_log: true,
+        }
+    }
+}
+
+/// Bytes of a policy that is sent: one at a time, whatever its size.
+const UPLOADS: usize = 1;
+
+/// Connections for probes and metrics.
+const ADMIN_CONNECTIONS: usize = 256;
+
+/// What handlers share.
+struct App {
+    orchestrator: Orchestrator,
+    tokens: TokensInForce,
+    allowances: Arc<Allowances>,
+    access_log: AccessLog,
+    limits: Limits,
+    /// Whether `Host` must name this machine, unless there are tokens.
+    checks_host: bool,
+    draining: Draining,
+    feed: Arc<events::Feed>,
+    /// Bodies of reports.
+    in_flight: Budget,
+    /// A policy that is sent: one at a time.
+    uploads: Budget,
+    /// Answers that are made and not sent.
+    answers: Budget,
+    queries: Arc<Semaphore>,
+    prove: Option<Prove>,
+    close: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Whether this host takes its leave: requests are still answered, and soon no more.
+    fn is_stopping(&self) -> bool {
+        self.draining.is_draining() || *self.close.borrow()
+    }
+
+    /// Until the service is told to close.
+    async fn closing(&self) {
+        let mut close = self.close.clone();
+        if close.wait_for(|close| *close).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Why there is no service.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Anybody on the network could report and read.
+    #[error(
+        "{0} can be reached from other machines, and there are no tokens: give --tokens FILE, or listen on 127.0.0.1 or unix:PATH"
+    )]
+    NoTokens(String),
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+impl Tokens {
+    /// Whether they are enough to listen there: beyond this machine there must be some.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::NoTokens`].
+    pub fn suffice_for(&self, listen: &Listen, said: &str) -> Result<(), ServeError> {
+        match listen.is_local() || !self.is_empty() {
+            true => Ok(()),
+            false => Err(ServeError::NoTokens(said.to_owned())),
+        }
+    }
+}
+
+/// A service that listens and does not answer yet.
+pub struct Service {
+    listener: Listener,
+    gate: Gate,
+    /// For probes and metrics alone.
+    admin: Option<Listener>,
+}
+
+/// The way into a service, which is shut at first: until it is opened, only probes get an answer.
+#[derive(Clone)]
+pub struct Gate {
+    front: Front,
+    /// Of the listener for probes and metrics, and where that is.
+    admin: Option<(Front, Listen, String)>,
+    tokens: TokensInForce,
+    allowances: Arc<Allowances>,
+    access_log: AccessLog,
+    listen: Listen,
+    said: String,
+    limits: Limits,
+    checks_host: bool,
+    places: Arc<Places>,
+    answers: Budget,
+    prove: Option<Prove>,
+    close: watch::Receiver<bool>,
+}
+
+impl Gate {
+    /// Lets requests through. Called once.
+    pub fn open(&self, orchestrator: Orchestrator) {
+        self.places.show_in(orchestrator.clone());
+        let limits = self.limits.clone();
+        let app = Arc::new(App {
+            tokens: self.tokens.clone(),
+            allowances: self.allowances.clone(),
+            access_log: self.access_log.clone(),
+            checks_host: self.checks_host,
+            draining: self.front.draining(),
+            feed: events::Feed::new(orchestrator.clone(), limits.followers),
+            in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
+            uploads: Budget::new(UPLOADS, None),
+            answers: self.answers.clone(),
+            queries: Arc::new(Semaphore::new(limits.queries)),
+            prove: self.prove.clone(),
+            close: self.close.clone(),
+            limits,
+            orchestrator,
+        });
+        if let Some((front, listen, _)) = &self.admin {
+            front.open(admin_router(app.clone(), listen));
+        }
+        self.front.open(router(app));
+    }
+
+    /// Whether these tokens would be enough here.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::NoTokens`].
+    pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
+        if let Some((_, listen, said)) = &self.admin {
+            tokens.suffice_for(listen, said)?;
+        }
+        tokens.suffice_for(&self.listen, &self.said)
+    }
+
+    /// Takes these tokens from the next request on. Says whether they are others than before.
+    pub fn change_tokens(&self, tokens: Tokens) -> bool {
+        let differ = *self.tokens.now() != tokens;
+        self.tokens.change(tokens);
+        differ
+    }
+
+    /// Sets other limits for each token from the next request on, and whether the log has a line for each request.
+    pub fn change_limits(&self, token: TokenLimits, access_log: bool) {
+        self.allowances.set(token);
+        self.access_log.set(access_log);
+    }
+
+    /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
+    /// their connections closed.
+    pub fn drain(&self) {
+        self.front.drain();
+    }
+}
+
+impl Service {
+    /// Begins to listen. Beyond this machine only with tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn listen(
+        listen: &Listen,
+        said: &str,
+        tokens: Tokens,
+        limits: Limits,
+        close: watch::Receiver<bool>,
+    ) -> Result<Service, ServeError> {
+        tokens.suffice_for(listen, said)?;
+        let listener = bind(listen, said).await?;
+        let answers = Budget::new(parts::ANSWER_BYTES, None);
+        let places = Places::new(
+            limits.connections.min(descriptors_for_connections()),
+            limits.connections_per_peer,
+            Some(answers.clone()),
+        );
+        let gate = Gate {
+            front: Front::default(),
+            admin: None,
+            tokens: TokensInForce::new(tokens),
+            allowances: Arc::new(Allowances::new(limits.token)),
+            access_log: AccessLog::new(limits.access_log),
+            listen: listen.clone(),
+            said: said.to_owned(),
+            limits,
+            // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
+            checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
+            places,
+            answers,
+            prove: None,
+            close,
+        };
+        Ok(Service {
+            listener,
+            gate,
+            admin: None,
+        })
+    }
+
+    /// The way in.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Listens there too, for probes and metrics alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
+        self.gate.tokens.now().suffice_for(listen, said)?;
+        self.admin = Some(bind(listen, said).await?);
+        self.gate.admin = Some((Front::default(), listen.clone(), said.to_owned()));
+        Ok(self)
+    }
+
+    /// Proves entries so.
+    pub fn proving(mut self, prove: Option<Prove>) -> Service {
+        self.gate.prove = prove;
+        self
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        self.listener.to_string()
+    }
+
+    /// Answers until told to close; then ends what is under way and takes nothing new.
+    pub async fn run(self) {
+        let Gate {
+            front,
+            admin,
+            limits,
+            places,
+            access_log,
+            close,
+            ..
+        } = self.gate;
+        let grace = limits.grace;
+        let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
+            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
+            let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());
+            tokio::spawn(connection::serve(
+                listener, router, places, access_log, close, grace,
+            ))
+        });
+        let router = front.router();
+        connection::serve(self.listener, router, places, access_log, close, grace).await;
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/api/v1/outcomes", post(submit::outcome))
+        .route("/api/v1/work-results", post(submit::work_result))
+        .route("/api/v1/tasks", post(submit::plan))
+        .route("/api/v1/tasks/{id}", get(task::task))
+        .route("/api/v1/tasks/{id}/entry", get(task::entry))
+        .route("/api/v1/tasks/{id}/proof", get(proof::proof))
+        .route("/api/v1/submissions", get(submissions::list))
+        .route("/api/v1/audit/failures", get(audit::failures))
+        .route("/api/v1/audit/by-service/{name}", get(audit::by_service))
+        .route("/api/v1/audit/query", get(audit::query))
+        .route("/api/v1/events", get(events::follow))
+        .route("/api/v1/trail", get(operate::trail))
+        .route("/api/v1/policy", post(operate::policy))
+        .route("/healthz", get(operate::healthz))
+        .route("/readyz", get(operate::readyz))
+        .route("/metrics", get(operate::metrics))
+        .route("/openapi.json", get(openapi::description))
+        .method_not_allowed_fallback(submit::no_method)
+        .fallback(submit::nowhere)
+        .layer(guard::Guard::new(app.clone()))
+        .with_state(app)
+}
+
+/// How many connections the system's limit of open files leaves, beside those that store, trail and followers need.
+fn descriptors_for_connections() -> usize {
+    const OTHERS: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    let left = limit.saturating_sub(OTHERS).max(limit / 2);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Probes and metrics alone.
+fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
+    Router::new()
+        .route("/healthz", get(operate::healthz))
+        .route("/readyz", get(operate::readyz))
+        .route("/metrics", get(operate::metrics))
+        .method_not_allowed_fallback(submit::no_method)
+        .fallback(submit::nowhere)
+        .layer(guard::Guard::of_admin(app.clone(), listen))
+        .with_state(app)
+}
+
+async fn bind(listen: &Listen, said: &str) -> Result<Listener, ServeError> {
+    Listener::bind(listen)
+        .await
+        .map_err(|cause| ServeError::Listen {
+            address: said.to_owned(),
+            cause,
+        })
+}

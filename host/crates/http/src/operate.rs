@@ -1,0 +1,373 @@
+//! Operating: how things stand, whether this host is ready, metrics, and changing the policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::answers::SCHEMA;
+use super::problem::{Kind, Problem};
+use super::{App, body};
+use service::orchestrator::{self, CheckpointStatus, InForce, Role, Wanted};
+
+/// How things stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TrailStatus {
+    schema: u32,
+    /// The git directory.
+    repository: String,
+    reference: String,
+    placement: &'static str,
+    /// The trail's newest commit; `null` if there is none or it cannot be read.
+    tip: Option<String>,
+    /// `starting`, `committing` or `stand-by`.
+    role: &'static str,
+    /// The host that commits, where another does.
+    committer: Option<String>,
+    /// Whether outcomes wait because of the trail or the policy. They are accepted nevertheless.
+    degraded: bool,
+    /// What keeps the trail from being written.
+    trail: Option<Trouble>,
+    /// What keeps the store from being used.
+    store: Option<Trouble>,
+    /// A part of this host that has panicked within the last minute and was started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Trouble>,
+    /// A part of this host that makes no step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<Trouble>,
+    /// Who holds the trail's lock and is stuck.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_holder: Option<LockHolder>,
+    policy: PolicyShown,
+    backlog: Option<Backlog>,
+    /// The checkpoints that this host makes; absent where it makes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Checkpoint>,
+}
+
+/// Checkpoints that this host makes again and again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Checkpoint {
+    /// When the last was kept; `null` if none was yet.
+    kept_at: Option<String>,
+    /// How many entries it fixes.
+    entries: Option<u64>,
+    age_seconds: f64,
+    /// Why there is none newer: `rolled-back` or `checkpoint`.
+    trouble: Option<Trouble>,
+}
+
+impl Checkpoint {
+    fn of(status: CheckpointStatus) -> Checkpoint {
+        Checkpoint {
+            kept_at: status.kept.map(|(time, _)| time.to_rfc3339()),
+            entries: status.kept.map(|(_, entries)| entries),
+            age_seconds: status.age.as_secs_f64(),
+            trouble: status.trouble.map(Trouble::of),
+        }
+    }
+}
+
+/// Something that stands in the way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Trouble {
+    cause: &'static str,
+    reason: String,
+    since: String,
+}
+
+impl Trouble {
+    fn of(trouble: orchestrator::Trouble) -> Trouble {
+        Trouble {
+            cause: trouble.cause.as_str(),
+            reason: trouble.reason,
+            since: trouble.since.to_rfc3339(),
+        }
+    }
+}
+
+/// What waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Backlog {
+    pending: u64,
+    blocked: u64,
+    /// Kept for a person to look at.
+    conflicting: u64,
+    /// Kept for a person to look at.
+    refused: u64,
+    oldest_pending_seconds: Option<f64>,
+}
+
+/// What decides.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolicyShown {
+    name: String,
+    /// `sha256:…` of the component, as in `Audit-Policy`.
+    digest: String,
+    /// `sha256:…` of its settings, as in `Audit-Settings`.
+    settings: String,
+    since: String,
+    /// Whether the built-in policy stands in for one in quarantine.
+    stands_in: bool,
+    /// Why the operator's policy is in quarantine.
+    quarantined: Option<Trouble>,
+}
+
+/// The trail, what waits for it, what decides, and whether something stands in the way.
+#[utoipa::path(get, path = "/api/v1/trail", tag = "operate", responses((status = 200, body = TrailStatus)))]
+pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
+    let status = app.orchestrator.status().await;
+    let degraded = status.is_degraded();
+    let place = app.orchestrator.place().await;
+    let (role, committer) = match status.role {
+        Role::Starting => ("starting", None),
+        Role::Committing => ("committing", None),
+        Role::StandBy { committer } => ("stand-by", Some(committer)),
+    };
+    let policy = status.policy;
+    Json(TrailStatus {
+        schema: SCHEMA,
+        repository: place.repository.display().to_string(),
+        reference: place.reference,
+        placement: place.placement,
+        tip: place.tip,
+        role,
+        committer,
+        degraded,
+        trail: status.trail.map(Trouble::of),
+        store: status.store.map(Trouble::of),
+        failed: status.failed.map(Trouble::of),
+        stalled: status.stalled.map(Trouble::of),
+        lock_holder: status.lock_holder.map(LockHolder::of),
+        policy: PolicyShown {
+            name: policy.name,
+            digest: policy.digest,
+            settings: policy.settings,
+            since: policy.since.to_rfc3339(),
+            stands_in: policy.stands_in,
+            quarantined: policy.quarantined.map(Trouble::of),
+        },
+        backlog: status.backlog.map(|backlog| Backlog {
+            pending: backlog.pending,
+            blocked: backlog.blocked,
+            conflicting: backlog.conflicting,
+            refused: backlog.refused,
+            oldest_pending_seconds: backlog.oldest_pending.map(|age| age.as_secs_f64()),
+        }),
+        checkpoint: status.checkpoints.map(Checkpoint::of),
+    })
+}
+
+/// A policy for this host.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedPolicy {
+    /// The component's bytes in base64; without it, the policy is loaded that settings and trail name by now.
+    component: Option<String>,
+    /// The policy's settings; without them those in force are kept.
+    settings: Option<BTreeMap<String, String>>,
+}
+
+/// Puts another policy in force, between two calls.
+///
+/// It is checked against the interface and tried in the sandbox first; if that fails, the one in force stays. One that is given
+/// is kept with the trail and stays in force when the host is started again.
+#[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
+    request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
+    responses((status = 200, body = PolicyShown),
+        (status = 422, description = "Refused with its reason; the policy in force stays", body = Problem)))]
+pub async fn policy(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<PolicyShown>, Problem> {
+    let headers = request.headers();
+    let wanted = if body::has_type(headers, "application/wasm") {
+        let component = body::read(&app, request, app.limits.policy, &app.uploads).await?;
+        Wanted::Given {
+            component: component.to_vec(),
+            settings: None,
+        }
+    } else if body::has_type(headers, "application/json") {
+        // In base64 it is a third longer.
+        let most = app.limits.policy / 3 * 4 + (1 << 16);
+        let text = body::read(&app, request, most, &app.uploads).await?;
+        wanted(&text)?
+    } else {
+        return Err(Problem::saying(
+            Kind::MediaType,
+            "send a component as application/wasm, or application/json",
+        ));
+    };
+    let changed = app.orchestrator.change_policy(wanted).await;
+    let in_force = changed.map_err(|error| Problem::swap(&error))?;
+    let InForce {
+        deciding,
+        since,
+        stands_in,
+        ..
+    } = &*in_force;
+    Ok(Json(PolicyShown {
+        name: deciding.policy.name().to_owned(),
+        digest: deciding.policy.digest().to_owned(),
+        settings: deciding.settings.digest(),
+        since: since.to_rfc3339(),
+        stands_in: *stands_in,
+        quarantined: None,
+    }))
+}
+
+fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
+    use base64::Engine as _;
+    let text: &[u8] = if text.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        text
+    };
+    if !text.trim_ascii_start().starts_with(b"{") {
+        // Members in order, without their names, would be read as well.
+        return Err(Problem::saying(
+            Kind::Malformed,
+            "the body must be a JSON object",
+        ));
+    }
+    let wanted: WantedPolicy = serde_json::from_slice(text)
+        .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
+    let Some(component) = wanted.component else {
+        if wanted.settings.is_some() {
+            let says = "settings are given together with their component";
+            return Err(Problem::saying(Kind::PolicyRefused, says));
+        }
+        return Ok(Wanted::Configured);
+    };
+    let component = base64::engine::general_purpose::STANDARD
+        .decode(component)
+        .map_err(|_| Problem::saying(Kind::PolicyRefused, "/component: is not base64"))?;
+    Ok(Wanted::Given {
+        component,
+        settings: wanted.settings,
+    })
+}
+
+/// What a host says that lives.
+pub const ALIVE: &str = "alive\n";
+
+/// Whether the process lives and can do its work: 503 where a part of it has stalled or keeps failing, so that only a new start
+/// helps. Trouble with git, the policy or the database is no such thing.
+#[utoipa::path(get, path = "/healthz", tag = "operate",
+    responses((status = 200, body = String), (status = 503, body = String)))]
+pub async fn healthz(State(app): State<Arc<App>>) -> Response {
+    match app.orchestrator.is_alive() {
+        true => ALIVE.into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "stalled\n").into_response(),
+    }
+}
+
+/// That this host is not ready, and why not in a word each.
+pub fn not_ready(status: &'static str, causes: Vec<&'static str>) -> Response {
+    let ready = Ready {
+        schema: SCHEMA,
+        status,
+        causes,
+        lock_holder: None,
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(ready)).into_response()
+}
+
+/// Whether this host is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ready {
+    schema: u32,
+    /// `ready`, `degraded` (outcomes are accepted and wait, or no checkpoint is kept), `unavailable` (outcomes cannot be accepted) or `stopping`.
+    status: &'static str,
+    /// What stands in the way, in a word each.
+    causes: Vec<&'static str>,
+    /// The process that holds the trail's lock and is stuck, where the cause is `locked` for that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_holder: Option<LockHolder>,
+}
+
+/// A process that holds the trail's lock and is stuck: nobody commits until it goes on or is killed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LockHolder {
+    /// The machine, as it calls itself.
+    host: String,
+    pid: u32,
+    /// `stopped` (SIGSTOP, a debugger) or `silent` (it does nothing, and others wait).
+    state: &'static str,
+    since: String,
+}
+
+impl LockHolder {
+    fn of(holder: orchestrator::LockHolder) -> LockHolder {
+        LockHolder {
+            host: holder.host,
+            pid: holder.pid,
+            state: holder.state,
+            since: holder.since.to_rfc3339(),
+        }
+    }
+}
+
+/// Whether outcomes can be accepted (200, else 503), and whether they are committed or wait (`degraded`).
+#[utoipa::path(get, path = "/readyz", tag = "operate",
+    responses((status = 200, body = Ready), (status = 503, body = Ready)))]
+pub async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let accepts = app.orchestrator.ping_store().await.is_ok();
+    // Not the backlog, which may take as long to answer again.
+    let status = app.orchestrator.standing();
+    let is_degraded = status.is_degraded();
+    let checkpoint = status.checkpoints.and_then(|status| status.trouble);
+    let troubles = [
+        &status.store,
+        &status.trail,
+        &status.stalled,
+        &status.failed,
+        &status.policy.quarantined,
+        &checkpoint,
+    ];
+    let words = troubles
+        .into_iter()
+        .flatten()
+        .map(|trouble| trouble.cause.as_str());
+    let locked = status.lock_holder.iter().map(|_| "locked");
+    let mut causes: Vec<&'static str> = Vec::new();
+    for word in words.chain(locked) {
+        // The trail's trouble is the checkpoint's, too.
+        if !causes.contains(&word) {
+            causes.push(word);
+        }
+    }
+    let (code, word) = if app.is_stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if !accepts {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    } else if is_degraded || checkpoint.is_some() {
+        // Not 503: a host that accepts must not be taken out of the round because git is in trouble.
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ready")
+    };
+    let ready = Ready {
+        schema: SCHEMA,
+        status: word,
+        causes,
+        lock_holder: status.lock_holder.map(LockHolder::of),
+    };
+    (code, Json(ready)).into_response()
+}
+
+/// Counters, gauges and times, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operate",
+    responses((status = 200, content_type = "text/plain", body = String)))]
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    // Brings the gauges up to date.
+    app.orchestrator.status().await;
+    let text = app.orchestrator.metrics().render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

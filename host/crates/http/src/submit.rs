@@ -1,0 +1,192 @@
+//! Reporting: whole outcomes, results of work, plans; and waiting for the commit, if the caller wants to.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, FromRequestParts, Query, State};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::{SCHEMA, submitted};
+use super::body::JsonBody;
+use super::problem::{Kind, Problem};
+use service::orchestrator::{AcceptError, Origin, Receipt};
+use store;
+
+/// A whole outcome at once.
+///
+/// Answers 202 as soon as the outcome is durable in the store. With `?wait=committed` or `Prefer: wait=N` it answers when
+/// the entry is durable in git, or says after that time how far it is.
+#[utoipa::path(post, path = "/api/v1/outcomes", tag = "report",
+    request_body(content = Object, content_type = "application/json",
+        description = "An outcome document: `task_id` and `status` are required."),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
+        (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
+        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
+pub async fn outcome(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+    Asked(wait): Asked,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let wait = wait?;
+    let accepted = app.orchestrator.accept(&body, origin).await;
+    answer(&app, wait, accepted, &body).await
+}
+
+/// The result of a task, as the agents of the seed's orchestrator report it.
+///
+/// The task is finished with it; its outcome is made of the result and of what was planned and dispatched, and recorded. Git
+/// trouble never fails this. A second, different result is kept as a conflict.
+#[utoipa::path(post, path = "/api/v1/work-results", tag = "report",
+    request_body(content = Object, content_type = "application/json"),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
+        (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
+        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
+pub async fn work_result(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+    Asked(wait): Asked,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let wait = wait?;
+    let accepted = app.orchestrator.handle_work_result(&body, origin).await;
+    answer(&app, wait, accepted, &body).await
+}
+
+/// What was planned or dispatched of a task, before its result comes. What is given replaces what was said before.
+#[utoipa::path(post, path = "/api/v1/tasks", tag = "report",
+    request_body(content = Object, content_type = "application/json"),
+    responses((status = 200, description = "Noted", body = Planned),
+        (status = 409, description = "The task is finished", body = Problem)))]
+pub async fn plan(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody,
+) -> Result<axum::Json<Planned>, Problem> {
+    let planned = app.orchestrator.plan(&body).await;
+    let task = planned.map_err(|error| Problem::plan(&error, &body))?;
+    Ok(axum::Json(Planned {
+        schema: SCHEMA,
+        task_id: task.plan.task_id.to_string(),
+        revision: task.revision,
+    }))
+}
+
+/// A plan is noted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Planned {
+    schema: u32,
+    task_id: String,
+    /// Counts the changes of the plan.
+    revision: i64,
+}
+
+/// How long a caller waits for the commit.
+#[derive(Clone, Copy, Default)]
+pub struct Wait {
+    most: Option<Duration>,
+    preferred: bool,
+}
+
+/// What a caller adds to a report. What is wrong with it is told once the body was read: whoever is answered sooner may still
+/// be sending.
+pub struct Asked(Result<Wait, Problem>);
+
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Asked, Infallible> {
+        Ok(Asked(Wait::of(app, parts)))
+    }
+}
+
+impl Wait {
+    fn of(app: &App, Parts { uri, headers, .. }: &Parts) -> Result<Wait, Problem> {
+        let mut wait = Wait::default();
+        let parameters: Vec<(String, String)> = match uri.query() {
+            None => Vec::new(),
+            Some(_) => {
+                let Query(parameters) = Query::try_from_uri(uri)
+                    .map_err(|_| Problem::parameter("wait", "cannot be read"))?;
+                parameters
+            }
+        };
+        for (name, value) in &parameters {
+            match (name.as_str(), value.as_str()) {
+                ("wait", "committed") => wait.most = Some(app.limits.wait),
+                ("wait", "accepted") => {}
+                ("wait", _) => {
+                    return Err(Problem::parameter(
+                        "wait",
+                        "must be `committed` or `accepted`",
+                    ));
+                }
+                _ => return Err(Problem::parameter(name, "is not a parameter of this")),
+            }
+        }
+        // A preference that is not understood is no error.
+        let seconds = super::prefer::wait(headers);
+        if let Some(seconds) = seconds {
+            wait.most = Some(Duration::from_secs(seconds).min(app.limits.wait_most));
+            wait.preferred = true;
+        }
+        Ok(wait)
+    }
+}
+
+async fn answer(
+    app: &App,
+    wait: Wait,
+    accepted: Result<Receipt, AcceptError>,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let receipt = accepted.map_err(|error| Problem::accept(&error, body))?;
+    let mut state = receipt.state.clone();
+    if let Some(most) = wait.most
+        && matches!(state, store::State::Pending { .. })
+    {
+        tokio::select! {
+            settled = app.orchestrator.settled(receipt.sequence) => match settled {
+                Ok(settled) => state = settled,
+                // It is accepted; what has become of it can be asked later.
+                Err(error) => tracing::warn!(%error, "what has become of a submission is not known"),
+            },
+            () = tokio::time::sleep(most) => {}
+            () = app.closing() => {}
+        }
+    }
+    let state = app.orchestrator.shown(state);
+    let unsigned = match &state {
+        store::State::Committed { commit, .. } => {
+            app.orchestrator.unsigned(vec![commit.clone()]).await
+        }
+        _ => HashSet::new(),
+    };
+    let mut response = submitted(&receipt, &state, &unsigned).into_response();
+    if let (true, Some(most)) = (wait.preferred, wait.most)
+        && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", most.as_secs()))
+    {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+/// A route that there is not.
+pub async fn nowhere() -> Problem {
+    Problem::new(Kind::NotFound)
+}
+
+/// A method that a route has not.
+pub async fn no_method() -> Problem {
+    Problem::new(Kind::MethodNotAllowed)
+}

@@ -1,0 +1,261 @@
+//! One task in full: what was planned, what was submitted and what became of it, what is recorded.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::{Recorded, SCHEMA, Standing, Submission};
+use super::parts::{self, PART, Part, Parts};
+use super::path::Named;
+use super::problem::{Kind, Problem};
+use outcome::TaskId;
+use service::orchestrator::RecordedError;
+use store::{self, Entry, Sequence, StateName, States, Task};
+
+/// Everything that is known of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TaskStanding {
+    schema: u32,
+    task_id: String,
+    /// `committed` once the task has an entry, whatever is submitted after it; before that the state of the newest submission that
+    /// waits (`pending`, `blocked`), else of the newest (`refused`, `conflicting`); `planned` if there is none.
+    state: &'static str,
+    /// How many submissions say something else than the entry, and are kept.
+    conflicts: u64,
+    plan: Option<PlanShown>,
+    finished: Option<Finished>,
+    /// What is recorded, if it is.
+    recorded: Option<Recorded>,
+    // The last member: they follow when the others are written.
+    /// Everything that was submitted for the task, oldest first.
+    submissions: Vec<Submission>,
+}
+
+/// What was planned and dispatched.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanShown {
+    plan_id: Option<String>,
+    plan_steps: Option<Vec<String>>,
+    agent_pool: Option<String>,
+    agent_id: Option<String>,
+    dispatch_timestamp: Option<String>,
+    start_time: Option<String>,
+    services_touched: Option<Vec<String>>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Box<serde_json::value::RawValue>>,
+    created_at: String,
+    revision: i64,
+}
+
+/// How a task ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Finished {
+    status: String,
+    at: String,
+}
+
+/// One task: what was planned, what was submitted and what became of it, what is recorded.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
+    responses((status = 200, body = TaskStanding), (status = 304, description = "It is what the caller has")))]
+pub async fn task(
+    State(app): State<Arc<App>>,
+    Named(id): Named,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
+    let telling = Telling {
+        app: app.clone(),
+        task_id,
+        after: None,
+        begun: false,
+    };
+    parts::answer(app, &headers, telling).await
+}
+
+/// The entry of a task, byte for byte as it is in the trail. Its tag never changes.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/entry", tag = "audit",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
+    responses((status = 200, body = Object), (status = 304, description = "It is what the caller has")))]
+pub async fn entry(
+    State(app): State<Arc<App>>,
+    Named(id): Named,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let none = || Problem::saying(Kind::NotFound, "the task has no entry");
+    let task_id = TaskId::parse(&id).map_err(|_| none())?;
+    let mut held = app.answers.hold(PART).await;
+    let _turn = app.turn().await?;
+    let waits = is_open(&states(&app, &task_id).await?);
+    let recorded = app.orchestrator.recorded(&task_id, waits).await;
+    let entry = recorded.map_err(|error| Problem::recorded(&error))?;
+    let bytes = entry.ok_or_else(none)?.text.into_bytes();
+    held.shrink(bytes.len());
+    Ok(parts::whole(&headers, bytes, held, "application/json"))
+}
+
+fn unknown() -> Problem {
+    Problem::saying(Kind::NotFound, "there is no task of that id")
+}
+
+async fn states(app: &App, task_id: &TaskId) -> Result<Vec<States>, Problem> {
+    let states = app.orchestrator.store().states(task_id).await;
+    states.map_err(|error| Problem::store(&error))
+}
+
+fn is_open(states: &[States]) -> bool {
+    newest_open(states).is_some()
+}
+
+fn newest_open(states: &[States]) -> Option<Sequence> {
+    let open = states
+        .iter()
+        .filter(|states| matches!(states.state, StateName::Pending | StateName::Blocked));
+    open.map(|states| states.newest).max()
+}
+
+/// A task, told in parts: its submissions may be many, and large.
+struct Telling {
+    app: Arc<App>,
+    task_id: TaskId,
+    /// The last submission that was told.
+    after: Option<Sequence>,
+    begun: bool,
+}
+
+impl Telling {
+    async fn part(&mut self) -> Result<Part, Problem> {
+        let mut text = Vec::new();
+        if !self.begun {
+            self.begin(&mut text).await?;
+        }
+        let store = self.app.orchestrator.store();
+        let found = store
+            .submissions_after(&self.task_id, self.after, PART)
+            .await;
+        let found = found.map_err(|error| Problem::store(&error))?;
+        let is_first = self.after.is_none();
+        self.after = found.last().map(|submission| submission.sequence);
+        let bytes: usize = found
+            .iter()
+            .map(|submission| submission.text.as_ref().map_or(0, String::len))
+            .sum();
+        // Where there could be more, the next part says whether there is.
+        let is_last = found.len() < store::TOGETHER && bytes < PART;
+        let orchestrator = &self.app.orchestrator;
+        let submissions: Vec<Submission> = found
+            .into_iter()
+            .map(|submission| Submission::of(orchestrator.shown_submission(submission)))
+            .collect();
+        let commits = submissions.iter().filter_map(Submission::commit);
+        let unsigned = orchestrator.unsigned(commits.cloned().collect()).await;
+        for (number, submission) in submissions.into_iter().enumerate() {
+            if number > 0 || !is_first {
+                text.push(b',');
+            }
+            parts::write(&mut text, &submission.unsigned_among(&unsigned))?;
+        }
+        if is_last {
+            text.extend_from_slice(b"]}");
+        }
+        self.begun = true;
+        Ok(Part {
+            bytes: text,
+            is_last,
+        })
+    }
+
+    /// Writes all but the submissions.
+    async fn begin(&self, text: &mut Vec<u8>) -> Result<(), Problem> {
+        let (app, task_id) = (&self.app, &self.task_id);
+        let store = app.orchestrator.store();
+        let task = store.task(task_id).await;
+        let task = task.map_err(|error| Problem::store(&error))?;
+        let mut states = states(app, task_id).await?;
+        let waits = is_open(&states);
+        let recorded = match app.orchestrator.recorded(task_id, waits).await {
+            // Git's trouble does not hide what the store knows.
+            Err(RecordedError::Trail(_)) if task.is_some() || !states.is_empty() => None,
+            recorded => recorded.map_err(|error| Problem::recorded(&error))?,
+        };
+        if task.is_none() && states.is_empty() && recorded.is_none() {
+            return Err(unknown());
+        }
+        if recorded.is_some() && waits {
+            // It may have been closed together with the row that was found since.
+            states = self::states(app, task_id).await?;
+        }
+        let conflicting = |states: &&States| states.state == StateName::Conflicting;
+        let conflicts = states.iter().find(conflicting);
+        let state = self.state(recorded.as_ref(), &states).await?;
+        let recorded = Recorded::all(&app.orchestrator, recorded.into_iter().collect()).await;
+        let finished = task.as_ref().and_then(|task| task.finished.clone());
+        let standing = TaskStanding {
+            schema: SCHEMA,
+            task_id: task_id.to_string(),
+            state,
+            conflicts: conflicts.map_or(0, |states| states.count),
+            plan: task.filter(|task| task.revision > 0).map(plan_shown),
+            finished: finished.map(|finished| Finished {
+                status: finished.status,
+                at: finished.at.to_rfc3339(),
+            }),
+            recorded: recorded.into_iter().next(),
+            submissions: Vec::new(),
+        };
+        parts::write(text, &standing)?;
+        // Without the end of the list and of the object.
+        text.truncate(text.len() - 2);
+        Ok(())
+    }
+
+    async fn state(
+        &self,
+        recorded: Option<&Entry>,
+        states: &[States],
+    ) -> Result<&'static str, Problem> {
+        if recorded.is_some() {
+            return Ok("committed");
+        }
+        let newest = states.iter().map(|states| states.newest).max();
+        let Some(told) = newest_open(states).or(newest) else {
+            return Ok("planned");
+        };
+        let app = &self.app;
+        let submission = app.orchestrator.store().submission(told).await;
+        let submission = submission.map_err(|error| Problem::store(&error))?;
+        Ok(submission.map_or("planned", |submission| {
+            Standing::of(&app.orchestrator.shown(submission.state)).state
+        }))
+    }
+}
+
+impl Parts for Telling {
+    fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
+        Box::pin(self.part())
+    }
+}
+
+fn plan_shown(task: Task) -> PlanShown {
+    let plan = task.plan;
+    PlanShown {
+        plan_id: plan.plan_id,
+        plan_steps: plan.plan_steps,
+        agent_pool: plan.agent_pool,
+        agent_id: plan.agent_id,
+        dispatch_timestamp: plan.dispatch_timestamp,
+        start_time: plan.start_time,
+        services_touched: plan.services_touched,
+        metadata: plan
+            .metadata
+            .and_then(|text| serde_json::value::RawValue::from_string(text).ok()),
+        created_at: task.created_at.to_rfc3339(),
+        revision: task.revision,
+    }
+}

@@ -1,0 +1,323 @@
+//! Bearer tokens: who may write, read and change the policy. Compared in constant time; never shown.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use outcome::Reporter;
+
+/// What a request needs, and what a token gives. Each gives what those before it give, but writers do not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Follow, query, ask for metrics.
+    Read,
+    /// Report outcomes and results, plan tasks, ask what became of a task.
+    Write,
+    /// Everything, and change the policy.
+    Admin,
+}
+
+/// The tokens that are known. Only digests are kept.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    known: Vec<Known>,
+    /// Lines whose only word beside the right may be a name that lacks its token.
+    suspicious: Vec<usize>,
+}
+
+/// A line of the list.
+#[derive(Clone, PartialEq, Eq)]
+struct Known {
+    right: Right,
+    digest: TokenDigest,
+    name: Option<Reporter>,
+}
+
+/// What a token is told apart by, without being known.
+pub type TokenDigest = [u8; 32];
+
+/// Who a token belongs to, and what it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its rights; never none.
+    pub rights: Vec<Right>,
+    /// Its name, if it has one.
+    pub name: Option<Reporter>,
+    /// What tells it from other tokens.
+    pub digest: TokenDigest,
+}
+
+/// Why a list of tokens is none. Quotes nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line} of the tokens {problem}")]
+pub struct TokensError {
+    line: usize,
+    problem: &'static str,
+}
+
+/// Fewer can be guessed: 16 characters of base64 are 96 bits.
+const LENGTH_LEAST: usize = 16;
+
+impl Tokens {
+    /// Reads a list: on each line a right (`read`, `write` or `admin`), a name if the token has one, and a token of at least 16
+    /// visible ASCII characters. Empty lines say nothing, nor does what follows a `#` at the start of a word. Where it is one
+    /// line, there may be commas in place of ends.
+    ///
+    /// A name belongs to one token, and a token has one name or none. Several lines may give the same token several rights.
+    ///
+    /// # Errors
+    ///
+    /// Names the line, and quotes neither name nor token: with a word too few or too many, either may be the other.
+    pub fn parse(text: &str) -> Result<Tokens, TokensError> {
+        let mut tokens = Tokens::default();
+        let mut lines = Vec::new();
+        let end = if text.trim_end().contains('\n') {
+            '\n'
+        } else {
+            ','
+        };
+        for (line, text) in (1..).zip(text.split(end)) {
+            let wrong = |problem| Err(TokensError { line, problem });
+            // A token is one word, so that a `#` at the start of a word begins a comment.
+            let words: Vec<&str> = text
+                .split_ascii_whitespace()
+                .take_while(|word| !word.starts_with('#'))
+                .collect();
+            let (right, name, token) = match words[..] {
+                [] => continue,
+                [right, token] => (right, None, token),
+                [right, name, token] => (right, Some(name), token),
+                _ => return wrong("must be a right, a name if the token has one, and a token"),
+            };
+            let right = match right {
+                "read" | "reader" => Right::Read,
+                "write" | "writer" => Right::Write,
+                "admin" => Right::Admin,
+                _ => return wrong("must begin with `read`, `write` or `admin`"),
+            };
+            if token.len() < LENGTH_LEAST {
+                return wrong("has a token of fewer than 16 characters");
+            }
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return wrong("has a token with characters that no header can carry");
+            }
+            if name.is_some_and(|name| may_be_token(name) && may_be_name(token)) {
+                // The name is published with every entry, and cannot be taken back.
+                return wrong("seems to have its token before its name: the name comes first");
+            }
+            let name = match name.map(Reporter::parse).transpose() {
+                Ok(name) => name,
+                Err(_) => {
+                    return wrong(
+                        "has a name that is not 1 to 64 of `a` to `z`, `0` to `9`, `.`, `_` and `-`, the first a letter or a digit",
+                    );
+                }
+            };
+            if name.is_none() && may_be_name(token) {
+                tokens.suspicious.push(line);
+            }
+            let digest = digest(token);
+            for known in &tokens.known {
+                let is_same = known.digest == digest;
+                if is_same && known.name != name {
+                    return wrong("has a token that another line gives another name, or none");
+                }
+                if !is_same && name.is_some() && known.name == name {
+                    return wrong("has a name that another token has");
+                }
+            }
+            tokens.known.push(Known {
+                right,
+                digest,
+                name,
+            });
+            lines.push(line);
+        }
+        for (known, line) in tokens.known.iter().zip(lines) {
+            let name = known.name.as_ref().map(|name| digest(name.as_str()));
+            if name.is_some_and(|name| tokens.known.iter().any(|other| other.digest == name)) {
+                let problem = "has a name that is a token, too: names are published";
+                return Err(TokensError { line, problem });
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The numbers of lines that have a right and one more word, which looks rather like a name than like a token.
+    pub fn suspicious(&self) -> &[usize] {
+        &self.suspicious
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Whether one of them may change the policy.
+    pub fn has_admin(&self) -> bool {
+        self.known.iter().any(|known| known.right == Right::Admin)
+    }
+
+    /// Whose token it is; nothing, if it is unknown. Takes the same time whichever it is, and whether it is one or not.
+    pub fn holder(&self, token: &str) -> Option<Holder> {
+        let digest = digest(token);
+        let mut holder: Option<Holder> = None;
+        for known in &self.known {
+            let is_it: Choice = known.digest.ct_eq(&digest);
+            if bool::from(is_it) {
+                holder
+                    .get_or_insert_with(|| Holder {
+                        rights: Vec::new(),
+                        name: known.name.clone(),
+                        digest,
+                    })
+                    .rights
+                    .push(known.right);
+            }
+        }
+        holder
+    }
+}
+
+/// Whether a word looks like a name: no token that was made at random is without digits and capitals.
+fn may_be_name(word: &str) -> bool {
+    word.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || b"._-".contains(&byte))
+}
+
+/// Whether a word could be a token that was made at random.
+fn may_be_token(word: &str) -> bool {
+    word.len() >= LENGTH_LEAST && word.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} tokens", self.known.len())
+    }
+}
+
+/// Of equal length whatever the token's, so that the comparison tells nothing about it.
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Right, Tokens};
+
+    fn rights(tokens: &Tokens, token: &str) -> Vec<Right> {
+        let holder = tokens.holder(token);
+        holder.map(|holder| holder.rights).unwrap_or_default()
+    }
+
+    fn name(tokens: &Tokens, token: &str) -> Option<String> {
+        let holder = tokens.holder(token)?;
+        holder.name.map(|name| name.to_string())
+    }
+
+    #[test]
+    fn tokens_give_the_rights_that_their_line_says() {
+        let text = "# agents\nwrite  0123456789abcdef  # one, two\n\nread fedcba9876543210\r\nadmin aaaaaaaaaaaaaaaaaaaaaaaa\t# x y";
+        let tokens = Tokens::parse(text).unwrap();
+        assert_eq!(rights(&tokens, "0123456789abcdef"), [Right::Write]);
+        assert_eq!(rights(&tokens, "fedcba9876543210"), [Right::Read]);
+        assert_eq!(rights(&tokens, "0123456789abcde"), []);
+        assert_eq!(rights(&tokens, ""), []);
+        assert!(tokens.has_admin() && !tokens.is_empty());
+        let one_line = Tokens::parse("write 0123456789abcdef, read 0123456789abcdef").unwrap();
+        assert_eq!(
+            rights(&one_line, "0123456789abcdef"),
+            [Right::Write, Right::Read]
+        );
+    }
+
+    #[test]
+    fn a_name_stands_between_right_and_token() {
+        let text = "write deploy-bot 3q2-7wAAAAAAAAAAAA # the pipeline\nwrite 0123456789abcdef\nread deploy-bot 3q2-7wAAAAAAAAAAAA\n\
+            read r2.d2_x fedcba9876543210fedcba9876543210";
+        let tokens = Tokens::parse(text).unwrap();
+        assert_eq!(
+            name(&tokens, "3q2-7wAAAAAAAAAAAA").as_deref(),
+            Some("deploy-bot")
+        );
+        assert_eq!(
+            rights(&tokens, "3q2-7wAAAAAAAAAAAA"),
+            [Right::Write, Right::Read]
+        );
+        assert_eq!(name(&tokens, "0123456789abcdef"), None);
+        assert_eq!(rights(&tokens, "0123456789abcdef"), [Right::Write]);
+        assert_eq!(
+            name(&tokens, "fedcba9876543210fedcba9876543210").as_deref(),
+            Some("r2.d2_x")
+        );
+        for word in ["deploy-bot", "r2.d2_x", "write"] {
+            assert_eq!(tokens.holder(word), None, "{word} is no token");
+        }
+        let one_line = Tokens::parse("write a 0123456789abcdef, read b fedcba9876543210").unwrap();
+        assert_eq!(name(&one_line, "fedcba9876543210").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_word_that_may_be_a_name_without_its_token_is_told() {
+        let text = "write deploy-bot-in-production\nwrite 0123456789abcdef\nwrite deploy-bot 0123456789abcdeF";
+        assert_eq!(Tokens::parse(text).unwrap().suspicious(), [1]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused_without_being_quoted() {
+        for text in [
+            "0123456789abcdef",
+            "write",
+            "write short",
+            "root 0123456789abcdef",
+            "write 0123456789abcdef more",
+            "write 0123456789abcd\u{e9}f",
+            "write deploy-bot",
+            "write deploy-bot # 0123456789abcdef",
+            "write deploy-bot short",
+            "write Deploy-Bot 0123456789abcdef",
+            "write -bot 0123456789abcdef",
+            "write d\u{e9}ploy 0123456789abcdef",
+            "write bot:1 0123456789abcdef",
+            "write a b 0123456789abcdef",
+            "root bot 0123456789abcdef",
+            "write bot 0123456789abcd\u{e9}f",
+            // The token before the name.
+            "write 0123456789abcdef deploy-bot",
+            "write 0123456789abcdef deploy-bot-in-production",
+            "write 0123456789abcdef 0123456789abcdef",
+        ] {
+            let error = Tokens::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("line 1 of the tokens"), "{text}: {error}");
+            for secret in ["012345", "deploy", "Deploy", "bot", "short", "more"] {
+                assert!(!error.contains(secret), "{text}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_token_and_a_token_one_name() {
+        for (second, line) in [
+            ("write bot fedcba9876543210", 2),
+            ("read bot fedcba9876543210", 2),
+            ("read other 0123456789abcdef", 2),
+            ("read 0123456789abcdef", 2),
+            ("read 0123456789abcdef 0123456789ABCDEF", 2),
+        ] {
+            let text = format!("write bot 0123456789abcdef\n{second}");
+            let error = Tokens::parse(&text).unwrap_err().to_string();
+            let begin = format!("line {line} of the tokens");
+            assert!(error.starts_with(&begin), "{second}: {error}");
+            assert!(!error.contains("bot") && !error.contains("0123"), "{error}");
+        }
+        // The name is another line's token, whichever comes first.
+        let text = "write abcdefgh-12345678 0123456789abcdef\nwrite abcdefgh-12345678";
+        let error = Tokens::parse(text).unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 1 of the tokens has a name that is a token"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! What a case gives a policy, read from its file.
+//!
+//! Owns the keys. A key that is unknown is an error: a misspelt one would leave a case that tests nothing.
+
+use super::super::{HostFault, HostFunction, Policy, PolicySettings, Recording, Replay, Trial};
+use super::expect::Expect;
+use super::json;
+use super::{Case, CaseError};
+use outcome::clock::Timestamp;
+use outcome::{Limits, TaskId, TaskOutcome};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Item, TableLike};
+
+/// The time of recording where a case names none. Any fixed time would do.
+const NOW: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+/// How long before the case's own time the outcome named by `after` was recorded.
+const BEFORE: i64 = 60_000_000;
+
+/// The keys of a case.
+const KEYS: &[&str] = &[
+    "name",
+    "outcome",
+    "existing",
+    "after",
+    "settings",
+    "now",
+    "faults",
+    "recording",
+    "expect",
+];
+
+/// A document: as it stands in the case, or in a file.
+#[derive(Clone, Debug)]
+enum Document {
+    Text(String),
+    File(PathBuf),
+}
+
+/// What a case gives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    outcome: Option<Document>,
+    existing: Option<Document>,
+    after: Option<Document>,
+    settings: Option<PolicySettings>,
+    now: Option<Timestamp>,
+    faults: Vec<HostFault>,
+    recording: Option<PathBuf>,
+}
+
+/// The cases of a file: each `[[case]]`, with what stands before the first as its default; or the file as one case.
+pub(super) fn cases(document: &DocumentMut, path: &Path) -> Result<Vec<Case>, CaseError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(super::CASES_SUFFIX).unwrap_or(&name);
+    let top = document.as_table();
+    let Some(list) = top.get("case") else {
+        if top.is_empty() {
+            return Ok(Vec::new());
+        }
+        let case = one(top, None, &Given::default(), name, None)?;
+        return Ok(vec![case]);
+    };
+    let list = list
+        .as_array_of_tables()
+        .ok_or_else(|| CaseError::new("`case` must be written as `[[case]]`"))?;
+    let mut defaults = Given::default();
+    let mut expected = None;
+    for (key, item) in top.iter().filter(|(key, _)| *key != "case") {
+        match key {
+            "expect" => expected = Some(item),
+            _ => defaults.set(key, item)?,
+        }
+    }
+    let named =
+        |place: usize, table: &toml_edit::Table| match table.get("name").and_then(Item::as_str) {
+            Some(name) => name.to_owned(),
+            None => format!("{name} {}", place + 1),
+        };
+    list.iter()
+        .enumerate()
+        .map(|(place, table)| {
+            let name = named(place, table);
+            one(table, Some(place), &defaults, &name, expected)
+                .map_err(|error| CaseError::new(format!("case {name:?}: {}", error.0)))
+        })
+        .collect()
+}
+
+fn one(
+    table: &dyn TableLike,
+    place: Option<usize>,
+    defaults: &Given,
+    name: &str,
+    expected: Option<&Item>,
+) -> Result<Case, CaseError> {
+    let mut given = defaults.clone();
+    for (key, item) in table.iter() {
+        if key != "expect" && key != "name" {
+            given.set(key, item)?;
+        }
+    }
+    let name = match table.get("name") {
+        None => name,
+        Some(name) => name
+            .as_str()
+            .ok_or_else(|| CaseError::new("`name` must be a string"))?,
+    };
+    let mut expect = Expect::default();
+    for item in expected.into_iter().chain(table.get("expect")) {
+        expect.read(item)?;
+    }
+    Ok(Case {
+        name: name.to_owned(),
+        given,
+        expect,
+        place,
+    })
+}
+
+impl Given {
+    fn set(&mut self, key: &str, item: &Item) -> Result<(), CaseError> {
+        match key {
+            "name" => {}
+            "outcome" => self.outcome = Some(document(key, item)?),
+            "existing" => {
+                self.existing = match item.as_bool() {
+                    Some(false) => None,
+                    _ => Some(document(key, item)?),
+                };
+            }
+            "after" => self.after = Some(document(key, item)?),
+            "settings" => self.settings = Some(settings(item)?),
+            "now" => self.now = Some(time(item)?),
+            "faults" => self.faults = faults(item)?,
+            "recording" => self.recording = Some(PathBuf::from(text(key, item)?)),
+            _ => {
+                return Err(CaseError::new(format!(
+                    "there is no key {key:?}; the keys of a case are {}",
+                    KEYS.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that the policy is to be asked and given, files read.
+    pub fn ask(
+        &self,
+        directory: &Path,
+        policy: &Policy,
+        limits: &Limits,
+    ) -> Result<Replay, CaseError> {
+        let mut asked = match (&self.recording, &self.outcome) {
+            (Some(path), None) => recorded(&directory.join(path), limits)?,
+            (None, Some(document)) => Replay {
+                outcome: parse("outcome", &document.bytes(directory)?, limits)?,
+                existing: None,
+                settings: PolicySettings::default(),
+                now: NOW,
+                faults: Vec::new(),
+            },
+            (Some(_), Some(_)) => {
+                return Err(CaseError::new("give either `outcome` or `recording`"));
+            }
+            (None, None) => return Err(CaseError::new("has no `outcome`")),
+        };
+        if let Some(settings) = &self.settings {
+            asked.settings = settings.clone();
+        }
+        asked.now = self.now.unwrap_or(asked.now);
+        asked.faults.extend(self.faults.iter().cloned());
+        match (&self.existing, &self.after) {
+            (Some(_), Some(_)) => {
+                return Err(CaseError::new("give either `existing` or `after`"));
+            }
+            (Some(existing), None) => {
+                asked.existing = existing.entry(directory, &asked.outcome.task_id)?;
+            }
+            (None, Some(first)) => {
+                let first = parse("after", &first.bytes(directory)?, limits)?;
+                asked.existing = Some(recorded_before(&first, &asked, policy)?);
+            }
+            (None, None) => {}
+        }
+        Ok(asked)
+    }
+}
+
+/// The entry that the policy makes of an outcome that comes before the case's own.
+fn recorded_before(
+    first: &TaskOutcome,
+    asked: &Replay,
+    policy: &Policy,
+) -> Result<Vec<u8>, CaseError> {
+    let before = Timestamp::from_microseconds(asked.now.microseconds().saturating_sub(BEFORE));
+    let call = Trial::new(first, &asked.settings, before).run(policy);
+    match call.entry() {
+        Some(entry) => Ok(entry.to_vec()),
+        None => Err(CaseError::new(format!(
+            "the outcome `after` is not recorded: {} {}",
+            call.result(),
+            call.reason().unwrap_or_default()
+        ))),
+    }
+}
+
+fn recorded(path: &Path, limits: &Limits) -> Result<Replay, CaseError> {
+    let named = |text: String| CaseError::new(format!("the recording {} {text}", path.display()));
+    let bytes = fs::read(path).map_err(|error| named(format!("cannot be read: {error}")))?;
+    let recording = Recording::parse(&bytes).map_err(|error| named(error.to_string()))?;
+    recording
+        .replay(limits)
+        .map_err(|error| named(error.to_string()))
+}
+
+fn parse(key: &str, bytes: &[u8], limits: &Limits) -> Result<TaskOutcome, CaseError> {
+    TaskOutcome::parse(bytes, limits).map_err(|rejection| {
+        CaseError::new(format!(
+            "`{key}` is no outcome, and no policy would be asked: {rejection}"
+        ))
+    })
+}
+
+impl Document {
+    fn bytes(&self, directory: &Path) -> Result<Vec<u8>, CaseError> {
+        match self {
+            Document::Text(text) => Ok(text.clone().into_bytes()),
+            Document::File(file) => read_file(&directory.join(file)),
+        }
+    }
+
+    /// The task's entry: the text, the file, or in the directory the file that is named for the task.
+    fn entry(&self, directory: &Path, task_id: &TaskId) -> Result<Option<Vec<u8>>, CaseError> {
+        match self {
+            Document::File(file) if directory.join(file).is_dir() => {
+                let directory = directory.join(file);
+                let name = format!("{task_id}.json");
+                [
+                    directory.join(&name),
+                    directory.join(".audit/tasks").join(&name),
+                ]
+                .iter()
+                .find(|file| file.exists())
+                .map(|file| read_file(file))
+                .transpose()
+            }
+            document => document.bytes(directory).map(Some),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
+    fs::read(path)
+        .map_err(|error| CaseError::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// A string that begins with `{` is the document; another names its file; a table is the document, too.
+fn document(key: &str, item: &Item) -> Result<Document, CaseError> {
+    if let Some(text) = item.as_str() {
+        let is_json = text.trim_start().starts_with('{');
+        return Ok(if is_json {
+            Document::Text(text.to_owned())
+        } else {
+            Document::File(PathBuf::from(text))
+        });
+    }
+    if item.is_table_like() {
+        return Ok(Document::Text(json::of_item(item).to_string()));
+    }
+    Err(CaseError::new(format!(
+        "`{key}` must be a file's name, JSON text or a table"
+    )))
+}
+
+fn text<'a>(key: &str, item: &'a Item) -> Result<&'a str, CaseError> {
+    item.as_str()
+        .ok_or_else(|| CaseError::new(format!("`{key}` must be a string")))
+}
+
+fn settings(item: &Item) -> Result<PolicySettings, CaseError> {
+    let wrong = || CaseError::new("`settings` must be a table of strings");
+    let mut settings = BTreeMap::new();
+    for (key, value) in item.as_table_like().ok_or_else(wrong)?.iter() {
+        settings.insert(key.to_owned(), value.as_str().ok_or_else(wrong)?.to_owned());
+    }
+    Ok(PolicySettings::new(settings))
+}
+
+fn time(item: &Item) -> Result<Timestamp, CaseError> {
+    let text = match (item.as_str(), item.as_datetime()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(time)) => time.to_string(),
+        (None, None) => String::new(),
+    };
+    Timestamp::parse_rfc3339(&text)
+        .ok_or_else(|| CaseError::new("`now` must be a time such as 2026-01-21T10:05:02.000123Z"))
+}
+
+fn faults(item: &Item) -> Result<Vec<HostFault>, CaseError> {
+    let table = item.as_table_like().ok_or_else(|| {
+        CaseError::new("`faults` must be a table such as {\"git.commit\" = \"no-repository\"}")
+    })?;
+    let mut faults = Vec::new();
+    for (name, error) in table.iter() {
+        let function: HostFunction = name.parse().map_err(CaseError::new)?;
+        let error = text(name, error)?
+            .parse()
+            .map_err(|error: String| CaseError::new(error))?;
+        faults.push(HostFault::every(function, error).map_err(CaseError::new)?);
+    }
+    Ok(faults)
+}

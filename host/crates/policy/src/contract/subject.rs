@@ -1,0 +1,183 @@
+//! The policy under trial: every call of the contract goes through here, so that what they cost is known, and a call that shows a
+//! breach can be made again.
+
+use super::super::{Call, Fault, HostCall, HostFault, Policy, Recording, Trial};
+use super::samples::{self, Sample};
+use super::{Breach, Claim, Contract, Report};
+use outcome::clock::Timestamp;
+use std::time::Duration;
+
+/// The time of recording of every first call.
+pub(super) const NOW: Timestamp = Timestamp::from_microseconds(1_768_989_902_000_123);
+
+/// A day later: the time of every call about a recorded task.
+pub(super) const LATER: Timestamp = Timestamp::from_microseconds(1_769_076_302_000_456);
+
+/// A policy and what is known of it so far.
+pub(super) struct Subject<'a> {
+    pub policy: &'a Policy,
+    pub contract: &'a Contract,
+    /// What every policy is asked, and what the operator wants it to be asked.
+    pub samples: Vec<Sample>,
+    /// Those of them that it records, with their entries, once that is known.
+    pub recorded: Option<Vec<(Sample, Vec<u8>)>>,
+    calls: u64,
+    fuel: u64,
+    memory: usize,
+    longest: Duration,
+    settings_read: Vec<String>,
+    /// The first call that exceeded a limit.
+    pub exceeded: Option<(String, Option<Box<Recording>>)>,
+}
+
+/// One question.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'q> {
+    pub sample: &'q Sample,
+    pub existing: Option<&'q [u8]>,
+    pub now: Timestamp,
+    pub faults: &'q [HostFault],
+}
+
+impl<'q> Question<'q> {
+    /// About an outcome that was not recorded yet.
+    pub fn new(sample: &'q Sample) -> Question<'q> {
+        Question {
+            sample,
+            existing: None,
+            now: NOW,
+            faults: &[],
+        }
+    }
+
+    /// About an outcome whose task has this entry.
+    pub fn again(sample: &'q Sample, existing: &'q [u8]) -> Question<'q> {
+        Question {
+            existing: Some(existing),
+            now: LATER,
+            ..Question::new(sample)
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub fn new(policy: &'a Policy, contract: &'a Contract) -> Subject<'a> {
+        Subject {
+            policy,
+            contract,
+            samples: samples::all(&contract.documents, &contract.limits),
+            recorded: None,
+            calls: 0,
+            fuel: 0,
+            memory: 0,
+            longest: Duration::ZERO,
+            settings_read: Vec::new(),
+            exceeded: None,
+        }
+    }
+
+    fn trial<'q>(&self, question: Question<'q>) -> Trial<'q>
+    where
+        'a: 'q,
+    {
+        Trial {
+            outcome: &question.sample.outcome,
+            existing: question.existing,
+            settings: &self.contract.settings,
+            now: question.now,
+            faults: question.faults,
+        }
+    }
+
+    /// Asks, and notes what it cost.
+    pub fn ask(&mut self, question: Question<'_>) -> Call {
+        let call = self.trial(question).run(self.policy);
+        self.note(question, &call);
+        call
+    }
+
+    /// The same, with every host call kept.
+    pub fn ask_in_full(&mut self, question: Question<'_>) -> Call {
+        let call = self.trial(question).run_in_full(self.policy);
+        self.note(question, &call);
+        call
+    }
+
+    fn note(&mut self, question: Question<'_>, call: &Call) {
+        self.calls += 1;
+        self.fuel = self.fuel.max(call.fuel);
+        self.memory = self.memory.max(call.memory);
+        self.longest = self.longest.max(call.duration);
+        for host_call in &call.calls {
+            if let HostCall::ConfigGet { key, .. } = host_call
+                && !self.settings_read.contains(key)
+            {
+                self.settings_read.push(key.clone());
+            }
+        }
+        if self.exceeded.is_none() {
+            let exceeded = match &call.verdict {
+                Err(fault) if is_limit(fault) => Some(fault.to_string()),
+                _ if call.log_dropped > 0 => Some(format!(
+                    "its log was full, and {} lines were dropped (settings policy.log_lines, policy.log_bytes)",
+                    call.log_dropped
+                )),
+                _ => None,
+            };
+            self.exceeded = exceeded.map(|how| {
+                let how = format!("{how}, {}", question.sample.name);
+                (how, self.recording(question))
+            });
+        }
+    }
+
+    /// The call that a question leads to, made once more and recorded.
+    pub fn recording(&self, question: Question<'_>) -> Option<Box<Recording>> {
+        let trial = self.trial(question);
+        let call = trial.run_in_full(self.policy);
+        let document = question.sample.document.as_bytes();
+        Recording::new(self.policy, document, &trial, &call)
+            .ok()
+            .map(Box::new)
+    }
+
+    /// A breach that this question shows.
+    pub fn breach(&self, how: String, question: Question<'_>) -> Breach {
+        (how, self.recording(question))
+    }
+
+    /// What was found.
+    pub fn report(self, claims: Vec<Claim>) -> Report {
+        let mut settings_read = self.settings_read;
+        settings_read.sort_unstable();
+        Report {
+            claims,
+            calls: self.calls,
+            fuel: self.fuel,
+            memory: self.memory,
+            longest: self.longest,
+            settings_read,
+        }
+    }
+
+    /// The most fuel, memory and time that a call used so far.
+    pub fn costs(&self) -> (u64, usize, Duration) {
+        (self.fuel, self.memory, self.longest)
+    }
+}
+
+fn is_limit(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Fuel(_)
+            | Fault::Time(_)
+            | Fault::Memory(_)
+            | Fault::TableElements(_)
+            | Fault::Parts { .. }
+            | Fault::Stack(_)
+            | Fault::HostCalls(_)
+            | Fault::WasiCalls(_)
+            | Fault::HostCallBytes(_)
+            | Fault::EntryTooLarge(_)
+    )
+}

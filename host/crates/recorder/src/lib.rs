@@ -1,0 +1,422 @@
+//! From an outcome document to an answer: parse, ask the policy, place the entry in the trail, wait until it is durable.
+//!
+//! Owns the joint of policy and trail, which do not know each other, and what the host does not leave to a policy:
+//! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
+//! the policy read has changed.
+
+mod answer;
+mod cause;
+pub mod policies;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hmac::{Hmac, KeyInit, Mac};
+
+use outcome::clock::{Clock, Timestamp};
+use outcome::{self, Reporter, TaskId, TaskOutcome};
+use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
+use trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
+
+pub use answer::{Answer, AnswerKind};
+pub use cause::Cause;
+
+/// What a recorder works with.
+#[derive(Clone)]
+pub struct Options {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What a well-formed outcome is.
+    pub limits: outcome::Limits,
+    /// The operator's settings for the policy.
+    pub settings: PolicySettings,
+    /// Where the operator has given the trail one: the key of `Audit-Outcome`.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// Records outcomes. Any number of threads may use one.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+    in_full: bool,
+}
+
+struct Inner {
+    trail: Trail,
+    policy: Policy,
+    options: Options,
+    provenance: Provenance,
+    /// The policy and its settings are kept with the trail.
+    kept: AtomicBool,
+}
+
+/// A submission that is decided and has its place, if it gets one, and is not durable yet.
+pub struct Pending {
+    recorder: Recorder,
+    document: Vec<u8>,
+    reporter: Option<Reporter>,
+    outcome: Option<Box<TaskOutcome>>,
+    decision: Decision,
+}
+
+enum Decision {
+    Final(Answer),
+    Placed {
+        ticket: Ticket,
+        entry: Arc<[u8]>,
+        decided: Answer,
+    },
+    Rests {
+        snapshot: Snapshot,
+        answer: Answer,
+    },
+}
+
+/// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
+/// moved something, so this only ends what cannot end otherwise.
+const DECISIONS_MOST: usize = 100;
+
+impl Recorder {
+    /// Joins a trail and a policy.
+    pub fn new(trail: Trail, policy: Policy, options: Options) -> Recorder {
+        let provenance = Provenance {
+            policy: policy.digest().to_owned(),
+            settings: options.settings.digest(),
+            outcome: None,
+            reporter: None,
+        };
+        Recorder {
+            inner: Arc::new(Inner {
+                trail,
+                policy,
+                options,
+                provenance,
+                kept: AtomicBool::new(false),
+            }),
+            in_full: false,
+        }
+    }
+
+    /// The same, which gives [`Answer::recording`].
+    #[must_use]
+    pub fn recording(self) -> Recorder {
+        Recorder {
+            in_full: true,
+            ..self
+        }
+    }
+
+    /// The trail that is recorded to.
+    pub fn trail(&self) -> &Trail {
+        &self.inner.trail
+    }
+
+    /// Records one outcome. Blocks until the answer is final: what it rests on is durable.
+    pub fn record(&self, document: &[u8]) -> Answer {
+        self.submit(document).wait()
+    }
+
+    /// Decides one outcome that nobody in particular reported, as [`Recorder::submit_from`] does.
+    pub fn submit(&self, document: &[u8]) -> Pending {
+        self.submit_from(document, None)
+    }
+
+    /// Decides one outcome and gives its entry a place, without waiting for the disk. The commit names the reporter, if there is
+    /// one; an entry that is there keeps the reporter that its commit names.
+    ///
+    /// Entries get their places in the order of the calls.
+    pub fn submit_from(&self, document: &[u8], reporter: Option<&Reporter>) -> Pending {
+        let (outcome, decision) = match TaskOutcome::parse(document, &self.inner.options.limits) {
+            Ok(outcome) => {
+                let decision = self.decide(&outcome, document, reporter);
+                (Some(Box::new(outcome)), decision)
+            }
+            Err(rejection) => {
+                let task_id = TaskOutcome::recover_task_id(document);
+                (
+                    None,
+                    Decision::Final(Answer::refused(task_id, rejection.violations)),
+                )
+            }
+        };
+        // Only a decision that may have to be taken again needs the document.
+        let document = if matches!(decision, Decision::Final(_)) {
+            Vec::new()
+        } else {
+            document.to_vec()
+        };
+        Pending {
+            recorder: self.clone(),
+            document,
+            reporter: reporter.cloned(),
+            outcome,
+            decision,
+        }
+    }
+
+    /// Says which documents are going to be submitted soon, in this order: what the trail has to read for them may be read
+    /// meanwhile.
+    pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
+        let tasks = documents.filter_map(TaskOutcome::recover_task_id);
+        let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
+        self.inner.trail.expect(tasks.collect());
+    }
+
+    fn decide(
+        &self,
+        outcome: &TaskOutcome,
+        document: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Decision {
+        for _ in 0..DECISIONS_MOST {
+            match self.attempt(outcome, document, reporter) {
+                Ok(decision) => return decision,
+                Err(TrailError::Changed) => {}
+                Err(error) => return Decision::Final(Answer::failed(outcome, &error)),
+            }
+        }
+        Decision::Final(Answer::failed(outcome, &TrailError::Changed))
+    }
+
+    fn attempt(
+        &self,
+        outcome: &TaskOutcome,
+        document: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Result<Decision, TrailError> {
+        let Inner {
+            trail,
+            policy,
+            options,
+            provenance,
+            ..
+        } = &*self.inner;
+        let now = trail.time_of_recording(options.clock.now())?;
+        let snapshot = trail.snapshot(&outcome.task_id)?;
+        let readable = Box::new(Readable(snapshot.entry.clone()));
+        let existing = snapshot.entry.as_deref();
+        let mut answer = Answer::unavailable(Some(outcome.task_id.to_string()));
+        let mut call = if self.in_full {
+            policy.call_in_full(outcome, readable, now, &options.settings)
+        } else {
+            policy.call(outcome, readable, now, &options.settings)
+        };
+        call.verdict = call
+            .verdict
+            .and_then(|verdict| verdict.believed(outcome, existing));
+        if self.in_full {
+            let asked = Trial {
+                existing,
+                ..Trial::new(outcome, &options.settings, now)
+            };
+            let recording = Recording::new(policy, document, &asked, &call);
+            answer.recording = recording.ok().map(Box::new);
+        }
+        let Call {
+            host_calls,
+            calls,
+            backtrace,
+            verdict,
+            log,
+            duration,
+            ..
+        } = call;
+        answer.policy_log = log;
+        answer.policy_time = duration;
+        match verdict {
+            Ok(Verdict::Commit { entry, subject }) => {
+                trail.check_no_filter(&outcome.task_id)?;
+                self.keep_policy(now)?;
+                let keyed = options
+                    .secret
+                    .as_deref()
+                    .map(|secret| keyed_digest(secret, document));
+                let provenance = Provenance {
+                    outcome: keyed,
+                    reporter: reporter.cloned(),
+                    ..provenance.clone()
+                };
+                let kept: Arc<[u8]> = entry.as_slice().into();
+                let append = Append {
+                    task_id: &outcome.task_id,
+                    entry,
+                    subject,
+                    provenance: &provenance,
+                    time: now,
+                };
+                let ticket = trail.append(append)?;
+                return Ok(Decision::Placed {
+                    ticket,
+                    entry: kept,
+                    decided: answer,
+                });
+            }
+            Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
+            Ok(Verdict::Conflicting(reason)) => {
+                answer.result = AnswerKind::Conflicting;
+                answer.cause = Some(Cause::Differs);
+                answer.reason = Some(format!("policy: {reason}"));
+                answer.retry = false;
+            }
+            Ok(Verdict::Refused(violations)) => {
+                answer.result = AnswerKind::Refused;
+                answer.cause = Some(Cause::PolicyRefused);
+                answer.violations = violations;
+                answer.reason = Some("policy refused the outcome".into());
+                answer.retry = false;
+                return Ok(Decision::Final(answer));
+            }
+            Ok(Verdict::Unavailable(reason)) => {
+                answer.cause = Some(Cause::PolicyUnavailable);
+                answer.reason = Some(format!("policy: {reason}"));
+                return Ok(Decision::Final(answer));
+            }
+            Err(fault) => {
+                answer.cause = Some(Cause::from(&fault));
+                let told = policy.failed_after(host_calls, &calls);
+                answer.reason = Some(format!("{fault}; {told}"));
+                answer.policy_log.extend(backtrace.iter().flat_map(|text| {
+                    // For the policy's author: shown with what the policy logs, where that is wanted.
+                    text.lines().map(LogLine::of_the_host)
+                }));
+                return Ok(Decision::Final(answer));
+            }
+        }
+        Ok(Decision::Rests { snapshot, answer })
+    }
+
+    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
+        let inner = &*self.inner;
+        if !inner.kept.load(Ordering::Acquire) {
+            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            inner.kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+impl Pending {
+    /// Whether [`Pending::wait`] would return without waiting for the disk.
+    pub fn is_ready(&self) -> bool {
+        match &self.decision {
+            Decision::Final(_) => true,
+            Decision::Placed { ticket, .. } => ticket.is_settled(),
+            Decision::Rests { snapshot, .. } => snapshot.is_settled(),
+        }
+    }
+
+    /// The answer, if it rests on nothing that has to become durable.
+    pub fn answer(&self) -> Option<&Answer> {
+        match &self.decision {
+            Decision::Final(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    ///
+    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
+    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
+        let ticket = match &self.decision {
+            Decision::Final(_) => None,
+            Decision::Placed { ticket, .. } => Some(ticket),
+            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+        };
+        match ticket {
+            Some(ticket) => ticket.on_settled(then),
+            None => then(),
+        }
+    }
+
+    /// Blocks until the answer is final: what it rests on is durable.
+    pub fn wait(mut self) -> Answer {
+        for _ in 0..DECISIONS_MOST {
+            let Some(outcome) = &self.outcome else { break };
+            let trail = &self.recorder.inner.trail;
+            let failed = match self.decision {
+                Decision::Final(answer) => return answer,
+                Decision::Placed {
+                    ticket,
+                    entry,
+                    decided,
+                } => match ticket.wait() {
+                    Ok(placed) => {
+                        return Answer {
+                            result: AnswerKind::Committed,
+                            commit: Some(placed.commit),
+                            path: Some(placed.path),
+                            reference: Some(trail.reference().to_owned()),
+                            entry: Some(entry),
+                            reporter: self.reporter,
+                            unsigned: placed.unsigned,
+                            retry: false,
+                            ..decided
+                        };
+                    }
+                    Err(error) => error,
+                },
+                Decision::Rests {
+                    snapshot,
+                    mut answer,
+                } => match trail.confirm(&outcome.task_id, &snapshot) {
+                    Ok(()) => {
+                        if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id)
+                            && let Ok(named) = commit
+                                .as_deref()
+                                .map(|commit| trail.reporter_of(commit))
+                                .transpose()
+                        {
+                            answer.reporter = named.flatten();
+                            answer.path = Some(path);
+                            answer.reference = Some(trail.reference().to_owned());
+                            answer.commit = commit;
+                        }
+                        if answer.result == AnswerKind::AlreadyRecorded {
+                            answer.entry = snapshot.entry;
+                            answer.retry = false;
+                        }
+                        return answer;
+                    }
+                    Err(error) => error,
+                },
+            };
+            self.decision = match failed {
+                TrailError::Changed => {
+                    self.recorder
+                        .decide(outcome, &self.document, self.reporter.as_ref())
+                }
+                error => Decision::Final(Answer::failed(outcome, &error)),
+            };
+        }
+        match (self.decision, self.outcome) {
+            (Decision::Final(answer), _) => answer,
+            (_, Some(outcome)) => Answer::failed(&outcome, &TrailError::Changed),
+            (_, None) => Answer::refused(None, Vec::new()),
+        }
+    }
+}
+
+/// What a policy may read: the answer of one snapshot.
+struct Readable(Option<Arc<[u8]>>);
+
+impl policy::Snapshot for Readable {
+    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.as_deref().map(<[u8]>::to_vec))
+    }
+}
+
+/// `hmac-sha256:…` over a submission as it came.
+fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
+    let mut mac =
+        Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(document);
+    let digest = mac.finalize().into_bytes();
+    let mut text = String::from("hmac-sha256:");
+    for byte in digest {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! A policy that is not in force yet, tried on everything that a trail has recorded: what would be recorded differently, and what
+//! not at all.
+//!
+//! Changes nothing. Memory does not grow with the trail.
+
+use super::{PoliciesError, Recorded, workers};
+use outcome::clock::Timestamp;
+use outcome::{Limits, TaskId, TaskOutcome, Violation};
+use policy::{Policy, PolicySettings, Trial, Verdict};
+use trail::Trail;
+
+/// What is tried.
+pub struct Backtest<'a> {
+    /// The trail.
+    pub trail: &'a Trail,
+    /// The new policy.
+    pub policy: &'a Policy,
+    /// The new policy's settings.
+    pub settings: &'a PolicySettings,
+    /// Only what was recorded at this time or later.
+    pub since: Option<Timestamp>,
+    /// What a submission is held to.
+    pub limits: &'a Limits,
+}
+
+/// One entry, tried.
+#[derive(Debug)]
+pub struct Trying {
+    /// The task.
+    pub task_id: TaskId,
+    /// Whether the submission itself was tried, and not what the entry says.
+    pub from_submission: bool,
+    /// What the trail has recorded.
+    pub recorded: Vec<u8>,
+    /// What would become of it.
+    pub outcome: Outcome,
+}
+
+/// What would become of an entry.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The same bytes.
+    Same,
+    /// The same members and values, laid out or ordered otherwise.
+    Moved(Vec<u8>),
+    /// Something else.
+    Differs(Vec<u8>),
+    /// Nothing: the policy refuses it.
+    Refused(Vec<Violation>),
+    /// Nothing: the policy fails, or cannot now.
+    Failed(String),
+    /// The entry cannot be given to a policy.
+    Unreadable(String),
+}
+
+struct Question {
+    task_id: TaskId,
+    entry: Vec<u8>,
+    submission: Option<String>,
+}
+
+impl Backtest<'_> {
+    /// Tries the policy on each entry of the trail's tip. `submission` finds what was submitted for a task, where that is still known;
+    /// `take` is given the results, in the order of the entries' paths.
+    ///
+    /// # Errors
+    ///
+    /// Where the trail or a submission cannot be read, and those of `take`.
+    pub fn run<E: From<PoliciesError>>(
+        &self,
+        mut submission: impl FnMut(&TaskId) -> Result<Option<String>, E>,
+        take: impl FnMut(Option<Trying>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let entries = self.trail.entries().map_err(PoliciesError::Trail)?;
+        let questions = entries.map(|entry| {
+            let (task_id, entry) = entry.map_err(PoliciesError::Trail)?;
+            let submission = submission(&task_id)?;
+            Ok(Question {
+                task_id,
+                entry,
+                submission,
+            })
+        });
+        workers::each(questions, |question| self.answer(question), take)
+    }
+
+    /// Nothing for what was recorded too early.
+    fn answer(&self, question: Question) -> Option<Trying> {
+        let Question {
+            task_id,
+            entry,
+            submission,
+        } = question;
+        let recorded = Recorded::read(&entry);
+        if let (Some(since), Ok(recorded)) = (self.since, &recorded)
+            && recorded.time < since
+        {
+            return None;
+        }
+        let submitted = submission
+            .and_then(|document| TaskOutcome::parse(document.as_bytes(), self.limits).ok())
+            .filter(|submitted| submitted.task_id == task_id);
+        let from_submission = submitted.is_some();
+        let outcome = match recorded {
+            Err(reason) => Outcome::Unreadable(reason),
+            Ok(recorded) => {
+                let outcome = submitted.as_ref().unwrap_or(&recorded.outcome);
+                self.decide(outcome, recorded.time, &entry)
+            }
+        };
+        Some(Trying {
+            task_id,
+            from_submission,
+            recorded: entry,
+            outcome,
+        })
+    }
+
+    fn decide(&self, outcome: &TaskOutcome, time: Timestamp, recorded: &[u8]) -> Outcome {
+        let call = Trial::new(outcome, self.settings, time).run(self.policy);
+        match call.verdict {
+            Ok(Verdict::Commit { entry, .. }) if entry == recorded => Outcome::Same,
+            Ok(Verdict::Commit { entry, .. }) => {
+                let says = |entry: &[u8]| Some(Recorded::read(entry).ok()?.outcome.canonical());
+                if says(&entry).is_some_and(|new| Some(new) == says(recorded)) {
+                    Outcome::Moved(entry)
+                } else {
+                    Outcome::Differs(entry)
+                }
+            }
+            Ok(Verdict::Refused(violations)) => Outcome::Refused(violations),
+            Ok(Verdict::Unavailable(reason)) => Outcome::Failed(reason),
+            Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_)) => {
+                Outcome::Failed("the policy takes it for recorded already".to_owned())
+            }
+            Err(fault) => Outcome::Failed(fault.to_string()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! An entry read back as the outcome that it was made of: what a policy is called with when its decision is made again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use outcome::clock::Timestamp;
+use outcome::{Limits, Statuses, TaskOutcome};
+
+/// An outcome and the time at which it was recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// What the entry says, as an outcome.
+    pub outcome: TaskOutcome,
+    /// The entry's time.
+    pub time: Timestamp,
+}
+
+impl Recorded {
+    /// Reads an entry: an outcome with the member `timestamp`.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is none. A policy may add members to an entry that no outcome has; such an entry cannot be given to a policy.
+    pub fn read(entry: &[u8]) -> Result<Recorded, String> {
+        let mut members: BTreeMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_slice(entry).map_err(|_| "it is no JSON object".to_owned())?;
+        let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok();
+        let time = members
+            .remove("timestamp")
+            .and_then(text)
+            .and_then(|time| Timestamp::parse_rfc3339(&time))
+            .ok_or("its `timestamp` is no time")?;
+        let status = members.get("status").copied().and_then(text);
+        let document = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
+        let outcome = TaskOutcome::parse(&document, &limits(status))
+            .map_err(|rejection| format!("it is no outcome: {rejection}"))?;
+        Ok(Recorded { outcome, time })
+    }
+}
+
+/// What was recorded was within the limits of its day; its status was configured then, if it is not one of the four.
+fn limits(status: Option<String>) -> Limits {
+    let statuses = status.and_then(|status| {
+        let known = Statuses::default().parse(&status).is_some();
+        (!known)
+            .then(|| Statuses::with(vec![status]).ok())
+            .flatten()
+    });
+    Limits {
+        max_bytes: usize::MAX,
+        statuses: statuses.unwrap_or_default(),
+        ..Limits::default()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::Recorded;
+
+    #[test]
+    fn an_entry_is_an_outcome_and_a_time() {
+        let entry = br#"{"task_id":"t","status":"paused","timestamp":"2026-01-21T10:05:02.000123Z",
+            "execution_result":{"outcome":{"n":1.0E+2}}}"#;
+        let recorded = Recorded::read(entry).unwrap();
+        assert_eq!(recorded.time.to_rfc3339(), "2026-01-21T10:05:02.000123Z");
+        assert_eq!(recorded.outcome.status.as_str(), "paused");
+        assert_eq!(recorded.outcome.execution_result.outcome, r#"{"n":1.0E+2}"#);
+        for (entry, problem) in [
+            ("[]", "it is no JSON object"),
+            (
+                r#"{"task_id":"t","status":"failed"}"#,
+                "its `timestamp` is no time",
+            ),
+            (
+                r#"{"task_id":"t","status":"failed","by":1,"timestamp":"2026-01-21T10:05:02Z"}"#,
+                "it is no outcome: /by: ",
+            ),
+        ] {
+            let said = Recorded::read(entry.as_bytes()).unwrap_err();
+            assert!(said.starts_with(problem), "{said}");
+        }
+    }
+}

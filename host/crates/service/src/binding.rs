@@ -1,0 +1,238 @@
+//! Whether a store belongs to a trail, and the bond between the two.
+//!
+//! A store is bound to the first trail that it is used with. A copy of a repository has the same name as the original, so the last
+//! commit that the store has acknowledged must be in the trail, too. Where it is, nothing else has to be asked: a commit names all
+//! that came before it.
+
+use store::{Bond, Store, StoreError};
+use trail::{Trail, TrailError, TrailName};
+
+/// That an operator wants a store to belong to another trail than the one it is bound to. Names both, so that a command that is
+/// copied from elsewhere does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebind {
+    /// The trail that the store is bound to, or the last commit that it has acknowledged.
+    pub from: String,
+    /// The trail that it is to belong to.
+    pub to: String,
+}
+
+impl From<BindError> for StoreError {
+    fn from(error: BindError) -> StoreError {
+        match error {
+            BindError::Store(error) => error,
+            BindError::Trail(error) => StoreError::Unavailable(format!(
+                "whether the store belongs to the trail cannot be told: {error}"
+            )),
+        }
+    }
+}
+
+/// Why a store and a trail are not used together.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The store cannot be asked, or belongs to another trail.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The trail cannot be read.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+}
+
+/// How often a bond is looked at again that another process has changed meanwhile.
+const TRIES_MOST: usize = 5;
+
+/// Sees to it that the store belongs to the trail: binds it if it is bound to none, or if `rebind` names both. From then on
+/// the store refuses to write for this handle once it is bound otherwise.
+///
+/// A trail without a commit binds nothing yet; answers whether the store is bound.
+///
+/// # Errors
+///
+/// [`StoreError::OtherTrail`] if the store belongs to another trail; nothing is changed then.
+pub async fn bind(
+    store: &dyn Store,
+    trail: &Trail,
+    rebind: Option<&Rebind>,
+) -> Result<bool, BindError> {
+    for _ in 0..TRIES_MOST {
+        let bond = store.bond().await?;
+        let found = look(trail, bond.clone()).await?;
+        let wanted = match found {
+            Found::Same => {
+                store.hold_to(bond.epoch);
+                return Ok(true);
+            }
+            Found::Nothing => {
+                store.hold_to(bond.epoch);
+                return Ok(false);
+            }
+            Found::Unbound(name) => (name, bond.last.clone()),
+            Found::Other { name, is_copy } => {
+                let is_meant =
+                    rebind.is_some_and(|rebind| rebind.means(&bond, name.as_ref(), is_copy));
+                match name.filter(|_| is_meant) {
+                    Some(name) => (name, None),
+                    None => return Err(refusal(store, trail, &bond, is_copy).await?.into()),
+                }
+            }
+        };
+        let (name, last) = wanted;
+        let next = Bond {
+            uuid: name.uuid,
+            first_commit: Some(name.first_commit),
+            last,
+            epoch: bond.epoch + 1,
+        };
+        if store.bind(next.clone()).await? {
+            if rebind.is_some() {
+                tracing::warn!(
+                    store = store.about().url,
+                    trail = next.name(),
+                    "the store was bound anew"
+                );
+            }
+            store.hold_to(next.epoch);
+            return Ok(true);
+        }
+    }
+    Err(StoreError::Unavailable("the store is being bound by others".into()).into())
+}
+
+/// Looks whether the store belongs to the trail, or to none yet, and changes nothing: for commands that only read.
+///
+/// # Errors
+///
+/// [`StoreError::OtherTrail`].
+pub async fn check(store: &dyn Store, trail: &Trail) -> Result<(), BindError> {
+    let bond = store.bond().await?;
+    match look(trail, bond.clone()).await? {
+        Found::Other { is_copy, .. } => Err(refusal(store, trail, &bond, is_copy).await?.into()),
+        Found::Same | Found::Nothing | Found::Unbound(_) => Ok(()),
+    }
+}
+
+/// How a bond and a trail go together.
+enum Found {
+    Same,
+    /// Neither has begun.
+    Nothing,
+    /// The store belongs to no trail yet, and may to this one.
+    Unbound(TrailName),
+    Other {
+        name: Option<TrailName>,
+        /// The names are the same, and the last acknowledged commit is missing.
+        is_copy: bool,
+    },
+}
+
+async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
+    let trail = trail.clone();
+    let looking = move || {
+        // A ref that was there and is gone says nothing of whose trail it was.
+        if trail.tip()?.is_none() && trail.has_begun()? {
+            return Err(TrailError::Unreadable {
+                what: format!("the ref {}", trail.reference()),
+                cause: "it is not there".into(),
+            });
+        }
+        let is_named = bond.first_commit.is_some();
+        if let Some(last) = &bond.last {
+            if trail.holds(last)? {
+                // The whole history need not be read: a commit names all that came before it.
+                let name = match is_named {
+                    true => None,
+                    false => trail.name()?,
+                };
+                return Ok(name.map_or(Found::Same, Found::Unbound));
+            }
+            let name = trail.name()?;
+            let is_copy = is_named && name.as_ref().is_some_and(|name| is_bound_to(&bond, name));
+            return Ok(Found::Other { name, is_copy });
+        }
+        let name = trail.name()?;
+        Ok(match name {
+            None if !is_named => Found::Nothing,
+            Some(name) if !is_named => Found::Unbound(name),
+            Some(name) if is_bound_to(&bond, &name) => Found::Same,
+            name => Found::Other {
+                name,
+                is_copy: false,
+            },
+        })
+    };
+    let looked = tokio::task::spawn_blocking(looking).await;
+    looked.unwrap_or_else(|error| {
+        Err(TrailError::Busy(format!(
+            "the trail could not be looked at: {error}"
+        )))
+    })
+}
+
+fn is_bound_to(bond: &Bond, trail: &TrailName) -> bool {
+    match (&bond.uuid, &trail.uuid) {
+        (Some(uuid), Some(of_trail)) => uuid == of_trail,
+        (None, None) => bond.first_commit.as_ref() == Some(&trail.first_commit),
+        _ => false,
+    }
+}
+
+impl Rebind {
+    /// Whether it names the trail that the store is bound to, and the one that is here. A copy has the name of the original: the
+    /// commit that it lacks must be named.
+    fn means(&self, bond: &Bond, here: Option<&TrailName>, is_copy: bool) -> bool {
+        let names_last = bond.last.as_ref() == Some(&self.from);
+        let names_bound = [&bond.uuid, &bond.first_commit]
+            .into_iter()
+            .flatten()
+            .any(|name| *name == self.from);
+        let names_here =
+            here.is_some_and(|here| here.as_str() == self.to || here.first_commit == self.to);
+        names_here && (names_last || names_bound && !is_copy)
+    }
+}
+
+/// Says which two do not belong together, and how they can be made to.
+async fn refusal(
+    store: &dyn Store,
+    trail: &Trail,
+    bond: &Bond,
+    is_copy: bool,
+) -> Result<StoreError, TrailError> {
+    let named = {
+        let trail = trail.clone();
+        tokio::task::spawn_blocking(move || trail.name()).await
+    };
+    let here = named.unwrap_or(Ok(None))?;
+    let last = bond.last.as_deref().unwrap_or_default();
+    let (bound, from) = match &bond.first_commit {
+        None => (format!("a trail with the commit {last}"), last),
+        Some(_) if is_copy => (
+            format!("the trail {} with the commit {last}", bond.name()),
+            last,
+        ),
+        Some(_) => (format!("the trail {}", bond.name()), bond.name()),
+    };
+    let found = match &here {
+        None => "no trail yet".to_owned(),
+        Some(_) if is_copy => {
+            "that trail without this commit (an older copy, or its ref was set back)".to_owned()
+        }
+        Some(here) => format!("the trail {here}"),
+    };
+    let advice = match &here {
+        None => "Name another store.".to_owned(),
+        Some(here) if is_copy => format!(
+            "Bring the repository up to date, or make the store belong to it as it is: `reconcile --rebind {from} {here}`"
+        ),
+        Some(here) => format!(
+            "Name another store, or make this one belong to this repository: `reconcile --rebind {from} {here}`"
+        ),
+    };
+    Ok(StoreError::OtherTrail {
+        url: store.about().url.clone(),
+        bound,
+        found,
+        advice,
+    })
+}

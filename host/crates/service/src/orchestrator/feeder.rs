@@ -1,0 +1,344 @@
+//! From the outbox onto the line: who holds the lease takes what is due, in order, as much as there is room for.
+//!
+//! Never gives up and never gives in: what fails is tried again until it is in the trail, refused or conflicting.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use super::health::Role;
+use super::line::Item;
+use super::pulse::Stage;
+use super::supervise::supervised;
+use super::{Held, Inner, backoff};
+use store::{Lease, LeaseAnswer, Queued, Sequence, StoreError};
+
+/// How often the store is asked for what other hosts have accepted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often everything that is due is asked for, and not only what comes after the last: retries, and what another
+/// host's transaction made visible late.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// So few at a look are not worth one, which is a transaction and a thread's time: more come meanwhile, and those that came are
+/// longer under way than this.
+const FEW: usize = 64;
+
+/// How long more are waited for then.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// How often a trail that has nothing to do is asked whether it could be written.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// How often a policy in quarantine is tried.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Starts what works until the orchestrator stops and nothing is left to do, or no time.
+pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
+    let feeder = Feeder {
+        inner: Arc::clone(inner),
+        line,
+        after: None,
+        swept: Instant::now(),
+        checked: Instant::now(),
+        tried_policy: Instant::now(),
+        failures: 0,
+        probed: None,
+    };
+    // One that panics in a step goes on with the next.
+    let feeder = Arc::new(Mutex::new(feeder));
+    supervised(inner, "feeder", move || {
+        let feeder = Arc::clone(&feeder);
+        async move {
+            let mut feeder = feeder.lock().await;
+            while feeder.step().await {
+                feeder.inner.pulse.beat(Stage::Feeder);
+            }
+        }
+    })
+}
+
+struct Feeder {
+    inner: Arc<Inner>,
+    line: Sender<Item>,
+    after: Option<Sequence>,
+    swept: Instant,
+    checked: Instant,
+    tried_policy: Instant,
+    failures: u32,
+    /// The trail's failures when one was sent ahead to see whether it can be written.
+    probed: Option<u32>,
+}
+
+impl Feeder {
+    /// One look at the world. `false` at the end.
+    async fn step(&mut self) -> bool {
+        let inner = self.inner.clone();
+        if inner.is_past_deadline() {
+            return false;
+        }
+        // What is accepted while nothing can be fed is no reason to look again.
+        let mut changed = inner.lease.subscribe();
+        let Some(lease) = inner.lease() else {
+            self.after = None;
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = self.rest(LOOK) => {}
+            }
+            return !inner.is_stopping();
+        };
+        if inner.is_held() {
+            self.look_at_quarantine().await;
+            self.rest(LOOK).await;
+            return !inner.is_stopping();
+        }
+        let mut most = inner.under_way.room_for();
+        if let Some((pause, failures)) = inner.health.trail_pause() {
+            if inner.under_way.len() > 0 || !pause.is_zero() {
+                // Who is told to stop goes on for as long as it was given: git may come back.
+                self.rest(pause.clamp(Duration::from_millis(5), LOOK)).await;
+                return true;
+            }
+            // One goes ahead to see. What hindered may have replaced the repository under us.
+            if failures > 1 {
+                inner.reopen_trail().await;
+            }
+            if self.probed.replace(failures) == Some(failures) {
+                // The last that went ahead was recorded already, or refused: it has written nothing.
+                self.probed = None;
+                inner.check_trail().await;
+                return true;
+            }
+            most = 1;
+            self.after = None;
+        } else {
+            self.probed = None;
+        }
+        if most == 0 {
+            self.rest(LOOK).await;
+            return true;
+        }
+        if let Err(error) = inner.may_use_store().await {
+            tracing::debug!(%error, "nothing is committed");
+            self.rest(LOOK).await;
+            return !inner.is_stopping();
+        }
+        match self.due(most).await {
+            Ok((rows, waits)) => self.feed(&lease, rows, waits).await,
+            Err(pause) => {
+                self.pause(pause).await;
+                true
+            }
+        }
+    }
+
+    /// What is due and not on the line, at most so many; and whether anything is due.
+    async fn due(&mut self, most: usize) -> Result<(Vec<Queued>, bool), Duration> {
+        let inner = &self.inner;
+        let sweeps = self.after.is_none() || inner.is_stopping() || self.swept.elapsed() >= SWEEP;
+        if sweeps {
+            self.swept = Instant::now();
+        }
+        // A sweep meets what is on the line already.
+        let (after, limit) = match sweeps {
+            true => (None, most + inner.under_way.len()),
+            false => (self.after, most),
+        };
+        // What is settled between the question and the answer is in the answer, and no longer under way.
+        let under_way = inner.under_way.sequences();
+        match inner.store.due(after, limit).await {
+            Ok(mut rows) => {
+                self.failures = 0;
+                rows.truncate(limit);
+                if let Some(last) = rows.last() {
+                    self.after = self.after.max(Some(last.sequence));
+                }
+                let waits = !rows.is_empty();
+                rows.retain(|queued| !under_way.contains(&queued.sequence));
+                Ok((rows, waits))
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                self.failures += 1;
+                Err(backoff::STORE.after(self.failures, fastrand::f64()))
+            }
+        }
+    }
+
+    async fn feed(&mut self, lease: &Lease, rows: Vec<Queued>, waits: bool) -> bool {
+        let mut fed = 0;
+        for queued in rows {
+            if !self.inner.under_way.put(&queued) {
+                continue;
+            }
+            fed += 1;
+            let item = Item {
+                queued,
+                lease: lease.clone(),
+            };
+            if self.line.send(item).is_err() {
+                self.inner.give_up("the thread outbox-decide has ended");
+                return false;
+            }
+        }
+        if fed > 0 {
+            self.checked = Instant::now();
+            if fed < FEW {
+                tokio::time::sleep(GATHER).await;
+            }
+            return true;
+        }
+        let idle = self.inner.under_way.len() == 0;
+        // What was under way when the store was asked may wait again by now.
+        if idle && !waits && self.inner.is_stopping() {
+            return false;
+        }
+        if idle && self.checked.elapsed() >= CHECK {
+            self.checked = Instant::now();
+            self.inner.check_trail().await;
+        }
+        self.pause(LOOK).await;
+        true
+    }
+
+    /// Until something may be due, or so long.
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = self.inner.wake.notified() => {}
+            () = self.rest(time) => {}
+        }
+    }
+
+    /// Until there is room on the line, or so long.
+    async fn rest(&self, time: Duration) {
+        let mut stop = self.inner.stop.subscribe();
+        tokio::select! {
+            () = self.inner.under_way.room.notified() => {}
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    async fn look_at_quarantine(&mut self) {
+        if self.tried_policy.elapsed() >= TRY_AGAIN {
+            self.tried_policy = Instant::now();
+            self.inner.try_quarantined().await;
+        }
+    }
+}
+
+/// Keeps the lease, or tries to get it, until told to stop.
+pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bool>) {
+    let term = inner.lease_term;
+    let mut fenced = false;
+    loop {
+        inner.pulse.beat(Stage::Lease);
+        let began = Instant::now();
+        let asked = match inner.may_use_store().await {
+            Ok(()) => inner.take_turn(term).await,
+            Err(error) => Err(error),
+        };
+        let pause = match asked {
+            Ok(LeaseAnswer::Held(lease)) => {
+                // A write, unlike looking for what is due: a full disk or a file that is read-only lets itself be read.
+                inner.store_works();
+                if inner.health.set_role(Role::Committing) {
+                    tracing::info!(fence = lease.fence(), "this host commits");
+                }
+                if inner.committing.tenure.begin(lease.fence()) {
+                    // From its first look at the trail on, no host of an earlier turn writes.
+                    let inner = inner.clone();
+                    tokio::spawn(async move { inner.check_trail().await });
+                } else if fenced {
+                    tracing::warn!("the trail knows a later turn than the store: another store's");
+                    inner.committing.tenure.overrule();
+                }
+                let until = began + term;
+                inner.lease.send_replace(Some(Held { lease, until }));
+                inner.wake.notify_one();
+                term / 3
+            }
+            Ok(LeaseAnswer::HeldBy { owner, expires_in }) => {
+                inner.lease.send_replace(None);
+                let role = Role::StandBy {
+                    committer: owner.clone(),
+                };
+                if inner.health.set_role(role) {
+                    tracing::info!(
+                        committer = owner,
+                        "another host commits; this one stands by"
+                    );
+                }
+                expires_in.clamp(Duration::from_millis(20), term / 4)
+            }
+            Err(StoreError::Rebound) => {
+                // By another host, or for another trail: that is asked next.
+                inner.ask_again_whose_store();
+                Duration::from_millis(1)
+            }
+            Err(error) => {
+                if matches!(error, StoreError::OtherTrail { .. }) {
+                    inner.lease.send_replace(None);
+                }
+                inner.store_failed(&error);
+                backoff::STORE.after(2, fastrand::f64())
+            }
+        };
+        fenced = tokio::select! {
+            _ = enough.changed() => break,
+            () = inner.fenced.notified() => true,
+            () = tokio::time::sleep(pause) => false,
+        };
+    }
+    let held = inner.lease.send_replace(None);
+    if let Some(held) = held
+        && let Err(error) = inner.store.release(&held.lease).await
+    {
+        tracing::debug!(%error, "the lease was not given back; it runs out");
+    }
+}
+
+impl Inner {
+    /// Takes or renews the lease. When a turn begins, what the hosts before have acknowledged must be in this host's trail.
+    async fn take_turn(&self, term: Duration) -> Result<LeaseAnswer, StoreError> {
+        let answer = self.store.lease(&self.host, term).await?;
+        if let LeaseAnswer::Held(lease) = &answer
+            && !self.committing.tenure.is(lease.fence())
+        {
+            self.ask_again_whose_store();
+            if let Err(error) = self.may_use_store().await {
+                self.store.release(lease).await?;
+                return Err(error);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Looks in the store for what callers wait for, as far as nobody here settles it.
+pub(super) async fn look_for_others(inner: Arc<Inner>) {
+    const MOST: usize = 256;
+    let mut stop = inner.stop.subscribe();
+    loop {
+        // What this host settles it tells by itself; this is for the rest, and for what went by too fast.
+        let pause = match inner.health.role() {
+            Role::Committing => Duration::from_millis(500),
+            _ => Duration::from_millis(25),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.changed() => return,
+        }
+        for sequence in inner.settlements.waited_for(MOST) {
+            if let Ok(Some(found)) = inner.store.submission(sequence).await
+                && !matches!(found.state, store::State::Pending { .. })
+                && inner.is_in_trail(&found.state).await
+            {
+                inner.settlements.tell([(sequence, found.state)]);
+            }
+        }
+    }
+}

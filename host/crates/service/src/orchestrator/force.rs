@@ -1,0 +1,181 @@
+//! The policy in force: which one it is, changed between two calls, tried before, and taken out of force when it is broken.
+//!
+//! A call that has begun ends on the policy that it began on: whoever decides holds an [`InForce`] of its own.
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use outcome::clock::Timestamp;
+use outcome::{Limits, TaskOutcome};
+use policy::{Policy, PolicySettings, Snapshot, Verdict};
+use recorder::policies::Deciding;
+use recorder::{self, Recorder};
+use trail::Trail;
+
+/// What decides now.
+pub struct InForce {
+    /// Policy and trail, joined.
+    pub recorder: Recorder,
+    /// The policy.
+    pub deciding: Deciding,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it only stands in for one that is quarantined.
+    pub stands_in: bool,
+}
+
+pub(super) struct Force {
+    options: recorder::Options,
+    now: RwLock<Arc<InForce>>,
+    /// One change at a time.
+    changing: Mutex<()>,
+}
+
+impl Force {
+    pub(super) fn new(trail: Trail, deciding: Deciding, options: recorder::Options) -> Force {
+        let since = options.clock.now();
+        let in_force = join(trail, deciding, &options, since, false);
+        Force {
+            options,
+            now: RwLock::new(Arc::new(in_force)),
+            changing: Mutex::new(()),
+        }
+    }
+
+    pub(super) fn now(&self) -> Arc<InForce> {
+        self.now
+            .read()
+            .expect("nothing panics while it holds what is in force")
+            .clone()
+    }
+
+    /// Lets another policy decide, from the next call on.
+    pub(super) fn switch(&self, deciding: Deciding, stands_in: bool) {
+        self.change(|before| {
+            let trail = before.recorder.trail().clone();
+            let since = self.options.clock.now();
+            join(trail, deciding, &self.options, since, stands_in)
+        });
+    }
+
+    /// Records to another handle of the trail, from the next call on.
+    pub(super) fn reopen(&self, trail: Trail) {
+        self.change(|before| {
+            let deciding = before.deciding.clone();
+            join(
+                trail,
+                deciding,
+                &self.options,
+                before.since,
+                before.stands_in,
+            )
+        });
+    }
+
+    fn change(&self, next: impl FnOnce(&InForce) -> InForce) {
+        let _changing = self
+            .changing
+            .lock()
+            .expect("nothing panics while it changes");
+        let next = Arc::new(next(&self.now()));
+        let before = std::mem::replace(
+            &mut *self
+                .now
+                .write()
+                .expect("nothing panics while it holds what is in force"),
+            next,
+        );
+        // Not under the lock: the last handle of a trail waits for what is queued.
+        drop(before);
+    }
+}
+
+fn join(
+    trail: Trail,
+    deciding: Deciding,
+    options: &recorder::Options,
+    since: Timestamp,
+    stands_in: bool,
+) -> InForce {
+    let options = recorder::Options {
+        settings: deciding.settings.clone(),
+        ..options.clone()
+    };
+    InForce {
+        recorder: Recorder::new(trail, deciding.policy.clone(), options),
+        deciding,
+        since,
+        stands_in,
+    }
+}
+
+/// What a policy is tried with before it decides for real: the smallest outcome, and one that has everything.
+const TRIALS: [&str; 2] = [
+    r#"{"task_id":"trial-1","status":"completed"}"#,
+    r#"{"task_id":"trial-2","status":"failed","plan_id":"plan","plan_steps":["one","two"],
+        "dispatch_info":{"agent_pool":"pool","agent_id":"agent","dispatch_timestamp":"2026-01-21T09:59:00Z"},
+        "execution_result":{"outcome":{"output":"text","error_message":null,"list":[1,2.50,true]},
+            "resources_used":{"duration_ms":12,"exit_code":1},"services_touched":["a","b"],
+            "start_time":"2026-01-21T09:59:02Z","end_time":"2026-01-21T10:00:00Z"},
+        "metadata":{"trace_id":"trace"}}"#,
+];
+
+/// Tries a policy in the sandbox, on outcomes of which no trail hears.
+///
+/// # Errors
+///
+/// Says what the policy did: it faulted, or did not know its own entry again.
+pub fn smoke_test(
+    policy: &Policy,
+    settings: &PolicySettings,
+    now: Timestamp,
+) -> Result<(), String> {
+    try_out(policy, settings, now, || {})
+}
+
+/// As [`smoke_test`], and tells after each call, which may take as long as its limit.
+pub(super) fn try_out(
+    policy: &Policy,
+    settings: &PolicySettings,
+    now: Timestamp,
+    called: impl Fn(),
+) -> Result<(), String> {
+    for trial in TRIALS {
+        let outcome = TaskOutcome::parse(trial.as_bytes(), &Limits::default())
+            .map_err(|error| error.to_string())?;
+        let call = |entry: Option<Vec<u8>>, now| {
+            let verdict = policy
+                .call(&outcome, Box::new(Held(entry)), now, settings)
+                .verdict;
+            called();
+            verdict.map_err(|fault| format!("on a trial outcome: {fault}"))
+        };
+        let Verdict::Commit { entry, .. } = call(None, now)? else {
+            // It may refuse what is not to its liking.
+            continue;
+        };
+        let later = Timestamp::from_microseconds(now.microseconds().saturating_add(1_000_000));
+        match call(Some(entry), later)? {
+            Verdict::AlreadyRecorded => {}
+            verdict => {
+                let did = match verdict {
+                    Verdict::Commit { .. } => "asked to commit it again".to_owned(),
+                    Verdict::Conflicting(reason) => format!("answered `conflicting`: {reason}"),
+                    Verdict::Unavailable(reason) => format!("answered `unavailable`: {reason}"),
+                    _ => "refused it".to_owned(),
+                };
+                return Err(format!(
+                    "on a trial outcome that it had recorded itself, the policy {did}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Held(Option<Vec<u8>>);
+
+impl Snapshot for Held {
+    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.clone())
+    }
+}

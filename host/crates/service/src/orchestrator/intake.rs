@@ -1,0 +1,312 @@
+//! Into the outbox: outcomes, results of work, plans. Durable in the store when it is answered; git is not asked.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::fingerprint::is_entry_of;
+use super::settled::Waiting;
+use super::work_result::WorkResult;
+use super::{Inner, Orchestrator, plan};
+use outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
+use store::{Kind, Plan, Sequence, State, StoreError, Submission, Task};
+
+/// A submission is ACCEPTED: durable in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The task.
+    pub task_id: TaskId,
+    /// The submission's place among all.
+    pub sequence: Sequence,
+    /// The same had been accepted before.
+    pub repeated: bool,
+    /// The task was finished by a submission before, which did not say the same as far as can be told. The policy decides
+    /// about this one too; what conflicts is kept.
+    pub differs: bool,
+    /// What has become of it so far.
+    pub state: State,
+}
+
+/// Where a report comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who reports, as far as the caller has made sure of it: the commit names them. The first report of an outcome counts.
+    pub reporter: Option<Reporter>,
+    /// The trace that the report belongs to, unless the outcome names one.
+    pub trace_id: Option<String>,
+    /// The address that the report came from, for the log.
+    pub peer: Option<Arc<str>>,
+}
+
+/// Why nothing was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It is not an outcome; submitting it again cannot help.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+    /// The store cannot take it now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why nothing was planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It is not a plan.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+    /// The task has ended.
+    #[error("the task is finished ({status}): what was planned cannot change any more")]
+    Finished {
+        /// How it ended.
+        status: String,
+    },
+    /// The store cannot take it now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How often a result is put together anew because its plan changed under it. Each time somebody else has planned
+/// something, so this only ends what cannot end otherwise.
+const PLANS_MOST: usize = 20;
+
+impl Orchestrator {
+    /// Accepts an outcome document. On return it is durable in the store, and will be committed.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was accepted then.
+    pub async fn accept(&self, document: &[u8], origin: Origin) -> Result<Receipt, AcceptError> {
+        let inner = self.inner();
+        let outcome = TaskOutcome::read(document, &inner.options.limits)?;
+        let trace_id = outcome.metadata.as_deref().and_then(trace_of);
+        let trace_id = trace_id.or(origin.trace_id);
+        let (reporter, peer) = (origin.reporter, origin.peer);
+        let (fingerprint, former) =
+            inner.fingerprints(Kind::Outcome, |to| outcome.canonical_to(to));
+        let submission = |may_compare| Submission {
+            task_id: outcome.task_id.clone(),
+            status: outcome.status.as_str().to_owned(),
+            kind: Kind::Outcome,
+            text: as_text(document),
+            document: None,
+            fingerprint,
+            former,
+            may_compare,
+            revision: None,
+            trace_id: trace_id.clone(),
+            reporter: reporter.clone(),
+        };
+        let (mut may_compare, mut rebound) = (true, false);
+        loop {
+            let taking = inner.take_in(submission(may_compare), peer.as_deref());
+            match taking.await {
+                // Another host has bound it: whose it is, is asked again.
+                Err(StoreError::Rebound) if !rebound => rebound = true,
+                Err(StoreError::Unremembered) if may_compare => {
+                    let text = as_text(document);
+                    if let Some(receipt) = inner.recorded_so(&outcome.task_id, &text).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    /// Takes the result of a task: the task is finished with it, and its outcome will be committed.
+    ///
+    /// The rest of the outcome is what was planned and dispatched; a task that nobody has heard of is recorded with nulls.
+    /// A second, different result for a finished task is taken in too, and kept as a conflict.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was accepted then. Never because of git.
+    pub async fn handle_work_result(
+        &self,
+        report: &[u8],
+        origin: Origin,
+    ) -> Result<Receipt, AcceptError> {
+        let inner = self.inner();
+        let result = WorkResult::parse(report, &inner.options.limits)?;
+        let task_id = result.outcome().task_id.clone();
+        let canonical = result.canonical();
+        let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));
+        let mut may_compare = true;
+        let trace_id = result.trace_id().or(origin.trace_id);
+        for attempt in 1.. {
+            let task = inner.store.task(&task_id).await?;
+            let revision = task.as_ref().map_or(0, |task| task.revision);
+            let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            let document = result.document(&plan);
+            let submission = Submission {
+                task_id: task_id.clone(),
+                status: result.outcome().status.as_str().to_owned(),
+                kind: Kind::WorkResult,
+                text: as_text(report),
+                document: Some(document.clone()),
+                fingerprint,
+                former,
+                may_compare,
+                revision: Some(revision),
+                trace_id: trace_id.clone(),
+                reporter: origin.reporter.clone(),
+            };
+            match inner.take_in(submission, origin.peer.as_deref()).await {
+                Err(StoreError::Changed) if attempt < PLANS_MOST => {}
+                Err(StoreError::Rebound) if attempt == 1 => {}
+                Err(StoreError::Unremembered) => {
+                    if let Some(receipt) = inner.recorded_so(&task_id, &document).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
+                }
+                done => return Ok(done?),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Notes what was planned or dispatched of a task: the document of [`parse_plan`](super::parse_plan).
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`]; nothing was noted then.
+    pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
+        let plan = plan::parse(document, &self.inner().options.limits)?;
+        self.inner().may_use_store().await?;
+        let task = self.inner().store.plan(plan).await?;
+        match task.finished {
+            Some(finished) => Err(PlanError::Finished {
+                status: finished.status,
+            }),
+            None => Ok(task),
+        }
+    }
+
+    /// Waits until a submission is closed (committed, conflicting, refused) or set aside as blocked, however long it takes.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what has become of it.
+    pub async fn settled(&self, sequence: Sequence) -> Result<State, StoreError> {
+        let inner = self.inner();
+        loop {
+            match inner.settlements.wait(sequence) {
+                Waiting::Known(state) => return Ok(state),
+                Waiting::Until(receiver) => match receiver.await {
+                    Ok(State::Pending { .. }) => {}
+                    Ok(state) => return Ok(state),
+                    Err(_) => {
+                        let found = inner.store.submission(sequence).await?;
+                        return found.map(|found| found.state).ok_or_else(|| {
+                            StoreError::Invalid(format!("there is no submission {sequence}"))
+                        });
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn take_in(
+        &self,
+        submission: Submission,
+        peer: Option<&str>,
+    ) -> Result<Receipt, StoreError> {
+        let task_id = submission.task_id.clone();
+        let trace_id = submission.trace_id.clone();
+        let reporter = submission.reporter.clone();
+        let began = Instant::now();
+        self.may_use_store().await?;
+        let accepted = self.store.accept(submission).await;
+        if matches!(accepted, Err(StoreError::Rebound)) {
+            self.ask_again_whose_store();
+        }
+        match &accepted {
+            Ok(_) => self.store_works(),
+            Err(StoreError::Changed | StoreError::Unremembered | StoreError::Rebound) => {}
+            Err(error) => self.store_failed(error),
+        }
+        let accepted = accepted?;
+        self.metrics.accept_time.record(began.elapsed());
+        if !accepted.repeated {
+            self.metrics.accepted.increment();
+            self.wake.notify_one();
+            let (task_id, trace_id) = (task_id.as_str(), trace_id.as_deref());
+            let reporter = reporter.as_ref().map(Reporter::as_str);
+            tracing::debug!(
+                task_id,
+                trace_id,
+                reporter,
+                peer,
+                sequence = accepted.sequence.0,
+                "accepted"
+            );
+        } else {
+            self.note_repeated(&task_id, trace_id.as_deref(), accepted.sequence);
+        }
+        Ok(Receipt {
+            task_id,
+            sequence: accepted.sequence,
+            repeated: accepted.repeated,
+            differs: accepted.differs,
+            state: accepted.state,
+        })
+    }
+
+    fn note_repeated(&self, task_id: &TaskId, trace_id: Option<&str>, sequence: Sequence) {
+        self.metrics.repeated.increment();
+        let (task_id, sequence) = (task_id.as_str(), sequence.0);
+        tracing::debug!(task_id, trace_id, sequence, "the same was accepted before");
+    }
+
+    /// The receipt of the submission from which the task's entry was made, if that says the same as this document: for what was
+    /// committed when fingerprints were erased with it.
+    async fn recorded_so(
+        &self,
+        task_id: &TaskId,
+        document: &str,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Some(entry) = self.store.entry(task_id).await? else {
+            return Ok(None);
+        };
+        if !is_entry_of(&entry.text, document, &self.options.limits) {
+            return Ok(None);
+        }
+        let submissions = self.store.submissions(task_id).await?;
+        let committed = submissions
+            .into_iter()
+            .find(|found| matches!(found.state, State::Committed { .. }));
+        Ok(committed.map(|found| {
+            self.note_repeated(task_id, None, found.sequence);
+            Receipt {
+                task_id: task_id.clone(),
+                sequence: found.sequence,
+                repeated: true,
+                differs: false,
+                state: found.state,
+            }
+        }))
+    }
+}
+
+/// The text of what has been parsed.
+fn as_text(parsed: &[u8]) -> String {
+    let text = std::str::from_utf8(parsed).expect("what was parsed is UTF-8");
+    text.to_owned()
+}
+
+/// The trace that an outcome's metadata names.
+fn trace_of(metadata: &str) -> Option<String> {
+    let members = json::members(metadata).ok()?;
+    let (_, value) = members.iter().find(|(name, _)| name == "trace_id")?;
+    let trace = json::string(value).ok()?;
+    is_trace_id(&trace).then(|| trace.into_owned())
+}
+
+/// Whether a text may go into logs and columns as the id of a trace; one that may not is left out.
+pub fn is_trace_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

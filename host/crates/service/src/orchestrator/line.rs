@@ -1,0 +1,189 @@
+//! The line on which submissions are decided and made durable: one thread asks the policy, in order, and another waits for
+//! the disk, so that a policy works while the disk does.
+//!
+//! Knows no store. Watches the policy: three different outcomes in a row on which it faults, and it is tried alone.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Inner;
+use super::pulse::Stage;
+use outcome::Reporter;
+use recorder::{Answer, Cause, Pending};
+use store::{Lease, Queued, Sequence};
+
+/// A submission on its way.
+pub(super) struct Item {
+    pub(super) queued: Queued,
+    /// The lease under which it is tried.
+    pub(super) lease: Lease,
+}
+
+/// A submission that was tried, or not.
+pub(super) struct Tried {
+    pub(super) sequence: Sequence,
+    pub(super) task_id: String,
+    pub(super) attempts: u32,
+    pub(super) trace_id: Option<String>,
+    pub(super) reporter: Option<Reporter>,
+    pub(super) lease: Lease,
+    /// `None`: it was not tried, because the policy was taken out of force meanwhile.
+    pub(super) answer: Option<Answer>,
+    pub(super) began: Instant,
+}
+
+/// How many different outcomes in a row make a policy suspect.
+const SUSPECT: usize = 3;
+
+/// On how many different outcomes in a row a panic is no longer taken for theirs.
+const PANICS_MOST: usize = 5;
+
+/// Starts the threads. They end when the sender is dropped and everything on the line has been answered.
+pub(super) fn start(
+    inner: Arc<Inner>,
+) -> std::io::Result<(Sender<Item>, UnboundedReceiver<Tried>)> {
+    let (items, to_decide) = channel();
+    let (decided, to_wait_for) = channel();
+    let (tried, answers) = unbounded_channel();
+    let theirs = Arc::clone(&inner);
+    std::thread::Builder::new()
+        .name("outbox-decide".into())
+        .spawn(move || decide(&inner, &to_decide, &decided))?;
+    std::thread::Builder::new()
+        .name("outbox-wait".into())
+        .spawn(move || wait(&theirs, &to_wait_for, &tried))?;
+    Ok((items, answers))
+}
+
+/// What was decided, if it was, and its place if it got one.
+type Decided = (Tried, Option<Pending>);
+
+fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<Decided>) {
+    // The outcomes in a row on which the policy of that digest has faulted.
+    let mut streak: (String, HashSet<Sequence>) = Default::default();
+    let mut panics = Panics::new("outbox-decide");
+    inner.committing.give_way();
+    while let Ok(Item { queued, lease }) = items.recv() {
+        inner.pulse.beat(Stage::Line);
+        let mut tried = Tried {
+            sequence: queued.sequence,
+            task_id: queued.task_id.to_string(),
+            attempts: queued.attempts,
+            trace_id: queued.trace_id,
+            reporter: queued.reporter,
+            lease,
+            answer: None,
+            began: Instant::now(),
+        };
+        let (document, reporter) = (queued.document.as_bytes(), tried.reporter.as_ref());
+        let work = || decide_one(inner, &mut streak, tried.sequence, document, reporter);
+        let pending = panics.caught(inner, tried.sequence, work);
+        let pending = pending.unwrap_or_else(|| {
+            tried.answer = Some(defect(&tried));
+            None
+        });
+        if decided.send((tried, pending)).is_err() {
+            return;
+        }
+    }
+}
+
+/// `None`: the policy is in quarantine, and outcomes wait.
+fn decide_one(
+    inner: &Inner,
+    streak: &mut (String, HashSet<Sequence>),
+    sequence: Sequence,
+    document: &[u8],
+    reporter: Option<&Reporter>,
+) -> Option<Pending> {
+    if inner.is_held() {
+        return None;
+    }
+    let in_force = inner.force.now();
+    let pending = in_force.recorder.submit_from(document, reporter);
+    let digest = in_force.deciding.policy.digest();
+    if streak.0 != digest {
+        *streak = (digest.to_owned(), HashSet::new());
+    }
+    match pending.answer().and_then(|answer| answer.cause) {
+        Some(cause) if cause.is_policy_fault() => {
+            streak.1.insert(sequence);
+            if streak.1.len() >= SUSPECT {
+                streak.1.clear();
+                inner.suspect(&in_force);
+            }
+        }
+        // The trail's trouble says nothing of the policy.
+        Some(cause) if !cause.is_of_one_outcome() => {}
+        _ => streak.1.clear(),
+    }
+    Some(pending)
+}
+
+fn wait(inner: &Inner, decided: &Receiver<Decided>, answers: &UnboundedSender<Tried>) {
+    let mut panics = Panics::new("outbox-wait");
+    while let Ok((mut tried, pending)) = decided.recv() {
+        if let Some(pending) = pending {
+            let waited = panics.caught(inner, tried.sequence, || pending.wait());
+            tried.answer = Some(waited.unwrap_or_else(|| defect(&tried)));
+        }
+        inner.pulse.beat(Stage::Line);
+        if answers.send(tried).is_err() {
+            return;
+        }
+    }
+}
+
+/// The outcomes in a row on which a thread has panicked. One is set aside and tried again later, as one on which the policy
+/// faults; if there is no end of them, it is the host.
+struct Panics {
+    thread: &'static str,
+    on: HashSet<Sequence>,
+}
+
+impl Panics {
+    fn new(thread: &'static str) -> Panics {
+        Panics {
+            thread,
+            on: HashSet::new(),
+        }
+    }
+
+    /// What comes of work on an outcome, unless it panics.
+    fn caught<T>(
+        &mut self,
+        inner: &Inner,
+        sequence: Sequence,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => {
+                self.on.clear();
+                Some(done)
+            }
+            Err(_) => {
+                inner.panicked(self.thread);
+                self.on.insert(sequence);
+                if self.on.len() >= PANICS_MOST {
+                    inner.give_up("the host panics on whatever it is to record");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn defect(tried: &Tried) -> Answer {
+    Answer {
+        cause: Some(Cause::Defect),
+        reason: Some(
+            "the host has panicked while it worked on this outcome; its log says where".into(),
+        ),
+        ..Answer::unavailable(Some(tried.task_id.clone()))
+    }
+}

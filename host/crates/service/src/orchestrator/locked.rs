@@ -1,0 +1,86 @@
+//! The trail's lock, watched: a process that holds it and is stuck is named, on every host that waits for it or stands by.
+
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use super::Inner;
+use super::pulse::Stage;
+use outcome::clock::Timestamp;
+use trail::{LockWatch, StuckHolder};
+
+/// How often: who holds the lock and is stuck must be named within five seconds, of which a lease takes three.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Who holds the trail's lock and is stuck.
+#[derive(Clone, Debug)]
+pub struct LockHolder {
+    /// The machine, as it calls itself.
+    pub host: String,
+    /// The process on that machine.
+    pub pid: u32,
+    /// `stopped` or `silent`.
+    pub state: &'static str,
+    /// Since when it is known to be.
+    pub since: Timestamp,
+}
+
+/// Watches until the orchestrator stops. On a thread of its own: a disk that hangs must not hold up anything else.
+pub(super) fn watch(inner: &Arc<Inner>) -> std::io::Result<()> {
+    let inner = Arc::downgrade(inner);
+    thread::Builder::new()
+        .name("lock-watch".into())
+        .spawn(move || {
+            let mut watching = None;
+            while look(&inner, &mut watching).is_some() {
+                thread::sleep(LOOK);
+            }
+        })?;
+    Ok(())
+}
+
+/// One look; `None` at the end.
+fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
+    let inner = inner.upgrade().filter(|inner| !inner.has_ended())?;
+    let watch = watching.get_or_insert_with(|| inner.force.now().recorder.trail().lock_watch());
+    let before = watch.hand_overs();
+    let stuck = watch.look();
+    if watch.hand_overs() != before {
+        // A waiter makes progress as long as the lock changes hands.
+        inner.pulse.beat(Stage::Line);
+        inner.pulse.beat(Stage::Feeder);
+    }
+    tell(&inner, stuck);
+    Some(())
+}
+
+fn tell(inner: &Inner, stuck: Option<StuckHolder>) {
+    let before = inner.health.lock_holder();
+    match (before, stuck) {
+        (None, None) => {}
+        (Some(before), Some(stuck)) if before.pid == stuck.pid && before.host == stuck.host => {}
+        (_, Some(StuckHolder { host, pid, state })) => {
+            let state = state.as_str();
+            tracing::error!(
+                host,
+                pid,
+                state,
+                "a process holds the trail's lock and does not get on: nobody can commit until it goes on or is killed"
+            );
+            inner.health.set_lock_holder(Some(LockHolder {
+                host,
+                pid,
+                state,
+                since: inner.now(),
+            }));
+        }
+        (Some(LockHolder { host, pid, .. }), None) => {
+            tracing::info!(
+                host,
+                pid,
+                "the process that held the trail's lock gets on again, or has let it go"
+            );
+            inner.health.set_lock_holder(None);
+        }
+    }
+}

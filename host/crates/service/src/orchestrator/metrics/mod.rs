@@ -1,0 +1,289 @@
+//! What is counted and timed, in the form that Prometheus reads.
+//!
+//! Each orchestrator has its own: two in one process do not add up.
+
+mod numbers;
+mod process;
+mod service;
+mod standing;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::CheckpointStatus;
+use numbers::{Counter, Gauge, Histogram, Text};
+pub use service::ServiceNumbers;
+use store::{Backlog, State};
+
+/// The numbers of one orchestrator.
+#[derive(Default)]
+pub struct Metrics {
+    pub(super) accepted: Counter,
+    pub(super) repeated: Counter,
+    pub(super) retired: Counter,
+    committed: Counter,
+    conflicting: Counter,
+    refused: Counter,
+    blocked: Counter,
+    pub(super) unsigned: Counter,
+    pub(super) policy_faults: Counter,
+    pub(super) policy_time: Histogram,
+    pub(super) record_time: Histogram,
+    pub(super) accept_time: Histogram,
+    pending: Gauge,
+    set_aside: Gauge,
+    oldest: Gauge,
+    pub(super) committing: Gauge,
+    pub(super) degraded: Gauge,
+    pub(super) quarantined: Gauge,
+    pub(super) store_unavailable: Gauge,
+    /// Of what serves this orchestrator over a network.
+    pub service: ServiceNumbers,
+    checkpoint: Mutex<Option<CheckpointStatus>>,
+    lost_lines: OnceLock<Arc<AtomicU64>>,
+    pub(super) standing: standing::Standing,
+    /// By route, of which there are as many as the service has.
+    requests: Mutex<BTreeMap<String, Requests>>,
+    /// Requests turned down by a token's limit, by reporter and limit. There are as many reporters as named tokens.
+    limited: Mutex<BTreeMap<(String, &'static str), u64>>,
+}
+
+/// The requests of a route.
+#[derive(Default)]
+struct Requests {
+    time: Histogram,
+    /// How many, by the answer's status.
+    answers: BTreeMap<u16, u64>,
+}
+
+impl Metrics {
+    /// Counts what became of a submission.
+    pub(super) fn settled(&self, state: &State) {
+        match state {
+            State::Committed { .. } => self.committed.increment(),
+            State::Conflicting { .. } => self.conflicting.increment(),
+            State::Refused { .. } => self.refused.increment(),
+            State::Blocked { .. } => self.blocked.increment(),
+            State::Pending { .. } => {}
+        }
+    }
+
+    pub(super) fn backlog(&self, backlog: &Backlog) {
+        self.standing.backlog(backlog);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+        {
+            self.pending.set((backlog.pending + backlog.blocked) as f64);
+            self.set_aside.set(backlog.blocked as f64);
+        }
+        self.oldest
+            .set(backlog.oldest_pending.unwrap_or_default().as_secs_f64());
+    }
+
+    /// How it stands with checkpoints; only who makes them has these gauges.
+    pub(super) fn checkpoint(&self, status: &CheckpointStatus) {
+        *locked(&self.checkpoint) = Some(status.clone());
+    }
+
+    /// Has the lines counted that the process's log has lost.
+    pub fn watch_lost_lines(&self, lost: Arc<AtomicU64>) {
+        // There is one log.
+        let _ = self.lost_lines.set(lost);
+    }
+
+    /// Counts and times a request that was answered.
+    pub fn request(&self, route: &str, status: u16, time: Duration) {
+        let mut requests = locked(&self.requests);
+        if !requests.contains_key(route) {
+            requests.insert(route.to_owned(), Requests::default());
+        }
+        if let Some(requests) = requests.get_mut(route) {
+            requests.time.record(time);
+            *requests.answers.entry(status).or_default() += 1;
+        }
+    }
+
+    /// Counts a request that was turned down because its token has used what it may; a token without a name has the empty name.
+    pub fn limited(&self, reporter: Option<&str>, limit: &'static str) {
+        let reporter = reporter.unwrap_or_default().to_owned();
+        *locked(&self.limited).entry((reporter, limit)).or_default() += 1;
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        let mut text = Text::default();
+        self.counters(&mut text);
+        self.times(&mut text);
+        self.gauges(&mut text);
+        self.standing.render(&mut text);
+        self.service.render(&mut text);
+        self.requests(&mut text);
+        process::render(&mut text);
+        text.0
+    }
+
+    fn counters(&self, text: &mut Text) {
+        let mut counter = |name, says, counter: &Counter| {
+            text.metric(name, "counter", says);
+            text.value(name, "", counter.value());
+        };
+        counter(
+            "chiffon_audit_accepted_total",
+            "Submissions made durable in the store.",
+            &self.accepted,
+        );
+        counter(
+            "chiffon_audit_repeated_total",
+            "Submissions that were in the store already.",
+            &self.repeated,
+        );
+        counter(
+            "chiffon_audit_turned_down_deleted_total",
+            "Conflicts and refusals that were deleted because they were old enough.",
+            &self.retired,
+        );
+        counter(
+            "chiffon_audit_unsigned_total",
+            "Entries that were recorded though nobody could sign their commits.",
+            &self.unsigned,
+        );
+        counter(
+            "chiffon_audit_policy_faults_total",
+            "Calls in which the policy exceeded a limit, trapped or gave an answer that is none.",
+            &self.policy_faults,
+        );
+        if let Some(lost) = self.lost_lines.get() {
+            let name = "chiffon_audit_log_lines_lost_total";
+            let says = "Lines of the log that could not be written, or not fast enough.";
+            text.metric(name, "counter", says);
+            text.value(name, "", lost.load(Ordering::Relaxed));
+        }
+        let name = "chiffon_audit_settled_total";
+        let says = "Submissions that were tried, by what became of them.";
+        text.metric(name, "counter", says);
+        for (state, counter) in [
+            ("committed", &self.committed),
+            ("conflicting", &self.conflicting),
+            ("refused", &self.refused),
+            ("blocked", &self.blocked),
+        ] {
+            text.value(name, &format!("state=\"{state}\""), counter.value());
+        }
+    }
+
+    fn times(&self, text: &mut Text) {
+        let mut time = |name, says, histogram| {
+            text.metric(name, "histogram", says);
+            text.histogram(name, "", histogram);
+        };
+        time(
+            "chiffon_audit_policy_seconds",
+            "Time of one call of the policy.",
+            &self.policy_time,
+        );
+        time(
+            "chiffon_audit_flush_seconds",
+            "Time from a submission's turn until its entry was durable in the trail: decided, placed, flushed.",
+            &self.record_time,
+        );
+        time(
+            "chiffon_audit_accept_seconds",
+            "Time until a submission was durable in the store.",
+            &self.accept_time,
+        );
+    }
+
+    fn gauges(&self, text: &mut Text) {
+        let mut gauge = |name, says, value: f64| {
+            text.metric(name, "gauge", says);
+            text.value(name, "", value);
+        };
+        gauge(
+            "chiffon_audit_backlog",
+            "Submissions that are not in the trail yet.",
+            self.pending.value(),
+        );
+        gauge(
+            "chiffon_audit_blocked",
+            "Submissions that are set aside as blocked.",
+            self.set_aside.value(),
+        );
+        gauge(
+            "chiffon_audit_oldest_pending_seconds",
+            "How long the oldest pending submission has been waiting.",
+            self.oldest.value(),
+        );
+        gauge(
+            "chiffon_audit_committing",
+            "1 if this host is the one that commits.",
+            self.committing.value(),
+        );
+        gauge(
+            "chiffon_audit_degraded",
+            "1 if outcomes wait because of the trail or the policy.",
+            self.degraded.value(),
+        );
+        gauge(
+            "chiffon_audit_policy_quarantined",
+            "1 if the policy is in quarantine.",
+            self.quarantined.value(),
+        );
+        gauge(
+            "chiffon_audit_store_unavailable",
+            "1 if the store cannot be used, and nothing is accepted.",
+            self.store_unavailable.value(),
+        );
+        let Some(checkpoint) = &*locked(&self.checkpoint) else {
+            return;
+        };
+        gauge(
+            "chiffon_audit_checkpoint_age_seconds",
+            "Time since the last checkpoint was kept, or since this process has been trying.",
+            checkpoint.age.as_secs_f64(),
+        );
+        gauge(
+            "chiffon_audit_checkpoint_failing",
+            "1 if the last attempt to keep a checkpoint failed or one is overdue, as after a roll-back.",
+            f64::from(u8::from(checkpoint.trouble.is_some())),
+        );
+        if let Some((_, entries)) = checkpoint.kept {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            gauge(
+                "chiffon_audit_checkpoint_entries",
+                "Entries that the last checkpoint fixes.",
+                entries as f64,
+            );
+        }
+    }
+
+    fn requests(&self, text: &mut Text) {
+        let requests = locked(&self.requests);
+        let name = "chiffon_audit_http_requests_total";
+        let says = "Requests that were answered, by route and status.";
+        text.metric(name, "counter", says);
+        for (route, requests) in &*requests {
+            for (status, count) in &requests.answers {
+                let labels = format!("route=\"{route}\",status=\"{status}\"");
+                text.value(name, &labels, count);
+            }
+        }
+        let name = "chiffon_audit_http_seconds";
+        text.metric(name, "histogram", "Time until a request was answered.");
+        for (route, requests) in &*requests {
+            text.histogram(name, &format!("route=\"{route}\""), &requests.time);
+        }
+        let name = "chiffon_audit_http_limited_total";
+        let says = "Requests turned down because their token had used what it may, by its name and by limit.";
+        text.metric(name, "counter", says);
+        for ((reporter, limit), count) in &*locked(&self.limited) {
+            let labels = format!("reporter=\"{reporter}\",limit=\"{limit}\"");
+            text.value(name, &labels, count);
+        }
+    }
+}
+
+/// Numbers are whole whoever panicked while they were changed.
+fn locked<T>(numbers: &Mutex<T>) -> MutexGuard<'_, T> {
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,128 @@
+//! How things stand, as numbers: what waits and why, who is stuck, what has failed.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::locked;
+use super::numbers::Text;
+use crate::orchestrator::locked::LockHolder;
+use recorder::Cause;
+use store::{Backlog, StoreConnections};
+
+/// What is told by state and cause.
+#[derive(Default)]
+pub(in crate::orchestrator) struct Standing {
+    /// Attempts that recorded nothing, by the state that came of them and its cause: as many as there are words.
+    causes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    backlog: Option<Backlog>,
+    lock_holder: Option<LockHolder>,
+    failures: u64,
+    stalled: bool,
+    connections: Option<StoreConnections>,
+}
+
+impl Standing {
+    pub(in crate::orchestrator) fn not_committed(&self, state: &'static str, cause: Cause) {
+        let mut causes = locked(&self.causes);
+        *causes.entry((state, cause.as_str())).or_default() += 1;
+    }
+
+    pub(super) fn backlog(&self, backlog: &Backlog) {
+        locked(&self.now).backlog = Some(*backlog);
+    }
+
+    pub(in crate::orchestrator) fn connections(&self, connections: Option<StoreConnections>) {
+        locked(&self.now).connections = connections;
+    }
+
+    pub(in crate::orchestrator) fn pipeline(
+        &self,
+        stalled: bool,
+        failures: u64,
+        lock_holder: Option<LockHolder>,
+    ) {
+        let mut now = locked(&self.now);
+        now.stalled = stalled;
+        now.failures = failures;
+        now.lock_holder = lock_holder;
+    }
+
+    pub(super) fn render(&self, text: &mut Text) {
+        let name = "chiffon_audit_not_committed_total";
+        text.metric(
+            name,
+            "counter",
+            "Attempts that recorded nothing, by the state that came of them and its cause.",
+        );
+        for ((state, cause), count) in &*locked(&self.causes) {
+            text.value(name, &format!("state=\"{state}\",cause=\"{cause}\""), count);
+        }
+        let now = locked(&self.now);
+        if let Some(backlog) = &now.backlog {
+            let name = "chiffon_audit_submissions";
+            text.metric(name, "gauge", "Submissions in the store, by state.");
+            for (state, count) in [
+                ("pending", backlog.pending),
+                ("blocked", backlog.blocked),
+                ("conflicting", backlog.conflicting),
+                ("refused", backlog.refused),
+            ] {
+                text.value(name, &format!("state=\"{state}\""), count);
+            }
+        }
+        let name = "chiffon_audit_task_failures_total";
+        text.metric(
+            name,
+            "counter",
+            "Panics of parts of this host, which were started again.",
+        );
+        text.value(name, "", now.failures);
+        let name = "chiffon_audit_stalled";
+        text.metric(
+            name,
+            "gauge",
+            "1 if a part of this host makes no step though it has work.",
+        );
+        text.value(name, "", u8::from(now.stalled));
+        let name = "chiffon_audit_lock_stuck";
+        text.metric(
+            name,
+            "gauge",
+            "1 if a process holds the trail's lock and is stuck, named by host and pid; else 0, without names.",
+        );
+        match &now.lock_holder {
+            // A name is plain letters: it was checked when it was read.
+            Some(LockHolder {
+                host, pid, state, ..
+            }) => text.value(
+                name,
+                &format!("host=\"{host}\",pid=\"{pid}\",state=\"{state}\""),
+                1,
+            ),
+            None => text.value(name, "", 0),
+        }
+        if let Some(connections) = &now.connections {
+            let name = "chiffon_audit_store_connections";
+            text.metric(name, "gauge", "Connections to the database, by use.");
+            for (state, count) in [
+                ("busy", connections.busy),
+                ("idle", connections.idle),
+                ("most", connections.most),
+            ] {
+                text.value(name, &format!("state=\"{state}\""), count);
+            }
+            let name = "chiffon_audit_store_connections_waited_for";
+            text.metric(
+                name,
+                "gauge",
+                "Requests that wait for a connection to the database.",
+            );
+            text.value(name, "", connections.waiting);
+        }
+    }
+}

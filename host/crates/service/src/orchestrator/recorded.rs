@@ -1,0 +1,70 @@
+//! What is recorded of a task: as the projection has it, or where it has no row as the trail has it.
+//!
+//! The trail is the authority, and others write it too: what `commit` and `ingest` record beside this host has no row at first.
+
+use outcome::TaskId;
+use store::{Entry, StoreError};
+use trail::{Trail, TrailError};
+
+use super::Orchestrator;
+
+/// Why it is not known whether something is recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordedError {
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store has no row, and the trail cannot be read.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+}
+
+impl Orchestrator {
+    /// The entry of a task.
+    ///
+    /// While a submission of the task is open (`is_open`) only the store is asked: what has become of that is told when its entry is
+    /// durable, and the trail may show it before.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordedError`].
+    pub async fn recorded(
+        &self,
+        task_id: &TaskId,
+        is_open: bool,
+    ) -> Result<Option<Entry>, RecordedError> {
+        let row = self.store().entry(task_id).await?;
+        if row.is_some() || is_open {
+            return Ok(row);
+        }
+        let (in_force, task_id) = (self.in_force(), task_id.clone());
+        let reading =
+            tokio::task::spawn_blocking(move || in_trail(in_force.recorder.trail(), &task_id));
+        let stopped = || TrailError::Busy("reading it did not end".into());
+        Ok(reading.await.unwrap_or_else(|_| Err(stopped()))?)
+    }
+}
+
+impl Orchestrator {
+    /// Whether the trail has an entry of a task. Waits for files.
+    ///
+    /// # Errors
+    ///
+    /// Where the trail cannot be read.
+    pub fn has_entry(&self, task_id: &TaskId) -> Result<bool, RecordedError> {
+        let in_force = self.in_force();
+        Ok(in_force.recorder.trail().locate(task_id)?.is_some())
+    }
+}
+
+fn in_trail(trail: &Trail, task_id: &TaskId) -> Result<Option<Entry>, TrailError> {
+    let Some(found) = trail.find(task_id)? else {
+        return Ok(None);
+    };
+    let commit = found.commit.unwrap_or_default();
+    let entry = Entry::read(&commit, &found.path, &found.entry, found.reporter.as_ref());
+    // Only a person's commit brings about what is none; `reconcile` and `verify` name it.
+    Ok(entry
+        .inspect_err(|error| tracing::warn!(%error, "what is in the trail is no entry"))
+        .ok())
+}

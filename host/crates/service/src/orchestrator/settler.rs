@@ -1,0 +1,346 @@
+//! From answers to the store: what became of each submission is written down, many at once, and told to those who wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+use super::line::Tried;
+use super::pulse::Stage;
+use super::supervise::supervised;
+use super::{Inner, backoff};
+use outcome::{Rejection, Reporter};
+use recorder::{Answer, AnswerKind, Cause};
+use store::{Entry, Sequence, Settled, Settlement, State, StoreError};
+
+/// How many are written down in one transaction at most: a few milliseconds' work, for which those wait who report meanwhile.
+const TOGETHER: usize = 128;
+
+/// Starts what works until the line has ended and everything on it is written down.
+pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> JoinHandle<()> {
+    let answers = Arc::new(Mutex::new(answers));
+    let theirs = Arc::clone(inner);
+    supervised(inner, "settler", move || {
+        let (inner, answers) = (Arc::clone(&theirs), Arc::clone(&answers));
+        async move { run(&inner, &mut *answers.lock().await).await }
+    })
+}
+
+async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
+    let mut batch = Vec::with_capacity(TOGETHER);
+    while answers.recv_many(&mut batch, TOGETHER).await > 0 {
+        // What was tried under one lease is not settled under another.
+        let runs = runs(batch.drain(..), |tried| &tried.lease);
+        let runs: Vec<_> = runs
+            .into_iter()
+            .map(|tried| (UnderWay::of(inner, &tried), tried))
+            .collect();
+        for (under_way, tried) in runs {
+            settle(inner, tried).await;
+            drop(under_way);
+        }
+    }
+    if !inner.is_stopping() {
+        inner.give_up("the thread outbox-wait has ended");
+    }
+}
+
+/// However settling ends, what was tried is fed again if it is still open: it is found in the trail then.
+struct UnderWay<'a> {
+    inner: &'a Inner,
+    sequences: Vec<Sequence>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn of(inner: &'a Inner, tried: &[Tried]) -> UnderWay<'a> {
+        UnderWay {
+            inner,
+            sequences: tried.iter().map(|tried| tried.sequence).collect(),
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.inner.under_way.done(&self.sequences);
+    }
+}
+
+/// Stretches of items that follow each other and have one key.
+fn runs<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> &K) -> Vec<Vec<T>> {
+    let mut runs: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| key(last) == key(&item)) => run.push(item),
+            _ => runs.push(vec![item]),
+        }
+    }
+    runs
+}
+
+async fn settle(inner: &Inner, tried: Vec<Tried>) {
+    let Some(first) = tried.first() else { return };
+    let lease = first.lease.clone();
+    let mut settlements = Vec::with_capacity(tried.len());
+    let mut told = Vec::with_capacity(tried.len());
+    let mut trail_failed = false;
+    for tried in tried {
+        let Some(answer) = &tried.answer else {
+            continue;
+        };
+        inner.metrics.policy_time.record(answer.policy_time);
+        if answer.unsigned {
+            inner.metrics.unsigned.increment();
+            // Before anybody is told that it is committed.
+            answer
+                .commit
+                .iter()
+                .for_each(|commit| inner.unsigned.note(commit));
+        }
+        if answer.cause.is_some_and(Cause::is_policy_fault) {
+            inner.metrics.policy_faults.increment();
+        }
+        if answer.cause == Some(Cause::Fenced) {
+            // Whoever has taken over finds it in the store, as this host would if its turn came again.
+            inner.was_fenced(Some(&lease));
+            continue;
+        }
+        let whole_trail = answer.result == AnswerKind::Unavailable
+            && !answer.cause.is_some_and(Cause::is_of_one_outcome);
+        if whole_trail {
+            note_trouble(inner, answer);
+            // One tells what the trail said. The others have not been tried for all that anyone knows.
+            if std::mem::replace(&mut trail_failed, true) {
+                continue;
+            }
+        } else {
+            note_success(inner, &tried, answer);
+        }
+        let settled = settled(&tried, answer);
+        if let Some(cause) = answer.cause {
+            inner
+                .metrics
+                .standing
+                .not_committed(state(&settled).name(), cause);
+        }
+        log(&tried, answer, &settled);
+        told.push((tried.sequence, state(&settled)));
+        settlements.push(Settlement {
+            sequence: tried.sequence,
+            settled,
+        });
+    }
+    write_down(inner, &lease, settlements, told).await;
+}
+
+/// Writes down until it is done or somebody else's: a settlement that is lost is found again in the trail.
+async fn write_down(
+    inner: &Inner,
+    lease: &store::Lease,
+    settlements: Vec<Settlement>,
+    told: Vec<(Sequence, State)>,
+) {
+    let mut failures = 0;
+    loop {
+        inner.pulse.beat(Stage::Line);
+        let settled = match inner.may_settle(&settlements).await {
+            Ok(()) => inner.store.settle(lease, settlements.clone()).await,
+            Err(error) => Err(error),
+        };
+        match settled {
+            Ok(()) => {
+                inner.store_works();
+                for (_, state) in &told {
+                    inner.metrics.settled(state);
+                }
+                inner.settlements.tell(told);
+                note_fresh(inner, settlements);
+                inner.recorded.notify_waiters();
+                return;
+            }
+            Err(error @ (StoreError::Rebound | StoreError::OtherTrail { .. })) => {
+                inner.ask_again_whose_store();
+                inner.store_failed(&error);
+                inner.was_fenced(Some(lease));
+                return;
+            }
+            Err(StoreError::Fenced) => {
+                tracing::warn!(
+                    "the lease was lost; what was under way is found again in the trail"
+                );
+                // Not one that was taken anew meanwhile.
+                inner
+                    .lease
+                    .send_if_modified(|held| held.take_if(|held| held.lease == *lease).is_some());
+                return;
+            }
+            Err(error) => {
+                inner.store_failed(&error);
+                failures += 1;
+                if inner.is_past_deadline() {
+                    return;
+                }
+                let pause = backoff::STORE.after(failures, fastrand::f64());
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Keeps what was committed for those who follow.
+fn note_fresh(inner: &Inner, settlements: Vec<Settlement>) {
+    if !inner.fresh.is_kept() {
+        return;
+    }
+    for settlement in settlements {
+        if let Settled::Committed(entry) = settlement.settled {
+            inner.fresh.note(*entry);
+        }
+    }
+}
+
+fn note_trouble(inner: &Inner, answer: &Answer) {
+    let cause = answer.cause.unwrap_or(Cause::Io);
+    let reason = answer.reason.as_deref().unwrap_or(cause.as_str());
+    inner.trail_failed(cause, reason);
+}
+
+fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
+    // Nothing else writes: what is recorded already is found in a trail that cannot be written, too.
+    if answer.result != AnswerKind::Committed {
+        return;
+    }
+    inner.metrics.record_time.record(tried.began.elapsed());
+    inner.trail_works();
+}
+
+fn settled(tried: &Tried, answer: &Answer) -> Settled {
+    let cause = answer.cause.unwrap_or(Cause::Io);
+    let said = || answer.reason.clone().unwrap_or_default();
+    match answer.result {
+        AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found(answer) {
+            Ok(entry) => Settled::Committed(Box::new(entry)),
+            Err(reason) => Settled::Blocked {
+                cause: format!("{}: {reason}", Cause::Unreadable.as_str()),
+                retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+            },
+        },
+        AnswerKind::Conflicting => Settled::Conflicting { reason: said() },
+        AnswerKind::Refused => Settled::Refused {
+            violations: answer.violations.clone(),
+            reason: answer.reason.clone(),
+        },
+        AnswerKind::Unavailable => {
+            let cause_said = format!("{}: {}", cause.as_str(), said());
+            if cause.is_of_one_outcome() && cause != Cause::Changed {
+                Settled::Blocked {
+                    cause: cause_said,
+                    retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+                }
+            } else {
+                // The feeder waits for the trail; the submission is the next to be tried.
+                Settled::Pending {
+                    cause: cause_said,
+                    retry_in: Duration::ZERO,
+                }
+            }
+        }
+    }
+}
+
+/// The entry that the recorder has found in the trail, durable.
+fn found(answer: &Answer) -> Result<Entry, String> {
+    let bytes = answer.entry.as_deref().ok_or("its entry was not read")?;
+    let path = answer.path.as_deref().ok_or("its entry has no path")?;
+    let commit = answer
+        .commit
+        .as_deref()
+        .ok_or("history is cut off before the commit that added its entry")?;
+    Entry::read(commit, path, bytes, answer.reporter.as_ref()).map_err(|error| error.to_string())
+}
+
+fn state(settled: &Settled) -> State {
+    match settled {
+        Settled::Committed(entry) => State::Committed {
+            commit: entry.commit.clone(),
+            path: entry.path.clone(),
+        },
+        Settled::Conflicting { reason } => State::Conflicting {
+            reason: reason.clone(),
+        },
+        Settled::Refused { violations, reason } => State::Refused {
+            violations: violations.clone(),
+            reason: reason.clone(),
+        },
+        Settled::Pending { cause, .. } => State::Pending {
+            cause: Some(cause.clone()),
+        },
+        Settled::Blocked { cause, .. } => State::Blocked {
+            cause: cause.clone(),
+        },
+    }
+}
+
+fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
+    let task_id = tried.task_id.as_str();
+    let trace_id = tried.trace_id.as_deref();
+    let reporter = tried.reporter.as_ref().map(Reporter::as_str);
+    for line in &answer.policy_log {
+        tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
+    }
+    match settled {
+        Settled::Committed(entry) if answer.unsigned => {
+            tracing::warn!(
+                task_id,
+                trace_id,
+                reporter,
+                commit = entry.commit,
+                signature = "unavailable",
+                "committed unsigned"
+            );
+        }
+        Settled::Committed(entry) => {
+            tracing::info!(
+                task_id,
+                trace_id,
+                reporter,
+                commit = entry.commit,
+                "committed"
+            );
+        }
+        Settled::Conflicting { reason } => {
+            tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
+        }
+        Settled::Refused { reason, violations } => {
+            let violations = violations.clone();
+            let violations = Rejection { violations }.to_string();
+            tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
+        }
+        Settled::Pending { cause, .. } => {
+            tracing::debug!(task_id, trace_id, reporter, cause, "pending");
+        }
+        Settled::Blocked { cause, .. } => {
+            tracing::warn!(task_id, trace_id, reporter, cause, "blocked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn what_was_tried_under_one_lease_is_settled_apart_from_what_was_tried_under_the_next() {
+        let tried = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")];
+        let apart = runs(tried.into_iter(), |tried| &tried.0);
+        let expected = [
+            vec![(1, "a"), (1, "b")],
+            vec![(2, "c")],
+            vec![(1, "d"), (1, "e")],
+        ];
+        assert_eq!(apart, expected);
+        assert!(runs(std::iter::empty::<i32>(), |number| number).is_empty());
+    }
+}

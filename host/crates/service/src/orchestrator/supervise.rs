@@ -1,0 +1,131 @@
+//! Tasks that must not end: one that panics is told, counted and started again; one that keeps panicking ends the host's work.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+
+use super::{Inner, Trouble};
+use outcome::clock::Timestamp;
+use recorder::Cause;
+
+/// How long a task that was started again is still told as failed, so that whoever looks now and then learns of it.
+const TOLD: Duration = Duration::from_secs(60);
+
+/// A task that fails so often within [`TOLD`] will fail again.
+const FAILURES_MOST: usize = 5;
+
+/// Between a failure and the next start.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What has failed lately, and whether that is the end.
+#[derive(Default)]
+pub(super) struct Failures {
+    inner: Mutex<Lately>,
+}
+
+#[derive(Default)]
+struct Lately {
+    failures: Vec<(Instant, &'static str)>,
+    last: Option<Trouble>,
+    count: u64,
+}
+
+impl Failures {
+    fn inner(&self) -> MutexGuard<'_, Lately> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a task has failed. Says whether it fails all the time.
+    fn note(&self, task: &'static str, time: Timestamp) -> bool {
+        let mut lately = self.inner();
+        let now = Instant::now();
+        lately
+            .failures
+            .retain(|(when, _)| now.duration_since(*when) < TOLD);
+        lately.failures.push((now, task));
+        lately.count += 1;
+        lately.last = Some(Trouble {
+            cause: Cause::TaskFailed,
+            reason: format!("the task {task} has panicked and was started again"),
+            since: time,
+        });
+        let times = lately.failures.iter().filter(|(_, name)| *name == task);
+        times.count() >= FAILURES_MOST
+    }
+
+    /// The last one, for a minute.
+    pub(super) fn lately(&self) -> Option<Trouble> {
+        let lately = self.inner();
+        let (when, _) = lately.failures.last()?;
+        lately.last.clone().filter(|_| when.elapsed() < TOLD)
+    }
+
+    /// How many there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.inner().count
+    }
+}
+
+impl Inner {
+    /// Tells that a task has panicked and goes on. The panic itself is in the log, by whoever hooks it. Says whether it panics
+    /// all the time.
+    pub(super) fn panicked(&self, task: &'static str) -> bool {
+        tracing::error!(task, "a task has panicked; it is started again");
+        self.failures.note(task, self.now())
+    }
+
+    /// This host can no longer do its work: its owner must end it.
+    pub(super) fn give_up(&self, reason: &str) {
+        if self.given_up.borrow().is_some() {
+            return;
+        }
+        tracing::error!(reason, "this host gives up");
+        self.health.set_stalled(Some(reason.to_owned()), self.now());
+        // Last: a listener that hears of it finds it in this host's state, too.
+        self.given_up.send_replace(Some(reason.to_owned()));
+    }
+}
+
+/// Runs a task until it ends by itself, again after each panic.
+pub(super) fn supervised<F>(
+    inner: &Arc<Inner>,
+    task: &'static str,
+    mut run: impl FnMut() -> F + Send + 'static,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send,
+{
+    let inner = Arc::clone(inner);
+    tokio::spawn(async move {
+        while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+            if inner.panicked(task) {
+                inner.give_up(&format!("the task {task} panics again and again"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_fails_again_and_again_is_told_from_one_that_failed_once() {
+        let failures = Failures::default();
+        let time = Timestamp::from_seconds(1);
+        assert!(failures.lately().is_none());
+        assert!(!failures.note("follow", time));
+        for _ in 1..FAILURES_MOST {
+            assert!(!failures.note("feeder", time));
+        }
+        let last = failures.lately().map(|trouble| trouble.cause);
+        assert_eq!(last, Some(Cause::TaskFailed));
+        assert!(failures.note("feeder", time));
+        assert_eq!(failures.count(), 6);
+    }
+}

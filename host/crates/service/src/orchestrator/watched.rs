@@ -1,0 +1,162 @@
+//! The checkpoints that a service makes by itself, as an operator watches them: when the last was kept, and what is wrong.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Orchestrator, Trouble};
+use outcome::clock::Timestamp;
+use recorder::Cause;
+
+/// One that fails or takes long is no alarm yet; two that are missing are.
+const MISSING: u32 = 2;
+
+/// Told by whoever makes checkpoints.
+pub struct Watched {
+    every: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The last that was kept: when, and how many entries it fixes.
+    kept: Option<(Timestamp, u64)>,
+    /// Since when there is none newer.
+    since: Instant,
+    since_time: Timestamp,
+    failed: Option<Trouble>,
+}
+
+/// How it stands with checkpoints.
+#[derive(Clone, Debug)]
+pub struct CheckpointStatus {
+    /// When the last was kept, by this process, and over how many entries.
+    pub kept: Option<(Timestamp, u64)>,
+    /// How long ago that was, or since this process has been trying.
+    pub age: Duration,
+    /// Why there is none newer, if one is missing: a roll-back above all.
+    pub trouble: Option<Trouble>,
+}
+
+impl Watched {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A checkpoint was kept.
+    pub fn kept(&self, time: Timestamp, entries: u64) {
+        let mut state = self.state();
+        state.kept = Some((time, entries));
+        state.since = Instant::now();
+        state.since_time = time;
+        state.failed = None;
+    }
+
+    /// None was kept: the trail does not extend the last one, or what else is wrong.
+    pub fn failed(&self, time: Timestamp, is_rolled_back: bool, reason: &str) {
+        let mut state = self.state();
+        let cause = match is_rolled_back {
+            true => Cause::RolledBack,
+            false => Cause::Checkpoint,
+        };
+        let since = match &state.failed {
+            Some(before) if before.cause == cause => before.since,
+            _ => time,
+        };
+        state.failed = Some(Trouble {
+            cause,
+            reason: reason.to_owned(),
+            since,
+        });
+    }
+
+    fn status(&self) -> CheckpointStatus {
+        let state = self.state();
+        let age = state.since.elapsed();
+        let is_late = age > self.every.saturating_mul(MISSING);
+        let late = || Trouble {
+            cause: Cause::Checkpoint,
+            reason: format!(
+                "no checkpoint was kept for {} s, and one is due every {} s",
+                age.as_secs(),
+                self.every.as_secs()
+            ),
+            since: state.since_time,
+        };
+        CheckpointStatus {
+            kept: state.kept,
+            age,
+            trouble: state.failed.clone().or_else(|| is_late.then(late)),
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Watches checkpoints that are made every so often from now on.
+    pub fn watch_checkpoints(&self, every: Duration) -> Arc<Watched> {
+        let begin = || {
+            Arc::new(Watched {
+                every,
+                state: Mutex::new(State {
+                    kept: None,
+                    since: Instant::now(),
+                    since_time: self.now(),
+                    failed: None,
+                }),
+            })
+        };
+        Arc::clone(self.inner().checkpoints.get_or_init(begin))
+    }
+
+    /// How it stands with checkpoints, if this process makes them; brings the gauges up to date.
+    pub(super) fn checkpoints(&self) -> Option<CheckpointStatus> {
+        let status = self.inner().checkpoints.get()?.status();
+        self.inner().metrics.checkpoint(&status);
+        Some(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use super::{State, Watched};
+    use outcome::clock::Timestamp;
+    use recorder::Cause;
+
+    fn watched(every: Duration) -> Watched {
+        Watched {
+            every,
+            state: Mutex::new(State {
+                kept: None,
+                since: Instant::now(),
+                since_time: Timestamp::from_seconds(0),
+                failed: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_roll_back_is_an_alarm_until_a_checkpoint_is_kept_again() {
+        let watched = watched(Duration::from_secs(600));
+        assert!(watched.status().trouble.is_none());
+        watched.failed(Timestamp::from_seconds(1), true, "rolled back");
+        watched.failed(Timestamp::from_seconds(2), true, "rolled back");
+        let trouble = watched.status().trouble.expect("it failed");
+        assert_eq!(
+            (trouble.cause, trouble.since),
+            (Cause::RolledBack, Timestamp::from_seconds(1))
+        );
+        watched.kept(Timestamp::from_seconds(3), 7);
+        let status = watched.status();
+        assert!(status.trouble.is_none());
+        assert_eq!(status.kept, Some((Timestamp::from_seconds(3), 7)));
+    }
+
+    #[test]
+    fn one_that_hangs_is_an_alarm_though_nothing_failed() {
+        let watched = watched(Duration::ZERO);
+        watched.state().since = Instant::now() - Duration::from_millis(5);
+        let trouble = watched.status().trouble.expect("it is late");
+        assert_eq!(trouble.cause, Cause::Checkpoint);
+    }
+}

@@ -1,0 +1,334 @@
+//! What an agent reports when a task has ended, and the outcome that becomes of it.
+//!
+//! Pure: from a report and from what was planned to an outcome document. Every value that may be any JSON is kept as it was
+//! written.
+
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::intake::is_trace_id;
+use outcome::{self, Rejection, TaskOutcome, Violation, canonical_json, json};
+use store::Plan;
+
+/// A report, checked. Made by [`WorkResult::parse`].
+#[derive(Debug)]
+pub struct WorkResult<'a> {
+    text: &'a str,
+    fields: Fields<'a>,
+    /// What it becomes without a plan: what the report itself can be refused for.
+    bare: TaskOutcome,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    exit_code: Option<&'a RawValue>,
+    output: Option<&'a RawValue>,
+    error_message: Option<&'a RawValue>,
+    duration_ms: Option<&'a RawValue>,
+    agent_id: Option<&'a RawValue>,
+    trace_id: Option<&'a RawValue>,
+    request_id: Option<&'a RawValue>,
+    resources_used: Option<&'a RawValue>,
+}
+
+/// The fields of a report, for messages.
+const FIELDS: [&str; 10] = [
+    "task_id",
+    "status",
+    "exit_code",
+    "output",
+    "error_message",
+    "duration_ms",
+    "agent_id",
+    "trace_id",
+    "request_id",
+    "resources_used",
+];
+
+impl<'a> WorkResult<'a> {
+    /// Reads a report.
+    ///
+    /// # Errors
+    ///
+    /// Names what is wrong by its place in the report.
+    pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
+        let text = outcome::well_formed(text, limits)?;
+        check_names(text, &FIELDS)?;
+        let fields: Fields<'a> =
+            serde_json::from_str(text).map_err(|_| Violation::whole("is not a work result"))?;
+        let wrong = fields.violations();
+        if !wrong.is_empty() {
+            return Err(Rejection { violations: wrong });
+        }
+        let document = fields.document(None);
+        let bare = TaskOutcome::parse(document.as_bytes(), limits)?;
+        Ok(WorkResult { text, fields, bare })
+    }
+
+    /// The outcome as far as the report alone tells it.
+    pub fn outcome(&self) -> &TaskOutcome {
+        &self.bare
+    }
+
+    /// The trace that the report names.
+    pub fn trace_id(&self) -> Option<String> {
+        string(self.fields.trace_id).filter(|trace| is_trace_id(trace))
+    }
+
+    /// The bytes by which two reports are the same.
+    pub fn canonical(&self) -> Vec<u8> {
+        canonical_json(self.text)
+    }
+
+    /// The outcome document, with what was planned and dispatched.
+    pub fn document(&self, plan: &Plan) -> String {
+        self.fields.document(Some(plan))
+    }
+}
+
+/// Fields that there are not are refused by name: what an agent says must not be dropped in silence.
+pub(super) fn check_names(text: &str, fields: &[&str]) -> Result<(), Rejection> {
+    let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
+    let unknown: Vec<Violation> = members
+        .iter()
+        .filter(|(name, _)| !fields.contains(&&**name))
+        .take(outcome::MAX_VIOLATIONS)
+        .map(|(name, _)| Violation::unknown_field(name, fields))
+        .collect();
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejection {
+            violations: unknown,
+        })
+    }
+}
+
+impl Fields<'_> {
+    fn violations(&self) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        let text = |value: Option<&RawValue>| value.map_or("null", RawValue::get).to_owned();
+        let is_integer = |text: &str| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let mut check = |name: &str, fits: bool, expected: &str| {
+            if !fits {
+                wrong.push(Violation::new(
+                    format!("/{name}"),
+                    format!("must be {expected}"),
+                ));
+            }
+        };
+        for (name, value) in [
+            ("error_message", self.error_message),
+            ("agent_id", self.agent_id),
+            ("trace_id", self.trace_id),
+            ("request_id", self.request_id),
+        ] {
+            let value = text(value);
+            check(
+                name,
+                value == "null" || value.starts_with('"'),
+                "a string or null",
+            );
+        }
+        let exit_code = text(self.exit_code);
+        check(
+            "exit_code",
+            exit_code == "null" || is_integer(&exit_code),
+            "a whole number or null",
+        );
+        let duration = text(self.duration_ms);
+        let is_number = duration.starts_with(|c: char| c.is_ascii_digit());
+        check(
+            "duration_ms",
+            duration == "null" || is_number,
+            "a number of at least 0 or null",
+        );
+        let resources = text(self.resources_used);
+        check(
+            "resources_used",
+            resources == "null" || resources.starts_with('{'),
+            "an object or null",
+        );
+        for (name, beside) in [
+            ("duration_ms", self.duration_ms),
+            ("exit_code", self.exit_code),
+        ] {
+            let twice =
+                member(&resources, name).is_some() && beside.is_some_and(|v| v.get() != "null");
+            if twice {
+                wrong.push(Violation::new(
+                    format!("/resources_used/{name}"),
+                    format!("is given beside `/{name}`: give one of them"),
+                ));
+            }
+        }
+        wrong
+    }
+
+    fn document(&self, plan: Option<&Plan>) -> String {
+        let mut out = Object::new();
+        if let Some(task_id) = self.task_id {
+            out.raw("task_id", task_id.get());
+        }
+        if let Some(status) = self.status {
+            out.raw("status", status.get());
+        }
+        if let Some(plan) = plan {
+            out.value("plan_id", &plan.plan_id);
+            out.value(
+                "plan_steps",
+                &plan.plan_steps.as_deref().unwrap_or_default(),
+            );
+        }
+        let reported_by = string(self.agent_id);
+        let given_to = plan.and_then(|plan| plan.agent_id.clone());
+        let mut dispatch = Object::new();
+        if let Some(plan) = plan {
+            dispatch.value("agent_pool", &plan.agent_pool);
+        }
+        dispatch.value("agent_id", &given_to.as_ref().or(reported_by.as_ref()));
+        if let Some(plan) = plan {
+            dispatch.value("dispatch_timestamp", &plan.dispatch_timestamp);
+        }
+        out.raw("dispatch_info", &dispatch.finish());
+
+        let mut result = Object::new();
+        let mut said = Object::new();
+        said.given("output", self.output);
+        said.given("error_message", self.error_message);
+        result.raw("outcome", &said.finish());
+        let mut used = Object::from(self.resources_used.map_or("{}", RawValue::get));
+        used.missing("duration_ms", self.duration_ms);
+        used.missing("exit_code", self.exit_code);
+        result.raw("resources_used", &used.finish());
+        if let Some(plan) = plan {
+            result.value(
+                "services_touched",
+                &plan.services_touched.as_deref().unwrap_or_default(),
+            );
+            result.value("start_time", &plan.start_time);
+        }
+        out.raw("execution_result", &result.finish());
+
+        let planned = plan.and_then(|plan| plan.metadata.as_deref());
+        let mut metadata = Object::from(planned.unwrap_or("{}"));
+        metadata.replace("trace_id", self.trace_id);
+        metadata.replace("request_id", self.request_id);
+        if let (Some(reported), Some(given)) = (&reported_by, &given_to)
+            && reported != given
+        {
+            // Who reports is not who was asked: both are said.
+            metadata.value("reported_by", reported);
+        }
+        out.raw("metadata", &metadata.finish());
+        out.finish()
+    }
+}
+
+fn string(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// The text of an object's member.
+fn member(object: &str, name: &str) -> Option<String> {
+    let members = json::members(object).ok()?;
+    let found = members.iter().find(|(known, _)| known == name)?;
+    Some(found.1.to_owned())
+}
+
+/// An object being written, its values as they came.
+struct Object {
+    members: Vec<(String, String)>,
+}
+
+impl Object {
+    fn new() -> Object {
+        Object {
+            members: Vec::new(),
+        }
+    }
+
+    /// The members of an object, in order.
+    fn from(text: &str) -> Object {
+        let members = json::members(text).unwrap_or_default();
+        Object {
+            members: members
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+
+    fn raw(&mut self, name: &str, value: &str) {
+        match self.members.iter_mut().find(|(known, _)| known == name) {
+            Some(member) => member.1 = value.to_owned(),
+            None => self.members.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    fn value(&mut self, name: &str, value: &impl serde::Serialize) {
+        let value = to_raw_value(value).expect("strings and lists of strings are JSON");
+        self.raw(name, value.get());
+    }
+
+    /// The value, or `null`.
+    fn given(&mut self, name: &str, value: Option<&RawValue>) {
+        self.raw(name, value.map_or("null", RawValue::get));
+    }
+
+    /// The value or `null`, unless there is a member of that name.
+    fn missing(&mut self, name: &str, value: Option<&RawValue>) {
+        if !self.members.iter().any(|(known, _)| known == name) {
+            self.given(name, value);
+        }
+    }
+
+    /// The value in place of what was there; what was there stays where none is given.
+    fn replace(&mut self, name: &str, value: Option<&RawValue>) {
+        match value.map(RawValue::get) {
+            Some(value) if value != "null" => self.raw(name, value),
+            _ => self.missing(name, None),
+        }
+    }
+
+    fn finish(&self) -> String {
+        let mut out = String::from("{");
+        for (index, (name, value)) in self.members.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            let name = to_raw_value(name).expect("a string is JSON");
+            out.push_str(name.get());
+            out.push(':');
+            out.push_str(value);
+        }
+        out.push('}');
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WorkResult;
+    use outcome::Limits;
+
+    #[test]
+    fn a_trace_that_is_no_id_is_left_out() {
+        let trace = |trace: &str| {
+            let text = format!(r#"{{"task_id":"a","status":"failed","trace_id":"{trace}"}}"#);
+            let parsed = WorkResult::parse(text.as_bytes(), &Limits::default());
+            parsed.expect("a work result").trace_id()
+        };
+        assert_eq!(trace("4bf92f35").as_deref(), Some("4bf92f35"));
+        for odd in ["", "a\\u0000", "a b", &"a".repeat(129)] {
+            assert_eq!(trace(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Both layers side by side: the trail in memory as digests, the rows as they come.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Difference, Gap, Layers, Named, ReconcileError, Report, read_entry};
+use outcome::TaskId;
+use store::{Entry, Filter, PageRequest, Sequence};
+
+/// Rows that are asked for at once: some megabytes at most of the largest usual entries.
+const CHUNK: usize = 1000;
+
+/// The most entries without a row that are asked about one by one whether they are just being recorded. Nobody has more under
+/// way at once.
+const UNDER_WAY_MOST: usize = 10_000;
+
+/// An entry of the trail: enough to tell whether a row says the same.
+struct Seen {
+    /// Counted from the newest.
+    place: usize,
+    digest: [u8; 16],
+    commit: String,
+    path: String,
+}
+
+/// Says what differs. Reads only; others may record meanwhile, and what they do does not count as a difference.
+///
+/// Needs memory for the trail's ids: some 250 bytes an entry. `progress` is told how many entries and rows were read.
+///
+/// # Errors
+///
+/// What cannot be read.
+pub async fn compare(
+    layers: &Layers,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report, ReconcileError> {
+    let mut report = Report::default();
+    let mut read = 0;
+    let mut step = |report: &mut Report| {
+        read += 1;
+        progress(read);
+        let _ = report;
+    };
+    let mut trail: HashMap<String, Seen> = HashMap::new();
+    for (place, logged) in layers.trail.history()?.enumerate() {
+        let logged = logged?;
+        step(&mut report);
+        match read_entry(&logged) {
+            Ok(entry) => {
+                // Newest first; an older one of the same task is for `verify` to call by its name.
+                trail.entry(entry.task_id.clone()).or_insert_with(|| Seen {
+                    place,
+                    digest: digest(&entry),
+                    commit: entry.commit,
+                    path: entry.path,
+                });
+            }
+            Err(error) => report.unreadable.push(error.to_string()),
+        }
+    }
+    report.entries = trail.len() as u64;
+    let mut after: Option<String> = None;
+    let mut has_row: HashMap<String, Seen> = HashMap::with_capacity(trail.len());
+    loop {
+        let rows = layers.store.entries(after.as_deref(), CHUNK).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.task_id.clone());
+        for row in rows {
+            step(&mut report);
+            report.rows += 1;
+            match trail.remove(&row.task_id) {
+                Some(seen) => {
+                    if seen.digest != digest(&row) {
+                        differs(layers, &row, &mut report)?;
+                    }
+                    has_row.insert(row.task_id, seen);
+                }
+                None => missing(layers, row, &mut report)?,
+            }
+        }
+    }
+    lost(layers, &trail, &has_row, &mut report).await?;
+    without_row(layers, trail, &mut report).await?;
+    miscounted(layers, &mut report).await?;
+    Ok(report)
+}
+
+fn digest(entry: &Entry) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let optional = |text: &Option<String>| {
+        text.as_ref()
+            .map_or_else(String::new, |text| format!("={text}"))
+    };
+    let (plan, intent) = (optional(&entry.plan_id), optional(&entry.intent));
+    let (pool, agent) = (optional(&entry.agent_pool), optional(&entry.agent_id));
+    let reporter = entry.reporter.as_ref().map(ToString::to_string);
+    let reporter = optional(&reporter);
+    let parts = [
+        &entry.commit,
+        &entry.path,
+        &entry.text,
+        &entry.status,
+        &plan,
+        &intent,
+        &pool,
+        &agent,
+        &reporter,
+    ];
+    for part in parts.into_iter().chain(&entry.services) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(entry.recorded_at.microseconds().to_be_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let (first, _) = digest
+        .split_first_chunk::<16>()
+        .expect("a digest has 32 bytes");
+    *first
+}
+
+/// What the trail has for a task now.
+fn in_trail(layers: &Layers, task_id: &str) -> Result<Option<Entry>, ReconcileError> {
+    let Ok(task_id) = TaskId::parse(task_id) else {
+        return Ok(None);
+    };
+    let Some(found) = layers.trail.find(&task_id)? else {
+        return Ok(None);
+    };
+    let commit = found.commit.unwrap_or_default();
+    let reporter = found.reporter.as_ref();
+    Ok(Entry::read(&commit, &found.path, &found.entry, reporter).ok())
+}
+
+fn differs(layers: &Layers, row: &Entry, report: &mut Report) -> Result<(), ReconcileError> {
+    let Some(entry) = in_trail(layers, &row.task_id)? else {
+        return Ok(());
+    };
+    let columns: Vec<&'static str> = [
+        ("status", row.status != entry.status),
+        ("plan_id", row.plan_id != entry.plan_id),
+        ("intent", row.intent != entry.intent),
+        ("agent_pool", row.agent_pool != entry.agent_pool),
+        ("agent_id", row.agent_id != entry.agent_id),
+        ("services", row.services != entry.services),
+        ("recorded_at", row.recorded_at != entry.recorded_at),
+        ("commit", row.commit != entry.commit),
+        ("path", row.path != entry.path),
+        ("reporter", row.reporter != entry.reporter),
+        ("text", row.text != entry.text),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect();
+    if !columns.is_empty() {
+        report.different.push(Difference {
+            task_id: row.task_id.clone(),
+            columns,
+            commit: entry.commit,
+        });
+    }
+    Ok(())
+}
+
+fn missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), ReconcileError> {
+    // It may have been recorded since the trail was read.
+    if in_trail(layers, &row.task_id)?.is_none() {
+        report.without_entry.push(Named {
+            task_id: row.task_id,
+            commit: row.commit,
+            path: row.path,
+        });
+    } else {
+        report.entries += 1;
+    }
+    Ok(())
+}
+
+/// Submissions that are closed as committed and of which neither layer knows.
+async fn lost(
+    layers: &Layers,
+    without_row: &HashMap<String, Seen>,
+    has_row: &HashMap<String, Seen>,
+    report: &mut Report,
+) -> Result<(), ReconcileError> {
+    let orphans: std::collections::HashSet<String> = report
+        .without_entry
+        .iter()
+        .map(|named| named.task_id.clone())
+        .collect();
+    let mut after: Option<Sequence> = None;
+    loop {
+        let closed = layers.store.committed(after, CHUNK).await?;
+        let Some((last, ..)) = closed.last() else {
+            break;
+        };
+        after = Some(*last);
+        for (_, task_id, commit, path) in closed {
+            let is_known = without_row.contains_key(&task_id)
+                || has_row.contains_key(&task_id)
+                || orphans.contains(&task_id);
+            if !is_known && in_trail(layers, &task_id)?.is_none() {
+                report.lost.push(Named {
+                    task_id,
+                    commit,
+                    path,
+                });
+            }
+        }
+    }
+    report
+        .lost
+        .sort_by(|one, other| one.task_id.cmp(&other.task_id));
+    report
+        .lost
+        .dedup_by(|one, other| one.task_id == other.task_id);
+    Ok(())
+}
+
+async fn without_row(
+    layers: &Layers,
+    left: HashMap<String, Seen>,
+    report: &mut Report,
+) -> Result<(), ReconcileError> {
+    let mut left: Vec<(String, Seen)> = left.into_iter().collect();
+    left.sort_by_key(|(_, seen)| seen.place);
+    let backlog = layers.store.backlog().await?;
+    let mut previous: Option<usize> = None;
+    for (at, (task_id, seen)) in left.into_iter().enumerate() {
+        if backlog.pending > 0
+            && at < UNDER_WAY_MOST
+            && let Ok(id) = TaskId::parse(&task_id)
+            && layers
+                .store
+                .submissions(&id)
+                .await?
+                .iter()
+                .any(|found| found.state.is_open())
+        {
+            // In the trail, and about to be closed.
+            continue;
+        }
+        match report.gaps.last_mut() {
+            // Newest first: the gap grows towards its beginning.
+            Some(gap) if previous.is_some_and(|previous| previous + 1 == seen.place) => {
+                gap.first.clone_from(&seen.commit);
+                gap.entries += 1;
+            }
+            _ => report.gaps.push(Gap {
+                first: seen.commit.clone(),
+                last: seen.commit.clone(),
+                entries: 1,
+            }),
+        }
+        previous = Some(seen.place);
+        report.without_row.push(Named {
+            task_id,
+            commit: seen.commit,
+            path: seen.path,
+        });
+    }
+    report.without_row.reverse();
+    report.gaps.reverse();
+    Ok(())
+}
+
+async fn miscounted(layers: &Layers, report: &mut Report) -> Result<(), ReconcileError> {
+    let page = PageRequest {
+        limit: 1,
+        ..PageRequest::default()
+    };
+    let told = layers.store.query(&Filter::default(), &page).await?.total;
+    // While others record, the number is another by now.
+    let is_quiet = layers.store.backlog().await?.pending == 0;
+    report.miscounted = told.filter(|told| is_quiet && *told != report.rows);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! What can be restored: rows from the trail, and outcomes that the trail has lost, through the outbox.
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Layers, Named, ReconcileError, Report, read_entry, rebuild};
+use outcome::{Reporter, TaskId, without_timestamp};
+use store::{Fingerprint, Kind, State, Submission};
+
+const CHUNK: usize = 1000;
+
+/// What was done about a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Rows that were added or corrected.
+    pub rows: u64,
+    /// Tasks whose outcome was put back into the outbox, to be recorded anew by whoever commits.
+    pub returned: Vec<String>,
+    /// The projection was made again: where a row says something wrong, so may what is kept about it elsewhere.
+    pub is_rebuilt: bool,
+    /// Tasks of which nothing is left to restore.
+    pub beyond: Vec<Named>,
+}
+
+impl Repaired {
+    /// Whether store and trail agree by now: nothing has to be recorded anew, and nothing is beyond repair.
+    pub fn is_complete(&self) -> bool {
+        self.beyond.is_empty() && self.returned.is_empty()
+    }
+}
+
+/// Restores what can be restored.
+///
+/// A row without entry, and a submission that was committed and has neither, is put back into the outbox: from the row's
+/// text, or from the submission where that was kept, with the reporter that it names. The policy decides about it as about any other, and it is recorded at the
+/// time of then. Then an entry without a row gets one. Where a row says something wrong, or the totals do, the whole
+/// projection is made again, since what is kept about a row elsewhere may be as wrong.
+///
+/// # Errors
+///
+/// What cannot be read or written. Doing it again does no harm.
+pub async fn repair(layers: &Layers, report: &Report) -> Result<Repaired, ReconcileError> {
+    let mut repaired = Repaired::default();
+    // Before rows go: they may be all that is left.
+    for named in report.without_entry.iter().chain(&report.lost) {
+        match left_of(layers, named).await? {
+            Some(submission) => {
+                layers.store.accept(submission).await?;
+                repaired.returned.push(named.task_id.clone());
+            }
+            None => repaired.beyond.push(named.clone()),
+        }
+    }
+    if report.different.is_empty() && report.miscounted.is_none() {
+        repaired.rows = add_rows(layers, report).await?;
+    } else {
+        rebuild(layers, &mut |_| {}).await?;
+        repaired.rows = (report.without_row.len() + report.different.len()) as u64;
+        repaired.is_rebuilt = true;
+    }
+    Ok(repaired)
+}
+
+/// Adds the rows that entries have not, and nothing else.
+async fn add_rows(layers: &Layers, report: &Report) -> Result<u64, ReconcileError> {
+    let mut wanted: HashSet<&str> = report
+        .without_row
+        .iter()
+        .map(|named| named.task_id.as_str())
+        .collect();
+    let (mut chunk, mut rows) = (Vec::new(), 0);
+    let mut history = layers.trail.history()?;
+    while !wanted.is_empty()
+        && let Some(logged) = history.next().transpose()?
+    {
+        if wanted.remove(logged.task_id.as_str()) {
+            chunk.extend(read_entry(&logged));
+        }
+        if chunk.len() == CHUNK {
+            rows += layers.store.restore(std::mem::take(&mut chunk)).await?;
+        }
+    }
+    Ok(rows + layers.store.restore(chunk).await?)
+}
+
+/// What is left of an outcome that the trail has lost, as a submission.
+async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, ReconcileError> {
+    let Ok(task_id) = TaskId::parse(&named.task_id) else {
+        return Ok(None);
+    };
+    let row = layers.store.entry(&task_id).await?;
+    let of_row = row.and_then(|row| Some((without_timestamp(&row.text)?, row.reporter)));
+    let left = match of_row {
+        Some(left) => Some(left),
+        None => kept(layers, &task_id).await?,
+    };
+    let Some((document, reporter)) = left else {
+        return Ok(None);
+    };
+    let Some(status) = status_of(&document) else {
+        return Ok(None);
+    };
+    // Of its own kind: the submission that was committed may still be known by the usual one, and is not this.
+    let mut digest = Sha256::new_with_prefix("restored ");
+    digest.update(&named.commit);
+    digest.update(&document);
+    Ok(Some(Submission {
+        task_id,
+        status,
+        kind: Kind::Outcome,
+        text: document,
+        document: None,
+        fingerprint: Fingerprint {
+            bytes: digest.finalize().into(),
+            keyed: false,
+        },
+        former: None,
+        may_compare: false,
+        revision: None,
+        trace_id: None,
+        reporter,
+    }))
+}
+
+/// A document that was committed, and who reported it.
+async fn kept(
+    layers: &Layers,
+    task_id: &TaskId,
+) -> Result<Option<(String, Option<Reporter>)>, ReconcileError> {
+    let submissions = layers.store.submissions(task_id).await?;
+    Ok(submissions.into_iter().find_map(|found| {
+        let is_document =
+            matches!(found.state, State::Committed { .. }) && found.kind == Kind::Outcome;
+        let document = found.text.filter(|_| is_document)?;
+        Some((document, found.reporter))
+    }))
+}
+
+fn status_of(document: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Status {
+        status: String,
+    }
+    serde_json::from_str::<Status>(document)
+        .ok()
+        .map(|status| status.status)
+}

@@ -1,0 +1,238 @@
+//! Submissions and lists as columns hold them: what both databases store alike.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backlog, Kind, Sequence, State, StoreError, SubmissionState};
+use outcome::clock::Timestamp;
+use outcome::{Reporter, TaskId, Violation};
+
+/// A row of `submissions` as it is read.
+pub(super) struct Columns {
+    pub(super) sequence: i64,
+    pub(super) task_id: String,
+    pub(super) status: String,
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) cause: Option<String>,
+    pub(super) violations: Option<String>,
+    pub(super) attempts: i64,
+    pub(super) accepted_at: i64,
+    /// `None` for what waits to be hurried.
+    pub(super) next_attempt: Option<i64>,
+    pub(super) closed_at: Option<i64>,
+    pub(super) commit: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) trace_id: Option<String>,
+    pub(super) reporter: Option<String>,
+}
+
+impl Columns {
+    /// The submission that the row is.
+    pub(super) fn submission(self, url: &str) -> Result<SubmissionState, StoreError> {
+        let damaged = |cause: &str| StoreError::Damaged {
+            url: url.to_owned(),
+            cause: format!("submission {}: {cause}", self.sequence),
+        };
+        let cause = self.cause.clone();
+        let state = match self.state.as_str() {
+            "pending" => State::Pending { cause },
+            "blocked" => State::Blocked {
+                cause: cause.unwrap_or_default(),
+            },
+            "committed" => State::Committed {
+                commit: self.commit.clone().ok_or_else(|| damaged("no commit"))?,
+                path: self.path.clone().ok_or_else(|| damaged("no path"))?,
+            },
+            "conflicting" => State::Conflicting {
+                reason: cause.unwrap_or_default(),
+            },
+            "refused" => State::Refused {
+                violations: read_violations(self.violations.as_deref()),
+                reason: cause,
+            },
+            _ => return Err(damaged("an unknown state")),
+        };
+        let kind = match self.kind.as_str() {
+            "outcome" => Kind::Outcome,
+            "work-result" => Kind::WorkResult,
+            _ => return Err(damaged("an unknown kind")),
+        };
+        let is_open = state.is_open();
+        Ok(SubmissionState {
+            sequence: Sequence(self.sequence),
+            task_id: task_id(&self.task_id, url)?,
+            kind,
+            accepted_at: Timestamp::from_microseconds(self.accepted_at),
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+            next_attempt: self
+                .next_attempt
+                .filter(|_| is_open)
+                .map(Timestamp::from_microseconds),
+            closed_at: self.closed_at.map(Timestamp::from_microseconds),
+            status: self.status,
+            text: self.text,
+            trace_id: self.trace_id,
+            reporter: reporter(self.reporter.as_deref()),
+            state,
+        })
+    }
+}
+
+/// The task id in a column.
+pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
+    TaskId::parse(text).map_err(|rule| StoreError::Damaged {
+        url: url.to_owned(),
+        cause: format!("a task id {rule}"),
+    })
+}
+
+/// The reporter in a column. Written by us; whatever else is there names nobody, as in a commit.
+pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
+    Reporter::parse(text?).ok()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Told {
+    pointer: String,
+    message: String,
+}
+
+/// Violations as a column holds them: a JSON array of `{"pointer","message"}`.
+pub(super) fn violations(violations: &[Violation]) -> String {
+    let told: Vec<Told> = violations
+        .iter()
+        .map(|violation| Told {
+            pointer: violation.pointer.clone(),
+            message: violation.message.clone(),
+        })
+        .collect();
+    serde_json::to_string(&told).expect("texts are JSON")
+}
+
+fn read_violations(text: Option<&str>) -> Vec<Violation> {
+    let told: Vec<Told> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    told.into_iter()
+        .map(|told| Violation::new(told.pointer, told.message))
+        .collect()
+}
+
+/// A list of texts as a column holds it: a JSON array.
+pub(super) fn list(list: &[String]) -> String {
+    serde_json::to_string(list).expect("texts are JSON")
+}
+
+/// The list in a column. Written by us; whatever else is there reads as nothing.
+pub(super) fn read_list(text: Option<&str>) -> Option<Vec<String>> {
+    serde_json::from_str(text?).ok()
+}
+
+/// The point so long after another, in microseconds.
+pub(super) fn later(now: i64, wait: Duration) -> i64 {
+    now.saturating_add(micros(wait))
+}
+
+/// From one point to a later one. A clock that was set back has nothing elapse.
+pub(super) fn elapsed(from: i64, to: i64) -> Duration {
+    Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
+}
+
+/// The first and the last moment of a span, in microseconds.
+pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> [i64; 2] {
+    [
+        since.map_or(i64::MIN, |since| since.microseconds()),
+        until.map_or(i64::MAX, |until| until.microseconds()),
+    ]
+}
+
+/// A duration in microseconds.
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A text for people as PostgreSQL can hold it: without NUL, which JSON's may have.
+pub(super) fn storable(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+/// Stands before what stands for a NUL or for itself.
+const ESCAPE: char = '\u{1}';
+
+/// A name as PostgreSQL can hold it, each as another text: its texts have no NUL, which JSON's may have.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\0', ESCAPE]) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 2);
+    for character in text.chars() {
+        match character {
+            '\0' => escaped.extend([ESCAPE, '0']),
+            ESCAPE => escaped.extend([ESCAPE, '1']),
+            character => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The name that [`escaped`] has made a text of.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(ESCAPE) {
+        name.push_str(before);
+        let (meant, length) = match after.chars().next() {
+            Some('0') => ('\0', 1),
+            Some('1') => (ESCAPE, 1),
+            // Written before there was an escape.
+            _ => (ESCAPE, 0),
+        };
+        name.push(meant);
+        rest = &after[length..];
+    }
+    name.push_str(rest);
+    name
+}
+
+/// A number of rows.
+pub(super) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+impl Backlog {
+    /// Takes note that so many submissions are in a state.
+    pub(super) fn note(&mut self, state: &str, count: i64) {
+        let count = self::count(count);
+        match state {
+            "pending" => self.pending = count,
+            "blocked" => self.blocked = count,
+            "conflicting" => self.conflicting = count,
+            "refused" => self.refused = count,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{escaped, unescaped};
+
+    proptest! {
+        #[test]
+        fn a_name_survives_being_escaped_and_no_other_is_escaped_so(
+            one in "[\0\u{1}01a\u{fffd}]{0,6}",
+            other in "[\0\u{1}01a\u{fffd}]{0,6}",
+        ) {
+            let text = escaped(&one);
+            prop_assert!(!text.contains('\0'));
+            prop_assert_eq!(&unescaped(&text), &one);
+            prop_assert_eq!(text == escaped(&other), one == other);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Entries as the projection holds them: the text, and what queries look at, read from it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use outcome::clock::Timestamp;
+use outcome::{self, Reporter};
+
+/// The longest name that queries look at, in characters: a key of an index must fit into a third of a page.
+pub const NAME_MOST: usize = 255;
+
+/// The most services of one entry that queries look at. Each is a row; a document of the largest size could name a hundred
+/// thousand.
+pub const SERVICES_MOST: usize = 1000;
+
+/// A name as the projection holds it and queries compare it.
+pub(super) fn name(text: &str) -> String {
+    text.chars().take(NAME_MOST).collect()
+}
+
+/// An entry of the trail and where it was found. Made by [`Entry::read`] only, so that what queries look at is what the
+/// entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The task.
+    pub task_id: String,
+    /// How it ended.
+    pub status: String,
+    /// The plan that it belongs to.
+    pub plan_id: Option<String>,
+    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id. As far as
+    /// [`NAME_MOST`] characters.
+    pub intent: Option<String>,
+    /// The pool of agents that it was given to.
+    pub agent_pool: Option<String>,
+    /// The agent that it was given to.
+    pub agent_id: Option<String>,
+    /// The services that it touched, each once, in order of name; their names as far as [`NAME_MOST`] characters, and the
+    /// first [`SERVICES_MOST`] of them.
+    pub services: Vec<String>,
+    /// When it was recorded: the entry's `timestamp`.
+    pub recorded_at: Timestamp,
+    /// The commit that added it, in hexadecimal.
+    pub commit: String,
+    /// Its path in the trail.
+    pub path: String,
+    /// Who reported the outcome, as the commit says.
+    pub reporter: Option<Reporter>,
+    /// The entry, byte for byte.
+    pub text: String,
+}
+
+/// What is in the trail cannot be an entry: only a person's commit can bring that about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} in commit {commit} is no entry: {cause}")]
+pub struct NotAnEntry {
+    commit: String,
+    path: String,
+    cause: String,
+}
+
+impl Entry {
+    /// Reads what queries look at from an entry that was found in the trail, and notes the reporter that its commit names.
+    ///
+    /// # Errors
+    ///
+    /// Where the commit is no object id, or the bytes are not an entry of that path. What any policy can write is one.
+    pub fn read(
+        commit: &str,
+        path: &str,
+        bytes: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Result<Entry, NotAnEntry> {
+        let wrong = |cause: String| NotAnEntry {
+            commit: commit.to_owned(),
+            path: path.to_owned(),
+            cause,
+        };
+        if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            return Err(wrong("the commit is no object id".into()));
+        }
+        let text = str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".into()))?;
+        let fields: Fields<'_> =
+            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let file = path.rsplit('/').next().unwrap_or_default();
+        if file.strip_suffix(".json") != Some(&*fields.task_id) {
+            return Err(wrong("it names another task".into()));
+        }
+        let recorded_at = outcome::parse_time(&fields.timestamp)
+            .ok_or_else(|| wrong("its timestamp is no time".into()))?;
+        let plan_id = fields.plan_id.as_deref().map(name);
+        let intent = fields.metadata.and_then(intent);
+        let intent = intent
+            .map(|intent| name(&intent))
+            .or_else(|| plan_id.clone());
+        let mut services: Vec<String> = fields
+            .execution_result
+            .services_touched
+            .into_iter()
+            .map(|service| name(&service))
+            .collect();
+        services.sort_unstable();
+        services.dedup();
+        services.truncate(SERVICES_MOST);
+        Ok(Entry {
+            task_id: fields.task_id.into_owned(),
+            status: name(&fields.status),
+            plan_id,
+            intent,
+            agent_pool: fields.dispatch_info.agent_pool.as_deref().map(name),
+            agent_id: fields.dispatch_info.agent_id.as_deref().map(name),
+            services,
+            recorded_at,
+            commit: commit.to_owned(),
+            path: path.to_owned(),
+            reporter: reporter.cloned(),
+            text: text.to_owned(),
+        })
+    }
+}
+
+fn intent(metadata: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Metadata<'a> {
+        #[serde(borrow)]
+        intent: Option<&'a RawValue>,
+    }
+    let metadata: Metadata<'_> = serde_json::from_str(metadata.get()).ok()?;
+    serde_json::from_str(metadata.intent?.get()).ok()
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    task_id: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    plan_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    dispatch_info: Dispatch<'a>,
+    #[serde(borrow, default)]
+    execution_result: Execution<'a>,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+struct Dispatch<'a> {
+    #[serde(borrow, default)]
+    agent_pool: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    agent_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Execution<'a> {
+    #[serde(borrow, default)]
+    services_touched: Vec<Cow<'a, str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+
+    const COMMIT: &str = "0123456789012345678901234567890123456789";
+
+    #[test]
+    fn what_queries_look_at_is_read_from_the_entry() {
+        let text = r#"{"task_id": "a-1", "status": "failed", "plan_id": "p", "plan_steps": [],
+            "dispatch_info": {"agent_pool": "pool", "agent_id": null, "dispatch_timestamp": null},
+            "execution_result": {"outcome": {}, "services_touched": ["b", "a", "b"]},
+            "metadata": {"intent": "roll \u0041ut", "n": 1e400}, "timestamp": "2026-01-21T10:00:00.000001Z"}"#;
+        let entry = Entry::read(
+            COMMIT,
+            ".audit/tasks/0/1/2/3/a-1.json",
+            text.as_bytes(),
+            None,
+        );
+        let entry = entry.expect("an entry");
+        assert_eq!(entry.intent.as_deref(), Some("roll Aut"));
+        assert_eq!(entry.services, ["a", "b"]);
+        assert_eq!(
+            entry.recorded_at.to_rfc3339(),
+            "2026-01-21T10:00:00.000001Z"
+        );
+        assert_eq!(entry.text, text);
+    }
+
+    #[test]
+    fn an_intent_that_is_no_text_leaves_the_plan() {
+        let check = |members: &str, expected: Option<&str>| {
+            let text = format!(
+                r#"{{"task_id":"a","status":"completed",{members}"timestamp":"2026-01-21T10:00:00"}}"#
+            );
+            let entry = Entry::read(COMMIT, ".audit/tasks/a.json", text.as_bytes(), None);
+            assert_eq!(entry.expect("an entry").intent.as_deref(), expected);
+        };
+        check("", None);
+        check(r#""plan_id":"p","#, Some("p"));
+        check(r#""plan_id":"p","metadata":{"intent":{"a":1}},"#, Some("p"));
+        check(r#""metadata":{"intent":"i"},"#, Some("i"));
+    }
+
+    #[test]
+    fn what_is_no_entry_is_told_apart() {
+        for (commit, path, text) in [
+            ("abc", ".audit/tasks/a.json", "{}"),
+            (COMMIT, ".audit/tasks/a.json", "{}"),
+            (
+                COMMIT,
+                ".audit/tasks/b.json",
+                r#"{"task_id":"a","status":"completed","timestamp":"2026-01-21T10:00:00Z"}"#,
+            ),
+            (
+                COMMIT,
+                ".audit/tasks/a.json",
+                r#"{"task_id":"a","status":"completed","timestamp":"soon"}"#,
+            ),
+        ] {
+            assert!(
+                Entry::read(commit, path, text.as_bytes(), None).is_err(),
+                "{text}"
+            );
+        }
+    }
+}

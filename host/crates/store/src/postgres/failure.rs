@@ -1,0 +1,136 @@
+//! What PostgreSQL says, as the cases that a caller of a store decides on.
+
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
+use tokio_postgres::error::SqlState;
+
+use super::super::StoreError;
+
+/// What the store's own functions raise: the store was bound to a trail since.
+pub(super) const REBOUND: &str = "CA001";
+/// The same: the server process is not one that this process has set up.
+pub(super) const NOT_SET_UP: &str = "CA002";
+
+/// Why a step failed: of ours, or the database's.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The case is known.
+    Store(StoreError),
+    /// What the database or the way to it says.
+    Sql(tokio_postgres::Error),
+    /// No connection was to be had.
+    Pool(PoolError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure::Sql(error)
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Failure {
+        Failure::Pool(error)
+    }
+}
+
+impl Failure {
+    /// Whether the same transaction, begun again, would not meet what ended it.
+    pub(super) fn is_of_concurrency(&self) -> bool {
+        let code = match self {
+            Failure::Sql(error) => error.code(),
+            _ => None,
+        };
+        matches!(code, Some(code) if *code == SqlState::T_R_DEADLOCK_DETECTED
+            || *code == SqlState::T_R_SERIALIZATION_FAILURE)
+    }
+
+    /// Whether the database, or a pooler before it, has said that.
+    pub(super) fn says(&self, words: &str) -> bool {
+        match self {
+            Failure::Sql(error) => error
+                .as_db_error()
+                .is_some_and(|said| said.message().contains(words)),
+            _ => false,
+        }
+    }
+
+    /// The case, with the database's words.
+    pub(super) fn into_store_error(self, url: &str) -> StoreError {
+        match self {
+            Failure::Store(error) => error,
+            Failure::Sql(error) => of(&error, url),
+            Failure::Pool(
+                PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)),
+            ) => of(&error, url),
+            Failure::Pool(PoolError::PostCreateHook(HookError::Message(cause))) => {
+                StoreError::NotDurable {
+                    url: url.to_owned(),
+                    cause: cause.into_owned(),
+                }
+            }
+            Failure::Pool(PoolError::Timeout(TimeoutType::Create)) => {
+                StoreError::Unavailable(format!("{url} does not answer"))
+            }
+            Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
+                StoreError::Unavailable(format!("all connections to {url} wait for an answer"))
+            }
+            Failure::Pool(error) => StoreError::Unavailable(format!("{url}: {error}")),
+        }
+    }
+}
+
+fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
+    let Some(said) = error.as_db_error() else {
+        // What lies beneath says more: a connection refused, a name not found.
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(deeper) = source {
+            let text = deeper.to_string();
+            if !cause.contains(&text) {
+                cause = format!("{cause}: {text}");
+            }
+            source = deeper.source();
+        }
+        // Such as a password that the server asks for and nobody gave. The library tells the kind by its words alone.
+        let is_denied = ["authentication error", "invalid configuration"]
+            .iter()
+            .any(|kind| cause.starts_with(kind));
+        let says = format!("{url}: {cause}");
+        return match is_denied {
+            true => StoreError::Denied(says),
+            false => StoreError::Unavailable(says),
+        };
+    };
+    let cause = said.message().to_owned();
+    match *said.code() {
+        SqlState::UNDEFINED_DATABASE => StoreError::Missing(url.to_owned()),
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::Damaged {
+            url: url.to_owned(),
+            cause,
+        },
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            StoreError::Denied(format!("{url}: {cause}"))
+        }
+        SqlState::LOCK_NOT_AVAILABLE => {
+            StoreError::Unavailable(format!("{url} is locked by another session"))
+        }
+        SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!(
+            "the role has not the right for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
+        )),
+        _ if said.code().code() == REBOUND => StoreError::Rebound,
+        _ if said.code().code() == NOT_SET_UP => StoreError::Pooled {
+            url: url.to_owned(),
+            mode: "transaction",
+        },
+        SqlState::DISK_FULL => {
+            StoreError::Unavailable(format!("no room is left for {url}: {cause}"))
+        }
+        _ => StoreError::Unavailable(format!("{url}: {cause}")),
+    }
+}

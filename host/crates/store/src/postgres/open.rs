@@ -1,0 +1,277 @@
+//! Opening a PostgreSQL store: is it ours, would it survive a power cut; making and migrating it.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio::time::Instant;
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, SslMode};
+
+use super::super::url::PostgresUrl;
+use super::super::{About, Keys, Options, StoreError, fingerprint_key};
+use super::connections::{Connections, has_no_room};
+use super::failure::Failure;
+use super::schema::{self, MARK, VERSION};
+use super::session::{self, SessionSettings, Single};
+use super::{PATIENCE, within};
+
+/// How long a connection may take, the server's greeting included, where the URL does not say.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+
+/// After so long without a word the other end is asked whether it is there, so often, so many times. A network that swallows
+/// everything, or a machine that is gone, is noticed in half a minute by either end.
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE_ASK_EVERY: Duration = Duration::from_secs(5);
+pub(super) const SILENCE_ASK_TIMES: u32 = 4;
+
+/// A host that is stopped in the middle of a transaction, or cut off, must not keep its locks from the others for longer.
+pub(super) const IDLE_MOST: Duration = Duration::from_secs(30);
+
+/// How long the first connection is waited for where the server has no room for another, and how soon it is asked again.
+const FIRST_WAIT: Duration = Duration::from_secs(9);
+const FIRST_AGAIN: Duration = Duration::from_millis(50);
+
+/// Keeps two hosts from migrating at once: a key of our own for PostgreSQL's advisory locks.
+const MIGRATION_LOCK: i64 = 0x4368_4175;
+
+/// Opens the database, made and migrated as far as the options allow.
+pub(super) async fn open(
+    url: &PostgresUrl,
+    options: &Options,
+) -> Result<(Connections, About, Keys), StoreError> {
+    let shown = url.to_string();
+    let config = configuration(url)?;
+    let looking = async {
+        let first = first(&config, &shown).await?;
+        let about = look_at_server(&first, &shown).await?;
+        session::refuse_poolers(&config, &first, &shown).await?;
+        Ok(about)
+    };
+    let mut about = within(PATIENCE, looking, &shown).await?;
+    let session = SessionSettings::new(url.schema(), options.lock_wait);
+    let connections = Connections::new(&config, options.pool.max(1), session)?;
+    let preparing = async {
+        let mut client = connections.get().await?;
+        prepare(&mut client, url.schema(), &shown, options).await?;
+        keys(&client).await
+    };
+    let keys = within(PATIENCE, preparing, &shown).await?;
+    about.schema = VERSION;
+    Ok((connections, about, keys))
+}
+
+/// A connection that is not set up: to look at the server before anything is changed, even a session.
+async fn first(config: &Config, url: &str) -> Result<Single, Failure> {
+    let until = Instant::now() + FIRST_WAIT;
+    loop {
+        match Single::connect(config, url).await {
+            Err(Failure::Sql(error)) if has_no_room(&error) && Instant::now() < until => {
+                tokio::time::sleep(FIRST_AGAIN).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
+    // The parser's message may quote the URL, and with it the password.
+    let mut config = Config::from_str(url.secret())
+        .map_err(|_| StoreError::Invalid(format!("{url} is not a URL of a PostgreSQL database")))?;
+    if config.get_ssl_mode() == SslMode::Require
+        || config.get_channel_binding() == ChannelBinding::Require
+    {
+        return Err(StoreError::Invalid(format!(
+            "{url} asks for TLS, which the store does not speak: use a Unix socket, the loopback or a tunnel, and sslmode=disable"
+        )));
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        // A network that swallows everything would otherwise hold a caller for a quarter of an hour.
+        config.tcp_user_timeout(Duration::from_secs(10));
+    }
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(SILENCE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(SILENCE_ASK_EVERY);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(SILENCE_ASK_TIMES);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("chiffon-audit");
+    }
+    Ok(config)
+}
+
+/// What the server says of itself. Refuses one that would acknowledge a commit before it is on the disk.
+async fn look_at_server(first: &Single, url: &str) -> Result<About, Failure> {
+    const ASKED: [&str; 6] = [
+        "fsync",
+        "full_page_writes",
+        "synchronous_commit",
+        "server_version",
+        "server_encoding",
+        "in_recovery",
+    ];
+    let said = first
+        .ask(
+            "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+                current_setting('server_version'), current_setting('server_encoding'), pg_is_in_recovery()",
+        )
+        .await?;
+    let of = |name: &str| {
+        let at = ASKED.iter().position(|asked| *asked == name);
+        at.and_then(|at| said.get(at)).cloned().unwrap_or_default()
+    };
+    if of("fsync") != "on" {
+        return Err(StoreError::NotDurable {
+            url: url.to_owned(),
+            cause: "fsync is off".into(),
+        }
+        .into());
+    }
+    let mut warnings = Vec::new();
+    if of("full_page_writes") == "off" {
+        warnings.push(
+            "full_page_writes is off: unless the file system never tears a page, a power cut damages the database".to_owned(),
+        );
+    }
+    let mut synchronous = of("synchronous_commit");
+    if synchronous == "off" {
+        warnings.push(
+            "synchronous_commit is off on the server; the store's own sessions have it on"
+                .to_owned(),
+        );
+        // Each session sets it, and is read back.
+        synchronous = "on".to_owned();
+    }
+    let encoding = of("server_encoding");
+    if encoding != "UTF8" {
+        return Err(StoreError::Invalid(format!(
+            "{url} has the encoding {encoding}, and the store needs UTF8"
+        ))
+        .into());
+    }
+    if of("in_recovery") == "t" {
+        return Err(StoreError::Unavailable(format!(
+            "{url} is a standby, which cannot be written"
+        ))
+        .into());
+    }
+    Ok(About {
+        url: url.to_owned(),
+        database: format!("PostgreSQL {}", of("server_version")),
+        schema: 0,
+        durability: vec![
+            ("fsync".into(), of("fsync")),
+            ("full_page_writes".into(), of("full_page_writes")),
+            ("synchronous_commit".into(), synchronous),
+        ],
+        warnings,
+    })
+}
+
+/// Makes or migrates the tables.
+async fn prepare(
+    client: &mut Object,
+    schema: &str,
+    url: &str,
+    options: &Options,
+) -> Result<(), Failure> {
+    if find(client, schema, url).await? == Found::Ours(VERSION) {
+        return Ok(());
+    }
+    let transaction = client.transaction().await?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
+        .await?;
+    // Again, now that nobody else migrates.
+    let from = match find(&transaction, schema, url).await? {
+        Found::Ours(version) => version,
+        _ if !options.create => return Err(StoreError::Missing(url.to_owned()).into()),
+        Found::Empty => 0,
+        Found::Nothing => {
+            let sql = format!("CREATE SCHEMA {}", session::quoted(schema));
+            transaction.batch_execute(&sql).await?;
+            0
+        }
+    };
+    transaction
+        .batch_execute(&schema::statements(schema, from))
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// What is in the place of the store.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A schema with nothing in it, made for the role.
+    Empty,
+    /// Tables of that version.
+    Ours(u32),
+}
+
+async fn find(
+    client: &impl deadpool_postgres::GenericClient,
+    schema: &str,
+    url: &str,
+) -> Result<Found, Failure> {
+    let row = client
+        .query_opt(
+            "SELECT obj_description(oid, 'pg_namespace'), pg_has_role(nspowner, 'USAGE')
+                AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = n.oid)
+                AND NOT EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = n.oid)
+                AND NOT EXISTS (SELECT 1 FROM pg_type WHERE typnamespace = n.oid)
+             FROM pg_namespace n WHERE nspname = $1",
+            &[&schema],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(Found::Nothing);
+    };
+    let comment: Option<String> = row.get(0);
+    if comment.is_none() && row.get(1) {
+        return Ok(Found::Empty);
+    }
+    let version = comment
+        .as_deref()
+        .and_then(|comment| comment.strip_prefix(MARK))
+        .and_then(|version| version.parse::<u32>().ok())
+        .ok_or_else(|| StoreError::Foreign(format!("the schema {schema} of {url}")))?;
+    if version > VERSION {
+        return Err(StoreError::Newer {
+            url: url.to_owned(),
+            found: version,
+            known: VERSION,
+        }
+        .into());
+    }
+    Ok(Found::Ours(version))
+}
+
+/// What tells submissions from each other here. A store that was made by a DBA's statements has no key yet.
+async fn keys(client: &Object) -> Result<Keys, Failure> {
+    const READ: &str = "SELECT k.key, m.former_last IS NOT NULL FROM meta m, fingerprint_key k";
+    let row = match client.query_opt(READ, &[]).await? {
+        Some(row) => row,
+        None => {
+            client
+                .execute(
+                    "INSERT INTO fingerprint_key (key) VALUES ($1) ON CONFLICT DO NOTHING",
+                    &[&fingerprint_key().as_slice()],
+                )
+                .await?;
+            client.query_one(READ, &[]).await?
+        }
+    };
+    let key: Vec<u8> = row.get(0);
+    Ok(Keys {
+        key: key.try_into().unwrap_or_default(),
+        has_former: row.get(1),
+    })
+}

@@ -1,0 +1,101 @@
+//! Tasks in PostgreSQL.
+
+use deadpool_postgres::{GenericClient, Object};
+use tokio_postgres::Row;
+
+use super::super::{Finished, Plan, Task, columns};
+use super::failure::Failure;
+use outcome::TaskId;
+use outcome::clock::Timestamp;
+
+const COLUMNS: &str =
+    "plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time, services_touched,
+    metadata, created_at, revision, finished_status, finished_at";
+
+fn read(row: &Row, task_id: &TaskId) -> Task {
+    let list = |column: usize| columns::read_list(row.get::<_, Option<&str>>(column));
+    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescaped);
+    let (status, at): (Option<String>, Option<i64>) = (row.get(10), row.get(11));
+    Task {
+        plan: Plan {
+            task_id: task_id.clone(),
+            plan_id: name(0),
+            plan_steps: list(1),
+            agent_pool: name(2),
+            agent_id: name(3),
+            dispatch_timestamp: row.get(4),
+            start_time: row.get(5),
+            services_touched: list(6),
+            metadata: row.get(7),
+        },
+        created_at: Timestamp::from_microseconds(row.get(8)),
+        revision: row.get(9),
+        finished: status.zip(at).map(|(status, at)| Finished {
+            status,
+            at: Timestamp::from_microseconds(at),
+        }),
+    }
+}
+
+/// What is known of a task.
+pub(super) async fn task(
+    client: &impl GenericClient,
+    task_id: &TaskId,
+) -> Result<Option<Task>, Failure> {
+    let statement = client
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM tasks WHERE task_id = $1"))
+        .await?;
+    let row = client.query_opt(&statement, &[&task_id.as_str()]).await?;
+    Ok(row.map(|row| read(&row, task_id)))
+}
+
+/// Notes what was planned or dispatched.
+pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failure> {
+    let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
+    let escaped = |name: &Option<String>| {
+        name.as_deref()
+            .map(|name| columns::escaped(name).into_owned())
+    };
+    let statement = client
+        .prepare_cached(&format!(
+            "INSERT INTO tasks AS t (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
+                services_touched, metadata, created_at, revision)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now_micros(), 1)
+             ON CONFLICT (task_id) DO UPDATE SET plan_id = coalesce($2, t.plan_id),
+                plan_steps = coalesce($3, t.plan_steps), agent_pool = coalesce($4, t.agent_pool),
+                agent_id = coalesce($5, t.agent_id), dispatch_timestamp = coalesce($6, t.dispatch_timestamp),
+                start_time = coalesce($7, t.start_time), services_touched = coalesce($8, t.services_touched),
+                metadata = coalesce($9, t.metadata), revision = t.revision + 1
+                WHERE t.finished_at IS NULL
+             RETURNING {COLUMNS}"
+        ))
+        .await?;
+    let row = client
+        .query_opt(
+            &statement,
+            &[
+                &plan.task_id.as_str(),
+                &escaped(&plan.plan_id),
+                &list(&plan.plan_steps),
+                &escaped(&plan.agent_pool),
+                &escaped(&plan.agent_id),
+                &plan.dispatch_timestamp,
+                &plan.start_time,
+                &list(&plan.services_touched),
+                &plan.metadata,
+            ],
+        )
+        .await?;
+    match row {
+        Some(row) => Ok(read(&row, &plan.task_id)),
+        // It is finished, and stays as it is.
+        None => {
+            let client: &Object = client;
+            task(client, &plan.task_id).await?.ok_or_else(|| {
+                Failure::Store(super::super::StoreError::Unavailable(
+                    "a finished task is gone".into(),
+                ))
+            })
+        }
+    }
+}

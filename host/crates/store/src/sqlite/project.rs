@@ -1,0 +1,336 @@
+//! The projection in SQLite: entries, their services and the numbers of them, added and made again.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::super::counts::{DAY, DAY_LENGTH, Key, MINUTE, MINUTE_LENGTH, Tally};
+use super::super::{Entry, StoreError, columns};
+use super::failure::Context as _;
+use super::schema;
+use outcome::Reporter;
+use outcome::clock::Timestamp;
+
+const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text,
+    reporter";
+
+/// What was made again from the trail is all that is acknowledged of it.
+const ACKNOWLEDGE_NEWEST: &str = "UPDATE meta SET (trail_last, trail_last_at) =
+    (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1)";
+
+/// The name's end of the tables that a rebuild fills.
+const NEXT: &str = "_next";
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let services: String = row.get(6)?;
+    let reporter: Option<String> = row.get(11)?;
+    Ok(Entry {
+        task_id: row.get(0)?,
+        status: row.get(1)?,
+        plan_id: row.get(2)?,
+        intent: row.get(3)?,
+        agent_pool: row.get(4)?,
+        agent_id: row.get(5)?,
+        services: columns::read_list(Some(&services)).unwrap_or_default(),
+        recorded_at: Timestamp::from_microseconds(row.get(7)?),
+        commit: row.get(8)?,
+        path: row.get(9)?,
+        text: row.get(10)?,
+        reporter: columns::reporter(reporter.as_deref()),
+    })
+}
+
+/// The entry of that row.
+pub(super) fn by_id(
+    connection: &Connection,
+    url: &str,
+    id: i64,
+) -> Result<Option<Entry>, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM entries WHERE id = ?1"))
+        .and_then(|mut statement| statement.query_row([id], read).optional())
+        .context(url)
+}
+
+/// The entry of a task.
+pub(super) fn by_task(
+    connection: &Connection,
+    url: &str,
+    task_id: &str,
+) -> Result<Option<Entry>, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM entries WHERE task_id = ?1"))
+        .and_then(|mut statement| statement.query_row([task_id], read).optional())
+        .context(url)
+}
+
+/// Entries in order of task id.
+pub(super) fn after(
+    connection: &Connection,
+    url: &str,
+    task_id: &str,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM entries WHERE task_id > ?1 ORDER BY task_id LIMIT ?2"
+        ))
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![task_id, limit], read)?
+                .collect()
+        })
+        .context(url)
+}
+
+/// Adds entries. One that is there and says something else is replaced: the caller has found this one in the trail.
+pub(super) fn add<'a>(
+    connection: &Connection,
+    url: &str,
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> Result<u64, StoreError> {
+    let mut tally = Tally::default();
+    let mut changed = 0;
+    for entry in entries {
+        match by_task(connection, url, &entry.task_id)? {
+            Some(known) if known == *entry => continue,
+            Some(known) => remove(connection, &known, &mut tally).context(url)?,
+            None => {}
+        }
+        insert(connection, "", entry).context(url)?;
+        tally.note(entry, 1);
+        changed += 1;
+    }
+    count(connection, &tally).context(url)?;
+    Ok(changed)
+}
+
+/// Removes the entries of tasks.
+pub(super) fn forget(
+    connection: &Connection,
+    url: &str,
+    task_ids: &[String],
+) -> Result<u64, StoreError> {
+    let mut tally = Tally::default();
+    let mut removed = 0;
+    for task_id in task_ids {
+        if let Some(known) = by_task(connection, url, task_id)? {
+            remove(connection, &known, &mut tally).context(url)?;
+            removed += 1;
+        }
+    }
+    count(connection, &tally).context(url)?;
+    Ok(removed)
+}
+
+fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO entries{suffix} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        entry.task_id,
+        entry.status,
+        entry.plan_id,
+        entry.intent,
+        entry.agent_pool,
+        entry.agent_id,
+        columns::list(&entry.services),
+        entry.recorded_at.microseconds(),
+        entry.commit,
+        entry.path,
+        entry.text,
+        entry.reporter.as_ref().map(Reporter::as_str),
+    ])?;
+    let id = connection.last_insert_rowid();
+    // What somebody left there by hand must not stand in the way of what is recorded.
+    let sql = format!(
+        "REPLACE INTO entry_services{suffix} (service, recorded_at, task_id, status, intent, entry)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    for service in &entry.services {
+        statement.execute(params![
+            service,
+            entry.recorded_at.microseconds(),
+            entry.task_id,
+            entry.status,
+            entry.intent,
+            id,
+        ])?;
+    }
+    Ok(())
+}
+
+fn remove(connection: &Connection, entry: &Entry, tally: &mut Tally) -> rusqlite::Result<()> {
+    // Within the writer's transaction: nobody else sees the door open.
+    connection.execute("UPDATE meta SET repairing = 1", [])?;
+    connection.execute("DELETE FROM entries WHERE task_id = ?1", [&entry.task_id])?;
+    for service in &entry.services {
+        connection.execute(
+            "DELETE FROM entry_services WHERE service = ?1 AND recorded_at = ?2 AND task_id = ?3",
+            params![service, entry.recorded_at.microseconds(), entry.task_id],
+        )?;
+    }
+    connection.execute("UPDATE meta SET repairing = 0", [])?;
+    tally.note(entry, -1);
+    Ok(())
+}
+
+fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
+    let mut all = connection.prepare_cached(
+        "INSERT INTO entry_totals (unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET number = number + excluded.number",
+    )?;
+    let mut of_service = connection.prepare_cached(
+        "INSERT INTO service_totals (service, unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET number = number + excluded.number",
+    )?;
+    for (
+        Key {
+            service,
+            unit,
+            bucket,
+            status,
+        },
+        by,
+    ) in tally.changes()
+    {
+        match service {
+            None => all.execute(params![unit, bucket, status, by])?,
+            Some(service) => of_service.execute(params![service, unit, bucket, status, by])?,
+        };
+    }
+    Ok(())
+}
+
+/// Begins to make the projection again, beside the one that answers queries. Answers the generation that it will be.
+pub(super) fn begin_rebuild(connection: &Connection, url: &str) -> Result<i64, StoreError> {
+    let work = || {
+        connection.execute_batch(&format!(
+            "DROP TABLE IF EXISTS entries{NEXT}; DROP TABLE IF EXISTS entry_services{NEXT};
+             DROP TABLE IF EXISTS entry_totals{NEXT}; DROP TABLE IF EXISTS service_totals{NEXT}; {}
+             UPDATE meta SET generation = generation + 1, rebuilding = generation + 1,
+                rebuilding_since = (SELECT coalesce(max(id), 0) FROM entries);",
+            schema::projection(NEXT)
+        ))?;
+        connection.query_row("SELECT rebuilding FROM meta", [], |row| row.get(0))
+    };
+    work().context(url)
+}
+
+fn check_rebuild(connection: &Connection, url: &str, generation: i64) -> Result<(), StoreError> {
+    let current: Option<i64> = connection
+        .query_row("SELECT rebuilding FROM meta", [], |row| row.get(0))
+        .context(url)?;
+    if current == Some(generation) {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable(format!(
+            "another rebuild of {url} has been begun"
+        )))
+    }
+}
+
+/// Adds entries to what is made again.
+pub(super) fn fill_rebuild(
+    connection: &Connection,
+    url: &str,
+    generation: i64,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    check_rebuild(connection, url, generation)?;
+    for entry in entries {
+        insert(connection, NEXT, entry).context(url)?;
+    }
+    Ok(())
+}
+
+/// Counts all entries, those of each service too, into tables that are empty.
+pub(super) fn counting(suffix: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
+        let bucket =
+            format!("(recorded_at - ((recorded_at % {length}) + {length}) % {length}) / {length}");
+        steps.push(format!(
+            "INSERT INTO entry_totals{suffix} SELECT {unit}, {bucket}, status, count(*)
+             FROM entries{suffix} GROUP BY 2, 3"
+        ));
+        steps.push(format!(
+            "INSERT INTO service_totals{suffix} SELECT service, {unit}, {bucket}, status, count(*)
+             FROM entry_services{suffix} GROUP BY 1, 3, 4"
+        ));
+    }
+    steps
+}
+
+/// The steps that follow when all entries are there, each a transaction of its own, so that others can write between them.
+pub(super) fn rebuild_steps(generation: i64) -> Vec<String> {
+    let mut steps: Vec<String> = schema::projection_indexes(NEXT, generation)
+        .split_inclusive("END;")
+        .flat_map(|part| match part.find("CREATE TRIGGER") {
+            // Triggers hold semicolons of their own.
+            Some(at) => [
+                part[..at].split_inclusive(';').map(str::to_owned).collect(),
+                vec![part[at..].to_owned()],
+            ]
+            .concat(),
+            None => part
+                .split_inclusive(';')
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        })
+        .filter(|step| !step.trim().is_empty())
+        .collect();
+    steps.extend(counting(NEXT));
+    steps
+}
+
+/// One of the steps.
+pub(super) fn rebuild_step(
+    connection: &Connection,
+    url: &str,
+    generation: i64,
+    step: &str,
+) -> Result<(), StoreError> {
+    check_rebuild(connection, url, generation)?;
+    connection.execute_batch(step).context(url)
+}
+
+/// Puts what was made again in the place of the former, with what was recorded meanwhile. Answers how many entries there are.
+pub(super) fn finish_rebuild(
+    connection: &Connection,
+    url: &str,
+    generation: i64,
+) -> Result<u64, StoreError> {
+    check_rebuild(connection, url, generation)?;
+    let meanwhile: Vec<Entry> = connection
+        .prepare(&format!(
+            "SELECT {COLUMNS} FROM entries WHERE id > (SELECT rebuilding_since FROM meta)
+                AND task_id NOT IN (SELECT task_id FROM entries{NEXT})"
+        ))
+        .and_then(|mut statement| statement.query_map([], read)?.collect())
+        .context(url)?;
+    // The projection holds no secret, so its pages need not be overwritten one by one.
+    connection
+        .execute_batch(&format!(
+            "PRAGMA secure_delete = OFF;
+             DROP TABLE entries; DROP TABLE entry_services; DROP TABLE entry_totals;
+             DROP TABLE service_totals;
+             ALTER TABLE entries{NEXT} RENAME TO entries;
+             ALTER TABLE entry_services{NEXT} RENAME TO entry_services;
+             ALTER TABLE entry_totals{NEXT} RENAME TO entry_totals;
+             ALTER TABLE service_totals{NEXT} RENAME TO service_totals;
+             UPDATE meta SET rebuilding = NULL, rebuilding_since = NULL;
+             PRAGMA secure_delete = ON;"
+        ))
+        .context(url)?;
+    add(connection, url, &meanwhile)?;
+    connection.execute(ACKNOWLEDGE_NEWEST, []).context(url)?;
+    connection
+        .query_row(
+            "SELECT coalesce(sum(number), 0) FROM entry_totals WHERE unit = 0",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+        .map(columns::count)
+        .context(url)
+}

@@ -1,0 +1,167 @@
+//! Checkpoints of other trails, kept in a repository of their own: one file a trail, on a ref of its own, a commit each time.
+//!
+//! Owns the ref. Knows nothing of what a checkpoint says; whoever keeps one has compared it with the one before.
+
+use gix::ObjectId;
+use gix::objs::{Kind, TreeRefIter};
+
+use super::commit::Commit;
+use super::error::TrailError;
+use super::flush::{FlushError, Flusher, Group};
+use super::lock::WriterLock;
+use super::object::{self, Deflater};
+use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
+use super::repository::Repository;
+use super::state::Mark;
+use super::{Placement, Shared, Trail};
+use outcome::clock::Timestamp;
+
+/// The ref on which a repository keeps checkpoints of trails.
+pub const CHECKPOINTS_REF: &str = "refs/heads/audit-checkpoints";
+
+impl Trail {
+    /// The checkpoint that this repository keeps under a name.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn checkpoint(&self, name: &str) -> Result<Option<String>, TrailError> {
+        self.shared().checkpoint(name)
+    }
+
+    /// Keeps a checkpoint in place of `before`, durably.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing; [`TrailError::Busy`] if another is kept there meanwhile.
+    pub fn keep_checkpoint(
+        &self,
+        name: &str,
+        before: Option<&str>,
+        checkpoint: &str,
+        time: Timestamp,
+    ) -> Result<(), TrailError> {
+        let shared = self.shared();
+        shared.repository.check_writable()?;
+        shared.state.create_root(shared.disk.as_ref())?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let kept = shared.keep_checkpoint(name, before, checkpoint, time);
+        lock.release();
+        kept
+    }
+}
+
+impl Shared {
+    fn checkpoint(&self, name: &str) -> Result<Option<String>, TrailError> {
+        let repository = &self.repository;
+        let Some(tip) = repository.read_ref(CHECKPOINTS_REF)? else {
+            return Ok(None);
+        };
+        let files = files(repository, repository.commit(&tip)?.tree)?;
+        let Some((_, blob)) = files.iter().find(|(file, _)| file == name) else {
+            return Ok(None);
+        };
+        let contents = repository.object(Kind::Blob, blob)?;
+        let text = String::from_utf8(contents).map_err(|_| TrailError::Unreadable {
+            what: format!("{name} on {CHECKPOINTS_REF}"),
+            cause: "it is not UTF-8".into(),
+        })?;
+        Ok(Some(text))
+    }
+
+    fn keep_checkpoint(
+        &self,
+        name: &str,
+        before: Option<&str>,
+        checkpoint: &str,
+        time: Timestamp,
+    ) -> Result<(), TrailError> {
+        let repository = &self.repository;
+        let moved = || TrailError::Busy(format!("{CHECKPOINTS_REF} moved meanwhile"));
+        self.state.create_contents(self.disk.as_ref())?;
+        let flusher = Flusher {
+            disk: self.disk.as_ref(),
+            state: &self.state,
+            repository,
+            reference: CHECKPOINTS_REF,
+            placement: Placement::Ref,
+            lock_wait: self.lock_wait,
+            large: self.large,
+        };
+        flusher.sweep()?;
+        if self.checkpoint(name)?.as_deref() != before {
+            return Err(moved());
+        }
+        let expected = repository.read_ref(CHECKPOINTS_REF)?;
+        let (mut files, seconds) = match expected {
+            None => {
+                repository.check_name_free(CHECKPOINTS_REF)?;
+                (Vec::new(), time.seconds())
+            }
+            Some(tip) => {
+                flusher.sync_foreign()?;
+                let commit = repository.commit(&tip)?;
+                let seconds = commit.seconds.max(time.seconds());
+                (files(repository, commit.tree)?, seconds)
+            }
+        };
+        let hash = repository.hash;
+        let blob = object::name_checked(hash, Kind::Blob, checkpoint.as_bytes())?;
+        files.retain(|(file, _)| file != name);
+        files.push((name.to_owned(), blob));
+        files.sort();
+        let mut raw = Vec::new();
+        for (file, blob) in &files {
+            raw.extend_from_slice(format!("100644 {file}\0").as_bytes());
+            raw.extend_from_slice(blob.as_slice());
+        }
+        let tree = object::name_checked(hash, Kind::Tree, &raw)?;
+        let subject = format!("audit: checkpoint {name}");
+        let message = format!("{subject}\n\nAudit-Checkpoints: 1\n");
+        let commit = Commit {
+            tree,
+            parent: expected,
+            author: &self.author,
+            seconds,
+            message: &message,
+        };
+        let (tip, commit) = commit.make(hash, None)?;
+        let mut builder = PackBuilder::new(hash);
+        let mut deflater = Deflater::new();
+        builder.add(TYPE_BLOB, blob, checkpoint.as_bytes(), &mut deflater);
+        builder.add(TYPE_TREE, tree, &raw, &mut deflater);
+        builder.add(TYPE_COMMIT, tip, &commit, &mut deflater);
+        let group = Group {
+            pack: builder.finish(),
+            expected,
+            mark: Mark {
+                tip,
+                boot: self.boot.clone(),
+                microseconds: time.microseconds(),
+            },
+            appearing: &[],
+            committer: &self.author,
+            subject: &subject,
+            is_trail: false,
+        };
+        match flusher.flush(&group) {
+            Ok(()) => Ok(()),
+            Err(FlushError::Moved) => Err(moved()),
+            Err(
+                FlushError::Failed(error)
+                | FlushError::Uncertain(error)
+                | FlushError::Behind(error),
+            ) => Err(error),
+        }
+    }
+}
+
+/// The files of a flat tree. What else is in it is nobody's, and goes with the next commit.
+fn files(repository: &Repository, tree: ObjectId) -> Result<Vec<(String, ObjectId)>, TrailError> {
+    let raw = repository.object(Kind::Tree, &tree)?;
+    let entries = TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok);
+    Ok(entries
+        .filter(|entry| entry.mode.is_blob())
+        .map(|entry| (entry.filename.to_string(), entry.oid.to_owned()))
+        .collect())
+}

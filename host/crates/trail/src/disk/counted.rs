@@ -1,0 +1,90 @@
+//! A disk that counts what it has done, so that a writer at work can be told from one that is stuck.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use super::{Disk, DiskFile};
+
+/// Counts each operation when it has ended, whether it succeeded or not.
+pub(crate) struct Counted {
+    disk: Arc<dyn Disk>,
+    ended: Arc<AtomicU64>,
+}
+
+impl Counted {
+    pub(crate) fn new(disk: Arc<dyn Disk>, ended: Arc<AtomicU64>) -> Counted {
+        Counted { disk, ended }
+    }
+
+    fn count<T>(&self, answer: T) -> T {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+}
+
+impl Disk for Counted {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.count(self.disk.create(path))?;
+        let ended = Arc::clone(&self.ended);
+        Ok(Box::new(CountedFile { file, ended }))
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.count(self.disk.append(path, bytes))
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.count(self.disk.sync_file(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count(self.disk.rename(from, to))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // Not counted: a lock file that another program holds is asked for again and again.
+        self.disk.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.count(self.disk.remove(path))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.count(self.disk.create_dir(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.count(self.disk.sync_dir(path))
+    }
+
+    fn start_thread(
+        &self,
+        name: &'static str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<JoinHandle<()>> {
+        self.disk.start_thread(name, work)
+    }
+}
+
+struct CountedFile {
+    file: Box<dyn DiskFile>,
+    ended: Arc<AtomicU64>,
+}
+
+impl DiskFile for CountedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let answer = self.file.write(bytes);
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let answer = self.file.sync();
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+}

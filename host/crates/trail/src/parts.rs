@@ -1,0 +1,106 @@
+//! The writer's parts, each on its own and without a disk: what `cargo bench --bench parts` measures. Nothing else uses them.
+
+use std::sync::Arc;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+use gix::objs::Kind;
+
+use super::commit::Commit;
+use super::error::TrailError;
+use super::layout::{Layout, ROOT};
+use super::object::{self, Deflater};
+use super::pack::PackBuilder;
+use super::tree::{Edit, Node, TreeSource};
+use outcome::TaskId;
+
+const HASH: HashKind = HashKind::Sha1;
+
+/// A sharded trail in memory.
+pub struct InMemory {
+    root: Arc<Node>,
+    tip: Option<ObjectId>,
+    deflater: Deflater,
+}
+
+/// All trees are in memory.
+struct NoOther;
+
+impl TreeSource for NoOther {
+    fn tree(&self, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+        Err(TrailError::Unreadable {
+            what: format!("tree {id}"),
+            cause: "there is no object database here".into(),
+        })
+    }
+}
+
+impl Default for InMemory {
+    fn default() -> InMemory {
+        InMemory {
+            root: Arc::new(Node::empty(0, HASH)),
+            tip: None,
+            deflater: Deflater::new(),
+        }
+    }
+}
+
+impl InMemory {
+    /// Makes the trees that one more entry needs: seven, from its directory up to the root, each with its name.
+    ///
+    /// # Errors
+    ///
+    /// None is expected.
+    pub fn update_trees(&mut self, task_id: &TaskId, entry: &[u8]) -> Result<(), TrailError> {
+        let blob = object::name_checked(HASH, Kind::Blob, entry)?;
+        self.add(task_id, &blob, &mut |_, _| {})
+    }
+
+    fn add(
+        &mut self,
+        task_id: &TaskId,
+        blob: &gix::oid,
+        made: &mut dyn FnMut(&mut Node, Option<Edit>),
+    ) -> Result<(), TrailError> {
+        let below = Layout::Sharded.components(task_id);
+        let mut path: Vec<&str> = ROOT.to_vec();
+        path.extend(below.iter().map(String::as_str));
+        Node::add_file(&mut self.root, &path, blob, &NoOther, made)
+    }
+
+    /// Makes the pack of a group, with its index: for each entry its blob, its trees (updated here) and a commit. How many bytes
+    /// they have.
+    ///
+    /// # Errors
+    ///
+    /// None is expected.
+    pub fn write_pack(
+        &mut self,
+        group: &[(TaskId, Vec<u8>)],
+        message: &str,
+    ) -> Result<usize, TrailError> {
+        let mut builder = PackBuilder::new(HASH);
+        // The closure below borrows all of `self`.
+        let mut deflater = std::mem::replace(&mut self.deflater, Deflater::new());
+        for (task_id, entry) in group {
+            let blob = object::name_checked(HASH, Kind::Blob, entry)?;
+            builder.add_entry(blob, entry, None, &mut deflater);
+            self.add(task_id, &blob, &mut |tree, edit| {
+                builder.add_tree(tree, edit, &mut deflater);
+            })?;
+            let commit = Commit {
+                tree: self.root.id,
+                parent: self.tip,
+                author: "Bench <bench@localhost>",
+                seconds: 0,
+                message,
+            };
+            let (id, contents) = commit.make(HASH, None)?;
+            builder.add_commit(id, &contents, &mut deflater);
+            self.tip = Some(id);
+        }
+        self.deflater = deflater;
+        let pack = builder.finish();
+        Ok(pack.pack.len() + pack.index.len())
+    }
+}

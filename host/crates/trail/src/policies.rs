@@ -1,0 +1,376 @@
+//! Policies kept beside the trail: their components and settings, each a file named by its digest on a ref of its own, and which
+//! of them is in force on this machine.
+//!
+//! Owns the ref's format, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or `sha256-{hex}.json`.
+//! Knows nothing of WebAssembly: here a component is bytes with a digest.
+//!
+//! That something is kept puts nothing in force: the ref can be fetched from anywhere. What is in force says a file beside
+//! the repository's own, which only [`Trail::put_in_force`] writes.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use gix::ObjectId;
+use gix::objs::{Kind, TreeRefIter};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::commit::Commit;
+use super::disk;
+use super::error::{IoContext, TrailError};
+use super::flush::{FlushError, Flusher, Group};
+use super::lock::WriterLock;
+use super::object::{self, Deflater};
+use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
+use super::repository::Repository;
+use super::state::{Mark, StateDir};
+use super::{Placement, Shared, Trail};
+use outcome::clock::Timestamp;
+
+/// The ref on which policies are kept.
+pub const POLICIES_REF: &str = "refs/heads/audit-policies";
+
+/// What a kept file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A policy's component.
+    Component,
+    /// A policy's settings, in their canonical form.
+    Settings,
+}
+
+impl Kept {
+    fn extension(self) -> &'static str {
+        match self {
+            Kept::Component => "wasm",
+            Kept::Settings => "json",
+        }
+    }
+
+    /// The name of the file for a digest; nothing, if that is no digest.
+    fn file_name(self, digest: &str) -> Option<String> {
+        let hex = digest.strip_prefix("sha256:")?;
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (hex.len() == 64 && hex.bytes().all(is_hex))
+            .then(|| format!("sha256-{hex}.{}", self.extension()))
+    }
+}
+
+/// The policy that was put in force on this machine, by the digests of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InForce {
+    /// `sha256:…` of the component.
+    pub component: String,
+    /// `sha256:…` of the settings.
+    pub settings: String,
+    /// When that was, RFC 3339.
+    pub since: String,
+}
+
+impl Trail {
+    /// Keeps these files: what is not kept yet gets a commit of its own. On return all of them are durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing; [`TrailError::Invalid`] if the ref is checked out somewhere.
+    pub fn keep(&self, files: &[(Kept, &[u8])], time: Timestamp) -> Result<(), TrailError> {
+        let shared = self.shared();
+        if shared.all_kept(files)? && shared.known_durable()? {
+            return Ok(());
+        }
+        // Recovery, the check for a roll-back, and the trail's own identity come first, as before any other writing.
+        self.refresh()?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let kept = shared.keep_locked(files, time);
+        lock.release();
+        kept
+    }
+
+    /// A kept file with this digest, checked against it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`], also where the file is there and its contents have another digest.
+    pub fn kept(&self, kind: Kept, digest: &str) -> Result<Option<Vec<u8>>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some(name) = kind.file_name(digest) else {
+            return Ok(None);
+        };
+        let Some(blob) = find(repository, &name)? else {
+            return Ok(None);
+        };
+        let contents = repository.object(Kind::Blob, &blob)?;
+        if digest_of(&contents) == digest {
+            return Ok(Some(contents));
+        }
+        Err(TrailError::Unreadable {
+            what: format!("{name} on {POLICIES_REF}"),
+            cause: "its contents have another digest".into(),
+        })
+    }
+
+    /// Whether a file with this digest is kept; its contents are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn is_kept(&self, kind: Kept, digest: &str) -> Result<bool, TrailError> {
+        let name = kind.file_name(digest);
+        name.map_or(Ok(false), |name| {
+            Ok(find(&self.shared().repository, &name)?.is_some())
+        })
+    }
+
+    /// The policy that was put in force on this machine; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
+    pub fn in_force(&self) -> Result<Option<InForce>, TrailError> {
+        let path = self.shared().state.in_force_path();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).doing("read", &path),
+        };
+        toml::from_str(&text)
+            .map(Some)
+            .map_err(|error| TrailError::Unreadable {
+                what: path.display().to_string(),
+                cause: error.message().to_owned(),
+            })
+    }
+
+    /// Puts a kept policy in force, or with `None` the built-in one. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn put_in_force(&self, policy: Option<&InForce>) -> Result<(), TrailError> {
+        self.refresh()?;
+        let shared = self.shared();
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let noted = shared.note_in_force(policy);
+        lock.release();
+        noted
+    }
+}
+
+impl Shared {
+    fn all_kept(&self, files: &[(Kept, &[u8])]) -> Result<bool, TrailError> {
+        for (kind, contents) in files {
+            let name = file_name(*kind, contents);
+            if find(&self.repository, &name)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the ref is where we made it durable ourselves.
+    fn known_durable(&self) -> Result<bool, TrailError> {
+        let tip = self.repository.read_ref(POLICIES_REF)?;
+        let mark = self.state.read_mark(&self.state.kept_path());
+        Ok(tip.is_some() && mark.map(|mark| mark.tip) == tip)
+    }
+
+    fn keep_locked(&self, files: &[(Kept, &[u8])], time: Timestamp) -> Result<(), TrailError> {
+        let repository = &self.repository;
+        let flusher = Flusher {
+            reference: POLICIES_REF,
+            placement: Placement::Ref,
+            ..Flusher::of(self)
+        };
+        if self.identity.reference == POLICIES_REF {
+            return Err(TrailError::Invalid(format!(
+                "{POLICIES_REF} holds the trail, so that policies cannot be kept there"
+            )));
+        }
+        let expected = repository.read_ref(POLICIES_REF)?;
+        match expected {
+            // What is there may have come from a person's git, which syncs nothing.
+            Some(_) if !self.known_durable()? => flusher.sync_foreign()?,
+            Some(_) => {}
+            None => repository.check_name_free(POLICIES_REF)?,
+        }
+        let mut builder = PackBuilder::new(repository.hash);
+        let tip = self.commits(files, expected, time, &mut builder)?;
+        let Some(tip) = tip else { return Ok(()) };
+        let mark = Mark {
+            tip,
+            boot: self.boot.clone(),
+            microseconds: time.microseconds(),
+        };
+        if expected != Some(tip) {
+            let group = Group {
+                pack: builder.finish(),
+                expected,
+                mark: mark.clone(),
+                appearing: &[],
+                committer: &self.author,
+                subject: "audit: keep a policy",
+                is_trail: false,
+            };
+            match flusher.flush(&group) {
+                Ok(()) => {}
+                Err(FlushError::Moved) => {
+                    return Err(TrailError::Busy(format!("{POLICIES_REF} moved meanwhile")));
+                }
+                Err(
+                    FlushError::Failed(error)
+                    | FlushError::Uncertain(error)
+                    | FlushError::Behind(error),
+                ) => return Err(error),
+            }
+        }
+        self.state
+            .write_mark(self.disk.as_ref(), &self.state.kept_path(), &mark)
+    }
+
+    /// Makes a commit for each file that is not kept yet; the id of the last, or `expected`.
+    fn commits(
+        &self,
+        files: &[(Kept, &[u8])],
+        expected: Option<ObjectId>,
+        time: Timestamp,
+        builder: &mut PackBuilder,
+    ) -> Result<Option<ObjectId>, TrailError> {
+        let repository = &self.repository;
+        let mut deflater = Deflater::new();
+        let mut tip = expected;
+        let mut seconds = time.seconds();
+        let mut raw = Vec::new();
+        if let Some(parent) = expected {
+            let parent = repository.commit(&parent)?;
+            seconds = seconds.max(parent.seconds);
+            raw = repository.object(Kind::Tree, &parent.tree)?;
+            if TreeRefIter::from_bytes(&raw, repository.hash).any(|entry| entry.is_err()) {
+                return Err(TrailError::Unreadable {
+                    what: format!("the tree of {POLICIES_REF}"),
+                    cause: "it is malformed".into(),
+                });
+            }
+        }
+        for (kind, contents) in files {
+            let digest = digest_of(contents);
+            let Some(name) = kind.file_name(&digest) else {
+                continue;
+            };
+            let hash = repository.hash;
+            let blob = object::name_checked(hash, Kind::Blob, contents)?;
+            let Some(with_file) = with_file(&raw, &name, &blob) else {
+                continue;
+            };
+            raw = with_file;
+            let tree = object::name_checked(hash, Kind::Tree, &raw)?;
+            let commit = Commit {
+                tree,
+                parent: tip,
+                author: &self.author,
+                seconds,
+                message: &message(*kind, &digest),
+            };
+            let (id, commit) = commit.make(hash, None)?;
+            builder.add(TYPE_BLOB, blob, contents, &mut deflater);
+            builder.add(TYPE_TREE, tree, &raw, &mut deflater);
+            builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
+            tip = Some(id);
+        }
+        Ok(tip)
+    }
+
+    fn note_in_force(&self, policy: Option<&InForce>) -> Result<(), TrailError> {
+        let (disk, state) = (self.disk.as_ref(), &self.state);
+        let path = state.in_force_path();
+        match policy {
+            None => disk::remove_if_present(disk, &path).doing("remove", &path)?,
+            Some(policy) => {
+                let text = toml::to_string(policy)
+                    .map_err(|error| TrailError::Invalid(error.to_string()))?;
+                let temporary = state.tmp_dir().join("policy.toml");
+                disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
+                disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
+                disk.rename(&temporary, &path).doing("replace", &path)?;
+            }
+        }
+        disk.sync_dir(state.root()).doing("sync", state.root())
+    }
+}
+
+impl StateDir {
+    /// Which policy the operator of this machine has put in force.
+    fn in_force_path(&self) -> PathBuf {
+        self.root().join("policy.toml")
+    }
+
+    /// The tip of [`POLICIES_REF`] that we have made durable.
+    fn kept_path(&self) -> PathBuf {
+        self.root().join("kept")
+    }
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+fn digest_of(contents: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(contents) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn file_name(kind: Kept, contents: &[u8]) -> String {
+    kind.file_name(&digest_of(contents))
+        .expect("it is made of a digest")
+}
+
+/// The message of a commit that keeps a file. No trail commit: it has no `Audit-Format`.
+fn message(kind: Kept, digest: &str) -> String {
+    match kind {
+        Kept::Component => {
+            format!("audit: keep policy {digest}\n\nAudit-Policies: 1\nAudit-Policy: {digest}\n")
+        }
+        Kept::Settings => {
+            format!(
+                "audit: keep settings {digest}\n\nAudit-Policies: 1\nAudit-Settings: {digest}\n"
+            )
+        }
+    }
+}
+
+fn find(repository: &Repository, name: &str) -> Result<Option<ObjectId>, TrailError> {
+    let Some(tip) = repository.read_ref(POLICIES_REF)? else {
+        return Ok(None);
+    };
+    let raw = repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
+    Ok(TreeRefIter::from_bytes(&raw, repository.hash)
+        .filter_map(Result::ok)
+        .find(|entry| entry.filename == name && entry.mode.is_blob())
+        .map(|entry| entry.oid.to_owned()))
+}
+
+/// A well-formed tree with one more file, in git's order; nothing, if it has one of that name.
+fn with_file(raw: &[u8], name: &str, blob: &gix::oid) -> Option<Vec<u8>> {
+    let mut line = format!("100644 {name}\0").into_bytes();
+    line.extend_from_slice(blob.as_bytes());
+    let mut at = 0;
+    while at < raw.len() {
+        let space = at + raw[at..].iter().position(|byte| *byte == b' ')?;
+        let zero = space + raw[space..].iter().position(|byte| *byte == 0)?;
+        let mut there = raw[space + 1..zero].to_vec();
+        if there == name.as_bytes() {
+            return None;
+        }
+        // Directories, which only somebody else can have put here, sort as if they ended in a slash.
+        if raw[at..].starts_with(b"40000 ") {
+            there.push(b'/');
+        }
+        if there.as_slice() > name.as_bytes() {
+            break;
+        }
+        at = zero + 1 + blob.as_bytes().len();
+    }
+    Some([&raw[..at], &line, &raw[at.min(raw.len())..]].concat())
+}

@@ -1,0 +1,417 @@
+//! Signed notes (C2SP `signed-note`) and the checkpoints in them (C2SP `tlog-checkpoint`): reads and checks, never signs.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use super::leaf::Hash;
+use crate::findings::quote;
+use crate::rules::time;
+
+/// A note is a page at most; witnesses' cosignatures included.
+const MAX_BYTES: usize = 64 << 10;
+
+/// A note may bear the signatures of many witnesses, and no more than this.
+const MAX_SIGNATURES: usize = 100;
+
+/// The algorithm byte of Ed25519 in keys and key hashes.
+const ED25519: u8 = 1;
+
+/// That of Ed25519 for cosignatures.
+const COSIGNATURE: u8 = 4;
+
+/// A checkpoint, read but not checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// What is signed.
+    text: String,
+    /// Which trail it is of.
+    pub(crate) origin: String,
+    /// How many entries there were.
+    pub(crate) size: u64,
+    /// The root over them.
+    pub(crate) root: Hash,
+    /// The trail's tip then, if it is said.
+    pub(crate) commit: Option<String>,
+    /// When it was made, in seconds since 1970, if it is said.
+    pub(crate) seconds: Option<i64>,
+    signatures: Vec<NoteSignature>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NoteSignature {
+    name: String,
+    key_id: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads a file of checkpoints, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the first that cannot be read, or that there is none.
+    pub(crate) fn parse_all(bytes: &[u8]) -> Result<Vec<Checkpoint>, String> {
+        let mut found = Vec::new();
+        let mut begin = 0;
+        let mut in_signatures = false;
+        let mut at = 0;
+        // A note ends with its last signature line; what follows, but for empty lines, is another.
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let is_signature = line.starts_with("\u{2014} ".as_bytes());
+            if in_signatures && !is_signature {
+                found.push(Checkpoint::parse(&bytes[begin..at])?);
+                begin = at;
+                in_signatures = false;
+            }
+            if begin == at && line == b"\n" {
+                begin += 1;
+            }
+            in_signatures |= is_signature;
+            at += line.len();
+        }
+        if begin < at || found.is_empty() {
+            found.push(Checkpoint::parse(&bytes[begin..])?);
+        }
+        Ok(found)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
+        if bytes.len() > MAX_BYTES {
+            return Err("it is longer than any checkpoint".into());
+        }
+        let note = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
+        if note
+            .chars()
+            .any(|letter| letter.is_control() && letter != '\n')
+        {
+            return Err("it holds a control character".into());
+        }
+        let (text, signatures) = note
+            .rsplit_once("\n\n")
+            .ok_or("it is no signed note: no empty line comes before signatures")?;
+        let text = format!("{text}\n");
+        let signatures = signatures
+            .strip_suffix('\n')
+            .ok_or("its last line has no end")?;
+        let signatures: Vec<NoteSignature> = signatures
+            .split('\n')
+            .map(|line| signature(line).ok_or("a signature line is malformed"))
+            .take(MAX_SIGNATURES)
+            .collect::<Result<_, _>>()?;
+        let mut lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
+        let mut next = || lines.next().filter(|line| !line.is_empty());
+        let (Some(origin), Some(size), Some(root)) = (next(), next(), next()) else {
+            return Err("it is no checkpoint: it lacks origin, size or root".into());
+        };
+        let size = canonical_number(size).ok_or("its size is no number in its one form")?;
+        let root = STANDARD
+            .decode(root)
+            .ok()
+            .and_then(|root| root.try_into().ok())
+            .ok_or("its root is no hash")?;
+        let mut checkpoint = Checkpoint {
+            origin: origin.to_owned(),
+            size,
+            root,
+            commit: None,
+            seconds: None,
+            signatures,
+            text: String::new(),
+        };
+        for line in lines {
+            match line.split_once(' ') {
+                // What is said twice has two readings.
+                Some(("commit", _)) if checkpoint.commit.is_some() => {
+                    return Err("it names two commits".into());
+                }
+                Some(("time", _)) if checkpoint.seconds.is_some() => {
+                    return Err("it names two times".into());
+                }
+                Some(("commit", id)) => checkpoint.commit = Some(id.to_owned()),
+                Some(("time", at)) => {
+                    checkpoint.seconds = Some(time::seconds(at).ok_or("its time is malformed")?);
+                }
+                // Lines of others' are signed too, and say nothing to us.
+                _ if line.is_empty() => return Err("it holds an empty line".into()),
+                _ => {}
+            }
+        }
+        checkpoint.text = text;
+        Ok(checkpoint)
+    }
+
+    /// Checks that this key signed the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Says that it did not.
+    pub(crate) fn check(&self, key: &NoteKey) -> Result<(), String> {
+        let theirs =
+            |signature: &&NoteSignature| signature.name == key.name && signature.key_id == key.id;
+        let mut theirs = self.signatures.iter().filter(theirs).peekable();
+        if theirs.peek().is_none() {
+            let signer = self.signatures.first().map_or_else(
+                || "nobody".to_owned(),
+                |signature| {
+                    quote(format!("{}+{}", signature.name, hex(&signature.key_id)).as_bytes())
+                },
+            );
+            return Err(format!(
+                "it is signed by {signer} and not by the key {}",
+                quote(format!("{}+{}", key.name, hex(&key.id)).as_bytes())
+            ));
+        }
+        let good = |signature: &NoteSignature| {
+            Signature::from_slice(&signature.bytes).is_ok_and(|signature| {
+                key.key
+                    .verify_strict(self.text.as_bytes(), &signature)
+                    .is_ok()
+            })
+        };
+        if theirs.all(good) {
+            Ok(())
+        } else {
+            Err(format!(
+                "its signature is not that of the key {}: it was forged, or the checkpoint edited",
+                quote(key.name.as_bytes())
+            ))
+        }
+    }
+}
+
+impl Checkpoint {
+    /// The witnesses among these that cosigned it, each key once, and when they did, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Says that a line claims to be one of theirs and is not.
+    pub(crate) fn cosigned<'a>(
+        &self,
+        keys: &'a [WitnessKey],
+    ) -> Result<Vec<(&'a str, u64)>, String> {
+        let mut found: Vec<(&WitnessKey, u64)> = Vec::new();
+        for line in &self.signatures {
+            let theirs = |key: &&WitnessKey| key.name == line.name && key.id == line.key_id;
+            let Some(key) = keys.iter().find(theirs) else {
+                continue;
+            };
+            let seconds = key.check(&line.bytes, &self.text).ok_or_else(|| {
+                format!(
+                    "a cosignature is not that of the witness {}: it was forged, or the checkpoint edited",
+                    quote(key.name.as_bytes())
+                )
+            })?;
+            // One key under two names is one witness.
+            if !found.iter().any(|(other, _)| other.key == key.key) {
+                found.push((key, seconds));
+            }
+        }
+        Ok(found
+            .into_iter()
+            .map(|(key, seconds)| (key.name.as_str(), seconds))
+            .collect())
+    }
+}
+
+/// A witness's key (C2SP `tlog-cosignature`, Ed25519): `name+id+base64`.
+#[derive(Clone, Debug)]
+pub(crate) struct WitnessKey {
+    name: String,
+    id: [u8; 4],
+    key: VerifyingKey,
+}
+
+impl WitnessKey {
+    /// Reads a file of keys, one a line; empty lines and those that begin with `#` are none.
+    ///
+    /// # Errors
+    ///
+    /// Says which line is no key.
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<WitnessKey>, String> {
+        let lines = (1..).zip(text.lines().map(str::trim));
+        lines
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(number, line)| {
+                let (name, id, key) = parse_key(line, COSIGNATURE)
+                    .map_err(|why| format!("holds no witness's key in line {number}: {why}"))?;
+                Ok(WitnessKey { name, id, key })
+            })
+            .collect()
+    }
+
+    /// How many different keys there are.
+    pub(crate) fn count(keys: &[WitnessKey]) -> usize {
+        let different = |(at, key): &(usize, &WitnessKey)| {
+            !keys[..*at].iter().any(|other| other.key == key.key)
+        };
+        keys.iter().enumerate().filter(different).count()
+    }
+
+    /// When this was signed, if it was: a time in eight bytes, and a signature over it and the note.
+    fn check(&self, bytes: &[u8], text: &str) -> Option<u64> {
+        let (seconds, signature) = bytes.split_first_chunk::<8>()?;
+        let seconds = u64::from_be_bytes(*seconds);
+        let signature = Signature::from_slice(signature).ok()?;
+        let message = format!("cosignature/v1\ntime {seconds}\n{text}");
+        let good = self
+            .key
+            .verify_strict(message.as_bytes(), &signature)
+            .is_ok();
+        (good && i64::try_from(seconds).is_ok()).then_some(seconds)
+    }
+}
+
+/// What the origin of a trail's checkpoints begins with; the trail's uuid follows.
+pub(crate) const ORIGIN: &str = "chiffon-audit/";
+
+/// A key that checks notes: `name+id+base64`, as C2SP writes one.
+#[derive(Clone, Debug)]
+pub(crate) struct NoteKey {
+    pub(crate) name: String,
+    id: [u8; 4],
+    key: VerifyingKey,
+}
+
+impl NoteKey {
+    /// Reads a key.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<NoteKey, String> {
+        let (name, id, key) = parse_key(text.trim(), ED25519)?;
+        Ok(NoteKey { name, id, key })
+    }
+}
+
+/// Reads a key of this algorithm: its name, its id and itself.
+fn parse_key(text: &str, expected: u8) -> Result<(String, [u8; 4], VerifyingKey), String> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it is no key of the form name+id+base64".into());
+    };
+    let bytes = STANDARD.decode(key).map_err(|_| "it is no base64")?;
+    let (algorithm, key) = bytes.split_first().ok_or("it is empty")?;
+    let key: &[u8; 32] = match key.try_into() {
+        Ok(key) if *algorithm == expected => key,
+        _ => return Err("it is no Ed25519 key".into()),
+    };
+    let computed = key_id(name, expected, key);
+    if hex(&computed) != id {
+        return Err("its id is not that of its name and key: it was changed".into());
+    }
+    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?;
+    Ok((name.to_owned(), computed, key))
+}
+
+/// A number in its one form: digits, and no zero in front.
+pub(crate) fn canonical_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// The first four bytes of SHA-256 of the name, a newline, the algorithm and the key.
+fn key_id(name: &str, algorithm: u8, key: &[u8; 32]) -> [u8; 4] {
+    let digest = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', algorithm])
+        .chain_update(key)
+        .finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn signature(line: &str) -> Option<NoteSignature> {
+    let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+    let bytes = STANDARD.decode(encoded).ok()?;
+    let (key_id, bytes) = bytes.split_first_chunk::<4>()?;
+    (!name.is_empty() && !bytes.is_empty()).then(|| NoteSignature {
+        name: name.to_owned(),
+        key_id: *key_id,
+        bytes: bytes.to_vec(),
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Checkpoint, NoteKey};
+
+    // From the package golang.org/x/mod/sumdb/note, whose documentation signs this text with this key.
+    const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    const NOTE: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+
+    #[test]
+    fn notes_of_others_are_read() {
+        let key = NoteKey::parse(PETER).unwrap();
+        assert!(NoteKey::parse(&PETER.replace("c74f", "c74e")).is_err());
+        let error = Checkpoint::parse(NOTE.as_bytes()).unwrap_err();
+        assert_eq!(error, "it is no checkpoint: it lacks origin, size or root");
+        let (text, line) = NOTE.rsplit_once("\n\n").unwrap();
+        let signature = super::signature(line.trim_end()).unwrap();
+        let mut checkpoint = Checkpoint {
+            text: format!("{text}\n"),
+            origin: String::new(),
+            size: 0,
+            root: [0; 32],
+            commit: None,
+            seconds: None,
+            signatures: vec![signature],
+        };
+        assert_eq!(checkpoint.check(&key), Ok(()));
+        checkpoint.text.push('x');
+        assert!(checkpoint.check(&key).unwrap_err().contains("edited"));
+        checkpoint.signatures[0].key_id[0] ^= 1;
+        assert!(
+            checkpoint
+                .check(&key)
+                .unwrap_err()
+                .contains("not by the key")
+        );
+    }
+
+    #[test]
+    fn only_whole_checkpoints_are_read() {
+        let root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let line = "\u{2014} a AAAAAAA=\n";
+        let good = format!(
+            "chiffon-audit/x\n7\n{root}\ncommit abc\ntime 2026-01-02T03:04:05.000000Z\nother\n\n{line}"
+        );
+        let checkpoint = Checkpoint::parse(good.as_bytes()).unwrap();
+        assert_eq!(
+            (checkpoint.origin.as_str(), checkpoint.size),
+            ("chiffon-audit/x", 7)
+        );
+        assert_eq!(checkpoint.commit.as_deref(), Some("abc"));
+        assert_eq!(checkpoint.seconds, Some(1_767_323_045));
+        let two = Checkpoint::parse_all(format!("{good}\n{good}").as_bytes()).unwrap();
+        assert_eq!(two, [checkpoint.clone(), checkpoint]);
+        assert!(Checkpoint::parse_all(b"").is_err());
+        assert!(Checkpoint::parse_all(format!("{good}\nmore\n").as_bytes()).is_err());
+        for bad in [
+            good.replace("\n7\n", "\n07\n"),
+            good.replace("\n7\n", "\n+7\n"),
+            good.replace("\n7\n", "\n\n7\n"),
+            good.replace(root, "AAAA"),
+            good.replace("other", "other\r"),
+            good.replace("time 2026", "time x"),
+            good.replace("other", "commit abd"),
+            good.replace("other", "time 2026-01-02T03:04:06.000000Z"),
+            good.replace(line, ""),
+            good.replace(line, "- a AAAAAAA=\n"),
+            good.trim_end().to_owned(),
+        ] {
+            assert!(Checkpoint::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The repository's own configuration: what decides how objects and refs are read, and what changes what git shows.
+
+use std::path::{Path, PathBuf};
+
+use super::{Repository, small_file, unreadable};
+use crate::VerifyError;
+use crate::findings::quote;
+
+/// Settings that change what `git log` and `git show` print, or let another file do so. `*` stands for all of a section.
+const SHOWING: [(&str, &str); 21] = [
+    ("include", "*"),
+    ("includeif", "*"),
+    ("core", "attributesfile"),
+    ("core", "notesref"),
+    ("core", "pager"),
+    ("core", "usereplacerefs"),
+    ("core", "sparsecheckout"),
+    ("diff", "external"),
+    ("diff", "orderfile"),
+    ("diff", "textconv"),
+    ("diff", "command"),
+    ("filter", "*"),
+    ("format", "pretty"),
+    ("format", "notes"),
+    ("i18n", "*"),
+    ("log", "*"),
+    ("mailmap", "*"),
+    ("notes", "displayref"),
+    ("pager", "*"),
+    ("grep", "*"),
+    ("pretty", "*"),
+];
+
+/// Reads the configuration of a git directory.
+pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, VerifyError> {
+    let mut repository = Repository {
+        git_dir,
+        common_dir,
+        algorithm: gix::hash::Kind::Sha1,
+        partial: false,
+        unknown_extensions: Vec::new(),
+        settings: Vec::new(),
+    };
+    let own = parse(&repository.common_dir.join("config"), "config")?;
+    let format = read_extensions(&mut repository, &own)?;
+    read_settings(&mut repository, &own);
+    // A work tree's own settings count where the extension says so.
+    let path = repository.git_dir.join("config.worktree");
+    if format.has_worktree_config {
+        let of_work_tree = parse(&path, "config.worktree")?;
+        read_settings(&mut repository, &of_work_tree);
+    }
+    if !format.is_reftable
+        && repository
+            .common_dir
+            .join("reftable")
+            .symlink_metadata()
+            .is_ok()
+    {
+        return Err(VerifyError::Unsupported(
+            "refs in files and in a `reftable`, of which only one counts".to_owned(),
+        ));
+    }
+    // A promisor remote without the extension marks a partial clone too.
+    let promisor = own
+        .sections_by_name("remote")
+        .into_iter()
+        .flatten()
+        .any(|section| section.contains_value_name("promisor"));
+    repository.partial |= promisor;
+    Ok(repository)
+}
+
+fn parse(path: &Path, name: &str) -> Result<gix::config::File, VerifyError> {
+    let contents = small_file(path)
+        .map_err(|why| unreadable(name, &why))?
+        .unwrap_or_default();
+    gix::config::File::from_bytes_no_includes(
+        &contents,
+        gix::config::file::Metadata::default(),
+        Default::default(),
+    )
+    .map_err(|_| unreadable(name, "is malformed"))
+}
+
+/// What the extensions say that is no part of a [`Repository`].
+#[derive(Default)]
+struct Format {
+    has_worktree_config: bool,
+    is_reftable: bool,
+}
+
+fn read_extensions(
+    repository: &mut Repository,
+    config: &gix::config::File,
+) -> Result<Format, VerifyError> {
+    let mut format = Format::default();
+    let mut seen: Vec<String> = Vec::new();
+    for section in config.sections_by_name("extensions").into_iter().flatten() {
+        for name in section.value_names() {
+            let value = section
+                .value(&name)
+                .unwrap_or_default()
+                .to_string()
+                .to_ascii_lowercase();
+            let name = name.to_ascii_lowercase();
+            // Which of two counts depends on who reads them.
+            if seen.contains(&name) && matches!(name.as_str(), "objectformat" | "refstorage") {
+                let twice = format!("the extension {} twice", quote(name.as_bytes()));
+                return Err(VerifyError::Unsupported(twice));
+            }
+            match (name.as_str(), value.as_str()) {
+                ("objectformat", "sha1") => {}
+                ("objectformat", "sha256") => repository.algorithm = gix::hash::Kind::Sha256,
+                ("objectformat", _) => {
+                    return Err(VerifyError::Unsupported(format!(
+                        "the object format {}",
+                        quote(value.as_bytes())
+                    )));
+                }
+                ("refstorage", "files") => {}
+                ("refstorage", _) => {
+                    return Err(VerifyError::Unsupported(format!(
+                        "the ref storage {}",
+                        quote(value.as_bytes())
+                    )));
+                }
+                ("partialclone", _) => repository.partial = true,
+                ("worktreeconfig", value) => {
+                    format.has_worktree_config = !matches!(value, "false" | "no" | "off" | "0");
+                }
+                ("noop" | "preciousobjects" | "relativeworktrees" | "compatobjectformat", _) => {}
+                (other, _) => repository.unknown_extensions.push(quote(other.as_bytes())),
+            }
+            seen.push(name);
+        }
+    }
+    Ok(format)
+}
+
+/// Notes the settings that change what git shows.
+fn read_settings(repository: &mut Repository, config: &gix::config::File) {
+    for section in config.sections() {
+        let header = section.header();
+        let title = header.name().to_string().to_ascii_lowercase();
+        for name in section.value_names() {
+            let name = name.to_ascii_lowercase();
+            let shows = SHOWING
+                .iter()
+                .any(|(section, key)| *section == title && (*key == "*" || *key == name));
+            let setting = format!("{title}.{name}");
+            if shows && !repository.settings.contains(&setting) {
+                repository.settings.push(setting);
+            }
+        }
+    }
+}

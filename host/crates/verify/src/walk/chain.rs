@@ -1,0 +1,378 @@
+//! First-parent history as a chain of commits, read from the tip down: each names the next, so nobody can help. Judges what
+//! depends on their order alone; what each commit changes is judged later, in whichever order is fastest.
+
+use std::sync::Arc;
+
+use super::history::How;
+use super::objects::read_other;
+use super::{Context, Place};
+use crate::Progress;
+use crate::findings::{Depth, Rule};
+use crate::rules::commit::Commit;
+use crate::rules::message::{self, Role};
+use crate::store::cache::Content;
+use crate::store::hash::{Id, Kind};
+use crate::store::reader::{Fault, Reader};
+use crate::visit::Walk;
+
+/// The first-parent commits of a tip.
+#[derive(Default)]
+pub(crate) struct Chain {
+    /// Their names end to end, newest first.
+    names: Vec<u8>,
+    hash_len: usize,
+    /// A bit for each: whether it says that it adds an entry.
+    adding: Vec<u64>,
+    pub(crate) trail_id: Option<String>,
+    /// How far down its beginning is, if it has one.
+    pub(crate) genesis: Option<Depth>,
+    /// On a ref of its own: the oldest commit since the beginning that is none of the trail's, and how many there are.
+    pub(crate) foreign: Option<(Place, u64)>,
+    /// The commit where the walk was to end.
+    pub(crate) border: Option<Arc<Content>>,
+    /// First-parent commits from there down, as far as they were read.
+    pub(super) below: Vec<Id>,
+    /// Why the oldest commits were not seen, if they were not.
+    pub(crate) cut: Option<String>,
+    /// The commit below the oldest, where the walk was to end, if it came to it.
+    pub(crate) until: Option<Id>,
+    /// Second and further parents, and the commit that merges them.
+    pub(super) merged: Vec<(Id, Place)>,
+}
+
+impl Chain {
+    /// The number of commits.
+    pub(crate) fn len(&self) -> Depth {
+        match self.hash_len {
+            0 => 0,
+            hash_len => (self.names.len() / hash_len) as Depth,
+        }
+    }
+
+    /// The commit so many steps below the tip.
+    pub(crate) fn id(&self, depth: Depth) -> Id {
+        let at = depth as usize * self.hash_len;
+        Id::from_bytes_or_panic(&self.names[at..at + self.hash_len])
+    }
+
+    /// Whether the commit says that it adds an entry.
+    pub(super) fn adds(&self, depth: Depth) -> bool {
+        let word = self.adding.get(depth as usize / 64);
+        word.is_some_and(|word| word >> (depth % 64) & 1 == 1)
+    }
+
+    /// How many commits at this depth and below say that they add an entry.
+    pub(crate) fn entries_from(&self, depth: Depth) -> u64 {
+        let (word, bit) = (depth as usize / 64, depth % 64);
+        let Some(first) = self.adding.get(word) else {
+            return 0;
+        };
+        let rest = self.adding[word + 1..]
+            .iter()
+            .map(|word| u64::from(word.count_ones()));
+        u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
+    }
+
+    /// The oldest commit that says that it adds an entry.
+    pub(crate) fn first_entry(&self) -> Option<Id> {
+        let word = self.adding.iter().rposition(|word| *word != 0)?;
+        let bit = 63 - self.adding[word].leading_zeros();
+        Some(self.id(word as Depth * 64 + bit))
+    }
+
+    /// What the origin of its checkpoints ends with: its uuid, or where it has none its first entry's commit; none if neither was seen.
+    pub(crate) fn origin_id(&self) -> Option<String> {
+        if self.trail_id.is_some() || self.cut.is_some() || self.until.is_some() {
+            return self.trail_id.clone();
+        }
+        self.first_entry().map(|id| format!("commit-{id}"))
+    }
+
+    /// How far down this commit is.
+    pub(crate) fn depth_of(&self, id: &Id) -> Option<Depth> {
+        let mut names = self.names.chunks_exact(self.hash_len.max(1));
+        let place = names.position(|name| name == id.as_slice())?;
+        Some(place as Depth)
+    }
+
+    /// What can be told before anything is judged.
+    pub(crate) fn outline(&self) -> Walk<'_> {
+        Walk {
+            commits: u64::from(self.len()),
+            entries: self.entries_from(0),
+            trail_id: self.trail_id.as_deref(),
+            cut: self.cut.as_deref(),
+            until: self.until,
+            chain: self,
+        }
+    }
+
+    /// All commits, newest first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        (0..self.len()).map(|depth| self.id(depth))
+    }
+}
+
+/// How often progress is told, in commits.
+const PROGRESS: u32 = 4096;
+
+/// Rules about which nothing can be said where history is not seen.
+const NEED_ALL: [Rule; 6] = [
+    Rule::Objects,
+    Rule::AppendOnly,
+    Rule::OneEntry,
+    Rule::Agreement,
+    Rule::Once,
+    Rule::Times,
+];
+
+/// A commit that was just read.
+pub(super) struct Found {
+    pub(super) content: Arc<Content>,
+    pub(super) tree: Id,
+    pub(super) role: Role,
+}
+
+/// A chain that is being read, from the tip down.
+pub(super) struct Reading<'a> {
+    pub(super) chain: Chain,
+    context: &'a Context<'a>,
+    how: &'a How<'a>,
+    progress: Option<&'a dyn Fn(Progress)>,
+    order: Order,
+    next: Option<Id>,
+    cut: Option<(Place, String)>,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins at this tip.
+    pub(super) fn begin(
+        context: &'a Context<'a>,
+        tip: Id,
+        how: &'a How<'a>,
+        progress: Option<&'a dyn Fn(Progress)>,
+    ) -> Reading<'a> {
+        Reading {
+            chain: Chain {
+                hash_len: context.algorithm.len_in_bytes(),
+                ..Chain::default()
+            },
+            context,
+            how,
+            progress,
+            order: Order::default(),
+            next: Some(tip),
+            cut: None,
+        }
+    }
+
+    /// Reads the next older commit; none where history ends, or cannot be read any further.
+    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Found> {
+        let id = self.next.take()?;
+        if self.how.until == Some(id) {
+            self.chain.until = self.how.until;
+            self.read_border(reader, id);
+            return None;
+        }
+        let context = self.context;
+        let chain = &mut self.chain;
+        let place = (chain.len(), id);
+        let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
+            let what = format!("the history before the commit {id}, which cannot be read");
+            self.cut = Some((place, what));
+            return None;
+        };
+        let Some(commit) = Commit::parse(&content.data, context.algorithm.len_in_hex()) else {
+            let findings = &context.findings;
+            findings.broken(
+                Rule::Objects,
+                place,
+                format!("the commit {id}: it is malformed"),
+            );
+            let what = format!("the history before the commit {id}, which is malformed");
+            self.cut = Some((place, what));
+            return None;
+        };
+        context.check_graph(&id, &commit, place);
+        chain.names.extend_from_slice(id.as_slice());
+        let role = message::role(commit.message);
+        if place.0 % 64 == 0 {
+            chain.adding.push(0);
+        }
+        if let Some(word) = chain.adding.last_mut().filter(|_| role == Role::Entry) {
+            *word |= 1 << (place.0 % 64);
+        }
+        if role == Role::Genesis {
+            chain.genesis = Some(place.0);
+        }
+        self.order.follow(context, place, &commit, role);
+        let tree = commit.tree;
+        self.next = commit.parents.first().copied();
+        let merged = commit.parents.iter().skip(1);
+        chain.merged.extend(merged.map(|parent| (*parent, place)));
+        if self.how.shallow.contains(&id)
+            && let Some(parent) = self.next
+            && let Err(Fault::Missing) = reader.fetch(&parent, Kind::Commit)
+        {
+            let what =
+                format!("the history before the commit {id}, where this shallow clone is cut off");
+            self.cut = Some((place, what));
+            self.next = None;
+        }
+        if let Some(progress) = self
+            .progress
+            .filter(|_| chain.len().is_multiple_of(PROGRESS))
+        {
+            progress(Progress {
+                commits: u64::from(chain.len()),
+                judged: None,
+            });
+        }
+        Some(Found {
+            content,
+            tree,
+            role,
+        })
+    }
+
+    /// Reads the commit where the walk ends, which what comes after it must fit.
+    fn read_border(&mut self, reader: &mut Reader<'_>, id: Id) {
+        let (context, place) = (self.context, (self.chain.len(), id));
+        let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
+            return;
+        };
+        let commit = Commit::parse(&content.data, context.algorithm.len_in_hex());
+        let role = commit.as_ref().map(|commit| message::role(commit.message));
+        match (&commit, role) {
+            (Some(commit), Some(Role::Entry)) => {
+                self.order.follow(context, place, commit, Role::Entry);
+                self.chain.border = Some(Arc::clone(&content));
+            }
+            _ => context.findings.broken(
+                Rule::OneEntry,
+                place,
+                "it is the commit of the checkpoint's last entry, and no record of a task"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Reads on from the border to the trail's beginning, where people's commits or merges came after it: the beginning says whether
+    /// they may, and what was merged leads to what is there.
+    fn read_below(&mut self, reader: &mut Reader<'_>) {
+        let hex_len = self.context.algorithm.len_in_hex();
+        let mut next = self.chain.until.filter(|_| self.order.people.is_some());
+        let mut genesis = None;
+        while let Some(id) = next {
+            // What cannot be read was there before the checkpoint; it is not judged again.
+            let Ok(content) = reader.fetch(&id, Kind::Commit) else {
+                break;
+            };
+            let Some(commit) = Commit::parse(&content.data, hex_len) else {
+                break;
+            };
+            self.chain.below.push(id);
+            if message::role(commit.message) == Role::Genesis {
+                genesis = Some(is_on_ref(&commit));
+            }
+            next = commit.parents.first().copied();
+        }
+        reader.bad_copies.clear();
+        if genesis == Some(true) {
+            self.order.foreign = self.order.people;
+        }
+    }
+
+    /// Reads what is left. Judges the beginning.
+    pub(super) fn finish(mut self, reader: &mut Reader<'_>) -> Chain {
+        while self.read_next(reader).is_some() {}
+        self.read_below(reader);
+        let mut chain = self.chain;
+        chain.foreign = self.order.foreign;
+        chain.trail_id = self.order.end(self.context);
+        if chain.until.is_some() {
+            // Its beginning lies farther down; one that comes after it is none.
+            chain.trail_id = None;
+            chain.genesis = None;
+        }
+        if let Some((place, what)) = &self.cut {
+            for rule in NEED_ALL {
+                self.context
+                    .findings
+                    .not_shown(rule, Some(*place), what.clone());
+            }
+        }
+        chain.cut = self.cut.map(|(_, what)| what);
+        chain
+    }
+}
+
+/// What depends on the commits above: the order of times, and of beginnings.
+#[derive(Default)]
+struct Order {
+    /// The trail commit above, and its time.
+    newer: Option<(i64, Place)>,
+    /// The oldest genesis commit so far, and an entry that is older.
+    genesis: Option<(Place, Option<Id>)>,
+    trail_id: Option<String>,
+    /// The oldest commit so far that is none of the trail's, and how many there are.
+    people: Option<(Place, u64)>,
+    /// Those that are newer than the oldest genesis commit so far, if that says that they may not be.
+    foreign: Option<(Place, u64)>,
+}
+
+/// Whether a trail's first commit says that the trail has a ref of its own.
+fn is_on_ref(genesis: &Commit<'_>) -> bool {
+    message::check(genesis.message, Role::Genesis)
+        .is_ok_and(|trailers| trailers.placement == Some("ref"))
+}
+
+impl Order {
+    /// Takes in the next older commit.
+    fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>, role: Role) {
+        if role == Role::Person {
+            let before = self.people.map_or(0, |(_, number)| number);
+            self.people = Some((place, before + 1));
+            return;
+        }
+        let findings = &context.findings;
+        if let Some(time) = commit.time() {
+            if let Some((newer, above)) = self.newer.filter(|(newer, _)| *newer < time) {
+                let what = format!(
+                    "its commit time {newer} is before {time}, that of the trail commit {} before it",
+                    place.1
+                );
+                findings.broken(Rule::Times, above, what);
+            }
+            self.newer = Some((time, place));
+        }
+        if role == Role::Genesis {
+            if let Some((above, _)) = self.genesis {
+                findings.broken(
+                    Rule::OneEntry,
+                    above,
+                    format!("the trail begins a second time; it began at {}", place.1),
+                );
+            }
+            self.genesis = Some((place, None));
+            self.foreign = self.people.filter(|_| is_on_ref(commit));
+            self.trail_id = message::check(commit.message, role)
+                .ok()
+                .and_then(|trailers| trailers.trail.map(str::to_owned));
+        } else if let Some((_, older)) = &mut self.genesis {
+            *older = Some(place.1);
+        }
+    }
+
+    /// Judges the beginning, when there is no older commit. Returns the trail's identity.
+    fn end(self, context: &Context<'_>) -> Option<String> {
+        if let Some((place, Some(older))) = self.genesis {
+            context.findings.broken(
+                Rule::OneEntry,
+                place,
+                format!("the trail begins after its entries; look at {older}"),
+            );
+        }
+        self.trail_id
+    }
+}

@@ -1,0 +1,151 @@
+//! Walks into trees only to hash everything in them. Bounded by the number of objects, however often they are named.
+
+use std::sync::Arc;
+
+use super::{Context, Place};
+use crate::findings::Rule;
+use crate::rules::tree::{self, Mode, Node, Nodes};
+use crate::store::cache::Content;
+use crate::store::hash::{Id, Kind};
+use crate::store::reader::{Fault, Reader};
+
+/// Pairs of trees that are compared for one commit before its whole tree is walked instead: trees that name each other
+/// in many ways have more pairs than objects.
+const MAX_PAIRS: usize = 4096;
+
+/// Hashes everything that `tree` holds and `parent`, at the same place, does not. Returns how many objects that were.
+pub(super) fn check_new(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    tree: Id,
+    parent: Option<Id>,
+    place: Place,
+) -> u64 {
+    let mut count = 0;
+    let mut pairs = vec![(tree, parent)];
+    let mut compared = 0;
+    while let Some((tree, parent)) = pairs.pop() {
+        compared += 1;
+        let parent = parent.filter(|_| compared <= MAX_PAIRS);
+        let Some(parent) = parent else {
+            count += check_whole(context, reader, tree, place);
+            continue;
+        };
+        // What is wrong with the parent's is said where it was new.
+        let Ok(before) = reader.fetch(&parent, Kind::Tree) else {
+            count += check_whole(context, reader, tree, place);
+            continue;
+        };
+        let Some(after) = read_tree(context, reader, &tree, place) else {
+            continue;
+        };
+        count += 1;
+        let mut old = Nodes::new(&before.data, context.hash_len()).peekable();
+        for node in Nodes::new(&after.data, context.hash_len()) {
+            while old.next_if(|old| tree::order(old, &node).is_lt()).is_some() {}
+            let same_name = old.next_if(|old| old.name == node.name);
+            if same_name.is_some_and(|old| old.id == node.id) {
+                continue;
+            }
+            match node.mode {
+                Mode::Tree => {
+                    let before = same_name
+                        .filter(|old| old.mode == Mode::Tree)
+                        .map(|old| old.id());
+                    pairs.push((node.id(), before));
+                }
+                _ => count += check_leaf(context, reader, &node, place),
+            }
+        }
+    }
+    count
+}
+
+/// Hashes everything in a tree that no walk entered before.
+fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: Place) -> u64 {
+    let mut count = 0;
+    let mut trees = vec![tree];
+    while let Some(tree) = trees.pop() {
+        if !context.enter(&tree) {
+            continue;
+        }
+        let Some(content) = read_tree(context, reader, &tree, place) else {
+            continue;
+        };
+        count += 1;
+        for node in Nodes::new(&content.data, context.hash_len()) {
+            match node.mode {
+                Mode::Tree => trees.push(node.id()),
+                Mode::Submodule => {}
+                _ if context.enter(&node.id()) => {
+                    count += check_leaf(context, reader, &node, place)
+                }
+                _ => {}
+            }
+        }
+    }
+    count
+}
+
+/// Hashes what is no directory.
+pub(super) fn check_leaf(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    place: Place,
+) -> u64 {
+    if node.mode == Mode::Submodule {
+        return 0;
+    }
+    let id = node.id();
+    match reader.check_blob(&id) {
+        Ok(()) => 1,
+        Err(fault) => {
+            context.fault(&id, "file", &fault, place);
+            0
+        }
+    }
+}
+
+/// Reads a tree that is new and checks its form.
+pub(super) fn read_tree(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    id: &Id,
+    place: Place,
+) -> Option<Arc<Content>> {
+    read_tree_and_form(context, reader, id, place).map(|(content, _)| content)
+}
+
+/// Reads a tree that is new and checks its form; also says whether a mode in it is padded with a zero.
+pub(super) fn read_tree_and_form(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    id: &Id,
+    place: Place,
+) -> Option<(Arc<Content>, bool)> {
+    let content = reader.fetch(id, Kind::Tree);
+    let content = content
+        .map_err(|fault| context.fault(id, "directory", &fault, place))
+        .ok()?;
+    let form = tree::check(&content.data, context.hash_len());
+    if let Err(why) = form {
+        context
+            .findings
+            .broken(Rule::Objects, place, format!("the directory {id}: {why}"));
+    }
+    Some((content, form == Ok(true)))
+}
+
+/// Reads an object that is no part of a tree and says what is wrong with it.
+pub(super) fn read_other(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    id: &Id,
+    kind: Kind,
+    place: Place,
+) -> Result<Arc<Content>, Fault> {
+    let content = reader.fetch(id, kind);
+    context.bad_copies(reader, place);
+    content.inspect_err(|fault| context.fault(id, kind.name(), fault, place))
+}
