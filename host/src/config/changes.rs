@@ -1,10 +1,10 @@
-//! What differs between two readings of the settings, by name. No value is told: some are secret.
+//! Which settings differ between two readings, by name. Values are not reported: some are secret.
 
 use super::Settings;
 use super::key::{KEYS, POLICY_SETTINGS, Set};
 
 impl Settings {
-    /// The names of the settings that have another value in `other`, in the order of the table.
+    /// The names of the settings whose values differ in `other`, in the order of the table.
     pub fn changes(&self, other: &Settings) -> Vec<&'static str> {
         let (mut before, mut after) = (self.clone(), other.clone());
         let others: Vec<_> = plain(self)
@@ -31,23 +31,23 @@ impl Settings {
     }
 }
 
-/// The values of what is no limit, switch, time or path, as texts to be compared. Takes the settings apart, so that one that is
-/// added cannot be forgotten.
+/// The values that are not limits, switches, times or paths, as texts to compare. Destructures the settings, so that
+/// a new setting cannot be forgotten.
 fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings {
         layout,
-        // Where `layout` of the user's file goes.
+        // The user's file stores its `layout` here.
         default_layout,
         statuses,
         author,
         policy_file,
         // Compared by `changes`.
         policy_settings: _,
-        // Of flags and environment, which never change.
+        // Comes from flags and environment, which never change.
         policy_said: _,
         secret_file,
         signing,
-        // Paths and a time.
+        // Consists of paths and a time.
         checkpoint: _,
         lock_wait,
         cache_dir,
@@ -65,7 +65,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         token_bytes: _,
         access_log: _,
         checkout_plaintext: _,
-        // No setting.
+        // Not a setting.
         warnings: _,
         serve_drain,
         wait_for_store,
@@ -90,7 +90,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         ("signing.on_failure", format!("{:?}", signing.on_failure)),
         ("lock_wait", format!("{lock_wait:?}")),
         ("cache_dir", format!("{cache_dir:?}")),
-        // What is private does not print itself.
+        // A `Private` value does not print itself.
         ("store", format!("{:?}", store.as_ref().map(|url| &url.0))),
         // Another name for `store`, which is compared above.
         ("store.url", String::new()),

@@ -1,6 +1,6 @@
-//! The process's environment: the only module that reads it.
+//! The process's environment, which only this module reads.
 //!
-//! Read once, at the start, into a value that everything else is given; tests make their own.
+//! It is read once at startup into a value that is passed to everything else. Tests build their own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,13 +10,13 @@ use super::key::{KEYS, POLICY_SETTINGS, PREFIX, variable};
 use super::value::Value;
 use super::{ConfigError, Settings};
 
-/// The variables that matter here.
+/// The environment variables that this program uses.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
 }
 
-/// Variables beside those that begin with [`PREFIX`].
+/// Variables that are read in addition to those that start with [`PREFIX`].
 const OTHERS: [&str; 7] = [
     "CLICOLOR_FORCE",
     "HOME",
@@ -27,14 +27,14 @@ const OTHERS: [&str; 7] = [
     "XDG_CONFIG_HOME",
 ];
 
-/// Variables of the programs that talk to the service, which may share its environment.
+/// Variables for the service's clients, which may run in the same environment.
 const OF_CLIENTS: [&str; 3] = [
     "CHIFFON_AUDIT_SPOOL",
     "CHIFFON_AUDIT_TOKEN",
     "CHIFFON_AUDIT_URL",
 ];
 
-/// The directory of this program below an XDG directory, and the prefix of the file below a git directory.
+/// The name of this program's directory below an XDG directory and below a git directory.
 const DIRECTORY: &str = "chiffon-audit";
 
 impl Environment {
@@ -47,7 +47,8 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
-    /// What the variables set: `CHIFFON_AUDIT_` and the setting's name, in upper case, `_` for `.`.
+    /// The settings that variables give. A variable's name is `CHIFFON_AUDIT_` and the setting's name in upper case,
+    /// with `_` for `.`.
     pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
         let mut settings = Settings::default();
         for (name, value) in self.variables.range(PREFIX.to_owned()..) {
@@ -67,8 +68,9 @@ impl Environment {
                 settings.policy_settings =
                     policy_settings(text).ok_or_else(|| wrong("lines of the form `key=value`"))?;
             } else if !is_injected(&name[PREFIX.len()..]) && !OF_CLIENTS.contains(&name.as_str()) {
-                // Not an error: a variable for another version or another program must not stop recording. Not in silence
-                // either: a misspelt one leaves a policy or a limit out that its author believes in force.
+                // Only a warning: a variable for another version or another program must not stop recording. It is
+                // still reported, because a misspelt name disables a policy or limit that the operator believes to be
+                // set.
                 let text = format!("unknown setting {name} in the environment is ignored");
                 settings.warnings.push(text);
             }
@@ -76,7 +78,7 @@ impl Environment {
         Ok(settings)
     }
 
-    /// The names of the variables that give settings, whether or not there are such settings.
+    /// The names of all variables with our prefix, known settings or not.
     pub fn settings_given(&self) -> impl Iterator<Item = String> + '_ {
         self.variables
             .keys()
@@ -93,7 +95,7 @@ impl Environment {
         )
     }
 
-    /// The directory for what can be made again.
+    /// The directory for files that can be recreated.
     pub fn cache_dir(&self) -> Option<PathBuf> {
         Some(self.base_dir("XDG_CACHE_HOME", ".cache")?.join(DIRECTORY))
     }
@@ -104,28 +106,28 @@ impl Environment {
         socket.filter(|path| path.is_absolute())
     }
 
-    /// Whether the user wants no colour anywhere (<https://no-color.org>: set and not empty).
+    /// Whether colour is disabled everywhere (<https://no-color.org>: set and not empty).
     pub fn no_color(&self) -> bool {
         self.variables
             .get("NO_COLOR")
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Whether the user wants colour even in a pipe (set and not `0`).
+    /// Whether colour is wanted even in a pipe (set and not `0`).
     pub fn clicolor_force(&self) -> bool {
         self.variables
             .get("CLICOLOR_FORCE")
             .is_some_and(|value| !value.is_empty() && value != OsStr::new("0"))
     }
 
-    /// Whether the terminal says that it shows nothing but text.
+    /// Whether the terminal declares that it can show only plain text.
     pub fn dumb_terminal(&self) -> bool {
         self.variables
             .get("TERM")
             .is_some_and(|value| value == OsStr::new("dumb"))
     }
 
-    /// The XDG base directory specification: a relative path is as good as none.
+    /// An XDG base directory. The specification says to ignore a relative path.
     fn base_dir(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let absolute = |name: &str| {
             self.variables
@@ -153,7 +155,8 @@ impl<Name: Into<OsString>, Text: Into<OsString>> FromIterator<(Name, Text)> for 
     }
 }
 
-/// Kubernetes gives every pod variables that tell of services; one named `chiffon-audit` makes them begin like ours.
+/// Whether Kubernetes set this variable: it gives every pod variables that describe services, and those of a service
+/// named `chiffon-audit` start with our prefix.
 fn is_injected(rest: &str) -> bool {
     rest.ends_with("SERVICE_HOST") || rest.ends_with("PORT") || rest.contains("PORT_")
 }

@@ -1,4 +1,4 @@
-//! Configuration files: TOML, every setting known, and the repository's held to what it may say.
+//! Configuration files: TOML in which every setting must be known, and a repository's file may give only a few.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,22 +8,22 @@ use super::key::{self, Key, POLICY_SETTINGS};
 use super::value::Value;
 use super::{ConfigError, Settings};
 
-/// Whose file it is.
+/// Who wrote a file, which decides what it may set.
 #[derive(Clone, Copy)]
 pub(super) enum Trust<'a> {
-    /// The operator's or the user's own: may give every setting.
+    /// Written by the operator or the user: may give every setting.
     Operator,
-    /// The repository's: may give a few, and the message for others names the user's file.
+    /// Written by the repository: may give a few settings. The error for any other names the user's file.
     Repository { user_file: Option<&'a Path> },
 }
 
-/// A configuration is a page of text; more is a mistake, such as a link to something else.
+/// A configuration is a page of text. A larger file is a mistake, such as a link to something else.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads a file; one that does not exist gives nothing.
+/// Reads a file. A file that does not exist gives no settings.
 pub(super) fn read(path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigError> {
     match read_text(path) {
-        // A home that may not be entered is another user's, and has no file for this one.
+        // A home directory without permission to enter belongs to another user and has no file for this one.
         Err(error)
             if matches!(trust, Trust::Operator)
                 && error.kind() == io::ErrorKind::PermissionDenied
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigErro
 
 fn read_text(path: &Path) -> io::Result<Option<String>> {
     match path.metadata() {
-        // Opening a pipe would wait for its other end.
+        // Opening a pipe would block until a writer opens it.
         Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
         Ok(_) => {}
         Err(error)
@@ -105,7 +105,7 @@ impl Reader<'_> {
                 format!("{prefix}.{name}")
             };
             match (Key::find(&name), value) {
-                // `store` is a URL, or a table that has it as `url`.
+                // `store` is a URL, or a table that contains it as `url`.
                 (Some(_), toml::Value::Table(table)) if is_table(&name) => {
                     self.table(&name, table)?
                 }
@@ -179,7 +179,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether settings have names that begin so.
+/// Whether any setting's name starts with this table's name.
 fn is_table(name: &str) -> bool {
     key::KEYS.iter().any(|key| {
         key.name
@@ -188,7 +188,7 @@ fn is_table(name: &str) -> bool {
     })
 }
 
-/// A name that somebody else may have written, fit for a message.
+/// A name from a possibly hostile file, made safe to print in a message.
 fn shown(name: &str) -> String {
     name.chars()
         .take(100)

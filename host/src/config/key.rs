@@ -10,29 +10,29 @@ use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
 pub(super) struct Key {
     /// Its name in files, dots between the tables.
     pub(super) name: &'static str,
-    /// What its value must be, for messages.
+    /// What its value must be, as error messages say it.
     pub(super) expected: &'static str,
-    /// Whether the file in a git directory may give it: only what says how the trail looks.
+    /// Whether a repository's own file may set it: only settings about the trail's appearance.
     pub(super) repository: bool,
-    /// Where its value goes.
+    /// The field of [`Settings`] that holds its value.
     pub(super) set: Set,
 }
 
 /// How a value is stored.
 pub(super) enum Set {
-    /// Stores the value, or answers `None` if it is not what is expected.
+    /// Stores the value, or returns `None` if the value is not of the expected form.
     By(fn(&mut Settings, Value<'_>) -> Option<()>),
-    /// A whole number of at least 1, stored there.
+    /// A whole number of at least 1, stored in this field.
     Limit(fn(&mut Settings) -> &mut Option<u64>),
-    /// Yes or no, stored there.
+    /// `true` or `false`, stored in this field.
     Switch(fn(&mut Settings) -> &mut Option<bool>),
-    /// A number of seconds above 0, stored there.
+    /// A positive number of seconds, stored in this field.
     Time(fn(&mut Settings) -> &mut Option<Duration>),
-    /// A path, stored there.
+    /// A path, stored in this field.
     Path(fn(&mut Settings) -> &mut Option<PathBuf>),
 }
 
-/// The table below which all names are the policy's own.
+/// The table whose keys belong to the policy and are not checked here.
 pub(super) const POLICY_SETTINGS: &str = "policy.settings";
 
 /// Every setting but those below [`POLICY_SETTINGS`].
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         repository: false,
         set: Set::By(|settings, value| {
             let text = value.text().filter(|text| !text.is_empty())?;
-            // A bare name is looked for where programs are, not beside the file.
+            // A bare name is searched for in `PATH`, not beside the configuration file.
             settings.signing.program = Some(match text.contains('/') {
                 true => value.path()?,
                 false => PathBuf::from(text),
@@ -414,7 +414,7 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
-    /// Stores a value, or answers `None` if it is not what is expected.
+    /// Stores a value, or returns `None` if it is not of the expected form.
     pub(super) fn store(&self, settings: &mut Settings, value: Value<'_>) -> Option<()> {
         match self.set {
             Set::By(set) => set(settings, value),
@@ -434,20 +434,21 @@ impl Key {
         }
     }
 
-    /// The name of the variable that gives the same setting.
+    /// The name of the environment variable for the same setting.
     pub(super) fn variable(&self) -> String {
         variable(self.name)
     }
 }
 
-/// What a variable's name begins with.
+/// The prefix of every environment variable that is a setting.
 pub(super) const PREFIX: &str = "CHIFFON_AUDIT_";
 
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
 }
 
-/// Whether text can stand in a commit as author: git splits it at the angle brackets and ends it at the line's end.
+/// Whether a commit can name this text as its author. git splits it at the angle brackets and ends it at the line's
+/// end.
 fn is_author(text: &str) -> bool {
     let Some((name, rest)) = text.split_once(" <") else {
         return false;

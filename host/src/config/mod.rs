@@ -1,12 +1,12 @@
-//! Settings: what the operator, the user and the repository want, and the only place that reads the environment.
+//! Settings from the operator, the user and the repository, and the only module that reads the environment.
 //!
-//! Owns which settings there are, where each may come from and who wins. Knows neither trail nor policy: it hands out
-//! plain values, and whoever uses one says whether it makes sense.
+//! Owns the list of settings, the allowed sources of each, and their precedence. Knows neither trail nor policy: it
+//! returns plain values, and the code that uses a value checks that it makes sense.
 //!
-//! Nearer wins: flags, then `CHIFFON_AUDIT_*`, then `chiffon-audit/config.toml` in the git directory, then
-//! `chiffon-audit/config.toml` in the user's configuration directory. The repository's file may be the work of somebody
-//! else, so it may only say how its trail looks; what names a program, a file, a key, a token, a limit or a policy is
-//! refused there.
+//! Precedence, highest first: flags, `CHIFFON_AUDIT_*`, `chiffon-audit/config.toml` in the git directory,
+//! `chiffon-audit/config.toml` in the user's configuration directory. Another person may have written the
+//! repository's file, so it may only set the trail's appearance. There, a setting that names a program, a file, a
+//! key, a token, a limit or a policy is rejected.
 
 mod changes;
 mod checkpoint;
@@ -31,77 +31,77 @@ pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
-/// The settings, from one source or merged from all: what was not given is `None`.
+/// The settings, from one source or merged from all. A setting that was not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// How new entries are stored.
     pub layout: Option<Layout>,
-    /// The same, of trails that have none of their own yet: what the user's file says, which is for all trails. Set by
-    /// [`Settings::load`].
+    /// The layout for trails that have not chosen one yet. It comes from the user's file, which applies to all
+    /// trails. Set by [`Settings::load`].
     pub default_layout: Option<Layout>,
-    /// Statuses beside the format's four.
+    /// Statuses in addition to the format's four.
     pub statuses: Option<Vec<String>>,
-    /// `Name <email>` for commits.
+    /// The author of commits, as `Name <email>`.
     pub author: Option<String>,
-    /// The policy's component; the built-in one if not given.
+    /// The policy's component; the built-in policy if not given.
     pub policy_file: Option<PathBuf>,
-    /// The policy's own settings. Merged key by key.
+    /// Settings passed to the policy. Sources are merged key by key.
     pub policy_settings: BTreeMap<String, String>,
-    /// What of the two was said for this invocation, and not in the user's file, which is for all trails.
+    /// Which of the two came from this invocation, rather than from the user's file, which applies to all trails.
     pub policy_said: PolicySaid,
-    /// Where the secret for `Audit-Outcome` lies.
+    /// The file with the HMAC key for the `Audit-Outcome` trailer.
     pub secret_file: Option<PathBuf>,
-    /// Who signs commits, and how.
+    /// How commits are signed.
     pub signing: Signing,
     /// How checkpoints are made.
     pub checkpoint: CheckpointSettings,
-    /// How long to wait for a lock of somebody else's.
+    /// How long to wait for a lock held by another process.
     pub lock_wait: Option<Duration>,
-    /// Where compiled policies are kept.
+    /// The directory for compiled policies.
     pub cache_dir: Option<PathBuf>,
-    /// Where the store is, as a URL.
+    /// The store's location, as a URL.
     pub store: Option<Private>,
     /// The schema of a PostgreSQL store.
     pub store_schema: Option<String>,
-    /// The most connections to a PostgreSQL store.
+    /// The maximum number of connections to a PostgreSQL store.
     pub store_pool: Option<u64>,
-    /// How long conflicts and refusals stay in the store.
+    /// How long conflicting and refused submissions stay in the store.
     pub keep_turned_down: Option<Duration>,
-    /// Whether submissions stay in the store after they were committed.
+    /// Whether submissions stay in the store after they are committed.
     pub keep_submissions: Option<bool>,
     /// The service's bearer tokens.
     pub tokens: Option<Private>,
-    /// The file that holds them.
+    /// The file that holds the service's bearer tokens.
     pub tokens_file: Option<PathBuf>,
-    /// Where the service listens.
+    /// The address that the service listens on.
     pub serve_listen: Option<String>,
-    /// What becomes of outcomes while the policy is in quarantine.
+    /// What happens to outcomes while the policy is in quarantine.
     pub on_policy_fault: Option<String>,
-    /// The longest that nobody commits after a committer has died.
+    /// The longest time without a committer after one has died.
     pub serve_lease: Option<Duration>,
-    /// Requests a second that one token may make.
+    /// The maximum number of requests per second for one token.
     pub token_rate: Option<u64>,
-    /// Bytes of bodies a second that one token may send and be sent.
+    /// The maximum number of body bytes per second that one token may send and receive.
     pub token_bytes: Option<u64>,
-    /// Whether the service's log has a line for each request.
+    /// Whether the service logs a line for each request.
     pub access_log: Option<bool>,
-    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    /// Whether entries may be written in clear text to a repository whose filters encrypt files.
     pub checkout_plaintext: Option<bool>,
-    /// What is wrong with these settings and does not stop the program.
+    /// Problems in these settings that do not stop the program.
     pub warnings: Vec<String>,
-    /// How long requests are still taken after SIGTERM.
+    /// How long requests are still accepted after SIGTERM.
     pub serve_drain: Option<Duration>,
-    /// How long a database server is waited for at the start.
+    /// How long to wait for a database server at startup.
     pub wait_for_store: Option<Duration>,
-    /// What clients of the service may use.
+    /// Limits for clients of the service.
     pub service: ServiceSettings,
-    /// What a document may be at most.
+    /// Limits on a document.
     pub outcome_limits: OutcomeLimits,
-    /// What a call of the policy may use at most.
+    /// Limits on one policy call.
     pub policy_limits: PolicyLimits,
 }
 
-/// A text that may hold a password: what prints settings does not print it.
+/// A text that may contain a password, so that printing the settings does not reveal it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Private(pub String);
 
@@ -111,34 +111,34 @@ impl std::fmt::Debug for Private {
     }
 }
 
-/// What flags and environment say about the policy. Set by [`Settings::load`].
+/// Which policy settings the flags and the environment gave. Set by [`Settings::load`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PolicySaid {
-    /// Which it is.
+    /// They name the policy.
     pub file: bool,
-    /// A setting of its own.
+    /// They give a setting for the policy.
     pub settings: bool,
 }
 
 /// How new entries are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// All in one directory.
+    /// All entries in one directory.
     Flat,
-    /// Spread over many directories.
+    /// Entries spread over many directories.
     Sharded,
 }
 
-/// What a document may be at most: `outcome.*`.
+/// Limits on a document: `outcome.*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeLimits {
-    /// Bytes.
+    /// Maximum size in bytes.
     pub max_bytes: Option<u64>,
-    /// Levels of nesting.
+    /// Maximum levels of nesting.
     pub depth: Option<u64>,
 }
 
-/// What one call of the policy may use at most: `policy.*`. The policy module says what each counts.
+/// Limits on one policy call: `policy.*`. The policy module documents what each one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -167,12 +167,12 @@ pub struct PolicyLimits {
 impl Settings {
     /// Merges `flags` with the environment, the repository's file and the user's file.
     ///
-    /// A file that does not exist gives nothing.
+    /// A file that does not exist gives no settings.
     ///
     /// # Errors
     ///
-    /// Names the source and the setting at fault: an unreadable file, no TOML, an unknown setting, a value that is
-    /// none, or a setting that the repository may not give.
+    /// Names the source and the setting at fault: an unreadable file, invalid TOML, an unknown setting, an invalid
+    /// value, or a setting that a repository may not give.
     pub fn load(
         flags: Settings,
         environment: &Environment,
@@ -192,7 +192,7 @@ impl Settings {
             Some(path) => file::read(path, file::Trust::Operator)?,
             None => Settings::default(),
         };
-        // It is for all trails, and one that has chosen its layout stays with it.
+        // The user's file applies to all trails, and a trail that has chosen its layout keeps it.
         user.default_layout = user.layout.take();
         let mut settings = flags.or(environment.settings()?);
         settings.policy_said = PolicySaid {
@@ -204,11 +204,11 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Sets one of the limits of a policy's call, by its name in files below `policy.`, as the command line gives it.
+    /// Sets one limit on policy calls from the command line. `name` is the setting's name without `policy.`.
     ///
     /// # Errors
     ///
-    /// `Unknown` if there is no such limit, `Value` if it cannot have that value.
+    /// `Unknown` if there is no such limit, `Value` if the value is not valid for it.
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
         let limit = Key::find(&key).filter(|key| matches!(key.set, Set::Limit(_) | Set::Time(_)));
@@ -224,7 +224,7 @@ impl Settings {
             })
     }
 
-    /// These settings, and those of `farther` where these say nothing.
+    /// These settings, with gaps filled from `farther`, which has lower precedence.
     fn or(mut self, mut farther: Settings) -> Settings {
         for key in KEYS {
             if let Set::Limit(limit) = key.set {
@@ -281,53 +281,53 @@ impl Settings {
     }
 }
 
-/// Why there are no settings.
+/// Why the settings could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     #[error("cannot read the configuration {}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is not TOML.
+    /// A file is not valid TOML.
     #[error("{}:{line}: {message}", path.display())]
     Syntax {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line number, starting at 1.
         line: usize,
-        /// What is wrong with it.
+        /// The parser's message.
         message: String,
     },
-    /// There is no setting of that name.
+    /// No setting has this name.
     #[error("unknown setting {key} in {origin}")]
     Unknown {
-        /// The setting's name.
+        /// The name of the setting.
         key: String,
-        /// The file, or the environment.
+        /// The file's path, or the environment.
         origin: String,
     },
-    /// A value is not what the setting takes.
+    /// A setting has an invalid value.
     #[error("setting {key} in {origin} must be {expected}")]
     Value {
-        /// The setting's name.
+        /// The name of the setting.
         key: String,
-        /// The file, or the environment.
+        /// The file's path, or the environment.
         origin: String,
-        /// What it must be.
+        /// What the value must be.
         expected: &'static str,
     },
-    /// A repository gives a setting that is the operator's alone.
+    /// A repository's file gives a setting that only the operator may give.
     #[error("setting {key} is not taken from a repository ({}); it belongs in {belongs}", path.display())]
     NotFromRepository {
-        /// The setting's name.
+        /// The name of the setting.
         key: String,
-        /// The repository's file.
+        /// The path of the repository's file.
         path: PathBuf,
-        /// Where to put it instead.
+        /// The file that the setting belongs in.
         belongs: String,
     },
 }

@@ -1,15 +1,15 @@
-//! Where a repository's own configuration lies, found without opening the repository.
+//! Locates a repository's configuration file without opening the repository.
 //!
-//! Looks only for the file's place. Whether the directory is a repository that can be used is the trail's to say.
+//! This module only determines the path. The trail decides whether the directory is a usable repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The place of `chiffon-audit/config.toml` for the repository at `dir` or above it, whether or not the file exists.
+/// The path of `chiffon-audit/config.toml` for the repository at `dir` or above it. The file may not exist.
 ///
-/// For a linked work tree that is in the git directory that all its work trees share.
+/// For a linked work tree the path is in the git directory that all its work trees share.
 pub fn repository_file(dir: &Path) -> Option<PathBuf> {
-    // Absolute, so that "above" does not end where a relative path does.
+    // Made absolute, so that the search upwards does not end at the start of a relative path.
     let dir = dir.canonicalize().ok()?;
     let git_dir = dir.ancestors().find_map(git_dir_of)?;
     Some(
@@ -19,7 +19,7 @@ pub fn repository_file(dir: &Path) -> Option<PathBuf> {
     )
 }
 
-/// The git directory of a work tree, or the directory itself where it is one.
+/// The git directory of a work tree, or `dir` itself if it is a git directory.
 fn git_dir_of(dir: &Path) -> Option<PathBuf> {
     let dot_git = dir.join(".git");
     if is_git_dir(&dot_git) {
@@ -44,7 +44,7 @@ fn common_dir(git_dir: PathBuf) -> PathBuf {
     }
 }
 
-/// The path that git has written into a file, after a prefix.
+/// The path that git wrote into a file, after a prefix.
 fn path_in(file: &Path, prefix: &str) -> Option<PathBuf> {
     if !file.is_file() {
         return None;

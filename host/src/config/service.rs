@@ -1,26 +1,26 @@
-//! Settings of the service: what its clients may use, and where it listens for probes. Plain values.
+//! Settings of the service: limits for its clients, and the address for probes. Plain values.
 
-/// What clients of the service may use: `serve.*`.
+/// Limits for clients of the service: `serve.*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceSettings {
-    /// Where it listens for probes and metrics alone.
+    /// The address that serves only probes and metrics.
     pub admin_listen: Option<String>,
-    /// Hosts that a request may name where there are no tokens.
+    /// Hosts that a request may name if there are no tokens.
     pub allowed_hosts: Option<Vec<String>>,
-    /// Connections at once.
+    /// Maximum number of simultaneous connections.
     pub connections: Option<u64>,
-    /// Connections of one address at once.
+    /// Maximum number of simultaneous connections from one address.
     pub connections_per_peer: Option<u64>,
-    /// Bytes of bodies that were read and are not answered.
+    /// Maximum bytes of request bodies that were read and not yet answered.
     pub bytes_in_flight: Option<u64>,
-    /// Questions that the store answers at once.
+    /// Maximum number of simultaneous store queries.
     pub queries: Option<u64>,
-    /// Followers of events at once.
+    /// Maximum number of simultaneous event followers.
     pub followers: Option<u64>,
 }
 
 impl ServiceSettings {
-    /// These, and those of `farther` where these say nothing; but limits, which are all treated alike.
+    /// Merges with `farther`, which has lower precedence. Numeric limits are merged elsewhere, all in the same way.
     pub(super) fn or(self, farther: ServiceSettings) -> ServiceSettings {
         ServiceSettings {
             admin_listen: self.admin_listen.or(farther.admin_listen),

@@ -1,22 +1,22 @@
-//! Settings of signatures: plain values; the trail says whether they make sense.
+//! Signing settings as plain values; the trail checks that they make sense together.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Who signs commits, and how: `signing.*`.
+/// How commits are signed: `signing.*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signing {
-    /// The file of an SSH key: a private one, or a public one whose private half an agent has.
+    /// The file of an SSH key: a private key, or a public key whose private half an agent holds.
     pub key: Option<PathBuf>,
-    /// An OpenPGP key, as the program names it.
+    /// An OpenPGP key, in the form that the signing program accepts.
     pub openpgp_key: Option<String>,
-    /// The program that signs with it.
+    /// The program that makes OpenPGP signatures.
     pub program: Option<PathBuf>,
-    /// The file with the passphrase of either.
+    /// The file with the passphrase of the SSH or OpenPGP key.
     pub passphrase_file: Option<PathBuf>,
     /// Which commits are signed.
     pub extent: Option<SigningExtent>,
-    /// What becomes of an outcome that could not be signed.
+    /// What happens to an outcome whose commit could not be signed.
     pub on_failure: Option<SigningFailure>,
     /// How long one signature may take.
     pub timeout: Option<Duration>,
@@ -25,13 +25,13 @@ pub struct Signing {
 /// Which commits are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningExtent {
-    /// Each.
+    /// Every commit.
     Commit,
-    /// The last of each group that becomes durable at once.
+    /// The last commit of each group that becomes durable together.
     Group,
 }
 
-/// What becomes of an outcome that could not be signed.
+/// What happens to an outcome whose commit could not be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningFailure {
     /// It is not recorded, and may be submitted again.
@@ -41,7 +41,8 @@ pub enum SigningFailure {
 }
 
 impl Signing {
-    /// The key is one choice: a nearer source that names one of either kind says nothing of the other's.
+    /// Merges with a source of lower precedence. The two kinds of key are one choice: a source that names one kind
+    /// hides the other kind in sources below it.
     pub(super) fn or(self, farther: Signing) -> Signing {
         let named = self.key.is_some() || self.openpgp_key.is_some();
         let (key, openpgp_key) = if named {

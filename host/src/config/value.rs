@@ -1,17 +1,17 @@
-//! A setting's value as a file or a variable gives it, and what it can be read as.
+//! A setting's value as a file or an environment variable gives it, and the types it can be read as.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A value as a source gives it.
+/// A value as its source gives it.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
-    /// From a file; a path is relative to the directory that the file is in.
+    /// From a file. A path is relative to the file's directory.
     File {
         value: &'a toml::Value,
         directory: &'a Path,
     },
-    /// From the environment: text in every case; a list has commas in it.
+    /// From the environment. It is always text; a list is separated by commas.
     Variable(&'a str),
 }
 
@@ -49,7 +49,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A path in a URL is relative to the directory that the file is in, as any other.
+    /// Reads a store URL. A relative path in it starts at the file's directory, as for any other path.
     pub(super) fn store_url(self) -> Option<String> {
         let text = self.text().filter(|text| !text.is_empty())?;
         Some(match (self, text.strip_prefix("sqlite:")) {
@@ -91,13 +91,13 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A host's name, with a port or without; no URL and no pattern.
+/// Reads a host name, with or without a port. URLs and patterns are not accepted.
 pub(super) fn host(text: String) -> Option<String> {
     let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     (!text.is_empty() && text.bytes().all(is_of_host)).then_some(text)
 }
 
-/// A span of time as people write it.
+/// Reads a time span such as `90d`.
 pub(super) fn span(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds = match unit {
@@ -112,7 +112,7 @@ pub(super) fn span(text: &str) -> Option<Duration> {
         .parse()
         .ok()
         .filter(|number| is_number && *number > 0)?;
-    // As long as a database can count from now.
+    // The longest span that a database can subtract from the current time.
     let seconds = number.checked_mul(seconds)?;
     (seconds <= 10_000 * 366 * 86_400).then(|| Duration::from_secs(seconds))
 }
