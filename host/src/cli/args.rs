@@ -1,4 +1,4 @@
-//! What can be typed: the commands, the options that all of them have, and the help's layout.
+//! The command line's syntax: the commands, the options common to all of them, and the help's layout.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use super::{
     max_term_width = 100
 )]
 pub struct Cli {
-    /// Options of every command.
+    /// The global options.
     #[command(flatten)]
     pub global: Global,
     /// The command.
@@ -53,7 +53,7 @@ pub struct Global {
     pub verbose: bool,
 }
 
-/// When to use colour. The variants have no documentation, so that the help names them on one line.
+/// When to use colour. The variants have no documentation, so that the help lists them on one line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
     #[default]
@@ -87,7 +87,7 @@ pub enum Command {
     Man(man::Args),
 }
 
-/// The help's groups. A command that is in none would not be shown; a test sees to it.
+/// The help's groups. The help would omit a command without a group; a test checks that none is missing.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "doctor"]),
     ("Record", &["commit", "ingest", "serve"]),
@@ -128,11 +128,11 @@ pub fn command() -> clap::Command {
 }
 
 impl Cli {
-    /// Parses the arguments, the program's name first.
+    /// Parses the arguments; the first is the program's name.
     ///
     /// # Errors
     ///
-    /// What clap has to say: a mistake, or the help or version that was asked for.
+    /// clap's message: a mistake in the arguments, or the requested help or version.
     pub fn parse_arguments(arguments: &[OsString]) -> Result<Cli, clap::Error> {
         let mut command = command();
         let matches = command.try_get_matches_from_mut(arguments)?;

@@ -1,4 +1,4 @@
-//! `checkpoint`: signs what the trail holds now, to be kept where its writer cannot quietly rewrite it.
+//! `checkpoint`: signs what the trail holds now, for safekeeping where the trail's writer cannot quietly rewrite it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,30 +16,32 @@ use crate::trail::Trail;
 
 /// Sign what the trail holds now
 ///
-/// A checkpoint fixes how many entries there are and what they say, in a few lines with a signature (a C2SP tlog-checkpoint).
-/// Keep it where whoever writes the trail cannot rewrite it: what is cut off, changed or backdated later is then told by
-/// `verify --against` it, even if every commit is signed anew.
+/// A checkpoint fixes how many entries there are and what they say, in a few signed lines (a C2SP tlog-checkpoint).
+/// Keep it where nobody who can write the trail can rewrite it. `verify --against` then reports anything that is cut
+/// off, changed or backdated later, even if every commit is signed again.
 ///
-/// With --to, the trail must extend the checkpoint that is there, or that one stays and the exit code is 3: rolled back. It must also
-/// extend the last checkpoint that the key signed, which is kept beside the key, in KEY.signed, or where setting checkpoint.state says.
+/// With --to, the trail must extend the checkpoint that is there. Otherwise that one stays and the exit code is 3:
+/// the trail was rolled back. The trail must also extend the last checkpoint that the key signed. That one is kept
+/// beside the key, in KEY.signed, or where setting checkpoint.state says.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The key that signs, made by --new-key [default: setting checkpoint.key]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Keep it in this file, or in another git repository (a directory); - prints it [default: setting checkpoint.to, or -]
+    /// Keep it in this file, or in another git repository (a directory); - prints it [default: setting checkpoint.to,
+    /// or -]
     #[arg(long, value_name = "FILE|DIR")]
     to: Option<PathBuf>,
-    /// Keep those before it in the file, too
+    /// Keep earlier checkpoints in the file too
     #[arg(long)]
     append: bool,
-    /// Have this witness cosign it (C2SP tlog-witness): http://HOST[:PORT][/PATH]; may be given more than once
+    /// Have this witness cosign it (C2SP tlog-witness): http://HOST[:PORT][/PATH]; can be repeated
     #[arg(long, value_name = "URL", requires = "witness_keys")]
     witness: Vec<Witness>,
-    /// The keys of witnesses, name+id+base64, one a line
+    /// The witnesses' keys, one name+id+base64 per line
     #[arg(long, value_name = "FILE")]
     witness_keys: Option<PathBuf>,
-    /// Make a key in this new file and print its public half, for `verify --checkpoint-key`
+    /// Create a key in this new file and print its public half, for `verify --checkpoint-key`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "to", "append", "witness", "witness_keys"])]
     new_key: Option<PathBuf>,
 }
@@ -137,7 +139,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             before
                 .time
                 .as_deref()
-                .unwrap_or("a time that it does not say")
+                .unwrap_or("an unstated time")
         );
         writeln!(output, "{}", paint(FAINT, Line(&line)))?;
     }
@@ -148,7 +150,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The keys in a file of witnesses' keys.
+/// Reads the witnesses' keys from a file.
 fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
     let Some(path) = path else {
         return Ok(Vec::new());
@@ -176,7 +178,8 @@ pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
     })
 }
 
-/// Warns where the key bears another trail's name: who checks with it takes one for the other.
+/// Warns if the key was made for another trail: an auditor who checks with this key would take this trail for the
+/// other.
 pub(super) fn warn_of_another_trail(key: &CheckpointKey, origin: &str, output: &mut Output) {
     if key.name().starts_with("chiffon-audit/") && key.name() != origin {
         output.note(format_args!(
@@ -188,7 +191,7 @@ pub(super) fn warn_of_another_trail(key: &CheckpointKey, origin: &str, output: &
 }
 
 fn make_key(file: &Path, trail: &Trail, session: &mut Session) -> anyhow::Result<Exit> {
-    // The key bears the trail's name, so that a checkpoint says by itself which key it wants.
+    // The key carries the trail's name, so that a checkpoint alone says which key it needs.
     let key = CheckpointKey::create(&trail.origin(&[])?, file)?;
     let public = key.public();
     let output = &mut session.output;

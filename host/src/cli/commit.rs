@@ -1,4 +1,4 @@
-//! `commit`: one outcome in, one durable commit out.
+//! `commit`: records one outcome as one durable commit.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -17,17 +17,17 @@ use crate::trail::TrailError;
 
 /// Record one outcome
 ///
-/// Reads one outcome document and records it. Answers only once the commit would survive a power cut. Submitting the
-/// same outcome again makes no commit and is no failure.
+/// Reads one outcome document and records it. The answer comes only once the commit would survive a power cut.
+/// Submitting the same outcome again makes no commit and is not a failure.
 ///
-/// Exit codes: 0 recorded, or already recorded; 1 could not; 2 usage; 4 refused; 5 the task has an entry that says something
-/// else.
+/// Exit codes: 0 recorded, or already recorded; 1 could not; 2 usage; 4 refused; 5 the task has a different entry.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The outcome document; - is standard input
+    /// The outcome document; - means standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Keep the policy's call, unredacted, in this file: `policy run --replay` makes it again, and `policy test` takes it as a case
+    /// Write the policy call, unredacted, to this file; `policy run --replay` repeats it, and `policy test` accepts
+    /// it as a case
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let limits = outcome_limits(&settings)?;
     let document = read(&args.file, limits.max_bytes)
         .map_err(|error| cannot_read("the outcome", &args.file, error))?;
-    // Before anything is recorded, so that a file that cannot be had costs nothing.
+    // Created before anything is recorded, so that a failure here has no cost.
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
     let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
@@ -65,13 +65,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     match (file, &answer.recording) {
         (Some(file), Some(recording)) => kept = file.keep(recording),
         (Some(file), None) => session.output.note(format_args!(
-            "no policy was called, and there is nothing to keep in {}",
+            "no policy was called, so there is nothing to write to {}",
             Line(&file.name())
         )),
         (None, _) => {}
     }
     print(&answer, &mut session.output)?;
-    // What was recorded is recorded, and was said; that its call is not kept is another matter.
+    // The outcome is recorded and was reported. Failing to write the call is a separate error.
     kept?;
     Ok(exit)
 }
@@ -81,7 +81,7 @@ fn answered(answer: Answer) -> (Answer, Exit) {
     (answer, exit)
 }
 
-/// Reads a document, or just enough of it to be too large.
+/// Reads a document, but at most one byte beyond the limit.
 fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut document = Vec::new();
     let limit = (max_bytes as u64).saturating_add(1);
@@ -93,7 +93,7 @@ fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(document)
 }
 
-/// The answer where there is no recorder: the outcome is as it was, and so is the repository.
+/// The answer when no recorder could be opened. Neither the outcome nor the repository was changed.
 fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
     let no_engine = matches!(error.downcast_ref::<LoadError>(), Some(LoadError::Panicked));
     let trail = error.downcast_ref::<TrailError>();
@@ -135,7 +135,7 @@ fn print(answer: &Answer, output: &mut Output) -> io::Result<()> {
             )?;
             if answer.unsigned {
                 output.note(format_args!(
-                    "  {}: nobody could sign its commit, which says so",
+                    "  {}: its commit could not be signed, and says so",
                     paint(UNSURE, "unsigned")
                 ));
             }
@@ -168,7 +168,7 @@ pub fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
-/// What the policy had to say: warnings and errors always, the rest with `--verbose`.
+/// Prints the policy's log: warnings and errors always, the rest with `--verbose`.
 pub fn print_policy_log(answer: &Answer, output: &mut Output) {
     for line in &answer.policy_log {
         if output.is_verbose() || line.level >= Level::Warn {

@@ -1,4 +1,4 @@
-//! `completions`: a script that completes commands and options in a shell.
+//! `completions`: prints a script that completes commands and options in a shell.
 
 use std::io::Write as _;
 
@@ -13,7 +13,7 @@ use super::session::Session;
 /// For bash: `chiffon-audit completions bash > ~/.local/share/bash-completion/completions/chiffon-audit`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The shell
+    /// The shell to complete for
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }
@@ -29,8 +29,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     );
     let mut script = String::from_utf8(script)?;
     if args.shell == Shell::Bash {
-        // clap_complete (4.6.11) spells the hyphen of the program's name in two ways in the names of the script's states, so
-        // that nothing behind a subcommand is found.
+        // clap_complete (4.6.11) spells the hyphen of the program's name in two ways in the names of the script's
+        // states. Without this change nothing after a subcommand is completed.
         script = script.replace("chiffon__subcmd__audit", "chiffon__audit");
     }
     session.output.write_all(script.as_bytes())?;

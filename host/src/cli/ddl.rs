@@ -1,4 +1,4 @@
-//! `store`: what has to do with the store's database alone.
+//! `store`: commands that concern only the store's database.
 
 use std::io::Write as _;
 
@@ -22,17 +22,18 @@ enum Command {
     Ddl(DdlArgs),
 }
 
-/// Print the statements that make a PostgreSQL store, for a DBA
+/// Print the statements that create a PostgreSQL store, for a DBA
 ///
-/// For a role that may not create a schema: a DBA runs them in the database, such as with
-/// `chiffon-audit store ddl --role audit | psql --dbname=audit`, and the store then opens under that role. An empty schema that
-/// the role owns serves as well.
+/// For a role that may not create a schema. A DBA runs them in the database, for example with `chiffon-audit store
+/// ddl --role audit | psql --dbname=audit`; the store then opens under that role. An empty schema that the role owns
+/// works as well.
 #[derive(clap::Args, Debug)]
 struct DdlArgs {
-    /// The schema [default: the one that the settings name, or else chiffon_audit]
+    /// The schema [default: the one from the settings, or else chiffon_audit]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
-    /// The role of the service, which is to own the schema [default: the user in the store's URL, or the role that runs the statements]
+    /// The service's role, which will own the schema [default: the user in the store's URL, or the role that runs the
+    /// statements]
     #[arg(long, value_name = "NAME")]
     role: Option<String>,
     /// Where the store will be: postgres://USER@HOST/DATABASE

@@ -1,4 +1,4 @@
-//! `doctor`: is this machine, with this trail and store, fit to record? Asks, and tries it on a trail that is thrown away.
+//! `doctor`: checks whether this machine, trail and store are fit to record, and tries it on a temporary trail.
 
 mod machine;
 
@@ -22,21 +22,21 @@ use crate::store::{StoreError, StoreUrl};
 use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Placement, Trail};
 use crate::verify;
 
-/// Say whether this machine, store and trail are fit
+/// Check whether this machine, store and trail are fit to record
 ///
-/// Looks at the trail (repository, ref, identity, file system, whether it can be written now, locks), the policy, the store
-/// (durability, backlog), and then records, reads back and verifies an outcome in a trail of its own beside this one, on the same file system. Changes
-/// nothing but what a crash has left over.
+/// Checks the trail (repository, ref, identity, file system, locks, whether it can be written now), the policy and
+/// the store (durability, backlog). Then records, reads back and verifies an outcome in a temporary trail beside this
+/// one, on the same file system. Changes nothing except to remove what a crash left behind.
 ///
 /// Exit codes: 0 fit; 1 not fit.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The store to look at: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
+    /// The store to check: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
 
-/// What is pending for so long is not just about to be committed.
+/// An outcome that has been pending for longer than this is not just about to be committed.
 const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -148,7 +148,7 @@ impl Doctor {
             }
         };
         let said = format!(
-            "{} of {}, {}; commits are {}'s",
+            "{} of {}, {}; commits are by {}",
             trail.reference(),
             trail.common_dir().display(),
             trail.placement().as_str(),
@@ -161,19 +161,19 @@ impl Doctor {
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
         match trail.has_begun() {
-            // To try would be to take the trail up.
+            // Trying it would take over the remote's trail.
             Ok(true) if trail.reads_from().is_some() => {
                 self.add("writing", Finding::Good, "nothing is recorded here yet");
                 self.layout(&trail);
             }
             Ok(true) => {
-                // Takes the lock, removes what a crash has left, looks for a roll-back.
+                // Takes the lock, removes what a crash left behind, and checks for a rollback.
                 let checked = trail.check();
                 let locks = machine::locks(&trail, session.clock.now());
                 match checked {
                     Err(error) => self.add("writing", Finding::Bad, error.to_string()),
                     Ok(()) if locks.is_empty() => {
-                        let says = "it can be written: no lock is held, nothing is left over, nothing was rolled back";
+                        let says = "it can be written: no lock is held, no crash left anything behind, nothing was rolled back";
                         self.add("writing", Finding::Good, says);
                     }
                     Ok(()) => {}
@@ -189,7 +189,7 @@ impl Doctor {
         Some(trail)
     }
 
-    /// Says where a filter would encrypt entries, and where git may change them in a work tree.
+    /// Reports where a filter would encrypt entries, and where git may change them in a work tree.
     fn attributes(&mut self, trail: &Trail, settings: &Settings) {
         let allowed = settings.checkout_plaintext.unwrap_or(false);
         match trail.encrypting_filter() {
@@ -209,7 +209,7 @@ impl Doctor {
         }
         if trail.has_attributes() == Some(false) && matches!(trail.has_begun(), Ok(true)) {
             let says = format!(
-                "{}/info/attributes, which no clone brings along, lacks the line that keeps filters and line endings off entries: \
+                "{}/info/attributes, which clones do not copy, lacks the line that keeps filters and line endings off entries: \
                  add `{}`",
                 trail.common_dir().display(),
                 trail::ATTRIBUTES
@@ -218,7 +218,7 @@ impl Doctor {
         }
     }
 
-    /// Says where a new trail begins, and when a trail is on a branch that may be deleted.
+    /// Reports where a new trail begins, and whether a trail is on a branch that may be deleted.
     fn place(&mut self, trail: &Trail) {
         if let Some(why) = trail.begins_apart() {
             let says = format!("it begins on {}, because {why}", trail.reference());
@@ -239,10 +239,10 @@ impl Doctor {
         }
     }
 
-    /// Says how entries are stored, and when a directory has become so large that whatever reads it for each commit takes the
-    /// square of the trail.
+    /// Reports how entries are stored, and when a directory is so large that reading it for each commit takes
+    /// quadratic time.
     fn layout(&mut self, trail: &Trail) {
-        /// `verify` takes a few seconds for as many, and four times that for twice as many.
+        /// `verify` takes a few seconds for this many entries, and four times as long for twice as many.
         const MANY: usize = 5_000;
         let looked = trail
             .layout()
@@ -253,18 +253,18 @@ impl Doctor {
                 Finding::Warning,
                 format!(
                     "{entries} entries are in one directory, which `verify` and `report` read for each commit: \
-                     `chiffon-audit init --layout sharded` spreads those \
-                     to come over many"
+                     `chiffon-audit init --layout sharded` spreads new ones \
+                     over many"
                 ),
             ),
             Ok((Layout::Flat, Some(_), entries)) => (
                 Finding::Good,
-                format!("flat, as it was chosen: {entries} entries in one directory"),
+                format!("flat, by choice: {entries} entries in one directory"),
             ),
             Ok((Layout::Flat, None, entries)) => (
                 Finding::Good,
                 format!(
-                    "flat up to {FLAT_MOST} entries in one directory, of which there are {entries}; those after them are \
+                    "flat up to {FLAT_MOST} entries in one directory, {entries} so far; later ones are \
                      spread over many (sharded)"
                 ),
             ),
@@ -275,7 +275,7 @@ impl Doctor {
             Ok((Layout::Sharded, None, entries)) => (
                 Finding::Good,
                 format!(
-                    "sharded: {entries} entries are in one directory, and those that come are spread over many; \
+                    "sharded: {entries} entries are in one directory, and new ones are spread over many; \
                      `chiffon-audit init --layout flat` chooses one directory for good"
                 ),
             ),
@@ -283,7 +283,7 @@ impl Doctor {
         self.add("layout", finding, says);
     }
 
-    /// Says what remote-tracking refs have of the trail.
+    /// Reports how much of the trail the remote-tracking refs have.
     fn remotes(&mut self, trail: &Trail) {
         match trail.remotes() {
             Ok(told) => {
@@ -321,7 +321,7 @@ impl Doctor {
         let (about, backlog) = match looked {
             Ok(found) => found,
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::Missing(_))) => {
-                return self.add("store", Finding::Good, "there is none; `serve` makes one, and `reconcile --rebuild` the rows of what is recorded");
+                return self.add("store", Finding::Good, "there is none; `serve` creates one, and `reconcile --rebuild` fills it with a row for each entry");
             }
             Err(error) => return self.add("store", Finding::Bad, format!("{error:#}")),
         };
@@ -356,11 +356,11 @@ impl Doctor {
         if waits >= LONG {
             let seconds = waits.as_secs();
             said += &format!(
-                "; the oldest has been pending for {seconds} s: does a `serve` run, and what does its /readyz say?"
+                "; the oldest has been pending for {seconds} s: is a `serve` running, and what does its /readyz say?"
             );
         }
         if backlog.blocked > 0 {
-            said += "; what is blocked is tried again by itself, and at once when `serve` gets a SIGHUP";
+            said += "; blocked outcomes are retried automatically, and at once when `serve` gets a SIGHUP";
         }
         let looks = waits >= LONG || backlog.blocked + backlog.conflicting + backlog.refused > 0;
         let finding = if looks {
@@ -373,7 +373,7 @@ impl Doctor {
     }
 }
 
-/// Records, reads back and verifies, on the trail's own file system.
+/// Records, reads back and verifies an outcome on the trail's own file system.
 fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new()
         .prefix("chiffon-audit-doctor-")
@@ -424,7 +424,7 @@ fn verified(directory: &Path) -> anyhow::Result<()> {
     let report = verify::verify(directory, &verify::Options::default())?;
     anyhow::ensure!(
         report.outcome() == verify::Outcome::Holds,
-        "what was recorded does not verify"
+        "the recorded outcome does not verify"
     );
     Ok(())
 }

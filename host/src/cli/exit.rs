@@ -1,4 +1,4 @@
-//! The one table of exit codes. Scripts rely on it: it is public, like the JSON.
+//! The table of exit codes. Scripts rely on it: it is public, like the JSON.
 
 use std::io;
 use std::path::Path;
@@ -17,21 +17,22 @@ use crate::verify;
 pub enum Exit {
     /// Recorded, already recorded, verified, or shown.
     Done = 0,
-    /// Could not: the system, git, a limit.
+    /// Could not be done: a failure of the system or git, or a limit.
     CouldNot = 1,
-    /// Asked for in a way that makes no sense, on the command line or in a setting.
+    /// A mistake on the command line or in a setting.
     Usage = 2,
     /// A claim about the trail is broken.
     Broken = 3,
-    /// The document or the policy says no.
+    /// The document is invalid, or the policy refused it.
     Refused = 4,
-    /// The task has an entry that says something else.
+    /// The task has a different entry.
     Conflicting = 5,
-    /// No claim is broken, but one could not be shown.
+    /// No claim is broken, but at least one could not be shown.
     NotShown = 6,
-    /// The store is damaged, not ours, newer, or would lose what it acknowledges: the same again cannot help.
+    /// The store is damaged, belongs to another program or version, or would lose what it acknowledges. Retrying
+    /// cannot help.
     UnfitStore = 7,
-    /// Ended early by SIGINT, as a shell says it: 128 and the signal's number.
+    /// Ended early by SIGINT, with the code that a shell uses: 128 plus the signal's number.
     Interrupted = 130,
     /// Ended early by SIGTERM.
     Terminated = 143,
@@ -42,7 +43,7 @@ pub enum Exit {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// That a file cannot be read which was named: a mistake in the call, if nothing of the kind is there.
+/// The error for a named file that cannot be read. It is a usage error if the file does not exist.
 pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
     let message = format!("cannot read {what} {}", path.display());
     match error.kind() {
@@ -53,7 +54,7 @@ pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Looks for a file that is named and is to be read later, where whoever reads it does not tell that there is none.
+/// Checks that a named file exists, for files whose later reader does not report a missing file.
 pub fn is_there(what: &str, path: &Path) -> anyhow::Result<()> {
     let found = path.metadata().and_then(|metadata| {
         if metadata.is_dir() {
@@ -65,7 +66,7 @@ pub fn is_there(what: &str, path: &Path) -> anyhow::Result<()> {
 }
 
 impl Exit {
-    /// The code of one answer of the recorder.
+    /// The exit code for one answer of the recorder.
     pub fn of_answer(result: AnswerKind) -> Exit {
         match result {
             AnswerKind::Committed | AnswerKind::AlreadyRecorded => Exit::Done,
@@ -75,7 +76,7 @@ impl Exit {
         }
     }
 
-    /// The code of an audit.
+    /// The exit code for an audit.
     pub fn of_audit(outcome: verify::Outcome) -> Exit {
         match outcome {
             verify::Outcome::Holds => Exit::Done,
@@ -84,7 +85,7 @@ impl Exit {
         }
     }
 
-    /// The code of a command that failed before it had an answer.
+    /// The exit code for a command that failed before it had an answer.
     pub fn of_error(error: &anyhow::Error) -> Exit {
         if matches!(
             error.downcast_ref(),
@@ -92,7 +93,7 @@ impl Exit {
         ) {
             return Exit::Broken;
         }
-        // Nothing is known to be broken, but a script must not take it for verified.
+        // Nothing is known to be broken, but a script must not take this for verified.
         if matches!(
             error.downcast_ref(),
             Some(verify::VerifyError::Ambiguous(_))

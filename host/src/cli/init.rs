@@ -1,4 +1,4 @@
-//! `init`: makes a repository a trail, with an identity that any clone can show.
+//! `init`: turns a repository into a trail, with an identity that every clone can show.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -16,40 +16,40 @@ use uuid::Uuid;
 
 /// Make a trail: a genesis commit that gives it an identity
 ///
-/// Makes a git repository in DIR if there is none; within another repository only where DIR is given. In a repository with a work tree the trail goes on the branch that is checked
-/// out, and entries appear as files; with --bare or --ref nothing but the object database and one ref is touched, which is
-/// the placement for services and for volume. Running it again changes nothing but what it is given by name: --layout, for the
-/// entries to come, and --accept-tip.
+/// Creates a git repository in DIR if there is none; inside another repository, only if DIR is given. In a repository
+/// with a work tree the trail is on the branch that is checked out, and entries appear as files. With --bare or --ref
+/// only the object database and one ref change, which suits services and high volume. Running it again changes only
+/// what an option names: --layout, for new entries, and --accept-tip.
 ///
-/// In a clone whose remote holds a trail this takes that trail up: the local ref begins where the remote's is, as the last `git
-/// fetch` has brought it.
+/// In a clone whose remote holds a trail, this continues that trail: the local ref starts where the last `git fetch`
+/// left the remote's.
 ///
 /// A plain git repository needs no `init`: the first record makes it a trail.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Where [default: the directory of -C, or the current one]
+    /// The directory [default: the directory of -C, or the current one]
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Make a repository without a work tree
+    /// Create a repository without a work tree
     #[arg(long)]
     bare: bool,
-    /// Keep the trail on this ref, such as refs/heads/audit, and leave index and work tree alone
+    /// Keep the trail on this ref, such as refs/heads/audit, and leave the index and the work tree alone
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Begin a second trail even if another ref of this repository, or of a remote, holds one
+    /// Begin a second trail even if another ref of this repository or of a remote holds one
     #[arg(long, requires = "reference")]
     second_trail: bool,
-    /// Store new entries in one directory, or spread over many [default: flat up to 512 entries, then sharded; sharded with
-    /// --bare or --ref]
+    /// Store new entries in one directory, or spread over many [default: flat up to 512 entries, then sharded;
+    /// sharded with --bare or --ref]
     #[arg(long, value_name = "LAYOUT", value_enum)]
     layout: Option<LayoutName>,
-    /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
+    /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
     #[arg(long, value_name = "AUTHOR")]
     author: Option<String>,
     /// Sign the commit with this SSH key (ed25519)
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
-    /// Accept a ref that was moved by force: go on from this commit
+    /// Accept a ref that was moved by force: continue from this commit
     #[arg(long, value_name = "COMMIT")]
     accept_tip: Option<String>,
 }
@@ -63,11 +63,11 @@ struct Initialised<'a> {
     trail: Option<&'a str>,
     reference: &'a str,
     placement: &'static str,
-    /// That of the next entry.
+    /// The layout of the next entry.
     layout: &'static str,
-    /// The layout stays as it is; otherwise it is sharded from a number of entries on.
+    /// Whether the layout was chosen and stays. Otherwise it becomes sharded after a certain number of entries.
     layout_chosen: bool,
-    /// The remote-tracking ref whose trail was taken up.
+    /// The remote-tracking ref whose trail was taken over.
     adopted: Option<&'a str>,
 }
 
@@ -90,8 +90,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         };
         let outer = outer.display();
         return Err(UsageError(format!(
-            "{here} is within the repository {outer}, and was not made one of its own: `init {outer}` makes that a trail, `init .` \
-             makes a new repository here"
+            "{here} is within the repository {outer}, so no repository was created in it: `init {outer}` makes that a \
+             trail, `init .` makes a new repository here"
         ))
         .into());
     }
@@ -151,14 +151,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let did = match (made.created_repository, made.created_trail) {
-        (true, _) => "made a repository and a trail",
+        (true, _) => "created a repository and a trail",
         (false, true) => "made a trail",
-        (false, false) if trail.adopted().is_some() => "took up the trail of a remote",
+        (false, false) if trail.adopted().is_some() => "continued the trail of a remote",
         (false, false) if args.accept_tip.is_some() => "accepted the tip by name",
         (false, false) if args.layout.is_some() => {
-            "the trail is there already, and has this layout now"
+            "the trail already exists, and now has this layout"
         }
-        (false, false) => "the trail is there already",
+        (false, false) => "the trail already exists",
     };
     writeln!(output, "{}: {}", paint(GOOD, did), Line(&git_dir))?;
     if let Some(uuid) = &made.uuid {

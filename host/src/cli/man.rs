@@ -1,4 +1,4 @@
-//! `man`: the manual pages, made from the same texts as the help.
+//! `man`: prints the manual pages, generated from the help texts.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use super::session::Session;
 
 /// Print the manual page, or write all of them
 ///
-/// For one of a command: `chiffon-audit man policy run | man -l -`.
+/// For the page of one command: `chiffon-audit man policy run | man -l -`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The command whose page to print [default: the program's]

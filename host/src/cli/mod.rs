@@ -1,6 +1,6 @@
-//! The command line: one file a command, and the only place that prints.
+//! The command line: one file per command, and the only module that prints.
 //!
-//! Owns arguments, texts, JSON shapes and exit codes. Decides nothing about outcomes: that is the recorder's.
+//! Owns arguments, texts, JSON shapes and exit codes. The recorder decides about outcomes.
 
 mod args;
 mod checkpoint;
@@ -45,7 +45,7 @@ use session::Session;
 
 pub use exit::{Exit, UsageError};
 
-/// Runs the program: `arguments` begin with its name.
+/// Runs the program. The first of `arguments` is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::parse_arguments(&arguments) {
@@ -67,7 +67,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
 }
 
 fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
-    // Looking upward from a directory that is not there would find nothing, or the wrong thing. `init` makes its own.
+    // Searching upwards from a missing directory would find nothing, or the wrong repository. `init` creates the
+    // directory.
     if !matches!(command, Command::Init(_)) && !session.directory.exists() {
         let directory = session.directory.display().to_string();
         let error = format!("{}: no such file or directory", text::Line(&directory));
@@ -97,7 +98,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
     }
 }
 
-/// What is printed as JSON where there is no result.
+/// The JSON that is printed when there is no result.
 #[derive(Serialize)]
 struct Failure<'a> {
     schema: u32,
@@ -106,12 +107,12 @@ struct Failure<'a> {
 
 fn fail(output: &mut Output, error: &anyhow::Error) -> Exit {
     if is_broken_pipe(error) {
-        // Whoever read has seen enough, as in `chiffon-audit log | head`.
+        // The reader of standard output has closed it, as in `chiffon-audit log | head`.
         return Exit::Done;
     }
     let text = format!("{error:#}");
     if output.is_json() {
-        // If standard output is what is broken, standard error still tells.
+        // If standard output is broken, standard error still reports it.
         let _ = output.object(&Failure {
             schema: SCHEMA,
             error: &text,
@@ -133,7 +134,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Prints what clap has to say: the help that was asked for, or what is wrong with the arguments.
+/// Prints clap's message: the requested help, or what is wrong with the arguments.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if error.use_stderr() {
         let options = arguments.iter().take_while(|argument| *argument != "--");
@@ -154,7 +155,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
             );
         }
     }
-    // Nobody is left to be told that the terminal is gone.
+    // If the terminal is gone, there is nowhere to report that.
     let _ = error.print();
     if error.use_stderr() {
         Exit::Usage

@@ -1,4 +1,4 @@
-//! Where everything is printed: results on standard output, all else on standard error, colour where it is wanted.
+//! All printing: results on standard output, everything else on standard error, with colour if wanted.
 
 use std::fmt;
 use std::fs::File;
@@ -15,25 +15,25 @@ use super::args::{ColorWhen, Global};
 use super::text::{Line, SafeFormatter};
 use crate::config::Environment;
 
-/// The version of everything that is printed as JSON.
+/// The schema version of all JSON output.
 pub const SCHEMA: u32 = 1;
 
-/// Headings and names of commands.
+/// Headings and command names.
 pub const HEADING: Style = Style::new().bold().underline();
-/// What matters on a line.
+/// The important part of a line.
 pub const STRONG: Style = Style::new().bold();
-/// Ids of commits, as git colours them.
+/// Commit ids, in the colour that git uses.
 pub const COMMIT: Style = AnsiColor::Yellow.on_default();
-/// What went well.
+/// Success.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// What went wrong.
+/// Failure.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is not known.
+/// An unknown result.
 pub const UNSURE: Style = AnsiColor::Yellow.on_default().bold();
-/// What matters less.
+/// Less important text.
 pub const FAINT: Style = Style::new().dimmed();
 
-/// Something in a style.
+/// Applies a style to a value.
 pub fn paint(style: Style, what: impl fmt::Display) -> impl fmt::Display {
     struct Painted<T>(Style, T);
     impl<T: fmt::Display> fmt::Display for Painted<T> {
@@ -44,27 +44,27 @@ pub fn paint(style: Style, what: impl fmt::Display) -> impl fmt::Display {
     Painted(style, what)
 }
 
-/// Warns of something that does not stop the command: in the log of a service, else on standard error.
+/// Warns about a problem that does not stop the command: in a service's log, or on standard error.
 pub fn warn(quiet: bool, text: &str) {
     if tracing::dispatcher::has_been_set() {
         tracing::warn!("{text}");
     } else if !quiet {
-        // Nobody is left to be told that standard error is gone.
+        // If standard error is gone, there is nowhere to report that.
         let _ = writeln!(io::stderr(), "warning: {}", Line(text));
     }
 }
 
-/// Hears of a policy that takes long to compile: its name, and its size in bytes.
+/// Called with the name and the size in bytes of a policy that takes long to compile.
 pub type Told = fn(&str, usize);
 
-/// Standard output and standard error of one run. Writing to it writes to standard output.
+/// Standard output and standard error of one run. Writing to this value writes to standard output.
 pub struct Output {
     out: BufWriter<AutoStream<Stdout>>,
     err: AutoStream<Stderr>,
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// A reader that is stuck must not delay this process.
+    /// A blocked reader must not delay this process.
     impatient: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct Output {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Output {
-    /// The output that these options and this environment ask for.
+    /// The output for these options and this environment.
     pub fn new(global: &Global, environment: &Environment) -> Output {
         let choice = |is_terminal| choose(global.color, environment, is_terminal);
         Output {
@@ -88,11 +88,11 @@ impl Output {
         }
     }
 
-    /// From here on, printing waits at most a second for the reader and never fails.
+    /// From now on, printing waits at most a second for the reader and never fails.
     ///
     /// # Errors
     ///
-    /// What was printed before cannot be written.
+    /// Earlier output cannot be written.
     pub fn become_impatient(&mut self) -> io::Result<()> {
         self.out.flush()?;
         self.impatient = true;
@@ -114,30 +114,30 @@ impl Output {
         self.json
     }
 
-    /// Whether nothing is wanted on standard error.
+    /// Whether standard error must stay empty.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether details are wanted.
+    /// Whether to print details.
     pub fn is_verbose(&self) -> bool {
         self.verbose && !self.quiet
     }
 
-    /// Whether progress has somebody to see it.
+    /// Whether to show progress: standard error is a terminal.
     pub fn shows_progress(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }
 
-    /// Who tells that a policy takes long to compile; nobody, if nothing is wanted on standard error.
+    /// The callback that announces a slow compilation, or `None` if standard error must stay empty.
     pub fn told(&self) -> Option<Told> {
         let tell: Told = |name, bytes| {
             let megabytes = bytes as f64 / 1e6;
             let name = Line(name);
-            // Nobody is left to be told that standard error is gone.
+            // If standard error is gone, there is nowhere to report that.
             let _ = writeln!(
                 io::stderr(),
-                "compiling the policy {name} ({megabytes:.1} MB), once: what comes of it is cached"
+                "compiling the policy {name} ({megabytes:.1} MB), once: the result is cached"
             );
         };
         (!self.quiet).then_some(tell)
@@ -157,12 +157,12 @@ impl Output {
     /// Prints one JSON object on a line of standard error.
     pub fn note_object(&mut self, value: &impl Serialize) {
         if !self.quiet {
-            // Nobody is left to be told that standard error is gone.
+            // If standard error is gone, there is nowhere to report that.
             let _ = write_object(&mut self.err, value);
         }
     }
 
-    /// Prints a line on standard error, after all that was printed on standard output.
+    /// Prints a line on standard error, after everything printed so far on standard output.
     pub fn note(&mut self, line: fmt::Arguments<'_>) {
         if self.quiet {
             return;
@@ -186,23 +186,23 @@ impl Write for Output {
     }
 }
 
-/// A line as bytes, with colour where that is the choice.
+/// A line as bytes, with colour if chosen.
 fn rendered(line: fmt::Arguments<'_>, choice: ColorChoice) -> Vec<u8> {
     let mut stream = AutoStream::new(Vec::new(), choice);
     let _ = writeln!(stream, "{line}");
     stream.into_inner()
 }
 
-/// Writes bytes on a thread of its own, and waits for it for a moment.
+/// Writes bytes on a separate thread and waits briefly for it.
 ///
-/// With a descriptor of its own, too: a thread that is stuck in a write must not hold the stream's lock.
+/// The thread has its own descriptor: if it blocks in a write, it must not hold the stream's lock.
 fn print_soon(stream: impl AsFd, bytes: Vec<u8>) {
     let Ok(descriptor) = stream.as_fd().try_clone_to_owned() else {
         return;
     };
     let (done, is_done) = mpsc::channel();
     let print = move || {
-        // Nobody is left to be told that the stream is gone.
+        // If the stream is gone, there is nowhere to report that.
         let _ = File::from(descriptor).write_all(&bytes);
         let _ = done.send(());
     };
@@ -226,7 +226,7 @@ pub fn write_object(mut out: impl Write, value: &impl Serialize) -> io::Result<(
     out.write_all(&line)
 }
 
-/// The option, then `NO_COLOR`, then `CLICOLOR_FORCE`, then what the stream is.
+/// Whether to use colour, in order of precedence: the option, `NO_COLOR`, `CLICOLOR_FORCE`, the kind of stream.
 fn choose(when: ColorWhen, environment: &Environment, is_terminal: bool) -> ColorChoice {
     let wanted = match when {
         ColorWhen::Always => true,

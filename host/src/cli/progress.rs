@@ -1,4 +1,4 @@
-//! The progress bar: on a terminal, and only on what takes longer than a second.
+//! The progress bar, shown only on a terminal and only for work that takes longer than a second.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::session::Session;
 use crate::clock::{Clock, Timestamp};
 
-/// How far a command has come.
+/// The progress of a command.
 pub struct Progress {
     shown: Option<Shown>,
 }
@@ -22,7 +22,7 @@ struct Shown {
 const SECOND: i64 = 1_000_000;
 
 impl Progress {
-    /// Of a command whose end is at `whole`, if that is known.
+    /// Progress towards `whole`, if the total is known.
     pub fn new(whole: Option<u64>, session: &Session) -> Progress {
         if !session.output.shows_progress() {
             return Progress { shown: None };
@@ -32,7 +32,7 @@ impl Progress {
             Some(_) => "{bar:30} {percent:>3}%  {msg}  {eta} left",
             None => "{spinner} {msg}",
         };
-        // A form that indicatif does not take shows its own.
+        // If indicatif rejects the template, it uses its own.
         bar.set_style(
             ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
@@ -48,7 +48,7 @@ impl Progress {
         }
     }
 
-    /// Notes how far it has come, and what so many of it are.
+    /// Updates the position, and the number of items done so far.
     pub fn reach(&mut self, position: u64, count: u64, what: &str) {
         let Some(shown) = &mut self.shown else { return };
         shown.bar.set_position(position);
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// Prints something else, with the bar out of the way.
+    /// Prints something else, with the bar hidden meanwhile.
     pub fn aside(&self, print: impl FnOnce()) {
         match &self.shown {
             Some(shown) if shown.is_visible => shown.bar.suspend(print),
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(shown) = &self.shown {
             shown.bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `prove`: one entry, its commit and the way to a checkpoint, in a file that needs nothing else to be checked.
+//! `prove`: writes one entry, its commit and its path to a checkpoint, in a file that can be checked alone.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use crate::outcome::TaskId;
 
 /// Prove one entry, in a file that needs no repository
 ///
-/// The file holds the entry, its commit, a checkpoint, and the few hashes that lead from one to the other. `verify --proof` checks
-/// it anywhere and at any time, given nothing but the public checkpoint key.
+/// The file holds the entry, its commit, a checkpoint, and the few hashes that link them. `verify --proof` checks it
+/// anywhere and at any time, with only the public checkpoint key.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The task
@@ -27,19 +27,20 @@ pub struct Args {
     /// Where to write the proof; - for standard output [default: TASK_ID.proof]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// The form: proof, a file of this program's that `verify --proof` checks; cose, a COSE receipt (RFC 9942) and, in FILE.leaf beside
-    /// it, what is hashed for the leaf
+    /// The form: proof, a file that `verify --proof` checks; cose, a COSE receipt (RFC 9942), with the hashed leaf in
+    /// FILE.leaf beside it
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Proof, hide_possible_values = true)]
     format: Form,
-    /// Prove it by this checkpoint: a file, or another git repository that keeps it [default: setting checkpoint.to]
+    /// Prove it with this checkpoint: a file, or another git repository that keeps it [default: setting
+    /// checkpoint.to]
     #[arg(long, value_name = "FILE|DIR")]
     checkpoint: Option<PathBuf>,
-    /// Prove it by a checkpoint that is made now, signed with this key [default: setting checkpoint.key]
+    /// Prove it with a new checkpoint, signed with this key [default: setting checkpoint.key]
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     key: Option<PathBuf>,
 }
 
-/// What is written. The variants have no documentation, so that the help names them on one line.
+/// The form of the output. The variants have no documentation, so that the help lists them on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Form {
     Proof,
@@ -77,7 +78,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })?;
     if args.format == Form::Cose && args.checkpoint.is_some() {
         let says =
-            "a COSE receipt is signed anew: --key, or setting checkpoint.key, and no --checkpoint";
+            "a COSE receipt needs a new signature: give --key, or setting checkpoint.key, without --checkpoint";
         return Err(UsageError(says.into()).into());
     }
     if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {
@@ -155,7 +156,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .checkpoint
             .time
             .as_deref()
-            .unwrap_or("a time that it does not say")
+            .unwrap_or("an unstated time")
     );
     writeln!(
         output,

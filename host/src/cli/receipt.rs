@@ -1,15 +1,15 @@
-//! What one submission came to, as JSON: the same object for `commit --json`, receipts and rejects.
+//! The result of one submission as JSON: the same object for `commit --json`, receipts and rejects.
 
 use serde::Serialize;
 
 use super::output::SCHEMA;
 use crate::recorder::{Answer, AnswerKind, Cause};
 
-/// The object of one submission. Public: members are added, never changed.
+/// The JSON object for one submission. Public: members are added, never changed.
 #[derive(Debug, Serialize)]
 pub struct Receipt<'a> {
     schema: u32,
-    /// Where in the input, for `ingest`.
+    /// The input file of the line, for `ingest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct Receipt<'a> {
     /// The ref that holds the entry.
     #[serde(rename = "ref")]
     reference: Option<&'a str>,
-    /// `unavailable`, where nobody could sign the commit of what was recorded now.
+    /// `unavailable` if this entry's commit could not be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<&'static str>,
     cause: Option<Cause>,
@@ -30,7 +30,7 @@ pub struct Receipt<'a> {
 }
 
 impl<'a> Receipt<'a> {
-    /// The receipt of an answer.
+    /// The receipt for an answer.
     pub fn new(answer: &'a Answer) -> Receipt<'a> {
         Receipt {
             schema: SCHEMA,
@@ -48,7 +48,7 @@ impl<'a> Receipt<'a> {
         }
     }
 
-    /// The same, naming the line that was submitted.
+    /// The same receipt with the line that was submitted.
     pub fn at(self, file: &'a str, line: u64) -> Receipt<'a> {
         Receipt {
             file: Some(file),
@@ -58,7 +58,7 @@ impl<'a> Receipt<'a> {
     }
 }
 
-/// The word for a result, in JSON.
+/// The JSON word for a result.
 pub fn result(kind: AnswerKind) -> &'static str {
     match kind {
         AnswerKind::Committed => "committed",

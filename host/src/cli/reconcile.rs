@@ -1,4 +1,4 @@
-//! `reconcile`: whether store and trail say the same, the projection made again from git, and what can be restored.
+//! `reconcile`: compares store and trail, rebuilds the projection from git, and restores what it can.
 
 use std::io::{self, Write as _};
 
@@ -18,14 +18,14 @@ use crate::store::{self, StoreError, StoreUrl};
 
 /// Compare the store with the trail, both ways
 ///
-/// Says which entries have no row, which rows have no entry, which differ and in what, and what was committed once and is
-/// gone. Git is the authority: nothing here changes it. Exits with 3 if the two do not agree.
+/// Reports entries without a row, rows without an entry, rows that differ and how, and entries that were committed
+/// once and are gone. Git is the authority, and this command does not change it. Exits with 3 if the two disagree.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where the store is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Make the rows again from git alone; submissions and outbox stay as they are
+    /// Rebuild the rows from git alone; submissions and the outbox stay as they are
     #[arg(long, conflicts_with = "repair")]
     rebuild: bool,
     /// Restore rows from the trail, and put outcomes that the trail has lost back into the outbox
@@ -35,7 +35,7 @@ pub struct Args {
     rebind: RebindFlag,
 }
 
-/// The most of each kind that are printed; the numbers are those of all.
+/// The most items of each kind to print. The totals count all of them.
 const SHOWN_MOST: usize = 1000;
 
 /// Runs the command.
@@ -88,7 +88,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
                     unreadable: &unreadable,
                 })?;
             } else {
-                writeln!(output, "{rows} rows made again from the trail, in {url}")?;
+                writeln!(output, "{rows} rows rebuilt from the trail, in {url}")?;
                 print_list(output, "no entry", &unreadable, unreadable.len(), |text| {
                     Line(text).to_string()
                 })?;
@@ -196,7 +196,7 @@ fn print(
         };
         writeln!(
             output,
-            "  {}  totals tell of {told} rows{advice}",
+            "  {}  the totals count {told} rows{advice}",
             paint(BAD, "miscounted")
         )?;
     }
@@ -211,7 +211,7 @@ fn print(
         );
     };
     match repaired.is_rebuilt {
-        true => writeln!(output, "all rows made again from the trail, and counted")?,
+        true => writeln!(output, "all rows rebuilt from the trail and counted")?,
         false => writeln!(output, "{} rows restored from the trail", repaired.rows)?,
     }
     print_list(
@@ -233,7 +233,7 @@ fn print(
     } else {
         writeln!(
             output,
-            "Store and trail still {}: what was put back is recorded anew by `serve`; nothing brings back the rest.",
+            "Store and trail still {}: `serve` records again what was put back; the rest cannot be restored.",
             paint(BAD, "differ")
         )
     }
@@ -284,7 +284,7 @@ struct Compared<'a> {
     repaired: Option<RepairedJson<'a>>,
 }
 
-/// The first of a kind, and how many there are of it.
+/// The first items of a kind, and how many there are in all.
 #[derive(Serialize)]
 struct List<T> {
     count: usize,

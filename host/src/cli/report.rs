@@ -1,4 +1,4 @@
-//! `report`: a trail's story for people, as one page or as a table.
+//! `report`: the trail's contents for people, as a page or as a table.
 
 mod kept;
 
@@ -18,14 +18,14 @@ use super::verify::Asked;
 use crate::reports::{self as report, Gathering};
 use crate::verify;
 
-/// Tell what a trail holds: a page for people, or a table
+/// Report what a trail holds: a page for people, or a table
 ///
-/// Audits the trail as `verify` does and counts its entries: over time, by service and agent pool, failures, gaps, which policies
-/// decided when. What was refused and what conflicts comes from the service's store, where there is one. One self-contained HTML
-/// page (no script; light and dark; made to be printed), Markdown, CSV or JSON. Works on any clone.
+/// Audits the trail as `verify` does and counts its entries: over time, by service and agent pool, failures, gaps,
+/// and which policies decided when. Refusals and conflicts come from the service's store, if there is one. The report
+/// is one self-contained HTML page (no script, light and dark, printable), Markdown, CSV or JSON. Works on any clone.
 ///
-/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown. The report is written
-/// in each case.
+/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown. The report is
+/// written in every case.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The repository [default: that of -C, or the current directory]
@@ -42,8 +42,8 @@ pub struct Args {
     /// Count only what was recorded at this time or earlier; a date alone is its whole day
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Where refusals and conflicts are kept: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the
-    /// trail, if there is one]
+    /// The store with refusals and conflicts: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside
+    /// the trail, if there is one]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Write to this file instead of standard output
@@ -51,7 +51,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// The form of a report. The variants have no documentation, so that the help names them on one line.
+/// The form of a report. The variants have no documentation, so that the help lists them on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Html,

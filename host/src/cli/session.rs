@@ -1,4 +1,4 @@
-//! What a command works with: where it runs, its settings, and from them a trail, a policy, a recorder.
+//! The context of a command: its directory and settings, and the trail, policy and recorder made from them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -27,11 +27,11 @@ use crate::trail::{self, Layout, Trail, TrailError};
 pub struct Session {
     /// Where results and diagnostics go.
     pub output: Output,
-    /// What the process was started with.
+    /// The environment that the process was started with.
     pub environment: Environment,
-    /// Where the repository is, or a directory in it.
+    /// The repository, or a directory in it.
     pub directory: PathBuf,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
     /// The program's name as it was called.
     pub program: OsString,
@@ -41,22 +41,23 @@ pub struct Session {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Recording options")]
 pub struct RecordFlags {
-    /// Decide with this policy, a WebAssembly component [default: the one in force on the trail, or else the built-in one]
+    /// Decide with this policy, a WebAssembly component [default: the one in force on the trail, or else the built-in
+    /// one]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Give the policy a setting; may be given more than once
+    /// Give the policy a setting; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     policy_setting: Vec<(String, String)>,
-    /// Commit as `Name <email>` [default: git's user, or an identity of the tool's own]
+    /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
     #[arg(long, value_name = "AUTHOR")]
     author: Option<String>,
     /// Store new entries in one directory, or spread over many [default: the trail's own layout]
     #[arg(long, value_name = "LAYOUT", value_enum)]
     layout: Option<LayoutName>,
-    /// Record an HMAC of each outcome as it came, keyed with the contents of this file
+    /// Record an HMAC of each submitted outcome, with the contents of this file as the key
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Sign with this SSH key (ed25519): a private key, or a public one that an ssh-agent has the other half of
+    /// Sign with this SSH key (ed25519): a private key, or a public one whose private half an ssh-agent has
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
     /// How long to wait for a lock held by another process
@@ -65,7 +66,7 @@ pub struct RecordFlags {
 }
 
 /// How new entries are stored: in one directory, or spread over many. The variants have no documentation, so that the
-/// help names them on one line.
+/// help lists them on one line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum LayoutName {
     Flat,
@@ -81,7 +82,7 @@ impl From<LayoutName> for config::Layout {
     }
 }
 
-/// `KEY=VALUE` on the command line.
+/// Parses `KEY=VALUE` from the command line.
 pub fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -90,7 +91,7 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl RecordFlags {
-    /// What these flags set.
+    /// The settings that these flags give.
     pub fn settings(&self) -> Settings {
         Settings {
             layout: self.layout.map(Into::into),
@@ -113,7 +114,7 @@ impl RecordFlags {
 }
 
 impl Session {
-    /// A run with these options.
+    /// Creates a session with these options.
     pub fn new(
         global: &Global,
         environment: Environment,
@@ -129,12 +130,12 @@ impl Session {
         }
     }
 
-    /// The settings of a command that records.
+    /// The settings for a command that records.
     pub fn record_settings(&self, flags: &RecordFlags) -> Result<Settings, ConfigError> {
         self.settings(flags.settings())
     }
 
-    /// The settings, these flags before all others.
+    /// The settings, with these flags taking precedence.
     pub fn settings(&self, flags: Settings) -> Result<Settings, ConfigError> {
         let settings = Settings::load(
             flags,
@@ -152,8 +153,8 @@ impl Session {
         Trail::open(&self.directory, self.open_options(settings))
     }
 
-    /// Fails if the trail of the repository at `path` is gone: what reads commits alone would take another branch, or find nothing.
-    /// All else is for the caller to find out.
+    /// Fails if the trail of the repository at `path` is missing. Code that only reads commits would otherwise take
+    /// another branch, or find nothing. All other errors are left to the caller.
     pub fn check_not_gone(&self, path: &Path) -> Result<(), TrailError> {
         match Trail::open(path, trail::OpenOptions::default()) {
             Err(error @ TrailError::RolledBack { found: None, .. }) => Err(error),
@@ -161,8 +162,8 @@ impl Session {
         }
     }
 
-    /// Opens the trail to be read: that of the repository, or the one that a ref holds. Says where it is read from, if that is
-    /// not the trail's own ref.
+    /// Opens the trail for reading: the repository's own, or the one on a given ref. Prints a note if it reads from
+    /// another ref than the trail's own.
     pub fn trail_to_read(
         &mut self,
         settings: &Settings,
@@ -175,7 +176,7 @@ impl Session {
         let trail = Trail::open(&self.directory, options)?;
         if let Some(remote) = trail.reads_from() {
             self.output.note(format_args!(
-                "note: read from {}; the next record takes it up, on {}",
+                "note: read from {}; the next record continues it, on {}",
                 Line(remote),
                 Line(trail.reference())
             ));
@@ -183,7 +184,7 @@ impl Session {
         Ok(trail)
     }
 
-    /// Says why a new trail begins on a ref of its own, if it does.
+    /// Prints why a new trail begins on a separate ref, if it does.
     pub fn note_apart(&mut self, trail: &Trail) {
         if let Some(why) = trail.begins_apart() {
             let said = begins_apart(trail.reference(), why);
@@ -191,7 +192,7 @@ impl Session {
         }
     }
 
-    /// Says that the trail of a remote was taken up, or that one was begun where that may be a second one.
+    /// Prints that a remote's trail was taken over, or that a new trail was begun where another may exist.
     pub fn note_adopted(&mut self, trail: &Trail) {
         if let Some(branch) = trail.begins_unseen()
             && matches!(trail.has_begun(), Ok(true))
@@ -201,7 +202,7 @@ impl Session {
         }
         if let Some(adopted) = trail.adopted() {
             self.output.note(format_args!(
-                "note: took up the trail of {}: {} {} {}",
+                "note: continued the trail of {}: {} {} {}",
                 Line(&adopted.from),
                 Line(trail.reference()),
                 if adopted.is_new {
@@ -214,7 +215,7 @@ impl Session {
         }
     }
 
-    /// How the trail is opened to record: signed, if the settings say so.
+    /// The options for opening the trail to record, with signing if the settings say so.
     pub fn record_options(&self, settings: &Settings) -> anyhow::Result<trail::OpenOptions> {
         Ok(trail::OpenOptions {
             signing: signing::options(&settings.signing, &self.environment)?,
@@ -222,7 +223,7 @@ impl Session {
         })
     }
 
-    /// How the trail is opened.
+    /// The options for opening the trail.
     pub fn open_options(&self, settings: &Settings) -> trail::OpenOptions {
         let mut options = trail::OpenOptions {
             layout: settings.layout.map(layout),
@@ -237,7 +238,7 @@ impl Session {
         options
     }
 
-    /// Opens the trail and the policy, joined to a recorder.
+    /// Opens the trail and the policy, joined in a recorder.
     pub fn recorder(
         &self,
         settings: &Settings,
@@ -263,7 +264,7 @@ impl Session {
     }
 }
 
-/// What is said where a new trail begins on a ref of its own.
+/// The note that is printed when a new trail begins on a separate ref.
 pub fn begins_apart(reference: &str, why: &str) -> String {
     format!(
         "note: the trail begins on {}, because {}",
@@ -272,14 +273,14 @@ pub fn begins_apart(reference: &str, why: &str) -> String {
     )
 }
 
-/// What a document may be at most.
+/// The limits on a document.
 pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
     let mut limits = outcome::Limits::default();
     if let Some(bytes) = settings.outcome_limits.max_bytes {
         limits.max_bytes = size(bytes);
     }
     if let Some(depth) = settings.outcome_limits.depth {
-        // The interface promises policies no more, and the parser's own stack rests on it.
+        // The interface promises policies this depth at most, and it bounds the parser's own stack.
         if depth > outcome::Limits::default().max_depth as u64 {
             return Err(UsageError("setting outcome.depth must be at most 64".into()).into());
         }
@@ -293,10 +294,11 @@ pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
     Ok(limits)
 }
 
-/// What decides on this trail: the policy that flags or environment name; else the one that was activated; else the one
-/// that the user's configuration names; else the built-in one.
+/// The policy that decides on this trail. In order of precedence: the one that flags or environment name, the
+/// activated one, the one in the user's configuration, the built-in one.
 ///
-/// What was activated has its settings from then. Others for it would be another policy, and are not taken by half.
+/// An activated policy keeps the settings that it was activated with. With other settings it would be another policy,
+/// so they are not combined.
 pub fn deciding(
     trail: &Trail,
     settings: &Settings,
@@ -311,7 +313,7 @@ pub fn deciding(
         })?;
         if activated.is_some() && settings.policy_said.settings {
             return Err(UsageError(
-                "a policy is in force on this trail with settings of its own: name the policy too, or activate it with these \
+                "a policy is in force on this trail with its own settings: name the policy too, or activate it with these \
                  settings"
                     .into(),
             )
@@ -327,7 +329,7 @@ pub fn deciding(
     })
 }
 
-/// What policies run in, with the limits that the settings give.
+/// The engine for policies, with the limits from the settings.
 pub fn engine(
     settings: &Settings,
     allocation: Allocation,
@@ -338,10 +340,10 @@ pub fn engine(
         Engine::compiling_in(Some(compiler(told)), allocation, limits.clone(), directory)
     };
     match in_cache(settings.cache_dir.as_deref()) {
-        // The cache is there for speed alone: a container's home may be read-only, or another user's.
+        // The cache only saves time. A container's home may be read-only, or belong to another user.
         Err(error @ LoadError::Cache { .. }) => {
             let text = format!(
-                "{error}; going on without it, so policies are compiled at each start (setting cache_dir)"
+                "{error}; continuing without it, so policies are compiled at each start (setting cache_dir)"
             );
             warn(told.is_none(), &text);
             Ok(in_cache(None)?)
@@ -350,7 +352,7 @@ pub fn engine(
     }
 }
 
-/// This program as it runs, though its file may be another by now.
+/// This program as the compiler. Its file may have been replaced since it started.
 fn compiler(told: Option<Told>) -> Compiler {
     Compiler {
         program: PathBuf::from("/proc/self/exe"),
@@ -366,7 +368,7 @@ fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
     }
 }
 
-/// What one call of a policy may use at most.
+/// The limits on one policy call.
 pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
     let limits = policy::Limits::default();
     let or = |given: Option<u64>, default: usize| given.map_or(default, size);
@@ -391,12 +393,12 @@ pub fn policy_limits(given: PolicyLimits) -> policy::Limits {
     }
 }
 
-/// A number that this machine cannot count to is no limit on it.
+/// Converts a limit. A number that does not fit this machine means no limit.
 fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// How the trail names a layout.
+/// Converts a layout to the trail's type.
 pub fn layout(layout: config::Layout) -> Layout {
     match layout {
         config::Layout::Flat => Layout::Flat,
@@ -404,13 +406,13 @@ pub fn layout(layout: config::Layout) -> Layout {
     }
 }
 
-/// The secret is the file's bytes without the newline that an editor puts at the end.
+/// Reads the secret: the file's bytes without the newline that an editor adds at the end.
 pub fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut secret = fs::read(path).map_err(|error| cannot_read("the secret", path, error))?;
     if secret.last() == Some(&b'\n') {
         secret.pop();
     }
-    // RFC 2104 advises against keys shorter than the hash's output; an empty one is a mistake for certain.
+    // RFC 2104 advises against keys shorter than the hash's output; an empty one is certainly a mistake.
     if secret.is_empty() {
         return Err(UsageError(format!("the secret {} is empty", path.display())).into());
     }

@@ -1,4 +1,4 @@
-//! `show`: one task's entry, with the commit that recorded it.
+//! `show`: prints one task's entry with the commit that recorded it.
 
 use std::io::Write as _;
 
@@ -17,7 +17,7 @@ use crate::trail::Recorded;
 /// Print an entry with its commit
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The task
+    /// The task id
     #[arg(value_name = "TASK_ID")]
     task_id: String,
     /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
@@ -34,25 +34,25 @@ struct Shown<'a> {
     task_id: &'a str,
     path: &'a str,
     commit: Option<&'a str>,
-    /// The tip has other bytes than the commit added, which are the ones given here.
+    /// The tip has different bytes than the commit added. The bytes shown are the commit's.
     altered: bool,
-    /// Who reported the outcome, as the commit says; `null` if it does not say so.
+    /// Who reported the outcome, according to the commit; `null` if it names nobody.
     reporter: Option<&'a str>,
     entry: EntryJson,
 }
 
-/// An entry within JSON: the object itself, or its text where it is none (only a person's commit can bring that about).
+/// An entry within JSON: the object itself, or its text if it is not an object, which only a manual commit can cause.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum EntryJson {
     /// The object, on one line.
     Object(Box<RawValue>),
-    /// What cannot be read as one.
+    /// Text that is not a JSON object.
     Text(String),
 }
 
 impl EntryJson {
-    /// Of an entry's bytes.
+    /// Converts an entry's bytes.
     pub fn new(entry: &[u8]) -> EntryJson {
         let object = || {
             let text = str::from_utf8(entry).ok()?;
@@ -92,7 +92,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     } = &recorded;
     if *altered {
         session.output.note(format_args!(
-            "warning: the tip of {} has other bytes for this entry; shown is what its commit added, and `verify` tells what changed it",
+            "warning: the tip of {} has different bytes for this entry; this is what its commit added, and `verify` reports what changed it",
             trail.reference()
         ));
     }

@@ -1,4 +1,4 @@
-//! Who signs what a command records: from settings to what the trail takes.
+//! Converts signing settings to the trail's signing options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::exit::UsageError;
 use crate::config::{Environment, Signing, SigningExtent, SigningFailure};
 use crate::trail::{Extent, OnFailure, SigningKey, SigningOptions};
 
-/// Long enough for an agent that asks nobody; a recorder that waits longer holds up every outcome behind this one.
+/// Long enough for an agent that does not prompt. A recorder that waits longer delays every later outcome.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How commits are signed; none if no setting names a key.
+/// How to sign commits; `None` if no setting names a key.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What commands that look into a store share: the runtime that a store needs, and how one is opened that must be there.
+//! Shared by commands that read a store: the runtime that it needs, and opening a store that must exist.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::{Private, Settings};
 use crate::store::{self, Options, Store, StoreError, StoreUrl};
 use crate::trail::Trail;
 
-/// A runtime for one command. One thread beside the command's own does what a database's connection has to.
+/// A runtime for one command. One thread besides the command's own drives a database's connections.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(1)
@@ -22,12 +22,12 @@ pub fn runtime() -> io::Result<Runtime> {
 ///
 /// # Errors
 ///
-/// The URL, or the schema, makes no sense.
+/// The URL or the schema is invalid.
 pub fn place(url: &Private, settings: &Settings) -> Result<StoreUrl, StoreError> {
     StoreUrl::parse(&url.0)?.in_schema(settings.store_schema.as_deref())
 }
 
-/// How the settings have a store opened.
+/// The store options from the settings.
 pub fn options_of(settings: &Settings) -> Options {
     let pool = settings.store_pool.map(usize::try_from);
     Options {
@@ -36,7 +36,7 @@ pub fn options_of(settings: &Settings) -> Options {
     }
 }
 
-/// How a store is opened by whoever only asks: it makes none.
+/// Options for a reader: the store must exist, and is not created.
 pub fn existing() -> Options {
     Options {
         create: false,
@@ -44,7 +44,7 @@ pub fn existing() -> Options {
     }
 }
 
-/// Opens a store for a command that only reads. One that belongs to another trail than this is not read.
+/// Opens a store for a command that only reads. Refuses a store that belongs to another trail.
 pub async fn open_to_read(
     url: &StoreUrl,
     trail: Option<&Trail>,
@@ -59,13 +59,13 @@ pub async fn open_to_read(
 /// The option of commands that bind a store to a trail.
 #[derive(clap::Args, Debug)]
 pub struct RebindFlag {
-    /// Make a store that belongs to the trail FROM belong to this repository's trail TO; what refused it says both
+    /// Make a store that belongs to the trail FROM belong to this repository's trail TO; the refusal names both
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"])]
     rebind: Option<Vec<String>>,
 }
 
 impl RebindFlag {
-    /// What was given, if it was.
+    /// The trails to rebind, if the option was given.
     pub fn given(&self) -> Option<Rebind> {
         match self.rebind.as_deref() {
             Some([from, to]) => Some(Rebind {

@@ -1,4 +1,4 @@
-//! `submissions`: what was submitted to the service and is not in the trail, and why; or all that was submitted for one task.
+//! `submissions`: lists submissions that are not in the trail, and why; or all submissions for one task.
 
 use std::io::{self, Write as _};
 
@@ -15,14 +15,14 @@ use crate::http::{ListedSubmission, TaskSubmission};
 use crate::outcome::TaskId;
 use crate::store::{LIMIT_MOST, Listing, State, StateName, Store, StoreUrl, SubmissionState};
 
-/// List what waits for the trail or was turned down
+/// List submissions that are pending or were turned down
 ///
-/// Asks the service's store for what was submitted and is not in the trail, newest first: what is pending, blocked by a cause,
-/// conflicting with what is recorded, or refused. With a task, everything that was submitted for that one, oldest first, in full
-/// where it is kept: what is committed is erased.
+/// Lists submissions from the service's store that are not in the trail, newest first: pending, blocked by a cause,
+/// conflicting with an entry, or refused. With a task, lists everything that was submitted for it, oldest first, with
+/// the full text if it is kept. The text of committed submissions is erased.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Everything that was submitted for this task, with its text
+    /// List everything that was submitted for this task, with its text
     #[arg(value_name = "TASK_ID", conflicts_with_all = ["state", "since", "until", "max_count"])]
     task_id: Option<String>,
     /// Only those in this state: pending, blocked, conflicting, refused or committed
@@ -34,7 +34,7 @@ pub struct Args {
     /// Only what was accepted at this time or earlier; a date alone is its whole day
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// At most so many
+    /// Print at most this many
     #[arg(short = 'n', long, value_name = "NUMBER")]
     max_count: Option<usize>,
     /// Where the store is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the trail]
@@ -65,7 +65,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         limit: LIMIT_MOST,
     };
     let (url, trail) = match &settings.store {
-        // Where there is no trail, there is none to take for another.
+        // Without a trail, there is no other trail to confuse it with.
         Some(url) => (place(url, &settings)?, session.trail(&settings).ok()),
         None => {
             let trail = session.trail(&settings)?;
@@ -86,7 +86,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> anyhow::Result<()> {
     let submissions = store.submissions(task_id).await?;
     if submissions.is_empty() {
-        anyhow::bail!("nothing was submitted for {task_id}, as far as this store knows");
+        anyhow::bail!("this store has no submission for {task_id}");
     }
     for (number, submission) in submissions.into_iter().enumerate() {
         if output.is_json() {
@@ -143,9 +143,9 @@ struct Shown<T> {
     submission: T,
 }
 
-/// One line: when it was accepted, its state, what it reports of which task, and why it is where it is.
+/// Prints one line: when it was accepted, its state, the task and status it reports, and the cause of its state.
 fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
-    // To the second, as people read it.
+    // Shown to the second, for people.
     let accepted = submission.accepted_at.to_rfc3339();
     let time = accepted.get(..19).unwrap_or_default().to_owned() + "Z";
     let state = submission.state.name();
@@ -154,7 +154,7 @@ fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
         State::Pending { .. } => UNSURE,
         _ => BAD,
     };
-    // Its colour takes no room.
+    // The padding is computed without the colour codes.
     let room = " ".repeat(11usize.saturating_sub(state.len()));
     let by = submission.reporter.as_ref();
     let by = by.map_or_else(String::new, |reporter| format!("by {reporter}  "));

@@ -1,4 +1,4 @@
-//! `verify`: an audit of a trail, as a table of claims.
+//! `verify`: audits a trail and prints a table of claims.
 
 mod asked;
 mod proof;
@@ -20,10 +20,11 @@ use crate::verify::{self, Claim, Outcome, Report, Verdict};
 
 /// Audit a trail, or any clone of one
 ///
-/// Reads the repository with code of its own, which shares nothing with the writer and knows no policy.
+/// Reads the repository with separate code, which shares nothing with the writer and knows no policy.
 ///
-/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown, or it is not clear which trail
-/// is meant. A pipeline must fail on 6, too: whoever changes a repository can often make a broken claim one that is not shown.
+/// Exit codes: 0 every claim holds; 3 a claim is broken; 6 none is broken, but one could not be shown, or it is
+/// unclear which trail is meant. A pipeline must fail on 6, too: an attacker who changes a repository can often turn
+/// a broken claim into one that is not shown.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The repository [default: that of -C, or the current directory]
@@ -31,10 +32,10 @@ pub struct Args {
     path: Option<PathBuf>,
     #[command(flatten)]
     asked: Asked,
-    /// Check one entry's proof file instead, without any repository
+    /// Check one entry's proof file instead, without a repository
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since", "max_age"])]
     proof: Option<PathBuf>,
-    /// A checkpoint up to which the trail was audited before
+    /// A checkpoint up to which the trail was already audited
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
 }
@@ -60,7 +61,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         });
     if !path.is_dir() {
         let (named, why) = match path.metadata() {
-            Ok(_) => (path.display(), "is a file, and no repository".to_owned()),
+            Ok(_) => (path.display(), "is a file, not a repository".to_owned()),
             Err(error) => (path.display(), format!("cannot be found: {error}")),
         };
         return Err(UsageError(format!("{named} {why}")).into());
@@ -130,7 +131,7 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
     writeln!(output, "{}", outcome_line(outcome, "trail"))
 }
 
-/// The table of claims.
+/// Prints the table of claims.
 fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
     for claim in claims {
         let title = Line(&claim.title);
@@ -172,10 +173,10 @@ fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
     writeln!(output)
 }
 
-/// The verdict on a trail or a proof in a sentence.
+/// The verdict on a trail or a proof, as a sentence.
 fn outcome_line(outcome: Outcome, what: &str) -> impl std::fmt::Display {
     let (style, sentence) = match outcome {
-        Outcome::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
+        Outcome::Holds => (GOOD, "Every requested claim holds.".to_owned()),
         Outcome::Broken => (BAD, format!("The {what} is broken.")),
         Outcome::NotShown => (
             UNSURE,

@@ -1,4 +1,4 @@
-//! `witness`: cosigns the checkpoints of others' trails, as far as each extends what it cosigned before.
+//! `witness`: cosigns the checkpoints of other organisations' trails, if each one extends the last that it cosigned.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -21,13 +21,14 @@ use super::text::Line;
 use crate::checkpoint::CheckpointKey;
 use crate::checkpoint::witness::{self, Logs};
 
-/// How long answers that are under way may take when it is to end.
+/// On shutdown, how long to wait for answers in flight.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// Cosign checkpoints of others' trails
+/// Cosign checkpoints of other organisations' trails
 ///
-/// A witness remembers how far each trail had come, and signs a checkpoint only if it extends that (C2SP tlog-witness). Two
-/// organisations that witness each other's trails need no third: `checkpoint --witness URL` asks, `verify --witness-keys` checks.
+/// A witness remembers how far each trail had come, and signs a checkpoint only if it extends that (C2SP
+/// tlog-witness). Two organisations that witness each other's trails need no third: `checkpoint --witness URL` asks,
+/// `verify --witness-keys` checks.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -40,13 +41,13 @@ enum Command {
     Serve(Serve),
 }
 
-/// Make a witness's key, and print its public half
+/// Create a witness key, and print its public half
 #[derive(clap::Args, Debug)]
 struct NewKey {
-    /// What the witness is called, such as witness.example.org/1
+    /// The witness's name, such as witness.example.org/1
     #[arg(value_name = "NAME")]
     name: String,
-    /// The new file for it
+    /// The new key file
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -54,17 +55,17 @@ struct NewKey {
 /// Answer requests to cosign
 #[derive(clap::Args, Debug)]
 struct Serve {
-    /// The witness's key, made by `witness new-key`
+    /// The witness's key, created by `witness new-key`
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Whose checkpoints are taken: the trails' public checkpoint keys, one a line; after the trail's origin and a space where the key
-    /// has another name
+    /// The trails to witness: their public checkpoint keys, one per line; if a key has another name than its trail,
+    /// write the trail's origin and a space before it
     #[arg(long, value_name = "FILE")]
     logs: PathBuf,
-    /// The directory where it is kept how far each trail had come
+    /// The directory that remembers how far each trail had come
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
-    /// Listen here
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8788")]
     listen: SocketAddr,
 }
@@ -146,21 +147,21 @@ fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
         output.flush()?;
         let (tell, told) = oneshot::channel::<()>();
         let stop = async move {
-            // Whichever way it ends, it is time to stop.
+            // An error also means that it is time to stop.
             let _ = told.await;
         };
         let clock = Arc::clone(&session.clock);
         let serving = witness::serve(listener, logs, key, clock, stop);
         tokio::pin!(serving);
         tokio::select! {
-            ended = &mut serving => return ended.context("cannot serve any more"),
+            ended = &mut serving => return ended.context("stopped serving"),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         let _ = tell.send(());
         match tokio::time::timeout(LAST_ANSWERS, serving).await {
-            Ok(ended) => ended.context("cannot serve any more"),
-            // A client that goes on for ever is left alone.
+            Ok(ended) => ended.context("stopped serving"),
+            // A client whose request never ends is cut off.
             Err(_) => Ok(()),
         }
     })?;

@@ -1,8 +1,8 @@
-//! The outcomes that the demo records: made up, and the same every time.
+//! The made-up outcomes that the demo records, the same on every run.
 
 use std::fmt::Write as _;
 
-/// Outcomes by the name of their file.
+/// The demo's outcomes, by file name.
 pub const OUTCOMES: [(&str, &str); 6] = [
     (
         "deploy-1",
@@ -78,7 +78,7 @@ pub const OUTCOMES: [(&str, &str); 6] = [
     ),
 ];
 
-/// The first outcomes of a stream, one a line.
+/// The first `count` outcomes of a stream, one per line.
 pub fn runs(count: usize) -> String {
     let mut lines = String::new();
     for number in 1..=count {

@@ -1,6 +1,6 @@
-//! `demo`: the product in five seconds, in a directory of its own, every step a command that can be repeated.
+//! `demo`: shows the product in five seconds, in a separate directory. Every step is a command that can be repeated.
 //!
-//! What is shown is what was run: each step is a line for the shell, given to it as it is printed.
+//! The output is real: each step is a shell command that is printed and then run.
 
 mod material;
 mod shell;
@@ -18,21 +18,22 @@ use super::session::Session;
 use super::text::{Line, Lines, shell_word};
 use shell::{Ran, Shell};
 
-/// See it work, in a directory of its own
+/// See it work, in a separate directory
 ///
-/// Needs no configuration and takes a few seconds. Shows outcomes recorded once and only once, a conflict, a policy that is
-/// stopped, another that keeps secrets out, a crash that loses nothing, and a rewritten history that is noticed, each with the command that repeats it.
+/// Needs no configuration and takes a few seconds. It shows outcomes recorded exactly once, a conflict, a policy that
+/// is stopped, and another that removes secrets. Then a crash that loses nothing, and a rewritten history that is
+/// detected. Each step shows the command that repeats it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Where; must be empty, or hold an earlier demo
+    /// The directory; it must be empty, or hold an earlier demo
     #[arg(value_name = "DIR", default_value = "./chiffon-demo")]
     directory: PathBuf,
 }
 
-/// The file that marks a directory as an earlier demo's.
+/// The file that marks a directory as created by a demo.
 const MARKER: &str = ".chiffon-demo";
 
-/// What a demo leaves in its directory, beside the marker.
+/// What a demo leaves in its directory besides the marker.
 const PARTS: [&str; 6] = [
     "config",
     "looping.wasm",
@@ -45,7 +46,8 @@ const PARTS: [&str; 6] = [
 /// A policy that never answers: `demo/looping.wat`, as a component.
 const LOOPING: &[u8] = include_bytes!("../../../demo/looping.wasm");
 
-/// How many outcomes the interrupted stream has, how many of them are sent, and after how many receipts it is killed.
+/// How many outcomes the interrupted stream has, how many of them are sent, and how many receipts arrive before the
+/// kill.
 const RUNS: usize = 300;
 const SENT: usize = 200;
 const KILLED_AFTER: usize = 100;
@@ -82,7 +84,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Makes the directory, or clears an earlier demo out of it. Touches nothing that a demo has not made.
+/// Creates the directory, or removes an earlier demo from it. Touches nothing that a demo has not created.
 fn prepare(directory: &Path) -> anyhow::Result<()> {
     let is_empty = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
@@ -120,7 +122,7 @@ fn prepare(directory: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot create {}", directory.display()))?;
     write(
         MARKER,
-        b"`chiffon-audit demo` made this directory and may clear it.\n",
+        b"`chiffon-audit demo` created this directory and may clear it.\n",
     )?;
     write("looping.wasm", LOOPING)?;
     write("runs.ndjson", material::runs(RUNS).as_bytes())?;
@@ -130,21 +132,21 @@ fn prepare(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The demo as it goes on.
+/// The running demo.
 struct Stage<'a> {
     shell: Shell,
     output: &'a mut Output,
     directory: PathBuf,
-    /// The program and the repository's option, as they begin a command.
+    /// The program and the repository option, as the start of a command.
     audit: String,
-    /// Names in the directory, as words of a command.
+    /// Turns a name in the directory into a word of a command.
     name: Box<dyn Fn(&str) -> String>,
     steps: Vec<Step>,
 }
 
 impl<'a> Stage<'a> {
     fn new(directory: &Path, session: &'a mut Session) -> anyhow::Result<Stage<'a>> {
-        // Not `./chiffon-demo`: the commands are to be read.
+        // Not `./chiffon-demo`: shorter commands are easier to read.
         let directory = directory.strip_prefix(".").unwrap_or(directory).to_owned();
         let shell = Shell::new(&session.program, &directory, &session.environment)?;
         let base = directory.clone();
@@ -331,7 +333,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Runs a command, shows it with what it said, and stops the demo if it ended in another way.
+    /// Runs a command and prints it with its output. Stops the demo if the exit code is not the expected one.
     fn expect(&mut self, exit: i32, command: &str) -> anyhow::Result<Ran> {
         let ran = self.shell.run(command)?;
         self.show(ran.clone())?;

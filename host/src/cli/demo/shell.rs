@@ -1,4 +1,4 @@
-//! Running the demo's commands: through the shell, exactly as they are shown, in an environment of their own.
+//! Runs the demo's commands through the shell, exactly as printed, in an isolated environment.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,18 +11,18 @@ use serde::Serialize;
 
 use crate::config::Environment;
 
-/// A command that was run.
+/// A command and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ran {
-    /// As a person would type it.
+    /// The command as a person would type it.
     pub command: String,
-    /// The exit code; none if it was killed.
+    /// The exit code; `None` if the command was killed.
     pub exit: Option<i32>,
-    /// What it said, on both streams.
+    /// The output of both streams.
     pub output: String,
 }
 
-/// Variables by which a surrounding git (a hook, an alias) would lead ours to another repository.
+/// Variables by which a surrounding git (a hook, an alias) would direct our git to another repository.
 const GIT_VARIABLES: [&str; 9] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CEILING_DIRECTORIES",
@@ -35,19 +35,19 @@ const GIT_VARIABLES: [&str; 9] = [
     "GIT_WORK_TREE",
 ];
 
-/// What the commands are run with.
+/// The shell that runs the commands, with their environment.
 pub struct Shell {
-    /// How the program was called.
+    /// The program's name as it was called.
     program: OsString,
     /// The program's file.
     executable: PathBuf,
-    /// Where there is no configuration.
+    /// A path without a configuration file.
     no_configuration: PathBuf,
     removed: Vec<String>,
 }
 
 impl Shell {
-    /// For the program as it was called.
+    /// Creates a shell in which the program has the name that it was called by.
     pub fn new(
         program: &OsStr,
         directory: &Path,
@@ -75,13 +75,13 @@ impl Shell {
         self.program.to_string_lossy().into_owned()
     }
 
-    /// Runs a line of shell and waits for its end.
+    /// Runs a shell command and waits for its end.
     #[expect(
         clippy::disallowed_methods,
         reason = "the demo shows commands by running them, in a directory of its own"
     )]
     pub fn run(&self, command: &str) -> anyhow::Result<Ran> {
-        // One stream, so that what is said keeps its order.
+        // One stream for both, so that the output keeps its order.
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1\n{command}")]);
         let output = self
@@ -97,10 +97,11 @@ impl Shell {
         })
     }
 
-    /// Starts an ingest, gives it these lines and no end, and kills it after so many receipts. Answers how many came.
+    /// Starts an ingest, sends these lines without ending the input, and kills it after `receipts` receipts. Returns
+    /// how many came.
     #[expect(
         clippy::disallowed_methods,
-        reason = "only a process of its own can be killed"
+        reason = "only a separate process can be killed"
     )]
     pub fn kill_ingest(&self, trail: &Path, lines: &str, receipts: usize) -> anyhow::Result<usize> {
         let mut ingest = Command::new(&self.executable);
@@ -119,7 +120,7 @@ impl Shell {
             anyhow::bail!("the ingest has no pipes");
         };
         let lines = lines.to_owned();
-        // In a thread: a pipe takes only so much, and the receipts are to be read meanwhile. The kill ends it.
+        // In a thread: a pipe has limited room, and the receipts must be read meanwhile. The kill ends the thread.
         let writer = thread::spawn(move || {
             let written = stdin
                 .write_all(lines.as_bytes())

@@ -1,4 +1,5 @@
-//! What the machine adds: the file systems on which trail and store lie, and locks of git that somebody holds or has left.
+//! Checks of the machine: the file systems that hold the trail and the store, and git locks that are held or left
+//! behind.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -9,7 +10,7 @@ use super::Finding;
 use crate::clock::Timestamp;
 use crate::trail::Trail;
 
-/// File systems by the number that Linux gives them (statfs(2)), and what is to be said of those that do not serve.
+/// File systems by Linux's numbers (statfs(2)), with a warning for those that are not suitable.
 const KINDS: &[(u64, &str, Option<&str>)] = &[
     (0xef53, "ext4", None),
     (0x5846_5342, "xfs", None),
@@ -21,7 +22,7 @@ const KINDS: &[(u64, &str, Option<&str>)] = &[
     (
         0x794c_7630,
         "overlay",
-        Some("it goes when its container goes"),
+        Some("it is deleted with its container"),
     ),
     (0x6969, "nfs", Some(REMOTE)),
     (0xff53_4d42, "cifs", Some(REMOTE)),
@@ -31,17 +32,17 @@ const KINDS: &[(u64, &str, Option<&str>)] = &[
 ];
 
 const IN_MEMORY: &str = "it is memory: nothing there survives a power cut";
-const REMOTE: &str = "whether its locks and syncs hold is not certain: use a local disk";
+const REMOTE: &str = "its locks and syncs may not be reliable: use a local disk";
 
-/// Less than this much room is worth a look: a day's entries, or a burst that waits while git is in trouble.
+/// Less free space than this deserves a warning: a day's entries, or a burst that waits while git fails.
 const ROOM_LEAST: u64 = 100 << 20;
 
-/// What lies under a path.
+/// Describes the file system under a path.
 pub fn file_system(path: &Path) -> (Finding, String) {
     let (Ok(kind), Ok(room)) = (statfs(path), statvfs(path)) else {
         return (
             Finding::Bad,
-            format!("{}: its file system cannot be asked", path.display()),
+            format!("{}: cannot query its file system", path.display()),
         );
     };
     let number = (kind.f_type as u64) & 0xffff_ffff;
@@ -70,10 +71,10 @@ pub fn file_system(path: &Path) -> (Finding, String) {
     (Finding::Good, said)
 }
 
-/// A lock that lies longer than this is hardly a running program's: git holds one for moments.
+/// A lock that is older than this hardly belongs to a running program: git holds one for moments.
 const LONG: i64 = 60;
 
-/// Locks of git that are in the way of recording. Ours that a crash left are gone by now, where the trail could be checked.
+/// Git's locks that block recording. If the trail could be checked, our own locks from a crash are already removed.
 pub fn locks(trail: &Trail, now: Timestamp) -> Vec<(Finding, String)> {
     trail
         .git_locks()
@@ -89,8 +90,8 @@ pub fn locks(trail: &Trail, now: Timestamp) -> Vec<(Finding, String)> {
                 Finding::Bad
             };
             let says = format!(
-                "{name} is there since {age} s: another program holds it, or has died and left it; meanwhile outcomes wait. \
-                 When no git runs in {}, remove it",
+                "{name} is {age} s old: another program holds it, or died and left it behind; meanwhile outcomes wait. \
+                 If no git runs in {}, remove it",
                 trail.common_dir().display()
             );
             Some((finding, says))

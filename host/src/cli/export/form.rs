@@ -1,4 +1,4 @@
-//! The forms of an exported entry. Public, like the JSON of every command: members are added, never changed.
+//! The forms of an exported entry. Public, like all JSON output: members are added, never changed.
 
 use std::borrow::Cow;
 use std::io;
@@ -12,7 +12,7 @@ use crate::cli::show::EntryJson;
 use crate::clock::Timestamp;
 use crate::verify::TrailCommit;
 
-/// An entry and what is needed to verify it.
+/// An entry and the data to verify it.
 pub(super) struct Entry<'a> {
     commit: String,
     path: Cow<'a, str>,
@@ -29,7 +29,7 @@ pub(super) struct Entry<'a> {
     pub(super) time: Timestamp,
 }
 
-/// What is exported beside the entry itself.
+/// The members that accompany the entry.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]
@@ -58,8 +58,8 @@ struct Exported<'a> {
     commit_base64: Option<&'a str>,
 }
 
-/// An event in the structured mode of CloudEvents 1.0. Attributes of ours are lower-case letters only, as the specification
-/// wants, and texts, for its integers end at 2147483647.
+/// An event in the structured mode of CloudEvents 1.0. The specification allows only lower-case letters in extension
+/// names. Its integers end at 2147483647, so ours are texts.
 #[derive(Serialize)]
 struct Event<'a> {
     specversion: &'static str,
@@ -76,7 +76,7 @@ struct Event<'a> {
     auditleaf: &'a str,
     auditpolicy: &'a str,
     auditsettings: &'a str,
-    /// An attribute has no empty value: absent where the commit names nobody.
+    /// CloudEvents has no empty attribute values, so this is absent if the commit names nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     auditreporter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ struct Event<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// None if the commit adds no entry that names its task and time: the audit says what is wrong with it.
+    /// `None` if the commit adds no entry that names its task and time; the audit reports why.
     pub(super) fn new(commit: &'a TrailCommit<'_>, raw: bool) -> Option<Entry<'a>> {
         let entry = commit.entry.filter(|_| !commit.is_genesis)?;
         let members: Members<'_> = serde_json::from_slice(entry.bytes).ok()?;
@@ -113,7 +113,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Writes it as a line of NDJSON.
+    /// Writes the entry as a line of NDJSON.
     pub(super) fn write_line(&self, out: impl io::Write) -> io::Result<()> {
         write_object(
             out,
@@ -136,7 +136,7 @@ impl<'a> Entry<'a> {
         )
     }
 
-    /// Writes it as a CloudEvent.
+    /// Writes the entry as a CloudEvent.
     pub(super) fn write_event(&self, source: &str, out: impl io::Write) -> io::Result<()> {
         let raw = self.raw.as_ref();
         write_object(

@@ -1,5 +1,5 @@
-//! `export`: the trail's entries as a stream for other systems, the oldest first, each with what its receiver needs to verify
-//! it. Audits what it exports.
+//! `export`: streams the trail's entries to other systems, oldest first, each with the data to verify it. Audits what
+//! it exports.
 
 mod form;
 
@@ -23,11 +23,13 @@ use form::Entry;
 
 /// Export entries for other systems, oldest first
 ///
-/// One JSON object a line: NDJSON, or CloudEvents 1.0 (structured mode). Each names its commit, path, blob, place and leaf
-/// hash, so that whoever receives it can check it against a clone, a checkpoint or a proof; with --raw it carries the bytes too.
-/// The order never changes, so after an interruption `--after` the last commit received goes on.
+/// Writes one JSON object per line: NDJSON, or CloudEvents 1.0 (structured mode). Each names its commit, path, blob,
+/// place and leaf hash, so that the receiver can check it against a clone, a checkpoint or a proof. With --raw it
+/// also carries the bytes. The order never changes, so after an interruption `--after` with the last commit received
+/// continues the export.
 ///
-/// What is exported is audited on the way. Exit codes: 0 all is well; 3 something is broken; 6 something could not be shown.
+/// Everything that is exported is audited as well. Exit codes: 0 all is well; 3 something is broken; 6 something
+/// could not be shown.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The form of each line
@@ -36,13 +38,13 @@ pub struct Args {
     /// The ref that holds the trail [default: the repository's own trail, or HEAD]
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Only what came after this commit, such as the last one received
+    /// Only entries after this commit, such as the last one received
     #[arg(long, value_name = "COMMIT")]
     after: Option<String>,
-    /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    /// Only entries recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what was recorded at this time or earlier; a date alone is its whole day
+    /// Only entries recorded at this time or earlier; a date alone includes the whole day
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Add the bytes of entry and commit, to verify without the repository
@@ -53,7 +55,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// The form of a line. The variants have no documentation, so that the help names them on one line.
+/// The form of a line. The variants have no documentation, so that the help lists them on one line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     #[default]
@@ -106,7 +108,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     };
     let report = verify::verify(&session.directory, &options);
     progress.borrow().finish();
-    finish(state).context("cannot write what is exported")?;
+    finish(state).context("cannot write the export")?;
     Ok(judge(&report?, &mut session.output))
 }
 
@@ -118,7 +120,7 @@ fn finish(state: Mutex<State<'_>>) -> io::Result<()> {
     }
 }
 
-/// Says what is wrong with what was exported.
+/// Reports what is wrong with the exported entries.
 fn judge(report: &Report, output: &mut Output) -> Exit {
     let mut exit = Exit::Done;
     for claim in &report.claims {
@@ -133,7 +135,7 @@ fn judge(report: &Report, output: &mut Output) -> Exit {
                 ));
                 exit = Exit::Broken;
             }
-            // That there is nothing (more) is no fault of an export.
+            // Having nothing (more) to export is not an error.
             Verdict::NotShown { missing } if report.entries > 0 => {
                 output.note(format_args!(
                     "{} {title}: {}",
@@ -160,7 +162,7 @@ struct Exporter<'a, 'b> {
 
 struct State<'a> {
     sink: Box<dyn io::Write + Send + 'a>,
-    /// What the events are of.
+    /// The CloudEvents `source` of the events.
     source: String,
     failed: Option<io::Error>,
 }

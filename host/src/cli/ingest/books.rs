@@ -1,4 +1,4 @@
-//! What an ingest keeps: receipts, rejects, and the tally.
+//! The output of an ingest: receipts, rejects, and the tally.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -13,7 +13,7 @@ use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
 use crate::cli::receipt::Receipt;
 use crate::recorder::{Answer, AnswerKind};
 
-/// The books of one ingest.
+/// The receipts, rejects and tally of one ingest.
 pub struct Books {
     rejects: Option<Book>,
     receipts: Receipts,
@@ -27,14 +27,14 @@ enum Receipts {
     File(Book),
 }
 
-/// Where a line came from, and the line itself if it was kept.
+/// The source of a line, and the line itself if it was kept.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The source's name.
+    /// The name of the source.
     pub file: &'a str,
-    /// Counted from 1.
+    /// The line number, starting at 1.
     pub line: u64,
-    /// The line.
+    /// The text of the line.
     pub document: Option<&'a [u8]>,
 }
 
@@ -45,23 +45,23 @@ struct Tally {
     refused: u64,
     conflicting: u64,
     unavailable: u64,
-    /// Of the committed.
+    /// How many of the committed outcomes are unsigned.
     unsigned: u64,
 }
 
-/// A reject: the receipt, and the line as it came.
+/// A reject: the receipt, and the line as it was read.
 #[derive(Serialize)]
 struct Reject<'a> {
     #[serde(flatten)]
     receipt: Receipt<'a>,
-    /// The line; `null` if it is not UTF-8 or too long to be kept.
+    /// The line; `null` if it is not UTF-8 or too long to keep.
     document: Option<&'a str>,
     /// The line in hexadecimal, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     document_hex: Option<String>,
 }
 
-/// What `ingest --json` prints.
+/// The summary that `ingest --json` prints.
 #[derive(Serialize)]
 struct Summary {
     schema: u32,
@@ -70,11 +70,11 @@ struct Summary {
     refused: u64,
     conflicting: u64,
     unavailable: u64,
-    /// How many of the committed nobody could sign.
+    /// How many of the committed outcomes could not be signed.
     #[serde(skip_serializing_if = "is_zero")]
     unsigned: u64,
     seconds: f64,
-    /// The signal that ended the reading before the input's end.
+    /// The signal that stopped the reading before the end of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     interrupted: Option<&'static str>,
 }
@@ -84,7 +84,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Books {
-    /// Opens the files; what they held before is gone.
+    /// Opens the files, replacing their contents.
     pub fn open(
         rejects: Option<&Path>,
         receipts: Option<&Path>,
@@ -113,7 +113,7 @@ impl Books {
         self.rejects.is_some()
     }
 
-    /// Enters one answer.
+    /// Adds one answer.
     pub fn enter(
         &mut self,
         answer: &Answer,
@@ -147,7 +147,7 @@ impl Books {
         Ok(())
     }
 
-    /// Hands on what has been entered so far.
+    /// Flushes the answers added so far.
     pub fn flush(&mut self, output: &mut Output) -> anyhow::Result<()> {
         if let Some(rejects) = &mut self.rejects {
             rejects.flush()?;
@@ -160,12 +160,12 @@ impl Books {
         Ok(())
     }
 
-    /// Notes that a source could not be read to its end.
+    /// Counts a source that could not be read to its end.
     pub fn source_failed(&mut self) {
         self.source_failed = true;
     }
 
-    /// How many lines have been entered.
+    /// How many lines have been answered.
     pub fn lines(&self) -> u64 {
         let Tally {
             committed,
@@ -178,7 +178,7 @@ impl Books {
         committed + already_recorded + refused + conflicting + unavailable
     }
 
-    /// The exit code: the worst that happened, in the order of what the operator has to do about it.
+    /// The exit code: that of the worst result, ordered by how urgently the operator must act.
     pub fn exit(&self) -> Exit {
         match self.tally {
             _ if self.source_failed => Exit::CouldNot,
@@ -193,7 +193,7 @@ impl Books {
         }
     }
 
-    /// Prints the tally: on standard output, or beside it where that is the receipts'.
+    /// Prints the tally: on standard output, or on standard error if receipts use standard output.
     pub fn print_summary(
         &self,
         seconds: f64,
@@ -278,7 +278,8 @@ struct Book {
 }
 
 impl Book {
-    /// Creates the file, unless it is one of `taken`: to write over the input would lose what is not recorded yet.
+    /// Creates the file, unless it is one of `taken`: overwriting the input would lose outcomes that are not recorded
+    /// yet.
     fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<Book> {
         let same = |other: &PathBuf| match (path.canonicalize(), other.canonicalize()) {
             (Ok(path), Ok(other)) => path == other,
@@ -286,7 +287,7 @@ impl Book {
         };
         if taken.iter().any(same) {
             return Err(UsageError(format!(
-                "{} is in use already in this command",
+                "this command already uses {}",
                 path.display()
             ))
             .into());

@@ -1,4 +1,4 @@
-//! Lines of input, read in a thread of their own: whoever records is never kept from waiting for what is under way.
+//! Reads lines of input in a separate thread, so that reading and recording do not wait for each other.
 //!
 //! Holds a bounded part of the input, however long the stream or one of its lines is. Knows nothing of outcomes.
 
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Where lines come from.
+/// A source of lines.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Standard input.
+    /// The standard input.
     Stdin,
-    /// A file.
+    /// A file, by path.
     File(PathBuf),
 }
 
@@ -27,7 +27,7 @@ impl Source {
         }
     }
 
-    /// Its name in messages.
+    /// The source's name in messages.
     pub fn name(&self) -> String {
         match self {
             Source::Stdin => "-".to_owned(),
@@ -39,53 +39,53 @@ impl Source {
 /// One line that is not blank.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Counted from 1, blank lines too.
+    /// The line number, starting at 1 and counting blank lines.
     pub number: u64,
-    /// The line without its end; of a line that is too long only the beginning.
+    /// The line without its end; only the beginning of a line that is too long.
     pub text: Vec<u8>,
     /// Whether the line is longer than the limit.
     pub too_long: bool,
 }
 
-/// What the thread has to say.
+/// What the thread reports.
 #[derive(Debug)]
 pub enum Event {
-    /// Lines of the source of that index, all that one read has brought.
+    /// The lines of one read, from the source with this index.
     Lines(usize, Vec<Line>),
-    /// The source of that index cannot be read any further; the next one follows.
+    /// The source with this index cannot be read further; the next one follows.
     Unreadable(usize, io::Error),
-    /// There is nothing more to read.
+    /// All sources are read.
     End,
-    /// A signal came: see [`Stop`](super::stop::Stop).
+    /// A signal arrived: see [`Stop`](super::stop::Stop).
     Stop,
 }
 
-/// Says that it is over when the thread ends, in whatever way.
+/// Sends [`Event::End`] when the thread ends, even by a panic.
 struct Ending(SyncSender<Event>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // An error means that nobody listens any more.
+        // An error means that the receiver is gone.
         let _ = self.0.send(Event::End);
     }
 }
 
-/// How much is read at a time: a few dozen ordinary outcomes.
+/// How many bytes to read at a time: a few dozen ordinary outcomes.
 const CHUNK: usize = 64 << 10;
 
-/// How many reads may lie ready. With lines of the largest size this bounds what waits here to some MiB.
+/// How many reads may wait in the queue. With lines of the largest size this limits the queue to some MiB.
 const AHEAD: usize = 4;
 
-/// Where events come in, and how others are put among them.
+/// The channel for events, and the sender through which other threads add theirs.
 pub fn channel() -> (SyncSender<Event>, Receiver<Event>) {
     sync_channel(AHEAD)
 }
 
-/// Reads all sources one after the other. Lines of more than `max_bytes` are cut.
+/// Reads all sources one after the other. Lines longer than `max_bytes` are cut.
 pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
     let told = sender.clone();
     let work = move || {
-        // Made here: a thread that cannot be started must not say the end before what hindered it is said.
+        // Created here, so that a thread that cannot be started does not report the end before its error.
         let _ending = Ending(sender.clone());
         for (index, source) in sources.iter().enumerate() {
             let result = match source {
@@ -104,7 +104,7 @@ pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
         .name("ingest-read".into())
         .spawn(work)
     {
-        // There is room: nobody else has sent anything.
+        // There is room: no other thread has sent anything.
         let _ = told.send(Event::Unreadable(0, error));
         drop(Ending(told));
     }
@@ -130,14 +130,14 @@ fn read_one(
         } else {
             splitter.push(&chunk[..length], &mut lines);
         }
-        // An error here means that nobody listens any more: the command is ending.
+        // An error means that the receiver is gone: the command is ending.
         if !lines.is_empty() && sender.send(Event::Lines(index, lines)).is_err() || length == 0 {
             return Ok(());
         }
     }
 }
 
-/// Cuts a stream into lines.
+/// Splits a stream into lines.
 struct Splitter {
     max_bytes: usize,
     number: u64,
@@ -145,7 +145,7 @@ struct Splitter {
     too_long: bool,
 }
 
-/// What is kept of a line that is too long: enough to find its task id.
+/// How much to keep of a line that is too long: enough to find its task id.
 const KEPT: usize = 4 << 10;
 
 impl Splitter {
@@ -167,13 +167,13 @@ impl Splitter {
         self.extend(bytes);
     }
 
-    /// The last line need not have an end.
+    /// Ends the last line, which may lack a newline.
     fn finish(&mut self, lines: &mut Vec<Line>) {
         self.end_line(lines);
     }
 
     fn extend(&mut self, bytes: &[u8]) {
-        // One byte more than the limit: a carriage return does not count.
+        // One byte more than the limit, because a carriage return does not count.
         if !self.too_long && self.line.len() + bytes.len() <= self.max_bytes.saturating_add(1) {
             self.line.extend_from_slice(bytes);
             return;
@@ -220,7 +220,7 @@ impl Splitter {
 mod tests {
     use super::{KEPT, Line, Splitter};
 
-    /// Cuts the text, given in pieces of every size, and expects these lines.
+    /// Splits the text in pieces of every size, and expects these lines.
     #[track_caller]
     fn check(text: &str, max_bytes: usize, expected: &[(u64, &str, bool)]) {
         let expected: Vec<Line> = expected

@@ -1,6 +1,6 @@
-//! `ingest`: a stream of outcomes, one a line, in constant memory and in order.
+//! `ingest`: records a stream of outcomes, one per line, in constant memory and in order.
 //!
-//! Owns the window of what is under way. Every line gets an answer, and the answers come in the order of the lines.
+//! Owns the window of outcomes in flight. Every line gets an answer, in the order of the lines.
 
 mod books;
 mod lines;
@@ -26,39 +26,39 @@ use books::{Books, Place};
 use lines::{Event, Line, Source};
 use stop::{Signal, Stop};
 
-/// Record a stream of outcomes, one a line
+/// Record a stream of outcomes, one per line
 ///
 /// Reads outcome documents, one on each line, from files or standard input. Commits are in the order of the lines. A
-/// line that cannot be recorded is reported with its number and does not stop the rest. Interrupted and run again, it
-/// completes: what is recorded already makes no commit.
+/// line that cannot be recorded is reported with its number and does not stop the rest. After an interruption, run
+/// the same command again: outcomes that are already recorded make no commit.
 ///
-/// With --receipts - it serves as a co-process: write a line, and its receipt can be read as soon as it is durable.
+/// With --receipts - it works as a co-process: write a line, and read its receipt as soon as it is durable.
 ///
-/// SIGINT or SIGTERM ends the reading: what was accepted by then becomes durable and is counted. A second one ends the program
-/// at once, which loses nothing that was acknowledged either.
+/// SIGINT or SIGTERM ends the reading: outcomes accepted so far become durable and are counted. A second signal ends
+/// the program at once; even that loses nothing that was acknowledged.
 ///
-/// Exit codes: 130 after SIGINT, 143 after SIGTERM; else 1 if a line could not be recorded; else 5 if one conflicts; else 4 if one
-/// was refused; else 0.
+/// Exit codes: 130 after SIGINT, 143 after SIGTERM; else 1 if a line could not be recorded; else 5 if one conflicts;
+/// else 4 if one was refused; else 0.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of outcomes; - is standard input [default: -]
+    /// Files of outcomes; - means standard input [default: -]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Keep each line that was not recorded in this file, with its reason, as JSON
+    /// Write each line that was not recorded to this file, with its reason, as JSON
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Write a receipt for each line, in order, as soon as it is durable; - is standard output
+    /// Write a receipt for each line, in order, as soon as it is durable; - means standard output
     #[arg(long, value_name = "FILE")]
     receipts: Option<PathBuf>,
     #[command(flatten)]
     record: RecordFlags,
 }
 
-/// How many outcomes may be under way: enough for a group that is flushed, one that is sequenced and one that is decided,
-/// of thousands each, and a bound.
+/// How many outcomes may be in flight. This is enough for one group being flushed, one being sequenced and one being
+/// decided, of thousands each, and it bounds memory.
 const WINDOW: usize = 12_288;
 
-/// How many bytes of documents may be under way. What is made of them takes several times as much.
+/// How many bytes of documents may be in flight. Processing them takes several times as much memory.
 const WINDOW_BYTES: usize = 16 << 20;
 
 /// Runs the command.
@@ -78,10 +78,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             if metadata.is_dir() {
                 let path = path.display();
                 return Err(
-                    UsageError(format!("{path} is a directory, and no file of outcomes")).into(),
+                    UsageError(format!("{path} is a directory, not a file of outcomes")).into(),
                 );
             }
-            // Not a pipe: its writer would be told that nobody reads any more.
+            // Not for a pipe: opening and closing it would tell its writer that the reader is gone.
             if metadata.is_file() {
                 File::open(path).map_err(unreadable)?;
             }
@@ -92,7 +92,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     session.note_apart(&trail);
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
-            "reading outcomes from standard input, one a line"
+            "reading outcomes from standard input, one per line"
         ));
     }
     let books = Books::open(args.rejects.as_deref(), args.receipts.as_deref(), &files)?;
@@ -121,7 +121,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let Intake { books, .. } = intake;
     let stopped = match done {
         Ok(stopped) => stopped,
-        // Nobody takes the receipts any more. What is on its way may still be recorded.
+        // Nobody reads the receipts any longer. Outcomes in flight may still be recorded.
         Err(error) if super::is_broken_pipe(&error) => return Ok(Exit::CouldNot),
         Err(error) => return Err(error),
     };
@@ -132,7 +132,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(stopped.map_or_else(|| books.exit(), Signal::exit))
 }
 
-/// The size of all sources together, unless one of them has none.
+/// The total size of all sources, unless one has no known size.
 fn size(sources: &[Source]) -> Option<u64> {
     let size = |source: &Source| match source {
         Source::Stdin => None,
@@ -145,7 +145,7 @@ fn size(sources: &[Source]) -> Option<u64> {
     sources.iter().map(size).sum()
 }
 
-/// The stream under way.
+/// An ingest in progress.
 struct Intake<'a> {
     recorder: Recorder,
     max_bytes: usize,
@@ -159,12 +159,12 @@ struct Intake<'a> {
     output: &'a mut Output,
 }
 
-/// A line and its answer to be.
+/// A line that waits for its answer.
 struct UnderWay {
     source: usize,
     number: u64,
     bytes: usize,
-    /// The line, if it may have to be kept as a reject.
+    /// The line, if it may have to be written as a reject.
     document: Option<Vec<u8>>,
     answer: Promise,
 }
@@ -184,7 +184,7 @@ impl UnderWay {
 }
 
 impl Intake<'_> {
-    /// Takes in what is read until there is no more, or a signal has come: which one.
+    /// Takes lines until the input ends or a signal arrives. Returns the signal.
     fn run(&mut self, events: &Receiver<Event>, stop: &Stop) -> anyhow::Result<Option<Signal>> {
         let mut is_over = false;
         while !is_over && stop.signal().is_none() {
@@ -199,7 +199,7 @@ impl Intake<'_> {
                     let texts = lines.iter().map(|line| line.text.as_slice());
                     self.recorder.expect(texts);
                     for line in lines {
-                        // What is not accepted yet is for another run.
+                        // Lines that are not accepted yet are left for another run.
                         if stop.signal().is_some() {
                             break;
                         }
@@ -219,8 +219,8 @@ impl Intake<'_> {
                         ));
                     });
                 }
-                // The input pauses: hand out what is durable, then wait for what is not. Lines that come in meanwhile
-                // queue up and share the next flush.
+                // The input pauses: report what is durable, then wait for the rest. Lines that arrive meanwhile queue
+                // up and share the next flush.
                 None => {
                     self.settle_ready()?;
                     if !self.window.is_empty() {
@@ -236,7 +236,7 @@ impl Intake<'_> {
             let waiting = self.window.len();
             self.progress.aside(|| {
                 self.output.note(format_args!(
-                    "{}: reading no more; {waiting} outcomes are under way (once more ends at once)",
+                    "{}: stopped reading; waiting for {waiting} outcomes (another signal ends at once)",
                     signal.name()
                 ));
             });
@@ -279,7 +279,7 @@ impl Intake<'_> {
         Answer::refused(TaskOutcome::recover_task_id(beginning), vec![violation])
     }
 
-    /// Settles what is ready, and as much more as makes room for another line.
+    /// Settles answers that are ready, and more until there is room for another line.
     fn settle_ready(&mut self) -> anyhow::Result<()> {
         while let Some(first) = self.window.front() {
             let is_full = self.window.len() >= WINDOW || self.window_bytes >= WINDOW_BYTES;
@@ -291,7 +291,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    /// Waits for the oldest answer and enters it in the books.
+    /// Waits for the oldest answer and adds it to the books.
     fn settle_first(&mut self) -> anyhow::Result<()> {
         let Some(first) = self.window.pop_front() else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, heard by a thread of their own: the first ends the reading, the second ends the process.
+//! A thread that waits for SIGINT and SIGTERM: the first signal ends the reading, the second ends the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::lines::Event;
 use crate::cli::exit::Exit;
 
-/// What ended the reading.
+/// The signal that ended the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Signal {
@@ -20,7 +20,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// As people and shells call it.
+    /// The signal's name, as people and shells write it.
     pub fn name(self) -> &'static str {
         match self {
             Signal::Interrupt => "SIGINT",
@@ -28,7 +28,7 @@ impl Signal {
         }
     }
 
-    /// How the program ends.
+    /// The exit code for this signal.
     pub fn exit(self) -> Exit {
         match self {
             Signal::Interrupt => Exit::Interrupted,
@@ -37,12 +37,12 @@ impl Signal {
     }
 }
 
-/// Whether somebody wants an end.
+/// Whether a signal has asked the ingest to stop.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<AtomicU8>);
 
 impl Stop {
-    /// The first signal that came.
+    /// The first signal that arrived, if any.
     pub fn signal(&self) -> Option<Signal> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
@@ -51,7 +51,7 @@ impl Stop {
         }
     }
 
-    /// Listens from now on. Whoever waits for an event is woken by one.
+    /// Listens from now on. A signal also sends an event, to wake up the receiver.
     pub fn listen(wake: SyncSender<Event>) -> anyhow::Result<Stop> {
         const CANNOT: &str = "cannot wait for signals";
         let stop = Stop::default();
@@ -78,7 +78,7 @@ impl Stop {
         };
         let work = move || {
             heard.0.store(next() as u8, Ordering::Relaxed);
-            // There may be no room; then there is somebody who takes something out and looks.
+            // The queue may be full. Then the receiver is about to take an event and will check for the signal.
             let _ = wake.try_send(Event::Stop);
             drop(wake);
             end(next().exit())
@@ -93,7 +93,7 @@ impl Stop {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever asks twice does not want to wait until what is under way is durable; it is no worse than a crash"
+    reason = "a second signal means not to wait until work in flight is durable; it is no worse than a crash"
 )]
 fn end(exit: Exit) {
     std::process::exit(exit as i32)

@@ -1,4 +1,4 @@
-//! Which entries are asked for, and what is looked at in one to tell.
+//! Filters for entries, and the fields that they read.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::outcome::{self, Reporter, TaskStatus};
 use crate::store;
 use crate::trail::LoggedEntry;
 
-/// What filters and the log look at; the rest of an entry is skipped.
+/// The fields that filters and the log read; the rest of an entry is skipped.
 #[derive(Deserialize)]
 pub(super) struct Fields<'a> {
     #[serde(borrow)]
@@ -46,12 +46,13 @@ pub(super) struct Execution<'a> {
 }
 
 impl Fields<'_> {
-    /// Nothing if a person has put something else in the entry's place: no filter matches that.
+    /// Returns `None` if the entry cannot be read, because someone replaced it by hand. No filter matches such an
+    /// entry.
     pub(super) fn read(entry: &[u8]) -> Option<Fields<'_>> {
         serde_json::from_slice(entry).ok()
     }
 
-    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id.
+    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id.
     pub(super) fn intent(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Metadata<'a> {
@@ -68,11 +69,11 @@ impl Fields<'_> {
 
 pub(super) struct Filter<'a> {
     args: &'a Args,
-    /// Those of `--status`, and what `--failures` stands for.
+    /// The statuses of `--status`, and those that `--failures` means.
     statuses: Vec<String>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    /// Whether an entry has to be read to be shown.
+    /// Whether an entry must be read to be shown.
     reads: bool,
 }
 
@@ -115,10 +116,10 @@ impl<'a> Filter<'a> {
         })
     }
 
-    /// Whether this entry, and so all before it, lies before the span.
+    /// Whether this entry, and therefore every older one, is before the time span.
     ///
-    /// Along a trail the times of commits do not decrease, and an entry that says another time counts as of its commit's. A day of
-    /// grace, for commits that people have put between.
+    /// Along a trail the times of commits do not decrease, and an entry with a different time counts with its
+    /// commit's. One day of tolerance allows for commits that people inserted.
     pub(super) fn is_past(&self, logged: &LoggedEntry) -> bool {
         const GRACE: i64 = 86_400;
         self.since
@@ -153,7 +154,7 @@ impl<'a> Filter<'a> {
             && self.until.is_none_or(|until| time <= until)
     }
 
-    /// As much of this as a store's filter can say; [`Filter::matches`] says the rest.
+    /// The part of the filter that a store can evaluate; [`Filter::matches`] checks the rest.
     pub(super) fn for_store(&self) -> store::Filter {
         let only = |list: &[String]| match list {
             [one] => Some(one.clone()),
@@ -170,7 +171,7 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Whether nothing is wanted in particular, or what was found is one of those wanted.
+/// Whether the filter is empty, or contains the value found.
 fn any(wanted: &[String], found: Option<&str>) -> bool {
     wanted.is_empty() || found.is_some_and(|found| wanted.iter().any(|wanted| wanted == found))
 }

@@ -1,4 +1,4 @@
-//! `log`: the trail's entries, newest first, filtered by what they say: found by walking history, or by a store.
+//! `log`: lists the trail's entries, newest first, filtered by their fields. Walks the history, or asks a store.
 
 mod filter;
 
@@ -22,12 +22,12 @@ use filter::{Fields, Filter};
 
 /// List entries, newest first
 ///
-/// Filters of different kinds must all match; of one kind, given more than once, any. Times are those of recording. Walks
-/// the trail from its end; with --store, or the setting, the store finds the entries, as far as it knows them
-/// (`reconcile` says whether it knows all), and the trail shows them.
+/// Filters of different kinds must all match; of one kind that is repeated, any. Times are times of recording. Walks
+/// the trail from its end. With --store, or the setting, the store finds the entries and the trail shows them. A
+/// store may not know every entry; `reconcile` checks that.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Only tasks that ended so
+    /// Only tasks with this status
     #[arg(long, value_name = "STATUS")]
     status: Vec<String>,
     /// Only tasks that failed: short for --status failed
@@ -39,31 +39,31 @@ pub struct Args {
     /// Only tasks of this plan
     #[arg(long, value_name = "PLAN_ID")]
     plan: Vec<String>,
-    /// Only tasks for this: the entry's metadata.intent, or where it has none its plan
+    /// Only tasks with this intent: the entry's metadata.intent, or its plan if it has none
     #[arg(long, value_name = "TEXT")]
     intent: Vec<String>,
     /// Only tasks of this agent
     #[arg(long, value_name = "AGENT_ID")]
     agent: Vec<String>,
-    /// Only tasks of agents of this pool
+    /// Only tasks of agents in this pool
     #[arg(long, value_name = "NAME")]
     agent_pool: Vec<String>,
-    /// Only what was reported by this one, as its commit says
+    /// Only outcomes from this reporter, as the commit names it
     #[arg(long, value_name = "NAME")]
     reporter: Vec<String>,
-    /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    /// Only entries recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what was recorded at this time or earlier; a date alone is its whole day
+    /// Only entries recorded at this time or earlier; a date alone includes the whole day
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only what was recorded in the last so many days
+    /// Only entries recorded in the last NUMBER days
     #[arg(long, value_name = "NUMBER", conflicts_with = "since", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
-    /// At most so many
+    /// Print at most this many
     #[arg(short = 'n', long, value_name = "NUMBER")]
     max_count: Option<usize>,
-    /// Leave out so many of the first
+    /// Skip this many at the start
     #[arg(
         long,
         value_name = "NUMBER",
@@ -71,16 +71,16 @@ pub struct Args {
         hide_default_value = true
     )]
     skip: usize,
-    /// Have this store find the entries: sqlite:PATH or postgres://USER@HOST/DATABASE
+    /// Find the entries with this store: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
     #[arg(long = "ref", value_name = "REF", conflicts_with = "store")]
     reference: Option<String>,
-    /// One line for each
+    /// Print one line for each entry
     #[arg(long, conflicts_with_all = ["json", "table"])]
     oneline: bool,
-    /// A table: time, status, commit, task, services, intent
+    /// Print a table: time, status, commit, task, services, intent
     #[arg(long, conflicts_with = "json")]
     table: bool,
 }
@@ -116,7 +116,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Shows what a store finds, each as the trail has it.
+/// Prints the entries that a store finds, each as the trail has it.
 fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -133,7 +133,7 @@ fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Res
                 match logged.flatten() {
                     Some(logged) => shown.show(&logged)?,
                     None => shown.output.note(format_args!(
-                        "the store has a row of {} and the trail no entry: see `reconcile`",
+                        "the store has a row for {} but the trail has no entry: see `reconcile`",
                         Line(&entry.task_id)
                     )),
                 }
@@ -147,7 +147,7 @@ fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Res
     })
 }
 
-/// What is printed of what was found.
+/// How found entries are printed.
 struct Shown<'a> {
     args: &'a Args,
     filter: &'a Filter<'a>,
@@ -158,7 +158,7 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// Prints an entry, if it is one of those that were asked for.
+    /// Prints an entry if it matches the filter.
     fn show(&mut self, logged: &LoggedEntry) -> io::Result<()> {
         let fields = Fields::read(&logged.entry);
         if self.left == 0 || !self.filter.matches(logged, fields.as_ref()) {
@@ -191,7 +191,7 @@ impl Shown<'_> {
     }
 }
 
-/// When it was recorded: the entry says it to the microsecond, its commit to the second.
+/// The time of recording. The entry has it to the microsecond, its commit to the second.
 fn time(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> Timestamp {
     let own = fields.and_then(|fields| Timestamp::parse_rfc3339(&fields.timestamp));
     own.unwrap_or(logged.time)
@@ -200,7 +200,7 @@ fn time(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> Timestamp {
 fn cells(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> [String; 6] {
     let of = |read: fn(&Fields<'_>) -> String| fields.map(read).unwrap_or_default();
     [
-        // To the second, as people read it.
+        // Shown to the second, for people.
         time(logged, fields)
             .to_rfc3339()
             .get(..19)
@@ -215,7 +215,7 @@ fn cells(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> [String; 6] {
     ]
 }
 
-/// A line of the table. Widths fit what is usual; what is longer moves the rest of its line.
+/// A line of the table. The column widths fit usual values; a longer value moves the rest of its line.
 fn row(output: &mut Output, cells: [String; 6]) -> io::Result<()> {
     let [time, status, commit, task, services, intent] = cells.map(|cell| Line(&cell).to_string());
     let line =
@@ -252,7 +252,7 @@ impl<'a> Logged<'a> {
     }
 }
 
-/// As `git log` shows a commit.
+/// Prints an entry in the style of `git log`.
 fn print(logged: &LoggedEntry, fields: Option<&Fields<'_>>, output: &mut Output) -> io::Result<()> {
     writeln!(
         output,

@@ -1,4 +1,4 @@
-//! `policy activate`: a policy is put in force on a trail.
+//! `policy activate`: puts a policy in force on a trail.
 
 use std::io::Write as _;
 
@@ -15,18 +15,19 @@ use crate::policy::{Allocation, Contract};
 
 /// Put a policy in force on a trail
 ///
-/// From now on it decides what `commit`, `ingest` and `serve` record on this trail, on this machine. It is tried first, as by
-/// `policy check`. Component and settings are kept with the trail, on refs/heads/audit-policies, before the first entry that names
-/// them. A trail that is cloned or fetched brings no policy into force. `policy activate builtin` puts the built-in one back.
+/// From now on it decides what `commit`, `ingest` and `serve` record on this trail, on this machine. It is first
+/// checked as by `policy check`. Component and settings are kept with the trail, on refs/heads/audit-policies, before
+/// the first entry that names them. Cloning or fetching a trail never puts a policy in force. `policy activate
+/// builtin` restores the built-in one.
 ///
-/// Exit codes: 0 it is in force; 3 it breaks the contract, and what was in force still is; 1 could not.
+/// Exit codes: 0 it is in force; 3 it breaks the contract, and the previous policy stays in force; 1 could not.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Put it in force although it never asked for one of the settings while it was tried
+    /// Put it in force even if it did not ask for one of the settings during the check
     #[arg(long)]
     allow_unread_settings: bool,
 }
@@ -66,9 +67,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         && !args.allow_unread_settings
         && let Some(unasked) = args.config.unasked(asked)
     {
-        // A name that is misspelt would be in force without a word, and a secret recorded that it was to hide.
+        // A misspelt name would have no effect without warning, and a secret that it should hide would be recorded.
         return Err(UsageError(format!(
-            "{unasked} Nothing was changed; --allow-unread-settings puts it in force all the same"
+            "{unasked} Nothing was changed; --allow-unread-settings puts it in force anyway"
         ))
         .into());
     }
@@ -101,7 +102,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         })?;
     } else if !report.holds() {
         output.note(format_args!(
-            "{} {} breaks the contract, and is not put in force",
+            "{} {} breaks the contract and is not put in force",
             paint(BAD, "not in force:"),
             Line(policy.name())
         ));

@@ -1,4 +1,4 @@
-//! `policy backtest`: what a policy would have made of everything that a trail has recorded.
+//! `policy backtest`: runs a policy on everything that a trail has recorded.
 
 use std::io::{self, Write as _};
 
@@ -19,9 +19,9 @@ use crate::policy::Allocation;
 
 /// Try a policy on everything that a trail has recorded
 ///
-/// Each entry is given to the policy as the outcome that it was, at the time of then; where the store still has the submission, that
-/// is given. Shows what would be recorded differently, what would be laid out otherwise though it says the same (moved), and what
-/// would be refused. Nothing is changed.
+/// Gives each entry to the policy as the outcome that it was, at its original time. If the store still has the
+/// submission, gives that instead. Shows what would be recorded differently, what would be refused, and what would
+/// only be formatted differently (moved). Changes nothing.
 ///
 /// Exit codes: 0 done; 3 with --fail-on-diff, if anything would be different.
 #[derive(clap::Args, Debug)]
@@ -30,21 +30,21 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Only what was recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
+    /// Only entries recorded at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Look for what was submitted in this store [default: the one that lies beside the trail, if there is one]
+    /// Look for submissions in this store [default: the one beside the trail, if there is one]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Show at most so many differences in full; they are all counted
+    /// Show at most this many differences in full; all are counted
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10)]
     max_count: u64,
-    /// End with exit code 3 if anything would be recorded otherwise, or not at all
+    /// Exit with code 3 if anything would be recorded differently, or not at all
     #[arg(long)]
     fail_on_diff: bool,
 }
 
-/// What came of it, by kind.
+/// The results, counted by kind.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     schema: u32,
@@ -67,7 +67,7 @@ impl Summary {
     }
 }
 
-/// One entry that would come out otherwise: a line of the JSON stream, before the summary.
+/// One entry that would be different: a line of the JSON output, before the summary.
 #[derive(Serialize)]
 struct Difference<'a> {
     schema: u32,
@@ -232,15 +232,15 @@ fn print(summary: &Summary, args: &Args, output: &mut Output) -> io::Result<()> 
     } = summary;
     writeln!(
         output,
-        "{entries} entries tried in {seconds:.1} s, {from_submissions} of them from what was submitted"
+        "{entries} entries tried in {seconds:.1} s, {from_submissions} of them from their submissions"
     )?;
     for (word, count) in [
         ("the same", summary.same),
         ("different", summary.differs),
-        ("moved: the same, laid out otherwise", summary.moved),
+        ("moved: same content, different form", summary.moved),
         ("refused", summary.refused),
         ("failed", summary.failed),
-        ("not to be read as an outcome", summary.unreadable),
+        ("not readable as an outcome", summary.unreadable),
     ] {
         if count > 0 {
             writeln!(output, "  {count:>8} {word}")?;

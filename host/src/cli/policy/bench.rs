@@ -1,4 +1,4 @@
-//! `policy bench`: how fast a policy is and what it uses, beside the built-in one.
+//! `policy bench`: measures a policy's speed and resource use beside those of the built-in policy.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -19,8 +19,8 @@ use crate::policy::{Allocation, Measured, Policy, PolicySettings, Workload, meas
 
 /// Measure a policy beside the built-in one
 ///
-/// Calls in a second, their distribution, fuel and memory, for outcomes that are new and outcomes that come again. Both policies
-/// are asked in turns, so that the ratio means something on a busy machine. Fuel is the same on every machine.
+/// Reports calls per second, their distribution, fuel and memory, for new and for repeated outcomes. The two policies
+/// take turns, so that the ratio is meaningful on a busy machine. Fuel is the same on every machine.
 ///
 /// Exit codes: 0 done, 3 a threshold was missed.
 #[derive(clap::Args, Debug)]
@@ -29,16 +29,16 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Measure with these outcomes: documents, one a line [default: an ordinary one, and one with a long output]
+    /// Measure with these outcomes: documents, one per line [default: an ordinary one, and one with a long output]
     #[arg(long, value_name = "FILE")]
     outcomes: Option<PathBuf>,
     /// How long to measure each workload
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     seconds: f64,
-    /// Fail if its median call is slower: if its speed is less than this many times the built-in policy's
+    /// Fail if its median call is slower than this: its speed as a multiple of the built-in policy's
     #[arg(long, value_name = "RATIO")]
     fail_below: Option<f64>,
-    /// Fail if it uses more fuel than in this file, the output of an earlier `policy bench --json`
+    /// Fail if it uses more fuel than this file says, the output of an earlier `policy bench --json`
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// How much more fuel than the baseline's is no failure
@@ -89,7 +89,7 @@ struct MeasuredJson {
     faults: usize,
 }
 
-/// As much of an earlier output as is compared.
+/// The part of an earlier output that is compared.
 #[derive(Deserialize)]
 struct Baseline {
     workloads: Vec<BaselineWorkload>,
@@ -151,7 +151,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 fn workloads(outcomes: Option<&Path>, limits: &Limits) -> anyhow::Result<Vec<Workload>> {
     let parse = |name: &str, document: &[u8]| {
         TaskOutcome::parse(document, limits)
-            .map_err(|rejection| UsageError(format!("{name} is no outcome: {rejection}")))
+            .map_err(|rejection| UsageError(format!("{name} is not an outcome: {rejection}")))
     };
     let mut sets = Vec::new();
     if let Some(path) = outcomes {
@@ -193,13 +193,13 @@ fn read_baseline(path: &Path) -> anyhow::Result<Baseline> {
     serde_json::from_slice(&text).map_err(|error| {
         let path = path.display();
         UsageError(format!(
-            "{path} is no output of `policy bench --json`: {error}"
+            "{path} is not output of `policy bench --json`: {error}"
         ))
         .into()
     })
 }
 
-/// The thresholds that were missed, in words.
+/// Describes the thresholds that were missed.
 fn missed(
     args: &Args,
     baseline: Option<&Baseline>,
@@ -239,7 +239,7 @@ fn missed(
     missed
 }
 
-/// Of the medians: what else the machine does moves a mean, and not these.
+/// The ratio of the medians. Other load on the machine moves a mean but hardly a median.
 fn ratio(policy: &Measured, builtin: &Measured) -> f64 {
     builtin.percentile(50).as_secs_f64() / policy.percentile(50).as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! One call as it is shown: for people, and as JSON.
+//! Prints one policy call: for people, and as JSON.
 
 use std::io::{self, Write as _};
 
@@ -11,12 +11,12 @@ use crate::cli::text::{Line, Lines};
 use crate::outcome::TaskOutcome;
 use crate::policy::{Call, Exchange, LogLine, Policy, Source, Verdict, level_name};
 
-/// A call and what belongs to it.
+/// A policy call with its context.
 pub struct Shown<'a> {
     pub policy: &'a Policy,
     pub outcome: &'a TaskOutcome,
     pub call: &'a Call,
-    /// Where it differs from the call that was recorded, if it is one that is replayed.
+    /// How a replayed call differs from the recorded one; `None` if the call is not a replay.
     pub differences: Option<&'a [String]>,
 }
 
@@ -43,7 +43,7 @@ struct CallJson<'a> {
     differences: Option<&'a [String]>,
 }
 
-/// Which policy, as JSON.
+/// A policy's identity, as JSON.
 #[derive(Serialize)]
 pub struct PolicyJson<'a> {
     name: &'a str,
@@ -51,7 +51,7 @@ pub struct PolicyJson<'a> {
 }
 
 impl<'a> PolicyJson<'a> {
-    /// This one.
+    /// The identity of this policy.
     pub fn new(policy: &'a Policy) -> PolicyJson<'a> {
         PolicyJson {
             name: policy.name(),
@@ -67,7 +67,7 @@ struct LogJson<'a> {
     message: &'a str,
 }
 
-/// How `commit` would end.
+/// The exit code that `commit` would have.
 pub fn exit(call: &Call) -> Exit {
     match &call.verdict {
         Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => Exit::Done,
@@ -77,7 +77,7 @@ pub fn exit(call: &Call) -> Exit {
     }
 }
 
-/// Prints it.
+/// Prints a policy call.
 pub fn print(shown: &Shown<'_>, output: &mut Output) -> io::Result<()> {
     if output.is_json() {
         output.object(&json(shown))
@@ -124,7 +124,7 @@ fn source(line: &LogLine) -> &'static str {
     }
 }
 
-/// What a policy calls the task's entry.
+/// The path of the task's entry, as policies see it.
 fn path(outcome: &TaskOutcome) -> String {
     format!(".audit/tasks/{}.json", outcome.task_id)
 }
@@ -177,7 +177,7 @@ fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
     if call.log_dropped > 0 {
         writeln!(
             out,
-            "  and {} lines more, which were dropped",
+            "  and {} more lines, which were dropped",
             call.log_dropped
         )?;
     }
@@ -190,9 +190,9 @@ fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
     writeln!(out, "{}  {}", paint(STRONG, "cost"), paint(FAINT, cost))?;
     match shown.differences {
         None => {}
-        Some([]) => writeln!(out, "{}", paint(GOOD, "as it was recorded"))?,
+        Some([]) => writeln!(out, "{}", paint(GOOD, "the same as recorded"))?,
         Some(differences) => {
-            writeln!(out, "{}", paint(BAD, "not as it was recorded"))?;
+            writeln!(out, "{}", paint(BAD, "different from the recording"))?;
             for difference in differences {
                 writeln!(out, "  {}", Line(difference))?;
             }

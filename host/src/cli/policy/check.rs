@@ -1,4 +1,4 @@
-//! `policy check`: the contract that every policy must keep, tried on it without a test file.
+//! `policy check`: tries the contract for policies on one policy, without a test file.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -17,10 +17,11 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::{Line, shell_word};
 use crate::policy::{Allocation, Claim, Contract, Policy, Report, Standing};
 
-/// Try the contract that every policy must keep, without a test file
+/// Check a policy against the contract for policies, without a test file
 ///
-/// Deterministic, idempotent, no lie when the host fails, no failure on odd outcomes, its own entry made again byte for byte,
-/// within its limits. A call that shows otherwise is kept in a file, to be made again with `policy run --replay`.
+/// The policy must be deterministic and idempotent, report host failures, cope with odd outcomes, reproduce its own
+/// entry byte for byte, and stay within its limits. A call that breaks the contract is kept in a file, for `policy
+/// run --replay`.
 ///
 /// Exit codes: 0 it holds, 3 it does not, 1 the policy could not be loaded.
 #[derive(clap::Args, Debug)]
@@ -29,16 +30,16 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Try these outcomes, too: documents, one a line
+    /// Also try these outcomes: documents, one per line
     #[arg(long, value_name = "FILE")]
     outcomes: Vec<PathBuf>,
-    /// How many hostile outcomes to make
+    /// How many hostile outcomes to generate
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     hostile: u32,
-    /// The seed that hostile outcomes are made from
+    /// The seed for generating hostile outcomes
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Keep calls that show a breach in this directory [default: a temporary one]
+    /// Keep calls that break the contract in this directory [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -109,7 +110,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-/// Writes the calls that show a breach, each to a file named for its claim.
+/// Writes each call that breaks the contract to a file named after its claim.
 fn keep(directory: Option<&Path>, report: &Report) -> anyhow::Result<Vec<Option<PathBuf>>> {
     let mut kept = Vec::new();
     let mut made: Option<PathBuf> = None;
@@ -125,7 +126,7 @@ fn keep(directory: Option<&Path>, report: &Report) -> anyhow::Result<Vec<Option<
                 .prefix("chiffon-audit-check-")
                 .disable_cleanup(true)
                 .tempdir()
-                .context("cannot make a directory for what is kept")?
+                .context("cannot create a directory for the recordings")?
                 .path()
                 .to_owned(),
         };
@@ -170,7 +171,7 @@ fn json<'a>(
     }
 }
 
-/// One claim, for people.
+/// Prints one claim for people.
 pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> {
     let (style, word) = match claim.standing {
         Standing::Holds => (GOOD, "holds"),
@@ -183,11 +184,11 @@ pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> 
     writeln!(output, "             {}", paint(FAINT, detail))
 }
 
-/// What may help where a limit was in the way.
+/// Advice if a limit was the problem.
 pub(super) fn hint(report: &Report) -> Option<&'static str> {
     let is_limit = |claim: &Claim| claim.detail.contains("(setting policy.");
     report.broken().any(is_limit).then_some(
-        "A limit is raised for one trial by --limit NAME=VALUE, and for good in the setting that is named.",
+        "Raise a limit for one trial with --limit NAME=VALUE, or permanently in the named setting.",
     )
 }
 
@@ -208,7 +209,7 @@ fn print_end(
         let path = shell_word(&path.display().to_string());
         writeln!(
             output,
-            "See it: chiffon-audit policy run {} --replay {}",
+            "Repeat it: chiffon-audit policy run {} --replay {}",
             Line(&file),
             Line(&path)
         )?;

@@ -1,4 +1,5 @@
-//! `policy compile`: what this program calls itself for, to compile a component where it can be stopped. Not for people.
+//! `policy compile`: a command that this program runs itself, to compile a component in a process that can be
+//! stopped. Not for people.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -11,17 +12,17 @@ use crate::policy;
 /// Compile the component on standard input into the cache, within the limits
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// All limits
+    /// All limits, as NAME=VALUE
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = setting)]
     limits: Vec<(String, String)>,
-    /// The cache's directory
+    /// The cache directory
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    // No settings but these: the process stands in for the one that has begun it.
+    // Only these settings: this process acts for the one that started it.
     let mut settings = Settings::default();
     for (name, value) in &args.limits {
         settings.set_policy_limit(name, value)?;

@@ -1,4 +1,4 @@
-//! What a trial is given on the command line: an outcome document, the entries that are there already, the time.
+//! The inputs of a trial from the command line: an outcome document, existing entries, the time.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -11,10 +11,10 @@ use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::outcome::{Limits, TaskId, TaskOutcome};
 
-/// The most that is read of an entry: whatever the limit on what a policy may write, a larger file is no entry.
+/// The most bytes to read of an entry. Whatever the limit on a policy's output, a larger file is not an entry.
 const ENTRY_MOST: u64 = 64 << 20;
 
-/// Reads an outcome document; `-` is standard input.
+/// Reads an outcome document; `-` means standard input.
 pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut document = Vec::new();
@@ -27,7 +27,7 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).map_err(|error| cannot_read("the outcome", path, error))
 }
 
-/// Reads outcome documents, one a line; a file that is one document as a whole is that.
+/// Reads outcome documents, one per line. A file that is a single document is accepted too.
 pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
     let text = document(path)?;
     if TaskOutcome::parse(&text, limits).is_ok() {
@@ -41,7 +41,7 @@ pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
         }
         if let Err(rejection) = TaskOutcome::parse(line, limits) {
             let place = format!("{}:{number}", path.display());
-            return Err(UsageError(format!("{place}: is no outcome: {rejection}")).into());
+            return Err(UsageError(format!("{place}: is not an outcome: {rejection}")).into());
         }
         documents.push(line.to_vec());
     }
@@ -51,19 +51,19 @@ pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(documents)
 }
 
-/// Reads and checks an outcome document, as the recorder would before it asks a policy.
+/// Reads and checks an outcome document, as the recorder would before it calls a policy.
 pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> anyhow::Result<TaskOutcome> {
     TaskOutcome::parse(document, &outcome_limits(settings)?).map_err(|rejection| {
         UsageError(format!(
-            "{} is no outcome, and no policy would be asked: {rejection}",
+            "{} is not an outcome, and no policy would be called: {rejection}",
             path.display()
         ))
         .into()
     })
 }
 
-/// The task's entry among those that are there already: `path` is the entry's file, or a directory with entries named for
-/// their tasks, in it or as a trail has them.
+/// The task's existing entry. `path` is the entry's file, or a directory with entries named after their tasks, flat
+/// or laid out as in a trail.
 pub fn existing(path: &Path, task_id: &TaskId) -> anyhow::Result<Option<Vec<u8>>> {
     let file = if path.is_dir() {
         match entry_in(path, task_id) {
@@ -88,7 +88,7 @@ fn entry_in(directory: &Path, task_id: &TaskId) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// The time of recording: as given, or the present.
+/// The time of recording: as given, or the current time.
 pub fn now(text: Option<&str>, session: &Session) -> anyhow::Result<Timestamp> {
     let present = session.clock.now();
     Ok(time::option("--now", text, Bound::Since, present)?.unwrap_or(present))

@@ -1,4 +1,4 @@
-//! `policy inspect`: what a component is and what it can reach.
+//! `policy inspect`: reports what a component is and what it can reach.
 
 use std::io::{self, Write as _};
 
@@ -13,7 +13,7 @@ use crate::policy::{Allocation, INTERFACE, Inspection, Policy};
 
 /// Show what a policy is, and what it can and cannot reach
 ///
-/// A component that will not load is an error that says why.
+/// A component that does not load is an error that says why.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -131,7 +131,7 @@ fn print(
     )?;
     writeln!(
         out,
-        "  world      chiffon:audit/policy, of which this host has {INTERFACE}"
+        "  world      chiffon:audit/policy, this host has {INTERFACE}"
     )?;
     for (field, value) in &inspection.metadata {
         writeln!(out, "  {field:<10} {}", Line(value))?;

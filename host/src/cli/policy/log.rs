@@ -1,4 +1,4 @@
-//! `policy log`: which policy is in force, and which decided which span of the trail.
+//! `policy log`: shows which policy is in force, and which policy decided which span of the trail.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
@@ -18,8 +18,8 @@ use crate::trail::{Decision, InForce, Kept, Trail};
 
 /// Show which policy decided which span of the trail, newest first
 ///
-/// A span is a run of entries that one policy decided by the same settings. `kept` says whether that policy can still be run: it
-/// is on refs/heads/audit-policies, or it is this program's own.
+/// A span is a run of entries that one policy decided with the same settings. `kept` says whether that policy can
+/// still be run: it is on refs/heads/audit-policies, or this program includes it.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
@@ -33,7 +33,7 @@ struct Logged<'a> {
 #[derive(Serialize)]
 struct Present<'a> {
     policy: &'a str,
-    /// What the command line calls it, if it comes with this program.
+    /// The policy's name on the command line, if this program includes it.
     name: Option<&'a str>,
     settings: &'a str,
     builtin: bool,
@@ -43,12 +43,12 @@ struct Present<'a> {
 #[derive(Serialize)]
 struct Span {
     policy: String,
-    /// What the command line calls it, if it comes with this program.
+    /// The policy's name on the command line, if this program includes it.
     name: Option<String>,
     settings: String,
     builtin: bool,
     kept: bool,
-    /// The settings, where they are kept: what a person reads instead of a digest.
+    /// The settings themselves if they are kept; people cannot read a digest.
     values: Option<String>,
     entries: u64,
     first: Point,
@@ -63,7 +63,7 @@ struct Point {
 }
 
 impl Point {
-    /// The time is the entry's own; a commit has only its second.
+    /// The time is the entry's, because a commit's has only seconds.
     fn of(decision: &Decision, trail: &Trail) -> anyhow::Result<Point> {
         #[derive(Deserialize)]
         struct Entry<'a> {
@@ -83,7 +83,7 @@ impl Point {
     }
 }
 
-/// The policies that come with this program, by their digests.
+/// The digests of the policies that this program includes, with their names.
 struct Known(Vec<(String, String)>);
 
 impl Known {
@@ -148,7 +148,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Span>> {
     let mut shelf = Shelf::new(trail, engine);
     let mut spans: Vec<Span> = Vec::new();
-    // The oldest decision so far, which is the first of the last span.
+    // The oldest decision so far: the start of the span that was added last.
     let mut oldest: Option<Decision> = None;
     for decision in trail.decisions()? {
         let decision = decision?;
@@ -182,7 +182,7 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
     Ok(spans)
 }
 
-/// Notes where the last span begins, if it has more than one entry.
+/// Records where the last span begins, if it has more than one entry.
 fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> anyhow::Result<()> {
     if let (Some(span), Some(oldest)) = (spans.last_mut(), oldest) {
         span.first = Point::of(&oldest, trail)?;

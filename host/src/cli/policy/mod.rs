@@ -1,6 +1,7 @@
-//! `policy`: begin one, look at it, try it, test it, with no repository and nothing recorded; and what a trail knows of policies.
+//! `policy`: commands to create, inspect, try and test a policy without a repository, and to manage a trail's
+//! policies.
 //!
-//! One file a subcommand. Which policy and which settings is in `subject`, shared by all of them.
+//! One file per subcommand. `subject`, shared by all, selects the policy and its settings.
 
 mod activate;
 mod backtest;
@@ -30,9 +31,9 @@ use super::session::Session;
 
 /// Write a policy, try it, test it, put it in force
 ///
-/// FILE is a WebAssembly component of the world chiffon:audit/policy, whatever language made it, or `builtin` for the default
-/// policy; `builtin:redact` and `builtin:bound` come with it. `new`, `inspect`, `run`, `test`, `check` and `bench` need no
-/// repository, and none but `activate` changes one.
+/// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
+/// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`
+/// and `bench` need no repository, and only `activate` changes one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The file in which a real call is kept: there before the call, private, and whole or not at all.
+//! The file for a recorded policy call: created before the call, private, and written completely or not at all.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use tempfile::NamedTempFile;
 
 use crate::policy::Recording;
 
-/// A file that will hold a recording. What lies at its path stays until then.
+/// A file that will hold a recording. A file already at its path is kept until the recording is written.
 pub struct RecordingFile {
     path: PathBuf,
-    /// Readable by its owner alone: a recording holds the outcome as it was submitted, before any policy redacted it.
+    /// Readable only by its owner: a recording holds the outcome as submitted, before any policy redacted it.
     beside: NamedTempFile,
 }
 
 impl RecordingFile {
-    /// Makes room for it.
+    /// Creates the temporary file beside `path`.
     pub fn create(path: &Path) -> anyhow::Result<RecordingFile> {
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -30,12 +30,12 @@ impl RecordingFile {
         })
     }
 
-    /// What messages call it.
+    /// The file's name in messages.
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Writes the recording and puts it in its place.
+    /// Writes the recording and moves it to its path.
     pub fn keep(mut self, recording: &Recording) -> anyhow::Result<()> {
         let failed = format!("cannot write the recording {}", self.path.display());
         self.beside

@@ -1,4 +1,4 @@
-//! `policy reproduce`: every decision of a trail made again.
+//! `policy reproduce`: repeats every decision of a trail.
 
 use std::io::Write as _;
 
@@ -13,12 +13,13 @@ use crate::config::Settings;
 use crate::policies::{NotShown, ReproduceResult, Reproduced, reproduce};
 use crate::policy::Allocation;
 
-/// Make every decision of a trail again
+/// Repeat every decision of a trail
 ///
-/// Each entry is given to the policy that decided it, with the settings of then and at the time of then; it must make the same
-/// bytes. The first entry that comes out otherwise is named.
+/// Gives each entry to the policy that decided it, with the original settings and at the original time. The policy
+/// must produce the same bytes. The first entry that differs is named.
 ///
-/// Exit codes: 0 all the same; 3 one is not; 6 none is different, but a policy or its settings are not kept with the trail.
+/// Exit codes: 0 all are the same; 3 one differs; 6 none differs, but a policy or its settings are not kept with the
+/// trail.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
@@ -143,7 +144,7 @@ fn reason(why: &NotShown) -> String {
         NotShown::Policy(digest) if digest.is_empty() => "the commits name no policy".to_owned(),
         NotShown::Policy(digest) => {
             format!(
-                "the policy {digest} is not on refs/heads/audit-policies, nor does it come with this program"
+                "the policy {digest} is not on refs/heads/audit-policies, and this program does not include it"
             )
         }
         NotShown::Settings(digest) => {

@@ -1,4 +1,4 @@
-//! `policy run`: one call, with everything that can be known about it; and recordings of calls.
+//! `policy run`: makes one policy call and shows everything about it. Also records and replays calls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
 use crate::policy::{Allocation, HostCall, Recording, Replay, Trial};
 
-/// Call a policy once, with no trail: nothing is recorded
+/// Call a policy once without a trail; nothing is recorded
 ///
-/// Shows the answer, the entry, the commit's message, the log, every host call, and what the call cost.
+/// Shows the answer, the entry, the commit's message, the log, every host call, and the cost of the call.
 ///
-/// Exit codes as for `commit`: 0 it would be recorded, or is already; 1 the policy failed or answers `unavailable`; 4 it refuses;
-/// 5 it finds a conflict; and 3 if a replayed call went otherwise than the recorded one.
+/// Exit codes as for `commit`: 0 it would be recorded, or already is; 1 the policy failed or answers `unavailable`; 4
+/// it refuses; 5 it finds a conflict; and 3 if a replayed call differs from the recorded one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     subject: Subject,
-    /// The outcome document; - is standard input
+    /// The outcome document; - means standard input
     #[arg(long, value_name = "FILE", required_unless_present = "replay")]
     outcome: Option<PathBuf>,
-    /// What the trail holds already: a directory with entries, or the task's entry
+    /// Entries that already exist: a directory with entries, or the task's entry
     #[arg(long, value_name = "DIR")]
     existing: Option<PathBuf>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Args {
     /// Write the call, with every host call and its answer, to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Make a recorded call again, given what it was given, and show where it differs
+    /// Repeat a recorded call with the same inputs, and show where it differs
     #[arg(
         long,
         value_name = "FILE",

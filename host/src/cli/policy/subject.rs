@@ -1,4 +1,4 @@
-//! Which policy a command is about, and the settings and limits that it is called with.
+//! The policy that a command works on, with its settings and limits.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,8 @@ use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 
-/// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin`, if that is its name).
+/// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
+/// that name).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Builtin,
@@ -38,7 +39,7 @@ impl From<OsString> for Source {
 }
 
 impl Source {
-    /// What messages call it.
+    /// The policy's name in messages.
     pub fn name(&self) -> String {
         match self {
             Source::Builtin => "built-in".to_owned(),
@@ -47,7 +48,7 @@ impl Source {
         }
     }
 
-    /// The component.
+    /// Reads the component's bytes.
     pub fn read(&self) -> anyhow::Result<Vec<u8>> {
         match self {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
@@ -58,7 +59,7 @@ impl Source {
                         .iter()
                         .map(|(name, _)| format!("builtin:{name}"));
                     return Err(UsageError(format!(
-                        "there is no policy {}; with this program come builtin, {}",
+                        "there is no policy {}; this program includes builtin, {}",
                         path.display(),
                         names.collect::<Vec<_>>().join(", ")
                     ))
@@ -69,13 +70,13 @@ impl Source {
         }
     }
 
-    /// The policy, compiled, or taken from the cache where it has been compiled before.
+    /// Loads the policy: from the cache if it is there, otherwise compiled.
     pub fn load(&self, engine: &Engine) -> anyhow::Result<Policy> {
         Ok(Policy::load(engine, &self.name(), &self.read()?)?)
     }
 }
 
-/// The policy that a command is about.
+/// The policy argument of a command.
 #[derive(Args, Clone, Debug)]
 pub struct Subject {
     /// The policy: a WebAssembly component, or `builtin`
@@ -85,26 +86,27 @@ pub struct Subject {
     pub limits: LimitFlags,
 }
 
-/// Limits beside those that are configured.
+/// Limits that override the configured ones.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Policy options")]
 pub struct LimitFlags {
-    /// Call the policy with another limit, such as fuel=1000000; names as in the settings `policy.…`
+    /// Call the policy with a different limit, such as fuel=1000000; the names are those of the settings `policy.…`
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = setting)]
     limits: Vec<(String, String)>,
 }
 
-/// What the operator tells the policy.
+/// Settings for the policy, from the command line.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Policy options")]
 pub struct ConfigFlags {
-    /// Give the policy a setting; may be given more than once. Only what is given here is seen by the policy
+    /// Give the policy a setting; can be repeated. The policy sees only the settings given here
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     config: Vec<(String, String)>,
 }
 
 impl ConfigFlags {
-    /// What to say of settings that are not among those that the policy asked for: their names may be misspelt. Nothing, if there are none.
+    /// A warning about settings that the policy did not ask for, since their names may be misspelt. `None` if there
+    /// are none.
     pub fn unasked<'a>(&self, asked: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let asked: Vec<&str> = asked.into_iter().collect();
         let mut unasked: Vec<String> = self
@@ -127,14 +129,15 @@ impl ConfigFlags {
         })
     }
 
-    /// The policy's settings.
+    /// The settings to give to the policy.
     pub fn settings(&self) -> PolicySettings {
         PolicySettings::new(self.config.iter().cloned().collect::<BTreeMap<_, _>>())
     }
 }
 
 impl LimitFlags {
-    /// What to say where the policy is put to work: these limits were for this command only. Nothing, if there are none.
+    /// A reminder that these limits apply only to this command, while recording uses the configured ones. `None` if
+    /// there are none.
     pub fn reminder(&self) -> Option<String> {
         let names: Vec<String> = self
             .limits
@@ -143,13 +146,13 @@ impl LimitFlags {
             .collect();
         (!names.is_empty()).then(|| {
             format!(
-                "--limit was for this trial: where the policy records, the setting {} counts",
+                "--limit was for this trial: recording uses the setting {}",
                 names.join(", ")
             )
         })
     }
 
-    /// The settings of the command: limits, statuses, the cache.
+    /// The command's settings: limits, statuses and the cache.
     pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
         let mut flags = Settings::default();
         for (name, value) in &self.limits {
@@ -160,12 +163,12 @@ impl LimitFlags {
 }
 
 impl Subject {
-    /// The settings of the command: limits, statuses, the cache.
+    /// The command's settings: limits, statuses and the cache.
     pub fn settings(&self, session: &Session) -> Result<Settings, ConfigError> {
         self.limits.settings(session)
     }
 
-    /// The policy, in an engine of its own.
+    /// Loads the policy in a new engine.
     pub fn load(
         &self,
         settings: &Settings,

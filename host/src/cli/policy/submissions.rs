@@ -1,4 +1,4 @@
-//! What was submitted for the tasks of a trail, where a store still has it.
+//! The submissions for a trail's tasks, if a store still has them.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::outcome::TaskId;
 use crate::store::{Kind, State, Store, StoreError, StoreUrl};
 use crate::trail::Trail;
 
-/// The submissions that a store has; none, if there is no store.
+/// The submissions in a store; empty if there is no store.
 pub struct Submissions(Option<(Runtime, Arc<dyn Store>)>);
 
 impl Submissions {
-    /// Those of the store of this URL; without one, of the store that lies beside the trail, if there is one.
+    /// Opens the store of this URL. Without a URL, opens the store beside the trail, if there is one.
     pub fn open(url: Option<&str>, trail: &Trail) -> anyhow::Result<Submissions> {
         let named = url.map(StoreUrl::parse).transpose()?;
         let place = named
@@ -27,13 +27,13 @@ impl Submissions {
         }
     }
 
-    /// The document from which the task's entry was made, unless it is erased.
+    /// The document that the task's entry was made from, unless it is erased.
     pub fn of(&self, task_id: &TaskId) -> anyhow::Result<Option<String>> {
         let Some((runtime, store)) = &self.0 else {
             return Ok(None);
         };
         let submissions = runtime.block_on(store.submissions(task_id))?;
-        // A work result is no outcome by itself: what it was joined with is not kept.
+        // A work result alone is not an outcome, and the data that it was joined with is not kept.
         Ok(submissions
             .into_iter()
             .filter(|submission| submission.kind == Kind::Outcome)

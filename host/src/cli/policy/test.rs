@@ -1,4 +1,4 @@
-//! `policy test`: test cases from files, what failed of them, and files of results for other tools.
+//! `policy test`: runs test cases from files, reports the failures, and writes result files for other tools.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,8 +12,9 @@ use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
 
 /// Run test cases against a policy
 ///
-/// A case says what the policy is given (outcome, existing, after, settings, now, faults, recording) and what must come of it
-/// (expect.result, .reason, .message, .entry, .entry_lacks, .log), in TOML. Only failures are told at length.
+/// A case is TOML. It says what the policy is given (outcome, existing, after, settings, now, faults, recording) and
+/// what it must answer (expect.result, .reason, .message, .entry, .entry_lacks, .log). Only failures are reported in
+/// detail.
 ///
 /// Exit codes: 0 all passed, 3 a case failed, 1 there is no case, or a file of cases cannot be used.
 #[derive(clap::Args, Debug)]
@@ -26,7 +27,7 @@ pub struct Args {
     /// Run only cases whose name contains this text
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Write what comes of a failed case into its expectations
+    /// Write a failed case's results into its expectations
     #[arg(long)]
     update: bool,
     /// Also write the results as JUnit XML to this file
@@ -34,7 +35,7 @@ pub struct Args {
     junit: Option<PathBuf>,
 }
 
-/// Directories that are not searched for cases: what tools make, and what begins with a dot.
+/// Directories that are not searched for cases: build output, and names that start with a dot.
 const NOT_SEARCHED: &[&str] = &["target", "node_modules"];
 
 /// Runs the command.
@@ -95,7 +96,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-/// A run in which nothing was tried must not look like one in which all went well.
+/// The error for a run without cases, which must not look like a success.
 fn nothing_found(args: &Args) -> String {
     let places: Vec<String> = args
         .cases
@@ -107,7 +108,7 @@ fn nothing_found(args: &Args) -> String {
         places => places.join(", "),
     };
     match &args.filter {
-        Some(text) => format!("no test case in {places} has a name with {text:?} in it"),
+        Some(text) => format!("no test case in {places} has a name that contains {text:?}"),
         None => format!("no test case was found in {places} (files *{CASES_SUFFIX})"),
     }
 }
@@ -129,14 +130,14 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The files of cases below a directory, in the order of their names.
+/// Collects the files of cases below a directory, ordered by name.
 fn search(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(directory)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // A link is not followed, so that a search ends.
+        // Links are not followed, so that the search ends.
         if entry.file_type()?.is_dir() {
             if !name.starts_with('.') && !NOT_SEARCHED.contains(&&*name) {
                 search(&entry.path(), files)?;

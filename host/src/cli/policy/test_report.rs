@@ -1,4 +1,4 @@
-//! What came of test cases: for people, as JSON, and as JUnit XML.
+//! The results of test cases: for people, as JSON, and as JUnit XML.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -15,14 +15,14 @@ use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint
 use crate::cli::text::{Line, Lines};
 use crate::policy::{CaseReport, Mismatch, Policy};
 
-/// A case that was run.
+/// A test case that was run.
 pub struct Ran {
     pub file: PathBuf,
     pub report: CaseReport,
     pub duration: Duration,
 }
 
-/// How many cases came out how.
+/// The number of cases with each result.
 #[derive(Debug, Default)]
 pub struct Totals {
     pub passed: usize,
@@ -32,7 +32,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts a case.
+    /// Counts one case.
     pub fn count(&mut self, report: &CaseReport) {
         if report.mismatches.is_empty() {
             self.passed += 1;
@@ -77,7 +77,7 @@ struct MismatchJson<'a> {
     problem: Option<&'a str>,
 }
 
-/// Prints what came of them.
+/// Prints the results.
 pub fn print(policy: &Policy, ran: &[Ran], totals: &Totals, output: &mut Output) -> io::Result<()> {
     if output.is_json() {
         return output.object(&Tested {
@@ -194,7 +194,7 @@ fn print_mismatch(mismatch: &Mismatch, output: &mut Output) -> io::Result<()> {
     }
 }
 
-/// A diff by lines, three of what is the same around what is not. What only the ends of lines tell apart is said in words.
+/// A diff by lines, with three lines of context. A difference in line endings alone is described in words.
 fn diff(expected: &str, actual: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(expected, actual);
     let mut lines = Vec::new();

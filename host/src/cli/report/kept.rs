@@ -1,4 +1,4 @@
-//! What a report tells of refusals and conflicts: what the store kept, or what is missing to know.
+//! The report's section about refusals and conflicts: what the store kept, or why that is unknown.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::reports::{Kept, KeptNote};
 use crate::store::{State, StoreError, StoreUrl, SubmissionState};
 use crate::trail::Trail;
 
-/// So many are told one by one.
+/// The most refusals and conflicts to list individually.
 const LATEST: usize = 25;
 
-/// Asks the store that was named, or else the one beside the trail, what was turned down in a span of time.
+/// Reads from the named store, or the one beside the trail, what was turned down in a time span.
 ///
 /// # Errors
 ///
-/// The store that was named cannot be asked. Where none was named, that is only said.
+/// The named store cannot be read. If no store was named, the problem is only noted.
 pub(super) fn kept(
     named: Option<&String>,
     repository: &Path,
@@ -32,9 +32,9 @@ pub(super) fn kept(
     if let Some(url) = &settings.store {
         return Ok(ask(&place(url, &settings)?, trail.ok().as_ref(), span)?);
     }
-    // Only where the writer itself would open the repository: what somebody else put beside a trail is not read.
+    // Only if the writer itself would open the repository: a store that another user put beside a trail is not read.
     let missing = match trail {
-        Err(error) => format!("a store: there is none beside what is no trail of yours ({error})"),
+        Err(error) => format!("a store: none is read beside a repository that is not your trail ({error})"),
         Ok(trail) => match ask(
             &StoreUrl::beside_trail(trail.common_dir()),
             Some(&trail),

@@ -1,4 +1,4 @@
-//! The checkpoints that a service makes by itself.
+//! The service's automatic checkpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::orchestrator::Orchestrator;
 use crate::trail::Trail;
 
-/// What checkpoints are made with, read before anything is accepted.
+/// How to make checkpoints, read before anything is accepted.
 pub struct Keeping {
     trail: Trail,
     key: CheckpointKey,
@@ -21,7 +21,7 @@ pub struct Keeping {
     clock: Arc<dyn Clock>,
 }
 
-/// What the settings say of checkpoints; none if none are to be made.
+/// The checkpoint settings; `None` if the service makes no checkpoints.
 pub fn keeping(
     settings: &Settings,
     trail: &Trail,
@@ -46,7 +46,7 @@ pub fn keeping(
 }
 
 impl Keeping {
-    /// Begins to make them, and tells the orchestrator how it goes.
+    /// Starts to make checkpoints, and reports the results to the orchestrator.
     pub fn start(self, orchestrator: &Orchestrator) -> Keeper {
         tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");
         let watched = orchestrator.watch_checkpoints(self.every);

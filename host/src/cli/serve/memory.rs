@@ -1,18 +1,18 @@
-//! How the process gives memory back: large documents come and go, and must not leave their room behind.
+//! Returns freed memory to the system, so that large documents do not leave the process large.
 
-/// Has the C library take large pieces from the system and give them back when they are freed. Of itself it raises the size from
-/// which it does so to that of what was freed last, and keeps a heap for each of many threads: twice as much memory stayed after
-/// a hundred documents of a megabyte. To be called before there are threads.
+/// Makes the C library map large blocks separately and return them when they are freed. By default it raises the size
+/// threshold for this to that of the last freed block, and keeps a heap for each of many threads. That left twice as
+/// much memory in use after a hundred documents of a megabyte. Call this before starting threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn give_back() {
     use std::ffi::c_int;
 
-    // malloc.h of the GNU C library.
+    // From malloc.h of the GNU C library.
     const M_MMAP_THRESHOLD: c_int = -3;
     const M_ARENA_MAX: c_int = -8;
-    /// What the library begins with.
+    /// The library's initial threshold.
     const LARGE: c_int = 128 << 10;
-    /// As many as threads that work at once on a small machine.
+    /// The number of threads that work at once on a small machine.
     const HEAPS: c_int = 4;
 
     #[expect(
@@ -26,12 +26,12 @@ pub fn give_back() {
         if mallopt(parameter, value) == 0 {
             tracing::debug!(
                 parameter,
-                "memory is given back as the C library does of itself"
+                "memory is returned to the system as the C library does by default"
             );
         }
     }
 }
 
-/// Other C libraries do so of themselves.
+/// Other C libraries do so by default.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn give_back() {}

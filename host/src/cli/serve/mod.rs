@@ -1,6 +1,6 @@
-//! `serve`: the orchestrator's side as a service, over HTTP.
+//! `serve`: the orchestrator as a service, over HTTP.
 //!
-//! Owns the process: settings, signals, what systemd hears, the order of starting and ending.
+//! Owns the process: settings, signals, notifications to systemd, and the order of startup and shutdown.
 
 mod keeping;
 mod log;
@@ -23,38 +23,42 @@ use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
 ///
-/// What is accepted is durable in the store and will be committed, whatever happens to git meanwhile; a restart goes on
-/// where it was. Several may run on one store and one trail: all accept, one commits, and when it dies the next takes over.
+/// An accepted outcome is durable in the store and will be committed, even if git fails meanwhile; a restart
+/// continues the work. Several hosts may share one store and one trail: all accept, one commits, and when it dies
+/// another takes over.
 ///
-/// The trail must exist: `chiffon-audit init --bare DIR` makes one. In a repository with a work tree and without a trail,
-/// serve begins one on refs/heads/audit. SIGTERM ends it after what is under way; SIGHUP reloads policy, tokens and settings.
+/// The trail must exist: `chiffon-audit init --bare DIR` creates one. In a repository with a work tree and without a
+/// trail, serve begins one on refs/heads/audit. SIGTERM ends it once outcomes in flight are done; SIGHUP reloads
+/// policy, tokens and settings.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Listen here: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
+    /// Listen on this address: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Answer probes and metrics, and nothing else, here too: ADDRESS:PORT or unix:PATH
+    /// Also listen on this address, for probes and metrics only: ADDRESS:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
-    /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the trail]
+    /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the
+    /// trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Who may do what: lines of `read`, `write` or `admin`, a name that is recorded with reports if you like, and a token
+    /// A file that says who may do what. Each line has `read`, `write` or `admin`, optionally a name that is recorded
+    /// with reports, and a token
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
-    /// While a policy is in quarantine: let outcomes wait, or let the built-in policy decide [default: hold]
+    /// While the policy is in quarantine: hold outcomes, or let the built-in policy decide [default: hold]
     #[arg(long, value_name = "WHAT", value_parser = ["hold", "builtin"])]
     on_policy_fault: Option<String>,
-    /// Keep submissions in the store after they were committed, unredacted
+    /// Keep submissions in the store after they are committed, unredacted
     #[arg(long)]
     keep_submissions: bool,
-    /// Write down this and worse: error, warn, info, debug, trace, or a filter such as info,chiffon_audit::http=debug
+    /// Log this level and worse: error, warn, info, debug, trace, or a filter such as info,chiffon_audit::http=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
-    /// How to write it down [default: text on a terminal, else json]
+    /// The log's format [default: text on a terminal, else json]
     #[arg(long, value_name = "FORM", value_parser = ["text", "json"])]
     log_format: Option<String>,
-    /// Sign what the trail holds, and keep that, each time so much time has passed; see `checkpoint`
+    /// Make and keep a signed checkpoint at this interval; see `checkpoint`
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: Option<u64>,
     /// Keep checkpoints in this file, or in another git repository (a directory)
@@ -63,7 +67,7 @@ pub struct Args {
     /// The key that signs checkpoints
     #[arg(long, value_name = "FILE")]
     checkpoint_key: Option<PathBuf>,
-    /// After SIGTERM, go on accepting for so long, while /readyz says `stopping` [default: 5]
+    /// After SIGTERM, how long to keep accepting while /readyz says `stopping` [default: 5]
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
     /// How long to keep committing pending outcomes on shutdown
@@ -107,7 +111,7 @@ impl Args {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let flags = args.settings();
     memory::give_back();
-    // First, so that what there is to warn of is in the log; dropped last, so that what is logged until then is written.
+    // First, so that all warnings are logged; dropped last, so that the last lines are written.
     let log = log::start(args, session)?;
     let settings = session.settings(flags.clone())?;
     let parts = parts::gather(&settings, flags, session)?;

@@ -1,4 +1,4 @@
-//! What the service is put together from: the trail, the policy and how to load another, tokens, the address, the store.
+//! Assembles the service's parts: the trail, the policy and how to load another, tokens, the address, the store.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,13 +25,13 @@ use crate::recorder;
 use crate::store::{self, StoreUrl};
 use crate::trail::{self, InitOptions, Placement, Trail, TrailError};
 
-/// Everything, checked as far as it can be before anything is touched.
+/// The service's parts. Everything that can be checked without a side effect is checked.
 pub struct Parts {
-    /// Where to listen, as it was said.
+    /// The address to listen on, as given.
     pub said: String,
-    /// The same, read.
+    /// The parsed address.
     pub listen: Listen,
-    /// Where to listen for probes and metrics alone.
+    /// The address for probes and metrics only, as given and parsed.
     pub admin: Option<(String, Listen)>,
     pub tokens: Tokens,
     pub limits: Limits,
@@ -39,19 +39,19 @@ pub struct Parts {
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
-    /// How long a database server is waited for at the start.
+    /// How long to wait for a database server at startup.
     pub wait_for_store: Duration,
-    /// The settings, and how they are read again.
+    /// The settings, and how to read them again.
     pub reload: Reload,
-    /// The longest that settings let one step of the pipeline take.
+    /// The longest time that the settings allow for one step of the pipeline.
     pub longest: Duration,
-    /// How entries are proved.
+    /// How to prove entries.
     pub prove: Option<Prove>,
-    /// How long conflicts and refusals stay in the store; without it for ever.
+    /// How long conflicts and refusals stay in the store; `None` means for ever.
     pub keep_turned_down: Option<Duration>,
-    /// The checkpoints that are made meanwhile.
+    /// How to make checkpoints while the service runs.
     pub keeping: Option<Keeping>,
-    /// What an operator should know.
+    /// Notes for the operator.
     pub notes: Vec<String>,
 }
 
@@ -61,10 +61,10 @@ const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
 /// Long enough for a load balancer that looks every second or two to notice.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
-/// Where the service listens if nobody says otherwise.
+/// The address to listen on by default.
 const LISTEN: &str = "127.0.0.1:8787";
 
-/// Gathers the parts. Begins a trail where a repository has none and its work tree must be left alone.
+/// Assembles the parts. Begins a trail in a repository that has none and whose work tree must be left alone.
 pub fn gather(
     settings: &Settings,
     flags: Settings,
@@ -146,7 +146,7 @@ pub fn gather(
     })
 }
 
-/// The longest that settings let one step of the pipeline take. What takes longer has stalled.
+/// The longest time that the settings allow for one step of the pipeline. A step that takes longer has stalled.
 fn longest(
     settings: &Settings,
     store: &StoreUrl,
@@ -169,16 +169,16 @@ fn listen(said: &str) -> Result<Listen, UsageError> {
         .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))
 }
 
-/// What clients may use, as the settings say.
+/// The limits for clients, from the settings.
 fn service_limits(settings: &ServiceSettings) -> Limits {
     let default = Limits::default();
-    // More than this machine can count is all that it can.
+    // A number that does not fit this machine becomes its largest.
     let number = |setting: Option<u64>, default: usize| {
         setting.map_or(default, |number| {
             usize::try_from(number).unwrap_or(usize::MAX)
         })
     };
-    // What a semaphore can count.
+    // The most that a semaphore can count.
     let count = |setting, default| number(setting, default).min(1 << 24);
     let connections = count(settings.connections, default.connections);
     Limits {
@@ -195,12 +195,12 @@ fn service_limits(settings: &ServiceSettings) -> Limits {
     }
 }
 
-/// The trail of the repository, begun on a ref of its own if there is none: a service leaves work trees alone.
+/// The repository's trail. If there is none, begins one on a separate ref, because a service leaves work trees alone.
 fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> anyhow::Result<Trail> {
     let directory = &session.directory;
     let trail = session.trail(settings).map_err(|error| match error {
         TrailError::NoRepository(_) => anyhow::anyhow!(
-            "{error}; `chiffon-audit init --bare {}` makes a trail for a service",
+            "{error}; `chiffon-audit init --bare {}` creates a trail for a service",
             directory.display()
         ),
         error => error.into(),
@@ -231,7 +231,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
     Ok(trail)
 }
 
-/// What becomes of outcomes while the policy is in quarantine.
+/// What happens to outcomes while the policy is in quarantine.
 pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
     match settings.on_policy_fault.as_deref() {
         Some("builtin") => OnPolicyFault::Builtin,
@@ -239,7 +239,7 @@ pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
     }
 }
 
-/// What each token may use, and whether there is an access log.
+/// The limits for each token, and whether to keep an access log.
 pub fn changing_limits(settings: &Settings) -> (TokenLimits, bool) {
     let token = TokenLimits {
         rate: settings.token_rate,
@@ -248,7 +248,7 @@ pub fn changing_limits(settings: &Settings) -> (TokenLimits, bool) {
     (token, settings.access_log.unwrap_or(true))
 }
 
-/// The tokens that the settings name.
+/// The tokens from the settings.
 pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
     let text = match (&settings.tokens_file, &settings.tokens) {
         (Some(file), _) => {
@@ -265,12 +265,12 @@ pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<To
     };
     let tokens = Tokens::parse(&text).map_err(|error| UsageError(error.to_string()))?;
     if tokens.is_empty() {
-        // Whoever names tokens wants them asked for.
+        // An operator who names a token file wants tokens to be required.
         return Err(UsageError("there are no tokens in the list of tokens".into()).into());
     }
     for line in tokens.suspicious() {
         notes.push(format!(
-            "line {line} of the tokens has a token that looks like a name: is its token missing? Make tokens at random, such as by `openssl rand -base64 24`"
+            "line {line} of the tokens has a token that looks like a name: is its token missing? Generate random tokens, for example with `openssl rand -base64 24`"
         ));
     }
     Ok(tokens)
@@ -281,7 +281,7 @@ fn is_readable_by_others(file: &Path) -> bool {
         .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
-/// Reads the settings again: the file that they name, or what was activated, may be another by now.
+/// Reads the settings again, since the policy file or the activated policy may have changed.
 fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
     let (environment, directory) = (session.environment.clone(), session.directory.clone());
     Box::new(move |trail, wanted, in_force| {
@@ -294,7 +294,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
                 deciding(trail, &settings, Allocation::Pooling, None).map_err(failed)
             }
             Wanted::Given { .. } if settings.policy_said.file => Err(
-                "this host was started with a policy of its own (--policy, or CHIFFON_AUDIT_POLICY_FILE), which would decide again \
+                "this host was started with its own policy (--policy, or CHIFFON_AUDIT_POLICY_FILE), which would decide again \
                  after a restart: start it without"
                     .into(),
             ),
@@ -315,7 +315,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
     })
 }
 
-/// What this process is called among the hosts on one store: for people, and unlike any other.
+/// This process's name among the hosts of one store: readable and unique.
 fn host() -> String {
     let system = rustix::system::uname();
     let random = Uuid::new_v4().simple().to_string();
@@ -327,7 +327,7 @@ fn host() -> String {
     )
 }
 
-/// How long the orchestrator goes on after the last request.
+/// How long to keep committing after the last request.
 pub fn grace(seconds: u64) -> Duration {
     Duration::from_secs(seconds.min(24 * 3600))
 }

@@ -1,4 +1,4 @@
-//! How the service proves entries: as `prove` does, by the checkpoint that is kept, or by one that is made now.
+//! How the service proves entries: as `prove` does, with the kept checkpoint or with a new one.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::cli::session::Session;
 use crate::config::Settings;
 use crate::http::{NoProof, Prove};
 
-/// What the settings say; none if there is neither a key nor a place.
+/// From the settings; `None` if they give neither a key nor a place.
 pub fn proving(settings: &Settings, session: &Session) -> anyhow::Result<Option<Prove>> {
     let to = settings.checkpoint.to.clone();
     let key = settings.checkpoint.key.as_deref();

@@ -1,4 +1,4 @@
-//! SIGHUP: settings, tokens and policy are read again. Either all of it is sound and taken over, or nothing changes.
+//! SIGHUP: reads settings, tokens and policy again. Either all are valid and take effect, or nothing changes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::http::{Gate, Listen, Tokens};
 use crate::orchestrator::{Orchestrator, Wanted};
 use crate::store::StoreUrl;
 
-/// What the settings say, now and at the start.
+/// The settings, now and at startup.
 pub struct Reload {
     flags: Settings,
     environment: Environment,
     directory: PathBuf,
-    /// At the start: what is not read again holds until the next one.
+    /// The settings at startup. Those that are not reloaded apply until the next start.
     started: Settings,
-    /// What was read last.
+    /// The settings that were read last.
     last: Settings,
 }
 
-/// What takes effect without a start, by name or, where it ends with a dot, by how the name begins.
+/// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
 const LIVE: [&str; 8] = [
     "policy.",
     "tokens",
@@ -40,7 +40,7 @@ fn is_live(name: &str) -> bool {
     })
 }
 
-/// What was read again and is sound.
+/// Settings that were read again and are valid.
 struct Read {
     settings: Settings,
     tokens: Tokens,
@@ -58,28 +58,28 @@ impl Reload {
         }
     }
 
-    /// How long requests are still taken after SIGTERM.
+    /// How long requests are still accepted after SIGTERM.
     pub fn drain(&self) -> Duration {
         self.last.serve_drain.unwrap_or(DRAIN)
     }
 
-    /// Reads everything again, and says in the log what came of it.
+    /// Reads everything again, and logs the result.
     pub async fn reload(&mut self, orchestrator: &Orchestrator, gate: &Gate) {
         let read = match self.read(gate) {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(
                     error = format!("{error:#}"),
-                    "nothing is reloaded, and everything stays as it is"
+                    "the reload failed and changed nothing"
                 );
                 return;
             }
         };
-        // The last that can fail.
+        // The last step that can fail.
         let in_force = match orchestrator.change_policy(Wanted::Configured).await {
             Ok(in_force) => in_force,
             Err(error) => {
-                tracing::error!(%error, "nothing is reloaded: the policy in force stays, and so does everything else");
+                tracing::error!(%error, "the reload failed and changed nothing: the policy in force stays");
                 return;
             }
         };
@@ -106,20 +106,20 @@ impl Reload {
             let settings = later.join(", ");
             tracing::warn!(
                 settings,
-                "these have changed and take effect at the next start"
+                "these settings have changed and take effect at the next start"
             );
         }
         self.last = read.settings;
     }
 
-    /// Reads everything, as far as it can be checked without being taken over.
+    /// Reads everything and checks all that can be checked before it takes effect.
     fn read(&self, gate: &Gate) -> anyhow::Result<Read> {
         let file = repository_file(&self.directory);
         let settings = Settings::load(self.flags.clone(), &self.environment, file.as_deref())?;
         let mut notes = Vec::new();
         let tokens = parts::tokens(&settings, &mut notes)?;
         gate.suffices(&tokens)?;
-        // What takes effect later is to be sound, too: the next start may be in the middle of the night.
+        // Settings that take effect later must be valid too: the next start may be in the middle of the night.
         outcome_limits(&settings)?;
         if let Some(url) = &settings.store {
             StoreUrl::parse(&url.0)?;

@@ -1,4 +1,4 @@
-//! The service's life: listen, open the store, say so, answer, take leave, end in order.
+//! The service's life: listen, open the store, report ready, answer, drain, and end in order.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,19 +24,19 @@ use crate::http::{Gate, Service};
 use crate::orchestrator::Orchestrator;
 use crate::store::{self, Store};
 
-/// What ending may take beyond what the operator has granted: to let go of files, threads and the lease.
+/// On shutdown, the extra time to release files, threads and the lease, beyond what the operator allows.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How long the lease may take to be given back by a host that has given up. It runs out by itself.
+/// After giving up, how long returning the lease may take. It expires by itself.
 const LEASE_RETURN: Duration = Duration::from_secs(2);
 
-/// How long the store may take to be opened before this host answers that it is not ready yet.
+/// How long opening the store may take before this host answers that it is not ready yet.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Serves until a signal ends it.
+/// Serves until a signal arrives.
 pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> anyhow::Result<Exit> {
     raise_descriptors();
-    // A reader of standard output must not delay the service.
+    // A blocked reader of standard output must not delay the service.
     session.output.become_impatient()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -54,34 +54,34 @@ pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> any
     };
     runtime.spawn(async move {
         let ended = life.live().await;
-        // Nobody listens any more where the watch has ended it.
+        // The receiver is gone if the watch has ended it.
         let _ = tell.send(Word::Ended(ended));
     });
     let ended = vigil::keep(runtime.handle(), &told, longest, session);
-    // A thread that is stuck in a system call must not keep the process.
+    // A thread that is stuck in a system call must not keep the process alive.
     runtime.shutdown_background();
     ended
 }
 
 struct Life {
     parts: Parts,
-    /// How long outcomes that wait are committed after the last request.
+    /// How long to keep committing pending outcomes after the last request.
     grace: Duration,
-    /// How many lines of the log were lost.
+    /// How many log lines were lost.
     lost_lines: Option<Arc<AtomicU64>>,
-    /// Whose store is to become this trail's.
+    /// The store to bind to this trail, if the operator asked for it.
     rebind: Option<binding::Rebind>,
     tell: Sender<Word>,
 }
 
 impl Life {
     async fn live(self) -> anyhow::Result<Exit> {
-        // Before anything is accepted, so that no signal finds the process unprepared.
+        // Before anything is accepted, so that the process handles every later signal.
         let mut signals = Signals::new().context("cannot wait for signals")?;
         for note in &self.parts.notes {
             tracing::warn!("{note}");
         }
-        // A store that is another trail's is refused before anybody can take this host for one that serves.
+        // A store of another trail is refused before any client can see this host as serving.
         let at_once = self.open_at_once().await?;
         let (close, closing) = watch::channel(false);
         let parts = &self.parts;
@@ -111,7 +111,7 @@ impl Life {
         let opened = tokio::select! {
             opened = opening => opened,
             _ = signals.end() => {
-                tracing::info!("ended while it waited for the store");
+                tracing::info!("ended while waiting for the store");
                 return Ok(Exit::Done);
             }
         };
@@ -127,7 +127,7 @@ impl Life {
             .await
     }
 
-    /// The store, if it answers at once. One that cannot become fit by waiting is refused.
+    /// The store, if it opens at once. A store that waiting cannot make usable is an error.
     async fn open_at_once(&self) -> anyhow::Result<Option<Arc<dyn Store>>> {
         let parts = &self.parts;
         let opening = store::open(&parts.store, &parts.store_options);
@@ -173,11 +173,11 @@ impl Life {
             orchestrator.metrics().watch_lost_lines(lost);
         }
         let say = |word| {
-            // Nobody listens any more where the watch has ended it.
+            // The receiver is gone if the watch has ended it.
             let _ = tell.send(word);
         };
         say(Word::Watch(orchestrator.clone()));
-        // Until the end of this function; a checkpoint under way is finished then.
+        // Lives until the end of this function, where a checkpoint in progress is finished.
         let keeping = parts.keeping;
         let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
         gate.open(orchestrator.clone());
@@ -191,7 +191,7 @@ impl Life {
                     Some(stop) => break stop,
                     None => settings.reload(&orchestrator, &gate).await,
                 },
-                // It ends only when it is told to.
+                // It ends only on request.
                 ended = &mut answering => {
                     return_lease(&orchestrator).await;
                     ended.context("the service has stopped answering")?;
@@ -213,11 +213,11 @@ impl Life {
                 let seconds = drain.as_secs_f64();
                 tracing::info!(
                     seconds,
-                    "ending: requests are still taken, and /readyz says `stopping`"
+                    "ending: requests are still accepted, and /readyz says `stopping`"
                 );
                 tokio::time::sleep(drain).await;
             }
-            tracing::info!("ending: no new requests; what is under way is finished");
+            tracing::info!("ending: no new requests; requests in flight are finished");
             close.send_replace(true);
             let _ = answering.await;
             orchestrator.shut_down(grace).await;
@@ -225,7 +225,7 @@ impl Life {
         tokio::select! {
             () = end => tracing::info!("ended"),
             reason = orchestrator.given_up() => return given_up(&orchestrator, &reason).await,
-            // A second signal means: do not wait. What is accepted is durable already.
+            // A second signal means: do not wait. Everything accepted is already durable.
             _ = signals.end() => {
                 tracing::warn!("ended at once");
                 say(Word::Ended(Ok(Exit::Done)));
@@ -235,7 +235,8 @@ impl Life {
     }
 }
 
-/// Refuses a store of another trail. One whose trail cannot be read now is used: the orchestrator asks again before it commits.
+/// Refuses a store of another trail. A store whose trail cannot be read now is accepted, because the orchestrator
+/// checks again before it commits.
 async fn belongs(
     rebind: Option<&binding::Rebind>,
     parts: &Parts,
@@ -246,7 +247,7 @@ async fn belongs(
         Ok(_) => Ok(()),
         Err(BindError::Store(error)) => Err(error.into()),
         Err(BindError::Trail(error)) => {
-            tracing::warn!(%error, "whether the store belongs to the trail cannot be told yet");
+            tracing::warn!(%error, "cannot check yet whether the store belongs to the trail");
             Ok(())
         }
     }
@@ -254,7 +255,7 @@ async fn belongs(
 
 async fn given_up(orchestrator: &Orchestrator, reason: &str) -> anyhow::Result<Exit> {
     return_lease(orchestrator).await;
-    anyhow::bail!("{reason}; another host goes on, or this one when it is started again")
+    anyhow::bail!("{reason}; another host continues, or this one after a restart")
 }
 
 async fn return_lease(orchestrator: &Orchestrator) {
@@ -276,7 +277,7 @@ async fn announcement(address: String, orchestrator: &Orchestrator, store: Strin
     }
 }
 
-/// A connection is a descriptor, and the usual limit is a thousand.
+/// Every connection needs a descriptor, and the usual limit is a thousand.
 fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -284,6 +285,6 @@ fn raise_descriptors() {
         maximum: limit.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "the limit on open files stays unchanged");
     }
 }

@@ -1,26 +1,26 @@
-//! The signals that a service knows.
+//! The signals that a service handles.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What ends the service.
+/// A signal that ends the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// A supervisor wants it gone: SIGTERM.
+    /// SIGTERM, from a supervisor.
     Terminate,
-    /// A person at the terminal wants it gone: SIGINT.
+    /// SIGINT, from a person at a terminal.
     Interrupt,
 }
 
 impl Stop {
-    /// Whether there may be a load balancer that has to learn of it first.
+    /// Whether a load balancer may need time to notice.
     pub fn drains(self) -> bool {
         self == Stop::Terminate
     }
 }
 
-/// The signals, caught from when this is made.
+/// The signals, caught from the creation of this value.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -28,7 +28,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them from now on.
+    /// Starts to catch them.
     pub fn new() -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -37,7 +37,7 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal of any kind.
+    /// Waits for any signal; `None` means SIGHUP.
     pub async fn next(&mut self) -> Option<Stop> {
         tokio::select! {
             _ = self.terminate.recv() => Some(Stop::Terminate),
@@ -46,7 +46,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one that ends the service.
+    /// Waits for a signal that ends the service.
     pub async fn end(&mut self) -> Stop {
         tokio::select! {
             _ = self.terminate.recv() => Stop::Terminate,

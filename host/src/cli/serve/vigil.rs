@@ -1,6 +1,6 @@
-//! The main thread's watch over the service: it prints, feeds systemd's watchdog, and ends a process that has stalled.
+//! The main thread watches the service: it prints, feeds systemd's watchdog, and ends a process that has stalled.
 //!
-//! It shares no thread with what it watches, and waits for nobody longer than a second.
+//! It shares no thread with the service, and never waits longer than a second.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::orchestrator::{Orchestrator, Stall, StallWatch};
 
-/// How often it looks, at least.
+/// The longest interval between two checks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A look that comes later than this was held up itself, and says nothing about what it looks at.
+/// A check that is later than this was itself delayed, and proves nothing about the service.
 const LATE: Duration = Duration::from_secs(2);
 
-/// What a step may take beyond the longest time that settings grant one.
+/// How much longer a step may take than the longest time that the settings allow.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// How long the lease may take to be given back by a host that has stalled. It runs out by itself.
+/// On a stall, how long returning the lease may take. It expires by itself.
 const LEASE_RETURN: Duration = Duration::from_secs(2);
 
-/// What the service tells the main thread.
+/// A message from the service to the main thread.
 pub enum Word {
-    /// It accepts outcomes.
+    /// The service accepts outcomes.
     Listening(Listening),
-    /// This is to be watched from now on.
+    /// Watch this from now on.
     Watch(Orchestrator),
-    /// It was told to end, and has so long.
+    /// The service was told to end, within this time.
     Ending(Duration),
-    /// It has ended.
+    /// The service has ended.
     Ended(anyhow::Result<Exit>),
 }
 
-/// Where it listens, and for what.
+/// The service's addresses and their purposes.
 pub struct Listening {
     pub address: String,
     pub repository: String,
@@ -59,7 +59,7 @@ struct ListeningJson<'a> {
     store: &'a str,
 }
 
-/// Watches until the service has ended, or must be.
+/// Watches until the service has ended, or must be ended.
 pub fn keep(
     runtime: &Handle,
     told: &Receiver<Word>,
@@ -103,7 +103,7 @@ pub fn keep(
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             anyhow::bail!(
-                "it did not end in the time that it had; what was accepted is committed after the next start"
+                "it did not end in the time allowed; accepted outcomes are committed after the next start"
             );
         }
     }
@@ -115,7 +115,7 @@ fn stalled(watched: &Watched, runtime: &Handle, stall: Stall) -> anyhow::Result<
     tracing::error!(
         stage,
         seconds,
-        "no progress while there is work: the process gives up"
+        "no progress while there is work: the process exits"
     );
     let (returned, is_returned) = channel();
     let orchestrator = watched.orchestrator.clone();
@@ -125,16 +125,16 @@ fn stalled(watched: &Watched, runtime: &Handle, stall: Stall) -> anyhow::Result<
     });
     let _ = is_returned.recv_timeout(LEASE_RETURN);
     anyhow::bail!(
-        "the {stage} made no step for {seconds} s while there was work; what was accepted is committed by another host, or \
+        "the {stage} made no step for {seconds} s while there was work; accepted outcomes are committed by another host, or \
          after the next start"
     )
 }
 
-/// What is watched.
+/// The parts under watch.
 struct Watched {
     orchestrator: Orchestrator,
     stalls: StallWatch,
-    /// The runtime runs whatever it is given, or it has stalled.
+    /// Counts tasks given to the runtime; one that does not run means that the runtime has stalled.
     asked: u64,
     answered: Arc<AtomicU64>,
     unanswered: Duration,
@@ -153,7 +153,7 @@ impl Watched {
         }
     }
 
-    /// What has been still for longest.
+    /// The part that has made no progress for longest.
     fn look(&mut self, runtime: &Handle) -> Stall {
         let since_last_look = self.looked.elapsed().min(LATE);
         self.looked = Instant::now();

@@ -1,4 +1,4 @@
-//! Opening a store that may not be there yet: a database that is started beside this service, or fails over.
+//! Opens a store that may not be available yet: a database that is starting, or failing over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use sd_notify::NotifyState;
 
 use crate::store::{self, Store, StoreError, StoreUrl};
 
-/// Between two attempts.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often the log says that it still waits.
+/// How often the log repeats that the service is waiting.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// Opens the store. A database server that cannot be reached, or is not ready, is waited for; what waiting cannot mend is not.
+/// Opens the store. Waits for a database server that is unreachable or not ready, but not for errors that time cannot
+/// fix.
 pub async fn open(
     url: &StoreUrl,
     options: &store::Options,
@@ -34,7 +35,7 @@ pub async fn open(
             tracing::warn!(%error, at_most = seconds, "waiting for the store; nothing is accepted yet");
             said = Some(Instant::now());
         }
-        // systemd would take a start that lasts for one that hangs.
+        // Without this, systemd would take a long start for a hang.
         let extended = PAUSE + SAY_AGAIN * 3;
         let _ = sd_notify::notify(&[
             NotifyState::Status("waiting for the store"),
@@ -44,7 +45,7 @@ pub async fn open(
     }
 }
 
-/// A file is there or not: only a server comes later.
+/// Waiting can help only with a server; a file exists or it does not.
 fn is_worth_waiting(url: &StoreUrl, error: &StoreError) -> bool {
     matches!(url, StoreUrl::Postgres(_)) && matches!(error, StoreError::Unavailable(_))
 }

@@ -1,4 +1,4 @@
-//! What an audit is asked for: the flags that `verify` and `report` share.
+//! The questions of an audit: flags that `verify` and `report` share.
 
 use std::path::{Path, PathBuf};
 
@@ -8,46 +8,47 @@ use crate::cli::time;
 use crate::config::{Settings, Signing};
 use crate::verify::{self, Fresh, Options, Require};
 
-/// What to ask for beside the structural claims.
+/// What to check besides the structural claims.
 #[derive(clap::Args, Debug)]
 pub struct Asked {
     /// The ref that holds the trail: a branch, or a ref's full name [default: the branch that holds one]
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
-    /// Whose signatures count, and when: a file in the format of git's gpg.ssh.allowedSignersFile
+    /// Who may sign, and when: a file in the format of git's gpg.ssh.allowedSignersFile
     #[arg(long, value_name = "FILE")]
     pub allowed_signers: Option<PathBuf>,
-    /// OpenPGP keys whose signatures count: a file as gpg --export writes it
+    /// OpenPGP keys that may sign: a file as gpg --export writes it
     #[arg(long, value_name = "FILE")]
     pub openpgp_keys: Option<PathBuf>,
-    /// Keys whose signatures do not count any more: public keys or fingerprints, one a line
+    /// Keys whose signatures are no longer valid: public keys or fingerprints, one per line
     #[arg(long, value_name = "FILE", requires = "allowed_signers")]
     pub revoked_signers: Option<PathBuf>,
     /// The key that signs the trail's checkpoints, name+id+base64, or a file with it
     #[arg(long, value_name = "KEY")]
     pub checkpoint_key: Option<String>,
-    /// Keys of witnesses, name+id+base64, one a line: the newest checkpoint must be cosigned by them
+    /// The witnesses' keys, one name+id+base64 per line: they must have cosigned the newest checkpoint
     #[arg(long, value_name = "FILE")]
     pub witness_keys: Option<PathBuf>,
     /// How many different witnesses must have cosigned it [default: 1]
     #[arg(long, value_name = "NUMBER", requires = "witness_keys", value_parser = clap::value_parser!(u16).range(1..))]
     pub witness_quorum: Option<u16>,
-    /// Which trail it should be: its uuid, or commit- and its first entry's commit, as checkpoints name it
+    /// The expected trail: its uuid, or commit- and the id of its first entry's commit, as checkpoints name it
     #[arg(long, value_name = "TRAIL")]
     pub trail: Option<String>,
-    /// What must be shown: signed, checkpoint
+    /// Claims that must be shown: signed, checkpoint
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub require: Vec<Required>,
-    /// A checkpoint that the trail must extend (a file, or a repository that keeps it), or another copy of the trail (a
-    /// directory); may be given more than once
+    /// A checkpoint that the trail must extend (a file, or a repository that keeps it), or another copy of the trail
+    /// (a directory); can be repeated
     #[arg(long, value_name = "CHECKPOINT|TRAIL")]
     pub against: Vec<PathBuf>,
-    /// The newest checkpoint must be no older than this, such as 1h or 30 minutes: a frozen trail is noticed
+    /// The newest checkpoint must be no older than this, such as 1h or 30 minutes; this detects a frozen trail
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,
 }
 
-/// Claims that are not asked for unless named. The variants have no documentation, so that the help names them on one line.
+/// Claims that are checked only on request. The variants have no documentation, so that the help lists them on one
+/// line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Required {
     Signed,
@@ -55,11 +56,11 @@ pub enum Required {
 }
 
 impl Asked {
-    /// The audit's options. Unlike the repository, files are named from where the command is typed.
+    /// The audit's options. Relative file names start at the current directory, unlike the repository's.
     ///
     /// # Errors
     ///
-    /// Says that the checkpoint key or the settings cannot be read.
+    /// The checkpoint key or the settings cannot be read.
     pub fn options<'a>(&self, session: &Session) -> anyhow::Result<Options<'a>> {
         let named = [
             ("the allowed signers", &self.allowed_signers),
@@ -100,7 +101,7 @@ impl Asked {
         let named = self.trail.as_deref().map(|text| {
             verify::trail_named(text).ok_or_else(|| {
                 UsageError(
-                    "--trail must be a uuid, or `commit-` and the id of the first entry's commit, as the first line of a checkpoint has it"
+                    "--trail must be a uuid, or `commit-` and the id of the first entry's commit, as in the first line of a checkpoint"
                         .into(),
                 )
             })
@@ -122,7 +123,7 @@ impl Asked {
         }))
     }
 
-    /// The operator's program and its time; asked for only where there is something for it to do, since an audit needs no
+    /// The operator's OpenPGP program and its time limit. They are read only if needed, since an audit needs no
     /// configuration.
     fn openpgp(&self, session: &Session) -> anyhow::Result<Signing> {
         if self.openpgp_keys.is_none() {
@@ -131,7 +132,7 @@ impl Asked {
         Ok(session.settings(Settings::default())?.signing)
     }
 
-    /// What is asked, in words.
+    /// Describes the questions in words.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec!["the structural claims".to_owned()];
         if let Some(file) = &self.allowed_signers {
@@ -167,7 +168,7 @@ impl Asked {
     }
 }
 
-/// A key is given as it is, or as a file that holds it.
+/// Reads a key, given directly or as a file that holds it.
 fn key(given: &str) -> anyhow::Result<String> {
     if given.contains('+') {
         return Ok(given.to_owned());

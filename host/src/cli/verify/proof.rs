@@ -1,4 +1,4 @@
-//! `verify --proof`: checks one entry's proof file, without any repository.
+//! `verify --proof`: checks one entry's proof file without a repository.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
     let time = report
         .time
         .as_deref()
-        .unwrap_or("a time that it does not say");
+        .unwrap_or("an unstated time");
     writeln!(output, "of the trail {}", Line(&report.origin))?;
     let of = format!(
         "entry {} of {} in the checkpoint of {time}",

@@ -1,13 +1,13 @@
-//! What the projects consist of. Their sources are files of this repository, built and tested there.
+//! The files of new projects. Their sources are part of this repository, where they are built and tested.
 
 use super::Language;
 
-/// A project: its files, with their names in it, and how it is used.
+/// A project: its files with their names, and its commands.
 pub struct Project {
     pub files: Vec<(String, String)>,
-    /// The file that the author edits.
+    /// The file for the author to edit.
     pub edit: &'static str,
-    /// From the sources to a recorded outcome.
+    /// The commands that lead from the sources to a recorded outcome.
     pub commands: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ macro_rules! wit {
     };
 }
 
-/// The interface: the policy's manual, and what its bindings are made from.
+/// The interface files: the policy author's manual, and the source of the bindings.
 const WIT: &[(&str, &str)] = wit!(
     "environment",
     "filesystem",
@@ -74,7 +74,7 @@ const JAVASCRIPT: &[(&str, &str)] = &[
     ("utf8.js", template!("javascript/utf8.js")),
 ];
 
-/// The project of this name.
+/// The project for a language, with this name.
 pub fn project(language: Language, name: &str) -> Project {
     let file = name.replace('-', "_");
     let (sources, edit, build): (_, _, &[&str]) = match language {
@@ -97,7 +97,7 @@ pub fn project(language: Language, name: &str) -> Project {
     let mut files: Vec<(String, String)> = sources
         .iter()
         .map(|(path, text)| {
-            // Sources of the workspace are taken as they are; what they name in it lies elsewhere in the project.
+            // Workspace sources are copied; the paths in them are changed to the project's.
             let text = if path.ends_with(".rs") {
                 of_its_own(text)
             } else {
@@ -130,7 +130,7 @@ pub fn project(language: Language, name: &str) -> Project {
     }
 }
 
-/// A file of the workspace's template as a project has it: modules lie where their names say, and so does the interface.
+/// A template file as a project has it, with the project's paths to modules and interface.
 fn of_its_own(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with("#[path = "));
     let mut own = String::with_capacity(text.len());

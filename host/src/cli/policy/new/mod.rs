@@ -1,4 +1,4 @@
-//! `policy new`: a project to begin a policy with, in the author's language.
+//! `policy new`: creates a project for a policy in the author's language.
 
 mod files;
 
@@ -14,22 +14,22 @@ use crate::cli::output::{COMMIT, GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::{Line, shell_word};
 
-/// Begin a policy: a small project that builds, passes its tests and records an outcome
+/// Create a policy project that builds, passes its tests and records an outcome
 ///
-/// The file to edit holds two pure functions, `entry` (what is recorded, or why not) and `same` (when it is recorded already);
-/// the rest performs. Rust needs the target wasm32-wasip2, Python componentize-py from pip, JavaScript jco from npm; the
-/// project's README.md has the commands.
+/// The file to edit holds two pure functions: `entry` (what to record, or why not) and `same` (whether it is already
+/// recorded). The rest of the project does the work around them. Rust needs the target wasm32-wasip2, Python
+/// componentize-py from pip, JavaScript jco from npm. The project's README.md has the commands.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The policy's name, and the directory that is made
+    /// The directory to create; its name is the policy's name
     #[arg(value_name = "NAME")]
     directory: PathBuf,
-    /// The language
+    /// The language to use
     #[arg(long, value_name = "LANGUAGE", value_enum)]
     lang: Language,
 }
 
-/// Languages. The variants have no documentation, so that the help names them on one line.
+/// The languages. The variants have no documentation, so that the help lists them on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -86,7 +86,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The project's name: one that every language takes for a package's.
+/// The project's name, which must be a valid package name in every language.
 fn name(directory: &Path) -> Result<&str, UsageError> {
     let name = directory.file_name().and_then(|name| name.to_str());
     let fits = |name: &&str| {
@@ -104,7 +104,7 @@ fn name(directory: &Path) -> Result<&str, UsageError> {
     })
 }
 
-/// Writes the project; a directory that holds anything is left as it is.
+/// Writes the project. A directory that is not empty is left unchanged.
 fn write(directory: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     let is_free = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
@@ -113,7 +113,7 @@ fn write(directory: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     ensure!(
         is_free,
         UsageError(format!(
-            "{} is there already: nothing was touched",
+            "{} already exists: nothing was changed",
             directory.display()
         ))
     );

@@ -1,7 +1,7 @@
-//! Log lines on their way out: a bounded queue, and one thread that writes.
+//! The output side of the log: a bounded queue, and one thread that writes.
 //!
-//! Putting a line in never fails and never waits. A line that finds no room, or that cannot be written, is lost and
-//! counted; the count is written as a line of its own as soon as one can be written again.
+//! Adding a line never fails and never waits. A line that finds no room, or cannot be written, is lost and counted.
+//! The count is written as a separate line when writing works again.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -12,16 +12,17 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The most bytes that wait: some ten thousand lines, a few seconds' worth at full speed, and little beside the service's memory.
+/// The most bytes in the queue: about ten thousand lines. That is a few seconds at full speed, and little beside the
+/// service's memory.
 const BYTES_MOST: usize = 4 << 20;
 
-/// What a line takes in memory besides its text.
+/// The memory that a line takes besides its text.
 const OVERHEAD: usize = 64;
 
-/// How long to leave a descriptor alone that does not block and takes nothing now.
+/// How long to wait for a non-blocking descriptor that is not ready.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The queue. Every clone is the same one.
+/// The queue. Clones share it.
 #[derive(Clone)]
 pub(super) struct Lines {
     shared: Arc<Shared>,
@@ -29,7 +30,7 @@ pub(super) struct Lines {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Told when there is a line, and when the last one was written.
+    /// Notified when there is a line, and when the last one was written.
     changed: Condvar,
     lost: Arc<AtomicU64>,
 }
@@ -38,13 +39,13 @@ struct Shared {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// A line was taken and is not written yet.
+    /// Whether a line was taken and is not written yet.
     writing: bool,
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // A queue is whole whatever has panicked meanwhile.
+        // Ignore poisoning: no panic can leave the queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +86,7 @@ impl Shared {
 }
 
 impl Lines {
-    /// Starts the thread that writes to `out`. `report` makes a line of a number of lines that were lost.
+    /// Starts the thread that writes to `out`. `report` formats the line that says how many lines were lost.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         report: impl Fn(u64) -> String + Send + 'static,
@@ -102,7 +103,7 @@ impl Lines {
         Ok(Lines { shared })
     }
 
-    /// How many lines were lost, now and at any later time.
+    /// How many lines were lost; the counter stays current.
     pub(super) fn lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.lost)
     }
@@ -126,14 +127,14 @@ fn write_all(shared: &Shared, mut out: impl Write, report: impl Fn(u64) -> Strin
         }
         let lost = shared.lost.load(Ordering::Relaxed);
         let line = report(lost - reported);
-        // A report that cannot be written is made again, with those that were lost since.
+        // A report that cannot be written is made again later, with the lines lost since then added.
         if lost > reported && write(&mut out, line.as_bytes(), &mut is_torn).is_ok() {
             reported = lost;
         }
     }
 }
 
-/// Writes a line. `is_torn` says that the one before was cut off in the middle.
+/// Writes a line. `is_torn` says that the previous line was cut off.
 fn write(out: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Result<()> {
     if *is_torn {
         write_rest(out, b"\n", is_torn)?;
@@ -149,7 +150,7 @@ fn write_rest(out: &mut impl Write, mut rest: &[u8], is_torn: &mut bool) -> io::
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => rest = &rest[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another process that has the same file has told it not to block.
+            // Another process that shares the file has made it non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
             Err(error) => {
                 *is_torn |= rest.len() < whole;
@@ -160,7 +161,7 @@ fn write_rest(out: &mut impl Write, mut rest: &[u8], is_torn: &mut bool) -> io::
     Ok(())
 }
 
-/// Takes one line, which comes in one piece.
+/// Collects the pieces of one line.
 pub(super) struct Entry<'a>(&'a Shared);
 
 impl Write for Entry<'_> {
@@ -189,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader that does what a test says: takes so many bytes of a write, or says no. Waits for the next word.
+    /// A reader that a test controls: it takes some bytes of a write, or fails, and then waits for the next command.
     struct Reader {
         says: Receiver<Result<usize, ErrorKind>>,
         got: Arc<Mutex<Vec<u8>>>,
@@ -229,14 +230,14 @@ mod tests {
     fn a_reader_that_never_reads_holds_up_nobody_and_what_is_lost_is_counted_and_told() {
         let (lines, says, got) = lines();
         let line = vec![b'x'; 1 << 20];
-        // Three have room beside what they take besides, and one is with the reader.
+        // There is room for three lines with their overhead, and the reader has one.
         for _ in 0..10 {
             lines.make_writer().write_all(&line).unwrap();
         }
         lines.finish(Duration::from_millis(1));
         let lost = lines.lost().load(Ordering::Relaxed);
         assert!((6..=7).contains(&lost), "{lost}");
-        // It reads again.
+        // The reader reads again.
         drop(says);
         lines.finish(Duration::from_secs(60));
         let told = text(&got);

@@ -1,6 +1,6 @@
-//! The service's log: JSON for machines or text for a terminal, on standard error.
+//! The service's log on standard error: JSON for machines, or text for a terminal.
 //!
-//! Logging never fails, blocks or delays what it tells of: see [`Lines`].
+//! Logging never fails, and never blocks or delays the caller: see [`Lines`].
 
 mod lines;
 
@@ -19,17 +19,17 @@ use crate::cli::session::Session;
 use crate::clock::{Clock as _, SystemClock};
 use lines::Lines;
 
-/// How long the end of the process waits for lines that are not written yet.
+/// On exit, how long to wait for lines that are not written yet.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The log of this process.
+/// The process's log.
 pub struct Log {
-    /// None where nothing is wanted on standard error.
+    /// `None` if standard error must stay empty.
     lines: Option<Lines>,
 }
 
 impl Log {
-    /// How many lines were lost, now and at any later time.
+    /// How many lines were lost; the counter stays current.
     pub fn lost(&self) -> Option<Arc<AtomicU64>> {
         self.lines.as_ref().map(Lines::lost)
     }
@@ -43,7 +43,7 @@ impl Drop for Log {
     }
 }
 
-/// Starts the log. From here on, nothing in this process writes to standard error itself.
+/// Starts the log. From now on, nothing in this process writes to standard error directly.
 pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
     let filter = EnvFilter::builder()
         .parse(&args.log)
@@ -64,7 +64,7 @@ pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
     let layer = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        // It would print them on standard error, and panic where that is gone.
+        // The subscriber would print internal errors on standard error, and panic if it is closed.
         .log_internal_errors(false)
         .with_ansi(terminal);
     let started = if json {
@@ -83,7 +83,7 @@ pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
 }
 
 fn start_lines(json: bool) -> anyhow::Result<Lines> {
-    // A descriptor of its own: a thread that is stuck in a write must not hold the lock of `io::stderr`.
+    // A separate descriptor: a thread that blocks in a write must not hold the lock of `io::stderr`.
     let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
     let report = move |lost| {
         let time = SystemClock.now().to_rfc3339();
@@ -101,7 +101,7 @@ fn start_lines(json: bool) -> anyhow::Result<Lines> {
     Ok(Lines::start(std::fs::File::from(descriptor), report)?)
 }
 
-/// Panics go into the log. The standard library would print them on standard error, where they could block.
+/// Sends panics to the log. The standard library would print them on standard error, which could block.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
