@@ -1,8 +1,8 @@
 //! Chiffon Audit: every task outcome becomes exactly one durable git commit, decided by a sandboxed policy.
 //!
-//! An outcome flows so: [`outcome`] (parsed and checked) → [`recorder`] → [`policy`] (a WebAssembly component decides
-//! and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code with the
-//! writer. [`cli`] is the command line, the only part that prints.
+//! The path of an outcome: [`outcome`] (parsed and checked) → [`recorder`] → [`policy`] (a WebAssembly component
+//! decides and formats) → [`trail`] (one commit, durable) → an answer. [`verify`] audits any clone and shares no code
+//! with the writer. [`cli`] is the command line, the only part that prints.
 
 pub use ::checkpoint;
 pub use ::service::binding;

@@ -82,7 +82,7 @@ fn a_document_that_is_no_outcome_is_refused_by_its_fields() {
         ran.object(),
         json!({"schema": 1, "task_id": null, "result": "refused", "commit": null, "path": null, "ref": null, "cause": "document", "retry": false,
             "reason": "/status: is not a known status (completed, failed, rejected, cancelled); \
-                /priority: unknown field `priority`: what has no field of its own goes into `metadata`; \
+                /priority: unknown field `priority`: put other data into `metadata`; \
                 /task_id: is missing"})
     );
     let ran = machine.run_with_input(COMMIT, document);

@@ -58,15 +58,10 @@ fn a_machine_that_is_fit_is_told_what_it_rests_on() {
 }
 
 #[test]
-fn a_lock_that_somebody_has_left_is_named_and_stays() {
+fn a_lock_left_behind_is_named_and_stays() {
     let machine = with_store();
     let lock = machine.write("repo/.git/refs/heads/main.lock", "");
-    says(
-        &machine,
-        "writing",
-        "warning",
-        "refs/heads/main.lock is there since",
-    );
+    says(&machine, "writing", "warning", "refs/heads/main.lock is ");
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
     std::fs::File::open(&lock)
         .unwrap()
@@ -139,7 +134,7 @@ fn the_layout_of_the_next_entry_is_explained() {
         &machine,
         "layout",
         "good",
-        "flat up to 512 entries in one directory, of which there are 1",
+        "flat up to 512 entries in one directory, 1 so far",
     );
     let lines: String = (1..512)
         .map(|number| outcome(&format!("t{number}"), "completed") + "\n")
@@ -168,12 +163,7 @@ fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
     // Where one directory was asked for: otherwise entries are spread long before.
     let flat = ["-C", "repo", "init", "--layout", "flat"];
     assert_eq!(machine.run(&flat).exit, Some(0));
-    says(
-        &machine,
-        "layout",
-        "good",
-        "flat, as it was chosen: 0 entries",
-    );
+    says(&machine, "layout", "good", "flat, by choice: 0 entries");
     machine.run_with_input(&["-C", "repo", "ingest"], lines(0..4_999));
     says(&machine, "layout", "good", "4999 entries in one directory");
     machine.commit(&outcome("one-more", "completed"));

@@ -225,9 +225,9 @@ fn a_repair_says_what_it_did_and_gives_no_advice_that_it_has_followed() {
     assert_eq!(repaired.exit, Some(0), "{repaired:?}");
     assert!(!repaired.out.contains("reconcile --"), "{repaired:?}");
     assert!(
-        repaired.out.ends_with(
-            "all rows made again from the trail, and counted\nStore and trail agree now.\n"
-        ),
+        repaired
+            .out
+            .ends_with("all rows rebuilt from the trail and counted\nStore and trail agree now.\n"),
         "{repaired:?}"
     );
     let agree = machine.run(&["-C", "repo", "reconcile"]);

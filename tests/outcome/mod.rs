@@ -126,7 +126,7 @@ fn names_that_a_json_library_keeps_for_itself_are_kept_as_they_are() {
     check(
         with(r#""$serde_json::private::Number":"12""#),
         "/$serde_json::private::Number",
-        "unknown field `$serde_json::private::Number`: what has no field of its own goes into `metadata`",
+        "unknown field `$serde_json::private::Number`: put other data into `metadata`",
     );
     check(
         r#"{"task_id":{"$serde_json::private::RawValue":"t"},"status":"failed"}"#,

@@ -235,7 +235,7 @@ fn unknown_fields_are_refused_by_name() {
     check(
         with(r#""priority":1"#),
         "/priority",
-        "unknown field `priority`: what has no field of its own goes into `metadata`",
+        "unknown field `priority`: put other data into `metadata`",
     );
     check(
         with(r#""timestamp":"2026-01-21T10:00:00Z""#),
@@ -255,7 +255,7 @@ fn unknown_fields_are_refused_by_name() {
     check(
         with("\"a\\u001b[2J\u{202e}\":1"),
         "/a\u{1b}[2J\u{202e}",
-        "unknown field `a\\u{1b}[2J\\u{202e}`: what has no field of its own goes into `metadata`",
+        "unknown field `a\\u{1b}[2J\\u{202e}`: put other data into `metadata`",
     );
 }
 
@@ -270,7 +270,7 @@ fn everything_that_is_wrong_with_the_fields_is_told_at_once_up_to_a_bound() {
             ),
             (
                 "/x",
-                "unknown field `x`: what has no field of its own goes into `metadata`",
+                "unknown field `x`: put other data into `metadata`",
             ),
             ("/dispatch_info/y", "unknown field `y` in `dispatch_info`"),
             ("/plan_steps/0", "must be a string, not a number"),

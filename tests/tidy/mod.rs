@@ -8,6 +8,7 @@ mod examples;
 mod names;
 mod operating;
 mod source;
+mod words;
 
 use std::path::Path;
 

@@ -45,7 +45,25 @@ impl Source {
         found
     }
 
-    /// The text with comments, strings and characters blanked, line by line as it was.
+    /// The comments and literals, line by line, with the code blanked.
+    pub fn prose(&self) -> String {
+        let mut rest = self.text.as_str();
+        let mut prose = String::with_capacity(rest.len());
+        let mut after_word = false;
+        while let Some(first) = rest.chars().next() {
+            let length = skipped(rest, after_word);
+            match length {
+                Some(length) => prose.push_str(&rest[..length]),
+                None if first.is_whitespace() => prose.push(first),
+                None => prose.push_str(" . "),
+            }
+            after_word = length.is_none() && (first.is_alphanumeric() || first == '_');
+            rest = &rest[length.unwrap_or(first.len_utf8())..];
+        }
+        prose
+    }
+
+    /// The text with comments, strings and characters blanked, line by line.
     pub fn code(&self) -> String {
         let mut rest = self.text.as_str();
         let mut code = String::with_capacity(rest.len());
@@ -64,7 +82,7 @@ impl Source {
     }
 }
 
-/// How long the comment or literal is that `text` begins with.
+/// The length of the comment or literal at the start of `text`.
 fn skipped(text: &str, after_word: bool) -> Option<usize> {
     let until = |start: usize, end: &str| {
         text[start..]

@@ -17,7 +17,7 @@ use crate::trail::Trail;
 /// Sign what the trail holds now
 ///
 /// A checkpoint fixes how many entries there are and what they say, in a few signed lines (a C2SP tlog-checkpoint).
-/// Keep it where nobody who can write the trail can rewrite it. `verify --against` then reports anything that is cut
+/// Keep it where the writer of the trail cannot rewrite it. `verify --against` then reports anything that is cut
 /// off, changed or backdated later, even if every commit is signed again.
 ///
 /// With --to, the trail must extend the checkpoint that is there. Otherwise that one stays and the exit code is 3:
@@ -136,10 +136,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         let line = format!(
             "extends the one before, of {} entries at {}",
             before.size,
-            before
-                .time
-                .as_deref()
-                .unwrap_or("an unstated time")
+            before.time.as_deref().unwrap_or("an unstated time")
         );
         writeln!(output, "{}", paint(FAINT, Line(&line)))?;
     }

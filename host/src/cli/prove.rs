@@ -77,8 +77,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Settings::default()
     })?;
     if args.format == Form::Cose && args.checkpoint.is_some() {
-        let says =
-            "a COSE receipt needs a new signature: give --key, or setting checkpoint.key, without --checkpoint";
+        let says = "a COSE receipt needs a new signature: give --key, or setting checkpoint.key, without --checkpoint";
         return Err(UsageError(says.into()).into());
     }
     if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {

@@ -176,7 +176,7 @@ fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
 /// The verdict on a trail or a proof, as a sentence.
 fn outcome_line(outcome: Outcome, what: &str) -> impl std::fmt::Display {
     let (style, sentence) = match outcome {
-        Outcome::Holds => (GOOD, "Every requested claim holds.".to_owned()),
+        Outcome::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
         Outcome::Broken => (BAD, format!("The {what} is broken.")),
         Outcome::NotShown => (
             UNSURE,

@@ -90,7 +90,7 @@ fn a_clone_takes_up_the_trail_of_its_remote_and_records_nothing_twice() {
     assert_eq!(ran.exit, Some(5), "{ran:?}");
     assert!(
         ran.err
-            .contains("took up the trail of refs/remotes/origin/audit: refs/heads/audit begins at"),
+            .contains("continued the trail of refs/remotes/origin/audit: refs/heads/audit begins at"),
         "{ran:?}"
     );
     let ran = machine.record("job", "one", "completed").object();
@@ -153,7 +153,7 @@ fn ingest_takes_up_the_trail_too() {
     let lines = [outcome("one", "completed"), outcome("two", "failed")].join("\n");
     let ran = machine.run_with_input(&["-C", "job", "ingest", "-", "--receipts", "-"], lines);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    assert!(ran.err.contains("took up the trail"), "{ran:?}");
+    assert!(ran.err.contains("continued the trail"), "{ran:?}");
     let results: Vec<_> = ran
         .json()
         .into_iter()

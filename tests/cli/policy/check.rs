@@ -43,7 +43,7 @@ fn a_call_that_shows_a_breach_is_kept_and_can_be_made_again() {
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     assert!(
         ran.out.contains(
-            "\nSee it: chiffon-audit policy run bad.wasm --replay kept/idempotent.recording.json\n"
+            "\nRepeat it: chiffon-audit policy run bad.wasm --replay kept/idempotent.recording.json\n"
         ),
         "{}",
         ran.out

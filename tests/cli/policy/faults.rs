@@ -149,7 +149,7 @@ fn a_policy_that_does_not_come_with_the_program_is_named_with_those_that_do() {
     assert_eq!(ran.exit, Some(2), "{ran:?}");
     assert_eq!(
         ran.err,
-        "error: there is no policy builtin:redcat; with this program come builtin, builtin:bound, builtin:redact\n"
+        "error: there is no policy builtin:redcat; this program includes builtin, builtin:bound, builtin:redact\n"
     );
 }
 
@@ -170,7 +170,7 @@ fn a_limit_that_is_too_low_for_the_contract_is_named_with_what_helps_and_counts_
     let said = ran.out + &ran.err;
     for part in [
         "policy exceeded its fuel limit of 1000000 (setting policy.fuel)",
-        "A limit is raised for one trial by --limit NAME=VALUE, and for good in the setting that is named.",
+        "Raise a limit for one trial with --limit NAME=VALUE, or permanently in the named setting.",
     ] {
         assert!(said.contains(part), "{said}");
     }
@@ -178,7 +178,7 @@ fn a_limit_that_is_too_low_for_the_contract_is_named_with_what_helps_and_counts_
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert_eq!(
         ran.err,
-        "note: --limit was for this trial: where the policy records, the setting policy.fuel counts\n"
+        "note: --limit was for this trial: recording uses the setting policy.fuel\n"
     );
 }
 

@@ -80,7 +80,7 @@ fn a_call_that_met_an_entry_or_failed_is_kept_with_what_it_met() {
         assert_eq!(ran.exit, Some(exit), "{ran:?}");
         let again = machine.run(&["policy", "run", policy, "--replay", "call.json"]);
         assert_eq!(again.exit, Some(exit), "{again:?}");
-        assert!(again.out.ends_with("as it was recorded\n"), "{again:?}");
+        assert!(again.out.ends_with("the same as recorded\n"), "{again:?}");
     }
 }
 
@@ -103,7 +103,7 @@ fn where_nothing_can_be_kept_nothing_is_recorded_and_where_no_call_is_made_nothi
     assert_eq!(ran.exit, Some(4), "{ran:?}");
     assert!(
         ran.err
-            .contains("no policy was called, and there is nothing to keep in call.json"),
+            .contains("no policy was called, so there is nothing to write to call.json"),
         "{ran:?}"
     );
     assert!(!machine.path("call.json").exists());

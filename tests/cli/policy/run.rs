@@ -104,13 +104,13 @@ fn a_recorded_call_is_made_again_and_differences_are_named() {
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     let ran = machine.run(&["policy", "run", "builtin", "--replay", "call.json"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    assert!(ran.out.ends_with("as it was recorded\n"), "{ran:?}");
+    assert!(ran.out.ends_with("the same as recorded\n"), "{ran:?}");
 
     machine.write("trap.wasm", hostile("trap", &[]));
     let ran = machine.run(&["policy", "run", "trap.wasm", "--replay", "call.json"]);
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     for part in [
-        "not as it was recorded\n  host call 1 was filesystem.read(\".audit/tasks/deploy-1.json\") → none and is filesystem.write-new",
+        "different from the recording\n  host call 1 was filesystem.read(\".audit/tasks/deploy-1.json\") → none and is filesystem.write-new",
         "  the answer was committed and is fault (policy trapped: wasm `unreachable` instruction executed)\n",
     ] {
         assert!(ran.out.contains(part), "{part} {ran:?}");
@@ -167,7 +167,7 @@ fn what_is_no_outcome_is_refused_before_a_policy_is_asked() {
     assert_eq!(ran.exit, Some(2), "{ran:?}");
     assert!(
         ran.err
-            .contains("bad.json is no outcome, and no policy would be asked: /task_id"),
+            .contains("bad.json is not an outcome, and no policy would be called: /task_id"),
         "{ran:?}"
     );
 }

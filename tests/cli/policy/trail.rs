@@ -300,7 +300,7 @@ fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
     let backtest = ["-C", "repo", "policy", "backtest", "builtin"];
     let ran = machine.run(&backtest);
     assert!(
-        ran.out.contains("0 of them from what was submitted"),
+        ran.out.contains("0 of them from their submissions"),
         "{ran:?}"
     );
     assert!(ran.out.contains("1 the same"), "{ran:?}");
@@ -308,7 +308,7 @@ fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
     keep_submission(&machine);
     let ran = machine.run(&backtest);
     assert!(
-        ran.out.contains("1 of them from what was submitted"),
+        ran.out.contains("1 of them from their submissions"),
         "{ran:?}"
     );
     assert!(

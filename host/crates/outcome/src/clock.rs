@@ -1,19 +1,19 @@
-//! Time: the only module that asks the system what time it is.
+//! Time: the only module that reads the system's clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Which end of a span of time a text names. The one place that says what a date alone means there: its first moment as the
-/// beginning, its last as the end.
+/// Which end of a time span a text names. Defines what a date alone means: its first moment as the start, its last as
+/// the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// The beginning.
+    /// The start of the span.
     Since,
-    /// The end, which is part of the span.
+    /// The end of the span, inclusive.
     Until,
 }
 
 impl Bound {
-    /// The moment of the day that begins then.
+    /// The moment that a date means as this bound; `first` is the start of its day.
     pub fn of_day(self, first: Timestamp) -> Timestamp {
         const DAY: i64 = 86_400_000_000;
         match self {
@@ -32,12 +32,12 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The point that many microseconds after the epoch.
+    /// The point in time this many microseconds after the epoch.
     pub const fn from_microseconds(microseconds: i64) -> Timestamp {
         Timestamp { microseconds }
     }
 
-    /// The first point of that second.
+    /// The start of this second after the epoch.
     pub const fn from_seconds(seconds: i64) -> Timestamp {
         Timestamp {
             microseconds: seconds.saturating_mul(1_000_000),
@@ -70,8 +70,8 @@ impl Timestamp {
             .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
     }
 
-    /// When an entry counts as recorded that says that it was recorded at this time: then, or where its commit's time contradicts that
-    /// by more than a writer waits, at the commit's time, which runs with those around it.
+    /// The time at which an entry counts as recorded. That is its own timestamp. If the commit's time differs by more
+    /// than a writer waits, it is the commit's time, which is in order with those around it.
     #[must_use]
     pub const fn borne_out_by(self, commit_seconds: i64) -> Timestamp {
         const APART: i64 = 60;
@@ -83,7 +83,7 @@ impl Timestamp {
         }
     }
 
-    /// Reads RFC 3339 with any offset; what is below a microsecond is cut.
+    /// Parses RFC 3339 with any offset. Fractions below a microsecond are cut.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
         Some(Timestamp {
@@ -92,9 +92,9 @@ impl Timestamp {
     }
 }
 
-/// A source of the present time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn a_time_that_its_commit_contradicts_counts_as_the_commits() {
+    fn a_time_that_its_commit_contradicts_is_replaced_by_the_commits() {
         let said = Timestamp::from_microseconds(1_000_999_999);
         for (commit, expect) in [
             (1000, said),

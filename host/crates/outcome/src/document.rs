@@ -1,21 +1,21 @@
-//! Why a document is refused: which field, and which rule it breaks.
+//! Why a document is refused: the field and the rule that it breaks.
 //!
-//! Owns the words in which a refusal is told. Knows no rule; quotes no value.
+//! Owns the wording of refusals. Knows no rule, and quotes no value.
 
 use std::fmt;
 
-/// The most violations that one refusal names: enough for a person, and a bound for a hostile document.
+/// The most violations in one rejection: enough for a person, and bounded for a hostile document.
 pub const MAX_VIOLATIONS: usize = 100;
 
-/// The longest pointer, in bytes: the same bound that the interface sets for what a policy says.
+/// The longest pointer, in bytes: the interface sets the same limit for policies.
 pub const MAX_POINTER: usize = 1024;
 
-/// A document that is not an outcome: nothing of it has been accepted.
+/// The violations of a document that is not an outcome. No part of it was accepted.
 ///
 /// Holds at least one violation and at most [`MAX_VIOLATIONS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// What is wrong, in the order of the document; what is missing comes last.
+    /// What is wrong, in the document's order; missing members come last.
     pub violations: Vec<Violation>,
 }
 
@@ -44,17 +44,18 @@ impl From<Violation> for Rejection {
 /// One rule that a document breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where: an RFC 6901 pointer into the document, at most [`MAX_POINTER`] bytes. The empty string is the whole document.
+    /// An RFC 6901 pointer to the place in the document, at most [`MAX_POINTER`] bytes. The empty string is the whole
+    /// document.
     ///
-    /// Made of field names exactly as they were submitted, so whoever prints it escapes control characters, as `Display`
-    /// does here.
+    /// It contains field names exactly as submitted, so code that prints it must escape control characters, as
+    /// `Display` does here.
     pub pointer: String,
     /// What is wrong. Quotes no value; field names in it are escaped and shortened.
     pub message: String,
 }
 
 impl Violation {
-    /// A violation at that pointer.
+    /// Creates a violation at this pointer.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Violation {
         Violation {
             pointer: pointer.into(),
@@ -62,7 +63,7 @@ impl Violation {
         }
     }
 
-    /// A member that a document of this kind does not have, at its top; `known` are those that it has.
+    /// A top-level member that this kind of document does not have; `known` lists those that it has.
     pub fn unknown_field(name: &str, known: &[&str]) -> Violation {
         let mut pointer = String::from("/");
         super::json::push_token(&mut pointer, name);
@@ -72,7 +73,7 @@ impl Violation {
         Violation::new(
             pointer,
             format!(
-                "unknown field {}; there are {}",
+                "unknown field {}; the known ones are {}",
                 field_name(name),
                 known.join(", ")
             ),
@@ -94,7 +95,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Text with everything escaped that a terminal would act on or not show: control, format and separating characters.
+/// Text whose control, format and separating characters are escaped, so that a terminal neither acts on nor hides
+/// them.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -110,7 +112,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A field's name as a message may show it: escaped, and shortened to 64 characters.
+/// A field's name for a message: escaped, and shortened to 64 characters.
 pub(super) fn field_name(name: &str) -> String {
     const SHOWN: usize = 64;
     match name.char_indices().nth(SHOWN) {
@@ -124,7 +126,7 @@ mod tests {
     use super::{Rejection, Violation, field_name};
 
     #[test]
-    fn a_refusal_is_told_without_anything_that_a_terminal_acts_on() {
+    fn a_refusal_contains_nothing_that_a_terminal_acts_on() {
         let rejection = Rejection {
             violations: vec![
                 Violation::whole("is empty"),

@@ -1,6 +1,7 @@
-//! *The same outcome*, as 32 bytes: equal after defaults, member order ignored, numbers as written.
+//! A 32-byte digest of *the same outcome*: equal after defaults, ignoring member order, with numbers as written.
 //!
-//! For whoever has to tell a retry from another outcome without keeping the document. Policies compare for themselves.
+//! For code that must tell a retry from a different outcome without keeping the document. Policies do their own
+//! comparison.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,9 +11,10 @@ use super::{TaskOutcome, json};
 impl TaskOutcome {
     /// A digest that two outcomes share exactly if they are the same.
     ///
-    /// Without a key anybody can try out what was redacted; with one (HMAC-SHA-256), only who has it.
+    /// Without a key, anyone can guess redacted values and check the guess. With a key (HMAC-SHA-256), only its
+    /// holder can.
     pub fn fingerprint(&self, key: Option<&[u8]>) -> [u8; 32] {
-        // HMAC with an empty key is a hash of its own, so there is one way for both.
+        // HMAC with an empty key is a hash too, so one code path serves both.
         let mut mac = Hmac::<Sha256>::new_from_slice(key.unwrap_or_default())
             .expect("HMAC takes a key of any length");
         let mut digest = Digest(&mut mac);
@@ -38,7 +40,7 @@ impl TaskOutcome {
     }
 }
 
-/// Every piece begins with what it is and how long, so that no two sequences of pieces read alike.
+/// Every piece starts with its kind and length, so that different sequences of pieces never give the same bytes.
 struct Digest<'a>(&'a mut Hmac<Sha256>);
 
 impl Digest<'_> {
@@ -70,7 +72,7 @@ impl Digest<'_> {
         }
     }
 
-    /// A value that the border has checked: it parses, and its depth is bounded.
+    /// A validated value: it parses, and its depth is bounded.
     fn json(&mut self, text: &str) {
         match text.as_bytes().first() {
             Some(b'{') => {
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_that_say_the_same_share_it_and_others_do_not() {
+    fn equal_outcomes_share_a_fingerprint_and_others_do_not() {
         for (one, other, same) in [
             (
                 "",
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_key_it_is_another() {
+    fn a_key_changes_the_fingerprint() {
         let outcome = TaskOutcome::parse(
             br#"{"task_id":"a","status":"completed"}"#,
             &Limits::default(),

@@ -1,7 +1,7 @@
-//! JSON that means one thing to every reader: the rules that hold for any document and any depth of it.
+//! JSON that every reader understands alike: the rules for any document at any depth.
 //!
-//! Owns the walk that checks a whole text and names the place of the first offence. Knows no field of an outcome. The
-//! grammar itself is `serde_json`'s; nothing here builds a tree, so numbers and members stay as they were written.
+//! Owns the walk that checks a whole text and names the place of the first error. Knows no field of an outcome. The
+//! grammar itself is `serde_json`'s. Nothing here builds a tree, so numbers and members stay as written.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,23 +12,23 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use super::document::{MAX_POINTER, Violation};
 pub use super::scan::{Members, NotJson, elements, members, string};
 
-/// The deepest nesting that [`validate`] can be asked to allow: one below the depth at which `serde_json` itself stops.
+/// The deepest nesting that [`validate`] can allow: one below the depth at which `serde_json` itself stops.
 pub const MAX_DEPTH: usize = 127;
 
-/// Up to so many members an object's names are compared one by one, which is faster than hashing them.
+/// Up to this many members, comparing an object's names one by one is faster than hashing them.
 const FEW: usize = 16;
 
 /// Checks that `text` is one JSON value that every reader understands alike.
 ///
-/// RFC 8259 grammar; no object has two members of one name (compared after decoding escapes); no string holds a lone
-/// surrogate; every number is finite as an IEEE 754 double; arrays and objects are nested at most `max_depth` deep (the
-/// outermost counts as one), but never more than [`MAX_DEPTH`].
+/// The text follows the grammar of RFC 8259. No object has two members of the same name, compared after decoding
+/// escapes. No string holds a lone surrogate. Every number is finite as an IEEE 754 double. Arrays and objects are
+/// nested at most `max_depth` deep (the outermost counts as one), and never more than [`MAX_DEPTH`].
 ///
 /// The stack that this needs is bounded by `max_depth`, whatever the text.
 ///
 /// # Errors
 ///
-/// Names the place of the first offence. Quotes no value.
+/// Names the place of the first error. Quotes no value.
 pub fn validate(text: &str, max_depth: usize) -> Result<(), Violation> {
     let mut walk = Walk {
         path: Vec::with_capacity(8),
@@ -41,7 +41,7 @@ pub fn validate(text: &str, max_depth: usize) -> Result<(), Violation> {
     let result = Value(&mut walk)
         .deserialize(&mut deserializer)
         .and_then(|()| {
-            // From here on an offence is one of the whole document.
+            // From here on an error concerns the whole document.
             walk.path.clear();
             deserializer.end()
         });
@@ -51,7 +51,7 @@ pub fn validate(text: &str, max_depth: usize) -> Result<(), Violation> {
     })
 }
 
-/// What kind of value a JSON text is, with its article, for messages.
+/// The kind of value that a JSON text is, with its article, for messages.
 pub(super) fn kind(text: &str) -> &'static str {
     match text.as_bytes().first() {
         Some(b'{') => "an object",
@@ -63,21 +63,21 @@ pub(super) fn kind(text: &str) -> &'static str {
     }
 }
 
-/// The path to the value that is being read, and what has been seen on the way.
+/// The path to the current value, and the names seen on the way.
 struct Walk<'de> {
     path: Vec<Segment>,
-    /// Names of the members of all objects that are open, the innermost last.
+    /// The member names of all open objects, the innermost last.
     names: Vec<Cow<'de, str>>,
     depth: usize,
     max_depth: usize,
-    /// What this walk itself has found wrong; other errors are `serde_json`'s.
+    /// An error that this walk found itself; other errors are `serde_json`'s.
     problem: Option<String>,
 }
 
 /// One step of the path.
 #[derive(Clone, Copy)]
 enum Segment {
-    /// The member whose name is at that place of `Walk::names`.
+    /// The member whose name has this index in `Walk::names`.
     Member(usize),
     Element(usize),
 }
@@ -96,7 +96,8 @@ impl<'de> Walk<'de> {
         E::custom("")
     }
 
-    /// RFC 6901. Where the whole would be too long, the nearest enclosing value whose pointer is short enough.
+    /// The current path as an RFC 6901 pointer. If that is too long, the nearest enclosing value with a short enough
+    /// pointer.
     fn pointer(&self) -> String {
         let mut pointer = String::new();
         for segment in &self.path {
@@ -128,7 +129,7 @@ pub(super) fn push_token(pointer: &mut String, name: &str) {
     }
 }
 
-/// Any value: read, checked and forgotten.
+/// Any value: read, checked and discarded.
 struct Value<'walk, 'de>(&'walk mut Walk<'de>);
 
 impl<'de> DeserializeSeed<'de> for Value<'_, 'de> {
@@ -159,7 +160,7 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        // Never infinite: `serde_json` fails with "number out of range" before that.
+        // Never infinite: `serde_json` fails earlier with "number out of range".
         Ok(())
     }
 
@@ -174,7 +175,7 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let walk = self.0;
         walk.enter()?;
-        // On an error the path stays as it is: it is the place of the offence.
+        // On an error the path is kept: it is the place of the error.
         let place = walk.path.len();
         walk.path.push(Segment::Element(0));
         let mut index = 0;
@@ -217,7 +218,7 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
     }
 }
 
-/// A member's name, borrowed where it holds no escape.
+/// A member's name, borrowed if it contains no escape.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -247,7 +248,7 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// Says what `serde_json` found wrong, in words that quote nothing of the text.
+/// Describes an error of `serde_json` without quoting the text.
 fn explain(text: &str, error: &serde_json::Error) -> String {
     let place = format!("(line {}, column {})", error.line(), error.column());
     if is_not_a_number(text, error) {
@@ -266,7 +267,7 @@ fn explain(text: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// Whether the error lies in one of the words that Python and JavaScript write for such numbers.
+/// Whether the error is at one of the words that Python and JavaScript write for such numbers.
 fn is_not_a_number(text: &str, error: &serde_json::Error) -> bool {
     let line = text
         .split('\n')

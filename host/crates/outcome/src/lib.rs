@@ -1,7 +1,6 @@
 //! The outcome document: what an orchestrator reports when a task has finished.
 //!
-//! Owns the border at which untrusted JSON becomes a [`TaskOutcome`] that cannot be wrong. Knows no policy, no trail
-//! and no git.
+//! Owns the border where untrusted JSON becomes a valid [`TaskOutcome`]. Knows no policy, no trail and no git.
 
 pub mod clock;
 mod document;
@@ -27,11 +26,11 @@ pub use time::{parse_bound, parse_time};
 
 /// One outcome, checked and with defaults filled in.
 ///
-/// Members of type `String` named `…json` in the documentation hold JSON text exactly as it was submitted; see the
-/// package `chiffon:audit`, interface `types`, which this mirrors. `S` holds texts: its own, or those of the document.
+/// Fields documented as JSON hold the text exactly as submitted. The type mirrors interface `types` of the package
+/// `chiffon:audit`. `S` is the type of texts: owned, or borrowed from the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskOutcome<S = String> {
-    /// The task's name, safe as a file name.
+    /// The task's id, safe as a file name.
     pub task_id: TaskId,
     /// How the task ended.
     pub status: TaskStatus,
@@ -39,7 +38,7 @@ pub struct TaskOutcome<S = String> {
     pub plan_id: Option<S>,
     /// The plan's steps.
     pub plan_steps: Vec<S>,
-    /// To whom the task was given.
+    /// Where the task was dispatched.
     pub dispatch_info: DispatchInfo<S>,
     /// What the task did.
     pub execution_result: ExecutionResult<S>,
@@ -47,12 +46,12 @@ pub struct TaskOutcome<S = String> {
     pub metadata: Option<S>,
 }
 
-/// To whom a task was given.
+/// Where a task was dispatched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DispatchInfo<S = String> {
-    /// The pool of agents.
+    /// The pool that the agent belongs to.
     pub agent_pool: Option<S>,
-    /// The agent.
+    /// The agent that ran the task.
     pub agent_id: Option<S>,
     /// An ISO 8601 time, as written.
     pub dispatch_timestamp: Option<S>,
@@ -61,9 +60,9 @@ pub struct DispatchInfo<S = String> {
 /// What a task did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionResult<S = String> {
-    /// Any JSON value, as submitted; `{}` where it was left out.
+    /// Any JSON value, as submitted; `{}` if it was left out.
     pub outcome: S,
-    /// Any JSON value, as submitted; `{}` where it was left out.
+    /// Any JSON value, as submitted; `{}` if it was left out.
     pub resources_used: S,
     /// The services that the task touched.
     pub services_touched: Vec<S>,
@@ -98,7 +97,7 @@ impl Default for ExecutionResult<Cow<'_, str>> {
 }
 
 impl TaskOutcome<Cow<'_, str>> {
-    /// The same with texts of its own.
+    /// Converts to an outcome that owns its texts.
     pub fn into_owned(self) -> TaskOutcome {
         let owned = Cow::into_owned;
         let list = |list: Vec<Cow<'_, str>>| list.into_iter().map(Cow::into_owned).collect();

@@ -1,6 +1,6 @@
-//! From bytes to a [`TaskOutcome`]: the fields of the document, their types and their defaults.
+//! Parses bytes into a [`TaskOutcome`]: the fields of the document, their types and their defaults.
 //!
-//! Owns which fields there are. The rules that hold for any JSON are in `json`, those for names in `task_id` and `status`.
+//! Owns the list of fields. The rules for all JSON are in `json`, those for names in `task_id` and `status`.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use super::json::{self, Members};
 use super::time::is_iso8601;
 use super::{DispatchInfo, ExecutionResult, Statuses, TaskId, TaskOutcome, TaskStatus};
 
-/// What a document may be at most.
+/// Limits on a document.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The largest document, in bytes. An outcome is a report, not a store of artefacts: 1 MiB holds the longest agent run of
-    /// the sample data thirty times over.
+    /// The largest document, in bytes. An outcome is a report, not an archive of artefacts: 1 MiB is thirty times the
+    /// longest agent run of the sample data.
     pub max_bytes: usize,
-    /// The deepest nesting of arrays and objects, the document itself counted; at most [`json::MAX_DEPTH`]. 64 is what the
-    /// interface promises to policies.
+    /// The deepest nesting of arrays and objects, counting the document itself; at most [`json::MAX_DEPTH`]. The
+    /// interface promises policies 64.
     pub max_depth: usize,
-    /// The statuses that are known.
+    /// The known statuses.
     pub statuses: Statuses,
 }
 
@@ -36,33 +36,33 @@ impl Default for Limits {
 }
 
 impl TaskOutcome {
-    /// Reads an outcome document.
+    /// Parses an outcome document.
     ///
-    /// Members that hold any JSON are kept exactly as they were written, without the white space around them.
+    /// Members that hold any JSON are kept exactly as written, without surrounding white space.
     ///
     /// # Errors
     ///
-    /// A document that is not well-formed JSON is refused for its first offence; a well-formed one for everything that is
-    /// wrong with its fields, up to [`MAX_VIOLATIONS`]. No value is quoted.
+    /// For malformed JSON, the first error. For well-formed JSON, everything that is wrong with its fields, up to
+    /// [`MAX_VIOLATIONS`]. No value is quoted.
     pub fn parse(document: &[u8], limits: &Limits) -> Result<TaskOutcome, Rejection> {
         TaskOutcome::read(document, limits).map(TaskOutcome::into_owned)
     }
 
-    /// What a refused document gives as its task id, as far as that can be told, for reports about it.
+    /// The task id of a refused document, if it can be found, for reports about it.
     ///
-    /// Looks at the first member of that name at the top of the first 64 KiB. What it answers is escaped and at most 128
-    /// characters long, and need not be a [`TaskId`].
+    /// Looks at the first member of that name at the top level, within the first 64 KiB. The result is escaped and at
+    /// most 128 characters long. It need not be a valid [`TaskId`].
     pub fn recover_task_id(document: &[u8]) -> Option<String> {
         recover_task_id(document)
     }
 }
 
 impl<'a> TaskOutcome<Cow<'a, str>> {
-    /// Reads an outcome document as [`TaskOutcome::parse`] does, and borrows its texts.
+    /// Parses an outcome document as [`TaskOutcome::parse`] does, borrowing its texts.
     ///
     /// # Errors
     ///
-    /// As that.
+    /// The same as [`TaskOutcome::parse`].
     pub fn read(document: &'a [u8], limits: &Limits) -> Result<Self, Rejection> {
         let text = well_formed(document, limits)?;
         let mut fields = Fields {
@@ -77,11 +77,12 @@ impl<'a> TaskOutcome<Cow<'a, str>> {
     }
 }
 
-/// The text of a document that is one JSON object within the limits, whatever its fields; without the white space before it.
+/// Checks that a document is one JSON object within the limits, whatever its fields. Returns its text without leading
+/// white space.
 ///
 /// # Errors
 ///
-/// The first offence, by its place. No value is quoted.
+/// The first error, by its place. No value is quoted.
 pub fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
     if document.len() > limits.max_bytes {
         return Err(Violation::whole(format!(
@@ -95,12 +96,12 @@ pub fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, V
     let text = str::from_utf8(document).map_err(|error| {
         Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
     })?;
-    // JSON's white space, which is less than Unicode's.
+    // JSON has fewer white space characters than Unicode.
     let trimmed = text.trim_start_matches([' ', '\t', '\n', '\r']);
     if trimmed.is_empty() {
         return Err(Violation::whole("is empty"));
     }
-    // Not the trimmed text: the lines and columns of messages are those of the document.
+    // Not the trimmed text, so that messages have the lines and columns of the document.
     json::validate(text, limits.max_depth)?;
     let text = trimmed;
     if !text.starts_with('{') {
@@ -112,12 +113,12 @@ pub fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, V
     Ok(text)
 }
 
-/// Reads fields and gathers what is wrong with them. A field that is wrong reads as left out.
+/// Reads fields and collects what is wrong with them. An invalid field reads as if it were left out.
 struct Fields {
     violations: Vec<Violation>,
 }
 
-/// Where a field is: the object it is a member of (empty for the document itself), and its name.
+/// The place of a field: the object that contains it (empty for the document itself), and its name.
 #[derive(Clone, Copy)]
 struct Place<'a>(&'a str, &'a str);
 
@@ -292,7 +293,7 @@ impl Fields {
         Vec::new()
     }
 
-    /// The text of an object, or nothing for `null`.
+    /// The text of an object, or `None` for `null`.
     fn object<'a>(&mut self, place: Place<'_>, value: &'a str) -> Option<&'a str> {
         match value.as_bytes().first() {
             Some(b'{') => Some(value),
@@ -308,7 +309,8 @@ impl Fields {
     }
 
     fn members<'a>(&mut self, text: &'a str) -> Members<'a> {
-        // Cannot fail: the text has been validated and is an object. Should it fail all the same, it is refused, not lost.
+        // Cannot fail: the text has been validated and is an object. If it failed anyway, the document would be
+        // refused, not lost.
         json::members(text).unwrap_or_else(|_| {
             self.violations.push(Violation::whole("is not JSON"));
             Members::new()
@@ -323,7 +325,7 @@ impl Fields {
                 "unknown field `timestamp`: the time of recording is set by the recorder".to_owned()
             }
             ("", _) => {
-                format!("unknown field {name}: what has no field of its own goes into `metadata`")
+                format!("unknown field {name}: put other data into `metadata`")
             }
             (parent, _) => format!("unknown field {name} in `{}`", &parent[1..]),
         };
@@ -341,11 +343,11 @@ impl Fields {
     }
 }
 
-/// The outcome document that an entry would be made from again: its members as they are written, without `timestamp`.
+/// Turns an entry's text back into an outcome document: its members as written, without `timestamp`.
 ///
-/// Nothing if the text is no JSON object.
+/// `None` if the text is not a JSON object.
 pub fn without_timestamp(entry: &str) -> Option<String> {
-    // It was not necessarily checked by us.
+    // The text may come from elsewhere and may not be valid.
     serde_json::from_str::<serde::de::IgnoredAny>(entry).ok()?;
     let members = json::members(entry).ok()?;
     let mut document = String::with_capacity(entry.len());
@@ -359,7 +361,7 @@ pub fn without_timestamp(entry: &str) -> Option<String> {
     Some(document)
 }
 
-/// Enough to find a task id that anyone would put near the front, and little work for a hostile document.
+/// Enough to find a task id near the front, and little work for a hostile document.
 const RECOVERED_FROM: usize = 64 << 10;
 
 fn recover_task_id(document: &[u8]) -> Option<String> {
@@ -388,7 +390,7 @@ fn recover_task_id(document: &[u8]) -> Option<String> {
     let mut found = None;
     let mut deserializer =
         serde_json::Deserializer::from_slice(&document[..document.len().min(RECOVERED_FROM)]);
-    // The document is refused already; an error here only says that there is nothing to find.
+    // The document is already refused; an error here only means that there is nothing to find.
     let _ = serde::Deserializer::deserialize_map(&mut deserializer, Finder(&mut found));
     let escaped: String = found?
         .chars()

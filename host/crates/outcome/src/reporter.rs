@@ -1,9 +1,9 @@
-//! Reporters: the names under which programs report, safe as one word of a commit message, a log line and a label.
+//! Reporters: the names of reporting programs, safe as one word of a commit message, a log line and a label.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Who reported an outcome: `[a-z0-9][a-z0-9._-]{0,63}`. The operator chooses it with a token; it may be a pseudonym.
+/// Who reported an outcome: `[a-z0-9][a-z0-9._-]{0,63}`. The operator assigns it to a token; it may be a pseudonym.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reporter(Arc<str>);
 
@@ -15,7 +15,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// Says, without quoting the name, which rule it breaks.
+    /// The rule that the name breaks, without quoting it.
     pub fn parse(text: &str) -> Result<Reporter, &'static str> {
         let bytes = text.as_bytes();
         let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -37,7 +37,7 @@ impl Reporter {
         Ok(Reporter(text.into()))
     }
 
-    /// The name's text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,22 +1,22 @@
-//! What *the same outcome* means, as bytes: equal after defaults, member order ignored, strings compared decoded, numbers
-//! as they were written.
+//! The canonical bytes of an outcome, which define *the same outcome*: equal after defaults, ignoring member order,
+//! with strings compared decoded and numbers as written.
 //!
-//! Two outcomes are the same exactly if their canonical bytes are. What is made of the bytes, such as a digest, is the
-//! caller's.
+//! Two outcomes are the same exactly if their canonical bytes are equal. The caller decides what to compute from
+//! them, such as a digest.
 
 use std::borrow::Cow;
 
 use super::{TaskOutcome, json};
 
 impl<S: AsRef<str>> TaskOutcome<S> {
-    /// The bytes that stand for what this outcome says: JSON without white space, members sorted by name.
+    /// The canonical bytes of this outcome: JSON without white space, members sorted by name.
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(1024);
         self.canonical_to(&mut |part| bytes.extend_from_slice(part));
         bytes
     }
 
-    /// Gives the same bytes away, part by part.
+    /// Passes the canonical bytes to `to`, part by part.
     pub fn canonical_to(&self, to: &mut dyn FnMut(&[u8])) {
         let mut out = Canonical::new(to);
         let dispatch = &self.dispatch_info;
@@ -55,7 +55,7 @@ impl<S: AsRef<str>> TaskOutcome<S> {
     }
 }
 
-/// The same for any JSON text that [`json::validate`] has accepted.
+/// The canonical bytes of any JSON text that [`json::validate`] has accepted.
 pub fn canonical_json(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut to = |part: &[u8]| bytes.extend_from_slice(part);
@@ -65,14 +65,14 @@ pub fn canonical_json(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What is written, in parts that are worth giving away.
+/// The output, passed on in parts of a useful size.
 struct Canonical<'a> {
     part: [u8; PART],
     length: usize,
     to: &'a mut dyn FnMut(&[u8]),
 }
 
-/// Some blocks of a hash.
+/// A few blocks of a hash.
 const PART: usize = 512;
 
 impl<'a> Canonical<'a> {
@@ -103,7 +103,7 @@ impl<'a> Canonical<'a> {
         self.length = 0;
     }
 
-    /// Text that is written as it is.
+    /// Writes text unchanged.
     fn known(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
@@ -127,7 +127,7 @@ impl<'a> Canonical<'a> {
     }
 
     fn string(&mut self, value: &str) {
-        // What serde_json escapes, and nothing else.
+        // Exactly the characters that serde_json escapes.
         let is_escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
         if value.bytes().any(is_escaped) {
             let text = serde_json::to_string(value).expect("a string is JSON");
@@ -138,7 +138,7 @@ impl<'a> Canonical<'a> {
         self.known("\"");
     }
 
-    /// As deep as the text, which the parser has bounded.
+    /// Recurses as deep as the text, whose depth the parser has bounded.
     fn json(&mut self, text: &str) {
         let text = text.trim_matches([' ', '\t', '\n', '\r']);
         match text.as_bytes().first() {
@@ -167,7 +167,7 @@ impl<'a> Canonical<'a> {
                 self.known("]");
             }
             Some(b'"') => match json::string(text) {
-                // Nothing in it is escaped, so nothing has to be.
+                // Nothing in it is escaped, so nothing needs escaping.
                 Ok(Cow::Borrowed(_)) | Err(_) => self.known(text),
                 Ok(Cow::Owned(value)) => self.string(&value),
             },
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_the_same_has_the_same_bytes() {
+    fn equal_outcomes_have_the_same_bytes() {
         let plain = r#"{"task_id":"a","status":"failed","execution_result":{"outcome":{"x":[1,{"b":2,"a":"é"}]}}}"#;
         for same in [
             r#" {"status":"failed", "task_id":"a", "plan_id":null, "plan_steps":[],
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_fingerprints_that_stores_have() {
+    fn the_bytes_match_the_fingerprints_in_existing_stores() {
         let document = r#"{"task_id":"a","status":"failed","plan_steps":["x\ty"],
             "metadata":{"b":["\u00e9\u0001/", {"d":null , "c":-1.50E+2}], "a":"\"" }}"#;
         let bytes = r#"{"dispatch_info":{"agent_id":null,"agent_pool":null,"dispatch_timestamp":null},"execution_result":{"end_time":null,"outcome":{},"resources_used":{},"services_touched":[],"start_time":null},"metadata":{"a":"\"","b":["é\u0001/",{"c":-1.50E+2,"d":null}]},"plan_id":null,"plan_steps":["x\ty"],"status":"failed","task_id":"a"}"#;

@@ -1,22 +1,23 @@
-//! The parts of a text that is known to be JSON: members and elements, found by their ends and not read a second time.
+//! The parts of a text that is known to be JSON: members and elements, found without parsing the values again.
 //!
-//! Whether a text is JSON is `json`'s to say, before. What is found in one that is not, if anything is, means nothing.
+//! `json` must have validated the text. The result for any other text is meaningless.
 
 use std::borrow::Cow;
 
-/// A text is not the JSON that it was taken for.
+/// A text is not the JSON that the caller expected.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the text is not the JSON that it was taken for")]
+#[error("the text is not the expected kind of JSON")]
 pub struct NotJson;
 
-/// An object's members in order, each value as it was written.
+/// An object's members in order, each value as written.
 pub type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
-/// An object's members in order. `text` is a JSON object that [`validate`](super::json::validate) has accepted.
+/// Returns an object's members in order. `text` is a JSON object that [`validate`](super::json::validate) has
+/// accepted.
 ///
 /// # Errors
 ///
-/// Where it is not.
+/// `text` is not a JSON object.
 pub fn members(text: &str) -> Result<Members<'_>, NotJson> {
     let mut scan = Scan { text, at: 0 };
     let mut members = Vec::with_capacity(8);
@@ -29,12 +30,12 @@ pub fn members(text: &str) -> Result<Members<'_>, NotJson> {
     Ok(members)
 }
 
-/// An array's elements in order, each as it was written. `text` is a JSON array that [`validate`](super::json::validate) has
-/// accepted.
+/// Returns an array's elements in order, each as written. `text` is a JSON array that
+/// [`validate`](super::json::validate) has accepted.
 ///
 /// # Errors
 ///
-/// Where it is not.
+/// `text` is not a JSON array.
 pub fn elements(text: &str) -> Result<Vec<&str>, NotJson> {
     let mut scan = Scan { text, at: 0 };
     let mut elements = Vec::new();
@@ -45,12 +46,12 @@ pub fn elements(text: &str) -> Result<Vec<&str>, NotJson> {
     Ok(elements)
 }
 
-/// What a string says, as it is written between its quotes if nothing in it is escaped. `text` is a JSON string that
+/// Decodes a string; borrows it if nothing in it is escaped. `text` is a JSON string that
 /// [`validate`](super::json::validate) has accepted.
 ///
 /// # Errors
 ///
-/// Where it is not.
+/// `text` is not a JSON string.
 pub fn string(text: &str) -> Result<Cow<'_, str>, NotJson> {
     let inner = text
         .strip_prefix('"')
@@ -64,14 +65,14 @@ pub fn string(text: &str) -> Result<Cow<'_, str>, NotJson> {
         .map_err(|_| NotJson)
 }
 
-/// What is left to read.
+/// The rest of the text.
 struct Scan<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Scan<'a> {
-    /// The byte that is next, past white space.
+    /// The next byte after white space.
     fn next(&mut self) -> Result<u8, NotJson> {
         loop {
             match self.text.as_bytes().get(self.at) {
@@ -90,7 +91,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// What lies between two brackets, with commas between.
+    /// Reads a comma-separated list between two brackets.
     fn list(
         &mut self,
         open: u8,
@@ -111,7 +112,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The value that is next, whatever it is.
+    /// Skips and returns the next value.
     fn value(&mut self) -> Result<&'a str, NotJson> {
         let first = self.next()?;
         let from = self.at;
@@ -120,7 +121,7 @@ impl<'a> Scan<'a> {
             b'{' | b'[' => self.past_brackets()?,
             _ => self.past_word(),
         }
-        // Every end is at or after an ASCII character, so both lie between characters.
+        // Both ends are next to an ASCII character, so they are character boundaries.
         self.text.get(from..self.at).ok_or(NotJson)
     }
 
@@ -134,7 +135,7 @@ impl<'a> Scan<'a> {
             if rest[found] == b'"' {
                 return Ok(());
             }
-            // Whatever is escaped is no end.
+            // An escaped character does not end the string.
             self.at += 1;
         }
     }
@@ -196,7 +197,7 @@ mod tests {
         })
     }
 
-    /// What serde_json says of the same text.
+    /// The same parts, according to serde_json.
     fn by_serde(text: &str) -> Vec<String> {
         match text.as_bytes()[0] {
             b'[' => {

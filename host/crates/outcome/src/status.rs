@@ -1,11 +1,11 @@
-//! How a task ended: the four statuses of the format, and those that the configuration adds.
+//! A task's final status: the four statuses of the format, and those from the configuration.
 
 use std::fmt;
 
 /// A task's final status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TaskStatus {
-    /// The task did what it was to do.
+    /// The task did its work.
     Completed,
     /// The task failed.
     Failed,
@@ -13,12 +13,12 @@ pub enum TaskStatus {
     Rejected,
     /// The task was stopped.
     Cancelled,
-    /// A status that the operator's configuration adds.
+    /// A status from the operator's configuration.
     Other(String),
 }
 
 impl TaskStatus {
-    /// The status as it is written in documents.
+    /// The status as documents write it.
     pub fn as_str(&self) -> &str {
         match self {
             TaskStatus::Completed => "completed",
@@ -31,11 +31,11 @@ impl TaskStatus {
 }
 
 impl TaskStatus {
-    /// What the name of any status is, for messages.
+    /// The rule for status names, for messages.
     pub const NAMES: &str =
         "1 to 32 lower-case ASCII letters, digits, `_` or `-`, such as `completed`";
 
-    /// Whether a status could be called so, known here or not: configuration adds some.
+    /// Whether a status may have this name, known here or not. The configuration can add statuses.
     pub fn could_be(name: &str) -> bool {
         (1..=32).contains(&name.len())
             && name.bytes().all(|byte| {
@@ -50,7 +50,7 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// Which statuses are known: the format's four and the configured ones.
+/// The known statuses: the format's four and the configured ones.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
     added: Vec<String>,
@@ -61,7 +61,7 @@ impl Statuses {
     ///
     /// # Errors
     ///
-    /// Names the first of `added` that is not 1 to 32 lower-case ASCII letters, digits, `_` or `-`.
+    /// The first of `added` that is not 1 to 32 lower-case ASCII letters, digits, `_` or `-`.
     pub fn with(added: Vec<String>) -> Result<Statuses, String> {
         match added.iter().find(|name| !TaskStatus::could_be(name)) {
             Some(name) => Err(name.clone()),
@@ -76,7 +76,7 @@ impl Statuses {
             .chain(self.added.iter().map(String::as_str))
     }
 
-    /// The status of that name, if it is known.
+    /// The status with this name, if it is known.
     pub fn parse(&self, name: &str) -> Option<TaskStatus> {
         Some(match name {
             "completed" => TaskStatus::Completed,

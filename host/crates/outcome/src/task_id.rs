@@ -6,7 +6,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(String);
 
-/// The longest task id, in bytes: with `.json` and a shard path it stays below every file system's 255.
+/// The longest task id, in bytes. With `.json` and a shard path the name stays below the 255 bytes of every file
+/// system.
 pub const MAX_LENGTH: usize = 128;
 
 impl TaskId {
@@ -14,7 +15,7 @@ impl TaskId {
     ///
     /// # Errors
     ///
-    /// Says, without quoting the id, which rule it breaks.
+    /// The rule that the id breaks, without quoting it.
     pub fn parse(text: &str) -> Result<TaskId, &'static str> {
         let bytes = text.as_bytes();
         let Some(&first) = bytes.first() else {
@@ -47,12 +48,12 @@ impl TaskId {
         Ok(TaskId(text.to_owned()))
     }
 
-    /// The id's text.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id in lower case: two ids that agree in it collide on file systems that ignore case.
+    /// The id in lower case. Ids with the same lower case collide on file systems that ignore case.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -64,7 +65,7 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// Windows opens the device whatever extension follows, so `NUL.x` is one too.
+/// Windows opens the device whatever extension follows, so `NUL.x` is a device name too.
 fn is_device_name(text: &str) -> bool {
     let stem = text
         .split('.')
@@ -83,7 +84,7 @@ mod tests {
     use super::TaskId;
 
     #[test]
-    fn ids_that_are_no_safe_file_name_are_refused() {
+    fn ids_that_are_not_safe_file_names_are_refused() {
         let long = "x".repeat(129);
         for id in [
             "../../x",

@@ -1,11 +1,11 @@
-//! Times in outcomes: whether a text is an ISO 8601 time, and which. They are kept as they were written.
+//! Times in outcomes: checks that a text is an ISO 8601 time, and reads it. Outcomes keep times as written.
 //!
-//! Knows the grammar and the calendar, and no clock.
+//! Knows the grammar and the calendar, but not the current time.
 
 use crate::clock::{Bound, Timestamp};
 
-/// The point in time that a text names, of any form that an outcome may hold. One without a zone counts as UTC, a date alone as
-/// its first moment, a leap second as the one after it; what is below a microsecond is cut.
+/// Reads a time in any form that an outcome may hold. Without a zone it is UTC; a date alone means its first moment.
+/// A leap second becomes the following second. Fractions below a microsecond are cut.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     if !is_iso8601(text) {
         return None;
@@ -40,7 +40,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// The end of a span that a text names: a time, or a date, which stands for the whole day.
+/// Reads one bound of a time span: a time, or a date, which means the whole day.
 pub fn parse_bound(text: &str, bound: Bound) -> Option<Timestamp> {
     const DATE: usize = 10;
     let time = parse_time(text)?;
@@ -64,7 +64,7 @@ pub(super) fn is_iso8601(text: &str) -> bool {
     date && rest.any(b"Tt ") && rest.time_of_day() && rest.zone() && rest.0.is_empty()
 }
 
-/// What is still to be read.
+/// The rest of the text.
 struct Scan<'a>(&'a [u8]);
 
 impl Scan<'_> {
@@ -144,7 +144,7 @@ impl Scan<'_> {
     }
 }
 
-/// How many days a month has; none if there is no such month.
+/// The number of days in a month; 0 if there is no such month.
 fn days_in(year: u32, month: u32) -> u32 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {

@@ -1,4 +1,4 @@
-//! What became of one submission, and how the answers that rest on no decision are made.
+//! The answer to one submission, and answers that need no decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use outcome::{Reporter, TaskOutcome, Violation};
 use policy::{LogLine, Recording};
 use trail::TrailError;
 
-/// What became of one submission.
+/// The answer to one submission.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The task, as far as the document says it.
+    /// The task's id, if the document has one.
     pub task_id: Option<String>,
-    /// What became of it.
+    /// The kind of result.
     pub result: AnswerKind,
     /// The commit that added the task's entry, in hexadecimal.
     pub commit: Option<String>,
@@ -21,45 +21,45 @@ pub struct Answer {
     pub path: Option<String>,
     /// The ref that holds the entry, in full.
     pub reference: Option<String>,
-    /// The entry as it was found in the trail, durable, where it was recorded now or before.
+    /// The durable entry in the trail, recorded now or before.
     pub entry: Option<Arc<[u8]>>,
-    /// Who reported the entry first, as its commit says; `None` if it does not say so.
+    /// Who first reported the entry, according to its commit; `None` if the commit names nobody.
     pub reporter: Option<Reporter>,
-    /// It was recorded, and nobody could sign its commit, which says so.
+    /// The entry was recorded, but its commit could not be signed; the commit says so.
     pub unsigned: bool,
-    /// Why it was not recorded, in a word; `None` if it was.
+    /// The machine-readable cause if it was not recorded.
     pub cause: Option<Cause>,
-    /// Why it was not recorded.
+    /// The sentence for people that says why it was not recorded.
     pub reason: Option<String>,
-    /// What is wrong with the document, where it was refused.
+    /// What is wrong with a refused document.
     pub violations: Vec<Violation>,
-    /// Whether submitting the same again may help.
+    /// Whether submitting the same document again may help.
     pub retry: bool,
     /// What the policy logged.
     pub policy_log: Vec<LogLine>,
-    /// How long the policy took, the last time that it was asked.
+    /// How long the last policy call took.
     pub policy_time: Duration,
-    /// That call in full, where it was asked for and there was one.
+    /// The full record of the last policy call, if requested and if there was a call.
     pub recording: Option<Box<Recording>>,
 }
 
-/// The five things that can become of a submission.
+/// The five possible results of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerKind {
     /// A durable commit added the entry.
     Committed,
-    /// A durable commit had added an entry that says the same.
+    /// An earlier durable commit added an entry that says the same.
     AlreadyRecorded,
-    /// The document or the policy says no; submitting it again cannot help.
+    /// The document or the policy was the reason to refuse it. Submitting it again cannot help.
     Refused,
-    /// The task has an entry that says something else.
+    /// The task has a different entry.
     Conflicting,
-    /// Not now; nothing was changed.
+    /// It cannot be recorded now; nothing was changed.
     Unavailable,
 }
 
 impl Answer {
-    /// Nothing has become of it yet, and later something may.
+    /// An answer for an outcome that is not recorded yet and may be later.
     pub fn unavailable(task_id: Option<String>) -> Answer {
         Answer {
             task_id,
@@ -80,7 +80,7 @@ impl Answer {
         }
     }
 
-    /// The document is no outcome.
+    /// The answer to a document that is not an outcome.
     pub fn refused(task_id: Option<String>, violations: Vec<Violation>) -> Answer {
         Answer {
             result: AnswerKind::Refused,
@@ -91,7 +91,7 @@ impl Answer {
         }
     }
 
-    /// The trail says no.
+    /// The answer for an error of the trail.
     pub(super) fn failed(outcome: &TaskOutcome, error: &TrailError) -> Answer {
         let task_id = Some(outcome.task_id.to_string());
         let pointer = match error {

@@ -1,6 +1,6 @@
-//! Why an outcome was not recorded, as a word that programs decide by.
+//! Why an outcome was not recorded, as a word for programs.
 //!
-//! Owns the words, which are public: they are added to, never changed. The sentences for people are the errors' own.
+//! Owns the words, which are public: words are added, never changed. The sentences for people belong to the errors.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub enum Cause {
     Document,
     /// The policy refused the outcome.
     PolicyRefused,
-    /// The task has an entry that says something else.
+    /// The task has a different entry.
     Differs,
     /// The task's id differs from a recorded one only by case.
     CaseCollision,
@@ -35,43 +35,44 @@ pub enum Cause {
     ReadOnly,
     /// The disk, or the user's share of it, is full.
     DiskFull,
-    /// The system said no in another way.
+    /// Another system error.
     Io,
-    /// Somebody else holds a lock.
+    /// Another process holds a lock.
     Locked,
-    /// Another host commits by now.
+    /// Another host has become the committer.
     Fenced,
-    /// A person's operation is under way, or something else that passes.
+    /// A person's git operation is in progress, or another temporary obstacle.
     Busy,
     /// The ref was moved to a commit that does not continue the trail.
     RolledBack,
-    /// Commits that are not the trail's have changed its entries.
+    /// Commits of other authors have changed the trail's entries.
     Altered,
     /// A remote-tracking ref has entries that the trail lacks.
     Behind,
-    /// The task has an entry at a remote whose trail has parted from this one.
+    /// The task has an entry at a remote whose trail has diverged from this one.
     Elsewhere,
-    /// Refs hold trails that have parted, and nothing says which is the repository's.
+    /// Refs hold diverged trails, and nothing says which is the repository's.
     SeveralTrails,
-    /// The trail's last commit is in the future of this machine's clock.
+    /// The trail's last commit is later than this machine's clock.
     Clock,
-    /// Nobody signs now, and what is unsigned is held.
+    /// Commits cannot be signed now, and unsigned outcomes are held.
     Signing,
     /// The trail kept changing while the policy decided.
     Changed,
     /// A setting does not fit the trail, or the policy could not be loaded.
     Settings,
-    /// The store that keeps what waits cannot be used. Never the recorder's own word: it knows no store.
+    /// The store that keeps pending submissions cannot be used. The recorder never sets this cause: it knows no
+    /// store.
     Store,
-    /// No checkpoint is kept. Never the recorder's own word: it makes none.
+    /// No checkpoint is kept. The recorder never sets this cause: it makes no checkpoints.
     Checkpoint,
-    /// A part of the host has panicked and was started again. Never the recorder's own word.
+    /// A part of the host panicked and was restarted. The recorder never sets this cause.
     TaskFailed,
-    /// A part of the host makes no step though it has work. Never the recorder's own word.
+    /// A part of the host makes no progress although it has work. The recorder never sets this cause.
     Stalled,
-    /// The host met a defect of its own with this outcome.
+    /// The host met a defect in its own code with this outcome.
     Defect,
-    /// The policy was taken out of force, because it faulted on whatever it was given.
+    /// The policy was suspended because it failed on every input.
     PolicyQuarantined,
     /// The policy answered that it cannot decide now.
     PolicyUnavailable,
@@ -85,14 +86,14 @@ pub enum Cause {
     PolicyCalls,
     /// The policy panicked, trapped or exited.
     PolicyTrap,
-    /// The policy's answer breaks the interface, or is not true.
+    /// The policy's answer breaks the interface, or is untrue.
     PolicyAnswer,
     /// The host could not run the policy.
     PolicyHost,
 }
 
 impl Cause {
-    /// The word, as it is in JSON.
+    /// The word that JSON uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::Document => "document",
@@ -136,7 +137,7 @@ impl Cause {
         }
     }
 
-    /// Whether the policy is at fault: this outcome stops it, and others may not.
+    /// Whether the policy is at fault: it fails on this outcome, but perhaps not on others.
     pub fn is_policy_fault(self) -> bool {
         matches!(
             self,
@@ -149,7 +150,7 @@ impl Cause {
         )
     }
 
-    /// Whether the cause is this outcome's own, so that others may be recorded meanwhile.
+    /// Whether the cause concerns only this outcome, so that others may be recorded meanwhile.
     pub fn is_of_one_outcome(self) -> bool {
         self.is_policy_fault()
             || matches!(

@@ -1,8 +1,9 @@
-//! From an outcome document to an answer: parse, ask the policy, place the entry in the trail, wait until it is durable.
+//! From an outcome document to an answer: parse, call the policy, place the entry in the trail, wait until it is
+//! durable.
 //!
-//! Owns the joint of policy and trail, which do not know each other, and what the host does not leave to a policy:
-//! completeness (an "already recorded" is believed only if the trail says so) and calling again when an answer that
-//! the policy read has changed.
+//! Connects policy and trail, which do not know each other. Also owns what is not left to a policy. An "already
+//! recorded" is believed only if the trail confirms it. The policy is called again if an answer that it read has
+//! changed.
 
 mod answer;
 mod cause;
@@ -21,20 +22,20 @@ use trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 pub use answer::{Answer, AnswerKind};
 pub use cause::Cause;
 
-/// What a recorder works with.
+/// What a recorder needs.
 #[derive(Clone)]
 pub struct Options {
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
-    /// What a well-formed outcome is.
+    /// The limits on a document.
     pub limits: outcome::Limits,
     /// The operator's settings for the policy.
     pub settings: PolicySettings,
-    /// Where the operator has given the trail one: the key of `Audit-Outcome`.
+    /// HMAC key for the `Audit-Outcome` trailer, if configured.
     pub secret: Option<Vec<u8>>,
 }
 
-/// Records outcomes. Any number of threads may use one.
+/// Records outcomes. Several threads may share one recorder.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -46,11 +47,11 @@ struct Inner {
     policy: Policy,
     options: Options,
     provenance: Provenance,
-    /// The policy and its settings are kept with the trail.
+    /// Whether the policy and its settings are kept with the trail.
     kept: AtomicBool,
 }
 
-/// A submission that is decided and has its place, if it gets one, and is not durable yet.
+/// A decided submission. If it got a place in the trail, the entry is not durable yet.
 pub struct Pending {
     recorder: Recorder,
     document: Vec<u8>,
@@ -72,12 +73,12 @@ enum Decision {
     },
 }
 
-/// How often an outcome is decided again because the trail changed under it. Each time somebody else has recorded or
-/// moved something, so this only ends what cannot end otherwise.
+/// How often an outcome is decided again because the trail changed meanwhile. Each time another process has recorded
+/// or moved something, so this only ends a loop that would not end otherwise.
 const DECISIONS_MOST: usize = 100;
 
 impl Recorder {
-    /// Joins a trail and a policy.
+    /// Creates a recorder for a trail and a policy.
     pub fn new(trail: Trail, policy: Policy, options: Options) -> Recorder {
         let provenance = Provenance {
             policy: policy.digest().to_owned(),
@@ -97,7 +98,7 @@ impl Recorder {
         }
     }
 
-    /// The same, which gives [`Answer::recording`].
+    /// Makes answers include [`Answer::recording`].
     #[must_use]
     pub fn recording(self) -> Recorder {
         Recorder {
@@ -111,18 +112,18 @@ impl Recorder {
         &self.inner.trail
     }
 
-    /// Records one outcome. Blocks until the answer is final: what it rests on is durable.
+    /// Records one outcome. Blocks until the answer is final and everything that it depends on is durable.
     pub fn record(&self, document: &[u8]) -> Answer {
         self.submit(document).wait()
     }
 
-    /// Decides one outcome that nobody in particular reported, as [`Recorder::submit_from`] does.
+    /// Decides one outcome without a reporter, as [`Recorder::submit_from`] does.
     pub fn submit(&self, document: &[u8]) -> Pending {
         self.submit_from(document, None)
     }
 
-    /// Decides one outcome and gives its entry a place, without waiting for the disk. The commit names the reporter, if there is
-    /// one; an entry that is there keeps the reporter that its commit names.
+    /// Decides one outcome and gives its entry a place, without waiting for the disk. The commit names the reporter,
+    /// if given; an existing entry keeps the reporter that its commit names.
     ///
     /// Entries get their places in the order of the calls.
     pub fn submit_from(&self, document: &[u8], reporter: Option<&Reporter>) -> Pending {
@@ -139,7 +140,7 @@ impl Recorder {
                 )
             }
         };
-        // Only a decision that may have to be taken again needs the document.
+        // Only a decision that may have to be repeated needs the document.
         let document = if matches!(decision, Decision::Final(_)) {
             Vec::new()
         } else {
@@ -154,8 +155,8 @@ impl Recorder {
         }
     }
 
-    /// Says which documents are going to be submitted soon, in this order: what the trail has to read for them may be read
-    /// meanwhile.
+    /// Announces the documents that will be submitted next, in this order, so that the trail can read what they need
+    /// in advance.
     pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
         let tasks = documents.filter_map(TaskOutcome::recover_task_id);
         let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
@@ -276,7 +277,7 @@ impl Recorder {
                 let told = policy.failed_after(host_calls, &calls);
                 answer.reason = Some(format!("{fault}; {told}"));
                 answer.policy_log.extend(backtrace.iter().flat_map(|text| {
-                    // For the policy's author: shown with what the policy logs, where that is wanted.
+                    // For the policy's author: shown with the policy's log.
                     text.lines().map(LogLine::of_the_host)
                 }));
                 return Ok(Decision::Final(answer));
@@ -285,7 +286,7 @@ impl Recorder {
         Ok(Decision::Rests { snapshot, answer })
     }
 
-    /// Sees to it that what decided can be run again: durable before the first entry that names it.
+    /// Keeps the policy with the trail, so that it can be run again: durable before the first entry that names it.
     fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
         let inner = &*self.inner;
         if !inner.kept.load(Ordering::Acquire) {
@@ -306,7 +307,7 @@ impl Pending {
         }
     }
 
-    /// The answer, if it rests on nothing that has to become durable.
+    /// The answer, if it does not depend on anything that must still become durable.
     pub fn answer(&self) -> Option<&Answer> {
         match &self.decision {
             Decision::Final(answer) => Some(answer),
@@ -314,10 +315,10 @@ impl Pending {
         }
     }
 
-    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be now.
+    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be immediately.
     ///
-    /// It MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. Only where the decision
-    /// has to be taken again, since somebody else has changed the trail, does `wait` then wait after all.
+    /// `then` MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. If another
+    /// process has changed the trail, the decision is repeated, and then `wait` may still block.
     pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
         let ticket = match &self.decision {
             Decision::Final(_) => None,
@@ -330,7 +331,7 @@ impl Pending {
         }
     }
 
-    /// Blocks until the answer is final: what it rests on is durable.
+    /// Blocks until the answer is final and everything that it depends on is durable.
     pub fn wait(mut self) -> Answer {
         for _ in 0..DECISIONS_MOST {
             let Some(outcome) = &self.outcome else { break };
@@ -398,7 +399,7 @@ impl Pending {
     }
 }
 
-/// What a policy may read: the answer of one snapshot.
+/// What a policy may read, from one snapshot.
 struct Readable(Option<Arc<[u8]>>);
 
 impl policy::Snapshot for Readable {
@@ -407,7 +408,7 @@ impl policy::Snapshot for Readable {
     }
 }
 
-/// `hmac-sha256:…` over a submission as it came.
+/// `hmac-sha256:…` over the bytes of a submission.
 fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
     let mut mac =
         Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");

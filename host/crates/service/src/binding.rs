@@ -1,19 +1,19 @@
-//! Whether a store belongs to a trail, and the bond between the two.
+//! Checks that a store belongs to a trail, and binds the two.
 //!
-//! A store is bound to the first trail that it is used with. A copy of a repository has the same name as the original, so the last
-//! commit that the store has acknowledged must be in the trail, too. Where it is, nothing else has to be asked: a commit names all
-//! that came before it.
+//! A store is bound to the first trail that it is used with. A copy of a repository has the same name as the
+//! original, so the last commit that the store has acknowledged must be in the trail, too. That check is sufficient,
+//! because a commit identifies its whole history.
 
 use store::{Bond, Store, StoreError};
 use trail::{Trail, TrailError, TrailName};
 
-/// That an operator wants a store to belong to another trail than the one it is bound to. Names both, so that a command that is
-/// copied from elsewhere does nothing.
+/// An operator's request to bind a store to another trail. It names both trails, so that a copied command has no
+/// effect elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebind {
     /// The trail that the store is bound to, or the last commit that it has acknowledged.
     pub from: String,
-    /// The trail that it is to belong to.
+    /// The trail to bind the store to.
     pub to: String,
 }
 
@@ -22,7 +22,7 @@ impl From<BindError> for StoreError {
         match error {
             BindError::Store(error) => error,
             BindError::Trail(error) => StoreError::Unavailable(format!(
-                "whether the store belongs to the trail cannot be told: {error}"
+                "cannot check whether the store belongs to the trail: {error}"
             )),
         }
     }
@@ -31,7 +31,7 @@ impl From<BindError> for StoreError {
 /// Why a store and a trail are not used together.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The store cannot be asked, or belongs to another trail.
+    /// The store cannot be read, or belongs to another trail.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The trail cannot be read.
@@ -39,13 +39,13 @@ pub enum BindError {
     Trail(#[from] TrailError),
 }
 
-/// How often a bond is looked at again that another process has changed meanwhile.
+/// How often to retry if another process changes the bond meanwhile.
 const TRIES_MOST: usize = 5;
 
-/// Sees to it that the store belongs to the trail: binds it if it is bound to none, or if `rebind` names both. From then on
-/// the store refuses to write for this handle once it is bound otherwise.
+/// Makes the store belong to the trail: binds it if it is unbound, or if `rebind` names both. From then on the store
+/// refuses to write for this handle if its bond changes.
 ///
-/// A trail without a commit binds nothing yet; answers whether the store is bound.
+/// A trail without a commit binds nothing yet. Returns whether the store is bound.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ pub async fn bind(
                 tracing::warn!(
                     store = store.about().url,
                     trail = next.name(),
-                    "the store was bound anew"
+                    "the store was rebound"
                 );
             }
             store.hold_to(next.epoch);
@@ -99,7 +99,7 @@ pub async fn bind(
     Err(StoreError::Unavailable("the store is being bound by others".into()).into())
 }
 
-/// Looks whether the store belongs to the trail, or to none yet, and changes nothing: for commands that only read.
+/// Checks that the store is unbound or belongs to the trail, and changes nothing: for commands that only read.
 ///
 /// # Errors
 ///
@@ -112,16 +112,16 @@ pub async fn check(store: &dyn Store, trail: &Trail) -> Result<(), BindError> {
     }
 }
 
-/// How a bond and a trail go together.
+/// How a bond and a trail match.
 enum Found {
     Same,
     /// Neither has begun.
     Nothing,
-    /// The store belongs to no trail yet, and may to this one.
+    /// The store is unbound and may belong to this trail.
     Unbound(TrailName),
     Other {
         name: Option<TrailName>,
-        /// The names are the same, and the last acknowledged commit is missing.
+        /// Whether the names match but the last acknowledged commit is missing.
         is_copy: bool,
     },
 }
@@ -129,7 +129,7 @@ enum Found {
 async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
     let trail = trail.clone();
     let looking = move || {
-        // A ref that was there and is gone says nothing of whose trail it was.
+        // If a ref existed and is gone, its former trail is unknown.
         if trail.tip()?.is_none() && trail.has_begun()? {
             return Err(TrailError::Unreadable {
                 what: format!("the ref {}", trail.reference()),
@@ -139,7 +139,7 @@ async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
         let is_named = bond.first_commit.is_some();
         if let Some(last) = &bond.last {
             if trail.holds(last)? {
-                // The whole history need not be read: a commit names all that came before it.
+                // Reading the whole history is unnecessary: a commit identifies everything before it.
                 let name = match is_named {
                     true => None,
                     false => trail.name()?,
@@ -164,7 +164,7 @@ async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
     let looked = tokio::task::spawn_blocking(looking).await;
     looked.unwrap_or_else(|error| {
         Err(TrailError::Busy(format!(
-            "the trail could not be looked at: {error}"
+            "the trail could not be read: {error}"
         )))
     })
 }
@@ -178,8 +178,8 @@ fn is_bound_to(bond: &Bond, trail: &TrailName) -> bool {
 }
 
 impl Rebind {
-    /// Whether it names the trail that the store is bound to, and the one that is here. A copy has the name of the original: the
-    /// commit that it lacks must be named.
+    /// Whether the request names both the store's trail and the one that is here. A copy has the original's name, so
+    /// for a copy the request must name the missing commit.
     fn means(&self, bond: &Bond, here: Option<&TrailName>, is_copy: bool) -> bool {
         let names_last = bond.last.as_ref() == Some(&self.from);
         let names_bound = [&bond.uuid, &bond.first_commit]
@@ -192,7 +192,7 @@ impl Rebind {
     }
 }
 
-/// Says which two do not belong together, and how they can be made to.
+/// The error that names both trails and says how to bind them.
 async fn refusal(
     store: &dyn Store,
     trail: &Trail,

@@ -78,7 +78,7 @@ impl Shell {
     /// Runs a shell command and waits for its end.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the demo shows commands by running them, in a directory of its own"
+        reason = "the demo shows commands by running them, in a separate directory"
     )]
     pub fn run(&self, command: &str) -> anyhow::Result<Ran> {
         // One stream for both, so that the output keeps its order.

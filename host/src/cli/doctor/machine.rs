@@ -90,7 +90,7 @@ pub fn locks(trail: &Trail, now: Timestamp) -> Vec<(Finding, String)> {
                 Finding::Bad
             };
             let says = format!(
-                "{name} is {age} s old: another program holds it, or died and left it behind; meanwhile outcomes wait. \
+                "{name} has been there for {age} s: another program holds it, or died and left it behind; meanwhile outcomes wait. \
                  If no git runs in {}, remove it",
                 trail.common_dir().display()
             );

@@ -286,11 +286,7 @@ impl Book {
             _ => false,
         };
         if taken.iter().any(same) {
-            return Err(UsageError(format!(
-                "this command already uses {}",
-                path.display()
-            ))
-            .into());
+            return Err(UsageError(format!("this command already uses {}", path.display())).into());
         }
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -32,7 +32,7 @@ pub fn keeping(
     };
     let (Some(_), Some(to)) = (&settings.checkpoint.key, &settings.checkpoint.to) else {
         return Err(UsageError(
-            "checkpoints are to be made, so settings checkpoint.key and checkpoint.to must say with which key and where to keep them".into(),
+            "automatic checkpoints need a key and a place: settings checkpoint.key and checkpoint.to".into(),
         )
         .into());
     };

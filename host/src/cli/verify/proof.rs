@@ -43,10 +43,7 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
             Line(report.task_id.as_deref().unwrap_or(&report.path))
         )
     )?;
-    let time = report
-        .time
-        .as_deref()
-        .unwrap_or("an unstated time");
+    let time = report.time.as_deref().unwrap_or("an unstated time");
     writeln!(output, "of the trail {}", Line(&report.origin))?;
     let of = format!(
         "entry {} of {} in the checkpoint of {time}",

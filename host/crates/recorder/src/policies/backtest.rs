@@ -1,7 +1,7 @@
-//! A policy that is not in force yet, tried on everything that a trail has recorded: what would be recorded differently, and what
-//! not at all.
+//! Tries a policy that is not in force on everything that a trail has recorded: what would be different, and what
+//! would not be recorded.
 //!
-//! Changes nothing. Memory does not grow with the trail.
+//! Changes nothing. Memory use does not grow with the trail.
 
 use super::{PoliciesError, Recorded, workers};
 use outcome::clock::Timestamp;
@@ -9,45 +9,45 @@ use outcome::{Limits, TaskId, TaskOutcome, Violation};
 use policy::{Policy, PolicySettings, Trial, Verdict};
 use trail::Trail;
 
-/// What is tried.
+/// The inputs of a backtest.
 pub struct Backtest<'a> {
-    /// The trail.
+    /// The trail to read.
     pub trail: &'a Trail,
     /// The new policy.
     pub policy: &'a Policy,
     /// The new policy's settings.
     pub settings: &'a PolicySettings,
-    /// Only what was recorded at this time or later.
+    /// Only entries recorded at this time or later.
     pub since: Option<Timestamp>,
-    /// What a submission is held to.
+    /// The limits on submissions.
     pub limits: &'a Limits,
 }
 
-/// One entry, tried.
+/// The result for one entry.
 #[derive(Debug)]
 pub struct Trying {
     /// The task.
     pub task_id: TaskId,
-    /// Whether the submission itself was tried, and not what the entry says.
+    /// Whether the original submission was tried, rather than the entry.
     pub from_submission: bool,
-    /// What the trail has recorded.
+    /// The recorded entry.
     pub recorded: Vec<u8>,
-    /// What would become of it.
+    /// What the new policy would do.
     pub outcome: Outcome,
 }
 
-/// What would become of an entry.
+/// What the new policy would do with an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The same bytes.
+    /// It makes the same bytes.
     Same,
-    /// The same members and values, laid out or ordered otherwise.
+    /// It makes the same members and values in another form or order.
     Moved(Vec<u8>),
-    /// Something else.
+    /// It makes a different entry.
     Differs(Vec<u8>),
-    /// Nothing: the policy refuses it.
+    /// The policy refuses it.
     Refused(Vec<Violation>),
-    /// Nothing: the policy fails, or cannot now.
+    /// The policy fails, or is unavailable.
     Failed(String),
     /// The entry cannot be given to a policy.
     Unreadable(String),
@@ -60,12 +60,12 @@ struct Question {
 }
 
 impl Backtest<'_> {
-    /// Tries the policy on each entry of the trail's tip. `submission` finds what was submitted for a task, where that is still known;
-    /// `take` is given the results, in the order of the entries' paths.
+    /// Tries the policy on each entry of the trail's tip. `submission` finds what was submitted for a task, if it is
+    /// still known. `take` receives the results, ordered by the entries' paths.
     ///
     /// # Errors
     ///
-    /// Where the trail or a submission cannot be read, and those of `take`.
+    /// The trail or a submission cannot be read, or `take` fails.
     pub fn run<E: From<PoliciesError>>(
         &self,
         mut submission: impl FnMut(&TaskId) -> Result<Option<String>, E>,
@@ -84,7 +84,7 @@ impl Backtest<'_> {
         workers::each(questions, |question| self.answer(question), take)
     }
 
-    /// Nothing for what was recorded too early.
+    /// Returns `None` for entries before the time span.
     fn answer(&self, question: Question) -> Option<Trying> {
         let Question {
             task_id,
@@ -131,7 +131,7 @@ impl Backtest<'_> {
             Ok(Verdict::Refused(violations)) => Outcome::Refused(violations),
             Ok(Verdict::Unavailable(reason)) => Outcome::Failed(reason),
             Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_)) => {
-                Outcome::Failed("the policy takes it for recorded already".to_owned())
+                Outcome::Failed("the policy considers it already recorded".to_owned())
             }
             Err(fault) => Outcome::Failed(fault.to_string()),
         }

@@ -1,8 +1,7 @@
-//! Policies and the trail that they decide for: which one is in force, how one is put in force, and how those that decided in
-//! the past are found again.
+//! A trail's policies: which one is in force, how one is put in force, and how past ones are found again.
 //!
-//! Owns the joint of the two for everything but a single outcome, which is the recorder's. What is kept where is the trail's;
-//! what a component is, the policy module's.
+//! Connects policies and the trail for everything except a single outcome, which belongs to the recorder. The trail
+//! decides where things are kept, and the policy module defines what a component is.
 
 mod backtest;
 mod recorded;
@@ -19,16 +18,16 @@ use outcome::clock::Timestamp;
 use policy::{self, Engine, LoadError, Policy, PolicySettings};
 use trail::{InForce, Kept, Trail, TrailError};
 
-/// A policy with the settings that it decides by.
+/// A policy with its settings.
 #[derive(Clone, Debug)]
 pub struct Deciding {
-    /// The policy.
+    /// The policy itself.
     pub policy: Policy,
-    /// Its settings.
+    /// The settings that it decides with.
     pub settings: PolicySettings,
 }
 
-/// Why there is no policy.
+/// Why a policy could not be found or put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum PoliciesError {
     /// The trail cannot be read or written.
@@ -37,7 +36,7 @@ pub enum PoliciesError {
     /// The component cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Something that was put in force here is not kept with the trail any more.
+    /// A policy or settings that were put in force here are no longer kept with the trail.
     #[error(
         "{what} {digest} is in force on this trail and is not on {reference}: fetch that ref, or activate a policy again",
         reference = trail::POLICIES_REF
@@ -45,29 +44,29 @@ pub enum PoliciesError {
     Missing {
         /// `the policy` or `the settings`.
         what: &'static str,
-        /// Its digest.
+        /// Its digest, in hexadecimal.
         digest: String,
     },
-    /// Kept settings are not what settings look like.
-    #[error("the settings {digest} that are kept with the trail are no JSON object of strings")]
+    /// The kept settings are not valid.
+    #[error("the settings {digest} that are kept with the trail are not a JSON object of strings")]
     Settings {
-        /// Their digest.
+        /// The digest of the settings.
         digest: String,
     },
 }
 
 impl PoliciesError {
-    /// Whether trying again, later and unchanged, may help.
+    /// Whether trying the same again later may help.
     pub fn may_pass(&self) -> bool {
         matches!(self, PoliciesError::Trail(error) if error.may_pass())
     }
 }
 
-/// The policy that was put in force on this trail, on this machine; `None` if none was, which means the built-in one.
+/// The policy that was put in force on this trail, on this machine. `None` means the built-in one.
 ///
 /// # Errors
 ///
-/// Where one is in force and cannot be had: then nothing may be decided by another.
+/// A policy is in force and cannot be loaded. No other policy may decide then.
 pub fn in_force(trail: &Trail, engine: &Engine) -> Result<Option<Deciding>, PoliciesError> {
     let Some(InForce {
         component,
@@ -91,14 +90,14 @@ pub fn in_force(trail: &Trail, engine: &Engine) -> Result<Option<Deciding>, Poli
     Ok(Some(Deciding { policy, settings }))
 }
 
-/// Keeps a policy and its settings with the trail, so that they can be seen and run when they are long replaced. On return they
-/// are durable.
+/// Keeps a policy and its settings with the trail, so that they can be inspected and run after they are replaced.
+/// They are durable on return.
 ///
-/// The built-in policy is not kept, since this program has it; nor are settings of which there are none.
+/// The built-in policy is not kept, since this program includes it. Empty settings are not kept either.
 ///
 /// # Errors
 ///
-/// Those of the trail.
+/// Errors of the trail.
 pub fn keep(
     trail: &Trail,
     policy: &Policy,
@@ -119,14 +118,14 @@ pub fn keep(
     trail.keep(&files, now)
 }
 
-/// Keeps a policy and its settings with the trail and puts them in force: from now on they decide in every recorder that is
-/// opened on this trail on this machine. The built-in policy without settings is what is in force by itself.
+/// Keeps a policy and its settings with the trail and puts them in force. From then on they decide in every recorder
+/// that is opened on this trail on this machine. The built-in policy without settings is the default.
 ///
-/// Whether the policy keeps to its contract is the caller's to find out before.
+/// The caller must have checked that the policy keeps its contract.
 ///
 /// # Errors
 ///
-/// Those of the trail; what was in force before is in force then.
+/// Errors of the trail; the previous policy stays in force then.
 pub fn activate(
     trail: &Trail,
     policy: &Policy,
@@ -143,7 +142,7 @@ pub fn activate(
     trail.put_in_force((!is_default).then_some(&in_force))
 }
 
-/// The policies that are kept with a trail, each loaded once, when it is first asked for.
+/// The policies that are kept with a trail, each loaded once, on first use.
 pub struct Shelf<'a> {
     trail: &'a Trail,
     engine: &'a Engine,
@@ -152,7 +151,7 @@ pub struct Shelf<'a> {
 }
 
 impl<'a> Shelf<'a> {
-    /// The shelf of this trail.
+    /// Creates a shelf for this trail.
     pub fn new(trail: &'a Trail, engine: &'a Engine) -> Shelf<'a> {
         Shelf {
             trail,
@@ -162,11 +161,11 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// The policy with this digest; `None` if it is neither kept nor one that comes with this program.
+    /// The policy with this digest; `None` if it is neither kept nor included in this program.
     ///
     /// # Errors
     ///
-    /// Where it is kept and cannot be read or loaded.
+    /// It is kept and cannot be read or loaded.
     pub fn policy(&mut self, digest: &str) -> Result<Option<Policy>, PoliciesError> {
         if let Some(policy) = self.policies.get(digest) {
             return Ok(policy.clone());
@@ -183,7 +182,7 @@ impl<'a> Shelf<'a> {
     ///
     /// # Errors
     ///
-    /// Where they are kept and cannot be read.
+    /// They are kept and cannot be read.
     pub fn settings(&mut self, digest: &str) -> Result<Option<PolicySettings>, PoliciesError> {
         if let Some(settings) = self.settings.get(digest) {
             return Ok(settings.clone());
@@ -201,7 +200,7 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// The policy that comes with this program and has this digest.
+/// The included policy with this digest.
 fn own(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
     let builtin = Policy::builtin(engine)?;
     if builtin.digest() == digest {
@@ -219,7 +218,7 @@ fn read_settings(canonical: &[u8]) -> Option<PolicySettings> {
     Some(PolicySettings::new(values))
 }
 
-/// What messages call a policy that has no file: the beginning of its digest.
+/// The name in messages of a policy without a file: the start of its digest.
 fn short(digest: &str) -> String {
     digest.get(..19).unwrap_or(digest).to_owned()
 }

@@ -1,4 +1,4 @@
-//! An entry read back as the outcome that it was made of: what a policy is called with when its decision is made again.
+//! Reads an entry back as the outcome that it was made from, to repeat the policy's decision.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use outcome::{Limits, Statuses, TaskOutcome};
 /// An outcome and the time at which it was recorded.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// What the entry says, as an outcome.
+    /// The entry's contents, as an outcome.
     pub outcome: TaskOutcome,
     /// The entry's time.
     pub time: Timestamp,
@@ -22,25 +22,26 @@ impl Recorded {
     ///
     /// # Errors
     ///
-    /// Says why it is none. A policy may add members to an entry that no outcome has; such an entry cannot be given to a policy.
+    /// Why it is not such an entry. A policy may add members that no outcome has; such an entry cannot be given to a
+    /// policy.
     pub fn read(entry: &[u8]) -> Result<Recorded, String> {
         let mut members: BTreeMap<Cow<'_, str>, &RawValue> =
-            serde_json::from_slice(entry).map_err(|_| "it is no JSON object".to_owned())?;
+            serde_json::from_slice(entry).map_err(|_| "it is not a JSON object".to_owned())?;
         let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok();
         let time = members
             .remove("timestamp")
             .and_then(text)
             .and_then(|time| Timestamp::parse_rfc3339(&time))
-            .ok_or("its `timestamp` is no time")?;
+            .ok_or("its `timestamp` is not a time")?;
         let status = members.get("status").copied().and_then(text);
         let document = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
         let outcome = TaskOutcome::parse(&document, &limits(status))
-            .map_err(|rejection| format!("it is no outcome: {rejection}"))?;
+            .map_err(|rejection| format!("it is not an outcome: {rejection}"))?;
         Ok(Recorded { outcome, time })
     }
 }
 
-/// What was recorded was within the limits of its day; its status was configured then, if it is not one of the four.
+/// The entry was within the limits when it was recorded, and its status was known then, so both are allowed here.
 fn limits(status: Option<String>) -> Limits {
     let statuses = status.and_then(|status| {
         let known = Statuses::default().parse(&status).is_some();
@@ -69,14 +70,14 @@ mod tests {
         assert_eq!(recorded.outcome.status.as_str(), "paused");
         assert_eq!(recorded.outcome.execution_result.outcome, r#"{"n":1.0E+2}"#);
         for (entry, problem) in [
-            ("[]", "it is no JSON object"),
+            ("[]", "it is not a JSON object"),
             (
                 r#"{"task_id":"t","status":"failed"}"#,
-                "its `timestamp` is no time",
+                "its `timestamp` is not a time",
             ),
             (
                 r#"{"task_id":"t","status":"failed","by":1,"timestamp":"2026-01-21T10:05:02Z"}"#,
-                "it is no outcome: /by: ",
+                "it is not an outcome: /by: ",
             ),
         ] {
             let said = Recorded::read(entry.as_bytes()).unwrap_err();

@@ -1,5 +1,5 @@
-//! Every decision of a trail made again: the policy and the settings that decided, called on their entry at its recorded time,
-//! make the same bytes.
+//! Repeats every decision of a trail: the policy and settings that decided must make the same bytes from the entry at
+//! its recorded time.
 
 use std::collections::BTreeMap;
 
@@ -7,56 +7,57 @@ use super::{PoliciesError, Recorded, Shelf, workers};
 use policy::{Engine, Policy, PolicySettings, Trial, Verdict};
 use trail::{Decision, Trail, TrailError};
 
-/// What came of making one decision again.
+/// The result of repeating one decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Result {
-    /// The same bytes.
+    /// The policy made the same bytes.
     Same,
-    /// Something else: what the policy makes now, or why it makes nothing.
+    /// The policy made a different entry, or none.
     Differs {
         /// The commit that recorded the entry.
         commit: String,
         /// The task.
         task_id: String,
-        /// What is different.
+        /// How they differ.
         reason: String,
     },
-    /// It cannot be told.
+    /// The decision cannot be repeated.
     NotShown(NotShown),
 }
 
-/// Why a decision could not be made again.
+/// Why a decision cannot be repeated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotShown {
-    /// The policy is neither kept nor this program's own.
+    /// The policy is not kept, and this program does not include it.
     Policy(String),
     /// The settings are not kept.
     Settings(String),
     /// The entry cannot be given to a policy.
     Entry {
-        /// The task.
+        /// The id of the task.
         task_id: String,
-        /// Why.
+        /// Why the entry is unsuitable.
         reason: String,
     },
 }
 
-/// What came of all of them.
+/// The results for all decisions.
 #[derive(Clone, Debug, Default)]
 pub struct Reproduced {
     /// How many entries there are.
     pub entries: u64,
-    /// How many were made again, byte for byte.
+    /// How many were reproduced, byte for byte.
     pub same: u64,
-    /// How many came out otherwise.
+    /// How many came out differently.
     pub differs: u64,
-    /// The first of those, in the order of the trail.
+    /// The first different one, in the order of the trail.
     pub first: Option<Result>,
-    /// What could not be told, and of how many entries. Entries that cannot be read are counted, and the first is named.
+    /// What could not be shown, and for how many entries. Unreadable entries are counted, and the first ones are
+    /// named.
     pub not_shown: BTreeMap<NotShown, u64>,
 }
 
-/// Entries that cannot be read are named up to this many; a trail of them would be a list as long as the trail.
+/// At most this many unreadable entries are named; otherwise the list could be as long as the trail.
 const NAMED_MOST: usize = 100;
 
 struct Question {
@@ -64,12 +65,12 @@ struct Question {
     policy: std::result::Result<(Policy, PolicySettings), NotShown>,
 }
 
-/// Makes these decisions of a trail again, the last one first: as [`Trail::decisions`] has them, that is the oldest. `progress` is
-/// told how many are done.
+/// Repeats these decisions of a trail, the last one first. In the order of [`Trail::decisions`] that is the oldest.
+/// `progress` receives the number done.
 ///
 /// # Errors
 ///
-/// Where the trail cannot be read, or a kept policy cannot be loaded.
+/// The trail cannot be read, or a kept policy cannot be loaded.
 pub fn reproduce(
     trail: &Trail,
     engine: &Engine,
@@ -121,7 +122,7 @@ fn answer(trail: &Trail, question: Question) -> std::result::Result<Result, Trai
         Err(not_shown) => return Ok(Result::NotShown(not_shown)),
     };
     let Some(entry) = trail.snapshot(&task_id)?.entry else {
-        return Ok(differs("its entry is not in the trail any more".to_owned()));
+        return Ok(differs("its entry is no longer in the trail".to_owned()));
     };
     let recorded = match Recorded::read(&entry) {
         Ok(recorded) => recorded,
@@ -142,13 +143,13 @@ fn answer(trail: &Trail, question: Question) -> std::result::Result<Result, Trai
         }
         Ok(Verdict::Unavailable(reason)) => differs(format!("the policy: {reason}")),
         Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_)) => {
-            differs("the policy takes it for recorded already".to_owned())
+            differs("the policy considers it already recorded".to_owned())
         }
         Err(fault) => differs(fault.to_string()),
     })
 }
 
-/// Where two entries begin to differ, without quoting either.
+/// Where two entries start to differ, without quoting either.
 fn difference(entry: &[u8], again: &[u8]) -> String {
     let at = entry
         .iter()
@@ -157,7 +158,7 @@ fn difference(entry: &[u8], again: &[u8]) -> String {
         .unwrap_or(entry.len().min(again.len()));
     let line = 1 + entry[..at].iter().filter(|byte| **byte == b'\n').count();
     format!(
-        "the policy makes other bytes of it, from line {line} on (byte {at}; {} bytes were recorded, {} are made now)",
+        "the policy makes different bytes from it, starting at line {line} (byte {at}; {} bytes were recorded, {} are made now)",
         entry.len(),
         again.len()
     )

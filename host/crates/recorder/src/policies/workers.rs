@@ -1,16 +1,16 @@
-//! Many independent questions answered by all cores, the answers in the order of the questions, memory constant.
+//! Answers many independent questions on all cores, in the order of the questions and in constant memory.
 
 use std::thread;
 
-/// How many questions are held at once for each core: enough that the cores seldom wait for each other, and few enough that entries
-/// of the largest size fit in memory.
+/// How many questions to hold at once per core: enough that the cores seldom wait for each other, and few enough that
+/// entries of the largest size fit in memory.
 const BATCH: usize = 64;
 
-/// Answers each question, and hands the answers over in order.
+/// Answers each question, and passes the answers on in order.
 ///
 /// # Errors
 ///
-/// The first that a question is, or that `take` answers; then nothing more is asked.
+/// The first error among the questions or from `take`; no further question is asked then.
 pub(super) fn each<Q: Send, A: Send, E>(
     questions: impl Iterator<Item = Result<Q, E>>,
     answer: impl Fn(Q) -> A + Sync,

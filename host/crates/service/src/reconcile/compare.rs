@@ -1,4 +1,4 @@
-//! Both layers side by side: the trail in memory as digests, the rows as they come.
+//! Compares both layers: the trail as digests in memory, the rows as they are read.
 
 use std::collections::HashMap;
 
@@ -8,29 +8,30 @@ use super::{Difference, Gap, Layers, Named, ReconcileError, Report, read_entry};
 use outcome::TaskId;
 use store::{Entry, Filter, PageRequest, Sequence};
 
-/// Rows that are asked for at once: some megabytes at most of the largest usual entries.
+/// How many rows to read at once: some megabytes at most for the largest usual entries.
 const CHUNK: usize = 1000;
 
-/// The most entries without a row that are asked about one by one whether they are just being recorded. Nobody has more under
-/// way at once.
+/// The most entries without a row to check individually for being recorded right now. No host has more in flight at
+/// once.
 const UNDER_WAY_MOST: usize = 10_000;
 
-/// An entry of the trail: enough to tell whether a row says the same.
+/// An entry of the trail: enough to check whether a row matches.
 struct Seen {
-    /// Counted from the newest.
+    /// The position, counted from the newest.
     place: usize,
     digest: [u8; 16],
     commit: String,
     path: String,
 }
 
-/// Says what differs. Reads only; others may record meanwhile, and what they do does not count as a difference.
+/// Reports the differences. Only reads. Outcomes that are recorded meanwhile do not count as differences.
 ///
-/// Needs memory for the trail's ids: some 250 bytes an entry. `progress` is told how many entries and rows were read.
+/// Needs memory for the trail's ids: about 250 bytes per entry. `progress` receives the number of entries and rows
+/// read.
 ///
 /// # Errors
 ///
-/// What cannot be read.
+/// Something cannot be read.
 pub async fn compare(
     layers: &Layers,
     progress: &mut dyn FnMut(u64),
@@ -48,7 +49,7 @@ pub async fn compare(
         step(&mut report);
         match read_entry(&logged) {
             Ok(entry) => {
-                // Newest first; an older one of the same task is for `verify` to call by its name.
+                // Newest first. An older commit of the same task is for `verify` to report.
                 trail.entry(entry.task_id.clone()).or_insert_with(|| Seen {
                     place,
                     digest: digest(&entry),
@@ -119,7 +120,7 @@ fn digest(entry: &Entry) -> [u8; 16] {
     *first
 }
 
-/// What the trail has for a task now.
+/// The trail's current entry for a task.
 fn in_trail(layers: &Layers, task_id: &str) -> Result<Option<Entry>, ReconcileError> {
     let Ok(task_id) = TaskId::parse(task_id) else {
         return Ok(None);
@@ -176,7 +177,7 @@ fn missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), Recon
     Ok(())
 }
 
-/// Submissions that are closed as committed and of which neither layer knows.
+/// Submissions that are closed as committed but are unknown to both layers.
 async fn lost(
     layers: &Layers,
     without_row: &HashMap<String, Seen>,
@@ -241,7 +242,7 @@ async fn without_row(
             continue;
         }
         match report.gaps.last_mut() {
-            // Newest first: the gap grows towards its beginning.
+            // Newest first: the gap grows towards its start.
             Some(gap) if previous.is_some_and(|previous| previous + 1 == seen.place) => {
                 gap.first.clone_from(&seen.commit);
                 gap.entries += 1;
@@ -270,7 +271,7 @@ async fn miscounted(layers: &Layers, report: &mut Report) -> Result<(), Reconcil
         ..PageRequest::default()
     };
     let told = layers.store.query(&Filter::default(), &page).await?.total;
-    // While others record, the number is another by now.
+    // While other hosts record, the number is already outdated.
     let is_quiet = layers.store.backlog().await?.pending == 0;
     report.miscounted = told.filter(|told| is_quiet && *told != report.rows);
     Ok(())

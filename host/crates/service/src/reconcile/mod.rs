@@ -1,7 +1,7 @@
-//! Whether store and trail say the same, and the projection made again from git.
+//! Compares store and trail, and rebuilds the projection from git.
 //!
-//! Owns the comparison both ways, and what can be restored of either: rows from the trail, and outcomes that the trail has
-//! lost, by the outbox. Never touches git's history. Git is the authority; the store remembers.
+//! Owns the comparison in both directions and the repair of each: rows from the trail, and outcomes that the trail
+//! has lost, through the outbox. Never touches git's history. Git is the authority; the store is a copy.
 
 mod compare;
 mod rebuild;
@@ -16,22 +16,22 @@ pub use repair::{Repaired, repair};
 use store::{Entry, NotAnEntry, Store, StoreError};
 use trail::{LoggedEntry, Trail, TrailError};
 
-/// The two layers.
+/// The store and the trail.
 #[derive(Clone)]
 pub struct Layers {
-    /// What queries ask.
+    /// The store, which answers queries.
     pub store: Arc<dyn Store>,
-    /// What counts.
+    /// The trail, which is the authority.
     pub trail: Trail,
 }
 
 /// Why they could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The trail.
+    /// The trail failed.
     #[error(transparent)]
     Trail(#[from] TrailError),
 }
@@ -54,11 +54,11 @@ pub struct Gap {
     pub first: String,
     /// The commit of the last.
     pub last: String,
-    /// How many they are.
+    /// The number of entries.
     pub entries: u64,
 }
 
-/// A row that does not say what its entry says.
+/// A row that differs from its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The task.
@@ -69,31 +69,31 @@ pub struct Difference {
     pub commit: String,
 }
 
-/// What differs between the layers. Nothing does if all lists are empty and the totals agree.
+/// The differences between the layers. They agree if all lists are empty and the totals match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Entries of the trail.
+    /// The number of entries in the trail.
     pub entries: u64,
-    /// Rows of the projection.
+    /// The number of rows in the projection.
     pub rows: u64,
     /// Entries that have no row, oldest first.
     pub without_row: Vec<Named>,
-    /// The same as stretches of the trail.
+    /// The same entries as ranges of the trail.
     pub gaps: Vec<Gap>,
-    /// Rows whose task has no entry in the trail: the trail has lost it, or somebody else wrote the row.
+    /// Rows whose task has no entry: the trail lost it, or another program wrote the row.
     pub without_entry: Vec<Named>,
-    /// Rows that say something else than their entry.
+    /// Rows that differ from their entry.
     pub different: Vec<Difference>,
-    /// Submissions that were closed as committed, whose task has neither entry nor row.
+    /// Submissions that were closed as committed, but whose task has neither an entry nor a row.
     pub lost: Vec<Named>,
-    /// What the trail has in an entry's place and is none: a person's commit.
+    /// Files in an entry's place that are not entries, from a manual commit.
     pub unreadable: Vec<String>,
-    /// How many rows the kept numbers tell of, where that is another number than there are.
+    /// How many rows the stored totals count, if that is not the actual number.
     pub miscounted: Option<u64>,
 }
 
 impl Report {
-    /// Whether store and trail say the same.
+    /// Whether store and trail agree.
     pub fn agrees(&self) -> bool {
         self.without_row.is_empty()
             && self.without_entry.is_empty()
@@ -103,7 +103,7 @@ impl Report {
     }
 }
 
-/// What the projection holds of an entry of the trail.
+/// Converts an entry of the trail to a row of the projection.
 fn read_entry(logged: &LoggedEntry) -> Result<Entry, NotAnEntry> {
     let LoggedEntry {
         commit,

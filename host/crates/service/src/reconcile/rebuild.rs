@@ -1,20 +1,22 @@
-//! The projection from git alone: one walk over the trail, in chunks, beside the projection that answers meanwhile.
+//! Rebuilds the projection from git alone: one walk over the trail, in chunks, while the old projection still
+//! answers.
 
 use std::collections::HashSet;
 
 use super::{Layers, ReconcileError, read_entry};
 
-/// Entries of one transaction: large enough that its cost is shared, small enough that others get in between.
+/// Entries per transaction: large enough to share its cost, small enough that other transactions get in between.
 const CHUNK: usize = 2000;
 
-/// Makes the projection again. Answers how many entries it has then, and what the trail has in an entry's place and is none.
+/// Rebuilds the projection. Returns the number of its entries, and the trail's files in an entry's place that are not
+/// entries.
 ///
-/// Touches neither submissions nor tasks. Queries are answered from the former projection until the end; what others
-/// record meanwhile is kept.
+/// Touches neither submissions nor tasks. The old projection answers queries until the end, and outcomes recorded
+/// meanwhile are kept.
 ///
 /// # Errors
 ///
-/// What cannot be read or written; the former projection is in force then.
+/// Something cannot be read or written; the old projection stays in use then.
 pub async fn rebuild(
     layers: &Layers,
     progress: &mut dyn FnMut(u64),
@@ -28,7 +30,7 @@ pub async fn rebuild(
         let logged = logged?;
         progress(number);
         match read_entry(&logged) {
-            // Newest first; an older one of the same task is for `verify` to call by its name.
+            // Newest first. An older commit of the same task is for `verify` to report.
             Ok(entry) if !seen.insert(entry.task_id.clone()) => {}
             Ok(entry) => chunk.push(entry),
             Err(error) => unreadable.push(error.to_string()),

@@ -1,4 +1,4 @@
-//! What can be restored: rows from the trail, and outcomes that the trail has lost, through the outbox.
+//! Restores what can be restored: rows from the trail, and outcomes that the trail has lost, through the outbox.
 
 use std::collections::HashSet;
 
@@ -10,21 +10,21 @@ use store::{Fingerprint, Kind, State, Submission};
 
 const CHUNK: usize = 1000;
 
-/// What was done about a report.
+/// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Rows that were added or corrected.
+    /// How many rows were added or corrected.
     pub rows: u64,
-    /// Tasks whose outcome was put back into the outbox, to be recorded anew by whoever commits.
+    /// Tasks whose outcome was put back into the outbox, for the committer to record again.
     pub returned: Vec<String>,
-    /// The projection was made again: where a row says something wrong, so may what is kept about it elsewhere.
+    /// Whether the projection was rebuilt. If a row is wrong, other data derived from it may be wrong too.
     pub is_rebuilt: bool,
-    /// Tasks of which nothing is left to restore.
+    /// Tasks that cannot be restored.
     pub beyond: Vec<Named>,
 }
 
 impl Repaired {
-    /// Whether store and trail agree by now: nothing has to be recorded anew, and nothing is beyond repair.
+    /// Whether store and trail agree now: nothing must be recorded again, and nothing is lost.
     pub fn is_complete(&self) -> bool {
         self.beyond.is_empty() && self.returned.is_empty()
     }
@@ -32,17 +32,17 @@ impl Repaired {
 
 /// Restores what can be restored.
 ///
-/// A row without entry, and a submission that was committed and has neither, is put back into the outbox: from the row's
-/// text, or from the submission where that was kept, with the reporter that it names. The policy decides about it as about any other, and it is recorded at the
-/// time of then. Then an entry without a row gets one. Where a row says something wrong, or the totals do, the whole
-/// projection is made again, since what is kept about a row elsewhere may be as wrong.
+/// A row without an entry, or a submission that was committed and has neither, is put back into the outbox. The text
+/// comes from the row, or from the submission if it was kept, with its reporter. The policy decides it like any other
+/// outcome, and it is recorded with its original time. Then an entry without a row gets one. If a row or the totals
+/// are wrong, the whole projection is rebuilt, since other data derived from the row may be wrong too.
 ///
 /// # Errors
 ///
-/// What cannot be read or written. Doing it again does no harm.
+/// Something cannot be read or written. Repeating the repair is safe.
 pub async fn repair(layers: &Layers, report: &Report) -> Result<Repaired, ReconcileError> {
     let mut repaired = Repaired::default();
-    // Before rows go: they may be all that is left.
+    // Before any row is deleted: a row may be the only copy left.
     for named in report.without_entry.iter().chain(&report.lost) {
         match left_of(layers, named).await? {
             Some(submission) => {
@@ -62,7 +62,7 @@ pub async fn repair(layers: &Layers, report: &Report) -> Result<Repaired, Reconc
     Ok(repaired)
 }
 
-/// Adds the rows that entries have not, and nothing else.
+/// Adds the missing rows for entries, and nothing else.
 async fn add_rows(layers: &Layers, report: &Report) -> Result<u64, ReconcileError> {
     let mut wanted: HashSet<&str> = report
         .without_row
@@ -84,7 +84,7 @@ async fn add_rows(layers: &Layers, report: &Report) -> Result<u64, ReconcileErro
     Ok(rows + layers.store.restore(chunk).await?)
 }
 
-/// What is left of an outcome that the trail has lost, as a submission.
+/// The remains of an outcome that the trail has lost, as a submission.
 async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, ReconcileError> {
     let Ok(task_id) = TaskId::parse(&named.task_id) else {
         return Ok(None);
@@ -101,7 +101,8 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
     let Some(status) = status_of(&document) else {
         return Ok(None);
     };
-    // Of its own kind: the submission that was committed may still be known by the usual one, and is not this.
+    // A separate kind of digest: the committed submission may still be known by the usual digest, and this is a new
+    // one.
     let mut digest = Sha256::new_with_prefix("restored ");
     digest.update(&named.commit);
     digest.update(&document);
@@ -123,7 +124,7 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
     }))
 }
 
-/// A document that was committed, and who reported it.
+/// A committed document, and who reported it.
 async fn kept(
     layers: &Layers,
     task_id: &TaskId,
