@@ -132,7 +132,7 @@ fn attributes_that_cannot_be_written_are_a_warning_and_a_clone_is_told_that_it_l
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "*.md text\n");
     let ran = machine.run(&["-C", "repo", "doctor"]);
-    assert!(ran.out.contains("which no clone brings along"), "{ran:?}");
+    assert!(ran.out.contains("which clones do not copy"), "{ran:?}");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let ran = machine.run(&["-C", "repo", "init", "--layout", "flat"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""), "{ran:?}");

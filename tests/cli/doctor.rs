@@ -47,7 +47,7 @@ fn a_machine_that_is_fit_is_told_what_it_rests_on() {
         &machine,
         "trail",
         "good",
-        "commits are Chiffon Audit <chiffon-audit@localhost>'s",
+        "commits are by Chiffon Audit <chiffon-audit@localhost>",
     );
     says(&machine, "writing", "good", "no lock is held");
     says(&machine, "store", "good", "synchronous is FULL");
@@ -89,7 +89,7 @@ fn a_store_that_is_missing_truncated_or_locked_is_told_apart_and_left_alone() {
         &machine,
         "store",
         "good",
-        "there is none; `serve` makes one",
+        "there is none; `serve` creates one",
     );
     assert!(!file.exists());
 }
@@ -111,7 +111,7 @@ fn what_waits_too_long_and_what_is_blocked_is_worth_a_look() {
     says(&machine, "backlog", "warning", "SIGHUP");
     says(&machine, "backlog", "warning", "`submissions` lists them");
     submit("pending", "pending");
-    says(&machine, "backlog", "warning", "does a `serve` run");
+    says(&machine, "backlog", "warning", "is a `serve` running");
 }
 
 #[test]

@@ -268,10 +268,7 @@ fn everything_that_is_wrong_with_the_fields_is_told_at_once_up_to_a_bound() {
                 "/status",
                 "is not a known status (completed, failed, rejected, cancelled)",
             ),
-            (
-                "/x",
-                "unknown field `x`: put other data into `metadata`",
-            ),
+            ("/x", "unknown field `x`: put other data into `metadata`"),
             ("/dispatch_info/y", "unknown field `y` in `dispatch_info`"),
             ("/plan_steps/0", "must be a string, not a number"),
             ("/plan_steps/1", "must be a string, not a number"),

@@ -12,7 +12,8 @@ const IDIOMS: &[(&str, &str)] = &[
     ("albeit", "although"),
     ("anew", "again"),
     ("are said", "are reported"),
-    ("are told", "are reported"),
+    ("are told of", "are reported, or hear about"),
+    ("are told that", "learn that"),
     ("as far as", "if, or where"),
     ("as good as none", "is ignored"),
     ("asked no more", "no longer needed"),
@@ -34,7 +35,8 @@ const IDIOMS: &[(&str, &str)] = &[
     ("is said", "is reported"),
     ("is to be", "must be, or will be"),
     ("are to be", "must be, or will be"),
-    ("is told", "is reported, or is notified"),
+    ("is told of", "is reported, or hears about"),
+    ("is told that", "learns that"),
     ("lest", "so that … not"),
     ("lie below", "are below"),
     ("lie beside", "are beside"),
@@ -49,7 +51,6 @@ const IDIOMS: &[(&str, &str)] = &[
     ("nobody who", "name the reader or caller"),
     ("of its own", "separate, or its own …"),
     ("of itself", "by default, or by itself"),
-    ("of our own", "our own …"),
     ("of ours", "our"),
     ("of their own", "separate, or their own …"),
     ("of which there", "a second sentence"),
@@ -66,7 +67,6 @@ const IDIOMS: &[(&str, &str)] = &[
     ("therein", "in it"),
     ("thereof", "of it"),
     ("those who", "name them"),
-    ("those whose", "name them"),
     ("thus", "so"),
     ("to be had", "available"),
     ("under way", "in flight, or in progress"),
@@ -88,16 +88,11 @@ const FRAGMENTS: &[&str] = &[
 
 /// Folders that are still to be rewritten. Only ever shortened.
 const NOT_YET: &[&str] = &[
-    "host/src/checkpoint/",
-    "host/src/http/",
-    "host/src/orchestrator/",
-    "host/src/policy/",
-    "host/src/reports/",
-    "host/src/store/",
-    "host/src/trail/",
-    "host/src/verify/",
-    "host/crates/",
     "host/benches/",
+    "host/crates/policy/",
+    "host/crates/store/",
+    "host/crates/trail/",
+    "host/crates/verify/",
     "tests/",
 ];
 
@@ -106,7 +101,13 @@ fn comments_and_texts_are_plain_english() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let sources = Source::below(
         root,
-        &["host/benches", "host/build.rs", "host/src", "tests"],
+        &[
+            "host/benches",
+            "host/build.rs",
+            "host/crates",
+            "host/src",
+            "tests",
+        ],
     );
     let findings: Vec<String> = sources
         .iter()
@@ -160,7 +161,10 @@ fn fragments(source: &Source) -> impl Iterator<Item = String> {
 fn words(prose: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (number, line) in (1..).zip(prose.lines()) {
-        let line = line.trim_start().trim_start_matches("//").trim_start_matches(['/', '!']);
+        let line = line
+            .trim_start()
+            .trim_start_matches("//")
+            .trim_start_matches(['/', '!']);
         for word in line.split_whitespace() {
             let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
             if !bare.is_empty() {

@@ -89,8 +89,9 @@ fn a_clone_takes_up_the_trail_of_its_remote_and_records_nothing_twice() {
     let ran = machine.record("job", "one", "failed");
     assert_eq!(ran.exit, Some(5), "{ran:?}");
     assert!(
-        ran.err
-            .contains("continued the trail of refs/remotes/origin/audit: refs/heads/audit begins at"),
+        ran.err.contains(
+            "continued the trail of refs/remotes/origin/audit: refs/heads/audit begins at"
+        ),
         "{ran:?}"
     );
     let ran = machine.record("job", "one", "completed").object();

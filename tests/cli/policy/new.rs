@@ -38,7 +38,7 @@ fn nothing_is_written_over_and_a_name_that_is_none_is_said_so() {
     machine.write("taken/file", "mine");
     let ran = machine.run(&["policy", "new", "taken", "--lang", "rust"]);
     assert_eq!(ran.exit, Some(2), "{ran:?}");
-    assert!(ran.err.contains("nothing was touched"), "{ran:?}");
+    assert!(ran.err.contains("nothing was changed"), "{ran:?}");
     for name in ["Upper", "9", "a b", "../.."] {
         let ran = machine.run(&["policy", "new", name, "--lang", "rust"]);
         assert_eq!(ran.exit, Some(2), "{name}: {ran:?}");

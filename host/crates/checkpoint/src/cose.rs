@@ -1,7 +1,7 @@
-//! Receipts of inclusion as COSE writes them (RFC 9942): the way from an entry to a root, and a signature over that root, for programs
-//! that know neither git nor checkpoints.
+//! COSE receipts of inclusion (RFC 9942): the path from an entry to a root, and a signature over that root. For
+//! programs that know neither git nor checkpoints.
 //!
-//! The tree is that of RFC 9162 with SHA-256, as checkpoints have it. A leaf is the file beside the receipt.
+//! The tree is that of RFC 9162 with SHA-256, as for checkpoints. The leaf is a file beside the receipt.
 
 use ciborium::Value;
 
@@ -10,7 +10,7 @@ use super::{Checkpoint, CheckpointError, CheckpointKey};
 use outcome::TaskId;
 use trail::Trail;
 
-/// Header parameters: algorithm, key id, claims, the data structure, its proofs; and values of theirs.
+/// Header parameters (algorithm, key id, claims, the data structure, its proofs) and their values.
 const ALGORITHM: i64 = 1;
 const EDDSA: i64 = -8;
 const KEY_ID: i64 = 4;
@@ -24,25 +24,26 @@ const INCLUSION: i64 = -1;
 /// The tag of a COSE_Sign1.
 const SIGN1: u64 = 18;
 
-/// A receipt and what it is of.
+/// A receipt and its leaf.
 pub struct Receipt {
-    /// The COSE_Sign1; its payload, the root, is detached.
+    /// The COSE_Sign1. Its payload, the root, is detached.
     pub receipt: Vec<u8>,
-    /// What is hashed, behind a zero byte, for the leaf.
+    /// The bytes whose hash, with a zero byte in front, is the leaf.
     pub leaf: Vec<u8>,
     /// The commit that added the entry.
     pub commit: String,
-    /// How many entries came before it.
+    /// How many entries precede it.
     pub index: u64,
-    /// What the checkpoint says whose root it leads to.
+    /// The checkpoint whose root the receipt leads to.
     pub checkpoint: Checkpoint,
 }
 
-/// Makes a receipt of a task's entry under a checkpoint, the last in `notes`, signed by this key.
+/// Makes a receipt for a task's entry under a checkpoint, the last one in `notes`, signed by this key.
 ///
 /// # Errors
 ///
-/// There is no such entry, the checkpoint is older than it or of something else, it is the only one, or the trail cannot be read.
+/// There is no such entry, it is the only one, the checkpoint is older or belongs to another trail, or the trail
+/// cannot be read.
 pub fn receipt(
     trail: &Trail,
     task: &TaskId,
@@ -84,7 +85,7 @@ fn map(members: Vec<(i64, Value)>) -> Value {
     Value::Map(members.map(|(key, value)| (key.into(), value)).collect())
 }
 
-/// What is signed beside the root.
+/// The signed headers.
 fn protected(key_id: &[u8], origin: &str) -> Vec<u8> {
     encode(&map(vec![
         (ALGORITHM, EDDSA.into()),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_rfc() {
+    fn the_bytes_match_the_rfc() {
         // {1: -8, 4: h'01020304', 15: {1: "o"}, 395: 1}
         let protected = protected(&[1, 2, 3, 4], "o");
         assert_eq!(hex(&protected), "a401270444010203040fa101616f19018b01");

@@ -1,4 +1,4 @@
-//! Checkpoints made again and again by a service, in a thread of their own: recording never waits for one.
+//! A service's regular checkpoints, made in a separate thread so that recording never waits for one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use super::{Checkpoint, CheckpointError, CheckpointKey, Target, make};
 use outcome::clock::{Clock, Timestamp};
 use trail::Trail;
 
-/// How an attempt went.
+/// The result of an attempt to make a checkpoint.
 pub enum Kept {
-    /// This checkpoint was kept, at this time.
+    /// The checkpoint was kept at this time.
     At(Timestamp, Checkpoint),
-    /// None was kept at this time, and why: a trail that was rolled back is told here.
+    /// No checkpoint was kept at this time, with the error. A rolled-back trail is reported here.
     Not(Timestamp, CheckpointError),
 }
 
-/// Makes a checkpoint now and whenever so much time has passed. Stops when it is dropped, after the attempt under way.
+/// Makes a checkpoint now and then at regular intervals. Stops when it is dropped, after the current attempt.
 pub struct Keeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    /// Begins. Each attempt is told to `tell`; a failed one is logged, and repeated when its time has come.
+    /// Starts the thread. Calls `tell` with the result of each attempt. A failure is logged, and the next attempt is
+    /// at the usual time.
     pub fn start(
         trail: Trail,
         key: CheckpointKey,
@@ -57,8 +58,8 @@ impl Keeper {
             .name("checkpoint-keep".into())
             .spawn(work);
         if let Err(error) = &started {
-            // Whoever watches notices that none comes.
-            tracing::error!(%error, "no checkpoint will be kept: there is no thread for it");
+            // The missing checkpoint is noticed by its watcher.
+            tracing::error!(%error, "no checkpoint will be kept: cannot start a thread");
         }
         Keeper {
             stop: Some(stop),
@@ -71,7 +72,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // What it could say is said already.
+            // A panic was already reported.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Keys that sign checkpoints, in the form of C2SP's signed notes: `PRIVATE+KEY+name+id+base64` and `name+id+base64`.
+//! Checkpoint signing keys in the form of C2SP's signed notes: `PRIVATE+KEY+name+id+base64` and `name+id+base64`.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -17,33 +17,33 @@ pub struct CheckpointKey {
     name: String,
     key: SigningKey,
     algorithm: u8,
-    /// Where it is kept what the key has signed.
+    /// The directory that remembers what the key has signed.
     pub(super) states: PathBuf,
 }
 
 /// The algorithm byte of keys that sign notes with Ed25519.
 pub(super) const NOTE: u8 = 1;
 
-/// That of keys that cosign checkpoints with it (C2SP `tlog-cosignature`).
+/// The algorithm byte of keys that cosign checkpoints with Ed25519 (C2SP `tlog-cosignature`).
 pub(super) const COSIGNATURE: u8 = 4;
 
 const PRIVATE: &str = "PRIVATE+KEY+";
 
 impl CheckpointKey {
-    /// Makes a key and writes it to a new file that nobody else may read.
+    /// Creates a key and writes it to a new file that only its owner may read.
     ///
     /// # Errors
     ///
-    /// The name cannot be a key's, the file is there already or cannot be written.
+    /// The name is not valid for a key, or the file exists or cannot be written.
     pub fn create(name: &str, path: &Path) -> Result<CheckpointKey, CheckpointError> {
         CheckpointKey::create_for(NOTE, name, path)
     }
 
-    /// Makes a witness's key, likewise.
+    /// Creates a witness's key in the same way.
     ///
     /// # Errors
     ///
-    /// As for [`CheckpointKey::create`].
+    /// The same as [`CheckpointKey::create`].
     pub fn create_witness(name: &str, path: &Path) -> Result<CheckpointKey, CheckpointError> {
         CheckpointKey::create_for(COSIGNATURE, name, path)
     }
@@ -101,7 +101,7 @@ impl CheckpointKey {
     ///
     /// # Errors
     ///
-    /// As for [`CheckpointKey::load`].
+    /// The same as [`CheckpointKey::load`].
     pub fn load_witness(path: &Path) -> Result<CheckpointKey, CheckpointError> {
         CheckpointKey::load_for(COSIGNATURE, path)
     }
@@ -124,11 +124,11 @@ impl CheckpointKey {
         let mut parts = rest.splitn(3, '+');
         let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next())
         else {
-            return Err(unusable("holds no whole key"));
+            return Err(unusable("holds an incomplete key"));
         };
         let bytes = STANDARD
             .decode(encoded)
-            .map_err(|_| unusable("holds a key that is no base64"))?;
+            .map_err(|_| unusable("holds a key that is not base64"))?;
         let seed: &[u8; 32] = match bytes.split_first() {
             Some((&found, seed)) if found == algorithm => seed.try_into().ok(),
             _ => None,
@@ -148,11 +148,11 @@ impl CheckpointKey {
         if hex(&key.id()) == id {
             Ok(key)
         } else {
-            Err(unusable("holds a key whose id is not its own"))
+            Err(unusable("holds a key whose id does not match it"))
         }
     }
 
-    /// Keeps what the key signs in this directory, and not beside the key.
+    /// Uses this directory, rather than one beside the key, to remember what the key signs.
     #[must_use]
     pub fn keep_state_in(self, states: PathBuf) -> CheckpointKey {
         CheckpointKey { states, ..self }
@@ -163,7 +163,7 @@ impl CheckpointKey {
         &self.name
     }
 
-    /// What checks its signatures: `name+id+base64`.
+    /// The public key that checks its signatures: `name+id+base64`.
     pub fn public(&self) -> String {
         let bytes = [
             &[self.algorithm],
@@ -178,14 +178,14 @@ impl CheckpointKey {
         )
     }
 
-    /// The line that signs a note with this text.
+    /// The signature line for a note with this text.
     pub(super) fn sign(&self, text: &str) -> String {
         let mut bytes = self.id().to_vec();
         bytes.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
         format!("\u{2014} {} {}\n", self.name, STANDARD.encode(bytes))
     }
 
-    /// The line that cosigns a checkpoint with this text at this time.
+    /// The cosignature line for a checkpoint with this text, made at this time.
     pub(super) fn cosign(&self, text: &str, seconds: u64) -> String {
         let message = super::witness::message(seconds, text);
         let signature = self.key.sign(&message).to_bytes();
@@ -193,7 +193,7 @@ impl CheckpointKey {
         format!("\u{2014} {} {}\n", self.name, STANDARD.encode(bytes))
     }
 
-    /// The signature of these bytes.
+    /// Signs these bytes.
     pub(super) fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
         self.key.sign(bytes).to_bytes()
     }
@@ -213,37 +213,37 @@ pub(super) fn key_id(name: &str, algorithm: u8, key: &VerifyingKey) -> [u8; 4] {
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-/// Reads the public half of a key of this kind, `name+id+base64`: name, id and key.
+/// Parses the public half of a key of this kind, `name+id+base64`. Returns name, id and key.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// What is wrong with the text.
 pub(super) fn parse_public(
     text: &str,
     algorithm: u8,
 ) -> Result<(String, [u8; 4], VerifyingKey), String> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("it is no key of the form name+id+base64".into());
+        return Err("it is not a key of the form name+id+base64".into());
     };
-    let bytes = STANDARD.decode(encoded).map_err(|_| "it is no base64")?;
+    let bytes = STANDARD.decode(encoded).map_err(|_| "it is not base64")?;
     let key: &[u8; 32] = match bytes.split_first() {
         Some((&found, key)) if found == algorithm => key.try_into().ok(),
         _ => None,
     }
     .ok_or_else(|| match algorithm {
-        COSIGNATURE => "it is no witness's key".to_owned(),
-        _ => "it is no key for checkpoints".to_owned(),
+        COSIGNATURE => "it is not a witness's key".to_owned(),
+        _ => "it is not a key for checkpoints".to_owned(),
     })?;
-    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?;
+    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is not a point of the curve")?;
     let computed = key_id(name, algorithm, &key);
     if name.is_empty() || hex(&computed) != id {
-        return Err("its id is not that of its name and key: it was changed".into());
+        return Err("its id does not match its name and key: it was changed".into());
     }
     Ok((name.to_owned(), computed, key))
 }
 
-/// The directory for what a key signs, beside its file.
+/// The directory beside the key's file that remembers what it signs.
 fn beside(key: &Path) -> PathBuf {
     let mut name = key.as_os_str().to_owned();
     name.push(".signed");

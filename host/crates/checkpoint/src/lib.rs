@@ -1,7 +1,7 @@
-//! Checkpoints: what fixes a trail's history outside of it, and proofs that lead from an entry to one.
+//! Checkpoints, which fix a trail's history outside of it, and proofs that lead from an entry to a checkpoint.
 //!
-//! Owns keys, notes and where they are kept. A checkpoint is signed over a tree that the signer has read from history itself, never
-//! over what the recorder keeps. `verify` builds the tree again with separate code when it checks one.
+//! Owns keys, notes and where they are kept. A checkpoint is signed over a tree that the signer has read from history
+//! itself, never from the recorder's data. `verify` builds the tree again with separate code when it checks one.
 
 mod cose;
 mod keeper;
@@ -31,33 +31,33 @@ use witness::{CosignerKey, Witness, WitnessError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The trail cannot be read, or a repository not written.
+    /// The trail cannot be read, or a repository cannot be written.
     #[error(transparent)]
     Trail(#[from] TrailError),
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried, a verb.
+        /// The failed action, as a verb.
         action: &'static str,
-        /// On what.
+        /// The file's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A key cannot be used.
     #[error("the checkpoint key: {0}")]
     Key(String),
-    /// What is there is not what a checkpoint can follow, or be proved by.
+    /// The existing data is not a checkpoint of this trail that can be followed or used for a proof.
     #[error("{0}")]
     Target(String),
-    /// The trail does not extend the checkpoint that is there.
+    /// The trail does not extend the existing checkpoint.
     #[error(
-        "rolled back: the trail does not extend the checkpoint in {target}: {what}; it is left as it is, and `verify --against` it says more"
+        "rolled back: the trail does not extend the checkpoint in {target}: {what}; it is unchanged; `verify --against` it shows more"
     )]
     RolledBack {
-        /// Where the checkpoint is.
+        /// Where the checkpoint is kept.
         target: String,
-        /// What the trail is not.
+        /// How the trail differs.
         what: String,
     },
     /// The checkpoint is older than the entry.
@@ -65,25 +65,25 @@ pub enum CheckpointError {
         "the checkpoint of {time} was made before the entry of {task}; `checkpoint` makes a newer one"
     )]
     TooOld {
-        /// The task.
+        /// The id of the task.
         task: String,
         /// When the checkpoint was made.
         time: String,
     },
-    /// The clock is behind what is to be signed.
+    /// The clock is behind the time of the data to sign.
     #[error(
         "the clock is {seconds} s behind {what}: a checkpoint of that time would contradict it; set the clock"
     )]
     Clock {
-        /// By how much.
+        /// The difference in seconds.
         seconds: i64,
-        /// What it is behind.
+        /// What the clock is behind.
         what: String,
     },
-    /// A witness did not cosign.
+    /// A witness did not cosign the checkpoint.
     #[error(transparent)]
     Witness(#[from] WitnessError),
-    /// The trail has no entry of the task, or history is cut off before it.
+    /// The trail has no entry for the task, or history is cut off before it.
     #[error("no entry for {0} with its commit in this trail")]
     NoEntry(String),
 }
@@ -98,7 +98,7 @@ impl CheckpointError {
     }
 }
 
-/// Writes a proof's file, as a whole or not at all.
+/// Writes a proof's file, completely or not at all.
 ///
 /// # Errors
 ///
@@ -107,40 +107,41 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), CheckpointError> {
     target::replace(path, contents).map_err(|error| CheckpointError::io("write", path, error))
 }
 
-/// A checkpoint that was made.
+/// A new checkpoint.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// What it says.
+    /// Its contents.
     pub checkpoint: Checkpoint,
     /// The signed note.
     pub note: String,
-    /// What the one before it said, where it was kept.
+    /// The previous checkpoint at the same place, if any.
     pub before: Option<Checkpoint>,
     /// The witnesses that cosigned it, by name.
     pub witnesses: Vec<String>,
-    /// Why others did not.
+    /// The reasons why others did not.
     pub unwitnessed: Vec<String>,
 }
 
-/// Who is asked to cosign, and whose cosignatures are taken.
+/// The witnesses to ask, and the keys to accept.
 #[derive(Clone, Debug, Default)]
 pub struct Witnesses {
-    /// Where they are.
+    /// The witnesses' addresses.
     pub at: Vec<Witness>,
     /// Their keys.
     pub keys: Vec<CosignerKey>,
 }
 
-/// As far as the clocks of recorder and signer may differ; the auditor forgives as much.
+/// How many seconds the clocks of recorder and signer may differ; the auditor allows the same.
 const CLOCKS_APART: i64 = 300;
 
-/// Makes a checkpoint of the trail as it is now and keeps it at `target`, if one is given. What it is over is read from history: all
-/// of it the first time, then what came after the last checkpoint that this key signed.
+/// Makes a checkpoint of the trail's current state and keeps it at `target`, if given. The tree is read from history:
+/// all of it the first time, then only what follows the last checkpoint that this key signed.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::RolledBack`] if the trail does not extend the checkpoint that is there, which then stays, or the last that the
-/// key signed; [`CheckpointError::Clock`] if `now` is before what is to be signed; otherwise what cannot be read or written.
+/// [`CheckpointError::RolledBack`] if the trail does not extend the existing checkpoint, which then stays, or the
+/// last one that the key signed. [`CheckpointError::Clock`] if `now` is before the data to sign. Otherwise, what
+/// cannot be read or written.
 pub fn make(
     trail: &Trail,
     key: &CheckpointKey,
@@ -150,12 +151,13 @@ pub fn make(
     make_witnessed(trail, key, target, now, &Witnesses::default())
 }
 
-/// The same, cosigned by witnesses. One that cannot be asked, or says no, is told of and the checkpoint is kept without it; one that has
-/// cosigned what the trail does not extend shows that it was rolled back.
+/// Makes a checkpoint as [`make`] does, cosigned by witnesses. A witness that does not answer or refuses is reported,
+/// and the checkpoint is kept without it. If a witness has cosigned a state that the trail does not extend, the trail
+/// was rolled back.
 ///
 /// # Errors
 ///
-/// As for [`make`]; [`CheckpointError::RolledBack`] also names a witness.
+/// The same as [`make`]; [`CheckpointError::RolledBack`] may also name a witness.
 pub fn make_witnessed(
     trail: &Trail,
     key: &CheckpointKey,
@@ -174,7 +176,7 @@ pub fn make_witnessed(
         Ok((tree, checkpoint, before))
     };
     let (mut tree, checkpoint, before) = match look() {
-        // Before anybody is told of a roll-back, what was kept of the tree is out of question.
+        // Before reporting a rollback, rule out a corrupt tree.
         Err(CheckpointError::RolledBack { .. }) => {
             signed.forget_tree();
             look()?
@@ -216,7 +218,7 @@ pub fn make_witnessed(
     })
 }
 
-/// A checkpoint that says that it was made before what it is over would make an honest trail look postdated.
+/// A checkpoint with a time before its entries would make an honest trail look postdated.
 fn check_clock(
     trail: &Trail,
     checkpoint: &Checkpoint,

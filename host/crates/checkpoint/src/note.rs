@@ -1,7 +1,7 @@
-//! Checkpoints as signed notes (C2SP `tlog-checkpoint`): how one is written, and what is read again of one that was.
+//! Checkpoints as signed notes (C2SP `tlog-checkpoint`): writing one, and reading one's contents.
 //!
-//! Behind origin, size and root come two lines of our own: `commit` names the commit of the last entry, so that a clone can be
-//! entered there, and `time` says when the checkpoint was made. A witness's cosignature is one more signature line.
+//! After origin, size and root come two lines of our own. `commit` names the commit of the last entry, which locates
+//! it in a clone. `time` says when the checkpoint was made. A witness's cosignature is one more signature line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,23 +10,23 @@ use super::key::CheckpointKey;
 use outcome::clock::Timestamp;
 use trail::{EntryTree, TreeHash};
 
-/// What a checkpoint says.
+/// The contents of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which trail it is of.
+    /// The origin, which identifies the trail.
     pub origin: String,
-    /// How many entries there were.
+    /// The number of entries.
     pub size: u64,
-    /// The root over them.
+    /// The root hash over them.
     pub root: TreeHash,
-    /// The commit of the last of them.
+    /// The commit of the last entry.
     pub commit: Option<String>,
-    /// When it was made, RFC 3339.
+    /// When it was made, as RFC 3339.
     pub time: Option<String>,
 }
 
 impl Checkpoint {
-    /// Of the tree as it is.
+    /// Creates a checkpoint of the tree's current state.
     pub fn of(tree: &EntryTree, now: Timestamp) -> Checkpoint {
         Checkpoint {
             origin: tree.origin().to_owned(),
@@ -37,7 +37,7 @@ impl Checkpoint {
         }
     }
 
-    /// The signed note.
+    /// The checkpoint as a signed note.
     pub fn sign(&self, key: &CheckpointKey) -> String {
         let text = self.text();
         let line = key.sign(&text);
@@ -60,7 +60,7 @@ impl Checkpoint {
         text
     }
 
-    /// Reads what the last note in a file says; nothing if there is none. Its signature is not looked at.
+    /// Reads the last note in a file; `None` if there is none. Does not check its signature.
     pub fn read_last(file: &str) -> Option<(Checkpoint, &str)> {
         let begin = last_note(file);
         let note = file.get(begin..)?;
@@ -79,7 +79,7 @@ impl Checkpoint {
         };
         for line in lines {
             match line.split_once(' ') {
-                // What is said twice has two readings.
+                // A repeated line would be ambiguous.
                 Some(("commit", _)) if checkpoint.commit.is_some() => return None,
                 Some(("time", _)) if checkpoint.time.is_some() => return None,
                 Some(("commit", commit)) => checkpoint.commit = Some(commit.to_owned()),
@@ -91,13 +91,13 @@ impl Checkpoint {
     }
 }
 
-/// A number as C2SP writes one: digits without a zero in front. Nothing else reads the same everywhere.
+/// A number in C2SP's form: digits without a leading zero. Any other form could be read in different ways.
 pub(super) fn canonical_number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// Where the last note in a file begins: behind the signatures of the one before it.
+/// The offset of the last note in a file: after the signatures of the note before it.
 fn last_note(file: &str) -> usize {
     let mut begin = 0;
     let mut at = 0;

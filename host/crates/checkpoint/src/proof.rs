@@ -1,6 +1,7 @@
-//! Proof files: an entry, its commit, and the way to a checkpoint, in one file that needs nothing else to be checked.
+//! Proof files: an entry, its commit, and its path to a checkpoint, in one file that can be checked alone.
 //!
-//! A header of lines, an empty line, then entry, commit and checkpoint as they are, each as long as the header says.
+//! The file has header lines, an empty line, then the entry, the commit and the checkpoint unchanged. The header
+//! states the length of each.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,19 +11,19 @@ use super::note::Checkpoint;
 use outcome::TaskId;
 use trail::{EntryTree, Trail, TreeHash};
 
-/// A proof and what it shows.
+/// A proof and the facts that it proves.
 pub struct Proof {
     /// The file's contents.
     pub file: Vec<u8>,
     /// The commit that added the entry.
     pub commit: String,
-    /// How many entries came before it.
+    /// How many entries precede it.
     pub index: u64,
-    /// What the checkpoint says.
+    /// The contents of the checkpoint.
     pub checkpoint: Checkpoint,
 }
 
-/// An entry, its commit, and its way to a checkpoint.
+/// An entry, its commit, and its path to a checkpoint.
 pub(super) struct Placed {
     pub(super) path: String,
     pub(super) entry: Vec<u8>,
@@ -34,7 +35,8 @@ pub(super) struct Placed {
     pub(super) checkpoint: Checkpoint,
 }
 
-/// Finds the way from a task's entry to a checkpoint, the last in `notes`; that, and its note.
+/// Finds the path from a task's entry to a checkpoint, the last one in `notes`. Returns the path and the checkpoint's
+/// note.
 pub(super) fn place<'a>(
     trail: &Trail,
     task: &TaskId,
@@ -45,7 +47,7 @@ pub(super) fn place<'a>(
     let commit = recorded.commit.ok_or_else(none)?;
     let contents = trail.commit_contents(&commit)?;
     let (checkpoint, note) = Checkpoint::read_last(notes)
-        .ok_or_else(|| CheckpointError::Target("it is no checkpoint".into()))?;
+        .ok_or_else(|| CheckpointError::Target("it is not a checkpoint".into()))?;
     let mut tree = trail.tree()?;
     let place = |tree: &mut EntryTree| -> Result<Option<Place>, CheckpointError> {
         let position = tree.position(&recorded.path, &recorded.entry, &contents)?;
@@ -68,14 +70,14 @@ pub(super) fn place<'a>(
                 .then_some((index, hashes)),
         )
     };
-    // What the files say of the tree may have rotted, or been forged; what history says has not.
+    // The tree files may be corrupt or forged; the history is not.
     let found = match place(&mut tree) {
         Ok(Some(found)) => Some(found),
         _ => place(&mut trail.tree_made_anew()?)?,
     };
     let (index, hashes) = found.ok_or_else(|| {
         CheckpointError::Target(format!(
-            "the checkpoint over {} entries is not one of this trail: the trail was rewritten, or it is another",
+            "the checkpoint over {} entries does not belong to this trail: the trail was rewritten, or it is a different one",
             checkpoint.size
         ))
     })?;
@@ -91,11 +93,11 @@ pub(super) fn place<'a>(
     Ok((placed, note))
 }
 
-/// Proves that a task's entry is under a checkpoint, the last in `notes`.
+/// Proves that a task's entry is covered by a checkpoint, the last one in `notes`.
 ///
 /// # Errors
 ///
-/// There is no such entry, the checkpoint is older than it or of something else, or the trail cannot be read.
+/// There is no such entry, the checkpoint is older or belongs to another trail, or the trail cannot be read.
 pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, CheckpointError> {
     let (placed, note) = place(trail, task, notes)?;
     let mut file = format!(
@@ -122,10 +124,10 @@ pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, Checkpo
     })
 }
 
-/// An entry's number, and the hashes beside its way to the root.
+/// An entry's number, and the sibling hashes on its path to the root.
 type Place = (u64, Vec<TreeHash>);
 
-/// Whether the hashes lead from the leaf to the root: no file is written that would not be believed.
+/// Whether the hashes lead from the leaf to the root. A file that would fail verification is never written.
 fn leads_to(hashes: &[TreeHash], index: u64, size: u64, leaf: TreeHash, root: TreeHash) -> bool {
     trail::root_of_proof(index, size, leaf, hashes) == Some(root)
 }

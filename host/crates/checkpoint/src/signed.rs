@@ -1,5 +1,5 @@
-//! What a key has signed: the last checkpoint of each trail, and the tree under it. Kept by the signer, beside the key, so that
-//! nothing that the recorder keeps is believed, and the next checkpoint reads only what came since.
+//! What a key has signed: the last checkpoint of each trail, and the tree under it. The signer keeps this beside the
+//! key, so it does not rely on the recorder's data, and the next checkpoint reads only new entries.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -12,27 +12,27 @@ use trail::{EntryTree, Trail};
 
 /// The newest checkpoint that the key signed.
 const CHECKPOINT: &str = "checkpoint";
-/// The tree over the entries, up to about there.
+/// The tree over the entries, roughly up to that checkpoint.
 const TREE: &str = "tree";
-/// The ref that it was read from.
+/// The ref that the trail was read from.
 const REFERENCE: &str = "ref";
 
-/// The state of one key and one trail, held by this process alone.
+/// The state of one key and one trail, locked by this process.
 pub(super) struct Signed {
     dir: PathBuf,
-    /// Held until this is dropped; nothing where the state may not be written.
+    /// Held until this is dropped; `None` if the state is not writable.
     lock: Option<File>,
     last: Option<Checkpoint>,
     reference: Option<String>,
 }
 
 impl Signed {
-    /// Opens, or begins, the state of this trail. Where that cannot be kept it is as if nothing had been signed:
-    /// all of history is read.
+    /// Opens or creates the state of this trail. If it is not writable, nothing counts as signed and all of history
+    /// is read.
     ///
     /// # Errors
     ///
-    /// What is there can be written by others, or is no checkpoint.
+    /// The existing state can be written by others, or is not a checkpoint.
     pub(super) fn open(states: &Path, trail: &Trail) -> Result<Signed, CheckpointError> {
         let origin = &trail.origin(&trees(states))?;
         let dir = states.join(target::id(origin));
@@ -41,7 +41,7 @@ impl Signed {
         let lock = match lock {
             Ok(lock) => Some(lock),
             Err(error) => {
-                tracing::warn!(dir = %dir.display(), %error, "what the key signs cannot be remembered, so all of history is read each time");
+                tracing::warn!(dir = %dir.display(), %error, "cannot remember what the key signs, so all of history is read each time");
                 None
             }
         };
@@ -50,7 +50,7 @@ impl Signed {
                 && metadata.mode() & 0o022 != 0
             {
                 return Err(CheckpointError::Key(format!(
-                    "{}, where it keeps what it signed, can be written by others: `chmod go-w` it",
+                    "{}, the memory of its checkpoints, can be written by others: `chmod go-w` it",
                     path.display()
                 )));
             }
@@ -63,7 +63,7 @@ impl Signed {
                     .map(|(checkpoint, _)| checkpoint)
                     .ok_or_else(|| {
                         CheckpointError::Target(format!(
-                            "{} holds something that is no checkpoint of this trail",
+                            "{} does not hold a checkpoint of this trail",
                             file.display()
                         ))
                     })?,
@@ -79,7 +79,8 @@ impl Signed {
         })
     }
 
-    /// The tree over the trail's entries, read from history, but for what this signer read of it before.
+    /// The tree over the trail's entries. It is read from history, except for the part that this signer has read
+    /// before.
     ///
     /// # Errors
     ///
@@ -89,13 +90,13 @@ impl Signed {
         Ok(trail.tree_from_history(dir.as_deref())?)
     }
 
-    /// Forgets the tree, which may have rotted; it is read anew.
+    /// Deletes the tree, which may be corrupt, so that it is read again.
     pub(super) fn forget_tree(&self) {
-        // Where it cannot be removed it is as it was.
+        // If it cannot be removed, it stays as it was.
         let _ = fs::remove_dir_all(self.dir.join(TREE));
     }
 
-    /// Whether the tree extends what the key signed last, on the same ref.
+    /// Whether the tree extends the last checkpoint that the key signed, on the same ref.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl Signed {
             .filter(|before| *before != reference)
         {
             return rolled_back(format!(
-                "the trail was on {} when this key signed it last, and is now said to be on {}; if it was moved, remove {}",
+                "the trail was on {} when this key last signed it, and is now reported on {}; if it was moved, remove {}",
                 before.escape_debug(),
                 reference.escape_debug(),
                 self.dir.join(REFERENCE).display()
@@ -132,12 +133,12 @@ impl Signed {
         }
     }
 
-    /// When the last of them was made.
+    /// When the last checkpoint was made.
     pub(super) fn time(&self) -> Option<&str> {
         self.last.as_ref()?.time.as_deref()
     }
 
-    /// Remembers a checkpoint, durably, before anybody is given it.
+    /// Remembers a checkpoint durably, before anyone receives it.
     ///
     /// # Errors
     ///
@@ -167,7 +168,7 @@ fn trees(states: &Path) -> Vec<PathBuf> {
 fn lock(dir: &Path) -> io::Result<File> {
     let dir_file = File::open(dir)?;
     rustix::fs::flock(&dir_file, rustix::fs::FlockOperation::LockExclusive)?;
-    // Whether it may be written shows now, not when something was signed.
+    // Finds out now whether the directory is writable, not after something was signed.
     tempfile::NamedTempFile::new_in(dir)?;
     Ok(dir_file)
 }

@@ -1,4 +1,4 @@
-//! Where checkpoints are kept: a file, or a ref of another repository. Neither ever goes back.
+//! Where checkpoints are kept: a file, or a ref of another repository. Neither is ever moved back.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,14 +9,14 @@ use super::note::Checkpoint;
 use outcome::clock::Timestamp;
 use trail::{EntryTree, OpenOptions, Trail};
 
-/// Where a checkpoint goes.
+/// The place for a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A file that holds the newest, or all if they are appended.
+    /// A file with the newest checkpoint, or with all if they are appended.
     File {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Whether it keeps those before.
+        /// Whether to keep the earlier ones.
         append: bool,
     },
     /// Another git repository, on [`trail::CHECKPOINTS_REF`].
@@ -24,7 +24,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// What a path names: a directory is a repository.
+    /// The target that a path names: a directory is a repository.
     pub fn of_path(path: &Path, append: bool) -> Target {
         if path.is_dir() {
             Target::Repository(path.to_owned())
@@ -36,11 +36,11 @@ impl Target {
         }
     }
 
-    /// Puts a signed checkpoint there, durably, if the trail extends the one that is there. Returns the one before.
+    /// Writes a signed checkpoint durably, if the trail extends the existing one. Returns the previous one.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::RolledBack`] names what the trail does not extend; otherwise what cannot be read or written.
+    /// [`CheckpointError::RolledBack`] says how the trail differs; otherwise, what cannot be read or written.
     pub(super) fn keep(
         &self,
         tree: &mut EntryTree,
@@ -72,11 +72,11 @@ impl Target {
         }
     }
 
-    /// Whether the trail extends the checkpoint that is there; that one.
+    /// Checks that the trail extends the existing checkpoint, and returns that.
     ///
     /// # Errors
     ///
-    /// As for [`Target::keep`].
+    /// The same as [`Target::keep`].
     pub(super) fn check(
         &self,
         tree: &mut EntryTree,
@@ -86,7 +86,7 @@ impl Target {
         check(tree, checkpoint, there.as_deref(), self)
     }
 
-    /// The newest checkpoint there, as it is.
+    /// The newest checkpoint, unchanged.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Whether the trail extends what is there.
+/// Checks that the trail extends the existing checkpoint.
 fn check(
     tree: &mut EntryTree,
     checkpoint: &Checkpoint,
@@ -127,7 +127,7 @@ fn check(
     };
     let Some((before, _)) = Checkpoint::read_last(there) else {
         return Err(CheckpointError::Target(format!(
-            "{target} holds something that is no checkpoint"
+            "{target} does not hold a checkpoint"
         )));
     };
     if before.origin != checkpoint.origin {
@@ -143,7 +143,7 @@ fn check(
     }
 }
 
-/// Says in what the tree does not extend a checkpoint, if it does not.
+/// How the tree fails to extend a checkpoint; `None` if it does extend it.
 pub(super) fn compare(
     tree: &mut EntryTree,
     before: &Checkpoint,
@@ -155,14 +155,14 @@ pub(super) fn compare(
             tree.size()
         )),
         Some(root) if root != before.root => Some(format!(
-            "the first {} entries are not those that it was made over",
+            "the first {} entries are different from those that it covers",
             before.size
         )),
         Some(_) => None,
     })
 }
 
-/// What names a trail among others in a file name: the end of its origin.
+/// The part of a file name that identifies a trail: the end of its origin.
 pub(super) fn id(origin: &str) -> String {
     let id = origin.rsplit('/').next().unwrap_or_default();
     id.chars()
@@ -170,12 +170,12 @@ pub(super) fn id(origin: &str) -> String {
         .collect()
 }
 
-/// The name of a trail's file among those of others.
+/// The name of a trail's file in a shared repository.
 fn name(origin: &str) -> String {
     format!("{}.checkpoint", id(origin))
 }
 
-/// One at a time: two that ran at once could put the older one last.
+/// Locks the target: two writers at once could leave the older checkpoint as the last.
 fn hold(path: &Path) -> Result<File, CheckpointError> {
     let dir = parent(path);
     File::open(dir)
@@ -201,12 +201,12 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, CheckpointError> {
     }
 }
 
-/// Replaces a file as a whole, durably.
+/// Replaces a file atomically and durably.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let dir = parent(path);
     let mut temporary = tempfile::NamedTempFile::new_in(dir)?;
     temporary.write_all(contents)?;
-    // Made for oneself alone; a checkpoint and a proof are for everybody who may see the directory.
+    // Temporary files are private by default. A checkpoint or proof is for everyone who may see the directory.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     temporary.as_file().set_permissions(mode)?;
     temporary.as_file().sync_all()?;

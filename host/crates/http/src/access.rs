@@ -1,5 +1,5 @@
-//! The access log: one line for each request, written when its answer has been sent or given up. Holds no body, no token and no
-//! value of a query.
+//! The access log: one line per request, written when its answer has been sent or abandoned. Contains no body, no
+//! token and no query value.
 
 use std::fmt::Write as _;
 use std::future::Future as _;
@@ -20,11 +20,11 @@ use super::allowance::Bucket;
 use super::guard::NO_ROUTE;
 use outcome::Reporter;
 
-/// The address that a connection came from: `ADDRESS:PORT`, or `unix:uid=N` behind a socket's file.
+/// The peer of a connection: `ADDRESS:PORT`, or `unix:uid=N` for a Unix socket.
 #[derive(Clone, Debug)]
 pub struct Peer(pub Arc<str>);
 
-/// Whether there is an access log. Every clone is the same one.
+/// Whether to write an access log. Clones share it.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Arc<AtomicBool>);
 
@@ -41,7 +41,7 @@ impl AccessLog {
         self.0.store(is_on, Ordering::Relaxed);
     }
 
-    /// Writes the line of what was answered without being read: its head is none, or there are too many connections.
+    /// Logs a request that was answered unread, because its head is invalid or there are too many connections.
     pub fn unread(&self, peer: &Peer, status: u16) {
         if self.is_on() {
             let (peer, route) = (&*peer.0, NO_ROUTE);
@@ -50,18 +50,18 @@ impl AccessLog {
     }
 }
 
-/// What the lines are told apart by in a filter such as `info,chiffon_audit::access=off`.
+/// The target for filters such as `info,chiffon_audit::access=off`.
 const TARGET: &str = "chiffon_audit::access";
 
-/// Longer paths are cut: no route of ours is as long, and a line should fit into one message of any log.
+/// Longer paths are cut: our routes are shorter, and a line should fit into one message of any log.
 const PATH_MOST: usize = 256;
 
-/// The same of methods, which may be any word.
+/// The same limit for methods, which may be any word.
 const METHOD_MOST: usize = 16;
 
-/// What is said of a request. Writes its line when nobody has anything to add: the last clone is gone.
+/// The log line of a request. It is written when the last clone is dropped.
 pub struct Line {
-    /// Whether there is an access log.
+    /// Whether the access log is enabled.
     pub is_written: bool,
     pub began: Instant,
     pub peer: Option<Peer>,
@@ -70,24 +70,24 @@ pub struct Line {
     pub route: Option<MatchedPath>,
     pub path: String,
     pub request_id: String,
-    /// What the bytes of bodies are taken from, if the token has a limit.
+    /// The bucket for the bytes of bodies, if the token has a limit.
     pub bucket: Option<Arc<Bucket>>,
-    /// 0 until there is an answer. A client that is gone before has none.
+    /// 0 until there is an answer. It stays 0 if the client disconnects first.
     pub status: AtomicU16,
-    /// Bytes of the request's body that were read.
+    /// Bytes read from the request's body.
     pub received: AtomicU64,
     /// Bytes of the answer's body that were handed to the connection.
     pub sent: AtomicU64,
 }
 
 impl Line {
-    /// Notes bytes of the request's body.
+    /// Counts bytes of the request's body.
     fn note_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
         self.take(bytes);
     }
 
-    /// Notes bytes of the answer's body, and answers until when one without end has to wait with more.
+    /// Counts bytes of the answer's body. Returns how long an endless answer must pause.
     pub fn note_sent(&self, bytes: usize) -> Duration {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
         self.take(bytes)
@@ -124,12 +124,12 @@ impl Drop for Line {
     }
 }
 
-/// A path as a line shows it; a query is not part of it.
+/// A path in its logged form, without the query.
 pub fn shown_path(path: &str) -> String {
     shown(path, PATH_MOST)
 }
 
-/// A word in printable ASCII, everything else escaped, and of a bounded length.
+/// A word in printable ASCII with everything else escaped, and cut to a length.
 fn shown(word: &str, most: usize) -> String {
     let mut shown = String::with_capacity(word.len().min(most));
     for byte in word.bytes() {
@@ -150,7 +150,7 @@ fn shown(word: &str, most: usize) -> String {
     shown
 }
 
-/// A request whose body is counted, and taken from the token's bytes.
+/// A request whose body's bytes are counted and taken from the token's limit.
 pub fn counting_request(request: Request, line: &Arc<Line>) -> Request {
     if request.body().is_end_stream() {
         return request;
@@ -166,9 +166,10 @@ pub fn counting_request(request: Request, line: &Arc<Line>) -> Request {
     })
 }
 
-/// An answer whose body is counted, and taken from the token's bytes.
+/// An answer whose body's bytes are counted and taken from the token's limit.
 ///
-/// A stream of events is slowed down to the token's bytes: who follows makes no further request that could be turned down.
+/// An event stream is slowed down to the token's limit, because a follower makes no further request that could be
+/// refused.
 pub fn counting_response(response: Response, line: Arc<Line>) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
@@ -188,7 +189,7 @@ struct Counted {
     body: Body,
     line: Arc<Line>,
     is_answer: bool,
-    /// Over when the next part may pass.
+    /// Completes when the next part may pass.
     pause: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,9 +1,9 @@
-//! What each token may use: requests and bytes a second. Knows tokens by their digests only.
+//! Limits for each token: requests and bytes per second. Knows tokens only by their digests.
 //!
-//! Each token has two buckets that fill at the rate of its limit and hold one second's worth. A request is let in while neither
-//! is empty. It takes one from the first, and from the second the bytes of its bodies as they pass, which is known only then:
-//! the level may fall below nothing, and the token waits until that is made good. Libraries for limits decide beforehand and
-//! know no such debt, hence our own forty lines.
+//! Each token has two buckets that fill at the rate of its limit and hold one second's worth. A request is admitted
+//! while neither is empty. It takes one unit from the first bucket. The bytes of its bodies are known only as they
+//! pass, and are then taken from the second. That level may become negative, and the token waits until it has
+//! recovered. Rate limiting libraries decide in advance and know no such debt, so this is our own code.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 
 use super::tokens::TokenDigest;
 
-/// What one token may use; `None` is as much as it likes.
+/// The limits for one token; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenLimits {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: Option<u64>,
-    /// Bytes of bodies a second, received and sent.
+    /// Bytes of bodies per second, received and sent.
     pub bytes: Option<u64>,
 }
 
-/// Which limit a token has reached, and when it may ask again.
+/// The limit that a token has reached, and when it may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
     /// `rate` or `bytes`.
     pub limit: &'static str,
-    /// How long until a request is let in.
+    /// How long until a request is admitted.
     pub wait: Duration,
 }
 
@@ -46,7 +46,7 @@ struct Levels {
 }
 
 impl Allowances {
-    /// Of tokens that have used nothing yet.
+    /// Creates the buckets; no token has used anything yet.
     pub fn new(limits: TokenLimits) -> Allowances {
         Allowances {
             limits: Mutex::new(limits),
@@ -54,21 +54,21 @@ impl Allowances {
         }
     }
 
-    /// Sets other limits from now on.
+    /// Changes the limits from now on.
     pub fn set(&self, limits: TokenLimits) {
         let before = std::mem::replace(&mut *locked(&self.limits), limits);
         if before == limits {
             return;
         }
-        // Full buckets for everybody, once: the levels are in the units of the former limits.
+        // Gives every token full buckets once, because the levels use the units of the old limits.
         locked(&self.buckets).clear();
     }
 
-    /// Lets a token's request in, and answers what its bytes are taken from; nothing if there are no limits.
+    /// Admits a token's request. Returns the bucket for its bytes, or `None` if there are no limits.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`], where it has used too much.
+    /// [`Exhausted`] if the token has used too much.
     pub fn admit(
         &self,
         token: &TokenDigest,
@@ -78,7 +78,7 @@ impl Allowances {
         if limits == TokenLimits::default() {
             return Ok(None);
         }
-        // As many as there are tokens: only known ones come here.
+        // Bounded by the number of tokens: only known ones get here.
         let bucket = locked(&self.buckets)
             .entry(*token)
             .or_insert_with(|| Arc::new(Bucket::full(limits, now)))
@@ -108,7 +108,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes bytes that have passed, and answers how long until there are some left.
+    /// Takes bytes that have passed. Returns how long until some are available.
     pub fn take(&self, bytes: u64, now: Instant) -> Duration {
         let mut levels = locked(&self.0);
         let Some(rate) = levels.limits.bytes else {
@@ -141,7 +141,7 @@ impl Levels {
             .limits
             .bytes
             .map_or(Duration::ZERO, |rate| wait(self.bytes, 0.0, rate));
-        // The longer wait is the one that helps.
+        // The caller must wait for the longer of the two.
         let (limit, wait) = match requests > bytes {
             true => ("rate", requests),
             false => ("bytes", bytes),
@@ -153,19 +153,19 @@ impl Levels {
     }
 }
 
-/// How long until a level that rises at that rate is at least `wanted`.
+/// How long until a level that rises at `rate` reaches `wanted`.
 fn wait(level: f64, wanted: f64, rate: u64) -> Duration {
     Duration::try_from_secs_f64((wanted - level) / as_level(rate)).unwrap_or(Duration::ZERO)
 }
 
-/// One second's worth.
+/// The capacity: one second's worth.
 fn capacity(limit: Option<u64>) -> f64 {
     limit.map_or(0.0, as_level)
 }
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "beyond 2^53 a limit is none, and no body is as large"
+    reason = "a limit beyond 2^53 has no effect, and no body is that large"
 )]
 fn as_level(number: u64) -> f64 {
     number as f64
@@ -201,11 +201,11 @@ mod tests {
         let exhausted = allowances.admit(&ONE, now).err().unwrap();
         assert_eq!((exhausted.limit, exhausted.wait), ("rate", seconds(0.25)));
         allowances.admit(&OTHER, now).unwrap();
-        // Being turned down costs nothing.
+        // A refused request costs nothing.
         let later = now + seconds(0.25);
         allowances.admit(&ONE, later).unwrap();
         assert!(allowances.admit(&ONE, later).is_err());
-        // However long a token rests, it saves up one second's worth.
+        // However long a token rests, it saves up only one second's worth.
         let much_later = now + seconds(3600.0);
         let admitted = (0..100).filter(|_| allowances.admit(&ONE, much_later).is_ok());
         assert_eq!(admitted.count(), 4);
@@ -216,7 +216,7 @@ mod tests {
         let (allowances, now) = (allowances(None, Some(1000)), Instant::now());
         let bucket = allowances.admit(&ONE, now).unwrap().unwrap();
         assert_eq!(bucket.take(600, now), Duration::ZERO);
-        // One body of any size is taken whole.
+        // A body of any size is admitted as a whole.
         assert_eq!(bucket.take(2400, now), seconds(2.0));
         let exhausted = allowances.admit(&ONE, now + seconds(0.5)).err().unwrap();
         assert_eq!((exhausted.limit, exhausted.wait), ("bytes", seconds(1.5)));

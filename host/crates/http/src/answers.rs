@@ -13,10 +13,10 @@ use super::problem::{FieldError, Kind, Problem, fields};
 use service::orchestrator::{self, Orchestrator};
 use store::{self, State, SubmissionState};
 
-/// The version of every answer.
+/// The schema version of every answer.
 pub const SCHEMA: u32 = 1;
 
-/// What has become of a submission.
+/// The current state of a submission.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Standing {
     /// `pending`, `committed`, `conflicting`, `refused` or `blocked`.
@@ -25,20 +25,20 @@ pub struct Standing {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
-    /// `unavailable`, where nobody could sign the commit.
+    /// `unavailable` if the commit could not be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<&'static str>,
-    /// What stands in the way, in a word.
+    /// The cause, as a word for programs.
     pub cause: Option<String>,
-    /// The same in a sentence.
+    /// The reason, as a sentence for people.
     pub reason: Option<String>,
-    /// What is wrong with it, where it was refused.
+    /// What is wrong with a refused submission, by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
 
 impl Standing {
-    /// Of a state as it is shown.
+    /// Converts the store's state.
     pub fn of(state: &State) -> Standing {
         let mut standing = Standing {
             state: state.name(),
@@ -52,7 +52,7 @@ impl Standing {
         match state {
             State::Pending { cause: None } => {}
             State::Pending { cause: Some(cause) } | State::Blocked { cause } => {
-                // Written by the settler as `word: sentence`.
+                // The settler writes it as `word: sentence`.
                 let (word, sentence) = cause.split_once(": ").unwrap_or((cause, ""));
                 standing.cause = Some(word.to_owned());
                 standing.reason = (!sentence.is_empty()).then(|| sentence.to_owned());
@@ -74,7 +74,7 @@ impl Standing {
         standing
     }
 
-    /// The same, where its commit is among those that nobody could sign.
+    /// Adds the signature's state: `unsigned` holds the commits that could not be signed.
     pub fn unsigned_among(self, unsigned: &HashSet<String>) -> Standing {
         Standing {
             signature: signature(self.commit.as_ref(), unsigned),
@@ -83,33 +83,34 @@ impl Standing {
     }
 }
 
-/// What is said of a commit's signature: something only where nobody could make one.
+/// The signature's state; `None` unless the commit could not be signed.
 fn signature(commit: Option<&String>, unsigned: &HashSet<String>) -> Option<&'static str> {
     commit
         .is_some_and(|commit| unsigned.contains(commit))
         .then_some("unavailable")
 }
 
-/// A submission is durable in the store.
+/// The receipt of a submission that is durable in the store.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Receipt {
     schema: u32,
-    /// The task.
+    /// The task's id.
     task_id: String,
-    /// The submission's place among all.
+    /// The submission's number among all submissions.
     sequence: i64,
-    /// Durable in the store, and so sure to be committed, kept as a conflict or refused by the policy. Always true.
+    /// The submission is durable in the store, and so is certain to be committed, kept as a conflict or refused by
+    /// the policy. Always true.
     accepted: bool,
-    /// The same had been accepted before.
+    /// The same submission was accepted before.
     repeated: bool,
-    /// The task was finished before by a submission that did not say the same, as far as can be told. The policy decides.
+    /// An earlier submission that finished the task seems to differ. The policy decides.
     differs: bool,
     #[serde(flatten)]
     standing: Standing,
 }
 
 impl Receipt {
-    /// Of what was accepted, in this state.
+    /// The receipt for an accepted submission in this state.
     fn new(receipt: &orchestrator::Receipt, state: &State, unsigned: &HashSet<String>) -> Receipt {
         Receipt {
             schema: SCHEMA,
@@ -159,7 +160,7 @@ pub fn submitted(
     response
 }
 
-/// A submission, with what has become of it.
+/// A submission and its current state.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Told {
     sequence: i64,
@@ -170,12 +171,12 @@ pub struct Told {
     #[serde(flatten)]
     standing: Standing,
     accepted_at: String,
-    /// How often it was tried.
+    /// How many attempts were made to record it.
     attempts: u32,
     next_attempt: Option<String>,
     closed_at: Option<String>,
     trace_id: Option<String>,
-    /// Who reported it: the name of its token; `null` if that has none.
+    /// The name of the token that reported it; `null` if the token has none.
     reporter: Option<String>,
 }
 
@@ -198,13 +199,13 @@ impl Told {
     }
 }
 
-/// A submission of a task, with what has become of it.
+/// A submission of a task, with its current state.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Submission {
     #[serde(flatten)]
     told: Told,
-    /// The submission exactly as it came, as text, as long as it is kept: until it is committed, and for ever if it is
-    /// conflicting or refused.
+    /// The submission's text exactly as it was sent, if it is kept: until it is committed, and for ever if it
+    /// conflicts or is refused.
     submission: Option<String>,
 }
 
@@ -214,30 +215,30 @@ impl Submission {
         self.told.standing.state
     }
 
-    /// Whether it is still to be recorded.
+    /// Whether it still has to be recorded.
     pub fn is_open(&self) -> bool {
         matches!(self.state(), "pending" | "blocked")
     }
 
-    /// Of a submission as it is shown.
+    /// Converts the store's submission.
     pub fn of(submission: SubmissionState) -> Submission {
         let (_, told, submission) = Told::of(submission);
         Submission { told, submission }
     }
 
-    /// The commit that added its entry.
+    /// The commit that added its entry, if it is committed.
     pub fn commit(&self) -> Option<&String> {
         self.told.standing.commit.as_ref()
     }
 
-    /// The same, where its commit is among those that nobody could sign.
+    /// Adds the signature's state: `unsigned` holds the commits that could not be signed.
     pub fn unsigned_among(mut self, unsigned: &HashSet<String>) -> Submission {
         self.told.standing = self.told.standing.unsigned_among(unsigned);
         self
     }
 }
 
-/// A submission in a list: all but its text.
+/// A submission in a list, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Listed {
     task_id: String,
@@ -246,40 +247,40 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Of a submission as it is shown.
+    /// Converts the store's submission.
     pub fn of(submission: SubmissionState) -> Listed {
         let (task_id, told, _) = Told::of(submission);
         Listed { task_id, told }
     }
 }
 
-/// What was recorded of a task.
+/// The recorded entry of a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Recorded {
     task_id: String,
     status: String,
     plan_id: Option<String>,
-    /// What the task was for: `metadata.intent`, otherwise the plan's id.
+    /// The task's intent: `metadata.intent`, otherwise the plan's id.
     intent: Option<String>,
     agent_pool: Option<String>,
     agent_id: Option<String>,
     services_touched: Vec<String>,
-    /// When it was recorded.
+    /// The time of recording.
     timestamp: String,
     commit: String,
     path: String,
-    /// Who reported it, as the commit says (`Audit-Reporter`); `null` if it does not say so. The first report counts.
+    /// Who first reported it, according to the commit (`Audit-Reporter`); `null` if the commit names nobody.
     reporter: Option<String>,
-    /// `unavailable`, where nobody could sign the commit.
+    /// `unavailable` if the commit could not be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<&'static str>,
-    /// The entry itself, as it is in the trail.
+    /// The entry itself, as in the trail.
     #[schema(value_type = Object)]
     entry: Box<RawValue>,
 }
 
 impl Recorded {
-    /// Of entries, saying which of their commits nobody could sign.
+    /// Converts entries, and marks those whose commits could not be signed.
     pub async fn all(orchestrator: &Orchestrator, entries: Vec<store::Entry>) -> Vec<Recorded> {
         let commits = entries.iter().map(|entry| entry.commit.clone()).collect();
         let unsigned = orchestrator.unsigned(commits).await;
@@ -305,13 +306,13 @@ impl Recorded {
             commit: entry.commit,
             path: entry.path,
             reporter: entry.reporter.map(|name| name.to_string()),
-            // It was read as JSON when it was found in the trail.
+            // It was parsed as JSON when it was read from the trail.
             entry: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         }
     }
 }
 
-/// JSON without the white space between its tokens: a line of an event, and a third less to send.
+/// Removes white space between JSON tokens, so that it fits on a line of an event and is a third smaller.
 fn compact(text: &str) -> String {
     let (mut within, mut escaped) = (false, false);
     text.chars()

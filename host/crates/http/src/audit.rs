@@ -1,4 +1,4 @@
-//! Asking: the origin's audit queries, with its parameters and its answer's shape.
+//! Audit queries, with the parameters and answer shapes of the original service.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use outcome::clock::{Bound, Timestamp};
 use outcome::{Reporter, TaskStatus, parse_bound};
 use store::{Filter, LIMIT_MOST, PageRequest};
 
-/// A page of what was recorded, newest first. It ends early, with `next`, where its entries are large.
+/// A page of entries, newest first. It ends early, with `next`, if its entries are large.
 #[expect(dead_code, reason = "only describes what `Slices` writes")]
 #[derive(Debug, ToSchema)]
 pub struct Page {
     schema: u32,
     tasks: Vec<Recorded>,
-    /// How many all filters leave; `null` where a cursor was given and `total=true` was not.
+    /// How many entries match all filters; `null` if a cursor was given and `total=true` was not.
     total: Option<u64>,
     limit: u32,
     offset: u64,
@@ -32,7 +32,7 @@ pub struct Page {
     next: Option<String>,
 }
 
-/// What a page says beside its entries.
+/// The other members of a page.
 #[derive(Serialize)]
 struct Rest {
     total: Option<u64>,
@@ -41,10 +41,11 @@ struct Rest {
     next: Option<String>,
 }
 
-/// The most bytes of entries on a page, but for the last: a page of a thousand ordinary entries has one or two million.
+/// The most bytes of entries on a page, before the last one. A page of a thousand ordinary entries has one or two
+/// million.
 const PAGE_BYTES: usize = 16 << 20;
 
-/// How many entries are read at once.
+/// How many entries to read at once.
 const SLICE: u32 = 256;
 
 type Parameters = Query<Vec<(String, String)>>;
@@ -52,9 +53,9 @@ type Parameters = Query<Vec<(String, String)>>;
 /// Tasks that failed in the last days.
 #[utoipa::path(get, path = "/api/v1/audit/failures", tag = "audit",
     params(("days" = Option<u32>, Query, description = "1 to 90; 7 if not given"), ("service" = Option<String>, Query),
-        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
+        ("reporter" = Option<String>, Query, description = "the reporter: the name of a token, as in the commit"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page)))]
 pub async fn failures(
     State(app): State<Arc<App>>,
@@ -71,9 +72,9 @@ pub async fn failures(
 #[utoipa::path(get, path = "/api/v1/audit/by-service/{name}", tag = "audit",
     params(("name" = String, Path), ("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"),
         ("days" = Option<u32>, Query, description = "1 to 90; all time if not given"),
-        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
+        ("reporter" = Option<String>, Query, description = "the reporter: the name of a token, as in the commit"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page)))]
 pub async fn by_service(
     State(app): State<Arc<App>>,
@@ -87,14 +88,14 @@ pub async fn by_service(
     asked.page(&headers).await
 }
 
-/// Tasks by any of the filters.
+/// Tasks that match the filters.
 #[utoipa::path(get, path = "/api/v1/audit/query", tag = "audit",
     params(("status" = Option<String>, Query, description = "`completed`, `failed`, `rejected`, `cancelled`, or one that the settings add"), ("service" = Option<String>, Query), ("intent" = Option<String>, Query),
-        ("reporter" = Option<String>, Query, description = "who reported it: the name of a token, as the commit says"),
-        ("since" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone"),
-        ("until" = Option<String>, Query, description = "ISO 8601; UTC where it has no zone; a date is the whole day"),
+        ("reporter" = Option<String>, Query, description = "the reporter: the name of a token, as in the commit"),
+        ("since" = Option<String>, Query, description = "ISO 8601; UTC if it has no zone"),
+        ("until" = Option<String>, Query, description = "ISO 8601; UTC if it has no zone; a date is the whole day"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"), ("offset" = Option<u64>, Query),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"), ("total" = Option<bool>, Query)),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"), ("total" = Option<bool>, Query)),
     responses((status = 200, body = Page)))]
 pub async fn query(
     State(app): State<Arc<App>>,
@@ -105,7 +106,7 @@ pub async fn query(
     Asked::of(app, &parameters, &known)?.page(&headers).await
 }
 
-/// What was asked.
+/// The parsed query.
 struct Asked {
     app: Arc<App>,
     filter: Filter,
@@ -130,7 +131,7 @@ impl Asked {
             let name = name.as_str();
             let wrong = |says: &str| Err(Problem::parameter(name, says));
             if !known.contains(&name) && !["limit", "offset", "cursor", "total"].contains(&name) {
-                return wrong("is not a parameter of this");
+                return wrong("is not a parameter of this request");
             }
             if seen.contains(&name) {
                 return wrong("is given twice");
@@ -216,14 +217,14 @@ impl Asked {
     }
 }
 
-/// A page, read in slices.
+/// A page that is read in slices.
 struct Slices {
     app: Arc<App>,
     filter: Filter,
     request: PageRequest,
-    /// How many entries the page may still have.
+    /// How many more entries the page may have.
     left: u32,
-    /// How many bytes of entries.
+    /// How many more bytes of entries.
     bytes: usize,
     asked_offset: u64,
     total: Option<u64>,
@@ -267,7 +268,7 @@ impl Slices {
             text.extend_from_slice(b"],");
             parts::write_members(&mut text, &rest)?;
         } else {
-            // What comes is told by its place, and was counted.
+            // The next slice is found by its place, and was already counted.
             self.request.after = page.next;
             self.request.offset = 0;
             self.request.total = false;

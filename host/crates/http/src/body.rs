@@ -1,4 +1,4 @@
-//! Bodies: JSON, of a bounded size, in a bounded time, and so many bytes of all at once.
+//! Request bodies: JSON, with limits on size, time, and the bytes of all bodies together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::App;
 use super::budget::{Budget, Held};
 use super::problem::{Kind, Problem};
 
-/// A body that says that it is `application/json`. Whether it is JSON is the reader's to say.
+/// A body declared as `application/json`. The reader checks whether it is JSON.
 pub struct JsonBody(pub Body);
 
 impl FromRequest<Arc<App>> for JsonBody {
@@ -21,13 +21,13 @@ impl FromRequest<Arc<App>> for JsonBody {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<JsonBody, Problem> {
         if !has_type(request.headers(), "application/json") {
-            // Required, so that no form and no script of a web page can post without being asked.
+            // Required, so that no form and no script of a web page can post without a preflight request.
             return Err(Problem::new(Kind::MediaType));
         }
-        // A small body could become a large one. It would be taken for broken JSON otherwise.
+        // A compressed body could expand, and would otherwise be reported as broken JSON.
         let encoding = request.headers().get(header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
-            let says = "send it as it is: no Content-Encoding is taken";
+            let says = "send it uncompressed: no Content-Encoding is supported";
             return Err(Problem::saying(Kind::MediaType, says));
         }
         let most = app.limits.body;
@@ -35,7 +35,7 @@ impl FromRequest<Arc<App>> for JsonBody {
     }
 }
 
-/// Whether the body's media type is this, whatever its parameters.
+/// Whether the body has this media type, whatever its parameters.
 pub fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
@@ -44,19 +44,19 @@ pub fn has_type(headers: &HeaderMap, expected: &str) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case(expected))
 }
 
-/// How much of a body that is too large is taken and thrown away: a client that is still sending when the connection ends
-/// would see a reset, and not the answer.
+/// How many bytes of a body that is too large to read and discard. A client that is still sending when the connection
+/// ends would see a reset, and not the answer.
 const DISCARDED_MOST: usize = 32 << 20;
 
-/// A body of so many bytes needs no room among those in flight: as many of them as there are connections fit into memory, and no
-/// large body is in the way of an ordinary report.
+/// A body of up to this many bytes does not count as in flight. One such body per connection fits into memory, and a
+/// large body never delays an ordinary report.
 const SMALL: usize = 8 << 10;
 
-/// While others wait for room, a large body must come at least so fast.
+/// While other requests wait for room, a large body must arrive at least this fast.
 const WINDOW: Duration = Duration::from_secs(2);
 const IN_WINDOW: usize = 64 << 10;
 
-/// A body that was read. It counts among the bytes in flight until it is dropped.
+/// A body that was read. It counts as bytes in flight until it is dropped.
 pub struct Body {
     bytes: Bytes,
     _held: Option<Held>,
@@ -70,21 +70,22 @@ impl std::ops::Deref for Body {
     }
 }
 
-/// Reads a body of at most so many bytes, as soon as there is room for it.
+/// Reads a body of at most `most` bytes, once there is room for it.
 pub async fn read(
     app: &App,
     request: Request,
     most: usize,
     budget: &Budget,
 ) -> Result<Body, Problem> {
-    let too_large = || Problem::saying(Kind::TooLarge, format!("at most {most} bytes are taken"));
+    let too_large =
+        || Problem::saying(Kind::TooLarge, format!("at most {most} bytes are accepted"));
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let is_announced = announced.is_some_and(|length| length > most as u64);
     if is_announced && request.headers().contains_key(header::EXPECT) {
-        // It waits for leave to send, and does not get it.
+        // The client waits for a `100 Continue`, which it does not get.
         return Err(too_large());
     }
     let time = app.limits.body_time;
@@ -104,42 +105,42 @@ pub async fn read(
         Ok(Err(Broken::Ended)) => Err(Problem::saying(Kind::Malformed, "the body ended too early")),
         Ok(Err(Broken::Slow)) => Err(Problem::saying(
             Kind::TooSlow,
-            "the body came too slowly, and others waited",
+            "the body arrived too slowly while other requests waited",
         )),
         Err(_) if is_announced => Err(too_large()),
         Err(_) if reading.is_waiting => Err(app.busy()),
         Err(_) => Err(Problem::saying(
             Kind::TooSlow,
-            format!("the body must come within {} s", time.as_secs()),
+            format!("the body must arrive within {} s", time.as_secs()),
         )),
     }
 }
 
-/// A body that is being read.
+/// A body while it is read.
 struct Reading<'a> {
     budget: &'a Budget,
     most: usize,
     held: Option<Held>,
-    /// There is no room for it yet.
+    /// Whether it still waits for room.
     is_waiting: bool,
 }
 
-/// Why a body was not read.
+/// Why reading a body failed.
 enum Broken {
-    /// It ended too early.
+    /// The body ended too early.
     Ended,
-    /// Others waited for its room.
+    /// It was too slow while others waited for its room.
     Slow,
 }
 
 impl Reading<'_> {
-    /// The body; nothing if it is larger than it may be.
+    /// The whole body; `None` if it is too large.
     async fn whole(&mut self, body: body::Body, expected: usize) -> Result<Option<Bytes>, Broken> {
         if expected > SMALL && self.most > 0 {
             self.hold(expected).await;
         }
         let mut parts = body.into_data_stream();
-        // Most come in one part, which is not copied.
+        // Most bodies arrive in one part, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), Vec::new());
         let mut length: usize = 0;
         let mut window = (Instant::now(), 0);
@@ -157,7 +158,7 @@ impl Reading<'_> {
                 (first, whole, self.held) = (Bytes::new(), Vec::new(), None);
                 continue;
             } else if length > SMALL && self.held.is_none() {
-                // It did not say how long it is.
+                // The client did not declare a length.
                 self.hold(self.most).await;
             }
             if length == part.len() {
@@ -181,7 +182,7 @@ impl Reading<'_> {
         self.is_waiting = false;
     }
 
-    /// A caller that holds room which others wait for must use it.
+    /// A client that holds room which others wait for must send fast enough.
     fn check_pace(&self, window: &mut (Instant, usize), length: usize) -> Result<(), Broken> {
         let (since, before) = *window;
         if since.elapsed() < WINDOW {

@@ -1,4 +1,4 @@
-//! Budgets of bytes: what requests and answers hold in memory, all together.
+//! Memory budgets: the bytes that all requests and answers together may hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,29 +7,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use service::orchestrator::Orchestrator;
 
-/// So many bytes for all.
+/// A number of bytes that all share.
 #[derive(Clone)]
 pub struct Budget {
     bytes: Arc<Semaphore>,
     most: usize,
-    /// How many wait for a part.
+    /// How many tasks wait for a share.
     waiting: Arc<AtomicUsize>,
-    /// Whose gauge shows how much is held.
+    /// The orchestrator whose gauge shows how much is held.
     shown: Option<Orchestrator>,
 }
 
-/// A part of a budget, given back when it is dropped.
+/// A share of a budget, returned on drop.
 pub struct Held {
     permit: Option<OwnedSemaphorePermit>,
     budget: Budget,
 }
 
-/// Counts one who waits.
+/// Counts a waiting task.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Budget {
     pub fn new(bytes: usize, shown: Option<Orchestrator>) -> Budget {
-        // More than four gigabytes are no limit.
+        // More than four gigabytes is no limit in practice.
         let most = bytes.min(u32::MAX as usize);
         Budget {
             bytes: Arc::new(Semaphore::new(most)),
@@ -39,11 +39,11 @@ impl Budget {
         }
     }
 
-    /// Waits until there is room for so many bytes. More than the whole is the whole.
+    /// Waits until there is room for this many bytes. A request for more than the budget takes all of it.
     pub async fn hold(&self, bytes: usize) -> Held {
         let permits = u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX);
         let waiting = Waiting::new(&self.waiting);
-        // It is never closed.
+        // The semaphore is never closed.
         let permit = self.bytes.clone().acquire_many_owned(permits).await.ok();
         drop(waiting);
         self.show();
@@ -53,7 +53,7 @@ impl Budget {
         }
     }
 
-    /// Whether somebody waits for a part.
+    /// Whether a task waits for a share.
     pub fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
@@ -69,7 +69,7 @@ impl Budget {
 }
 
 impl Held {
-    /// Gives back all but so many bytes.
+    /// Returns all but this many bytes.
     pub fn shrink(&mut self, bytes: usize) {
         if let Some(permit) = &mut self.permit {
             let surplus = permit.num_permits().saturating_sub(bytes);

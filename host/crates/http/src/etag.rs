@@ -1,9 +1,9 @@
-//! Entity tags (RFC 9110, 8.8.3 and 13.1.2): who has an answer already is told that it is still so.
+//! Entity tags (RFC 9110, 8.8.3 and 13.1.2): a caller with a current copy gets 304.
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 
-/// The strong tag of an answer: the same bytes, the same tag, on every host.
+/// The strong tag of an answer: equal bytes have the same tag on every host.
 pub fn of(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let mut tag = String::from("\"");
@@ -14,7 +14,7 @@ pub fn of(bytes: &[u8]) -> String {
     tag
 }
 
-/// Whether `If-None-Match` names this tag, by weak comparison, or anything at all.
+/// Whether `If-None-Match` names this tag, by weak comparison, or `*`.
 pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
@@ -32,7 +32,7 @@ fn names(list: &[u8], tag: &[u8]) -> bool {
             rest = after;
         }
         rest = rest.strip_prefix(b"W/").unwrap_or(rest);
-        // A tag may hold commas, but no quotes. What follows something else is not to be understood.
+        // A tag may contain commas but no quotes. Anything else ends the parsing.
         let Some(inner) = rest.strip_prefix(b"\"") else {
             return false;
         };

@@ -1,4 +1,4 @@
-//! What stands before the routes: probes are answered while the store is not open yet, and connections leave while it drains.
+//! In front of the routes: answers probes while the store is not open yet, and closes connections while draining.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,10 +14,11 @@ use tower::ServiceExt as _;
 use super::operate;
 use super::problem::{Kind, Problem};
 
-/// How long a request waits for a store that is being opened: who has seen `/healthz` answer asks at once.
+/// How long a request waits while the store is being opened. A client that sees `/healthz` answer sends requests at
+/// once.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The way in. Every clone is the same one.
+/// The router in front. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Front {
     routes: Arc<OnceLock<Router>>,
@@ -25,7 +26,7 @@ pub(super) struct Front {
     draining: Draining,
 }
 
-/// Whether this host takes its leave. Apart from the front, which holds the routes: what they hold must not hold them.
+/// Whether this host is draining. Separate from `Front`, which holds the routes: the routes must not hold `Front`.
 #[derive(Clone, Default)]
 pub(super) struct Draining(Arc<AtomicBool>);
 
@@ -38,12 +39,12 @@ impl Draining {
 impl Front {
     /// Lets requests through to the routes from now on.
     pub(super) fn open(&self, routes: Router) {
-        // Opened once; a second time would change nothing.
+        // Opened once; a second call has no effect.
         let _ = self.routes.set(routes);
         self.opened.notify_waiters();
     }
 
-    /// Says from now on that this host is stopping, and lets each connection go with its next answer.
+    /// Reports from now on that this host is stopping, and closes each connection with its next answer.
     pub(super) fn drain(&self) {
         self.draining.0.store(true, Ordering::Relaxed);
     }
@@ -52,15 +53,15 @@ impl Front {
         self.draining.clone()
     }
 
-    /// The router that a listener serves.
+    /// The router for a listener.
     pub(super) fn router(&self) -> Router {
         let front = self.clone();
         Router::new().fallback(move |request| front.clone().answer(request))
     }
 
-    /// Waits for the routes, but not for long: most stores open within a moment of the first probe.
+    /// Waits briefly for the routes: most stores open within a moment of the first probe.
     async fn opening(&self) {
-        // Hears of what happens from here on.
+        // Registered before the check, so that no notification is missed.
         let opened = self.opened.notified();
         if self.routes.get().is_none() {
             let _ = tokio::time::timeout(PATIENCE, opened).await;
@@ -86,7 +87,7 @@ impl Front {
     }
 }
 
-/// The answer of a host that waits for its store. It can be told without a token.
+/// The answer of a host that waits for its store. It needs no token.
 fn not_open(path: &str) -> Response {
     match path {
         "/healthz" => operate::ALIVE.into_response(),

@@ -1,4 +1,5 @@
-//! Before and after every handler: is the request meant for us, may it, how long did it take, which trace is it part of.
+//! Wraps every handler: checks that the request is for this host and permitted, measures its time, and attaches its
+//! trace.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,12 +27,12 @@ use super::tokens::{Holder, Right, Tokens};
 use outcome::Reporter;
 use service::orchestrator::{Origin, is_trace_id};
 
-/// What a route asks for. One table for all of them.
+/// The rights that a route needs. One table for all routes.
 fn needs(method: &Method, route: &str) -> &'static [Right] {
     match route {
         "/healthz" | "/readyz" | "/openapi.json" => &[],
         "/api/v1/policy" => &[Right::Admin],
-        // Who reports may ask what became of it.
+        // A reporter may ask what happened to its report.
         "/api/v1/tasks/{id}"
         | "/api/v1/tasks/{id}/entry"
         | "/api/v1/tasks/{id}/proof"
@@ -41,11 +42,11 @@ fn needs(method: &Method, route: &str) -> &'static [Right] {
     }
 }
 
-/// Wraps every route.
+/// The wrapper around every route.
 #[derive(Clone)]
 pub struct Guard {
     app: Arc<App>,
-    /// Probes and metrics of this machine alone: nothing is asked of who comes.
+    /// Whether the listener serves only probes and metrics for this machine, without authentication.
     is_open: bool,
     /// Whether a web page could reach it.
     checks_host: bool,
@@ -61,7 +62,7 @@ impl Guard {
         }
     }
 
-    /// Of the listener for probes and metrics.
+    /// The guard of the listener for probes and metrics.
     pub fn of_admin(app: Arc<App>, listen: &Listen) -> Guard {
         Guard {
             app,
@@ -82,7 +83,7 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// A route that is guarded.
+/// A guarded route.
 #[derive(Clone)]
 pub struct Guarded<S> {
     guard: Guard,
@@ -111,7 +112,7 @@ where
         let trace = trace(request.headers());
         let peer = request.extensions().get::<Peer>().cloned();
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
-        // Not at the level of every day: making it costs as much as the rest of this. What is wrong says all of it again.
+        // At debug level: creating it costs as much as the rest of this function. Errors log all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
         let checked = check(&self.guard, &request, &method, route, holder);
         let line = Arc::new(Line {
@@ -131,7 +132,7 @@ where
         let answering = match checked {
             Ok(_) => {
                 let mut request = access::counting_request(request, &line);
-                // Who follows goes on when the protocol has ended.
+                // A follower's line lives on after the protocol has ended.
                 request.extensions_mut().insert(line.clone());
                 request.extensions_mut().insert(Origin {
                     reporter: reporter.clone(),
@@ -176,21 +177,21 @@ where
     }
 }
 
-/// What tells that this host lives.
+/// Whether a route only reports that this host is alive.
 fn is_probe(route: &str) -> bool {
     matches!(route, "/healthz" | "/readyz")
 }
 
-/// What is no route is called so.
+/// The name in metrics for requests that match no route.
 pub(super) const NO_ROUTE: &str = "(none)";
 
-/// A handler's fault is one request's and not the connection's.
+/// A handler's panic fails one request and not the connection.
 fn panicked() -> Response {
     tracing::error!("a handler panicked");
     Problem::new(Kind::Internal).into_response()
 }
 
-/// Whether the request may pass, and what its bytes are taken from.
+/// Checks the request. Returns the bucket for its bytes.
 fn check(
     guard: &Guard,
     request: &Request,
@@ -200,7 +201,7 @@ fn check(
 ) -> Result<Option<Arc<Bucket>>, Problem> {
     let app = &guard.app;
     hosts::check_form(request)?;
-    // Where there are tokens, a web page has none; and a proxy of this machine may keep the name that it was asked by.
+    // If there are tokens, a web page has none; and a proxy on this machine may keep its original host name.
     let asks_no_token = guard.is_open || app.tokens.now().is_empty();
     if guard.checks_host && asks_no_token && !is_bare_probe(request, route) {
         hosts::check_name(request, &app.limits.allowed_hosts)?;
@@ -218,7 +219,7 @@ fn check(
     }
     let tokens = app.tokens.now();
     if tokens.is_empty() {
-        // Whoever reaches a loopback port or the socket may report and read. The policy is another matter.
+        // Anyone who can reach a loopback port or the socket may report and read, but not change the policy.
         return if needs == [Right::Admin] {
             Err(Problem::saying(
                 Kind::Forbidden,
@@ -240,20 +241,21 @@ fn check(
     })
 }
 
-/// Whether it is a load balancer's check, which may name no host (HAProxy's `option httpchk GET /readyz`). A browser always does.
+/// Whether it is a load balancer's check without a host name (HAProxy's `option httpchk GET /readyz`). A browser
+/// always sends one.
 fn is_bare_probe(request: &Request, route: &str) -> bool {
     ["/healthz", "/readyz"].contains(&route)
         && !request.headers().contains_key(header::HOST)
         && request.uri().host().is_none()
 }
 
-/// Whose token the request brings.
+/// The holder of the request's token.
 fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, Problem> {
     let unauthorised = |says: &str| Problem::saying(Kind::Unauthorised, says);
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (given.next(), given.next());
     if second.is_some() {
-        // A proxy may have looked at another one than this host would.
+        // A proxy may have checked a different header than this host would.
         return Err(unauthorised("send one `Authorization`"));
     }
     let token = first
@@ -280,7 +282,7 @@ fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {
     ))
 }
 
-/// The trace of W3C's `traceparent`, else `X-Trace-Id` or `X-Request-Id`.
+/// The trace id from W3C's `traceparent`, else from `X-Trace-Id` or `X-Request-Id`.
 fn trace(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     if let Some(parent) = text("traceparent") {
@@ -292,7 +294,8 @@ fn trace(headers: &HeaderMap) -> Option<String> {
     is_trace_id(given).then(|| given.to_owned())
 }
 
-/// The header that names a request, for the access log: the caller's name for it, or else one of ours, in the answer too.
+/// The header that identifies a request in the access log: the caller's value, or else ours, which the answer also
+/// has.
 const REQUEST_ID: &str = "x-request-id";
 
 fn request_id(headers: &HeaderMap) -> String {

@@ -1,15 +1,15 @@
-//! Whom a request is for: one `Host`, well-formed, and where there are no tokens one that names this machine.
+//! Checks a request's `Host`: exactly one, well-formed, and the name of this machine if there are no tokens.
 
 use axum::extract::Request;
 use axum::http::{Method, Version, header};
 
 use super::problem::{Kind, Problem};
 
-/// Checks what every request must say of its host.
+/// Checks the form of a request's host.
 ///
 /// # Errors
 ///
-/// [`Kind::Head`] if there is none, or not one, or none that could be one.
+/// [`Kind::Head`] if there is no host, more than one, or an invalid one.
 pub fn check_form(request: &Request) -> Result<(), Problem> {
     let wrong = |says: &str| Err(Problem::saying(Kind::Head, says));
     let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
@@ -19,7 +19,7 @@ pub fn check_form(request: &Request) -> Result<(), Problem> {
     {
         return wrong("the body has two lengths");
     }
-    // Without a scheme it is the target of CONNECT, and of nothing else.
+    // Without a scheme it is the target of CONNECT only.
     let is_authority = request.uri().scheme().is_none() && request.uri().authority().is_some();
     if is_authority && request.method() != Method::CONNECT {
         return wrong("the target must begin with `/`");
@@ -28,16 +28,17 @@ pub fn check_form(request: &Request) -> Result<(), Problem> {
     match (given.next(), given.next()) {
         (Some(_), Some(_)) => wrong("`Host` is given twice"),
         (None, _) if request.version() >= Version::HTTP_11 => wrong("`Host` is missing"),
-        (Some(host), None) if !is_host(host.as_bytes()) => wrong("`Host` is no host and port"),
+        (Some(host), None) if !is_host(host.as_bytes()) => wrong("`Host` is not a host and port"),
         _ => Ok(()),
     }
 }
 
-/// Without tokens: a web page can make a browser send requests to this machine, under a name of its own (DNS rebinding).
+/// Checks the host's name if there are no tokens. A web page can make a browser send requests to this machine under
+/// the page's own host name (DNS rebinding).
 ///
 /// # Errors
 ///
-/// [`Kind::Misdirected`] if the request is for another host than this machine and those that are allowed.
+/// [`Kind::Misdirected`] if the request is for another host than this machine and the allowed ones.
 pub fn check_name(request: &Request, allowed: &[String]) -> Result<(), Problem> {
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
@@ -55,7 +56,7 @@ pub fn check_name(request: &Request, allowed: &[String]) -> Result<(), Problem> 
     ))
 }
 
-/// Whether the bytes could be a host and a port: `uri-host [ ":" port ]` (RFC 9110, 7.2). It may be empty.
+/// Whether the bytes could be a host and a port: `uri-host [ ":" port ]` (RFC 9110, 7.2). May be empty.
 fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => {
@@ -74,7 +75,7 @@ fn is_host(host: &[u8]) -> bool {
             host.split_at(end.unwrap_or(host.len()))
         }
     };
-    // Letters, digits, and what else RFC 3986 allows in a name.
+    // Letters, digits, and the other characters that RFC 3986 allows in a name.
     let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     let is_port = match port {
         [] => true,
@@ -84,7 +85,7 @@ fn is_host(host: &[u8]) -> bool {
     name.iter().all(is_of_name) && is_port
 }
 
-/// Whether one that is allowed is meant: by its name, at any port, or by name and port.
+/// Whether this is an allowed host: by name at any port, or by name and port.
 fn is_among(host: &str, allowed: &[String]) -> bool {
     let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
     let (named, host) = (plain(without_port(host)), plain(host));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_host_is_none() {
+    fn an_impossible_host_is_rejected() {
         for host in ["", "a", "a.b:80", "[::1]:8787", "[::1]", "a:", "x_y", "%41"] {
             assert!(is_host(host.as_bytes()), "{host}");
         }

@@ -1,10 +1,10 @@
-//! The tokens that are in force now: exchanged as a whole, between two requests.
+//! The current tokens, replaced as a whole between two requests.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::tokens::Tokens;
 
-/// The tokens. Every clone is the same one.
+/// The current tokens. Clones share them.
 #[derive(Clone)]
 pub(super) struct TokensInForce(Arc<RwLock<Arc<Tokens>>>);
 
@@ -13,7 +13,7 @@ impl TokensInForce {
         TokensInForce(Arc::new(RwLock::new(Arc::new(tokens))))
     }
 
-    /// Those that count for a request that comes now.
+    /// The tokens for a request that arrives now.
     pub(super) fn now(&self) -> Arc<Tokens> {
         let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&tokens)

@@ -1,7 +1,7 @@
-//! The service: what the orchestrator does, over HTTP.
+//! The service: the orchestrator's functions over HTTP.
 //!
-//! Owns routes, tokens, limits and the shapes of answers. Decides nothing about outcomes. Knows no policy and no trail but by
-//! what the orchestrator says of them.
+//! Owns routes, tokens, limits and the shapes of answers. Decides nothing about outcomes. Knows policies and the
+//! trail only through the orchestrator.
 
 mod access;
 mod allowance;
@@ -52,36 +52,37 @@ use front::{Draining, Front};
 use in_force::TokensInForce;
 use service::orchestrator::Orchestrator;
 
-/// What one client may use.
+/// Limits for clients.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a body: the largest outcome document, and some white space.
+    /// Maximum bytes of a body: the largest outcome document with some white space.
     pub body: usize,
-    /// Bytes of a policy's component. A Python component is 20 to 40 MB.
+    /// Maximum bytes of a policy's component. A Python component has 20 to 40 MB.
     pub policy: usize,
-    /// How long a body may take to come.
+    /// How long a body may take to arrive.
     pub body_time: Duration,
-    /// How long `?wait=committed` waits: below what proxies allow.
+    /// How long `?wait=committed` waits: less than proxies allow.
     pub wait: Duration,
-    /// The longest that `Prefer: wait=N` is granted.
+    /// The longest wait granted to `Prefer: wait=N`.
     pub wait_most: Duration,
-    /// Connections at once. Who comes when there are so many takes the place of the one that has been idle for longest.
+    /// Maximum simultaneous connections. At the limit, a new connection replaces the one that has been idle for
+    /// longest.
     pub connections: usize,
-    /// Connections of one address at once, or of one IPv6 network of 64 bits.
+    /// Maximum simultaneous connections from one address, or from one IPv6 network of 64 bits.
     pub connections_per_peer: usize,
-    /// Bytes of bodies that were read and are not answered, of all requests together.
+    /// Maximum bytes of bodies that were read and not yet answered, over all requests.
     pub bytes_in_flight: usize,
-    /// Questions that the store answers at once.
+    /// Maximum simultaneous store queries.
     pub queries: usize,
-    /// Followers of events at once.
+    /// Maximum simultaneous event followers.
     pub followers: usize,
-    /// Hosts that a request may name where there are no tokens, beside this machine.
+    /// Hosts, besides this machine, that a request may name if there are no tokens.
     pub allowed_hosts: Vec<String>,
-    /// How long requests under way may take once the service closes.
+    /// On shutdown, how long requests in flight may take.
     pub grace: Duration,
-    /// What each token may use.
+    /// Limits for each token.
     pub token: TokenLimits,
-    /// Whether the log has a line for each request.
+    /// Whether to log a line for each request.
     pub access_log: bool,
 }
 
@@ -93,10 +94,10 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             wait: Duration::from_secs(30),
             wait_most: Duration::from_secs(300),
-            // With heads of 16 KiB, 64 MiB if all of them stop in the middle of one.
+            // With heads of 16 KiB this is 64 MiB if every client stops in the middle of one.
             connections: 4096,
             connections_per_peer: 1024,
-            // Each is in memory several times: as it came, as a document, on its way into the store.
+            // Each body is in memory several times: as received, as a document, and on its way into the store.
             bytes_in_flight: 32 << 20,
             // More than processors and disks answer at once; each may take some megabytes.
             queries: 16,
@@ -109,28 +110,28 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a policy that is sent: one at a time, whatever its size.
+/// Budget for policy uploads: one at a time, whatever its size.
 const UPLOADS: usize = 1;
 
-/// Connections for probes and metrics.
+/// Maximum connections for probes and metrics.
 const ADMIN_CONNECTIONS: usize = 256;
 
-/// What handlers share.
+/// The state that handlers share.
 struct App {
     orchestrator: Orchestrator,
     tokens: TokensInForce,
     allowances: Arc<Allowances>,
     access_log: AccessLog,
     limits: Limits,
-    /// Whether `Host` must name this machine, unless there are tokens.
+    /// Whether `Host` must name this machine if there are no tokens.
     checks_host: bool,
     draining: Draining,
     feed: Arc<events::Feed>,
-    /// Bodies of reports.
+    /// Memory for bodies of reports.
     in_flight: Budget,
-    /// A policy that is sent: one at a time.
+    /// Memory for a policy upload: one at a time.
     uploads: Budget,
-    /// Answers that are made and not sent.
+    /// Memory for answers that are not sent yet.
     answers: Budget,
     queries: Arc<Semaphore>,
     prove: Option<Prove>,
@@ -138,12 +139,12 @@ struct App {
 }
 
 impl App {
-    /// Whether this host takes its leave: requests are still answered, and soon no more.
+    /// Whether this host is draining: it still answers, and will soon stop.
     fn is_stopping(&self) -> bool {
         self.draining.is_draining() || *self.close.borrow()
     }
 
-    /// Until the service is told to close.
+    /// Completes when the service is told to close.
     async fn closing(&self) {
         let mut close = self.close.clone();
         if close.wait_for(|close| *close).await.is_err() {
@@ -152,26 +153,26 @@ impl App {
     }
 }
 
-/// Why there is no service.
+/// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Anybody on the network could report and read.
+    /// Anyone on the network could report and read.
     #[error(
         "{0} can be reached from other machines, and there are no tokens: give --tokens FILE, or listen on 127.0.0.1 or unix:PATH"
     )]
     NoTokens(String),
-    /// The address cannot be used.
+    /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
-        /// Where.
+        /// The address as given.
         address: String,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
 impl Tokens {
-    /// Whether they are enough to listen there: beyond this machine there must be some.
+    /// Checks that the tokens allow listening on this address: an address that other machines can reach needs tokens.
     ///
     /// # Errors
     ///
@@ -184,19 +185,19 @@ impl Tokens {
     }
 }
 
-/// A service that listens and does not answer yet.
+/// A service that listens but does not answer yet.
 pub struct Service {
     listener: Listener,
     gate: Gate,
-    /// For probes and metrics alone.
+    /// The listener for probes and metrics only.
     admin: Option<Listener>,
 }
 
-/// The way into a service, which is shut at first: until it is opened, only probes get an answer.
+/// Controls access to a service. Until it is opened, only probes are answered.
 #[derive(Clone)]
 pub struct Gate {
     front: Front,
-    /// Of the listener for probes and metrics, and where that is.
+    /// The listener for probes and metrics, with its address.
     admin: Option<(Front, Listen, String)>,
     tokens: TokensInForce,
     allowances: Arc<Allowances>,
@@ -212,7 +213,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets requests through. Called once.
+    /// Lets requests through. Must be called once.
     pub fn open(&self, orchestrator: Orchestrator) {
         self.places.show_in(orchestrator.clone());
         let limits = self.limits.clone();
@@ -238,7 +239,7 @@ impl Gate {
         self.front.open(router(app));
     }
 
-    /// Whether these tokens would be enough here.
+    /// Checks that these tokens would be sufficient here.
     ///
     /// # Errors
     ///
@@ -250,28 +251,28 @@ impl Gate {
         tokens.suffice_for(&self.listen, &self.said)
     }
 
-    /// Takes these tokens from the next request on. Says whether they are others than before.
+    /// Uses these tokens from the next request on. Returns whether they differ from the old ones.
     pub fn change_tokens(&self, tokens: Tokens) -> bool {
         let differ = *self.tokens.now() != tokens;
         self.tokens.change(tokens);
         differ
     }
 
-    /// Sets other limits for each token from the next request on, and whether the log has a line for each request.
+    /// Changes each token's limits and the access log from the next request on.
     pub fn change_limits(&self, token: TokenLimits, access_log: bool) {
         self.allowances.set(token);
         self.access_log.set(access_log);
     }
 
-    /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
-    /// their connections closed.
+    /// Reports that this host is stopping, so that a load balancer sends requests elsewhere. Requests are still
+    /// answered, and their connections closed.
     pub fn drain(&self) {
         self.front.drain();
     }
 }
 
 impl Service {
-    /// Begins to listen. Beyond this machine only with tokens.
+    /// Starts to listen. An address that other machines can reach needs tokens.
     ///
     /// # Errors
     ///
@@ -300,7 +301,7 @@ impl Service {
             listen: listen.clone(),
             said: said.to_owned(),
             limits,
-            // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
+            // Only a process on this machine can open a Unix socket, and behind a host name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
             places,
             answers,
@@ -314,12 +315,12 @@ impl Service {
         })
     }
 
-    /// The way in.
+    /// The gate of this service.
     pub fn gate(&self) -> Gate {
         self.gate.clone()
     }
 
-    /// Listens there too, for probes and metrics alone.
+    /// Also listens on this address, for probes and metrics only.
     ///
     /// # Errors
     ///
@@ -331,18 +332,18 @@ impl Service {
         Ok(self)
     }
 
-    /// Proves entries so.
+    /// Sets how entries are proved.
     pub fn proving(mut self, prove: Option<Prove>) -> Service {
         self.gate.prove = prove;
         self
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> String {
         self.listener.to_string()
     }
 
-    /// Answers until told to close; then ends what is under way and takes nothing new.
+    /// Answers until told to close; then finishes requests in flight and accepts no new ones.
     pub async fn run(self) {
         let Gate {
             front,
@@ -394,7 +395,7 @@ fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// How many connections the system's limit of open files leaves, beside those that store, trail and followers need.
+/// How many connections the limit on open files allows, after those that store, trail and followers need.
 fn descriptors_for_connections() -> usize {
     const OTHERS: u64 = 256;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -403,7 +404,7 @@ fn descriptors_for_connections() -> usize {
     usize::try_from(left).unwrap_or(usize::MAX)
 }
 
-/// Probes and metrics alone.
+/// The routes for probes and metrics.
 fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
     Router::new()
         .route("/healthz", get(operate::healthz))

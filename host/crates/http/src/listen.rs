@@ -1,4 +1,4 @@
-//! Where to listen: a TCP address or a Unix socket.
+//! Addresses to listen on: TCP or a Unix socket.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use std::str::FromStr;
 
 use tokio::net::{TcpListener, UnixListener};
 
-/// Where to listen, as it is written: `127.0.0.1:8787`, `[::1]:8787`, `localhost:8787` or `unix:PATH`.
+/// An address in text form: `127.0.0.1:8787`, `[::1]:8787`, `localhost:8787` or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// An address and a port.
     Tcp(Vec<SocketAddr>),
-    /// A socket in the file system.
+    /// A socket in the file system, by path.
     Unix(PathBuf),
 }
 
@@ -53,27 +53,27 @@ impl Listen {
 
 /// A socket that listens.
 pub enum Listener {
-    /// On an address.
+    /// A TCP listener.
     Tcp(TcpListener),
-    /// In the file system; the path is removed at the end.
+    /// A Unix socket. Its path is removed on drop.
     Unix(UnixListener, PathBuf),
 }
 
 impl Listener {
-    /// Begins to listen.
+    /// Starts to listen.
     ///
-    /// A socket file that nobody listens on, which a crash leaves, is replaced; any other file is not.
+    /// Replaces a socket file that no process listens on, such as one left by a crash; any other file is kept.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub async fn bind(listen: &Listen) -> io::Result<Listener> {
         match listen {
             Listen::Tcp(addresses) => Ok(Listener::Tcp(TcpListener::bind(&addresses[..]).await?)),
             Listen::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
-                // Who may write to the socket may report: its owner and group, by the directory's choice.
+                // Anyone who may write to the socket may report: its owner and group, depending on the directory.
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
                 Ok(Listener::Unix(listener, path.clone()))
             }
@@ -100,7 +100,7 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !is_socket {
-        return Err(io::Error::other("there is a file that is no socket"));
+        return Err(io::Error::other("the path exists and is not a socket"));
     }
     if tokio::net::UnixStream::connect(path).await.is_ok() {
         return Err(io::Error::new(
@@ -114,7 +114,7 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Listener::Unix(_, path) = self {
-            // Whoever comes next replaces it otherwise.
+            // If this fails, the next listener replaces the file.
             let _ = std::fs::remove_file(path);
         }
     }

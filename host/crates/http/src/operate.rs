@@ -1,4 +1,4 @@
-//! Operating: how things stand, whether this host is ready, metrics, and changing the policy.
+//! Operations: the current state, readiness, metrics, and changing the policy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::{App, body};
 use service::orchestrator::{self, CheckpointStatus, InForce, Role, Wanted};
 
-/// How things stand.
+/// The current state of trail, store, backlog and policy.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrailStatus {
     schema: u32,
@@ -27,39 +27,39 @@ pub struct TrailStatus {
     tip: Option<String>,
     /// `starting`, `committing` or `stand-by`.
     role: &'static str,
-    /// The host that commits, where another does.
+    /// The host that commits, if it is another one.
     committer: Option<String>,
-    /// Whether outcomes wait because of the trail or the policy. They are accepted nevertheless.
+    /// Whether outcomes wait because of the trail or the policy. They are still accepted.
     degraded: bool,
-    /// What keeps the trail from being written.
+    /// Why the trail cannot be written.
     trail: Option<Trouble>,
-    /// What keeps the store from being used.
+    /// Why the store cannot be used.
     store: Option<Trouble>,
-    /// A part of this host that has panicked within the last minute and was started again.
+    /// A part of this host that panicked within the last minute and was restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<Trouble>,
-    /// A part of this host that makes no step.
+    /// A part of this host that makes no progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     stalled: Option<Trouble>,
-    /// Who holds the trail's lock and is stuck.
+    /// The process that holds the trail's lock and is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_holder: Option<LockHolder>,
     policy: PolicyShown,
     backlog: Option<Backlog>,
-    /// The checkpoints that this host makes; absent where it makes none.
+    /// The checkpoints that this host makes; absent if it makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Checkpoint>,
 }
 
-/// Checkpoints that this host makes again and again.
+/// The state of the automatic checkpoints.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Checkpoint {
-    /// When the last was kept; `null` if none was yet.
+    /// When the last one was kept; `null` if none was yet.
     kept_at: Option<String>,
-    /// How many entries it fixes.
+    /// The number of entries that it covers.
     entries: Option<u64>,
     age_seconds: f64,
-    /// Why there is none newer: `rolled-back` or `checkpoint`.
+    /// Why there is no newer one: `rolled-back` or `checkpoint`.
     trouble: Option<Trouble>,
 }
 
@@ -74,7 +74,7 @@ impl Checkpoint {
     }
 }
 
-/// Something that stands in the way.
+/// A cause and a reason.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Trouble {
     cause: &'static str,
@@ -92,19 +92,19 @@ impl Trouble {
     }
 }
 
-/// What waits.
+/// Submissions that are not in the trail.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Backlog {
     pending: u64,
     blocked: u64,
-    /// Kept for a person to look at.
+    /// Kept for a person to review.
     conflicting: u64,
-    /// Kept for a person to look at.
+    /// Kept for a person to review.
     refused: u64,
     oldest_pending_seconds: Option<f64>,
 }
 
-/// What decides.
+/// The policy that decides.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyShown {
     name: String,
@@ -113,13 +113,13 @@ pub struct PolicyShown {
     /// `sha256:…` of its settings, as in `Audit-Settings`.
     settings: String,
     since: String,
-    /// Whether the built-in policy stands in for one in quarantine.
+    /// Whether the built-in policy replaces one in quarantine.
     stands_in: bool,
     /// Why the operator's policy is in quarantine.
     quarantined: Option<Trouble>,
 }
 
-/// The trail, what waits for it, what decides, and whether something stands in the way.
+/// The state of the trail, the backlog and the policy, with any trouble.
 #[utoipa::path(get, path = "/api/v1/trail", tag = "operate", responses((status = 200, body = TrailStatus)))]
 pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
     let status = app.orchestrator.status().await;
@@ -164,24 +164,24 @@ pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
     })
 }
 
-/// A policy for this host.
+/// A policy to put in force on this host.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedPolicy {
-    /// The component's bytes in base64; without it, the policy is loaded that settings and trail name by now.
+    /// The component's bytes in base64. Without it, the policy that settings and trail name now is loaded.
     component: Option<String>,
-    /// The policy's settings; without them those in force are kept.
+    /// The policy's settings. Without them the current ones are kept.
     settings: Option<BTreeMap<String, String>>,
 }
 
 /// Puts another policy in force, between two calls.
 ///
-/// It is checked against the interface and tried in the sandbox first; if that fails, the one in force stays. One that is given
-/// is kept with the trail and stays in force when the host is started again.
+/// It is first checked against the interface and tried in the sandbox; if that fails, the current policy stays. An
+/// uploaded policy is kept with the trail and stays in force after a restart.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
     request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
     responses((status = 200, body = PolicyShown),
-        (status = 422, description = "Refused with its reason; the policy in force stays", body = Problem)))]
+        (status = 422, description = "Refused, with the reason; the policy in force stays", body = Problem)))]
 pub async fn policy(
     State(app): State<Arc<App>>,
     request: Request,
@@ -194,7 +194,7 @@ pub async fn policy(
             settings: None,
         }
     } else if body::has_type(headers, "application/json") {
-        // In base64 it is a third longer.
+        // Base64 makes it a third longer.
         let most = app.limits.policy / 3 * 4 + (1 << 16);
         let text = body::read(&app, request, most, &app.uploads).await?;
         wanted(&text)?
@@ -230,7 +230,7 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
         text
     };
     if !text.trim_ascii_start().starts_with(b"{") {
-        // Members in order, without their names, would be read as well.
+        // serde would also accept an array of the members without their names.
         return Err(Problem::saying(
             Kind::Malformed,
             "the body must be a JSON object",
@@ -240,7 +240,7 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
         .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
     let Some(component) = wanted.component else {
         if wanted.settings.is_some() {
-            let says = "settings are given together with their component";
+            let says = "settings must be given together with their component";
             return Err(Problem::saying(Kind::PolicyRefused, says));
         }
         return Ok(Wanted::Configured);
@@ -254,11 +254,11 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     })
 }
 
-/// What a host says that lives.
+/// The answer of a live host.
 pub const ALIVE: &str = "alive\n";
 
-/// Whether the process lives and can do its work: 503 where a part of it has stalled or keeps failing, so that only a new start
-/// helps. Trouble with git, the policy or the database is no such thing.
+/// Whether the process is alive and can work. 503 if a part of it has stalled or keeps failing, so that only a
+/// restart helps. Failures of git, the policy or the database do not count.
 #[utoipa::path(get, path = "/healthz", tag = "operate",
     responses((status = 200, body = String), (status = 503, body = String)))]
 pub async fn healthz(State(app): State<Arc<App>>) -> Response {
@@ -268,7 +268,7 @@ pub async fn healthz(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// That this host is not ready, and why not in a word each.
+/// The answer of a host that is not ready, with the causes.
 pub fn not_ready(status: &'static str, causes: Vec<&'static str>) -> Response {
     let ready = Ready {
         schema: SCHEMA,
@@ -283,22 +283,23 @@ pub fn not_ready(status: &'static str, causes: Vec<&'static str>) -> Response {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ready {
     schema: u32,
-    /// `ready`, `degraded` (outcomes are accepted and wait, or no checkpoint is kept), `unavailable` (outcomes cannot be accepted) or `stopping`.
+    /// `ready`, `degraded` (outcomes are accepted and wait, or no checkpoint is kept), `unavailable` (outcomes cannot
+    /// be accepted) or `stopping`.
     status: &'static str,
-    /// What stands in the way, in a word each.
+    /// The causes, as words for programs.
     causes: Vec<&'static str>,
-    /// The process that holds the trail's lock and is stuck, where the cause is `locked` for that reason.
+    /// The process that holds the trail's lock and is stuck, if that is why the cause is `locked`.
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_holder: Option<LockHolder>,
 }
 
-/// A process that holds the trail's lock and is stuck: nobody commits until it goes on or is killed.
+/// A stuck process that holds the trail's lock: no host commits until it continues or is killed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LockHolder {
-    /// The machine, as it calls itself.
+    /// The machine's host name.
     host: String,
     pid: u32,
-    /// `stopped` (SIGSTOP, a debugger) or `silent` (it does nothing, and others wait).
+    /// `stopped` (SIGSTOP, a debugger) or `silent` (it does nothing while others wait).
     state: &'static str,
     since: String,
 }
@@ -319,7 +320,7 @@ impl LockHolder {
     responses((status = 200, body = Ready), (status = 503, body = Ready)))]
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let accepts = app.orchestrator.ping_store().await.is_ok();
-    // Not the backlog, which may take as long to answer again.
+    // Not the backlog, which may take long to query.
     let status = app.orchestrator.standing();
     let is_degraded = status.is_degraded();
     let checkpoint = status.checkpoints.and_then(|status| status.trouble);
@@ -338,7 +339,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let locked = status.lock_holder.iter().map(|_| "locked");
     let mut causes: Vec<&'static str> = Vec::new();
     for word in words.chain(locked) {
-        // The trail's trouble is the checkpoint's, too.
+        // A problem with the trail also affects the checkpoint.
         if !causes.contains(&word) {
             causes.push(word);
         }
@@ -348,7 +349,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     } else if !accepts {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     } else if is_degraded || checkpoint.is_some() {
-        // Not 503: a host that accepts must not be taken out of the round because git is in trouble.
+        // Not 503: a load balancer must not remove a host that accepts outcomes because git fails.
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ready")
@@ -362,11 +363,11 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     (code, Json(ready)).into_response()
 }
 
-/// Counters, gauges and times, for Prometheus.
+/// Counters, gauges and histograms, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operate",
     responses((status = 200, content_type = "text/plain", body = String)))]
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    // Brings the gauges up to date.
+    // Updates the gauges.
     app.orchestrator.status().await;
     let text = app.orchestrator.metrics().render();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()

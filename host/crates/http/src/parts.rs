@@ -1,7 +1,7 @@
-//! Answers that are made part by part: no reader makes the host hold more than one part of what it asked for.
+//! Answers that are made part by part, so that no reader makes the host hold more than one part in memory.
 //!
-//! What fits in one part has an entity tag, so that who has it already need not be sent it again. A longer answer is sent as it is
-//! read; if that fails in the middle, the connection breaks off before the answer's end.
+//! An answer that fits in one part has an entity tag, so that an unchanged answer is not sent again. A longer answer
+//! is sent as it is read. If reading fails in the middle, the connection ends before the answer is complete.
 
 use std::io;
 use std::pin::Pin;
@@ -22,21 +22,21 @@ use super::budget::Held;
 use super::etag;
 use super::problem::{Kind, Problem};
 
-/// About how many bytes of entries or documents a part holds: few enough for thousands of readers, enough for a hundred ordinary
-/// entries.
+/// The approximate size of a part in bytes of entries or documents: small enough for thousands of readers, large
+/// enough for a hundred ordinary entries.
 pub const PART: usize = 128 << 10;
 
-/// Bytes in memory while a part is made, at most: it ends after the first text beyond [`PART`], of which a row, its compact form and
-/// the answer are there at once.
+/// The most memory for making a part, in bytes. A part ends after the first text beyond [`PART`]; a row, its compact
+/// form and the answer exist at the same time.
 const MAKING: usize = 4 << 20;
 
-/// Bytes of all answers that are made and not sent yet.
+/// The most bytes of all answers that are made and not sent yet.
 pub const ANSWER_BYTES: usize = 48 << 20;
 
-/// A frame of a body.
+/// The size of a frame of a body, in bytes.
 const FRAME: usize = 32 << 10;
 
-/// How long a question waits for its turn.
+/// How long a query waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A part of an answer.
@@ -45,9 +45,9 @@ pub struct Part {
     pub is_last: bool,
 }
 
-/// What makes the parts of an answer.
+/// A source of the parts of an answer.
 pub trait Parts: Send + 'static {
-    /// The next part. Not asked after the last.
+    /// Returns the next part. Not called after the last one.
     fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>>;
 }
 
@@ -77,11 +77,11 @@ pub async fn answer(
         };
         let mut is_last = is_last;
         if sent.bytes.is_empty() {
-            // What was sent is given back before more is asked for.
+            // Release what was sent before requesting more.
             sent.held.shrink(0);
             let (part, held) = made(&app, &mut parts).await.map_err(|problem| {
                 let detail = problem.detail.as_deref().unwrap_or(problem.title);
-                tracing::warn!(detail, "an answer broke off");
+                tracing::warn!(detail, "an answer was cut off");
                 io::Error::other(problem.title)
             })?;
             is_last = part.is_last;
@@ -98,7 +98,7 @@ pub async fn answer(
     Ok((kind, Body::from_stream(frames)).into_response())
 }
 
-/// A part, when there is room and it is its turn.
+/// Makes the next part once there is room and a query slot.
 async fn made(app: &Arc<App>, parts: &mut impl Parts) -> Result<(Part, Held), Problem> {
     let turn = async {
         let held = app.answers.hold(MAKING).await;
@@ -113,7 +113,7 @@ async fn made(app: &Arc<App>, parts: &mut impl Parts) -> Result<(Part, Held), Pr
     Ok((part, held))
 }
 
-/// An answer that is there as a whole, with its entity tag.
+/// Sends a complete answer with its entity tag.
 pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str) -> Response {
     let tag = etag::of(&bytes);
     let is_known = etag::is_known(headers, &tag);
@@ -128,7 +128,7 @@ pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
     }
-    // The caller that keeps it asks whether it still holds.
+    // A caller may keep it, but must ask whether it is still current.
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, no-cache"),
@@ -140,7 +140,7 @@ pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str
 ///
 /// # Errors
 ///
-/// [`Kind::Internal`]; what is answered can be written.
+/// [`Kind::Internal`]; answers can always be written.
 pub fn write(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), Problem> {
     serde_json::to_writer(text, value).map_err(|_| Problem::new(Kind::Internal))
 }
@@ -149,7 +149,7 @@ pub fn write(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), Pr
 ///
 /// # Errors
 ///
-/// As for [`write()`].
+/// The same as for [`write()`].
 pub fn write_members(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), Problem> {
     let begin = text.len();
     write(text, value)?;
@@ -157,7 +157,7 @@ pub fn write_members(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Resul
     Ok(())
 }
 
-/// Bytes on their way, held until they are sent.
+/// Bytes that count as in flight until they are sent.
 struct Sent {
     bytes: Bytes,
     held: Held,
@@ -189,7 +189,7 @@ impl HttpBody for Sent {
     }
 }
 
-/// A question's turn to ask the store.
+/// A slot for one query of the store.
 pub struct Turn {
     app: Arc<App>,
     permit: Option<OwnedSemaphorePermit>,
@@ -203,7 +203,7 @@ impl Drop for Turn {
 }
 
 impl App {
-    /// Waits for a turn to ask the store.
+    /// Waits for a slot to query the store.
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl App {
         })
     }
 
-    /// There is too much under way.
+    /// The problem for too many requests in flight.
     pub fn busy(&self) -> Problem {
         self.orchestrator.metrics().service.turned_away.increment();
         Problem::new(Kind::Busy)

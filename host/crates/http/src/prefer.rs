@@ -1,12 +1,12 @@
-//! Preferences (RFC 7240): how long a caller would wait.
+//! Preferences (RFC 7240): how long a caller is willing to wait.
 
 use axum::http::HeaderMap;
 
-/// The seconds of the preference `wait`; none if it is not given, or is not a number.
+/// The seconds of the preference `wait`; `None` if it is missing or not a number.
 pub fn wait(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all("prefer").iter();
     let texts = values.filter_map(|value| value.to_str().ok());
-    // Several headers are one list, and of several preferences of one name only the first counts.
+    // Several headers form one list, and only the first preference of a name counts.
     let mut preferences = texts.flat_map(|text| split(text, ','));
     let (_, value) = preferences.find_map(|preference| {
         let preference = split(preference, ';').next()?;
@@ -18,11 +18,11 @@ pub fn wait(headers: &HeaderMap) -> Option<u64> {
         is_wait.then_some(((), value))
     })?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    // More seconds than can be counted are as many as can.
+    // A number that is too large to parse becomes the maximum.
     is_number.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
-/// The pieces between separators that are not in quotes.
+/// Splits at separators that are not inside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |character| {

@@ -1,4 +1,4 @@
-//! What goes wrong, as a problem document (RFC 9457), and the one table from an error to a status.
+//! Errors as problem documents (RFC 9457), and the table from an error to a status.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,7 +12,7 @@ use outcome::{Rejection, Violation};
 use service::orchestrator::{AcceptError, PlanError, RecordedError, SwapError};
 use store::StoreError;
 
-/// Every way in which a request fails: the word in `type`, the status, the title.
+/// Every kind of failed request, with its word in `type`, status and title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Malformed,
@@ -54,21 +54,21 @@ impl Kind {
                 S::FORBIDDEN,
                 "The token does not give this right",
             ),
-            Kind::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
+            Kind::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
             Kind::MethodNotAllowed => (
                 "method",
                 S::METHOD_NOT_ALLOWED,
-                "There is no such method here",
+                "This method is not allowed here",
             ),
             Kind::TooSlow => (
                 "too-slow",
                 S::REQUEST_TIMEOUT,
-                "The request did not come in time",
+                "The request did not arrive in time",
             ),
             Kind::Conflicting => (
                 "conflicting",
                 S::CONFLICT,
-                "The task has an entry that says something else",
+                "The task has a different entry",
             ),
             Kind::Finished => ("finished", S::CONFLICT, "The task is finished"),
             Kind::TooLarge => ("too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
@@ -90,12 +90,12 @@ impl Kind {
             Kind::Parameter => (
                 "parameter",
                 S::UNPROCESSABLE_ENTITY,
-                "A parameter makes no sense",
+                "A parameter is invalid",
             ),
             Kind::PolicyRefused => (
                 "policy",
                 S::UNPROCESSABLE_ENTITY,
-                "The policy is not put in force",
+                "The policy was not put in force",
             ),
             Kind::TooManyStreams => (
                 "too-many-streams",
@@ -105,7 +105,7 @@ impl Kind {
             Kind::Limited => (
                 "limited",
                 S::TOO_MANY_REQUESTS,
-                "The token has used what it may for now",
+                "The token has reached its limit for now",
             ),
             Kind::TooManyConnections => (
                 "too-many-connections",
@@ -115,7 +115,7 @@ impl Kind {
             Kind::Busy => (
                 "busy",
                 S::SERVICE_UNAVAILABLE,
-                "There is too much under way; try again",
+                "The server is busy; try again",
             ),
             Kind::Head => ("head", S::BAD_REQUEST, "The request's head cannot be read"),
             Kind::HeadTooLarge => (
@@ -126,17 +126,17 @@ impl Kind {
             Kind::TargetTooLong => (
                 "target-too-long",
                 S::URI_TOO_LONG,
-                "What is asked for has too long a name",
+                "The request's target is too long",
             ),
             Kind::Version => (
                 "version",
                 S::HTTP_VERSION_NOT_SUPPORTED,
-                "That version of HTTP is not spoken here",
+                "This version of HTTP is not supported",
             ),
             Kind::NoCheckpoint => (
                 "no-checkpoint",
                 S::CONFLICT,
-                "There is no checkpoint to prove it by",
+                "No checkpoint covers the entry",
             ),
             Kind::StoreUnavailable => (
                 "store",
@@ -151,7 +151,7 @@ impl Kind {
             Kind::Internal => (
                 "internal",
                 S::INTERNAL_SERVER_ERROR,
-                "Something broke in the host",
+                "An internal error",
             ),
         }
     }
@@ -160,25 +160,25 @@ impl Kind {
 /// A problem document. Members are added, never changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// `urn:chiffon-audit:problem:` and a word for programs to decide by.
+    /// `urn:chiffon-audit:problem:` followed by a word for programs.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What kind of problem it is, in a sentence.
+    /// The kind of problem, as a sentence.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// This problem, in a sentence.
+    /// Details of this problem, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What is wrong with the document, by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Where a submission was kept nevertheless: what has become of it.
+    /// For a submission that was kept nevertheless: its receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Box<Receipt>>,
     #[serde(skip)]
     pub(super) row: Option<Kind>,
-    /// When to try again, in seconds, where that is known.
+    /// When to try again, in seconds, if known.
     #[serde(skip)]
     pub(super) retry_after: Option<u64>,
 }
@@ -186,18 +186,18 @@ pub struct Problem {
 /// One field and what is wrong with it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into the body; empty for the whole.
+    /// A JSON pointer (RFC 6901) into the body; empty for the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// The name of a parameter of the query.
+    /// The name of a query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// What is wrong. Quotes no value.
+    /// What is wrong, without quoting a value.
     pub detail: String,
 }
 
 impl Problem {
-    /// A problem of that kind, without more to say.
+    /// A problem of this kind without details.
     pub fn new(kind: Kind) -> Problem {
         let (word, status, title) = kind.row();
         Problem {
@@ -212,7 +212,7 @@ impl Problem {
         }
     }
 
-    /// The same, with a sentence.
+    /// A problem of this kind with details.
     pub fn saying(kind: Kind, detail: impl Into<String>) -> Problem {
         Problem {
             detail: Some(detail.into()),
@@ -220,23 +220,23 @@ impl Problem {
         }
     }
 
-    /// A token has used what it may for now.
+    /// The problem for a token that has reached a limit.
     pub fn limited(exhausted: Exhausted) -> Problem {
         let Exhausted { limit, wait } = exhausted;
-        // Whole seconds, so never too early.
+        // Rounded up to whole seconds, so that a retry is never too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let what = match limit {
             "rate" => "requests",
             _ => "bytes",
         };
-        let says = format!("the token's {what} for now are used up; try again in {seconds} s");
+        let says = format!("the token has used up its {what} for now; try again in {seconds} s");
         Problem {
             retry_after: Some(seconds),
             ..Problem::saying(Kind::Limited, says)
         }
     }
 
-    /// A parameter of the query that makes no sense.
+    /// The problem for an invalid query parameter.
     pub fn parameter(name: &str, detail: impl Into<String>) -> Problem {
         let error = FieldError {
             pointer: None,
@@ -249,12 +249,12 @@ impl Problem {
         }
     }
 
-    /// A document that is refused, or no JSON at all.
+    /// The problem for a document that is refused or is not JSON.
     pub fn rejection(rejection: &Rejection, body: &[u8]) -> Problem {
-        // What is skipped unread is not held to UTF-8 by the parser.
+        // The parser does not check UTF-8 in parts that it skips.
         let is_json = std::str::from_utf8(body)
             .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
-        // Quotes no value.
+        // Contains no values.
         tracing::info!(violations = %rejection, "refused");
         let kind = if is_json {
             Kind::Refused
@@ -267,9 +267,9 @@ impl Problem {
         }
     }
 
-    /// What the store says, for the caller.
+    /// The problem for an error of the store.
     pub fn store(error: &StoreError) -> Problem {
-        // One that is damaged or gone may be repaired too: to whoever reports, it is a store that cannot be used now.
+        // A damaged or missing store may be repaired too: for a caller, it cannot be used now.
         let kind = match error {
             StoreError::Invalid(_) => Kind::Internal,
             _ => Kind::StoreUnavailable,
@@ -277,7 +277,7 @@ impl Problem {
         Problem::saying(kind, error.to_string())
     }
 
-    /// Nothing was accepted.
+    /// The problem when nothing was accepted.
     pub fn accept(error: &AcceptError, body: &[u8]) -> Problem {
         match error {
             AcceptError::Refused(rejection) => Problem::rejection(rejection, body),
@@ -285,7 +285,7 @@ impl Problem {
         }
     }
 
-    /// Nothing was planned.
+    /// The problem when nothing was planned.
     pub fn plan(error: &PlanError, body: &[u8]) -> Problem {
         match error {
             PlanError::Refused(rejection) => Problem::rejection(rejection, body),
@@ -294,7 +294,7 @@ impl Problem {
         }
     }
 
-    /// It is not known whether something is recorded.
+    /// The problem when it is unknown whether something is recorded.
     pub fn recorded(error: &RecordedError) -> Problem {
         match error {
             RecordedError::Store(error) => Problem::store(error),
@@ -304,7 +304,7 @@ impl Problem {
         }
     }
 
-    /// The policy in force stays.
+    /// The problem when the policy in force stays.
     pub fn swap(error: &SwapError) -> Problem {
         let kind = match error {
             SwapError::Keep(_) | SwapError::Stopping => Kind::TrailUnavailable,
@@ -314,7 +314,7 @@ impl Problem {
     }
 }
 
-/// Violations as fields.
+/// Converts violations to fields.
 pub fn fields(violations: &[Violation]) -> Vec<FieldError> {
     violations
         .iter()
@@ -350,7 +350,7 @@ impl IntoResponse for Problem {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            // What is left of the body would be taken for the next request.
+            // The rest of the body would be parsed as the next request.
             Some(Kind::TooLarge | Kind::TooSlow | Kind::Head) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,4 +1,4 @@
-//! The proof of one entry: that it is under a checkpoint. The bytes are those of `prove`.
+//! The proof that one entry is covered by a checkpoint: the same bytes as those of `prove`.
 
 use std::sync::Arc;
 
@@ -13,30 +13,30 @@ use super::problem::{Kind, Problem};
 use outcome::TaskId;
 use service::orchestrator::Orchestrator;
 
-/// How entries are proved. Reads files, and waits for them.
+/// Proves one entry. Blocks while it reads files.
 pub type Prove = Arc<dyn Fn(&Orchestrator, &TaskId) -> Result<Vec<u8>, NoProof> + Send + Sync>;
 
 /// Why there is no proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoProof {
-    /// The trail has no entry of the task.
+    /// The trail has no entry for the task.
     NoEntry,
-    /// There is no checkpoint that it could be proved by, in a sentence: none is kept or made, or it is older than the entry.
+    /// No checkpoint covers the entry: none is kept or made, or it is older. The sentence says which.
     NoCheckpoint(String),
-    /// The trail cannot be read now, in a sentence.
+    /// The trail cannot be read now; the sentence says why.
     Unreadable(String),
 }
 
-/// Bytes in memory while a proof is made: entry, commit and file.
+/// Memory for making a proof, in bytes: entry, commit and file.
 const MAKING: usize = 4 << 20;
 
-/// The proof that a task's entry is under a checkpoint: the newest that is kept (the setting checkpoint.to), or one that is made
-/// now (checkpoint.key). `chiffon-audit verify --proof` checks it.
+/// The proof that a task's entry is covered by a checkpoint: the newest kept one (setting checkpoint.to), or a new
+/// one (checkpoint.key). `chiffon-audit verify --proof` checks it.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/proof", tag = "audit",
     params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 304, description = "It is what the caller has"),
-        (status = 409, description = "There is no checkpoint to prove it by", body = Problem)))]
+        (status = 304, description = "The caller's copy is current"),
+        (status = 409, description = "No checkpoint covers the entry", body = Problem)))]
 pub async fn proof(
     State(app): State<Arc<App>>,
     Named(id): Named,
@@ -51,7 +51,7 @@ pub async fn proof(
     let orchestrator = app.orchestrator.clone();
     let proving = tokio::task::spawn_blocking(move || match prove {
         Some(prove) => prove(&orchestrator, &task_id),
-        // Whether there is an entry is the first question.
+        // First check whether there is an entry.
         None => match orchestrator.has_entry(&task_id) {
             Ok(true) => Err(NoProof::NoCheckpoint(without.into())),
             Ok(false) => Err(NoProof::NoEntry),

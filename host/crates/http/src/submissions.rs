@@ -1,4 +1,5 @@
-//! Listing what was submitted: what waits, what stands in its way, and what was turned down. Never a submission's text.
+//! Lists submissions: those that are pending or blocked, with the cause, and those that were turned down. Never shows
+//! a submission's text.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use outcome::clock::Bound;
 use outcome::parse_bound;
 use store::{LIMIT_DEFAULT, LIMIT_MOST, Listing, Sequence, StateName};
 
-/// A page of submissions, the newest first.
+/// A page of submissions, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Submissions {
     schema: u32,
@@ -24,17 +25,17 @@ pub struct Submissions {
     next: Option<String>,
 }
 
-/// What was submitted, by its state: by default all that is not in the trail.
+/// Lists submissions by state; by default all that are not in the trail.
 ///
-/// What is pending while the trail cannot be written is blocked, and listed as that. The text of a submission is not shown here;
-/// `/api/v1/tasks/{id}` shows it as long as it is kept.
+/// A submission that is pending while the trail cannot be written is listed as blocked. The text is not shown here;
+/// `/api/v1/tasks/{id}` shows it if it is kept.
 #[utoipa::path(get, path = "/api/v1/submissions", tag = "audit",
     params(("state" = Option<String>, Query,
             description = "`pending`, `blocked`, `conflicting`, `refused`, `committed`, several separated by commas; all but `committed` if not given"),
-        ("since" = Option<String>, Query, description = "Accepted then or later: ISO 8601; UTC where it has no zone"),
-        ("until" = Option<String>, Query, description = "Accepted then or earlier: ISO 8601; UTC where it has no zone; a date is the whole day"),
+        ("since" = Option<String>, Query, description = "Accepted then or later: ISO 8601; UTC if it has no zone"),
+        ("until" = Option<String>, Query, description = "Accepted then or earlier: ISO 8601; UTC if it has no zone; a date is the whole day"),
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before")),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page")),
     responses((status = 200, body = Submissions)))]
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -90,9 +91,9 @@ fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
             },
             "cursor" => match value.parse() {
                 Ok(before) => listing.before = Some(Sequence(before)),
-                Err(_) => return Err(wrong("must be a cursor that an answer gave")),
+                Err(_) => return Err(wrong("must be a cursor from an earlier answer")),
             },
-            _ => return Err(wrong("is not a parameter of this")),
+            _ => return Err(wrong("is not a parameter of this request")),
         }
     }
     Ok(listing)

@@ -1,4 +1,4 @@
-//! Reporting: whole outcomes, results of work, plans; and waiting for the commit, if the caller wants to.
+//! Reporting: whole outcomes, work results and plans; and waiting for the commit on request.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,10 +19,10 @@ use super::problem::{Kind, Problem};
 use service::orchestrator::{AcceptError, Origin, Receipt};
 use store;
 
-/// A whole outcome at once.
+/// Submits a whole outcome.
 ///
-/// Answers 202 as soon as the outcome is durable in the store. With `?wait=committed` or `Prefer: wait=N` it answers when
-/// the entry is durable in git, or says after that time how far it is.
+/// Answers 202 as soon as the outcome is durable in the store. With `?wait=committed` or `Prefer: wait=N` it answers
+/// when the entry is durable in git, or reports the current state after that time.
 #[utoipa::path(post, path = "/api/v1/outcomes", tag = "report",
     request_body(content = Object, content_type = "application/json",
         description = "An outcome document: `task_id` and `status` are required."),
@@ -30,7 +30,7 @@ use store;
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
     responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
         (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
-        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
+        (status = 409, description = "The task has a different entry", body = Problem)))]
 pub async fn outcome(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
@@ -42,17 +42,17 @@ pub async fn outcome(
     answer(&app, wait, accepted, &body).await
 }
 
-/// The result of a task, as the agents of the seed's orchestrator report it.
+/// Submits the result of a task, as the agents of the seed's orchestrator report it.
 ///
-/// The task is finished with it; its outcome is made of the result and of what was planned and dispatched, and recorded. Git
-/// trouble never fails this. A second, different result is kept as a conflict.
+/// This finishes the task. Its outcome is made from the result and from what was planned and dispatched, and is then
+/// recorded. Failures of git never fail this request. A second, different result is kept as a conflict.
 #[utoipa::path(post, path = "/api/v1/work-results", tag = "report",
     request_body(content = Object, content_type = "application/json"),
     params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
     responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
         (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
-        (status = 409, description = "The task has an entry that says something else", body = Problem)))]
+        (status = 409, description = "The task has a different entry", body = Problem)))]
 pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
@@ -64,7 +64,7 @@ pub async fn work_result(
     answer(&app, wait, accepted, &body).await
 }
 
-/// What was planned or dispatched of a task, before its result comes. What is given replaces what was said before.
+/// Sets what was planned or dispatched for a task before its result. The given members replace earlier ones.
 #[utoipa::path(post, path = "/api/v1/tasks", tag = "report",
     request_body(content = Object, content_type = "application/json"),
     responses((status = 200, description = "Noted", body = Planned),
@@ -82,12 +82,12 @@ pub async fn plan(
     }))
 }
 
-/// A plan is noted.
+/// The confirmation of a plan.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Planned {
     schema: u32,
     task_id: String,
-    /// Counts the changes of the plan.
+    /// The number of changes to the plan.
     revision: i64,
 }
 
@@ -98,8 +98,8 @@ pub struct Wait {
     preferred: bool,
 }
 
-/// What a caller adds to a report. What is wrong with it is told once the body was read: whoever is answered sooner may still
-/// be sending.
+/// A report's query parameters. Errors in them are reported only after the body was read, because an earlier answer
+/// could reach a client that is still sending.
 pub struct Asked(Result<Wait, Problem>);
 
 impl FromRequestParts<Arc<App>> for Asked {
@@ -131,10 +131,10 @@ impl Wait {
                         "must be `committed` or `accepted`",
                     ));
                 }
-                _ => return Err(Problem::parameter(name, "is not a parameter of this")),
+                _ => return Err(Problem::parameter(name, "is not a parameter of this request")),
             }
         }
-        // A preference that is not understood is no error.
+        // A preference that is not understood is ignored.
         let seconds = super::prefer::wait(headers);
         if let Some(seconds) = seconds {
             wait.most = Some(Duration::from_secs(seconds).min(app.limits.wait_most));
@@ -158,8 +158,8 @@ async fn answer(
         tokio::select! {
             settled = app.orchestrator.settled(receipt.sequence) => match settled {
                 Ok(settled) => state = settled,
-                // It is accepted; what has become of it can be asked later.
-                Err(error) => tracing::warn!(%error, "what has become of a submission is not known"),
+                // The outcome is accepted, and its state can be requested later.
+                Err(error) => tracing::warn!(%error, "the state of a submission is unknown"),
             },
             () = tokio::time::sleep(most) => {}
             () = app.closing() => {}
@@ -181,12 +181,12 @@ async fn answer(
     Ok(response)
 }
 
-/// A route that there is not.
+/// Answers requests to unknown routes.
 pub async fn nowhere() -> Problem {
     Problem::new(Kind::NotFound)
 }
 
-/// A method that a route has not.
+/// Answers requests with a method that the route does not have.
 pub async fn no_method() -> Problem {
     Problem::new(Kind::MethodNotAllowed)
 }

@@ -1,4 +1,4 @@
-//! One task in full: what was planned, what was submitted and what became of it, what is recorded.
+//! One task in full: its plan, its submissions with their states, and its entry.
 
 use std::sync::Arc;
 
@@ -18,19 +18,20 @@ use outcome::TaskId;
 use service::orchestrator::RecordedError;
 use store::{self, Entry, Sequence, StateName, States, Task};
 
-/// Everything that is known of a task.
+/// Everything that is known about a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskStanding {
     schema: u32,
     task_id: String,
-    /// `committed` once the task has an entry, whatever is submitted after it; before that the state of the newest submission that
-    /// waits (`pending`, `blocked`), else of the newest (`refused`, `conflicting`); `planned` if there is none.
+    /// `committed` once the task has an entry, whatever is submitted later. Before that, the state of the newest
+    /// submission that waits (`pending`, `blocked`), else of the newest (`refused`, `conflicting`); `planned` if
+    /// there is none.
     state: &'static str,
-    /// How many submissions say something else than the entry, and are kept.
+    /// How many submissions differ from the entry and are kept.
     conflicts: u64,
     plan: Option<PlanShown>,
     finished: Option<Finished>,
-    /// What is recorded, if it is.
+    /// The entry, if the task is recorded.
     recorded: Option<Recorded>,
     // The last member: they follow when the others are written.
     /// Everything that was submitted for the task, oldest first.
@@ -60,10 +61,10 @@ pub struct Finished {
     at: String,
 }
 
-/// One task: what was planned, what was submitted and what became of it, what is recorded.
+/// One task: its plan, its submissions with their states, and its entry.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit",
     params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
-    responses((status = 200, body = TaskStanding), (status = 304, description = "It is what the caller has")))]
+    responses((status = 200, body = TaskStanding), (status = 304, description = "The caller's copy is current")))]
 pub async fn task(
     State(app): State<Arc<App>>,
     Named(id): Named,
@@ -79,10 +80,10 @@ pub async fn task(
     parts::answer(app, &headers, telling).await
 }
 
-/// The entry of a task, byte for byte as it is in the trail. Its tag never changes.
+/// The entry of a task, byte for byte as in the trail. Its tag never changes.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/entry", tag = "audit",
     params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
-    responses((status = 200, body = Object), (status = 304, description = "It is what the caller has")))]
+    responses((status = 200, body = Object), (status = 304, description = "The caller's copy is current")))]
 pub async fn entry(
     State(app): State<Arc<App>>,
     Named(id): Named,
@@ -101,7 +102,7 @@ pub async fn entry(
 }
 
 fn unknown() -> Problem {
-    Problem::saying(Kind::NotFound, "there is no task of that id")
+    Problem::saying(Kind::NotFound, "there is no task with this id")
 }
 
 async fn states(app: &App, task_id: &TaskId) -> Result<Vec<States>, Problem> {
@@ -120,11 +121,11 @@ fn newest_open(states: &[States]) -> Option<Sequence> {
     open.map(|states| states.newest).max()
 }
 
-/// A task, told in parts: its submissions may be many, and large.
+/// A task that is sent in parts: its submissions may be many, and large.
 struct Telling {
     app: Arc<App>,
     task_id: TaskId,
-    /// The last submission that was told.
+    /// The last submission that was sent.
     after: Option<Sequence>,
     begun: bool,
 }
@@ -146,7 +147,7 @@ impl Telling {
             .iter()
             .map(|submission| submission.text.as_ref().map_or(0, String::len))
             .sum();
-        // Where there could be more, the next part says whether there is.
+        // If there could be more, the next part finds out.
         let is_last = found.len() < store::TOGETHER && bytes < PART;
         let orchestrator = &self.app.orchestrator;
         let submissions: Vec<Submission> = found
@@ -171,7 +172,7 @@ impl Telling {
         })
     }
 
-    /// Writes all but the submissions.
+    /// Writes everything except the submissions.
     async fn begin(&self, text: &mut Vec<u8>) -> Result<(), Problem> {
         let (app, task_id) = (&self.app, &self.task_id);
         let store = app.orchestrator.store();
@@ -180,7 +181,7 @@ impl Telling {
         let mut states = states(app, task_id).await?;
         let waits = is_open(&states);
         let recorded = match app.orchestrator.recorded(task_id, waits).await {
-            // Git's trouble does not hide what the store knows.
+            // A failure of git does not hide what the store knows.
             Err(RecordedError::Trail(_)) if task.is_some() || !states.is_empty() => None,
             recorded => recorded.map_err(|error| Problem::recorded(&error))?,
         };
@@ -188,7 +189,7 @@ impl Telling {
             return Err(unknown());
         }
         if recorded.is_some() && waits {
-            // It may have been closed together with the row that was found since.
+            // It may have been closed in the same transaction as the row that was found after it.
             states = self::states(app, task_id).await?;
         }
         let conflicting = |states: &&States| states.state == StateName::Conflicting;
@@ -210,7 +211,7 @@ impl Telling {
             submissions: Vec::new(),
         };
         parts::write(text, &standing)?;
-        // Without the end of the list and of the object.
+        // Removes the end of the list and of the object.
         text.truncate(text.len() - 2);
         Ok(())
     }

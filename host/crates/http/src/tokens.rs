@@ -1,4 +1,4 @@
-//! Bearer tokens: who may write, read and change the policy. Compared in constant time; never shown.
+//! Bearer tokens: who may write, read and change the policy. They are compared in constant time and never shown.
 
 use std::fmt;
 
@@ -7,22 +7,23 @@ use subtle::{Choice, ConstantTimeEq};
 
 use outcome::Reporter;
 
-/// What a request needs, and what a token gives. Each gives what those before it give, but writers do not read.
+/// A right that requests need and tokens give. Later rights include the earlier ones, except that writers may not
+/// read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Follow, query, ask for metrics.
+    /// To follow, query and read metrics.
     Read,
-    /// Report outcomes and results, plan tasks, ask what became of a task.
+    /// To report outcomes and results, plan tasks, and read what happened to a task.
     Write,
-    /// Everything, and change the policy.
+    /// Everything, including changing the policy.
     Admin,
 }
 
-/// The tokens that are known. Only digests are kept.
+/// The known tokens. Only digests are kept.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
     known: Vec<Known>,
-    /// Lines whose only word beside the right may be a name that lacks its token.
+    /// The numbers of lines whose only word besides the right may be a name without its token.
     suspicious: Vec<usize>,
 }
 
@@ -34,13 +35,13 @@ struct Known {
     name: Option<Reporter>,
 }
 
-/// What a token is told apart by, without being known.
+/// A token's digest, which distinguishes tokens without revealing them.
 pub type TokenDigest = [u8; 32];
 
-/// Who a token belongs to, and what it gives.
+/// The owner and rights of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its rights; never none.
+    /// Its rights; never empty.
     pub rights: Vec<Right>,
     /// Its name, if it has one.
     pub name: Option<Reporter>,
@@ -48,7 +49,7 @@ pub struct Holder {
     pub digest: TokenDigest,
 }
 
-/// Why a list of tokens is none. Quotes nothing.
+/// Why a list of tokens is invalid. Quotes nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the tokens {problem}")]
 pub struct TokensError {
@@ -56,19 +57,20 @@ pub struct TokensError {
     problem: &'static str,
 }
 
-/// Fewer can be guessed: 16 characters of base64 are 96 bits.
+/// Shorter tokens can be guessed: 16 characters of base64 are 96 bits.
 const LENGTH_LEAST: usize = 16;
 
 impl Tokens {
-    /// Reads a list: on each line a right (`read`, `write` or `admin`), a name if the token has one, and a token of at least 16
-    /// visible ASCII characters. Empty lines say nothing, nor does what follows a `#` at the start of a word. Where it is one
-    /// line, there may be commas in place of ends.
+    /// Parses a list of tokens. Each line has a right (`read`, `write` or `admin`), a name if the token has one, and
+    /// a token of at least 16 visible ASCII characters. Empty lines are ignored, and so is text after a `#` at the
+    /// start of a word. A list on a single line may use commas as line ends.
     ///
-    /// A name belongs to one token, and a token has one name or none. Several lines may give the same token several rights.
+    /// A name belongs to one token, and a token has at most one name. Several lines may give the same token several
+    /// rights.
     ///
     /// # Errors
     ///
-    /// Names the line, and quotes neither name nor token: with a word too few or too many, either may be the other.
+    /// Names the line and quotes neither name nor token: on a malformed line either may be the other.
     pub fn parse(text: &str) -> Result<Tokens, TokensError> {
         let mut tokens = Tokens::default();
         let mut lines = Vec::new();
@@ -79,7 +81,7 @@ impl Tokens {
         };
         for (line, text) in (1..).zip(text.split(end)) {
             let wrong = |problem| Err(TokensError { line, problem });
-            // A token is one word, so that a `#` at the start of a word begins a comment.
+            // A token is one word, so a `#` at the start of a word begins a comment.
             let words: Vec<&str> = text
                 .split_ascii_whitespace()
                 .take_while(|word| !word.starts_with('#'))
@@ -103,7 +105,7 @@ impl Tokens {
                 return wrong("has a token with characters that no header can carry");
             }
             if name.is_some_and(|name| may_be_token(name) && may_be_name(token)) {
-                // The name is published with every entry, and cannot be taken back.
+                // The name is published with every entry, and cannot be withdrawn.
                 return wrong("seems to have its token before its name: the name comes first");
             }
             let name = match name.map(Reporter::parse).transpose() {
@@ -144,22 +146,22 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// The numbers of lines that have a right and one more word, which looks rather like a name than like a token.
+    /// The numbers of lines with a right and one more word that looks more like a name than a token.
     pub fn suspicious(&self) -> &[usize] {
         &self.suspicious
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Whether one of them may change the policy.
+    /// Whether any of them may change the policy.
     pub fn has_admin(&self) -> bool {
         self.known.iter().any(|known| known.right == Right::Admin)
     }
 
-    /// Whose token it is; nothing, if it is unknown. Takes the same time whichever it is, and whether it is one or not.
+    /// The holder of a token; `None` if it is unknown. Takes the same time for every input.
     pub fn holder(&self, token: &str) -> Option<Holder> {
         let digest = digest(token);
         let mut holder: Option<Holder> = None;
@@ -180,13 +182,13 @@ impl Tokens {
     }
 }
 
-/// Whether a word looks like a name: no token that was made at random is without digits and capitals.
+/// Whether a word looks like a name. A randomly generated token contains digits and capitals.
 fn may_be_name(word: &str) -> bool {
     word.bytes()
         .all(|byte| byte.is_ascii_lowercase() || b"._-".contains(&byte))
 }
 
-/// Whether a word could be a token that was made at random.
+/// Whether a word could be a randomly generated token.
 fn may_be_token(word: &str) -> bool {
     word.len() >= LENGTH_LEAST && word.bytes().any(|byte| byte.is_ascii_digit())
 }
@@ -197,7 +199,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// Of equal length whatever the token's, so that the comparison tells nothing about it.
+/// The same length for every token, so that the comparison reveals nothing about it.
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_give_the_rights_that_their_line_says() {
+    fn tokens_give_the_rights_on_their_line() {
         let text = "# agents\nwrite  0123456789abcdef  # one, two\n\nread fedcba9876543210\r\nadmin aaaaaaaaaaaaaaaaaaaaaaaa\t# x y";
         let tokens = Tokens::parse(text).unwrap();
         assert_eq!(rights(&tokens, "0123456789abcdef"), [Right::Write]);
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_between_right_and_token() {
+    fn a_name_is_between_right_and_token() {
         let text = "write deploy-bot 3q2-7wAAAAAAAAAAAA # the pipeline\nwrite 0123456789abcdef\nread deploy-bot 3q2-7wAAAAAAAAAAAA\n\
             read r2.d2_x fedcba9876543210fedcba9876543210";
         let tokens = Tokens::parse(text).unwrap();
@@ -260,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_may_be_a_name_without_its_token_is_told() {
+    fn a_word_that_may_be_a_name_without_its_token_is_reported() {
         let text = "write deploy-bot-in-production\nwrite 0123456789abcdef\nwrite deploy-bot 0123456789abcdeF";
         assert_eq!(Tokens::parse(text).unwrap().suspicious(), [1]);
     }
 
     #[test]
-    fn what_is_no_list_is_refused_without_being_quoted() {
+    fn an_invalid_list_is_refused_without_being_quoted() {
         for text in [
             "0123456789abcdef",
             "write",
@@ -284,7 +286,7 @@ mod tests {
             "write a b 0123456789abcdef",
             "root bot 0123456789abcdef",
             "write bot 0123456789abcd\u{e9}f",
-            // The token before the name.
+            // The token comes before the name.
             "write 0123456789abcdef deploy-bot",
             "write 0123456789abcdef deploy-bot-in-production",
             "write 0123456789abcdef 0123456789abcdef",
@@ -312,7 +314,7 @@ mod tests {
             assert!(error.starts_with(&begin), "{second}: {error}");
             assert!(!error.contains("bot") && !error.contains("0123"), "{error}");
         }
-        // The name is another line's token, whichever comes first.
+        // The name is another line's token, whichever line is first.
         let text = "write abcdefgh-12345678 0123456789abcdef\nwrite abcdefgh-12345678";
         let error = Tokens::parse(text).unwrap_err().to_string();
         assert!(

@@ -1,25 +1,25 @@
-//! Counting within bounds: names and periods may be chosen by whoever writes entries, memory may not.
+//! Counting in bounded memory: the writers of entries choose names and times, but must not control our memory.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::time::{self, LENGTHS};
 
-/// So many names are told apart; what comes after them is counted as others. No honest fleet has as many services.
+/// The most names to count separately; further names count as others. No real fleet has this many services.
 const MAX_NAMES: usize = 4096;
 
-/// Longer names are cut.
+/// Longer names are cut, in bytes.
 const MAX_NAME: usize = 200;
 
-/// So many periods are told apart before they are made longer; a picture shows less than a hundred.
+/// The most periods to count before they are merged into longer ones; a chart shows less than a hundred.
 const MAX_PERIODS: usize = 8192;
 
-/// The number of statuses that are told apart.
+/// The number of statuses that are counted separately.
 pub(super) const MAX_STATUSES: usize = 16;
 
-/// Numbers by status, by its number.
+/// Numbers by status index.
 pub(super) type Row = [u64; MAX_STATUSES];
 
-/// Cuts a name at a character.
+/// Cuts a name at a character boundary.
 pub(super) fn cut(name: &str) -> &str {
     match name.char_indices().nth(MAX_NAME) {
         Some((end, _)) => &name[..end],
@@ -46,7 +46,7 @@ impl Names {
         }
     }
 
-    /// The names with the greatest numbers, greatest first; what is left is added up.
+    /// The names with the greatest numbers, greatest first, and the sum of the rest.
     pub(super) fn greatest(self, most: usize) -> (Vec<(String, Row)>, Row) {
         let mut rows: Vec<(String, Row)> = self.rows.into_iter().collect();
         rows.sort_by(|(left, a), (right, b)| {
@@ -64,7 +64,7 @@ impl Names {
 /// Numbers by period and status.
 #[derive(Default)]
 pub(super) struct Periods {
-    /// Which of [`LENGTHS`].
+    /// An index into [`LENGTHS`].
     length: usize,
     rows: BTreeMap<i64, Row>,
 }
@@ -89,7 +89,7 @@ impl Periods {
         }
     }
 
-    /// At most so many periods without holes, and how long each is.
+    /// Merges into at most `most` periods without gaps. Returns the name of their length as well.
     pub(super) fn even(mut self, most: i64) -> (&'static str, Vec<(i64, Row)>) {
         let count = |periods: &Periods| {
             let length = LENGTHS[periods.length].0;
@@ -104,7 +104,7 @@ impl Periods {
         let mut even = Vec::new();
         let mut next = self.rows.keys().next().copied();
         for (begin, row) in &self.rows {
-            // Beyond a lifetime of the longest periods somebody made times up: holes are left out then.
+            // A span of many of the longest periods means invented times, so empty periods are left out.
             while let Some(hole) = next.filter(|hole| hole < begin && (even.len() as i64) < most) {
                 even.push((hole, Row::default()));
                 next = Some(hole + length);

@@ -1,11 +1,11 @@
-//! The report as one table for spreadsheets: a row a number, which no program takes for a formula.
+//! The report as one table for spreadsheets: one row per number, and no cell that a program takes for a formula.
 
 use super::facts::{Facts, Kept, Named, Tally};
 
 /// The columns.
 const HEAD: [&str; 7] = ["section", "name", "status", "count", "from", "to", "detail"];
 
-/// The table.
+/// Renders the table.
 pub fn csv(facts: &Facts) -> String {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
@@ -18,8 +18,8 @@ pub fn csv(facts: &Facts) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// A cell that is text wherever it is opened: spreadsheets run what begins like a formula, some after spaces, and take a tab or
-/// a line's end for the next cell.
+/// Makes a cell plain text in every program. Spreadsheets evaluate text that starts like a formula, some even after
+/// spaces, and take a tab or a line end for the next cell.
 fn harmless(cell: &str) -> String {
     let clean: String = cell
         .chars()

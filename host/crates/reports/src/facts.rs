@@ -1,4 +1,4 @@
-//! Everything that a report tells, as data: the JSON form of a report, and what the other forms are laid out from.
+//! The contents of a report as data: its JSON form, and the source of all other forms.
 
 use serde::Serialize;
 
@@ -25,71 +25,71 @@ pub struct Facts {
     pub entries: u64,
     /// Objects that were hashed.
     pub objects: u64,
-    /// What was asked, in words.
+    /// The questions of the audit, in words.
     pub asked: Vec<String>,
     /// The audit in one word.
     pub outcome: Outcome,
     /// The audit's claims.
     pub claims: Vec<Claimed>,
-    /// From when to when the entries are that are counted below; none if there is none.
+    /// The times of the first and last entry counted below; `None` if there are none.
     pub span: Option<Span>,
     /// How many entries are counted below.
     pub counted: u64,
-    /// By how tasks ended, most first.
+    /// By final status, most frequent first.
     pub statuses: Vec<Named>,
-    /// How long each period of `over_time` is, in words.
+    /// The length of each period of `over_time`, in words.
     pub period: &'static str,
-    /// Over time, oldest first, without holes.
+    /// By period, oldest first, without gaps.
     pub over_time: Vec<Period>,
-    /// By service; a task may touch several.
+    /// By service. A task may touch several.
     pub services: Vec<Named>,
     /// By agent pool.
     pub pools: Vec<Named>,
-    /// By who reported; an empty name for commits that name nobody.
+    /// By reporter; the empty name counts commits without one.
     pub reporters: Vec<Named>,
     /// How many tasks failed.
     pub failed: u64,
-    /// The latest of them, newest first.
+    /// The latest failures, newest first.
     pub failures: Vec<Failure>,
     /// The longest times without an entry, longest first.
     pub gaps: Vec<Gap>,
-    /// Which policies decided when, in order.
+    /// The policies in the order in which they decided.
     pub policies: Vec<PolicySpan>,
-    /// Who signed, as the audit found it.
+    /// The signers that the audit found.
     pub signers: Vec<String>,
-    /// Refusals and conflicts, which only a store knows.
+    /// Refusals and conflicts, which only a store contains.
     pub kept: Kept,
 }
 
 /// A claim of the audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claimed {
-    /// Its stable name.
+    /// Its stable id.
     pub id: &'static str,
-    /// In words.
+    /// The claim in words.
     pub title: String,
     /// `holds`, `broken`, `not-shown`, `not-asked`.
     pub verdict: &'static str,
     /// The verdict for a person.
     pub label: &'static str,
-    /// What to look at, or what is missing.
+    /// Where to look, or what is missing.
     pub what: Option<String>,
     /// The oldest offending commit.
     pub commit: Option<String>,
-    /// What else there is to know.
+    /// Further information.
     pub notes: Vec<String>,
 }
 
-/// A span of time.
+/// A time span.
 #[derive(Clone, Debug, Serialize)]
 pub struct Span {
     /// The first moment, RFC 3339.
     pub from: String,
-    /// The last.
+    /// The last moment, RFC 3339.
     pub to: String,
 }
 
-/// Numbers by how tasks ended: the same order of statuses everywhere in a report.
+/// Numbers by final status, in the same order everywhere in a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// In all.
@@ -98,17 +98,17 @@ pub struct Tally {
     pub by_status: Vec<u64>,
 }
 
-/// Something with a name, and its numbers.
+/// A name with its numbers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Named {
-    /// Its name; empty for what has none.
+    /// Its name; empty for entries without one.
     pub name: String,
     /// Its numbers.
     #[serde(flatten)]
     pub tally: Tally,
 }
 
-/// A period of time, and its numbers.
+/// A time period with its numbers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Period {
     /// Its first moment.
@@ -121,17 +121,17 @@ pub struct Period {
 /// A task that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// When it was recorded.
+    /// When it was recorded, RFC 3339.
     pub time: String,
-    /// Which.
+    /// The task's id.
     pub task_id: String,
-    /// In which commit.
+    /// The commit that recorded it.
     pub commit: String,
-    /// What it touched.
+    /// The services that it touched.
     pub services: Vec<String>,
-    /// Who did it.
+    /// The pool of the agent that ran it.
     pub agent_pool: Option<String>,
-    /// Who reported it, as the commit says.
+    /// The reporter, according to the commit.
     pub reporter: Option<String>,
 }
 
@@ -140,11 +140,11 @@ pub struct Failure {
 pub struct Gap {
     /// How long, in seconds.
     pub seconds: i64,
-    /// For a person.
+    /// The same, in words.
     pub length: String,
-    /// The entry before.
+    /// The time of the entry before.
     pub from: String,
-    /// The entry after.
+    /// The time of the entry after.
     pub to: String,
 }
 
@@ -159,11 +159,11 @@ pub struct PolicySpan {
     pub entries: u64,
     /// When the first was committed.
     pub from: String,
-    /// When the last was.
+    /// When the last one was committed.
     pub to: String,
     /// The first one's commit.
     pub first_commit: String,
-    /// The last one's.
+    /// The last one's commit.
     pub last_commit: String,
 }
 
@@ -171,18 +171,18 @@ pub struct PolicySpan {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "known", rename_all = "kebab-case")]
 pub enum Kept {
-    /// There is no store that would know.
+    /// No store was read.
     NotShown {
         /// What is missing.
         missing: String,
     },
-    /// The store has been asked.
+    /// A store was read.
     Shown {
-        /// Which store, without a password.
+        /// The store's URL, without a password.
         store: String,
-        /// Submissions that a policy or the host turned down.
+        /// How many submissions a policy or the host refused.
         refused: u64,
-        /// Submissions whose task has an entry that says something else.
+        /// How many submissions have a task with a different entry.
         conflicting: u64,
         /// The latest of them, newest first.
         latest: Vec<KeptNote>,
@@ -198,8 +198,8 @@ pub struct KeptNote {
     pub task_id: String,
     /// `refused` or `conflicting`.
     pub kind: String,
-    /// Why.
+    /// Why it was turned down.
     pub reason: String,
-    /// Who reported it, if the report came with a name.
+    /// The reporter, if known.
     pub reporter: Option<String>,
 }

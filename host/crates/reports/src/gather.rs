@@ -1,4 +1,4 @@
-//! Looks along while a trail is audited and counts what its entries say. Memory is bounded but for eight bytes an entry.
+//! Counts entries during an audit. Memory is bounded, except for eight bytes per entry.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,22 +12,22 @@ use super::time;
 use outcome::clock::Timestamp;
 use verify::{Report, TrailCommit, Verdict, Visitor};
 
-/// So many failures are told one by one.
+/// How many failures to list.
 const FAILURES: usize = 25;
 
-/// So many gaps are told.
+/// How many gaps to list.
 const GAPS: usize = 8;
 
-/// So many bars of a chart can be read.
+/// How many bars a chart can show readably.
 const BARS: usize = 12;
 
-/// So many periods of a chart can be told apart.
+/// How many periods a chart can show readably.
 const PERIODS: i64 = 60;
 
-/// So many policies are told apart; each change of settings makes one more.
+/// The most policies to count separately; each change of settings makes one more.
 const MAX_POLICIES: usize = 1000;
 
-/// Counts the entries of a span of time.
+/// Counts the entries of a time span.
 #[derive(Default)]
 pub struct Gathering {
     since: Option<Timestamp>,
@@ -35,13 +35,13 @@ pub struct Gathering {
     counts: Mutex<Counts>,
 }
 
-/// What a report is made of beside what was counted.
+/// The parts of a report that are not counted.
 pub struct Asked {
     /// When the report is made.
     pub now: Timestamp,
     /// The repository, as it was named.
     pub repository: String,
-    /// What was asked, in words.
+    /// The questions of the audit, in words.
     pub asked: Vec<String>,
     /// Refusals and conflicts.
     pub kept: Kept,
@@ -68,7 +68,7 @@ struct PolicyCount {
     last: (u64, i64, String),
 }
 
-/// What is counted of an entry.
+/// The members of an entry that are counted.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]
@@ -96,7 +96,7 @@ struct Execution<'a> {
 }
 
 impl Gathering {
-    /// Counts what was recorded in this span.
+    /// Counts entries that were recorded in this span.
     pub fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> Gathering {
         Gathering {
             since,
@@ -105,7 +105,7 @@ impl Gathering {
         }
     }
 
-    /// The report, when the audit is done.
+    /// The report, after the audit.
     pub fn facts(self, audit: Report, asked: Asked) -> Facts {
         let counts = self.counts.into_inner();
         let counts = counts.unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +118,7 @@ impl Visitor for Gathering {
         let Some(entry) = commit.entry.filter(|_| !commit.is_genesis) else {
             return;
         };
-        // What is no entry is said by the audit.
+        // The audit reports data that is not an entry.
         let Ok(members) = serde_json::from_slice::<Members<'_>>(entry.bytes) else {
             return;
         };
@@ -213,7 +213,7 @@ impl Counts {
         }
     }
 
-    /// The number of a status; the last one is for all that are too many.
+    /// The index of a status; the last index is for all statuses beyond the limit.
     fn status(&mut self, name: &str) -> usize {
         let name = count::cut(name);
         if let Some(place) = self.statuses.iter().position(|known| known == name) {
@@ -229,7 +229,8 @@ impl Counts {
     }
 
     fn facts(self, audit: Report, asked: Asked) -> Facts {
-        // The seed's four first and in its order, then the others by number, so that colours stay with their meaning.
+        // First the seed's four statuses in their order, then the others by number, so that colours keep their
+        // meaning.
         let mut order: Vec<usize> = (0..self.statuses.len()).collect();
         order.sort_by_key(|place| {
             let name = self.statuses[*place].as_str();
@@ -341,7 +342,7 @@ fn claimed(claim: &verify::Claim) -> Claimed {
     }
 }
 
-/// The longest times between neighbours, longest first.
+/// The longest times between consecutive entries, longest first.
 fn gaps(times: &[i64]) -> Vec<Gap> {
     let mut gaps: Vec<(i64, i64)> = Vec::new();
     for pair in times.windows(2) {

@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else: no script, no font, no picture from anywhere.
+//! The report as one self-contained HTML page: no script, and no font or picture from elsewhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +13,14 @@ use super::picture;
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
 ///
-/// Says that the page's own template is at fault; nothing that entries say can bring that about.
+/// The page's template is wrong; no contents of an entry can cause that.
 pub fn html(facts: &Facts) -> Result<String, LayoutError> {
     let mut environment = Environment::new();
-    // Everything that comes from the repository is escaped, wherever it stands.
+    // Everything from the repository is escaped, wherever it appears.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("grouped", picture::grouped);
     environment.add_filter("visible", visible);
@@ -39,7 +39,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
         })
         .collect();
     let page = environment.get_template("page")?;
-    // The style is the page's own, named by its digest: nothing that slips in could style, load or run anything.
+    // The policy allows only the page's own style, by digest: injected text could not style, load or run anything.
     let digest = STANDARD.encode(Sha256::digest(STYLE));
     Ok(page.render(context! {
         facts => Value::from(Serde(facts)),
@@ -54,7 +54,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
     })?)
 }
 
-/// Makes characters seen that would hide or reorder others.
+/// Makes characters visible that would hide or reorder others.
 fn visible(text: String) -> String {
     let hides = |character: char| {
         (character.is_control() && character != '\n')

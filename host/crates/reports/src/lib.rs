@@ -1,7 +1,7 @@
-//! `report`: what a trail says about the work that was done, for people: counts over time, by service and pool, failures, gaps,
-//! which policies decided, and the audit's claims.
+//! `report`: a trail's contents for people. Counts over time, by service and by pool, failures, gaps, which policies
+//! decided, and the audit's claims.
 //!
-//! Pure but for what the audit reads: everything comes from git through `verify`, and nothing here prints.
+//! Pure except for the audit's reads: everything comes from git through `verify`, and nothing here prints.
 
 mod count;
 mod csv;
@@ -20,7 +20,7 @@ pub use gather::{Asked, Gathering};
 pub use html::html;
 pub use markdown::markdown;
 
-/// A report could not be laid out.
+/// The template could not be rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("the report cannot be laid out")]
 pub struct LayoutError(#[from] minijinja::Error);

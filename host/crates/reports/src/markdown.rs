@@ -1,11 +1,11 @@
-//! The report as Markdown: for a pull request, a wiki, a terminal.
+//! The report as Markdown, for a pull request, a wiki or a terminal.
 
 use std::fmt::{self, Write as _};
 
 use super::facts::{Facts, Kept, Named};
 use super::picture::share;
 
-/// The text.
+/// Renders the text.
 pub fn markdown(facts: &Facts) -> String {
     let mut text = String::new();
     // Writing to a text cannot fail.
@@ -13,7 +13,7 @@ pub fn markdown(facts: &Facts) -> String {
     text
 }
 
-/// Text in which nothing is markup, ends a cell or a line, hides or reorders.
+/// Text that cannot act as markup, end a cell or a line, or hide or reorder characters.
 struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
@@ -27,7 +27,7 @@ impl fmt::Display for Plain<'_> {
                 _ if character.is_control() || is_hidden(character) => {
                     write!(out, "\\{}", character.escape_unicode())?;
                 }
-                // A link without brackets is one all the same to some readers.
+                // Some readers turn a URL into a link even without brackets.
                 ':' => out.write_str("&#58;")?,
                 '.' if ends_in_www(&self.0[..place]) => out.write_str("&#46;")?,
                 _ => out.write_char(character)?,
@@ -161,7 +161,7 @@ fn rest(facts: &Facts, out: &mut String) -> fmt::Result {
         } => {
             writeln!(
                 out,
-                "{conflicting} conflicting, {refused} refused, says the store {}.\n",
+                "{conflicting} conflicting, {refused} refused, according to the store {}.\n",
                 Plain(store)
             )?;
             for note in latest {

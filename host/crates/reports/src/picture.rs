@@ -1,4 +1,4 @@
-//! Pictures as numbers: where bars and labels stand. The page draws them as inline SVG; colours are classes.
+//! The geometry of charts: positions of bars and labels. The page draws them as inline SVG; colours are classes.
 
 use serde::Serialize;
 
@@ -49,10 +49,10 @@ const BOTTOM: f64 = 226.0;
 /// The width of a row's bar.
 const ROW: f64 = 300.0;
 
-/// As many labels fit below the chart.
+/// The most labels that fit below the chart.
 const LABELS: usize = 7;
 
-/// The class of a status, by its name: the four that everybody has keep their colours.
+/// The CSS class of a status. The four standard statuses have fixed colours.
 pub(super) fn class(name: &str, place: usize) -> &'static str {
     match name {
         "completed" => "completed",
@@ -69,7 +69,7 @@ pub(super) fn over_time(facts: &Facts) -> Chart {
     let highest = periods.iter().map(|period| period.tally.total).max();
     let top = round_up(highest.unwrap_or(0).max(1));
     let slot = (RIGHT - LEFT) / periods.len().max(1) as f64;
-    // A lone bar as wide as the page says nothing more than a narrow one.
+    // A single bar as wide as the page would show nothing more than a narrow one.
     let width = (slot * 0.82).min(64.0);
     let scale = (BOTTOM - TOP) / top as f64;
     let mut bars = Vec::new();
@@ -114,7 +114,7 @@ pub(super) fn over_time(facts: &Facts) -> Chart {
     }
 }
 
-/// A bar for each name, as long as its share of the longest.
+/// A bar for each name, scaled to the longest.
 pub(super) fn rows(named: &[Named], facts: &Facts, of: u64) -> Vec<Row> {
     let longest = named.iter().map(|named| named.tally.total).max();
     let scale = ROW / longest.unwrap_or(0).max(1) as f64;
@@ -151,7 +151,7 @@ fn segments(tally: &Tally, facts: &Facts, scale: f64) -> Vec<Bar> {
     bars
 }
 
-/// For each policy where in the report's span it decided: its bar within a picture of 300 by 14.
+/// For each policy, when it decided within the report's span: a bar in a picture of 300 by 14.
 pub(super) fn reigns(facts: &Facts) -> Vec<Bar> {
     let seconds = |text: &str| Timestamp::parse_rfc3339(text).map_or(0, Timestamp::seconds);
     let Some(span) = &facts.span else {
@@ -190,7 +190,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A share in percent.
+/// A share as a percentage.
 pub(super) fn share(part: u64, of: u64) -> String {
     if of == 0 {
         return "–".to_owned();
@@ -198,7 +198,7 @@ pub(super) fn share(part: u64, of: u64) -> String {
     format!("{:.1} %", part as f64 * 100.0 / of as f64)
 }
 
-/// The next number that is easy to read on an axis, and to quarter.
+/// The next greater number that is easy to read on an axis and divisible by four.
 fn round_up(number: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
@@ -212,7 +212,7 @@ fn round_up(number: u64) -> u64 {
     }
 }
 
-/// Without what a label does not need: `2026-11-24 10:00`.
+/// A shorter form for labels: `2026-11-24 10:00`.
 fn short(time: &str) -> String {
     let text = time.replace('T', " ").replace('Z', "");
     match text.strip_suffix(" 00:00:00") {
@@ -230,7 +230,7 @@ mod tests {
     use super::{grouped, round_up, share, short};
 
     #[test]
-    fn numbers_are_made_to_be_read() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(grouped(12), "12");
         assert_eq!(share(1, 3), "33.3 %");

@@ -1,8 +1,8 @@
-//! Periods of time, for counting and for people.
+//! Time periods, for counting and for display.
 
 use outcome::clock::Timestamp;
 
-/// Lengths of periods in seconds, each a multiple of the one before, and their names.
+/// Lengths of periods in seconds, each a multiple of the previous one, and their names.
 pub(super) const LENGTHS: [(i64, &str); 10] = [
     (1, "second"),
     (10, "10 seconds"),
@@ -25,7 +25,7 @@ pub(super) fn begin(seconds: i64, length: i64) -> i64 {
     (seconds - shift).div_euclid(length) * length + shift
 }
 
-/// A moment, to the second.
+/// Formats a moment to the second.
 pub(super) fn tell(seconds: i64) -> String {
     let text = Timestamp::from_microseconds(seconds.saturating_mul(1_000_000)).to_rfc3339();
     match text.split_once('.') {
@@ -34,7 +34,7 @@ pub(super) fn tell(seconds: i64) -> String {
     }
 }
 
-/// A length of time in its two greatest units.
+/// Formats a duration in its two largest units.
 pub(super) fn length(seconds: i64) -> String {
     let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(unit, _)| seconds >= *unit) else {

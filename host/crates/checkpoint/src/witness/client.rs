@@ -1,4 +1,4 @@
-//! Asks a witness for its cosignature. Only the part of the answer that the witness's key signed is trusted.
+//! Requests a witness's cosignature. Only the part of the answer that the witness's key signed is trusted.
 
 use std::fmt;
 use std::io;
@@ -16,10 +16,10 @@ use super::{MAX_BODY, SIZE_TYPE};
 use crate::note::{Checkpoint, canonical_number};
 use trail::{EntryTree, TrailError};
 
-/// A witness answers when its disk has; another continent is near.
+/// A witness answers when its disk has; a distance of half the world adds little.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a witness is: `http://HOST[:PORT]` and a path, to which `/add-checkpoint` is added.
+/// A witness's address: `http://HOST[:PORT]` and a path, to which `/add-checkpoint` is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     authority: String,
@@ -30,28 +30,28 @@ pub struct Witness {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WitnessError {
-    /// It cannot be reached, or breaks off.
+    /// It cannot be reached, or the connection breaks.
     #[error("the witness {0} cannot be asked: {1}")]
     Io(String, String),
-    /// It says no.
+    /// It refuses.
     #[error("the witness {witness} answers {status}: {says}")]
     Refused {
-        /// Which.
+        /// Its address.
         witness: String,
         /// The status of its answer.
         status: u16,
-        /// What it says.
+        /// The text of its answer.
         says: String,
     },
-    /// It has cosigned what this does not extend.
+    /// It has cosigned a state that this checkpoint does not extend.
     #[error("the witness {witness} has cosigned another history: {what}")]
     Another {
-        /// Which.
+        /// Its address.
         witness: String,
-        /// In what it differs.
+        /// How the two differ.
         what: String,
     },
-    /// None of what it answers is a cosignature by a key that is trusted.
+    /// Its answer contains no cosignature by a trusted key.
     #[error(
         "the witness {0} answers with no cosignature by a key that is trusted (`--witness-keys`)"
     )]
@@ -61,12 +61,12 @@ pub enum WitnessError {
     Trail(#[from] TrailError),
 }
 
-/// What a witness gave.
+/// The cosignatures of a witness.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The lines for the note, by keys that are trusted.
+    /// The lines for the note, from trusted keys.
     pub lines: String,
-    /// Whose they are.
+    /// The names of their keys.
     pub names: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Asks for a cosignature of this checkpoint, which the tree is of. How far the witness has come it says itself.
+/// Requests a cosignature of this checkpoint, which belongs to the tree. The witness itself says how far it has come.
 ///
 /// # Errors
 ///
@@ -120,7 +120,7 @@ pub fn ask(
         what,
     };
     let mut old = 0;
-    // The first answer says where it stands; that another asks at the same time is rare.
+    // The first answer says where the witness stands; concurrent requests are rare.
     for _ in 0..4 {
         let proof = tree.consistency(old, checkpoint.size)?;
         let body = Request::write(old, &proof, note);
@@ -156,11 +156,11 @@ pub fn ask(
     }
     Err(WitnessError::Io(
         witness.to_string(),
-        "it names another size each time".to_owned(),
+        "it reports a different size each time".to_owned(),
     ))
 }
 
-/// Takes the lines of an answer that are cosignatures by keys that are trusted.
+/// Collects the cosignature lines of an answer that were made by trusted keys.
 fn take(
     witness: &Witness,
     keys: &[CosignerKey],
@@ -186,7 +186,7 @@ fn take(
     Ok(asked)
 }
 
-/// Posts a request; status, type and body of the answer.
+/// Posts a request. Returns status, media type and body of the answer.
 async fn post(witness: &Witness, body: String) -> io::Result<(u16, String, String)> {
     let authority = &witness.authority;
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| {

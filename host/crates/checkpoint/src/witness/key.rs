@@ -1,4 +1,5 @@
-//! Keys of witnesses, `name+id+base64`, and their cosignatures: a time, and a signature over it and the checkpoint.
+//! Witnesses' keys, `name+id+base64`, and their cosignatures: a time, and a signature over the time and the
+//! checkpoint.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +7,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::key::{COSIGNATURE, parse_public};
 
-/// What checks a witness's cosignatures.
+/// A key that checks a witness's cosignatures.
 #[derive(Clone, Debug)]
 pub struct CosignerKey {
     name: String,
@@ -14,27 +15,27 @@ pub struct CosignerKey {
     key: VerifyingKey,
 }
 
-/// A checkpoint cosigned at this time says this.
+/// The signed message of a checkpoint that was cosigned at this time.
 pub(crate) fn message(seconds: u64, text: &str) -> Vec<u8> {
     format!("cosignature/v1\ntime {seconds}\n{text}").into_bytes()
 }
 
 impl CosignerKey {
-    /// Reads a key.
+    /// Parses a key.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<CosignerKey, String> {
         let (name, id, key) = parse_public(text, COSIGNATURE)?;
         Ok(CosignerKey { name, id, key })
     }
 
-    /// Reads a file of keys, one a line; empty lines and those that begin with `#` are none.
+    /// Parses a file of keys, one per line. Empty lines and lines that start with `#` are ignored.
     ///
     /// # Errors
     ///
-    /// Says which line is no key.
+    /// The line that is not a key.
     pub fn parse_all(text: &str) -> Result<Vec<CosignerKey>, String> {
         let lines = (1..).zip(text.lines().map(str::trim));
         lines
@@ -45,12 +46,12 @@ impl CosignerKey {
             .collect()
     }
 
-    /// Whose it is.
+    /// The witness's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether this line is a good cosignature of the checkpoint with this text by this key, and when it was made.
+    /// Checks that this line is a valid cosignature by this key of the checkpoint with this text. Returns its time.
     pub(super) fn check(&self, line: &str, text: &str) -> Option<u64> {
         let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
         let bytes = STANDARD.decode(encoded).ok()?;

@@ -1,4 +1,4 @@
-//! The trails that a witness knows: whose checkpoints it takes, and how far each had come when it cosigned last.
+//! The trails that a witness knows: the keys for their checkpoints, and the last cosigned state of each.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
@@ -20,14 +20,14 @@ use crate::{CheckpointError, target};
 use outcome::clock::Timestamp;
 use trail::TreeHash;
 
-/// The trails of one witness, and what it remembers of them.
+/// The trails of one witness, and their last cosigned states.
 pub struct Logs {
-    /// By origin: the keys whose checkpoints are taken.
+    /// The accepted checkpoint keys, by origin.
     keys: BTreeMap<String, Vec<LogKey>>,
     dir: PathBuf,
-    /// Another process that remembered other sizes would sign two histories.
+    /// Locks the directory: two processes with different states could sign two histories.
     _held: File,
-    /// One request at a time compares, remembers and signs.
+    /// Requests compare, remember and sign one at a time.
     turn: Mutex<()>,
 }
 
@@ -40,27 +40,27 @@ struct LogKey {
 /// Why a checkpoint is not cosigned.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The request says that the trail shrank.
+    /// The request says that the trail became shorter.
     Shrinks,
     /// The trail is not known.
     UnknownOrigin,
-    /// No key that is trusted for the trail signed it.
+    /// No trusted key for the trail signed it.
     NotSigned,
-    /// The last that was cosigned has this size, or at this size another root.
+    /// The last cosigned checkpoint has this size, or has this size with a different root.
     Conflict(u64),
-    /// It does not extend the last.
+    /// It does not extend the last cosigned checkpoint.
     Inconsistent,
-    /// It cannot be remembered.
+    /// The new state cannot be saved.
     Io(CheckpointError),
 }
 
 impl Logs {
-    /// Reads the keys of the trails, one a line: `name+id+base64`, whose name is the trail's origin, or the origin, a space and the key.
-    /// What is remembered is in `dir`, which is made if it is not there.
+    /// Reads the keys of the trails, one per line. A line is `name+id+base64`, whose name is the trail's origin; or
+    /// the origin, a space and the key. The states are kept in `dir`, which is created if missing.
     ///
     /// # Errors
     ///
-    /// A line is no key, the directory cannot be written, or another witness uses it.
+    /// A line is not a key, the directory cannot be written, or another witness uses it.
     pub fn open(keys: &str, dir: &Path) -> Result<Logs, CheckpointError> {
         let mut found: BTreeMap<String, Vec<LogKey>> = BTreeMap::new();
         for (number, line) in (1..).zip(keys.lines().map(str::trim)) {
@@ -107,12 +107,12 @@ impl Logs {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no trails.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Judges a request; where nothing speaks against it, remembers its checkpoint, durably, and then cosigns it.
+    /// Checks a request. If there is no objection, remembers its checkpoint durably, and then cosigns it.
     pub(super) fn add(
         &self,
         request: &Request<'_>,
@@ -129,7 +129,7 @@ impl Logs {
         if request.old > checkpoint.size {
             return Err(Refusal::Shrinks);
         }
-        // Comparing and remembering are one step: of two that came at once, the second sees the first.
+        // Comparing and remembering are one step: of two simultaneous requests, the second sees the first.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let last = self.last(&checkpoint.origin).map_err(Refusal::Io)?;
         let (size, root) = last.unwrap_or((0, Sha256::digest([]).into()));
@@ -156,7 +156,7 @@ impl Logs {
         self.dir.join(hex)
     }
 
-    /// Size and root of what was cosigned last.
+    /// Size and root of the last cosigned checkpoint.
     fn last(&self, origin: &str) -> Result<Option<(u64, TreeHash)>, CheckpointError> {
         let path = self.path(origin);
         let Some(text) = target::read(&path)? else {
@@ -168,10 +168,10 @@ impl Logs {
             let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
             Some((size, root))
         };
-        // To begin anew would be to sign whatever comes.
+        // Starting over would mean to sign anything.
         parse().map(Some).ok_or_else(|| {
             CheckpointError::Target(format!(
-                "{} does not say what was cosigned last",
+                "{} does not contain the last cosigned state",
                 path.display()
             ))
         })

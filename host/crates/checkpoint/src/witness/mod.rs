@@ -1,5 +1,5 @@
-//! Witnesses (C2SP `tlog-witness`, `tlog-cosignature`): somebody else, who remembers how far each trail had come, and signs a checkpoint
-//! only where it extends that. Both ends: who asks for a cosignature, and a small service that gives them.
+//! Witnesses (C2SP `tlog-witness`, `tlog-cosignature`): a third party that remembers how far each trail had come, and
+//! signs a checkpoint only if it extends that. Contains the client, and a small server.
 
 mod client;
 mod key;
@@ -14,8 +14,8 @@ pub(super) use key::message;
 pub use logs::Logs;
 pub use server::serve;
 
-/// A request is a note of at most as much as an auditor reads, and a proof of 63 hashes.
+/// A request is a note of at most the size that an auditor reads, and a proof of 63 hashes.
 const MAX_BODY: usize = 72 << 10;
 
-/// What the body of an answer that names a size is said to be.
+/// The media type of an answer that names a size.
 const SIZE_TYPE: &str = "text/x.tlog.size";

@@ -1,4 +1,4 @@
-//! Consistency of two trees (RFC 9162, section 2.1.4.2): whether the smaller is the beginning of the larger.
+//! Consistency of two trees (RFC 9162, section 2.1.4.2): whether the smaller is a prefix of the larger.
 
 use sha2::{Digest, Sha256};
 
@@ -13,7 +13,8 @@ fn node(left: &TreeHash, right: &TreeHash) -> TreeHash {
         .into()
 }
 
-/// Whether these hashes show that a tree of `old` leaves and this root is the beginning of one of `new` leaves and that root.
+/// Whether these hashes prove that a tree of `old` leaves with this root is a prefix of one of `new` leaves with that
+/// root.
 pub(super) fn is_consistent(
     (old, old_root): (u64, TreeHash),
     (new, new_root): (u64, TreeHash),
@@ -29,7 +30,7 @@ pub(super) fn is_consistent(
         return false;
     }
     let mut hashes = proof.iter();
-    // A whole subtree is its own beginning, and is left out of the proof.
+    // A complete subtree is its own prefix, and is left out of the proof.
     let first = if old.is_power_of_two() {
         Some(&old_root)
     } else {

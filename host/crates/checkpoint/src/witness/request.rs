@@ -6,26 +6,26 @@ use base64::engine::general_purpose::STANDARD;
 use crate::note::{Checkpoint, canonical_number};
 use trail::TreeHash;
 
-/// A proof has no more lines.
+/// The most lines in a proof.
 const MAX_HASHES: usize = 63;
 
-/// A request.
+/// A parsed request.
 pub(super) struct Request<'a> {
     pub(super) old: u64,
     pub(super) proof: Vec<TreeHash>,
     pub(super) checkpoint: Checkpoint,
-    /// What is signed of the note.
+    /// The signed part of the note.
     pub(super) text: &'a str,
-    /// The lines of its signatures.
+    /// The note's signature lines.
     pub(super) signatures: Vec<&'a str>,
 }
 
 impl<'a> Request<'a> {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// What is wrong with it.
     pub(super) fn parse(body: &'a str) -> Result<Request<'a>, &'static str> {
         let (head, note) = body
             .split_once("\n\n")
@@ -39,7 +39,7 @@ impl<'a> Request<'a> {
             .map(|line| STANDARD.decode(line).ok()?.try_into().ok())
             .collect::<Option<_>>()
             .filter(|proof: &Vec<TreeHash>| proof.len() <= MAX_HASHES)
-            .ok_or("a line of the proof is no hash, or there are too many")?;
+            .ok_or("a line of the proof is not a hash, or there are too many")?;
         if note
             .chars()
             .any(|letter| letter.is_control() && letter != '\n')
@@ -47,7 +47,7 @@ impl<'a> Request<'a> {
             return Err("the checkpoint holds a control character");
         }
         let (checkpoint, whole) =
-            Checkpoint::read_last(note).ok_or("what follows is no checkpoint")?;
+            Checkpoint::read_last(note).ok_or("the rest is not a checkpoint")?;
         if whole != note {
             return Err("there is more than one checkpoint");
         }
@@ -68,7 +68,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Writes a body.
+    /// Formats a body.
     pub(super) fn write(old: u64, proof: &[TreeHash], note: &str) -> String {
         let hashes = proof
             .iter()

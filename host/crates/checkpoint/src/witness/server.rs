@@ -1,4 +1,4 @@
-//! The witness's side of `add-checkpoint`.
+//! The server side of `add-checkpoint`.
 
 use std::future::Future;
 use std::io;
@@ -23,11 +23,11 @@ struct Witness {
     clock: Arc<dyn Clock>,
 }
 
-/// Answers until `stop` is ready.
+/// Serves requests until `stop` is ready.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub async fn serve(
     listener: TcpListener,
     logs: Logs,
@@ -54,10 +54,10 @@ fn answer(status: StatusCode, kind: &'static str, body: String) -> Answer {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 async fn add(State(witness): State<Arc<Witness>>, body: Bytes) -> Answer {
-    // What it waits for is the disk.
+    // It blocks on the disk.
     let judged = tokio::task::spawn_blocking(move || judge(&witness, &body)).await;
     judged.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request was not judged");
+        tracing::error!(%error, "a request could not be checked");
         answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, String::new())
     })
 }
@@ -86,11 +86,11 @@ fn judge(witness: &Witness, body: &[u8]) -> Answer {
     match refusal {
         Refusal::UnknownOrigin => say(
             StatusCode::NOT_FOUND,
-            "no trail of this origin is witnessed here",
+            "this witness does not know a trail with this origin",
         ),
         Refusal::NotSigned => say(
             StatusCode::FORBIDDEN,
-            "no key that is trusted for this origin signed it",
+            "no trusted key for this origin signed it",
         ),
         Refusal::Shrinks => say(
             StatusCode::BAD_REQUEST,
@@ -99,11 +99,11 @@ fn judge(witness: &Witness, body: &[u8]) -> Answer {
         Refusal::Conflict(size) => answer(StatusCode::CONFLICT, SIZE_TYPE, format!("{size}\n")),
         Refusal::Inconsistent => say(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "the proof does not show that it extends what was cosigned last",
+            "the proof does not show that it extends the last cosigned checkpoint",
         ),
         Refusal::Io(error) => {
             tracing::error!(%error, "the memory of a trail cannot be read or written");
-            say(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be remembered")
+            say(StatusCode::INTERNAL_SERVER_ERROR, "the checkpoint cannot be remembered")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a request's head is answered that the protocol cannot read: a problem document, and then the end.
+//! Answers a request head that the protocol cannot read: with a problem document, then closes the connection.
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -8,16 +8,16 @@ use tokio::time::{Duration, Instant, timeout_at};
 use super::stream::Stream;
 use crate::problem::{Kind, Problem};
 
-/// How much of what a peer still sends is taken and thrown away, so that it sees the answer and not a reset, and for how long.
+/// How much the peer may still send, and for how long, while we discard it: then it sees the answer and not a reset.
 const LINGER_BYTES: usize = 1 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What is wrong with a head, if that is worth an answer.
+/// What is wrong with a head; `None` if it needs no answer.
 pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
     let head = head.trim_ascii_start();
     if error.is_timeout() {
-        // Who has sent nothing has asked nothing.
-        let says = "the request's head did not come in time";
+        // A client that has sent nothing has asked nothing.
+        let says = "the request's head did not arrive in time";
         return (!head.is_empty()).then(|| Problem::saying(Kind::TooSlow, says));
     }
     if !error.is_parse() && !error.is_incomplete_message() {
@@ -26,7 +26,7 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
     if head.is_empty() && error.is_incomplete_message() {
         return None;
     }
-    // What a head says of the body's length is read when it is taken already.
+    // A body's declared length is checked only after the request was accepted.
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let has_line = line.len() < head.len();
     if error.is_parse_too_large() {
@@ -34,7 +34,7 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
             true => Problem::saying(
                 Kind::HeadTooLarge,
                 format!(
-                    "at most {} bytes and {} headers are taken",
+                    "at most {} bytes and {} headers are accepted",
                     super::HEAD_MOST,
                     super::HEADERS_MOST
                 ),
@@ -43,13 +43,13 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
         });
     }
     if let Some(version) = unsupported_version(line) {
-        let says = format!("this host speaks HTTP/1.1 and HTTP/1.0, not {version}");
+        let says = format!("this host supports HTTP/1.1 and HTTP/1.0, not {version}");
         return Some(Problem::saying(Kind::Version, says));
     }
     Some(Problem::new(Kind::Head))
 }
 
-/// The version that a request line names, if it is one that is not spoken here.
+/// The version in a request line, if it is not supported.
 fn unsupported_version(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let (before, version) = line.rsplit_once(' ')?;
@@ -63,7 +63,7 @@ fn unsupported_version(line: &[u8]) -> Option<&str> {
     (is_version && !is_spoken && !before.trim().is_empty()).then_some(version)
 }
 
-/// Says it, and ends the connection so that the peer can read it.
+/// Sends the problem, and closes the connection so that the peer can read it.
 pub async fn answer(mut stream: Stream, problem: &Problem) {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(problem).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number and in patience, and ended in peace.
+//! Connections: accepted, limited in number and time, and closed cleanly.
 
 mod head;
 mod patience;
@@ -35,20 +35,21 @@ pub use standing::Standing;
 use stream::Watched;
 pub use stream::{STALL, Stream};
 
-/// A client that does not send a request's head in this time is let go, an idle one too: longer than any client pauses
-/// between two reports of one burst, short enough that a thousand idle ones do not stay.
+/// A client that sends no request head within this time is disconnected, even an idle one. This is longer than a
+/// client pauses between two reports of a burst, and short enough that a thousand idle clients do not stay.
 const HEAD_TIME: Duration = Duration::from_secs(60);
 
-/// How long a request's head may be, each buffer with it: what other servers take, and little enough for thousands of them.
+/// The maximum size of a request's head and of each buffer: what other servers allow, and small enough for thousands
+/// of connections.
 const HEAD_MOST: usize = 16 << 10;
 
-/// How many headers a request may have: hyper's own limit.
+/// The maximum number of headers in a request: hyper's own limit.
 const HEADERS_MOST: usize = 100;
 
-/// How many are told at once that there is no place for them; more are not told.
+/// How many peers at once get an answer that there is no place; others are just disconnected.
 const TURNED_AWAY_MOST: usize = 64;
 
-/// What the system has run out of may come back.
+/// How long to wait when the system has run out of a resource.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until told to close, then waits for requests in flight, up to a time limit.
@@ -60,7 +61,7 @@ pub async fn serve(
     mut close: watch::Receiver<bool>,
     grace: Duration,
 ) {
-    // Without a receiver of its own: it is closed once no connection has one.
+    // Has no receiver here, because it is closed when no connection has one.
     let busy = watch::Sender::new(());
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MOST));
     loop {
@@ -71,8 +72,8 @@ pub async fn serve(
         let (stream, address, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Such as no more descriptors. One that was reset before it was accepted is nothing.
-                tracing::warn!(%error, "a connection was not accepted");
+                // For example, no more descriptors. A connection that was reset before it was accepted is ignored.
+                tracing::warn!(%error, "cannot accept a connection");
                 places.make_room();
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -100,14 +101,14 @@ pub async fn serve(
             one(stream, requests, place, unread, close, busy).await;
         });
     }
-    // No new connection from here on, and a Unix socket's file goes.
+    // From here on no new connection is accepted, and a Unix socket's file is removed.
     drop(listener);
     let _ = tokio::time::timeout(grace, busy.closed()).await;
 }
 
-/// The protocol on one connection, to its end.
+/// Runs the protocol on one connection until it ends.
 ///
-/// `busy` is held until nothing more is to be said on it; `unread` hears the status of what is answered to a head that is none.
+/// Holds `busy` until nothing more will be sent. Calls `unread` with the status of an answer to an invalid head.
 async fn one(
     stream: Stream,
     requests: Requests,
@@ -121,7 +122,7 @@ async fn one(
     let mut connection = http1::Builder::new()
         .timer(Coarse)
         .header_read_timeout(HEAD_TIME)
-        // Who has said all that it has to say may still listen.
+        // A client that has finished sending may still read.
         .half_close(true)
         .max_buf_size(HEAD_MOST)
         .serve_connection(TokioIo::new(watched), requests);
@@ -133,7 +134,7 @@ async fn one(
         until_closing(pin!(running), close).await
     };
     if ended.is_none() {
-        // The request under way is answered, and no other is taken.
+        // The request in flight is answered, and no other is accepted.
         Pin::new(&mut connection).graceful_shutdown();
         let running = Running {
             connection: &mut connection,
@@ -167,9 +168,9 @@ type Connection = http1::Connection<TokioIo<Watched>, Requests>;
 enum Ended {
     Peacefully,
     Failed(hyper::Error),
-    /// Another has its place.
+    /// Another connection took its place.
     Evicted,
-    /// It is a follower's from now on.
+    /// A follower takes it over.
     Followed(super::events::Follower),
 }
 
@@ -196,7 +197,7 @@ impl Future for Running<'_> {
     }
 }
 
-/// What answers the requests of one connection.
+/// The service for the requests of one connection.
 struct Requests {
     router: Router,
     peer: Peer,
@@ -222,7 +223,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
-/// Awaits a connection; nothing if the word to close comes first. For a task of its own, which has one waker for all its time.
+/// Awaits a connection; `None` if the service closes first. Must run in a task with a single waker.
 async fn until_closing<F: Future>(
     connection: Pin<&mut F>,
     mut close: watch::Receiver<bool>,
@@ -235,9 +236,9 @@ async fn until_closing<F: Future>(
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             return Poll::Ready(Some(ended));
         }
-        // To ask again whenever the connection has something to do would be a lock that all connections share.
+        // Registering again on every poll would take a lock that all connections share.
         if !waits || seen.has_changed().unwrap_or(true) {
-            // Without budget it answers before it has looked.
+            // Without budget it returns before it has checked.
             waits = tokio::task::coop::has_budget_remaining();
             return told.as_mut().poll(context).map(|_| None);
         }
@@ -250,7 +251,7 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Option<IpAddr>, Peer
     Ok(match listener {
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
-            // Answers are small and whole.
+            // Answers are small and complete.
             stream.set_nodelay(true)?;
             let peer = Peer(address.to_string().into());
             (Stream::Tcp(stream), Some(address.ip()), peer)
@@ -267,7 +268,7 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Option<IpAddr>, Peer
     })
 }
 
-/// Whom an address belongs to, as far as it can be told: of IPv6 a customer has a network of 64 bits, and all addresses in it.
+/// The network of one customer, as a guess: for IPv6 that is a network of 64 bits.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
@@ -278,7 +279,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What a peer hears that has no place.
+/// The answer to a peer without a place.
 static TOO_MANY: std::sync::LazyLock<Problem> =
     std::sync::LazyLock::new(|| Problem::new(Kind::TooManyConnections));
 
@@ -287,7 +288,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn with_no_request_under_way_the_end_waits_for_nothing() {
+    async fn with_no_request_in_flight_shutdown_does_not_wait() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = Listener::Tcp(listener.expect("a free port"));
         let (_sender, close) = watch::channel(true);

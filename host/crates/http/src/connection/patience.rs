@@ -1,7 +1,7 @@
-//! How long a connection is waited for, told coarsely, so that it costs next to nothing where nobody is late.
+//! Coarse timeouts for connections, which cost almost nothing while no client is late.
 //!
-//! A timer of the runtime's for each request's head is a lock to set it and another to take it back. Here a connection looks at
-//! the time whenever something happens on it, and every few seconds anyway.
+//! A runtime timer for each request's head needs one lock to set it and another to remove it. Instead, a connection
+//! checks the time whenever something happens on it, and every few seconds.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-/// How late one may be noticed who sends nothing.
+/// How late a timeout may be noticed on a silent connection.
 const TICK: Duration = Duration::from_secs(5);
 
-/// Times that pass unnoticed unless they are looked at: for what is awaited within [`ticking`] alone.
+/// A timer that never wakes a task. It is only checked while polled, so it works only within [`ticking`].
 #[derive(Clone)]
 pub struct Coarse;
 
@@ -35,7 +35,7 @@ impl Future for Until {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // Nobody is told: whoever ticks looks again.
+        // No waker is registered: [`ticking`] polls again.
         if Instant::now() < self.0 {
             Poll::Pending
         } else {
@@ -44,7 +44,7 @@ impl Future for Until {
     }
 }
 
-/// Awaits the future, and has it look at the time now and then.
+/// Awaits the future, and polls it regularly so that it checks the time.
 pub async fn ticking<F: Future>(future: Pin<&mut F>) -> F::Output {
     ticking_every(TICK, future).await
 }
@@ -72,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_has_not_come_is_waited_for() {
+    fn a_future_time_is_waited_for() {
         let hour = Duration::from_secs(3600);
         assert_eq!(Coarse.sleep(hour).now_or_never(), None);
         assert_eq!(Coarse.sleep(Duration::ZERO).now_or_never(), Some(()));
     }
 
     #[tokio::test]
-    async fn who_tells_nobody_is_looked_at_all_the_same() {
+    async fn a_silent_future_is_polled_regularly() {
         let mut looks = 0;
         let silent = std::pin::pin!(poll_fn(|_| {
             looks += 1;

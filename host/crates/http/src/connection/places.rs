@@ -1,5 +1,5 @@
-//! The places for connections: so many in all, and so many for one peer. Who comes when all are taken gets the place of the
-//! connection that has been idle for longest; where none is idle, a few more may come and ask for probes alone.
+//! Limits on connections: in total, and for each peer. When all places are taken, a new connection replaces the one
+//! that has been idle for longest. If none is idle, a few more may connect, for probes only.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use super::standing::Standing;
 use crate::budget::Budget;
 use service::orchestrator::Orchestrator;
 
-/// Connections beyond the limit, for probes: a host under the heaviest load must not be taken for dead.
+/// Connections beyond the limit, for probes: a host under the heaviest load must not look dead.
 const PROBES: usize = 64;
 
 /// The connections of one listener.
@@ -17,9 +17,9 @@ pub struct Places {
     inner: Mutex<Inner>,
     most: usize,
     most_of_peer: usize,
-    /// Of answers.
+    /// The budget for answers.
     budget: Option<Budget>,
-    /// Whose numbers show them, once it is there.
+    /// The orchestrator whose metrics show the connections, once known.
     orchestrator: OnceLock<Orchestrator>,
 }
 
@@ -31,7 +31,7 @@ struct Inner {
     peers: HashMap<IpAddr, usize>,
 }
 
-/// A place that is taken; given back when it is dropped.
+/// An occupied place; returned on drop.
 pub struct Place {
     places: Arc<Places>,
     pub standing: Arc<Standing>,
@@ -52,14 +52,14 @@ impl Places {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the orchestrator's numbers show them.
+    /// Shows the connections in the orchestrator's metrics.
     pub fn show_in(&self, orchestrator: Orchestrator) {
-        // Set once; a second time would change nothing.
+        // Set once; a second call has no effect.
         let _ = self.orchestrator.set(orchestrator);
         self.show(&self.inner());
     }
 
-    /// A place for a connection from there; none if there is not even one for a probe.
+    /// Takes a place for a connection from this peer; `None` if there is no place even for a probe.
     pub fn take(self: &Arc<Places>, peer: Option<IpAddr>) -> Option<Place> {
         let mut inner = self.inner();
         let of_peer = peer.map_or(0, |peer| inner.peers.get(&peer).copied().unwrap_or(0));
@@ -102,7 +102,7 @@ impl Places {
         })
     }
 
-    /// Ends the connections that have been idle for longest: the system has no more descriptors.
+    /// Ends the connections that have been idle for longest, because the system has no more descriptors.
     pub fn make_room(&self) {
         let mut inner = self.inner();
         for _ in 0..PROBES {
@@ -129,7 +129,7 @@ impl Places {
 }
 
 impl Inner {
-    /// Frees the place of the longest idle of those; whether there was one.
+    /// Frees the place of the longest idle connection among these. Returns whether there was one.
     fn evict(&mut self, among: impl Fn(&Standing) -> bool) -> bool {
         let idle = longest_idle(self.taken.values().filter(|standing| among(standing)));
         let Some(idle) = idle else { return false };
@@ -180,7 +180,7 @@ mod tests {
     use super::{PROBES, Places};
 
     #[test]
-    fn the_longest_idle_gives_way_and_a_busy_one_does_not() {
+    fn the_longest_idle_is_replaced_and_a_busy_one_is_not() {
         let places = Places::new(2, 2, None);
         let first = places.take(None).expect("a place");
         let second = places.take(None).expect("a place");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_probes_too() {
+    fn probes_are_limited_too() {
         let places = Places::new(0, 0, None);
         let taken: Vec<_> = (0..PROBES).filter_map(|_| places.take(None)).collect();
         taken.iter().for_each(|place| place.standing.begin());

@@ -1,4 +1,5 @@
-//! How a connection stands: whether a request is under way on it, whether it is to end, whether it becomes a follower's.
+//! The state of a connection: whether a request is in flight, whether it should end, whether a follower takes it
+//! over.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -15,26 +16,26 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use crate::budget::Budget;
 use crate::events::Follower;
 
-/// How a connection stands.
+/// The state of a connection.
 pub struct Standing {
-    /// Which it is, among all.
+    /// The connection's number.
     pub number: u64,
-    /// Where it came from; none for a socket in the file system.
+    /// The peer's address; `None` for a Unix socket.
     pub peer: Option<IpAddr>,
-    /// It is one more than there may be: only probes are answered on it.
+    /// Whether it exceeds the limit, so that only probes are answered.
     pub only_probes: bool,
     answering: AtomicBool,
     writing: AtomicBool,
-    /// When the last answer ended, or it began, in milliseconds of [`BEGAN`].
+    /// When the last answer ended or the connection started, in milliseconds since [`BEGAN`].
     idle_since: AtomicU64,
     evicted: AtomicBool,
     follower: Mutex<Option<Follower>>,
-    /// The body of the follower's answer has nothing more to say.
+    /// Whether the body of the follower's answer has ended for the protocol.
     handed_over: AtomicBool,
-    /// What was said is on its way.
+    /// Whether everything written so far was sent.
     is_flushed: AtomicBool,
     waker: AtomicWaker,
-    /// Of answers.
+    /// The budget for answers.
     budget: Option<Budget>,
 }
 
@@ -67,14 +68,14 @@ impl Standing {
         }
     }
 
-    /// Since when nothing has been under way on it; none while something is.
+    /// Since when the connection is idle; `None` while a request is in flight.
     pub fn idle_since(&self) -> Option<u64> {
         let is_busy =
             self.answering.load(Ordering::Relaxed) || self.writing.load(Ordering::Relaxed);
         (!is_busy).then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// A request is under way.
+    /// Marks the start of a request.
     pub fn begin(&self) {
         self.answering.store(true, Ordering::Relaxed);
     }
@@ -88,12 +89,12 @@ impl Standing {
         self.writing.store(writing, Ordering::Relaxed);
     }
 
-    /// Whether others wait for room for their answers.
+    /// Whether other requests wait for memory for their answers.
     pub fn is_under_pressure(&self) -> bool {
         self.budget.as_ref().is_some_and(Budget::is_wanted)
     }
 
-    /// Another connection takes its place.
+    /// Ends the connection to free its place.
     pub fn evict(&self) {
         self.evicted.store(true, Ordering::Relaxed);
         self.waker.wake();
@@ -108,7 +109,7 @@ impl Standing {
         self.waker.register(context.waker());
     }
 
-    /// Once its head is sent, the connection is the follower's.
+    /// Passes the connection to a follower once the answer's head is sent.
     pub fn hand_over(&self, follower: Follower) {
         let mut place = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(follower);
@@ -120,7 +121,7 @@ impl Standing {
         }
     }
 
-    /// The follower, once the head of its answer is sent.
+    /// Takes the follower once the head of its answer is sent.
     pub fn follower(&self) -> Option<Follower> {
         if !self.is_flushed.load(Ordering::Relaxed) {
             return None;
@@ -130,7 +131,7 @@ impl Standing {
     }
 }
 
-/// A body that says when it has ended.
+/// A body that reports its end.
 pub struct Answering {
     body: Body,
     standing: Arc<Standing>,

@@ -1,5 +1,5 @@
-//! A connection's stream of bytes, as the protocol sees it: a peer that takes nothing is not waited for, and an answer that the
-//! protocol makes by itself is left out.
+//! A connection's byte stream below the protocol: disconnects a peer that reads nothing, and drops the answer that
+//! the protocol generates itself.
 
 use std::io;
 use std::pin::Pin;
@@ -12,18 +12,18 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::standing::Standing;
 
-/// A peer that takes none of what is sent to it for this time is cut: longer than a proxy pauses, short enough that a thousand
-/// peers that do not read are gone soon.
+/// A peer that reads nothing for this time is disconnected: longer than a proxy pauses, and short enough that a
+/// thousand such peers are gone soon.
 pub const STALL: Duration = Duration::from_secs(30);
 
-/// The same while others wait for the room that its answer takes.
+/// The limit while other requests wait for the memory of its answer.
 const STALL_UNDER_PRESSURE: Duration = Duration::from_secs(5);
 
 /// A stream of either kind.
 pub enum Stream {
-    /// Over TCP.
+    /// A TCP connection.
     Tcp(TcpStream),
-    /// Over a socket in the file system.
+    /// A Unix socket connection.
     Unix(UnixStream),
 }
 
@@ -77,11 +77,11 @@ impl Stream {
     }
 }
 
-/// A stream under the protocol.
+/// A stream below the protocol.
 pub struct Watched {
     pub stream: Stream,
     standing: Arc<Standing>,
-    /// Since when the peer has taken nothing.
+    /// Since when the peer has read nothing.
     stalled: Option<Instant>,
 }
 
@@ -112,7 +112,7 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wanted = match automatic_answer(bytes) {
-            // The problem document that says more is written when the protocol has ended.
+            // The detailed problem document is written after the protocol has ended.
             Some(0) => return Poll::Ready(Ok(bytes.len())),
             Some(at) => &bytes[..at],
             None => bytes,
@@ -136,7 +136,7 @@ impl AsyncWrite for Watched {
                 if since.elapsed() < most {
                     return Poll::Pending;
                 }
-                let says = "the peer takes nothing of what is sent to it";
+                let says = "the peer does not read what is sent to it";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, says)))
             }
         }
@@ -153,8 +153,8 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// Where the answer begins that hyper itself gives to a malformed head, without a body; it is the last that hyper writes. Every
-/// answer of ours with such a status has a body.
+/// The offset of the answer without a body that hyper itself gives to a malformed head; it is the last that hyper
+/// writes. Our own answers with such a status always have a body.
 fn automatic_answer(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -176,7 +176,7 @@ mod tests {
     use super::automatic_answer;
 
     #[test]
-    fn only_the_answer_that_nobody_gave_is_left_out() {
+    fn only_the_automatic_answer_is_dropped() {
         let automatic =
             "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
         assert_eq!(automatic_answer(automatic.as_bytes()), Some(0));

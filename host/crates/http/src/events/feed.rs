@@ -1,6 +1,7 @@
-//! One reader for all followers: reads what is recorded once, and puts it into the ring from which each follower is served.
+//! One reader for all followers: reads each recorded entry once, and puts it into the ring that serves every
+//! follower.
 //!
-//! Reader and followers have a thread of their own that gives way: reports come first.
+//! Reader and followers have a separate thread with lower priority, because reports come first.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,32 +16,34 @@ use super::super::answers::Recorded;
 use super::ring::{Block, Found, Joined, Ring};
 use service::orchestrator::{News, Orchestrator, RecordedError, Told};
 
-/// How often the trail is asked for what other hosts and programs have recorded.
+/// How often to check the trail for entries that other hosts and programs have recorded.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The least time between two looks: at thousands of entries a second one look is worth many, and each costs every follower.
+/// The least time between two checks. At thousands of entries per second one check covers many, and each check has a
+/// cost for every follower.
 const LEAST: Duration = Duration::from_millis(100);
 
-/// What one look takes in at most.
+/// The most entries to read in one check.
 const ENTRIES: usize = 2048;
 const BYTES: usize = 1 << 20;
 
-/// How long the reader waits for followers before the ring gives way. Longer than any that reads takes for sixteen megabytes.
+/// How long the reader waits for followers before it drops a block. Longer than any active follower needs for sixteen
+/// megabytes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the reader looks whether they have come on.
+/// How often the reader checks whether followers have advanced.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long to wait after the trail could not be read.
+/// How long to wait after a failure to read the trail.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// By how many steps of `nice` following gives way, to committing, too: an event that comes later is nobody's loss.
+/// By how many steps of `nice` following has lower priority, even than committing: a late event harms nobody.
 const NICER: i32 = 12;
 
-/// Bytes that followers who were away have read and not been sent, all together.
+/// The most bytes, over all followers that are catching up, that are read and not sent.
 pub const BEHIND_BYTES: usize = 24 << 20;
 
-/// What all followers share.
+/// The state that all followers share.
 pub struct Feed {
     orchestrator: Orchestrator,
     ring: Mutex<Ring>,
@@ -48,19 +51,19 @@ pub struct Feed {
     places: Arc<Semaphore>,
     most: usize,
     arrived: Notify,
-    /// The block that each live follower is at.
+    /// The block that each live follower is sending.
     live: Mutex<HashMap<u64, Arc<AtomicU64>>>,
     next: AtomicU64,
     runtime: OnceLock<Option<Runtime>>,
-    /// Of [`BEHIND_BYTES`].
+    /// The budget of [`BEHIND_BYTES`].
     pub behind: Arc<Semaphore>,
 }
 
-/// A follower's place among all.
+/// One follower's registration.
 pub struct Place {
     feed: Arc<Feed>,
     number: u64,
-    /// The block that it is at.
+    /// The block that it is sending.
     pub at: Arc<AtomicU64>,
     _permit: OwnedSemaphorePermit,
 }
@@ -81,7 +84,7 @@ impl Feed {
         })
     }
 
-    /// A place for one more follower.
+    /// Registers one more follower; `None` if there are too many.
     pub fn place(self: &Arc<Feed>) -> Option<Place> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +99,7 @@ impl Feed {
         })
     }
 
-    /// The runtime of the followers, begun with the first of them.
+    /// The followers' runtime, started with the first follower.
     pub fn runtime(self: &Arc<Feed>) -> Option<Handle> {
         let runtime = self.runtime.get_or_init(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,7 +112,7 @@ impl Feed {
             let runtime = runtime
                 .inspect_err(|error| tracing::error!(%error, "followers cannot be served"))
                 .ok()?;
-            // Not the feed itself, which would keep itself alive.
+            // A weak reference: the feed must not keep itself alive.
             runtime.spawn(read(Arc::downgrade(self), self.changed.subscribe()));
             Some(runtime)
         });
@@ -152,7 +155,7 @@ impl Feed {
         self.changed.send_replace(());
     }
 
-    /// Adds a block. Followers that are still at what gives way are waited for, but not for long.
+    /// Adds a block. Waits briefly for followers that are still sending the block to be dropped.
     async fn add(&self, block: Block) {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -181,7 +184,7 @@ impl Feed {
     }
 }
 
-/// The events of what was read.
+/// The events for the entries that were read.
 pub async fn block(orchestrator: &Orchestrator, news: News) -> Block {
     let (positions, entries) = news.entries.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
     let recorded = Recorded::all(orchestrator, entries).await;
@@ -203,7 +206,7 @@ impl Drop for Place {
     }
 }
 
-/// Reads as long as somebody follows.
+/// Reads while there are followers.
 async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
     let mut told = None;
     let mut pace = Pace::default();
@@ -213,7 +216,7 @@ async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
             feed.begin(None);
             feed.orchestrator.keep_fresh(false);
             told = None;
-            // Woken up now and then: a waiter must not keep the feed alive.
+            // Wakes up regularly, because a waiting task must not keep the feed alive.
             let _ = tokio::time::timeout(LOOK, feed.arrived.notified()).await;
             continue;
         }
@@ -221,7 +224,7 @@ async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
         match step(&feed, told, &mut pace).await {
             Ok(now) => told = Some(now),
             Err(error) => {
-                tracing::warn!(%error, "what is recorded cannot be told to those who follow");
+                tracing::warn!(%error, "recorded entries cannot be sent to followers");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -229,14 +232,14 @@ async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
     }
 }
 
-/// One look, and the wait after it.
+/// One check of the trail, and the wait after it.
 async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, RecordedError> {
     let Some(told) = told else {
         let told = feed.orchestrator.resume(None).await?.told;
         feed.begin(Some(told));
         return Ok(told);
     };
-    // Told of what comes from here on.
+    // Registered before reading, so that nothing recorded from here on is missed.
     let recorded = feed.orchestrator.something_recorded();
     let news = feed
         .orchestrator
@@ -248,7 +251,7 @@ async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, 
     }
     let told = news.told;
     let bytes: usize = news.entries.iter().map(|(_, entry)| entry.text.len()).sum();
-    // More is there already, and a pause would only keep followers behind.
+    // More entries are waiting, and a pause would only leave followers behind.
     let is_full = news.entries.len() >= ENTRIES || bytes >= BYTES;
     let least = if is_full { Duration::ZERO } else { LEAST };
     feed.tell(news).await;
@@ -257,22 +260,23 @@ async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, 
     Ok(told)
 }
 
-/// How fast followers are told where processors are short: telling two hundred of them costs as much as accepting does, and what
-/// they are not told now they are told later.
+/// Limits the speed of following when processors are busy. Sending to two hundred followers costs as much as
+/// accepting does, and events can be sent later.
 #[derive(Default)]
 struct Pace {
-    /// Nanoseconds that this thread has had a processor, and that it has waited for one.
+    /// Nanoseconds for which this thread has run, and for which it has waited for a processor.
     scheduled: (u64, u64),
 }
 
-/// Bytes a second to all followers together, where processors are short: one part in fifty of what a machine can send to itself.
+/// Bytes per second to all followers together when processors are busy: one fiftieth of what a machine can send to
+/// itself.
 const SCARCE: usize = 24 << 20;
 
-/// The longest pause for it.
+/// The longest such pause.
 const PAUSE_MOST: Duration = Duration::from_secs(2);
 
 impl Pace {
-    /// How long to wait after so many bytes.
+    /// How long to wait after sending this many bytes.
     fn after(&mut self, bytes: usize) -> Duration {
         let Some(now) = scheduled() else {
             return Duration::ZERO;
@@ -289,18 +293,18 @@ impl Pace {
     }
 }
 
-/// What the kernel says of the calling thread (proc(5), schedstat), if it does.
+/// The kernel's scheduling statistics for the calling thread (proc(5), schedstat), if available.
 fn scheduled() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let mut numbers = text.split_whitespace().map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// The calling thread gives way.
+/// Lowers the priority of the calling thread.
 fn give_way() {
     let niced = rustix::process::getpriority_process(None)
         .and_then(|nice| rustix::process::setpriority_process(None, (nice + NICER).min(19)));
     if let Err(error) = niced {
-        tracing::debug!(%error, "following does not give way");
+        tracing::debug!(%error, "the followers' thread keeps its priority");
     }
 }

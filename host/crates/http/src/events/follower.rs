@@ -1,4 +1,5 @@
-//! One follower: is sent what was recorded while it was away, then what is read for all; cut if it takes too little.
+//! One follower: first receives what was recorded while it was away, then the shared events. It is disconnected if it
+//! reads too slowly.
 
 use std::io;
 use std::sync::Arc;
@@ -18,38 +19,40 @@ use super::feed::{PAUSE, Place, block};
 use super::ring::{Block, Found, Joined};
 use service::orchestrator::{Resumed, Told};
 
-/// How often a connection on which nothing happens is shown to be alive.
+/// How often to send a keep-alive on an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// What one who was away reads at once: so many entries, and not many more than so many bytes, of which the last entry alone may
-/// be the largest.
+/// How many entries a follower that is catching up reads at once. There is also a limit in bytes, which only the last
+/// entry may exceed.
 const ENTRIES: usize = 512;
 const BYTES: usize = 128 << 10;
 
 /// Bytes in memory of what is read at once, at most: the entry, its compact form and the event.
 const READING: u32 = 4 << 20;
 
-/// One who was away and takes nothing for this time is cut: what it holds others wait for.
+/// A follower that is catching up and reads nothing for this time is disconnected, because others wait for its
+/// memory.
 const STALL_BEHIND: Duration = Duration::from_secs(10);
 
-/// How long a follower that is told to end has for taking that.
+/// How long a follower has to read the end of the stream.
 const END: Duration = Duration::from_secs(2);
 
-/// One who follows.
+/// A connected follower.
 pub struct Follower {
     app: Arc<App>,
     resumed: Resumed,
     place: Place,
     is_chunked: bool,
-    /// What is said of its request; its bytes are counted there.
+    /// The access log's line for its request, which also counts its bytes.
     line: Option<Arc<Line>>,
 }
 
-/// Why it is no longer served.
+/// Why a follower is no longer served.
 enum End {
-    /// The service closes, or it is too late for what is read for all: it can go on after its last event.
+    /// The service is closing, or the follower is too slow for the shared events. It can continue after its last
+    /// event.
     Cut,
-    /// Nothing can be sent to it.
+    /// Nothing can be sent to it any longer.
     Broken,
 }
 
@@ -76,7 +79,7 @@ impl Follower {
         }
     }
 
-    /// Serves it on a thread that gives way, until it goes. `busy` is held as long.
+    /// Serves it on the low-priority thread until it disconnects. Holds `busy` until then.
     pub fn follow(self, stream: Stream, busy: watch::Receiver<()>) {
         let Some(runtime) = self.app.feed.runtime() else {
             return;
@@ -112,7 +115,7 @@ impl Follower {
         }
     }
 
-    /// Tells until it cannot.
+    /// Sends events until that is impossible.
     async fn tell<W: AsyncWrite + Unpin>(self, out: &mut Out<W>) -> End {
         let mut told = self.resumed.told;
         if self.resumed.gap && out.block(&Block::gap(told)).await.is_err() {
@@ -131,7 +134,7 @@ impl Follower {
         }
     }
 
-    /// Reads what was recorded while it was away, a page of it.
+    /// Reads and sends one page of what was recorded while it was away.
     async fn tell_behind<W: AsyncWrite + Unpin>(
         &self,
         out: &mut Out<W>,
@@ -147,14 +150,14 @@ impl Follower {
         let mut news = match news.await {
             Ok(news) => news,
             Err(error) => {
-                tracing::warn!(%error, "what is recorded cannot be told to one who follows");
+                tracing::warn!(%error, "recorded entries cannot be sent to a follower");
                 drop(budget);
                 tokio::time::sleep(PAUSE).await;
                 return Ok(out.keep_alive().await?);
             }
         };
         if let Some((time, task_id)) = &self.resumed.skip {
-            // Told before, in the order that events had then.
+            // Already sent, in the order that events had then.
             news.entries.retain(|(_, entry)| {
                 let recorded_at = entry.recorded_at.microseconds();
                 recorded_at != *time || entry.task_id > *task_id
@@ -166,7 +169,7 @@ impl Follower {
         }
         let is_last = now == *told;
         let block = block(orchestrator, news).await;
-        // What is held from here on is the events alone.
+        // From here on only the events take memory.
         let held: usize = block.pieces.iter().map(Bytes::len).sum();
         drop(budget.split(READING as usize - held.min(READING as usize)));
         out.patience = STALL_BEHIND;
@@ -174,13 +177,13 @@ impl Follower {
         out.patience = STALL;
         *told = now;
         if is_last && !is_gap {
-            // The reader of all is ahead of what this one sees, for a moment.
+            // The shared reader is briefly ahead of what this follower sees.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
 
-    /// Sends what is read for all.
+    /// Sends the shared events.
     async fn tell_live<W: AsyncWrite + Unpin>(&self, out: &mut Out<W>, mut sequence: u64) -> End {
         let mut changes = self.app.feed.changes();
         let mut piece = 0;
@@ -197,7 +200,7 @@ impl Follower {
                     Ok(())
                 }
                 Found::NotYet => out.wait(&mut changes).await,
-                // In the middle of an event it is not ended in peace: half of one is none.
+                // Ending cleanly in the middle of an event would leave half an event.
                 Found::Gone if piece > 0 => {
                     let numbers = &self.app.orchestrator.metrics().service;
                     numbers.followers_cut.increment();
@@ -212,17 +215,17 @@ impl Follower {
     }
 }
 
-/// Until the peer has gone. What it sends is nothing to anybody.
+/// Waits until the peer disconnects. What it sends is discarded.
 async fn gone(mut read: impl AsyncRead + Unpin) {
     let mut thrown_away = [0; 512];
     while let Ok(1..) = read.read(&mut thrown_away).await {}
 }
 
-/// The body of an answer that has no end.
+/// The body of an endless answer.
 struct Out<W> {
     write: W,
     is_chunked: bool,
-    /// How long the peer may take nothing.
+    /// How long the peer may read nothing.
     patience: Duration,
     line: Option<Arc<Line>>,
 }
@@ -258,7 +261,7 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         self.piece(b":\n\n").await
     }
 
-    /// Waits for news, and shows now and then that it lives.
+    /// Waits for news, and sends keep-alives meanwhile.
     async fn wait(&mut self, changes: &mut watch::Receiver<()>) -> Result<(), End> {
         match timeout(KEEP_ALIVE, changes.changed()).await {
             Ok(Ok(())) => Ok(()),

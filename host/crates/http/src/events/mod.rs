@@ -1,4 +1,4 @@
-//! Following: server-sent events of what is recorded, in the order of the trail.
+//! Following: server-sent events for recorded entries, in the order of the trail.
 
 mod feed;
 mod follower;
@@ -23,13 +23,15 @@ use super::connection::Standing;
 use super::problem::{Kind, Problem};
 use service::orchestrator::EventId;
 
-/// What is recorded, as it is recorded, in the order of the trail, whichever host commits it: events `recorded`, each with an entry.
+/// Streams entries as they are recorded, in the order of the trail, whichever host commits them. Each event
+/// `recorded` carries one entry.
 ///
-/// The id of an event is the entry's number and commit. With `Last-Event-ID` the stream goes on after that one, on any host, at any
-/// time. A follower that takes too little is cut, and goes on after the last event that it has. An event `gap` says that what came
-/// after the id cannot be told: the id is of no entry of this trail, or history was replaced. Ask `/api/v1/audit/query` then.
+/// The id of an event is the entry's number and commit. With `Last-Event-ID` the stream continues after that event,
+/// on any host, at any time. A follower that reads too slowly is disconnected, and can continue after its last event.
+/// An event `gap` says that the entries after the id cannot be sent: the id is not in this trail, or history was
+/// replaced. In that case use `/api/v1/audit/query`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "audit",
-    params(("Last-Event-ID" = Option<String>, Header), ("after" = Option<String>, Query, description = "the same, for those who cannot set headers")),
+    params(("Last-Event-ID" = Option<String>, Header), ("after" = Option<String>, Query, description = "the same, for clients that cannot set headers")),
     responses((status = 200, content_type = "text/event-stream", body = Recorded)))]
 pub async fn follow(
     State(app): State<Arc<App>>,
@@ -62,7 +64,7 @@ pub async fn follow(
         .ok_or_else(|| Problem::new(Kind::TooManyStreams))?;
     let resumed = app.orchestrator.resume(after).await;
     let resumed = resumed.map_err(|error| Problem::recorded(&error))?;
-    // The protocol says the head; all that follows is the follower's own.
+    // The protocol sends the head; the follower sends everything after it.
     let line = parts.extensions.get::<Arc<Line>>().cloned();
     let follower = Follower::new(app.clone(), resumed, place, parts.version, line);
     standing.hand_over(follower);

@@ -1,4 +1,5 @@
-//! The ring of events that were read and may not have been sent to all: bounded in bytes, the oldest give way.
+//! The ring of events that were read and may not have reached every follower. It is bounded in bytes; the oldest
+//! events are dropped.
 
 use std::collections::VecDeque;
 
@@ -7,24 +8,25 @@ use axum::body::Bytes;
 use super::super::answers::Recorded;
 use service::orchestrator::{Position, Told};
 
-/// The most bytes of events that are kept: some seconds of an ordinary burst, and sixteen of the largest entries.
+/// The most bytes of events to keep: some seconds of an ordinary burst, or sixteen of the largest entries.
 pub const RING_BYTES: usize = 16 << 20;
 
-/// Events are cut into pieces of at most so many bytes, each on its own in memory: a follower holds no more than one or two.
+/// Events are split into separately allocated pieces of at most this many bytes, so that a follower holds only one or
+/// two.
 const PIECE: usize = 32 << 10;
 
-/// Events that follow each other, as they are sent.
+/// Consecutive events in their wire form.
 pub struct Block {
     pub pieces: Vec<Bytes>,
     bytes: usize,
-    /// The number of the first entry; none if it is none.
+    /// The number of the first entry; `None` if the block has no entries.
     first: Option<u64>,
-    /// What is told with it.
+    /// The follower's position after this block.
     pub told: Told,
 }
 
 impl Block {
-    /// The event that says that more was missed than is told.
+    /// The event that says that some entries were missed and cannot be sent.
     pub fn gap(told: Told) -> Block {
         let event = Bytes::from_static(b"event: gap\ndata: {}\n\n");
         Block {
@@ -35,7 +37,7 @@ impl Block {
         }
     }
 
-    /// The events of these entries.
+    /// The events for these entries.
     pub fn of(events: Vec<(Position, Recorded)>, told: Told) -> Block {
         let first = events.first().map(|(position, _)| position.number);
         let mut block = Block {
@@ -47,7 +49,7 @@ impl Block {
         let mut text = Vec::new();
         for (position, recorded) in events {
             text.extend_from_slice(format!("event: recorded\nid: {position}\ndata: ").as_bytes());
-            // Its parts are numbers, texts and what was read as JSON: writing it to memory cannot fail.
+            // Its parts are numbers, texts and parsed JSON: writing it to memory cannot fail.
             if serde_json::to_writer(&mut text, &recorded).is_err() {
                 tracing::error!(%position, "an event could not be written");
             }
@@ -68,26 +70,26 @@ impl Block {
     }
 }
 
-/// What a follower finds at its place.
+/// The result of looking up a follower's position.
 pub enum Found {
     /// The next piece.
     Piece(Bytes),
-    /// The block was told.
+    /// The block has been sent completely.
     End,
-    /// There is nothing new.
+    /// Nothing new yet.
     NotYet,
-    /// It gave way.
+    /// The block was dropped.
     Gone,
 }
 
-/// How a follower comes to what is read for all.
+/// How a follower joins the shared events.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// From that block on.
+    /// From this block on.
     At(u64),
-    /// It must read by itself, up to that number.
+    /// It must first read the trail itself, up to this number.
     Behind(u64),
-    /// Not yet: nobody reads.
+    /// Not yet: the reader has not started.
     NotYet,
 }
 
@@ -95,15 +97,15 @@ pub enum Joined {
 #[derive(Default)]
 pub struct Ring {
     blocks: VecDeque<Block>,
-    /// The sequence number of the first.
+    /// The sequence number of the first block.
     first: u64,
     bytes: usize,
-    /// What the reader has told.
+    /// The reader's position.
     told: Option<Told>,
 }
 
 impl Ring {
-    /// Begins anew there, or ends. Sequence numbers are not given twice.
+    /// Restarts at a position, or stops. Sequence numbers are not reused.
     pub fn restart(&mut self, told: Option<Told>) {
         self.first += self.blocks.len() as u64;
         self.blocks.clear();
@@ -111,7 +113,7 @@ impl Ring {
         self.told = told;
     }
 
-    /// The sequence number of the block that gives way when one of so many bytes is added; none if there is room.
+    /// The sequence number of the block to drop when `added` is appended; `None` if there is room.
     pub fn gives_way(&self, added: &Block) -> Option<u64> {
         let is_full = self.bytes + added.bytes > RING_BYTES && !self.blocks.is_empty();
         is_full.then_some(self.first)
@@ -144,7 +146,7 @@ impl Ring {
         }
     }
 
-    /// Where one joins who was told so much.
+    /// Where a follower at this position joins.
     pub fn join(&self, told: Told) -> Joined {
         let Some(reader) = self.told else {
             return Joined::NotYet;
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_was_away_reads_up_to_where_all_are_and_joins_them() {
+    fn a_follower_that_was_away_catches_up_and_joins_the_others() {
         let mut ring = Ring::default();
         assert_eq!(ring.join(told(5)), Joined::NotYet);
         ring.restart(Some(told(10)));
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_is_full_gives_way_at_its_oldest() {
+    fn a_full_ring_drops_its_oldest_block() {
         let mut ring = Ring::default();
         ring.restart(Some(told(0)));
         for number in 1..=16 {

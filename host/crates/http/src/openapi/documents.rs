@@ -1,9 +1,9 @@
-//! The documents that are sent, described as exactly as a schema can: what it allows is accepted, unless another submission of the
-//! task or a limit of size stands in the way.
+//! JSON schemas of the request documents, as exact as a schema can be. A document that matches is accepted, unless
+//! another submission of the task or a size limit prevents it.
 
 use serde_json::{Value, json};
 
-/// A task id, by the rules of `TaskId`, at the end of a pattern.
+/// The rules of `TaskId` as a pattern, for the end of a larger pattern.
 macro_rules! task_id {
     () => {
         r"(?!.*\.\.)(?!.*\.[Ll][Oo][Cc][Kk]$)(?!(?:[Cc][Oo][Nn]|[Pp][Rr][Nn]|[Aa][Uu][Xx]|[Nn][Uu][Ll]|[Cc][Oo][Mm][0-9]|[Ll][Pp][Tt][0-9])(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?$"
@@ -12,22 +12,22 @@ macro_rules! task_id {
 
 const TASK_ID: &str = concat!("^", task_id!());
 
-/// A date of ISO 8601, alone or with a time of day and a zone.
+/// An ISO 8601 date, alone or with a time of day and a zone.
 pub const TIME: &str = r"^(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:[.,][0-9]+)?)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?$";
 
-/// States of submissions, separated by commas.
+/// Submission states, separated by commas.
 pub const STATES: &str = "^(?:pending|blocked|conflicting|refused|committed)(?:,(?:pending|blocked|conflicting|refused|committed))*$";
 
-/// The `next` of a page: opaque to callers.
+/// The `next` cursor of a page: opaque to callers.
 pub const CURSOR: &str = concat!(r"^-?[0-9]{1,18}\.", task_id!());
 
-/// The same of a page of submissions.
+/// The `next` cursor of a page of submissions.
 pub const SEQUENCE: &str = "^[0-9]{1,18}$";
 
-/// The id of an event.
+/// An event's id.
 pub const EVENT_ID: &str = "^[0-9]{1,18}-(?:[0-9a-f]{40}|[0-9a-f]{64})$";
 
-/// The name of the document that an operation takes.
+/// The name of the schema for an operation's body.
 pub fn of_body(path: &str) -> Option<&'static str> {
     match path {
         "/api/v1/outcomes" => Some("Outcome"),
@@ -37,7 +37,7 @@ pub fn of_body(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Every document.
+/// All schemas, by name.
 pub fn all(statuses: &[&str]) -> [(&'static str, Value); 4] {
     let text = json!({"type": ["string", "null"]});
     let texts = json!({"type": ["array", "null"], "items": {"type": "string"}});
@@ -48,7 +48,7 @@ pub fn all(statuses: &[&str]) -> [(&'static str, Value); 4] {
     let dispatch_info = json!({
         "type": ["object", "null"],
         "additionalProperties": false,
-        "description": "To whom a task is given.",
+        "description": "Where a task is dispatched.",
         "properties": {"agent_pool": text, "agent_id": text, "dispatch_timestamp": time},
     });
     let outcome = json!({
@@ -97,7 +97,7 @@ pub fn all(statuses: &[&str]) -> [(&'static str, Value); 4] {
     let planned = json!({
         "type": "object",
         "additionalProperties": false,
-        "description": "What is known of a task before its result.",
+        "description": "What is known about a task before its result.",
         "required": ["task_id"],
         "properties": {
             "task_id": task_id,

@@ -1,4 +1,4 @@
-//! The description of the interface: generated from the handlers, and completed with what holds for all of them.
+//! The OpenAPI description: generated from the handlers, with additions that apply to all of them.
 
 mod documents;
 
@@ -45,16 +45,16 @@ use outcome::Statuses;
 )]
 struct Description;
 
-/// This description.
+/// Serves the OpenAPI description.
 #[utoipa::path(get, path = "/openapi.json", tag = "operate", responses((status = 200, content_type = "application/json", body = Object)))]
 pub async fn description(State(app): State<Arc<App>>) -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
-    // Statuses that are added at the start are known then, and do not change.
+    // Added statuses are known by then, and do not change.
     let text = TEXT.get_or_init(|| text_for(&app.orchestrator.limits().statuses));
     ([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()
 }
 
-/// The description as JSON, where no settings add statuses.
+/// The description as JSON, without added statuses.
 pub fn text() -> String {
     text_for(&Statuses::default())
 }
@@ -78,7 +78,7 @@ fn text_for(statuses: &Statuses) -> String {
     description.to_string()
 }
 
-/// Adds to an operation what holds for all of its kind.
+/// Adds the parts that apply to all operations of a kind.
 fn complete(path: &str, method: &str, operation: &mut Value) {
     let is_open = matches!(path, "/healthz" | "/readyz" | "/openapi.json");
     operation["security"] = match is_open {
@@ -102,22 +102,22 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         problems.push((403, "The token does not give this right"));
     }
     if path.contains('{') {
-        problems.push((404, "There is no such thing"));
+        problems.push((404, "Not found"));
     }
-    problems.push((408, "The request did not come in time"));
+    problems.push((408, "The request did not arrive in time"));
     if has_body {
         problems.push((413, "The body is too large"));
-        problems.push((415, "The body is of another type, or encoded"));
+        problems.push((415, "The body has another media type, or is encoded"));
     }
     problems.push((421, "The request is for another host"));
     if is_asked {
-        problems.push((422, "Refused, by field or parameter"));
+        problems.push((422, "Refused, with the fields or parameters at fault"));
     }
     if !is_open {
-        problems.push((429, "The token has used what it may for now"));
+        problems.push((429, "The token has reached its limit for now"));
     }
-    problems.push((500, "Something broke in the host"));
-    problems.push((503, "It cannot be done now; try again"));
+    problems.push((500, "An internal error"));
+    problems.push((503, "Temporarily unavailable; try again"));
     let Some(responses) = operation["responses"].as_object_mut() else {
         return;
     };
@@ -136,7 +136,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// What goes wrong is a problem document, whatever the operation; `/readyz` says more when it is not ready.
+/// Every error is a problem document, whatever the operation; `/readyz` has its own form when it is not ready.
 fn complete_response(path: &str, status: &str, response: &mut Value) {
     if !status.starts_with(['4', '5']) {
         return;
@@ -151,7 +151,7 @@ fn complete_response(path: &str, status: &str, response: &mut Value) {
     response["content"] = content.into();
 }
 
-/// The bounds of a parameter, which are the same wherever it is.
+/// Adds a parameter's bounds, which are the same for every operation.
 fn bound(path: &str, parameter: &mut Value) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
     let is_header = parameter["in"] == "header";

@@ -1,34 +1,36 @@
-//! How long to wait before trying again: longer each time, up to a bound, never the same for two who began together.
+//! Waiting times between attempts: longer each time, up to a limit, with random variation so that hosts do not act in
+//! step.
 
 use std::time::Duration;
 
-/// A way of waiting.
+/// A series of waiting times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     pub(super) first: Duration,
     pub(super) most: Duration,
 }
 
-/// The trail, as a whole: looking whether it can be written is cheap, and a backlog waits behind it.
+/// For the trail as a whole: checking whether it can be written is cheap, and a backlog depends on it.
 pub(super) const TRAIL: Backoff = Backoff {
     first: Duration::from_millis(100),
     most: Duration::from_secs(5),
 };
 
-/// The store: it may only have been locked for a moment.
+/// For the store: it may only have been locked for a moment.
 pub(super) const STORE: Backoff = Backoff {
     first: Duration::from_millis(50),
     most: Duration::from_secs(2),
 };
 
-/// One outcome whose own the trouble is: trying costs as much as the policy may use.
+/// For one outcome that causes the trouble itself: each attempt costs as much as the policy may use.
 pub(super) const OUTCOME: Backoff = Backoff {
     first: Duration::from_secs(1),
     most: Duration::from_secs(15 * 60),
 };
 
 impl Backoff {
-    /// How long after that many failures, at least one. `chance` is from 0 to 1 and shortens the wait by up to a third.
+    /// The waiting time after this many failures, at least one. `chance` is from 0 to 1 and shortens it by up to a
+    /// third.
     pub(super) fn after(self, failures: u32, chance: f64) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(20));
         let whole = self.first.saturating_mul(doubled).min(self.most);

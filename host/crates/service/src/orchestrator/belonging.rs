@@ -1,5 +1,5 @@
-//! Whether the store belongs to the trail: known before anything is accepted or committed, and asked again when another process
-//! has bound the store, or this host's turn to commit begins.
+//! Whether the store belongs to the trail. This is checked before anything is accepted or committed, and again after
+//! another process has bound the store or when this host becomes the committer.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,7 +11,7 @@ use store::{Settled, Settlement, State, StoreError};
 #[derive(Default)]
 pub(super) struct Belonging {
     known: AtomicU8,
-    /// One asks at a time; the others wait for the answer.
+    /// One check runs at a time; the others wait for its result.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -21,15 +21,15 @@ const UNBOUND: u8 = 1;
 const BOUND: u8 = 2;
 
 impl Inner {
-    /// Refuses where the store is another trail's. A trail that cannot be read now is no reason to accept nothing: what is
-    /// accepted waits, and who tries to commit it meets the same.
+    /// Fails if the store belongs to another trail. A trail that cannot be read now does not prevent accepting:
+    /// accepted outcomes wait, and committing them meets the same check.
     pub(super) async fn may_use_store(&self) -> Result<(), StoreError> {
         if self.belonging.known.load(Ordering::Acquire) != NOT_ASKED {
             return Ok(());
         }
         match self.ask(NOT_ASKED).await {
             Err(BindError::Trail(error)) => {
-                tracing::debug!(%error, "whether the store belongs to the trail is not known yet");
+                tracing::debug!(%error, "it is not known yet whether the store belongs to the trail");
                 Ok(())
             }
             Err(BindError::Store(error)) => Err(error),
@@ -37,7 +37,7 @@ impl Inner {
         }
     }
 
-    /// Before the first entry is acknowledged: by now the trail has a commit, to which the store can be bound.
+    /// Called before the first entry is acknowledged, when the trail has a commit that the store can be bound to.
     pub(super) async fn may_settle(&self, settlements: &[Settlement]) -> Result<(), StoreError> {
         let acknowledges = settlements
             .iter()
@@ -48,15 +48,15 @@ impl Inner {
         self.ask(UNBOUND).await.map_err(StoreError::from)
     }
 
-    /// Whether what another host has committed is in this host's trail. Where it is not, this is a copy of the repository, and the
-    /// store is not its own: nobody is told that it is committed.
+    /// Whether this host's trail contains what another host has committed. If not, this is a copy of the repository
+    /// and the store belongs to another one, so no caller may be told that it is committed.
     pub(super) async fn is_in_trail(&self, state: &State) -> bool {
         let State::Committed { commit, .. } = state else {
             return true;
         };
         let (trail, commit) = (self.force.now().recorder.trail().clone(), commit.clone());
         let looked = tokio::task::spawn_blocking(move || trail.holds(&commit)).await;
-        // A trail that cannot be read says nothing against it.
+        // A trail that cannot be read is no evidence.
         let holds = !matches!(looked, Ok(Ok(false)));
         if !holds {
             self.ask_again_whose_store();
@@ -64,12 +64,12 @@ impl Inner {
         holds
     }
 
-    /// What was known may be wrong by now.
+    /// Discards the result of the last check, which may be outdated.
     pub(super) fn ask_again_whose_store(&self) {
         self.belonging.known.store(NOT_ASKED, Ordering::Release);
     }
 
-    /// Asks if no more than that is known.
+    /// Checks, unless at least `known` has been established.
     async fn ask(&self, known: u8) -> Result<(), BindError> {
         let _one = self.belonging.asking.lock().await;
         if self.belonging.known.load(Ordering::Acquire) > known {

@@ -1,7 +1,7 @@
-//! What is recorded, in the order of the trail: followers hear of each entry once, whichever host has committed it.
+//! Recorded entries in the order of the trail: followers receive each entry once, whichever host committed it.
 //!
-//! Reads the trail, which is the authority: rows of the store come later and in another order. The number of an entry is the same
-//! on every host, so a follower can go on anywhere, at any time.
+//! Reads the trail, which is the authority; the store's rows come later and in another order. An entry has the same
+//! number on every host, so a follower can continue anywhere, at any time.
 
 mod fresh;
 mod position;
@@ -18,21 +18,21 @@ use outcome::TaskId;
 use store::Entry;
 use trail::{NumberedCommit, NumberedFrom, Trail, TrailEnd, TrailError};
 
-/// Every so many entries a place is remembered, so that reading from anywhere in a long history begins near by: at 20 bytes
-/// each, ten million entries take less than a megabyte.
+/// The interval of remembered places, so that reading starts nearby anywhere in a long history. At 20 bytes each, ten
+/// million entries take less than a megabyte.
 const MARK_EVERY: u64 = 256;
 
-/// How many entries may share one microsecond for an id of the former kind to find them all.
+/// How many entries may share one microsecond if an event id of the old kind is to find them all.
 const TIES_MOST: u64 = 1000;
 
-/// What is known of the trail's order.
+/// What is known about the order of the trail.
 #[derive(Default)]
 pub(super) struct Order(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     end: Option<TrailEnd>,
-    /// Counts how often history was replaced: numbers of one history mean nothing in another.
+    /// Counts how often history was replaced: a number in one history has no meaning in another.
     history: u64,
     marks: BTreeMap<u64, NumberedCommit>,
 }
@@ -42,7 +42,7 @@ impl Order {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The durable end of the trail as it is now, and which history it is of.
+    /// The current durable end of the trail, and the history that it belongs to.
     fn end(&self, trail: &Trail) -> Result<(TrailEnd, u64), TrailError> {
         let (known, history) = {
             let known = self.known();
@@ -78,7 +78,7 @@ impl Order {
         Ok((end, order.history))
     }
 
-    /// The places after `after`, at most `limit`, the oldest first.
+    /// Up to `limit` places after `after`, oldest first.
     fn places(
         &self,
         trail: &Trail,
@@ -112,44 +112,44 @@ impl Order {
     }
 }
 
-/// A follower's place: what it was told up to.
+/// A follower's position: the last entry that it received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Which history the number is of.
+    /// The history that the number belongs to.
     pub history: u64,
-    /// The number of the last entry that was told.
+    /// The number of the last entry received.
     pub number: u64,
 }
 
-/// Where a follower begins.
+/// Where a follower starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// What it was told.
+    /// Its position.
     pub told: Told,
-    /// Entries that an id of the former kind says were told, though they come later in the trail: their time in microseconds, and
-    /// the greatest of their task ids.
+    /// For an event id of the old kind: entries that were already sent although they come later in the trail. The
+    /// value is their time in microseconds and the greatest of their task ids.
     pub skip: Option<(i64, String)>,
-    /// The id is of no entry of this trail: what came after it cannot be told.
+    /// Whether the id belongs to no entry of this trail, so that the entries after it cannot be sent.
     pub gap: bool,
 }
 
-/// Entries that were not told yet.
+/// New entries for a follower.
 #[derive(Debug)]
 pub struct News {
     /// In the order of the trail.
     pub entries: Vec<(Position, Entry)>,
-    /// What is told with them.
+    /// The position after them.
     pub told: Told,
-    /// History was replaced: what was told before may not be in the trail any more, and more may be missing.
+    /// Whether history was replaced: entries sent earlier may be gone from the trail, and others may be missing.
     pub gap: bool,
 }
 
 impl Orchestrator {
-    /// Where a follower begins: after that event, or with what is recorded from now on.
+    /// Where a follower starts: after this event, or with the next recorded entry.
     ///
     /// # Errors
     ///
-    /// Where the trail cannot be read.
+    /// The trail cannot be read.
     pub async fn resume(&self, after: Option<EventId>) -> Result<Resumed, RecordedError> {
         self.read_trail(move |orchestrator, trail| {
             let order = &orchestrator.inner().order;
@@ -179,7 +179,7 @@ impl Orchestrator {
                     former(order, trail, &end, history, (*time, task_id))?
                 }
             };
-            // Nothing says what came after an entry that is not in the trail.
+            // What followed an entry that is not in the trail is unknown.
             Ok(found.unwrap_or(Resumed {
                 gap: true,
                 ..from(end.entries)
@@ -188,12 +188,12 @@ impl Orchestrator {
         .await
     }
 
-    /// Entries that were recorded after those that were told, in the order of the trail: at most `limit`, the last of them with
-    /// a number of at most `until`, and not many more than `bytes` bytes. None if there is nothing new.
+    /// Up to `limit` entries that were recorded after this position, in the order of the trail. The last one's number
+    /// is at most `until`, and their size hardly exceeds `bytes`. `None` if there is nothing new.
     ///
     /// # Errors
     ///
-    /// Where the trail cannot be read.
+    /// The trail cannot be read.
     pub async fn recorded_after(
         &self,
         told: Told,
@@ -239,12 +239,12 @@ impl Orchestrator {
         .await
     }
 
-    /// Whether somebody follows: then entries that are committed here are kept in memory until they are told.
+    /// Sets whether there are followers. If so, entries that are committed here stay in memory until they are sent.
     pub fn keep_fresh(&self, somebody_follows: bool) {
         self.inner().fresh.keep(somebody_follows);
     }
 
-    /// Until something may have been recorded here, after this was called.
+    /// Completes when something may have been recorded here after this call.
     pub fn something_recorded(&self) -> impl Future<Output = ()> + '_ {
         self.inner().recorded.notified()
     }
@@ -263,8 +263,8 @@ impl Orchestrator {
     }
 }
 
-/// The place of an id as they were before entries had numbers: the time of recording in microseconds, and the task. Events
-/// came in the order of the two.
+/// The position for an id from before entries had numbers: the time of recording in microseconds, and the task.
+/// Events were ordered by these two.
 fn former(
     order: &Order,
     trail: &Trail,
@@ -278,7 +278,7 @@ fn former(
     let Some(place) = trail.number_of(end, &commit)? else {
         return Ok(None);
     };
-    // Times never run backwards in a trail. Of those of one microsecond, some that come before it here were not told.
+    // Times never decrease along a trail. Within the same microsecond, some earlier entries were not sent.
     let mut number = place.number;
     while number > 0 && place.number - number < TIES_MOST {
         let before = order.places(trail, end, history, number - 1, 1)?;

@@ -1,6 +1,7 @@
-//! From the outbox onto the line: who holds the lease takes what is due, in order, as much as there is room for.
+//! Moves submissions from the outbox onto the line: the holder of the lease takes those that are due, in order, while
+//! there is room.
 //!
-//! Never gives up and never gives in: what fails is tried again until it is in the trail, refused or conflicting.
+//! Never gives up: a failed submission is retried until it is committed, refused or conflicting.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -16,27 +17,27 @@ use super::supervise::supervised;
 use super::{Held, Inner, backoff};
 use store::{Lease, LeaseAnswer, Queued, Sequence, StoreError};
 
-/// How often the store is asked for what other hosts have accepted.
+/// How often to check the store for submissions that other hosts have accepted.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often everything that is due is asked for, and not only what comes after the last: retries, and what another
-/// host's transaction made visible late.
+/// How often to check for everything that is due, rather than only newer submissions. This finds retries, and
+/// submissions that another host's transaction made visible late.
 const SWEEP: Duration = Duration::from_millis(250);
 
-/// So few at a look are not worth one, which is a transaction and a thread's time: more come meanwhile, and those that came are
-/// longer under way than this.
+/// Fewer submissions than this are not worth a transaction and a thread's time at once. More arrive meanwhile, and
+/// those that wait take longer to process anyway.
 const FEW: usize = 64;
 
-/// How long more are waited for then.
+/// How long to wait for more in that case.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// How often a trail that has nothing to do is asked whether it could be written.
+/// How often to check whether an idle trail can be written.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// How often a policy in quarantine is tried.
+/// How often to try a policy in quarantine.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
-/// Starts what works until the orchestrator stops and nothing is left to do, or no time.
+/// Starts the tasks. They run until the orchestrator stops and either no work or no time is left.
 pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
     let feeder = Feeder {
         inner: Arc::clone(inner),
@@ -48,7 +49,7 @@ pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
         failures: 0,
         probed: None,
     };
-    // One that panics in a step goes on with the next.
+    // After a panic in one step it continues with the next.
     let feeder = Arc::new(Mutex::new(feeder));
     supervised(inner, "feeder", move || {
         let feeder = Arc::clone(&feeder);
@@ -69,18 +70,18 @@ struct Feeder {
     checked: Instant,
     tried_policy: Instant,
     failures: u32,
-    /// The trail's failures when one was sent ahead to see whether it can be written.
+    /// The trail's failure count when one submission was sent ahead to test whether it can be written.
     probed: Option<u32>,
 }
 
 impl Feeder {
-    /// One look at the world. `false` at the end.
+    /// One round. Returns `false` at the end.
     async fn step(&mut self) -> bool {
         let inner = self.inner.clone();
         if inner.is_past_deadline() {
             return false;
         }
-        // What is accepted while nothing can be fed is no reason to look again.
+        // Accepted submissions are no reason for another round while nothing can be fed.
         let mut changed = inner.lease.subscribe();
         let Some(lease) = inner.lease() else {
             self.after = None;
@@ -98,16 +99,16 @@ impl Feeder {
         let mut most = inner.under_way.room_for();
         if let Some((pause, failures)) = inner.health.trail_pause() {
             if inner.under_way.len() > 0 || !pause.is_zero() {
-                // Who is told to stop goes on for as long as it was given: git may come back.
+                // After a stop request, work continues for the time allowed: git may recover.
                 self.rest(pause.clamp(Duration::from_millis(5), LOOK)).await;
                 return true;
             }
-            // One goes ahead to see. What hindered may have replaced the repository under us.
+            // One submission goes ahead as a test. The repository may also have been replaced under us.
             if failures > 1 {
                 inner.reopen_trail().await;
             }
             if self.probed.replace(failures) == Some(failures) {
-                // The last that went ahead was recorded already, or refused: it has written nothing.
+                // The last test submission was already recorded or refused, so nothing was written.
                 self.probed = None;
                 inner.check_trail().await;
                 return true;
@@ -135,19 +136,19 @@ impl Feeder {
         }
     }
 
-    /// What is due and not on the line, at most so many; and whether anything is due.
+    /// Up to `most` submissions that are due and not on the line; and whether anything is due.
     async fn due(&mut self, most: usize) -> Result<(Vec<Queued>, bool), Duration> {
         let inner = &self.inner;
         let sweeps = self.after.is_none() || inner.is_stopping() || self.swept.elapsed() >= SWEEP;
         if sweeps {
             self.swept = Instant::now();
         }
-        // A sweep meets what is on the line already.
+        // A sweep also finds submissions that are already on the line.
         let (after, limit) = match sweeps {
             true => (None, most + inner.under_way.len()),
             false => (self.after, most),
         };
-        // What is settled between the question and the answer is in the answer, and no longer under way.
+        // Read before the query: a submission that is settled meanwhile is in the result, but no longer in flight.
         let under_way = inner.under_way.sequences();
         match inner.store.due(after, limit).await {
             Ok(mut rows) => {
@@ -192,7 +193,7 @@ impl Feeder {
             return true;
         }
         let idle = self.inner.under_way.len() == 0;
-        // What was under way when the store was asked may wait again by now.
+        // A submission that was in flight during the query may be waiting again by the time of this check.
         if idle && !waits && self.inner.is_stopping() {
             return false;
         }
@@ -204,7 +205,7 @@ impl Feeder {
         true
     }
 
-    /// Until something may be due, or so long.
+    /// Waits until something may be due, at most for this time.
     async fn pause(&self, time: Duration) {
         tokio::select! {
             () = self.inner.wake.notified() => {}
@@ -212,7 +213,7 @@ impl Feeder {
         }
     }
 
-    /// Until there is room on the line, or so long.
+    /// Waits until there is room on the line, at most for this time.
     async fn rest(&self, time: Duration) {
         let mut stop = self.inner.stop.subscribe();
         tokio::select! {
@@ -230,7 +231,7 @@ impl Feeder {
     }
 }
 
-/// Keeps the lease, or tries to get it, until told to stop.
+/// Keeps the lease or tries to get it, until told to stop.
 pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bool>) {
     let term = inner.lease_term;
     let mut fenced = false;
@@ -243,13 +244,14 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         };
         let pause = match asked {
             Ok(LeaseAnswer::Held(lease)) => {
-                // A write, unlike looking for what is due: a full disk or a file that is read-only lets itself be read.
+                // This was a write, unlike the query for due submissions: a full disk or a read-only file can still
+                // be read.
                 inner.store_works();
                 if inner.health.set_role(Role::Committing) {
                     tracing::info!(fence = lease.fence(), "this host commits");
                 }
                 if inner.committing.tenure.begin(lease.fence()) {
-                    // From its first look at the trail on, no host of an earlier turn writes.
+                    // From its first check of the trail on, no host with an earlier lease can write.
                     let inner = inner.clone();
                     tokio::spawn(async move { inner.check_trail().await });
                 } else if fenced {
@@ -275,7 +277,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 expires_in.clamp(Duration::from_millis(20), term / 4)
             }
             Err(StoreError::Rebound) => {
-                // By another host, or for another trail: that is asked next.
+                // Another host may hold it, or the store was bound to another trail, which is checked next.
                 inner.ask_again_whose_store();
                 Duration::from_millis(1)
             }
@@ -297,12 +299,13 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
     if let Some(held) = held
         && let Err(error) = inner.store.release(&held.lease).await
     {
-        tracing::debug!(%error, "the lease was not given back; it runs out");
+        tracing::debug!(%error, "the lease was not returned; it will expire");
     }
 }
 
 impl Inner {
-    /// Takes or renews the lease. When a turn begins, what the hosts before have acknowledged must be in this host's trail.
+    /// Takes or renews the lease. When a new term starts, this host's trail must contain what earlier hosts have
+    /// acknowledged.
     async fn take_turn(&self, term: Duration) -> Result<LeaseAnswer, StoreError> {
         let answer = self.store.lease(&self.host, term).await?;
         if let LeaseAnswer::Held(lease) = &answer
@@ -318,12 +321,12 @@ impl Inner {
     }
 }
 
-/// Looks in the store for what callers wait for, as far as nobody here settles it.
+/// Looks in the store for the results that callers wait for, if another host settles them.
 pub(super) async fn look_for_others(inner: Arc<Inner>) {
     const MOST: usize = 256;
     let mut stop = inner.stop.subscribe();
     loop {
-        // What this host settles it tells by itself; this is for the rest, and for what went by too fast.
+        // This host reports its own results; this covers the others, and those that were missed.
         let pause = match inner.health.role() {
             Role::Committing => Duration::from_millis(500),
             _ => Duration::from_millis(25),

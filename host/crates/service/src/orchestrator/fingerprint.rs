@@ -1,4 +1,4 @@
-//! What tells a submission from others of its task, and an entry from other outcomes.
+//! Fingerprints, which distinguish submissions of a task; and the comparison of entries with documents.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -8,8 +8,8 @@ use outcome::{Limits, TaskOutcome, without_timestamp};
 use store::{Fingerprint, Kind};
 
 impl Inner {
-    /// What tells a submission from others: keyed with the store's own key, and the operator's secret where there is one; and what
-    /// did so before, where the store has submissions from then.
+    /// The fingerprints of a submission, keyed with the store's key and the operator's secret, if any. Includes the
+    /// old form if the store has submissions from that time.
     pub(super) fn fingerprints(
         &self,
         kind: Kind,
@@ -19,7 +19,7 @@ impl Inner {
         let secret = self.options.secret.as_deref();
         let mut mac = keyed(self.store.fingerprint_key());
         mac.update(&keyed(secret.unwrap_or_default()).finalize().into_bytes());
-        // Not the digest that the trail shows: what is in the database says nothing about what is in git.
+        // Different from the digest in the trail: the database reveals nothing about the contents of git.
         for part in [b"fingerprint 2\0".as_slice(), door, b"\0"] {
             mac.update(part);
         }
@@ -66,9 +66,9 @@ fn former_fingerprint(
     }
 }
 
-/// Whether an entry is what the default policy makes of a document: they say the same but for the time of recording.
+/// Whether an entry is what the default policy makes from a document: equal except for the time of recording.
 pub(super) fn is_entry_of(entry: &str, document: &str, limits: &Limits) -> bool {
-    // Laid out on lines, an entry is longer than the document may be that it was made from.
+    // The formatted entry is longer than its document, and may exceed the limit for documents.
     let limits = Limits {
         max_bytes: usize::MAX,
         ..limits.clone()

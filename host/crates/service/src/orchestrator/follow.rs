@@ -1,7 +1,8 @@
-//! What others record on the trail beside this host gets its rows: `commit` and `ingest`, while it runs and before it was started.
+//! Adds rows for entries that other programs record on the trail, such as `commit` and `ingest`, while this host runs
+//! and before it started.
 //!
-//! Only who commits does it, and asks the trail what came that was not this host's: its own entries get theirs when they are
-//! settled. A cache catches up here; `reconcile` says whether it has all.
+//! Only the committer does this. It looks for entries that are not its own, since its own get their rows when they
+//! are settled. The store catches up here; `reconcile` checks whether it is complete.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,20 +15,21 @@ use recorder::Recorder;
 use store::{Entry, Store, StoreError};
 use trail::{LoggedEntry, Moved, TrailError};
 
-/// How often the trail's handle is asked what came by others' hand. It notices that itself when it writes or is checked.
+/// How often to check the trail for entries of other programs. The trail's handle also notices them when it writes or
+/// is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// So many entries in a row that have their rows, and all before them are taken to have theirs: more than a host settles before its
-/// first look, or between its last one and its end.
+/// After this many consecutive entries with rows, all older ones are assumed to have theirs. This is more than a host
+/// settles before its first check, or between its last check and its end.
 const ENOUGH: usize = 10_000;
 
-/// The most entries that are looked at at once: a minute of somebody's ingest, and seconds of work for this host. More is
+/// The most entries to read at once: a minute of another program's ingest, and seconds of work for this host. More is
 /// left to `reconcile`.
 const MOST: usize = 100_000;
 
-const TOO_MANY: &str = "others have recorded so much that `reconcile --repair` is to make its rows";
+const TOO_MANY: &str = "others have recorded too many entries; `reconcile --repair` adds their rows";
 
-/// Rows of one transaction: who reports waits for it.
+/// Rows per transaction: reporters wait for it.
 const TOGETHER: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
@@ -38,15 +40,16 @@ enum FollowError {
     Store(#[from] StoreError),
 }
 
-/// Works until the orchestrator stops.
+/// Runs until the orchestrator stops.
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
-    // Whoever opened the trail anew, or takes over, does not know what came before.
+    // After the trail was reopened or this host took over, earlier entries are unknown.
     let mut began: Weak<InForce> = Weak::new();
     let mut left: Vec<Moved> = Vec::new();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // At once when its turn comes: what this host settles meanwhile lies before what others have left.
+    // Immediately when this host becomes committer, because the entries that it settles will hide those that other
+    // programs left.
     let mut turn = inner.lease.subscribe();
     loop {
         tokio::select! {
@@ -80,31 +83,31 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 began = Arc::downgrade(&in_force);
                 left.clear();
                 if rows > 0 {
-                    tracing::info!(rows, "rows were made of what others have recorded");
+                    tracing::info!(rows, "added rows for entries that others have recorded");
                     inner.recorded.notify_waiters();
                 }
             }
-            // The next look tries again.
-            Ok(Err(error)) => tracing::warn!(%error, "what others have recorded has no rows yet"),
+            // The next check tries again.
+            Ok(Err(error)) => tracing::warn!(%error, "entries that others have recorded have no rows yet"),
             Err(_) => {}
         }
     }
 }
 
-/// What has no row, of the newest entries up to [`ENOUGH`] that have.
+/// The entries without a row, among the newest, until [`ENOUGH`] have one.
 fn without_rows(
     recorder: &Recorder,
     store: &dyn Store,
     runtime: &Handle,
 ) -> Result<u64, FollowError> {
     let trail = recorder.trail();
-    // What the trail shows is durable from here on, whoever wrote it.
+    // After this, everything that the trail shows is durable, whichever program wrote it.
     trail.check()?;
     let mut missing = Vec::new();
     let mut with_rows = 0;
     for decision in trail.decisions()? {
         let decision = decision?;
-        // A row that differs is for `reconcile` to name.
+        // `reconcile` reports a row that differs.
         if runtime.block_on(store.entry(&decision.task_id))?.is_some() {
             with_rows += 1;
             if with_rows == ENOUGH {
@@ -122,7 +125,7 @@ fn without_rows(
     add(recorder, store, runtime, missing)
 }
 
-/// What came between two tips and has no row.
+/// The entries between two tips that have no row.
 fn within(
     recorder: &Recorder,
     store: &dyn Store,
@@ -143,7 +146,8 @@ fn within(
     add(recorder, store, runtime, missing)
 }
 
-/// Adds the rows of commits, given the newest first, the oldest first: one that fails leaves those before it with their rows.
+/// Adds the rows of commits. They are given newest first and added oldest first, so that after a failure all earlier
+/// entries have their rows.
 fn add(
     recorder: &Recorder,
     store: &dyn Store,
@@ -156,7 +160,7 @@ fn add(
         let mut entries = Vec::with_capacity(commits.len());
         for commit in commits {
             let logged = recorder.trail().logged_by(commit)?;
-            // What is no entry is for `reconcile` to name.
+            // `reconcile` reports data that is not an entry.
             entries.extend(logged.and_then(|logged| {
                 let LoggedEntry {
                     commit,

@@ -1,6 +1,6 @@
-//! The policy in force: which one it is, changed between two calls, tried before, and taken out of force when it is broken.
+//! The policy in force: replaced between two calls, tried before use, and suspended when it is broken.
 //!
-//! A call that has begun ends on the policy that it began on: whoever decides holds an [`InForce`] of its own.
+//! A call ends with the policy that it started with: each decision holds its [`InForce`].
 
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -11,22 +11,22 @@ use recorder::policies::Deciding;
 use recorder::{self, Recorder};
 use trail::Trail;
 
-/// What decides now.
+/// The policy in force with its recorder.
 pub struct InForce {
-    /// Policy and trail, joined.
+    /// The recorder that joins policy and trail.
     pub recorder: Recorder,
-    /// The policy.
+    /// The policy and its settings.
     pub deciding: Deciding,
-    /// Since when.
+    /// When it was put in force.
     pub since: Timestamp,
-    /// Whether it only stands in for one that is quarantined.
+    /// Whether it only replaces one in quarantine.
     pub stands_in: bool,
 }
 
 pub(super) struct Force {
     options: recorder::Options,
     now: RwLock<Arc<InForce>>,
-    /// One change at a time.
+    /// Serialises changes.
     changing: Mutex<()>,
 }
 
@@ -48,7 +48,7 @@ impl Force {
             .clone()
     }
 
-    /// Lets another policy decide, from the next call on.
+    /// Makes another policy decide, from the next call on.
     pub(super) fn switch(&self, deciding: Deciding, stands_in: bool) {
         self.change(|before| {
             let trail = before.recorder.trail().clone();
@@ -57,7 +57,7 @@ impl Force {
         });
     }
 
-    /// Records to another handle of the trail, from the next call on.
+    /// Makes another handle of the trail record, from the next call on.
     pub(super) fn reopen(&self, trail: Trail) {
         self.change(|before| {
             let deciding = before.deciding.clone();
@@ -84,7 +84,7 @@ impl Force {
                 .expect("nothing panics while it holds what is in force"),
             next,
         );
-        // Not under the lock: the last handle of a trail waits for what is queued.
+        // Not under the lock: dropping the last handle of a trail waits for its queue.
         drop(before);
     }
 }
@@ -108,7 +108,7 @@ fn join(
     }
 }
 
-/// What a policy is tried with before it decides for real: the smallest outcome, and one that has everything.
+/// Outcomes to try a policy with before it decides for real: the smallest one, and one with every field.
 const TRIALS: [&str; 2] = [
     r#"{"task_id":"trial-1","status":"completed"}"#,
     r#"{"task_id":"trial-2","status":"failed","plan_id":"plan","plan_steps":["one","two"],
@@ -119,11 +119,11 @@ const TRIALS: [&str; 2] = [
         "metadata":{"trace_id":"trace"}}"#,
 ];
 
-/// Tries a policy in the sandbox, on outcomes of which no trail hears.
+/// Tries a policy in the sandbox on outcomes that are not recorded.
 ///
 /// # Errors
 ///
-/// Says what the policy did: it faulted, or did not know its own entry again.
+/// What the policy did: it faulted, or did not recognise its own entry.
 pub fn smoke_test(
     policy: &Policy,
     settings: &PolicySettings,
@@ -132,7 +132,7 @@ pub fn smoke_test(
     try_out(policy, settings, now, || {})
 }
 
-/// As [`smoke_test`], and tells after each call, which may take as long as its limit.
+/// Does the same as [`smoke_test`], and calls back after each policy call, which may take as long as its limit.
 pub(super) fn try_out(
     policy: &Policy,
     settings: &PolicySettings,
@@ -150,7 +150,7 @@ pub(super) fn try_out(
             verdict.map_err(|fault| format!("on a trial outcome: {fault}"))
         };
         let Verdict::Commit { entry, .. } = call(None, now)? else {
-            // It may refuse what is not to its liking.
+            // A policy may refuse an outcome.
             continue;
         };
         let later = Timestamp::from_microseconds(now.microseconds().saturating_add(1_000_000));

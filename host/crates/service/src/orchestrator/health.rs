@@ -1,4 +1,4 @@
-//! What stands in the way of committing, if anything does. Told to whoever asks, never the cause of a refusal to accept.
+//! Trouble that prevents committing. It is reported on request, and never a reason to refuse outcomes.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use super::locked::LockHolder;
 use outcome::clock::Timestamp;
 use recorder::Cause;
 
-/// Something that holds up everything.
+/// A problem that blocks all commits.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trouble {
-    /// In a word.
+    /// The machine-readable cause.
     pub cause: Cause,
-    /// In a sentence.
+    /// The reason as a sentence.
     pub reason: String,
-    /// Since when.
+    /// When it started.
     #[serde(serialize_with = "as_text")]
     pub since: Timestamp,
 }
@@ -26,17 +26,17 @@ fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::O
     serializer.serialize_str(&time.to_rfc3339())
 }
 
-/// Who commits.
+/// Whether this host commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// Nobody knows yet.
+    /// Not known yet.
     #[default]
     Starting,
-    /// This host.
+    /// This host commits.
     Committing,
-    /// Another host.
+    /// Another host commits.
     StandBy {
-        /// Which.
+        /// The name of that host.
         committer: String,
     },
 }
@@ -69,9 +69,9 @@ impl Health {
             .expect("nothing panics while it holds the health")
     }
 
-    /// The trail could not be written. Says whether that is news.
+    /// Records that the trail could not be written. Returns whether that is news.
     ///
-    /// What was tried together fails together, and counts as one failure.
+    /// Outcomes that were tried together fail together, and count as one failure.
     pub(super) fn trail_failed(&self, cause: Cause, reason: &str, now: Timestamp) -> bool {
         let mut inner = self.inner();
         let present = Instant::now();
@@ -104,7 +104,7 @@ impl Health {
         }
     }
 
-    /// The trail was written. Answers what had stood in the way.
+    /// Records that the trail was written. Returns the previous trouble.
     pub(super) fn trail_works(&self) -> Option<Trouble> {
         self.inner().trail.take().map(|failing| failing.trouble)
     }
@@ -116,7 +116,7 @@ impl Health {
             .map(|failing| failing.trouble.clone())
     }
 
-    /// How long to leave a failing trail alone, and how often in a row it has failed.
+    /// How long to wait before the next attempt on a failing trail, and the number of consecutive failures.
     pub(super) fn trail_pause(&self) -> Option<(Duration, u32)> {
         let inner = self.inner();
         let failing = inner.trail.as_ref()?;
@@ -171,7 +171,7 @@ impl Health {
         self.inner().lock_holder.clone()
     }
 
-    /// Says whether the role is another than before.
+    /// Changes the role. Returns whether it is different.
     pub(super) fn set_role(&self, role: Role) -> bool {
         let mut inner = self.inner();
         let changed = inner.role != role;

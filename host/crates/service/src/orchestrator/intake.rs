@@ -1,4 +1,5 @@
-//! Into the outbox: outcomes, results of work, plans. Durable in the store when it is answered; git is not asked.
+//! Accepts outcomes, work results and plans into the outbox. They are durable in the store when the answer is sent;
+//! git is not involved.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,28 +11,28 @@ use super::{Inner, Orchestrator, plan};
 use outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
 use store::{Kind, Plan, Sequence, State, StoreError, Submission, Task};
 
-/// A submission is ACCEPTED: durable in the store.
+/// The receipt of an ACCEPTED submission, which is durable in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
-    /// The submission's place among all.
+    /// The submission's number among all submissions.
     pub sequence: Sequence,
-    /// The same had been accepted before.
+    /// Whether the same submission was accepted before.
     pub repeated: bool,
-    /// The task was finished by a submission before, which did not say the same as far as can be told. The policy decides
-    /// about this one too; what conflicts is kept.
+    /// Whether an earlier submission finished the task and seems to differ. The policy decides about this one too; a
+    /// conflicting one is kept.
     pub differs: bool,
-    /// What has become of it so far.
+    /// Its state so far.
     pub state: State,
 }
 
-/// Where a report comes from.
+/// The origin of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Who reports, as far as the caller has made sure of it: the commit names them. The first report of an outcome counts.
+    /// The authenticated reporter; the commit names it. The first report of an outcome counts.
     pub reporter: Option<Reporter>,
-    /// The trace that the report belongs to, unless the outcome names one.
+    /// The report's trace id, unless the outcome names one.
     pub trace_id: Option<String>,
     /// The address that the report came from, for the log.
     pub peer: Option<Arc<str>>,
@@ -43,7 +44,7 @@ pub enum AcceptError {
     /// It is not an outcome; submitting it again cannot help.
     #[error(transparent)]
     Refused(#[from] Rejection),
-    /// The store cannot take it now.
+    /// The store cannot accept it now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -54,19 +55,19 @@ pub enum PlanError {
     /// It is not a plan.
     #[error(transparent)]
     Refused(#[from] Rejection),
-    /// The task has ended.
-    #[error("the task is finished ({status}): what was planned cannot change any more")]
+    /// The task is already finished.
+    #[error("the task is finished ({status}): its plan can no longer change")]
     Finished {
-        /// How it ended.
+        /// The final status.
         status: String,
     },
-    /// The store cannot take it now.
+    /// The store cannot accept it now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// How often a result is put together anew because its plan changed under it. Each time somebody else has planned
-/// something, so this only ends what cannot end otherwise.
+/// How often to rebuild a result because its plan changed meanwhile. Each time another client has changed the plan,
+/// so this only ends a loop that would not end otherwise.
 const PLANS_MOST: usize = 20;
 
 impl Orchestrator {
@@ -74,7 +75,7 @@ impl Orchestrator {
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]; nothing was accepted then.
+    /// [`AcceptError`]; nothing was accepted.
     pub async fn accept(&self, document: &[u8], origin: Origin) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
         let outcome = TaskOutcome::read(document, &inner.options.limits)?;
@@ -100,7 +101,7 @@ impl Orchestrator {
         loop {
             let taking = inner.take_in(submission(may_compare), peer.as_deref());
             match taking.await {
-                // Another host has bound it: whose it is, is asked again.
+                // Another host has bound the store: check again which trail it belongs to.
                 Err(StoreError::Rebound) if !rebound => rebound = true,
                 Err(StoreError::Unremembered) if may_compare => {
                     let text = as_text(document);
@@ -114,14 +115,14 @@ impl Orchestrator {
         }
     }
 
-    /// Takes the result of a task: the task is finished with it, and its outcome will be committed.
+    /// Accepts the result of a task, which finishes the task; its outcome will be committed.
     ///
-    /// The rest of the outcome is what was planned and dispatched; a task that nobody has heard of is recorded with nulls.
-    /// A second, different result for a finished task is taken in too, and kept as a conflict.
+    /// The rest of the outcome comes from what was planned and dispatched; for an unknown task these members are
+    /// null. A second, different result for a finished task is accepted too, and kept as a conflict.
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]; nothing was accepted then. Never because of git.
+    /// [`AcceptError`]; nothing was accepted. Git is never the cause.
     pub async fn handle_work_result(
         &self,
         report: &[u8],
@@ -167,11 +168,11 @@ impl Orchestrator {
         unreachable!("the last attempt returns")
     }
 
-    /// Notes what was planned or dispatched of a task: the document of [`parse_plan`](super::parse_plan).
+    /// Stores what was planned or dispatched for a task: a document for [`parse_plan`](super::parse_plan).
     ///
     /// # Errors
     ///
-    /// [`PlanError`]; nothing was noted then.
+    /// [`PlanError`]; nothing was stored.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
         let plan = plan::parse(document, &self.inner().options.limits)?;
         self.inner().may_use_store().await?;
@@ -184,11 +185,11 @@ impl Orchestrator {
         }
     }
 
-    /// Waits until a submission is closed (committed, conflicting, refused) or set aside as blocked, however long it takes.
+    /// Waits, without a time limit, until a submission is closed (committed, conflicting, refused) or blocked.
     ///
     /// # Errors
     ///
-    /// Where the store cannot say what has become of it.
+    /// The store cannot report its state.
     pub async fn settled(&self, sequence: Sequence) -> Result<State, StoreError> {
         let inner = self.inner();
         loop {
@@ -259,11 +260,11 @@ impl Inner {
     fn note_repeated(&self, task_id: &TaskId, trace_id: Option<&str>, sequence: Sequence) {
         self.metrics.repeated.increment();
         let (task_id, sequence) = (task_id.as_str(), sequence.0);
-        tracing::debug!(task_id, trace_id, sequence, "the same was accepted before");
+        tracing::debug!(task_id, trace_id, sequence, "this submission was accepted before");
     }
 
-    /// The receipt of the submission from which the task's entry was made, if that says the same as this document: for what was
-    /// committed when fingerprints were erased with it.
+    /// For submissions whose fingerprints were erased after the commit: the receipt of the submission that became the
+    /// task's entry, if it equals this document.
     async fn recorded_so(
         &self,
         task_id: &TaskId,
@@ -292,13 +293,13 @@ impl Inner {
     }
 }
 
-/// The text of what has been parsed.
+/// The text of a parsed document.
 fn as_text(parsed: &[u8]) -> String {
     let text = std::str::from_utf8(parsed).expect("what was parsed is UTF-8");
     text.to_owned()
 }
 
-/// The trace that an outcome's metadata names.
+/// The trace id from an outcome's metadata.
 fn trace_of(metadata: &str) -> Option<String> {
     let members = json::members(metadata).ok()?;
     let (_, value) = members.iter().find(|(name, _)| name == "trace_id")?;
@@ -306,7 +307,7 @@ fn trace_of(metadata: &str) -> Option<String> {
     is_trace_id(&trace).then(|| trace.into_owned())
 }
 
-/// Whether a text may go into logs and columns as the id of a trace; one that may not is left out.
+/// Whether a text is suitable as a trace id in logs and columns. Others are ignored.
 pub fn is_trace_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

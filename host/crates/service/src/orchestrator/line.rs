@@ -1,7 +1,7 @@
-//! The line on which submissions are decided and made durable: one thread asks the policy, in order, and another waits for
-//! the disk, so that a policy works while the disk does.
+//! The line on which submissions are decided and become durable. One thread calls the policy, in order, and another
+//! waits for the disk, so that both work at the same time.
 //!
-//! Knows no store. Watches the policy: three different outcomes in a row on which it faults, and it is tried alone.
+//! Knows no store. Watches the policy: after faults on three different outcomes in a row, the policy is tried alone.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,14 +17,14 @@ use outcome::Reporter;
 use recorder::{Answer, Cause, Pending};
 use store::{Lease, Queued, Sequence};
 
-/// A submission on its way.
+/// A submission on the line.
 pub(super) struct Item {
     pub(super) queued: Queued,
     /// The lease under which it is tried.
     pub(super) lease: Lease,
 }
 
-/// A submission that was tried, or not.
+/// A submission after an attempt.
 pub(super) struct Tried {
     pub(super) sequence: Sequence,
     pub(super) task_id: String,
@@ -32,18 +32,18 @@ pub(super) struct Tried {
     pub(super) trace_id: Option<String>,
     pub(super) reporter: Option<Reporter>,
     pub(super) lease: Lease,
-    /// `None`: it was not tried, because the policy was taken out of force meanwhile.
+    /// `None`: it was not tried, because the policy was suspended meanwhile.
     pub(super) answer: Option<Answer>,
     pub(super) began: Instant,
 }
 
-/// How many different outcomes in a row make a policy suspect.
+/// After this many different failed outcomes in a row the policy is suspect.
 const SUSPECT: usize = 3;
 
-/// On how many different outcomes in a row a panic is no longer taken for theirs.
+/// After panics on this many different outcomes in a row, the outcomes are no longer considered the cause.
 const PANICS_MOST: usize = 5;
 
-/// Starts the threads. They end when the sender is dropped and everything on the line has been answered.
+/// Starts the threads. They end when the sender is dropped and every submission on the line has been answered.
 pub(super) fn start(
     inner: Arc<Inner>,
 ) -> std::io::Result<(Sender<Item>, UnboundedReceiver<Tried>)> {
@@ -60,11 +60,11 @@ pub(super) fn start(
     Ok((items, answers))
 }
 
-/// What was decided, if it was, and its place if it got one.
+/// A submission with its decision and place, if it got them.
 type Decided = (Tried, Option<Pending>);
 
 fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<Decided>) {
-    // The outcomes in a row on which the policy of that digest has faulted.
+    // The consecutive outcomes that failed with the policy of this digest.
     let mut streak: (String, HashSet<Sequence>) = Default::default();
     let mut panics = Panics::new("outbox-decide");
     inner.committing.give_way();
@@ -118,7 +118,7 @@ fn decide_one(
                 inner.suspect(&in_force);
             }
         }
-        // The trail's trouble says nothing of the policy.
+        // A failure of the trail says nothing about the policy.
         Some(cause) if !cause.is_of_one_outcome() => {}
         _ => streak.1.clear(),
     }
@@ -139,8 +139,8 @@ fn wait(inner: &Inner, decided: &Receiver<Decided>, answers: &UnboundedSender<Tr
     }
 }
 
-/// The outcomes in a row on which a thread has panicked. One is set aside and tried again later, as one on which the policy
-/// faults; if there is no end of them, it is the host.
+/// The consecutive outcomes on which a thread has panicked. One such outcome is blocked and retried later, as after a
+/// policy fault. Too many in a row mean a defect of the host.
 struct Panics {
     thread: &'static str,
     on: HashSet<Sequence>,
@@ -154,7 +154,7 @@ impl Panics {
         }
     }
 
-    /// What comes of work on an outcome, unless it panics.
+    /// The result of work on an outcome, unless it panics.
     fn caught<T>(
         &mut self,
         inner: &Inner,
@@ -170,7 +170,7 @@ impl Panics {
                 inner.panicked(self.thread);
                 self.on.insert(sequence);
                 if self.on.len() >= PANICS_MOST {
-                    inner.give_up("the host panics on whatever it is to record");
+                    inner.give_up("the host panics on every outcome");
                 }
                 None
             }

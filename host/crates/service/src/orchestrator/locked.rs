@@ -1,4 +1,4 @@
-//! The trail's lock, watched: a process that holds it and is stuck is named, on every host that waits for it or stands by.
+//! Watches the trail's lock: a stuck process that holds it is named, on every host that waits for it or stands by.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -9,23 +9,24 @@ use super::pulse::Stage;
 use outcome::clock::Timestamp;
 use trail::{LockWatch, StuckHolder};
 
-/// How often: who holds the lock and is stuck must be named within five seconds, of which a lease takes three.
+/// How often to check. A stuck lock holder must be named within five seconds, and a lease takes three of them.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Who holds the trail's lock and is stuck.
+/// A stuck process that holds the trail's lock.
 #[derive(Clone, Debug)]
 pub struct LockHolder {
-    /// The machine, as it calls itself.
+    /// The machine's host name.
     pub host: String,
     /// The process on that machine.
     pub pid: u32,
     /// `stopped` or `silent`.
     pub state: &'static str,
-    /// Since when it is known to be.
+    /// When it was first noticed.
     pub since: Timestamp,
 }
 
-/// Watches until the orchestrator stops. On a thread of its own: a disk that hangs must not hold up anything else.
+/// Watches until the orchestrator stops. Uses a separate thread, because a disk that hangs must not delay anything
+/// else.
 pub(super) fn watch(inner: &Arc<Inner>) -> std::io::Result<()> {
     let inner = Arc::downgrade(inner);
     thread::Builder::new()
@@ -39,14 +40,14 @@ pub(super) fn watch(inner: &Arc<Inner>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One look; `None` at the end.
+/// One check; `None` at the end.
 fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
     let inner = inner.upgrade().filter(|inner| !inner.has_ended())?;
     let watch = watching.get_or_insert_with(|| inner.force.now().recorder.trail().lock_watch());
     let before = watch.hand_overs();
     let stuck = watch.look();
     if watch.hand_overs() != before {
-        // A waiter makes progress as long as the lock changes hands.
+        // A waiter makes progress while the lock changes hands.
         inner.pulse.beat(Stage::Line);
         inner.pulse.beat(Stage::Feeder);
     }
@@ -65,7 +66,7 @@ fn tell(inner: &Inner, stuck: Option<StuckHolder>) {
                 host,
                 pid,
                 state,
-                "a process holds the trail's lock and does not get on: nobody can commit until it goes on or is killed"
+                "a process holds the trail's lock and makes no progress: no host can commit until it continues or is killed"
             );
             inner.health.set_lock_holder(Some(LockHolder {
                 host,
@@ -78,7 +79,7 @@ fn tell(inner: &Inner, stuck: Option<StuckHolder>) {
             tracing::info!(
                 host,
                 pid,
-                "the process that held the trail's lock gets on again, or has let it go"
+                "the process that held the trail's lock makes progress again, or has released it"
             );
             inner.health.set_lock_holder(None);
         }

@@ -1,10 +1,10 @@
-//! The orchestrator's side: outcomes are accepted, kept until they are in the trail, and nothing that was reported is lost.
+//! The orchestrator: accepts outcomes and keeps them until they are in the trail, so that no report is lost.
 //!
-//! Owns the path from a report to a closed submission. ACCEPTED (durable in the store) and COMMITTED (durable in git) are
-//! two answers. Accepting never waits for git and never fails because of it; committing never gives up.
+//! Owns the path from a report to a closed submission. ACCEPTED (durable in the store) and COMMITTED (durable in git)
+//! are two different answers. Accepting never waits for git and never fails because of it; committing never gives up.
 //!
-//! How an outcome flows: [`Orchestrator::accept`] → store → `feeder` (who holds the lease) → `line` (policy and trail, in
-//! order) → `settler` → store, and whoever waits.
+//! The path of an outcome: [`Orchestrator::accept`] → store → `feeder` (on the holder of the lease) → `line` (policy
+//! and trail, in order) → `settler` → store, and waiting callers.
 
 mod backoff;
 mod belonging;
@@ -61,45 +61,45 @@ use store::{Lease, Store};
 use supervise::supervised;
 use trail::{Committing, Trail, TrailError};
 
-/// How a handle of the trail is made, at the start and when the repository was replaced. One of another place than the first is
-/// not taken.
+/// Opens the trail, at startup and after its repository was replaced. A repository at another place than the first is
+/// not accepted.
 pub type OpenTrail = Box<dyn Fn() -> Result<Trail, TrailError> + Send + Sync>;
 
-/// What becomes of outcomes while the policy is in quarantine.
+/// What happens to outcomes while the policy is in quarantine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPolicyFault {
-    /// They wait.
+    /// Outcomes wait.
     #[default]
     Hold,
     /// The built-in policy decides.
     Builtin,
 }
 
-/// What an orchestrator works with.
+/// The options of an orchestrator.
 pub struct Options {
-    /// Clock, limits of a document, secret. Its settings for the policy give way to those of `deciding`.
+    /// Clock, document limits and secret. The policy settings in it are replaced by those of `deciding`.
     pub recorder: recorder::Options,
-    /// The policy that decides.
+    /// The policy that decides, with its settings.
     pub deciding: Deciding,
-    /// How another policy is loaded.
+    /// Loads another policy.
     pub load_policy: LoadPolicy,
     /// What happens while the policy is in quarantine.
     pub on_policy_fault: OnPolicyFault,
-    /// What this host is called among those on one store. Must be its own.
+    /// This host's name among the hosts of one store. Must be unique.
     pub host: String,
-    /// How long the lease lasts: the longest that nobody commits after a committer has died.
+    /// How long the lease lasts: the longest time without a committer after one has died.
     pub lease_term: Duration,
 }
 
-/// The longest that nobody commits after a committer has died, where nobody says otherwise.
+/// The default for the longest time without a committer after one has died.
 pub const LEASE_TERM: Duration = Duration::from_secs(3);
 
-/// Reports come first where there are not processors enough for both: what was accepted can wait, who reports should not. Four
-/// steps of `nice` leave committing two fifths of what accepting gets, so that a backlog goes on being committed under any load.
+/// With too few processors for both, accepting has priority: accepted outcomes can wait, reporters should not. Four
+/// steps of `nice` leave committing two fifths of what accepting gets, so that a backlog shrinks under any load.
 const NICER: i32 = 4;
 
-/// Accepts outcomes and commits them. Cheap to clone; every clone is the same one. When the last is dropped it stops, and
-/// what is not in the trail then stays in the store.
+/// Accepts outcomes and commits them. Clones are cheap and share one orchestrator. Dropping the last one stops it;
+/// outcomes that are not in the trail then stay in the store.
 #[derive(Clone)]
 pub struct Orchestrator {
     handle: Arc<Handle>,
@@ -117,7 +117,7 @@ struct Running {
     lease_no_more: watch::Sender<bool>,
 }
 
-/// What all parts share.
+/// The state that all parts share.
 struct Inner {
     store: Arc<dyn Store>,
     belonging: belonging::Belonging,
@@ -130,7 +130,7 @@ struct Inner {
     lease_term: Duration,
     health: health::Health,
     metrics: Metrics,
-    /// The checkpoints that this process makes, if it does.
+    /// The state of the checkpoints, if this process makes them.
     checkpoints: OnceLock<Arc<Watched>>,
     settlements: settled::Settlements,
     under_way: under_way::UnderWay,
@@ -139,27 +139,27 @@ struct Inner {
     fresh: events::Fresh,
     /// The lease, while it is held.
     lease: watch::Sender<Option<Held>>,
-    /// Until when work goes on, once told to stop.
+    /// After a stop request, how long to continue.
     stop: watch::Sender<Option<Instant>>,
-    /// Told when there may be something for the feeder.
+    /// Notified when there may be work for the feeder.
     wake: Notify,
-    /// Told when something was recorded here.
+    /// Notified when something was recorded here.
     recorded: Notify,
-    /// How the trail is written, by whichever handle.
+    /// How the trail is written, through any handle.
     committing: Committing,
-    /// The trail says that another host commits: told to who keeps the lease.
+    /// Notifies the lease keeper that, according to the trail, another host commits.
     fenced: Notify,
-    /// The steps of the pipeline.
+    /// The pipeline's step counts.
     pulse: pulse::Pulse,
-    /// Tasks that have panicked.
+    /// Panics of tasks.
     failures: supervise::Failures,
-    /// Why this host can do its work no more.
+    /// Why this host can no longer work.
     given_up: watch::Sender<Option<String>>,
-    /// Everything was shut down in order.
+    /// Whether shutdown was orderly and complete.
     ended: AtomicBool,
 }
 
-/// The lease and how long it is certain to last, by this machine's own clock.
+/// The lease, and how long it is certain to last by this machine's clock.
 #[derive(Clone, Debug)]
 struct Held {
     lease: Lease,
@@ -172,17 +172,18 @@ pub enum StartError {
     /// There is no trail, or one that is not supported.
     #[error(transparent)]
     Trail(#[from] TrailError),
-    /// Something of this process.
+    /// A failure of this process.
     #[error("cannot start: {0}")]
     Process(String),
 }
 
 impl Orchestrator {
-    /// Starts: from now on whatever waits in the store is committed. Must be called within a tokio runtime with time.
+    /// Starts the orchestrator: from now on, pending submissions in the store are committed. Must be called within a
+    /// tokio runtime with time.
     ///
     /// # Errors
     ///
-    /// Where there is no trail that can be opened. One that cannot be written now is no error.
+    /// No trail can be opened. A trail that cannot be written now is not an error.
     pub fn start(
         store: Arc<dyn Store>,
         open_trail: OpenTrail,
@@ -255,32 +256,32 @@ impl Orchestrator {
         &self.handle.inner
     }
 
-    /// The store that it works with.
+    /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner().store
     }
 
-    /// What is counted and timed.
+    /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.inner().metrics
     }
 
-    /// The rules for documents.
+    /// The limits on documents.
     pub fn limits(&self) -> &outcome::Limits {
         &self.inner().options.limits
     }
 
-    /// The present time, by its clock.
+    /// The current time, by its clock.
     pub fn now(&self) -> Timestamp {
         self.inner().now()
     }
 
-    /// What decides now, and the trail that it records to.
+    /// The policy in force, with the trail that it records to.
     pub fn in_force(&self) -> Arc<InForce> {
         self.inner().force.now()
     }
 
-    /// Stops: commits what waits, for at most `grace`, and gives the lease back. What remains stays in the store.
+    /// Stops: commits pending submissions for at most `grace`, and returns the lease. The rest stays in the store.
     pub async fn shut_down(&self, grace: Duration) {
         let running = self
             .handle
@@ -292,7 +293,7 @@ impl Orchestrator {
         let inner = self.inner();
         inner.stop.send_replace(Some(Instant::now() + grace));
         inner.wake.notify_one();
-        // The feeder's end ends the line, and that the settler.
+        // The end of the feeder ends the line, which ends the settler.
         let _ = running.feeder.await;
         let _ = running.settler.await;
         inner.settlements.close();
@@ -301,8 +302,8 @@ impl Orchestrator {
         inner.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until this host can do its work no more, which should never be, and answers why. Whoever runs it
-    /// [gives the lease back](Self::give_lease_back) then and ends it, so that another host or a new start goes on.
+    /// Waits until this host can no longer work, which should never happen, and returns the reason. Its owner must
+    /// then [return the lease](Self::give_lease_back) and end it, so that another host or a restart continues.
     pub async fn given_up(&self) -> String {
         let mut given_up = self.inner().given_up.subscribe();
         let reason = given_up.wait_for(Option::is_some).await;
@@ -313,13 +314,13 @@ impl Orchestrator {
         }
     }
 
-    /// Whether this host can still do its work.
+    /// Whether this host can still work.
     pub fn is_alive(&self) -> bool {
         self.inner().given_up.borrow().is_none() && self.inner().health.stalled().is_none()
     }
 
-    /// Gives the lease back for good, without waiting for what is under way: the trail's own fence keeps that from being written
-    /// after another host has taken over.
+    /// Returns the lease permanently, without waiting for submissions in flight. The trail's fence prevents them from
+    /// being written after another host has taken over.
     pub async fn give_lease_back(&self) {
         let inner = self.inner();
         inner.stop.send_replace(Some(Instant::now()));
@@ -331,7 +332,7 @@ impl Orchestrator {
         if let Some(held) = inner.lease.send_replace(None)
             && let Err(error) = inner.store.release(&held.lease).await
         {
-            tracing::debug!(%error, "the lease was not given back; it runs out");
+            tracing::debug!(%error, "the lease was not returned; it will expire");
         }
     }
 }
@@ -352,7 +353,7 @@ impl Inner {
         self.options.clock.now()
     }
 
-    /// The lease, if it is certain that nobody else has it.
+    /// The lease, if it is certain that no other host has it.
     fn lease(&self) -> Option<Lease> {
         let held = self.lease.borrow();
         let held = held.as_ref()?;
@@ -363,7 +364,7 @@ impl Inner {
         self.stop.borrow().is_some()
     }
 
-    /// Whether nothing is left to be watched.
+    /// Whether there is nothing left to watch.
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
@@ -374,7 +375,7 @@ impl Inner {
             .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// The trail says that another host has taken over. Whether it has is for the store to say.
+    /// Called when the trail says that another host has taken over. The store decides whether it has.
     fn was_fenced(&self, lease: Option<&Lease>) {
         self.lease.send_if_modified(|held| {
             held.take_if(|held| lease.is_none_or(|lease| held.lease == *lease))

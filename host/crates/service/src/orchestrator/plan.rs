@@ -1,4 +1,4 @@
-//! What is planned and dispatched: read from JSON, by the rules that hold for the same fields of an outcome.
+//! Plans: what is planned and dispatched, parsed from JSON by the rules for the same fields of an outcome.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ struct Fields<'a> {
     plan_steps: Option<&'a RawValue>,
 }
 
-/// The fields of a plan: those of an outcome document that are known beforehand.
+/// The fields of a plan: those of an outcome document that are known in advance.
 const FIELDS: [&str; 7] = [
     "task_id",
     "plan_id",
@@ -28,16 +28,16 @@ const FIELDS: [&str; 7] = [
     "metadata",
 ];
 
-/// Reads `{task_id, plan_id, plan_steps, dispatch_info, services_touched, start_time, metadata}`.
+/// Parses `{task_id, plan_id, plan_steps, dispatch_info, services_touched, start_time, metadata}`.
 ///
 /// # Errors
 ///
-/// Names what is wrong by its place.
+/// What is wrong, with its place.
 pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
     let text = outcome::well_formed(text, limits)?;
     check_names(text, &FIELDS)?;
     let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
-    // The same fields, where an outcome has them, so that the same rules are held by the same code.
+    // Moves the fields to their places in an outcome, so that the same code checks the same rules.
     let mut document = String::from("{\"status\":\"completed\"");
     let mut result = String::new();
     for (name, value) in &members {
@@ -77,7 +77,7 @@ pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
     })
 }
 
-/// From the place in an outcome to the place in the plan.
+/// Converts a place in an outcome to a place in the plan.
 fn in_place(rejection: Rejection) -> Rejection {
     let violations = rejection
         .violations

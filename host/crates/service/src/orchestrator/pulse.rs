@@ -1,6 +1,6 @@
-//! Whether the pipeline gets on: each stage counts its steps, and a watch notices a count that stays.
+//! Detects a stalled pipeline: each stage counts its steps, and a watch notices a count that does not change.
 //!
-//! The watch knows no clock but its own looks. A process that was stopped, or a machine that slept, has not stalled.
+//! The watch measures time only by its own checks. A stopped process or a sleeping machine has not stalled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use super::{Inner, Orchestrator};
 
-/// A part of the pipeline whose steps have an end.
+/// A stage of the pipeline whose steps end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// From the outbox onto the line.
     Feeder,
-    /// From the line to the store: policy, trail, settling. Has work while submissions are under way.
+    /// From the line to the store: policy, trail, settling. It has work while submissions are in flight.
     Line,
-    /// Keeping the lease, which is a write to the store.
+    /// Renewing the lease, which writes to the store.
     Lease,
 }
 
 const STAGES: [Stage; 3] = [Stage::Feeder, Stage::Line, Stage::Lease];
 
-/// The steps of each stage.
+/// The step counts of each stage.
 #[derive(Default)]
 pub(super) struct Pulse {
     steps: [AtomicU64; STAGES.len()],
 }
 
 impl Pulse {
-    /// A step has ended.
+    /// Counts a finished step.
     pub(super) fn beat(&self, stage: Stage) {
         self.steps[stage as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -38,12 +38,12 @@ impl Pulse {
     }
 }
 
-/// A stage that has work and makes no step.
+/// A stage that has work and makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// The stage, in a word.
+    /// The stage's name.
     pub stage: &'static str,
-    /// For how long.
+    /// How long it has made no progress.
     pub time: Duration,
 }
 
@@ -54,14 +54,14 @@ pub struct StallWatch {
     stages: [Still; STAGES.len()],
 }
 
-/// How long a count has been what it is.
+/// How long a count has not changed.
 #[derive(Default)]
 struct Still {
     count: u64,
     time: Duration,
 }
 
-/// A look that comes later than this was held up itself, and says nothing about what it looks at.
+/// A check that is later than this was itself delayed, and proves nothing about the pipeline.
 const LATE: Duration = Duration::from_secs(2);
 
 impl Still {
@@ -79,7 +79,7 @@ impl Still {
 }
 
 impl Orchestrator {
-    /// Watches this orchestrator.
+    /// Creates a watch for this orchestrator.
     pub fn stall_watch(&self) -> StallWatch {
         StallWatch {
             inner: Arc::clone(self.inner()),
@@ -90,7 +90,7 @@ impl Orchestrator {
 }
 
 impl StallWatch {
-    /// Looks now, at least every second. Answers the stage that has been still for longest.
+    /// Must be called at least every second. Returns the stage that has been still for longest.
     pub fn look(&mut self) -> Stall {
         let since_last_look = self.looked.elapsed();
         self.looked = Instant::now();
@@ -100,12 +100,12 @@ impl StallWatch {
             stage: "",
             time: Duration::ZERO,
         };
-        // At the end the feeder and the lease end before the line, whose end has a time of its own.
+        // On shutdown, the feeder and the lease end before the line, which has its own time limit.
         let goes_on = !inner.is_stopping();
         for (stage, still) in STAGES.into_iter().zip(&mut self.stages) {
             let steps = inner.pulse.steps(stage);
             let (name, count, has_work) = match stage {
-                // It may be waiting for the trail to be looked at.
+                // It may be waiting for a check of the trail.
                 Stage::Feeder => ("feeder", steps.wrapping_add(trail), goes_on),
                 Stage::Line => ("line", steps.wrapping_add(trail), inner.under_way.len() > 0),
                 Stage::Lease => ("lease", steps, goes_on),
@@ -118,14 +118,14 @@ impl StallWatch {
         longest
     }
 
-    /// Notes what was found, for status requests.
+    /// Stores the result for status requests.
     pub fn note(&self, stall: Option<Stall>) {
         if self.inner.given_up.borrow().is_some() {
             return;
         }
         let reason = stall.map(|Stall { stage, time }| {
             format!(
-                "the {stage} has made no step for {} s while there is work",
+                "the {stage} has made no progress for {} s although there is work",
                 time.as_secs()
             )
         });
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(still.look(1, true, second), Duration::ZERO);
         assert_eq!(still.look(1, true, second), second);
         assert_eq!(still.look(1, true, second), 2 * second);
-        // A process that was stopped for an hour has looked once, not for an hour.
+        // A process that was stopped for an hour has checked once, not for an hour.
         assert_eq!(still.look(1, true, 3600 * second), 2 * second + LATE);
         assert_eq!(still.look(2, true, second), Duration::ZERO);
         assert_eq!(still.look(2, true, second), second);

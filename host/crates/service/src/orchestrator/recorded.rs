@@ -1,6 +1,6 @@
-//! What is recorded of a task: as the projection has it, or where it has no row as the trail has it.
+//! The recorded entry of a task: from the projection, or from the trail if there is no row.
 //!
-//! The trail is the authority, and others write it too: what `commit` and `ingest` record beside this host has no row at first.
+//! The trail is the authority, and others write it too: entries of `commit` and `ingest` have no row at first.
 
 use outcome::TaskId;
 use store::{Entry, StoreError};
@@ -8,10 +8,10 @@ use trail::{Trail, TrailError};
 
 use super::Orchestrator;
 
-/// Why it is not known whether something is recorded.
+/// Why it is unknown whether something is recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordedError {
-    /// The store cannot be asked.
+    /// The store cannot be queried.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store has no row, and the trail cannot be read.
@@ -22,8 +22,8 @@ pub enum RecordedError {
 impl Orchestrator {
     /// The entry of a task.
     ///
-    /// While a submission of the task is open (`is_open`) only the store is asked: what has become of that is told when its entry is
-    /// durable, and the trail may show it before.
+    /// While a submission of the task is open (`is_open`), only the store is queried. The result of an open
+    /// submission is reported when its entry is durable, and the trail may show it earlier.
     ///
     /// # Errors
     ///
@@ -46,11 +46,11 @@ impl Orchestrator {
 }
 
 impl Orchestrator {
-    /// Whether the trail has an entry of a task. Waits for files.
+    /// Whether the trail has an entry for a task. Reads files, so it blocks.
     ///
     /// # Errors
     ///
-    /// Where the trail cannot be read.
+    /// The trail cannot be read.
     pub fn has_entry(&self, task_id: &TaskId) -> Result<bool, RecordedError> {
         let in_force = self.in_force();
         Ok(in_force.recorder.trail().locate(task_id)?.is_some())
@@ -63,8 +63,8 @@ fn in_trail(trail: &Trail, task_id: &TaskId) -> Result<Option<Entry>, TrailError
     };
     let commit = found.commit.unwrap_or_default();
     let entry = Entry::read(&commit, &found.path, &found.entry, found.reporter.as_ref());
-    // Only a person's commit brings about what is none; `reconcile` and `verify` name it.
+    // Only a manual commit can cause this; `reconcile` and `verify` report it.
     Ok(entry
-        .inspect_err(|error| tracing::warn!(%error, "what is in the trail is no entry"))
+        .inspect_err(|error| tracing::warn!(%error, "a file in the trail is not an entry"))
         .ok())
 }

@@ -1,23 +1,23 @@
-//! Conflicts and refusals are deleted from the store when they are old enough, if the operator wants that: by who commits, some at
-//! a time.
+//! Deletes old conflicts and refusals from the store, if the operator wants that. Only the committer does it, a few
+//! at a time.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Inner, Orchestrator};
 
-/// The longest between two looks through the store, however long things are kept.
+/// The longest interval between two passes, however long submissions are kept.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The same while another host commits: when this one takes over, it begins soon.
+/// The interval while another host commits, so that this one starts soon after it takes over.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// So many are deleted in one transaction: a few milliseconds' work.
+/// How many to delete in one transaction: a few milliseconds of work.
 const TOGETHER: usize = 500;
 
 impl Orchestrator {
-    /// From now on, while this host commits, what was turned down longer ago than that is deleted from the store. What is open
-    /// or committed never is.
+    /// From now on, while this host commits, deletes submissions that were turned down longer ago than this. Open and
+    /// committed ones are never deleted.
     pub fn retire_turned_down(&self, older_than: Duration) {
         tokio::spawn(run(Arc::downgrade(self.inner()), older_than));
     }

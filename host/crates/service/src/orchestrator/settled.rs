@@ -1,6 +1,6 @@
-//! Who waits for what became of a submission. Knows no store: it is told.
+//! Callers that wait for the result of a submission. Knows no store: results are passed in.
 //!
-//! What was told lately is remembered, because a submission may be settled before the caller who put it in gets to ask.
+//! Recent results are remembered, because a submission may be settled before its caller starts to wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use store::{Sequence, State};
 
-/// How many are remembered: some seconds' worth at the highest rate. Who asks later finds out from the store.
+/// How many results to remember: some seconds at the highest rate. Later callers read the store.
 const REMEMBERED: usize = 16_384;
 
-/// What became of submissions lately, and who waits for others.
+/// Recent results, and the callers that wait for others.
 #[derive(Default)]
 pub(super) struct Settlements {
     inner: Mutex<Inner>,
@@ -23,11 +23,11 @@ struct Inner {
     waiting: HashMap<Sequence, Vec<oneshot::Sender<State>>>,
     known: HashMap<Sequence, State>,
     order: VecDeque<Sequence>,
-    /// Nobody tells any more.
+    /// No more results will come.
     closed: bool,
 }
 
-/// An answer, or where it will come.
+/// A result, or a receiver for it.
 pub(super) enum Waiting {
     Known(State),
     Until(oneshot::Receiver<State>),
@@ -40,16 +40,16 @@ impl Settlements {
             .expect("nothing panics while it holds the settlements")
     }
 
-    /// Tells what became of submissions.
+    /// Reports results.
     pub(super) fn tell(&self, settled: impl IntoIterator<Item = (Sequence, State)>) {
         let mut inner = self.inner();
         for (sequence, state) in settled {
             for waiting in inner.waiting.remove(&sequence).unwrap_or_default() {
-                // Who asked may have gone.
+                // The caller may be gone.
                 let _ = waiting.send(state.clone());
             }
             if state.is_open() {
-                // It will be something else.
+                // The state will change again.
                 inner.known.remove(&sequence);
                 continue;
             }
@@ -77,14 +77,14 @@ impl Settlements {
         Waiting::Until(receiver)
     }
 
-    /// Nobody tells from now on: who waits, now or later, is let go, to ask the store.
+    /// Stops reporting: callers that wait now or later are released to read the store.
     pub(super) fn close(&self) {
         let mut inner = self.inner();
         inner.closed = true;
         inner.waiting.clear();
     }
 
-    /// The submissions that somebody still waits for, oldest first, at most `most`.
+    /// Up to `most` submissions that callers still wait for, oldest first.
     pub(super) fn waited_for(&self, most: usize) -> Vec<Sequence> {
         let mut inner = self.inner();
         inner.waiting.retain(|_, waiting| {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_before_and_who_asks_after_hear_the_same() {
+    fn early_and_late_callers_get_the_same_result() {
         let settlements = Settlements::default();
         let Waiting::Until(mut before) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn when_nobody_tells_any_more_nobody_waits() {
+    fn after_closing_no_caller_waits() {
         let settlements = Settlements::default();
         let Waiting::Until(mut before) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_told_and_not_remembered() {
+    fn an_open_state_is_reported_and_not_remembered() {
         let settlements = Settlements::default();
         let Waiting::Until(mut first) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_those_who_have_gone_are_bounded() {
+    fn memory_is_bounded_even_with_callers_that_are_gone() {
         let settlements = Settlements::default();
         drop(settlements.wait(Sequence(-1)));
         assert!(settlements.waited_for(9).is_empty());

@@ -1,4 +1,4 @@
-//! From answers to the store: what became of each submission is written down, many at once, and told to those who wait.
+//! From answers to the store: writes the result of each submission, many at once, and reports it to waiting callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use outcome::{Rejection, Reporter};
 use recorder::{Answer, AnswerKind, Cause};
 use store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
-/// How many are written down in one transaction at most: a few milliseconds' work, for which those wait who report meanwhile.
+/// The most results to write in one transaction: a few milliseconds of work, during which reporters wait.
 const TOGETHER: usize = 128;
 
-/// Starts what works until the line has ended and everything on it is written down.
+/// Starts the settler. It runs until the line has ended and every result is written.
 pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> JoinHandle<()> {
     let answers = Arc::new(Mutex::new(answers));
     let theirs = Arc::clone(inner);
@@ -31,7 +31,7 @@ pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> Jo
 async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while answers.recv_many(&mut batch, TOGETHER).await > 0 {
-        // What was tried under one lease is not settled under another.
+        // An attempt made under one lease is not settled under another.
         let runs = runs(batch.drain(..), |tried| &tried.lease);
         let runs: Vec<_> = runs
             .into_iter()
@@ -47,7 +47,7 @@ async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
     }
 }
 
-/// However settling ends, what was tried is fed again if it is still open: it is found in the trail then.
+/// However settling ends, a submission that is still open is fed again; its entry is then found in the trail.
 struct UnderWay<'a> {
     inner: &'a Inner,
     sequences: Vec<Sequence>,
@@ -68,7 +68,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Stretches of items that follow each other and have one key.
+/// Runs of consecutive items with the same key.
 fn runs<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> &K) -> Vec<Vec<T>> {
     let mut runs: Vec<Vec<T>> = Vec::new();
     for item in items {
@@ -93,7 +93,7 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
         inner.metrics.policy_time.record(answer.policy_time);
         if answer.unsigned {
             inner.metrics.unsigned.increment();
-            // Before anybody is told that it is committed.
+            // Before any caller learns that it is committed.
             answer
                 .commit
                 .iter()
@@ -103,7 +103,7 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             inner.metrics.policy_faults.increment();
         }
         if answer.cause == Some(Cause::Fenced) {
-            // Whoever has taken over finds it in the store, as this host would if its turn came again.
+            // The new committer finds it in the store, as this host would in its next term.
             inner.was_fenced(Some(&lease));
             continue;
         }
@@ -111,7 +111,7 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
             && !answer.cause.is_some_and(Cause::is_of_one_outcome);
         if whole_trail {
             note_trouble(inner, answer);
-            // One tells what the trail said. The others have not been tried for all that anyone knows.
+            // One attempt reports the trail's error. The others may not have been tried at all.
             if std::mem::replace(&mut trail_failed, true) {
                 continue;
             }
@@ -135,7 +135,7 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
     write_down(inner, &lease, settlements, told).await;
 }
 
-/// Writes down until it is done or somebody else's: a settlement that is lost is found again in the trail.
+/// Retries until the results are written or another host has taken over: a lost result is found again in the trail.
 async fn write_down(
     inner: &Inner,
     lease: &store::Lease,
@@ -168,9 +168,9 @@ async fn write_down(
             }
             Err(StoreError::Fenced) => {
                 tracing::warn!(
-                    "the lease was lost; what was under way is found again in the trail"
+                    "the lease was lost; outcomes in flight will be found again in the trail"
                 );
-                // Not one that was taken anew meanwhile.
+                // Not a lease that was taken again meanwhile.
                 inner
                     .lease
                     .send_if_modified(|held| held.take_if(|held| held.lease == *lease).is_some());
@@ -189,7 +189,7 @@ async fn write_down(
     }
 }
 
-/// Keeps what was committed for those who follow.
+/// Keeps committed entries for followers.
 fn note_fresh(inner: &Inner, settlements: Vec<Settlement>) {
     if !inner.fresh.is_kept() {
         return;
@@ -208,7 +208,7 @@ fn note_trouble(inner: &Inner, answer: &Answer) {
 }
 
 fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
-    // Nothing else writes: what is recorded already is found in a trail that cannot be written, too.
+    // Only a new entry proves a write: a recorded entry can be found even if the trail cannot be written.
     if answer.result != AnswerKind::Committed {
         return;
     }
@@ -240,7 +240,7 @@ fn settled(tried: &Tried, answer: &Answer) -> Settled {
                     retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
                 }
             } else {
-                // The feeder waits for the trail; the submission is the next to be tried.
+                // The feeder waits for the trail; this submission is the next to be tried.
                 Settled::Pending {
                     cause: cause_said,
                     retry_in: Duration::ZERO,
@@ -250,7 +250,7 @@ fn settled(tried: &Tried, answer: &Answer) -> Settled {
     }
 }
 
-/// The entry that the recorder has found in the trail, durable.
+/// The durable entry that the recorder found in the trail.
 fn found(answer: &Answer) -> Result<Entry, String> {
     let bytes = answer.entry.as_deref().ok_or("its entry was not read")?;
     let path = answer.path.as_deref().ok_or("its entry has no path")?;
@@ -332,7 +332,7 @@ mod tests {
     use super::runs;
 
     #[test]
-    fn what_was_tried_under_one_lease_is_settled_apart_from_what_was_tried_under_the_next() {
+    fn attempts_under_different_leases_are_settled_separately() {
         let tried = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")];
         let apart = runs(tried.into_iter(), |tried| &tried.0);
         let expected = [

@@ -1,4 +1,4 @@
-//! What an operator asks: who commits, what waits, what stands in the way.
+//! Status for operators: which host commits, what is pending, and any trouble.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -8,45 +8,45 @@ use super::{CheckpointStatus, LockHolder, Orchestrator, Role, Trouble};
 use outcome::clock::Timestamp;
 use store::{Backlog, Listed, Listing, State, StateName, StoreError, SubmissionState};
 
-/// How long whoever asks how things stand waits for the store: probes and scrapes have no more patience, and a store that
-/// takes longer cannot be used.
+/// How long a status request waits for the store. Probes and scrapes do not wait longer, and a slower store cannot be
+/// used.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How things stand.
+/// The current state.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Whether this host commits.
     pub role: Role,
-    /// What keeps the trail from being written.
+    /// Why the trail cannot be written.
     pub trail: Option<Trouble>,
-    /// What keeps the store from being used. Only this stops accepting.
+    /// Why the store cannot be used. Only this stops accepting.
     pub store: Option<Trouble>,
-    /// A part of this host that has panicked within the last minute and was started again.
+    /// A part of this host that panicked within the last minute and was restarted.
     pub failed: Option<Trouble>,
-    /// A part of this host that makes no step, or why the host has given up.
+    /// A part of this host that makes no progress, or why the host has given up.
     pub stalled: Option<Trouble>,
-    /// A process that holds the trail's lock and is stuck: nobody can commit.
+    /// A stuck process that holds the trail's lock: no host can commit.
     pub lock_holder: Option<LockHolder>,
-    /// What decides.
+    /// The policy in force.
     pub policy: PolicyStatus,
-    /// What waits, as far as the store says.
+    /// The backlog, if the store can report it.
     pub backlog: Option<Backlog>,
-    /// The checkpoints that this process makes, if it does. They keep nothing from being recorded.
+    /// The state of the checkpoints, if this process makes them. They never prevent recording.
     pub checkpoints: Option<CheckpointStatus>,
 }
 
-/// What decides.
+/// The policy in force.
 #[derive(Clone, Debug)]
 pub struct PolicyStatus {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
     /// The digest of its component.
     pub digest: String,
     /// The digest of its settings.
     pub settings: String,
-    /// Since when.
+    /// When it was put in force.
     pub since: Timestamp,
-    /// The built-in policy stands in for one in quarantine.
+    /// Whether the built-in policy replaces one in quarantine.
     pub stands_in: bool,
     /// Why the operator's policy is in quarantine, if it is.
     pub quarantined: Option<Trouble>,
@@ -57,7 +57,7 @@ pub struct PolicyStatus {
 pub struct Place {
     /// The git directory.
     pub repository: PathBuf,
-    /// The ref.
+    /// The ref's full name.
     pub reference: String,
     /// `checkout` or `ref`.
     pub placement: &'static str,
@@ -66,7 +66,7 @@ pub struct Place {
 }
 
 impl Status {
-    /// Whether outcomes wait that would not have to.
+    /// Whether outcomes wait because of trouble.
     pub fn is_degraded(&self) -> bool {
         self.trail.is_some()
             || self.policy.quarantined.is_some()
@@ -77,7 +77,7 @@ impl Status {
 }
 
 impl Orchestrator {
-    /// How things stand. Asks the store, and brings the gauges up to date.
+    /// The current state. Queries the store, and updates the gauges.
     pub async fn status(&self) -> Status {
         let inner = self.inner();
         let backlog = match soon(inner.store.backlog()).await {
@@ -96,7 +96,7 @@ impl Orchestrator {
         }
     }
 
-    /// How things stand as far as this host knows already: without the backlog, and without asking anybody.
+    /// The current state that this host already knows: without the backlog, and without a query.
     pub fn standing(&self) -> Status {
         let inner = self.inner();
         let in_force = inner.force.now();
@@ -143,7 +143,7 @@ impl Orchestrator {
         status
     }
 
-    /// Where the trail is, and its tip.
+    /// The trail's location, and its tip.
     pub async fn place(&self) -> Place {
         let in_force = self.inner().force.now();
         let placed = tokio::task::spawn_blocking(move || {
@@ -163,7 +163,7 @@ impl Orchestrator {
         })
     }
 
-    /// Whether outcomes can be accepted: the store is asked for a sign of life.
+    /// Checks that outcomes can be accepted: queries the store.
     ///
     /// # Errors
     ///
@@ -178,7 +178,8 @@ impl Orchestrator {
         answer
     }
 
-    /// A state as it is shown: what is pending is blocked while the trail cannot be written, or the policy is held.
+    /// A state in its displayed form: pending counts as blocked while the trail cannot be written or outcomes wait
+    /// for the policy.
     pub fn shown(&self, state: State) -> State {
         let health = &self.inner().health;
         if !matches!(state, State::Pending { .. }) {
@@ -193,7 +194,7 @@ impl Orchestrator {
         }
     }
 
-    /// The same for a submission that was read from the store.
+    /// The same for a submission from the store.
     pub fn shown_submission(&self, submission: SubmissionState) -> SubmissionState {
         SubmissionState {
             state: self.shown(submission.state),
@@ -201,15 +202,15 @@ impl Orchestrator {
         }
     }
 
-    /// A page of what was submitted, each in its state as it is shown.
+    /// A page of submissions with their displayed states.
     ///
     /// # Errors
     ///
-    /// Where the store cannot be asked.
+    /// The store cannot be queried.
     pub async fn submissions(&self, mut listing: Listing) -> Result<Listed, StoreError> {
         let pending = self.shown(State::Pending { cause: None });
         if pending.name() != StateName::Pending.as_str() {
-            // What is pending is shown as blocked now.
+            // Pending submissions are displayed as blocked now.
             let wants_blocked = listing.states.contains(&StateName::Blocked);
             listing.states.retain(|state| *state != StateName::Pending);
             listing

@@ -1,4 +1,5 @@
-//! Tasks that must not end: one that panics is told, counted and started again; one that keeps panicking ends the host's work.
+//! Tasks that must keep running. A panic is reported and counted, and the task restarted; a task that keeps panicking
+//! ends the host's work.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -12,16 +13,16 @@ use super::{Inner, Trouble};
 use outcome::clock::Timestamp;
 use recorder::Cause;
 
-/// How long a task that was started again is still told as failed, so that whoever looks now and then learns of it.
+/// How long a restarted task is still reported as failed, so that periodic checks notice it.
 const TOLD: Duration = Duration::from_secs(60);
 
-/// A task that fails so often within [`TOLD`] will fail again.
+/// A task that fails this often within [`TOLD`] will keep failing.
 const FAILURES_MOST: usize = 5;
 
-/// Between a failure and the next start.
+/// The pause between a failure and the restart.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What has failed lately, and whether that is the end.
+/// Recent failures, and whether the host has given up.
 #[derive(Default)]
 pub(super) struct Failures {
     inner: Mutex<Lately>,
@@ -39,7 +40,7 @@ impl Failures {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a task has failed. Says whether it fails all the time.
+    /// Records a failure. Returns whether the task keeps failing.
     fn note(&self, task: &'static str, time: Timestamp) -> bool {
         let mut lately = self.inner();
         let now = Instant::now();
@@ -50,47 +51,47 @@ impl Failures {
         lately.count += 1;
         lately.last = Some(Trouble {
             cause: Cause::TaskFailed,
-            reason: format!("the task {task} has panicked and was started again"),
+            reason: format!("the task {task} has panicked and was restarted"),
             since: time,
         });
         let times = lately.failures.iter().filter(|(_, name)| *name == task);
         times.count() >= FAILURES_MOST
     }
 
-    /// The last one, for a minute.
+    /// The last failure, for a minute.
     pub(super) fn lately(&self) -> Option<Trouble> {
         let lately = self.inner();
         let (when, _) = lately.failures.last()?;
         lately.last.clone().filter(|_| when.elapsed() < TOLD)
     }
 
-    /// How many there have been.
+    /// The number of failures.
     pub(super) fn count(&self) -> u64 {
         self.inner().count
     }
 }
 
 impl Inner {
-    /// Tells that a task has panicked and goes on. The panic itself is in the log, by whoever hooks it. Says whether it panics
-    /// all the time.
+    /// Reports that a task has panicked and continues. The panic hook has logged the panic itself. Returns whether
+    /// the task keeps panicking.
     pub(super) fn panicked(&self, task: &'static str) -> bool {
-        tracing::error!(task, "a task has panicked; it is started again");
+        tracing::error!(task, "a task has panicked; it is restarted");
         self.failures.note(task, self.now())
     }
 
-    /// This host can no longer do its work: its owner must end it.
+    /// Declares that this host can no longer work: its owner must end it.
     pub(super) fn give_up(&self, reason: &str) {
         if self.given_up.borrow().is_some() {
             return;
         }
         tracing::error!(reason, "this host gives up");
         self.health.set_stalled(Some(reason.to_owned()), self.now());
-        // Last: a listener that hears of it finds it in this host's state, too.
+        // Last, so that a listener finds the reason in this host's state, too.
         self.given_up.send_replace(Some(reason.to_owned()));
     }
 }
 
-/// Runs a task until it ends by itself, again after each panic.
+/// Runs a task until it returns, restarting it after each panic.
 pub(super) fn supervised<F>(
     inner: &Arc<Inner>,
     task: &'static str,
@@ -103,7 +104,7 @@ where
     tokio::spawn(async move {
         while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
             if inner.panicked(task) {
-                inner.give_up(&format!("the task {task} panics again and again"));
+                inner.give_up(&format!("the task {task} keeps panicking"));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_that_fails_again_and_again_is_told_from_one_that_failed_once() {
+    fn a_task_that_keeps_failing_is_distinguished_from_one_that_failed_once() {
         let failures = Failures::default();
         let time = Timestamp::from_seconds(1);
         assert!(failures.lately().is_none());

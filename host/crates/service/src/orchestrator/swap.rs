@@ -1,4 +1,4 @@
-//! Changing the policy while outcomes are decided, and taking a broken one out of force.
+//! Replaces the policy while outcomes are decided, and suspends a broken one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -11,40 +11,40 @@ use recorder::Cause;
 use recorder::policies::{self, Deciding};
 use trail::{Trail, TrailError};
 
-/// Which policy is wanted.
+/// The policy to load.
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    /// The one that the operator's settings and the trail name by now.
+    /// The one that the operator's settings and the trail name now.
     Configured,
-    /// This one. It is kept with the trail and stays in force when the host is started again.
+    /// This one. It is kept with the trail and stays in force after a restart.
     Given {
         /// The component's bytes.
         component: Vec<u8>,
-        /// Its settings; without them those of the policy in force.
+        /// Its settings; `None` means those of the policy in force.
         settings: Option<BTreeMap<String, String>>,
     },
 }
 
-/// Loads a wanted policy, with its settings, and says in words for the operator why it cannot. Given are also the trail and the
-/// settings in force.
+/// Loads a wanted policy with its settings, given the trail and the settings in force. An error is a text for the
+/// operator.
 pub type LoadPolicy =
     Box<dyn Fn(&Trail, &Wanted, &PolicySettings) -> Result<Deciding, String> + Send + Sync>;
 
 /// Why the policy in force stays.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
-    /// The new one cannot be loaded.
+    /// The new policy cannot be loaded.
     #[error("{0}")]
     Load(String),
-    /// The new one cannot be kept with the trail now.
-    #[error("the policy is not put in force, because it cannot be kept with the trail: {0}")]
+    /// The new policy cannot be kept with the trail now.
+    #[error("the policy was not put in force, because it cannot be kept with the trail: {0}")]
     Keep(#[from] TrailError),
-    /// The new one failed its trial.
-    #[error("the policy {digest} is not put in force: {reason}")]
+    /// The new policy failed its trial.
+    #[error("the policy {digest} was not put in force: {reason}")]
     Trial {
-        /// Which.
+        /// The digest of the policy.
         digest: String,
-        /// What it did.
+        /// How it failed.
         reason: String,
     },
     /// The process is ending.
@@ -53,11 +53,11 @@ pub enum SwapError {
 }
 
 impl Orchestrator {
-    /// Loads the wanted policy, tries it and lets it decide, as [`swap_policy`](Self::swap_policy) does.
+    /// Loads the wanted policy, tries it and puts it in force, as [`swap_policy`](Self::swap_policy) does.
     ///
     /// # Errors
     ///
-    /// [`SwapError`]; the policy in force stays in force.
+    /// [`SwapError`]; the current policy stays in force.
     pub async fn change_policy(&self, wanted: Wanted) -> Result<Arc<InForce>, SwapError> {
         let inner = self.inner().clone();
         let in_force = inner.force.now();
@@ -84,20 +84,21 @@ impl Orchestrator {
         Ok(self.switch(deciding).await)
     }
 
-    /// Says what becomes of outcomes the next time that the policy goes into quarantine.
+    /// Sets what happens to outcomes the next time that the policy goes into quarantine.
     pub fn set_on_policy_fault(&self, on_policy_fault: OnPolicyFault) {
         let before = self.inner().on_policy_fault.lock();
         *before.unwrap_or_else(PoisonError::into_inner) = on_policy_fault;
     }
 
-    /// Tries a policy in the sandbox and lets it decide from the next call on. Calls in flight end on the one before.
+    /// Tries a policy in the sandbox and puts it in force from the next call on. Calls in progress end with the
+    /// previous policy.
     ///
-    /// A policy that is loaded has been checked against the world. What was set aside because of the policy before is
-    /// tried again at once.
+    /// A loaded policy has been checked against the world. Outcomes that were blocked because of the previous policy
+    /// are retried at once.
     ///
     /// # Errors
     ///
-    /// [`SwapError`]; the policy in force stays in force.
+    /// [`SwapError`]; the current policy stays in force.
     pub async fn swap_policy(&self, deciding: Deciding) -> Result<Arc<InForce>, SwapError> {
         self.try_out(&deciding).await?;
         Ok(self.switch(deciding).await)
@@ -133,7 +134,8 @@ impl Inner {
         self.on_policy_fault() == OnPolicyFault::Hold && self.health.quarantined().is_some()
     }
 
-    /// Three different outcomes in a row: is it they or the policy? Called on the line, between two calls.
+    /// Called on the line after three different outcomes in a row failed: checks whether the outcomes or the policy
+    /// is the cause.
     pub(super) fn suspect(&self, in_force: &Arc<InForce>) {
         if !Arc::ptr_eq(&self.force.now(), in_force) || in_force.stands_in {
             return;
@@ -147,7 +149,7 @@ impl Inner {
             );
             return;
         };
-        // The trial takes a while: whoever has changed the policy meanwhile has answered the suspicion.
+        // The trial takes a while. If the policy was changed meanwhile, there is nothing to suspect.
         if !Arc::ptr_eq(&self.force.now(), in_force) {
             return;
         }
@@ -176,7 +178,7 @@ impl Inner {
         }
     }
 
-    /// Tries the policy in quarantine again: what it met may have passed, such as a machine that was too slow.
+    /// Tries the policy in quarantine again: the cause may have been temporary, such as a slow machine.
     pub(super) async fn try_quarantined(self: &Arc<Self>) {
         let in_force = self.force.now();
         if in_force.stands_in || self.trial(&in_force.deciding).await.is_err() {
@@ -203,17 +205,17 @@ impl Inner {
             .unwrap_or_else(|_| Err("the trial did not end".into()))
     }
 
-    /// What was set aside is tried at once.
+    /// Retries blocked submissions at once.
     pub(super) async fn hurry(&self) {
         match self.store.hurry().await {
-            Ok(waiting) => tracing::info!(waiting, "everything that waits is tried again"),
+            Ok(waiting) => tracing::info!(waiting, "all waiting outcomes are retried"),
             Err(error) => self.store_failed(&error),
         }
         self.wake.notify_one();
     }
 
-    /// Opens the trail anew: its repository may have been repaired, or put back from a copy. One somewhere else is never
-    /// recorded to: while the repository is damaged, a repository that it lies in would be found in its place.
+    /// Reopens the trail: its repository may have been repaired or restored. A repository at another place is never
+    /// used: while the repository is damaged, a search would find the one around it.
     pub(super) async fn reopen_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
@@ -225,13 +227,13 @@ impl Inner {
                 let found = trail.common_dir().display();
                 tracing::warn!(%found, "the trail's repository is not there; another that is found is left alone");
             }
-            // The next record says why, or that it works after all.
-            Err(error) => tracing::debug!(%error, "the trail cannot be opened anew"),
+            // The next record reports why, or succeeds.
+            Err(error) => tracing::debug!(%error, "the trail cannot be reopened"),
         });
         let _ = opened.await;
     }
 
-    /// Asks an idle trail whether it could be written, so that nobody learns of it only from an outcome.
+    /// Checks whether an idle trail can be written, so that problems show before the next outcome.
     pub(super) async fn check_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let checked = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! What is on the line: which submissions, and how much of it there may be.
+//! The submissions in flight on the line, and the limit on their number and size.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -7,16 +7,16 @@ use tokio::sync::Notify;
 
 use store::{Queued, Sequence};
 
-/// Enough for one flush of the trail to carry many, and a bound on what a crash leaves to be found again.
+/// Enough for one flush of the trail to carry many, and a limit on what a crash leaves to be recovered.
 const SUBMISSIONS_MOST: usize = 1024;
 
-/// What is made of a document takes several times as much.
+/// Processing a document takes several times its size in memory.
 const BYTES_MOST: usize = 16 << 20;
 
 #[derive(Default)]
 pub(super) struct UnderWay {
     inner: Mutex<Inner>,
-    /// Told when there is room again.
+    /// Notified when there is room again.
     pub(super) room: Notify,
 }
 
@@ -30,10 +30,10 @@ impl UnderWay {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner
             .lock()
-            .expect("nothing panics while it holds what is under way")
+            .expect("nothing panics while it holds this lock")
     }
 
-    /// How many more may go.
+    /// How many more submissions may enter.
     pub(super) fn room_for(&self) -> usize {
         let inner = self.inner();
         if inner.bytes >= BYTES_MOST {
@@ -46,12 +46,12 @@ impl UnderWay {
         self.inner().documents.len()
     }
 
-    /// Which.
+    /// The numbers of the submissions in flight.
     pub(super) fn sequences(&self) -> HashSet<Sequence> {
         self.inner().documents.keys().copied().collect()
     }
 
-    /// Puts one on the line; `false` if it is there already.
+    /// Adds a submission; `false` if it is already in flight.
     pub(super) fn put(&self, queued: &Queued) -> bool {
         let mut inner = self.inner();
         if inner.documents.contains_key(&queued.sequence) {

@@ -1,17 +1,17 @@
-//! Which commits nobody could sign, where the operator lets outcomes be recorded all the same: whoever asks is told.
+//! Which commits could not be signed, if the operator allows unsigned outcomes. It is reported with the entries.
 //!
-//! The trail says so in the commit. Where one signature is for a whole group, only the group's last commit does; for the others
-//! this host remembers what the trail told it when it recorded them.
+//! The commit itself says so. If one signature covers a group, only the group's last commit says it; for the others,
+//! this host remembers what the trail reported when it recorded them.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use super::Orchestrator;
 
-/// How many are remembered: as many as [settlements](super::settled) are.
+/// How many to remember: as many as [settlements](super::settled).
 const REMEMBERED: usize = 16_384;
 
-/// Commits that were recorded here lately and that nobody could sign.
+/// Recent commits of this host that could not be signed.
 #[derive(Default)]
 pub(super) struct Unsigned(Mutex<Remembered>);
 
@@ -41,8 +41,8 @@ impl Unsigned {
 }
 
 impl Orchestrator {
-    /// Those of these commits that nobody could sign. Asks only where commits are recorded then: otherwise there is nothing to
-    /// tell, and reading a thousand commits takes longer than finding a thousand rows.
+    /// The commits among these that could not be signed. Checks only if unsigned commits are allowed: otherwise there
+    /// are none, and reading a thousand commits takes longer than finding a thousand rows.
     pub async fn unsigned(&self, commits: Vec<String>) -> HashSet<String> {
         let inner = self.inner().clone();
         let in_force = inner.force.now();

@@ -1,4 +1,4 @@
-//! The checkpoints that a service makes by itself, as an operator watches them: when the last was kept, and what is wrong.
+//! The state of a service's regular checkpoints, for operators: when the last was kept, and any trouble.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,32 +7,32 @@ use super::{Orchestrator, Trouble};
 use outcome::clock::Timestamp;
 use recorder::Cause;
 
-/// One that fails or takes long is no alarm yet; two that are missing are.
+/// One failed or slow checkpoint is not an alarm yet; two missing ones are.
 const MISSING: u32 = 2;
 
-/// Told by whoever makes checkpoints.
+/// Receives the results of the checkpoint keeper.
 pub struct Watched {
     every: Duration,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The last that was kept: when, and how many entries it fixes.
+    /// When the last one was kept, and the number of entries that it covers.
     kept: Option<(Timestamp, u64)>,
-    /// Since when there is none newer.
+    /// Since when there is no newer one.
     since: Instant,
     since_time: Timestamp,
     failed: Option<Trouble>,
 }
 
-/// How it stands with checkpoints.
+/// The state of the checkpoints.
 #[derive(Clone, Debug)]
 pub struct CheckpointStatus {
-    /// When the last was kept, by this process, and over how many entries.
+    /// When this process last kept one, and the number of entries that it covers.
     pub kept: Option<(Timestamp, u64)>,
-    /// How long ago that was, or since this process has been trying.
+    /// The time since then, or since this process started trying.
     pub age: Duration,
-    /// Why there is none newer, if one is missing: a roll-back above all.
+    /// Why a newer one is missing, most importantly a rollback.
     pub trouble: Option<Trouble>,
 }
 
@@ -41,7 +41,7 @@ impl Watched {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A checkpoint was kept.
+    /// Records that a checkpoint was kept.
     pub fn kept(&self, time: Timestamp, entries: u64) {
         let mut state = self.state();
         state.kept = Some((time, entries));
@@ -50,7 +50,7 @@ impl Watched {
         state.failed = None;
     }
 
-    /// None was kept: the trail does not extend the last one, or what else is wrong.
+    /// Records that none was kept, because the trail does not extend the last one or for another reason.
     pub fn failed(&self, time: Timestamp, is_rolled_back: bool, reason: &str) {
         let mut state = self.state();
         let cause = match is_rolled_back {
@@ -90,7 +90,7 @@ impl Watched {
 }
 
 impl Orchestrator {
-    /// Watches checkpoints that are made every so often from now on.
+    /// Watches checkpoints that are due at this interval from now on.
     pub fn watch_checkpoints(&self, every: Duration) -> Arc<Watched> {
         let begin = || {
             Arc::new(Watched {
@@ -106,7 +106,7 @@ impl Orchestrator {
         Arc::clone(self.inner().checkpoints.get_or_init(begin))
     }
 
-    /// How it stands with checkpoints, if this process makes them; brings the gauges up to date.
+    /// The state of the checkpoints, if this process makes them. Updates the gauges.
     pub(super) fn checkpoints(&self) -> Option<CheckpointStatus> {
         let status = self.inner().checkpoints.get()?.status();
         self.inner().metrics.checkpoint(&status);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_hangs_is_an_alarm_though_nothing_failed() {
+    fn a_checkpoint_that_hangs_is_an_alarm_without_a_failure() {
         let watched = watched(Duration::ZERO);
         watched.state().since = Instant::now() - Duration::from_millis(5);
         let trouble = watched.status().trouble.expect("it is late");

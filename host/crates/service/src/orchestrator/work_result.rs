@@ -1,7 +1,6 @@
-//! What an agent reports when a task has ended, and the outcome that becomes of it.
+//! A work result, which an agent reports when a task has ended, and its conversion to an outcome.
 //!
-//! Pure: from a report and from what was planned to an outcome document. Every value that may be any JSON is kept as it was
-//! written.
+//! Pure: from a report and a plan to an outcome document. Values that may be any JSON are kept as written.
 
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -10,12 +9,12 @@ use super::intake::is_trace_id;
 use outcome::{self, Rejection, TaskOutcome, Violation, canonical_json, json};
 use store::Plan;
 
-/// A report, checked. Made by [`WorkResult::parse`].
+/// A validated work result. Created by [`WorkResult::parse`].
 #[derive(Debug)]
 pub struct WorkResult<'a> {
     text: &'a str,
     fields: Fields<'a>,
-    /// What it becomes without a plan: what the report itself can be refused for.
+    /// The outcome without a plan, to validate the report alone.
     bare: TaskOutcome,
 }
 
@@ -35,7 +34,7 @@ struct Fields<'a> {
     resources_used: Option<&'a RawValue>,
 }
 
-/// The fields of a report, for messages.
+/// The fields of a work result, for messages.
 const FIELDS: [&str; 10] = [
     "task_id",
     "status",
@@ -50,11 +49,11 @@ const FIELDS: [&str; 10] = [
 ];
 
 impl<'a> WorkResult<'a> {
-    /// Reads a report.
+    /// Parses a work result.
     ///
     /// # Errors
     ///
-    /// Names what is wrong by its place in the report.
+    /// What is wrong, with its place in the report.
     pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
         let text = outcome::well_formed(text, limits)?;
         check_names(text, &FIELDS)?;
@@ -69,17 +68,17 @@ impl<'a> WorkResult<'a> {
         Ok(WorkResult { text, fields, bare })
     }
 
-    /// The outcome as far as the report alone tells it.
+    /// The part of the outcome that the report alone determines.
     pub fn outcome(&self) -> &TaskOutcome {
         &self.bare
     }
 
-    /// The trace that the report names.
+    /// The trace id from the report.
     pub fn trace_id(&self) -> Option<String> {
         string(self.fields.trace_id).filter(|trace| is_trace_id(trace))
     }
 
-    /// The bytes by which two reports are the same.
+    /// The canonical bytes; equal for equal reports.
     pub fn canonical(&self) -> Vec<u8> {
         canonical_json(self.text)
     }
@@ -90,7 +89,7 @@ impl<'a> WorkResult<'a> {
     }
 }
 
-/// Fields that there are not are refused by name: what an agent says must not be dropped in silence.
+/// Refuses unknown fields by name, because data from an agent must not be dropped silently.
 pub(super) fn check_names(text: &str, fields: &[&str]) -> Result<(), Rejection> {
     let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
     let unknown: Vec<Violation> = members
@@ -224,7 +223,7 @@ impl Fields<'_> {
         if let (Some(reported), Some(given)) = (&reported_by, &given_to)
             && reported != given
         {
-            // Who reports is not who was asked: both are said.
+            // The reporting agent may differ from the dispatched one, so both are recorded.
             metadata.value("reported_by", reported);
         }
         out.raw("metadata", &metadata.finish());
@@ -236,14 +235,14 @@ fn string(value: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(value?.get()).ok()
 }
 
-/// The text of an object's member.
+/// The text of a member of an object.
 fn member(object: &str, name: &str) -> Option<String> {
     let members = json::members(object).ok()?;
     let found = members.iter().find(|(known, _)| known == name)?;
     Some(found.1.to_owned())
 }
 
-/// An object being written, its values as they came.
+/// A JSON object under construction; its values are kept as written.
 struct Object {
     members: Vec<(String, String)>,
 }
@@ -255,7 +254,7 @@ impl Object {
         }
     }
 
-    /// The members of an object, in order.
+    /// Parses the members of an object, in order.
     fn from(text: &str) -> Object {
         let members = json::members(text).unwrap_or_default();
         Object {
@@ -278,19 +277,19 @@ impl Object {
         self.raw(name, value.get());
     }
 
-    /// The value, or `null`.
+    /// Adds the value, or `null`.
     fn given(&mut self, name: &str, value: Option<&RawValue>) {
         self.raw(name, value.map_or("null", RawValue::get));
     }
 
-    /// The value or `null`, unless there is a member of that name.
+    /// Adds the value or `null`, unless the member exists.
     fn missing(&mut self, name: &str, value: Option<&RawValue>) {
         if !self.members.iter().any(|(known, _)| known == name) {
             self.given(name, value);
         }
     }
 
-    /// The value in place of what was there; what was there stays where none is given.
+    /// Replaces the member's value, if one is given.
     fn replace(&mut self, name: &str, value: Option<&RawValue>) {
         match value.map(RawValue::get) {
             Some(value) if value != "null" => self.raw(name, value),

@@ -1,4 +1,4 @@
-//! Entries that this host has just committed, kept for those who follow: they need not be read from git again.
+//! Entries that this host has just committed, kept for followers so that they need not be read from git.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::Entry;
 use trail::{Trail, TrailError};
 
-/// The most bytes that are kept: some seconds of ordinary entries. What is not kept is read from git.
+/// The most bytes to keep: some seconds of ordinary entries. Others are read from git.
 const BYTES_MOST: usize = 8 << 20;
 
-/// Entries by their commits. Keeps nothing while nobody follows.
+/// Entries by commit. Empty while there are no followers.
 #[derive(Default)]
 pub(in super::super) struct Fresh {
     kept: AtomicBool,
@@ -29,7 +29,7 @@ impl Fresh {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether entries are to be noted.
+    /// Whether entries are kept.
     pub(in super::super) fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Relaxed)
     }
@@ -41,10 +41,10 @@ impl Fresh {
         }
     }
 
-    /// Keeps an entry that is committed, in place of the oldest.
+    /// Keeps a committed entry, dropping the oldest if necessary.
     pub(in super::super) fn note(&self, entry: Entry) {
         let mut entries = self.entries();
-        // As much again is taken by what queries look at, in the worst case.
+        // In the worst case the query columns take the same size again.
         let size = 2 * entry.text.len();
         entries.bytes += size;
         entries.order.push_back((entry.commit.clone(), size));
@@ -71,7 +71,8 @@ impl Fresh {
     }
 }
 
-/// The entry that a commit added. None if it adds none, which only a person's hand can bring about: `verify` names it.
+/// Reads the entry that a commit added. `None` if it adds none, which only a manual commit can cause: `verify`
+/// reports it.
 pub(super) fn read(trail: &Trail, commit: &str) -> Result<Option<Entry>, TrailError> {
     let Some(logged) = trail.logged_by(commit)? else {
         return Ok(None);
@@ -83,6 +84,6 @@ pub(super) fn read(trail: &Trail, commit: &str) -> Result<Option<Entry>, TrailEr
         logged.reporter.as_ref(),
     );
     Ok(entry
-        .inspect_err(|error| tracing::warn!(%error, "what is in the trail is no entry"))
+        .inspect_err(|error| tracing::warn!(%error, "a file in the trail is not an entry"))
         .ok())
 }

@@ -1,4 +1,4 @@
-//! The ids of events: the number of the entry in the trail and its commit, `17-ece314478f…`.
+//! Event ids: the entry's number in the trail and its commit, as in `17-ece314478f…`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use outcome::TaskId;
 use trail::NumberedCommit;
 
-/// The place of an entry in the trail. Its text is the id of the event that tells of it.
+/// The position of an entry in the trail. Its text is the id of the entry's event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The number of the entry, from 1, in first-parent history.
+    /// The number of the entry in first-parent history, starting at 1.
     pub number: u64,
-    /// The commit that added it, in hexadecimal: a number alone would mean another entry after a roll-back.
+    /// The commit that added it, in hexadecimal. The number alone would mean another entry after a rollback.
     pub commit: String,
 }
 
@@ -34,12 +34,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// The id of an event, as a follower gives it back.
+/// An event id that a follower sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventId {
-    /// A place in the trail.
+    /// A position in the trail.
     Position(Position),
-    /// What ids were before entries had numbers: the time of recording, a dot, the task.
+    /// The old form, from before entries had numbers: the time of recording, a dot, the task.
     Former {
         /// Microseconds since the epoch.
         time: i64,

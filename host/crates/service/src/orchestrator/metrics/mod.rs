@@ -1,6 +1,6 @@
-//! What is counted and timed, in the form that Prometheus reads.
+//! Metrics in Prometheus's text form.
 //!
-//! Each orchestrator has its own: two in one process do not add up.
+//! Each orchestrator has its own: those of two in one process are not added up.
 
 mod numbers;
 mod process;
@@ -17,7 +17,7 @@ use numbers::{Counter, Gauge, Histogram, Text};
 pub use service::ServiceNumbers;
 use store::{Backlog, State};
 
-/// The numbers of one orchestrator.
+/// The metrics of one orchestrator.
 #[derive(Default)]
 pub struct Metrics {
     pub(super) accepted: Counter,
@@ -39,14 +39,14 @@ pub struct Metrics {
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
     pub(super) store_unavailable: Gauge,
-    /// Of what serves this orchestrator over a network.
+    /// The metrics of the service in front of this orchestrator.
     pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
     lost_lines: OnceLock<Arc<AtomicU64>>,
     pub(super) standing: standing::Standing,
-    /// By route, of which there are as many as the service has.
+    /// By route; bounded by the number of routes.
     requests: Mutex<BTreeMap<String, Requests>>,
-    /// Requests turned down by a token's limit, by reporter and limit. There are as many reporters as named tokens.
+    /// Requests refused because of a token's limit, by reporter and limit. Bounded by the number of named tokens.
     limited: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
 
@@ -54,12 +54,12 @@ pub struct Metrics {
 #[derive(Default)]
 struct Requests {
     time: Histogram,
-    /// How many, by the answer's status.
+    /// The number of answers by status.
     answers: BTreeMap<u16, u64>,
 }
 
 impl Metrics {
-    /// Counts what became of a submission.
+    /// Counts the result of a submission.
     pub(super) fn settled(&self, state: &State) {
         match state {
             State::Committed { .. } => self.committed.increment(),
@@ -81,14 +81,14 @@ impl Metrics {
             .set(backlog.oldest_pending.unwrap_or_default().as_secs_f64());
     }
 
-    /// How it stands with checkpoints; only who makes them has these gauges.
+    /// Updates the checkpoint gauges. Only a host that makes checkpoints has them.
     pub(super) fn checkpoint(&self, status: &CheckpointStatus) {
         *locked(&self.checkpoint) = Some(status.clone());
     }
 
-    /// Has the lines counted that the process's log has lost.
+    /// Includes the number of lines that the process's log has lost.
     pub fn watch_lost_lines(&self, lost: Arc<AtomicU64>) {
-        // There is one log.
+        // There is only one log.
         let _ = self.lost_lines.set(lost);
     }
 
@@ -104,13 +104,14 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that was turned down because its token has used what it may; a token without a name has the empty name.
+    /// Counts a request that was refused because its token has reached a limit. A token without a name counts under
+    /// the empty name.
     pub fn limited(&self, reporter: Option<&str>, limit: &'static str) {
         let reporter = reporter.unwrap_or_default().to_owned();
         *locked(&self.limited).entry((reporter, limit)).or_default() += 1;
     }
 
-    /// The text that Prometheus reads.
+    /// The metrics as Prometheus text.
     pub fn render(&self) -> String {
         let mut text = Text::default();
         self.counters(&mut text);
@@ -135,7 +136,7 @@ impl Metrics {
         );
         counter(
             "chiffon_audit_repeated_total",
-            "Submissions that were in the store already.",
+            "Submissions that were already in the store.",
             &self.repeated,
         );
         counter(
@@ -145,12 +146,12 @@ impl Metrics {
         );
         counter(
             "chiffon_audit_unsigned_total",
-            "Entries that were recorded though nobody could sign their commits.",
+            "Entries that were recorded although their commits could not be signed.",
             &self.unsigned,
         );
         counter(
             "chiffon_audit_policy_faults_total",
-            "Calls in which the policy exceeded a limit, trapped or gave an answer that is none.",
+            "Calls in which the policy exceeded a limit, trapped or gave an invalid answer.",
             &self.policy_faults,
         );
         if let Some(lost) = self.lost_lines.get() {
@@ -160,7 +161,7 @@ impl Metrics {
             text.value(name, "", lost.load(Ordering::Relaxed));
         }
         let name = "chiffon_audit_settled_total";
-        let says = "Submissions that were tried, by what became of them.";
+        let says = "Submissions that were tried, by result.";
         text.metric(name, "counter", says);
         for (state, counter) in [
             ("committed", &self.committed),
@@ -251,7 +252,7 @@ impl Metrics {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
             gauge(
                 "chiffon_audit_checkpoint_entries",
-                "Entries that the last checkpoint fixes.",
+                "Entries that the last checkpoint covers.",
                 entries as f64,
             );
         }
@@ -274,7 +275,7 @@ impl Metrics {
             text.histogram(name, &format!("route=\"{route}\""), &requests.time);
         }
         let name = "chiffon_audit_http_limited_total";
-        let says = "Requests turned down because their token had used what it may, by its name and by limit.";
+        let says = "Requests refused because their token had reached a limit, by its name and by limit.";
         text.metric(name, "counter", says);
         for ((reporter, limit), count) in &*locked(&self.limited) {
             let labels = format!("reporter=\"{reporter}\",limit=\"{limit}\"");
@@ -283,7 +284,7 @@ impl Metrics {
     }
 }
 
-/// Numbers are whole whoever panicked while they were changed.
+/// Ignore poisoning: a panic leaves the numbers consistent.
 fn locked<T>(numbers: &Mutex<T>) -> MutexGuard<'_, T> {
     numbers.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,12 @@
-//! Numbers that grow and change under many hands, and how Prometheus reads them.
+//! Concurrent counters, gauges and histograms, and their Prometheus text form.
 //!
-//! What is timed is kept as so many in each bucket: memory stays what it is, whether anybody asks or not.
+//! Durations are counted in buckets, so that memory is constant whether or not anything reads them.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A number that only grows.
+/// A number that only increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -25,7 +25,7 @@ impl Counter {
     }
 }
 
-/// A number that is what it was last set to.
+/// A number that is set to the latest value.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
@@ -40,8 +40,8 @@ impl Gauge {
     }
 }
 
-/// The ends of the buckets, from a tenth of a millisecond, which is a policy's call, to ten seconds, which is its limit: as
-/// Prometheus reads them, and in nanoseconds.
+/// The upper bounds of the buckets, for Prometheus and in nanoseconds. They range from a tenth of a millisecond, a
+/// typical policy call, to ten seconds, its limit.
 const ENDS: [(&str, u64); 12] = [
     ("0.0001", 100_000),
     ("0.0003", 300_000),
@@ -57,10 +57,10 @@ const ENDS: [(&str, u64); 12] = [
     ("10", 10_000_000_000),
 ];
 
-/// How long things took.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Histogram {
-    /// How many ended in each bucket; the last has no end.
+    /// The count of each bucket; the last has no upper bound.
     buckets: [AtomicU64; ENDS.len() + 1],
     nanoseconds: AtomicU64,
 }
@@ -74,19 +74,19 @@ impl Histogram {
     }
 }
 
-/// The text that Prometheus reads, as far as it is written.
+/// Prometheus text under construction.
 ///
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 #[derive(Default)]
 pub(super) struct Text(pub(super) String);
 
 impl Text {
-    /// Begins a metric: what it is and says. Its values follow.
+    /// Starts a metric with its type and description. Its values follow.
     pub(super) fn metric(&mut self, name: &str, kind: &str, says: &str) {
         let _ = write!(self.0, "# HELP {name} {says}\n# TYPE {name} {kind}\n");
     }
 
-    /// A value. `labels` are as they are written, with nothing in them that would have to be escaped.
+    /// Adds a value. `labels` must be in their final form and need no escaping.
     pub(super) fn value(&mut self, name: &str, labels: &str, value: impl Display) {
         let _ = match labels {
             "" => writeln!(self.0, "{name} {value}"),
@@ -94,7 +94,7 @@ impl Text {
         };
     }
 
-    /// The values of a histogram.
+    /// Adds the values of a histogram.
     pub(super) fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
         let mut count = 0;
         let ends = ENDS.iter().map(|(end, _)| *end).chain(["+Inf"]);
@@ -117,7 +117,7 @@ mod tests {
     use super::{ENDS, Histogram, Text};
 
     #[test]
-    fn a_bucket_holds_what_took_no_longer_than_its_end() {
+    fn a_bucket_counts_durations_up_to_its_bound() {
         let histogram = Histogram::default();
         for micros in [50, 100, 101, 20_000_000] {
             histogram.record(Duration::from_micros(micros));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_written_as_what_they_are() {
+    fn bounds_are_written_exactly() {
         for (text, nanoseconds) in ENDS {
             let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
             assert_eq!(text.parse(), Ok(seconds));

@@ -1,4 +1,4 @@
-//! What Prometheus expects of every process, by the names that its own libraries give, and which build this is.
+//! The standard process metrics under Prometheus's usual names, and the build version.
 //!
 //! <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>
 
@@ -6,10 +6,10 @@ use std::fs;
 
 use super::numbers::Text;
 
-/// Writes the metrics of this process, as far as the system tells.
+/// Writes the metrics of this process, if the system provides them.
 pub(super) fn render(text: &mut Text) {
     let name = "chiffon_audit_build_info";
-    text.metric(name, "gauge", "Which build this is; always 1.");
+    text.metric(name, "gauge", "The build's version; always 1.");
     let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
     text.value(name, version, 1);
     let mut write = |name, kind, says, value: Option<f64>| {
@@ -22,7 +22,7 @@ pub(super) fn render(text: &mut Text) {
     write(
         "process_cpu_seconds_total",
         "counter",
-        "Time of processors that the process has used.",
+        "Processor time that the process has used.",
         process.as_ref().map(|process| process.cpu_seconds),
     );
     write(
@@ -40,7 +40,7 @@ pub(super) fn render(text: &mut Text) {
     write(
         "process_resident_memory_bytes",
         "gauge",
-        "Memory of the process that is in memory.",
+        "Resident memory of the process.",
         process.as_ref().map(|process| process.resident_bytes),
     );
     write(
@@ -84,7 +84,8 @@ impl Process {
         Process::parse(&fs::read_to_string("/proc/self/stat").ok()?, boot)
     }
 
-    /// Reads `/proc/self/stat` (proc(5)). The name in brackets may hold anything, so what counts begins after the last one.
+    /// Parses `/proc/self/stat` (proc(5)). The name in brackets may contain anything, so the fields start after the
+    /// last bracket.
     fn parse(stat: &str, boot: Option<f64>) -> Option<Process> {
         let (_, rest) = stat.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -116,7 +117,7 @@ fn open_descriptors() -> Option<f64> {
     Some(count)
 }
 
-/// A soft limit; nothing where there is none, as Prometheus's own libraries leave it out.
+/// A soft limit; `None` if unlimited, which Prometheus's own libraries omit, too.
 fn limit(name: &str) -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix(name))?;

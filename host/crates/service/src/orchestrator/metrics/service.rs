@@ -1,23 +1,23 @@
-//! The numbers of what serves the orchestrator over a network: connections, followers, bytes that wait.
+//! The metrics of the service in front of the orchestrator: connections, followers, bytes in flight.
 
 use super::numbers::{Counter, Gauge, Text};
 
-/// The numbers of a service.
+/// The metrics of a service.
 #[derive(Default)]
 pub struct ServiceNumbers {
-    /// Open connections.
+    /// Open connections, without those of followers.
     pub connections: Gauge,
-    /// Connections for which there was no place.
+    /// Connections refused because all places were taken.
     pub connections_refused: Counter,
     /// Followers of events.
     pub followers: Gauge,
-    /// Followers that were cut because they took too little.
+    /// Followers disconnected because they read too slowly.
     pub followers_cut: Counter,
-    /// Bytes of bodies that were read and are not answered.
+    /// Bytes of bodies that were read and not yet answered.
     pub bytes_in_flight: Gauge,
-    /// Queries that the store is answering.
+    /// Store queries in progress.
     pub queries: Gauge,
-    /// Requests that were turned away because of a limit of the service.
+    /// Requests refused because of a limit of the service.
     pub turned_away: Counter,
 }
 
@@ -39,7 +39,7 @@ impl ServiceNumbers {
         );
         gauge(
             "chiffon_audit_http_bytes_in_flight",
-            "Bytes of bodies that were read and are not answered.",
+            "Bytes of bodies that were read and not yet answered.",
             &self.bytes_in_flight,
         );
         gauge(
@@ -53,17 +53,17 @@ impl ServiceNumbers {
         };
         counter(
             "chiffon_audit_http_connections_refused_total",
-            "Connections for which there was no place.",
+            "Connections refused because all places were taken.",
             &self.connections_refused,
         );
         counter(
             "chiffon_audit_followers_cut_total",
-            "Followers that were cut because they took too little.",
+            "Followers disconnected because they read too slowly.",
             &self.followers_cut,
         );
         counter(
             "chiffon_audit_http_turned_away_total",
-            "Requests that were turned away because of a limit of the service.",
+            "Requests refused because of a limit of the service.",
             &self.turned_away,
         );
     }

@@ -1,4 +1,4 @@
-//! How things stand, as numbers: what waits and why, who is stuck, what has failed.
+//! The current state as metrics: pending submissions by cause, a stuck lock holder, failures.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,10 +9,10 @@ use crate::orchestrator::locked::LockHolder;
 use recorder::Cause;
 use store::{Backlog, StoreConnections};
 
-/// What is told by state and cause.
+/// Metrics by state and cause.
 #[derive(Default)]
 pub(in crate::orchestrator) struct Standing {
-    /// Attempts that recorded nothing, by the state that came of them and its cause: as many as there are words.
+    /// Attempts that recorded nothing, by resulting state and cause. Bounded by the number of words.
     causes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     now: Mutex<Now>,
 }
@@ -57,7 +57,7 @@ impl Standing {
         text.metric(
             name,
             "counter",
-            "Attempts that recorded nothing, by the state that came of them and its cause.",
+            "Attempts that recorded nothing, by resulting state and cause.",
         );
         for ((state, cause), count) in &*locked(&self.causes) {
             text.value(name, &format!("state=\"{state}\",cause=\"{cause}\""), count);
@@ -79,14 +79,14 @@ impl Standing {
         text.metric(
             name,
             "counter",
-            "Panics of parts of this host, which were started again.",
+            "Panics of parts of this host, which were restarted.",
         );
         text.value(name, "", now.failures);
         let name = "chiffon_audit_stalled";
         text.metric(
             name,
             "gauge",
-            "1 if a part of this host makes no step though it has work.",
+            "1 if a part of this host makes no progress although it has work.",
         );
         text.value(name, "", u8::from(now.stalled));
         let name = "chiffon_audit_lock_stuck";
@@ -96,7 +96,7 @@ impl Standing {
             "1 if a process holds the trail's lock and is stuck, named by host and pid; else 0, without names.",
         );
         match &now.lock_holder {
-            // A name is plain letters: it was checked when it was read.
+            // A host name is plain letters, which was checked on reading.
             Some(LockHolder {
                 host, pid, state, ..
             }) => text.value(
