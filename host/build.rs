@@ -5,7 +5,7 @@
 //! it is that of its sources as they stand; otherwise the sources are built.
 //!
 //! `.ci/prebuilt` compiles this file alone and runs it with an argument: `refresh` builds the sources and replaces the
-//! prebuilt copies, `check` builds them and fails unless each copy is, byte for byte, what they give. so no dependencies.
+//! prebuilt copies, `check` builds them and fails unless each copy is, byte for byte, what they give. So it has no dependencies.
 
 #![expect(
     clippy::disallowed_methods,
@@ -211,7 +211,7 @@ impl Workspace {
 
     /// Builds the component from the sources; the answer is its path.
     fn build(&self, component: &Component, out: &Path) -> Result<PathBuf> {
-        // A directory apart: the outer cargo holds the lock of the one that it uses.
+        // A separate directory: the outer cargo holds the lock of the one that it uses.
         let target = out.join("guest");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
