@@ -174,9 +174,9 @@ fn word(word: &str) -> String {
         71 if word.strip_prefix("sha256:").is_some_and(is_hexadecimal) => "sha256:DIGEST".into(),
         _ if has_form("0000-00-00T00:00:00") => "TIME".into(),
         3 if has_form("0.0") => "SECONDS".into(),
-        _ if word
-            .split_once('-')
-            .is_some_and(|(number, commit)| number.len() < 9 && commit.len() == 40 && is_hexadecimal(commit)) =>
+        _ if word.split_once('-').is_some_and(|(number, commit)| {
+            number.len() < 9 && commit.len() == 40 && is_hexadecimal(commit)
+        }) =>
         {
             "EVENT".into()
         }
