@@ -22,7 +22,9 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("http", &["outcome", "service", "store"]),
     (
         "chiffon-audit",
-        &["outcome", "policy", "recorder", "service", "store", "trail", "verify"],
+        &[
+            "outcome", "policy", "recorder", "service", "store", "trail", "verify",
+        ],
     ),
 ];
 

@@ -9,9 +9,14 @@ use chiffon_audit_embed::Orchestrator;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let directory = std::env::args().nth(1).context("usage: embed DIRECTORY")?;
-    let audit = Orchestrator::builder(directory).create(true).start().await?;
+    let audit = Orchestrator::builder(directory)
+        .create(true)
+        .start()
+        .await?;
     audit
-        .plan(r#"{"task_id": "deploy-1", "plan_id": "release-7", "services_touched": ["checkout"]}"#)
+        .plan(
+            r#"{"task_id": "deploy-1", "plan_id": "release-7", "services_touched": ["checkout"]}"#,
+        )
         .await?;
     let receipt = audit
         .handle_work_result(r#"{"task_id": "deploy-1", "status": "failed", "exit_code": 2}"#)

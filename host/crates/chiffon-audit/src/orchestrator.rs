@@ -65,7 +65,9 @@ impl Orchestrator {
     ///
     /// As [`accept`](Orchestrator::accept).
     pub async fn handle_work_result(&self, result: impl AsRef<[u8]>) -> Result<Receipt, Error> {
-        let receipt = self.inner.handle_work_result(result.as_ref(), Origin::default());
+        let receipt = self
+            .inner
+            .handle_work_result(result.as_ref(), Origin::default());
         receipt.await.map(Receipt::from).map_err(Error::from)
     }
 
@@ -91,7 +93,9 @@ impl Orchestrator {
     /// [`Error::Store`] if the store cannot be read.
     pub async fn settled(&self, submission: i64) -> Result<State, Error> {
         let state = self.inner.settled(Sequence(submission)).await;
-        state.map(State::from).map_err(|error| Error::Store(error.into()))
+        state
+            .map(State::from)
+            .map_err(|error| Error::Store(error.into()))
     }
 
     /// Audits the trail, as the command `chiffon-audit verify` does. Reads only, and shares no code with the writer.
@@ -103,7 +107,9 @@ impl Orchestrator {
         let directory = self.directory.clone();
         blocking(move || {
             let report = verify::verify(&directory, &verify::Options::default());
-            report.map(Report).map_err(|error| Error::Verify(error.into()))
+            report
+                .map(Report)
+                .map_err(|error| Error::Verify(error.into()))
         })
         .await
     }

@@ -8,7 +8,11 @@ const OUTCOME: &str = r#"{"task_id": "deploy-1", "status": "completed"}"#;
 async fn a_new_directory_becomes_a_trail_that_holds() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("audit.git");
-    let audit = Orchestrator::builder(&directory).create(true).start().await.unwrap();
+    let audit = Orchestrator::builder(&directory)
+        .create(true)
+        .start()
+        .await
+        .unwrap();
     let state = audit.record(OUTCOME).await.unwrap();
     assert!(matches!(state, State::Committed { .. }), "{state:?}");
     let again = audit.accept(OUTCOME).await.unwrap();
@@ -31,8 +35,15 @@ async fn a_new_directory_becomes_a_trail_that_holds() {
 async fn a_result_is_joined_with_its_plan() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("audit.git");
-    let audit = Orchestrator::builder(&directory).create(true).start().await.unwrap();
-    audit.plan(r#"{"task_id": "t", "plan_id": "p"}"#).await.unwrap();
+    let audit = Orchestrator::builder(&directory)
+        .create(true)
+        .start()
+        .await
+        .unwrap();
+    audit
+        .plan(r#"{"task_id": "t", "plan_id": "p"}"#)
+        .await
+        .unwrap();
     let receipt = audit
         .handle_work_result(r#"{"task_id": "t", "status": "completed"}"#)
         .await
@@ -46,13 +57,18 @@ async fn a_result_is_joined_with_its_plan() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_error_names_what_is_wrong() {
     let place = tempfile::tempdir().unwrap();
-    let missing = Orchestrator::builder(place.path().join("none")).start().await;
+    let missing = Orchestrator::builder(place.path().join("none"))
+        .start()
+        .await;
     assert!(matches!(missing, Err(Error::Trail(_))));
     let directory = place.path().join("audit.git");
     let builder = || Orchestrator::builder(&directory).create(true);
     let store = builder().store("mysql://localhost/audit").start().await;
     assert!(matches!(store, Err(Error::Store(_))));
-    let policy = builder().policy(place.path().join("none.wasm")).start().await;
+    let policy = builder()
+        .policy(place.path().join("none.wasm"))
+        .start()
+        .await;
     assert!(matches!(policy, Err(Error::Policy(_))));
     let audit = builder().start().await.unwrap();
     let Err(Error::Refused(violations)) = audit.record(r#"{"task_id": "t"}"#).await else {

@@ -4,6 +4,7 @@
 //! and no git.
 
 pub mod clock;
+pub mod digest;
 mod document;
 mod fingerprint;
 pub mod json;

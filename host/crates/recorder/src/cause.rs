@@ -65,7 +65,7 @@ pub enum Cause {
     Store,
     /// No checkpoint is kept. Never the recorder's own word: it makes none.
     Checkpoint,
-    /// A part of the host has panicked and was started again. Never the recorder's own word.
+    /// A part of the host has panicked and was started again.
     TaskFailed,
     /// A part of the host makes no step though it has work. Never the recorder's own word.
     Stalled,
@@ -195,7 +195,8 @@ impl From<&TrailError> for Cause {
             TrailError::Behind { .. } => Cause::Behind,
             TrailError::Elsewhere { .. } => Cause::Elsewhere,
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
-            TrailError::Busy(_) => Cause::Busy,
+            TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
+            TrailError::Internal => Cause::TaskFailed,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Filter { .. } => Cause::Filter,
             TrailError::Collision => Cause::HashCollision,

@@ -11,7 +11,7 @@ use super::error::TrailError;
 use super::layout::{Layout, ROOT};
 use super::object::{self, Deflater};
 use super::pack::PackBuilder;
-use super::tree::{Edit, Node, TreeSource};
+use super::tree::{Edit, Loaded, Node, TreeSource};
 use outcome::TaskId;
 
 const HASH: HashKind = HashKind::Sha1;
@@ -38,7 +38,7 @@ impl TreeSource for NoOther {
 impl Default for InMemory {
     fn default() -> InMemory {
         InMemory {
-            root: Arc::new(Node::empty(0, HASH)),
+            root: Arc::new(Node::empty(0, HASH, &Loaded::default())),
             tip: None,
             deflater: Deflater::new(),
         }

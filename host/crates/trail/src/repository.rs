@@ -14,7 +14,7 @@ use super::git_config::{GitConfig, GitEnvironment, Place};
 use super::objects::Objects;
 use super::regular;
 use super::shared::Sharing;
-use super::tree::TreeSource;
+use super::tree::{Loaded, TreeSource};
 use super::work_trees::{self, Main};
 use super::{ownership, supported};
 
@@ -31,6 +31,8 @@ pub(super) struct Repository {
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
     pub(super) sharing: Sharing,
+    /// The trees of this trail that are in memory.
+    pub(super) loaded: Loaded,
     objects: Objects,
 }
 
@@ -78,6 +80,7 @@ impl Repository {
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
             sharing: config.sharing()?,
+            loaded: Loaded::default(),
             objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
             config,
