@@ -28,6 +28,7 @@ mod holder;
 mod init;
 mod layout;
 mod leaves;
+mod loaded;
 mod lock;
 mod merge;
 mod merging;

@@ -216,9 +216,10 @@ mod tests {
 
     use gix::ObjectId;
 
+    use super::super::loaded::Loaded;
     use super::super::object::Deflater;
     use super::super::pack::PackBuilder;
-    use super::super::tree::{Loaded, Node, TreeSource};
+    use super::super::tree::{Node, TreeSource};
     use super::*;
 
     struct NoTrees;

@@ -9,9 +9,10 @@ use gix::objs::Kind;
 use super::commit::Commit;
 use super::error::TrailError;
 use super::layout::{Layout, ROOT};
+use super::loaded::Loaded;
 use super::object::{self, Deflater};
 use super::pack::PackBuilder;
-use super::tree::{Edit, Loaded, Node, TreeSource};
+use super::tree::{Edit, Node, TreeSource};
 use outcome::TaskId;
 
 const HASH: HashKind = HashKind::Sha1;

@@ -11,10 +11,11 @@ use gix::objs::{CommitRef, Kind};
 
 use super::error::{IoContext, TrailError};
 use super::git_config::{GitConfig, GitEnvironment, Place};
+use super::loaded::Loaded;
 use super::objects::Objects;
 use super::regular;
 use super::shared::Sharing;
-use super::tree::{Loaded, TreeSource};
+use super::tree::TreeSource;
 use super::work_trees::{self, Main};
 use super::{ownership, supported};
 

@@ -5,7 +5,6 @@
 //! into. Knows object contents, not how they are stored.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, OnceLock};
 
 use gix::ObjectId;
@@ -13,6 +12,7 @@ use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
 use super::error::TrailError;
+use super::loaded::Loaded;
 use super::names::Names;
 use super::object;
 use super::pack::Place;
@@ -52,21 +52,9 @@ pub(super) struct Edit {
 /// replaces (`None` for a directory that is new).
 pub(super) type Made<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
 
-/// Counts the bytes of one trail's nodes that are alive. The writer starts over from the root when they grow too large. Clones
-/// count together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Loaded(Arc<AtomicUsize>);
-
-impl Loaded {
-    /// The bytes in memory now.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.load(Atomic::Relaxed)
-    }
-}
-
 impl Drop for Node {
     fn drop(&mut self) {
-        self.loaded.0.fetch_sub(self.weight(), Atomic::Relaxed);
+        self.loaded.remove(self.weight());
     }
 }
 
@@ -98,7 +86,7 @@ impl Node {
     }
 
     fn counted(self) -> Node {
-        self.loaded.0.fetch_add(self.weight(), Atomic::Relaxed);
+        self.loaded.add(self.weight());
         self
     }
 
@@ -298,9 +286,9 @@ impl Node {
             node.child(name, source, None)?;
         }
         let this = Arc::make_mut(node);
-        this.loaded.0.fetch_sub(this.weight(), Atomic::Relaxed);
+        this.loaded.remove(this.weight());
         let result = this.change(name, below, blob, hash, source, made);
-        this.loaded.0.fetch_add(this.weight(), Atomic::Relaxed);
+        this.loaded.add(this.weight());
         let edit = result?;
         let id = if this.plain {
             object::name_own_tree(hash, &this.raw)
