@@ -24,18 +24,20 @@ mod path;
 mod prefer;
 mod problem;
 mod proof;
+mod query;
+mod slots;
 mod submissions;
 mod submit;
 mod task;
 mod tokens;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
@@ -49,8 +51,9 @@ use allowance::Allowances;
 use budget::Budget;
 use connection::Places;
 use front::{Draining, Front};
-use in_force::TokensInForce;
+use in_force::Current;
 use service::orchestrator::Orchestrator;
+use slots::Slots;
 
 /// What one client may use.
 #[derive(Clone, Debug)]
@@ -118,10 +121,10 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// What handlers share.
 struct App {
     orchestrator: Orchestrator,
-    tokens: TokensInForce,
+    tokens: Current<Tokens>,
     allowances: Arc<Allowances>,
     access_log: AccessLog,
-    limits: Limits,
+    limits: Current<Limits>,
     /// Whether `Host` must name this machine, unless there are tokens.
     checks_host: bool,
     draining: Draining,
@@ -132,7 +135,7 @@ struct App {
     uploads: Budget,
     /// Answers that are made and not sent.
     answers: Budget,
-    queries: Arc<Semaphore>,
+    queries: Slots,
     prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
@@ -198,12 +201,14 @@ pub struct Gate {
     front: Front,
     /// Of the listener for probes and metrics, and where that is.
     admin: Option<(Front, Listen, String)>,
-    tokens: TokensInForce,
+    tokens: Current<Tokens>,
     allowances: Arc<Allowances>,
     access_log: AccessLog,
     listen: Listen,
     said: String,
-    limits: Limits,
+    limits: Current<Limits>,
+    /// What handlers share, once it is open.
+    app: Arc<OnceLock<Weak<App>>>,
     checks_host: bool,
     places: Arc<Places>,
     answers: Budget,
@@ -215,7 +220,7 @@ impl Gate {
     /// Lets requests through. Called once.
     pub fn open(&self, orchestrator: Orchestrator) {
         self.places.show_in(orchestrator.clone());
-        let limits = self.limits.clone();
+        let limits = self.limits.now();
         let app = Arc::new(App {
             tokens: self.tokens.clone(),
             allowances: self.allowances.clone(),
@@ -226,12 +231,14 @@ impl Gate {
             in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
             uploads: Budget::new(UPLOADS, None),
             answers: self.answers.clone(),
-            queries: Arc::new(Semaphore::new(limits.queries)),
+            queries: Slots::new(limits.queries),
             prove: self.prove.clone(),
             close: self.close.clone(),
-            limits,
+            limits: self.limits.clone(),
             orchestrator,
         });
+        // Set once; a second time would change nothing.
+        let _ = self.app.set(Arc::downgrade(&app));
         if let Some((front, listen, _)) = &self.admin {
             front.open(admin_router(app.clone(), listen));
         }
@@ -257,10 +264,19 @@ impl Gate {
         differ
     }
 
-    /// Sets other limits for each token from the next request on, and whether the log has a line for each request.
-    pub fn change_limits(&self, token: TokenLimits, access_log: bool) {
-        self.allowances.set(token);
-        self.access_log.set(access_log);
+    /// Sets other limits from the next request on. What is under way ends as it began; followers and connections that are too many
+    /// by now stay until they go. Only [`Limits::grace`] is the one of the start.
+    pub fn change_limits(&self, limits: Limits) {
+        self.allowances.set(limits.token);
+        self.access_log.set(limits.access_log);
+        let connections = limits.connections.min(descriptors_for_connections());
+        self.places.resize(connections, limits.connections_per_peer);
+        if let Some(app) = self.app.get().and_then(Weak::upgrade) {
+            app.queries.resize(limits.queries);
+            app.feed.resize(limits.followers);
+            app.in_flight.resize(limits.bytes_in_flight);
+        }
+        self.limits.change(limits);
     }
 
     /// Says that this host is stopping, so that a load balancer sends its requests elsewhere. Those that come are answered, and
@@ -294,12 +310,13 @@ impl Service {
         let gate = Gate {
             front: Front::default(),
             admin: None,
-            tokens: TokensInForce::new(tokens),
+            tokens: Current::new(tokens),
             allowances: Arc::new(Allowances::new(limits.token)),
             access_log: AccessLog::new(limits.access_log),
             listen: listen.clone(),
             said: said.to_owned(),
-            limits,
+            limits: Current::new(limits),
+            app: Arc::default(),
             // Nothing but a process of this machine can open a socket's file, and behind a name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
             places,
@@ -353,7 +370,7 @@ impl Service {
             close,
             ..
         } = self.gate;
-        let grace = limits.grace;
+        let grace = limits.now().grace;
         let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
             let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
             let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());

@@ -266,8 +266,13 @@ impl Orchestrator {
     }
 
     /// The rules for documents.
-    pub fn limits(&self) -> &outcome::Limits {
-        &self.inner().options.limits
+    pub fn limits(&self) -> Arc<outcome::Limits> {
+        self.inner().force.limits()
+    }
+
+    /// Holds documents to other rules from now on: those that come, and those that wait and were not decided yet.
+    pub fn set_limits(&self, limits: outcome::Limits) {
+        self.inner().force.set_limits(limits);
     }
 
     /// The present time, by its clock.
