@@ -6,11 +6,11 @@
 )]
 
 mod cli;
+mod docs;
 mod http;
 mod orchestrator;
 mod outcome;
 mod policy;
-mod readme;
 mod seed;
 mod store;
 mod support;

@@ -36,7 +36,7 @@ fn named(kind: &str, bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The leaf's hash as README.md of the checkpoints fixes it, worked out by hand.
+/// The leaf's hash as `docs/src/reference/proofs.md` defines it, worked out by hand.
 fn leaf(path: &str, entry: &[u8], commit: &[u8]) -> String {
     let mut hasher = sha2::Sha256::new();
     hasher.update(b"\0chiffon-audit/leaf/v1\n");

@@ -115,7 +115,7 @@ fn pass_on(client: TcpStream, host: &str) -> std::io::Result<()> {
     to.shutdown(std::net::Shutdown::Both)
 }
 
-/// HAProxy in front of two hosts, as the README has it; nothing where it is not installed.
+/// HAProxy in front of two hosts, as the book has it (`docs/src/how-to/proxy.md`); nothing where it is not installed.
 struct Proxy(Child);
 
 impl Proxy {

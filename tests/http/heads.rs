@@ -78,6 +78,19 @@ fn a_host_is_given_once_and_can_be_one() {
         let request = format!("GET /healthz HTTP/1.1\r\n{head}\r\n");
         check(&host.served, request.as_bytes(), 400);
     }
+    for target in [
+        "http://user@localhost/healthz",
+        "http://user:password@localhost/healthz",
+        "http://localhost@evil.example/healthz",
+        "http://evil.example@localhost:8787/healthz",
+        "http://localhost:http/healthz",
+        "http://localhost:123456/healthz",
+        "ftp://localhost/healthz",
+        "file://localhost/healthz",
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        check(&host.served, request.as_bytes(), 400);
+    }
     // Before HTTP/1.1 there need not be one; but then nobody says whom it is for, and only probes are answered.
     let old = raw(&host.served, b"GET /api/v1/trail HTTP/1.0\r\n\r\n");
     assert_eq!(old.status, 421, "{old:?}");

@@ -297,3 +297,73 @@ fn a_file_that_is_wrong_changes_nothing_at_sighup_and_says_why() {
     std::fs::write(&tokens, good).unwrap();
     reload(&host, &log, &["were reloaded"]);
 }
+
+/// A page, or nothing, of that many events' followers: each takes a place.
+fn follow(host: &Host) -> (TcpStream, u16) {
+    let mut stream = host.served.connect();
+    let headers = "Host: localhost\r\nAuthorization: Bearer admin-0123456789ab";
+    let request = format!("GET /api/v1/events HTTP/1.1\r\n{headers}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let status = line[9..12].parse().unwrap();
+    (stream, status)
+}
+
+#[test]
+fn sighup_changes_what_documents_and_followers_are_held_to() {
+    let (host, config, tokens, log) =
+        with_tokens("[serve]\nfollowers = 1\n[outcome]\nmax_bytes = 200\n");
+    std::fs::write(
+        &tokens,
+        "write first-0123456789ab\nadmin admin-0123456789ab\n",
+    )
+    .unwrap();
+    reload(&host, &log, &["were reloaded"]);
+    let long = |id: &str| {
+        let words = "word ".repeat(60);
+        let body = format!(r#"{{"task_id":"{id}","status":"completed","plan_id":"{words}"}}"#);
+        let headers = [
+            "Content-Type: application/json",
+            "Authorization: Bearer first-0123456789ab",
+        ];
+        host.served
+            .send(
+                "POST",
+                "/api/v1/outcomes?wait=committed",
+                &headers,
+                body.as_bytes(),
+            )
+            .status
+    };
+    assert_eq!(long("a"), 422);
+    let (_first, status) = follow(&host);
+    assert_eq!(status, 200);
+    assert_eq!(follow(&host).1, 503);
+    let wider = "[serve]\nfollowers = 2\nqueries = 3\nbytes_in_flight = 1000000\nconnections = 100\n\
+                 connections_per_peer = 50\n[outcome]\nmax_bytes = 2000\n";
+    std::fs::write(&config, wider).unwrap();
+    let said = reload(&host, &log, &["were reloaded"]);
+    for name in [
+        "outcome.max_bytes",
+        "serve.followers",
+        "serve.queries",
+        "serve.bytes_in_flight",
+        "serve.connections",
+    ] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert_eq!(long("b"), 200);
+    let (_second, status) = follow(&host);
+    assert_eq!(status, 200);
+    assert_eq!(follow(&host).1, 503);
+    // Fewer: who has a place keeps it, and no other gets one.
+    std::fs::write(
+        &config,
+        "[serve]\nfollowers = 1\n[outcome]\nmax_bytes = 200\n",
+    )
+    .unwrap();
+    reload(&host, &log, &["were reloaded"]);
+    assert_eq!(long("c"), 422);
+    assert_eq!(follow(&host).1, 503);
+}

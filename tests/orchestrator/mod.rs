@@ -1,5 +1,9 @@
 //! The orchestrator as a library: a Rust program that embeds it.
 
+mod faulty;
+mod former;
+mod panics;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +48,16 @@ fn start_with(
     host: &str,
     clock: Arc<dyn Clock>,
 ) -> Orchestrator {
+    start_for(repository, store, host, clock, LEASE_TERM)
+}
+
+fn start_for(
+    repository: &Path,
+    store: Arc<dyn Store>,
+    host: &str,
+    clock: Arc<dyn Clock>,
+    lease_term: Duration,
+) -> Orchestrator {
     let engine = Engine::new(Allocation::OnDemand, policy::Limits::default(), None).unwrap();
     let options = Options {
         recorder: recorder::Options {
@@ -59,7 +73,7 @@ fn start_with(
         load_policy: Box::new(|_, _, _| Err("there is no other".into())),
         on_policy_fault: OnPolicyFault::Hold,
         host: host.into(),
-        lease_term: LEASE_TERM,
+        lease_term,
     };
     let path: PathBuf = repository.to_owned();
     let open = Box::new(move || Trail::open(&path, OpenOptions::default()));

@@ -20,6 +20,12 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         &["outcome", "policy", "recorder", "store", "trail"],
     ),
     ("http", &["outcome", "service", "store"]),
+    (
+        "chiffon-audit",
+        &[
+            "outcome", "policy", "recorder", "service", "store", "trail", "verify",
+        ],
+    ),
 ];
 
 /// Packages of others that only these crates may depend on.

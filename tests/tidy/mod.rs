@@ -153,7 +153,11 @@ fn check(source: &Source) -> Vec<String> {
             "{path}: {lines} lines are more than one idea: split it"
         ));
     }
-    if path.starts_with("host/") && path != "host/build.rs" && !path.contains("/tests/") {
+    if path.starts_with("host/")
+        && path != "host/build.rs"
+        && !path.contains("/tests/")
+        && !path.contains("/examples/")
+    {
         let code = source.code();
         for (number, line) in (1..).zip(code.lines()) {
             findings.extend(names(path, line).map(|why| format!("{path}:{number}: {why}")));

@@ -329,7 +329,7 @@ fn a_ref_that_always_moves_ends_as_busy() {
         Ok(())
     });
     let error = record(&trail, "b", 1).unwrap_err();
-    assert!(matches!(error, TrailError::Busy(_)), "{error}");
+    assert!(matches!(error, TrailError::Moved { .. }), "{error}");
     disk.heal();
     record(&trail, "b", 1).unwrap();
     drop(trail);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A second verifier, written from docs/trail-format.md alone. Standard library and `git cat-file` only.
+"""A second verifier, written from docs/src/reference/trail-format.md alone. Standard library and `git cat-file` only.
 
     second_verifier.py REPOSITORY REF...   prints one JSON object for each ref; exit code 0 if every claim holds, 3 if one is broken
 

@@ -31,6 +31,12 @@ pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
+/// Every setting: its name, what its value must be, and whether the file in a git directory may give it.
+pub fn settings() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    KEYS.iter()
+        .map(|key| (key.name, key.expected, key.repository))
+}
+
 /// The settings, from one source or merged from all. A setting that was not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {

@@ -131,11 +131,9 @@ fn sign1(
 
 #[cfg(test)]
 mod tests {
-    use super::{protected, sign1, to_be_signed};
+    use outcome::digest::hex;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use super::{protected, sign1, to_be_signed};
 
     #[test]
     fn the_bytes_match_the_rfc() {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::answers::{Recorded, SCHEMA};
 use super::parts::{self, PART, Part, Parts};
 use super::path::Named;
 use super::problem::Problem;
+use super::query;
 use outcome::clock::{Bound, Timestamp};
 use outcome::{Reporter, TaskStatus, parse_bound};
 use store::{Filter, LIMIT_MOST, PageRequest};
@@ -48,8 +49,6 @@ const PAGE_BYTES: usize = 16 << 20;
 /// How many entries to read at once.
 const SLICE: u32 = 256;
 
-type Parameters = Query<Vec<(String, String)>>;
-
 /// Tasks that failed in the last days.
 #[utoipa::path(get, path = "/api/v1/audit/failures", tag = "audit",
     params(("days" = Option<u32>, Query, description = "1 to 90; 7 if not given"), ("service" = Option<String>, Query),
@@ -59,10 +58,10 @@ type Parameters = Query<Vec<(String, String)>>;
     responses((status = 200, body = Page)))]
 pub async fn failures(
     State(app): State<Arc<App>>,
-    Query(parameters): Parameters,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut asked = Asked::of(app, &parameters, &["days", "service", "reporter"])?;
+    let mut asked = Asked::of(app, &uri, &["days", "service", "reporter"])?;
     asked.filter.status = Some("failed".into());
     asked.days(Some(7))?;
     asked.page(&headers).await
@@ -79,10 +78,10 @@ pub async fn failures(
 pub async fn by_service(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    Query(parameters): Parameters,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut asked = Asked::of(app, &parameters, &["status", "days", "reporter"])?;
+    let mut asked = Asked::of(app, &uri, &["status", "days", "reporter"])?;
     asked.filter.service = Some(name);
     asked.days(None)?;
     asked.page(&headers).await
@@ -99,11 +98,11 @@ pub async fn by_service(
     responses((status = 200, body = Page)))]
 pub async fn query(
     State(app): State<Arc<App>>,
-    Query(parameters): Parameters,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = ["status", "service", "intent", "reporter", "since", "until"];
-    Asked::of(app, &parameters, &known)?.page(&headers).await
+    Asked::of(app, &uri, &known)?.page(&headers).await
 }
 
 /// The parsed query.
@@ -115,28 +114,19 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(
-        app: Arc<App>,
-        parameters: &[(String, String)],
-        known: &[&str],
-    ) -> Result<Asked, Problem> {
+    fn of(app: Arc<App>, uri: &Uri, known: &[&str]) -> Result<Asked, Problem> {
+        let known = [known, &["limit", "offset", "cursor", "total"]].concat();
+        let parameters = query::read(uri, &known)?;
         let mut asked = Asked {
             app,
             filter: Filter::default(),
             request: PageRequest::default(),
             days: None,
         };
-        let (mut seen, mut total) = (Vec::new(), None);
-        for (name, value) in parameters {
+        let mut total = None;
+        for (name, value) in &parameters {
             let name = name.as_str();
             let wrong = |says: &str| Err(Problem::parameter(name, says));
-            if !known.contains(&name) && !["limit", "offset", "cursor", "total"].contains(&name) {
-                return wrong("is not a parameter of this request");
-            }
-            if seen.contains(&name) {
-                return wrong("is given twice");
-            }
-            seen.push(name);
             let filter = &mut asked.filter;
             match name {
                 "status" => match TaskStatus::could_be(value) {
@@ -160,13 +150,13 @@ impl Asked {
                     *end = Some(time);
                 }
                 "days" => asked.days = Some(value.clone()),
-                "limit" => match value.parse() {
-                    Ok(limit) if (1..=LIMIT_MOST).contains(&limit) => asked.request.limit = limit,
+                "limit" => match query::number(value) {
+                    Some(limit) if (1..=LIMIT_MOST).contains(&limit) => asked.request.limit = limit,
                     _ => return wrong("must be a whole number from 1 to 1000"),
                 },
-                "offset" => match value.parse::<u32>() {
-                    Ok(offset) => asked.request.offset = offset.into(),
-                    Err(_) => return wrong("must be a whole number of at least 0"),
+                "offset" => match query::number::<u32>(value) {
+                    Some(offset) => asked.request.offset = offset.into(),
+                    None => return wrong("must be a whole number of at least 0"),
                 },
                 "cursor" => match value.parse() {
                     Ok(cursor) => asked.request.after = Some(cursor),
@@ -186,8 +176,8 @@ impl Asked {
     fn days(&mut self, default: Option<i64>) -> Result<(), Problem> {
         let days = match &self.days {
             None => default,
-            Some(text) => match text.parse() {
-                Ok(days) if (1..=90).contains(&days) => Some(days),
+            Some(text) => match query::number(text) {
+                Some(days) if (1..=90).contains(&days) => Some(days),
                 _ => {
                     let says = "must be a whole number from 1 to 90";
                     return Err(Problem::parameter("days", says));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{self, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
@@ -24,22 +24,47 @@ impl FromRequest<Arc<App>> for JsonBody {
             // Required, so that no form and no script of a web page can post without a preflight request.
             return Err(Problem::new(Kind::MediaType));
         }
+        if !is_utf8(request.headers()) {
+            let says = "JSON is UTF-8: no other `charset` is taken";
+            return Err(Problem::saying(Kind::MediaType, says));
+        }
         // A compressed body could expand, and would otherwise be reported as broken JSON.
-        let encoding = request.headers().get(header::CONTENT_ENCODING);
-        if encoding.is_some_and(|encoding| encoding != "identity") {
+        let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+        let is_identity =
+            |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if !encodings.all(is_identity) {
             let says = "send it uncompressed: no Content-Encoding is supported";
             return Err(Problem::saying(Kind::MediaType, says));
         }
-        let most = app.limits.body;
+        let most = app.limits.now().body;
         read(app, request, most, &app.in_flight).await.map(JsonBody)
     }
 }
 
+/// The one media type that is given; of two, nobody knows which is meant.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(header::CONTENT_TYPE).iter();
+    let only = given.next().filter(|_| given.next().is_none());
+    only?.to_str().ok()
+}
+
+/// Whether the media type names no other encoding of characters than UTF-8.
+fn is_utf8(headers: &HeaderMap) -> bool {
+    let parameters = media_type(headers).unwrap_or_default().split(';').skip(1);
+    let mut charsets = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.all(|(_, charset)| {
+        let charset = charset.trim().trim_matches('"');
+        ["utf-8", "utf8", "us-ascii"]
+            .iter()
+            .any(|known| charset.eq_ignore_ascii_case(known))
+    })
+}
+
 /// Whether the body has this media type, whatever its parameters.
 pub fn has_type(headers: &HeaderMap, expected: &str) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+    media_type(headers)
         .and_then(|value| value.split(';').next())
         .is_some_and(|value| value.trim().eq_ignore_ascii_case(expected))
 }
@@ -88,7 +113,7 @@ pub async fn read(
         // The client waits for a `100 Continue`, which it does not get.
         return Err(too_large());
     }
-    let time = app.limits.body_time;
+    let time = app.limits.now().body_time;
     let mut reading = Reading {
         budget,
         most: if is_announced { 0 } else { most },

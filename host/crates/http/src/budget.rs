@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::slots::Slots;
 use service::orchestrator::Orchestrator;
+
+/// More than four gigabytes are no limit.
+const BYTES_MOST: usize = u32::MAX as usize;
 
 /// A number of bytes that all share.
 #[derive(Clone)]
 pub struct Budget {
-    bytes: Arc<Semaphore>,
-    most: usize,
+    bytes: Slots,
     /// How many tasks wait for a share.
     waiting: Arc<AtomicUsize>,
     /// The orchestrator whose gauge shows how much is held.
@@ -29,22 +32,29 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl Budget {
     pub fn new(bytes: usize, shown: Option<Orchestrator>) -> Budget {
-        // More than four gigabytes is no limit in practice.
-        let most = bytes.min(u32::MAX as usize);
         Budget {
-            bytes: Arc::new(Semaphore::new(most)),
-            most,
+            bytes: Slots::new(bytes.min(BYTES_MOST)),
             waiting: Arc::default(),
             shown,
         }
     }
 
+    /// Makes it that many bytes. What is held beyond that goes when it is given back.
+    pub fn resize(&self, bytes: usize) {
+        self.bytes.resize(bytes.min(BYTES_MOST));
+    }
+
     /// Waits until there is room for this many bytes. A request for more than the budget takes all of it.
     pub async fn hold(&self, bytes: usize) -> Held {
-        let permits = u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX);
+        let permits = u32::try_from(bytes.min(self.bytes.most())).unwrap_or(u32::MAX);
         let waiting = Waiting::new(&self.waiting);
         // The semaphore is never closed.
-        let permit = self.bytes.clone().acquire_many_owned(permits).await.ok();
+        let permit = self
+            .bytes
+            .semaphore()
+            .acquire_many_owned(permits)
+            .await
+            .ok();
         drop(waiting);
         self.show();
         Held {
@@ -60,7 +70,7 @@ impl Budget {
 
     fn show(&self) {
         if let Some(orchestrator) = &self.shown {
-            let held = self.most - self.bytes.available_permits().min(self.most);
+            let held = self.bytes.taken();
             let numbers = &orchestrator.metrics().service;
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
             numbers.bytes_in_flight.set(held as f64);

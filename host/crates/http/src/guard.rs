@@ -22,7 +22,8 @@ use super::allowance::Bucket;
 use super::connection::Standing;
 use super::hosts;
 use super::listen::Listen;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, Refusal};
+use super::query;
 use super::tokens::{Holder, Right, Tokens};
 use outcome::Reporter;
 use service::orchestrator::{Origin, is_trace_id};
@@ -151,19 +152,31 @@ where
                     let answered = AssertUnwindSafe(answering).catch_unwind();
                     match answered.instrument(span.clone()).await {
                         Ok(Ok(response)) => response,
-                        Err(_) => panicked(),
+                        Err(_) => panicked(&line),
                     }
                 }
-                Ok(Err(_)) => panicked(),
+                Ok(Err(_)) => panicked(&line),
                 Err(problem) => problem.into_response(),
             };
             let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
             let time = began.elapsed();
             let (status, seconds) = (response.status().as_u16(), time.as_secs_f64());
             app.orchestrator.metrics().request(route, status, time);
+            let request_id = &line.request_id;
+            let peer = line.peer.as_ref().map(|peer| &*peer.0);
+            if let Some(Refusal(violations)) = response.extensions_mut().remove::<Refusal>() {
+                let reporter = reporter.as_ref().map(Reporter::as_str);
+                tracing::info!(
+                    route,
+                    peer,
+                    reporter,
+                    request_id,
+                    trace_id = trace,
+                    violations,
+                    "refused"
+                );
+            }
             if response.status().is_server_error() {
-                let request_id = &line.request_id;
-                let peer = line.peer.as_ref().map(|peer| &*peer.0);
                 tracing::warn!(%method, route, peer, request_id, trace_id = trace, status, seconds, "answered");
             } else {
                 span.in_scope(|| tracing::debug!(status, seconds, "answered"));
@@ -186,8 +199,9 @@ fn is_probe(route: &str) -> bool {
 pub(super) const NO_ROUTE: &str = "(none)";
 
 /// A handler's panic fails one request and not the connection.
-fn panicked() -> Response {
-    tracing::error!("a handler panicked");
+fn panicked(line: &Line) -> Response {
+    let request_id = &line.request_id;
+    tracing::error!(method = %line.method, request_id, "a handler panicked");
     Problem::new(Kind::Internal).into_response()
 }
 
@@ -201,10 +215,14 @@ fn check(
 ) -> Result<Option<Arc<Bucket>>, Problem> {
     let app = &guard.app;
     hosts::check_form(request)?;
+    // Whoever sends a body is answered when it has come.
+    if method != Method::POST && route != NO_ROUTE {
+        query::check_text(request.uri())?;
+    }
     // If there are tokens, a web page has none; and a proxy on this machine may keep its original host name.
     let asks_no_token = guard.is_open || app.tokens.now().is_empty();
     if guard.checks_host && asks_no_token && !is_bare_probe(request, route) {
-        hosts::check_name(request, &app.limits.allowed_hosts)?;
+        hosts::check_name(request, &app.limits.now().allowed_hosts)?;
     }
     if guard.is_open {
         return Ok(None);

@@ -24,6 +24,18 @@ pub fn check_form(request: &Request) -> Result<(), Problem> {
     if is_authority && request.method() != Method::CONNECT {
         return wrong("the target must begin with `/`");
     }
+    if let Some(authority) = request.uri().authority() {
+        // A name before `@` looks like the host to whoever reads in haste.
+        if authority.as_str().contains('@') {
+            return wrong("the target names a user");
+        }
+        if !is_host(authority.as_str().as_bytes()) {
+            return wrong("the target names no host and port");
+        }
+    }
+    if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
+        return wrong("the target's scheme must be http or https");
+    }
     let mut given = request.headers().get_all(header::HOST).iter();
     match (given.next(), given.next()) {
         (Some(_), Some(_)) => wrong("`Host` is given twice"),

@@ -24,18 +24,20 @@ mod path;
 mod prefer;
 mod problem;
 mod proof;
+mod query;
+mod slots;
 mod submissions;
 mod submit;
 mod task;
 mod tokens;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use allowance::TokenLimits;
 pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
@@ -49,8 +51,9 @@ use allowance::Allowances;
 use budget::Budget;
 use connection::Places;
 use front::{Draining, Front};
-use in_force::TokensInForce;
+use in_force::Current;
 use service::orchestrator::Orchestrator;
+use slots::Slots;
 
 /// Limits for clients.
 #[derive(Clone, Debug)]
@@ -119,10 +122,10 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// The state that handlers share.
 struct App {
     orchestrator: Orchestrator,
-    tokens: TokensInForce,
+    tokens: Current<Tokens>,
     allowances: Arc<Allowances>,
     access_log: AccessLog,
-    limits: Limits,
+    limits: Current<Limits>,
     /// Whether `Host` must name this machine if there are no tokens.
     checks_host: bool,
     draining: Draining,
@@ -133,7 +136,7 @@ struct App {
     uploads: Budget,
     /// Memory for answers that are not sent yet.
     answers: Budget,
-    queries: Arc<Semaphore>,
+    queries: Slots,
     prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
@@ -199,12 +202,14 @@ pub struct Gate {
     front: Front,
     /// The listener for probes and metrics, with its address.
     admin: Option<(Front, Listen, String)>,
-    tokens: TokensInForce,
+    tokens: Current<Tokens>,
     allowances: Arc<Allowances>,
     access_log: AccessLog,
     listen: Listen,
     said: String,
-    limits: Limits,
+    limits: Current<Limits>,
+    /// What handlers share, once it is open.
+    app: Arc<OnceLock<Weak<App>>>,
     checks_host: bool,
     places: Arc<Places>,
     answers: Budget,
@@ -216,7 +221,7 @@ impl Gate {
     /// Lets requests through. Must be called once.
     pub fn open(&self, orchestrator: Orchestrator) {
         self.places.show_in(orchestrator.clone());
-        let limits = self.limits.clone();
+        let limits = self.limits.now();
         let app = Arc::new(App {
             tokens: self.tokens.clone(),
             allowances: self.allowances.clone(),
@@ -227,12 +232,14 @@ impl Gate {
             in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
             uploads: Budget::new(UPLOADS, None),
             answers: self.answers.clone(),
-            queries: Arc::new(Semaphore::new(limits.queries)),
+            queries: Slots::new(limits.queries),
             prove: self.prove.clone(),
             close: self.close.clone(),
-            limits,
+            limits: self.limits.clone(),
             orchestrator,
         });
+        // Set once; a second time would change nothing.
+        let _ = self.app.set(Arc::downgrade(&app));
         if let Some((front, listen, _)) = &self.admin {
             front.open(admin_router(app.clone(), listen));
         }
@@ -258,10 +265,19 @@ impl Gate {
         differ
     }
 
-    /// Changes each token's limits and the access log from the next request on.
-    pub fn change_limits(&self, token: TokenLimits, access_log: bool) {
-        self.allowances.set(token);
-        self.access_log.set(access_log);
+    /// Sets other limits from the next request on. What is under way ends as it began; followers and connections that are too many
+    /// by now stay until they go. Only [`Limits::grace`] is the one of the start.
+    pub fn change_limits(&self, limits: Limits) {
+        self.allowances.set(limits.token);
+        self.access_log.set(limits.access_log);
+        let connections = limits.connections.min(descriptors_for_connections());
+        self.places.resize(connections, limits.connections_per_peer);
+        if let Some(app) = self.app.get().and_then(Weak::upgrade) {
+            app.queries.resize(limits.queries);
+            app.feed.resize(limits.followers);
+            app.in_flight.resize(limits.bytes_in_flight);
+        }
+        self.limits.change(limits);
     }
 
     /// Reports that this host is stopping, so that a load balancer sends requests elsewhere. Requests are still
@@ -295,12 +311,13 @@ impl Service {
         let gate = Gate {
             front: Front::default(),
             admin: None,
-            tokens: TokensInForce::new(tokens),
+            tokens: Current::new(tokens),
             allowances: Arc::new(Allowances::new(limits.token)),
             access_log: AccessLog::new(limits.access_log),
             listen: listen.clone(),
             said: said.to_owned(),
-            limits,
+            limits: Current::new(limits),
+            app: Arc::default(),
             // Only a process on this machine can open a Unix socket, and behind a host name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
             places,
@@ -354,7 +371,7 @@ impl Service {
             close,
             ..
         } = self.gate;
-        let grace = limits.grace;
+        let grace = limits.now().grace;
         let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
             let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
             let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());

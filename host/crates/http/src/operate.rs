@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answers::SCHEMA;
+use super::path::NoParameters;
 use super::problem::{Kind, Problem};
-use super::{App, body};
+use super::{App, body, query};
 use service::orchestrator::{self, CheckpointStatus, InForce, Role, Wanted};
 
 /// The current state of trail, store, backlog and policy.
@@ -121,7 +122,7 @@ pub struct PolicyShown {
 
 /// The state of the trail, the backlog and the policy, with any trouble.
 #[utoipa::path(get, path = "/api/v1/trail", tag = "operate", responses((status = 200, body = TrailStatus)))]
-pub async fn trail(State(app): State<Arc<App>>) -> Json<TrailStatus> {
+pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailStatus> {
     let status = app.orchestrator.status().await;
     let degraded = status.is_degraded();
     let place = app.orchestrator.place().await;
@@ -186,16 +187,18 @@ pub async fn policy(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<PolicyShown>, Problem> {
+    let uri = request.uri().clone();
     let headers = request.headers();
     let wanted = if body::has_type(headers, "application/wasm") {
-        let component = body::read(&app, request, app.limits.policy, &app.uploads).await?;
+        let most = app.limits.now().policy;
+        let component = body::read(&app, request, most, &app.uploads).await?;
         Wanted::Given {
             component: component.to_vec(),
             settings: None,
         }
     } else if body::has_type(headers, "application/json") {
         // Base64 makes it a third longer.
-        let most = app.limits.policy / 3 * 4 + (1 << 16);
+        let most = app.limits.now().policy / 3 * 4 + (1 << 16);
         let text = body::read(&app, request, most, &app.uploads).await?;
         wanted(&text)?
     } else {
@@ -204,6 +207,7 @@ pub async fn policy(
             "send a component as application/wasm, or application/json",
         ));
     };
+    query::read(&uri, &[])?;
     let changed = app.orchestrator.change_policy(wanted).await;
     let in_force = changed.map_err(|error| Problem::swap(&error))?;
     let InForce {

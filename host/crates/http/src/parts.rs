@@ -209,7 +209,7 @@ impl App {
     ///
     /// [`Kind::Busy`] if it takes too long.
     pub async fn turn(self: &Arc<App>) -> Result<Turn, Problem> {
-        let waiting = self.queries.clone().acquire_owned();
+        let waiting = self.queries.semaphore().acquire_owned();
         let permit = tokio::time::timeout(PATIENCE, waiting).await;
         let permit = permit
             .ok()
@@ -230,10 +230,7 @@ impl App {
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
     fn show_queries(&self) {
-        let asked = self
-            .limits
-            .queries
-            .saturating_sub(self.queries.available_permits());
+        let asked = self.queries.taken();
         self.orchestrator
             .metrics()
             .service

@@ -1,9 +1,10 @@
-//! Parses names in request paths.
+//! Names in paths, and queries of those that take no parameters.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
 use super::problem::{Kind, Problem};
+use super::query;
 
 /// The last segment of a path. A segment that is not valid UTF-8 matches nothing.
 pub struct Named(pub String);
@@ -16,5 +17,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let Path(name) =
             named.map_err(|_| Problem::saying(Kind::NotFound, "the path is not valid UTF-8"))?;
         Ok(Named(name))
+    }
+}
+
+/// A query that has no parameters.
+pub struct NoParameters;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<NoParameters, Problem> {
+        query::read(&parts.uri, &[]).map(|_| NoParameters)
     }
 }

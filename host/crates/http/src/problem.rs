@@ -178,6 +178,9 @@ pub struct Problem {
     pub receipt: Option<Box<Receipt>>,
     #[serde(skip)]
     pub(super) row: Option<Kind>,
+    /// What is wrong with a document, for the log. Quotes no value.
+    #[serde(skip)]
+    pub(super) refusal: Option<String>,
     /// When to try again, in seconds, if known.
     #[serde(skip)]
     pub(super) retry_after: Option<u64>,
@@ -208,6 +211,7 @@ impl Problem {
             errors: Vec::new(),
             receipt: None,
             row: Some(kind),
+            refusal: None,
             retry_after: None,
         }
     }
@@ -254,8 +258,6 @@ impl Problem {
         // The parser does not check UTF-8 in parts that it skips.
         let is_json = std::str::from_utf8(body)
             .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
-        // Contains no values.
-        tracing::info!(violations = %rejection, "refused");
         let kind = if is_json {
             Kind::Refused
         } else {
@@ -263,6 +265,7 @@ impl Problem {
         };
         Problem {
             errors: fields(&rejection.violations),
+            refusal: Some(rejection.to_string()),
             ..Problem::new(kind)
         }
     }
@@ -314,6 +317,10 @@ impl Problem {
     }
 }
 
+/// What is wrong with a document that was refused, beside its answer: whoever knows the request writes it down.
+#[derive(Clone)]
+pub struct Refusal(pub String);
+
 /// Converts violations to fields.
 pub fn fields(violations: &[Violation]) -> Vec<FieldError> {
     violations
@@ -328,9 +335,12 @@ pub fn fields(violations: &[Violation]) -> Vec<FieldError> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (kind, retry_after) = (self.row, self.retry_after);
+        let (kind, retry_after, refusal) = (self.row, self.retry_after, self.refusal.clone());
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
+        if let Some(refusal) = refusal {
+            response.extensions_mut().insert(Refusal(refusal));
+        }
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

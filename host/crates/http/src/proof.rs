@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::App;
 use super::parts;
-use super::path::Named;
+use super::path::{Named, NoParameters};
 use super::problem::{Kind, Problem};
 use outcome::TaskId;
 use service::orchestrator::Orchestrator;
@@ -40,6 +40,7 @@ const MAKING: usize = 4 << 20;
 pub async fn proof(
     State(app): State<Arc<App>>,
     Named(id): Named,
+    _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let none = || Problem::saying(Kind::NotFound, "the task has no entry");

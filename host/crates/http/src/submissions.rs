@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
 use super::answers::{Listed, SCHEMA};
 use super::problem::Problem;
+use super::query;
 use outcome::clock::Bound;
 use outcome::parse_bound;
 use store::{LIMIT_DEFAULT, LIMIT_MOST, Listing, Sequence, StateName};
@@ -37,11 +39,8 @@ pub struct Submissions {
         ("limit" = Option<u32>, Query, description = "1 to 1000; 100 if not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page")),
     responses((status = 200, body = Submissions)))]
-pub async fn list(
-    State(app): State<Arc<App>>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Result<Json<Submissions>, Problem> {
-    let listing = asked(&parameters)?;
+pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Submissions>, Problem> {
+    let listing = asked(&uri)?;
     let limit = listing.limit;
     let _turn = app.turn().await?;
     let listed = app.orchestrator.submissions(listing).await;
@@ -54,7 +53,10 @@ pub async fn list(
     }))
 }
 
-fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
+/// The names of its parameters.
+const PARAMETERS: [&str; 5] = ["state", "since", "until", "limit", "cursor"];
+
+fn asked(uri: &Uri) -> Result<Listing, Problem> {
     let mut listing = Listing {
         states: StateName::NOT_RECORDED.to_vec(),
         since: None,
@@ -62,14 +64,9 @@ fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
         before: None,
         limit: LIMIT_DEFAULT,
     };
-    let mut seen = Vec::new();
-    for (name, value) in parameters {
+    for (name, value) in &query::read(uri, &PARAMETERS)? {
         let name = name.as_str();
         let wrong = |says: &str| Problem::parameter(name, says);
-        if seen.contains(&name) {
-            return Err(wrong("is given twice"));
-        }
-        seen.push(name);
         match name {
             "state" => {
                 let states: Result<Vec<StateName>, _> = value.split(',').map(str::parse).collect();
@@ -85,15 +82,15 @@ fn asked(parameters: &[(String, String)]) -> Result<Listing, Problem> {
                 })?;
                 *end = Some(time);
             }
-            "limit" => match value.parse() {
-                Ok(limit) if (1..=LIMIT_MOST).contains(&limit) => listing.limit = limit,
+            "limit" => match query::number(value) {
+                Some(limit) if (1..=LIMIT_MOST).contains(&limit) => listing.limit = limit,
                 _ => return Err(wrong("must be a whole number from 1 to 1000")),
             },
-            "cursor" => match value.parse() {
-                Ok(before) => listing.before = Some(Sequence(before)),
-                Err(_) => return Err(wrong("must be a cursor from an earlier answer")),
+            // Of `PARAMETERS`, the cursor.
+            _ => match query::number(value) {
+                Some(before) => listing.before = Some(Sequence(before)),
+                None => return Err(wrong("must be a cursor that an answer gave")),
             },
-            _ => return Err(wrong("is not a parameter of this request")),
         }
     }
     Ok(listing)

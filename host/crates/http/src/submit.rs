@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, FromRequestParts, Query, State};
-use axum::http::HeaderValue;
+use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use super::App;
 use super::answers::{SCHEMA, submitted};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem};
+use super::query;
 use service::orchestrator::{AcceptError, Origin, Receipt};
 use store;
 
@@ -71,8 +72,10 @@ pub async fn work_result(
         (status = 409, description = "The task is finished", body = Problem)))]
 pub async fn plan(
     State(app): State<Arc<App>>,
+    uri: Uri,
     JsonBody(body): JsonBody,
 ) -> Result<axum::Json<Planned>, Problem> {
+    query::read(&uri, &[])?;
     let planned = app.orchestrator.plan(&body).await;
     let task = planned.map_err(|error| Problem::plan(&error, &body))?;
     Ok(axum::Json(Planned {
@@ -113,31 +116,21 @@ impl FromRequestParts<Arc<App>> for Asked {
 impl Wait {
     fn of(app: &App, Parts { uri, headers, .. }: &Parts) -> Result<Wait, Problem> {
         let mut wait = Wait::default();
-        let parameters: Vec<(String, String)> = match uri.query() {
-            None => Vec::new(),
-            Some(_) => {
-                let Query(parameters) = Query::try_from_uri(uri)
-                    .map_err(|_| Problem::parameter("wait", "cannot be read"))?;
-                parameters
-            }
-        };
-        for (name, value) in &parameters {
-            match (name.as_str(), value.as_str()) {
-                ("wait", "committed") => wait.most = Some(app.limits.wait),
-                ("wait", "accepted") => {}
-                ("wait", _) => {
-                    return Err(Problem::parameter(
-                        "wait",
-                        "must be `committed` or `accepted`",
-                    ));
+        let limits = app.limits.now();
+        for (_, value) in query::read(uri, &["wait"])? {
+            match value.as_str() {
+                "committed" => wait.most = Some(limits.wait),
+                "accepted" => {}
+                _ => {
+                    let says = "must be `committed` or `accepted`";
+                    return Err(Problem::parameter("wait", says));
                 }
-                _ => return Err(Problem::parameter(name, "is not a parameter of this request")),
             }
         }
         // A preference that is not understood is ignored.
         let seconds = super::prefer::wait(headers);
         if let Some(seconds) = seconds {
-            wait.most = Some(Duration::from_secs(seconds).min(app.limits.wait_most));
+            wait.most = Some(Duration::from_secs(seconds).min(limits.wait_most));
             wait.preferred = true;
         }
         Ok(wait)

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::answers::{Recorded, SCHEMA, Standing, Submission};
 use super::parts::{self, PART, Part, Parts};
-use super::path::Named;
+use super::path::{Named, NoParameters};
 use super::problem::{Kind, Problem};
 use outcome::TaskId;
 use service::orchestrator::RecordedError;
@@ -68,6 +68,7 @@ pub struct Finished {
 pub async fn task(
     State(app): State<Arc<App>>,
     Named(id): Named,
+    _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
@@ -87,6 +88,7 @@ pub async fn task(
 pub async fn entry(
     State(app): State<Arc<App>>,
     Named(id): Named,
+    _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let none = || Problem::saying(Kind::NotFound, "the task has no entry");

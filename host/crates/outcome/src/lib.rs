@@ -3,6 +3,7 @@
 //! Owns the border where untrusted JSON becomes a valid [`TaskOutcome`]. Knows no policy, no trail and no git.
 
 pub mod clock;
+pub mod digest;
 mod document;
 mod fingerprint;
 pub mod json;

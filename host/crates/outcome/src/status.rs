@@ -51,7 +51,7 @@ impl fmt::Display for TaskStatus {
 }
 
 /// The known statuses: the format's four and the configured ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statuses {
     added: Vec<String>,
 }

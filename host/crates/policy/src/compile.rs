@@ -8,7 +8,7 @@ use super::engine::{Allocation, Engine};
 use super::limits::Limits;
 use super::load::flat;
 use super::problem::{LoadError, Problem};
-use super::settings::sha256;
+use outcome::digest::sha256;
 use rustix::process::{Resource, Rlimit, Signal};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

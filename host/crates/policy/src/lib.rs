@@ -43,7 +43,7 @@ pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use measure::{Measured, Workload, measure};
 pub use problem::{LoadError, Problem};
-pub use settings::{PolicySettings, digest};
+pub use settings::PolicySettings;
 pub use state::HostCall;
 pub use trial::{
     Again, Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording,

@@ -1,8 +1,9 @@
 //! The operator's settings for a policy, and their digest. Knows nothing of where they are configured.
 
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use outcome::digest::sha256;
 
 /// The settings that a policy can read with `config.get`. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,23 +41,6 @@ impl PolicySettings {
     pub fn digest(&self) -> String {
         sha256(self.canonical().as_bytes())
     }
-}
-
-/// `sha256:` and 64 lower-case hexadecimal digits.
-/// How a component or settings are named: `sha256:` and the SHA-256 of the bytes, in hexadecimal.
-pub fn digest(bytes: &[u8]) -> String {
-    sha256(bytes)
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(71);
-    text.push_str("sha256:");
-    for byte in Sha256::digest(bytes) {
-        for half in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(half), 16).expect("half a byte is one digit"));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

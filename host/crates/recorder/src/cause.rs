@@ -66,7 +66,7 @@ pub enum Cause {
     Store,
     /// No checkpoint is kept. The recorder never sets this cause: it makes no checkpoints.
     Checkpoint,
-    /// A part of the host panicked and was restarted. The recorder never sets this cause.
+    /// A part of the host has panicked and was started again.
     TaskFailed,
     /// A part of the host makes no progress although it has work. The recorder never sets this cause.
     Stalled,
@@ -196,7 +196,8 @@ impl From<&TrailError> for Cause {
             TrailError::Behind { .. } => Cause::Behind,
             TrailError::Elsewhere { .. } => Cause::Elsewhere,
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
-            TrailError::Busy(_) => Cause::Busy,
+            TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
+            TrailError::Internal => Cause::TaskFailed,
             TrailError::Future { .. } => Cause::Clock,
             TrailError::Filter { .. } => Cause::Filter,
             TrailError::Collision => Cause::HashCollision,

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hmac::{Hmac, KeyInit, Mac};
 
 use outcome::clock::{Clock, Timestamp};
+use outcome::digest::hex;
 use outcome::{self, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
@@ -413,11 +414,5 @@ fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
     let mut mac =
         Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     mac.update(document);
-    let digest = mac.finalize().into_bytes();
-    let mut text = String::from("hmac-sha256:");
-    for byte in digest {
-        use std::fmt::Write;
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("hmac-sha256:{}", hex(&mac.finalize().into_bytes()))
 }

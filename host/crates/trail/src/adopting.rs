@@ -267,7 +267,7 @@ impl Writer<'_> {
                 "the trail at a remote has parted from {reference}: what it has recorded is not recorded here"
             );
             let raw = repository.object(gix::objs::Kind::Tree, &tree)?;
-            let root = Node::new(tree, raw, 0, repository.hash)?;
+            let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;
             roots.push((remote, Arc::new(root)));
         }
         *shared.remotes.seen() = Seen {

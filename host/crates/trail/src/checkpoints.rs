@@ -77,7 +77,9 @@ impl Shared {
         time: Timestamp,
     ) -> Result<(), TrailError> {
         let repository = &self.repository;
-        let moved = || TrailError::Busy(format!("{CHECKPOINTS_REF} moved meanwhile"));
+        let moved = || TrailError::Moved {
+            reference: CHECKPOINTS_REF.to_owned(),
+        };
         self.state.create_contents(self.disk.as_ref())?;
         let flusher = Flusher {
             disk: self.disk.as_ref(),

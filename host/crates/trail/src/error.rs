@@ -112,9 +112,18 @@ pub enum TrailError {
         /// The command that chooses one.
         choose: String,
     },
-    /// A person's operation on the branch is under way, or something else that passes.
+    /// A person's operation on the branch or in the work tree is under way.
     #[error("{0}")]
     Busy(String),
+    /// The ref moved while it was written, more often than it is tried again.
+    #[error("{reference} keeps moving: other processes write to it")]
+    Moved {
+        /// The ref, in full.
+        reference: String,
+    },
+    /// A thread that writes or reads the trail panicked: a defect of this program. Nothing was acknowledged, and it was started again.
+    #[error("internal error: a task that works on the trail panicked")]
+    Internal,
     /// A filter of the repository would encrypt the entry, which is recorded in clear text.
     #[error(
         "{path} has the filter `{filter}` by the repository's attributes, and the trail would hold it in clear text; the setting \

@@ -277,7 +277,9 @@ fn check_no_other(
         Ok(None) => return Ok(()),
         Ok(Some(found)) => found,
         // No ref holds one, and where it would begin is not asked.
-        Err(TrailError::Unsupported(_) | TrailError::Busy(_)) => return Ok(()),
+        Err(TrailError::Unsupported(_) | TrailError::Busy(_) | TrailError::Moved { .. }) => {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let own = found.identity.reference;
@@ -419,10 +421,9 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
     match Flusher::of(shared).flush(&group) {
         // What is not in step yet is brought in step before the first record.
         Ok(()) | Err(FlushError::Behind(_)) => Ok(options.uuid.clone()),
-        Err(FlushError::Moved) => Err(TrailError::Busy(format!(
-            "{} moved meanwhile",
-            identity.reference
-        ))),
+        Err(FlushError::Moved) => Err(TrailError::Moved {
+            reference: identity.reference.clone(),
+        }),
         Err(FlushError::Failed(error) | FlushError::Uncertain(error)) => Err(error),
     }
 }

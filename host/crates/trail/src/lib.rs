@@ -28,6 +28,7 @@ mod holder;
 mod init;
 mod layout;
 mod leaves;
+mod loaded;
 mod lock;
 mod merge;
 mod merging;
@@ -362,7 +363,7 @@ impl Trail {
         self.start_writer();
         receiver
             .recv()
-            .unwrap_or_else(|_| Err(TrailError::Busy("the trail's writer has stopped".into())))
+            .unwrap_or_else(|_| Err(TrailError::Internal))
     }
 
     /// Writes from now on as a host's committer does. To be said before anything is written by this handle.

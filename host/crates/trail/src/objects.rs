@@ -216,6 +216,7 @@ mod tests {
 
     use gix::ObjectId;
 
+    use super::super::loaded::Loaded;
     use super::super::object::Deflater;
     use super::super::pack::PackBuilder;
     use super::super::tree::{Node, TreeSource};
@@ -231,7 +232,7 @@ mod tests {
     /// A pack of a tree and of three that are deltas, each of the one before; what it holds, and its name.
     fn put_pack(dir: &Path, seed: u8) -> (Vec<(ObjectId, Vec<u8>)>, String) {
         let mut builder = PackBuilder::new(HashKind::Sha1);
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
         let mut trees = Vec::new();
         for name in ["a", "b", "c", "d"] {
             let blob = ObjectId::from_bytes_or_panic(&[seed; 20]);

@@ -9,6 +9,7 @@ use gix::objs::Kind;
 use super::commit::Commit;
 use super::error::TrailError;
 use super::layout::{Layout, ROOT};
+use super::loaded::Loaded;
 use super::object::{self, Deflater};
 use super::pack::PackBuilder;
 use super::tree::{Edit, Node, TreeSource};
@@ -38,7 +39,7 @@ impl TreeSource for NoOther {
 impl Default for InMemory {
     fn default() -> InMemory {
         InMemory {
-            root: Arc::new(Node::empty(0, HASH)),
+            root: Arc::new(Node::empty(0, HASH, &Loaded::default())),
             tip: None,
             deflater: Deflater::new(),
         }

@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::commit::Commit;
 use super::disk;
@@ -27,6 +26,7 @@ use super::repository::Repository;
 use super::state::{Mark, StateDir};
 use super::{Placement, Shared, Trail};
 use outcome::clock::Timestamp;
+use outcome::digest::sha256;
 
 /// The ref on which policies are kept.
 pub const POLICIES_REF: &str = "refs/heads/audit-policies";
@@ -102,7 +102,7 @@ impl Trail {
             return Ok(None);
         };
         let contents = repository.object(Kind::Blob, &blob)?;
-        if digest_of(&contents) == digest {
+        if sha256(&contents) == digest {
             return Ok(Some(contents));
         }
         Err(TrailError::Unreadable {
@@ -216,7 +216,9 @@ impl Shared {
             match flusher.flush(&group) {
                 Ok(()) => {}
                 Err(FlushError::Moved) => {
-                    return Err(TrailError::Busy(format!("{POLICIES_REF} moved meanwhile")));
+                    return Err(TrailError::Moved {
+                        reference: POLICIES_REF.to_owned(),
+                    });
                 }
                 Err(
                     FlushError::Failed(error)
@@ -254,7 +256,7 @@ impl Shared {
             }
         }
         for (kind, contents) in files {
-            let digest = digest_of(contents);
+            let digest = sha256(contents);
             let Some(name) = kind.file_name(&digest) else {
                 continue;
             };
@@ -311,18 +313,8 @@ impl StateDir {
     }
 }
 
-/// `sha256:` and 64 hexadecimal digits.
-fn digest_of(contents: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(contents) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 fn file_name(kind: Kept, contents: &[u8]) -> String {
-    kind.file_name(&digest_of(contents))
+    kind.file_name(&sha256(contents))
         .expect("it is made of a digest")
 }
 

@@ -11,6 +11,7 @@ use gix::objs::{CommitRef, Kind};
 
 use super::error::{IoContext, TrailError};
 use super::git_config::{GitConfig, GitEnvironment, Place};
+use super::loaded::Loaded;
 use super::objects::Objects;
 use super::regular;
 use super::shared::Sharing;
@@ -31,6 +32,8 @@ pub(super) struct Repository {
     pub(super) hash: HashKind,
     pub(super) shallow: bool,
     pub(super) sharing: Sharing,
+    /// The trees of this trail that are in memory.
+    pub(super) loaded: Loaded,
     objects: Objects,
 }
 
@@ -78,6 +81,7 @@ impl Repository {
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
             sharing: config.sharing()?,
+            loaded: Loaded::default(),
             objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
             config,

@@ -5,7 +5,6 @@
 //! into. Knows object contents, not how they are stored.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, OnceLock};
 
 use gix::ObjectId;
@@ -13,6 +12,7 @@ use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
 use super::error::TrailError;
+use super::loaded::Loaded;
 use super::names::Names;
 use super::object;
 use super::pack::Place;
@@ -37,6 +37,7 @@ pub(super) struct Node {
     children: Box<[OnceLock<Arc<Node>>]>,
     /// What finds a name in a large directory.
     names: Option<Names>,
+    loaded: Loaded,
 }
 
 /// How a new tree differs from the one before it: `removed` bytes at `at` were replaced by `added` new ones.
@@ -51,12 +52,9 @@ pub(super) struct Edit {
 /// replaces (`None` for a directory that is new).
 pub(super) type Made<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
 
-/// Bytes held by nodes that are alive; the writer starts over from the root when it grows too large.
-pub(super) static LOADED: AtomicUsize = AtomicUsize::new(0);
-
 impl Drop for Node {
     fn drop(&mut self) {
-        LOADED.fetch_sub(self.weight(), Atomic::Relaxed);
+        self.loaded.remove(self.weight());
     }
 }
 
@@ -74,6 +72,7 @@ impl Clone for Node {
             plain: self.plain,
             children: self.children.clone(),
             names: self.names.clone(),
+            loaded: self.loaded.clone(),
         }
         .counted()
     }
@@ -87,7 +86,7 @@ impl Node {
     }
 
     fn counted(self) -> Node {
-        LOADED.fetch_add(self.weight(), Atomic::Relaxed);
+        self.loaded.add(self.weight());
         self
     }
 
@@ -96,6 +95,7 @@ impl Node {
         raw: Vec<u8>,
         level: u8,
         hash: HashKind,
+        loaded: &Loaded,
     ) -> Result<Node, TrailError> {
         let mut plain = true;
         let mut rest = &raw[..];
@@ -115,11 +115,12 @@ impl Node {
             level,
             plain,
             children: fresh_children(level),
+            loaded: loaded.clone(),
         };
         Ok(node.counted())
     }
 
-    pub(super) fn empty(level: u8, hash: HashKind) -> Node {
+    pub(super) fn empty(level: u8, hash: HashKind, loaded: &Loaded) -> Node {
         Node {
             id: object::name_own_tree(hash, b""),
             raw: Vec::new(),
@@ -128,6 +129,7 @@ impl Node {
             plain: true,
             children: fresh_children(level),
             names: None,
+            loaded: loaded.clone(),
         }
         .counted()
     }
@@ -181,7 +183,13 @@ impl Node {
             return Ok(Some(slot.get_or_init(|| seen.clone())));
         }
         let raw = source.tree(entry.id)?;
-        let node = Node::new(entry.id.to_owned(), raw, level, self.id.kind())?;
+        let node = Node::new(
+            entry.id.to_owned(),
+            raw,
+            level,
+            self.id.kind(),
+            &self.loaded,
+        )?;
         Ok(Some(slot.get_or_init(|| Arc::new(node))))
     }
 
@@ -278,9 +286,9 @@ impl Node {
             node.child(name, source, None)?;
         }
         let this = Arc::make_mut(node);
-        LOADED.fetch_sub(this.weight(), Atomic::Relaxed);
+        this.loaded.remove(this.weight());
         let result = this.change(name, below, blob, hash, source, made);
-        LOADED.fetch_add(this.weight(), Atomic::Relaxed);
+        this.loaded.add(this.weight());
         let edit = result?;
         let id = if this.plain {
             object::name_own_tree(hash, &this.raw)
@@ -310,7 +318,7 @@ impl Node {
             self.insert(at, MODE_FILE, name, blob)
         } else {
             let slot = slot(self.level, name).expect("a directory of the layout has a slot");
-            let fresh = || Arc::new(Node::empty(self.level + 1, hash));
+            let fresh = || Arc::new(Node::empty(self.level + 1, hash, &self.loaded));
             self.children[slot].get_or_init(fresh);
             let child = self.children[slot].get_mut().expect("it was just filled");
             Node::add_file(child, below, blob, source, made)?;
@@ -423,7 +431,7 @@ mod tests {
 
     #[test]
     fn files_are_inserted_in_git_order_and_found_in_any_case() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
         for name in ["b.json", "a.json", "a-1.json", "B1.json"] {
             let made = add(&mut root, name);
             assert_eq!((made.len(), made.last()), (3, Some(&root.id)));
@@ -439,7 +447,7 @@ mod tests {
 
     #[test]
     fn what_somebody_looks_at_does_not_change() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
         add(&mut root, "a");
         let seen = root.clone();
         let id = seen.id;
@@ -451,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_large_directory_is_the_same_as_when_it_is_read_from_its_object() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
         let mut expected = Vec::new();
         for number in 0..400 {
             let name = format!("Task-{}.json", number * 7919 % 1000);
@@ -460,7 +468,14 @@ mod tests {
         }
         expected.sort();
         let grown = tasks(&root);
-        let read = Node::new(grown.id, grown.raw.clone(), 2, HashKind::Sha1).expect("a good tree");
+        let read = Node::new(
+            grown.id,
+            grown.raw.clone(),
+            2,
+            HashKind::Sha1,
+            &Loaded::default(),
+        )
+        .expect("a good tree");
         for tree in [&**grown, &read] {
             assert_eq!(names(tree), expected);
             for name in &expected {

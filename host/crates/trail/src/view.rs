@@ -83,7 +83,11 @@ impl View {
         tip: Option<ObjectId>,
     ) -> Result<Arc<Node>, TrailError> {
         let Some(tip) = tip else {
-            return Ok(Arc::new(Node::empty(0, repository.hash)));
+            return Ok(Arc::new(Node::empty(
+                0,
+                repository.hash,
+                &repository.loaded,
+            )));
         };
         let tree = repository.commit(&tip)?.tree;
         Ok(Arc::new(Node::new(
@@ -91,6 +95,7 @@ impl View {
             repository.tree(&tree)?,
             0,
             repository.hash,
+            &repository.loaded,
         )?))
     }
 }

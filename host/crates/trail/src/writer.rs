@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use super::Shared;
@@ -17,7 +16,6 @@ use super::flushing::{Flushed, Flushing, Group};
 use super::lock::WriterLock;
 use super::object::Deflater;
 use super::sequence::{Chain, Item, Sequenced};
-use super::tree::LOADED;
 use super::view::{View, Waiting};
 
 /// Trees in memory beyond this are dropped and read again when needed.
@@ -37,9 +35,6 @@ pub(super) struct Writer<'a> {
     moves: usize,
 }
 
-/// What those hear whose entries were under way when the writer met a defect of its own.
-const STOPPED: &str = "the trail's writer has failed";
-
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
     pub(super) fn run(shared: &Arc<Shared>) {
@@ -57,7 +52,7 @@ impl Writer<'_> {
         while shared.queue.wait_for_work() {
             // A panic must not leave anybody waiting for ever.
             let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
-            let result = worked.unwrap_or_else(|_| Err(TrailError::Busy(STOPPED.into())));
+            let result = worked.unwrap_or_else(|_| Err(TrailError::Internal));
             if let Err(error) = result {
                 shared.take_waiting().fail(&error);
             }
@@ -80,7 +75,7 @@ impl Writer<'_> {
             committing.tenure.check(&lock, &shared.state)?;
         }
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
-        let worked = worked.unwrap_or_else(|_| Err(TrailError::Busy(STOPPED.into())));
+        let worked = worked.unwrap_or_else(|_| Err(TrailError::Internal));
         // Nothing is under way when the lock goes, whatever happened.
         let rest = self.flushing.finish();
         let rested = self.take_back(rest, None);
@@ -113,10 +108,13 @@ impl Writer<'_> {
                     Next::StartOver => continue 'from_the_durable_tip,
                 }
                 let others_wait = lock.others_wait();
-                if others_wait || shared.queue.wants_refresh() || is_too_large() {
+                if others_wait
+                    || shared.queue.wants_refresh()
+                    || shared.repository.loaded.bytes() > LOADED_MOST
+                {
                     let flushed = self.flushing.finish();
                     self.take_back(flushed, None)?;
-                    if is_too_large() {
+                    if shared.repository.loaded.bytes() > LOADED_MOST {
                         self.forget_trees();
                     }
                     if others_wait || shared.queue.is_empty() && !shared.queue.wants_refresh() {
@@ -146,7 +144,7 @@ impl Writer<'_> {
             }
             Some(Flushed::Panicked) => {
                 self.distrust();
-                return Err(TrailError::Busy(STOPPED.into()));
+                return Err(TrailError::Internal);
             }
             Some(Flushed::Not(error, sequenced)) => (error, sequenced),
         };
@@ -169,7 +167,9 @@ impl Writer<'_> {
             FlushError::Moved => {
                 self.moves = 0;
                 let reference = &self.shared.identity.reference;
-                let error = TrailError::Busy(format!("{reference} keeps moving"));
+                let error = TrailError::Moved {
+                    reference: reference.clone(),
+                };
                 self.fail(items(sequenced), &error);
             }
             FlushError::Failed(error) => self.fail(items(sequenced), &error),
@@ -266,10 +266,6 @@ enum Next {
     Group(Option<Box<Group>>),
     /// The queue, on the durable tip: what was sequenced after it is in the queue again.
     StartOver,
-}
-
-fn is_too_large() -> bool {
-    LOADED.load(Ordering::Relaxed) > LOADED_MOST
 }
 
 fn items(sequenced: Vec<Sequenced>) -> Vec<Item> {

@@ -11,6 +11,7 @@ use super::stop::Signal;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
 use crate::cli::receipt::Receipt;
+use crate::outcome::digest::hex;
 use crate::recorder::{Answer, AnswerKind};
 
 /// The receipts, rejects and tally of one ingest.
@@ -306,8 +307,4 @@ impl Book {
             .flush()
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

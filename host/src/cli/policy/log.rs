@@ -12,8 +12,9 @@ use crate::cli::session::{Session, engine};
 use crate::cli::text::Line;
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::outcome::digest::sha256;
 use crate::policies::Shelf;
-use crate::policy::{self, Allocation, Engine, Policy, PolicySettings};
+use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 use crate::trail::{Decision, InForce, Kept, Trail};
 
 /// Show which policy decided which span of the trail, newest first
@@ -90,7 +91,7 @@ impl Known {
     fn new(builtin: &Policy) -> Known {
         let bundled = Policy::bundled().iter();
         let mut known: Vec<_> = bundled
-            .map(|(name, component)| (policy::digest(component), format!("builtin:{name}")))
+            .map(|(name, component)| (sha256(component), format!("builtin:{name}")))
             .collect();
         known.push((builtin.digest().to_owned(), "builtin".to_owned()));
         Known(known)

@@ -16,9 +16,10 @@ use crate::cli::session::{
     Session, begins_apart, deciding, engine, outcome_limits, policy_limits, read_secret,
 };
 use crate::cli::store::{options_of, place};
-use crate::config::{ServiceSettings, Settings, repository_file};
+use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
+use crate::outcome;
 use crate::policies::Deciding;
 use crate::policy::{Allocation, Policy, PolicySettings};
 use crate::recorder;
@@ -96,12 +97,8 @@ pub fn gather(
         .map(read_secret)
         .transpose()?;
     let deciding = deciding(&trail, settings, Allocation::Pooling, None)?;
-    let mut limits = service_limits(&settings.service);
     let document_limits = outcome_limits(settings)?;
-    limits.body = limits
-        .body
-        .max(document_limits.max_bytes.saturating_add(64 << 10));
-    (limits.token, limits.access_log) = changing_limits(settings);
+    let limits = service_limits(settings, &document_limits);
     let reload = Reload::new(flags.clone(), settings, session);
     let options = orchestrator::Options {
         recorder: recorder::Options {
@@ -170,7 +167,13 @@ fn listen(said: &str) -> Result<Listen, UsageError> {
 }
 
 /// The limits for clients, from the settings.
-fn service_limits(settings: &ServiceSettings) -> Limits {
+pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limits {
+    let token = TokenLimits {
+        rate: settings.token_rate,
+        bytes: settings.token_bytes,
+    };
+    let access_log = settings.access_log.unwrap_or(true);
+    let settings = &settings.service;
     let default = Limits::default();
     // A number that does not fit this machine becomes its largest.
     let number = |setting: Option<u64>, default: usize| {
@@ -191,6 +194,11 @@ fn service_limits(settings: &ServiceSettings) -> Limits {
         queries: count(settings.queries, default.queries),
         followers: count(settings.followers, default.followers),
         allowed_hosts: settings.allowed_hosts.clone().unwrap_or_default(),
+        body: default
+            .body
+            .max(documents.max_bytes.saturating_add(64 << 10)),
+        token,
+        access_log,
         ..default
     }
 }
@@ -237,15 +245,6 @@ pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
         Some("builtin") => OnPolicyFault::Builtin,
         _ => OnPolicyFault::Hold,
     }
-}
-
-/// The limits for each token, and whether to keep an access log.
-pub fn changing_limits(settings: &Settings) -> (TokenLimits, bool) {
-    let token = TokenLimits {
-        rate: settings.token_rate,
-        bytes: settings.token_bytes,
-    };
-    (token, settings.access_log.unwrap_or(true))
 }
 
 /// The tokens from the settings.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::parts::{self, DRAIN};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::{Environment, Settings, repository_file};
-use crate::http::{Gate, Listen, Tokens};
+use crate::http::{Gate, Limits, Listen, Tokens};
 use crate::orchestrator::{Orchestrator, Wanted};
+use crate::outcome;
 use crate::store::StoreUrl;
 
 /// The settings, now and at startup.
@@ -22,7 +23,7 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 8] = [
+const LIVE: [&str; 16] = [
     "policy.",
     "tokens",
     "tokens_file",
@@ -31,6 +32,14 @@ const LIVE: [&str; 8] = [
     "serve.token_rate",
     "serve.token_bytes",
     "serve.access_log",
+    "serve.allowed_hosts",
+    "serve.connections",
+    "serve.connections_per_peer",
+    "serve.bytes_in_flight",
+    "serve.queries",
+    "serve.followers",
+    "outcome.",
+    "statuses",
 ];
 
 fn is_live(name: &str) -> bool {
@@ -44,6 +53,8 @@ fn is_live(name: &str) -> bool {
 struct Read {
     settings: Settings,
     tokens: Tokens,
+    limits: Limits,
+    documents: outcome::Limits,
     notes: Vec<String>,
 }
 
@@ -89,8 +100,9 @@ impl Reload {
         let mut changed = self.last.changes(&read.settings);
         changed.retain(|name| is_live(name));
         let tokens_changed = gate.change_tokens(read.tokens);
-        let (token, access_log) = parts::changing_limits(&read.settings);
-        gate.change_limits(token, access_log);
+        // First what decides: a document that comes under wider rules is not refused by the former.
+        orchestrator.set_limits(read.documents);
+        gate.change_limits(read.limits);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.deciding.policy.digest();
         let changed = changed.join(", ");
@@ -120,7 +132,6 @@ impl Reload {
         let tokens = parts::tokens(&settings, &mut notes)?;
         gate.suffices(&tokens)?;
         // Settings that take effect later must be valid too: the next start may be in the middle of the night.
-        outcome_limits(&settings)?;
         if let Some(url) = &settings.store {
             StoreUrl::parse(&url.0)?;
         }
@@ -130,7 +141,10 @@ impl Reload {
         {
             listen.parse::<Listen>().map_err(anyhow::Error::msg)?;
         }
+        let documents = outcome_limits(&settings)?;
         Ok(Read {
+            limits: parts::service_limits(&settings, &documents),
+            documents,
             settings,
             tokens,
             notes,
@@ -150,6 +164,8 @@ mod tests {
             "policy.settings",
             "tokens",
             "tokens_file",
+            "outcome.max_bytes",
+            "serve.followers",
         ] {
             assert!(is_live(live), "{live}");
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::standing::Standing;
@@ -15,8 +16,8 @@ const PROBES: usize = 64;
 /// The connections of one listener.
 pub struct Places {
     inner: Mutex<Inner>,
-    most: usize,
-    most_of_peer: usize,
+    most: AtomicUsize,
+    most_of_peer: AtomicUsize,
     /// The budget for answers.
     budget: Option<Budget>,
     /// The orchestrator whose metrics show the connections, once known.
@@ -41,8 +42,8 @@ impl Places {
     pub fn new(most: usize, most_of_peer: usize, budget: Option<Budget>) -> Arc<Places> {
         Arc::new(Places {
             inner: Mutex::default(),
-            most,
-            most_of_peer,
+            most: AtomicUsize::new(most),
+            most_of_peer: AtomicUsize::new(most_of_peer),
             budget,
             orchestrator: OnceLock::new(),
         })
@@ -50,6 +51,12 @@ impl Places {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes it that many. Connections that are too many by now stay until they go.
+    pub fn resize(&self, most: usize, most_of_peer: usize) {
+        self.most.store(most, Ordering::Relaxed);
+        self.most_of_peer.store(most_of_peer, Ordering::Relaxed);
     }
 
     /// Shows the connections in the orchestrator's metrics.
@@ -64,9 +71,9 @@ impl Places {
         let mut inner = self.inner();
         let of_peer = peer.map_or(0, |peer| inner.peers.get(&peer).copied().unwrap_or(0));
         let mut is_free = true;
-        if of_peer >= self.most_of_peer {
+        if of_peer >= self.most_of_peer.load(Ordering::Relaxed) {
             is_free = inner.evict(|standing| standing.peer == peer);
-        } else if inner.taken.len() >= self.most {
+        } else if inner.taken.len() >= self.most.load(Ordering::Relaxed) {
             is_free = inner.evict(|_| true);
         }
         let only_probes = !is_free;

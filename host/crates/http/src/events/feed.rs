@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::super::answers::Recorded;
+use super::super::slots::Slots;
 use super::ring::{Block, Found, Joined, Ring};
 use service::orchestrator::{News, Orchestrator, RecordedError, Told};
 
@@ -48,8 +49,7 @@ pub struct Feed {
     orchestrator: Orchestrator,
     ring: Mutex<Ring>,
     changed: watch::Sender<()>,
-    places: Arc<Semaphore>,
-    most: usize,
+    places: Slots,
     arrived: Notify,
     /// The block that each live follower is sending.
     live: Mutex<HashMap<u64, Arc<AtomicU64>>>,
@@ -74,8 +74,7 @@ impl Feed {
             orchestrator,
             ring: Mutex::default(),
             changed: watch::Sender::new(()),
-            places: Arc::new(Semaphore::new(most)),
-            most,
+            places: Slots::new(most),
             arrived: Notify::new(),
             live: Mutex::default(),
             next: AtomicU64::new(0),
@@ -84,9 +83,14 @@ impl Feed {
         })
     }
 
+    /// Makes it that many. Followers that are too many by now stay until they go.
+    pub fn resize(&self, most: usize) {
+        self.places.resize(most);
+    }
+
     /// Registers one more follower; `None` if there are too many.
     pub fn place(self: &Arc<Feed>) -> Option<Place> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
+        let permit = self.places.semaphore().try_acquire_owned().ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let at = Arc::new(AtomicU64::new(u64::MAX));
         self.live().insert(number, at.clone());
@@ -141,7 +145,7 @@ impl Feed {
     }
 
     fn has_followers(&self) -> bool {
-        self.places.available_permits() < self.most
+        self.places.taken() > 0
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]

@@ -7,7 +7,7 @@ mod ring;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Response};
@@ -21,6 +21,7 @@ use super::access::Line;
 use super::answers::Recorded;
 use super::connection::Standing;
 use super::problem::{Kind, Problem};
+use super::query;
 use service::orchestrator::EventId;
 
 /// Streams entries as they are recorded, in the order of the trail, whichever host commits them. Each event
@@ -36,15 +37,18 @@ use service::orchestrator::EventId;
 pub async fn follow(
     State(app): State<Arc<App>>,
     Extension(standing): Extension<Arc<Standing>>,
-    Query(parameters): Query<Vec<(String, String)>>,
     parts: Parts,
 ) -> Result<Response, Problem> {
-    let given = match parts.headers.get("last-event-id") {
-        Some(id) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
-        None => {
-            let after = parameters.into_iter().find(|(name, _)| name == "after");
-            after.map(|(_, value)| value)
+    let mut parameters = query::read(&parts.uri, &["after"])?;
+    let mut ids = parts.headers.get_all("last-event-id").iter();
+    let given = match (ids.next(), ids.next()) {
+        (Some(_), Some(_)) => {
+            let says = "`Last-Event-ID` is given twice";
+            return Err(Problem::saying(Kind::Head, says));
         }
+        // One that is no text is the id of no event.
+        (Some(id), None) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
+        (None, _) => parameters.pop().map(|(_, after)| after),
     };
     let after = given
         .filter(|id| !id.is_empty())

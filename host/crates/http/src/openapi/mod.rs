@@ -2,8 +2,9 @@
 
 mod documents;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -48,10 +49,19 @@ struct Description;
 /// Serves the OpenAPI description.
 #[utoipa::path(get, path = "/openapi.json", tag = "operate", responses((status = 200, content_type = "application/json", body = Object)))]
 pub async fn description(State(app): State<Arc<App>>) -> Response {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    // Added statuses are known by then, and do not change.
-    let text = TEXT.get_or_init(|| text_for(&app.orchestrator.limits().statuses));
-    ([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()
+    /// The last, and for which statuses it is.
+    static LAST: Mutex<Option<(Statuses, Bytes)>> = Mutex::new(None);
+    let statuses = app.orchestrator.limits().statuses.clone();
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = match &*last {
+        Some((of, text)) if *of == statuses => text.clone(),
+        _ => {
+            let text = Bytes::from(text_for(&statuses));
+            *last = Some((statuses, text.clone()));
+            text
+        }
+    };
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The description as JSON, without added statuses.

@@ -154,11 +154,6 @@ impl Recording {
         text.expect("strings and numbers are JSON") + "\n"
     }
 
-    /// The digest of the policy that was called.
-    pub fn policy_digest(&self) -> &str {
-        &self.policy.digest
-    }
-
     /// What the policy is to be asked again.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub use recorded::Recorded;
 pub use reproduce::{NotShown, Reproduced, Result as ReproduceResult, reproduce};
 
 use outcome::clock::Timestamp;
+use outcome::digest::sha256;
 use policy::{self, Engine, LoadError, Policy, PolicySettings};
 use trail::{InForce, Kept, Trail, TrailError};
 
@@ -207,7 +208,7 @@ fn own(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
         return Ok(Some(builtin));
     }
     let mut bundled = Policy::bundled().iter();
-    let found = bundled.find(|(_, component)| policy::digest(component) == digest);
+    let found = bundled.find(|(_, component)| sha256(component) == digest);
     found
         .map(|(name, component)| Policy::load(engine, &format!("builtin:{name}"), component))
         .transpose()

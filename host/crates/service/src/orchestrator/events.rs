@@ -258,7 +258,7 @@ impl Orchestrator {
             let in_force = orchestrator.in_force();
             work(&orchestrator, in_force.recorder.trail())
         });
-        let stopped = || TrailError::Busy("reading the trail did not end".into());
+        let stopped = || TrailError::Internal;
         Ok(reading.await.unwrap_or_else(|_| Err(stopped()))?)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A call ends with the policy that it started with: each decision holds its [`InForce`].
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskOutcome};
@@ -24,7 +24,9 @@ pub struct InForce {
 }
 
 pub(super) struct Force {
-    options: recorder::Options,
+    options: RwLock<recorder::Options>,
+    /// The same as in the options.
+    limits: RwLock<Arc<Limits>>,
     now: RwLock<Arc<InForce>>,
     /// Serialises changes.
     changing: Mutex<()>,
@@ -35,7 +37,8 @@ impl Force {
         let since = options.clock.now();
         let in_force = join(trail, deciding, &options, since, false);
         Force {
-            options,
+            limits: RwLock::new(Arc::new(options.limits.clone())),
+            options: RwLock::new(options),
             now: RwLock::new(Arc::new(in_force)),
             changing: Mutex::new(()),
         }
@@ -48,12 +51,45 @@ impl Force {
             .clone()
     }
 
+    fn options(&self) -> recorder::Options {
+        let options = self.options.read();
+        options.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The rules for documents.
+    pub(super) fn limits(&self) -> Arc<Limits> {
+        let limits = self.limits.read();
+        limits.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Holds documents to other rules, from the next one on.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        {
+            let options = self.options.write();
+            let mut options = options.unwrap_or_else(PoisonError::into_inner);
+            options.limits = limits.clone();
+        }
+        // First who decides: what comes under wider rules must not be refused by the former.
+        self.change(|before| {
+            join(
+                before.recorder.trail().clone(),
+                before.deciding.clone(),
+                &self.options(),
+                before.since,
+                before.stands_in,
+            )
+        });
+        let now = self.limits.write();
+        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
     /// Makes another policy decide, from the next call on.
     pub(super) fn switch(&self, deciding: Deciding, stands_in: bool) {
         self.change(|before| {
             let trail = before.recorder.trail().clone();
-            let since = self.options.clock.now();
-            join(trail, deciding, &self.options, since, stands_in)
+            let options = self.options();
+            let since = options.clock.now();
+            join(trail, deciding, &options, since, stands_in)
         });
     }
 
@@ -64,7 +100,7 @@ impl Force {
             join(
                 trail,
                 deciding,
-                &self.options,
+                &self.options(),
                 before.since,
                 before.stands_in,
             )

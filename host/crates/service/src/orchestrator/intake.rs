@@ -78,7 +78,7 @@ impl Orchestrator {
     /// [`AcceptError`]; nothing was accepted.
     pub async fn accept(&self, document: &[u8], origin: Origin) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let outcome = TaskOutcome::read(document, &inner.options.limits)?;
+        let outcome = TaskOutcome::read(document, &inner.force.limits())?;
         let trace_id = outcome.metadata.as_deref().and_then(trace_of);
         let trace_id = trace_id.or(origin.trace_id);
         let (reporter, peer) = (origin.reporter, origin.peer);
@@ -129,7 +129,7 @@ impl Orchestrator {
         origin: Origin,
     ) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let result = WorkResult::parse(report, &inner.options.limits)?;
+        let result = WorkResult::parse(report, &inner.force.limits())?;
         let task_id = result.outcome().task_id.clone();
         let canonical = result.canonical();
         let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));
@@ -174,7 +174,7 @@ impl Orchestrator {
     ///
     /// [`PlanError`]; nothing was stored.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
-        let plan = plan::parse(document, &self.inner().options.limits)?;
+        let plan = plan::parse(document, &self.inner().force.limits())?;
         self.inner().may_use_store().await?;
         let task = self.inner().store.plan(plan).await?;
         match task.finished {
@@ -273,7 +273,7 @@ impl Inner {
         let Some(entry) = self.store.entry(task_id).await? else {
             return Ok(None);
         };
-        if !is_entry_of(&entry.text, document, &self.options.limits) {
+        if !is_entry_of(&entry.text, document, &self.force.limits()) {
             return Ok(None);
         }
         let submissions = self.store.submissions(task_id).await?;

@@ -267,8 +267,13 @@ impl Orchestrator {
     }
 
     /// The limits on documents.
-    pub fn limits(&self) -> &outcome::Limits {
-        &self.inner().options.limits
+    pub fn limits(&self) -> Arc<outcome::Limits> {
+        self.inner().force.limits()
+    }
+
+    /// Holds documents to other rules from now on: those that come, and those that wait and were not decided yet.
+    pub fn set_limits(&self, limits: outcome::Limits) {
+        self.inner().force.set_limits(limits);
     }
 
     /// The current time, by its clock.

@@ -40,7 +40,7 @@ impl Orchestrator {
         let (in_force, task_id) = (self.in_force(), task_id.clone());
         let reading =
             tokio::task::spawn_blocking(move || in_trail(in_force.recorder.trail(), &task_id));
-        let stopped = || TrailError::Busy("reading it did not end".into());
+        let stopped = || TrailError::Internal;
         Ok(reading.await.unwrap_or_else(|_| Err(stopped()))?)
     }
 }

@@ -53,7 +53,8 @@ pub enum SwapError {
 }
 
 impl Orchestrator {
-    /// Loads the wanted policy, tries it and puts it in force, as [`swap_policy`](Self::swap_policy) does.
+    /// Loads the wanted policy, tries it in the sandbox, and lets it decide from the next call on. Calls in flight end on the
+    /// policy before. What was set aside because of that policy is tried again at once.
     ///
     /// # Errors
     ///
@@ -88,20 +89,6 @@ impl Orchestrator {
     pub fn set_on_policy_fault(&self, on_policy_fault: OnPolicyFault) {
         let before = self.inner().on_policy_fault.lock();
         *before.unwrap_or_else(PoisonError::into_inner) = on_policy_fault;
-    }
-
-    /// Tries a policy in the sandbox and puts it in force from the next call on. Calls in progress end with the
-    /// previous policy.
-    ///
-    /// A loaded policy has been checked against the world. Outcomes that were blocked because of the previous policy
-    /// are retried at once.
-    ///
-    /// # Errors
-    ///
-    /// [`SwapError`]; the current policy stays in force.
-    pub async fn swap_policy(&self, deciding: Deciding) -> Result<Arc<InForce>, SwapError> {
-        self.try_out(&deciding).await?;
-        Ok(self.switch(deciding).await)
     }
 
     async fn try_out(&self, deciding: &Deciding) -> Result<(), SwapError> {

@@ -1,5 +1,5 @@
 //! The Merkle tree over the trail's entries (RFC 6962, section 2.1): the encoding of a leaf, which never changes, and a tree that
-//! grows leaf by leaf. README.md beside the auditor's own implementation says it in words.
+//! grows leaf by leaf. `docs/src/reference/proofs.md` defines it.
 
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,5 @@
-//! Leaves of the tree over a trail's entries: the encoding that is fixed for ever. README.md of this directory's parent has it in
-//! words; the golden test below holds it.
+//! Leaves of the tree over a trail's entries: the encoding never changes. `docs/src/reference/proofs.md` defines it; the golden
+//! test below holds it.
 
 use sha2::{Digest, Sha256};
 

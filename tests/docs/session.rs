@@ -1,46 +1,91 @@
-//! The README is true: its session runs as it is shown, its links lead somewhere.
+//! Every block that shows a prompt is run: a page is a terminal session of its own, in a directory of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
-use chiffon_audit::outcome::{Limits, TaskOutcome};
-
+use super::{Page, book, is_overwriting, top};
 use crate::support;
 
-const README: &str = include_str!("../README.md");
+/// How many pages run at once: most of their time they wait for processes to start.
+const WORKERS: usize = 4;
 
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-/// The session's blocks, in order: they share a directory, as if typed into one terminal.
-fn blocks() -> impl Iterator<Item = &'static str> {
-    README
-        .split("\n```console\n")
-        .skip(1)
-        .map(|rest| rest.split("\n```\n").next().unwrap())
-}
+const BEGIN: &str = "\n```console\n";
+const END: &str = "\n```\n";
 
 #[test]
-fn the_session_in_the_readme_runs_as_it_is_shown() {
-    let dir = crate::support::temporary();
-    let shown: Vec<&str> = blocks().collect();
+fn every_session_runs_as_it_is_shown() {
+    let mut pages = book();
+    pages.push(Page::read("README.md"));
+    pages.retain(|page| page.text.contains(BEGIN));
     assert!(
-        shown.len() >= 3,
-        "the README has only {} blocks of a session",
-        shown.len()
+        pages.len() > 10,
+        "only {} pages have a session",
+        pages.len()
     );
-    let replayed: Vec<String> = shown
-        .iter()
-        .map(|block| replay(block, dir.path()))
-        .collect();
-    snapbox::assert_data_eq!(
-        neutral(&replayed.join("\n---\n")),
-        snapbox::IntoData::raw(neutral(&shown.join("\n---\n")))
-    );
+    let queue = Mutex::new(pages);
+    let differing = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(page) = { queue.lock().unwrap().pop() } {
+                    let replayed = replay_page(&page);
+                    if neutral(&replayed) == neutral(&page.text) {
+                        continue;
+                    }
+                    if is_overwriting() {
+                        std::fs::write(top().join(&page.path), replayed).unwrap();
+                    } else {
+                        differing.lock().unwrap().push((page, replayed));
+                    }
+                }
+            });
+        }
+    });
+    for (page, replayed) in differing.into_inner().unwrap() {
+        snapbox::assert_data_eq!(
+            format!("{}\n{}", page.name(), neutral(&replayed)),
+            snapbox::IntoData::raw(format!("{}\n{}", page.name(), neutral(&page.text)))
+        );
+    }
 }
 
-/// Runs a block's commands, and gives the block as it would be shown now.
+/// The page as it would be shown now. Blocks that print what they printed before keep their ids and times.
+fn replay_page(page: &Page) -> String {
+    let directory = support::temporary();
+    let _leftover = Leftover(directory.path());
+    let mut shown = String::new();
+    let mut rest = page.text.as_str();
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (block, after) = after.split_once(END).expect("a block that ends");
+        let replayed = replay(block, directory.path());
+        let is_same = neutral(&replayed) == neutral(block);
+        shown += before;
+        shown += BEGIN;
+        shown += if is_same { block } else { &replayed };
+        shown += END;
+        rest = after;
+    }
+    shown + rest
+}
+
+/// Ends processes that a session has left, which are in files such as `serve.pid`.
+struct Leftover<'a>(&'a Path);
+
+impl Drop for Leftover<'_> {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.0).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "pid")
+                && let Ok(pid) = std::fs::read_to_string(&path)
+            {
+                let _ = Command::new("kill").args(["-KILL", pid.trim()]).output();
+            }
+        }
+    }
+}
+
+/// Runs the commands of a block, and gives the block as it would be shown now.
 fn replay(block: &str, directory: &Path) -> String {
     let mut shown = String::new();
     let mut lines = block.lines().peekable();
@@ -55,12 +100,15 @@ fn replay(block: &str, directory: &Path) -> String {
             shown.push_str(&format!("{more}\n"));
         }
         shown.push_str(&run(&command, directory));
+        if !shown.ends_with('\n') {
+            shown.push('\n');
+        }
     }
     shown.trim_end().to_owned()
 }
 
-/// What a command says, on both streams.
-fn run(command: &str, directory: &Path) -> String {
+/// What a command prints, on both streams.
+pub fn run(command: &str, directory: &Path) -> String {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_chiffon-audit"));
     let path = std::env::var_os("PATH").unwrap();
     let path = std::env::join_paths(
@@ -79,13 +127,13 @@ fn run(command: &str, directory: &Path) -> String {
         .current_dir(directory)
         .args(["-c", &format!("exec 2>&1\n{command}")]);
     let output = shell.output().unwrap();
-    // The directory is another one each time, and not interesting.
+    // The directory differs each time.
     String::from_utf8(output.stdout)
         .unwrap()
         .replace(&format!("{}/", directory.display()), "")
 }
 
-/// A text in which ids, times and digests, which are others each time, are replaced by what they are.
+/// A text in which ids, times and digests, which differ each time, are replaced by their kind.
 fn neutral(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-:.+".contains(c);
     let mut neutral = String::new();
@@ -126,12 +174,18 @@ fn word(word: &str) -> String {
         71 if word.strip_prefix("sha256:").is_some_and(is_hexadecimal) => "sha256:DIGEST".into(),
         _ if has_form("0000-00-00T00:00:00") => "TIME".into(),
         3 if has_form("0.0") => "SECONDS".into(),
+        _ if word.split_once('-').is_some_and(|(number, commit)| {
+            number.len() < 9 && commit.len() == 40 && is_hexadecimal(commit)
+        }) =>
+        {
+            "EVENT".into()
+        }
         _ => word.into(),
     }
 }
 
 #[test]
-fn what_is_another_each_time_is_neutral() {
+fn what_differs_each_time_is_neutral() {
     for (text, expected) in [
         (
             "recorded deploy-1 b08ce09 .audit",
@@ -154,73 +208,5 @@ fn what_is_another_each_time_is_neutral() {
         ("2 recorded in 0.1 s", "2 recorded in SECONDS s"),
     ] {
         assert_eq!(neutral(text), expected);
-    }
-}
-
-#[test]
-fn a_person_with_an_editor_open_sees_what_the_readme_says() {
-    let repo = support::Repo::init(&[]);
-    repo.commit_file("readme", "hello");
-    std::fs::write(repo.path.join("readme"), "changed").unwrap();
-    repo.git(&["add", "readme"]);
-    // An entry lands while the editor is open.
-    let editor = r#"sh -c 'echo "{\"task_id\":\"a\",\"status\":\"failed\"}" | chiffon-audit commit - && echo mine > "$0"'"#;
-    let said = run(
-        &format!(
-            "GIT_EDITOR='{}' git commit; echo exit code $?",
-            editor.replace('\'', "'\\''")
-        ),
-        &repo.path,
-    );
-    assert!(
-        said.contains("fatal: cannot lock ref 'HEAD'") && said.ends_with("exit code 128\n"),
-        "{said}"
-    );
-    assert!(README.contains("`fatal:\ncannot lock ref 'HEAD'`"));
-    // Nothing is lost: what was staged still is, and the second try keeps the entry.
-    repo.git(&["commit", "--quiet", "-m", "mine"]);
-    assert_eq!(
-        repo.git(&["show", "--format=", "--name-status", "HEAD"]),
-        "M\treadme\n"
-    );
-    assert_eq!(
-        repo.git(&["show", "--format=", "--name-status", "HEAD~1"]),
-        "A\t.audit/tasks/a.json\n"
-    );
-    assert_eq!(repo.git(&["status", "--porcelain"]), "");
-}
-
-#[test]
-fn the_drop_in_is_short_and_quoted_as_it_is() {
-    let drop_in = include_str!("../host/demo/git_service.py");
-    assert!(drop_in.lines().count() < 60);
-    let quoted = format!("```python\n{drop_in}```\n");
-    assert!(
-        README.contains(&quoted),
-        "README.md quotes another host/demo/git_service.py"
-    );
-}
-
-#[test]
-fn the_outcome_document_in_the_readme_is_one() {
-    let section = README.split("\n## The outcome document\n").nth(1).unwrap();
-    let document = section
-        .split("\n```json\n")
-        .nth(1)
-        .unwrap()
-        .split("\n```\n")
-        .next()
-        .unwrap();
-    TaskOutcome::parse(document.as_bytes(), &Limits::default()).unwrap();
-}
-
-#[test]
-fn every_link_to_a_file_leads_to_one() {
-    let targets = README
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap());
-    for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {
-        assert!(top().join(target).exists(), "README.md links to {target}");
     }
 }
