@@ -215,7 +215,7 @@ fn check(
 ) -> Result<Option<Arc<Bucket>>, Problem> {
     let app = &guard.app;
     hosts::check_form(request)?;
-    // Whoever sends a body is answered when it has come.
+    // A client that sends a body gets its answer after the body has arrived.
     if method != Method::POST && route != NO_ROUTE {
         query::check_text(request.uri())?;
     }

@@ -25,7 +25,7 @@ pub fn check_form(request: &Request) -> Result<(), Problem> {
         return wrong("the target must begin with `/`");
     }
     if let Some(authority) = request.uri().authority() {
-        // A name before `@` looks like the host to whoever reads in haste.
+        // A name before `@` looks like the host to a hasty reader.
         if authority.as_str().contains('@') {
             return wrong("the target names a user");
         }

@@ -265,8 +265,8 @@ impl Gate {
         differ
     }
 
-    /// Sets other limits from the next request on. What is under way ends as it began; followers and connections that are too many
-    /// by now stay until they go. Only [`Limits::grace`] is the one of the start.
+    /// Changes the limits from the next request on. Requests in flight keep the old ones; followers and connections
+    /// beyond the new limits stay until they disconnect. Only [`Limits::grace`] is the one of the start.
     pub fn change_limits(&self, limits: Limits) {
         self.allowances.set(limits.token);
         self.access_log.set(limits.access_log);

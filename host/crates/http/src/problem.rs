@@ -317,7 +317,7 @@ impl Problem {
     }
 }
 
-/// What is wrong with a document that was refused, beside its answer: whoever knows the request writes it down.
+/// What is wrong with a refused document, attached to its answer for the code that knows the request to log.
 #[derive(Clone)]
 pub struct Refusal(pub String);
 

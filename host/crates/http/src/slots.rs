@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
-/// So many places. Every clone is the same ones.
+/// A number of places. Clones share them.
 #[derive(Clone)]
 pub struct Slots {
     semaphore: Arc<Semaphore>,
@@ -36,7 +36,7 @@ impl Slots {
         self.most().saturating_sub(free)
     }
 
-    /// Makes it that many. Places that are taken and too many by now go when they are given back. Within a tokio runtime.
+    /// Changes the number. Occupied places beyond it disappear when they are returned. Must be called in a tokio runtime.
     pub fn resize(&self, most: usize) {
         let before = self.most.swap(most, Ordering::Relaxed);
         if most >= before {

@@ -53,7 +53,7 @@ impl Places {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes it that many. Connections that are too many by now stay until they go.
+    /// Changes the numbers. Connections beyond them stay until they close.
     pub fn resize(&self, most: usize, most_of_peer: usize) {
         self.most.store(most, Ordering::Relaxed);
         self.most_of_peer.store(most_of_peer, Ordering::Relaxed);

@@ -83,7 +83,7 @@ impl Feed {
         })
     }
 
-    /// Makes it that many. Followers that are too many by now stay until they go.
+    /// Changes the number. Followers beyond it stay until they disconnect.
     pub fn resize(&self, most: usize) {
         self.places.resize(most);
     }
