@@ -9,6 +9,7 @@ mod index;
 mod inflate;
 mod listing;
 mod loose;
+mod marks;
 mod midx;
 mod pack;
 pub(crate) mod reader;
