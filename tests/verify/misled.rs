@@ -187,6 +187,15 @@ fn a_multi_pack_index_that_misleads_is_named() {
         "does not count its names",
     );
     check(&|bytes| bytes[0] = b'X', "is none of version 1");
+    // A part that ends before it begins.
+    let row = 12
+        + good[12..]
+            .chunks(12)
+            .position(|row| row.starts_with(b"OIDL"))
+            .unwrap()
+            * 12;
+    check(&|bytes| bytes[row + 4..row + 12].fill(0x7f), "lacks a part");
+    check(&|bytes| bytes[row + 4..row + 12].fill(0xff), "lacks a part");
     let packs = chunk(&good, 12, b"PNAM");
     check(&|bytes| bytes[packs + 8] ^= 1, "which is not there");
     overwrite(&path, good.clone());

@@ -149,7 +149,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// The keys in a file of witnesses' keys.
-fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
+pub(super) fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };

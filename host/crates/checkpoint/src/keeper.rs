@@ -6,14 +6,14 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Checkpoint, CheckpointError, CheckpointKey, Target, make};
+use super::{Checkpoint, CheckpointError, CheckpointKey, Target, Witnesses, make_witnessed};
 use outcome::clock::{Clock, Timestamp};
 use trail::Trail;
 
 /// How an attempt went.
 pub enum Kept {
-    /// This checkpoint was kept, at this time.
-    At(Timestamp, Checkpoint),
+    /// This checkpoint was kept, at this time, and why witnesses did not cosign it, where any did not.
+    At(Timestamp, Checkpoint, Vec<String>),
     /// None was kept at this time, and why: a trail that was rolled back is told here.
     Not(Timestamp, CheckpointError),
 }
@@ -30,6 +30,7 @@ impl Keeper {
         trail: Trail,
         key: CheckpointKey,
         target: Target,
+        witnesses: Witnesses,
         every: Duration,
         clock: Arc<dyn Clock>,
         tell: impl Fn(&Kept) + Send + 'static,
@@ -39,9 +40,14 @@ impl Keeper {
             loop {
                 let now = clock.now();
                 // A panic must not stop later checkpoints. The metric for their age shows that one is missing.
-                let attempt = || make(&trail, &key, Some(&target), now);
+                let attempt = || make_witnessed(&trail, &key, Some(&target), now, &witnesses);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
-                    Ok(Ok(made)) => tell(&Kept::At(now, made.checkpoint)),
+                    Ok(Ok(made)) => {
+                        for why in &made.unwitnessed {
+                            tracing::error!(%why, "a checkpoint was kept, but not cosigned");
+                        }
+                        tell(&Kept::At(now, made.checkpoint, made.unwitnessed));
+                    }
                     Ok(Err(error)) => {
                         tracing::error!(%error, "no checkpoint was kept");
                         tell(&Kept::Not(now, error));

@@ -39,7 +39,11 @@ impl Marks {
         let mut found: Vec<(i64, Id)> = Vec::new();
         for (id, content) in reader.marks(STRIDE) {
             let commit = Commit::parse(&content.data, hex_len);
-            found.extend(commit.and_then(|commit| commit.time()).map(|time| (time, id)));
+            found.extend(
+                commit
+                    .and_then(|commit| commit.time())
+                    .map(|time| (time, id)),
+            );
         }
         if found.len() < FEWEST {
             return Marks::default();

@@ -188,10 +188,7 @@ impl<'a> Reading<'a> {
         let chain = &mut self.chain;
         let place = (chain.len(), id);
         let ahead = ahead.and_then(|ahead| ahead.take(&id));
-        let read = ahead.map_or_else(
-            || read_other(context, reader, &id, Kind::Commit, place),
-            Ok,
-        );
+        let read = ahead.map_or_else(|| read_other(context, reader, &id, Kind::Commit, place), Ok);
         let Ok(content) = read else {
             let what = format!("the history before the commit {id}, which cannot be read");
             self.cut = Some((place, what));
