@@ -148,3 +148,14 @@ fn a_repository_of_another_user_is_audited_and_nothing_it_names_is_run() {
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert!(!marker.exists());
 }
+
+#[test]
+fn a_ref_that_is_not_there_is_a_mistake_in_the_call() {
+    let machine = trail();
+    for name in ["nosuch", "refs/tags/nosuch", "refs/heads/../x"] {
+        let ran = machine.run(&["verify", "repo", "--ref", name]);
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+        assert!(ran.err.contains("there is no ref"), "{ran:?}");
+        assert!(ran.err.contains("git for-each-ref"), "{ran:?}");
+    }
+}

@@ -9,13 +9,13 @@ use serde_json::json;
 use super::{Machine, Ran, outcome};
 
 /// A witness that runs.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Serving {
-    fn start(machine: &Machine) -> Serving {
+    pub(super) fn start(machine: &Machine) -> Serving {
         let arguments = [
             "witness",
             "serve",
@@ -65,7 +65,7 @@ impl Drop for Serving {
 }
 
 /// A trail of two entries, its checkpoint key `key`, and a witness's `wk` that knows it.
-fn witnessed() -> Machine {
+pub(super) fn witnessed() -> Machine {
     let machine = Machine::with_repository();
     for id in ["a", "b"] {
         machine.commit(&outcome(id, "completed"));
@@ -98,7 +98,7 @@ fn checkpoint(machine: &Machine, url: &str) -> Ran {
     ])
 }
 
-fn verify(machine: &Machine, quorum: &str) -> (Option<i32>, serde_json::Value) {
+pub(super) fn verify(machine: &Machine, quorum: &str) -> (Option<i32>, serde_json::Value) {
     let ran = machine.run(&[
         "verify",
         "repo",

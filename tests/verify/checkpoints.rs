@@ -390,13 +390,15 @@ fn a_service_keeps_checkpoints_by_itself_and_tells_of_a_roll_back() {
     let every = std::time::Duration::from_millis(5);
     let tell = move |kept: &checkpoint::Kept| {
         let said = match kept {
-            checkpoint::Kept::At(_, checkpoint) => checkpoint.size.to_string(),
+            checkpoint::Kept::At(_, checkpoint, _) => checkpoint.size.to_string(),
             checkpoint::Kept::Not(_, error) => error.to_string(),
         };
         // The test may be over.
         let _ = told.send(said);
     };
-    let keeper = checkpoint::Keeper::start(place.trail.clone(), key, target, every, clock, tell);
+    let witnesses = checkpoint::Witnesses::default();
+    let trail = place.trail.clone();
+    let keeper = checkpoint::Keeper::start(trail, key, target, witnesses, every, clock, tell);
     let until = |begins: &str| while !attempts.recv().unwrap().starts_with(begins) {};
     until("2");
     place.record(&["c"]);

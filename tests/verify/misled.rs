@@ -187,6 +187,15 @@ fn a_multi_pack_index_that_misleads_is_named() {
         "does not count its names",
     );
     check(&|bytes| bytes[0] = b'X', "is none of version 1");
+    // A part that ends before it begins.
+    let row = 12
+        + good[12..]
+            .chunks(12)
+            .position(|row| row.starts_with(b"OIDL"))
+            .unwrap()
+            * 12;
+    check(&|bytes| bytes[row + 4..row + 12].fill(0x7f), "lacks a part");
+    check(&|bytes| bytes[row + 4..row + 12].fill(0xff), "lacks a part");
     let packs = chunk(&good, 12, b"PNAM");
     check(&|bytes| bytes[packs + 8] ^= 1, "which is not there");
     overwrite(&path, good.clone());
@@ -276,4 +285,76 @@ fn a_filter_that_hides_a_path_from_git_log_is_named() {
     // Git passes the commits by.
     assert!(log().lines().count() < 23);
     forge.broken("hidden", None, "hides from `git log --");
+}
+
+#[test]
+fn a_reverse_index_in_any_other_form_is_named() {
+    const OTHER: &str = "is that of another pack";
+    let forge = packed();
+    forge.git(&["-c", "pack.writeReverseIndex=true", "repack", "-adfq"]);
+    forge.holds();
+    let path = only_pack(&forge, "rev");
+    let good = std::fs::read(&path).unwrap();
+    let check = |change: &dyn Fn(&mut Vec<u8>), words: &str| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        overwrite(&path, bytes);
+        forge.broken("hidden", None, words);
+        // Git's own check passes over the name of the pack.
+        let is_sound = try_git(&forge.path, &["fsck", "--full"]).is_some();
+        assert_eq!(is_sound, words == OTHER, "{words}");
+    };
+    let wrong = "does not say where objects lie";
+    check(
+        &|bytes| {
+            let (first, second) = bytes[12..].split_at_mut(4);
+            first.swap_with_slice(&mut second[..4]);
+        },
+        wrong,
+    );
+    check(&|bytes| bytes.copy_within(12..16, 16), wrong);
+    check(&|bytes| bytes[12..16].fill(0xff), wrong);
+    check(&|bytes| bytes[0] = b'X', "is none of version 1");
+    check(&|bytes| drop(bytes.drain(12..16)), "has the wrong length");
+    let checksum = good.len() - 40;
+    check(&|bytes| bytes[checksum] ^= 1, OTHER);
+    overwrite(&path, good.clone());
+    forge.holds();
+}
+
+/// Git asks a bitmap which objects it has to send or to list, and whoever receives them looks whether all are there: `log`, `show` and
+/// what a clone holds never come from one. So its content is not judged.
+#[test]
+fn a_bitmap_may_say_what_it_likes_and_git_shows_the_same() {
+    let forge = packed();
+    forge.git(&["repack", "-adfqb"]);
+    let path = only_pack(&forge, "bitmap");
+    let good = std::fs::read(&path).unwrap();
+    let log = |place: &Path| super::forge::git(place, &["log", "-p", "--all", "--format=%H%n%B"]);
+    let shown = log(&forge.path);
+    let mut cloned = 0;
+    for at in (32..good.len() - 40).step_by(good.len() / 24) {
+        let mut bytes = good.clone();
+        for byte in &mut bytes[at..at + 4] {
+            *byte ^= 0x5a;
+        }
+        overwrite(&path, bytes);
+        forge.holds();
+        assert_eq!(log(&forge.path), shown, "{at}");
+        let copy = forge.path.with_extension(format!("copy-{at}"));
+        let arguments = [
+            "clone",
+            "-q",
+            "--bare",
+            "--no-local",
+            ".",
+            copy.to_str().unwrap(),
+        ];
+        if try_git(&forge.path, &arguments).is_some() {
+            cloned += 1;
+            assert_eq!(log(&copy), shown, "{at}");
+        }
+        let _ = std::fs::remove_dir_all(&copy);
+    }
+    assert!(cloned > 0);
 }

@@ -148,7 +148,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Reads the witnesses' keys from a file.
-fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
+pub(super) fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };

@@ -106,6 +106,10 @@ impl Exit {
             return Exit::UnfitStore;
         }
         let is_usage = error.is::<UsageError>()
+            || matches!(
+                error.downcast_ref(),
+                Some(verify::VerifyError::NoReference(_))
+            )
             || error.is::<ConfigError>()
             || matches!(error.downcast_ref(), Some(ServeError::NoTokens(_)))
             || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))

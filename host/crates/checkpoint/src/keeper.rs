@@ -6,14 +6,14 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Checkpoint, CheckpointError, CheckpointKey, Target, make};
+use super::{Checkpoint, CheckpointError, CheckpointKey, Target, Witnesses, make_witnessed};
 use outcome::clock::{Clock, Timestamp};
 use trail::Trail;
 
 /// The result of an attempt to make a checkpoint.
 pub enum Kept {
-    /// The checkpoint was kept at this time.
-    At(Timestamp, Checkpoint),
+    /// This checkpoint was kept, at this time, and why witnesses did not cosign it, where any did not.
+    At(Timestamp, Checkpoint, Vec<String>),
     /// No checkpoint was kept at this time, with the error. A rolled-back trail is reported here.
     Not(Timestamp, CheckpointError),
 }
@@ -31,6 +31,7 @@ impl Keeper {
         trail: Trail,
         key: CheckpointKey,
         target: Target,
+        witnesses: Witnesses,
         every: Duration,
         clock: Arc<dyn Clock>,
         tell: impl Fn(&Kept) + Send + 'static,
@@ -40,9 +41,14 @@ impl Keeper {
             loop {
                 let now = clock.now();
                 // A panic must not stop later checkpoints. The metric for their age shows that one is missing.
-                let attempt = || make(&trail, &key, Some(&target), now);
+                let attempt = || make_witnessed(&trail, &key, Some(&target), now, &witnesses);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
-                    Ok(Ok(made)) => tell(&Kept::At(now, made.checkpoint)),
+                    Ok(Ok(made)) => {
+                        for why in &made.unwitnessed {
+                            tracing::error!(%why, "a checkpoint was kept, but not cosigned");
+                        }
+                        tell(&Kept::At(now, made.checkpoint, made.unwitnessed));
+                    }
                     Ok(Err(error)) => {
                         tracing::error!(%error, "no checkpoint was kept");
                         tell(&Kept::Not(now, error));

@@ -128,7 +128,7 @@ pub enum VerifyError {
         why: String,
     },
     /// There is no such ref.
-    #[error("there is no ref {0}")]
+    #[error("there is no ref {0}; `git for-each-ref` lists those that there are")]
     NoReference(String),
     /// A ref leads nowhere.
     #[error("the ref {name} is broken: {why}")]

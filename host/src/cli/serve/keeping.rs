@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target};
+use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target, Witnesses};
 use crate::cli::checkpoint::key;
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
@@ -17,6 +17,7 @@ pub struct Keeping {
     trail: Trail,
     key: CheckpointKey,
     target: Target,
+    witnesses: Witnesses,
     every: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -25,9 +26,16 @@ pub struct Keeping {
 pub fn keeping(
     settings: &Settings,
     trail: &Trail,
+    witnesses: Witnesses,
     session: &Session,
 ) -> anyhow::Result<Option<Keeping>> {
     let Some(every) = settings.checkpoint.every else {
+        if !witnesses.at.is_empty() {
+            return Err(UsageError(
+                "witnesses are to cosign checkpoints, so --checkpoint-every or setting checkpoint.every must say how often to make one".into(),
+            )
+            .into());
+        }
         return Ok(None);
     };
     let (Some(_), Some(to)) = (&settings.checkpoint.key, &settings.checkpoint.to) else {
@@ -40,6 +48,7 @@ pub fn keeping(
         trail: trail.clone(),
         key: key(settings)?,
         target: Target::of_path(to, false),
+        witnesses,
         every,
         clock: Arc::clone(&session.clock),
     }))
@@ -51,7 +60,13 @@ impl Keeping {
         tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");
         let watched = orchestrator.watch_checkpoints(self.every);
         let tell = move |kept: &Kept| match kept {
-            Kept::At(time, checkpoint) => watched.kept(*time, checkpoint.size),
+            Kept::At(time, checkpoint, unwitnessed) => {
+                watched.kept(*time, checkpoint.size);
+                if !unwitnessed.is_empty() {
+                    let what = format!("kept, but not cosigned: {}", unwitnessed.join("; "));
+                    watched.failed(*time, false, &what);
+                }
+            }
             Kept::Not(time, error) => {
                 let rolled_back = matches!(error, CheckpointError::RolledBack { .. });
                 watched.failed(*time, rolled_back, &error.to_string());
@@ -61,6 +76,7 @@ impl Keeping {
             self.trail,
             self.key,
             self.target,
+            self.witnesses,
             self.every,
             self.clock,
             tell,

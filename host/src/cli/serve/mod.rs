@@ -16,9 +16,12 @@ mod waiting;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::checkpoint::witness_keys;
 use super::exit::Exit;
 use super::session::{RecordFlags, Session};
 use super::store::RebindFlag;
+use crate::checkpoint::Witnesses;
+use crate::checkpoint::witness::Witness;
 use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
@@ -67,6 +70,12 @@ pub struct Args {
     /// The key that signs checkpoints
     #[arg(long, value_name = "FILE")]
     checkpoint_key: Option<PathBuf>,
+    /// Have this witness cosign them (C2SP tlog-witness): http://HOST[:PORT][/PATH]; may be given more than once
+    #[arg(long, value_name = "URL", requires = "checkpoint_witness_keys")]
+    checkpoint_witness: Vec<Witness>,
+    /// The keys of witnesses, name+id+base64, one a line
+    #[arg(long, value_name = "FILE", requires = "checkpoint_witness")]
+    checkpoint_witness_keys: Option<PathBuf>,
     /// After SIGTERM, how long to keep accepting while /readyz says `stopping` [default: 5]
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
@@ -114,6 +123,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     // First, so that all warnings are logged; dropped last, so that the last lines are written.
     let log = log::start(args, session)?;
     let settings = session.settings(flags.clone())?;
-    let parts = parts::gather(&settings, flags, session)?;
+    let witnesses = Witnesses {
+        at: args.checkpoint_witness.clone(),
+        keys: witness_keys(args.checkpoint_witness_keys.as_deref())?,
+    };
+    let parts = parts::gather(&settings, flags, witnesses, session)?;
     run::serve(args, parts, session, &log)
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::keeping::{Keeping, keeping};
 use super::proving::proving;
 use super::reload::Reload;
+use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{
     Session, begins_apart, deciding, engine, outcome_limits, policy_limits, read_secret,
@@ -69,6 +70,7 @@ const LISTEN: &str = "127.0.0.1:8787";
 pub fn gather(
     settings: &Settings,
     flags: Settings,
+    witnesses: Witnesses,
     session: &mut Session,
 ) -> anyhow::Result<Parts> {
     let said = settings
@@ -113,7 +115,7 @@ pub fn gather(
         host: host(),
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
-    let keeping = keeping(settings, &trail, session)?;
+    let keeping = keeping(settings, &trail, witnesses, session)?;
     let prove = proving(settings, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();

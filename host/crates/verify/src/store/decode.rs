@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 use super::cache::Content;
 use super::delta::{self, DeltaError, MAX_IN_MEMORY};
 use super::hash::{Id, Kind, Naming};
-use super::pack::{self, Make};
-use super::reader::{Fault, Reader};
+use super::inflate::Inflater;
+use super::pack::{self, Make, Window};
+use super::reader::Fault;
 use super::{Store, loose};
 
 /// Stock git writes no longer chain (`pack-objects` and `fast-import` both refuse).
@@ -39,14 +40,43 @@ impl Copy {
     }
 }
 
-impl Reader<'_> {
+/// What the caller knows about an object.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// A large blob is only to be hashed.
+    pub(super) streamed: bool,
+    /// It was not read before, so that looking for it among what was kept would be in vain.
+    pub(super) is_new: bool,
+    /// Objects are sought in the order in which they were made.
+    pub(super) forward: bool,
+}
+
+/// Rebuilds objects with buffers that are used again and again.
+pub(super) struct Decoder {
+    window: Window,
+    inflater: Inflater,
+    /// Offset, begin and size of the deltas of the chain that is being followed.
+    chain: Vec<(u64, u64, u64)>,
+    scratch: Vec<u8>,
+}
+
+impl Decoder {
+    pub(super) fn new() -> Decoder {
+        Decoder {
+            window: Window::new(),
+            inflater: Inflater::new(),
+            chain: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
     /// Rebuilds the entry of a pack at this position. A chain of deltas is followed step by step, never by recursion.
     pub(super) fn decode(
         &mut self,
         store: &Store,
         place: usize,
         position: u64,
-        streamed: bool,
+        wanted: Wanted,
     ) -> Result<Copy, Fault> {
         let pack = &store.packs[place];
         let hash_len = store.algorithm.len_in_bytes();
@@ -56,7 +86,8 @@ impl Reader<'_> {
         let mut bytes = 0;
         let mut large = None;
         let mut content = loop {
-            if let Some(content) = store.cache.get(pack.base + at) {
+            let is_kept = !(wanted.is_new && chain.is_empty());
+            if is_kept && let Some(content) = store.cache.get(pack.base + at) {
                 break content;
             }
             let head_bytes = self
@@ -68,7 +99,7 @@ impl Reader<'_> {
             let begin = at + head.len as u64;
             if let (Make::Whole(Kind::Blob), true, true) = (
                 &head.make,
-                streamed && chain.is_empty(),
+                wanted.streamed && chain.is_empty(),
                 head.size >= STREAMED,
             ) {
                 let name = self.stream(store, place, begin, head.size)?;
@@ -124,19 +155,34 @@ impl Reader<'_> {
             let base = std::mem::replace(&mut made_at, pack.base + at);
             // The tree itself and its base are wanted next; of the rest of a long chain every eighth is kept, so that it neither
             // drives out other trees nor has to be rebuilt from its beginning.
-            let wanted = if chain.is_empty() {
+            let is_kept = if chain.is_empty() {
                 content.kind == Kind::Tree
             } else {
                 chain.len() == 1 || depth % KEPT == 0
             };
-            if wanted && self.forward && content.kind == Kind::Tree {
+            if is_kept && wanted.forward && content.kind == Kind::Tree {
                 store.cache.replace(base, made_at, &content);
-            } else if wanted {
+            } else if is_kept {
                 store.cache.put(made_at, &content);
             }
         }
         self.chain = chain;
         Ok(Copy::Whole(content))
+    }
+
+    /// What the head of the entry at this position says that it is; none if it is a delta, or no entry.
+    pub(super) fn kind_at(&mut self, store: &Store, place: usize, position: u64) -> Option<Kind> {
+        let at = position - store.packs[place].base;
+        let bytes = self
+            .window
+            .bytes(&store.files, &store.packs, place, at, pack::MAX_HEAD);
+        match pack::head(bytes.ok()?, at, store.algorithm.len_in_bytes()) {
+            Ok(pack::Head {
+                make: Make::Whole(kind),
+                ..
+            }) => Some(kind),
+            _ => None,
+        }
     }
 
     /// Inflates what begins at `begin` into exactly `out`.

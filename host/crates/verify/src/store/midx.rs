@@ -88,7 +88,7 @@ impl Midx {
         let chunk = |name: &[u8]| {
             let place = rows.iter().position(|(found, _)| *found == name)?;
             let (begin, end) = (rows[place].1, rows.get(place + 1)?.1);
-            (begin <= end).then_some((begin, end - begin))
+            Some((begin, end.checked_sub(begin)?))
         };
         let twice = rows
             .iter()

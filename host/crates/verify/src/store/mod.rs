@@ -9,9 +9,11 @@ mod index;
 mod inflate;
 mod listing;
 mod loose;
+mod marks;
 mod midx;
 mod pack;
 pub(crate) mod reader;
+mod reverse;
 mod table;
 
 use std::fs::File;
@@ -111,6 +113,12 @@ impl Store {
             midx::check(&all, &store).map_err(misleads)
         });
         store.misleading.extend(checked.err());
+        let reversed = store
+            .packs
+            .iter()
+            .map(|pack| reverse::check(pack, hash_len));
+        let wrong: Vec<String> = reversed.filter_map(Result::err).collect();
+        store.misleading.extend(wrong);
         Ok(store)
     }
 

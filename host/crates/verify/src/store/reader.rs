@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::cache::Content;
-use super::decode::{Copy, STREAMED};
+use super::decode::{Copy, Decoder, STREAMED, Wanted};
 use super::hash::{Id, Kind};
-use super::inflate::Inflater;
-use super::pack::Window;
 use super::{Current, Store};
 
 /// Why an object cannot be had.
@@ -41,17 +39,13 @@ const MAX_COPIES: usize = 1024;
 /// A reader of objects.
 pub(crate) struct Reader<'a> {
     current: &'a Current,
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     /// Whether objects are sought in the order in which they were made, so that nobody wants again what a tree is a delta of
     /// once the tree is there.
     pub(crate) forward: bool,
     /// Small objects that were found and hashed, by the first bits of their names: most trees near the root.
     recent: Vec<Option<(Id, Arc<Content>)>>,
-    pub(super) window: Window,
-    pub(super) inflater: Inflater,
-    /// Offset, begin and size of the deltas of the chain that is being followed.
-    pub(super) chain: Vec<(u64, u64, u64)>,
-    pub(super) scratch: Vec<u8>,
+    pub(super) decoder: Decoder,
     /// Copies that are not what their name says, of objects of which there is a good copy.
     pub(crate) bad_copies: Vec<(Id, String)>,
 }
@@ -63,10 +57,7 @@ impl<'a> Reader<'a> {
             store: current.get(),
             forward: false,
             recent: vec![None; RECENT],
-            window: Window::new(),
-            inflater: Inflater::new(),
-            chain: Vec::new(),
-            scratch: Vec::new(),
+            decoder: Decoder::new(),
             bad_copies: Vec::new(),
         }
     }
@@ -77,7 +68,30 @@ impl<'a> Reader<'a> {
     ///
     /// Says why there is none; an object of another kind is one that is not what its name says.
     pub(crate) fn fetch(&mut self, id: &Id, kind: Kind) -> Result<Arc<Content>, Fault> {
-        match self.find(id, false)? {
+        self.fetch_with(id, kind, Wanted::default())
+    }
+
+    /// The same for an object that only one commit brings, and that was hardly read before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::fetch`].
+    pub(crate) fn fetch_new(&mut self, id: &Id, kind: Kind) -> Result<Arc<Content>, Fault> {
+        // From the tip down, a commit's tree was read as what the newer one changed.
+        let is_new = self.forward || kind == Kind::Commit;
+        let wanted = Wanted {
+            is_new,
+            ..Wanted::default()
+        };
+        self.fetch_with(id, kind, wanted)
+    }
+
+    fn fetch_with(&mut self, id: &Id, kind: Kind, wanted: Wanted) -> Result<Arc<Content>, Fault> {
+        let found = match kind {
+            Kind::Tree => self.find_recent(id, wanted)?,
+            _ => self.find(id, wanted)?,
+        };
+        match found {
             Copy::Whole(content) if content.kind != kind => Err(wrong_kind(content.kind, kind)),
             Copy::Whole(content) if kind == Kind::Commit && content.data.len() > MAX_COMMIT => {
                 Err(too_long(MAX_COMMIT))
@@ -92,7 +106,7 @@ impl<'a> Reader<'a> {
 
     /// The object of this name, whatever kind it is.
     pub(crate) fn fetch_any(&mut self, id: &Id) -> Result<Arc<Content>, Fault> {
-        match self.find(id, false)? {
+        match self.find(id, Wanted::default())? {
             Copy::Whole(content) => Ok(content),
             Copy::Streamed(..) => Err(too_long(STREAMED as usize)),
         }
@@ -100,7 +114,11 @@ impl<'a> Reader<'a> {
 
     /// Hashes a blob without keeping it.
     pub(crate) fn check_blob(&mut self, id: &Id) -> Result<(), Fault> {
-        let kind = match self.find(id, true)? {
+        let wanted = Wanted {
+            streamed: true,
+            ..Wanted::default()
+        };
+        let kind = match self.find(id, wanted)? {
             Copy::Whole(content) => content.kind,
             Copy::Streamed(kind, _) => kind,
         };
@@ -116,7 +134,8 @@ impl<'a> Reader<'a> {
         self.store.table.candidates(id.as_slice()).next()
     }
 
-    fn find(&mut self, id: &Id, streamed: bool) -> Result<Copy, Fault> {
+    /// A tree, which may be one of those that were found last.
+    fn find_recent(&mut self, id: &Id, wanted: Wanted) -> Result<Copy, Fault> {
         let bytes = id.as_slice();
         let recent = usize::from(u16::from_be_bytes([bytes[0], bytes[1]])) % RECENT;
         if let Some((name, content)) = &self.recent[recent]
@@ -124,7 +143,7 @@ impl<'a> Reader<'a> {
         {
             return Ok(Copy::Whole(Arc::clone(content)));
         }
-        let found = self.find_renewed(id, streamed);
+        let found = self.find(id, wanted);
         if let Ok(Copy::Whole(content)) = &found
             && content.kind == Kind::Tree
             && content.data.len() <= RECENT_BYTES
@@ -135,8 +154,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks again where the repository was repacked meanwhile.
-    fn find_renewed(&mut self, id: &Id, streamed: bool) -> Result<Copy, Fault> {
-        let mut found = self.find_now(id, streamed);
+    fn find(&mut self, id: &Id, mut wanted: Wanted) -> Result<Copy, Fault> {
+        wanted.forward = self.forward;
+        let mut found = self.find_now(id, wanted);
         for _ in 0..MAX_RENEWALS {
             let Some(store) = found
                 .is_err()
@@ -146,14 +166,14 @@ impl<'a> Reader<'a> {
                 break;
             };
             self.store = store;
-            self.window = Window::new();
-            found = self.find_now(id, streamed);
+            self.decoder = Decoder::new();
+            found = self.find_now(id, wanted);
         }
         found
     }
 
-    fn find_now(&mut self, id: &Id, streamed: bool) -> Result<Copy, Fault> {
-        let store = Arc::clone(&self.store);
+    fn find_now(&mut self, id: &Id, wanted: Wanted) -> Result<Copy, Fault> {
+        let (store, decoder) = (&*self.store, &mut self.decoder);
         let mut good = None;
         let mut bad = None;
         for (number, position) in store.table.candidates(id.as_slice()).enumerate() {
@@ -163,15 +183,15 @@ impl<'a> Reader<'a> {
                 ));
             }
             let place = store.pack_at(position);
-            match self.decode(&store, place, position, streamed) {
-                Ok(copy) if copy.name(&store) == Some(*id) => good = good.or(Some(copy)),
-                // The table knows only the first bytes of names: another object may live here.
+            match decoder.decode(store, place, position, wanted) {
+                Ok(copy) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
+                // The table knows only the first bits of names: another object may live here.
                 _ if store.packs[place].index.find(id)
                     != Some(position - store.packs[place].base) => {}
                 Ok(copy) => {
                     bad = Some(Fault::Corrupt(format!(
                         "{} ({})",
-                        misnamed(copy.name(&store)),
+                        misnamed(copy.name(store)),
                         store.packs[place].name()
                     )))
                 }
@@ -180,12 +200,12 @@ impl<'a> Reader<'a> {
         }
         // It may have been written since the loose objects were listed.
         if store.loose.may_hold(id) || good.is_none() {
-            match self.decode_loose(&store, id, streamed) {
-                Ok(Some(copy)) if copy.name(&store) == Some(*id) => good = good.or(Some(copy)),
+            match decoder.decode_loose(store, id, wanted.streamed) {
+                Ok(Some(copy)) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
                 Ok(Some(copy)) => {
                     bad = Some(Fault::Corrupt(format!(
                         "{} (loose)",
-                        misnamed(copy.name(&store))
+                        misnamed(copy.name(store))
                     )))
                 }
                 Ok(None) => {}

@@ -124,7 +124,7 @@ pub(super) fn read_tree_and_form(
     id: &Id,
     place: Place,
 ) -> Option<(Arc<Content>, bool)> {
-    let content = reader.fetch(id, Kind::Tree);
+    let content = reader.fetch_new(id, Kind::Tree);
     let content = content
         .map_err(|fault| context.fault(id, "directory", &fault, place))
         .ok()?;
@@ -145,7 +145,7 @@ pub(super) fn read_other(
     kind: Kind,
     place: Place,
 ) -> Result<Arc<Content>, Fault> {
-    let content = reader.fetch(id, kind);
+    let content = reader.fetch_new(id, kind);
     context.bad_copies(reader, place);
     content.inspect_err(|fault| context.fault(id, kind.name(), fault, place))
 }

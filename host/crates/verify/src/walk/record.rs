@@ -51,7 +51,7 @@ pub(super) fn judge_entry(
     if let Some(task) = task {
         tally.tasks.push((context.task_key(task), place.0));
     }
-    let content = match reader.fetch(&id, Kind::Blob) {
+    let content = match reader.fetch_new(&id, Kind::Blob) {
         Ok(content) => content,
         Err(fault) => {
             context.fault(&id, "entry", &fault, place);
