@@ -136,7 +136,7 @@ fn a_task_that_panics_again_and_again_ends_the_hosts_work_and_another_takes_over
             let given_up = host.orchestrator.given_up();
             let reason = tokio::time::timeout(Duration::from_secs(60), given_up).await;
             let reason = reason.expect("it gives up");
-            assert!(reason.contains("panics again and again"), "{reason}");
+            assert!(reason.contains("keeps panicking"), "{reason}");
             assert_eq!(host.get("/healthz").await.0, 503);
             // The process ends now. Until then what is accepted is durable, and waits.
             let (_, ready) = host.get("/readyz").await;
