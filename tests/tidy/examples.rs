@@ -18,7 +18,7 @@ fn the_check_finds_what_it_is_for() {
         "host/crates/trail/src/x.rs",
         "use std::env::{self, var_os};",
         &[
-            "host/crates/trail/src/x.rs:2: `env::var_os` belongs in host/src/config/, host/crates/trail/src/git_config/environment.rs: settings are read in one place",
+            "host/crates/trail/src/x.rs:2: `env::var_os` belongs in host/src/config/, host/crates/trail/src/place/git_config/environment.rs: settings are read in one place",
         ],
     );
     check(

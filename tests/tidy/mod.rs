@@ -53,7 +53,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         // git's own variables say where git's configuration is; they are no settings of ours.
         &[
             "host/src/config/",
-            "host/crates/trail/src/git_config/environment.rs",
+            "host/crates/trail/src/place/git_config/environment.rs",
         ],
         "settings are read in one place",
     ),

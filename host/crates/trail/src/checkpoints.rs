@@ -5,15 +5,15 @@
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
-use super::commit::Commit;
-use super::error::TrailError;
-use super::flush::{FlushError, Flusher, Group};
-use super::lock::WriterLock;
-use super::object::{self, Deflater};
-use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
-use super::repository::Repository;
-use super::state::Mark;
-use super::{Placement, Shared, Trail};
+use crate::error::TrailError;
+use crate::objects::commit::Commit;
+use crate::objects::object::{self, Deflater};
+use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
+use crate::place::repository::Repository;
+use crate::place::state::Mark;
+use crate::write::flush::{FlushError, Flusher, Group};
+use crate::write::lock::WriterLock;
+use crate::{Placement, Shared, Trail};
 use outcome::clock::Timestamp;
 
 /// The ref on which a repository keeps checkpoints of trails.

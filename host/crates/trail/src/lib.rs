@@ -6,70 +6,21 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
-mod adopting;
-mod ahead;
-mod attributes;
-mod beginning;
-mod catalogue;
-mod checkout;
+mod begin;
+mod caches;
 mod checkpoints;
-mod commit;
-mod delta;
-mod directory;
-mod discover;
 pub mod disk;
-mod entries;
 mod error;
-mod flush;
-mod flushing;
-mod git_config;
-mod history;
-mod holder;
-mod init;
-mod layout;
-mod leaves;
-mod loaded;
-mod lock;
-mod merge;
-mod merging;
 mod message;
-mod mount;
-mod moved;
-mod multi_index;
-mod name;
-mod names;
-mod object;
 mod objects;
-mod open;
-mod order;
-mod ownership;
-mod pack;
-mod packs;
 #[doc(hidden)]
 pub mod parts;
-mod placement;
+mod place;
 mod policies;
-mod queue;
-mod reading;
-mod recover;
-mod refresh;
-mod refs;
-mod regular;
-mod repository;
-mod sequence;
-mod shared;
+mod read;
 mod signing;
-mod state;
-mod supported;
-mod tenure;
-mod ticket;
-mod tree;
-mod tree_object;
-mod tree_stream;
-mod view;
-mod whereabouts;
-mod work_trees;
-mod writer;
+mod work_tree;
+mod write;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,37 +30,37 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
-pub use adopting::{Adopted, unseen};
-pub use attributes::RULE as ATTRIBUTES;
+pub use begin::adopting::{Adopted, unseen};
+pub use begin::init::{InitOptions, Initialised, repository_around};
+pub use begin::open::{DEFAULT_AUTHOR, OpenOptions};
+pub use caches::leaves::{EntryTree, TreeHash, root_of_proof};
 pub use checkpoints::CHECKPOINTS_REF;
-pub use entries::{Decision, Decisions, Entries};
 pub use error::TrailError;
-pub use git_config::GitEnvironment;
-pub use history::{History, LoggedEntry, Recorded};
-pub use holder::{HolderState, LockWatch, StuckHolder};
-pub use init::{InitOptions, Initialised, repository_around};
-pub use layout::{FLAT_MOST, Layout};
-pub use leaves::{EntryTree, TreeHash, root_of_proof};
 pub use message::Provenance;
-pub use moved::Moved;
-pub use name::TrailName;
-pub use open::{DEFAULT_AUTHOR, OpenOptions};
-pub use order::{NumberedCommit, NumberedFrom, TrailEnd};
-pub use placement::Placement;
+pub use place::git_config::GitEnvironment;
+pub use place::layout::{FLAT_MOST, Layout};
+pub use place::placement::Placement;
 pub use policies::{InForce, Kept, POLICIES_REF};
+pub use read::entries::{Decision, Decisions, Entries};
+pub use read::history::{History, LoggedEntry, Recorded};
+pub use read::moved::Moved;
+pub use read::name::TrailName;
+pub use read::order::{NumberedCommit, NumberedFrom, TrailEnd};
+pub use read::view::Snapshot;
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
-pub use tenure::{Committing, Tenure};
-pub use ticket::{Placed, Ticket};
-pub use view::Snapshot;
+pub use work_tree::attributes::RULE as ATTRIBUTES;
+pub use write::holder::{HolderState, LockWatch, StuckHolder};
+pub use write::tenure::{Committing, Tenure};
+pub use write::ticket::{Placed, Ticket};
 
 use disk::Disk;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
-use repository::Repository;
-use sequence::Item;
-use state::{Identity, StateDir};
-use view::View;
-use writer::Writer;
+use place::repository::Repository;
+use place::state::{Identity, StateDir};
+use read::view::View;
+use write::sequence::Item;
+use write::writer::Writer;
 
 /// An entry that a policy has decided to record.
 pub struct Append<'a> {
@@ -134,7 +85,7 @@ pub struct Trail {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    ahead: Mutex<Option<ahead::Reader>>,
+    ahead: Mutex<Option<read::ahead::Reader>>,
 }
 
 /// What callers and writer share.
@@ -142,7 +93,7 @@ struct Shared {
     repository: Repository,
     state: StateDir,
     identity: Identity,
-    layout: layout::Choice,
+    layout: place::layout::Choice,
     author: String,
     signing: Option<signing::Signing>,
     lock_wait: Duration,
@@ -151,17 +102,17 @@ struct Shared {
     progress: Arc<AtomicU64>,
     boot: String,
     view: Mutex<View>,
-    queue: Arc<queue::Queue>,
-    waiting: Arc<ticket::Waiting>,
-    catalogue: catalogue::Catalogue,
-    leaves: leaves::Leaves,
+    queue: Arc<write::queue::Queue>,
+    waiting: Arc<write::ticket::Waiting>,
+    catalogue: caches::catalogue::Catalogue,
+    leaves: caches::leaves::Leaves,
     /// The last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
     /// A pack of more bytes is merged no more.
     large: u64,
-    moved: moved::Noted,
-    remotes: adopting::Watch,
+    moved: read::moved::Noted,
+    remotes: begin::adopting::Watch,
     /// Opened by the name of a ref, to be read.
     is_for_reading: bool,
     committing: OnceLock<Committing>,
@@ -170,12 +121,12 @@ struct Shared {
     /// Entries may lie in clear text where a filter encrypts.
     plaintext: bool,
     environment: GitEnvironment,
-    attributes: Mutex<attributes::Known>,
+    attributes: Mutex<work_tree::attributes::Known>,
     warning: Mutex<Option<String>>,
 }
 
 impl Shared {
-    fn attributes(&self) -> MutexGuard<'_, attributes::Known> {
+    fn attributes(&self) -> MutexGuard<'_, work_tree::attributes::Known> {
         self.attributes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -232,7 +183,7 @@ impl Trail {
             }
             view.root.clone().expect("it was just loaded")
         };
-        view::read(&root, task_id, &shared.repository)
+        read::view::read(&root, task_id, &shared.repository)
     }
 
     /// The time to record at: `present`, or the last trail commit's time if that is later.
@@ -266,11 +217,14 @@ impl Trail {
     /// [`TrailError::Changed`] if the task has an entry by now; [`TrailError::CaseCollision`].
     pub fn append(&self, append: Append<'_>) -> Result<Ticket, TrailError> {
         let shared = self.shared();
-        let blob = object::name_checked(shared.repository.hash, Kind::Blob, &append.entry)?;
+        let blob =
+            objects::object::name_checked(shared.repository.hash, Kind::Blob, &append.entry)?;
         // Where entries resemble each other the writer makes small deltas; where not, the caller's core compresses.
         let deflated = (!shared.deltas_serve.load(Ordering::Relaxed)).then(|| {
             let mut deflated = Vec::new();
-            object::with_deflater(|deflater| deflater.deflate_into(&append.entry, &mut deflated));
+            objects::object::with_deflater(|deflater| {
+                deflater.deflate_into(&append.entry, &mut deflated)
+            });
             deflated
         });
         let entry: Arc<[u8]> = append.entry.into();
@@ -301,14 +255,16 @@ impl Trail {
             }
             if let Some(root) = &view.root {
                 let (presence, directory) =
-                    view::presence(root, append.task_id, &shared.repository, None)?;
+                    read::view::presence(root, append.task_id, &shared.repository, None)?;
                 match presence {
-                    view::Presence::Absent => item.directory = directory,
-                    view::Presence::Present { .. } => return Err(TrailError::Changed),
-                    view::Presence::Collides(with) => return Err(TrailError::CaseCollision(with)),
+                    read::view::Presence::Absent => item.directory = directory,
+                    read::view::Presence::Present { .. } => return Err(TrailError::Changed),
+                    read::view::Presence::Collides(with) => {
+                        return Err(TrailError::CaseCollision(with));
+                    }
                 }
             }
-            let waiting = view::Waiting {
+            let waiting = read::view::Waiting {
                 task_id: append.task_id.clone(),
                 entry,
                 ticket: ticket.clone(),

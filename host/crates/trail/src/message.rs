@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Placement;
+use crate::Placement;
 use outcome::Reporter;
 
 /// The trailer that makes a commit a trail commit; its value is the version of the format.

@@ -6,13 +6,13 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
-use super::commit::Commit;
-use super::error::TrailError;
-use super::layout::{Layout, ROOT};
-use super::loaded::Loaded;
-use super::object::{self, Deflater};
-use super::pack::PackBuilder;
-use super::tree::{Edit, Node, TreeSource};
+use crate::error::TrailError;
+use crate::objects::commit::Commit;
+use crate::objects::loaded::Loaded;
+use crate::objects::object::{self, Deflater};
+use crate::objects::pack::PackBuilder;
+use crate::objects::tree::{Edit, Node, TreeSource};
+use crate::place::layout::{Layout, ROOT};
 use outcome::TaskId;
 
 const HASH: HashKind = HashKind::Sha1;

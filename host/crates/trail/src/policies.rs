@@ -15,16 +15,16 @@ use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 use serde::{Deserialize, Serialize};
 
-use super::commit::Commit;
-use super::disk;
-use super::error::{IoContext, TrailError};
-use super::flush::{FlushError, Flusher, Group};
-use super::lock::WriterLock;
-use super::object::{self, Deflater};
-use super::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
-use super::repository::Repository;
-use super::state::{Mark, StateDir};
-use super::{Placement, Shared, Trail};
+use crate::disk;
+use crate::error::{IoContext, TrailError};
+use crate::objects::commit::Commit;
+use crate::objects::object::{self, Deflater};
+use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
+use crate::place::repository::Repository;
+use crate::place::state::{Mark, StateDir};
+use crate::write::flush::{FlushError, Flusher, Group};
+use crate::write::lock::WriterLock;
+use crate::{Placement, Shared, Trail};
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use super::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile};
 
 /// Counts each operation when it has ended, whether it succeeded or not.
 pub(crate) struct Counted {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile};
 
 /// The machine's own file system.
 #[derive(Clone, Copy, Debug, Default)]

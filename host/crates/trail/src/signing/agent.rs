@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ssh;
 use crate::error::TrailError;
+use crate::signing::ssh;
 
 /// A key that an agent has.
 pub(super) struct AgentKey {

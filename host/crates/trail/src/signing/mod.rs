@@ -14,8 +14,8 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
-use super::error::TrailError;
-use super::object;
+use crate::error::TrailError;
+use crate::objects::object;
 use agent::AgentKey;
 use openpgp::OpenPgpKey;
 use ssh::SshKey;

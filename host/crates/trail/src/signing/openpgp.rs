@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::SigningOptions;
 use crate::error::TrailError;
+use crate::signing::SigningOptions;
 
 /// A key that a program has.
 pub(super) struct OpenPgpKey {

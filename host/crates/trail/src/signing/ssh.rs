@@ -10,8 +10,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest, Sha512};
 use ssh_key::{PrivateKey, PublicKey};
 
-use super::SigningOptions;
 use crate::error::{IoContext, TrailError};
+use crate::signing::SigningOptions;
 
 /// An SSH key in memory.
 pub(super) struct SshKey {

@@ -1,0 +1,359 @@
+//! What remote-tracking refs mean to the writer: a trail of a remote's is taken up where none is here, and no task is recorded
+//! a second time that a remote has.
+//!
+//! Nothing is fetched: what a remote has is what the last `git fetch` has brought.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use gix::ObjectId;
+
+use crate::begin::beginning::{self, Elsewhere, RemoteTip, Remotes, short};
+use crate::disk;
+use crate::error::{IoContext, TrailError};
+use crate::objects::tree::Node;
+use crate::place::state::Mark;
+use crate::read::view::{self, Presence};
+use crate::work_tree::checkout;
+use crate::write::flush::Flusher;
+use crate::write::lock::GitLock;
+use crate::write::writer::Writer;
+use crate::{Shared, Trail};
+use outcome::TaskId;
+
+/// A trail of a remote's that was taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The remote-tracking ref.
+    pub from: String,
+    /// The commit that the trail's ref was put at, in hexadecimal.
+    pub tip: String,
+    /// The trail's ref was not there before.
+    pub is_new: bool,
+}
+
+/// What an open trail knows of remote-tracking refs.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// The ref to begin at, as it was found when the trail was opened.
+    pub(crate) adopts: Option<RemoteTip>,
+    /// The one branch that this clone fetches, where a trail is to begin that another branch may hold.
+    pub(crate) unseen: Option<String>,
+    adopted: OnceLock<Adopted>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// How the refs were when they were compared last; `None` before that.
+    stamp: Option<Stamp>,
+    /// Trails that have parted from the one here.
+    parted: Vec<(String, Arc<Node>)>,
+}
+
+/// Tells whether remote-tracking refs may have changed: every change of a ref changes its directory or `packed-refs`.
+type Stamp = Vec<(PathBuf, Option<[i64; 4]>)>;
+
+impl Watch {
+    pub(crate) fn new(adopts: Option<RemoteTip>, unseen: Option<String>) -> Watch {
+        Watch {
+            adopts,
+            unseen,
+            ..Watch::default()
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails if a trail that has parted from the one here has an entry for the task.
+    pub(crate) fn check_not_elsewhere(
+        &self,
+        shared: &Shared,
+        task_id: &TaskId,
+    ) -> Result<(), TrailError> {
+        for (remote, root) in &self.seen().parted {
+            let there = view::presence(root, task_id, &shared.repository, None)?.0;
+            if matches!(there, Presence::Present { .. }) {
+                return Err(TrailError::Elsewhere {
+                    task: task_id.to_string(),
+                    reference: shared.identity.reference.clone(),
+                    remote: remote.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Trail {
+    /// The trail that was taken up from a remote-tracking ref since this handle was opened.
+    pub fn adopted(&self) -> Option<&Adopted> {
+        self.shared().remotes.adopted.get()
+    }
+
+    /// Where a trail begins in a clone that fetches one branch only: that branch. Another one of the remote's may hold a trail.
+    pub fn begins_unseen(&self) -> Option<&str> {
+        self.shared().remotes.unseen.as_deref()
+    }
+
+    /// What remote-tracking refs have of the trail, in sentences: whether it is trouble, and what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn remotes(&self) -> Result<Vec<(bool, String)>, TrailError> {
+        let shared = self.shared();
+        let reference = &shared.identity.reference;
+        if let Some(remote) = self.reads_from() {
+            let says =
+                format!("{remote} holds the trail; the next record takes it up, on {reference}");
+            return Ok(vec![(false, says)]);
+        }
+        let mut told = Vec::new();
+        if let Some(branch) = self.begins_unseen() {
+            told.push((true, unseen(branch)));
+        }
+        if Remotes::read(&shared.repository).overwrites(reference) {
+            let says = format!(
+                "a `git fetch` puts {reference} where the remote has it (remote.*.fetch), and takes what was recorded here off it: \
+                 push first, or fetch to refs/remotes/"
+            );
+            told.push((true, says));
+        }
+        let Some(tip) = shared.repository.read_ref(reference)? else {
+            return Ok(told);
+        };
+        told.extend(match beginning::elsewhere(&shared.repository, reference, tip)? {
+            Elsewhere::Nothing => Vec::new(),
+            Elsewhere::Ahead(remote) => vec![(
+                true,
+                format!(
+                    "{} has entries that {reference} lacks: the next record takes them up, or says which git command does",
+                    remote.reference
+                ),
+            )],
+            Elsewhere::Parted(trails) => trails
+                .iter()
+                .map(|trail| {
+                    let says = format!(
+                        "{} and {reference} have parted: what that one has recorded is not recorded here, and `verify --against` \
+                         a clone of it tells where they part",
+                        trail.reference
+                    );
+                    (true, says)
+                })
+                .collect(),
+        });
+        Ok(told)
+    }
+
+    /// The remote-tracking ref that is read in place of the trail's own, which the next record creates.
+    pub fn reads_from(&self) -> Option<&str> {
+        let shared = self.shared();
+        let adopts = shared.remotes.adopts.as_ref()?;
+        let own = shared.repository.read_ref(&shared.identity.reference);
+        matches!(own, Ok(None)).then_some(adopts.reference.as_str())
+    }
+}
+
+/// What a person is to know where a trail begins that another branch may hold.
+pub fn unseen(branch: &str) -> String {
+    format!(
+        "this clone has only {branch} of its remote, and a trail on another branch there is not seen: \
+         `git remote set-branches origin '*'` and a `git fetch` show it"
+    )
+}
+
+impl Shared {
+    /// The tip that is read: the trail's ref, or else the remote-tracking ref that it is to begin at.
+    pub(crate) fn read_tip(&self) -> Result<Option<ObjectId>, TrailError> {
+        let own = self.repository.read_ref(&self.identity.reference)?;
+        match (&self.remotes.adopts, own) {
+            (Some(adopts), None) => self.repository.read_ref(&adopts.reference),
+            _ => Ok(own),
+        }
+    }
+
+    /// Whether what is read is the trail's own ref, so that what is remembered of it serves.
+    pub(crate) fn reads_own_ref(&self) -> bool {
+        let is_there = || {
+            matches!(
+                self.repository.read_ref(&self.identity.reference),
+                Ok(Some(_))
+            )
+        };
+        !self.is_for_reading && (self.remotes.adopts.is_none() || is_there())
+    }
+
+    fn stamp(&self) -> Stamp {
+        let common_dir = &self.repository.common_dir;
+        let mut stamp = Vec::new();
+        let mut note = |path: PathBuf| {
+            let metadata = std::fs::symlink_metadata(&path).ok();
+            let parts = metadata.map(|metadata| {
+                let (ino, size) = (metadata.ino() as i64, metadata.size() as i64);
+                [metadata.ctime(), metadata.ctime_nsec(), ino, size]
+            });
+            stamp.push((path, parts));
+        };
+        note(common_dir.join("packed-refs"));
+        note(common_dir.join("config"));
+        note(common_dir.join("FETCH_HEAD"));
+        let mut dirs = vec![common_dir.join("refs/remotes")];
+        while let Some(dir) = dirs.pop() {
+            let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+            let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            dirs.extend(below.map(|entry| entry.path()));
+            note(dir);
+        }
+        stamp
+    }
+}
+
+impl Writer<'_> {
+    /// Compares the trail, which is at `tip`, with what remote-tracking refs have of it, and takes up what can be: where the
+    /// trail's ref is not there, it is created; where it is checked out nowhere, it is moved forward. Returns where it is then.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Behind`] where a person has to take it up.
+    pub(crate) fn heed_remotes(
+        &self,
+        tip: Option<ObjectId>,
+        acknowledged: Option<&Mark>,
+    ) -> Result<Option<ObjectId>, TrailError> {
+        let shared = self.shared;
+        let (repository, reference) = (&shared.repository, &shared.identity.reference);
+        let Some(here) = tip else {
+            // A ref that is gone is not put back in silence.
+            let remote = match acknowledged {
+                Some(_) => None,
+                None => beginning::adoptable(repository, reference)?,
+            };
+            return remote.map_or(Ok(None), |remote| self.take_up(None, &remote).map(Some));
+        };
+        let stamp = shared.stamp();
+        if shared.remotes.seen().stamp.as_ref() == Some(&stamp) {
+            return Ok(tip);
+        }
+        let mut parted = Vec::new();
+        let mut now = here;
+        match beginning::elsewhere(repository, reference, here)? {
+            Elsewhere::Nothing => {}
+            Elsewhere::Ahead(remote) => match self.continues(Some(remote.tip), acknowledged) {
+                Ok(_) => now = self.take_up(Some(here), &remote)?,
+                // It has changed entries, or cut some off: no continuation of what was acknowledged here.
+                Err(TrailError::Altered { .. } | TrailError::RolledBack { .. }) => {
+                    let tree = repository.commit(&remote.tip)?.tree;
+                    parted.push((remote.reference, tree));
+                }
+                Err(error) => return Err(error),
+            },
+            Elsewhere::Parted(trails) => {
+                parted.extend(
+                    trails
+                        .into_iter()
+                        .map(|trail| (trail.reference, trail.tree)),
+                );
+            }
+        }
+        let mut roots = Vec::new();
+        for (remote, tree) in parted {
+            tracing::warn!(
+                remote,
+                "the trail at a remote has parted from {reference}: what it has recorded is not recorded here"
+            );
+            let raw = repository.object(gix::objs::Kind::Tree, &tree)?;
+            let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;
+            roots.push((remote, Arc::new(root)));
+        }
+        *shared.remotes.seen() = Seen {
+            stamp: Some(stamp),
+            parted: roots,
+        };
+        Ok(Some(now))
+    }
+
+    /// Puts the trail's ref where a remote has it.
+    fn take_up(&self, from: Option<ObjectId>, remote: &RemoteTip) -> Result<ObjectId, TrailError> {
+        let shared = self.shared;
+        let reference = &shared.identity.reference;
+        // A branch that is checked out moves with index and work tree, which hold other people's files: that is for git.
+        let is_checked_out =
+            checkout::check_not_checked_out(&shared.repository, reference).is_err();
+        let follows = self.follows(from, remote.tip)?;
+        if is_checked_out || !follows {
+            let name = short(&remote.reference);
+            return Err(TrailError::Behind {
+                reference: reference.clone(),
+                remote: remote.reference.clone(),
+                command: match (follows, is_checked_out) {
+                    (true, _) => format!("merge --ff-only {name}"),
+                    (false, true) => format!("rebase {name}"),
+                    (false, false) => format!("rebase {name} {}", short(reference)),
+                },
+            });
+        }
+        if from.is_none() {
+            shared.repository.check_name_free(reference)?;
+        }
+        self.flusher().forward(from, remote.tip)?;
+        tracing::info!(
+            from = remote.reference,
+            tip = %remote.tip,
+            "{reference} takes up the trail of a remote"
+        );
+        // Of several times in the life of a handle, the first is told.
+        let _ = shared.remotes.adopted.set(Adopted {
+            from: remote.reference.clone(),
+            tip: remote.tip.to_string(),
+            is_new: from.is_none(),
+        });
+        Ok(remote.tip)
+    }
+
+    /// Whether `from` is in the first-parent history of `tip`.
+    fn follows(&self, from: Option<ObjectId>, tip: ObjectId) -> Result<bool, TrailError> {
+        let Some(from) = from else {
+            return Ok(true);
+        };
+        let repository = &self.shared.repository;
+        let mut next = Some(tip);
+        while let Some(id) = next {
+            if id == from {
+                return Ok(true);
+            }
+            next = repository.parent(&id, &repository.commit(&id)?);
+        }
+        Ok(false)
+    }
+}
+
+impl Flusher<'_> {
+    /// Moves the trail's ref forward to a commit that is in the object database, and makes both durable. The caller holds the
+    /// writer lock, and has seen that nothing is lost by it.
+    fn forward(&self, from: Option<ObjectId>, to: ObjectId) -> Result<(), TrailError> {
+        self.sync_foreign()?;
+        let path = self.repository.common_dir.join(self.reference);
+        let parent = path.parent().unwrap_or(&self.repository.common_dir);
+        let new_ref = self.state.tmp_dir().join("ref");
+        disk::remove_if_present(self.disk, &new_ref).doing("remove", &new_ref)?;
+        disk::write_synced(self.disk, &new_ref, format!("{to}\n").as_bytes())
+            .doing("write", &new_ref)?;
+        let lock = GitLock::acquire(self.disk, self.state, &path, self.lock_wait)?;
+        if self.repository.read_ref(self.reference)? != from {
+            lock.release()?;
+            return Err(TrailError::Busy(format!(
+                "{} was moved while a remote's trail was taken up",
+                self.reference
+            )));
+        }
+        self.disk.rename(&new_ref, &path).doing("replace", &path)?;
+        let durable = self.sync_dirs_above(parent).doing("sync", parent);
+        let released = lock.release();
+        durable.and(released)
+    }
+}

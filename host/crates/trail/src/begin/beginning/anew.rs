@@ -1,0 +1,93 @@
+//! Where a new trail begins: a repository that holds no trail on any ref.
+//!
+//! On the branch that is checked out, if that is the default one and the only one that is checked out anywhere. Other branches are
+//! squashed and deleted when their work is done, and the trail would go with them: then it begins on a ref of its own.
+
+use crate::Placement;
+use crate::begin::beginning::default_branch::default_branch;
+use crate::error::TrailError;
+use crate::place::repository::Repository;
+use crate::place::state::{self, Identity};
+use crate::place::work_trees::Head;
+
+/// The ref of a trail that cannot begin on the branch that is checked out.
+pub(crate) const OWN_REF: &str = "refs/heads/audit";
+
+/// The ref and placement of a trail that the first record begins.
+pub(super) fn identity(repository: &Repository) -> Result<Identity, TrailError> {
+    let head = Repository::head(&repository.git_dir)?;
+    let Head::Branch(reference) = head else {
+        return Err(TrailError::Unsupported(format!(
+            "HEAD is detached, so there is no branch to record on; `chiffon-audit init --ref {OWN_REF}` names one, and \
+             `chiffon-audit doctor` tells more"
+        )));
+    };
+    state::check_reference(&reference)?;
+    if why_apart(repository)?.is_some() {
+        return apart(repository);
+    }
+    // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
+    repository.check_work_tree_known(&reference)?;
+    let placement = if repository.is_bare() {
+        Placement::Ref
+    } else {
+        Placement::Checkout
+    };
+    Ok(Identity {
+        reference,
+        placement,
+        layout: None,
+    })
+}
+
+/// Why a new trail does not begin on the branch that is checked out; `None` if it does.
+pub(crate) fn why_apart(repository: &Repository) -> Result<Option<String>, TrailError> {
+    let Head::Branch(head) = Repository::head(&repository.git_dir)? else {
+        return Ok(None);
+    };
+    // A linked work tree without a main one is as good as the main one: the repository is bare, and all of them come and go.
+    if repository.has_linked_work_tree()? {
+        return Ok(Some(
+            "the repository has linked work trees, whose branches come and go".into(),
+        ));
+    }
+    if repository.is_bare() {
+        return Ok(None);
+    }
+    let short = |name: &str| name.trim_start_matches("refs/heads/").to_owned();
+    Ok(match default_branch(repository)? {
+        Some(default) if default == head => None,
+        Some(default) => Some(format!(
+            "`{}`, which is checked out, is not the default branch `{}`",
+            short(&head),
+            short(&default)
+        )),
+        None => Some(format!(
+            "it is not known whether `{}`, which is checked out, is the default branch (`git remote set-head origin --auto` or \
+             `init.defaultBranch` says which is)",
+            short(&head)
+        )),
+    })
+}
+
+/// A trail on a ref of its own, which must be free.
+fn apart(repository: &Repository) -> Result<Identity, TrailError> {
+    let taken = |what: &str| {
+        TrailError::Invalid(format!(
+            "a new trail would begin on {OWN_REF}, but {what}; `chiffon-audit init --ref refs/heads/NAME` begins it on another ref"
+        ))
+    };
+    if repository.read_ref(OWN_REF)?.is_some() {
+        return Err(taken(
+            "there is a branch of that name, which holds no trail",
+        ));
+    }
+    if let Err(TrailError::Invalid(why)) = repository.check_name_free(OWN_REF) {
+        return Err(taken(&why));
+    }
+    Ok(Identity {
+        reference: OWN_REF.to_owned(),
+        placement: Placement::Ref,
+        layout: None,
+    })
+}

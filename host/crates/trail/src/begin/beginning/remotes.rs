@@ -1,0 +1,158 @@
+//! Which branch of a remote a ref tracks, as `remote.*.fetch` says; which branch is a repository's default one.
+
+use crate::place::repository::Repository;
+
+/// What the configuration says of remotes. Nothing of it is executed or connected to.
+pub(crate) struct Remotes {
+    /// Source and destination of each refspec of `remote.*.fetch`.
+    refspecs: Vec<(String, String)>,
+}
+
+impl Remotes {
+    pub(crate) fn read(repository: &Repository) -> Remotes {
+        let refspecs = repository.fetch_refspecs();
+        let pairs = refspecs.iter().filter_map(|spec| {
+            let (source, destination) = spec.trim_start_matches('+').split_once(':')?;
+            let whole = |name: &str| match name.starts_with("refs/") {
+                true => name.to_owned(),
+                false => format!("refs/heads/{name}"),
+            };
+            // Those that leave something out have no destination.
+            (!destination.is_empty() && !source.starts_with('^'))
+                .then(|| (whole(source), whole(destination)))
+        });
+        Remotes {
+            refspecs: pairs.collect(),
+        }
+    }
+
+    /// Where remote-tracking refs lie. What is fetched into `refs/heads/`, as in a mirror, is a branch here.
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        let mut found = vec!["refs/remotes/".to_owned()];
+        for (_, destination) in &self.refspecs {
+            let namespace = destination.split('*').next().unwrap_or_default();
+            // Up to its last directory: a single ref is in one too.
+            let namespace = namespace
+                .rsplit_once('/')
+                .map_or("", |(directory, _)| directory);
+            let namespace = format!("{namespace}/");
+            let is_apart = namespace.matches('/').count() >= 2
+                && ["refs/heads/", "refs/tags/", "refs/remotes/"]
+                    .iter()
+                    .all(|known| !namespace.starts_with(known));
+            if is_apart && !found.contains(&namespace) {
+                found.push(namespace);
+            }
+        }
+        found
+    }
+
+    /// The branches that are fetched, if not all of a remote's are: a trail on another one is not seen here.
+    pub(crate) fn only(&self) -> Option<String> {
+        let mut sources = self.refspecs.iter().map(|(source, _)| source.as_str());
+        let has_all = |source: &str| ["refs/heads/*", "refs/*"].contains(&source);
+        let first = sources.clone().next()?;
+        (!sources.any(has_all)).then(|| first.to_owned())
+    }
+
+    /// Whether a fetch puts this branch where a remote has it, whatever was recorded here.
+    pub(crate) fn overwrites(&self, branch: &str) -> bool {
+        self.refspecs
+            .iter()
+            .any(|(_, destination)| match destination.split_once('*') {
+                Some((begin, end)) => branch.starts_with(begin) && branch.ends_with(end),
+                None => destination == branch,
+            })
+    }
+
+    /// The branch that a remote-tracking ref is a copy of, under the name that it has here.
+    pub(super) fn branch(&self, tracking: &str) -> String {
+        let tracked = self.refspecs.iter().find_map(|(source, destination)| {
+            match (source.split_once('*'), destination.split_once('*')) {
+                (None, None) => (destination == tracking).then(|| source.clone()),
+                (Some((before, after)), Some((begin, end))) => {
+                    let matched = tracking.strip_prefix(begin)?.strip_suffix(end)?;
+                    Some(format!("{before}{matched}{after}"))
+                }
+                _ => None,
+            }
+        });
+        if let Some(branch) = tracked.filter(|branch| branch.starts_with("refs/heads/")) {
+            return branch;
+        }
+        // A remote that the configuration does not know any more: its name has no slash, as far as that can be told.
+        let below = tracking.strip_prefix("refs/remotes/").unwrap_or(tracking);
+        let name = below.split_once('/').map_or(below, |(_, name)| name);
+        format!("refs/heads/{name}")
+    }
+
+    /// Whether people work on a branch by default: the one that a remote's `HEAD` names, or else `main` or `master`.
+    pub(super) fn is_default_branch(&self, repository: &Repository, branch: &str) -> bool {
+        let heads = repository.remote_heads();
+        if heads.is_empty() {
+            return ["refs/heads/main", "refs/heads/master"].contains(&branch);
+        }
+        heads.iter().any(|head| self.branch(head) == branch)
+    }
+}
+
+/// A ref's name as people write it.
+pub(crate) fn short(reference: &str) -> &str {
+    ["refs/heads/", "refs/remotes/"]
+        .iter()
+        .find_map(|prefix| reference.strip_prefix(prefix))
+        .unwrap_or(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Remotes;
+
+    fn remotes(refspecs: &[(&str, &str)]) -> Remotes {
+        Remotes {
+            refspecs: refspecs
+                .iter()
+                .map(|(source, destination)| ((*source).to_owned(), (*destination).to_owned()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_tracking_ref_is_of_the_branch_that_the_refspec_says() {
+        let remotes = remotes(&[
+            ("refs/heads/*", "refs/remotes/team/hub/*"),
+            ("refs/heads/audit", "refs/upstream/trail"),
+            ("refs/heads/wip/*", "refs/copies/*/wip"),
+        ]);
+        for (tracking, branch) in [
+            ("refs/remotes/team/hub/audit", "refs/heads/audit"),
+            ("refs/remotes/team/hub/a/b", "refs/heads/a/b"),
+            ("refs/upstream/trail", "refs/heads/audit"),
+            ("refs/copies/x/wip", "refs/heads/wip/x"),
+            ("refs/remotes/gone/audit", "refs/heads/audit"),
+        ] {
+            assert_eq!(remotes.branch(tracking), branch, "{tracking}");
+        }
+        assert_eq!(
+            remotes.namespaces(),
+            ["refs/remotes/", "refs/upstream/", "refs/copies/"]
+        );
+    }
+
+    #[test]
+    fn what_a_mirror_fetches_into_are_branches_here() {
+        let mirror = remotes(&[("refs/*", "refs/*")]);
+        assert_eq!(mirror.namespaces(), ["refs/remotes/"]);
+        assert!(mirror.overwrites("refs/heads/audit"));
+        assert_eq!(mirror.only(), None);
+    }
+
+    #[test]
+    fn a_clone_of_one_branch_is_known_as_such() {
+        let one = remotes(&[("refs/heads/main", "refs/remotes/origin/main")]);
+        assert_eq!(one.only().as_deref(), Some("refs/heads/main"));
+        assert!(!one.overwrites("refs/heads/main"));
+        let all = remotes(&[("refs/heads/*", "refs/remotes/origin/*")]);
+        assert_eq!((all.only(), remotes(&[]).only()), (None, None));
+    }
+}

@@ -1,0 +1,183 @@
+//! The Merkle tree over the trail's entries, kept up as they are recorded: what checkpoints and proofs are made of.
+//!
+//! A cache beside the trail and nothing more: where it is missing, behind or wrong it is made again from history, and the auditor
+//! never sees it. Written by whoever holds the writer lock.
+
+mod files;
+mod hash;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+
+use crate::error::TrailError;
+use crate::message;
+use crate::place::repository::Repository;
+use files::{Files, Head};
+use hash::Growing;
+pub use hash::{TreeHash, root_of_proof};
+pub(crate) use hash::{leaf, leaf_contents};
+pub use tree::EntryTree;
+
+/// What the origin of a trail begins with; its uuid follows, or where it has none, `commit-` and the commit of its first entry.
+const ORIGIN: &str = "chiffon-audit/";
+
+/// The tree of one trail.
+pub(crate) struct Leaves {
+    dir: PathBuf,
+    hash: HashKind,
+    open: Mutex<Option<Open>>,
+}
+
+/// No open files: whoever makes the tree anew unlinks them.
+struct Open {
+    head: Head,
+    growing: Growing,
+}
+
+impl Leaves {
+    pub(crate) fn new(dir: PathBuf, hash: HashKind) -> Leaves {
+        Leaves {
+            dir,
+            hash,
+            open: Mutex::new(None),
+        }
+    }
+
+    fn files(&self) -> Files {
+        Files::new(self.dir.clone(), self.hash)
+    }
+
+    /// Notes what a flush has added on top of `parent`: leaves and their commits, the oldest first. The caller holds the writer
+    /// lock. If the tree is not complete up to there, the gap stays until somebody asks for the tree.
+    pub(crate) fn note(
+        &self,
+        repository: &Repository,
+        parent: Option<ObjectId>,
+        nothing_before: bool,
+        added: &[(ObjectId, TreeHash)],
+    ) {
+        let mut open = self.open.lock().unwrap_or_else(|poisoned| {
+            self.open.clear_poison();
+            let mut open = poisoned.into_inner();
+            *open = None;
+            open
+        });
+        let noted = self.try_note(&mut open, repository, parent, nothing_before, added);
+        if let Err(error) = noted {
+            tracing::debug!(%error, "the tree over the entries could not be kept up; it will be made again");
+            *open = None;
+            let _ = self.files().clear();
+        }
+    }
+
+    fn try_note(
+        &self,
+        open: &mut Option<Open>,
+        repository: &Repository,
+        parent: Option<ObjectId>,
+        nothing_before: bool,
+        added: &[(ObjectId, TreeHash)],
+    ) -> std::io::Result<()> {
+        let Some((tip, _)) = added.last() else {
+            return Ok(());
+        };
+        let mut files = self.files();
+        let on_disk = files.read_head();
+        // Another process may have added to it.
+        if open.as_ref().map(|open| &open.head) != on_disk.as_ref() {
+            *open = on_disk.and_then(|head| {
+                let growing = files.grown(&head)?;
+                Some(Open { head, growing })
+            });
+        }
+        let continues = open
+            .as_ref()
+            .is_some_and(|open| Some(open.head.tip) == parent);
+        if !continues {
+            let Some(origin) = nothing_before
+                .then(|| origin(repository, parent, added.first().map(|(id, _)| *id)))
+                .flatten()
+            else {
+                return Ok(());
+            };
+            files = self.files();
+            files.clear()?;
+            let growing = Growing::default();
+            let null = ObjectId::null(self.hash);
+            *open = Some(Open {
+                head: Head {
+                    size: 0,
+                    tip: null,
+                    last: null,
+                    root: growing.root(),
+                    origin,
+                },
+                growing,
+            });
+        }
+        let Some(open) = open else { return Ok(()) };
+        let leaves: Vec<TreeHash> = added.iter().map(|(_, leaf)| *leaf).collect();
+        files.append(&mut open.growing, &leaves)?;
+        open.head = Head {
+            size: open.growing.size,
+            tip: *tip,
+            last: *tip,
+            root: open.growing.root(),
+            origin: std::mem::take(&mut open.head.origin),
+        };
+        files.finish(&open.head)
+    }
+}
+
+/// The trail's name in checkpoints; none if its beginning is too far from the first entry to look for it now.
+fn origin(
+    repository: &Repository,
+    before_first: Option<ObjectId>,
+    first: Option<ObjectId>,
+) -> Option<String> {
+    // A person's branch may be long; whoever asks for the tree has the time to look at all of it.
+    const SEARCH_MOST: usize = 1000;
+    let mut next = before_first;
+    let mut begin = None;
+    for _ in 0..SEARCH_MOST {
+        let Some(id) = next else {
+            return origin_of(begin.as_deref(), first);
+        };
+        let commit = repository.commit(&id).ok()?;
+        begin = uuid(&commit.message).or(begin);
+        next = repository.parent(&id, &commit);
+    }
+    None
+}
+
+fn origin_of(begin: Option<&str>, first: Option<ObjectId>) -> Option<String> {
+    match (begin, first) {
+        (Some(uuid), _) => Some(format!("{ORIGIN}{uuid}")),
+        (None, Some(first)) => Some(format!("{ORIGIN}commit-{first}")),
+        (None, None) => None,
+    }
+}
+
+/// The uuid that a genesis commit gives.
+fn uuid(message: &str) -> Option<String> {
+    message::trailer(message, message::FORMAT)?;
+    message::trailer(message, message::TRAIL).map(str::to_owned)
+}
+
+/// The number of entries that the files of the tree count, and the tip that they are complete up to.
+pub(crate) fn known_size(leaves: &Leaves) -> Option<(u64, ObjectId)> {
+    let head = leaves.files().read_head()?;
+    (head.size > 0).then_some((head.size, head.tip))
+}
+
+/// Why a tree cannot be read.
+fn unreadable(error: std::io::Error) -> TrailError {
+    TrailError::Unreadable {
+        what: "the tree over the entries".into(),
+        cause: error.to_string(),
+    }
+}

@@ -1,0 +1,5 @@
+//! What is remembered to be fast, and is believed only after a check: git's tree is the authority.
+
+pub(crate) mod catalogue;
+pub(crate) mod leaves;
+pub(crate) mod multi_index;

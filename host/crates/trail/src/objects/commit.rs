@@ -1,0 +1,47 @@
+//! The commit object: the one place that makes its bytes and its name.
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+
+use crate::error::TrailError;
+use crate::signing::{self, Sealed, Signing};
+
+/// What a commit says.
+pub(crate) struct Commit<'a> {
+    pub(crate) tree: ObjectId,
+    pub(crate) parent: Option<ObjectId>,
+    /// Author and committer, `Name <email>`.
+    pub(crate) author: &'a str,
+    /// Seconds since the epoch.
+    pub(crate) seconds: i64,
+    pub(crate) message: &'a str,
+}
+
+impl Commit<'_> {
+    /// The object, signed if somebody signs.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Signing`], [`TrailError::Collision`].
+    pub(crate) fn make(
+        &self,
+        hash: HashKind,
+        signing: Option<&Signing>,
+    ) -> Result<Sealed, TrailError> {
+        let Commit {
+            tree,
+            parent,
+            author,
+            seconds,
+            message,
+        } = self;
+        let parent = parent
+            .map(|parent| format!("parent {parent}\n"))
+            .unwrap_or_default();
+        let contents = format!(
+            "tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {author} {seconds} +0000\n\n{message}"
+        )
+        .into_bytes();
+        signing::seal(signing, contents, hash, 1)
+    }
+}

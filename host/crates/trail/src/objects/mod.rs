@@ -1,0 +1,11 @@
+//! git's objects as bytes: names, trees, deltas, packs. Knows no trail.
+
+pub(crate) mod commit;
+pub(crate) mod delta;
+pub(crate) mod loaded;
+pub(crate) mod names;
+pub(crate) mod object;
+pub(crate) mod pack;
+pub(crate) mod tree;
+pub(crate) mod tree_object;
+pub(crate) mod tree_stream;

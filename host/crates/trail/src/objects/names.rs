@@ -1,0 +1,91 @@
+//! Finding a name in a large directory without reading all of it: a flat layout has one with every entry.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
+
+use gix::hash::Kind as HashKind;
+
+use crate::objects::tree_object::Entry;
+
+/// Directories below this size are read from their beginning: that costs less than this index of them.
+const LEAST: usize = 4 << 10;
+
+/// Where the entries of one tree object begin, and what names it has but for case.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// Ascending.
+    starts: Vec<u32>,
+    /// Hashes of the names in lower case. One that is not there is not in the directory; one that is may be another's.
+    folded: HashSet<u64, BuildHasherDefault<AsItIs>>,
+}
+
+impl Names {
+    /// The index of a directory; `None` if it is small, or not what it should be.
+    pub(crate) fn of(raw: &[u8], hash: HashKind) -> Option<Names> {
+        if raw.len() < LEAST {
+            return None;
+        }
+        let mut names = Names {
+            starts: Vec::new(),
+            folded: HashSet::default(),
+        };
+        let mut at = 0;
+        while at < raw.len() {
+            let entry = Entry::first(&raw[at..], hash)?;
+            names.starts.push(u32::try_from(at).ok()?);
+            names.folded.insert(fold(entry.name));
+            at += entry.length;
+        }
+        Some(names)
+    }
+
+    /// The start of the last entry for which `before` holds, which holds for all before it; 0 if it holds for none.
+    pub(crate) fn last_not_after(&self, before: impl Fn(usize) -> bool) -> usize {
+        let count = self.starts.partition_point(|start| before(*start as usize));
+        let last = count.checked_sub(1).and_then(|last| self.starts.get(last));
+        last.map_or(0, |start| *start as usize)
+    }
+
+    /// Whether the directory may have a name that equals this one but for case.
+    pub(crate) fn may_hold(&self, name: &[u8]) -> bool {
+        self.folded.contains(&fold(name))
+    }
+
+    /// Takes note of an entry of `length` bytes that was put at `at`.
+    pub(crate) fn insert(&mut self, at: usize, length: usize, name: &[u8]) {
+        let place = self.starts.partition_point(|start| (*start as usize) < at);
+        let moved = u32::try_from(length).expect("an entry is short");
+        self.starts[place..]
+            .iter_mut()
+            .for_each(|start| *start += moved);
+        let start = u32::try_from(at).expect("a tree object is smaller than 4 GiB");
+        self.starts.insert(place, start);
+        self.folded.insert(fold(name));
+    }
+}
+
+fn fold(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for byte in name {
+        byte.to_ascii_lowercase().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Takes a number that is a hash already for its hash.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed")
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}

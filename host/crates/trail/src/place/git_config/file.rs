@@ -1,0 +1,215 @@
+//! Reading the files in git's order, each include at the place where it stands.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{IoContext, TrailError};
+use crate::place::git_config::condition::Judge;
+use crate::place::git_config::{GitConfig, GitEnvironment, Place, Scope, Value};
+
+/// As git has it (`MAX_INCLUDE_DEPTH`).
+const DEPTH_MOST: usize = 10;
+
+/// Much more than anybody writes: a file that is none (`/dev/zero`) ends somewhere.
+const BYTES_MOST: u64 = 16 << 20;
+
+pub(super) fn read(
+    environment: &GitEnvironment,
+    place: Place<'_>,
+) -> Result<GitConfig, TrailError> {
+    // `hasconfig:` asks about remotes that any file may name, so those are looked for first.
+    let before = Reader::new(environment, place, None).all()?;
+    let remotes: Vec<Vec<u8>> = before
+        .values
+        .iter()
+        .filter(|value| {
+            value.section == "remote" && value.subsection.is_some() && value.name == "url"
+        })
+        .map(|value| value.value.clone())
+        .collect();
+    Reader::new(environment, place, Some(&remotes)).all()
+}
+
+struct Reader<'a> {
+    judge: Judge<'a>,
+    values: Vec<Value>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        environment: &'a GitEnvironment,
+        place: Place<'a>,
+        remotes: Option<&'a [Vec<u8>]>,
+    ) -> Reader<'a> {
+        let judge = Judge {
+            environment,
+            place,
+            remotes,
+        };
+        Reader {
+            judge,
+            values: Vec::new(),
+        }
+    }
+
+    fn all(mut self) -> Result<GitConfig, TrailError> {
+        let (environment, place) = (self.judge.environment, self.judge.place);
+        if let Some(file) = environment.system_file() {
+            self.file(&file, Scope::System)?;
+        }
+        for file in environment.user_files() {
+            self.file(&file, Scope::User)?;
+        }
+        self.file(&place.common_dir.join("config"), Scope::Repository)?;
+        if self.has_work_tree_file() {
+            self.file(&place.git_dir.join("config.worktree"), Scope::Repository)?;
+        }
+        for (key, value) in &environment.given {
+            if let Some(value) = from_environment(key, value) {
+                self.value(value, None, 0)?;
+            }
+        }
+        Ok(GitConfig {
+            values: self.values,
+        })
+    }
+
+    fn has_work_tree_file(&self) -> bool {
+        let said = self.values.iter().rev().find(|value| {
+            value.scope == Scope::Repository && value.is("extensions", "worktreeconfig")
+        });
+        said.is_some_and(|value| {
+            matches!(
+                value.value.to_ascii_lowercase().as_slice(),
+                b"" | b"true" | b"yes" | b"on" | b"1"
+            )
+        })
+    }
+
+    /// A file of git's own choosing: one that is not there, or that nobody may read, gives nothing.
+    fn file(&mut self, path: &Path, scope: Scope) -> Result<(), TrailError> {
+        match contents(path) {
+            Ok(text) => self.text(&text, path, scope, 0),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn text(
+        &mut self,
+        text: &[u8],
+        path: &Path,
+        scope: Scope,
+        depth: usize,
+    ) -> Result<(), TrailError> {
+        let parsed = gix::config::File::from_bytes_no_includes(
+            text,
+            gix::config::file::Metadata::api(),
+            gix::config::file::init::Options::default(),
+        );
+        let parsed = parsed.map_err(|error| TrailError::Unreadable {
+            what: format!("git's configuration {}", path.display()),
+            cause: error.to_string(),
+        })?;
+        for section in parsed.sections() {
+            let header = section.header();
+            for (name, value) in section.body() {
+                let value = Value {
+                    section: header.name().to_string().to_ascii_lowercase(),
+                    subsection: header.subsection_name().map(|name| name.to_vec()),
+                    name: name.to_ascii_lowercase(),
+                    value: value.into(),
+                    scope,
+                };
+                self.value(value, Some(path), depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a value, and at once what it includes.
+    fn value(
+        &mut self,
+        value: Value,
+        in_file: Option<&Path>,
+        depth: usize,
+    ) -> Result<(), TrailError> {
+        let includes = value.name == "path"
+            && value.scope != Scope::Repository
+            && match (value.section.as_str(), &value.subsection) {
+                ("include", None) => true,
+                ("includeif", Some(condition)) => self.judge.holds(condition, in_file),
+                _ => false,
+            };
+        if includes {
+            self.include(&value, in_file, depth)?;
+        } else {
+            self.values.push(value);
+        }
+        Ok(())
+    }
+
+    fn include(
+        &mut self,
+        value: &Value,
+        in_file: Option<&Path>,
+        depth: usize,
+    ) -> Result<(), TrailError> {
+        let named = String::from_utf8_lossy(&value.value);
+        let wrong = |cause: &str| TrailError::Unreadable {
+            what: format!("`{named}`, which git's configuration includes"),
+            cause: cause.to_owned(),
+        };
+        let path = self.judge.environment.expand(&value.value, false);
+        let path = path.ok_or_else(|| wrong("it cannot be expanded"))?;
+        let path = match in_file.and_then(Path::parent) {
+            _ if path.is_absolute() => path,
+            Some(dir) => dir.join(path),
+            None => return Err(wrong("a relative path must come from a file")),
+        };
+        let text = match contents(&path) {
+            Ok(text) => text,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(error).doing("read", &path),
+        };
+        if depth >= DEPTH_MOST {
+            return Err(wrong("there are more than 10 levels of includes"));
+        }
+        self.text(&text, &path, value.scope, depth + 1)
+    }
+}
+
+/// A value of the environment, by its key `section.name` or `section.subsection.name`.
+fn from_environment(key: &[u8], value: &[u8]) -> Option<Value> {
+    let first = key.iter().position(|byte| *byte == b'.')?;
+    let last = key.iter().rposition(|byte| *byte == b'.')?;
+    let text = |part: &[u8]| String::from_utf8_lossy(part).to_ascii_lowercase();
+    Some(Value {
+        section: text(&key[..first]),
+        subsection: (first < last).then(|| key[first + 1..last].to_vec()),
+        name: text(&key[last + 1..]),
+        value: value.to_vec(),
+        scope: Scope::Command,
+    })
+}
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let path: PathBuf = path.to_owned();
+    let mut text = Vec::new();
+    fs::File::open(path)?
+        .take(BYTES_MOST)
+        .read_to_end(&mut text)?;
+    // Some editors begin a file with a byte order mark.
+    Ok(text
+        .strip_prefix(b"\xef\xbb\xbf")
+        .map(<[u8]>::to_vec)
+        .unwrap_or(text))
+}

@@ -1,0 +1,182 @@
+//! Git's configuration as git itself reads it: the system's and the user's files with all that they include, then the
+//! repository's own file, then what the environment gives.
+//!
+//! Owns the order of the files and the includes. Only the repository's own includes are not followed: its file may be the work of
+//! another, and could name any file of this machine. Nothing that is read here is executed.
+
+mod condition;
+mod environment;
+mod file;
+mod path;
+
+use std::path::{Path, PathBuf};
+
+pub use environment::GitEnvironment;
+
+use crate::error::TrailError;
+use crate::place::shared::Sharing;
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The machine's file, or one that it includes.
+    System,
+    /// The user's files, or one that they include.
+    User,
+    /// The repository's own file.
+    Repository,
+    /// The environment.
+    Command,
+}
+
+/// One value, in the order in which git reads them.
+#[derive(Clone, Debug)]
+struct Value {
+    section: String,
+    subsection: Option<Vec<u8>>,
+    name: String,
+    value: Vec<u8>,
+    scope: Scope,
+}
+
+/// The configuration of one repository.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GitConfig {
+    values: Vec<Value>,
+}
+
+/// What conditional includes ask about.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The git directory of the work tree.
+    pub(crate) git_dir: &'a Path,
+    /// The directory that all work trees share.
+    pub(crate) common_dir: &'a Path,
+}
+
+impl GitConfig {
+    /// Reads the configuration that holds in a repository.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`] where git would stop too: a file with a bad line, an include that cannot be read, too many
+    /// levels of them.
+    pub(crate) fn read(
+        environment: &GitEnvironment,
+        place: Place<'_>,
+    ) -> Result<GitConfig, TrailError> {
+        file::read(environment, place)
+    }
+
+    /// The last value of a key without a subsection.
+    pub(crate) fn last(&self, section: &str, name: &str) -> Option<String> {
+        let found = self
+            .values
+            .iter()
+            .rev()
+            .find(|value| value.is(section, name));
+        found.map(|value| String::from_utf8_lossy(&value.value).into_owned())
+    }
+
+    /// Every value of `remote.*.NAME`.
+    pub(crate) fn of_remotes(&self, name: &str) -> Vec<String> {
+        let is_asked = |value: &&Value| {
+            value.section == "remote" && value.subsection.is_some() && value.name == name
+        };
+        let values = self.values.iter().filter(is_asked);
+        values
+            .map(|value| String::from_utf8_lossy(&value.value).into_owned())
+            .collect()
+    }
+
+    /// Whether the operator has said that a repository at `directory` may be used though another user owns it. The
+    /// repository's own word does not count.
+    pub(crate) fn is_safe_directory(&self, environment: &GitEnvironment, directory: &Path) -> bool {
+        let mut safe = false;
+        let said = self
+            .values
+            .iter()
+            .filter(|value| value.is("safe", "directory") && value.scope != Scope::Repository);
+        for value in said {
+            match value.value.as_slice() {
+                b"" => safe = false,
+                b"*" => safe = true,
+                named => safe |= environment.names_directory(named, directory),
+            }
+        }
+        safe
+    }
+
+    /// `Name <email>` of the author, made fit for a commit as git does it.
+    pub(crate) fn author(&self) -> Option<String> {
+        let of = |name| {
+            let said = self
+                .last("author", name)
+                .or_else(|| self.last("user", name));
+            said.map(|text| without_crud(&text))
+        };
+        let (name, email) = (of("name")?, of("email")?);
+        (!name.is_empty() && !email.is_empty()).then(|| format!("{name} <{email}>"))
+    }
+
+    /// The branch that the operator's new repositories begin with.
+    pub(crate) fn default_branch(&self) -> Option<String> {
+        self.last("init", "defaultbranch")
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Who shares the repository: only its own file says that, as git has it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unsupported`] if git would not take the value either.
+    pub(crate) fn sharing(&self) -> Result<Sharing, TrailError> {
+        let said =
+            self.values.iter().rev().find(|value| {
+                value.scope == Scope::Repository && value.is("core", "sharedrepository")
+            });
+        said.map_or(Ok(Sharing::No), |value| {
+            Sharing::parse(&String::from_utf8_lossy(&value.value)).map_err(TrailError::Unsupported)
+        })
+    }
+
+    /// Whether a filter has a program that would change files.
+    pub(crate) fn has_filter(&self, filter: &str) -> bool {
+        self.values.iter().any(|value| {
+            value.section == "filter"
+                && value.subsection.as_deref() == Some(filter.as_bytes())
+                && matches!(value.name.as_str(), "clean" | "process")
+                && !value.value.is_empty()
+        })
+    }
+
+    /// The file of attributes that the operator's configuration names.
+    pub(crate) fn attributes_file(&self, environment: &GitEnvironment) -> Option<PathBuf> {
+        match self.last("core", "attributesfile") {
+            Some(path) => environment.expand(path.as_bytes(), false),
+            None => environment.attributes_file(),
+        }
+    }
+
+    /// The value of `core.logAllRefUpdates`, in lower case.
+    pub(crate) fn log_all_ref_updates(&self) -> Option<String> {
+        let value = self.last("core", "logallrefupdates");
+        value.map(|value| value.to_ascii_lowercase())
+    }
+}
+
+impl Value {
+    fn is(&self, section: &str, name: &str) -> bool {
+        self.section == section && self.subsection.is_none() && self.name == name
+    }
+}
+
+/// A name or address as git puts it into a commit (its `ident.c`): without what would end it early, and without the
+/// punctuation and blanks around it.
+fn without_crud(text: &str) -> String {
+    let is_crud = |letter: char| letter <= ' ' || ".,:;<>\"\\'".contains(letter);
+    text.trim_matches(is_crud)
+        .chars()
+        .filter(|letter| !matches!(letter, '\n' | '<' | '>' | '\0' | '\r'))
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! Where an entry is stored: the two layouts, which differ in path only and may mix in one trail.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::TrailError;
+use crate::objects::tree::{Node, TreeSource};
+use outcome::TaskId;
+
+/// The directory of all entries, as path components.
+pub(crate) const ROOT: [&str; 2] = [".audit", "tasks"];
+
+/// How the entries of new outcomes are spread over directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `.audit/tasks/{task_id}.json`: one directory, which every commit rewrites; about 7 MB at 100,000 entries.
+    Flat,
+    /// `.audit/tasks/{a}/{b}/{c}/{d}/{task_id}.json`: the first four hexadecimal digits of SHA-256 of the id in lower
+    /// case, so that ids which differ only by case meet in one directory.
+    Sharded,
+}
+
+/// As many entries are put in one directory where nobody has chosen a layout; those that come after are spread.
+///
+/// Every commit writes that directory, and whoever checks the commit reads it: with 512 entries that is about 20 kB, with all
+/// of a long trail it takes the square of the trail's length.
+pub const FLAT_MOST: usize = 512;
+
+/// What decides how the next entry is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The operator, or the placement: a ref is read by machines.
+    Always(Layout),
+    /// The parent commit's tree: flat up to [`FLAT_MOST`] entries, then sharded.
+    BySize,
+}
+
+impl Choice {
+    /// The layout of the entry that comes after that tree. The tree alone decides, so that every process and host decides
+    /// alike, and again after a crash.
+    pub(crate) fn after(
+        self,
+        root: &Arc<Node>,
+        source: &dyn TreeSource,
+    ) -> Result<Layout, TrailError> {
+        match self {
+            Choice::Always(layout) => Ok(layout),
+            Choice::BySize => {
+                let tasks = root.descend(&ROOT, source, None)?;
+                let is_full = tasks.is_some_and(|tasks| tasks.is_spread_or_holds(FLAT_MOST));
+                Ok(if is_full {
+                    Layout::Sharded
+                } else {
+                    Layout::Flat
+                })
+            }
+        }
+    }
+}
+
+impl Layout {
+    /// The layout's name in settings and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Layout::Flat => "flat",
+            Layout::Sharded => "sharded",
+        }
+    }
+
+    /// The entry's path below `.audit/tasks`, as components.
+    pub(crate) fn components(self, task_id: &TaskId) -> Vec<String> {
+        let name = format!("{task_id}.json");
+        match self {
+            Layout::Flat => vec![name],
+            Layout::Sharded => {
+                let mut components: Vec<String> = shard(task_id)
+                    .iter()
+                    .map(|digit| digit.to_string())
+                    .collect();
+                components.push(name);
+                components
+            }
+        }
+    }
+
+    /// The entry's whole path, with `/`.
+    pub fn path(self, task_id: &TaskId) -> String {
+        format!(
+            "{}/{}/{}",
+            ROOT[0],
+            ROOT[1],
+            self.components(task_id).join("/")
+        )
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Layout, String> {
+        match text {
+            "flat" => Ok(Layout::Flat),
+            "sharded" => Ok(Layout::Sharded),
+            _ => Err("a layout is `flat` or `sharded`".into()),
+        }
+    }
+}
+
+/// The four shard digits of an id.
+pub(crate) fn shard(task_id: &TaskId) -> [char; 4] {
+    let digest = Sha256::digest(task_id.folded().as_bytes());
+    let digit = |nibble: u8| {
+        char::from_digit(u32::from(nibble), 16).expect("a nibble is a hexadecimal digit")
+    };
+    [
+        digit(digest[0] >> 4),
+        digit(digest[0] & 15),
+        digit(digest[1] >> 4),
+        digit(digest[1] & 15),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Layout;
+    use outcome::TaskId;
+
+    #[test]
+    fn ids_that_differ_by_case_share_a_directory() {
+        let path = |id| Layout::Sharded.path(&TaskId::parse(id).expect("a good id"));
+        assert_eq!(path("task-1"), ".audit/tasks/7/a/f/a/task-1.json");
+        assert_eq!(path("TASK-1").to_lowercase(), path("task-1"));
+    }
+}

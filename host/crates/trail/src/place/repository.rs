@@ -1,0 +1,178 @@
+//! The git repository as the trail reads it: opened as hostile, never written here.
+//!
+//! Nothing that the repository's configuration names is executed: gix is opened isolated, hooks and filters are never
+//! asked for, replace refs are off. What is taken from git's configuration is read by `git_config`, and is plain text.
+
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+use gix::objs::{CommitRef, Kind};
+
+use crate::error::{IoContext, TrailError};
+use crate::objects::loaded::Loaded;
+use crate::objects::tree::TreeSource;
+use crate::place::git_config::{GitConfig, GitEnvironment, Place};
+use crate::place::ownership;
+use crate::place::regular;
+use crate::place::shared::Sharing;
+use crate::place::supported;
+use crate::place::work_trees::{self, Main};
+use crate::read::database::Objects;
+
+/// An open repository.
+pub(crate) struct Repository {
+    pub(crate) config: GitConfig,
+    /// The directory that all work trees share; the trail's state lives below it.
+    pub(crate) common_dir: PathBuf,
+    /// The git directory of the work tree that was opened.
+    pub(crate) git_dir: PathBuf,
+    /// The work tree that was opened, if there is one.
+    pub(crate) work_tree: Option<PathBuf>,
+    pub(crate) main: Main,
+    pub(crate) hash: HashKind,
+    pub(crate) shallow: bool,
+    pub(crate) sharing: Sharing,
+    /// The trees of this trail that are in memory.
+    pub(crate) loaded: Loaded,
+    objects: Objects,
+}
+
+/// What the trail needs to know of a commit.
+#[derive(Clone, Debug)]
+pub(crate) struct CommitInfo {
+    pub(crate) tree: ObjectId,
+    pub(crate) parents: Vec<ObjectId>,
+    /// Committer time, seconds since the epoch.
+    pub(crate) seconds: i64,
+    pub(crate) message: String,
+}
+
+impl Repository {
+    /// Opens the repository whose work tree or git directory is exactly `dir`.
+    pub(crate) fn open(dir: &Path, environment: &GitEnvironment) -> Result<Repository, TrailError> {
+        regular::check(dir)?;
+        let inner = gix::open::Options::isolated()
+            .strict_config(true)
+            // Who may use it is decided below, as git decides it.
+            .with(gix::sec::Trust::Full)
+            .config_overrides(["core.useReplaceRefs=false"])
+            .open(dir)
+            .map_err(|error| supported::refused(dir, &error))?;
+        let local = inner.to_thread_local();
+        let common_dir = absolute(local.common_dir())?;
+        supported::check_extensions(&local)?;
+        let git_dir = absolute(local.git_dir())?;
+        let place = Place {
+            git_dir: &git_dir,
+            common_dir: &common_dir,
+        };
+        let config = GitConfig::read(environment, place)?;
+        ownership::check(&local, &config, environment)?;
+        let main = work_trees::find_main(&local, git_dir == common_dir, &common_dir)?;
+        let work_tree = match &main {
+            Main::At(root) if git_dir == common_dir => Some(root.clone()),
+            _ if git_dir == common_dir => None,
+            _ => local.workdir().map(absolute).transpose()?,
+        };
+        let repository = Repository {
+            git_dir,
+            work_tree,
+            main,
+            hash: local.object_hash(),
+            shallow: common_dir.join("shallow").exists(),
+            sharing: config.sharing()?,
+            loaded: Loaded::default(),
+            objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
+            common_dir,
+            config,
+        };
+        Ok(repository)
+    }
+
+    pub(crate) fn objects_dir(&self) -> PathBuf {
+        self.common_dir.join("objects")
+    }
+
+    pub(crate) fn is_bare(&self) -> bool {
+        self.work_tree.is_none()
+    }
+
+    /// `Name <email>` from git's configuration, if both are there.
+    pub(crate) fn identity(&self) -> Option<String> {
+        self.config.author()
+    }
+
+    /// Whether a filter has a program that would change files.
+    pub(crate) fn has_filter(&self, filter: &str) -> bool {
+        self.config.has_filter(filter)
+    }
+
+    /// The file of attributes that the operator's configuration names.
+    pub(crate) fn attributes_file(&self, environment: &GitEnvironment) -> Option<PathBuf> {
+        self.config.attributes_file(environment)
+    }
+
+    /// The branch that the operator's new repositories begin with.
+    pub(crate) fn default_branch_of_operator(&self) -> Option<String> {
+        self.config.default_branch()
+    }
+
+    /// The value of `core.logAllRefUpdates` as git takes it for branches.
+    pub(crate) fn keeps_reflogs(&self) -> bool {
+        match self.config.log_all_ref_updates().as_deref() {
+            Some("false" | "no" | "off" | "0") => false,
+            Some(_) => true,
+            None => !self.is_bare(),
+        }
+    }
+
+    /// Reads an object of a known kind.
+    pub(crate) fn object(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+        self.objects.read(kind, id)
+    }
+
+    /// Reads a tree that is going to be asked for.
+    pub(crate) fn read_ahead(&self, id: &gix::oid) {
+        self.objects.read_ahead(id);
+    }
+
+    /// Whether there is such an object.
+    pub(crate) fn has(&self, kind: Kind, id: &gix::oid) -> bool {
+        self.objects.has(kind, id).unwrap_or(false)
+    }
+
+    pub(crate) fn commit(&self, id: &gix::oid) -> Result<CommitInfo, TrailError> {
+        let raw = self.object(Kind::Commit, id)?;
+        let unreadable = |cause: &dyn std::fmt::Display| TrailError::Unreadable {
+            what: format!("commit {id}"),
+            cause: cause.to_string(),
+        };
+        let whole;
+        let commit = match CommitRef::from_bytes(&raw, self.hash) {
+            // Git takes a commit that ends with its headers for one without a message.
+            Err(_) if !raw.windows(2).any(|pair| pair == b"\n\n") => {
+                whole = [&raw[..], b"\n"].concat();
+                CommitRef::from_bytes(&whole, self.hash)
+            }
+            commit => commit,
+        };
+        let commit = commit.map_err(|error| unreadable(&error))?;
+        Ok(CommitInfo {
+            tree: commit.tree(),
+            parents: commit.parents().collect(),
+            seconds: commit.time().map_err(|error| unreadable(&error))?.seconds,
+            message: String::from_utf8_lossy(commit.message).into_owned(),
+        })
+    }
+}
+
+impl TreeSource for Repository {
+    fn tree(&self, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+        self.object(Kind::Tree, id)
+    }
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, TrailError> {
+    path.canonicalize().doing("find", path)
+}

@@ -1,0 +1,214 @@
+//! `core.sharedRepository`: a repository that several users write has files and directories that all of them may write.
+//!
+//! The rule is that of git's `path.c` (`adjust_shared_perm`): the umask decides, and these permissions come on top, or in its place.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::disk::{Disk, DiskFile};
+
+/// What `core.sharedRepository` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// The permissions that the umask leaves.
+    No,
+    /// These permissions as well.
+    AtLeast(u32),
+    /// Exactly these permissions.
+    Exactly(u32),
+}
+
+impl Sharing {
+    /// Of the setting's value. `Err` says that git would not take it either.
+    pub(crate) fn parse(value: &str) -> Result<Sharing, String> {
+        let wrong = || format!("core.sharedRepository is `{}`", value.escape_default());
+        Ok(match value.to_ascii_lowercase().as_str() {
+            "umask" | "false" | "no" | "off" => Sharing::No,
+            "" | "group" | "true" | "yes" | "on" => Sharing::AtLeast(0o660),
+            "all" | "world" | "everybody" => Sharing::AtLeast(0o664),
+            digits => match u32::from_str_radix(digits, 8).map_err(|_| wrong())? {
+                0 => Sharing::No,
+                1 => Sharing::AtLeast(0o660),
+                2 => Sharing::AtLeast(0o664),
+                mode if mode & 0o600 == 0o600 => Sharing::Exactly(mode & 0o666),
+                _ => return Err(wrong()),
+            },
+        })
+    }
+
+    /// The permissions of a file or directory that has `mode` now.
+    fn mode(self, mode: u32, is_directory: bool) -> u32 {
+        let (mut extra, kept) = match self {
+            Sharing::No => return mode,
+            Sharing::AtLeast(extra) => (extra, mode),
+            Sharing::Exactly(extra) => (extra, mode & !0o777),
+        };
+        if mode & 0o200 == 0 {
+            extra &= !0o222;
+        }
+        if mode & 0o100 != 0 {
+            extra |= (extra & 0o444) >> 2;
+        }
+        let mut new = kept | extra;
+        if is_directory {
+            new |= (new & 0o444) >> 2;
+            // What is made in it belongs to its group, if the group matters.
+            if new & 0o060 != 0 {
+                new |= 0o2000;
+            }
+        }
+        new
+    }
+
+    /// Gives a file or directory its permissions. That of another user has them from that user.
+    pub(crate) fn apply(self, path: &Path) -> io::Result<()> {
+        if self == Sharing::No {
+            return Ok(());
+        }
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_symlink() {
+            return Ok(());
+        }
+        let mode = metadata.mode() & 0o7777;
+        let new = self.mode(mode, metadata.is_dir());
+        if new == mode || metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Ok(());
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(new))
+    }
+}
+
+/// Lets whoever may write a directory write a file or directory in it that was just made past [`Disk`], or found. What cannot be
+/// changed is another user's to change.
+pub(crate) fn follow_directory(path: &Path) {
+    let directory = path.parent().and_then(|parent| fs::metadata(parent).ok());
+    let Some(directory) = directory.filter(|directory| directory.mode() & 0o020 != 0) else {
+        return;
+    };
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return;
+    };
+    let extra = directory.mode() & if metadata.is_dir() { 0o2077 } else { 0o066 };
+    let mode = metadata.mode() & 0o7777;
+    if mode | extra != mode && !metadata.is_symlink() {
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode | extra));
+    }
+}
+
+/// A disk on which everything that is made below one directory is shared.
+struct SharedDisk {
+    inner: Arc<dyn Disk>,
+    sharing: Sharing,
+    /// The common git directory: files in work trees are not shared, as git does not share them.
+    below: PathBuf,
+}
+
+/// The disk as a repository with this setting needs it.
+pub(crate) fn wrap(disk: Arc<dyn Disk>, sharing: Sharing, below: &Path) -> Arc<dyn Disk> {
+    if sharing == Sharing::No {
+        return disk;
+    }
+    Arc::new(SharedDisk {
+        inner: disk,
+        sharing,
+        below: below.to_owned(),
+    })
+}
+
+impl SharedDisk {
+    fn share(&self, path: &Path) -> io::Result<()> {
+        if path.starts_with(&self.below) {
+            self.sharing.apply(path)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Disk for SharedDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.inner.create(path)?;
+        self.share(path)?;
+        Ok(file)
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.inner.append(path, bytes)?;
+        self.share(path)
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.inner.sync_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match self.inner.create_dir(path) {
+            // It may be from before the repository was shared.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let _ = self.share(path);
+                Err(error)
+            }
+            made => made.and_then(|()| self.share(path)),
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.sync_dir(path)
+    }
+
+    fn start_thread(
+        &self,
+        name: &'static str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<JoinHandle<()>> {
+        self.inner.start_thread(name, work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_git_reads_them() {
+        let check = |value: &str, expect: Option<Sharing>| {
+            assert_eq!(Sharing::parse(value).ok(), expect, "{value}");
+        };
+        check("group", Some(Sharing::AtLeast(0o660)));
+        check("TRUE", Some(Sharing::AtLeast(0o660)));
+        check("1", Some(Sharing::AtLeast(0o660)));
+        check("all", Some(Sharing::AtLeast(0o664)));
+        check("umask", Some(Sharing::No));
+        check("0640", Some(Sharing::Exactly(0o640)));
+        check("0777", Some(Sharing::Exactly(0o666)));
+        check("0400", None);
+        check("sometimes", None);
+    }
+
+    #[test]
+    fn the_umask_is_widened_or_replaced() {
+        let group = Sharing::AtLeast(0o660);
+        assert_eq!(group.mode(0o600, false), 0o660);
+        assert_eq!(group.mode(0o444, false), 0o444);
+        assert_eq!(group.mode(0o755, true), 0o2775);
+        assert_eq!(Sharing::Exactly(0o640).mode(0o644, false), 0o640);
+        assert_eq!(Sharing::Exactly(0o640).mode(0o755, true), 0o2750);
+        assert_eq!(Sharing::Exactly(0o600).mode(0o755, true), 0o700);
+    }
+}

@@ -1,0 +1,161 @@
+//! The work trees of a repository: where they are, and what they have checked out.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{IoContext, TrailError};
+use crate::place::repository::{Repository, absolute};
+
+/// What a `HEAD` file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    Branch(String),
+    Detached,
+}
+
+/// The work tree of the common git directory itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Main {
+    /// It is bare.
+    None,
+    At(PathBuf),
+    /// There must be one, and it lies apart: the git directory does not say where.
+    Unknown,
+}
+
+/// A work tree and its private git directory.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkTree {
+    pub(crate) git_dir: PathBuf,
+    pub(crate) root: PathBuf,
+}
+
+impl Repository {
+    /// What the `HEAD` of a work tree says.
+    pub(crate) fn head(git_dir: &Path) -> Result<Head, TrailError> {
+        let path = git_dir.join("HEAD");
+        let text = fs::read_to_string(&path).doing("read", &path)?;
+        Ok(match text.strip_prefix("ref:") {
+            Some(name) => Head::Branch(name.trim().to_owned()),
+            None => Head::Detached,
+        })
+    }
+
+    /// Whether a work tree has `reference` checked out. One that git is just making or removing has nothing checked out.
+    pub(crate) fn has_checked_out(
+        &self,
+        tree: &WorkTree,
+        reference: &str,
+    ) -> Result<bool, TrailError> {
+        match Repository::head(&tree.git_dir) {
+            Ok(head) => Ok(head == Head::Branch(reference.to_owned())),
+            Err(TrailError::Io {
+                kind: io::ErrorKind::NotFound,
+                ..
+            }) if tree.git_dir != self.common_dir => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails if `reference` is, or may be, checked out in a work tree that cannot be found from here.
+    pub(crate) fn check_work_tree_known(&self, reference: &str) -> Result<(), TrailError> {
+        if self.main == Main::Unknown
+            && Repository::head(&self.common_dir)? == Head::Branch(reference.to_owned())
+        {
+            return Err(TrailError::Busy(format!(
+                "{reference} is checked out in the main work tree, and {} does not say where that is: record from \
+                 there, or set core.worktree, or core.bare if there is none",
+                self.common_dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether there is a work tree beside the main one.
+    pub(crate) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
+        let trees = self.work_trees()?;
+        Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
+    }
+
+    /// Whether a work tree that can be found has `reference` checked out.
+    pub(crate) fn is_checked_out(&self, reference: &str) -> Result<bool, TrailError> {
+        for tree in self.work_trees()? {
+            if self.has_checked_out(&tree, reference)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every work tree of the repository that can be found, the main one first.
+    pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
+        let mut found = Vec::new();
+        if let Main::At(root) = &self.main {
+            found.push(WorkTree {
+                git_dir: self.common_dir.clone(),
+                root: root.clone(),
+            });
+        }
+        let linked = self.common_dir.join("worktrees");
+        let entries = match fs::read_dir(&linked) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) => return Err(error).doing("list", &linked),
+        };
+        for entry in entries {
+            let git_dir = entry.doing("list", &linked)?.path();
+            // `gitdir` holds the path of the work tree's `.git` file; a work tree that is gone has nothing to keep in step.
+            let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
+                continue;
+            };
+            let dot_git = git_dir.join(text.trim_end());
+            if let Some(root) = dot_git.parent().filter(|root| root.is_dir()) {
+                found.push(WorkTree {
+                    git_dir,
+                    root: root.to_owned(),
+                });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Where the work tree of the common git directory is.
+///
+/// A git directory apart from its work tree does not say, and gix takes its parent for it: what is there must say so too.
+pub(crate) fn find_main(
+    local: &gix::Repository,
+    is_main: bool,
+    common_dir: &Path,
+) -> Result<Main, TrailError> {
+    let other = if is_main {
+        None
+    } else {
+        local.main_repo().ok()
+    };
+    let main = other.as_ref().unwrap_or(local);
+    let config = main.config_snapshot();
+    let named = config.string("core.worktree").is_some();
+    if (is_main || other.is_some())
+        && let Some(root) = main.workdir().filter(|root| root.is_dir())
+    {
+        let root = absolute(root)?;
+        if named || git_dir_of(&root).as_deref() == Some(common_dir) {
+            return Ok(Main::At(root));
+        }
+    }
+    let bare = config.boolean("core.bare").unwrap_or(false);
+    Ok(if bare { Main::None } else { Main::Unknown })
+}
+
+/// The git directory that the `.git` of a work tree is or names.
+fn git_dir_of(root: &Path) -> Option<PathBuf> {
+    let dot_git = root.join(".git");
+    if dot_git.is_dir() {
+        return dot_git.canonicalize().ok();
+    }
+    let text = fs::read_to_string(&dot_git).ok()?;
+    let named = text.strip_prefix("gitdir:")?.trim();
+    root.join(named).canonicalize().ok()
+}

@@ -1,0 +1,119 @@
+//! Reading directories before they are needed. Who submits a stream says which tasks come; a thread of its own reads what of the
+//! trail is not in memory yet, while the policy decides what came before.
+//!
+//! A hint and nothing more: what is not read in advance is read when it is needed, and what was read in vain is dropped.
+
+use std::sync::Mutex;
+use std::sync::Weak;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use gix::ObjectId;
+use gix::hashtable::HashMap;
+
+use crate::objects::tree::Node;
+use crate::place::layout::{self, ROOT};
+use crate::{Shared, Trail};
+use outcome::TaskId;
+
+/// Trees that were read and not asked for yet; beyond so many they were read in vain.
+const READY_MOST: usize = 4096;
+/// How many calls may wait. Who comes when they do needs no more help.
+const CALLS_MOST: usize = 8;
+
+/// Trees that somebody is going to ask for. Their contents have the names that they are kept under.
+#[derive(Default)]
+pub(crate) struct Ready(Mutex<HashMap<ObjectId, Vec<u8>>>);
+
+impl Ready {
+    pub(crate) fn put(&self, id: ObjectId, contents: Vec<u8>) {
+        if let Ok(mut ready) = self.0.lock() {
+            if ready.len() >= READY_MOST {
+                ready.clear();
+            }
+            ready.insert(id, contents);
+        }
+    }
+
+    pub(crate) fn take(&self, id: &gix::oid) -> Option<Vec<u8>> {
+        let mut ready = self.0.lock().ok()?;
+        if ready.is_empty() {
+            return None;
+        }
+        ready.remove(id)
+    }
+}
+
+/// The thread that reads. Ends when nobody can call it any more.
+pub(crate) struct Reader {
+    calls: Option<SyncSender<Vec<TaskId>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    /// `None` if there can be no thread: then nothing is read in advance.
+    fn start(shared: Weak<Shared>) -> Option<Reader> {
+        let (sender, calls) = sync_channel(CALLS_MOST);
+        let thread = std::thread::Builder::new()
+            .name("trail-ahead".into())
+            .spawn(move || run(&shared, &calls));
+        Some(Reader {
+            calls: Some(sender),
+            thread: Some(thread.ok()?),
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.calls = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Weak<Shared>, calls: &Receiver<Vec<TaskId>>) {
+    while let Ok(tasks) = calls.recv() {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        for task in &tasks {
+            let root = shared.view().root.clone();
+            if let Some(root) = root {
+                read(&shared, &root, task);
+            }
+        }
+    }
+}
+
+/// Reads the directory where a sharded layout has the task, if it is not in memory.
+fn read(shared: &Shared, root: &std::sync::Arc<Node>, task: &TaskId) {
+    let repository = &shared.repository;
+    let digits = layout::shard(task).map(String::from);
+    let [a, b, c, d] = digits.each_ref().map(String::as_str);
+    let above = [ROOT[0], ROOT[1], a, b, c];
+    // What cannot be read is an error for whoever needs it.
+    if let Ok(Some(above)) = root.descend(&above, repository, None)
+        && let Some(id) = above.missing_child(d)
+    {
+        repository.read_ahead(&id);
+    }
+}
+
+impl Trail {
+    /// Says that entries of these tasks are going to be looked for soon, in this order. What has to be read for that may be
+    /// read meanwhile.
+    pub fn expect(&self, tasks: Vec<TaskId>) {
+        let Ok(mut ahead) = self.handle.ahead.lock() else {
+            return;
+        };
+        if ahead.is_none() {
+            *ahead = Reader::start(std::sync::Arc::downgrade(self.shared()));
+        }
+        let calls = ahead.as_ref().and_then(|reader| reader.calls.as_ref());
+        if let Some(calls) = calls {
+            let _ = calls.try_send(tasks);
+        }
+    }
+}

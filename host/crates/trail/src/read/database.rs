@@ -1,0 +1,275 @@
+//! Reading objects, and believing none that does not have its name.
+//!
+//! gix numbers the packs that it knows and remembers by number what it has unpacked. A pack that comes when another has
+//! gone may bear that one's number (at the latest after a thousand have come and gone), and what was remembered of the
+//! old one is taken for the new one's: gix then answers with other objects than it was asked for. So every object is
+//! hashed, and at the first doubt everything that is remembered goes.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+use gix::objs::{Find, Kind};
+use gix::odb::store::init::{Options, Slots};
+use gix::odb::{HandleArc, Store};
+
+use crate::error::TrailError;
+use crate::objects::object;
+use crate::read::ahead::Ready;
+
+/// The object database of one repository. Any number of threads may read at once.
+pub(crate) struct Objects {
+    dir: PathBuf,
+    hash: HashKind,
+    current: Mutex<Current>,
+    ready: Ready,
+}
+
+struct Current {
+    store: Arc<Store>,
+    /// Readers of that store that nobody uses at the moment; each has caches of its own.
+    idle: Vec<HandleArc>,
+}
+
+/// What came of one look.
+enum Look {
+    Found(Vec<u8>),
+    Missing,
+    /// It is there and cannot be read, or is not what it should be.
+    Bad(String),
+}
+
+impl Objects {
+    pub(crate) fn open(dir: PathBuf, hash: HashKind) -> Result<Objects, TrailError> {
+        let store = open_store(&dir, hash)?;
+        let idle = Vec::new();
+        Ok(Objects {
+            dir,
+            hash,
+            current: Mutex::new(Current { store, idle }),
+            ready: Ready::default(),
+        })
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current
+            .lock()
+            .expect("nothing panics while it holds the readers")
+    }
+
+    /// Whether there is such an object. For those that may well be missing: it is not waited for.
+    pub(crate) fn has(&self, kind: Kind, id: &gix::oid) -> Result<bool, TrailError> {
+        if matches!(self.look(kind, id), Look::Found(_)) || self.is_empty_tree(kind, id) {
+            return Ok(true);
+        }
+        self.start_over()?;
+        Ok(matches!(self.look(kind, id), Look::Found(_)))
+    }
+
+    /// Reads an object of a known kind.
+    pub(crate) fn read(&self, kind: Kind, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+        if kind == Kind::Tree
+            && let Some(contents) = self.ready.take(id)
+        {
+            return Ok(contents);
+        }
+        // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
+        // another by then, so it is looked for again.
+        const LOOKS_MOST: u64 = 10;
+        let mut looks = 1;
+        loop {
+            let cause = match self.look(kind, id) {
+                Look::Found(contents) => return Ok(contents),
+                Look::Missing if self.is_empty_tree(kind, id) => return Ok(Vec::new()),
+                Look::Missing => "it is not in the object database".to_owned(),
+                Look::Bad(cause) => cause,
+            };
+            if looks == LOOKS_MOST {
+                return Err(TrailError::Unreadable {
+                    what: format!("{kind} {id}"),
+                    cause,
+                });
+            }
+            self.start_over()?;
+            // The first time what was remembered is at fault, later what happens in the meantime.
+            std::thread::sleep(Duration::from_millis(looks - 1));
+            looks += 1;
+        }
+    }
+
+    /// Git knows the empty tree without having it.
+    fn is_empty_tree(&self, kind: Kind, id: &gix::oid) -> bool {
+        kind == Kind::Tree && *id == *ObjectId::empty_tree(self.hash)
+    }
+
+    /// Reads a tree that is going to be asked for, if it can be found at once.
+    pub(crate) fn read_ahead(&self, id: &gix::oid) {
+        if let Look::Found(contents) = self.look(Kind::Tree, id) {
+            self.ready.put(id.to_owned(), contents);
+        }
+    }
+
+    fn look(&self, kind: Kind, id: &gix::oid) -> Look {
+        let (store, reader) = {
+            let mut current = self.current();
+            (current.store.clone(), current.idle.pop())
+        };
+        let reader = reader.unwrap_or_else(|| new_reader(&store));
+        let mut buffer = Vec::new();
+        let found = match self.is_no_file(id) {
+            true => Err("its file is no regular file".to_owned()),
+            false => reader
+                .try_find(id, &mut buffer)
+                .map_err(|error| error.to_string()),
+        };
+        let result = match found {
+            Ok(Some(data)) if data.kind != kind => Look::Bad(format!("it is a {}", data.kind)),
+            Ok(Some(data)) if !object::has_name(self.hash, kind, data.data, id) => {
+                Look::Bad("its contents are not those that its name stands for".into())
+            }
+            Ok(Some(_)) => Look::Found(buffer),
+            Ok(None) => Look::Missing,
+            Err(why) => Look::Bad(why),
+        };
+        let mut current = self.current();
+        if Arc::ptr_eq(&current.store, &store) {
+            current.idle.push(reader);
+        }
+        result
+    }
+
+    /// Whether something lies in place of the loose object's file that gix would wait for.
+    fn is_no_file(&self, id: &gix::oid) -> bool {
+        let hex = id.to_string();
+        let path = self.dir.join(&hex[..2]).join(&hex[2..]);
+        path.metadata().is_ok_and(|metadata| !metadata.is_file())
+    }
+
+    /// Forgets what is remembered of the object database.
+    fn start_over(&self) -> Result<(), TrailError> {
+        let store = open_store(&self.dir, self.hash)?;
+        let mut current = self.current();
+        current.store = store;
+        current.idle.clear();
+        Ok(())
+    }
+}
+
+fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, TrailError> {
+    let options = Options {
+        slots: Slots::Given(slots(dir)?),
+        // Each pack has an index of its own; gix may miss that a person's git has replaced the one over all of them.
+        use_multi_pack_index: false,
+        ..Options::default()
+    };
+    // No replacements: what the trail reads is what it wrote.
+    Store::at_opts(dir.to_owned(), hash, &mut std::iter::empty(), options)
+        .map(Arc::new)
+        .map_err(|error| TrailError::Unreadable {
+            what: dir.display().to_string(),
+            cause: error.to_string(),
+        })
+}
+
+/// The packs that may come beside those that are there, before the store is opened anew.
+const MORE_PACKS: usize = 1024;
+
+/// gix numbers packs with so many bits, and can know no more of them.
+const MOST_PACKS: usize = (1 << 15) - 1;
+
+/// How many packs there may be. gix fixes that when it opens a store, and fails at the next one.
+fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
+    let entries = std::fs::read_dir(dir.join("pack")).into_iter().flatten();
+    let is_index = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().ends_with(b".idx")
+    };
+    let packs = entries.flatten().filter(is_index).count();
+    if packs > MOST_PACKS {
+        return Err(TrailError::Unreadable {
+            what: dir.display().to_string(),
+            cause: format!(
+                "it has {packs} packs, more than {MOST_PACKS}; `git repack -a -d` makes one of them"
+            ),
+        });
+    }
+    Ok((packs + MORE_PACKS).min(MOST_PACKS) as u16)
+}
+
+fn new_reader(store: &Arc<Store>) -> HandleArc {
+    // Trees are deltas of their predecessors: keep bases, up to 16 MiB, so that a chain is not resolved again and
+    // again.
+    store.to_cache_arc().with_pack_cache(|| {
+        Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(
+            16 << 20,
+        ))
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use gix::ObjectId;
+
+    use super::*;
+    use crate::objects::loaded::Loaded;
+    use crate::objects::object::Deflater;
+    use crate::objects::pack::PackBuilder;
+    use crate::objects::tree::{Node, TreeSource};
+
+    struct NoTrees;
+    impl TreeSource for NoTrees {
+        fn tree(&self, id: &gix::oid) -> Result<Vec<u8>, TrailError> {
+            panic!("tree {id} should be in memory")
+        }
+    }
+
+    /// A pack of a tree and of three that are deltas, each of the one before; what it holds, and its name.
+    fn put_pack(dir: &Path, seed: u8) -> (Vec<(ObjectId, Vec<u8>)>, String) {
+        let mut builder = PackBuilder::new(HashKind::Sha1);
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
+        let mut trees = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            let blob = ObjectId::from_bytes_or_panic(&[seed; 20]);
+            let path = [".audit", "tasks", name];
+            let mut leaf = None;
+            Node::add_file(&mut root, &path, &blob, &NoTrees, &mut |tree, edit| {
+                if leaf.is_none() {
+                    builder.add_tree(tree, edit, &mut Deflater::new());
+                    leaf = Some((tree.id, tree.raw.clone()));
+                }
+            })
+            .unwrap();
+            trees.push(leaf.unwrap());
+        }
+        let pack = builder.finish();
+        std::fs::write(dir.join(format!("{}.pack", pack.name)), &pack.pack).unwrap();
+        std::fs::write(dir.join(format!("{}.idx", pack.name)), &pack.index).unwrap();
+        (trees, pack.name)
+    }
+
+    #[test]
+    fn what_is_remembered_of_packs_that_are_gone_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let packs = dir.path().join("pack");
+        std::fs::create_dir(&packs).unwrap();
+        let objects = Objects::open(dir.path().to_owned(), HashKind::Sha1).unwrap();
+        for seed in 1..5 {
+            let (trees, name) = put_pack(&packs, seed);
+            for (id, contents) in trees.iter().chain(&trees) {
+                assert_eq!(objects.read(Kind::Tree, id).unwrap(), *contents);
+            }
+            for extension in ["idx", "pack"] {
+                std::fs::remove_file(packs.join(format!("{name}.{extension}"))).unwrap();
+            }
+            // gix takes note of what has gone when it misses something.
+            let missing = ObjectId::from_bytes_or_panic(&[seed; 20]);
+            assert!(matches!(objects.look(Kind::Tree, &missing), Look::Missing));
+        }
+    }
+}

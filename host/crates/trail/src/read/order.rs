@@ -1,0 +1,190 @@
+//! The order of the trail's entries: each entry has a number, which is the same in every copy of the trail.
+//!
+//! The number of an entry is its place in first-parent history, from 1; it is one more than its leaf's index in the Merkle tree.
+//! Only durable entries have a place. Numbers never change while history is only extended.
+
+use gix::ObjectId;
+
+use crate::caches::leaves::known_size;
+use crate::error::TrailError;
+use crate::place::repository::Repository;
+use crate::read::history::History;
+use crate::{Shared, Trail, message};
+use outcome::TaskId;
+
+/// How far a trail's durable history goes, and how many entries it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailEnd {
+    tip: Option<ObjectId>,
+    /// The number of the last entry; 0 if there is none.
+    pub entries: u64,
+}
+
+/// The number of an entry and the commit that added it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberedCommit {
+    /// The entry's number, from 1.
+    pub number: u64,
+    /// The commit's id.
+    id: ObjectId,
+}
+
+impl NumberedCommit {
+    /// The commit's id, in hexadecimal.
+    pub fn commit(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// A commit that a caller names. Its number is the caller's claim.
+    pub fn claimed(number: u64, commit: &str) -> Option<NumberedCommit> {
+        let id = ObjectId::from_hex(commit.as_bytes()).ok()?;
+        Some(NumberedCommit { number, id })
+    }
+}
+
+impl Trail {
+    /// The durable end of the trail. `known` is an end that was answered before: only what came after it is read.
+    ///
+    /// Answers `None` in place of the end if history does not continue `known`: somebody has moved the ref by force.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn end_after(&self, known: &TrailEnd) -> Result<Option<TrailEnd>, TrailError> {
+        let shared = self.shared();
+        let tip = durable_tip(shared)?;
+        if tip == known.tip {
+            return Ok(Some(known.clone()));
+        }
+        let (entries, met) = count_down_to(&shared.repository, tip, known.tip)?;
+        Ok(met.then(|| TrailEnd {
+            tip,
+            entries: known.entries + entries,
+        }))
+    }
+
+    /// The durable end of the trail. Reads all of history only where the Merkle tree beside the trail is not kept up.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn end(&self) -> Result<TrailEnd, TrailError> {
+        let shared = self.shared();
+        let repository = &shared.repository;
+        // In this order: the ref moves before the tree is brought up, and the tip is noted as durable after it.
+        let tree = known_size(&shared.leaves);
+        let newest = repository.read_ref(&shared.identity.reference)?;
+        let tip = durable_tip(shared)?;
+        if let Some((size, tree_tip)) = tree {
+            let (behind, met) = count_down_to(repository, newest, Some(tree_tip))?;
+            if met {
+                let (ahead, met) = count_down_to(repository, newest, tip)?;
+                if met {
+                    let entries = (size + behind).saturating_sub(ahead);
+                    return Ok(TrailEnd { tip, entries });
+                }
+            }
+        }
+        let (entries, _) = count_down_to(repository, tip, None)?;
+        Ok(TrailEnd { tip, entries })
+    }
+
+    /// The commits of the entries whose numbers are greater than `after`, at most `limit`, the oldest first.
+    ///
+    /// Reads history from `from` down. `visit` is told the place of each entry on the way, for later questions.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn numbered(
+        &self,
+        from: &NumberedFrom,
+        after: u64,
+        limit: usize,
+        mut visit: impl FnMut(NumberedCommit),
+    ) -> Result<Vec<NumberedCommit>, TrailError> {
+        let (tip, mut number) = match from {
+            NumberedFrom::End(end) => (end.tip, end.entries),
+            NumberedFrom::Entry(entry) => (Some(entry.id), entry.number),
+        };
+        let last = after.saturating_add(limit as u64);
+        let mut found = Vec::new();
+        let mut history = History::from(&self.shared().repository, tip);
+        while number > after
+            && let Some((id, _, _)) = history.next_commit()?
+        {
+            let place = NumberedCommit { number, id };
+            visit(place);
+            if number <= last {
+                found.push(place);
+            }
+            number -= 1;
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// The place of the entry that a commit added, if it is in the history that ends there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn number_of(
+        &self,
+        end: &TrailEnd,
+        commit: &str,
+    ) -> Result<Option<NumberedCommit>, TrailError> {
+        let mut number = end.entries;
+        let mut history = History::from(&self.shared().repository, end.tip);
+        // A text that is no id is no commit's.
+        let commit = gix::ObjectId::from_hex(commit.as_bytes()).ok();
+        while let Some((id, _, _)) = history.next_commit()? {
+            if Some(id) == commit {
+                return Ok(Some(NumberedCommit { number, id }));
+            }
+            number = number.saturating_sub(1);
+        }
+        Ok(None)
+    }
+}
+
+/// Where [`Trail::numbered`] begins to read.
+#[derive(Clone, Debug)]
+pub enum NumberedFrom {
+    /// The end of the trail.
+    End(TrailEnd),
+    /// An entry whose place is known.
+    Entry(NumberedCommit),
+}
+
+/// The newest commit that is known to be durable: the recorder notes it before receipts are given.
+fn durable_tip(shared: &Shared) -> Result<Option<ObjectId>, TrailError> {
+    let state = &shared.state;
+    match state.read_mark(&state.acknowledged_path()) {
+        Some(mark) => Ok(Some(mark.tip)),
+        // Nothing was recorded on this machine yet: the history came by clone or fetch.
+        None => shared.repository.read_ref(&shared.identity.reference),
+    }
+}
+
+/// How many entries history has from `tip` down to `end`, which is left out, and whether `end` was met.
+fn count_down_to(
+    repository: &Repository,
+    tip: Option<ObjectId>,
+    end: Option<ObjectId>,
+) -> Result<(u64, bool), TrailError> {
+    let mut entries = 0;
+    let mut next = tip;
+    while let Some(id) = next {
+        if Some(id) == end {
+            return Ok((entries, true));
+        }
+        let commit = repository.commit(&id)?;
+        let names_task = message::trailer(&commit.message, message::FORMAT)
+            .and_then(|_| message::trailer(&commit.message, message::TASK))
+            .is_some_and(|task| TaskId::parse(task).is_ok());
+        entries += u64::from(names_task);
+        next = repository.parent(&id, &commit);
+    }
+    Ok((entries, end.is_none()))
+}

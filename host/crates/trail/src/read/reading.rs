@@ -1,0 +1,235 @@
+//! What a trail answers about its past: one task's entry and commit, and the whole history.
+
+use gix::ObjectId;
+use gix::objs::Kind;
+
+use crate::error::TrailError;
+use crate::place::layout;
+use crate::place::repository;
+use crate::read::history::{self, History, LoggedEntry, Recorded};
+use crate::read::view::{self, Presence, View};
+use crate::signing::{self, Signing};
+use crate::{Shared, Trail, message};
+use outcome::{Reporter, TaskId};
+
+impl Trail {
+    /// The recorded entry of a task, with the commit that added it.
+    pub fn find(&self, task_id: &TaskId) -> Result<Option<Recorded>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
+        let commit = self.commit_of(task_id, tip)?;
+        let (added, reporter) = match commit.as_deref().map(parse_id).transpose()? {
+            Some(id) => {
+                let info = repository.commit(&id)?;
+                let place = history::entry_in_tree(repository, info.tree, task_id.as_str())?;
+                (
+                    place.map(|(_, blob)| blob),
+                    message::reporter(&info.message),
+                )
+            }
+            None => (None, None),
+        };
+        Ok(Some(Recorded {
+            path,
+            entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
+            commit,
+            altered: added.is_some_and(|added| added != blob),
+            reporter,
+        }))
+    }
+
+    /// Where the entry of a task is: its path, and the commit that added it.
+    pub fn locate(&self, task_id: &TaskId) -> Result<Option<(String, Option<String>)>, TrailError> {
+        let Some((tip, path, _)) = self.entry_at_tip(task_id)? else {
+            return Ok(None);
+        };
+        Ok(Some((path, self.commit_of(task_id, tip)?)))
+    }
+
+    /// Whether this repository has a trail: `init` has made one, or something was recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn has_begun(&self) -> Result<bool, TrailError> {
+        let shared = self.shared();
+        if shared.state.read_identity()?.is_some() || shared.remotes.adopts.is_some() {
+            return Ok(true);
+        }
+        let tip = shared.read_tip()?;
+        let root = View::load_root(&shared.repository, tip)?;
+        let tasks = root.descend(&layout::ROOT, &shared.repository, None)?;
+        Ok(tasks.is_some())
+    }
+
+    /// The newest commit on the trail's ref, in hexadecimal; nothing before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn tip(&self) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        let tip = shared.read_tip()?;
+        Ok(tip.map(|tip| tip.to_string()))
+    }
+
+    /// The trail commit that added a task's entry, as the log shows it.
+    pub fn logged(&self, task_id: &TaskId) -> Result<Option<LoggedEntry>, TrailError> {
+        let repository = &self.shared().repository;
+        let Some((_, Some(commit))) = self.locate(task_id)? else {
+            return Ok(None);
+        };
+        let id = parse_id(&commit)?;
+        repository.logged(&id, &repository.commit(&id)?, task_id)
+    }
+
+    /// Who reported what a trail commit added, if the commit says so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn reporter_of(&self, commit: &str) -> Result<Option<Reporter>, TrailError> {
+        let commit = self.shared().repository.commit(&parse_id(commit)?)?;
+        Ok(message::reporter(&commit.message))
+    }
+
+    /// Whether this handle records what nobody can sign now, rather than hold it.
+    pub fn records_unsigned(&self) -> bool {
+        let signing = self.shared().signing.as_ref();
+        signing.is_some_and(Signing::records_unsigned)
+    }
+
+    /// Whether a commit says that nobody could sign it. Of those that one signature is for, only the last says so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn is_unsigned(&self, commit: &str) -> Result<bool, TrailError> {
+        let id = parse_id(commit)?;
+        let contents = self.shared().repository.object(Kind::Commit, &id)?;
+        Ok(signing::is_unavailable(&contents))
+    }
+
+    /// What a trail commit added, as the log shows it; nothing if it names no task or lacks what it names.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn logged_by(&self, commit: &str) -> Result<Option<LoggedEntry>, TrailError> {
+        let repository = &self.shared().repository;
+        let id = parse_id(commit)?;
+        let commit = repository.commit(&id)?;
+        let task = message::trailer(&commit.message, message::TASK);
+        match task.and_then(|task| TaskId::parse(task).ok()) {
+            Some(task_id) => repository.logged(&id, &commit, &task_id),
+            None => Ok(None),
+        }
+    }
+
+    fn entry_at_tip(
+        &self,
+        task_id: &TaskId,
+    ) -> Result<Option<(ObjectId, String, ObjectId)>, TrailError> {
+        let shared = self.shared();
+        let Some(tip) = shared.read_tip()? else {
+            return Ok(None);
+        };
+        // What the writer has in memory spares reading and checking a large directory for each question.
+        let known = {
+            let view = shared.view();
+            view.root.clone().filter(|_| view.tip == Some(tip))
+        };
+        let root = match known {
+            Some(root) => root,
+            None => View::load_root(&shared.repository, Some(tip))?,
+        };
+        Ok(
+            match view::presence(&root, task_id, &shared.repository, None)?.0 {
+                Presence::Present { blob, layout } => Some((tip, layout.path(task_id), blob)),
+                Presence::Absent | Presence::Collides(_) => None,
+            },
+        )
+    }
+
+    /// The commit that added a task's entry: from the catalogue as far down as that goes, checked, or else from history.
+    fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
+        let Shared {
+            repository,
+            identity,
+            catalogue,
+            ..
+        } = &**self.shared();
+        if !self.shared().reads_own_ref() {
+            // What is remembered is of the trail's own ref.
+            let mut history = History::from(repository, Some(tip));
+            while let Some((id, _, task)) = history.next_commit()? {
+                if task == *task_id {
+                    return Ok(Some(id.to_string()));
+                }
+            }
+            return Ok(None);
+        }
+        let noted = catalogue.tip();
+        // The ref moves before it is noted: looked at after the catalogue, it has all that this has, unless it was forced.
+        let tip = match noted {
+            Some(noted) if noted != tip => repository.read_ref(&identity.reference)?.unwrap_or(tip),
+            _ => tip,
+        };
+        // Where the catalogue is missing, or is not of this history, a longer walk makes it again.
+        const WALK_MOST: usize = 1000;
+        let mut history = History::from(repository, Some(tip));
+        let mut seen: Vec<(TaskId, ObjectId)> = Vec::new();
+        let among = |seen: &[(TaskId, ObjectId)]| {
+            let found = seen.iter().find(|(task, _)| task == task_id);
+            found.map(|(_, id)| id.to_string())
+        };
+        while let Some((id, _, task)) = history.next_commit()? {
+            if noted == Some(id)
+                && let Some(found) = among(&seen).or_else(|| self.noted(task_id))
+            {
+                return Ok(Some(found));
+            }
+            if task == *task_id && seen.len() < WALK_MOST {
+                return Ok(Some(id.to_string()));
+            }
+            seen.push((task, id));
+        }
+        if seen.len() >= WALK_MOST
+            && let Some((_, newest)) = seen.first()
+            && let Err(error) = catalogue.rebuild(&seen, *newest)
+        {
+            tracing::debug!(%error, "the catalogue could not be made");
+        }
+        Ok(among(&seen))
+    }
+
+    /// The commit that the catalogue names, if it is of that task.
+    fn noted(&self, task_id: &TaskId) -> Option<String> {
+        let Shared {
+            repository,
+            catalogue,
+            ..
+        } = &**self.shared();
+        let names_task = |commit: repository::CommitInfo| {
+            message::trailer(&commit.message, message::TASK) == Some(task_id.as_str())
+        };
+        let mut candidates = catalogue.candidates(task_id).into_iter();
+        let found = candidates.find(|id| repository.commit(id).is_ok_and(names_task));
+        found.map(|id| id.to_string())
+    }
+
+    /// The trail's commits as they are now, newest first.
+    pub fn history(&self) -> Result<History<'_>, TrailError> {
+        let shared = self.shared();
+        Ok(History::from(&shared.repository, shared.read_tip()?))
+    }
+}
+
+fn parse_id(commit: &str) -> Result<ObjectId, TrailError> {
+    ObjectId::from_hex(commit.as_bytes()).map_err(|error| TrailError::Unreadable {
+        what: format!("the id {commit}"),
+        cause: error.to_string(),
+    })
+}

@@ -1,0 +1,243 @@
+//! Attributes that would change an entry between history and work tree: filters, line endings, `$Id$`, encodings.
+//!
+//! An entry's bytes are its record, so the work tree has them as they are: a block in `info/attributes`, which wins over every other
+//! file, says so. Where a filter encrypts what is committed, that block would put clear text into history without a word: there the
+//! operator decides.
+
+mod rules;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rules::{Filter, Rules};
+
+use crate::disk::{self, Disk};
+use crate::error::TrailError;
+use crate::place::git_config::GitEnvironment;
+use crate::place::repository::Repository;
+use crate::place::state::StateDir;
+use crate::{Layout, Placement, Shared, Trail};
+use outcome::TaskId;
+
+/// The line that leaves entries as they are.
+pub const RULE: &str = "/.audit/** -filter -text -ident -working-tree-encoding";
+const BEGIN: &str =
+    "# chiffon-audit: begin. Entries are never changed between history and work tree";
+const END: &str = "# chiffon-audit: end";
+
+/// How long rules that were read are believed: a person who changes them waits no longer.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// The rules as they were read last, and when.
+#[derive(Default)]
+pub(crate) struct Known(Option<(Instant, Rules)>);
+
+impl Trail {
+    /// Fails if a filter would encrypt the entry of a task, and the operator has not said that it may lie in clear text.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Filter`].
+    pub fn check_no_filter(&self, task_id: &TaskId) -> Result<(), TrailError> {
+        let shared = self.shared();
+        if shared.plaintext || shared.identity.placement != Placement::Checkout {
+            return Ok(());
+        }
+        let path = shared.likely_path(task_id);
+        match shared.filter_of(&path)? {
+            Some(filter) => Err(TrailError::Filter { path, filter }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `info/attributes` has the line that leaves entries as they are; `None` where no work tree could change them.
+    pub fn has_attributes(&self) -> Option<bool> {
+        let repository = &self.shared().repository;
+        let path = path(repository);
+        (!repository.is_bare()).then(|| fs::read_to_string(path).is_ok_and(|text| has_rule(&text)))
+    }
+
+    /// The filter that would encrypt an entry, by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn encrypting_filter(&self) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        let sample = TaskId::parse("task").map(|task| shared.likely_path(&task));
+        sample.map_or(Ok(None), |path| shared.filter_of(&path))
+    }
+
+    /// What has gone wrong here without stopping anything, for the operator to know. Told once.
+    pub fn take_warning(&self) -> Option<String> {
+        self.shared().warning().take()
+    }
+}
+
+impl Shared {
+    /// Where the entry of a task will be, or one of the same name that the same rules concern.
+    fn likely_path(&self, task_id: &TaskId) -> String {
+        let layout = self.identity.layout.unwrap_or(Layout::Flat);
+        layout.path(task_id)
+    }
+
+    fn filter_of(&self, path: &str) -> Result<Option<String>, TrailError> {
+        let repository = &self.repository;
+        let mut known = self.attributes();
+        let is_fresh = |known: &Known| matches!(&known.0, Some((at, _)) if at.elapsed() < BELIEVED);
+        if !is_fresh(&known) {
+            let Some(root) = self.root()? else {
+                return Ok(None);
+            };
+            let rules = read(repository, &self.environment, &root, path);
+            known.0 = Some((Instant::now(), rules));
+        }
+        let filter = match &known.0 {
+            Some((_, rules)) => rules.filter(path),
+            None => Filter::Unspecified,
+        };
+        let Filter::Named(name) = filter else {
+            return Ok(None);
+        };
+        // LFS keeps large files elsewhere; it hides nothing, and an entry is no large file.
+        let encrypts = name != "lfs" && (is_of_encryption(&name) || repository.has_filter(&name));
+        Ok(encrypts.then_some(name))
+    }
+
+    /// Writes the block of attributes where a work tree could change entries. The caller holds the writer lock.
+    pub(crate) fn keep_entries_as_they_are(&self) {
+        let kept = keep_entries_as_they_are(self.disk.as_ref(), &self.state, &self.repository);
+        if let Err(why) = &kept {
+            tracing::warn!("{why}");
+        }
+        *self.warning() = kept.err();
+    }
+
+    /// The work tree where the entries appear.
+    fn root(&self) -> Result<Option<PathBuf>, TrailError> {
+        for tree in self.repository.work_trees()? {
+            if self
+                .repository
+                .has_checked_out(&tree, &self.identity.reference)?
+            {
+                return Ok(Some(tree.root));
+            }
+        }
+        Ok(self.repository.work_tree.clone())
+    }
+}
+
+/// Whether a filter is one that encrypts, by its name: `git-crypt`, `crypt` of transcrypt, and their like. In a clone that was not
+/// unlocked they have no program, and what is committed there lies in clear text all the same.
+fn is_of_encryption(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["crypt", "sops", "gpg", "vault", "secret", "cipher"];
+    words.iter().any(|word| name.contains(word)) || name == "age" || name == "agebox"
+}
+
+/// Every rule that may concern a path, but for our own block.
+fn read(repository: &Repository, environment: &GitEnvironment, root: &Path, entry: &str) -> Rules {
+    let mut rules = Rules::default();
+    rules.add_file(&environment.system_attributes_file(), "");
+    if let Some(file) = repository.attributes_file(environment) {
+        rules.add_file(&root.join(file), "");
+    }
+    let directories = entry.match_indices('/').map(|(at, _)| &entry[..=at]);
+    for below in std::iter::once("").chain(directories) {
+        let file = root.join(below).join(".gitattributes");
+        // Git does not follow a link here.
+        if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
+            rules.add_file(&file, below);
+        }
+    }
+    let text = fs::read_to_string(path(repository)).unwrap_or_default();
+    rules.add(without_block(&text).as_bytes(), "");
+    rules
+}
+
+fn path(repository: &Repository) -> PathBuf {
+    repository.common_dir.join("info/attributes")
+}
+
+fn has_rule(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == RULE)
+}
+
+/// The text without the block that we have put there.
+fn without_block(text: &str) -> String {
+    let mut inside = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        inside |= line == BEGIN;
+        if !inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        inside &= line != END;
+    }
+    kept
+}
+
+/// Writes the block to `info/attributes`, after what is there, if the repository has a work tree. The caller holds the writer lock.
+///
+/// # Errors
+///
+/// Says why not, in words for the operator: nothing rests on it but the peace of a person's work tree.
+pub(crate) fn keep_entries_as_they_are(
+    disk: &dyn Disk,
+    state: &StateDir,
+    repository: &Repository,
+) -> Result<(), String> {
+    if repository.is_bare() {
+        return Ok(());
+    }
+    let path = path(repository);
+    let failed = |error: io::Error| could_not(&path, &error.to_string());
+    let (before, mode) = match fs::symlink_metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(could_not(&path, "it is not a regular file"));
+        }
+        Ok(metadata) => (
+            fs::read(&path).map_err(failed)?,
+            Some(metadata.mode() & 0o7777),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
+        Err(error) => return Err(failed(error)),
+    };
+    if has_rule(&String::from_utf8_lossy(&before)) {
+        return Ok(());
+    }
+    if mode.is_some_and(|mode| mode & 0o222 == 0) {
+        return Err(could_not(&path, "it is read-only"));
+    }
+    let mut text = before;
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("{BEGIN}\n{RULE}\n{END}\n").as_bytes());
+    let write = || -> io::Result<()> {
+        let info = path.parent().unwrap_or(&path);
+        if !info.is_dir() {
+            disk.create_dir(info)?;
+        }
+        let temporary = state.tmp_dir().join("attributes");
+        disk::remove_if_present(disk, &temporary)?;
+        disk::write_synced(disk, &temporary, &text)?;
+        if let Some(mode) = mode {
+            fs::set_permissions(&temporary, fs::Permissions::from_mode(mode))?;
+        }
+        disk.rename(&temporary, &path)?;
+        disk.sync_dir(info)
+    };
+    write().map_err(failed)
+}
+
+fn could_not(path: &Path, cause: &str) -> String {
+    format!(
+        "cannot write {}: {cause}; the line `{RULE}` there keeps git from changing entries in the work tree",
+        path.display()
+    )
+}

@@ -1,0 +1,397 @@
+//! The work tree beside a checkout trail: entries appear in it and in its index, as after `git commit -- path`.
+//!
+//! Rests on the ref: what is done here can be done again from it, so nothing but the new index is synced (a torn index
+//! would stop a person's git). A person's files and staged changes are never overwritten.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gix::ObjectId;
+use gix::bstr::BStr;
+use gix::index::entry::{Flags, Mode, Stage, Stat};
+
+use crate::disk::{self, Disk};
+use crate::error::{IoContext, TrailError};
+use crate::objects::object;
+use crate::place::repository::Repository;
+use crate::place::state::StateDir;
+use crate::place::work_trees::{Head, WorkTree};
+use crate::write::lock::{GitLock, remove_leftover};
+
+/// An entry as it is to appear in the work tree.
+pub(crate) struct Appearing {
+    pub(crate) path: String,
+    pub(crate) blob: ObjectId,
+    pub(crate) contents: std::sync::Arc<[u8]>,
+}
+
+/// The work tree that has the trail's branch checked out, its index locked.
+pub(crate) struct Held<'a> {
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    tree: WorkTree,
+    reference: String,
+    lock: GitLock<'a>,
+    index: gix::index::File,
+}
+
+/// Locks the index of the work tree that has `reference` checked out; `None` if none has.
+///
+/// # Errors
+///
+/// [`TrailError::Busy`] while a rebase, merge, bisect or the like is under way on the branch.
+pub(crate) fn hold<'a>(
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    repository: &Repository,
+    reference: &str,
+    wait: Duration,
+) -> Result<Option<Held<'a>>, TrailError> {
+    // HEAD can move until the index is locked (`git switch` locks it too): look again after locking.
+    for _ in 0..8 {
+        let Some(tree) = checked_out(repository, reference)? else {
+            return Ok(None);
+        };
+        let index_path = tree.git_dir.join("index");
+        let lock = match GitLock::acquire(disk, state, &index_path, wait) {
+            // `git worktree remove` came first.
+            Err(_) if !tree.git_dir.is_dir() && tree.git_dir != repository.common_dir => continue,
+            lock => lock?,
+        };
+        if !repository.has_checked_out(&tree, reference)? {
+            lock.release()?;
+            continue;
+        }
+        check_no_links(&tree.root)?;
+        let index = gix::index::File::at_or_default(
+            &index_path,
+            repository.hash,
+            false,
+            Default::default(),
+        )
+        .map_err(|error| TrailError::Unreadable {
+            what: index_path.display().to_string(),
+            cause: error.to_string(),
+        })?;
+        if index.is_sparse() {
+            return Err(TrailError::Unsupported(
+                "its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into(),
+            ));
+        }
+        for dir in [".audit", ".audit/tasks"] {
+            if index.entry_range(dir.into()).is_some() {
+                return Err(TrailError::Busy(format!(
+                    "`{dir}` is staged as a file, where the trail needs a directory"
+                )));
+            }
+        }
+        return Ok(Some(Held {
+            disk,
+            state,
+            tree,
+            reference: reference.to_owned(),
+            lock,
+            index,
+        }));
+    }
+    Err(TrailError::Busy(format!(
+        "{reference} is being switched to and from"
+    )))
+}
+
+/// Removes index locks that a crash of ours left behind.
+pub(crate) fn remove_leftovers(
+    disk: &dyn Disk,
+    state: &StateDir,
+    repository: &Repository,
+) -> Result<(), TrailError> {
+    for tree in repository.work_trees()? {
+        remove_leftover(disk, state, &tree.git_dir.join("index"))?;
+    }
+    Ok(())
+}
+
+/// Fails if `reference` is checked out: a *ref* trail touches no work tree, and would leave that one's index behind, so
+/// that the person's next commit took the entries out again. Git itself refuses to push or fetch into such a branch.
+pub(crate) fn check_not_checked_out(
+    repository: &Repository,
+    reference: &str,
+) -> Result<(), TrailError> {
+    repository.check_work_tree_known(reference)?;
+    for tree in repository.work_trees()? {
+        if repository.has_checked_out(&tree, reference)? {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!(
+                "`{short}` is checked out in {}, which this trail does not keep in step: switch to another branch there",
+                tree.root.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The work tree whose branch `reference` is, after the check that nobody is in the middle of something there.
+fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
+    repository.check_work_tree_known(reference)?;
+    let mut found = None;
+    for tree in repository.work_trees()? {
+        let on_branch = repository.has_checked_out(&tree, reference)?;
+        if let Some(operation) = under_way(&tree.git_dir, reference, on_branch) {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!(
+                "a {operation} is under way on `{short}` in {}",
+                tree.root.display()
+            )));
+        }
+        if on_branch && found.is_none() {
+            found = Some(tree);
+        }
+    }
+    Ok(found)
+}
+
+fn under_way(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
+    // A rebase and a bisect detach HEAD and note the branch that they will come back to.
+    let notes = |file: &str| {
+        fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
+            text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference
+        })
+    };
+    if notes("rebase-merge/head-name") || notes("rebase-apply/head-name") {
+        return Some("rebase");
+    }
+    if git_dir.join("BISECT_LOG").exists() && (on_branch || notes("BISECT_START")) {
+        return Some("bisect");
+    }
+    let there = |file: &str| on_branch && git_dir.join(file).exists();
+    [
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("rebase-apply", "`git am`"),
+        // Between two picks of several there is nothing but this.
+        ("sequencer", "cherry-pick or revert"),
+    ]
+    .into_iter()
+    .find(|(file, _)| there(file))
+    .map(|(_, operation)| operation)
+}
+
+/// The trail never writes through a symbolic link: it could point anywhere.
+fn check_no_links(root: &Path) -> Result<(), TrailError> {
+    let mut path = root.to_owned();
+    for component in crate::place::layout::ROOT {
+        path.push(component);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(TrailError::Busy(format!(
+                    "{} is not a directory",
+                    path.display()
+                )));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error).doing("look at", &path),
+        }
+    }
+    Ok(())
+}
+
+/// What the index has at an entry's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Nothing.
+    Free,
+    /// The entry.
+    Ours,
+    /// What a person has put there: theirs to decide.
+    Theirs,
+}
+
+/// What became of an entry's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Created,
+    /// It was there already, with the entry's contents.
+    Same,
+    /// Another is there, and stays.
+    Kept,
+}
+
+impl Held<'_> {
+    /// The git directory of the work tree.
+    pub(crate) fn git_dir(&self) -> &Path {
+        &self.tree.git_dir
+    }
+
+    /// Lets the entries appear, and lets the index go.
+    ///
+    /// With `repair`, a file that is a beginning of its entry counts as one that a crash of ours cut short.
+    pub(crate) fn show(mut self, entries: &[Appearing], repair: bool) -> Result<(), TrailError> {
+        if !self.is_on_branch()? {
+            return self.lock.release();
+        }
+        // Looked up before anything is added: the index is sorted only until then.
+        let slots: Vec<Slot> = entries.iter().map(|entry| self.slot(entry)).collect();
+        let mut created = Vec::new();
+        let mut changed = false;
+        for (entry, slot) in entries.iter().zip(slots) {
+            if slot == Slot::Theirs || (slot == Slot::Ours && !repair) {
+                continue;
+            }
+            let file = self.write_file(entry, repair)?;
+            if file == Written::Created {
+                created.push(self.tree.root.join(&entry.path));
+            }
+            if slot == Slot::Free {
+                let stat = match file {
+                    Written::Kept => Stat::default(),
+                    Written::Created | Written::Same => self.stat(&entry.path)?,
+                };
+                self.index.dangerously_push_entry(
+                    stat,
+                    entry.blob,
+                    Flags::empty(),
+                    Mode::FILE,
+                    entry.path.as_str().into(),
+                );
+                changed = true;
+            }
+        }
+        // The branch may have been left without the index's lock (`git symbolic-ref`): then index and work tree are
+        // another's, and what was put there only stands in the way of coming back.
+        if !self.is_on_branch()? {
+            for path in created {
+                disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+            }
+        } else if changed {
+            self.write_index()?;
+        }
+        self.lock.release()
+    }
+
+    fn is_on_branch(&self) -> Result<bool, TrailError> {
+        Ok(Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()))
+    }
+
+    /// What the index has at an entry's path.
+    fn slot(&self, entry: &Appearing) -> Slot {
+        let path: &BStr = entry.path.as_str().into();
+        let index = &self.index;
+        if let Some(range) = index.entry_range(path) {
+            // More than one are the sides of a conflict, which `git stash pop` leaves without a merge under way.
+            let ours = match &index.entries()[range] {
+                [only] => only.stage() == Stage::Unconflicted && only.id == entry.blob,
+                _ => false,
+            };
+            return if ours { Slot::Ours } else { Slot::Theirs };
+        }
+        let below = format!("{}/", entry.path);
+        let mut above = entry
+            .path
+            .match_indices('/')
+            .map(|(at, _)| &entry.path[..at]);
+        let taken = index
+            .prefixed_entries_range(below.as_str().into())
+            .is_some()
+            || above.any(|dir| index.entry_range(dir.into()).is_some());
+        if taken { Slot::Theirs } else { Slot::Free }
+    }
+
+    /// Writes the entry's file unless one is there.
+    fn write_file(&self, entry: &Appearing, repair: bool) -> Result<Written, TrailError> {
+        let path = self.tree.root.join(&entry.path);
+        self.create_parents(&entry.path)?;
+        for _ in 0..2 {
+            match self.disk.create(&path) {
+                Ok(mut file) => {
+                    file.write(&entry.contents).doing("write", &path)?;
+                    return Ok(Written::Created);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let is_file =
+                        fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+                    let there = if is_file {
+                        fs::read(&path).unwrap_or_default()
+                    } else {
+                        b"\0".to_vec()
+                    };
+                    if there == entry.contents[..] {
+                        return Ok(Written::Same);
+                    }
+                    if !repair || !entry.contents.starts_with(&there) {
+                        return Ok(Written::Kept);
+                    }
+                    self.disk.remove(&path).doing("remove", &path)?;
+                }
+                Err(error) => return Err(error).doing("create", &path),
+            }
+        }
+        Ok(Written::Kept)
+    }
+
+    fn create_parents(&self, path: &str) -> Result<(), TrailError> {
+        let mut dir: PathBuf = self.tree.root.clone();
+        let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
+        for component in parents.split('/') {
+            dir.push(component);
+            match fs::symlink_metadata(&dir) {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => {
+                    return Err(TrailError::Busy(format!(
+                        "{} is not a directory",
+                        dir.display()
+                    )));
+                }
+                Err(_) => {}
+            }
+            match self.disk.create_dir(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).doing("create", &dir);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&self, path: &str) -> Result<Stat, TrailError> {
+        let path = self.tree.root.join(path);
+        let metadata =
+            gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;
+        Ok(Stat::from_fs(&metadata).unwrap_or_default())
+    }
+
+    fn write_index(&mut self) -> Result<(), TrailError> {
+        self.index.sort_entries();
+        // The cached trees of the directories above would be wrong now; git computes them again.
+        self.index.remove_tree();
+        let mut bytes = Vec::new();
+        let options = gix::index::write::Options {
+            extensions: gix::index::write::Extensions::Given {
+                tree_cache: false,
+                end_of_index_entry: false,
+            },
+            skip_hash: false,
+        };
+        let index_path = self.tree.git_dir.join("index");
+        // The state, not the file: the checksum after it is ours, taken with the processor's instructions.
+        let index: &gix::index::State = &self.index;
+        index
+            .write_to(&mut bytes, options)
+            .map_err(|error| TrailError::Unreadable {
+                what: index_path.display().to_string(),
+                cause: error.to_string(),
+            })?;
+        let checksum = object::digest(self.index.object_hash(), &[&bytes]);
+        bytes.extend_from_slice(checksum.as_slice());
+        let temporary = self.state.tmp_dir().join("index");
+        disk::remove_if_present(self.disk, &temporary).doing("remove", &temporary)?;
+        disk::write_synced(self.disk, &temporary, &bytes).doing("write", &temporary)?;
+        self.disk
+            .rename(&temporary, &index_path)
+            .doing("replace", &index_path)
+    }
+}

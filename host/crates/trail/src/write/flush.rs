@@ -1,0 +1,299 @@
+//! One flush: a group's pack, index and ref update, made durable in the order that a crash at any instant allows.
+//!
+//! The order is the point. Temporaries are written and synced; `.keep` shields the pack from a concurrent
+//! `git gc --prune=now`; the pack appears, then its index, which makes it visible; their directory is synced; the ref
+//! moves by compare-and-swap under git's own lock; its directory is synced. Only then may a receipt be given.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gix::ObjectId;
+
+use crate::disk::{self, Disk};
+use crate::error::{IoContext, TrailError};
+use crate::objects::pack::Pack;
+use crate::place::repository::Repository;
+use crate::place::state::{Mark, StateDir};
+use crate::place::work_trees::Head;
+use crate::work_tree::checkout::{self, Appearing};
+use crate::write::lock::GitLock;
+use crate::{Placement, Shared};
+
+/// Where and how a trail is flushed.
+pub(crate) struct Flusher<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) state: &'a StateDir,
+    pub(crate) repository: &'a Repository,
+    pub(crate) reference: &'a str,
+    pub(crate) placement: Placement,
+    pub(crate) lock_wait: Duration,
+    /// A pack of more bytes is merged no more.
+    pub(crate) large: u64,
+}
+
+/// A group, ready to be flushed.
+pub(crate) struct Group<'a> {
+    pub(crate) pack: Pack,
+    /// The tip that the group continues; `None` where the ref does not exist yet.
+    pub(crate) expected: Option<ObjectId>,
+    pub(crate) mark: Mark,
+    pub(crate) appearing: &'a [Appearing],
+    /// What the reflogs say.
+    pub(crate) committer: &'a str,
+    pub(crate) subject: &'a str,
+    /// Whether the ref is the trail's: then `mark` is noted as acknowledged, and the entries are shown.
+    pub(crate) is_trail: bool,
+}
+
+/// Why a group was not flushed.
+#[derive(Debug)]
+pub(crate) enum FlushError {
+    /// The ref is not where the group continues it. Nothing is visible but an unreferenced pack.
+    Moved,
+    /// Something failed before the ref moved.
+    Failed(TrailError),
+    /// The ref has moved and it is not known whether durably.
+    Uncertain(TrailError),
+    /// The group is durable; index and work tree, or what we note of it, are not in step with it yet.
+    Behind(TrailError),
+}
+
+impl From<TrailError> for FlushError {
+    fn from(error: TrailError) -> FlushError {
+        FlushError::Failed(error)
+    }
+}
+
+impl<'a> Flusher<'a> {
+    /// Flushes to that trail.
+    pub(crate) fn of(shared: &'a Shared) -> Flusher<'a> {
+        Flusher {
+            disk: shared.disk.as_ref(),
+            state: &shared.state,
+            repository: &shared.repository,
+            reference: &shared.identity.reference,
+            placement: shared.identity.placement,
+            lock_wait: shared.lock_wait,
+            large: shared.large,
+        }
+    }
+}
+
+impl Flusher<'_> {
+    /// Makes the group durable. The caller holds the writer lock.
+    pub(crate) fn flush(&self, group: &Group<'_>) -> Result<(), FlushError> {
+        let (disk, state) = (self.disk, self.state);
+        let tmp = state.tmp_dir();
+        let pack_dir = self.pack_dir();
+        let file =
+            |dir: &Path, extension: &str| dir.join(format!("{}.{extension}", group.pack.name));
+        let new_ref = tmp.join("ref");
+
+        self.temporary(&file(&tmp, "pack"), &group.pack.pack)?;
+        self.temporary(&file(&tmp, "idx"), &group.pack.index)?;
+        self.temporary(&new_ref, format!("{}\n", group.mark.tip).as_bytes())?;
+
+        let held = match self.placement {
+            Placement::Checkout => {
+                checkout::hold(disk, state, self.repository, self.reference, self.lock_wait)?
+            }
+            Placement::Ref => {
+                checkout::check_not_checked_out(self.repository, self.reference)?;
+                None
+            }
+        };
+
+        // A link of the token, as our lock files are, so that recovery knows it for ours.
+        let keep = file(&pack_dir, "keep");
+        disk::remove_if_present(disk, &keep).doing("remove", &keep)?;
+        disk.link(&state.token_path(), &keep)
+            .doing("create", &keep)?;
+        self.register(&state.packs_dir().join(&group.pack.name), b"")?;
+        for extension in ["pack", "idx"] {
+            let visible = file(&pack_dir, extension);
+            disk.rename(&file(&tmp, extension), &visible)
+                .doing("create", &visible)?;
+        }
+        disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
+
+        let git_dir = held.as_ref().map(|held| held.git_dir().to_owned());
+        let moved = self.move_ref(group, &new_ref, git_dir.as_deref());
+        // Either the ref protects the pack now or nobody needs it: a pack that was kept for ever would never be
+        // collected. Should this fail, the sweep after a failure or at the next start makes up for it.
+        let _ = disk.remove(&keep);
+        moved?;
+        if !group.is_trail {
+            return Ok(());
+        }
+
+        // The group is durable. What fails from here on is repaired before the next group and takes no receipt back.
+        self.after(group, held).map_err(FlushError::Behind)
+    }
+
+    /// Moves the ref by compare-and-swap and makes the move durable.
+    fn move_ref(
+        &self,
+        group: &Group<'_>,
+        new_ref: &Path,
+        git_dir: Option<&Path>,
+    ) -> Result<(), FlushError> {
+        let path = self.repository.common_dir.join(self.reference);
+        let parent = path
+            .parent()
+            .unwrap_or(&self.repository.common_dir)
+            .to_owned();
+        let lock = GitLock::acquire(self.disk, self.state, &path, self.lock_wait)?;
+        if self.repository.read_ref(self.reference)? != group.expected {
+            lock.release()?;
+            return Err(FlushError::Moved);
+        }
+        // The commit point: from here on every reader sees the group.
+        self.replace_ref(new_ref, &path).doing("replace", &path)?;
+        let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
+        self.append_reflogs(group, git_dir);
+        let released = lock.release();
+        durable.and(released).map_err(FlushError::Uncertain)
+    }
+
+    /// Makes the entry of a ref durable, and those of the directories above it that git makes and removes at will.
+    pub(crate) fn sync_dirs_above(&self, parent: &Path) -> io::Result<()> {
+        let heads = self.repository.common_dir.join("refs/heads");
+        let mut dir = parent;
+        loop {
+            self.disk.sync_dir(dir)?;
+            match dir.parent() {
+                Some(above) if dir != heads && dir.starts_with(&heads) => dir = above,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn after(&self, group: &Group<'_>, held: Option<checkout::Held<'_>>) -> Result<(), TrailError> {
+        let noted = self
+            .state
+            .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
+        // Tried even so: a person may commit from this index at any moment.
+        if let Some(held) = held {
+            held.show(group.appearing, false)?;
+        }
+        noted?;
+        if self.placement == Placement::Checkout {
+            self.state
+                .write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
+        }
+        Ok(())
+    }
+
+    /// As git does for a branch that is checked out: one line for the branch and one for `HEAD`.
+    fn append_reflogs(&self, group: &Group<'_>, git_dir: Option<&Path>) {
+        if self.placement == Placement::Ref || !self.repository.keeps_reflogs() {
+            return;
+        }
+        let null = ObjectId::null(self.repository.hash);
+        let line = format!(
+            "{} {} {} {} +0000\tcommit: {}\n",
+            group.expected.unwrap_or(null),
+            group.mark.tip,
+            group.committer,
+            group.mark.microseconds.div_euclid(1_000_000),
+            group.subject
+        );
+        let mut logs = vec![self.repository.common_dir.join("logs").join(self.reference)];
+        if let Some(git_dir) = git_dir
+            && Repository::head(git_dir)
+                .is_ok_and(|head| head == Head::Branch(self.reference.to_owned()))
+        {
+            logs.push(git_dir.join("logs/HEAD"));
+        }
+        for log in logs {
+            // A reflog is a convenience: its loss stops nothing.
+            if let Err(error) = self.append_to_log(&log, line.as_bytes()) {
+                tracing::warn!(%error, log = %log.display(), "cannot append to the reflog");
+            }
+        }
+    }
+
+    /// Puts a ref in its place, where git may be making and removing empty directories of that name.
+    fn replace_ref(&self, new_ref: &Path, path: &Path) -> io::Result<()> {
+        try_again(|| {
+            remove_empty_dirs(path);
+            self.disk.rename(new_ref, path)
+        })
+    }
+
+    /// Appends to a reflog. Git removes the empty directories above one at any moment, and leaves empty ones at its place.
+    fn append_to_log(&self, log: &Path, line: &[u8]) -> io::Result<()> {
+        try_again(|| {
+            remove_empty_dirs(log);
+            self.create_parents(log)?;
+            self.disk.append(log, line)
+        })
+    }
+
+    fn create_parents(&self, path: &Path) -> io::Result<()> {
+        let mut missing: Vec<PathBuf> = Vec::new();
+        let mut dir = path.parent();
+        while let Some(parent) = dir.filter(|parent| !parent.is_dir()) {
+            missing.push(parent.to_owned());
+            dir = parent.parent();
+        }
+        missing
+            .iter()
+            .rev()
+            .try_for_each(|dir| match self.disk.create_dir(dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            })
+    }
+
+    /// A file whose contents are durable, under a name that is swept after a crash.
+    fn temporary(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
+        disk::remove_if_present(self.disk, path).doing("remove", path)?;
+        disk::write_synced(self.disk, path, contents).doing("write", path)
+    }
+
+    /// A file that only has to be there while this process lives, or whose loss costs nothing.
+    fn register(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
+        disk::remove_if_present(self.disk, path).doing("remove", path)?;
+        disk::write_unsynced(self.disk, path, contents).doing("write", path)
+    }
+}
+
+/// Does something below `refs` or `logs` again if a directory came or went meanwhile: `git pack-refs` and `git branch -d` make and
+/// remove those that are empty, at any moment. Git itself tries again, too.
+fn try_again(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    const TRIES: usize = 100;
+    let mut last = act();
+    for _ in 1..TRIES {
+        match &last {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::IsADirectory
+                        | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                last = act();
+            }
+            _ => break,
+        }
+    }
+    last
+}
+
+/// Removes the empty directories that deleted branches left at a ref's path, as git does.
+///
+/// Past [`Disk`], because nothing rests on them: one that is not empty stays, and the update of the ref says so.
+fn remove_empty_dirs(path: &Path) {
+    if !path.is_dir() {
+        return;
+    }
+    if let Ok(entries) = std::fs::read_dir(path) {
+        entries
+            .flatten()
+            .for_each(|entry| remove_empty_dirs(&entry.path()));
+    }
+    let _ = std::fs::remove_dir(path);
+}

@@ -1,0 +1,375 @@
+//! The thread behind the writer: makes one group durable while the writer sequences the next.
+//!
+//! It alone changes the repository while a group is under way; the writer does so only while it rests. Receipts of a
+//! group that has become durable are given here; one that has not goes back to the writer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use gix::ObjectId;
+
+use crate::Shared;
+use crate::caches::catalogue::Added;
+use crate::caches::leaves::TreeHash;
+use crate::error::TrailError;
+use crate::objects::pack::PackBuilder;
+use crate::objects::tree::Node;
+use crate::place::placement::Placement;
+use crate::place::state::Mark;
+use crate::work_tree::checkout::Appearing;
+use crate::write::flush::{self, FlushError, Flusher};
+use crate::write::merging::Merging;
+use crate::write::sequence::Sequenced;
+use crate::write::ticket::Placed;
+use outcome::TaskId;
+
+/// A group that is sequenced.
+pub(crate) struct Group {
+    pub(crate) builder: PackBuilder,
+    /// The tip that the group continues.
+    pub(crate) expected: Option<ObjectId>,
+    /// The trail had no entry before it.
+    pub(crate) nothing_before: bool,
+    /// The tree of its last commit.
+    pub(crate) root: Arc<Node>,
+    /// The time of its last commit.
+    pub(crate) microseconds: i64,
+    /// At least one.
+    pub(crate) sequenced: Vec<Sequenced>,
+    /// Their commits, and their leaves in the tree over the entries.
+    pub(crate) leaves: Vec<(ObjectId, TreeHash)>,
+}
+
+/// What became of a group.
+pub(crate) enum Flushed {
+    /// It is durable, and its receipts are given.
+    Done,
+    /// Its receipts are not given.
+    Not(FlushError, Vec<Sequenced>),
+    /// This thread met a defect of its own.
+    Panicked,
+}
+
+pub(crate) enum Order {
+    Flush(Box<Group>),
+    /// The merge of that number is ready to replace what it merged.
+    Merged(u64),
+    FinishMerging(Sender<()>),
+    StopMerging(Sender<()>),
+    End,
+}
+
+/// The writer's handle of the thread.
+pub(crate) struct Flushing {
+    shared: Arc<Shared>,
+    busy: Arc<Busy>,
+    /// A group was given to the thread and its result not taken yet.
+    in_flight: bool,
+    running: Option<Running>,
+}
+
+struct Running {
+    orders: Sender<Order>,
+    results: Receiver<Flushed>,
+    /// It takes no more orders.
+    ended: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread is at.
+#[derive(Default)]
+pub(crate) struct Busy {
+    pub(crate) flushing: AtomicBool,
+    pub(crate) merging: AtomicBool,
+}
+
+impl Flushing {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Flushing {
+        Flushing {
+            shared: shared.clone(),
+            busy: Arc::default(),
+            in_flight: false,
+            running: None,
+        }
+    }
+
+    /// Starts the thread if there is none. Nothing may be under way.
+    pub(crate) fn ensure_running(&mut self) -> Result<(), TrailError> {
+        const NAME: &str = "trail-flush";
+        let running = self.running.as_ref();
+        if running.is_some_and(|running| !running.ended.load(Ordering::SeqCst)) {
+            return Ok(());
+        }
+        if let Some(ended) = self.running.take() {
+            let _ = ended.thread.join();
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let (orders, receiver) = channel();
+        let (sender, results) = channel();
+        let (shared, busy) = (&self.shared, &self.busy);
+        let resting = Resting {
+            shared: shared.clone(),
+            busy: busy.clone(),
+            ended: ended.clone(),
+        };
+        let merging = Merging::new(shared.clone(), orders.clone(), busy.clone());
+        let work = Box::new(move || {
+            // Dropped last, after the channels: whoever then finds this thread at rest can be sure that it takes nothing more.
+            let resting = resting;
+            let (orders, results) = (receiver, sender);
+            let mut back = Back {
+                merging,
+                shared: &resting.shared,
+                busy: &resting.busy,
+            };
+            back.run(&orders, &results);
+        });
+        let thread = shared
+            .disk
+            .start_thread(NAME, work)
+            .map_err(|error| TrailError::no_thread(NAME, &error))?;
+        self.running = Some(Running {
+            orders,
+            results,
+            ended,
+            thread,
+        });
+        Ok(())
+    }
+
+    /// Begins to make a group durable. The one before it MUST be finished.
+    pub(crate) fn start(&mut self, group: Box<Group>) {
+        self.busy.flushing.store(true, Ordering::SeqCst);
+        self.in_flight = true;
+        if !self.order(Order::Flush(group)) {
+            self.busy.flushing.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits for the group under way; `None` if there is none.
+    pub(crate) fn finish(&mut self) -> Option<Flushed> {
+        if !std::mem::take(&mut self.in_flight) {
+            return None;
+        }
+        let result = self
+            .running
+            .as_ref()
+            .and_then(|running| running.results.recv().ok());
+        Some(result.unwrap_or(Flushed::Panicked))
+    }
+
+    /// Whether a group is under way. When that ends, the queue wakes.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.busy.flushing.load(Ordering::SeqCst)
+    }
+
+    /// Whether packs are being merged. When that ends, the queue wakes.
+    pub(crate) fn is_merging(&self) -> bool {
+        self.busy.merging.load(Ordering::SeqCst)
+    }
+
+    /// Gives up the merge under way, if there is one: nothing of it is visible.
+    pub(crate) fn stop_merging(&self) {
+        let (sender, stopped) = channel();
+        self.order(Order::StopMerging(sender));
+        let _ = stopped.recv();
+    }
+
+    /// Waits until no more packs are to be merged.
+    pub(crate) fn finish_merging(&self) {
+        if self.is_merging() {
+            let (sender, finished) = channel();
+            self.order(Order::FinishMerging(sender));
+            let _ = finished.recv();
+        }
+    }
+
+    /// Whether it was taken. A thread that has ended says so by the results.
+    fn order(&self, order: Order) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.orders.send(order).is_ok())
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.order(Order::End);
+        if let Some(running) = self.running.take() {
+            let _ = running.thread.join();
+        }
+    }
+}
+
+/// The thread's own.
+struct Back<'a> {
+    merging: Merging,
+    shared: &'a Shared,
+    busy: &'a Busy,
+}
+
+/// However the thread ends, nobody takes it for busy afterwards.
+struct Resting {
+    shared: Arc<Shared>,
+    busy: Arc<Busy>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.busy.flushing.store(false, Ordering::SeqCst);
+        self.busy.merging.store(false, Ordering::SeqCst);
+        self.shared.queue.wake();
+    }
+}
+
+impl Back<'_> {
+    fn run(&mut self, orders: &Receiver<Order>, results: &Sender<Flushed>) {
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Flush(group) => {
+                    // A panic must not leave anybody waiting for ever.
+                    let flushed = catch_unwind(AssertUnwindSafe(|| self.flush(*group)));
+                    let flushed = flushed.unwrap_or(Flushed::Panicked);
+                    if matches!(flushed, Flushed::Done) {
+                        self.merging.start_if_due();
+                    }
+                    self.busy.flushing.store(false, Ordering::SeqCst);
+                    let _ = results.send(flushed);
+                    self.shared.queue.wake();
+                }
+                Order::Merged(number) => self.merging.take_over(number),
+                Order::FinishMerging(finished) => {
+                    self.merging.finish();
+                    let _ = finished.send(());
+                }
+                Order::StopMerging(stopped) => {
+                    self.merging.stop();
+                    let _ = stopped.send(());
+                }
+                Order::End => break,
+            }
+        }
+        self.merging.stop();
+    }
+
+    fn flush(&self, sealed: Group) -> Flushed {
+        let shared = self.shared;
+        let Group {
+            builder,
+            expected,
+            nothing_before,
+            root,
+            microseconds,
+            sequenced,
+            leaves,
+        } = sealed;
+        let last = sequenced.last().expect("a group has an entry");
+        let tip = last.commit;
+        let appearing: Vec<Appearing> = match shared.identity.placement {
+            Placement::Ref => Vec::new(),
+            Placement::Checkout => sequenced.iter().map(appearing).collect(),
+        };
+        let group = flush::Group {
+            pack: builder.finish(),
+            expected,
+            mark: Mark {
+                tip,
+                boot: shared.boot.clone(),
+                microseconds,
+            },
+            appearing: &appearing,
+            committer: &shared.author,
+            subject: &last.item.subject,
+            is_trail: true,
+        };
+        let result = Flusher::of(shared).flush(&group);
+        if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
+            return Flushed::of(result, sequenced);
+        }
+        let before = {
+            let mut view = shared.view();
+            view.tip = Some(tip);
+            view.floor = microseconds;
+            view.root.replace(root)
+        };
+        // Not under the lock: a large tree may go with it.
+        drop(before);
+        if result.is_ok() {
+            shared.settle(&sequenced);
+        }
+        // Nobody waits for the caches: what they lack is read from history.
+        let entries: Vec<(&TaskId, ObjectId)> = sequenced
+            .iter()
+            .map(|entry| (&entry.item.task_id, entry.commit))
+            .collect();
+        shared.note(
+            &Added {
+                parent: expected,
+                nothing_before,
+                entries: &entries,
+                tip,
+            },
+            &leaves,
+        );
+        Flushed::of(result, sequenced)
+    }
+}
+
+impl Flushed {
+    fn of(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> Flushed {
+        match result {
+            Ok(()) => Flushed::Done,
+            Err(error) => Flushed::Not(error, sequenced),
+        }
+    }
+}
+
+impl Shared {
+    /// Gives the receipts of entries that are durable.
+    pub(crate) fn settle(&self, sequenced: &[Sequenced]) {
+        {
+            let mut view = self.view();
+            for entry in sequenced {
+                view.pending.remove(&entry.item.task_id.folded());
+            }
+        }
+        for Sequenced {
+            item,
+            commit,
+            path,
+            unsigned,
+        } in sequenced
+        {
+            item.ticket.settle(Ok(Placed {
+                commit: commit.to_string(),
+                path: path.clone(),
+                unsigned: *unsigned,
+            }));
+        }
+    }
+
+    /// Notes in the caches what is durable.
+    fn note(&self, added: &Added<'_>, leaves: &[(ObjectId, TreeHash)]) {
+        let noted = catch_unwind(AssertUnwindSafe(|| {
+            self.catalogue.note(&self.repository, added);
+            self.leaves
+                .note(&self.repository, added.parent, added.nothing_before, leaves);
+        }));
+        if noted.is_err() {
+            tracing::warn!("what was recorded is not in the caches; they will be made again");
+            self.catalogue.discard();
+        }
+    }
+}
+
+fn appearing(sequenced: &Sequenced) -> Appearing {
+    Appearing {
+        path: sequenced.path.clone(),
+        blob: sequenced.item.blob,
+        contents: sequenced.item.entry.clone(),
+    }
+}

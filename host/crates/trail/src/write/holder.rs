@@ -1,0 +1,338 @@
+//! Who holds the trail's lock: told in the lock file, and watched, so that a holder that is stuck can be named.
+//!
+//! Only tells. A lock is never taken over: a process that was stopped just before it moves the ref moves it when it wakes.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::Trail;
+
+/// Where the lock file says who holds it: after the count of hand-overs and the number of the last turn.
+const HOLDER_AT: u64 = 16;
+
+/// As long as the longest name of a machine and the numbers beside it. Blanks fill the rest.
+const HOLDER_BYTES: usize = 160;
+
+/// A process, as it tells of itself under the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    /// The count of hand-overs with which it took the lock: another count means that somebody else has taken it since.
+    hand_overs: u64,
+    pid: u32,
+    /// When it was started, in the kernel's ticks: an id is given again, and this is not.
+    started: u64,
+    host: String,
+}
+
+impl Process {
+    fn this(hand_overs: u64) -> Process {
+        static THIS: OnceLock<(u64, String)> = OnceLock::new();
+        let (started, host) = THIS.get_or_init(|| {
+            let system = rustix::system::uname();
+            let host = system.nodename().to_string_lossy();
+            let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            let host = host.chars().filter(is_plain).take(64).collect();
+            let life = Life::of(std::process::id());
+            (life.map_or(0, |life| life.started), host)
+        });
+        Process {
+            hand_overs,
+            pid: std::process::id(),
+            started: *started,
+            host: host.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Process {
+            hand_overs,
+            pid,
+            started,
+            host,
+        } = self;
+        let line = format!("{hand_overs} {pid} {started} {host}\n");
+        format!("{line:HOLDER_BYTES$}")
+    }
+
+    fn parse(text: &str) -> Option<Process> {
+        let mut words = text.lines().next()?.split(' ');
+        let hand_overs = words.next()?.parse().ok()?;
+        let pid = words.next()?.parse().ok()?;
+        let started = words.next()?.parse().ok()?;
+        // Anybody who may write the repository may write this.
+        let host: String = words.next()?.chars().take(64).collect();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        host.chars().all(is_plain).then_some(Process {
+            hand_overs,
+            pid,
+            started,
+            host,
+        })
+    }
+}
+
+/// Says in the lock file that this process has the lock, which it took with that count of hand-overs.
+///
+/// Not durable, and of no consequence where it fails: it is for people.
+pub(crate) fn note(lock: &File, hand_overs: u64) {
+    let _ = lock.write_all_at(Process::this(hand_overs).text().as_bytes(), HOLDER_AT);
+}
+
+/// What the kernel says of a process on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    /// `T` or `t` if it is stopped.
+    state: char,
+    /// Ticks of a processor that it has used.
+    used: u64,
+    started: u64,
+}
+
+impl Life {
+    fn of(pid: u32) -> Option<Life> {
+        Life::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Reads `/proc/PID/stat` (proc(5)): the name in brackets may hold anything, so what counts begins after the last one.
+    fn parse(stat: &str) -> Option<Life> {
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Life {
+            state: rest.chars().next()?,
+            used: number(11)?.saturating_add(number(12)?),
+            started: number(19)?,
+        })
+    }
+
+    fn is_stopped(self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+}
+
+/// Why a holder is taken for stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HolderState {
+    /// It is stopped, as by SIGSTOP or a debugger.
+    Stopped,
+    /// It does nothing, and others wait for the lock.
+    Silent,
+}
+
+impl HolderState {
+    /// The word, as it is in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HolderState::Stopped => "stopped",
+            HolderState::Silent => "silent",
+        }
+    }
+}
+
+/// A process that holds the lock and does not get on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckHolder {
+    /// The machine, as it calls itself.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// Why it is taken for stuck.
+    pub state: HolderState,
+}
+
+/// A lock that is not handed over for less than this is in order.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// So long may a holder that does nothing keep others waiting: it may be waiting for its disk.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// The same where the kernel does not say what the holder does, such as one in another container.
+const UNSEEN: Duration = Duration::from_secs(3);
+
+/// Looks at the trail's lock again and again, without taking it.
+pub struct LockWatch {
+    lock: PathBuf,
+    waiting: PathBuf,
+    hand_overs: u64,
+    since: Instant,
+    /// Since when others wait and the holder has used no processor, and how much it had used by then.
+    silent: Option<(Instant, u64)>,
+}
+
+impl Trail {
+    /// Watches the trail's lock.
+    pub fn lock_watch(&self) -> LockWatch {
+        let state = &self.shared().state;
+        LockWatch {
+            lock: state.flock_path(),
+            waiting: state.waiting_path(),
+            hand_overs: 0,
+            since: Instant::now(),
+            silent: None,
+        }
+    }
+}
+
+impl LockWatch {
+    /// How often the lock has been taken by anybody, as it was seen last.
+    pub fn hand_overs(&self) -> u64 {
+        self.hand_overs
+    }
+
+    /// Looks now. Names another process that holds the lock and is stuck.
+    pub fn look(&mut self) -> Option<StuckHolder> {
+        let lock = File::open(&self.lock).ok()?;
+        let mut bytes = vec![0; HOLDER_AT as usize + HOLDER_BYTES];
+        let length = lock.read_at(&mut bytes, 0).ok()?;
+        bytes.truncate(length);
+        let hand_overs = u64::from_le_bytes(bytes.first_chunk().copied()?);
+        if hand_overs != self.hand_overs {
+            self.hand_overs = hand_overs;
+            self.since = Instant::now();
+            self.silent = None;
+            return None;
+        }
+        if self.since.elapsed() < QUIET || !is_locked(&lock) {
+            self.silent = None;
+            return None;
+        }
+        let told = bytes.get(HOLDER_AT as usize..);
+        let told = told.and_then(|told| Process::parse(std::str::from_utf8(told).ok()?));
+        let told = told.filter(|process| process.hand_overs == hand_overs);
+        // A version that does not tell, or a disk that was full: the kernel knows, on this machine.
+        let holder = told.or_else(|| holder_by_kernel(&lock))?;
+        if holder.pid == std::process::id() {
+            // What this process does with its lock, it watches itself.
+            return None;
+        }
+        let life = Life::of(holder.pid);
+        let life = life.filter(|life| holder.started == 0 || life.started == holder.started);
+        let state = self.judge(life)?;
+        Some(StuckHolder {
+            host: holder.host,
+            pid: holder.pid,
+            state,
+        })
+    }
+
+    fn judge(&mut self, life: Option<Life>) -> Option<HolderState> {
+        if life.is_some_and(Life::is_stopped) {
+            return Some(HolderState::Stopped);
+        }
+        if !File::open(&self.waiting).is_ok_and(|waiting| is_shared(&waiting)) {
+            self.silent = None;
+            return None;
+        }
+        let used = life.map_or(0, |life| life.used);
+        let patience = if life.is_some() { SILENT } else { UNSEEN };
+        match self.silent {
+            Some((since, before)) if before == used => {
+                (since.elapsed() >= patience).then_some(HolderState::Silent)
+            }
+            _ => {
+                self.silent = Some((Instant::now(), used));
+                None
+            }
+        }
+    }
+}
+
+/// Whether somebody holds the lock. Where nobody does it is held here for a moment, in which one who wants it has to ask again.
+fn is_locked(lock: &File) -> bool {
+    would_block(lock.try_lock_shared())
+}
+
+/// Whether somebody waits, which is said by a shared lock.
+fn is_shared(waiting: &File) -> bool {
+    would_block(waiting.try_lock())
+}
+
+fn would_block(answer: Result<(), TryLockError>) -> bool {
+    matches!(answer, Err(TryLockError::WouldBlock))
+}
+
+/// Who has locked a file of this machine, by `/proc/locks`.
+fn holder_by_kernel(lock: &File) -> Option<Process> {
+    let inode = lock.metadata().ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks.lines().find_map(|line| locker(line, inode))?;
+    Some(Process {
+        hand_overs: 0,
+        pid,
+        started: Life::of(pid).map_or(0, |life| life.started),
+        host: Process::this(0).host,
+    })
+}
+
+/// The process of a line such as `1: FLOCK  ADVISORY  WRITE 1234 08:01:131 0 EOF`, if it is about that file. The device is
+/// not compared: a file system in layers gives another one here than with the file.
+fn locker(line: &str, inode: u64) -> Option<u32> {
+    let mut words = line.split_whitespace().skip(1);
+    let is_exclusive = words.next()? == "FLOCK" && words.nth(1)? == "WRITE";
+    let pid = words.next()?.parse().ok()?;
+    let found: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
+    (is_exclusive && found == inode).then_some(pid)
+}
+
+/// The count of hand-overs in a lock file; 0 where it cannot be read.
+pub(crate) fn hand_overs(lock: &File) -> u64 {
+    let mut bytes = [0; 8];
+    let read: io::Result<()> = lock.read_exact_at(&mut bytes, 0);
+    read.map_or(0, |()| u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_holder_tells_is_read_again_and_nothing_else_is_taken_for_it() {
+        let process = Process {
+            hand_overs: 7,
+            pid: 42,
+            started: 99,
+            host: "audit-1.example".into(),
+        };
+        let text = process.text();
+        assert_eq!(text.len(), HOLDER_BYTES);
+        assert_eq!(Process::parse(&text), Some(process));
+        for text in [
+            "",
+            "7 42",
+            "7 42 99 evil\"} 1\n",
+            "x 42 99 host\n",
+            "7 -1 99 host\n",
+            "7 42 99 a\u{1b}b\n",
+        ] {
+            assert_eq!(Process::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_understood_whatever_a_process_is_called() {
+        let stat = "12 (a) R (b) T 1 12 12 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 5678 1 1 1";
+        let life = Life {
+            state: 'T',
+            used: 42,
+            started: 5678,
+        };
+        assert_eq!(Life::parse(stat), Some(life));
+        assert!(life.is_stopped());
+        let line = "3: FLOCK  ADVISORY  WRITE 1234 00:2f:131 0 EOF";
+        assert_eq!(locker(line, 131), Some(1234));
+        assert_eq!(locker(line, 132), None);
+        assert_eq!(
+            locker("3: POSIX  ADVISORY  WRITE 1 00:2f:131 0 EOF", 131),
+            None
+        );
+        assert_eq!(
+            locker("3: -> FLOCK  ADVISORY  WRITE 1 00:2f:131 0 EOF", 131),
+            None
+        );
+        assert!(Life::of(std::process::id()).is_some_and(|life| !life.is_stopped()));
+    }
+}

@@ -1,0 +1,308 @@
+//! Locks: one `flock` among our processes, and git's own lock files, made so that they carry an owner.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::disk::{self, Disk};
+use crate::error::{IoContext, TrailError};
+use crate::place::shared;
+use crate::place::state::StateDir;
+use crate::write::holder::{self, hand_overs};
+
+/// The right to write the trail, among our own processes. The system frees it when the process dies.
+pub(crate) struct WriterLock {
+    lock: File,
+    waiting: File,
+    waiting_path: PathBuf,
+}
+
+impl WriterLock {
+    /// Takes the lock, waiting for at most `wait`.
+    pub(crate) fn acquire(state: &StateDir, wait: Duration) -> Result<WriterLock, TrailError> {
+        let path = state.flock_path();
+        let lock = open(&path)?;
+        let waiting_path = state.waiting_path();
+        let waiting = open(&waiting_path)?;
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        if !try_flock(&lock, exclusive, &path)? {
+            // A shared lock on the second file tells the holder that somebody waits.
+            flock(&waiting, FlockOperation::LockShared)
+                .map_err(io::Error::from)
+                .doing("lock", &waiting_path)?;
+            let mut seen = hand_overs(&lock);
+            let taken = poll(wait, || {
+                if try_flock(&lock, exclusive, &path)? {
+                    return Ok(Attempt::Taken);
+                }
+                // With many waiters the turn may be long in coming. As long as the lock goes from hand to hand,
+                // nobody is stuck.
+                let now = hand_overs(&lock);
+                let handed_over = std::mem::replace(&mut seen, now) != now;
+                Ok(if handed_over {
+                    Attempt::Progress
+                } else {
+                    Attempt::Refused
+                })
+            });
+            flock(&waiting, FlockOperation::Unlock)
+                .map_err(io::Error::from)
+                .doing("unlock", &waiting_path)?;
+            if !taken? {
+                return Err(TrailError::Locked {
+                    path,
+                    seconds: wait.as_secs(),
+                });
+            }
+        }
+        count_hand_over(&lock).doing("write", &path)?;
+        Ok(WriterLock {
+            lock,
+            waiting,
+            waiting_path,
+        })
+    }
+
+    /// Whether another process waits for the lock.
+    pub(crate) fn others_wait(&self) -> bool {
+        match try_flock(
+            &self.waiting,
+            FlockOperation::NonBlockingLockExclusive,
+            &self.waiting_path,
+        ) {
+            Ok(true) => {
+                let _ = flock(&self.waiting, FlockOperation::Unlock);
+                false
+            }
+            Ok(false) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Lets the lock go and, if others wait, leaves them the time to take it.
+    pub(crate) fn release(self) {
+        let others = self.others_wait();
+        drop(self);
+        if others {
+            // `flock` is not fair: without a pause the process that lets go takes it again before a waiter polls.
+            thread::sleep(POLL_MOST * 2);
+        }
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that this process starts has a copy of the open file until it runs, which on a busy
+        // machine is longer than others wait.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+/// Where the lock file has the number of the last turn: after the count of hand-overs.
+const TURN_AT: u64 = 8;
+
+impl WriterLock {
+    /// The last [turn](crate::Tenure) that has written; 0 if none has, or if it cannot be read.
+    pub(crate) fn turn(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.lock
+            .read_exact_at(&mut bytes, TURN_AT)
+            .map_or(0, |()| i64::from_le_bytes(bytes))
+    }
+
+    /// Not made durable: after a power cut there is no host of before.
+    pub(crate) fn set_turn(&self, number: i64) -> io::Result<()> {
+        self.lock.write_all_at(&number.to_le_bytes(), TURN_AT)
+    }
+}
+
+fn open(path: &Path) -> Result<File, TrailError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .doing("open", path)
+        .inspect(|_| shared::follow_directory(path))
+}
+
+/// Says to those who wait that the lock has a new holder, and who that is.
+fn count_hand_over(lock: &File) -> io::Result<()> {
+    let count = hand_overs(lock).wrapping_add(1);
+    lock.write_all_at(&count.to_le_bytes(), 0)?;
+    holder::note(lock, count);
+    Ok(())
+}
+
+fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(io::Error::from(error)).doing("lock", path),
+    }
+}
+
+const POLL_LEAST: Duration = Duration::from_micros(50);
+/// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
+const POLL_MOST: Duration = Duration::from_millis(1);
+
+/// How often the directory of a lock file is made again within one attempt.
+const MADE_AGAIN_MOST: usize = 100;
+
+/// What came of one attempt at a lock.
+enum Attempt {
+    Taken,
+    Refused,
+    /// Refused, but whoever has it now is not who had it before: the wait begins anew.
+    Progress,
+}
+
+fn poll(
+    wait: Duration,
+    mut attempt: impl FnMut() -> Result<Attempt, TrailError>,
+) -> Result<bool, TrailError> {
+    let mut deadline = Instant::now() + wait;
+    let mut pause = POLL_LEAST;
+    loop {
+        match attempt()? {
+            Attempt::Taken => return Ok(true),
+            Attempt::Progress => deadline = Instant::now() + wait,
+            Attempt::Refused if Instant::now() >= deadline => return Ok(false),
+            Attempt::Refused => {}
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(POLL_MOST);
+    }
+}
+
+/// A lock file of git's protocol (`index.lock`, `<ref>.lock`), made as a link of the registered token.
+///
+/// Git's lock files carry no owner. Ours share the token's inode, so that whoever holds the [`WriterLock`] knows one
+/// that a crash left behind from a stranger's, which is waited for.
+pub(crate) struct GitLock<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
+    held: bool,
+}
+
+impl<'a> GitLock<'a> {
+    /// Takes the lock beside `target`. The caller holds the [`WriterLock`].
+    pub(crate) fn acquire(
+        disk: &'a dyn Disk,
+        state: &StateDir,
+        target: &Path,
+        wait: Duration,
+    ) -> Result<GitLock<'a>, TrailError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let token = state.token_path();
+        let parent = path.parent().unwrap_or(target);
+        let refs = state.common_dir().join("refs");
+        let taken = poll(wait, || {
+            // Each time that the directory was gone again, another program has packed refs: that is progress, and ends.
+            for _ in 0..MADE_AGAIN_MOST {
+                match disk.link(&token, &path) {
+                    Ok(()) => return Ok(Attempt::Taken),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        if !same_file(&token, &path) {
+                            return Ok(Attempt::Refused);
+                        }
+                        disk.remove(&path).doing("remove", &path)?;
+                    }
+                    // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
+                    // removes: made here, it would stand in the way of whoever puts the real one back.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::NotFound
+                            && token.exists()
+                            && parent.starts_with(&refs)
+                            && refs.is_dir() =>
+                    {
+                        match disk::create_dirs_synced(disk, &refs, parent) {
+                            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                            made => made.doing("create", parent)?,
+                        }
+                    }
+                    Err(error) => return Err(error).doing("create", &path),
+                }
+            }
+            Ok(Attempt::Refused)
+        })?;
+        if taken {
+            Ok(GitLock {
+                disk,
+                path,
+                held: true,
+            })
+        } else {
+            Err(TrailError::Locked {
+                path,
+                seconds: wait.as_secs(),
+            })
+        }
+    }
+
+    /// Removes the lock file.
+    pub(crate) fn release(mut self) -> Result<(), TrailError> {
+        self.held = false;
+        self.disk.remove(&self.path).doing("remove", &self.path)
+    }
+}
+
+impl Drop for GitLock<'_> {
+    fn drop(&mut self) {
+        if self.held {
+            // On the way out of a failure; what stays is removed by the next holder of the writer lock.
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
+/// Removes a lock file beside `target` that a crash of ours left behind.
+pub(crate) fn remove_leftover(
+    disk: &dyn Disk,
+    state: &StateDir,
+    target: &Path,
+) -> Result<(), TrailError> {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    if same_file(&state.token_path(), &path) {
+        disk.remove(&path).doing("remove", &path)?;
+    }
+    Ok(())
+}
+
+/// Whether two names are links of one file.
+pub(crate) fn same_file(left: &Path, right: &Path) -> bool {
+    match (fs::symlink_metadata(left), fs::symlink_metadata(right)) {
+        (Ok(left), Ok(right)) => left.dev() == right.dev() && left.ino() == right.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_is_free_whoever_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = StateDir::new(dir.path());
+        state.create_root(&disk::RealDisk).expect("a directory");
+        let lock = WriterLock::acquire(&state, Duration::ZERO).expect("it is free");
+        // As a process has it that was forked, and has not begun to run another program.
+        let copy = lock.lock.try_clone().expect("a copy");
+        assert!(WriterLock::acquire(&state, Duration::ZERO).is_err());
+        lock.release();
+        let again = WriterLock::acquire(&state, Duration::ZERO);
+        assert!(again.is_ok());
+        drop(copy);
+    }
+}

@@ -1,0 +1,221 @@
+//! Merging and indexing packs beside the writing: a thread makes the merged pack, or the index over the large ones, and that
+//! takes its place between two flushes.
+//!
+//! No receipt waits for it. What is made is durable before it is visible, and nothing rests on it until it is in its
+//! place; so it can be given up at any time. The writer lock is held until it has ended.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::Shared;
+use crate::caches::multi_index::Indexed;
+use crate::error::TrailError;
+use crate::write::flush::Flusher;
+use crate::write::flushing::{Busy, Order};
+use crate::write::packs::{Due, Merged, Owned};
+
+const NAME: &str = "trail-merge";
+
+/// The merge under way, if there is one. Belongs to the thread that flushes.
+pub(crate) struct Merging {
+    shared: Arc<Shared>,
+    orders: Sender<Order>,
+    busy: Arc<Busy>,
+    running: Option<Running>,
+    /// How many there have been.
+    count: u64,
+    /// Of which packs an index was begun last: one that fails is not tried again before others have come.
+    indexed: Vec<String>,
+}
+
+struct Running {
+    number: u64,
+    stop: Arc<AtomicBool>,
+    /// What it made: nothing if it failed; or that there was nothing to be made.
+    made: Receiver<Option<Option<Made>>>,
+    thread: JoinHandle<()>,
+}
+
+/// What is durable and not in its place yet.
+enum Made {
+    Pack(Vec<Owned>, Merged),
+    Index(Indexed),
+}
+
+impl Due {
+    /// `None` if there was nothing to be made.
+    fn make(self, shared: &Shared, stop: &AtomicBool) -> Result<Option<Made>, TrailError> {
+        let flusher = Flusher::of(shared);
+        Ok(match self {
+            Due::Merge(packs) => flusher
+                .merge(&packs, stop)?
+                .map(|merged| Made::Pack(packs, merged)),
+            Due::Index(packs) => flusher.make_index(packs, stop)?.map(Made::Index),
+        })
+    }
+}
+
+impl Made {
+    fn put_in_place(&self, shared: &Shared) -> Result<(), TrailError> {
+        let flusher = Flusher::of(shared);
+        match self {
+            Made::Pack(packs, merged) => flusher.replace(packs, merged),
+            Made::Index(indexed) => flusher.install(indexed),
+        }
+    }
+}
+
+impl Merging {
+    pub(crate) fn new(shared: Arc<Shared>, orders: Sender<Order>, busy: Arc<Busy>) -> Merging {
+        Merging {
+            shared,
+            orders,
+            busy,
+            running: None,
+            count: 0,
+            indexed: Vec::new(),
+        }
+    }
+
+    /// Begins a merge if there are too many packs of one size, or an index if there are large ones without, and none is under
+    /// way.
+    pub(crate) fn start_if_due(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        if !self.shared.merge_beside {
+            self.merge_in_turn();
+            return;
+        }
+        if let Some(Some(due)) = caught(|| Flusher::of(&self.shared).due())
+            && self.is_new(&due)
+        {
+            self.start(due);
+        }
+    }
+
+    fn is_new(&mut self, due: &Due) -> bool {
+        match due {
+            Due::Merge(_) => true,
+            Due::Index(packs) => std::mem::replace(&mut self.indexed, packs.clone()) != *packs,
+        }
+    }
+
+    fn start(&mut self, due: Due) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, orders) = (self.shared.clone(), self.orders.clone());
+        let stopped = stop.clone();
+        self.count += 1;
+        let number = self.count;
+        self.busy.merging.store(true, Ordering::SeqCst);
+        let (sender, made) = channel();
+        let work = Box::new(move || {
+            let made = caught(|| due.make(&shared, &stopped));
+            let _ = sender.send(made);
+            let _ = orders.send(Order::Merged(number));
+        });
+        match self.shared.disk.start_thread(NAME, work) {
+            Ok(thread) => {
+                self.running = Some(Running {
+                    number,
+                    stop,
+                    made,
+                    thread,
+                });
+            }
+            Err(error) => {
+                not_merged(&TrailError::no_thread(NAME, &error));
+                self.rest();
+            }
+        }
+    }
+
+    /// Takes over what the merge of that number has made, unless that was done or given up.
+    pub(crate) fn take_over(&mut self, number: u64) {
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.number == number)
+        {
+            self.finish_one();
+        }
+    }
+
+    /// Waits until no more packs are to be merged.
+    pub(crate) fn finish(&mut self) {
+        while self.running.is_some() {
+            self.finish_one();
+        }
+    }
+
+    /// Puts what was merged in the place of its sources, and begins the next merge if that is due now.
+    fn finish_one(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        let _ = running.thread.join();
+        let in_place = match running.made.try_recv() {
+            Ok(Some(Some(made))) => caught(|| made.put_in_place(&self.shared)).is_some(),
+            // Without what was in the way there may be something.
+            Ok(Some(None)) => true,
+            Ok(None) | Err(_) => false,
+        };
+        if in_place {
+            self.start_if_due();
+        }
+        self.rest();
+    }
+
+    /// Gives up the merge under way.
+    pub(crate) fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop.store(true, Ordering::SeqCst);
+            let _ = running.thread.join();
+        }
+        self.rest();
+    }
+
+    fn rest(&self) {
+        if self.running.is_none() {
+            self.busy.merging.store(false, Ordering::SeqCst);
+            self.shared.queue.wake();
+        }
+    }
+
+    /// Merges at once: the order of operations is then always the same.
+    fn merge_in_turn(&mut self) {
+        let shared = self.shared.clone();
+        caught(|| {
+            while let Some(due) = Flusher::of(&shared).due()?
+                && self.is_new(&due)
+                && let Some(made) = due.make(&shared, &AtomicBool::new(false))?
+            {
+                made.put_in_place(&shared)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// What comes of a part of merging that may fail or panic: the receipts are given already, and what fails here is tried again
+/// after the next group.
+fn caught<T>(work: impl FnOnce() -> Result<T, TrailError>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            not_merged(&error);
+            None
+        }
+        Err(_) => {
+            tracing::warn!("packs could not be merged");
+            None
+        }
+    }
+}
+
+fn not_merged(error: &TrailError) {
+    tracing::warn!(%error, "packs could not be merged");
+}

@@ -1,0 +1,181 @@
+//! Taking the trail's ref as it is now: what a tip must satisfy before anything is built or answered on it.
+//!
+//! Rests on the writer lock. Knows what this machine acknowledged last; what comes next is the writer's.
+
+use gix::ObjectId;
+
+use crate::error::TrailError;
+use crate::message;
+use crate::place::repository::Repository;
+use crate::place::state::Mark;
+use crate::read::history;
+use crate::read::view::View;
+use crate::write::writer::Writer;
+
+impl Writer<'_> {
+    /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
+    pub(crate) fn refresh(&mut self) -> Result<(), TrailError> {
+        let shared = self.shared;
+        let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
+        if !self.swept {
+            // What it has made so far would be swept too.
+            self.flushing.stop_merging();
+            let created = shared.state.create_contents(shared.disk.as_ref())?;
+            self.flusher().sweep()?;
+            shared.catalogue.sweep();
+            let identity = shared.state.read_identity()?;
+            self.begun_before |= identity.is_some();
+            // Once a receipt was given here, all of this was made durable before it.
+            if created || acknowledged.is_none() || identity.is_none() {
+                shared
+                    .state
+                    .write_identity(shared.disk.as_ref(), &shared.identity)?;
+            }
+            if identity.is_none() {
+                self.flusher().sync_beginning()?;
+                shared.keep_entries_as_they_are();
+            }
+        }
+        let tip = shared.repository.read_ref(&shared.identity.reference)?;
+        let tip = self.heed_remotes(tip, acknowledged.as_ref())?;
+        {
+            let view = shared.view();
+            if view.confirmed && view.tip == tip {
+                return Ok(());
+            }
+        }
+        let floor = self.continues(tip, acknowledged.as_ref())?;
+        if tip.is_none() {
+            let reference = &shared.identity.reference;
+            shared.repository.check_name_free(reference)?;
+        }
+        if let Some(tip) = tip {
+            let commit = shared.repository.commit(&tip)?;
+            shared.repository.check_not_replaced(&[tip, commit.tree])?;
+            let known = acknowledged.as_ref().is_some_and(|mark| mark.tip == tip);
+            if !known {
+                self.flusher().sync_foreign()?;
+            }
+            let mark = Mark {
+                tip,
+                boot: shared.boot.clone(),
+                microseconds: floor,
+            };
+            if acknowledged.as_ref() != Some(&mark) {
+                shared.state.write_mark(
+                    shared.disk.as_ref(),
+                    &shared.state.acknowledged_path(),
+                    &mark,
+                )?;
+            }
+            self.flusher()
+                .bring_in_step(Some(tip), &mark, self.begun_before)?;
+        }
+        let root = View::load_root(&shared.repository, tip)?;
+        let mut view = shared.view();
+        let looked_before = view.confirmed || view.tip.is_some();
+        if looked_before
+            && view.tip != tip
+            && let Some(tip) = tip
+        {
+            shared.moved.note(view.tip, tip);
+        }
+        view.tip = tip;
+        view.root = Some(root);
+        view.floor = floor;
+        view.confirmed = true;
+        self.swept = true;
+        self.begun_before = true;
+        Ok(())
+    }
+
+    /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
+    pub(crate) fn continues(
+        &self,
+        tip: Option<ObjectId>,
+        acknowledged: Option<&Mark>,
+    ) -> Result<i64, TrailError> {
+        let shared = self.shared;
+        let rolled_back = |acknowledged: &Mark| TrailError::RolledBack {
+            reference: shared.identity.reference.clone(),
+            found: tip.map(|tip| tip.to_string()),
+            acknowledged: acknowledged.tip.to_string(),
+        };
+        let Some(tip) = tip else {
+            return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));
+        };
+        // Without a mark there is nothing to continue; how far back the last trail commit lies only matters for
+        // clocks that run backwards, so the search for it is bounded.
+        const SEARCH_MOST: usize = 10_000;
+        let mut newest = None;
+        let mut next = Some(tip);
+        let mut seen = 0;
+        let mut strangers = Strangers::default();
+        while let Some(id) = next {
+            if let Some(mark) = acknowledged
+                && mark.tip == id
+            {
+                strangers.end(&shared.repository, id)?;
+                return strangers
+                    .content(tip)
+                    .map(|()| newest.unwrap_or(mark.microseconds));
+            }
+            if acknowledged.is_none() && (newest.is_some() || seen == SEARCH_MOST) {
+                break;
+            }
+            let commit = shared.repository.commit(&id)?;
+            if message::is_of_trail(&commit.message) {
+                strangers.end(&shared.repository, id)?;
+                newest = newest.or(Some(commit.seconds.saturating_mul(1_000_000)));
+            } else {
+                strangers.add(id);
+            }
+            next = shared.repository.parent(&id, &commit);
+            seen += 1;
+        }
+        match acknowledged {
+            Some(mark) => Err(rolled_back(mark)),
+            None => strangers.content(tip).map(|()| newest.unwrap_or(i64::MIN)),
+        }
+    }
+}
+
+/// Commits that are not the trail's: those that follow one another must together keep every entry that they found.
+///
+/// One that changes an entry and one that puts it back is content, and so is a merge that brings entries; that it was so, and
+/// whether a trail commit adds what it says, `verify` tells. This is for what people do with ordinary commits.
+#[derive(Default)]
+struct Strangers {
+    newest: Option<ObjectId>,
+    altered: Option<(ObjectId, ObjectId)>,
+}
+
+impl Strangers {
+    fn add(&mut self, id: ObjectId) {
+        self.newest.get_or_insert(id);
+    }
+
+    /// They came after `base`, which is the trail's.
+    fn end(&mut self, repository: &Repository, base: ObjectId) -> Result<(), TrailError> {
+        if let Some(newest) = self.newest.take()
+            && self.altered.is_none()
+        {
+            let before = repository.commit(&base)?.tree;
+            let after = repository.commit(&newest)?.tree;
+            if !history::keeps_entries(repository, before, after)? {
+                self.altered = Some((newest, base));
+            }
+        }
+        Ok(())
+    }
+
+    fn content(self, tip: ObjectId) -> Result<(), TrailError> {
+        self.altered.map_or(Ok(()), |(newest, base)| {
+            Err(TrailError::Altered {
+                newest: newest.to_string(),
+                base: base.to_string(),
+                tip: tip.to_string(),
+            })
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Sequencing: each entry gets its place in the chain of commits, in memory. Groups that are sequenced are flushed
+//! elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gix::ObjectId;
+
+use crate::caches::leaves::{self, TreeHash};
+use crate::error::TrailError;
+use crate::objects::commit::Commit;
+use crate::objects::pack::PackBuilder;
+use crate::objects::tree::Node;
+use crate::place::layout;
+use crate::read::view::{self, Presence, View};
+use crate::signing::{self, Extent, Sealed};
+use crate::write::flushing::Group;
+use crate::write::lock::WriterLock;
+use crate::write::queue::Call;
+use crate::write::ticket::Ticket;
+use crate::write::writer::Writer;
+use outcome::TaskId;
+
+/// An entry on its way into a commit.
+pub(crate) struct Item {
+    pub(crate) task_id: TaskId,
+    pub(crate) entry: Arc<[u8]>,
+    pub(crate) blob: ObjectId,
+    /// The entry's zlib stream, if the caller's thread has made it.
+    pub(crate) deflated: Option<Vec<u8>>,
+    pub(crate) subject: String,
+    pub(crate) message: String,
+    /// The entry's time, microseconds since the epoch.
+    pub(crate) microseconds: i64,
+    /// The directory where a sharded layout has the entry, as the caller's thread has found it.
+    pub(crate) directory: Option<Arc<Node>>,
+    pub(crate) ticket: Ticket,
+}
+
+/// One sequenced entry.
+pub(crate) struct Sequenced {
+    pub(crate) item: Item,
+    pub(crate) commit: ObjectId,
+    pub(crate) path: String,
+    /// Nobody could sign it, as its commit or its group's last says.
+    pub(crate) unsigned: bool,
+}
+
+/// A group is flushed at this many entries: memory, and what a caller waits for, stay bounded.
+const GROUP_ENTRIES: usize = 4096;
+/// … or at this many bytes of pack.
+const GROUP_BYTES: usize = 32 << 20;
+/// … or when its first entry is this old, though nobody is blocked on it: receipts should not lag.
+const GROUP_AGE: Duration = Duration::from_millis(50);
+/// An entry's time may be this much before its commit's, in microseconds; the auditor wants no more.
+const WAITED_MOST: i64 = 60_000_000;
+/// Longer than any flush or merge takes: the queue wakes when one ends.
+const UNTIL_WOKEN: Duration = Duration::from_secs(60);
+
+/// The end of what is sequenced: what the next entry comes after. Ahead of the ref by the group that is being flushed.
+#[derive(Clone)]
+pub(crate) struct Chain {
+    pub(crate) root: Arc<Node>,
+    pub(crate) tip: Option<ObjectId>,
+    pub(crate) microseconds: i64,
+}
+
+impl Chain {
+    /// The end of what is durable.
+    pub(crate) fn of(view: &View) -> Chain {
+        Chain {
+            root: view.root.clone().expect("a refresh has loaded it"),
+            tip: view.tip,
+            microseconds: view.floor,
+        }
+    }
+}
+
+/// What came of one entry.
+enum Placed {
+    /// With its commit's contents, which are not stored yet.
+    At(Box<Sequenced>, Vec<u8>),
+    /// It gets no place; nothing has changed.
+    Nowhere(Item, TrailError),
+    /// It gets no place, and the chain is of no use.
+    Broken(Item, TrailError),
+}
+
+impl Writer<'_> {
+    /// Sequences what is queued until the group is full, or nothing is gained by waiting; `None` if there was nothing.
+    pub(crate) fn sequence_group(&mut self, lock: &WriterLock, chain: &mut Chain) -> Option<Group> {
+        let base = chain.clone();
+        let nothing_before = base
+            .root
+            .descend(&layout::ROOT, &self.shared.repository, None)
+            .is_ok_and(|tasks| tasks.is_none());
+        let mut builder = PackBuilder::new(self.shared.repository.hash);
+        let mut sequenced: Vec<Sequenced> = Vec::new();
+        // Whether the newest commit is the group's last is known when nothing comes after it.
+        let mut newest: Option<Sealed> = None;
+        let mut leaves = Vec::new();
+        let mut began = None;
+        while sequenced.len() < GROUP_ENTRIES && builder.len() < GROUP_BYTES {
+            let patience = |call| self.patience(lock, began, call);
+            let Some(item) = self.shared.queue.next(patience) else {
+                break;
+            };
+            match self.place(&mut builder, chain, item) {
+                Placed::At(placed, contents) => {
+                    began.get_or_insert_with(Instant::now);
+                    let before = newest.replace((placed.commit, contents));
+                    if let (Some(before), Some(of)) = (before, sequenced.last()) {
+                        leaves.push(self.store(&mut builder, &before, of));
+                    }
+                    sequenced.push(*placed);
+                }
+                Placed::Nowhere(item, error) => self.fail(vec![item], &error),
+                Placed::Broken(item, error) => {
+                    self.fail(vec![item], &error);
+                    // The others are placed anew.
+                    *chain = base;
+                    let items = sequenced.into_iter().map(|sequenced| sequenced.item);
+                    self.shared.queue.give_back(items.collect());
+                    return None;
+                }
+            }
+        }
+        let sealed = match self.seal_last(newest?, sequenced.len()) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                *chain = base;
+                let items = sequenced.into_iter().map(|sequenced| sequenced.item);
+                self.fail(items.collect(), &error);
+                return None;
+            }
+        };
+        if signing::is_unavailable(&sealed.1) {
+            self.tell_unsigned(&mut sequenced);
+        }
+        if let Some(last) = sequenced.last_mut() {
+            last.commit = sealed.0;
+            leaves.push(self.store(&mut builder, &sealed, last));
+        }
+        chain.tip = Some(sealed.0);
+        Some(Group {
+            builder,
+            expected: base.tip,
+            nothing_before,
+            root: chain.root.clone(),
+            microseconds: chain.microseconds,
+            sequenced,
+            leaves,
+        })
+    }
+
+    /// Stores a commit; its name, and its leaf in the tree over the entries.
+    fn store(
+        &mut self,
+        builder: &mut PackBuilder,
+        (id, contents): &Sealed,
+        of: &Sequenced,
+    ) -> (ObjectId, TreeHash) {
+        builder.add_commit(*id, contents, &mut self.deflater);
+        (*id, leaves::leaf(&of.path, &of.item.entry, contents))
+    }
+
+    /// Signs the last commit of a group of so many, if that is the one that is signed.
+    fn seal_last(&self, newest: Sealed, covers: usize) -> Result<Sealed, TrailError> {
+        match &self.shared.signing {
+            Some(signing) if signing.extent == Extent::Group => {
+                let hash = self.shared.repository.hash;
+                signing::seal(Some(signing), newest.1, hash, covers)
+            }
+            _ => Ok(newest),
+        }
+    }
+
+    /// Where one signature is for all of a group and there is none, none of the group is signed.
+    fn tell_unsigned(&self, group: &mut [Sequenced]) {
+        let signing = self.shared.signing.as_ref();
+        if signing.is_some_and(|signing| signing.extent == Extent::Group) {
+            group.iter_mut().for_each(|entry| entry.unsigned = true);
+        }
+    }
+
+    /// How long another entry is waited for. `began` is when the group got its first.
+    fn patience(&self, lock: &WriterLock, began: Option<Instant>, call: Call) -> Duration {
+        if self.flushing.is_flushing() {
+            // Nothing is gained by a smaller group: it could not be flushed yet.
+            return UNTIL_WOKEN;
+        }
+        let Some(began) = began else {
+            // With nothing else to do, the lock is kept until the merge has ended.
+            return if self.flushing.is_merging() && call != Call::Refresh {
+                UNTIL_WOKEN
+            } else {
+                Duration::ZERO
+            };
+        };
+        if call != Call::None || self.shared.waiting.any() || lock.others_wait() {
+            Duration::ZERO
+        } else {
+            GROUP_AGE.saturating_sub(began.elapsed())
+        }
+    }
+
+    /// Makes the objects of one commit, and stores all but the commit itself.
+    fn place(&mut self, builder: &mut PackBuilder, chain: &mut Chain, mut item: Item) -> Placed {
+        let shared = self.shared;
+        let repository = &shared.repository;
+        // The tree may have been replaced since the policy looked.
+        let directory = item.directory.take();
+        let there = view::presence(&chain.root, &item.task_id, repository, directory.as_ref());
+        match there {
+            Ok((Presence::Absent, _)) => {}
+            Ok((Presence::Present { .. }, _)) => return Placed::Nowhere(item, TrailError::Changed),
+            Ok((Presence::Collides(with), _)) => {
+                return Placed::Nowhere(item, TrailError::CaseCollision(with));
+            }
+            Err(error) => return Placed::Nowhere(item, error),
+        }
+        if let Err(error) = shared.remotes.check_not_elsewhere(shared, &item.task_id) {
+            return Placed::Nowhere(item, error);
+        }
+        drop(directory);
+        // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
+        let microseconds = chain.microseconds.max(item.microseconds);
+        if microseconds.saturating_sub(item.microseconds) > WAITED_MOST {
+            return Placed::Nowhere(item, TrailError::Changed);
+        }
+        let layout = match shared.layout.after(&chain.root, repository) {
+            Ok(layout) => layout,
+            Err(error) => return Placed::Nowhere(item, error),
+        };
+        let below = layout.components(&item.task_id);
+        let mut path: Vec<&str> = layout::ROOT.to_vec();
+        path.extend(below.iter().map(String::as_str));
+        let deflater = &mut self.deflater;
+        let served = builder.add_entry(item.blob, &item.entry, item.deflated.as_deref(), deflater);
+        // Where entries do not resemble each other the caller's thread compresses the next one.
+        shared.deltas_serve.store(served, Ordering::Relaxed);
+        item.deflated = None;
+        let made = Node::add_file(
+            &mut chain.root,
+            &path,
+            &item.blob,
+            repository,
+            &mut |tree, edit| builder.add_tree(tree, edit, deflater),
+        );
+        let made = made.and_then(|()| {
+            let commit = Commit {
+                tree: chain.root.id,
+                parent: chain.tip,
+                author: &shared.author,
+                seconds: microseconds.div_euclid(1_000_000),
+                message: &item.message,
+            };
+            let each = shared.signing.as_ref();
+            let each = each.filter(|signing| signing.extent == Extent::Commit);
+            commit.make(repository.hash, each)
+        });
+        // A signature may take as long as its limit.
+        shared.progress.fetch_add(1, Ordering::Relaxed);
+        let (commit, contents) = match made {
+            Ok(made) => made,
+            Err(error) => return Placed::Broken(item, error),
+        };
+        chain.tip = Some(commit);
+        chain.microseconds = microseconds;
+        let sequenced = Sequenced {
+            item,
+            commit,
+            path: path.join("/"),
+            unsigned: signing::is_unavailable(&contents),
+        };
+        Placed::At(Box::new(sequenced), contents)
+    }
+}

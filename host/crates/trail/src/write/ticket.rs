@@ -1,0 +1,168 @@
+//! Tickets: the promise that an entry which has its place will be made durable, or its caller told why not.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use crate::error::TrailError;
+
+/// Where an entry ended up. Given out only once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The commit's id, in hexadecimal.
+    pub commit: String,
+    /// The entry's path in the trail.
+    pub path: String,
+    /// The trail's commits are signed, and nobody could sign this one, as it says itself.
+    pub unsigned: bool,
+}
+
+/// The promise for one entry.
+#[derive(Clone)]
+pub struct Ticket {
+    slot: Arc<Slot>,
+}
+
+struct Slot {
+    state: Mutex<State>,
+    settled: Condvar,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Result<Placed, TrailError>>,
+    /// Called when there is an outcome.
+    then: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// How many callers are blocked: the writer flushes a small group only if somebody waits for it.
+pub(crate) struct Waiting {
+    count: AtomicUsize,
+    wake_writer: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Waiting {
+    pub(crate) fn new(wake_writer: impl Fn() + Send + Sync + 'static) -> Waiting {
+        Waiting {
+            count: AtomicUsize::new(0),
+            wake_writer: Box::new(wake_writer),
+        }
+    }
+
+    fn begin(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        (self.wake_writer)();
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Ticket {
+    pub(crate) fn new(waiting: Arc<Waiting>) -> Ticket {
+        Ticket {
+            slot: Arc::new(Slot {
+                state: Mutex::new(State::default()),
+                settled: Condvar::new(),
+                waiting,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.slot
+            .state
+            .lock()
+            .expect("nothing panics while it holds a ticket")
+    }
+
+    pub(crate) fn settle(&self, outcome: Result<Placed, TrailError>) {
+        let then = {
+            let mut state = self.state();
+            state.outcome = Some(outcome);
+            std::mem::take(&mut state.then)
+        };
+        self.slot.settled.notify_all();
+        self.slot
+            .waiting
+            .count
+            .fetch_sub(then.len(), Ordering::SeqCst);
+        // One that panics must not take the others' receipts with it.
+        for then in then {
+            let _ = catch_unwind(AssertUnwindSafe(then));
+        }
+    }
+
+    /// Whether [`Ticket::wait`] would return at once.
+    pub fn is_settled(&self) -> bool {
+        self.state().outcome.is_some()
+    }
+
+    /// Calls `then` as soon as [`Ticket::wait`] would return at once, which may be now.
+    ///
+    /// It is called on the thread that makes entries durable: it MUST be quick and MUST NOT wait for the trail. Until
+    /// then it counts as a blocked caller, for whom the writer flushes without waiting for more entries.
+    pub fn on_settled(&self, then: Box<dyn FnOnce() + Send>) {
+        {
+            let mut state = self.state();
+            if state.outcome.is_none() {
+                state.then.push(then);
+                self.slot.waiting.begin();
+                return;
+            }
+        }
+        then();
+    }
+
+    /// Blocks until the entry is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Changed`] if the decision has to be taken again; otherwise why the entry was not recorded.
+    pub fn wait(&self) -> Result<Placed, TrailError> {
+        let mut state = self.state();
+        if state.outcome.is_none() {
+            self.slot.waiting.begin();
+            while state.outcome.is_none() {
+                state = self
+                    .slot
+                    .settled
+                    .wait(state)
+                    .expect("nothing panics while it holds a ticket");
+            }
+            self.slot.waiting.count.fetch_sub(1, Ordering::SeqCst);
+        }
+        state
+            .outcome
+            .clone()
+            .expect("the loop ends when there is an outcome")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asked_to_be_told_is_told_once_and_counts_as_waiting_until_then() {
+        let waiting = Arc::new(Waiting::new(|| ()));
+        let ticket = Ticket::new(waiting.clone());
+        let told = Arc::new(AtomicUsize::new(0));
+        let tell = || {
+            let told = told.clone();
+            ticket.on_settled(Box::new(move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }));
+        };
+        tell();
+        ticket.on_settled(Box::new(|| panic!("a caller's defect")));
+        tell();
+        assert!(waiting.any() && told.load(Ordering::SeqCst) == 0);
+        ticket.settle(Err(TrailError::Changed));
+        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 2);
+        tell();
+        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 3);
+    }
+}

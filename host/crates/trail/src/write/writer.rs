@@ -1,0 +1,276 @@
+//! The writer: one thread for each open trail, which holds the lock while there is work, sequences groups of entries, has
+//! them made durable, and takes them back where that fails.
+//!
+//! While one group is flushed the next is sequenced on top of it. When a flush fails, everything sequenced after it is
+//! sequenced again from the durable tip.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use crate::Shared;
+use crate::error::TrailError;
+use crate::objects::object::Deflater;
+use crate::read::view::{View, Waiting};
+use crate::write::flush::{FlushError, Flusher};
+use crate::write::flushing::{Flushed, Flushing, Group};
+use crate::write::lock::WriterLock;
+use crate::write::sequence::{Chain, Item, Sequenced};
+
+/// Trees in memory beyond this are dropped and read again when needed.
+const LOADED_MOST: usize = 192 << 20;
+/// How often the ref may move under one group. Each time somebody else has made progress.
+const MOVES_MOST: usize = 100;
+
+pub(crate) struct Writer<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) flushing: Flushing,
+    pub(crate) deflater: Deflater,
+    /// Nothing of a crash or failure is left over.
+    pub(crate) swept: bool,
+    /// The trail was written here before, so that work tree and index can be behind.
+    pub(crate) begun_before: bool,
+    /// How often in a row the ref has moved under a group.
+    moves: usize,
+}
+
+impl Writer<'_> {
+    /// Works until the trail is closed and its queue empty.
+    pub(crate) fn run(shared: &Arc<Shared>) {
+        if let Some(committing) = shared.committing.get() {
+            committing.give_way();
+        }
+        let mut writer = Writer {
+            shared,
+            flushing: Flushing::new(shared),
+            deflater: Deflater::new(),
+            swept: false,
+            begun_before: false,
+            moves: 0,
+        };
+        while shared.queue.wait_for_work() {
+            // A panic must not leave anybody waiting for ever.
+            let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
+            let result = worked.unwrap_or_else(|_| Err(TrailError::Internal));
+            if let Err(error) = result {
+                shared.take_waiting().fail(&error);
+            }
+        }
+    }
+
+    pub(crate) fn flusher(&self) -> Flusher<'_> {
+        Flusher::of(self.shared)
+    }
+
+    /// Holds the lock while there is work and nobody else waits.
+    fn work(&mut self) -> Result<(), TrailError> {
+        let shared = self.shared;
+        self.flushing.ensure_running()?;
+        shared.check_records()?;
+        shared.repository.check_writable()?;
+        shared.state.create_root(shared.disk.as_ref())?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        if let Some(committing) = shared.committing.get() {
+            committing.tenure.check(&lock, &shared.state)?;
+        }
+        let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
+        let worked = worked.unwrap_or_else(|_| Err(TrailError::Internal));
+        // Nothing is under way when the lock goes, whatever happened.
+        let rest = self.flushing.finish();
+        let rested = self.take_back(rest, None);
+        if self.flushing.is_merging() {
+            self.flushing.stop_merging();
+        }
+        if worked.is_err() {
+            self.distrust();
+        }
+        lock.release();
+        worked.and(rested.map(drop))
+    }
+
+    fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
+        let shared = self.shared;
+        'from_the_durable_tip: loop {
+            // Before the first group, and after one that has failed half-way.
+            let asked = shared.queue.refreshes();
+            self.refresh()?;
+            shared.queue.settle_refreshes(asked);
+            let mut chain = Chain::of(&shared.view());
+            loop {
+                let group = self.sequence_group(lock, &mut chain).map(Box::new);
+                let was_idle = group.is_none();
+                let before = self.flushing.finish();
+                match self.take_back(before, group)? {
+                    Next::Group(Some(group)) => self.flushing.start(group),
+                    Next::Group(None) => {}
+                    Next::StartOver if shared.queue.is_empty() => return Ok(()),
+                    Next::StartOver => continue 'from_the_durable_tip,
+                }
+                let others_wait = lock.others_wait();
+                if others_wait
+                    || shared.queue.wants_refresh()
+                    || shared.repository.loaded.bytes() > LOADED_MOST
+                {
+                    let flushed = self.flushing.finish();
+                    self.take_back(flushed, None)?;
+                    if shared.repository.loaded.bytes() > LOADED_MOST {
+                        self.forget_trees();
+                    }
+                    if others_wait || shared.queue.is_empty() && !shared.queue.wants_refresh() {
+                        self.flushing.finish_merging();
+                        return Ok(());
+                    }
+                    continue 'from_the_durable_tip;
+                }
+                if was_idle && shared.queue.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes the result of a flush, with the group that was sequenced after it.
+    fn take_back(
+        &mut self,
+        flushed: Option<Flushed>,
+        after: Option<Box<Group>>,
+    ) -> Result<Next, TrailError> {
+        let (error, sequenced) = match flushed {
+            None => return Ok(Next::Group(after)),
+            Some(Flushed::Done) => {
+                self.moves = 0;
+                return Ok(Next::Group(after));
+            }
+            Some(Flushed::Panicked) => {
+                self.distrust();
+                return Err(TrailError::Internal);
+            }
+            Some(Flushed::Not(error, sequenced)) => (error, sequenced),
+        };
+        self.distrust();
+        let mut again: Vec<Item> = Vec::new();
+        match error {
+            FlushError::Behind(error) => {
+                tracing::warn!(%error, "the commits are durable, but what goes with them is not in step");
+                // Once more, before a person can hear of it and commit from an index that lacks the entries. If this
+                // fails too, the receipts are due nevertheless, and the next group has to wait.
+                if let Err(error) = self.refresh() {
+                    tracing::warn!(%error, "they could not be brought in step");
+                }
+                self.shared.settle(&sequenced);
+            }
+            FlushError::Moved if self.moves < MOVES_MOST => {
+                self.moves += 1;
+                again = items(sequenced);
+            }
+            FlushError::Moved => {
+                self.moves = 0;
+                let reference = &self.shared.identity.reference;
+                let error = TrailError::Moved {
+                    reference: reference.clone(),
+                };
+                self.fail(items(sequenced), &error);
+            }
+            FlushError::Failed(error) => self.fail(items(sequenced), &error),
+            FlushError::Uncertain(error) => {
+                // The branch has moved: before a person hears of it, their index should have what it has.
+                if let Err(error) = self.refresh() {
+                    tracing::warn!(%error, "what is not durable yet could not be brought in step");
+                }
+                self.fail(items(sequenced), &error);
+            }
+        }
+        again.extend(
+            after
+                .map(|group| items(group.sequenced))
+                .unwrap_or_default(),
+        );
+        self.shared.queue.give_back(again);
+        Ok(Next::StartOver)
+    }
+
+    /// Drops the trees that are in memory. Nothing may be under way.
+    fn forget_trees(&self) {
+        let tip = self.shared.view().tip;
+        if let Ok(root) = View::load_root(&self.shared.repository, tip) {
+            let before = self.shared.view().root.replace(root);
+            drop(before);
+        }
+    }
+
+    /// Lets the next refresh look at everything again: leftovers, the ref, the work tree.
+    fn distrust(&mut self) {
+        self.shared.view().confirmed = false;
+        self.swept = false;
+    }
+
+    pub(crate) fn fail(&self, items: Vec<Item>, error: &TrailError) {
+        let mut view = self.shared.view();
+        for item in &items {
+            view.pending.remove(&item.task_id.folded());
+        }
+        drop(view);
+        for item in items {
+            item.ticket.settle(Err(error.clone()));
+        }
+    }
+}
+
+/// Everybody who waited for the writer at one moment.
+pub(crate) struct AllWaiting {
+    entries: HashMap<String, Waiting>,
+    refreshes: Vec<Sender<Result<(), TrailError>>>,
+}
+
+impl Shared {
+    /// Fails if the trail was opened by the name of a ref.
+    fn check_records(&self) -> Result<(), TrailError> {
+        if !self.is_for_reading {
+            return Ok(());
+        }
+        Err(TrailError::Invalid(format!(
+            "{} was opened to be read",
+            self.identity.reference
+        )))
+    }
+
+    /// Takes everything that waits, whether queued or, after a panic, under way.
+    pub(crate) fn take_waiting(&self) -> AllWaiting {
+        let mut view = self.view();
+        // Under the view's lock, as they are put there: what comes now is not failed by what was before.
+        self.queue.drain();
+        AllWaiting {
+            entries: std::mem::take(&mut view.pending),
+            refreshes: self.queue.take_refreshes(),
+        }
+    }
+}
+
+impl AllWaiting {
+    /// Lets all of them know why nothing comes of it.
+    pub(crate) fn fail(self, error: &TrailError) {
+        for waiting in self.entries.into_values() {
+            waiting.ticket.settle(Err(error.clone()));
+        }
+        for sender in self.refreshes {
+            // The one who asked may have gone.
+            let _ = sender.send(Err(error.clone()));
+        }
+    }
+}
+
+/// What comes after a flush.
+enum Next {
+    /// The group that was sequenced meanwhile, if there is one.
+    Group(Option<Box<Group>>),
+    /// The queue, on the durable tip: what was sequenced after it is in the queue again.
+    StartOver,
+}
+
+fn items(sequenced: Vec<Sequenced>) -> Vec<Item> {
+    sequenced
+        .into_iter()
+        .map(|sequenced| sequenced.item)
+        .collect()
+}
