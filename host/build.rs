@@ -24,40 +24,39 @@ struct Component {
     /// Its file, without extension.
     name: &'static str,
     package: &'static str,
-    /// What it is made of, from the workspace's root. Tests are not: they may change without a rebuild.
-    sources: &'static [&'static str],
+    /// Where its package is, from the workspace's root.
+    directory: &'static str,
+}
+
+impl Component {
+    /// The files and directories that it is made of. Tests are not among them: they may change without a rebuild.
+    fn sources(&self) -> impl Iterator<Item = String> {
+        let own = ["Cargo.toml", "src"].map(|path| format!("{}/{path}", self.directory));
+        own.into_iter()
+            .chain(SHARED.iter().map(|path| (*path).to_owned()))
+    }
 }
 
 const COMPONENTS: &[Component] = &[
     Component {
         name: "policy",
         package: "chiffon-audit-policy",
-        sources: &["guest/Cargo.toml", "guest/src", "wit"],
+        directory: "guest/builtin",
     },
     Component {
         name: "redact",
         package: "chiffon-audit-policy-redact",
-        sources: &[
-            "guest/redact/Cargo.toml",
-            "guest/redact/src",
-            "guest/src/json.rs",
-            "guest/template/src",
-            "wit",
-        ],
+        directory: "guest/redact",
     },
     Component {
         name: "bound",
         package: "chiffon-audit-policy-bound",
-        sources: &[
-            "guest/bound/Cargo.toml",
-            "guest/bound/src",
-            "guest/redact/src/rewrite.rs",
-            "guest/src/json.rs",
-            "guest/template/src",
-            "wit",
-        ],
+        directory: "guest/bound",
     },
 ];
+
+/// What every component is made of besides its own directory.
+const SHARED: &[&str] = &["guest/kit/Cargo.toml", "guest/kit/src", "wit"];
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -133,7 +132,7 @@ impl Workspace {
         let manifest = manifest.canonicalize()?;
         let root = manifest
             .ancestors()
-            .find(|directory| directory.join("guest/Cargo.toml").is_file())
+            .find(|directory| directory.join("guest/kit/Cargo.toml").is_file())
             .ok_or("no directory above has guest/")?
             .to_owned();
         let guest = root.join("guest");
@@ -146,7 +145,7 @@ impl Workspace {
     }
 
     fn embed(&self, component: &Component, out: &Path) -> Result<()> {
-        let sources = component.sources.iter().map(|path| self.root.join(path));
+        let sources = component.sources().map(|path| self.root.join(path));
         for path in sources.chain([self.lock.clone(), self.prebuilt.clone()]) {
             println!("cargo::rerun-if-changed={}", path.display());
         }
@@ -177,7 +176,7 @@ impl Workspace {
     /// the component; that the copy is genuine is what `.ci/prebuilt --check` proves.
     fn digest(&self, component: &Component) -> Result<String> {
         let mut files = Vec::new();
-        for path in component.sources {
+        for path in component.sources() {
             list(&self.root.join(path), &mut files)?;
         }
         files.sort();
@@ -329,7 +328,10 @@ fn is_foreign(name: &str) -> bool {
 
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     if !path.is_dir() {
-        files.push(path.to_owned());
+        // wit/README.md is no part of the interface.
+        if path.extension().is_none_or(|extension| extension != "md") {
+            files.push(path.to_owned());
+        }
         return Ok(());
     }
     for entry in fs::read_dir(path)? {

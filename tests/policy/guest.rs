@@ -178,6 +178,7 @@ fn world(name: &str, change: impl Fn(String) -> String) -> (Resolve, WorldId) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(here().join("wit"))
         .unwrap()
         .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
         .collect();
     files.sort();
     let mut package = SourceMap::new();

@@ -44,9 +44,9 @@ fn the_check_finds_what_it_is_for() {
         ],
     );
     check(
-        "guest/src/entry.rs",
+        "guest/builtin/src/entry.rs",
         "use wit_bindgen::generate;",
-        &["guest/src/entry.rs: only a policy's lib.rs makes bindings"],
+        &["guest/builtin/src/entry.rs: only the kit's lib.rs makes bindings"],
     );
     check("tests/x.rs", "println!();", &[]);
     check(

@@ -1,17 +1,18 @@
 //! The bounding policy: the default entry with long texts cut in the middle, and the digest of the whole in the gap.
 //!
-//! Pure. Doing it twice changes nothing: what is left of a text is within the limit, the note in its gap included.
+//! Pure. Shortening twice changes nothing: a shortened text is within the limit, including the note in its gap.
 
-use crate::json;
-use crate::outcome::{Entry, Outcome, Refusal, Settings};
-use crate::rewrite::{Rewrite, rewrite};
+use policy_kit::json;
+use policy_kit::marker;
+use policy_kit::outcome::{Entry, Outcome, Refusal, Settings};
+use policy_kit::rewrite::{Rewrite, rewrite};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// The longest text that is kept whole, in bytes, where the setting `max_text` says nothing else: some hundred lines of output.
+/// The longest text that is kept whole, in bytes, without the setting `max_text`: some hundred lines of output.
 pub const MAX_TEXT: usize = 16 << 10;
 
-/// Below this the note in the gap would be most of what is left.
+/// The least value of `max_text`, in bytes: below it the note would take most of a shortened text.
 pub const LEAST_TEXT: usize = 512;
 
 /// The entry of an outcome that is recorded at `now`, its long texts shortened.
@@ -77,6 +78,9 @@ pub fn shortened(text: &str, most: usize) -> String {
     let room = most.saturating_sub(note(text.len()).len());
     // What went wrong stands at the end more often than at the beginning.
     let head = text.floor_char_boundary(room / 3);
+    // Half a marker would read as text, and a policy that redacts would change it again.
+    let head = marker::split_by(text, head).map_or(head, |marker| marker.start);
     let tail = text.ceil_char_boundary(text.len() - (room - head));
+    let tail = marker::split_by(text, tail).map_or(tail, |marker| marker.end);
     [&text[..head], &note(tail - head), &text[tail..]].concat()
 }

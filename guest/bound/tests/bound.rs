@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chiffon_audit_policy_bound::outcome::{DispatchInfo, ExecutionResult, Outcome, Refusal};
 use chiffon_audit_policy_bound::policy::{LEAST_TEXT, MAX_TEXT, entry, shortened};
+use policy_kit::outcome::{DispatchInfo, ExecutionResult, Outcome, Refusal};
 use serde_json::value::RawValue;
 
 const NOW: &str = "2026-01-21T10:05:02.000123Z";
@@ -85,5 +85,28 @@ fn a_limit_that_makes_no_sense_records_nothing() {
             (key == "max_text").then(|| limit.to_owned())
         });
         assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{limit}");
+    }
+}
+
+/// A policy that redacts must find nothing more in what is left.
+#[test]
+fn no_marker_is_cut_in_two() {
+    for marker in ["[redacted]", "[redacted:aws-key-id]", "[redacted:é]"] {
+        for shift in 0..60 {
+            let text = ["x".repeat(shift), marker.repeat(200)].concat();
+            let short = shortened(&text, LEAST_TEXT);
+            assert!(short.len() <= LEAST_TEXT, "{}", short.len());
+            if marker == "[redacted:é]" {
+                continue;
+            }
+            let (head, rest) = short.split_once("\n[").unwrap();
+            let (_, tail) = rest.split_once("]\n").unwrap();
+            assert_eq!(
+                head.trim_start_matches('x').replace(marker, ""),
+                "",
+                "{shift}"
+            );
+            assert_eq!(tail.replace(marker, ""), "", "{shift}");
+        }
     }
 }

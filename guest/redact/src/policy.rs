@@ -3,10 +3,11 @@
 //!
 //! Pure. Doing it twice changes nothing: markers are left alone.
 
-use crate::json;
-use crate::outcome::{Entry, Outcome, Refusal, Settings, Violation};
-use crate::rewrite::{Rewrite, rewrite};
-use crate::rules::{MARKER, Rules, is_marker, pointer};
+use crate::rules::Rules;
+use policy_kit::json;
+use policy_kit::marker::{MARKER, is_marker};
+use policy_kit::outcome::{Entry, Outcome, Refusal, Settings, Violation};
+use policy_kit::rewrite::{Rewrite, pointer, rewrite};
 
 /// The members that the host or the format vouches for; no secret fits there but in a task's id.
 const FIXED: &[&[&str]] = &[

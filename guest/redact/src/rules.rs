@@ -4,6 +4,7 @@
 
 use crate::known::{KNOWN, NAMES};
 use crate::needles::Needles;
+use policy_kit::marker;
 use regex_lite::Regex;
 use serde::Deserialize;
 use std::cell::OnceCell;
@@ -70,9 +71,6 @@ fn read(setting: &str) -> Result<Document, String> {
     })
 }
 
-/// What takes the place of a value that a pointer or a member's name marks as secret.
-pub const MARKER: &str = "[redacted]";
-
 impl Rules {
     /// Reads the setting; without one, the well-known forms.
     ///
@@ -129,13 +127,12 @@ impl Rules {
     }
 
     fn add(&mut self, name: &str, regex: &str, needs: u64, in_line: bool) -> Result<(), String> {
-        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if name.is_empty() || name.len() > 40 || !name.bytes().all(is_name) {
+        if !marker::is_name(name) {
             return Err(
                 "a pattern's name must be 1 to 40 lower-case letters, digits and `-`".to_owned(),
             );
         }
-        let marker = marker(name);
+        let marker = marker::named(name);
         if self.patterns.iter().any(|other| other.marker == marker) {
             return Err(format!("there are two patterns `{name}`"));
         }
@@ -163,7 +160,7 @@ impl Rules {
     }
 
     fn pattern(&self, name: &str) -> Result<&Pattern, String> {
-        let marker = marker(name);
+        let marker = marker::named(name);
         let own = self.patterns.iter().find(|own| own.marker == marker);
         own.ok_or_else(|| format!("there is no pattern `{name}`"))
     }
@@ -274,7 +271,7 @@ impl Pattern {
             let Some(secret) = found.name("secret").or_else(|| found.get(0)) else {
                 continue;
             };
-            if is_marker(secret.as_str()) {
+            if marker::is_marker(secret.as_str()) {
                 continue;
             }
             out.push_str(&text[copied..secret.start()]);
@@ -286,28 +283,6 @@ impl Pattern {
             out
         })
     }
-}
-
-/// Whether a text is nothing but a marker.
-pub fn is_marker(text: &str) -> bool {
-    let inner = text
-        .strip_prefix("[redacted")
-        .and_then(|rest| rest.strip_suffix(']'));
-    match inner {
-        Some("") => true,
-        Some(name) => name.strip_prefix(':').is_some_and(|name| {
-            !name.is_empty()
-                && name.len() <= 40
-                && name
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        }),
-        None => false,
-    }
-}
-
-fn marker(name: &str) -> String {
-    ["[redacted:", name, "]"].concat()
 }
 
 /// A member's name as names are compared.
@@ -335,14 +310,4 @@ fn steps(pointer: &str) -> Option<Vec<String>> {
         _ => false,
     };
     fits.then_some(steps)
-}
-
-/// A place as an RFC 6901 pointer.
-pub fn pointer(place: &[String]) -> String {
-    let mut pointer = String::new();
-    for step in place {
-        pointer.push('/');
-        pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
-    }
-    pointer
 }

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use chiffon_audit_policy_redact::known::{KNOWN, NAMES};
-use chiffon_audit_policy_redact::outcome::{DispatchInfo, ExecutionResult, Outcome, Refusal};
 use chiffon_audit_policy_redact::policy::{entry, same};
 use chiffon_audit_policy_redact::rules::Rules;
+use policy_kit::outcome::{DispatchInfo, ExecutionResult, Outcome, Refusal};
 use serde_json::value::RawValue;
 
 const NOW: &str = "2026-01-21T10:05:02.000123Z";

@@ -2,8 +2,8 @@
 //!
 //! Pure: for the same arguments the same answer. Everything that touches the trail is in `perform.rs`.
 
-use crate::json;
-use crate::outcome::{Entry, Outcome, Refusal, Settings, Violation};
+use policy_kit::json;
+use policy_kit::outcome::{Entry, Outcome, Refusal, Settings, Violation};
 
 /// The entry of an outcome that is recorded at `now`; or why it is not recorded.
 ///

@@ -23,6 +23,16 @@ macro_rules! guest {
     };
 }
 
+/// A file of the kit, which a project in Rust has a copy of.
+macro_rules! kit {
+    ($path:literal) => {
+        (
+            concat!("policy-kit/", $path),
+            include_str!(concat!("../../../../../guest/kit/", $path)),
+        )
+    };
+}
+
 macro_rules! wit {
     ($($name:literal),*) => {
         &[$((
@@ -34,9 +44,11 @@ macro_rules! wit {
 
 /// The interface files: the policy author's manual, and the source of the bindings.
 const WIT: &[(&str, &str)] = wit!(
-    "environment",
+    "clock",
+    "config",
     "filesystem",
     "git",
+    "log",
     "recorder",
     "types",
     "world"
@@ -49,10 +61,19 @@ const RUST: &[(&str, &str)] = &[
     ("README.md", template!("rust/README.md")),
     ("src/policy.rs", guest!("template/src/policy.rs")),
     ("src/lib.rs", guest!("template/src/lib.rs")),
-    ("src/perform.rs", guest!("template/src/perform.rs")),
-    ("src/outcome.rs", guest!("template/src/outcome.rs")),
-    ("src/json.rs", guest!("template/src/json.rs")),
-    ("src/indent.rs", guest!("src/json.rs")),
+    kit!("Cargo.toml"),
+    kit!("src/compare.rs"),
+    kit!("src/host.rs"),
+    kit!("src/json.rs"),
+    kit!("src/layout.rs"),
+    kit!("src/lib.rs"),
+    kit!("src/marker.rs"),
+    kit!("src/outcome.rs"),
+    kit!("src/perform.rs"),
+    kit!("src/place.rs"),
+    kit!("src/rewrite.rs"),
+    kit!("src/tape.rs"),
+    kit!("src/time.rs"),
 ];
 
 const PYTHON: &[(&str, &str)] = &[
@@ -130,26 +151,32 @@ pub fn project(language: Language, name: &str) -> Project {
     }
 }
 
-/// A template file as a project has it, with the project's paths to modules and interface.
+/// A source file of the workspace as a project has it: the kit lies one level higher, so the interface is nearer.
 fn of_its_own(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.starts_with("#[path = "));
-    let mut own = String::with_capacity(text.len());
-    for line in lines {
-        own.push_str(&line.replace("\"../../wit\"", "\"wit\""));
-        own.push('\n');
-    }
-    own
+    text.replace("\"../../wit\"", "\"../wit\"")
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Language, project};
+    use std::path::Path;
+
+    #[test]
+    fn a_project_in_rust_has_the_whole_kit() {
+        let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/kit");
+        let files = project(Language::Rust, "own").files;
+        for file in std::fs::read_dir(kit.join("src")).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let path = format!("policy-kit/src/{name}");
+            assert!(files.iter().any(|(file, _)| *file == path), "{path}");
+        }
+    }
 
     #[test]
     fn a_project_names_nothing_of_this_repository_and_leaves_no_blank() {
         for language in [Language::Rust, Language::Python, Language::JavaScript] {
             for (path, text) in project(language, "my-own").files {
-                for word in ["FILE", "NAME", "../..", "#[path"] {
+                for word in ["FILE", "NAME", "../..", "workspace.package"] {
                     let is_comment = path.starts_with("wit/");
                     assert!(is_comment || !text.contains(word), "{path} has {word}");
                 }

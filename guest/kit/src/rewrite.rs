@@ -2,7 +2,7 @@
 //!
 //! Knows places and texts, not what is done about them.
 
-use crate::indent::{skip_white_space, token_end};
+use crate::layout::{skip_white_space, token_end};
 
 /// What is done about each value of a document.
 pub trait Rewrite {
@@ -141,4 +141,14 @@ fn decoded(raw: &str) -> Option<String> {
 
 fn encoded(text: &str) -> String {
     serde_json::to_string(text).expect("a string is JSON")
+}
+
+/// A place as an RFC 6901 pointer.
+pub fn pointer(place: &[String]) -> String {
+    let mut pointer = String::new();
+    for step in place {
+        pointer.push('/');
+        pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
+    }
+    pointer
 }

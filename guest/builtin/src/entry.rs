@@ -2,8 +2,9 @@
 //!
 //! Pure. The format is public API: entries outlive every version of this policy, so it is never edited in place.
 
-use crate::json::Indented;
 use crate::outcome::{Outcome, Time};
+use policy_kit::layout::Indented;
+use policy_kit::time;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -89,8 +90,7 @@ pub fn format(outcome: &Outcome<'_>, timestamp: &str) -> Result<Vec<u8>, NotJson
 
 /// The time as it appears in entries and subjects: RFC 3339, UTC, six fractional digits and `Z`.
 pub fn timestamp(time: Time) -> Option<String> {
-    let time = chrono::DateTime::from_timestamp(time.seconds, time.nanoseconds)?;
-    Some(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+    time::rfc3339(time.seconds, time.nanoseconds)
 }
 
 /// The subject of the commit that adds the entry.
@@ -104,11 +104,6 @@ pub fn subject(outcome: &Outcome<'_>, timestamp: &str) -> String {
         timestamp,
     ]
     .concat()
-}
-
-/// The only path that a call may name.
-pub fn path(task_id: &str) -> String {
-    [".audit/tasks/", task_id, ".json"].concat()
 }
 
 fn raw<'a>(json: &'a str, pointer: &'static str) -> Result<&'a RawValue, NotJson> {

@@ -1,5 +1,4 @@
-//! Whether two entries say the same: equal after defaults, member order and the time of recording ignored, strings compared
-//! decoded, numbers as they were written.
+//! Compares two entries: equal after defaults, member order ignored, strings compared decoded, numbers as they were written.
 //!
 //! Pure. Names where they differ and quotes no value of either.
 
@@ -53,20 +52,30 @@ pub fn same_bytes(ours: &[u8], theirs: &[u8]) -> bool {
         })
 }
 
-/// Compares what an outcome says, formatted as an entry, with the entry that the trail holds.
+/// Compares the entry that an outcome would get with the entry that the trail holds.
+///
+/// `ours` must be JSON. Differences at the places that `ignored` names, as RFC 6901 pointers, and below them do not count.
 ///
 /// # Errors
 ///
-/// Says why `theirs` is no entry at all.
-pub fn differences(ours: &[u8], theirs: &[u8]) -> Result<Differences, &'static str> {
+/// Says why one of them is no entry at all.
+pub fn differences(
+    ours: &[u8],
+    theirs: &[u8],
+    ignored: &[&str],
+) -> Result<Differences, &'static str> {
     let ours = Tape::of_json(str::from_utf8(ours).map_err(|_| "cannot be compared")?)?;
     let theirs = Tape::read(theirs)?;
-    if theirs.kind(theirs.root()) != Kind::Object {
+    if [&ours, &theirs]
+        .into_iter()
+        .any(|tape| tape.kind(tape.root()) != Kind::Object)
+    {
         return Err("is not a JSON object");
     }
     let mut walk = Walk {
         ours,
         theirs,
+        ignored,
         found: Differences::default(),
     };
     walk.objects(
@@ -77,9 +86,45 @@ pub fn differences(ours: &[u8], theirs: &[u8]) -> Result<Differences, &'static s
     Ok(walk.found)
 }
 
+/// The reason of a conflict: names where the two entries differ, apart from the time of recording.
+pub fn conflict(ours: &[u8], theirs: &[u8]) -> String {
+    message(differences(ours, theirs, &["/timestamp"]))
+}
+
+/// The reason of a conflict, given what [`differences`] found.
+pub fn message(found: Result<Differences, &'static str>) -> String {
+    let mut message = "the task has an entry that ".to_owned();
+    let differences = match found {
+        Ok(differences) if differences.is_empty() => {
+            message.push_str("says something else");
+            differences
+        }
+        Ok(differences) => {
+            message.push_str("differs in ");
+            differences
+        }
+        Err(reason) => return ["the task's entry on the trail ", reason].concat(),
+    };
+    for (at, pointer) in differences.pointers.iter().enumerate() {
+        let last = at + 1 == differences.pointers.len();
+        message.push_str(match at {
+            0 => "",
+            _ if last && differences.more == 0 => " and ",
+            _ => ", ",
+        });
+        message.push_str(pointer);
+    }
+    if differences.more > 0 {
+        message.extend([" and ", &differences.more.to_string(), " more"]);
+    }
+    message.push_str("; a task that is tried again is a task of its own (such as `deploy-42.2` with `metadata.attempt_of`)");
+    message
+}
+
 struct Walk<'a> {
     ours: Tape<'a>,
     theirs: Tape<'a>,
+    ignored: &'a [&'a str],
     found: Differences,
 }
 
@@ -127,9 +172,6 @@ impl Walk<'_> {
             while theirs.next_if(|(next, _)| next == key).is_some() {
                 twice = true;
             }
-            if place.is_root() && key == "timestamp" {
-                continue;
-            }
             let place = &place.member(key);
             match (our, their) {
                 // A key that comes twice has no one value.
@@ -176,6 +218,9 @@ impl Walk<'_> {
     }
 
     fn differs(&mut self, place: &Place<'_>) {
+        if self.ignored.iter().any(|ignored| place.is_within(ignored)) {
+            return;
+        }
         if self.found.pointers.len() == MAX_NAMED {
             self.found.more += 1;
             return;

@@ -2,9 +2,9 @@
 //!
 //! Pure: sees an outcome, the entry that the trail holds and the time, and performs nothing.
 
-use crate::compare::{self, Differences};
 use crate::entry::{self, NotJson};
 use crate::outcome::{Outcome, Time};
+use policy_kit::compare;
 
 /// What is to be done about an outcome.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,30 +65,9 @@ pub fn decide(outcome: &Outcome<'_>, existing: Option<&[u8]>, now: Time) -> Deci
             subject: entry::subject(outcome, &timestamp),
         },
         Some(theirs) if compare::same_bytes(&ours, theirs) => Decision::AlreadyRecorded,
-        Some(theirs) => match compare::differences(&ours, theirs) {
+        Some(theirs) => match compare::differences(&ours, theirs, &["/timestamp"]) {
             Ok(differences) if differences.is_empty() => Decision::AlreadyRecorded,
-            Ok(differences) => Decision::Conflicting(conflict(&differences)),
-            Err(reason) => {
-                Decision::Conflicting(["the task's entry on the trail ", reason].concat())
-            }
+            found => Decision::Conflicting(compare::message(found)),
         },
     }
-}
-
-fn conflict(differences: &Differences) -> String {
-    let mut message = "the task has an entry that differs in ".to_owned();
-    for (at, pointer) in differences.pointers.iter().enumerate() {
-        let last = at + 1 == differences.pointers.len();
-        message.push_str(match at {
-            0 => "",
-            _ if last && differences.more == 0 => " and ",
-            _ => ", ",
-        });
-        message.push_str(pointer);
-    }
-    if differences.more > 0 {
-        message.extend([" and ", &differences.more.to_string(), " more"]);
-    }
-    message.push_str("; a task that is tried again is a task of its own (such as `deploy-42.2` with `metadata.attempt_of`)");
-    message
 }

@@ -1,7 +1,7 @@
-//! A place in a JSON document, kept on the stack of whoever walks it.
+//! A place in a JSON document, kept on the stack of the function that walks it.
 //!
-//! Written out as a pointer only where something is to be said about the place: an outcome may have half a million values, and
-//! they nearly always agree.
+//! A pointer is made of it only when a place has to be named: an outcome may have half a million values, and nearly all of them
+//! agree.
 
 /// A place: the document itself, or a member or item of another place.
 #[derive(Clone, Copy)]
@@ -56,6 +56,36 @@ impl<'p> Place<'p> {
         }
     }
 
+    /// Whether it is the place that an RFC 6901 pointer names, or lies below it.
+    pub fn is_within(&self, pointer: &str) -> bool {
+        if pointer.is_empty() {
+            return true;
+        }
+        let mut place = Some(self);
+        while let Some(here) = place {
+            if here.is(pointer) {
+                return true;
+            }
+            place = here.within;
+        }
+        false
+    }
+
+    /// Whether a pointer names this place. Allocates nothing: it is asked for each difference.
+    fn is(&self, pointer: &str) -> bool {
+        let Some(within) = self.within else {
+            return pointer.is_empty();
+        };
+        let Some((before, step)) = pointer.rsplit_once('/') else {
+            return false;
+        };
+        let is_step = match self.name {
+            Name::Item(at) => step.parse() == Ok(at),
+            Name::Member(key) => unescaped(step).eq(key.chars()),
+        };
+        is_step && within.is(before)
+    }
+
     /// The RFC 6901 pointer.
     pub fn pointer(&self) -> String {
         let Some(within) = self.within else {
@@ -73,4 +103,16 @@ impl<'p> Place<'p> {
         }
         pointer
     }
+}
+
+/// The characters of a pointer's step, `~0` and `~1` decoded.
+fn unescaped(step: &str) -> impl Iterator<Item = char> {
+    let mut characters = step.chars();
+    std::iter::from_fn(move || match characters.next()? {
+        '~' => Some(match characters.next() {
+            Some('1') => '/',
+            _ => '~',
+        }),
+        other => Some(other),
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns spans, not meanings: what equals what is decided in `compare`.
 
-use crate::json::{skip_white_space, token_end};
+use crate::layout::{skip_white_space, token_end};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
