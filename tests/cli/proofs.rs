@@ -197,7 +197,10 @@ fn what_nobody_could_sign_is_said_in_receipts_and_tallies() {
     let commit = ["-C", "repo", "commit", document.to_str().unwrap()];
     let ran = machine.run(&commit);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    assert!(ran.err.contains("unsigned: its commit could not be signed"), "{ran:?}");
+    assert!(
+        ran.err.contains("unsigned: its commit could not be signed"),
+        "{ran:?}"
+    );
     let again = machine.run(&[&commit[..], &["--json"]].concat()).object();
     assert_eq!(again["result"], "already-recorded");
     assert_eq!(again["signature"], json!(null));

@@ -289,7 +289,11 @@ fn a_file_that_is_wrong_changes_nothing_at_sighup_and_says_why() {
         std::fs::write(&file, policy).unwrap();
         std::fs::write(&config, if policy.is_empty() { settings } else { &named }).unwrap();
         std::fs::write(&tokens, list).unwrap();
-        reload(&host, &log, &["the reload failed and changed nothing", says]);
+        reload(
+            &host,
+            &log,
+            &["the reload failed and changed nothing", says],
+        );
         assert_eq!(report(&host, "first-0123456789ab", &id), 202, "{says}");
         assert_eq!(report(&host, "second-0123456789ab", &id), 401, "{says}");
     }

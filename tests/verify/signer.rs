@@ -103,7 +103,10 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
     place.checkpoint("here").unwrap();
     std::fs::write(state.join("checkpoint"), "nonsense").unwrap();
     let error = place.checkpoint("here").unwrap_err().to_string();
-    assert!(error.contains("does not hold a checkpoint of this trail"), "{error}");
+    assert!(
+        error.contains("does not hold a checkpoint of this trail"),
+        "{error}"
+    );
     // Others must not be able to write it.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(&state, open).unwrap();

@@ -39,10 +39,22 @@ pub(super) const ATTACKS: &[Attack] = &[
         "objects",
         "its content is that of",
         |scene| {
+            // Certain ones: which objects come first is another with each key, and so is what git notices.
+            let [commit, tree] =
+                ["refs/heads/audit", "refs/heads/audit^{tree}"].map(|name| unhex(&id(scene, name)));
             change_index(scene, |bytes, count| {
                 let offsets = 1032 + count * 24;
-                let (first, second) = bytes[offsets..].split_at_mut(4);
-                first.swap_with_slice(&mut second[..4]);
+                let [one, other] = [&commit, &tree].map(|id| {
+                    let names = bytes[1032..1032 + count * 20].chunks(20);
+                    offsets
+                        + 4 * names
+                            .into_iter()
+                            .position(|name| name == id.as_slice())
+                            .unwrap()
+                });
+                for at in 0..4 {
+                    bytes.swap(one + at, other + at);
+                }
             });
         },
     ),
@@ -82,8 +94,13 @@ pub(super) const ATTACKS: &[Attack] = &[
         |scene| {
             let path = write_midx(scene);
             let mut bytes = std::fs::read(&path).unwrap();
-            let places = chunk(&bytes, 12, b"OOFF");
-            bytes[places - 1] ^= 1;
+            let (names, places) = (chunk(&bytes, 12, b"OIDL"), chunk(&bytes, 12, b"OOFF"));
+            let commit = unhex(&id(scene, "refs/heads/audit"));
+            let at = bytes[names..places]
+                .chunks(20)
+                .position(|name| name == commit)
+                .unwrap();
+            bytes[names + at * 20 + 19] ^= 1;
             overwrite(&path, bytes);
         },
     ),
@@ -148,7 +165,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
 ];
 
-fn change_index(scene: &Scene, change: fn(&mut Vec<u8>, usize)) {
+fn change_index(scene: &Scene, change: impl FnOnce(&mut Vec<u8>, usize)) {
     scene.forge.git(&["repack", "-adfq", "--depth=0"]);
     let path = only_pack(&scene.forge, "idx");
     let mut bytes = std::fs::read(&path).unwrap();

@@ -1,4 +1,5 @@
 //! The library as a program uses it: one directory, defaults for everything else.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use chiffon_audit_embed::{Error, Orchestrator, State};
 

@@ -65,11 +65,7 @@ impl Kind {
                 S::REQUEST_TIMEOUT,
                 "The request did not arrive in time",
             ),
-            Kind::Conflicting => (
-                "conflicting",
-                S::CONFLICT,
-                "The task has a different entry",
-            ),
+            Kind::Conflicting => ("conflicting", S::CONFLICT, "The task has a different entry"),
             Kind::Finished => ("finished", S::CONFLICT, "The task is finished"),
             Kind::TooLarge => ("too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
             Kind::MediaType => (
@@ -148,11 +144,7 @@ impl Kind {
                 S::SERVICE_UNAVAILABLE,
                 "The trail cannot be used now; try again",
             ),
-            Kind::Internal => (
-                "internal",
-                S::INTERNAL_SERVER_ERROR,
-                "An internal error",
-            ),
+            Kind::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "An internal error"),
         }
     }
 }
@@ -162,7 +154,8 @@ impl Kind {
 pub struct Problem {
     /// `urn:chiffon-audit:problem:` followed by a word for programs.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The kind of problem, as a sentence.
     pub title: &'static str,
     /// The HTTP status.
@@ -180,10 +173,10 @@ pub struct Problem {
     pub(super) row: Option<Kind>,
     /// What is wrong with a document, for the log. Quotes no value.
     #[serde(skip)]
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Box<str>>,
     /// When to try again, in seconds, if known.
     #[serde(skip)]
-    pub(super) retry_after: Option<u64>,
+    pub(super) retry_after: Option<u32>,
 }
 
 /// One field and what is wrong with it.
@@ -204,7 +197,7 @@ impl Problem {
     pub fn new(kind: Kind) -> Problem {
         let (word, status, title) = kind.row();
         Problem {
-            kind: format!("urn:chiffon-audit:problem:{word}"),
+            kind: format!("urn:chiffon-audit:problem:{word}").into(),
             title,
             status: status.as_u16(),
             detail: None,
@@ -235,7 +228,7 @@ impl Problem {
         };
         let says = format!("the token has used up its {what} for now; try again in {seconds} s");
         Problem {
-            retry_after: Some(seconds),
+            retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
             ..Problem::saying(Kind::Limited, says)
         }
     }
@@ -265,7 +258,7 @@ impl Problem {
         };
         Problem {
             errors: fields(&rejection.violations),
-            refusal: Some(rejection.to_string()),
+            refusal: Some(rejection.to_string().into()),
             ..Problem::new(kind)
         }
     }
@@ -339,7 +332,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         if let Some(refusal) = refusal {
-            response.extensions_mut().insert(Refusal(refusal));
+            response.extensions_mut().insert(Refusal(refusal.into()));
         }
         let headers = response.headers_mut();
         headers.insert(

@@ -18,7 +18,6 @@ use super::body::JsonBody;
 use super::problem::{Kind, Problem};
 use super::query;
 use service::orchestrator::{AcceptError, Origin, Receipt};
-use store;
 
 /// Submits a whole outcome.
 ///

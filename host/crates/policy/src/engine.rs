@@ -79,7 +79,7 @@ impl Engine {
     /// they do not.
     ///
     /// ```no_run
-    /// # use chiffon_audit::policy::{Allocation, Compiler, Engine, Limits, LoadError};
+    /// # use chiffon_audit_policy_host::{Allocation, Compiler, Engine, Limits, LoadError};
     /// # fn engine(cache: &std::path::Path) -> Result<Engine, LoadError> {
     /// let compiler = Compiler {
     ///     program: "/usr/local/bin/chiffon-audit".into(),

@@ -317,9 +317,7 @@ impl Trail {
     fn refresh(&self) -> Result<(), TrailError> {
         let receiver = self.shared().queue.request_refresh();
         self.start_writer();
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err(TrailError::Internal))
+        receiver.recv().unwrap_or(Err(TrailError::Internal))
     }
 
     /// Writes from now on as a host's committer does. To be said before anything is written by this handle.

@@ -103,7 +103,10 @@ fn judge(witness: &Witness, body: &[u8]) -> Answer {
         ),
         Refusal::Io(error) => {
             tracing::error!(%error, "the memory of a trail cannot be read or written");
-            say(StatusCode::INTERNAL_SERVER_ERROR, "the checkpoint cannot be remembered")
+            say(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the checkpoint cannot be remembered",
+            )
         }
     }
 }

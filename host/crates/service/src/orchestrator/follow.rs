@@ -27,7 +27,8 @@ const ENOUGH: usize = 10_000;
 /// left to `reconcile`.
 const MOST: usize = 100_000;
 
-const TOO_MANY: &str = "others have recorded too many entries; `reconcile --repair` adds their rows";
+const TOO_MANY: &str =
+    "others have recorded too many entries; `reconcile --repair` adds their rows";
 
 /// Rows per transaction: reporters wait for it.
 const TOGETHER: usize = 100;
@@ -88,7 +89,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 }
             }
             // The next check tries again.
-            Ok(Err(error)) => tracing::warn!(%error, "entries that others have recorded have no rows yet"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "entries that others have recorded have no rows yet")
+            }
             Err(_) => {}
         }
     }

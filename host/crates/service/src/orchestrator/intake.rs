@@ -260,7 +260,12 @@ impl Inner {
     fn note_repeated(&self, task_id: &TaskId, trace_id: Option<&str>, sequence: Sequence) {
         self.metrics.repeated.increment();
         let (task_id, sequence) = (task_id.as_str(), sequence.0);
-        tracing::debug!(task_id, trace_id, sequence, "this submission was accepted before");
+        tracing::debug!(
+            task_id,
+            trace_id,
+            sequence,
+            "this submission was accepted before"
+        );
     }
 
     /// For submissions whose fingerprints were erased after the commit: the receipt of the submission that became the

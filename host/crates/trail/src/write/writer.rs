@@ -52,7 +52,7 @@ impl Writer<'_> {
         while shared.queue.wait_for_work() {
             // A panic must not leave anybody waiting for ever.
             let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
-            let result = worked.unwrap_or_else(|_| Err(TrailError::Internal));
+            let result = worked.unwrap_or(Err(TrailError::Internal));
             if let Err(error) = result {
                 shared.take_waiting().fail(&error);
             }
@@ -75,7 +75,7 @@ impl Writer<'_> {
             committing.tenure.check(&lock, &shared.state)?;
         }
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
-        let worked = worked.unwrap_or_else(|_| Err(TrailError::Internal));
+        let worked = worked.unwrap_or(Err(TrailError::Internal));
         // Nothing is under way when the lock goes, whatever happened.
         let rest = self.flushing.finish();
         let rested = self.take_back(rest, None);

@@ -3,6 +3,7 @@
 //! Logging never fails, and never blocks or delays the caller: see [`Lines`].
 
 mod lines;
+mod targets;
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
@@ -46,7 +47,7 @@ impl Drop for Log {
 /// Starts the log. From now on, nothing in this process writes to standard error directly.
 pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
     let filter = EnvFilter::builder()
-        .parse(&args.log)
+        .parse(targets::current(&args.log))
         .map_err(|error| UsageError(format!("--log {}: {error}", args.log)))?;
     let terminal = io::stderr().is_terminal();
     let json = match args.log_format.as_deref() {

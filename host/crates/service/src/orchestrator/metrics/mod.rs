@@ -275,7 +275,8 @@ impl Metrics {
             text.histogram(name, &format!("route=\"{route}\""), &requests.time);
         }
         let name = "chiffon_audit_http_limited_total";
-        let says = "Requests refused because their token had reached a limit, by its name and by limit.";
+        let says =
+            "Requests refused because their token had reached a limit, by its name and by limit.";
         text.metric(name, "counter", says);
         for ((reporter, limit), count) in &*locked(&self.limited) {
             let labels = format!("reporter=\"{reporter}\",limit=\"{limit}\"");
