@@ -5,6 +5,7 @@ mod files;
 mod indexes;
 
 use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use chiffon_audit::verify::{self, Options, Outcome, Verdict};
@@ -44,11 +45,11 @@ impl Scene {
     fn new() -> Scene {
         let mut forge = Forge::bare(&[]);
         let key = forge.beside("key");
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "host", "-f"])
-            .arg(&key)
-            .status();
-        assert!(made.unwrap().success());
+        // The same key each time: ids follow from signatures, and what git notices of a changed index from ids.
+        std::fs::write(&key, include_str!("second_opinion/signer.key")).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let public = Command::new("ssh-keygen").arg("-yf").arg(&key).output();
+        std::fs::write(key.with_extension("pub"), public.unwrap().stdout).unwrap();
         forge.genesis();
         let copy = forge.beside("copy");
         let mut scene = Scene {
