@@ -61,7 +61,12 @@ fn a_machine_that_is_fit_is_told_what_it_rests_on() {
 fn a_lock_left_behind_is_named_and_stays() {
     let machine = with_store();
     let lock = machine.write("repo/.git/refs/heads/main.lock", "");
-    says(&machine, "writing", "warning", "refs/heads/main.lock has been there for");
+    says(
+        &machine,
+        "writing",
+        "warning",
+        "refs/heads/main.lock has been there for",
+    );
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
     std::fs::File::open(&lock)
         .unwrap()

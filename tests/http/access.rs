@@ -24,6 +24,8 @@ fn lines(settings: &str, args: &[&str], requests: &[&str]) -> Vec<Value> {
             "127.0.0.1:0",
             "--tokens",
             "tokens",
+            "--drain",
+            "0",
         ],
         args,
     ]

@@ -36,10 +36,10 @@ pub fn metrics_of_a_host() -> String {
     host.get("/metrics").body
 }
 
-/// A bare trail, and the program serving it.
+/// A bare trail, and the program serving it. The service ends before its directory goes: fields are dropped in this order.
 struct Host {
-    dir: TempDir,
     served: Served,
+    dir: TempDir,
 }
 
 /// The program while it serves. Killed when it is dropped.

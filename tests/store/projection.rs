@@ -7,7 +7,7 @@ use chiffon_audit::store::{
 
 use super::place::Place;
 use super::{accept, completed, entry, lease};
-use crate::support::{at, task};
+use crate::support::{at, sweeps_are_whole, task};
 
 super::cases! {
     every_query_answers_what_a_plain_scan_answers
@@ -220,7 +220,9 @@ async fn a_page_ends_early_where_its_entries_are_large(place: Place) {
         store.restore(some.to_vec()).await.unwrap();
     }
     let size = |entries: &[Entry]| entries.iter().map(|entry| entry.text.len()).sum::<usize>();
-    for filter in filters() {
+    // Each seventh is of every kind: seven divides no number of values.
+    let step = if sweeps_are_whole() { 1 } else { 7 };
+    for filter in filters().into_iter().step_by(step) {
         let expected = scan(&entries, &filter);
         // One by one takes as many questions.
         let few = expected.len() < 60;

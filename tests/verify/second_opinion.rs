@@ -4,8 +4,8 @@
 mod files;
 mod indexes;
 
-use std::path::PathBuf;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use chiffon_audit::verify::{self, Options, Outcome, Verdict};

@@ -157,6 +157,7 @@ fn of_its_own(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{Language, project};
     use std::path::Path;
