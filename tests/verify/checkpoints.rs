@@ -117,7 +117,7 @@ fn history_made_anew_and_signed_with_the_real_key_is_told_by_the_checkpoint_alon
     );
     let error = place.checkpoint("late").unwrap_err().to_string();
     assert!(
-        error.contains("the first 5 entries are not those"),
+        error.contains("the first 5 entries are different"),
         "{error}"
     );
 }
