@@ -95,7 +95,7 @@ fn a_service_has_its_checkpoints_cosigned_and_says_when_they_are_not() {
         (Some(0), &json!("holds")),
         "{claim}"
     );
-    // Without the witness checkpoints are kept all the same, and whoever watches is told.
+    // Without the witness, checkpoints are still kept, and `/readyz` reports it.
     drop(witness);
     service.wait_for(|service| service.ready().contains("checkpoint"));
     service.end();

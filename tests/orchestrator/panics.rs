@@ -106,7 +106,7 @@ fn a_task_that_panics_is_told_and_started_again_and_nothing_is_lost() {
             host.commit("after").await;
             let failed = host.orchestrator.standing().failed.unwrap();
             assert!(failed.reason.contains(task), "{}", failed.reason);
-            // It accepts and commits, so load balancers go on; whoever looks learns of it.
+            // The host still accepts and commits, so the status stays 200; the body names the cause.
             let (status, ready) = host.get("/readyz").await;
             assert_eq!(status, 200, "{ready}");
             assert!(ready.contains(r#""status":"degraded""#), "{ready}");

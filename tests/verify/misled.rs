@@ -322,8 +322,8 @@ fn a_reverse_index_in_any_other_form_is_named() {
     forge.holds();
 }
 
-/// Git asks a bitmap which objects it has to send or to list, and whoever receives them looks whether all are there: `log`, `show` and
-/// what a clone holds never come from one. So its content is not judged.
+/// Git reads a bitmap only to decide which objects to send or to list, and the receiver checks that all of them arrived. `log`, `show`
+/// and the contents of a clone never come from a bitmap, so `verify` does not judge it.
 #[test]
 fn a_bitmap_may_say_what_it_likes_and_git_shows_the_same() {
     let forge = packed();

@@ -42,8 +42,8 @@ impl Builder {
         }
     }
 
-    /// Whether to create a bare repository and begin a trail in it if the directory holds no repository. Off by default: then
-    /// a missing repository is an error.
+    /// Whether to create a bare repository and begin a trail in it if the directory is missing or empty. Off by default: then a
+    /// missing repository is an error.
     pub fn create(mut self, create: bool) -> Builder {
         self.create = create;
         self
@@ -136,7 +136,7 @@ impl Builder {
 /// Opens the trail, or begins one in a new repository; the answer is git's common directory.
 fn open(directory: &Path, create: bool) -> Result<PathBuf, Error> {
     let failed = |error: trail::TrailError| Error::Trail(error.into());
-    let trail = if create && !directory.exists() {
+    let trail = if create && is_free(directory) {
         let options = InitOptions {
             bare: true,
             reference: None,
@@ -152,6 +152,14 @@ fn open(directory: &Path, create: bool) -> Result<PathBuf, Error> {
         Trail::open(directory, OpenOptions::default()).map_err(failed)?
     };
     Ok(trail.common_dir().to_owned())
+}
+
+/// Whether there is nothing in the directory, or no directory.
+fn is_free(directory: &Path) -> bool {
+    match std::fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Compiles the policy, or the built-in one. Takes up to a second.

@@ -33,6 +33,20 @@ async fn a_new_directory_becomes_a_trail_that_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_directory_becomes_a_trail_and_another_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let (empty, full) = (place.path().join("empty"), place.path().join("full"));
+    for directory in [&empty, &full] {
+        std::fs::create_dir(directory).unwrap();
+    }
+    std::fs::write(full.join("notes.txt"), "mine").unwrap();
+    let start = |directory| Orchestrator::builder(directory).create(true).start();
+    start(&empty).await.unwrap().shut_down().await;
+    assert!(matches!(start(&full).await, Err(Error::Trail(_))));
+    assert_eq!(std::fs::read_dir(&full).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_joined_with_its_plan() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("audit.git");

@@ -170,21 +170,6 @@ impl Decoder {
         Ok(Copy::Whole(content))
     }
 
-    /// What the head of the entry at this position says that it is; none if it is a delta, or no entry.
-    pub(super) fn kind_at(&mut self, store: &Store, place: usize, position: u64) -> Option<Kind> {
-        let at = position - store.packs[place].base;
-        let bytes = self
-            .window
-            .bytes(&store.files, &store.packs, place, at, pack::MAX_HEAD);
-        match pack::head(bytes.ok()?, at, store.algorithm.len_in_bytes()) {
-            Ok(pack::Head {
-                make: Make::Whole(kind),
-                ..
-            }) => Some(kind),
-            _ => None,
-        }
-    }
-
     /// Inflates what begins at `begin` into exactly `out`.
     fn inflate(
         &mut self,

@@ -9,7 +9,6 @@ mod index;
 mod inflate;
 mod listing;
 mod loose;
-mod marks;
 mod midx;
 mod pack;
 pub(crate) mod reader;

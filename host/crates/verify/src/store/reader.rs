@@ -39,7 +39,7 @@ const MAX_COPIES: usize = 1024;
 /// A reader of objects.
 pub(crate) struct Reader<'a> {
     current: &'a Current,
-    pub(super) store: Arc<Store>,
+    store: Arc<Store>,
     /// Whether objects are sought in the order in which they were made, so that nobody wants again what a tree is a delta of
     /// once the tree is there.
     pub(crate) forward: bool,

@@ -100,12 +100,6 @@ impl Table {
             .filter(|slot| **slot != EMPTY)
             .map(|slot| slot & (MAX_POSITION - 1))
     }
-
-    /// The positions of all objects, in no order.
-    pub(crate) fn positions(&self) -> impl Iterator<Item = u64> + use<'_> {
-        let slots = self.slots.iter().filter(|slot| **slot != EMPTY);
-        slots.map(|slot| slot & (MAX_POSITION - 1))
-    }
 }
 
 fn prefix(name: &[u8]) -> u64 {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::ahead::Ahead;
 use super::history::How;
 use super::objects::read_other;
 use super::{Context, Place};
@@ -169,15 +168,6 @@ impl<'a> Reading<'a> {
 
     /// Reads the next older commit; none where history ends, or cannot be read any further.
     pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Found> {
-        self.read_next_of(reader, None)
-    }
-
-    /// The same, with those who may have read it beforehand.
-    pub(super) fn read_next_of(
-        &mut self,
-        reader: &mut Reader<'_>,
-        ahead: Option<&mut Ahead<'_>>,
-    ) -> Option<Found> {
         let id = self.next.take()?;
         if self.how.until == Some(id) {
             self.chain.until = self.how.until;
@@ -187,9 +177,7 @@ impl<'a> Reading<'a> {
         let context = self.context;
         let chain = &mut self.chain;
         let place = (chain.len(), id);
-        let ahead = ahead.and_then(|ahead| ahead.take(&id));
-        let read = ahead.map_or_else(|| read_other(context, reader, &id, Kind::Commit, place), Ok);
-        let Ok(content) = read else {
+        let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
             let what = format!("the history before the commit {id}, which cannot be read");
             self.cut = Some((place, what));
             return None;

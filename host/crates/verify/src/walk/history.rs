@@ -3,11 +3,9 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ahead::{Ahead, Marks};
 use super::chain::{Chain, Found, Reading};
 use super::judge::{self, Before, Case};
 use super::side::{self, Side};
@@ -122,18 +120,10 @@ pub(crate) fn walk(
         return stream(context, how, reader, reading, first);
     }
     let mut kept = Kept::default();
-    first.into_iter().for_each(|found| kept.push(found.content));
-    let marks = match how.threads {
-        1 => Marks::default(),
-        _ => Marks::find(context, &mut reader),
-    };
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let mut ahead = Ahead::begin(scope, context, &marks, &done, how.threads);
-        while let Some(found) = reading.read_next_of(&mut reader, Some(&mut ahead)) {
-            kept.push(found.content);
-        }
-    });
+    let mut first = first.into_iter();
+    while let Some(found) = first.next().or_else(|| reading.read_next(&mut reader)) {
+        kept.push(found.content);
+    }
     let mut chain = reading.finish(&mut reader);
     let outline = chain.outline();
     context

@@ -1,7 +1,6 @@
 //! The walk through a trail's history: one thread reads commits from the tip down, then all threads judge them. Knows objects by
 //! name and the rules of their bytes; decides which rule each commit keeps.
 
-mod ahead;
 pub(crate) mod chain;
 mod changes;
 mod earlier;
