@@ -29,6 +29,7 @@ mod older;
 mod place;
 mod postgres;
 mod projection;
+mod races;
 mod reporters;
 mod retire;
 pub mod server;

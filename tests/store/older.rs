@@ -20,6 +20,17 @@ const FIRST: &str = include_str!("../data/store/sqlite-1.sql");
 const SECOND: &str = include_str!("../data/store/sqlite-2.sql");
 const FIRST_OF_POSTGRES: &str = include_str!("../data/store/postgres-1.sql");
 
+/// PostgreSQL's third: a plan, one that was finished, one that was reported twice, two reports that wait, and a refusal.
+const THIRD_OF_POSTGRES: &str = include_str!("../data/store/postgres-3.sql");
+
+/// The version of the tables that this program works with.
+fn present(place: &Place) -> u32 {
+    match place.url {
+        StoreUrl::Sqlite(_) => 3,
+        StoreUrl::Postgres(_) => 4,
+    }
+}
+
 async fn make_older(place: &Place) {
     match &place.url {
         StoreUrl::Sqlite(path) => {
@@ -49,7 +60,7 @@ async fn total(store: &dyn Store, service: Option<&str>) -> u64 {
 async fn totals_that_were_wrong_are_counted_anew(place: Place) {
     make_older(&place).await;
     let store = place.open().await;
-    assert_eq!(store.about().schema, 3);
+    assert_eq!(store.about().schema, present(&place));
     assert_eq!(total(&*store, None).await, 4);
     assert_eq!(total(&*store, Some("")).await, 3);
     assert_eq!(total(&*store, Some("web")).await, 1);
@@ -185,5 +196,81 @@ fn plans_go_on_where_they_were() {
                 "{error}"
             );
         }
+    });
+}
+
+/// A store of version 3 in PostgreSQL, opened by this program, and the place that it is in.
+async fn third_of_postgres() -> Option<(Place, std::sync::Arc<dyn Store>)> {
+    let place = Place::postgres().await?;
+    let server = server::shared().unwrap();
+    let made = server.execute(&place.database(), THIRD_OF_POSTGRES).await;
+    made.unwrap();
+    let store = place.open().await;
+    Some((place, store))
+}
+
+#[test]
+fn tasks_of_version_3_in_postgres_are_what_they_were() {
+    run(async {
+        let Some((_place, store)) = third_of_postgres().await else {
+            return;
+        };
+        assert_eq!(store.about().schema, 4);
+        let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
+        let planned = found("planned").await;
+        assert_eq!((planned.revision, &planned.finished), (1, &None));
+        assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
+        let steps = ["one".to_owned(), "two".to_owned()];
+        assert_eq!(planned.plan.plan_steps.as_deref(), Some(&steps[..]));
+        assert_eq!(planned.created_at.microseconds(), 1796013518752637);
+        for (id, plan_id, revision, status, at) in [
+            ("planned-and-done", Some("p"), 1, "failed", 1796013518775713),
+            ("reported", None, 0, "completed", 1796013518795110),
+            ("waiting", None, 0, "cancelled", 1796013510000000),
+            ("refused", None, 0, "failed", 1796013510000000),
+        ] {
+            let task = found(id).await;
+            let finished = Finished {
+                status: status.into(),
+                at: Timestamp::from_microseconds(at),
+            };
+            assert_eq!(task.finished, Some(finished), "{id}");
+            assert_eq!(task.revision, revision, "{id}");
+            assert_eq!(task.plan.plan_id.as_deref(), plan_id, "{id}");
+        }
+        // A plan goes on where it was, unless its task is finished.
+        let noted = store.plan(Plan::new(task("planned"))).await.unwrap();
+        assert_eq!(noted.revision, 2);
+        let late = store.plan(Plan::new(task("waiting"))).await.unwrap();
+        assert!(late.finished.is_some() && late.revision == 0);
+    });
+}
+
+#[test]
+fn submissions_of_version_3_in_postgres_are_told_from_each_other() {
+    run(async {
+        let Some((_place, store)) = third_of_postgres().await else {
+            return;
+        };
+        let due = store.due(None, 10).await.unwrap();
+        let due: Vec<_> = due.iter().map(|queued| queued.sequence.0).collect();
+        assert_eq!(due, [4, 5]);
+        let again = async |id: &str, bytes: [u8; 32]| {
+            let mut again = completed(id);
+            again.fingerprint = Fingerprint { bytes, keyed: true };
+            accept(&*store, again).await
+        };
+        // The one that finished the task, and one after it.
+        let first = again("waiting", [0x22; 32]).await;
+        assert!(first.repeated && first.sequence.0 == 4, "{first:?}");
+        let second = again("waiting", [0x33; 32]).await;
+        assert!(second.repeated && second.sequence.0 == 5, "{second:?}");
+        let third = again("waiting", [0x44; 32]).await;
+        assert!(!third.repeated && third.differs && third.sequence.0 > 6);
+        // What was refused is taken in once more, and does not finish the task again.
+        let refused = again("refused", [0x55; 32]).await;
+        assert!(!refused.repeated && !refused.differs);
+        let finished = store.task(&task("refused")).await.unwrap().unwrap();
+        assert_eq!(finished.finished.unwrap().status, "failed");
     });
 }

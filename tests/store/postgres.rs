@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit::store::{self, Options, StoreError, StoreUrl};
+use chiffon_audit::store::{self, Options, Plan, StoreError, StoreUrl};
 
 use super::place::{Place, options};
 use super::server::{self, Server};
@@ -177,8 +177,8 @@ fn a_plan_that_arrives_beside_the_result_of_an_unknown_task_is_not_left_out() {
         let server = server::shared().unwrap();
         planner
             .batch_execute(
-                "BEGIN; INSERT INTO chiffon_audit.tasks (task_id, plan_id, created_at, revision)
-                 VALUES ('a', 'p', 0, 1)",
+                "BEGIN; SET LOCAL search_path = chiffon_audit;
+                 INSERT INTO plans (task_id, plan_id, created_at, revision) VALUES ('a', 'p', 0, 1)",
             )
             .await
             .unwrap();
@@ -222,6 +222,8 @@ fn the_database_itself_keeps_what_is_finished_and_closed() {
         let lease = lease(&*store).await;
         commit_all(&*store, &lease).await;
         accept(&*store, completed("later")).await;
+        store.plan(Plan::new(task("planned"))).await.unwrap();
+        accept(&*store, completed("planned")).await;
         let server = server::shared().unwrap();
         for (sql, because) in [
             (
@@ -244,6 +246,27 @@ fn the_database_itself_keeps_what_is_finished_and_closed() {
             (
                 "DELETE FROM tasks WHERE task_id = 'a'",
                 "a finished task cannot be deleted",
+            ),
+            (
+                "INSERT INTO plans (task_id, created_at, revision) VALUES ('later', 0, 1)",
+                "a finished task cannot be changed",
+            ),
+            (
+                "UPDATE plans SET plan_id = 'q' WHERE task_id = 'planned'",
+                "a finished task cannot be changed",
+            ),
+            (
+                "DELETE FROM plans WHERE task_id = 'planned'",
+                "a finished task cannot be deleted",
+            ),
+            ("TRUNCATE plans", "a finished task cannot be deleted"),
+            (
+                "UPDATE submissions SET status = 'failed' WHERE task_id = 'later'",
+                "what was submitted cannot be changed",
+            ),
+            (
+                "UPDATE submissions SET finishes = NULL WHERE task_id = 'later'",
+                "what was submitted cannot be changed",
             ),
             (
                 "UPDATE entries SET status = 'failed'",

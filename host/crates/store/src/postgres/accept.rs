@@ -181,19 +181,21 @@ async fn take(
     held: Option<i64>,
     submissions: &[Submission],
 ) -> Result<Results, Failure> {
-    // Within the batch the first of those that say the same stands for the others.
-    let mut firsts: HashMap<(&str, &[u8; 32]), usize> = HashMap::new();
-    let mut unique: Vec<&Submission> = Vec::with_capacity(submissions.len());
-    let places: Vec<usize> = submissions
-        .iter()
-        .map(|submission| {
-            let key = (submission.task_id.as_str(), &submission.fingerprint.bytes);
-            *firsts.entry(key).or_insert_with(|| {
-                unique.push(submission);
-                unique.len() - 1
-            })
-        })
-        .collect();
+    // In the order of their tasks, in which locks are taken. Within the batch the first of those that say the same stands for the
+    // others.
+    let mut order: Vec<usize> = (0..submissions.len()).collect();
+    order.sort_by_key(|at| submissions[*at].task_id.as_str());
+    let mut firsts: HashMap<(&str, &[u8; 32]), usize> = HashMap::with_capacity(order.len());
+    let mut unique: Vec<&Submission> = Vec::with_capacity(order.len());
+    let mut places = vec![0; order.len()];
+    for at in order {
+        let submission = &submissions[at];
+        let key = (submission.task_id.as_str(), &submission.fingerprint.bytes);
+        places[at] = *firsts.entry(key).or_insert_with(|| {
+            unique.push(submission);
+            unique.len() - 1
+        });
+    }
     let mut seen = vec![false; unique.len()];
     let mut tries = 0;
     let results = loop {
@@ -235,7 +237,7 @@ async fn attempt(
     }
     let statement = client
         .prepare_cached(
-            "SELECT * FROM take_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "SELECT * FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .await?;
     let row = client
@@ -259,46 +261,52 @@ async fn attempt(
             ],
         )
         .await?;
-    let answers: Vec<&str> = row.get(0);
-    let found: Vec<Option<i64>> = row.get(1);
+    let places: Vec<Option<i64>> = row.get(0);
+    let answers: Option<Vec<&str>> = row.get(1);
+    let Some(answers) = answers else {
+        // All were of tasks that nobody had reported.
+        let taken = |place: Option<i64>| Ok(taken(place.ok_or_else(lost)?, false));
+        return Ok(places.into_iter().map(taken).collect());
+    };
     let differ: Vec<bool> = row.get(2);
-    let mut sequences = row
-        .get::<_, Option<Vec<i64>>>(3)
-        .unwrap_or_default()
-        .into_iter();
-    let repeated: Vec<i64> = found
+    let repeated: Vec<i64> = places
         .iter()
         .zip(&answers)
         .filter(|(_, answer)| **answer == "repeated")
-        .filter_map(|(found, _)| *found)
+        .filter_map(|(place, _)| *place)
         .collect();
     let states: HashMap<i64, State> = match repeated.is_empty() {
         true => HashMap::new(),
         false => outbox::standing(client, url, &repeated).await?,
     };
-    let lost = || StoreError::Unavailable("a submission has no answer".into());
-    let mut results = Vec::with_capacity(answers.len());
-    for ((answer, found), differs) in answers.into_iter().zip(found).zip(differ) {
-        results.push(match answer {
-            "taken" => sequences.next().ok_or_else(lost).map(|sequence| Accepted {
-                sequence: Sequence(sequence),
-                repeated: false,
-                differs,
-                state: State::Pending { cause: None },
-            }),
-            "repeated" => found
-                .and_then(|found| Some((found, states.get(&found)?.clone())))
-                .ok_or_else(lost)
-                .map(|(sequence, state)| Accepted {
-                    sequence: Sequence(sequence),
-                    repeated: true,
-                    differs: false,
-                    state,
-                }),
-            "changed" => Err(StoreError::Changed),
-            "unremembered" => Err(StoreError::Unremembered),
-            _ => Err(lost()),
-        });
+    let results = answers.into_iter().zip(places).zip(differ);
+    let result = |((answer, place), differs): ((&str, Option<i64>), bool)| match answer {
+        "taken" => Ok(taken(place.ok_or_else(lost)?, differs)),
+        "repeated" => {
+            let place = place.ok_or_else(lost)?;
+            Ok(Accepted {
+                sequence: Sequence(place),
+                repeated: true,
+                differs: false,
+                state: states.get(&place).cloned().ok_or_else(lost)?,
+            })
+        }
+        "changed" => Err(StoreError::Changed),
+        "unremembered" => Err(StoreError::Unremembered),
+        _ => Err(lost()),
+    };
+    Ok(results.map(result).collect())
+}
+
+fn taken(sequence: i64, differs: bool) -> Accepted {
+    Accepted {
+        sequence: Sequence(sequence),
+        repeated: false,
+        differs,
+        state: State::Pending { cause: None },
     }
-    Ok(results)
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("a submission has no answer".into())
 }

@@ -50,6 +50,11 @@ impl Failure {
             || *code == SqlState::T_R_SERIALIZATION_FAILURE)
     }
 
+    /// Whether a trigger of the store's has refused the change.
+    pub(super) fn is_refused_by_trigger(&self) -> bool {
+        matches!(self, Failure::Sql(error) if error.code() == Some(&SqlState::RESTRICT_VIOLATION))
+    }
+
     /// Whether the database, or a pooler before it, has said that.
     pub(super) fn says(&self, words: &str) -> bool {
         match self {

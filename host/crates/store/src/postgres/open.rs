@@ -32,6 +32,9 @@ pub(super) const IDLE_MOST: Duration = Duration::from_secs(30);
 const FIRST_WAIT: Duration = Duration::from_secs(9);
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 
+/// How long making or migrating the tables may take: an index over all submissions of years.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// Keeps two hosts from migrating at once: a key of our own for PostgreSQL's advisory locks.
 const MIGRATION_LOCK: i64 = 0x4368_4175;
 
@@ -51,12 +54,18 @@ pub(super) async fn open(
     let mut about = within(PATIENCE, looking, &shown).await?;
     let session = SessionSettings::new(url.schema(), options.lock_wait);
     let connections = Connections::new(&config, options.pool.max(1), session)?;
-    let preparing = async {
-        let mut client = connections.get().await?;
-        prepare(&mut client, url.schema(), &shown, options).await?;
-        keys(&client).await
+    let finding = async {
+        let client = connections.get().await?;
+        let found = find(&client, url.schema(), &shown).await?;
+        Ok((client, found))
     };
-    let keys = within(PATIENCE, preparing, &shown).await?;
+    let (mut client, found) = within(PATIENCE, finding, &shown).await?;
+    if found != Found::Ours(VERSION) {
+        let preparing = prepare(&mut client, url.schema(), &shown, options);
+        within(MIGRATION_PATIENCE, preparing, &shown).await?;
+    }
+    let keys = within(PATIENCE, keys(&client), &shown).await?;
+    drop(client);
     about.schema = VERSION;
     Ok((connections, about, keys))
 }
@@ -182,15 +191,13 @@ async fn prepare(
     url: &str,
     options: &Options,
 ) -> Result<(), Failure> {
-    if find(client, schema, url).await? == Found::Ours(VERSION) {
-        return Ok(());
-    }
     let transaction = client.transaction().await?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
         .await?;
     // Again, now that nobody else migrates.
     let from = match find(&transaction, schema, url).await? {
+        Found::Ours(VERSION) => return Ok(()),
         Found::Ours(version) => version,
         _ if !options.create => return Err(StoreError::Missing(url.to_owned()).into()),
         Found::Empty => 0,

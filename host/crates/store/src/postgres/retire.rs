@@ -32,10 +32,10 @@ pub(super) async fn retire(
     }
     let sequences: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let task_ids: Vec<&str> = rows.iter().map(|row| row.get(1)).collect();
-    // As whoever takes submissions in does: the tasks first, in their order.
+    // As whoever takes submissions in does: the first of each task, in the order of the tasks.
     transaction
         .execute(
-            "SELECT 1 FROM tasks WHERE task_id = ANY ($1) ORDER BY task_id FOR UPDATE",
+            "SELECT 1 FROM submissions WHERE task_id = ANY ($1) AND finishes ORDER BY task_id FOR UPDATE",
             &[&task_ids],
         )
         .await?;
@@ -49,20 +49,19 @@ pub(super) async fn retire(
             &[&sequences],
         )
         .await?;
+    // A task is finished by its first submission; that is another one now.
     transaction
         .execute(
-            "DELETE FROM tasks t WHERE task_id = ANY ($1)
-                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = t.task_id)",
+            "UPDATE submissions s SET finishes = true FROM (
+                SELECT min(sequence) AS first FROM submissions WHERE task_id = ANY ($1) GROUP BY task_id
+             ) f WHERE s.sequence = f.first AND s.finishes IS NULL",
             &[&task_ids],
         )
         .await?;
-    // A task was finished by its first submission; that is another one now.
     transaction
         .execute(
-            "UPDATE tasks t SET finished_status = f.status, finished_at = f.accepted_at FROM (
-                SELECT DISTINCT ON (task_id) task_id, status, accepted_at FROM submissions
-                WHERE task_id = ANY ($1) ORDER BY task_id, sequence
-             ) f WHERE t.task_id = f.task_id AND t.finished_at IS DISTINCT FROM f.accepted_at",
+            "DELETE FROM plans p WHERE task_id = ANY ($1)
+                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = p.task_id)",
             &[&task_ids],
         )
         .await?;

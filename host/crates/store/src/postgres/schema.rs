@@ -2,14 +2,18 @@
 //!
 //! A version that was released is never edited: what changes is a further migration.
 
+mod first_finishes;
+
 use super::rebuild;
 use super::session::quoted;
+use first_finishes::FIRST_FINISHES;
 
 /// Marks the schema as ours, in its comment; the version follows.
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
-/// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone.
-const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED];
+/// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone, and
+/// 4 is one of these alone.
+const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;

@@ -51,24 +51,43 @@ pub(super) async fn task(
 
 /// Notes what was planned or dispatched.
 pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failure> {
+    match note(client, plan).await {
+        Ok(Some(task)) => return Ok(task),
+        Ok(None) => {}
+        // A report of it was accepted meanwhile.
+        Err(failure) if failure.is_refused_by_trigger() => {}
+        Err(failure) => return Err(failure),
+    }
+    // It is finished, and stays as it is.
+    let client: &Object = client;
+    task(client, &plan.task_id).await?.ok_or_else(|| {
+        Failure::Store(super::super::StoreError::Unavailable(
+            "a finished task is gone".into(),
+        ))
+    })
+}
+
+/// Notes it unless the task is finished.
+async fn note(client: &mut Object, plan: &Plan) -> Result<Option<Task>, Failure> {
     let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
     let escaped = |name: &Option<String>| {
         name.as_deref()
             .map(|name| columns::escaped(name).into_owned())
     };
     let statement = client
-        .prepare_cached(&format!(
-            "INSERT INTO tasks AS t (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
+        .prepare_cached(
+            "INSERT INTO plans AS p (task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time,
                 services_touched, metadata, created_at, revision)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now_micros(), 1)
-             ON CONFLICT (task_id) DO UPDATE SET plan_id = coalesce($2, t.plan_id),
-                plan_steps = coalesce($3, t.plan_steps), agent_pool = coalesce($4, t.agent_pool),
-                agent_id = coalesce($5, t.agent_id), dispatch_timestamp = coalesce($6, t.dispatch_timestamp),
-                start_time = coalesce($7, t.start_time), services_touched = coalesce($8, t.services_touched),
-                metadata = coalesce($9, t.metadata), revision = t.revision + 1
-                WHERE t.finished_at IS NULL
-             RETURNING {COLUMNS}"
-        ))
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now_micros(), 1
+                WHERE NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = $1 AND s.finishes)
+             ON CONFLICT (task_id) DO UPDATE SET plan_id = coalesce($2, p.plan_id),
+                plan_steps = coalesce($3, p.plan_steps), agent_pool = coalesce($4, p.agent_pool),
+                agent_id = coalesce($5, p.agent_id), dispatch_timestamp = coalesce($6, p.dispatch_timestamp),
+                start_time = coalesce($7, p.start_time), services_touched = coalesce($8, p.services_touched),
+                metadata = coalesce($9, p.metadata), revision = p.revision + 1
+             RETURNING plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time, services_touched,
+                metadata, created_at, revision, NULL::text, NULL::bigint",
+        )
         .await?;
     let row = client
         .query_opt(
@@ -86,16 +105,5 @@ pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failu
             ],
         )
         .await?;
-    match row {
-        Some(row) => Ok(read(&row, &plan.task_id)),
-        // It is finished, and stays as it is.
-        None => {
-            let client: &Object = client;
-            task(client, &plan.task_id).await?.ok_or_else(|| {
-                Failure::Store(super::super::StoreError::Unavailable(
-                    "a finished task is gone".into(),
-                ))
-            })
-        }
-    }
+    Ok(row.map(|row| read(&row, &plan.task_id)))
 }
