@@ -140,7 +140,7 @@ fn a_trail_that_is_said_to_be_on_another_ref_is_not_signed() {
     assert_eq!(place.trail.reference(), "refs/heads/hidden");
     let error = place.checkpoint("kept").unwrap_err().to_string();
     assert!(
-        error.contains("is now said to be on refs/heads/hidden"),
+        error.contains("is now reported on refs/heads/hidden"),
         "{error}"
     );
 }
