@@ -23,7 +23,7 @@ mod work_tree;
 mod write;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -59,6 +59,7 @@ use outcome::clock::Timestamp;
 use place::repository::Repository;
 use place::state::{Identity, StateDir};
 use read::view::View;
+use write::progress::Progress;
 use write::sequence::Item;
 use write::writer::Writer;
 
@@ -99,7 +100,7 @@ struct Shared {
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
     /// Grows with every operation of the writer's that ends, and every commit that is made.
-    progress: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     boot: String,
     view: Mutex<View>,
     queue: Arc<write::queue::Queue>,
@@ -353,7 +354,7 @@ impl Trail {
     /// A number that changes as long as the writer gets on with its work. One that stays while something waits means that it
     /// is stuck, or waits for a lock.
     pub fn progress(&self) -> u64 {
-        self.shared().progress.load(Ordering::Relaxed)
+        self.shared().progress.completed()
     }
 
     /// Author and committer of what is recorded through this handle.

@@ -3,24 +3,24 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crate::disk::{Disk, DiskFile};
+use crate::write::progress::Progress;
 
 /// Counts each operation when it has ended, whether it succeeded or not.
 pub(crate) struct Counted {
     disk: Arc<dyn Disk>,
-    ended: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl Counted {
-    pub(crate) fn new(disk: Arc<dyn Disk>, ended: Arc<AtomicU64>) -> Counted {
-        Counted { disk, ended }
+    pub(crate) fn new(disk: Arc<dyn Disk>, progress: Arc<Progress>) -> Counted {
+        Counted { disk, progress }
     }
 
     fn count<T>(&self, answer: T) -> T {
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.progress.advance();
         answer
     }
 }
@@ -28,8 +28,8 @@ impl Counted {
 impl Disk for Counted {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = self.count(self.disk.create(path))?;
-        let ended = Arc::clone(&self.ended);
-        Ok(Box::new(CountedFile { file, ended }))
+        let progress = Arc::clone(&self.progress);
+        Ok(Box::new(CountedFile { file, progress }))
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -72,19 +72,19 @@ impl Disk for Counted {
 
 struct CountedFile {
     file: Box<dyn DiskFile>,
-    ended: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl DiskFile for CountedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let answer = self.file.write(bytes);
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.progress.advance();
         answer
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let answer = self.file.sync();
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.progress.advance();
         answer
     }
 }

@@ -17,6 +17,9 @@ const HOLDER_AT: u64 = 16;
 /// As long as the longest name of a machine and the numbers beside it. Blanks fill the rest.
 const HOLDER_BYTES: usize = 160;
 
+/// The first offset of the lock file behind the text that names the holder.
+pub(crate) const HOLDER_END: u64 = HOLDER_AT + HOLDER_BYTES as u64;
+
 /// A process, as it tells of itself under the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {

@@ -14,6 +14,7 @@ use crate::error::{IoContext, TrailError};
 use crate::place::shared;
 use crate::place::state::StateDir;
 use crate::write::holder::{self, hand_overs};
+use crate::write::progress::{self, Progress, Publication};
 
 /// The right to write the trail, among our own processes. The system frees it when the process dies.
 pub(crate) struct WriterLock {
@@ -35,16 +36,16 @@ impl WriterLock {
             flock(&waiting, FlockOperation::LockShared)
                 .map_err(io::Error::from)
                 .doing("lock", &waiting_path)?;
-            let mut seen = hand_overs(&lock);
+            let mut seen = advance(&lock);
             let taken = poll(wait, || {
                 if try_flock(&lock, exclusive, &path)? {
                     return Ok(Attempt::Taken);
                 }
-                // With many waiters the turn may be long in coming. As long as the lock goes from hand to hand,
-                // nobody is stuck.
-                let now = hand_overs(&lock);
-                let handed_over = std::mem::replace(&mut seen, now) != now;
-                Ok(if handed_over {
+                // With many waiters, or on a slow disk, the turn may be long in coming. As long as the lock changes hands
+                // or its holder completes operations, nobody is stuck.
+                let now = advance(&lock);
+                let advanced = std::mem::replace(&mut seen, now) != now;
+                Ok(if advanced {
                     Attempt::Progress
                 } else {
                     Attempt::Refused
@@ -66,6 +67,11 @@ impl WriterLock {
             waiting,
             waiting_path,
         })
+    }
+
+    /// Publishes the writer's progress to those who wait, until the guard is dropped.
+    pub(crate) fn publish<'a>(&self, progress: &'a Progress) -> Publication<'a> {
+        progress.publish(&self.lock)
     }
 
     /// Whether another process waits for the lock.
@@ -140,6 +146,11 @@ fn count_hand_over(lock: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// What changes while the lock is in use: the count of hand-overs and the holder's progress.
+fn advance(lock: &File) -> (u64, u64) {
+    (hand_overs(lock), progress::published(lock))
+}
+
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
     match flock(file, operation) {
         Ok(()) => Ok(true),
@@ -159,7 +170,7 @@ const MADE_AGAIN_MOST: usize = 100;
 enum Attempt {
     Taken,
     Refused,
-    /// Refused, but whoever has it now is not who had it before: the wait begins anew.
+    /// Refused, but the lock has changed hands or its holder has advanced: the wait starts again.
     Progress,
 }
 
@@ -304,5 +315,31 @@ mod tests {
         let again = WriterLock::acquire(&state, Duration::ZERO);
         assert!(again.is_ok());
         drop(copy);
+    }
+
+    #[test]
+    fn a_holder_that_completes_operations_is_waited_for_longer_than_one_that_does_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = StateDir::new(dir.path());
+        state.create_root(&disk::RealDisk).expect("a directory");
+        let wait = Duration::from_millis(300);
+        let progress = Progress::default();
+        let lock = WriterLock::acquire(&state, Duration::ZERO).expect("it is free");
+        thread::scope(|scope| {
+            let publication = lock.publish(&progress);
+            let waiter = scope.spawn(|| WriterLock::acquire(&state, wait).map(WriterLock::release));
+            let until = Instant::now() + wait * 3;
+            while Instant::now() < until {
+                progress.advance();
+                thread::sleep(POLL_MOST);
+            }
+            assert!(!waiter.is_finished());
+            drop(publication);
+            lock.release();
+            waiter.join().expect("no panic").expect("its turn comes");
+        });
+        let lock = WriterLock::acquire(&state, Duration::ZERO).expect("it is free");
+        assert!(WriterLock::acquire(&state, wait).is_err());
+        lock.release();
     }
 }

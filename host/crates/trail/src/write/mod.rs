@@ -7,6 +7,7 @@ pub(crate) mod lock;
 pub(crate) mod merge;
 pub(crate) mod merging;
 pub(crate) mod packs;
+pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod recover;
 pub(crate) mod refresh;

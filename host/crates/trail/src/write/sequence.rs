@@ -261,7 +261,7 @@ impl Writer<'_> {
             commit.make(repository.hash, each)
         });
         // A signature may take as long as its limit.
-        shared.progress.fetch_add(1, Ordering::Relaxed);
+        shared.progress.advance();
         let (commit, contents) = match made {
             Ok(made) => made,
             Err(error) => return Placed::Broken(item, error),

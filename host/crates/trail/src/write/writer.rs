@@ -74,6 +74,7 @@ impl Writer<'_> {
         if let Some(committing) = shared.committing.get() {
             committing.tenure.check(&lock, &shared.state)?;
         }
+        let publication = lock.publish(&shared.progress);
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
         let worked = worked.unwrap_or(Err(TrailError::Internal));
         // Nothing is under way when the lock goes, whatever happened.
@@ -85,6 +86,7 @@ impl Writer<'_> {
         if worked.is_err() {
             self.distrust();
         }
+        drop(publication);
         lock.release();
         worked.and(rested.map(drop))
     }
