@@ -145,6 +145,57 @@ fn a_ref_that_was_fetched_puts_nothing_in_force() {
 }
 
 #[test]
+fn in_a_clone_the_policies_of_the_remote_are_read_and_continued() {
+    let repo = Repo::bare();
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    let clone = Repo::bare();
+    let refspec = "refs/heads/*:refs/remotes/origin/*";
+    let fetch = || clone.git(&["fetch", "-q", repo.path.to_str().unwrap(), refspec]);
+    fetch();
+    let component = variant(b'a');
+    let is_kept = |repo: &Repo| {
+        repo.trail()
+            .is_kept(Kept::Component, component.digest())
+            .unwrap()
+    };
+    assert!(is_kept(&clone));
+    assert!(
+        policies::in_force(&clone.trail(), engine())
+            .unwrap()
+            .is_none()
+    );
+    // Its own component follows what the remote has: a push is a fast-forward.
+    policies::activate(&clone.trail(), &variant(b'b'), &settings("v"), NOW).unwrap();
+    let remote = repo.git(&["rev-parse", POLICIES_REF]);
+    assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "3\n");
+    clone.git(&["merge-base", "--is-ancestor", remote.trim(), POLICIES_REF]);
+    // The remote has more by now: the next file continues that, too.
+    clone.git(&[
+        "push",
+        "-q",
+        repo.path.to_str().unwrap(),
+        &format!("{POLICIES_REF}:{POLICIES_REF}"),
+    ]);
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("w"), NOW).unwrap();
+    fetch();
+    policies::activate(&clone.trail(), &variant(b'b'), &settings("x"), NOW).unwrap();
+    assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "5\n");
+    clone.fsck();
+}
+
+#[test]
+fn a_remote_s_policies_that_cannot_be_read_block_no_record() {
+    let repo = Repo::bare();
+    record(&repo.trail(), builtin(), &PolicySettings::default(), "a");
+    let blob = repo.git(&["rev-parse", "HEAD:.audit/tasks/a.json"]);
+    let tracking = "refs/remotes/origin/audit-policies";
+    repo.git(&["update-ref", tracking, blob.trim()]);
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
+    assert_eq!(repo.git(&["rev-list", "--count", POLICIES_REF]), "2\n");
+    repo.fsck();
+}
+
+#[test]
 fn a_policy_in_force_that_is_gone_is_an_error_and_never_another_policy() {
     let repo = Repo::bare();
     policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();

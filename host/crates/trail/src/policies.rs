@@ -4,6 +4,8 @@
 //! Owns the ref's format, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or `sha256-{hex}.json`.
 //! Knows nothing of WebAssembly: here a component is bytes with a digest.
 //!
+//! In a clone, what remote-tracking refs hold is read as well, and the first file that is kept takes up the remote's history.
+//!
 //! That something is kept puts nothing in force: the ref can be fetched from anywhere. What is in force says a file beside
 //! the repository's own, which only [`Trail::put_in_force`] writes.
 
@@ -15,6 +17,8 @@ use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 use serde::{Deserialize, Serialize};
 
+use crate::begin::adopting::follows;
+use crate::begin::beginning::tracked_tips;
 use crate::disk;
 use crate::error::{IoContext, TrailError};
 use crate::objects::commit::Commit;
@@ -188,12 +192,17 @@ impl Shared {
                 "{POLICIES_REF} holds the trail, so that policies cannot be kept there"
             )));
         }
-        let expected = repository.read_ref(POLICIES_REF)?;
+        let mut expected = repository.read_ref(POLICIES_REF)?;
         match expected {
             // What is there may have come from a person's git, which syncs nothing.
             Some(_) if !self.known_durable()? => flusher.sync_foreign()?,
             Some(_) => {}
             None => repository.check_name_free(POLICIES_REF)?,
+        }
+        // A remote's ref that cannot be read is not continued.
+        if let Ok(Some(remote)) = ahead_of(repository, expected) {
+            flusher.forward(expected, remote)?;
+            expected = Some(remote);
         }
         let mut builder = PackBuilder::new(repository.hash);
         let tip = self.commits(files, expected, time, &mut builder)?;
@@ -332,15 +341,48 @@ fn message(kind: Kept, digest: &str) -> String {
     }
 }
 
+/// Finds a kept file by its name: on the ref itself, otherwise on its remote-tracking refs.
 fn find(repository: &Repository, name: &str) -> Result<Option<ObjectId>, TrailError> {
-    let Some(tip) = repository.read_ref(POLICIES_REF)? else {
-        return Ok(None);
-    };
-    let raw = repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
+    if let Some(tip) = repository.read_ref(POLICIES_REF)?
+        && let Some(blob) = find_at(repository, &tip, name)?
+    {
+        return Ok(Some(blob));
+    }
+    // A remote's ref may point at anything. One that cannot be read holds nothing, and blocks no record.
+    let tips = tracked_tips(repository, POLICIES_REF)?;
+    Ok(tips
+        .iter()
+        .find_map(|tip| find_at(repository, tip, name).ok().flatten()))
+}
+
+fn find_at(
+    repository: &Repository,
+    tip: &gix::oid,
+    name: &str,
+) -> Result<Option<ObjectId>, TrailError> {
+    let raw = repository.object(Kind::Tree, &repository.commit(tip)?.tree)?;
     Ok(TreeRefIter::from_bytes(&raw, repository.hash)
         .filter_map(Result::ok)
         .find(|entry| entry.filename == name && entry.mode.is_blob())
         .map(|entry| entry.oid.to_owned()))
+}
+
+/// The tip of a remote-tracking ref that continues the ref from `here` and contains all other tips that do. `None` if remotes
+/// have nothing more, or if they have diverged.
+fn ahead_of(
+    repository: &Repository,
+    here: Option<ObjectId>,
+) -> Result<Option<ObjectId>, TrailError> {
+    let mut foremost = here;
+    for tip in tracked_tips(repository, POLICIES_REF)? {
+        repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
+        if follows(repository, foremost, tip)? {
+            foremost = Some(tip);
+        } else if !follows(repository, Some(tip), foremost.unwrap_or(tip))? {
+            return Ok(None);
+        }
+    }
+    Ok(foremost.filter(|tip| Some(*tip) != here))
 }
 
 /// A well-formed tree with one more file, in git's order; nothing, if it has one of that name.

@@ -13,6 +13,7 @@ use crate::begin::beginning::{self, Elsewhere, RemoteTip, Remotes, short};
 use crate::disk;
 use crate::error::{IoContext, TrailError};
 use crate::objects::tree::Node;
+use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::view::{self, Presence};
 use crate::work_tree::checkout;
@@ -284,7 +285,7 @@ impl Writer<'_> {
         // A branch that is checked out moves with index and work tree, which hold other people's files: that is for git.
         let is_checked_out =
             checkout::check_not_checked_out(&shared.repository, reference).is_err();
-        let follows = self.follows(from, remote.tip)?;
+        let follows = follows(&shared.repository, from, remote.tip)?;
         if is_checked_out || !follows {
             let name = short(&remote.reference);
             return Err(TrailError::Behind {
@@ -314,28 +315,31 @@ impl Writer<'_> {
         });
         Ok(remote.tip)
     }
+}
 
-    /// Whether `from` is in the first-parent history of `tip`.
-    fn follows(&self, from: Option<ObjectId>, tip: ObjectId) -> Result<bool, TrailError> {
-        let Some(from) = from else {
+/// Whether `from` is in the first-parent history of `tip`.
+pub(crate) fn follows(
+    repository: &Repository,
+    from: Option<ObjectId>,
+    tip: ObjectId,
+) -> Result<bool, TrailError> {
+    let Some(from) = from else {
+        return Ok(true);
+    };
+    let mut next = Some(tip);
+    while let Some(id) = next {
+        if id == from {
             return Ok(true);
-        };
-        let repository = &self.shared.repository;
-        let mut next = Some(tip);
-        while let Some(id) = next {
-            if id == from {
-                return Ok(true);
-            }
-            next = repository.parent(&id, &repository.commit(&id)?);
         }
-        Ok(false)
+        next = repository.parent(&id, &repository.commit(&id)?);
     }
+    Ok(false)
 }
 
 impl Flusher<'_> {
-    /// Moves the trail's ref forward to a commit that is in the object database, and makes both durable. The caller holds the
-    /// writer lock, and has seen that nothing is lost by it.
-    fn forward(&self, from: Option<ObjectId>, to: ObjectId) -> Result<(), TrailError> {
+    /// Moves the ref forward to a commit that is in the object database, and makes both durable. The caller holds the writer
+    /// lock and has checked that the ref loses no commit by it.
+    pub(crate) fn forward(&self, from: Option<ObjectId>, to: ObjectId) -> Result<(), TrailError> {
         self.sync_foreign()?;
         let path = self.repository.common_dir.join(self.reference);
         let parent = path.parent().unwrap_or(&self.repository.common_dir);
@@ -347,7 +351,7 @@ impl Flusher<'_> {
         if self.repository.read_ref(self.reference)? != from {
             lock.release()?;
             return Err(TrailError::Busy(format!(
-                "{} was moved while a remote's trail was taken up",
+                "{} was moved while it was put where a remote has it",
                 self.reference
             )));
         }

@@ -74,7 +74,10 @@ impl<'a> Search<'a> {
         Ok(held)
     }
 
-    fn refs(&self, namespaces: &[String]) -> Result<Vec<(String, ObjectId)>, TrailError> {
+    pub(super) fn refs(
+        &self,
+        namespaces: &[String],
+    ) -> Result<Vec<(String, ObjectId)>, TrailError> {
         let mut refs = Vec::new();
         for namespace in namespaces {
             refs.extend(self.repository.refs_below(namespace)?);

@@ -146,6 +146,25 @@ pub(crate) fn adoptable(
     choice::of_tracked(repository, &remotes, &tracked).map(|chosen| Some(chosen.remote_tip()))
 }
 
+/// The tips of a branch's remote-tracking refs, whatever they hold, without duplicates.
+pub(crate) fn tracked_tips(
+    repository: &Repository,
+    branch: &str,
+) -> Result<Vec<ObjectId>, TrailError> {
+    let remotes = Remotes::read(repository);
+    let refs = Search::new(repository).refs(&remotes.namespaces())?;
+    let tracked = refs
+        .into_iter()
+        .filter(|(name, _)| remotes.branch(name) == branch);
+    let mut tips = Vec::new();
+    for (_, tip) in tracked {
+        if !tips.contains(&tip) {
+            tips.push(tip);
+        }
+    }
+    Ok(tips)
+}
+
 /// What remote-tracking refs of the trail's ref have that the trail lacks.
 pub(crate) enum Elsewhere {
     Nothing,
