@@ -70,6 +70,23 @@ fn who_has_a_task_an_entry_or_a_page_is_told_that_it_is_still_so() {
 }
 
 #[test]
+fn answers_about_a_commit_name_the_trail_s_ref() {
+    let host = Host::new();
+    let reference = host.git(&["symbolic-ref", "HEAD"]);
+    let receipt = host.commit("a", "completed");
+    assert_eq!(receipt["ref"], reference.trim());
+    let task = host.get("/api/v1/tasks/a").json();
+    assert_eq!(task["recorded"]["ref"], reference.trim());
+    assert_eq!(task["submissions"][0]["ref"], reference.trim());
+    let list = host.get("/api/v1/submissions?state=committed").json();
+    assert_eq!(list["submissions"][0]["ref"], reference.trim());
+    assert_eq!(
+        host.get("/api/v1/audit/query").json()["tasks"][0]["ref"],
+        reference.trim()
+    );
+}
+
+#[test]
 fn an_entry_is_answered_as_it_is_in_the_trail() {
     let host = Host::new();
     let path = host.commit("a", "completed")["path"]

@@ -187,9 +187,9 @@ fn in_a_clone_the_policies_of_the_remote_are_read_and_continued() {
 fn a_remote_s_policies_that_cannot_be_read_block_no_record() {
     let repo = Repo::bare();
     record(&repo.trail(), builtin(), &PolicySettings::default(), "a");
-    let blob = repo.git(&["rev-parse", "HEAD:.audit/tasks/a.json"]);
+    let tree = repo.git(&["rev-parse", "HEAD^{tree}"]);
     let tracking = "refs/remotes/origin/audit-policies";
-    repo.git(&["update-ref", tracking, blob.trim()]);
+    repo.git(&["update-ref", tracking, tree.trim()]);
     policies::activate(&repo.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
     assert_eq!(repo.git(&["rev-list", "--count", POLICIES_REF]), "2\n");
     repo.fsck();

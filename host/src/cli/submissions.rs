@@ -92,7 +92,7 @@ async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> an
         if output.is_json() {
             output.object(&Shown {
                 schema: SCHEMA,
-                submission: TaskSubmission::of(submission),
+                submission: TaskSubmission::of(submission, None),
             })?;
             continue;
         }
@@ -122,7 +122,7 @@ async fn list(
             if output.is_json() {
                 output.object(&Shown {
                     schema: SCHEMA,
-                    submission: ListedSubmission::of(submission),
+                    submission: ListedSubmission::of(submission, None),
                 })?;
             } else {
                 row(output, &submission)?;

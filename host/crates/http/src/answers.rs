@@ -25,6 +25,9 @@ pub struct Standing {
     pub commit: Option<String>,
     /// The entry's path in the trail.
     pub path: Option<String>,
+    /// The full name of the trail's ref, once the entry is committed.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// `unavailable` if the commit could not be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<&'static str>,
@@ -38,12 +41,13 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Converts the store's state.
-    pub fn of(state: &State) -> Standing {
+    /// Converts the store's state. `reference` is the full name of the trail's ref, where it is known.
+    pub fn of(state: &State, reference: Option<&str>) -> Standing {
         let mut standing = Standing {
             state: state.name(),
             commit: None,
             path: None,
+            reference: None,
             signature: None,
             cause: None,
             reason: None,
@@ -60,6 +64,7 @@ impl Standing {
             State::Committed { commit, path } => {
                 standing.commit = Some(commit.clone());
                 standing.path = Some(path.clone());
+                standing.reference = reference.map(str::to_owned);
             }
             State::Conflicting { reason } => {
                 standing.cause = Some("differs".into());
@@ -111,7 +116,12 @@ pub struct Receipt {
 
 impl Receipt {
     /// The receipt for an accepted submission in this state.
-    fn new(receipt: &orchestrator::Receipt, state: &State, unsigned: &HashSet<String>) -> Receipt {
+    fn new(
+        receipt: &orchestrator::Receipt,
+        state: &State,
+        reference: &str,
+        unsigned: &HashSet<String>,
+    ) -> Receipt {
         Receipt {
             schema: SCHEMA,
             task_id: receipt.task_id.to_string(),
@@ -119,7 +129,7 @@ impl Receipt {
             accepted: true,
             repeated: receipt.repeated,
             differs: receipt.differs,
-            standing: Standing::of(state).unsigned_among(unsigned),
+            standing: Standing::of(state, Some(reference)).unsigned_among(unsigned),
         }
     }
 }
@@ -128,9 +138,10 @@ impl Receipt {
 pub fn submitted(
     receipt: &orchestrator::Receipt,
     state: &State,
+    reference: &str,
     unsigned: &HashSet<String>,
 ) -> Response {
-    let shown = Receipt::new(receipt, state, unsigned);
+    let shown = Receipt::new(receipt, state, reference, unsigned);
     let status = match state {
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
@@ -181,13 +192,13 @@ pub struct Told {
 }
 
 impl Told {
-    fn of(submission: SubmissionState) -> (String, Told, Option<String>) {
+    fn of(submission: SubmissionState, reference: Option<&str>) -> (String, Told, Option<String>) {
         let text = |time: outcome::clock::Timestamp| time.to_rfc3339();
         let told = Told {
             sequence: submission.sequence.0,
             kind: submission.kind.as_str(),
             status: submission.status,
-            standing: Standing::of(&submission.state),
+            standing: Standing::of(&submission.state, reference),
             accepted_at: text(submission.accepted_at),
             attempts: submission.attempts,
             next_attempt: submission.next_attempt.map(text),
@@ -221,8 +232,8 @@ impl Submission {
     }
 
     /// Converts the store's submission.
-    pub fn of(submission: SubmissionState) -> Submission {
-        let (_, told, submission) = Told::of(submission);
+    pub fn of(submission: SubmissionState, reference: Option<&str>) -> Submission {
+        let (_, told, submission) = Told::of(submission, reference);
         Submission { told, submission }
     }
 
@@ -248,8 +259,8 @@ pub struct Listed {
 
 impl Listed {
     /// Converts the store's submission.
-    pub fn of(submission: SubmissionState) -> Listed {
-        let (task_id, told, _) = Told::of(submission);
+    pub fn of(submission: SubmissionState, reference: Option<&str>) -> Listed {
+        let (task_id, told, _) = Told::of(submission, reference);
         Listed { task_id, told }
     }
 }
@@ -269,6 +280,9 @@ pub struct Recorded {
     timestamp: String,
     commit: String,
     path: String,
+    /// The full name of the trail's ref.
+    #[serde(rename = "ref")]
+    reference: String,
     /// Who first reported it, according to the commit (`Audit-Reporter`); `null` if the commit names nobody.
     reporter: Option<String>,
     /// `unavailable` if the commit could not be signed.
@@ -284,13 +298,14 @@ impl Recorded {
     pub async fn all(orchestrator: &Orchestrator, entries: Vec<store::Entry>) -> Vec<Recorded> {
         let commits = entries.iter().map(|entry| entry.commit.clone()).collect();
         let unsigned = orchestrator.unsigned(commits).await;
+        let reference = orchestrator.trail_ref();
         let entries = entries.into_iter();
         entries
-            .map(|entry| Recorded::of(entry, &unsigned))
+            .map(|entry| Recorded::of(entry, &reference, &unsigned))
             .collect()
     }
 
-    fn of(entry: store::Entry, unsigned: &HashSet<String>) -> Recorded {
+    fn of(entry: store::Entry, reference: &str, unsigned: &HashSet<String>) -> Recorded {
         let text = compact(&entry.text);
         let signature = signature(Some(&entry.commit), unsigned);
         Recorded {
@@ -305,6 +320,7 @@ impl Recorded {
             timestamp: entry.recorded_at.to_rfc3339(),
             commit: entry.commit,
             path: entry.path,
+            reference: reference.to_owned(),
             reporter: entry.reporter.map(|name| name.to_string()),
             // It was parsed as JSON when it was read from the trail.
             entry: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),

@@ -45,9 +45,13 @@ pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Submissi
     let _turn = app.turn().await?;
     let listed = app.orchestrator.submissions(listing).await;
     let listed = listed.map_err(|error| Problem::store(&error))?;
+    let reference = app.orchestrator.trail_ref();
+    let submissions = listed.submissions.into_iter();
     Ok(Json(Submissions {
         schema: SCHEMA,
-        submissions: listed.submissions.into_iter().map(Listed::of).collect(),
+        submissions: submissions
+            .map(|submission| Listed::of(submission, Some(&reference)))
+            .collect(),
         limit,
         next: listed.next.map(|next| next.to_string()),
     }))

@@ -164,7 +164,8 @@ async fn answer(
         }
         _ => HashSet::new(),
     };
-    let mut response = submitted(&receipt, &state, &unsigned).into_response();
+    let mut response =
+        submitted(&receipt, &state, &app.orchestrator.trail_ref(), &unsigned).into_response();
     if let (true, Some(most)) = (wait.preferred, wait.most)
         && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", most.as_secs()))
     {

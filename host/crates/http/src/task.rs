@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::{Recorded, SCHEMA, Standing, Submission};
+use super::answers::{Recorded, SCHEMA, Submission};
 use super::parts::{self, PART, Part, Parts};
 use super::path::{Named, NoParameters};
 use super::problem::{Kind, Problem};
@@ -152,9 +152,12 @@ impl Telling {
         // If there could be more, the next part finds out.
         let is_last = found.len() < store::TOGETHER && bytes < PART;
         let orchestrator = &self.app.orchestrator;
+        let reference = orchestrator.trail_ref();
         let submissions: Vec<Submission> = found
             .into_iter()
-            .map(|submission| Submission::of(orchestrator.shown_submission(submission)))
+            .map(|submission| {
+                Submission::of(orchestrator.shown_submission(submission), Some(&reference))
+            })
             .collect();
         let commits = submissions.iter().filter_map(Submission::commit);
         let unsigned = orchestrator.unsigned(commits.cloned().collect()).await;
@@ -234,7 +237,7 @@ impl Telling {
         let submission = app.orchestrator.store().submission(told).await;
         let submission = submission.map_err(|error| Problem::store(&error))?;
         Ok(submission.map_or("planned", |submission| {
-            Standing::of(&app.orchestrator.shown(submission.state)).state
+            app.orchestrator.shown(submission.state).name()
         }))
     }
 }

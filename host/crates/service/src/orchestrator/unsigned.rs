@@ -41,6 +41,12 @@ impl Unsigned {
 }
 
 impl Orchestrator {
+    /// The full name of the trail's ref.
+    pub fn trail_ref(&self) -> String {
+        let in_force = self.inner().force.now();
+        in_force.recorder.trail().reference().to_owned()
+    }
+
     /// The commits among these that could not be signed. Checks only if unsigned commits are allowed: otherwise there
     /// are none, and reading a thousand commits takes longer than finding a thousand rows.
     pub async fn unsigned(&self, commits: Vec<String>) -> HashSet<String> {
