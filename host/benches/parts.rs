@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chiffon_audit::clock::{Clock, SystemClock, Timestamp};
-use chiffon_audit::outcome::{Limits, TaskId, TaskOutcome};
-use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
-use chiffon_audit::recorder::{Answer, Options, Recorder};
-use chiffon_audit::trail::parts::InMemory;
-use chiffon_audit::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
-use chiffon_audit::verify;
+use chiffon_audit_cli::clock::{Clock, SystemClock, Timestamp};
+use chiffon_audit_cli::outcome::{Limits, TaskId, TaskOutcome};
+use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
+use chiffon_audit_cli::recorder::{Answer, Options, Recorder};
+use chiffon_audit_cli::trail::parts::InMemory;
+use chiffon_audit_cli::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
+use chiffon_audit_cli::verify;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 #[path = "table/material.rs"]

@@ -26,9 +26,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::{Limits, TaskOutcome};
-use chiffon_audit::store::{
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
+use chiffon_audit_cli::store::{
     self, Entry, Filter, Fingerprint, Kind, Options, PageRequest, Store, StoreUrl, Submission,
 };
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chiffon_audit::config::{
+use chiffon_audit_cli::config::{
     CheckpointSettings, Environment, Layout, Settings, Signing, SigningExtent, SigningFailure,
     repository_file,
 };

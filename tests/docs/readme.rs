@@ -1,6 +1,6 @@
 //! The README is short; what it and the book quote is what is there.
 
-use chiffon_audit::outcome::{Limits, TaskOutcome};
+use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
 
 use super::Page;
 use super::session::run;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use chiffon_audit::policy::Limits;
+use chiffon_audit_cli::policy::Limits;
 
 use super::{Page, source_with};
 use crate::http::metrics_of_a_host;
@@ -94,7 +94,7 @@ const OF_ALL: &[&str] = &[
 #[test]
 fn the_reference_has_every_route() {
     let description: serde_json::Value =
-        serde_json::from_str(&chiffon_audit::http::openapi()).unwrap();
+        serde_json::from_str(&chiffon_audit_cli::http::openapi()).unwrap();
     let mut part = String::from("| | answers | |\n| --- | --- | --- |\n");
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -127,7 +127,7 @@ fn rows(page: &Page) -> Vec<Vec<&str>> {
 #[test]
 fn the_reference_has_every_setting_with_its_form() {
     let page = Page::read("docs/src/reference/settings.md");
-    let known: Vec<(&str, &str, bool)> = chiffon_audit::config::settings().collect();
+    let known: Vec<(&str, &str, bool)> = chiffon_audit_cli::config::settings().collect();
     let mut text = page.text.clone();
     let mut listed = BTreeSet::new();
     for cells in rows(&page) {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::TaskId;
-use chiffon_audit::store::{
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::TaskId;
+use chiffon_audit_cli::store::{
     About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
     Listing, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
     StoreConnections, Submission, SubmissionState, Task, TurnedDown,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use chiffon_audit::orchestrator::{Orchestrator, Origin, Receipt};
-use chiffon_audit::store::{self, State, Store, StoreUrl};
+use chiffon_audit_cli::orchestrator::{Orchestrator, Origin, Receipt};
+use chiffon_audit_cli::store::{self, State, Store, StoreUrl};
 
 use super::{run, start, start_on};
 use crate::store::server;

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chiffon_audit::clock::{Clock, SystemClock, Timestamp};
-use chiffon_audit::orchestrator::{
+use chiffon_audit_cli::clock::{Clock, SystemClock, Timestamp};
+use chiffon_audit_cli::orchestrator::{
     AcceptError, LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin,
 };
-use chiffon_audit::policies::Deciding;
-use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings};
-use chiffon_audit::store::{self, LeaseAnswer, State, Store, StoreError, StoreUrl};
-use chiffon_audit::trail::{OpenOptions, Trail};
-use chiffon_audit::{outcome, recorder};
+use chiffon_audit_cli::policies::Deciding;
+use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings};
+use chiffon_audit_cli::store::{self, LeaseAnswer, State, Store, StoreError, StoreUrl};
+use chiffon_audit_cli::trail::{OpenOptions, Trail};
+use chiffon_audit_cli::{outcome, recorder};
 
 use crate::support::Repo;
 
@@ -345,7 +345,7 @@ fn a_retry_after_the_commit_is_known_on_every_host_and_after_a_restart() {
             host.shut_down(Duration::from_secs(10)).await;
             let other = start_on(&repo.path, open().await, "other");
             assert_eq!(committed(&other, same).await, (first, true));
-            let task = chiffon_audit::outcome::TaskId::parse("a").unwrap();
+            let task = chiffon_audit_cli::outcome::TaskId::parse("a").unwrap();
             let rows = other.store().submissions(&task).await.unwrap();
             assert_eq!(rows.len(), 1);
             assert_eq!(rows[0].text, None);
@@ -381,7 +381,7 @@ fn what_was_turned_down_is_deleted_by_who_commits_where_that_is_wanted() {
             while store.submission(other.sequence).await.unwrap().is_some() {
                 tokio::task::yield_now().await;
             }
-            let task = chiffon_audit::outcome::TaskId::parse("a").unwrap();
+            let task = chiffon_audit_cli::outcome::TaskId::parse("a").unwrap();
             assert_eq!(store.submissions(&task).await.unwrap().len(), 1);
             host.shut_down(Duration::from_secs(10)).await;
         }

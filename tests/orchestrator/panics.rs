@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit::clock::SystemClock;
-use chiffon_audit::http::{Limits, Service, Tokens};
-use chiffon_audit::orchestrator::{Orchestrator, Origin};
-use chiffon_audit::store::{self, State, StoreUrl};
+use chiffon_audit_cli::clock::SystemClock;
+use chiffon_audit_cli::http::{Limits, Service, Tokens};
+use chiffon_audit_cli::orchestrator::{Orchestrator, Origin};
+use chiffon_audit_cli::store::{self, State, StoreUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 

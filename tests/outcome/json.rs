@@ -1,6 +1,6 @@
 //! The rules that hold for any JSON, and where an offence is said to be.
 
-use chiffon_audit::outcome::json::validate;
+use chiffon_audit_cli::outcome::json::validate;
 
 #[track_caller]
 fn check(text: &str, expected: Option<(&str, &str)>) {
@@ -183,7 +183,7 @@ proptest::proptest! {
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-        let _ = chiffon_audit::outcome::TaskOutcome::parse(&bytes, &chiffon_audit::outcome::Limits::default());
-        let _ = chiffon_audit::outcome::TaskOutcome::recover_task_id(&bytes);
+        let _ = chiffon_audit_cli::outcome::TaskOutcome::parse(&bytes, &chiffon_audit_cli::outcome::Limits::default());
+        let _ = chiffon_audit_cli::outcome::TaskOutcome::recover_task_id(&bytes);
     }
 }

@@ -3,7 +3,7 @@
 mod json;
 mod refused;
 
-use chiffon_audit::outcome::{
+use chiffon_audit_cli::outcome::{
     DispatchInfo, ExecutionResult, Limits, Statuses, TaskOutcome, TaskStatus,
 };
 

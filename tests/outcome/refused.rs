@@ -1,6 +1,6 @@
 //! Documents that are no outcome, each refused at its place and in its words.
 
-use chiffon_audit::outcome::{Limits, MAX_VIOLATIONS, TaskOutcome};
+use chiffon_audit_cli::outcome::{Limits, MAX_VIOLATIONS, TaskOutcome};
 
 use super::{GOOD, accept, check, check_all, with, with_outcome};
 

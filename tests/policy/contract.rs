@@ -2,7 +2,7 @@
 
 use super::guest::{hostile, minimal};
 use super::*;
-use chiffon_audit::policy::{Claim, Contract, Recording, Report, Standing};
+use chiffon_audit_cli::policy::{Claim, Contract, Recording, Report, Standing};
 
 fn check(component: &[u8], contract: &Contract) -> Report {
     let policy = Policy::load(engine(), "tried", component).unwrap();

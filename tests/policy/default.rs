@@ -1,7 +1,7 @@
 //! The default policy as the component that is built in.
 
 use super::*;
-use chiffon_audit::policy::{HostCall, LogLine};
+use chiffon_audit_cli::policy::{HostCall, LogLine};
 
 const DOCUMENT: &str = r#"{"task_id":"deploy-42","status":"failed","plan_id":"plan-7","plan_steps":["build","deploy"],
     "dispatch_info":{"agent_pool":"infra","agent_id":"a-1","dispatch_timestamp":"2026-01-21T10:00:00Z"},

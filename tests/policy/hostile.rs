@@ -2,7 +2,7 @@
 
 use super::guest::{hostile, hostile_with};
 use super::*;
-use chiffon_audit::policy::{HostCall, Level};
+use chiffon_audit_cli::policy::{HostCall, Level};
 use std::time::Duration;
 
 const ENTRY: &str =

@@ -1,9 +1,9 @@
 //! Every hostile policy there is, with how it must end: read by a test, and by the table of `cargo bench --bench hostile`.
 
 use super::guest::{hostile, with_realloc};
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::{self, TaskOutcome};
-use chiffon_audit::policy::{Engine, Policy, PolicySettings, Trial};
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::{self, TaskOutcome};
+use chiffon_audit_cli::policy::{Engine, Policy, PolicySettings, Trial};
 
 /// One of them.
 pub struct Hostile {

@@ -2,7 +2,7 @@
 
 use super::guest::{honest, hostile, module, without_export};
 use super::*;
-use chiffon_audit::policy::LoadError;
+use chiffon_audit_cli::policy::LoadError;
 
 fn refused(bytes: &[u8]) -> String {
     match Policy::load(engine(), "p.wasm", bytes) {

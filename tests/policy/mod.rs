@@ -10,9 +10,9 @@ pub mod hostile_list;
 mod load;
 mod sandbox;
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::{self, TaskOutcome};
-use chiffon_audit::policy::{
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::{self, TaskOutcome};
+use chiffon_audit_cli::policy::{
     Allocation, Call, Engine, Limits, Policy, PolicySettings, Snapshot, Verdict,
 };
 use std::sync::OnceLock;

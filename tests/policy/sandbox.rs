@@ -2,7 +2,7 @@
 
 use super::guest::hostile;
 use super::*;
-use chiffon_audit::policy::{Level, Source};
+use chiffon_audit_cli::policy::{Level, Source};
 
 #[test]
 fn sleeping_on_the_monotonic_clock_takes_no_time() {

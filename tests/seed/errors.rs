@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit::trail::TrailError;
+use chiffon_audit_cli::trail::TrailError;
 
 use super::*;
 

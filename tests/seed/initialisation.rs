@@ -1,6 +1,6 @@
 //! The seed's `TestGitServiceInitialization`.
 
-use chiffon_audit::trail::{OpenOptions, Placement, Trail, TrailError};
+use chiffon_audit_cli::trail::{OpenOptions, Placement, Trail, TrailError};
 
 use super::*;
 

@@ -17,11 +17,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use chiffon_audit::clock::FixedClock;
-use chiffon_audit::outcome::Limits;
-use chiffon_audit::policy::PolicySettings;
-use chiffon_audit::recorder::{Answer, AnswerKind, Options, Recorder};
-use chiffon_audit::trail::{OpenOptions, Trail};
+use chiffon_audit_cli::clock::FixedClock;
+use chiffon_audit_cli::outcome::Limits;
+use chiffon_audit_cli::policy::PolicySettings;
+use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
+use chiffon_audit_cli::trail::{OpenOptions, Trail};
 use serde_json::Value;
 
 use crate::support::{self, Repo, at};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chiffon_audit::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator, Origin};
-use chiffon_audit::policies::Deciding;
-use chiffon_audit::store::{self, State, StoreUrl};
+use chiffon_audit_cli::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator, Origin};
+use chiffon_audit_cli::policies::Deciding;
+use chiffon_audit_cli::store::{self, State, StoreUrl};
 
 use super::*;
 

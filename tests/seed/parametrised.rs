@@ -1,6 +1,6 @@
 //! The seed's `TestParametrizedScenarios`.
 
-use chiffon_audit::trail::Layout;
+use chiffon_audit_cli::trail::Layout;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! The contract where much comes at once: many writes in one transaction, documents that are large.
 
-use chiffon_audit::outcome::{Limits, TaskOutcome};
-use chiffon_audit::store::{DUE_BYTES, Fingerprint, StoreError, Submission};
+use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
+use chiffon_audit_cli::store::{DUE_BYTES, Fingerprint, StoreError, Submission};
 
 use super::place::Place;
 use super::{accept, completed};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chiffon_audit::outcome::Violation;
-use chiffon_audit::store::{
+use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::store::{
     Fingerprint, Kind, LeaseAnswer, Plan, Settled, Settlement, State, Store, StoreError,
 };
 

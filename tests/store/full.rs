@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chiffon_audit::store::{self, StoreUrl};
+use chiffon_audit_cli::store::{self, StoreUrl};
 
 use super::place::options;
 use super::{accept, completed, run, submission};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chiffon_audit::outcome::Violation;
-use chiffon_audit::store::{Listed, Listing, Settled, Settlement, StateName, Store, TOGETHER};
+use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::store::{Listed, Listing, Settled, Settlement, StateName, Store, TOGETHER};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease, submission};
@@ -129,7 +129,9 @@ async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
     }
     let later = last.unwrap().microseconds() + Duration::from_secs(1).as_micros() as i64;
     let after = Listing {
-        since: Some(chiffon_audit::clock::Timestamp::from_microseconds(later)),
+        since: Some(chiffon_audit_cli::clock::Timestamp::from_microseconds(
+            later,
+        )),
         ..listing(&StateName::ALL)
     };
     assert!(store.listed(&after).await.unwrap().submissions.is_empty());

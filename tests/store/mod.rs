@@ -40,9 +40,9 @@ mod turned_down;
 
 use std::future::Future;
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::{Limits, TaskOutcome};
-use chiffon_audit::store::{
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
+use chiffon_audit_cli::store::{
     Accepted, Entry, Fingerprint, Kind, Lease, LeaseAnswer, Settled, Settlement, Store, Submission,
 };
 

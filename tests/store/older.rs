@@ -1,8 +1,8 @@
 //! Stores that an older program has made are brought up to date, with all that is in them.
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::Reporter;
-use chiffon_audit::store::{
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::Reporter;
+use chiffon_audit_cli::store::{
     Filter, Fingerprint, Finished, PageRequest, Plan, State, Store, StoreError, StoreUrl,
 };
 use rusqlite::Connection;

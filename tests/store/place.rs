@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chiffon_audit::store::{self, Options, Store, StoreError, StoreUrl};
+use chiffon_audit_cli::store::{self, Options, Store, StoreError, StoreUrl};
 
 use super::server;
 

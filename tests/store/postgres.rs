@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit::store::{self, Options, Plan, StoreError, StoreUrl};
+use chiffon_audit_cli::store::{self, Options, Plan, StoreError, StoreUrl};
 
 use super::place::{Place, options};
 use super::server::{self, Server};

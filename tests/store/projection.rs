@@ -1,7 +1,7 @@
 //! The projection and its queries: the same cases for both databases, answers held against a plain scan.
 
-use chiffon_audit::outcome::Reporter;
-use chiffon_audit::store::{
+use chiffon_audit_cli::outcome::Reporter;
+use chiffon_audit_cli::store::{
     Cursor, Entry, Filter, Page, PageRequest, Settled, Settlement, Store, StoreError,
 };
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit::store::{Plan, Settled, Settlement, Store, StoreError};
+use chiffon_audit_cli::store::{Plan, Settled, Settlement, Store, StoreError};
 
 use super::place::{Place, options};
 use super::{accept, completed, lease, submission};
@@ -19,7 +19,7 @@ const TASKS: usize = 40;
 
 /// Two hosts' handles, which wait for each other as long as it takes.
 async fn two_hosts(place: &Place) -> [Arc<dyn Store>; 2] {
-    let patient = chiffon_audit::store::Options {
+    let patient = chiffon_audit_cli::store::Options {
         lock_wait: Duration::from_secs(60),
         ..options()
     };

@@ -1,7 +1,7 @@
 //! Who reported: the same cases for both databases.
 
-use chiffon_audit::outcome::Reporter;
-use chiffon_audit::store::{Settled, Settlement};
+use chiffon_audit_cli::outcome::Reporter;
+use chiffon_audit_cli::store::{Settled, Settlement};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease};

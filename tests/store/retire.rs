@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit::store::{Plan, Settled, Settlement, State, StoreError};
+use chiffon_audit_cli::store::{Plan, Settled, Settlement, State, StoreError};
 
 use super::place::Place;
 use super::{accept, commit_all, completed, entry, lease, submission};

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chiffon_audit::store::StoreUrl;
+use chiffon_audit_cli::store::StoreUrl;
 use tokio_postgres::NoTls;
 
 /// A server that runs.

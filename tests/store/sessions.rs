@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chiffon_audit::store::{self, Options, Store, StoreError, StoreUrl, statements_for_dba};
+use chiffon_audit_cli::store::{self, Options, Store, StoreError, StoreUrl, statements_for_dba};
 
 use super::place::{Place, options};
 use super::server::{self, Server};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chiffon_audit::store::{Options, StoreError};
+use chiffon_audit_cli::store::{Options, StoreError};
 use rusqlite::Connection;
 
 use super::place::{Place, options};

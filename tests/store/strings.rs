@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chiffon_audit::store::{Entry, Filter, PageRequest, Plan, Store};
+use chiffon_audit_cli::store::{Entry, Filter, PageRequest, Plan, Store};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

@@ -1,8 +1,8 @@
 //! What was turned down, as a report asks for it.
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::Violation;
-use chiffon_audit::store::{Settled, Settlement};
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::store::{Settled, Settlement};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease};

@@ -6,9 +6,9 @@ pub mod signers;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::TaskId;
-use chiffon_audit::trail::{Append, OpenOptions, Provenance, Ticket, Trail, TrailError};
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::TaskId;
+use chiffon_audit_cli::trail::{Append, OpenOptions, Provenance, Ticket, Trail, TrailError};
 
 pub use place::{temporary, temporary_on_disk};
 

@@ -1,6 +1,6 @@
 //! Taking up the trail of a remote is durable and safe from crashes: at every operation, and whoever comes first.
 
-use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Repositories made a moment ago: stock git syncs nothing of them, and yet the first receipt is as good as any.
 
-use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
+use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chiffon_audit::trail::{DEFAULT_AUTHOR, GitEnvironment};
+use chiffon_audit_cli::trail::{DEFAULT_AUTHOR, GitEnvironment};
 
 use super::*;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit::trail::disk::simulated::{ONLY_REMOVALS, Plan, SimulatedDisk};
+use chiffon_audit_cli::trail::disk::simulated::{ONLY_REMOVALS, Plan, SimulatedDisk};
 
 use super::*;
 

@@ -3,13 +3,13 @@
 use std::fs;
 use std::sync::{Arc, OnceLock};
 
-use chiffon_audit::clock::FixedClock;
-use chiffon_audit::outcome::Limits;
-use chiffon_audit::policies::{self, Shelf};
-use chiffon_audit::policy::{Policy, PolicySettings};
-use chiffon_audit::recorder::{Answer, AnswerKind, Options, Recorder};
-use chiffon_audit::trail::disk::simulated::{Plan, SimulatedDisk};
-use chiffon_audit::trail::{Kept, POLICIES_REF};
+use chiffon_audit_cli::clock::FixedClock;
+use chiffon_audit_cli::outcome::Limits;
+use chiffon_audit_cli::policies::{self, Shelf};
+use chiffon_audit_cli::policy::{Policy, PolicySettings};
+use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
+use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
+use chiffon_audit_cli::trail::{Kept, POLICIES_REF};
 
 use super::*;
 use crate::policy::{NOW, builtin, engine};

@@ -1,6 +1,6 @@
 //! The layout that adapts: flat up to a number of entries, sharded from there on, unless somebody chose.
 
-use chiffon_audit::trail::FLAT_MOST;
+use chiffon_audit_cli::trail::FLAT_MOST;
 
 use super::*;
 

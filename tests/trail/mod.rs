@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit::trail::{InitOptions, Layout, OpenOptions, Placed, Trail, TrailError};
+use chiffon_audit_cli::trail::{InitOptions, Layout, OpenOptions, Placed, Trail, TrailError};
 
 use crate::support::*;
 use watched::Watched;

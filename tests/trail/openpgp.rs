@@ -4,8 +4,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chiffon_audit::trail::SigningKey;
-use chiffon_audit::verify::{self, Outcome, Verdict};
+use chiffon_audit_cli::trail::SigningKey;
+use chiffon_audit_cli::verify::{self, Outcome, Verdict};
 
 use super::signing::{signatures, signed_trail, with_key};
 use crate::support::signers::Signers;

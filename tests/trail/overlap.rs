@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use chiffon_audit::trail::Ticket;
+use chiffon_audit_cli::trail::Ticket;
 
 use super::*;
 

@@ -361,7 +361,7 @@ fn a_repair_does_not_bring_back_what_a_person_has_removed() {
         record_at(&repo.path, "c", 2),
         Err(TrailError::Altered { .. })
     ));
-    let accept = chiffon_audit::trail::InitOptions {
+    let accept = chiffon_audit_cli::trail::InitOptions {
         accept_tip: Some(repo.git(&["rev-parse", "HEAD"]).trim().to_owned()),
         ..init_options()
     };

@@ -1,6 +1,6 @@
 //! Where a new trail begins: on the default branch, or on a ref that no one deletes after a merge.
 
-use chiffon_audit::trail::{GitEnvironment, Placement};
+use chiffon_audit_cli::trail::{GitEnvironment, Placement};
 
 use super::*;
 
@@ -198,11 +198,11 @@ fn an_empty_tree_that_is_not_stored_is_known_as_git_knows_it() {
         // `git fsck` alone misses it, before and after.
         assert_eq!(repo.git(&["status", "--porcelain"]), "");
         assert_eq!(tasks(&open(&repo.path).unwrap()), ["a"]);
-        let report = chiffon_audit::verify::verify(&repo.path, &Default::default()).unwrap();
+        let report = chiffon_audit_cli::verify::verify(&repo.path, &Default::default()).unwrap();
         let objects = report.claims.iter().find(|claim| claim.id == "objects");
         assert_eq!(
             objects.map(|claim| &claim.verdict),
-            Some(&chiffon_audit::verify::Verdict::Holds),
+            Some(&chiffon_audit_cli::verify::Verdict::Holds),
             "{report:?}"
         );
     }

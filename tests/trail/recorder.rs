@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chiffon_audit::clock::{Clock, Timestamp};
-use chiffon_audit::outcome;
-use chiffon_audit::policy::{Policy, PolicySettings};
-use chiffon_audit::recorder::{Answer, AnswerKind, Options, Recorder};
+use chiffon_audit_cli::clock::{Clock, Timestamp};
+use chiffon_audit_cli::outcome;
+use chiffon_audit_cli::policy::{Policy, PolicySettings};
+use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
 
 use super::*;
 use crate::policy::guest::hostile;

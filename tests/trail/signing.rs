@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chiffon_audit::trail::{
+use chiffon_audit_cli::trail::{
     Append, Extent, InitOptions, OnFailure, OpenOptions, Placed, Provenance, SigningKey,
     SigningOptions, Ticket, Trail, TrailError,
 };
-use chiffon_audit::verify::{self, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, Outcome, Report, Verdict};
 
 use super::init_options;
 use crate::support::signers::Signers;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chiffon_audit::trail::{Committing, Tenure};
+use chiffon_audit_cli::trail::{Committing, Tenure};
 
 use super::*;
 

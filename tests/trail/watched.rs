@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use chiffon_audit::trail::disk::{Disk, DiskFile, RealDisk};
+use chiffon_audit_cli::trail::disk::{Disk, DiskFile, RealDisk};
 
 /// Called with the operation's name and path; an error is what the operation answers, undone.
 pub type Hook = Box<dyn FnMut(&str, &Path) -> io::Result<()> + Send>;

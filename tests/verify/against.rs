@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
 
 use super::forge::{Forge, git, sharded, verdict};
 

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use chiffon_audit::checkpoint::{self, CheckpointError, CheckpointKey, Target};
-use chiffon_audit::clock::FixedClock;
-use chiffon_audit::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::checkpoint::{self, CheckpointError, CheckpointKey, Target};
+use chiffon_audit_cli::clock::FixedClock;
+use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
 
 use super::forge::verdict;
 use super::place::{Place, begin, broken, holds, record, record_with_policy};

@@ -1,6 +1,6 @@
 //! Which ref is audited where several hold a trail, or a part of one.
 
-use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict, VerifyError};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict, VerifyError};
 
 use super::forge::{Forge, Operation, flat, git, sharded, verdict, write};
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
 use sha2::{Digest, Sha256};
 
 /// A repository under construction. Every commit goes on top of the branch and is one second younger.

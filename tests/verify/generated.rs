@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use chiffon_audit::verify::{Options, Outcome, Require, verify};
+use chiffon_audit_cli::verify::{Options, Outcome, Require, verify};
 
 use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, git, sharded, timestamp, write};
 use super::signatures::{Key, sign_tip};

@@ -1,6 +1,6 @@
 //! Honest trails hold, whatever stock git does to the repository around them.
 
-use chiffon_audit::verify::Verdict;
+use chiffon_audit_cli::verify::Verdict;
 
 use super::forge::{Forge, TRAIL, flat, git, holds, sharded, verdict, write};
 

@@ -1,6 +1,6 @@
 //! Commits that look like records and are none: on a ref of the trail's own, on a branch that people commit on, in what they merged.
 
-use chiffon_audit::verify::{self, Options, VerifyError};
+use chiffon_audit_cli::verify::{self, Options, VerifyError};
 
 use super::forge::{Commit, Forge, Operation, flat, holds, sharded, write};
 

@@ -1,7 +1,7 @@
 //! Checkpoints that another repository keeps, as `checkpoint --to DIR` leaves them: as good as a file, and read as hostile as a trail.
 
-use chiffon_audit::checkpoint::{self, Target};
-use chiffon_audit::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::checkpoint::{self, Target};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
 
 use super::checkpoints::made_anew;
 use super::forge::verdict;

@@ -1,7 +1,7 @@
 //! What stock git does around a trail by itself, or when a person asks for it, is no attack: maintenance, branches, notes, clones of
 //! every kind.
 
-use chiffon_audit::verify::{self, Options, Outcome};
+use chiffon_audit_cli::verify::{self, Options, Outcome};
 
 use super::forge::{Forge, flat, git, holds, sharded, try_git, write};
 

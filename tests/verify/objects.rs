@@ -140,12 +140,12 @@ fn a_pack_with_any_byte_changed_never_holds_silently_or_panics() {
             bytes[at] = !bytes[at];
             overwrite(&path, &bytes);
             // An index's checksums of its own are no content; everything else that is read must be right.
-            if let Ok(report) = chiffon_audit::verify::verify(&forge.path, &Default::default())
+            if let Ok(report) = chiffon_audit_cli::verify::verify(&forge.path, &Default::default())
                 && extension == "pack"
             {
                 assert_ne!(
                     report.outcome(),
-                    chiffon_audit::verify::Outcome::Holds,
+                    chiffon_audit_cli::verify::Outcome::Holds,
                     "{at}"
                 );
             }

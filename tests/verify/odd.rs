@@ -1,6 +1,6 @@
 //! Repositories in which something is missing, borrowed, hidden or broken.
 
-use chiffon_audit::verify::{Options, Outcome, Verdict, VerifyError, verify};
+use chiffon_audit_cli::verify::{Options, Outcome, Verdict, VerifyError, verify};
 
 use crate::support::sweeps_are_whole;
 
@@ -12,7 +12,7 @@ fn put(forge: &Forge, name: &str, contents: &str) {
     std::fs::write(path, contents).unwrap();
 }
 
-fn with_ref(forge: &Forge, name: &str) -> Result<chiffon_audit::verify::Report, VerifyError> {
+fn with_ref(forge: &Forge, name: &str) -> Result<chiffon_audit_cli::verify::Report, VerifyError> {
     verify(
         &forge.path,
         &Options {

@@ -7,7 +7,7 @@
 
 use std::process::Command;
 
-use chiffon_audit::verify::{self, Options, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Verdict};
 
 use super::forge::{BEGIN, Forge, sharded};
 use super::signatures::Key;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use chiffon_audit::checkpoint::{self, CheckpointError, CheckpointKey, Target};
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::trail::{
+use chiffon_audit_cli::checkpoint::{self, CheckpointError, CheckpointKey, Target};
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::trail::{
     Append, InitOptions, OpenOptions, Provenance, SigningKey, SigningOptions, Trail,
 };
-use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
 
 use super::forge::verdict;
 use crate::support::signers::Signers;

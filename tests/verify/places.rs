@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chiffon_audit::verify::{Options, VerifyError, verify};
+use chiffon_audit_cli::verify::{Options, VerifyError, verify};
 
 use super::forge::{Forge, flat, git, holds, sharded, write};
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use chiffon_audit::checkpoint::{self, CheckpointError};
-use chiffon_audit::verify::{self, Options, Outcome};
+use chiffon_audit_cli::checkpoint::{self, CheckpointError};
+use chiffon_audit_cli::verify::{self, Options, Outcome};
 
 use super::place::{Place, holds};
 use crate::support::*;

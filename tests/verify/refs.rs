@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use chiffon_audit::verify::{Options, Outcome, Verdict, VerifyError, verify};
+use chiffon_audit_cli::verify::{Options, Outcome, Verdict, VerifyError, verify};
 
 use super::forge::{Forge, flat, git, try_git, verdict};
 

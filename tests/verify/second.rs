@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use chiffon_audit::verify::{Options, Verdict, verify};
+use chiffon_audit_cli::verify::{Options, Verdict, verify};
 
 use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, sharded, timestamp};
 use super::generated::{Script, history};

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use chiffon_audit::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
 
 use super::forge::{
     BEGIN, Forge, Operation, entry, flat, git, sharded, timestamp, try_git, verdict, write,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use chiffon_audit::verify::{self, Options, Outcome, Report, Require, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Require, Verdict};
 
 use super::forge::{BEGIN, Forge, sharded, try_git, verdict, write};
 

@@ -1,7 +1,7 @@
 //! What a signer of checkpoints believes, remembers and refuses: history, what it signed, and a clock that is behind.
 
-use chiffon_audit::checkpoint::{self, CheckpointError, Target};
-use chiffon_audit::verify::{self, Options, Verdict};
+use chiffon_audit_cli::checkpoint::{self, CheckpointError, Target};
+use chiffon_audit_cli::verify::{self, Options, Verdict};
 
 use super::forge::verdict;
 use super::place::{Place, broken, holds};
@@ -136,7 +136,8 @@ fn a_trail_that_is_said_to_be_on_another_ref_is_not_signed() {
         }
     }
     assert!(found);
-    place.trail = chiffon_audit::trail::Trail::open(&place.repo.path, Default::default()).unwrap();
+    place.trail =
+        chiffon_audit_cli::trail::Trail::open(&place.repo.path, Default::default()).unwrap();
     assert_eq!(place.trail.reference(), "refs/heads/hidden");
     let error = place.checkpoint("kept").unwrap_err().to_string();
     assert!(
@@ -212,13 +213,13 @@ fn an_entry_dated_before_a_checkpoint_that_it_came_after_is_named_by_its_own_tim
     place.checkpoint("c").unwrap();
     // A commit of its day, and an entry of half an hour before.
     let (id, time) = (task("b"), at(3_001_000_000));
-    let provenance = chiffon_audit::trail::Provenance {
+    let provenance = chiffon_audit_cli::trail::Provenance {
         policy: format!("sha256:{}", "0".repeat(64)),
         settings: format!("sha256:{}", "0".repeat(64)),
         outcome: None,
         reporter: None,
     };
-    let ticket = place.trail.append(chiffon_audit::trail::Append {
+    let ticket = place.trail.append(chiffon_audit_cli::trail::Append {
         task_id: &id,
         entry: entry("b", at(1_200_000_000)),
         subject: "audit: task b completed".into(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chiffon_audit::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
 
 use super::forge::{BEGIN, Commit, Forge, TRAIL, sharded, verdict, write};
 use super::signatures::{Key, sign_tip};

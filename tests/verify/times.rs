@@ -1,6 +1,6 @@
 //! What time an entry says it is of, beside its commit's and the checkpoints around it.
 
-use chiffon_audit::verify::{Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{Outcome, Report, Verdict};
 
 use super::forge::{BEGIN, Forge, entry, holds, sharded, timestamp, verdict, write};
 

@@ -10,7 +10,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use chiffon_audit::policy::{Allocation, Compiler, Engine, Limits, Policy};
+use chiffon_audit_cli::policy::{Allocation, Compiler, Engine, Limits, Policy};
 
 #[path = "../../../tests/policy/guest.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]

@@ -8,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use chiffon_audit::clock::SystemClock;
-use chiffon_audit::outcome;
-use chiffon_audit::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
-use chiffon_audit::recorder::{self, AnswerKind, Recorder};
-use chiffon_audit::trail::{OpenOptions, Trail};
+use chiffon_audit_cli::clock::SystemClock;
+use chiffon_audit_cli::outcome;
+use chiffon_audit_cli::policy::{Allocation, Engine, Limits, Policy, PolicySettings};
+use chiffon_audit_cli::recorder::{self, AnswerKind, Recorder};
+use chiffon_audit_cli::trail::{OpenOptions, Trail};
 
 use super::Bench;
 use super::baseline;

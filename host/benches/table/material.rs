@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use chiffon_audit::clock::Timestamp;
-use chiffon_audit::outcome::{self, TaskOutcome};
-use chiffon_audit::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
+use chiffon_audit_cli::clock::Timestamp;
+use chiffon_audit_cli::outcome::{self, TaskOutcome};
+use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
 use sha2::{Digest, Sha256};
 
 /// What documents are filled up to.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use chiffon_audit::recorder::AnswerKind;
+use chiffon_audit_cli::recorder::AnswerKind;
 
 use super::Bench;
 use super::latency;

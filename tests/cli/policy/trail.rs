@@ -169,7 +169,7 @@ fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing(
     let machine = Machine::with_repository();
     machine.commit(&outcome("a", "completed"));
     // The same with a section that says nothing: another policy, which does not come with the program.
-    let mut other = chiffon_audit::policy::Policy::builtin_component().to_vec();
+    let mut other = chiffon_audit_cli::policy::Policy::builtin_component().to_vec();
     other.extend_from_slice(&[0, 2, 1, b'x']);
     machine.write("other.wasm", other);
     for (task, policy) in [("b", "builtin:bound"), ("c", "other.wasm")] {
@@ -322,8 +322,8 @@ fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
 
 /// The store beside the trail, which keeps what was submitted, has this submission as committed.
 fn keep_submission(machine: &Machine) {
-    use chiffon_audit::outcome::{Limits, TaskOutcome};
-    use chiffon_audit::store::*;
+    use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
+    use chiffon_audit_cli::store::*;
     let outcome = TaskOutcome::parse(WITH_SECRET.as_bytes(), &Limits::default()).unwrap();
     let entry = machine.git(&["show", "HEAD:.audit/tasks/leak.json"]);
     let commit = machine.git(&["rev-parse", "HEAD"]);

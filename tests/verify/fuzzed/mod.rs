@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chiffon_audit::verify::{Options, Outcome, verify};
+use chiffon_audit_cli::verify::{Options, Outcome, verify};
 
 use bases::Base;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use chiffon_audit::verify::Report;
+use chiffon_audit_cli::verify::Report;
 
 use super::super::forge;
 use super::bases::Base;

@@ -1,10 +1,10 @@
 //! A program that embeds the orchestrator: it plans a task, reports its result, and waits until the outcome is in git.
 //!
-//! `cargo run -p chiffon-audit-embed --example embed -- audit.git`; the first run creates the repository.
+//! `cargo run -p chiffon-audit --example embed -- audit.git`; the first run creates the repository.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use anyhow::Context as _;
-use chiffon_audit_embed::Orchestrator;
+use chiffon_audit::Orchestrator;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -6,10 +6,10 @@
 //!
 //! ```
 //! # #[tokio::main]
-//! # async fn main() -> Result<(), chiffon_audit_embed::Error> {
+//! # async fn main() -> Result<(), chiffon_audit::Error> {
 //! # let directory = tempfile::tempdir().unwrap();
 //! # let directory = directory.path().join("audit.git");
-//! use chiffon_audit_embed::{Orchestrator, State};
+//! use chiffon_audit::{Orchestrator, State};
 //!
 //! let audit = Orchestrator::builder(&directory).create(true).start().await?;
 //! let state = audit

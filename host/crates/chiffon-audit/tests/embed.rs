@@ -1,7 +1,7 @@
 //! The library as a program uses it: one directory, defaults for everything else.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chiffon_audit_embed::{Error, Orchestrator, State};
+use chiffon_audit::{Error, Orchestrator, State};
 
 const OUTCOME: &str = r#"{"task_id": "deploy-1", "status": "completed"}"#;
 

@@ -4,6 +4,8 @@
 const CRATES: &[(&str, &str)] = &[
     ("binding", "chiffon_audit_service::binding"),
     ("checkpoint", "chiffon_audit_checkpoint"),
+    ("cli", "chiffon_audit_cli::cli"),
+    ("config", "chiffon_audit_cli::config"),
     ("http", "chiffon_audit_http"),
     ("orchestrator", "chiffon_audit_service::orchestrator"),
     ("outcome", "chiffon_audit_outcome"),
@@ -49,6 +51,10 @@ mod tests {
         check(
             "warn, chiffon_audit::trail::writer=trace",
             "warn,chiffon_audit_trail::writer=trace",
+        );
+        check(
+            "chiffon_audit::cli=debug,info",
+            "chiffon_audit_cli::cli=debug,info",
         );
         check(
             "info,chiffon_audit::access=off",
