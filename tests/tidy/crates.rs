@@ -141,3 +141,34 @@ fn packages_of_others_stay_behind_the_crate_that_hides_them() {
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
+
+/// What the core of `verify` may depend on: what compiles to wasm, reads no file and runs no program.
+const CORE: &[&str] = &[
+    "base64",
+    "ed25519-dalek",
+    "memchr",
+    "serde",
+    "sha1dc",
+    "sha2",
+    "thiserror",
+];
+
+#[test]
+fn the_core_that_checks_proofs_knows_no_repository() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--no-default-features"])
+        .args(["-p", "chiffon-audit-verify", "-e", "normal"])
+        .args(["--prefix", "none", "--depth", "1", "--format", "{lib}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let found: Vec<String> = tree
+        .lines()
+        .skip(1)
+        .map(|line| line.replace('_', "-"))
+        .collect();
+    assert_eq!(found, CORE);
+}

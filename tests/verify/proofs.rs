@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chiffon_audit_cli::checkpoint::{self, CheckpointError};
-use chiffon_audit_cli::verify::{self, Options, Outcome};
+use chiffon_audit_cli::verify::{self, Options, Outcome, ProofOptions};
 
 use super::place::{Place, holds};
 use crate::support::*;
@@ -75,6 +75,38 @@ fn a_proof_that_was_touched_shows_nothing() {
         std::fs::write(&path, &good[..length]).unwrap();
         assert!(verify::verify_proof(&path, &options).is_err());
     }
+}
+
+#[test]
+fn a_proof_in_memory_gets_the_verdicts_of_the_file() {
+    let mut place = Place::signed_if(true);
+    place.record(&["a", "b", "c"]);
+    place.checkpoint("c").unwrap();
+    let path = place.prove("b", "c");
+    let allowed = place.signers.allow(&place.path("key"));
+    let options = Options {
+        checkpoint_key: Some(place.key.public()),
+        allowed_signers: Some(allowed.clone()),
+        ..Options::default()
+    };
+    let of_file = verify::verify_proof(&path, &options).unwrap();
+    let (key, signers) = (
+        place.key.public(),
+        std::fs::read_to_string(allowed).unwrap(),
+    );
+    let mut given = ProofOptions::default();
+    given.checkpoint_key = Some(&key);
+    given.allowed_signers = Some(&signers);
+    let proof = std::fs::read(&path).unwrap();
+    let in_memory = verify::check_proof(&proof, &given).unwrap();
+    assert_eq!(in_memory.outcome(), Outcome::Holds, "{in_memory:#?}");
+    let json = |report| serde_json::to_string(&report).unwrap();
+    assert_eq!(json(in_memory), json(of_file));
+    given.allowed_signers = Some("nobody");
+    let error = verify::check_proof(&proof, &given).unwrap_err().to_string();
+    assert!(error.starts_with("the allowed signers: line 1:"), "{error}");
+    let error = verify::check_proof(&proof[1..], &given).unwrap_err();
+    assert!(error.to_string().starts_with("the "), "{error}");
 }
 
 #[test]

@@ -6,15 +6,16 @@ mod tips;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::findings::quote;
+use super::audit::elsewhere;
+use super::object::Id;
+use super::quote::quote;
 use super::refs::Refs;
 use super::report::{Claim, Verdict};
 use super::repository::Repository;
-use super::store::hash::Id;
 use super::store::{Current, Store};
 use super::walk::Context;
 use super::walk::chain::Chain;
-use super::{VerifyError, claims, elsewhere};
+use super::{VerifyError, claims};
 use tips::{End, Tip};
 
 /// The trail that is audited.

@@ -1,19 +1,20 @@
 //! The claim that the trail extends every checkpoint that was given: the tree is built again from the trail itself.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::findings::quote;
+use super::given::{CLOCKS_APART, Given, claim_signed, parse_key};
 use super::kept::Kept;
 use super::merkle::leaf::{self, Hash};
 use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
 use super::merkle::tree::Growing;
+use super::object::Id;
+use super::quote::quote;
 use super::report::{Claim, Verdict};
 use super::rules::time;
 use super::signature::show_time;
-use super::signatures::{read, unreadable};
-use super::store::hash::Id;
+use super::trust::{read, unreadable};
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
@@ -39,18 +40,6 @@ pub(crate) fn visitor<'a>(
     }))
 }
 
-/// Reads a key that checks checkpoints.
-///
-/// # Errors
-///
-/// Says what is wrong with it.
-pub(crate) fn parse_key(text: &str) -> Result<NoteKey, VerifyError> {
-    NoteKey::parse(text).map_err(|why| VerifyError::Unreadable {
-        what: "the checkpoint key:".to_owned(),
-        why,
-    })
-}
-
 /// Reads a file of checkpoints, one or more.
 pub(crate) fn load(path: &Path) -> Result<Vec<Given>, VerifyError> {
     let found = Checkpoint::parse_all(&read(path)?).map_err(|why| unreadable(path, why))?;
@@ -61,18 +50,6 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Given>, VerifyError> {
     });
     Ok(given.collect())
 }
-
-/// A checkpoint and where it came from.
-#[derive(Clone)]
-pub(crate) struct Given {
-    pub(crate) path: PathBuf,
-    /// The commit of the repository there that brought it.
-    pub(crate) kept_by: Option<Id>,
-    pub(crate) checkpoint: Checkpoint,
-}
-
-/// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
-pub(crate) const CLOCKS_APART: i64 = 300;
 
 struct Checkpoints<'a> {
     kept: &'a Kept,
@@ -392,47 +369,4 @@ fn compare(given: &Given, tree: &mut Growing, seen: &Seen, walk: &Walk<'_>) -> V
         return broken(last, what);
     }
     Verdict::Holds
-}
-
-/// Claims that the checkpoints are signed by the key that the auditor trusts.
-pub(crate) fn claim_signed(given: &[Given], key: Option<&NoteKey>) -> Claim {
-    let title = "each checkpoint is signed by the checkpoint key";
-    let Some(key) = key else {
-        let why = "a checkpoint is as good as the place that it was kept in; `--checkpoint-key` shows whose it is";
-        return Claim::new("checkpoint-key", title, Verdict::NotAsked { why });
-    };
-    let mut bad = given.iter().filter_map(|given| {
-        let why = given.checkpoint.check(key).err()?;
-        Some(format!("{}: {why}", given.name()))
-    });
-    let verdict = match bad.next() {
-        None => Verdict::Holds,
-        Some(what) => Verdict::Broken {
-            commit: None,
-            what,
-            count: 1 + bad.count() as u64,
-        },
-    };
-    Claim::new("checkpoint-key", title, verdict)
-}
-
-impl Given {
-    /// What to call it.
-    pub(crate) fn name(&self) -> String {
-        let path = quote(self.path.as_os_str().as_encoded_bytes());
-        match self.kept_by {
-            None => format!("the checkpoint {path}"),
-            Some(commit) => format!("the checkpoint in {path}, commit {commit},"),
-        }
-    }
-
-    /// How it is told when it holds.
-    fn tell(&self) -> String {
-        let of = self.checkpoint.seconds.map(show_time);
-        let of = of.map(|time| format!(", of {time}")).unwrap_or_default();
-        let size = self.checkpoint.size;
-        let entries = if size == 1 { "entry" } else { "entries" };
-        let name = self.name();
-        format!("{}: {size} {entries}{of}", name.trim_end_matches(','))
-    }
 }

@@ -1,7 +1,7 @@
 //! The claim that what was given is of the trail that was asked for: many trails may be signed by one key.
 
-use super::findings::quote;
 use super::merkle::note::ORIGIN;
+use super::quote::quote;
 use super::report::{Claim, Verdict};
 
 pub(crate) const TITLE: &str = "it is the trail that was asked for";

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::store::hash::Id;
+use super::object::Id;
 
 /// The structural claims, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,25 +115,9 @@ impl Findings {
     }
 }
 
-/// Quotes bytes of the repository for a message: control and bidirectional characters escaped, long text cut.
-pub(crate) fn quote(bytes: &[u8]) -> String {
-    // As long as the longest path of an entry, with room.
-    const LONGEST: usize = 200;
-    let cut = &bytes[..bytes.len().min(LONGEST)];
-    let text = String::from_utf8_lossy(cut);
-    let dots = if cut.len() < bytes.len() { "…" } else { "" };
-    format!(
-        "`{}{dots}`",
-        text.escape_debug()
-            .to_string()
-            .replace("\\\"", "\"")
-            .replace("\\'", "'")
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Findings, Id, Rule, quote};
+    use super::{Findings, Id, Rule};
 
     #[test]
     fn the_oldest_offence_is_kept_and_all_are_counted() {
@@ -145,13 +129,5 @@ mod tests {
         let offence = findings.take()[Rule::Once as usize].broken.clone();
         let offence = offence.map(|offence| (offence.what, offence.count, offence.commit));
         assert_eq!(offence, Some(("9".to_owned(), 3, Some(id(9)))));
-    }
-
-    #[test]
-    fn nothing_quoted_can_move_the_cursor_or_turn_the_text() {
-        assert_eq!(
-            quote("a\u{1b}[2J\u{202e}\n'b'".as_bytes()),
-            "`a\\u{1b}[2J\\u{202e}\\n'b'`"
-        );
     }
 }

@@ -1,6 +1,6 @@
 //! The claim that somebody still makes checkpoints: a trail that is frozen, or shown as it was long ago, has only old ones.
 
-use super::checkpoints::{CLOCKS_APART, Given};
+use super::given::{CLOCKS_APART, Given};
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
 

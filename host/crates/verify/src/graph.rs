@@ -6,9 +6,9 @@ mod layer;
 
 use std::path::Path;
 
+use super::object::Id;
 use super::repository::Repository;
 use super::rules::commit::Commit;
-use super::store::hash::Id;
 use layer::Layer;
 
 /// No generation is counted further.

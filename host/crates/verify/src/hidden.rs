@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
-use super::findings::{Findings, Rule, quote};
+use super::findings::{Findings, Rule};
+use super::object::{Id, Kind};
+use super::quote::quote;
 use super::refs::Refs;
 use super::repository::{Repository, small_file};
 use super::rules::commit::Commit;
 use super::rules::tree::Nodes;
-use super::store::hash::{Id, Kind};
 use super::store::reader::Reader;
 use super::walk::Context;
 use super::{VerifyError, trails};

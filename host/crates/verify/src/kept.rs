@@ -5,19 +5,20 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::checkpoints::{self, Given};
-use super::findings::quote;
+use super::checkpoints;
+use super::given::Given;
 use super::merkle::note::Checkpoint;
+use super::object::{Algorithm, Id, Kind};
+use super::quote::quote;
 use super::refs::Refs;
 use super::repository::Repository;
 use super::rules::commit::Commit;
 use super::rules::tree::{Mode, Nodes};
 use super::store::cache::Content;
-use super::store::hash::{Id, Kind};
 use super::store::reader::{Fault, Reader};
 use super::store::{Current, Store};
 use super::walk::Context;
-use super::{Options, VerifyError, signatures, trails};
+use super::{Options, VerifyError, trails, trust};
 
 /// The branch on which a repository keeps checkpoints, a file for each trail.
 const BRANCH: &str = "audit-checkpoints";
@@ -120,7 +121,7 @@ pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
     if !path.is_dir() {
         return Ok(checkpoints::load(path)?.pop());
     }
-    let unreadable = |why: &str| signatures::unreadable(path, why);
+    let unreadable = |why: &str| trust::unreadable(path, why);
     let Some(keeper) = Keeper::open(path)? else {
         return Err(unreadable("keeps no checkpoints"));
     };
@@ -141,7 +142,7 @@ pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
 /// A repository that keeps checkpoints.
 struct Keeper {
     path: PathBuf,
-    algorithm: gix::hash::Kind,
+    algorithm: Algorithm,
     current: Current,
     /// Where its branch, or in a clone each remote's, ends.
     tips: Vec<Id>,

@@ -1,19 +1,21 @@
-//! Checks a proof file by itself: no repository, no network, years later.
+//! Checks a proof by itself: no repository, no network, years later.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::checkpoints::{self, Given};
-use super::findings::quote;
+use super::given::{self, Given};
+use super::merkle::note::NoteKey;
 use super::merkle::proof::Proof;
+use super::object::{self, Algorithm, Kind};
+use super::quote::quote;
 use super::report::{self, Claim, Outcome, Verdict};
 use super::rules::commit::Commit;
 use super::rules::message::{self, MessageError, Role};
 use super::rules::{entry, path, time};
-use super::signatures::{read_at_most, unreadable};
-use super::store::hash::{self, Kind};
-use super::{Options, VerifyError, expected, signature, signatures, witnesses};
+use super::signature::{self, AllowedSigners, Signers};
+use super::witnesses::Witnesses;
+use super::{VerifyError, expected};
 
 /// What a proof file shows.
 #[derive(Clone, Debug, Serialize)]
@@ -46,24 +48,86 @@ impl ProofReport {
     }
 }
 
-/// A proof holds one entry. As long as the longest that git's objects are read to here.
-const MAX_BYTES: u64 = 128 << 20;
+/// What a proof is checked with: the contents of files, not their names. Without a key a proof only shows that its parts belong
+/// together.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ProofOptions<'a> {
+    /// The key that signs the trail's checkpoints, as `name+id+base64`.
+    pub checkpoint_key: Option<&'a str>,
+    /// The trail that it should be, as [`trail_named`](crate::trail_named) reads it.
+    pub trail: Option<&'a str>,
+    /// Whose SSH signatures count, and when: git's format of allowed signers.
+    pub allowed_signers: Option<&'a str>,
+    /// SSH keys whose signatures no longer count: public keys or fingerprints, one a line.
+    pub revoked_signers: Option<&'a str>,
+    /// Keys of witnesses, `name+id+base64`, one a line.
+    pub witness_keys: Option<&'a str>,
+    /// How many of the witnesses must have cosigned the checkpoint; one if not given.
+    pub witness_quorum: Option<usize>,
+}
 
-/// Checks a proof file. Of the options, those about signers and the checkpoint key count.
+/// Checks a proof. Reads no file, and takes no time but that of its arguments.
 ///
 /// # Errors
 ///
-/// Says why the file is no proof at all, or what was given with it cannot be used.
-pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, VerifyError> {
-    let bytes = read_at_most(file, MAX_BYTES)?;
-    let proof = Proof::parse(&bytes).map_err(|why| unreadable(file, why))?;
+/// Says why the bytes are no proof at all, or which of the options cannot be used.
+pub fn check_proof(proof: &[u8], options: &ProofOptions<'_>) -> Result<ProofReport, VerifyError> {
+    let bad = |what: &str| {
+        let what = format!("{what}:");
+        move |why| VerifyError::Unreadable { what, why }
+    };
+    let mut signers = None;
+    if let Some(text) = options.allowed_signers {
+        let mut allowed = AllowedSigners::parse(text).map_err(bad("the allowed signers"))?;
+        if let Some(revoked) = options.revoked_signers {
+            let revoked = allowed.revoke(revoked.as_bytes());
+            revoked.map_err(bad("the revoked signers"))?;
+        }
+        signers = Some(Signers {
+            allowed,
+            ..Signers::default()
+        });
+    }
+    let quorum = options.witness_quorum.unwrap_or(1);
+    let witnesses = options
+        .witness_keys
+        .map(|text| Witnesses::parse(text, quorum).map_err(bad("the witnesses' keys")))
+        .transpose()?;
+    let trust = Trust {
+        key: options.checkpoint_key.map(given::parse_key).transpose()?,
+        trail: options.trail,
+        signers,
+        asks_for_signatures: options.revoked_signers.is_some(),
+        witnesses,
+    };
+    check(Path::new("proof"), proof, &trust).map_err(bad("the proof"))
+}
+
+/// The same, read and ready.
+pub(crate) struct Trust<'a> {
+    pub(crate) key: Option<NoteKey>,
+    pub(crate) trail: Option<&'a str>,
+    pub(crate) signers: Option<Signers>,
+    /// Whether a signature must be shown even where nothing says whose count.
+    pub(crate) asks_for_signatures: bool,
+    pub(crate) witnesses: Option<Witnesses>,
+}
+
+/// Checks the proof that is in a file of this name.
+///
+/// # Errors
+///
+/// Says why it is no proof at all.
+pub(crate) fn check(file: &Path, bytes: &[u8], trust: &Trust<'_>) -> Result<ProofReport, String> {
+    let proof = Proof::parse(bytes)?;
     let is_sha256 = proof.commit.starts_with(b"tree ") && proof.commit.get(69) == Some(&b'\n');
     let algorithm = if is_sha256 {
-        gix::hash::Kind::Sha256
+        Algorithm::Sha256
     } else {
-        gix::hash::Kind::Sha1
+        Algorithm::Sha1
     };
-    let id = hash::name(algorithm, Kind::Commit, proof.commit);
+    let id = object::name(algorithm, Kind::Commit, proof.commit);
     let commit = Commit::parse(proof.commit, algorithm.len_in_hex());
     let inclusion = match proof.leads_to_root() {
         true => Verdict::Holds,
@@ -87,17 +151,11 @@ pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, V
             agreement,
         ),
     ];
-    claims.extend(claim_key(file, &proof, options)?);
-    let key = options.checkpoint_key.as_deref();
-    let key = key.map(checkpoints::parse_key).transpose()?;
-    let key = key.as_ref().map(|key| key.name.as_str());
+    claims.extend(claim_key(file, &proof, trust));
+    let key = trust.key.as_ref().map(|key| key.name.as_str());
     let origin = &proof.checkpoint.origin;
-    claims.push(expected::claim_of_proof(
-        options.trail.as_deref(),
-        origin,
-        key,
-    ));
-    claims.push(claim_signature(&proof, seconds, is_sha256, options)?);
+    claims.push(expected::claim_of_proof(trust.trail, origin, key));
+    claims.push(claim_signature(&proof, seconds, is_sha256, trust));
     Ok(ProofReport {
         task_id: path::task_at(proof.path.as_bytes()).ok().map(str::to_owned),
         path: proof.path.to_owned(),
@@ -151,42 +209,37 @@ fn agree(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
 }
 
 /// Without the key a proof shows nothing: anybody can make a tree with any entry in it.
-fn claim_key(
-    file: &Path,
-    proof: &Proof<'_>,
-    options: &Options<'_>,
-) -> Result<Vec<Claim>, VerifyError> {
-    let key = options.checkpoint_key.as_deref();
-    let key = key.map(checkpoints::parse_key).transpose()?;
-    let given = [Given {
+fn claim_key(file: &Path, proof: &Proof<'_>, trust: &Trust<'_>) -> Vec<Claim> {
+    let checkpoints = [Given {
         path: file.to_owned(),
         kept_by: None,
         checkpoint: proof.checkpoint.clone(),
     }];
-    let mut claims = vec![checkpoints::claim_signed(&given, key.as_ref())];
+    let mut claims = vec![given::claim_signed(&checkpoints, trust.key.as_ref())];
     let claim = &mut claims[0];
     claim.title = "the checkpoint is signed by the checkpoint key".into();
-    if key.is_none() {
+    if trust.key.is_none() {
         claim.verdict = Verdict::NotShown {
             missing: "whose checkpoint it is; anybody can make one with any entry in it, so `--checkpoint-key` must name the key".into(),
         };
     }
-    claims.extend(witnesses::claim(options, given.iter())?);
-    Ok(claims)
+    let witnesses = trust.witnesses.iter();
+    claims.extend(witnesses.map(|witnesses| witnesses.claim(checkpoints.iter())));
+    claims
 }
 
 fn claim_signature(
     proof: &Proof<'_>,
     seconds: Option<i64>,
     sha256: bool,
-    options: &Options<'_>,
-) -> Result<Claim, VerifyError> {
-    let Some(signers) = signatures::signers(options)? else {
-        return Ok(signatures::claim_nobody(options));
+    trust: &Trust<'_>,
+) -> Claim {
+    let Some(signers) = &trust.signers else {
+        return signature::claim_nobody(trust.asks_for_signatures);
     };
     let seconds = seconds.unwrap_or(i64::MIN);
-    let mut claim = Claim::new("signatures", signatures::TITLE, Verdict::Holds);
-    claim.verdict = match signature::judge(&signers, proof.commit, seconds, sha256) {
+    let mut claim = Claim::new("signatures", signature::TITLE, Verdict::Holds);
+    claim.verdict = match signature::judge(signers, proof.commit, seconds, sha256) {
         signature::Judgement::Signed(who) => {
             claim
                 .notes
@@ -200,5 +253,5 @@ fn claim_signature(
         signature::Judgement::Broken(what) => broken(what),
         signature::Judgement::NotShown(missing) => Verdict::NotShown { missing },
     };
-    Ok(claim)
+    claim
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::VerifyError;
-use super::store::hash::Id;
+use super::object::{Algorithm, Id};
 use super::store::open_file;
 
 /// A repository's directories and format.
@@ -19,7 +19,7 @@ pub(crate) struct Repository {
     pub(crate) git_dir: PathBuf,
     /// Where objects and refs are; another directory in a linked work tree.
     pub(crate) common_dir: PathBuf,
-    pub(crate) algorithm: gix::hash::Kind,
+    pub(crate) algorithm: Algorithm,
     /// Whether objects may be left at another place by design.
     pub(crate) partial: bool,
     /// Extensions that this version does not know.
@@ -98,7 +98,7 @@ impl Repository {
     /// An object id of this repository's format.
     pub(crate) fn id(&self, hex: &str) -> Option<Id> {
         let right = hex.len() == self.algorithm.len_in_hex();
-        Id::from_hex(hex.as_bytes()).ok().filter(|_| right)
+        Id::from_hex(hex.as_bytes()).filter(|_| right)
     }
 
     /// Whether both are one repository, by whatever paths they are called.
@@ -270,7 +270,7 @@ fn is_head(path: &Path) -> bool {
         Some(name) => name.trim_ascii_start().starts_with(b"refs/"),
         None => [64, 40].into_iter().any(|length| {
             let hex = contents.get(..length).unwrap_or_default();
-            hex.len() == length && Id::from_hex(hex).is_ok()
+            hex.len() == length && Id::from_hex(hex).is_some()
         }),
     }
 }

@@ -3,21 +3,17 @@
 mod extent;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use extent::Said;
 
-use super::findings::quote;
+use super::object::{Algorithm, Id};
+use super::quote::quote;
 use super::report::{Claim, Verdict};
-use super::signature::{self, AllowedSigners, Judgement, KeyRing, Signers};
-use super::store::hash::Id;
+use super::signature::{self, Judgement, Signers, TITLE, claim_nobody};
+use super::trust;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
-
-/// The claim in words.
-pub(crate) const TITLE: &str = "signed by a key that was allowed";
 
 /// Who looks along to make the claim.
 ///
@@ -25,83 +21,13 @@ pub(crate) const TITLE: &str = "signed by a key that was allowed";
 ///
 /// Says why the file of allowed signers cannot be used.
 pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
-    Ok(match signers(options)? {
-        None => Box::new(Nobody(claim_nobody(options))),
+    Ok(match trust::signers(options)? {
+        None => Box::new(Nobody(claim_nobody(trust::asks_for_signatures(options)))),
         Some(signers) => Box::new(Signatures {
             signers,
             found: Mutex::default(),
         }),
     })
-}
-
-/// Whose signatures count, if that is said.
-///
-/// # Errors
-///
-/// Says why a file of signers cannot be used.
-pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyError> {
-    if options.allowed_signers.is_none() && options.openpgp_keys.is_none() {
-        return Ok(None);
-    }
-    let mut signers = Signers::default();
-    if let Some(path) = &options.openpgp_keys {
-        let program = options.openpgp_program.as_deref();
-        let program = program.unwrap_or(Path::new("gpg"));
-        let timeout = options.openpgp_timeout.unwrap_or(OPENPGP_TIMEOUT);
-        let ring = KeyRing::open(path, program, timeout).map_err(|why| unreadable(path, why))?;
-        signers.openpgp = Some(ring);
-    }
-    let Some(path) = &options.allowed_signers else {
-        return Ok(Some(signers));
-    };
-    let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
-    signers.allowed = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
-    if let Some(path) = &options.revoked_signers {
-        let revoked = signers.allowed.revoke(&read(path)?);
-        revoked.map_err(|why| unreadable(path, why))?;
-    }
-    Ok(Some(signers))
-}
-
-/// The claim where nothing says whose signatures count.
-pub(crate) fn claim_nobody(options: &Options<'_>) -> Claim {
-    let verdict = match options.require.signed || options.revoked_signers.is_some() {
-        false => Verdict::NotAsked {
-            why: "nothing here shows who wrote this",
-        },
-        true => Verdict::NotShown {
-            missing: "whose signatures count; `--allowed-signers FILE` says so".to_owned(),
-        },
-    };
-    Claim::new("signatures", TITLE, verdict)
-}
-
-/// An OpenPGP program answers in some ten milliseconds; on a busy machine in a second.
-const OPENPGP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A list of signers that is longer than this is something else.
-const MAX_BYTES: u64 = 16 << 20;
-
-/// Reads a file that the auditor named.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
-    read_at_most(path, MAX_BYTES)
-}
-
-/// The same, where it may be longer.
-pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyError> {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    match length.and_then(|length| Ok((length, std::fs::read(path)?))) {
-        Ok((length, bytes)) if length <= most => Ok(bytes),
-        Ok(_) => Err(unreadable(path, "is too long")),
-        Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
-    }
-}
-
-pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
-    VerifyError::Unreadable {
-        what: format!("the file {}:", quote(path.as_os_str().as_encoded_bytes())),
-        why: why.into(),
-    }
 }
 
 /// Makes the same claim whatever it sees.
@@ -168,7 +94,7 @@ impl Offences {
 impl Visitor for Signatures {
     fn visit(&self, commit: &TrailCommit<'_>) {
         let place = (commit.depth, commit.id);
-        let sha256 = commit.id.kind() == gix::hash::Kind::Sha256;
+        let sha256 = commit.id.algorithm() == Algorithm::Sha256;
         // A commit that says no time is broken by another claim; no key's time has begun then.
         let seconds = commit.seconds.unwrap_or(i64::MIN);
         let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
@@ -210,7 +136,7 @@ impl Visitor for Signatures {
 
     fn visit_border(&self, commit: &TrailCommit<'_>) {
         let place = (commit.depth, commit.id);
-        let sha256 = commit.id.kind() == gix::hash::Kind::Sha256;
+        let sha256 = commit.id.algorithm() == Algorithm::Sha256;
         let seconds = commit.seconds.unwrap_or(i64::MIN);
         let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);

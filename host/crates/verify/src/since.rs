@@ -2,13 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::checkpoints::{self, Given};
+use super::checkpoints;
+use super::given::{Given, claim_signed, parse_key};
 use super::kept;
 use super::merkle::note::ORIGIN;
+use super::object::Id;
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
-use super::signatures::unreadable;
-use super::store::hash::Id;
+use super::trust::unreadable;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
@@ -50,7 +51,7 @@ pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> 
     let given = kept::newest(path)?;
     let commit = given.as_ref().and_then(|given| {
         let commit = given.checkpoint.commit.as_deref()?;
-        Id::from_hex(commit.as_bytes()).ok()
+        Id::from_hex(commit.as_bytes())
     });
     match (given, commit) {
         (Some(given), Some(commit)) => Ok(Some(Since { given, commit })),
@@ -71,11 +72,11 @@ pub(crate) fn visitor(
         return Ok(Box::new(Nothing));
     };
     let key = options.checkpoint_key.as_deref();
-    let key = key.map(checkpoints::parse_key).transpose()?;
+    let key = key.map(parse_key).transpose()?;
     let given = since.given.clone();
     Ok(Box::new(Beginning {
         commit: since.commit,
-        signed: checkpoints::claim_signed(std::slice::from_ref(&given), key.as_ref()),
+        signed: claim_signed(std::slice::from_ref(&given), key.as_ref()),
         given,
         backdated: Mutex::default(),
     }))

@@ -1,8 +1,8 @@
 //! What may look along while history is judged: signatures, Merkle leaves, statistics. A visitor sees what the judge sees and
 //! makes claims of its own; it decides nothing about the others'.
 
+use super::object::Id;
 use super::report::Claim;
-use super::store::hash::Id;
 use super::walk::chain::Chain;
 
 /// A commit of the trail, never a person's.

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
+use crate::object::{Id, Kind};
 use crate::refs::Refs;
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, Role};
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 

@@ -6,7 +6,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use super::leaf::Hash;
-use crate::findings::quote;
+use crate::quote::quote;
 use crate::rules::time;
 
 /// A note is a page at most; witnesses' cosignatures included.

@@ -7,8 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::{name, packed};
-use crate::findings::quote;
-use crate::store::hash::Id;
+use crate::object::Id;
+use crate::quote::quote;
 use crate::store::open_file;
 
 /// What a ref holds.
@@ -76,10 +76,7 @@ fn parse(contents: &[u8], hex_len: usize) -> Result<(Target, Option<&'static str
     }
     let hex = contents.get(..hex_len).unwrap_or_default();
     let ends = contents.get(hex_len).is_none_or(u8::is_ascii_whitespace);
-    let Some(id) = Id::from_hex(hex)
-        .ok()
-        .filter(|_| hex.len() == hex_len && ends)
-    else {
+    let Some(id) = Id::from_hex(hex).filter(|_| hex.len() == hex_len && ends) else {
         return Err("holds no object id".to_owned());
     };
     let odd = (!packed::is_id(line, hex_len)).then_some("it is not one object id and nothing else");

@@ -6,9 +6,9 @@ mod name;
 mod packed;
 
 use super::VerifyError;
-use super::findings::quote;
+use super::object::Id;
+use super::quote::quote;
 use super::repository::Repository;
-use super::store::hash::Id;
 use loose::Target;
 use packed::Packed;
 

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::Path;
 
 use super::name;
-use crate::findings::quote;
-use crate::store::hash::Id;
+use crate::object::Id;
+use crate::quote::quote;
 use crate::store::open_file;
 
 /// Git's own file of so many bytes holds fifty million refs.
@@ -142,7 +142,7 @@ impl Packed {
 
     fn id_at(&self, line: u32) -> Option<Id> {
         let begin = line as usize;
-        Id::from_hex(&self.bytes[begin..begin + self.hex_len]).ok()
+        Id::from_hex(&self.bytes[begin..begin + self.hex_len])
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Repository, small_file, unreadable};
 use crate::VerifyError;
-use crate::findings::quote;
+use crate::object::Algorithm;
+use crate::quote::quote;
 
 /// Settings that change what `git log` and `git show` print, or let another file do so. `*` stands for all of a section.
 const SHOWING: [(&str, &str); 21] = [
@@ -36,7 +37,7 @@ pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, 
     let mut repository = Repository {
         git_dir,
         common_dir,
-        algorithm: gix::hash::Kind::Sha1,
+        algorithm: Algorithm::Sha1,
         partial: false,
         unknown_extensions: Vec::new(),
         settings: Vec::new(),
@@ -111,7 +112,7 @@ fn read_extensions(
             }
             match (name.as_str(), value.as_str()) {
                 ("objectformat", "sha1") => {}
-                ("objectformat", "sha256") => repository.algorithm = gix::hash::Kind::Sha256,
+                ("objectformat", "sha256") => repository.algorithm = Algorithm::Sha256,
                 ("objectformat", _) => {
                     return Err(VerifyError::Unsupported(format!(
                         "the object format {}",

@@ -1,8 +1,6 @@
 //! Commits: their headers and their message, as git stores them.
 
-use gix::bstr::ByteSlice as _;
-
-use crate::store::hash::Id;
+use crate::object::Id;
 
 /// A commit's parts.
 #[derive(Debug)]
@@ -90,10 +88,7 @@ impl<'a> Commit<'a> {
             );
         }
         match self.other {
-            Some(line) => Err(format!(
-                "it has the header {}",
-                crate::findings::quote(line)
-            )),
+            Some(line) => Err(format!("it has the header {}", crate::quote::quote(line))),
             None => Ok(()),
         }
     }
@@ -129,12 +124,12 @@ fn header<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     // A signature makes most of a commit's bytes, so lines are sought many bytes at a time.
-    let end = bytes.find_byte(b'\n')?;
+    let end = memchr::memchr(b'\n', bytes)?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
 fn id(hex: &[u8], hex_len: usize) -> Option<Id> {
-    Id::from_hex(hex).ok().filter(|_| hex.len() == hex_len)
+    Id::from_hex(hex).filter(|_| hex.len() == hex_len)
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Messages of trail commits: one line that the policy chose, and the host's trailers.
 
-use gix::bstr::ByteSlice as _;
-
 use super::trailers;
-use crate::findings::quote;
+use crate::quote::quote;
 
 /// What a commit claims to be, by its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +74,7 @@ fn role_of_hosts(message: &[u8]) -> Option<Role> {
         b"Audit-Signature: ",
         b"Audit-Placement: ",
     ];
-    let at = message.find(b"\n\n")?;
+    let at = memchr::memmem::find(message, b"\n\n")?;
     let block = message[at + 2..].strip_prefix(b"Audit-Format: 1\n")?;
     let mut role = None;
     for line in block.strip_suffix(b"\n")?.split(|byte| *byte == b'\n') {

@@ -6,7 +6,9 @@ pub(crate) mod entry;
 mod json;
 pub(crate) mod message;
 pub(crate) mod path;
+#[cfg(feature = "repository")]
 pub(crate) mod subject;
 pub(crate) mod time;
 pub(crate) mod trailers;
+#[cfg(feature = "repository")]
 pub(crate) mod tree;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::store::hash::Id;
+use crate::object::Id;
 
 /// What an entry of a tree is, by its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -227,7 +227,7 @@ impl Grant {
             _ => {
                 return Err(format!(
                     "the option {} is not known",
-                    crate::findings::quote(name.as_bytes())
+                    crate::quote::quote(name.as_bytes())
                 ));
             }
         }

@@ -2,7 +2,9 @@
 //! with code of its own; the writer's is another.
 
 mod allowed;
+#[cfg(feature = "repository")]
 mod armour;
+#[cfg(feature = "repository")]
 mod openpgp;
 mod pattern;
 mod split;
@@ -11,13 +13,31 @@ mod time;
 
 pub(crate) use allowed::AllowedSigners;
 use allowed::Denied;
+#[cfg(feature = "repository")]
 pub(crate) use openpgp::KeyRing;
 use sshsig::{Bad, NAMESPACE};
 pub(crate) use time::show as show_time;
 
 use std::borrow::Cow;
 
-use super::findings::quote;
+use super::quote::quote;
+use super::report::{Claim, Verdict};
+
+/// The claim in words.
+pub(crate) const TITLE: &str = "signed by a key that was allowed";
+
+/// The claim where nothing says whose signatures count.
+pub(crate) fn claim_nobody(is_asked: bool) -> Claim {
+    let verdict = match is_asked {
+        false => Verdict::NotAsked {
+            why: "nothing here shows who wrote this",
+        },
+        true => Verdict::NotShown {
+            missing: "whose signatures count; `--allowed-signers FILE` says so".to_owned(),
+        },
+    };
+    Claim::new("signatures", TITLE, verdict)
+}
 
 /// Whose signatures count.
 #[derive(Default)]
@@ -25,6 +45,7 @@ pub(crate) struct Signers {
     /// Those of SSH keys.
     pub(crate) allowed: AllowedSigners,
     /// Those of OpenPGP keys.
+    #[cfg(feature = "repository")]
     pub(crate) openpgp: Option<KeyRing>,
 }
 
@@ -41,6 +62,7 @@ pub(crate) enum Judgement<'a> {
     NotShown(String),
 }
 
+#[cfg(feature = "repository")]
 /// What the program says of a signature, if that is in its one form: what is wrong with it otherwise says the program.
 fn judged_and_checked(
     ring: &KeyRing,
@@ -53,6 +75,32 @@ fn judged_and_checked(
     }
     Ok(judgement)
 }
+
+/// Judges an OpenPGP signature with the keys that were given, if any were.
+#[cfg(feature = "repository")]
+fn judge_openpgp(signers: &Signers, signed: &split::Signed, seconds: i64) -> Judgement<'static> {
+    let Some(ring) = &signers.openpgp else {
+        return Judgement::NotShown(NO_OPENPGP_KEYS.to_owned());
+    };
+    match judged_and_checked(ring, signed, seconds) {
+        Ok(judgement) => judgement,
+        Err(armour::Odd::Broken(why)) => Judgement::Broken(format!(
+            "its OpenPGP signature is not in its one form: {why}"
+        )),
+        Err(armour::Odd::Other(why)) => Judgement::NotShown(format!(
+            "whether its OpenPGP signature is as it was made: {why}"
+        )),
+    }
+}
+
+/// OpenPGP signatures need a program, which the core cannot run.
+#[cfg(not(feature = "repository"))]
+fn judge_openpgp(_: &Signers, _: &split::Signed, _: i64) -> Judgement<'static> {
+    Judgement::NotShown(NO_OPENPGP_KEYS.to_owned())
+}
+
+const NO_OPENPGP_KEYS: &str =
+    "who made its OpenPGP signature; `--openpgp-keys` gives the keys that may";
 
 /// Judges the signature of a commit with these bytes that says that it was made then.
 pub(crate) fn judge<'a>(
@@ -70,21 +118,7 @@ pub(crate) fn judge<'a>(
         .signature
         .starts_with(b"-----BEGIN PGP SIGNATURE-----")
     {
-        return match &signers.openpgp {
-            Some(ring) => match judged_and_checked(ring, &signed, seconds) {
-                Ok(judgement) => judgement,
-                Err(armour::Odd::Broken(why)) => Judgement::Broken(format!(
-                    "its OpenPGP signature is not in its one form: {why}"
-                )),
-                Err(armour::Odd::Other(why)) => Judgement::NotShown(format!(
-                    "whether its OpenPGP signature is as it was made: {why}"
-                )),
-            },
-            None => Judgement::NotShown(
-                "who made its OpenPGP signature; `--openpgp-keys` gives the keys that may"
-                    .to_owned(),
-            ),
-        };
+        return judge_openpgp(signers, &signed, seconds);
     }
     if !signed.signature.starts_with(sshsig::BEGIN) {
         return Judgement::Broken("its signature is of no known form".to_owned());

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::hash::{self, Id, Kind};
+use crate::object::{self, Algorithm, Id, Kind};
 
 /// An object in memory, with the name that its content has once somebody asked for it.
 pub(crate) struct Content {
@@ -27,10 +27,10 @@ impl Content {
     }
 
     /// The name that the content has; none if it carries the marks of a collision attack.
-    pub(crate) fn name(&self, algorithm: gix::hash::Kind) -> Option<Id> {
+    pub(crate) fn name(&self, algorithm: Algorithm) -> Option<Id> {
         *self
             .name
-            .get_or_init(|| hash::name(algorithm, self.kind, &self.data))
+            .get_or_init(|| object::name(algorithm, self.kind, &self.data))
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Cache, Content, SHARDS};
-    use crate::store::hash::Kind;
+    use crate::object::Kind;
 
     #[test]
     fn the_cache_stays_within_its_bound_and_finds_what_it_kept() {

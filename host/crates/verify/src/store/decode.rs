@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::cache::Content;
 use super::delta::{self, DeltaError, MAX_IN_MEMORY};
-use super::hash::{Id, Kind, Naming};
 use super::inflate::Inflater;
 use super::pack::{self, Make, Window};
 use super::reader::Fault;
 use super::{Store, loose};
+use crate::object::{Id, Kind, Naming};
 
 /// Stock git writes no longer chain (`pack-objects` and `fast-import` both refuse).
 const MAX_DEPTH: u32 = 4095;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::hash::Id;
+use crate::object::Id;
 
 /// How many index entries are read at a time.
 const STRIDE: usize = 4096;

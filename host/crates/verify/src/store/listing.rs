@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::findings::quote;
+use crate::quote::quote;
 
 /// What `objects/pack` held at one time.
 #[derive(Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::hash::{Id, Kind};
 use super::inflate::Inflater;
+use crate::object::{Id, Kind};
 
 /// The names of all loose objects, as their first eight bytes, in order. What looks alike is told apart by the file.
 #[derive(PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Names {
                 let Some(rest) = name.to_str().filter(|rest| rest.len() == 2 * hash_len - 2) else {
                     continue;
                 };
-                if let Ok(id) = Id::from_hex(format!("{first:02x}{rest}").as_bytes()) {
+                if let Some(id) = Id::from_hex(format!("{first:02x}{rest}").as_bytes()) {
                     names.push(prefix(&id));
                 }
             }

@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::hash::Id;
 use super::index::{be32, read};
+use crate::object::Id;
 
 /// How many objects are read at a time.
 const STRIDE: usize = 4096;

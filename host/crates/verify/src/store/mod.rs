@@ -4,7 +4,6 @@
 pub(crate) mod cache;
 mod decode;
 pub(crate) mod delta;
-pub(crate) mod hash;
 mod index;
 mod inflate;
 mod listing;
@@ -26,6 +25,8 @@ use listing::Listing;
 use pack::{Files, Pack};
 use table::{Counts, MAX_OBJECTS, MAX_POSITION, Table};
 
+use crate::object::Algorithm;
+
 /// Memory for objects that are likely to be wanted again: bases of deltas, and the trees of the newest commits.
 const CACHE: usize = 64 << 20;
 
@@ -34,7 +35,7 @@ const MAX_REOPENED: usize = 8;
 
 /// An object database as it was found at one time.
 pub(crate) struct Store {
-    pub(crate) algorithm: gix::hash::Kind,
+    pub(crate) algorithm: Algorithm,
     objects: PathBuf,
     listing: Listing,
     packs: Vec<Pack>,
@@ -56,7 +57,7 @@ impl Store {
     /// # Errors
     ///
     /// Says why it cannot be opened at all; a pack that cannot be used only makes its objects missing.
-    pub(crate) fn open(objects: &Path, algorithm: gix::hash::Kind) -> Result<Store, String> {
+    pub(crate) fn open(objects: &Path, algorithm: Algorithm) -> Result<Store, String> {
         let mut store = Store::open_now(objects, algorithm)?;
         for _ in 0..MAX_REOPENED {
             let is_sound = store.unusable.is_empty() && store.misleading.is_empty();
@@ -69,7 +70,7 @@ impl Store {
         Ok(store)
     }
 
-    fn open_now(objects: &Path, algorithm: gix::hash::Kind) -> Result<Store, String> {
+    fn open_now(objects: &Path, algorithm: Algorithm) -> Result<Store, String> {
         let hash_len = algorithm.len_in_bytes();
         let mut unusable = Vec::new();
         let mut packs: Vec<Pack> = Vec::new();

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::hash::{Id, Kind};
 use super::index::Index;
+use crate::object::{Id, Kind};
 
 /// A pack whose index belongs to it.
 pub(crate) struct Pack {

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::Candidate;
 use super::survey::{Spot, Survey};
-use crate::findings::quote;
-use crate::store::hash::Id;
+use crate::object::Id;
+use crate::quote::quote;
 use crate::walk::Context;
 
 /// A trail: the branch to audit, which is `HEAD`'s or the one that holds most, and those that hold something else beside.

@@ -7,10 +7,10 @@ mod survey;
 use std::collections::HashMap;
 
 use super::VerifyError;
-use super::findings::quote;
+use super::object::{Id, Kind};
+use super::quote::quote;
 use super::refs::{Refs, Resolved};
 use super::repository::Repository;
-use super::store::hash::{Id, Kind};
 use super::store::reader::Reader;
 use super::walk::Context;
 pub(crate) use choice::Trail;
@@ -199,7 +199,7 @@ pub(crate) fn peel(context: &Context<'_>, name: &[u8], mut id: Id) -> Result<Id,
             .strip_prefix(b"object ")
             .filter(|hex| hex.len() == context.algorithm.len_in_hex());
         id = target
-            .and_then(|hex| Id::from_hex(hex).ok())
+            .and_then(Id::from_hex)
             .ok_or_else(|| broken("its tag names no object"))?;
     }
     Err(broken("too many tags lead on from it"))

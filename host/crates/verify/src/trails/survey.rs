@@ -4,10 +4,10 @@
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::Candidate;
+use crate::object::{Id, Kind};
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, Role};
 use crate::rules::tree::{self, Mode, Nodes};
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 

@@ -8,10 +8,10 @@ use super::objects::read_other;
 use super::{Context, Place};
 use crate::Progress;
 use crate::findings::{Depth, Rule};
+use crate::object::{Id, Kind};
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, Role};
 use crate::store::cache::Content;
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::{Fault, Reader};
 use crate::visit::Walk;
 

@@ -2,9 +2,10 @@
 
 use super::objects::{self, read_tree_and_form};
 use super::{Context, Place};
-use crate::findings::{Rule, quote};
+use crate::findings::Rule;
+use crate::object::{Id, Kind};
+use crate::quote::quote;
 use crate::rules::tree::{self, Mode, Node, Nodes};
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::Reader;
 
 /// A change of one path.

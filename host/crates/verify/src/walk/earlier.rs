@@ -3,10 +3,10 @@
 
 use super::Context;
 use super::chain::Chain;
+use crate::object::{Id, Kind};
 use crate::rules::commit::Commit;
 use crate::rules::path;
 use crate::rules::tree::{Mode, Nodes};
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::Reader;
 
 /// Directories below `.audit/tasks` that are looked into: four, as the sharded layout has.

@@ -12,10 +12,10 @@ use super::side::{self, Side};
 use super::{Context, Place, Tally};
 use crate::Progress;
 use crate::findings::Depth;
+use crate::object::{Id, Kind};
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, Role};
 use crate::store::cache::Content;
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::Reader;
 
 /// What a walk found beside offences.

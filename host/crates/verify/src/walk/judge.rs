@@ -6,13 +6,14 @@ use super::changes::{self, Change, Changes};
 use super::objects;
 use super::record;
 use super::{Context, Place, Tally};
-use crate::findings::{Rule, quote};
+use crate::findings::Rule;
+use crate::object::{Id, Kind};
+use crate::quote::quote;
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, MessageError, Role, Trailers};
 use crate::rules::tree::{Mode, Node, Nodes};
 use crate::rules::{path, subject};
 use crate::store::cache::Content;
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::Reader;
 use crate::visit::{TrailCommit, TrailEntry};
 

@@ -17,16 +17,16 @@ use std::sync::{Mutex, PoisonError};
 
 use super::findings::{Depth, Findings, Rule};
 use super::graph::Graph;
+use super::object::{Algorithm, Id};
 use super::rules::commit::Commit;
 use super::store::Current;
-use super::store::hash::Id;
 use super::store::reader::{Fault, Reader};
 use super::visit::Visitor;
 
 /// What all threads share.
 pub(crate) struct Context<'a> {
     pub(crate) current: &'a Current,
-    pub(crate) algorithm: gix::hash::Kind,
+    pub(crate) algorithm: Algorithm,
     pub(crate) findings: Findings,
     /// Whether objects may be elsewhere: why, in words.
     pub(crate) elsewhere: Option<String>,
@@ -46,7 +46,7 @@ pub(crate) type Place = (Depth, Id);
 impl<'a> Context<'a> {
     pub(crate) fn new(
         current: &'a Current,
-        algorithm: gix::hash::Kind,
+        algorithm: Algorithm,
         elsewhere: Option<String>,
     ) -> Context<'a> {
         Context {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Context, Place};
 use crate::findings::Rule;
+use crate::object::{Id, Kind};
 use crate::rules::tree::{self, Mode, Node, Nodes};
 use crate::store::cache::Content;
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::{Fault, Reader};
 
 /// Pairs of trees that are compared for one commit before its whole tree is walked instead: trees that name each other

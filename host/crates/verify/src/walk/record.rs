@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::changes::Change;
 use super::judge::Case;
 use super::{Context, Tally};
-use crate::findings::{Rule, quote};
+use crate::findings::Rule;
+use crate::object::Kind;
+use crate::quote::quote;
 use crate::rules::message::Trailers;
 use crate::rules::tree::Mode;
 use crate::rules::{entry, path, time};
 use crate::store::cache::Content;
-use crate::store::hash::Kind;
 use crate::store::reader::Reader;
 
 /// Judges the one file that a trail commit adds. Returns it, if it can be read, and the time that it says it was recorded at.

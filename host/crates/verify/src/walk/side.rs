@@ -7,10 +7,10 @@ use super::history::{Job, Walker};
 use super::objects::{self, read_other};
 use super::{Context, Place};
 use crate::findings::Rule;
+use crate::object::{Id, Kind};
 use crate::rules::commit::Commit;
 use crate::rules::message::{self, Role};
 use crate::rules::subject;
-use crate::store::hash::{Id, Kind};
 use crate::store::reader::{Fault, Reader};
 
 /// A commit of a merged history.

@@ -4,11 +4,12 @@ use super::chain::Chain;
 use super::changes;
 use super::earlier;
 use super::{Context, Place};
-use crate::findings::{Depth, Rule, quote};
+use crate::findings::{Depth, Rule};
+use crate::object::Kind;
+use crate::quote::quote;
 use crate::rules::commit::Commit;
 use crate::rules::path;
 use crate::rules::tree::Nodes;
-use crate::store::hash::Kind;
 use crate::store::reader::Reader;
 
 /// Records every task that occurs twice. Greater depths are older.

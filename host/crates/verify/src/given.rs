@@ -1,0 +1,77 @@
+//! Checkpoints that the auditor was given, and the claim that the checkpoint key signed them.
+
+use std::path::PathBuf;
+
+use super::VerifyError;
+use super::merkle::note::{Checkpoint, NoteKey};
+use super::object::Id;
+use super::quote::quote;
+use super::report::{Claim, Verdict};
+use super::signature::show_time;
+
+/// A checkpoint and where it came from.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) path: PathBuf,
+    /// The commit of the repository there that brought it.
+    pub(crate) kept_by: Option<Id>,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
+pub(crate) const CLOCKS_APART: i64 = 300;
+
+/// Reads a key that checks checkpoints.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub(crate) fn parse_key(text: &str) -> Result<NoteKey, VerifyError> {
+    NoteKey::parse(text).map_err(|why| VerifyError::Unreadable {
+        what: "the checkpoint key:".to_owned(),
+        why,
+    })
+}
+
+/// Claims that the checkpoints are signed by the key that the auditor trusts.
+pub(crate) fn claim_signed(given: &[Given], key: Option<&NoteKey>) -> Claim {
+    let title = "each checkpoint is signed by the checkpoint key";
+    let Some(key) = key else {
+        let why = "a checkpoint is as good as the place that it was kept in; `--checkpoint-key` shows whose it is";
+        return Claim::new("checkpoint-key", title, Verdict::NotAsked { why });
+    };
+    let mut bad = given.iter().filter_map(|given| {
+        let why = given.checkpoint.check(key).err()?;
+        Some(format!("{}: {why}", given.name()))
+    });
+    let verdict = match bad.next() {
+        None => Verdict::Holds,
+        Some(what) => Verdict::Broken {
+            commit: None,
+            what,
+            count: 1 + bad.count() as u64,
+        },
+    };
+    Claim::new("checkpoint-key", title, verdict)
+}
+
+impl Given {
+    /// What to call it.
+    pub(crate) fn name(&self) -> String {
+        let path = quote(self.path.as_os_str().as_encoded_bytes());
+        match self.kept_by {
+            None => format!("the checkpoint {path}"),
+            Some(commit) => format!("the checkpoint in {path}, commit {commit},"),
+        }
+    }
+
+    /// How it is told when it holds.
+    pub(crate) fn tell(&self) -> String {
+        let of = self.checkpoint.seconds.map(show_time);
+        let of = of.map(|time| format!(", of {time}")).unwrap_or_default();
+        let size = self.checkpoint.size;
+        let entries = if size == 1 { "entry" } else { "entries" };
+        let name = self.name();
+        format!("{}: {size} {entries}{of}", name.trim_end_matches(','))
+    }
+}

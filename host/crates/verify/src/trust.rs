@@ -1,0 +1,112 @@
+//! What an audit is checked with, read from the files that the auditor named.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::given::parse_key;
+use super::proven::{ProofReport, Trust, check};
+use super::quote::quote;
+use super::signature::{AllowedSigners, KeyRing, Signers};
+use super::witnesses::Witnesses;
+use super::{Options, VerifyError};
+
+/// A proof holds one entry. As long as the longest that git's objects are read to here.
+const MAX_PROOF_BYTES: u64 = 128 << 20;
+
+/// Checks a proof file. Of the options, those about signers, witnesses, the trail and the checkpoint key count.
+///
+/// # Errors
+///
+/// Says why the file is no proof at all, or what was given with it cannot be used.
+pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, VerifyError> {
+    let bytes = read_at_most(file, MAX_PROOF_BYTES)?;
+    let trust = Trust {
+        key: options
+            .checkpoint_key
+            .as_deref()
+            .map(parse_key)
+            .transpose()?,
+        trail: options.trail.as_deref(),
+        signers: signers(options)?,
+        asks_for_signatures: asks_for_signatures(options),
+        witnesses: witnesses(options)?,
+    };
+    check(file, &bytes, &trust).map_err(|why| unreadable(file, why))
+}
+
+/// Whether a signature must be shown even where nothing says whose count.
+pub(crate) fn asks_for_signatures(options: &Options<'_>) -> bool {
+    options.require.signed || options.revoked_signers.is_some()
+}
+
+/// The witnesses' keys, if they are given.
+///
+/// # Errors
+///
+/// The keys cannot be read, or are fewer than must have cosigned.
+pub(crate) fn witnesses(options: &Options<'_>) -> Result<Option<Witnesses>, VerifyError> {
+    let Some(path) = &options.witness_keys else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
+    let quorum = options.witness_quorum.unwrap_or(1);
+    let witnesses = Witnesses::parse(&text, quorum).map_err(|why| unreadable(path, why))?;
+    Ok(Some(witnesses))
+}
+
+/// Whose signatures count, if that is said.
+///
+/// # Errors
+///
+/// Says why a file of signers cannot be used.
+pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyError> {
+    if options.allowed_signers.is_none() && options.openpgp_keys.is_none() {
+        return Ok(None);
+    }
+    let mut signers = Signers::default();
+    if let Some(path) = &options.openpgp_keys {
+        let program = options.openpgp_program.as_deref();
+        let program = program.unwrap_or(Path::new("gpg"));
+        let timeout = options.openpgp_timeout.unwrap_or(OPENPGP_TIMEOUT);
+        let ring = KeyRing::open(path, program, timeout).map_err(|why| unreadable(path, why))?;
+        signers.openpgp = Some(ring);
+    }
+    let Some(path) = &options.allowed_signers else {
+        return Ok(Some(signers));
+    };
+    let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
+    signers.allowed = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
+    if let Some(path) = &options.revoked_signers {
+        let revoked = signers.allowed.revoke(&read(path)?);
+        revoked.map_err(|why| unreadable(path, why))?;
+    }
+    Ok(Some(signers))
+}
+
+/// An OpenPGP program answers in some ten milliseconds; on a busy machine in a second.
+const OPENPGP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A list of signers that is longer than this is something else.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Reads a file that the auditor named.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
+    read_at_most(path, MAX_BYTES)
+}
+
+/// The same, where it may be longer.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyError> {
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    match length.and_then(|length| Ok((length, std::fs::read(path)?))) {
+        Ok((length, bytes)) if length <= most => Ok(bytes),
+        Ok(_) => Err(unreadable(path, "is too long")),
+        Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
+    }
+}
+
+pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
+    VerifyError::Unreadable {
+        what: format!("the file {}:", quote(path.as_os_str().as_encoded_bytes())),
+        why: why.into(),
+    }
+}
