@@ -163,6 +163,7 @@ fn append(criterion: &mut Criterion) {
     let trail = trail(place.path(), NOW);
     let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
     let provenance = Provenance {
+        interface: policy.built_for().to_owned(),
         policy: policy.digest().to_owned(),
         settings: settings.digest(),
         outcome: None,

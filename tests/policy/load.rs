@@ -100,6 +100,20 @@ fn another_version_of_the_interface_is_named() {
 }
 
 #[test]
+fn a_version_that_the_trailer_cannot_hold_is_refused() {
+    let load = |version: &str| {
+        let component = honest("hostile", |text| {
+            text.replace("@0.1.0", &format!("@{version}"))
+        });
+        Policy::load(engine(), "p.wasm", &component)
+    };
+    let policy = load("0.1.999999999").unwrap();
+    assert_eq!(policy.built_for(), "chiffon:audit@0.1.999999999");
+    let error = load("0.1.1000000000").unwrap_err().to_string();
+    assert!(error.contains("0.1.1000000000"), "{error}");
+}
+
+#[test]
 fn any_patch_version_and_more_exports_are_accepted() {
     for component in [
         honest("hostile", |text| text.replace("@0.1.0", "@0.1.7")),

@@ -109,6 +109,7 @@ pub fn at(microseconds: i64) -> Timestamp {
 
 pub fn provenance() -> Provenance {
     Provenance {
+        interface: "chiffon:audit@0.1.0".into(),
         policy: "sha256:00".into(),
         settings: "sha256:00".into(),
         outcome: None,

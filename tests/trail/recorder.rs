@@ -6,9 +6,10 @@ use chiffon_audit_cli::clock::{Clock, Timestamp};
 use chiffon_audit_cli::outcome;
 use chiffon_audit_cli::policy::{Policy, PolicySettings};
 use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
+use chiffon_audit_cli::verify;
 
 use super::*;
-use crate::policy::guest::hostile;
+use crate::policy::guest::{honest, hostile};
 use crate::policy::{NOW, builtin, engine};
 
 /// A clock that a test sets.
@@ -53,6 +54,25 @@ fn completed(id: &str) -> Vec<u8> {
 fn committed(answer: Answer) -> String {
     assert_eq!(answer.result, AnswerKind::Committed, "{answer:?}");
     answer.commit.unwrap()
+}
+
+#[test]
+fn the_trailer_names_the_interface_that_the_policy_was_built_for() {
+    let repo = checkout();
+    let trail = open(&repo.path).unwrap();
+    let clock = Hands::at_now();
+    let check = |policy: &Policy, id: &str, expected: &str| {
+        committed(recorder(trail.clone(), policy, &clock).record(&completed(id)));
+        let message = repo.git(&["log", "-1", "--format=%B"]);
+        let trailer = format!("Audit-Interface: {expected}\n");
+        assert!(message.contains(&trailer), "{message}");
+    };
+    check(builtin(), "a", "chiffon:audit@0.1.0");
+    let patched = honest("hostile", |text| text.replace("@0.1.0", "@0.1.7"));
+    let policy = Policy::load(engine(), "patched", &patched).unwrap();
+    check(&policy, "t", "chiffon:audit@0.1.7");
+    let report = verify::verify(&repo.path, &verify::Options::default()).unwrap();
+    assert_eq!(report.outcome(), verify::Outcome::Holds, "{report:#?}");
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
     let (id, time) = (task(id), at(seconds * 1_000_000));
     let digest = format!("sha256:{}", "0".repeat(64));
     let provenance = Provenance {
+        interface: "chiffon:audit@0.1.0".into(),
         policy: digest.clone(),
         settings: digest,
         outcome: None,

@@ -117,6 +117,7 @@ pub fn record(trail: &Trail, id: &str, seconds: i64) {
 pub fn record_with_policy(trail: &Trail, id: &str, seconds: i64, digit: char) {
     let (id, time) = (task(id), at(seconds * 1_000_000));
     let provenance = Provenance {
+        interface: "chiffon:audit@0.1.0".into(),
         policy: format!("sha256:{}", digit.to_string().repeat(64)),
         settings: format!("sha256:{}", "0".repeat(64)),
         outcome: None,

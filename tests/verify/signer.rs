@@ -214,6 +214,7 @@ fn an_entry_dated_before_a_checkpoint_that_it_came_after_is_named_by_its_own_tim
     // A commit of its day, and an entry of half an hour before.
     let (id, time) = (task("b"), at(3_001_000_000));
     let provenance = chiffon_audit_cli::trail::Provenance {
+        interface: "chiffon:audit@0.1.0".into(),
         policy: format!("sha256:{}", "0".repeat(64)),
         settings: format!("sha256:{}", "0".repeat(64)),
         outcome: None,

@@ -203,7 +203,7 @@ impl Entries {
         write!(path, "{id}.json")?;
         let message = format!(
             "{subject}\n\nAudit-Format: 1\nAudit-Task: {id}\nAudit-Interface: {}\nAudit-Policy: {}\nAudit-Settings: {}\n",
-            policy::INTERFACE,
+            self.policy.built_for(),
             self.policy.digest(),
             self.settings.digest(),
         );

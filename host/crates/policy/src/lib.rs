@@ -50,7 +50,8 @@ pub use trial::{
     RecordingError, Replay, Trial, level_name,
 };
 
-/// The version of `chiffon:audit` that this host implements; commits name it in `Audit-Interface`.
+/// The version of `chiffon:audit` that this host implements. A policy may be built for another of the same line:
+/// [`Policy::built_for`].
 pub const INTERFACE: &str = "chiffon:audit@0.1.0";
 
 /// The trail as of one call, for one task: what the policy may read.

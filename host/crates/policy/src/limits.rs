@@ -138,3 +138,124 @@ pub(super) const TOLD_PATH: usize = 256;
 
 /// Live handles to resources, all of them streams and pollables that cost the host nothing: a leak is stopped.
 pub(super) const HANDLES: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::{LOG_LINE, Limits, REASON, SUBJECT, TOLD_PATH, VIOLATION_TEXT, VIOLATIONS};
+
+    const RECORDER: &str = include_str!("../../../../wit/recorder.wit");
+
+    /// The rows of the table of limits: name and default.
+    fn rows() -> Vec<(&'static str, &'static str)> {
+        let rows = RECORDER.lines().filter_map(|line| {
+            let cells = line.trim().strip_prefix("/// |")?.strip_suffix('|')?;
+            let (name, default) = cells.split_once('|')?;
+            Some((name.trim(), default.trim()))
+        });
+        // The head and the line below it.
+        rows.skip(2).collect()
+    }
+
+    /// A number as people write it: `1,000`, `10 s`, `256 MiB`.
+    fn number(text: &str) -> Option<u64> {
+        let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
+        let shift = match unit {
+            "" | "s" | "bytes" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            _ => return None,
+        };
+        Some(digits.replace(',', "").parse::<u64>().ok()? << shift)
+    }
+
+    #[test]
+    fn the_table_of_recorder_wit_states_the_defaults() {
+        let Limits {
+            fuel,
+            wall_time,
+            memory,
+            stack,
+            // Not limits of a call: they hold while a component is loaded.
+            component_bytes: _,
+            compile_time: _,
+            compile_memory: _,
+            instances,
+            memories,
+            tables,
+            table_elements,
+            host_calls,
+            wasi_calls,
+            host_call_bytes,
+            entry_bytes,
+            log_lines,
+            // log.wit states it.
+            log_bytes: _,
+        } = Limits::default();
+        let of = |number: usize| number as u64;
+        let expected = [
+            ("units of fuel", fuel),
+            ("wall time", wall_time.as_secs()),
+            ("memory, summed over all memories", of(memory)),
+            ("stack", of(stack)),
+            ("core instances", of(instances)),
+            ("memories", of(memories)),
+            ("tables", of(tables)),
+            ("table elements, summed over all tables", of(table_elements)),
+            ("calls of the interfaces of this package", host_calls),
+            ("calls of WASI", wasi_calls),
+            ("data passed in one call", of(host_call_bytes)),
+            ("entry", of(entry_bytes)),
+            ("log lines", of(log_lines)),
+        ];
+        let stated = rows();
+        assert_eq!(stated.len(), expected.len(), "{stated:?}");
+        for ((name, default), (expected_name, limit)) in stated.into_iter().zip(expected) {
+            assert_eq!(name, expected_name);
+            assert_eq!(number(default), Some(limit), "{name}: {default}");
+        }
+    }
+
+    #[test]
+    fn the_lengths_that_the_interfaces_state_are_those_that_are_checked() {
+        let people = |number: usize| {
+            let digits = number.to_string();
+            match digits.len() {
+                ..=3 => digits,
+                length => format!("{},{}", &digits[..length - 3], &digits[length - 3..]),
+            }
+        };
+        let check = |file: &str, stated: String| {
+            let text = file
+                .lines()
+                .map(|line| line.trim().trim_start_matches("/// "));
+            let text = text.collect::<Vec<_>>().join(" ");
+            assert!(text.contains(&stated), "no file states \"{stated}\"");
+        };
+        let (violation, reason) = (people(VIOLATION_TEXT), people(REASON));
+        check(RECORDER, format!("At most {violation} bytes."));
+        check(RECORDER, format!("1 to {violation} bytes."));
+        check(
+            RECORDER,
+            format!(
+                "names the fields that differ and quotes no value of either side. 1 to {reason} bytes."
+            ),
+        );
+        check(RECORDER, format!("The text says why. 1 to {reason} bytes."));
+        check(
+            RECORDER,
+            format!("At least one violation, at most {VIOLATIONS}."),
+        );
+        let git = include_str!("../../../../wit/git.wit");
+        check(git, format!("one line of 1 to {SUBJECT} bytes"));
+        let filesystem = include_str!("../../../../wit/filesystem.wit");
+        check(filesystem, format!("shortened to {TOLD_PATH} bytes."));
+        let log = include_str!("../../../../wit/log.wit");
+        let limits = Limits::default();
+        check(log, format!("longer than {} KiB is cut.", LOG_LINE >> 10));
+        let (lines, kibibytes) = (people(limits.log_lines), limits.log_bytes >> 10);
+        check(
+            log,
+            format!("({lines} lines and {kibibytes} KiB by default)"),
+        );
+    }
+}

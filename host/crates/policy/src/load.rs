@@ -52,6 +52,7 @@ pub struct Policy {
 struct Inner {
     name: String,
     digest: String,
+    built_for: String,
     bytes: Arc<[u8]>,
     engine: Engine,
     component: PolicyPre<State>,
@@ -103,7 +104,7 @@ impl Policy {
         let compile = || Component::from_binary(engine.wasmtime(), bytes);
         let component = unless_it_panics(compile)?
             .map_err(|error| wrong(Problem::of_text(flat(&error), engine.limits())))?;
-        check_names(engine, &component).map_err(wrong)?;
+        let built_for = check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()
             .instantiate_pre(&component)
@@ -115,6 +116,7 @@ impl Policy {
         let inner = Inner {
             name: name.to_owned(),
             digest: sha256(bytes),
+            built_for,
             bytes: bytes.into(),
             engine: engine.clone(),
             component,
@@ -132,6 +134,12 @@ impl Policy {
     /// `sha256:` and the SHA-256 of the component's bytes, as in the trailer `Audit-Policy`.
     pub fn digest(&self) -> &str {
         &self.inner.digest
+    }
+
+    /// The version of the interface that the component was built for, such as `chiffon:audit@0.1.0`, as in the trailer
+    /// `Audit-Interface`.
+    pub fn built_for(&self) -> &str {
+        &self.inner.built_for
     }
 
     /// Whether it is the default policy of this build, wherever it was loaded from.
@@ -236,8 +244,9 @@ pub(super) fn flat(error: &wasmtime::Error) -> String {
         .join(" ")
 }
 
-/// Checks what the component imports and exports by name; the types are the linker's business.
-fn check_names(engine: &Engine, component: &Component) -> Result<(), Problem> {
+/// Checks what the component imports and exports by name; the types are the linker's business. Returns the package and version of the
+/// recorder that it exports.
+fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem> {
     let types = component.component_type();
     let mut forbidden = Vec::new();
     for (name, _) in types.imports(engine.wasmtime()) {
@@ -268,7 +277,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<(), Problem> {
             .is_some_and(|(_, version)| is_ours(version))
     };
     match recorders.iter().find(ours).or(recorders.first()) {
-        Some(name) if ours(&name) => Ok(()),
+        Some(name) if ours(&name) => Ok(name.replacen("/recorder", "", 1)),
         Some(name) => Err(Problem::Version {
             name: (*name).clone(),
         }),
@@ -298,9 +307,10 @@ fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> 
     wasmtime::bail!("there is no function `commit-task-outcome`")
 }
 
-/// Any patch version of the interface that this host implements.
+/// Any patch version of the interface that this host implements, as long as the trailer `Audit-Interface` can hold it.
 fn is_ours(version: &str) -> bool {
-    is_patch_of(version, "0.1.")
+    const LONGEST_NUMBER: usize = 9;
+    is_patch_of(version, "0.1.") && version.len() <= "0.1.".len() + LONGEST_NUMBER
 }
 
 fn is_patch_of(version: &str, line: &str) -> bool {

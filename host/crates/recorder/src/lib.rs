@@ -82,6 +82,7 @@ impl Recorder {
     /// Creates a recorder for a trail and a policy.
     pub fn new(trail: Trail, policy: Policy, options: Options) -> Recorder {
         let provenance = Provenance {
+            interface: policy.built_for().to_owned(),
             policy: policy.digest().to_owned(),
             settings: options.settings.digest(),
             outcome: None,

@@ -9,6 +9,8 @@ use outcome::Reporter;
 pub(super) const FORMAT: &str = "Audit-Format";
 /// Names the task whose entry the commit adds.
 pub(super) const TASK: &str = "Audit-Task";
+/// Names the version of the interface that the policy was built for.
+pub(super) const INTERFACE: &str = "Audit-Interface";
 /// Names the policy that decided.
 pub(super) const POLICY: &str = "Audit-Policy";
 /// Names the settings that it decided by.
@@ -19,12 +21,12 @@ pub(super) const REPORTER: &str = "Audit-Reporter";
 pub(super) const TRAIL: &str = "Audit-Trail";
 /// Says what kind of trail the genesis commit began.
 pub(super) const PLACEMENT: &str = "Audit-Placement";
-/// The interface's version as recorded with each entry.
-pub(super) const INTERFACE: &str = "chiffon:audit@0.1.0";
 
 /// What a commit says beside its subject.
 #[derive(Clone, Debug)]
 pub struct Provenance {
+    /// The version of the interface that the policy was built for, `chiffon:audit@X.Y.Z`.
+    pub interface: String,
     /// Digest of the policy component, `sha256:…`.
     pub policy: String,
     /// Digest of the policy's settings, `sha256:…`.
@@ -38,6 +40,7 @@ pub struct Provenance {
 /// The message of a commit that adds an entry.
 pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenance) -> String {
     let Provenance {
+        interface,
         policy,
         settings,
         outcome,
@@ -46,7 +49,7 @@ pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenanc
     let mut message = String::with_capacity(subject.len() + 320);
     let _ = write!(
         message,
-        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\nAudit-Interface: {INTERFACE}\n{POLICY}: {policy}\n{SETTINGS}: {settings}\n"
+        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\n{INTERFACE}: {interface}\n{POLICY}: {policy}\n{SETTINGS}: {settings}\n"
     );
     if let Some(outcome) = outcome {
         let _ = writeln!(message, "Audit-Outcome: {outcome}");
@@ -99,6 +102,7 @@ mod tests {
     #[test]
     fn the_message_is_the_public_format() {
         let mut provenance = Provenance {
+            interface: "chiffon:audit@0.1.7".into(),
             policy: "sha256:aa".into(),
             settings: "sha256:bb".into(),
             outcome: Some("hmac-sha256:cc".into()),
@@ -107,7 +111,7 @@ mod tests {
         let message = entry_message("audit: task a completed at T", "a", &provenance);
         assert_eq!(
             message,
-            "audit: task a completed at T\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\n\
+            "audit: task a completed at T\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.7\n\
              Audit-Policy: sha256:aa\nAudit-Settings: sha256:bb\nAudit-Outcome: hmac-sha256:cc\nAudit-Reporter: deploy-bot\n"
         );
         assert_eq!(trailer(&message, TASK), Some("a"));

@@ -28,6 +28,7 @@ struct Inspected<'a> {
     bytes: usize,
     code_bytes: usize,
     interface: &'a str,
+    built_for: &'a str,
     imports: Vec<ImportJson<'a>>,
     exports: &'a [String],
     can: &'a [&'static str],
@@ -104,6 +105,7 @@ fn json<'a>(policy: &'a Policy, bytes: usize, inspection: &'a Inspection) -> Ins
         bytes,
         code_bytes: inspection.code_bytes,
         interface: INTERFACE,
+        built_for: policy.built_for(),
         imports: imports.collect(),
         exports: &inspection.exports,
         can: &inspection.can,
@@ -131,7 +133,8 @@ fn print(
     )?;
     writeln!(
         out,
-        "  world      chiffon:audit/policy, this host has {INTERFACE}"
+        "  world      chiffon:audit/policy, built for {}; this host has {INTERFACE}",
+        policy.built_for()
     )?;
     for (field, value) in &inspection.metadata {
         writeln!(out, "  {field:<10} {}", Line(value))?;
