@@ -141,10 +141,6 @@ impl Kind {
 /// Content being hashed piece by piece. SHA-1 comes with git's own collision detection.
 pub(crate) struct Naming(Hasher);
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one lives on the stack for as long as an object is hashed"
-)]
 enum Hasher {
     Sha1(sha1dc::Hasher),
     Sha256(Sha256),
