@@ -255,6 +255,36 @@ fn sighup_reloads_tokens_and_settings_and_says_what_needs_a_start() {
 }
 
 #[test]
+fn sighup_changes_how_long_conflicts_are_kept() {
+    let (host, config, tokens, log) = with_tokens("");
+    let rights = "write first-0123456789ab\nread reader-0123456789ab\n";
+    std::fs::write(&tokens, rights).unwrap();
+    reload(&host, &log, &["were reloaded"]);
+    let conflicts = || {
+        let path = "/api/v1/submissions?state=conflicting";
+        let headers = ["Authorization: Bearer reader-0123456789ab"];
+        let answer = host.served.send("GET", path, &headers, b"").json();
+        answer["submissions"].as_array().unwrap().len()
+    };
+    for status in ["completed", "failed"] {
+        let body = format!(r#"{{"task_id":"a","status":"{status}"}}"#);
+        let headers = [
+            "Content-Type: application/json",
+            "Authorization: Bearer first-0123456789ab",
+        ];
+        let path = "/api/v1/outcomes?wait=committed";
+        host.served.send("POST", path, &headers, body.as_bytes());
+    }
+    assert_eq!(conflicts(), 1);
+    std::fs::write(&config, "[store]\nkeep_turned_down = \"1s\"\n").unwrap();
+    let said = reload(&host, &log, &["were reloaded"]);
+    assert!(said.contains("store.keep_turned_down"), "{said}");
+    while conflicts() > 0 {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_file_that_is_wrong_changes_nothing_at_sighup_and_says_why() {
     let (host, config, tokens, log) = with_tokens("");
     let good = std::fs::read_to_string(&tokens).unwrap();

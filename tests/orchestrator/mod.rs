@@ -376,7 +376,7 @@ fn what_was_turned_down_is_deleted_by_who_commits_where_that_is_wanted() {
             let state = host.settled(other.sequence).await.unwrap();
             assert!(matches!(state, State::Conflicting { .. }), "{state:?}");
             committed(&host, r#"{"task_id":"b","status":"completed"}"#).await;
-            host.retire_turned_down(Duration::ZERO);
+            host.retire_turned_down(Some(Duration::ZERO));
             let store = host.store().clone();
             while store.submission(other.sequence).await.unwrap().is_some() {
                 tokio::task::yield_now().await;

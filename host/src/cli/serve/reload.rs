@@ -23,7 +23,7 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 16] = [
+const LIVE: [&str; 17] = [
     "policy.",
     "tokens",
     "tokens_file",
@@ -40,6 +40,7 @@ const LIVE: [&str; 16] = [
     "serve.followers",
     "outcome.",
     "statuses",
+    "store.keep_turned_down",
 ];
 
 fn is_live(name: &str) -> bool {
@@ -103,6 +104,7 @@ impl Reload {
         // First what decides: a document that comes under wider rules is not refused by the former.
         orchestrator.set_limits(read.documents);
         gate.change_limits(read.limits);
+        orchestrator.retire_turned_down(read.settings.keep_turned_down);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.deciding.policy.digest();
         let changed = changed.join(", ");

@@ -166,9 +166,7 @@ impl Life {
             return Err(error);
         }
         let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
-        if let Some(older_than) = parts.keep_turned_down {
-            orchestrator.retire_turned_down(older_than);
-        }
+        orchestrator.retire_turned_down(parts.keep_turned_down);
         if let Some(lost) = lost_lines {
             orchestrator.metrics().watch_lost_lines(lost);
         }

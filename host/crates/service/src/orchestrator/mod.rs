@@ -126,6 +126,8 @@ struct Inner {
     options: recorder::Options,
     load_policy: LoadPolicy,
     on_policy_fault: Mutex<OnPolicyFault>,
+    /// How long conflicts and refusals are kept; `None` for ever.
+    keep_turned_down: watch::Sender<Option<Duration>>,
     host: String,
     lease_term: Duration,
     health: health::Health,
@@ -203,6 +205,7 @@ impl Orchestrator {
             options: options.recorder,
             load_policy: options.load_policy,
             on_policy_fault: Mutex::new(options.on_policy_fault),
+            keep_turned_down: watch::Sender::new(None),
             host: options.host,
             lease_term: options.lease_term,
             health: health::Health::default(),
@@ -236,6 +239,7 @@ impl Orchestrator {
             feeder::look_for_others(inner).boxed()
         });
         start("follow", |inner| follow::run(inner).boxed());
+        retire::start(&inner);
         let theirs = Arc::clone(&inner);
         let keep_lease = move || feeder::keep_lease(Arc::clone(&theirs), no_more.clone());
         let running = Running {

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::{Inner, Orchestrator};
 
 /// The longest interval between two passes, however long submissions are kept.
@@ -16,15 +18,27 @@ const LOOK: Duration = Duration::from_secs(1);
 const TOGETHER: usize = 500;
 
 impl Orchestrator {
-    /// From now on, while this host commits, deletes submissions that were turned down longer ago than this. Open and
-    /// committed ones are never deleted.
-    pub fn retire_turned_down(&self, older_than: Duration) {
-        tokio::spawn(run(Arc::downgrade(self.inner()), older_than));
+    /// From now on, while this host commits, deletes submissions that were turned down longer ago than this; with `None`,
+    /// deletes nothing. Open and committed ones are never deleted.
+    pub fn retire_turned_down(&self, older_than: Option<Duration>) {
+        self.inner().keep_turned_down.send_replace(older_than);
     }
 }
 
-async fn run(inner: Weak<Inner>, older_than: Duration) {
+/// Starts the task that deletes. It ends with the host.
+pub(super) fn start(inner: &Arc<Inner>) {
+    let kept = inner.keep_turned_down.subscribe();
+    tokio::spawn(run(Arc::downgrade(inner), kept));
+}
+
+async fn run(inner: Weak<Inner>, mut kept: watch::Receiver<Option<Duration>>) {
     loop {
+        let Some(older_than) = *kept.borrow_and_update() else {
+            match kept.changed().await {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        };
         let commits = match inner.upgrade() {
             Some(inner) if !inner.is_stopping() => {
                 retire(&inner, older_than).await;
@@ -36,7 +50,8 @@ async fn run(inner: Weak<Inner>, older_than: Duration) {
             true => (older_than / 4).clamp(LOOK, EVERY),
             false => LOOK,
         };
-        tokio::time::sleep(pause).await;
+        // A new setting takes effect at once.
+        let _ = tokio::time::timeout(pause, kept.changed()).await;
     }
 }
 
