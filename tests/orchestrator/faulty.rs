@@ -7,9 +7,10 @@ use std::time::Duration;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::store::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
-    StoreConnections, Submission, SubmissionState, Task, TurnedDown,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, Lease, LeaseAnswer, Page,
+    PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store, StoreConnections,
+    StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery, SubmissionState, Task,
+    TurnedDownCounts,
 };
 
 pub struct Faulty {
@@ -37,7 +38,11 @@ impl Faulty {
         left.get(method).copied().unwrap_or(0)
     }
 
-    fn at<'a, T: 'a>(&'a self, method: &'static str, answer: Answer<'a, T>) -> Answer<'a, T> {
+    fn at<'a, T: 'a>(
+        &'a self,
+        method: &'static str,
+        answer: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
         let breaks = {
             let mut left = self.left.lock().unwrap();
             let left = left.entry(method).or_default();
@@ -53,11 +58,11 @@ impl Faulty {
 }
 
 impl Store for Faulty {
-    fn about(&self) -> &About {
-        self.inner.about()
+    fn info(&self) -> &StoreInfo {
+        self.inner.info()
     }
 
-    fn ping(&self) -> Answer<'_, ()> {
+    fn ping(&self) -> StoreFuture<'_, ()> {
         self.at("ping", self.inner.ping())
     }
 
@@ -65,16 +70,16 @@ impl Store for Faulty {
         self.inner.connections()
     }
 
-    fn bond(&self) -> Answer<'_, Bond> {
+    fn bond(&self) -> StoreFuture<'_, Bond> {
         self.at("bond", self.inner.bond())
     }
 
-    fn bind(&self, bond: Bond) -> Answer<'_, bool> {
+    fn bind(&self, bond: Bond) -> StoreFuture<'_, bool> {
         self.at("bind", self.inner.bind(bond))
     }
 
-    fn hold_to(&self, epoch: i64) {
-        self.inner.hold_to(epoch)
+    fn require_epoch(&self, epoch: i64) {
+        self.inner.require_epoch(epoch)
     }
 
     fn fingerprint_key(&self) -> &[u8; 32] {
@@ -85,40 +90,40 @@ impl Store for Faulty {
         self.inner.has_former_fingerprints()
     }
 
-    fn plan(&self, plan: Plan) -> Answer<'_, Task> {
+    fn plan(&self, plan: Plan) -> StoreFuture<'_, Task> {
         self.at("plan", self.inner.plan(plan))
     }
 
-    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
+    fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         self.at("task", self.inner.task(task_id))
     }
 
-    fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
+    fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {
         self.at("accept", self.inner.accept(submission))
     }
 
-    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
+    fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>> {
         self.at("due", self.inner.due(after, limit))
     }
 
-    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> StoreFuture<'_, ()> {
         self.at("settle", self.inner.settle(lease, settlements))
     }
 
-    fn hurry(&self) -> Answer<'_, u64> {
-        self.at("hurry", self.inner.hurry())
+    fn make_all_due(&self) -> StoreFuture<'_, u64> {
+        self.at("hurry", self.inner.make_all_due())
     }
 
-    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
+    fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>> {
         self.at("submission", self.inner.submission(sequence))
     }
 
-    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
+    fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>> {
         self.at("submissions", self.inner.submissions(task_id))
     }
 
-    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
-        self.at("states", self.inner.states(task_id))
+    fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>> {
+        self.at("states", self.inner.count_states(task_id))
     }
 
     fn submissions_after(
@@ -126,75 +131,82 @@ impl Store for Faulty {
         task_id: &TaskId,
         after: Option<Sequence>,
         bytes: usize,
-    ) -> Answer<'_, Vec<SubmissionState>> {
+    ) -> StoreFuture<'_, Vec<SubmissionState>> {
         self.at(
             "submissions_after",
             self.inner.submissions_after(task_id, after, bytes),
         )
     }
 
-    fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
-        self.at("listed", self.inner.listed(listing))
+    fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage> {
+        self.at("listed", self.inner.list_submissions(listing))
     }
 
-    fn turned_down(
+    fn count_turned_down(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         latest: usize,
-    ) -> Answer<'_, TurnedDown> {
-        self.at("turned_down", self.inner.turned_down(since, until, latest))
+    ) -> StoreFuture<'_, TurnedDownCounts> {
+        self.at(
+            "turned_down",
+            self.inner.count_turned_down(since, until, latest),
+        )
     }
 
-    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64> {
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> StoreFuture<'_, u64> {
         self.at("retire", self.inner.retire(lease, older_than, most))
     }
 
-    fn backlog(&self) -> Answer<'_, Backlog> {
+    fn backlog(&self) -> StoreFuture<'_, Backlog> {
         self.at("backlog", self.inner.backlog())
     }
 
-    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
+    fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer> {
         self.at("lease", self.inner.lease(owner, term))
     }
 
-    fn release(&self, lease: &Lease) -> Answer<'_, ()> {
+    fn release(&self, lease: &Lease) -> StoreFuture<'_, ()> {
         self.at("release", self.inner.release(lease))
     }
 
-    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
+    fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page> {
         self.at("query", self.inner.query(filter, page))
     }
 
-    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
+    fn entry(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Entry>> {
         self.at("entry", self.inner.entry(task_id))
     }
 
-    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>> {
+    fn committed(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<CommittedSubmission>> {
         self.at("committed", self.inner.committed(after, limit))
     }
 
-    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {
+    fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>> {
         self.at("entries", self.inner.entries(after, limit))
     }
 
-    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64> {
+    fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64> {
         self.at("restore", self.inner.restore(entries))
     }
 
-    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64> {
+    fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64> {
         self.at("forget", self.inner.forget(task_ids))
     }
 
-    fn begin_rebuild(&self) -> Answer<'_, i64> {
+    fn begin_rebuild(&self) -> StoreFuture<'_, i64> {
         self.at("begin_rebuild", self.inner.begin_rebuild())
     }
 
-    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()> {
         self.at("fill_rebuild", self.inner.fill_rebuild(generation, entries))
     }
 
-    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
+    fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64> {
         self.at("finish_rebuild", self.inner.finish_rebuild(generation))
     }
 }

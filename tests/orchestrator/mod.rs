@@ -14,7 +14,7 @@ use chiffon_audit_cli::clock::{Clock, SystemClock, Timestamp};
 use chiffon_audit_cli::orchestrator::{
     AcceptError, LEASE_TERM, OnPolicyFault, Options, Orchestrator, Origin,
 };
-use chiffon_audit_cli::policies::Deciding;
+use chiffon_audit_cli::policies::PolicyWithSettings;
 use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings};
 use chiffon_audit_cli::store::{self, LeaseAnswer, State, Store, StoreError, StoreUrl};
 use chiffon_audit_cli::trail::{OpenOptions, Trail};
@@ -66,7 +66,7 @@ fn start_for(
             settings: PolicySettings::default(),
             secret: None,
         },
-        deciding: Deciding {
+        policy_with_settings: PolicyWithSettings {
             policy: Policy::builtin(&engine).unwrap(),
             settings: PolicySettings::default(),
         },
@@ -170,7 +170,7 @@ fn a_panic_sets_one_outcome_aside_is_told_and_the_outcome_is_committed_later() {
             panic!("{state:?}");
         };
         assert!(cause.starts_with("defect: "), "{cause}");
-        let standing = orchestrator.standing();
+        let standing = orchestrator.known_status();
         assert!(standing.is_degraded());
         let failed = standing.failed.map(|failed| failed.cause.as_str());
         assert_eq!(failed, Some("task-failed"));
@@ -289,7 +289,7 @@ fn a_host_that_panics_on_whatever_it_is_to_record_gives_up_and_gives_its_lease_b
         let reason = broken.given_up().await;
         assert!(reason.contains("panics"), "{reason}");
         assert!(!broken.is_alive());
-        assert!(broken.standing().stalled.is_some());
+        assert!(broken.known_status().stalled.is_some());
         broken.give_lease_back().await;
         let health = orchestrator_takes_over(&repo).await;
         assert_eq!(health, 5);

@@ -100,11 +100,11 @@ fn a_task_that_panics_is_told_and_started_again_and_nothing_is_lost() {
             host.store.break_at(method, 1);
             host.commit("while").await;
             // The lease is renewed in its own time.
-            while host.store.left(method) > 0 || host.orchestrator.standing().failed.is_none() {
+            while host.store.left(method) > 0 || host.orchestrator.known_status().failed.is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             host.commit("after").await;
-            let failed = host.orchestrator.standing().failed.unwrap();
+            let failed = host.orchestrator.known_status().failed.unwrap();
             assert!(failed.reason.contains(task), "{}", failed.reason);
             // The host still accepts and commits, so the status stays 200; the body names the cause.
             let (status, ready) = host.get("/readyz").await;

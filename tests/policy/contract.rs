@@ -2,7 +2,7 @@
 
 use super::guest::{hostile, minimal};
 use super::*;
-use chiffon_audit_cli::policy::{Claim, Contract, Recording, Report, Standing};
+use chiffon_audit_cli::policy::{Claim, ClaimResult, Contract, Recording, Report};
 
 fn check(component: &[u8], contract: &Contract) -> Report {
     let policy = Policy::load(engine(), "tried", component).unwrap();
@@ -26,7 +26,7 @@ fn the_default_policy_keeps_the_contract() {
     for claim in &report.claims {
         assert_eq!(
             claim.standing,
-            Standing::Holds,
+            ClaimResult::Holds,
             "{}: {}",
             claim.name,
             claim.detail
@@ -44,7 +44,7 @@ fn so_does_the_smallest_policy() {
         // It knows two times of recording only, and all calls are made at these.
         assert_eq!(
             claim.standing,
-            Standing::Holds,
+            ClaimResult::Holds,
             "{}: {}",
             claim.name,
             claim.detail
@@ -113,7 +113,7 @@ fn replays(component: &[u8], recording: &Recording) {
     let recording = Recording::parse(text.as_bytes()).unwrap();
     let replay = recording.replay(&outcome::Limits::default()).unwrap();
     let policy = Policy::load(engine(), "tried", component).unwrap();
-    let call = replay.trial().run_in_full(&policy);
+    let call = replay.trial().run_with_exchanges(&policy);
     assert_eq!(recording.differences(&call), Vec::<String>::new(), "{text}");
 }
 

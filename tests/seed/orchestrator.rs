@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chiffon_audit_cli::orchestrator::{self, LEASE_TERM, OnPolicyFault, Orchestrator, Origin};
-use chiffon_audit_cli::policies::Deciding;
+use chiffon_audit_cli::policies::PolicyWithSettings;
 use chiffon_audit_cli::store::{self, State, StoreUrl};
 
 use super::*;
@@ -147,7 +147,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
             settings: PolicySettings::default(),
             secret: None,
         },
-        deciding: Deciding {
+        policy_with_settings: PolicyWithSettings {
             policy: crate::policy::builtin().clone(),
             settings: PolicySettings::default(),
         },

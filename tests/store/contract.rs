@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chiffon_audit_cli::outcome::Violation;
 use chiffon_audit_cli::store::{
-    Fingerprint, Kind, LeaseAnswer, Plan, Settled, Settlement, State, Store, StoreError,
+    Fingerprint, Kind, LeaseAnswer, Plan, Settlement, SettlementResult, State, Store, StoreError,
 };
 
 use super::place::Place;
@@ -86,11 +86,11 @@ async fn a_different_result_is_taken_in_after_the_first_and_kept_as_a_conflict(p
     let settlements = vec![
         Settlement {
             sequence: first.sequence,
-            settled: Settled::Committed(Box::new(entry("a", "completed", "", 1))),
+            result: SettlementResult::Committed(Box::new(entry("a", "completed", "", 1))),
         },
         Settlement {
             sequence: second.sequence,
-            settled: Settled::Conflicting {
+            result: SettlementResult::Conflicting {
                 reason: "the task has an entry that differs in /status".into(),
             },
         },
@@ -181,7 +181,7 @@ async fn a_committed_submission_is_erased_and_its_entry_is_there(place: Place) {
     let found = entry("a", "completed", "", 7);
     let settlement = Settlement {
         sequence: accepted.sequence,
-        settled: Settled::Committed(Box::new(found.clone())),
+        result: SettlementResult::Committed(Box::new(found.clone())),
     };
     store
         .settle(&lease, vec![settlement.clone()])
@@ -225,13 +225,13 @@ async fn what_was_refused_may_be_submitted_again(place: Place) {
     let first = accept(&*store, completed("a")).await;
     let lease = lease(&*store).await;
     let violations = vec![Violation::new("/metadata", "must name an approver")];
-    let refused = Settled::Refused {
+    let refused = SettlementResult::Refused {
         violations: violations.clone(),
         reason: Some("policy refused the outcome".into()),
     };
     let settlement = Settlement {
         sequence: first.sequence,
-        settled: refused,
+        result: refused,
     };
     store.settle(&lease, vec![settlement]).await.unwrap();
     let state = store.submission(first.sequence).await.unwrap().unwrap();
@@ -269,12 +269,12 @@ async fn a_keyed_fingerprint_outlives_the_submission(place: Place) {
 }
 
 /// Tries what is due first, to that end.
-async fn settle_first(store: &dyn Store, settled: Settled) {
+async fn settle_first(store: &dyn Store, result: SettlementResult) {
     let lease = lease(store).await;
     let first = store.due(None, 1).await.unwrap().remove(0);
     let settlement = Settlement {
         sequence: first.sequence,
-        settled,
+        result,
     };
     store.settle(&lease, vec![settlement]).await.unwrap();
 }
@@ -292,7 +292,7 @@ async fn what_waits_is_not_due_and_holds_up_later_ones_of_its_task_only(place: P
     accept(&*store, submission(r#"{"task_id":"a","status":"failed"}"#)).await;
     accept(&*store, completed("b")).await;
     assert_eq!(due(&*store).await, ["a 0", "a 0", "b 0"]);
-    let later = Settled::Pending {
+    let later = SettlementResult::Pending {
         cause: "the repository is read-only".into(),
         retry_in: Duration::from_secs(3600),
     };
@@ -306,9 +306,9 @@ async fn what_waits_is_not_due_and_holds_up_later_ones_of_its_task_only(place: P
         }
     );
     assert!(states[0].next_attempt > Some(states[0].accepted_at));
-    assert_eq!(store.hurry().await.unwrap(), 1);
+    assert_eq!(store.make_all_due().await.unwrap(), 1);
     assert_eq!(due(&*store).await, ["a 1", "a 0", "b 0"]);
-    let now = Settled::Pending {
+    let now = SettlementResult::Pending {
         cause: "again".into(),
         retry_in: Duration::ZERO,
     };
@@ -320,7 +320,7 @@ async fn what_is_blocked_holds_up_nothing_until_it_is_hurried(place: Place) {
     let store = place.open().await;
     accept(&*store, completed("a")).await;
     accept(&*store, submission(r#"{"task_id":"a","status":"failed"}"#)).await;
-    let blocked = Settled::Blocked {
+    let blocked = SettlementResult::Blocked {
         cause: "policy exceeded its fuel limit".into(),
         retry_in: None,
     };
@@ -334,7 +334,7 @@ async fn what_is_blocked_holds_up_nothing_until_it_is_hurried(place: Place) {
     assert_eq!(states[0].next_attempt, None);
     let backlog = store.backlog().await.unwrap();
     assert_eq!((backlog.pending, backlog.blocked), (1, 1));
-    assert_eq!(store.hurry().await.unwrap(), 1);
+    assert_eq!(store.make_all_due().await.unwrap(), 1);
     assert_eq!(due(&*store).await, ["a 1", "a 0"]);
 }
 
@@ -397,7 +397,7 @@ async fn who_has_lost_the_lease_settles_nothing(place: Place) {
     };
     let settlement = Settlement {
         sequence: accepted.sequence,
-        settled: Settled::Committed(Box::new(entry("a", "completed", "", 1))),
+        result: SettlementResult::Committed(Box::new(entry("a", "completed", "", 1))),
     };
     let answer = store.settle(&lost, vec![settlement]).await;
     assert!(matches!(answer, Err(StoreError::Fenced)), "{answer:?}");

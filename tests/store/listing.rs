@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chiffon_audit_cli::outcome::Violation;
-use chiffon_audit_cli::store::{Listed, Listing, Settled, Settlement, StateName, Store, TOGETHER};
+use chiffon_audit_cli::store::{
+    Settlement, SettlementResult, StateName, Store, SubmissionPage, SubmissionQuery, TOGETHER,
+};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease, submission};
@@ -15,8 +17,8 @@ super::cases! {
     a_list_goes_on_page_by_page_and_within_a_span_of_time
 }
 
-fn listing(states: &[StateName]) -> Listing {
-    Listing {
+fn listing(states: &[StateName]) -> SubmissionQuery {
+    SubmissionQuery {
         states: states.to_vec(),
         since: None,
         until: None,
@@ -25,7 +27,7 @@ fn listing(states: &[StateName]) -> Listing {
     }
 }
 
-fn ids(listed: &Listed) -> Vec<String> {
+fn ids(listed: &SubmissionPage) -> Vec<String> {
     let submissions = listed.submissions.iter();
     submissions.map(|one| one.task_id.to_string()).collect()
 }
@@ -33,27 +35,32 @@ fn ids(listed: &Listed) -> Vec<String> {
 /// One in each state, and `a` twice: committed, and a conflict.
 async fn one_in_each_state(store: &dyn Store) {
     let lease = lease(store).await;
-    for (document, settled) in [
+    for (document, result) in [
         (
             r#"{"task_id":"a","status":"completed"}"#,
-            Some(Settled::Committed(Box::new(entry("a", "completed", "", 1)))),
+            Some(SettlementResult::Committed(Box::new(entry(
+                "a",
+                "completed",
+                "",
+                1,
+            )))),
         ),
         (
             r#"{"task_id":"a","status":"failed"}"#,
-            Some(Settled::Conflicting {
+            Some(SettlementResult::Conflicting {
                 reason: "it differs".into(),
             }),
         ),
         (
             r#"{"task_id":"b","status":"failed"}"#,
-            Some(Settled::Refused {
+            Some(SettlementResult::Refused {
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             }),
         ),
         (
             r#"{"task_id":"c","status":"failed"}"#,
-            Some(Settled::Blocked {
+            Some(SettlementResult::Blocked {
                 cause: "policy-fuel: too much".into(),
                 retry_in: None,
             }),
@@ -61,8 +68,8 @@ async fn one_in_each_state(store: &dyn Store) {
         (r#"{"task_id":"d","status":"failed"}"#, None),
     ] {
         let sequence = accept(store, submission(document)).await.sequence;
-        if let Some(settled) = settled {
-            let settlement = Settlement { sequence, settled };
+        if let Some(result) = result {
+            let settlement = Settlement { sequence, result };
             store.settle(&lease, vec![settlement]).await.unwrap();
         }
     }
@@ -83,12 +90,12 @@ async fn submissions_are_listed_by_state_newest_first_without_their_texts(place:
         (&[Blocked, Conflicting, Blocked], "c a"),
         (&[], ""),
     ] {
-        let listed = store.listed(&listing(states)).await.unwrap();
+        let listed = store.list_submissions(&listing(states)).await.unwrap();
         assert_eq!(ids(&listed).join(" "), expected, "{states:?}");
         assert_eq!(listed.next, None);
         assert!(listed.submissions.iter().all(|one| one.text.is_none()));
     }
-    let listed = store.listed(&listing(&[Blocked])).await.unwrap();
+    let listed = store.list_submissions(&listing(&[Blocked])).await.unwrap();
     let blocked = &listed.submissions[0];
     assert_eq!(blocked.state.to_string(), "blocked: policy-fuel: too much");
     assert_eq!((blocked.attempts, blocked.next_attempt), (1, None));
@@ -100,13 +107,13 @@ async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
     for number in 0..5 {
         accept(&*store, completed(&format!("t{number}"))).await;
     }
-    let mut wanted = Listing {
+    let mut wanted = SubmissionQuery {
         limit: 2,
         ..listing(&StateName::NOT_RECORDED)
     };
     let mut pages = Vec::new();
     loop {
-        let listed = store.listed(&wanted).await.unwrap();
+        let listed = store.list_submissions(&wanted).await.unwrap();
         pages.push(ids(&listed).join(" "));
         match listed.next {
             Some(next) => wanted.before = Some(next),
@@ -114,33 +121,43 @@ async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
         }
     }
     assert_eq!(pages, ["t4 t3", "t2 t1", "t0 d", "c b", "a"]);
-    let all = store.listed(&listing(&StateName::ALL)).await.unwrap();
+    let all = store
+        .list_submissions(&listing(&StateName::ALL))
+        .await
+        .unwrap();
     let times = all.submissions.iter().map(|one| one.accepted_at);
     let (first, last) = (times.clone().min(), times.max());
     for (since, until, expected) in [(first, last, 10), (None, first, 1), (last, None, 1)] {
-        let within = Listing {
+        let within = SubmissionQuery {
             since,
             until,
             ..listing(&StateName::ALL)
         };
-        let listed = store.listed(&within).await.unwrap();
+        let listed = store.list_submissions(&within).await.unwrap();
         // Where a database's clock does not tell them apart there are more.
         assert!(listed.submissions.len() >= expected, "{since:?} {until:?}");
     }
     let later = last.unwrap().microseconds() + Duration::from_secs(1).as_micros() as i64;
-    let after = Listing {
+    let after = SubmissionQuery {
         since: Some(chiffon_audit_cli::clock::Timestamp::from_microseconds(
             later,
         )),
         ..listing(&StateName::ALL)
     };
-    assert!(store.listed(&after).await.unwrap().submissions.is_empty());
+    assert!(
+        store
+            .list_submissions(&after)
+            .await
+            .unwrap()
+            .submissions
+            .is_empty()
+    );
 }
 
 async fn submissions_of_a_task_are_read_in_parts_and_counted_by_state(place: Place) {
     let store = place.open().await;
     let id = task("a");
-    assert!(store.states(&id).await.unwrap().is_empty());
+    assert!(store.count_states(&id).await.unwrap().is_empty());
     assert!(
         store
             .submissions_after(&id, None, 1000)
@@ -157,7 +174,7 @@ async fn submissions_of_a_task_are_read_in_parts_and_counted_by_state(place: Pla
     }
     accept(&*store, completed("b")).await;
     let all = store.submissions(&id).await.unwrap();
-    let states = store.states(&id).await.unwrap();
+    let states = store.count_states(&id).await.unwrap();
     let [only] = states[..] else {
         panic!("{states:?}");
     };

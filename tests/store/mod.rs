@@ -43,7 +43,8 @@ use std::future::Future;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
 use chiffon_audit_cli::store::{
-    Accepted, Entry, Fingerprint, Kind, Lease, LeaseAnswer, Settled, Settlement, Store, Submission,
+    Accepted, Entry, Fingerprint, Kind, Lease, LeaseAnswer, Settlement, SettlementResult, Store,
+    Submission,
 };
 
 use crate::support;
@@ -126,7 +127,7 @@ async fn commit_all(store: &dyn Store, lease: &Lease) {
         .iter()
         .map(|queued| Settlement {
             sequence: queued.sequence,
-            settled: Settled::Committed(Box::new(entry(
+            result: SettlementResult::Committed(Box::new(entry(
                 queued.task_id.as_str(),
                 "completed",
                 "",

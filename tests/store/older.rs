@@ -60,7 +60,7 @@ async fn total(store: &dyn Store, service: Option<&str>) -> u64 {
 async fn totals_that_were_wrong_are_counted_anew(place: Place) {
     make_older(&place).await;
     let store = place.open().await;
-    assert_eq!(store.about().schema, present(&place));
+    assert_eq!(store.info().schema, present(&place));
     assert_eq!(total(&*store, None).await, 4);
     assert_eq!(total(&*store, Some("")).await, 3);
     assert_eq!(total(&*store, Some("web")).await, 1);
@@ -85,7 +85,7 @@ async fn what_waits_and_what_is_set_aside_stay_so(place: Place) {
     assert_eq!(due, ["waiting"]);
     let blocked = store.submissions(&task("blocked")).await.unwrap();
     assert_eq!(blocked[0].next_attempt, None);
-    store.hurry().await.unwrap();
+    store.make_all_due().await.unwrap();
     assert_eq!(store.due(None, 10).await.unwrap().len(), 2);
 }
 
@@ -106,7 +106,7 @@ fn tasks_are_what_they_were() {
     run(async {
         let store = first().await;
         let store = store.open().await;
-        assert_eq!(store.about().schema, 3);
+        assert_eq!(store.info().schema, 3);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
@@ -141,7 +141,7 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         let store = first().await;
         let store = store.open().await;
         // Whatever the time is now.
-        store.hurry().await.unwrap();
+        store.make_all_due().await.unwrap();
         let due = store.due(None, 10).await.unwrap();
         let due: Vec<_> = due.iter().map(|queued| queued.sequence.0).collect();
         assert_eq!(due, [4, 5]);
@@ -215,7 +215,7 @@ fn tasks_of_version_3_in_postgres_are_what_they_were() {
         let Some((_place, store)) = third_of_postgres().await else {
             return;
         };
-        assert_eq!(store.about().schema, 4);
+        assert_eq!(store.info().schema, 4);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!((planned.revision, &planned.finished), (1, &None));

@@ -16,7 +16,7 @@ fn durability_is_asked_for_and_told() {
             return;
         };
         let store = place.open().await;
-        let about = store.about();
+        let about = store.info();
         assert!(about.database.starts_with("PostgreSQL "), "{about:?}");
         assert_eq!(
             about.durability,
@@ -37,8 +37,8 @@ fn durability_is_asked_for_and_told() {
         );
         server.execute("postgres", &lax).await.unwrap();
         let store = place.open().await;
-        assert_eq!(store.about().durability[2].1, "on");
-        assert!(store.about().warnings[0].contains("synchronous_commit"));
+        assert_eq!(store.info().durability[2].1, "on");
+        assert!(store.info().warnings[0].contains("synchronous_commit"));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use chiffon_audit_cli::outcome::Reporter;
 use chiffon_audit_cli::store::{
-    Cursor, Entry, Filter, Page, PageRequest, Settled, Settlement, Store, StoreError,
+    Cursor, Entry, Filter, Page, PageRequest, Settlement, SettlementResult, Store, StoreError,
 };
 
 use super::place::Place;
@@ -306,7 +306,7 @@ async fn an_entry_is_projected_once_and_replaced_when_the_trail_says_otherwise(p
     let lease = lease(&*store).await;
     let settlement = Settlement {
         sequence: accepted.sequence,
-        settled: Settled::Committed(Box::new(other)),
+        result: SettlementResult::Committed(Box::new(other)),
     };
     store.settle(&lease, vec![settlement]).await.unwrap();
     assert_eq!(total(&*store).await, 1);
@@ -364,7 +364,7 @@ async fn a_rebuild_keeps_what_is_recorded_meanwhile_and_touches_no_submission(pl
     let lease = lease(&*host).await;
     let settlement = Settlement {
         sequence: accepted.sequence,
-        settled: Settled::Committed(Box::new(entry("b", "completed", "", 2))),
+        result: SettlementResult::Committed(Box::new(entry("b", "completed", "", 2))),
     };
     host.settle(&lease, vec![settlement]).await.unwrap();
     assert_eq!(store.finish_rebuild(generation).await.unwrap(), 2);

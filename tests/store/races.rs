@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit_cli::store::{Plan, Settled, Settlement, Store, StoreError};
+use chiffon_audit_cli::store::{Plan, Settlement, SettlementResult, Store, StoreError};
 
 use super::place::{Place, options};
 use super::{accept, completed, lease, submission};
@@ -108,10 +108,10 @@ async fn what_is_accepted_while_others_are_deleted_is_known(place: Place) {
         let mut conflicts = Vec::new();
         for id in &ids {
             let sequence = accept(&*one, completed(id)).await.sequence;
-            let settled = Settled::Conflicting {
+            let result = SettlementResult::Conflicting {
                 reason: "differs".into(),
             };
-            conflicts.push(Settlement { sequence, settled });
+            conflicts.push(Settlement { sequence, result });
         }
         one.settle(&lease, conflicts).await.unwrap();
         let failed =

@@ -1,7 +1,7 @@
 //! Who reported: the same cases for both databases.
 
 use chiffon_audit_cli::outcome::Reporter;
-use chiffon_audit_cli::store::{Settled, Settlement};
+use chiffon_audit_cli::store::{Settlement, SettlementResult};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease};
@@ -33,7 +33,7 @@ async fn who_reported_stays_with_the_submission_and_the_first_one_counts(place: 
     recorded.reporter.clone_from(&deploy_bot);
     let settlement = Settlement {
         sequence: accepted.sequence,
-        settled: Settled::Committed(Box::new(recorded)),
+        result: SettlementResult::Committed(Box::new(recorded)),
     };
     store.settle(&lease, vec![settlement]).await.unwrap();
     let state = store.submission(accepted.sequence).await.unwrap().unwrap();

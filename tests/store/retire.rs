@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit_cli::store::{Plan, Settled, Settlement, State, StoreError};
+use chiffon_audit_cli::store::{Plan, Settlement, SettlementResult, State, StoreError};
 
 use super::place::Place;
 use super::{accept, commit_all, completed, entry, lease, submission};
@@ -23,7 +23,7 @@ async fn what_was_turned_down_goes_when_it_is_old_enough_and_nothing_else(place:
     let first = accept(&*store, completed("both")).await.sequence;
     let refuse = |sequence| Settlement {
         sequence,
-        settled: Settled::Refused {
+        result: SettlementResult::Refused {
             violations: Vec::new(),
             reason: Some("no".into()),
         },
@@ -36,7 +36,7 @@ async fn what_was_turned_down_goes_when_it_is_old_enough_and_nothing_else(place:
     let second = accept(&*store, failed).await.sequence;
     let committed = Settlement {
         sequence: second,
-        settled: Settled::Committed(Box::new(entry("both", "failed", "", 1))),
+        result: SettlementResult::Committed(Box::new(entry("both", "failed", "", 1))),
     };
     store.settle(&lease, vec![committed]).await.unwrap();
     accept(&*store, completed("open")).await;
@@ -79,7 +79,7 @@ async fn only_who_commits_deletes(place: Place) {
     let sequence = accept(&*store, completed("a")).await.sequence;
     let refused = Settlement {
         sequence,
-        settled: Settled::Conflicting {
+        result: SettlementResult::Conflicting {
             reason: "no".into(),
         },
     };

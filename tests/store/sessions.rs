@@ -71,7 +71,7 @@ fn two_stores_share_a_database_and_nothing_else() {
         let first = place.open().await;
         let url = place.url.clone().in_schema(Some("second-trail")).unwrap();
         let second = store::open(&url, &options()).await.unwrap();
-        assert!(second.about().url.ends_with("?schema=second-trail"));
+        assert!(second.info().url.ends_with("?schema=second-trail"));
         assert_ne!(first.fingerprint_key(), second.fingerprint_key());
         accept(&*first, completed("a")).await;
         assert!(!accept(&*second, completed("a")).await.repeated);
@@ -138,7 +138,7 @@ fn behind_a_pooler_a_session_keeps_what_it_was_set_to_or_the_store_is_refused() 
             let store = store::open(&pooler.url(&database), &options())
                 .await
                 .unwrap();
-            assert_eq!(store.about().durability[2].1, "on");
+            assert_eq!(store.info().durability[2].1, "on");
             works(&*store).await;
             drop(store);
             // The tables are where they belong: without the pooler it is the same store.

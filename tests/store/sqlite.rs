@@ -27,7 +27,7 @@ fn a_store_that_is_not_there_is_made_only_by_who_wants_it() {
         assert!(matches!(answer, StoreError::Missing(_)), "{answer}");
         assert!(!place.file().exists());
         let store = place.open().await;
-        assert!(store.about().url.starts_with("sqlite:/"));
+        assert!(store.info().url.starts_with("sqlite:/"));
         place.try_open(&reader).await.unwrap();
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &fs::metadata(place.file()).unwrap().permissions(),
@@ -52,7 +52,7 @@ fn durability_is_read_back() {
         let store = Place::sqlite();
         let store = store.open().await;
         assert_eq!(
-            store.about().durability,
+            store.info().durability,
             [
                 ("journal_mode".into(), "wal".into()),
                 ("synchronous".into(), "FULL".into())

@@ -2,7 +2,7 @@
 
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::Violation;
-use chiffon_audit_cli::store::{Settled, Settlement};
+use chiffon_audit_cli::store::{Settlement, SettlementResult};
 
 use super::place::Place;
 use super::{accept, completed, entry, lease};
@@ -17,41 +17,41 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
     let turned = |since, until, latest| {
         let store = store.clone();
         async move {
-            let found = store.turned_down(since, until, latest).await.unwrap();
+            let found = store.count_turned_down(since, until, latest).await.unwrap();
             let ids = found.latest.iter();
             let ids: Vec<String> = ids.map(|one| one.task_id.to_string()).collect();
             (found.refused, found.conflicting, ids)
         }
     };
     assert_eq!(turned(None, None, 9).await, (0, 0, vec![]));
-    for (id, settled) in [
+    for (id, result) in [
         (
             "a",
-            Settled::Refused {
+            SettlementResult::Refused {
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             },
         ),
         (
             "b",
-            Settled::Conflicting {
+            SettlementResult::Conflicting {
                 reason: "it differs".into(),
             },
         ),
         (
             "c",
-            Settled::Refused {
+            SettlementResult::Refused {
                 violations: Vec::new(),
                 reason: Some("no".into()),
             },
         ),
         (
             "d",
-            Settled::Committed(Box::new(entry("d", "completed", "", 1))),
+            SettlementResult::Committed(Box::new(entry("d", "completed", "", 1))),
         ),
     ] {
         let sequence = accept(&*store, completed(id)).await.sequence;
-        let settlement = Settlement { sequence, settled };
+        let settlement = Settlement { sequence, result };
         store.settle(&lease, vec![settlement]).await.unwrap();
     }
     accept(&*store, completed("e")).await;
@@ -59,7 +59,7 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
     assert_eq!(turned(None, None, 9).await, (2, 1, ids(&["c", "b", "a"])));
     assert_eq!(turned(None, None, 1).await, (2, 1, ids(&["c"])));
     // A database's clock may tell all three apart or none.
-    let latest = store.turned_down(None, None, 9).await.unwrap().latest;
+    let latest = store.count_turned_down(None, None, 9).await.unwrap().latest;
     let [newest, oldest] = [0, 2].map(|at| latest[at].closed_at.unwrap().microseconds());
     let time = |microseconds| Some(Timestamp::from_microseconds(microseconds));
     assert_eq!(

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use chiffon_audit_cli::clock::FixedClock;
 use chiffon_audit_cli::outcome::Limits;
-use chiffon_audit_cli::policies::{self, Shelf};
+use chiffon_audit_cli::policies::{self, TrailPolicies};
 use chiffon_audit_cli::policy::{Policy, PolicySettings};
 use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
 use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
@@ -78,7 +78,7 @@ fn what_decides_is_kept_before_its_first_entry_one_file_a_commit() {
     assert_eq!(repo.git(&["rev-list", "--count", "main"]), "3\n");
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     repo.fsck();
-    let mut shelf = Shelf::new(&trail, engine());
+    let mut shelf = TrailPolicies::new(&trail, engine());
     assert_eq!(
         shelf.policy(component).unwrap().unwrap().digest(),
         component
@@ -93,7 +93,7 @@ fn the_built_in_policy_without_settings_leaves_no_ref() {
     let trail = repo.trail();
     record(&trail, builtin(), &PolicySettings::default(), "a");
     assert_eq!(repo.git(&["for-each-ref", POLICIES_REF]), "");
-    let mut shelf = Shelf::new(&trail, engine());
+    let mut shelf = TrailPolicies::new(&trail, engine());
     assert!(shelf.policy(builtin().digest()).unwrap().is_some());
     let none = PolicySettings::default();
     assert_eq!(shelf.settings(&none.digest()).unwrap(), Some(none));
@@ -107,11 +107,11 @@ fn a_policy_is_in_force_where_it_was_activated_until_another_is() {
     for name in [b'a', b'b', b'a'] {
         let policy = variant(name);
         policies::activate(&trail, &policy, &settings("v"), NOW).unwrap();
-        let deciding = policies::in_force(&repo.trail(), engine())
+        let policy_with_settings = policies::in_force(&repo.trail(), engine())
             .unwrap()
             .unwrap();
-        assert_eq!(deciding.policy.digest(), policy.digest());
-        assert_eq!(deciding.settings, settings("v"));
+        assert_eq!(policy_with_settings.policy.digest(), policy.digest());
+        assert_eq!(policy_with_settings.settings, settings("v"));
     }
     // Two components and the settings, each once.
     assert_eq!(repo.git(&["rev-list", "--count", POLICIES_REF]), "3\n");

@@ -61,9 +61,9 @@ fn one(name: &str) {
     let compiler = Compiler {
         program: env!("CARGO_BIN_EXE_chiffon-audit").into(),
         arguments: vec!["policy".to_owned(), "compile".to_owned()],
-        told: None,
+        on_slow: None,
     };
-    let engine = Engine::compiling_in(
+    let engine = Engine::with_compiler(
         Some(compiler),
         Allocation::OnDemand,
         Limits::default(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::exit::{Exit, UsageError, cannot_read, is_there};
+use super::exit::{Exit, UsageError, cannot_read, check_exists};
 use super::output::{BAD, FAINT, GOOD, Output, SCHEMA, paint};
 use super::session::Session;
 use super::text::Line;
@@ -54,7 +54,7 @@ struct NewKey<'a> {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct CheckpointJson<'a> {
     schema: u32,
     origin: &'a str,
     size: u64,
@@ -106,7 +106,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     };
     warn_of_another_trail(&key, &made.checkpoint.origin, output);
     if output.is_json() {
-        output.object(&Shown {
+        output.object(&CheckpointJson {
             schema: SCHEMA,
             origin: &made.checkpoint.origin,
             size: made.checkpoint.size,
@@ -167,7 +167,7 @@ pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
     let path = settings.checkpoint.key.as_deref().ok_or_else(|| {
         UsageError("no key signs checkpoints: `checkpoint --new-key FILE` makes one, --key or setting checkpoint.key names it".into())
     })?;
-    is_there("the checkpoint key", path)?;
+    check_exists("the checkpoint key", path)?;
     let key = CheckpointKey::load(path)?;
     Ok(match &settings.checkpoint.state {
         Some(state) => key.keep_state_in(state.clone()),

@@ -52,7 +52,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             };
             session.note_adopted(&trail);
             if answer.result == AnswerKind::Committed {
-                session.note_apart(&trail);
+                session.note_separate_ref(&trail);
             }
             if let Some(warning) = trail.take_warning() {
                 warn(session.output.is_quiet(), &warning);

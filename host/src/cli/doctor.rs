@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
-use super::session::{Session, deciding, outcome_limits};
+use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
@@ -147,14 +147,14 @@ impl Doctor {
                 return None;
             }
         };
-        let said = format!(
+        let text = format!(
             "{} of {}, {}; commits are by {}",
             trail.reference(),
             trail.common_dir().display(),
             trail.placement().as_str(),
             trail.author()
         );
-        self.add("trail", Finding::Good, said);
+        self.add("trail", Finding::Good, text);
         self.place(&trail);
         self.attributes(&trail, settings);
         self.remotes(&trail);
@@ -301,7 +301,12 @@ impl Doctor {
     }
 
     fn policy(&mut self, trail: &Trail, settings: &Settings, session: &Session) {
-        let found = deciding(trail, settings, Allocation::OnDemand, session.output.told());
+        let found = policy_in_force(
+            trail,
+            settings,
+            Allocation::OnDemand,
+            session.output.slow_compile_notice(),
+        );
         let says =
             found.map(|found| format!("{} ({})", found.policy.name(), found.policy.digest()));
         self.note("policy", says);
@@ -315,7 +320,7 @@ impl Doctor {
                     let store = open_to_read(url, trail).await?;
                     store.ping().await?;
                     let backlog = store.backlog().await?;
-                    Ok::<_, StoreError>((store.about().clone(), backlog))
+                    Ok::<_, StoreError>((store.info().clone(), backlog))
                 })?)
             });
         let (about, backlog) = match looked {
@@ -330,13 +335,13 @@ impl Doctor {
             .iter()
             .map(|(name, value)| format!("{name} is {value}"))
             .collect();
-        let said = format!(
+        let text = format!(
             "{}, {}; {}",
             about.url,
             about.database,
             durability.join(", ")
         );
-        self.add("store", Finding::Good, said);
+        self.add("store", Finding::Good, text);
         for warning in about.warnings {
             self.add("store", Finding::Warning, warning);
         }
@@ -348,28 +353,28 @@ impl Doctor {
                 self.add("store", finding, says);
             }
         }
-        let mut said = format!(
+        let mut text = format!(
             "{} pending, {} blocked, {} conflicting, {} refused",
             backlog.pending, backlog.blocked, backlog.conflicting, backlog.refused
         );
         let waits = backlog.oldest_pending.unwrap_or_default();
         if waits >= LONG {
             let seconds = waits.as_secs();
-            said += &format!(
+            text += &format!(
                 "; the oldest has been pending for {seconds} s: is a `serve` running, and what does its /readyz say?"
             );
         }
         if backlog.blocked > 0 {
-            said += "; blocked outcomes are retried automatically, and at once when `serve` gets a SIGHUP";
+            text += "; blocked outcomes are retried automatically, and at once when `serve` gets a SIGHUP";
         }
         let looks = waits >= LONG || backlog.blocked + backlog.conflicting + backlog.refused > 0;
         let finding = if looks {
-            said += "; `submissions` lists them";
+            text += "; `submissions` lists them";
             Finding::Warning
         } else {
             Finding::Good
         };
-        self.add("backlog", finding, said);
+        self.add("backlog", finding, text);
     }
 }
 
@@ -392,11 +397,11 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
         open: session.record_options(settings)?,
     };
     let (trail, _) = Trail::init(&directory, options)?;
-    let found = deciding(
+    let found = policy_in_force(
         &trail,
         settings,
         Allocation::OnDemand,
-        session.output.told(),
+        session.output.slow_compile_notice(),
     )?;
     let options = Options {
         clock: Arc::clone(&session.clock),

@@ -55,7 +55,7 @@ pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
 }
 
 /// Checks that a named file exists, for files whose later reader does not report a missing file.
-pub fn is_there(what: &str, path: &Path) -> anyhow::Result<()> {
+pub fn check_exists(what: &str, path: &Path) -> anyhow::Result<()> {
     let found = path.metadata().and_then(|metadata| {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());

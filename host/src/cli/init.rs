@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::commit::short;
 use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint, warn};
-use super::session::{LayoutName, Session, begins_apart};
+use super::session::{LayoutName, Session, separate_ref_note};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
 use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Trail};
@@ -132,8 +132,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         warn(output.is_quiet(), &warning);
     }
     if let Some(why) = &made.apart {
-        let said = begins_apart(trail.reference(), why);
-        output.note(format_args!("{said}"));
+        let note = separate_ref_note(trail.reference(), why);
+        output.note(format_args!("{note}"));
     }
     if output.is_json() {
         output.object(&Initialised {

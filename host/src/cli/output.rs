@@ -55,7 +55,7 @@ pub fn warn(quiet: bool, text: &str) {
 }
 
 /// Called with the name and the size in bytes of a policy that takes long to compile.
-pub type Told = fn(&str, usize);
+pub type SlowCompileNotice = fn(&str, usize);
 
 /// Standard output and standard error of one run. Writing to this value writes to standard output.
 pub struct Output {
@@ -130,8 +130,8 @@ impl Output {
     }
 
     /// The callback that announces a slow compilation, or `None` if standard error must stay empty.
-    pub fn told(&self) -> Option<Told> {
-        let tell: Told = |name, bytes| {
+    pub fn slow_compile_notice(&self) -> Option<SlowCompileNotice> {
+        let tell: SlowCompileNotice = |name, bytes| {
             let megabytes = bytes as f64 / 1e6;
             let name = Line(name);
             // If standard error is gone, there is nowhere to report that.

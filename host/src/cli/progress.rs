@@ -9,10 +9,10 @@ use crate::clock::{Clock, Timestamp};
 
 /// The progress of a command.
 pub struct Progress {
-    shown: Option<Shown>,
+    visible: Option<VisibleBar>,
 }
 
-struct Shown {
+struct VisibleBar {
     bar: ProgressBar,
     clock: Arc<dyn Clock>,
     started: Timestamp,
@@ -25,7 +25,7 @@ impl Progress {
     /// Progress towards `whole`, if the total is known.
     pub fn new(whole: Option<u64>, session: &Session) -> Progress {
         if !session.output.shows_progress() {
-            return Progress { shown: None };
+            return Progress { visible: None };
         }
         let bar = ProgressBar::with_draw_target(whole, ProgressDrawTarget::hidden());
         let form = match whole {
@@ -39,7 +39,7 @@ impl Progress {
         let clock = Arc::clone(&session.clock);
         let started = clock.now();
         Progress {
-            shown: Some(Shown {
+            visible: Some(VisibleBar {
                 bar,
                 clock,
                 started,
@@ -50,32 +50,34 @@ impl Progress {
 
     /// Updates the position, and the number of items done so far.
     pub fn reach(&mut self, position: u64, count: u64, what: &str) {
-        let Some(shown) = &mut self.shown else { return };
-        shown.bar.set_position(position);
+        let Some(visible) = &mut self.visible else {
+            return;
+        };
+        visible.bar.set_position(position);
         // Often enough for the eye, and cheap.
         if count.is_multiple_of(64) {
-            shown.bar.set_message(format!("{count} {what}"));
+            visible.bar.set_message(format!("{count} {what}"));
         }
-        if !shown.is_visible
-            && shown.clock.now().microseconds() - shown.started.microseconds() > SECOND
+        if !visible.is_visible
+            && visible.clock.now().microseconds() - visible.started.microseconds() > SECOND
         {
-            shown.is_visible = true;
-            shown.bar.set_draw_target(ProgressDrawTarget::stderr());
+            visible.is_visible = true;
+            visible.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
     /// Prints something else, with the bar hidden meanwhile.
     pub fn aside(&self, print: impl FnOnce()) {
-        match &self.shown {
-            Some(shown) if shown.is_visible => shown.bar.suspend(print),
+        match &self.visible {
+            Some(visible) if visible.is_visible => visible.bar.suspend(print),
             _ => print(),
         }
     }
 
     /// Removes the bar.
     pub fn finish(&self) {
-        if let Some(shown) = &self.shown {
-            shown.bar.finish_and_clear();
+        if let Some(visible) = &self.visible {
+            visible.bar.finish_and_clear();
         }
     }
 }

@@ -48,7 +48,7 @@ enum Form {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ProofJson<'a> {
     schema: u32,
     task_id: &'a str,
     commit: &'a str,
@@ -77,12 +77,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Settings::default()
     })?;
     if args.format == Form::Cose && args.checkpoint.is_some() {
-        let says = "a COSE receipt needs a new signature: give --key, or setting checkpoint.key, without --checkpoint";
-        return Err(UsageError(says.into()).into());
+        let message = "a COSE receipt needs a new signature: give --key, or setting checkpoint.key, without --checkpoint";
+        return Err(UsageError(message.into()).into());
     }
     if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {
-        let says = "a COSE receipt is two files, so --to names one";
-        return Err(UsageError(says.into()).into());
+        let message = "a COSE receipt is two files, so --to names one";
+        return Err(UsageError(message.into()).into());
     }
     let trail = session.trail(&settings)?;
     let kept = settings.checkpoint.to.as_deref();
@@ -130,7 +130,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let output = &mut session.output;
     if output.is_json() {
-        output.object(&Shown {
+        output.object(&ProofJson {
             schema: SCHEMA,
             task_id: task.as_str(),
             commit: &proof.commit,

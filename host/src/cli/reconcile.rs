@@ -13,7 +13,7 @@ use super::store::{RebindFlag, options_of, place, runtime};
 use super::text::Line;
 use crate::binding;
 use crate::config::{Private, Settings};
-use crate::reconcile::{self, Layers, Named, Repaired, Report};
+use crate::reconcile::{self, EntryLocation, Layers, RepairReport, Report};
 use crate::store::{self, StoreError, StoreUrl};
 
 /// Compare the store with the trail, both ways
@@ -118,7 +118,7 @@ enum Ended {
     },
     Compared {
         report: Box<Report>,
-        repaired: Option<Repaired>,
+        repaired: Option<RepairReport>,
     },
 }
 
@@ -126,9 +126,9 @@ fn print(
     output: &mut Output,
     url: &StoreUrl,
     report: &Report,
-    repaired: Option<&Repaired>,
+    repaired: Option<&RepairReport>,
 ) -> io::Result<()> {
-    let named = |named: &Named| {
+    let named = |named: &EntryLocation| {
         format!(
             "{} {} {}",
             short(&named.commit),
@@ -189,14 +189,14 @@ fn print(
         report.unreadable.len(),
         |text| Line(text).to_string(),
     )?;
-    if let Some(told) = report.miscounted {
+    if let Some(total) = report.miscounted {
         let advice = match repaired {
             Some(_) => "",
             None => ": `reconcile --rebuild` counts them again",
         };
         writeln!(
             output,
-            "  {}  the totals count {told} rows{advice}",
+            "  {}  the totals count {total} rows{advice}",
             paint(BAD, "miscounted")
         )?;
     }
@@ -307,8 +307,8 @@ struct NamedJson<'a> {
     path: &'a str,
 }
 
-impl<'a> From<&'a Named> for NamedJson<'a> {
-    fn from(named: &'a Named) -> NamedJson<'a> {
+impl<'a> From<&'a EntryLocation> for NamedJson<'a> {
+    fn from(named: &'a EntryLocation) -> NamedJson<'a> {
         NamedJson {
             task_id: &named.task_id,
             commit: &named.commit,
@@ -340,7 +340,7 @@ struct RepairedJson<'a> {
 }
 
 impl<'a> Compared<'a> {
-    fn new(url: &StoreUrl, report: &'a Report, repaired: Option<&'a Repaired>) -> Compared<'a> {
+    fn new(url: &StoreUrl, report: &'a Report, repaired: Option<&'a RepairReport>) -> Compared<'a> {
         Compared {
             schema: SCHEMA,
             store: url.to_string(),

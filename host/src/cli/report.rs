@@ -14,8 +14,8 @@ use super::output::{GOOD, paint};
 use super::progress::Progress;
 use super::session::Session;
 use super::time::{self, Bound};
-use super::verify::Asked;
-use crate::reports::{self as report, Gathering};
+use super::verify::AuditFlags;
+use crate::reports::{self as report, ReportCounter};
 use crate::verify;
 
 /// Report what a trail holds: a page for people, or a table
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     path: Option<PathBuf>,
     #[command(flatten)]
-    asked: Asked,
+    flags: AuditFlags,
     /// The report's form [default: html; json with --json]
     #[arg(long, value_name = "FORM", value_enum)]
     format: Option<Format>,
@@ -71,9 +71,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         time::option("--since", args.since.as_deref(), Bound::Since, now)?,
         time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     ];
-    let gathering = Gathering::new(span[0], span[1]);
-    if args.asked.reference.is_none() {
-        session.check_not_gone(&path)?;
+    let gathering = ReportCounter::new(span[0], span[1]);
+    if args.flags.reference.is_none() {
+        session.check_not_missing(&path)?;
     }
     let kept = kept::kept(args.store.as_ref(), &path, span, session)?;
     let progress = RefCell::new(Progress::new(None, session));
@@ -82,18 +82,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         progress.borrow_mut().reach(count, count, "commits");
     };
     let audit = {
-        let mut options = args.asked.options(session)?;
+        let mut options = args.flags.options(session)?;
         options.progress = Some(&tell);
         options.visitors = vec![&gathering];
         verify::verify(&path, &options)
     };
     progress.borrow().finish();
-    let mut asked = args.asked.words();
+    let mut asked = args.flags.describe();
     asked.extend(args.since.iter().map(|since| format!("since {since}")));
     asked.extend(args.until.iter().map(|until| format!("until {until}")));
     let facts = gathering.facts(
         audit?,
-        report::Asked {
+        report::ReportContext {
             now,
             repository: path.display().to_string(),
             asked,

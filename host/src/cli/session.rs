@@ -11,14 +11,14 @@ use clap::Args;
 use super::args::Global;
 use super::commit::short;
 use super::exit::{UsageError, cannot_read};
-use super::output::{Output, Told, warn};
+use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::Source;
 use super::signing;
 use super::text::Line;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
-use crate::policies::{self, Deciding, PoliciesError};
+use crate::policies::{self, PoliciesError, PolicyWithSettings};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
@@ -155,7 +155,7 @@ impl Session {
 
     /// Fails if the trail of the repository at `path` is missing. Code that only reads commits would otherwise take
     /// another branch, or find nothing. All other errors are left to the caller.
-    pub fn check_not_gone(&self, path: &Path) -> Result<(), TrailError> {
+    pub fn check_not_missing(&self, path: &Path) -> Result<(), TrailError> {
         match Trail::open(path, trail::OpenOptions::default()) {
             Err(error @ TrailError::RolledBack { found: None, .. }) => Err(error),
             _ => Ok(()),
@@ -185,10 +185,10 @@ impl Session {
     }
 
     /// Prints why a new trail begins on a separate ref, if it does.
-    pub fn note_apart(&mut self, trail: &Trail) {
+    pub fn note_separate_ref(&mut self, trail: &Trail) {
         if let Some(why) = trail.begins_apart() {
-            let said = begins_apart(trail.reference(), why);
-            self.output.note(format_args!("{said}"));
+            let note = separate_ref_note(trail.reference(), why);
+            self.output.note(format_args!("{note}"));
         }
     }
 
@@ -245,10 +245,15 @@ impl Session {
         allocation: Allocation,
     ) -> anyhow::Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
-        let Deciding {
+        let PolicyWithSettings {
             policy,
             settings: policy_settings,
-        } = deciding(&trail, settings, allocation, self.output.told())?;
+        } = policy_in_force(
+            &trail,
+            settings,
+            allocation,
+            self.output.slow_compile_notice(),
+        )?;
         let secret = settings
             .secret_file
             .as_deref()
@@ -265,7 +270,7 @@ impl Session {
 }
 
 /// The note that is printed when a new trail begins on a separate ref.
-pub fn begins_apart(reference: &str, why: &str) -> String {
+pub fn separate_ref_note(reference: &str, why: &str) -> String {
     format!(
         "note: the trail begins on {}, because {}",
         Line(reference),
@@ -299,19 +304,19 @@ pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
 ///
 /// An activated policy keeps the settings that it was activated with. With other settings it would be another policy,
 /// so they are not combined.
-pub fn deciding(
+pub fn policy_in_force(
     trail: &Trail,
     settings: &Settings,
     allocation: Allocation,
-    told: Option<Told>,
-) -> anyhow::Result<Deciding> {
-    let engine = engine(settings, allocation, told)?;
-    if !settings.policy_said.file {
+    on_slow: Option<SlowCompileNotice>,
+) -> anyhow::Result<PolicyWithSettings> {
+    let engine = engine(settings, allocation, on_slow)?;
+    if !settings.policy_override.file {
         let activated = policies::in_force(trail, &engine).map_err(|error| match error {
             PoliciesError::Trail(error) => anyhow::Error::from(error),
             other => other.into(),
         })?;
-        if activated.is_some() && settings.policy_said.settings {
+        if activated.is_some() && settings.policy_override.settings {
             return Err(UsageError(
                 "a policy is in force on this trail with its own settings: name the policy too, or activate it with these \
                  settings"
@@ -323,7 +328,7 @@ pub fn deciding(
             return Ok(activated);
         }
     }
-    Ok(Deciding {
+    Ok(PolicyWithSettings {
         policy: load_policy(settings, &engine)?,
         settings: PolicySettings::new(settings.policy_settings.clone()),
     })
@@ -333,11 +338,16 @@ pub fn deciding(
 pub fn engine(
     settings: &Settings,
     allocation: Allocation,
-    told: Option<Told>,
+    on_slow: Option<SlowCompileNotice>,
 ) -> anyhow::Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
     let in_cache = |directory: Option<&Path>| {
-        Engine::compiling_in(Some(compiler(told)), allocation, limits.clone(), directory)
+        Engine::with_compiler(
+            Some(compiler(on_slow)),
+            allocation,
+            limits.clone(),
+            directory,
+        )
     };
     match in_cache(settings.cache_dir.as_deref()) {
         // The cache only saves time. A container's home may be read-only, or belong to another user.
@@ -345,7 +355,7 @@ pub fn engine(
             let text = format!(
                 "{error}; continuing without it, so policies are compiled at each start (setting cache_dir)"
             );
-            warn(told.is_none(), &text);
+            warn(on_slow.is_none(), &text);
             Ok(in_cache(None)?)
         }
         made => Ok(made?),
@@ -353,11 +363,11 @@ pub fn engine(
 }
 
 /// This program as the compiler. Its file may have been replaced since it started.
-fn compiler(told: Option<Told>) -> Compiler {
+fn compiler(on_slow: Option<SlowCompileNotice>) -> Compiler {
     Compiler {
         program: PathBuf::from("/proc/self/exe"),
         arguments: vec!["policy".to_owned(), "compile".to_owned()],
-        told,
+        on_slow,
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct EntryOutput<'a> {
     schema: u32,
     task_id: &'a str,
     path: &'a str,
@@ -100,7 +100,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     if args.raw {
         output.write_all(entry)?;
     } else if output.is_json() {
-        output.object(&Shown {
+        output.object(&EntryOutput {
             schema: SCHEMA,
             task_id: task_id.as_str(),
             path,

@@ -13,7 +13,9 @@ use super::time::{self, Bound};
 use crate::config::{Private, Settings};
 use crate::http::{ListedSubmission, TaskSubmission};
 use crate::outcome::TaskId;
-use crate::store::{LIMIT_MOST, Listing, State, StateName, Store, StoreUrl, SubmissionState};
+use crate::store::{
+    LIMIT_MOST, State, StateName, Store, StoreUrl, SubmissionQuery, SubmissionState,
+};
 
 /// List submissions that are pending or were turned down
 ///
@@ -54,7 +56,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     });
     let task_id = task_id.transpose()?;
     let now = session.clock.now();
-    let listing = Listing {
+    let listing = SubmissionQuery {
         states: match args.state.is_empty() {
             true => StateName::NOT_RECORDED.to_vec(),
             false => args.state.clone(),
@@ -90,7 +92,7 @@ async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> an
     }
     for (number, submission) in submissions.into_iter().enumerate() {
         if output.is_json() {
-            output.object(&Shown {
+            output.object(&SubmissionJson {
                 schema: SCHEMA,
                 submission: TaskSubmission::of(submission, None),
             })?;
@@ -109,18 +111,18 @@ async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> an
 
 async fn list(
     store: &dyn Store,
-    mut listing: Listing,
+    mut listing: SubmissionQuery,
     most: Option<usize>,
     output: &mut Output,
 ) -> anyhow::Result<()> {
     let mut left = most.unwrap_or(usize::MAX);
     while left > 0 {
         listing.limit = u32::try_from(left).map_or(LIMIT_MOST, |left| left.min(LIMIT_MOST));
-        let listed = store.listed(&listing).await?;
+        let listed = store.list_submissions(&listing).await?;
         for submission in listed.submissions {
             left -= 1;
             if output.is_json() {
-                output.object(&Shown {
+                output.object(&SubmissionJson {
                     schema: SCHEMA,
                     submission: ListedSubmission::of(submission, None),
                 })?;
@@ -137,7 +139,7 @@ async fn list(
 }
 
 #[derive(Serialize)]
-struct Shown<T> {
+struct SubmissionJson<T> {
     schema: u32,
     #[serde(flatten)]
     submission: T,

@@ -1,6 +1,6 @@
 //! `verify`: audits a trail and prints a table of claims.
 
-mod asked;
+mod flags;
 mod proof;
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use asked::Asked;
+pub use flags::AuditFlags;
 
 use super::exit::{Exit, UsageError, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     path: Option<PathBuf>,
     #[command(flatten)]
-    asked: Asked,
+    flags: AuditFlags,
     /// Check one entry's proof file instead, without a repository
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since", "max_age"])]
     proof: Option<PathBuf>,
@@ -71,8 +71,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .metadata()
             .map_err(|error| cannot_read("the checkpoint", since, error))?;
     }
-    if args.asked.reference.is_none() {
-        session.check_not_gone(&path)?;
+    if args.flags.reference.is_none() {
+        session.check_not_missing(&path)?;
     }
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
@@ -85,7 +85,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let options = verify::Options {
         progress: Some(&tell),
         since: args.since.clone(),
-        ..args.asked.options(session)?
+        ..args.flags.options(session)?
     };
     let report = verify::verify(&path, &options);
     progress.borrow().finish();

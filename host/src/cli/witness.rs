@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::Level;
 
-use super::exit::{Exit, UsageError, cannot_read, is_there};
+use super::exit::{Exit, UsageError, cannot_read, check_exists};
 use super::output::{GOOD, SCHEMA, paint};
 use super::session::Session;
 use super::store::runtime;
@@ -112,7 +112,7 @@ fn new_key(args: &NewKey, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
-    is_there("the witness's key", &args.key)?;
+    check_exists("the witness's key", &args.key)?;
     let key = CheckpointKey::load_witness(&args.key)?;
     let logs = open(&args.logs, &args.state)?;
     if !session.output.is_quiet() {

@@ -44,7 +44,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         // Compared by `changes`.
         policy_settings: _,
         // Comes from flags and environment, which never change.
-        policy_said: _,
+        policy_override: _,
         secret_file,
         signing,
         // Consists of paths and a time.
@@ -54,7 +54,7 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         store,
         store_schema,
         store_pool: _,
-        keep_turned_down,
+        turned_down_retention,
         keep_submissions: _,
         tokens,
         tokens_file,
@@ -95,7 +95,10 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         // Another name for `store`, which is compared above.
         ("store.url", String::new()),
         ("store.schema", format!("{store_schema:?}")),
-        ("store.keep_turned_down", format!("{keep_turned_down:?}")),
+        (
+            "store.keep_turned_down",
+            format!("{turned_down_retention:?}"),
+        ),
         (
             "tokens",
             format!("{:?}", tokens.as_ref().map(|tokens| &tokens.0)),

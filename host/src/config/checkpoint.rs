@@ -17,12 +17,12 @@ pub struct CheckpointSettings {
 }
 
 impl CheckpointSettings {
-    pub(super) fn or(self, farther: CheckpointSettings) -> CheckpointSettings {
+    pub(super) fn or(self, fallback: CheckpointSettings) -> CheckpointSettings {
         CheckpointSettings {
-            key: self.key.or(farther.key),
-            to: self.to.or(farther.to),
-            state: self.state.or(farther.state),
-            every: self.every.or(farther.every),
+            key: self.key.or(fallback.key),
+            to: self.to.or(fallback.to),
+            state: self.state.or(fallback.state),
+            every: self.every.or(fallback.every),
         }
     }
 }

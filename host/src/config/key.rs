@@ -214,7 +214,7 @@ pub(super) const KEYS: &[Key] = &[
         expected: "a whole number above 0 and `d`, `h`, `m` or `s`, such as `90d`",
         repository: false,
         set: Set::By(|settings, value| {
-            settings.keep_turned_down = Some(span(value.text()?)?);
+            settings.turned_down_retention = Some(span(value.text()?)?);
             Some(())
         }),
     },

@@ -54,7 +54,7 @@ pub struct Settings {
     /// Settings passed to the policy. Sources are merged key by key.
     pub policy_settings: BTreeMap<String, String>,
     /// Which of the two came from this invocation, rather than from the user's file, which applies to all trails.
-    pub policy_said: PolicySaid,
+    pub policy_override: PolicyOverride,
     /// The file with the HMAC key for the `Audit-Outcome` trailer.
     pub secret_file: Option<PathBuf>,
     /// How commits are signed.
@@ -72,7 +72,7 @@ pub struct Settings {
     /// The maximum number of connections to a PostgreSQL store.
     pub store_pool: Option<u64>,
     /// How long conflicting and refused submissions stay in the store.
-    pub keep_turned_down: Option<Duration>,
+    pub turned_down_retention: Option<Duration>,
     /// Whether submissions stay in the store after they are committed.
     pub keep_submissions: Option<bool>,
     /// The service's bearer tokens.
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Private {
 
 /// Which policy settings the flags and the environment gave. Set by [`Settings::load`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PolicySaid {
+pub struct PolicyOverride {
     /// They name the policy.
     pub file: bool,
     /// They give a setting for the policy.
@@ -201,7 +201,7 @@ impl Settings {
         // The user's file applies to all trails, and a trail that has chosen its layout keeps it.
         user.default_layout = user.layout.take();
         let mut settings = flags.or(environment.settings()?);
-        settings.policy_said = PolicySaid {
+        settings.policy_override = PolicyOverride {
             file: settings.policy_file.is_some(),
             settings: !settings.policy_settings.is_empty(),
         };
@@ -230,57 +230,59 @@ impl Settings {
             })
     }
 
-    /// These settings, with gaps filled from `farther`, which has lower precedence.
-    fn or(mut self, mut farther: Settings) -> Settings {
+    /// These settings, with gaps filled from `fallback`, which has lower precedence.
+    fn or(mut self, mut fallback: Settings) -> Settings {
         for key in KEYS {
             if let Set::Limit(limit) = key.set {
                 let nearer = limit(&mut self);
-                *nearer = nearer.or(*limit(&mut farther));
+                *nearer = nearer.or(*limit(&mut fallback));
             }
         }
-        let mut policy_settings = farther.policy_settings;
+        let mut policy_settings = fallback.policy_settings;
         policy_settings.extend(self.policy_settings);
         Settings {
-            layout: self.layout.or(farther.layout),
-            default_layout: self.default_layout.or(farther.default_layout),
-            statuses: self.statuses.or(farther.statuses),
-            author: self.author.or(farther.author),
-            policy_file: self.policy_file.or(farther.policy_file),
+            layout: self.layout.or(fallback.layout),
+            default_layout: self.default_layout.or(fallback.default_layout),
+            statuses: self.statuses.or(fallback.statuses),
+            author: self.author.or(fallback.author),
+            policy_file: self.policy_file.or(fallback.policy_file),
             policy_settings,
-            policy_said: self.policy_said,
-            secret_file: self.secret_file.or(farther.secret_file),
-            signing: self.signing.or(farther.signing),
-            checkpoint: self.checkpoint.or(farther.checkpoint),
-            lock_wait: self.lock_wait.or(farther.lock_wait),
-            cache_dir: self.cache_dir.or(farther.cache_dir),
-            store: self.store.or(farther.store),
-            store_schema: self.store_schema.or(farther.store_schema),
+            policy_override: self.policy_override,
+            secret_file: self.secret_file.or(fallback.secret_file),
+            signing: self.signing.or(fallback.signing),
+            checkpoint: self.checkpoint.or(fallback.checkpoint),
+            lock_wait: self.lock_wait.or(fallback.lock_wait),
+            cache_dir: self.cache_dir.or(fallback.cache_dir),
+            store: self.store.or(fallback.store),
+            store_schema: self.store_schema.or(fallback.store_schema),
             store_pool: self.store_pool,
-            keep_turned_down: self.keep_turned_down.or(farther.keep_turned_down),
-            keep_submissions: self.keep_submissions.or(farther.keep_submissions),
-            tokens: self.tokens.or(farther.tokens),
-            tokens_file: self.tokens_file.or(farther.tokens_file),
-            serve_listen: self.serve_listen.or(farther.serve_listen),
-            on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
-            serve_lease: self.serve_lease.or(farther.serve_lease),
-            token_rate: self.token_rate.or(farther.token_rate),
-            token_bytes: self.token_bytes.or(farther.token_bytes),
-            access_log: self.access_log.or(farther.access_log),
-            checkout_plaintext: self.checkout_plaintext.or(farther.checkout_plaintext),
-            warnings: [self.warnings, farther.warnings].concat(),
-            serve_drain: self.serve_drain.or(farther.serve_drain),
-            wait_for_store: self.wait_for_store.or(farther.wait_for_store),
-            service: self.service.or(farther.service),
+            turned_down_retention: self
+                .turned_down_retention
+                .or(fallback.turned_down_retention),
+            keep_submissions: self.keep_submissions.or(fallback.keep_submissions),
+            tokens: self.tokens.or(fallback.tokens),
+            tokens_file: self.tokens_file.or(fallback.tokens_file),
+            serve_listen: self.serve_listen.or(fallback.serve_listen),
+            on_policy_fault: self.on_policy_fault.or(fallback.on_policy_fault),
+            serve_lease: self.serve_lease.or(fallback.serve_lease),
+            token_rate: self.token_rate.or(fallback.token_rate),
+            token_bytes: self.token_bytes.or(fallback.token_bytes),
+            access_log: self.access_log.or(fallback.access_log),
+            checkout_plaintext: self.checkout_plaintext.or(fallback.checkout_plaintext),
+            warnings: [self.warnings, fallback.warnings].concat(),
+            serve_drain: self.serve_drain.or(fallback.serve_drain),
+            wait_for_store: self.wait_for_store.or(fallback.wait_for_store),
+            service: self.service.or(fallback.service),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self
                     .policy_limits
                     .wall_time
-                    .or(farther.policy_limits.wall_time),
+                    .or(fallback.policy_limits.wall_time),
                 compile_time: self
                     .policy_limits
                     .compile_time
-                    .or(farther.policy_limits.compile_time),
+                    .or(fallback.policy_limits.compile_time),
                 ..self.policy_limits
             },
         }

@@ -20,11 +20,11 @@ pub struct ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Merges with `farther`, which has lower precedence. Numeric limits are merged elsewhere, all in the same way.
-    pub(super) fn or(self, farther: ServiceSettings) -> ServiceSettings {
+    /// Merges with `fallback`, which has lower precedence. Numeric limits are merged elsewhere, all in the same way.
+    pub(super) fn or(self, fallback: ServiceSettings) -> ServiceSettings {
         ServiceSettings {
-            admin_listen: self.admin_listen.or(farther.admin_listen),
-            allowed_hosts: self.allowed_hosts.or(farther.allowed_hosts),
+            admin_listen: self.admin_listen.or(fallback.admin_listen),
+            allowed_hosts: self.allowed_hosts.or(fallback.allowed_hosts),
             ..self
         }
     }

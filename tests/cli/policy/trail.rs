@@ -362,7 +362,7 @@ fn keep_submission(machine: &Machine) {
         };
         let settlement = Settlement {
             sequence: accepted.sequence,
-            settled: Settled::Committed(Box::new(entry)),
+            result: SettlementResult::Committed(Box::new(entry)),
         };
         store.settle(&lease, vec![settlement]).await.unwrap();
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use outcome::clock::{Clock as _, SystemClock};
 use policy::{Allocation, Engine, Limits, Policy, PolicySettings};
-use recorder::policies::Deciding;
+use recorder::policies::PolicyWithSettings;
 use service::orchestrator::{self, LEASE_TERM, OnPolicyFault};
 use store::StoreUrl;
 use trail::{InitOptions, OpenOptions, Trail};
@@ -112,7 +112,7 @@ impl Builder {
                 settings: theirs,
                 secret: self.secret,
             },
-            deciding: Deciding { policy, settings },
+            policy_with_settings: PolicyWithSettings { policy, settings },
             load_policy: Box::new(|_, _, _| {
                 Err("an embedded orchestrator keeps the policy that it was started with".to_owned())
             }),

@@ -42,7 +42,7 @@ impl AccessLog {
     }
 
     /// Logs a request that was answered unread, because its head is invalid or there are too many connections.
-    pub fn unread(&self, peer: &Peer, status: u16) {
+    pub fn log_unread(&self, peer: &Peer, status: u16) {
         if self.is_on() {
             let (peer, route) = (&*peer.0, NO_ROUTE);
             tracing::info!(target: TARGET, parent: None, peer, route, status, "request");
@@ -157,7 +157,7 @@ pub fn counting_request(request: Request, line: &Arc<Line>) -> Request {
     }
     let line = line.clone();
     request.map(|body| {
-        Body::new(Counted {
+        Body::new(CountingBody {
             body,
             line,
             is_answer: false,
@@ -176,7 +176,7 @@ pub fn counting_response(response: Response, line: Arc<Line>) -> Response {
     let pause =
         (is_stream && line.bucket.is_some()).then(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
     response.map(|body| {
-        Body::new(Counted {
+        Body::new(CountingBody {
             body,
             line,
             is_answer: true,
@@ -185,7 +185,7 @@ pub fn counting_response(response: Response, line: Arc<Line>) -> Response {
     })
 }
 
-struct Counted {
+struct CountingBody {
     body: Body,
     line: Arc<Line>,
     is_answer: bool,
@@ -193,7 +193,7 @@ struct Counted {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for CountingBody {
     type Data = Bytes;
     type Error = axum::Error;
 

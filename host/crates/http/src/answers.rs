@@ -18,7 +18,8 @@ pub const SCHEMA: u32 = 1;
 
 /// The current state of a submission.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Standing {
+#[schema(as = Standing)]
+pub struct CurrentState {
     /// `pending`, `committed`, `conflicting`, `refused` or `blocked`.
     pub state: &'static str,
     /// The commit that added the entry.
@@ -40,10 +41,10 @@ pub struct Standing {
     pub errors: Vec<FieldError>,
 }
 
-impl Standing {
+impl CurrentState {
     /// Converts the store's state. `reference` is the full name of the trail's ref, where it is known.
-    pub fn of(state: &State, reference: Option<&str>) -> Standing {
-        let mut standing = Standing {
+    pub fn of(state: &State, reference: Option<&str>) -> CurrentState {
+        let mut current = CurrentState {
             state: state.name(),
             commit: None,
             path: None,
@@ -58,30 +59,30 @@ impl Standing {
             State::Pending { cause: Some(cause) } | State::Blocked { cause } => {
                 // The settler writes it as `word: sentence`.
                 let (word, sentence) = cause.split_once(": ").unwrap_or((cause, ""));
-                standing.cause = Some(word.to_owned());
-                standing.reason = (!sentence.is_empty()).then(|| sentence.to_owned());
+                current.cause = Some(word.to_owned());
+                current.reason = (!sentence.is_empty()).then(|| sentence.to_owned());
             }
             State::Committed { commit, path } => {
-                standing.commit = Some(commit.clone());
-                standing.path = Some(path.clone());
-                standing.reference = reference.map(str::to_owned);
+                current.commit = Some(commit.clone());
+                current.path = Some(path.clone());
+                current.reference = reference.map(str::to_owned);
             }
             State::Conflicting { reason } => {
-                standing.cause = Some("differs".into());
-                standing.reason = Some(reason.clone());
+                current.cause = Some("differs".into());
+                current.reason = Some(reason.clone());
             }
             State::Refused { violations, reason } => {
-                standing.cause = Some("refused".into());
-                standing.reason.clone_from(reason);
-                standing.errors = fields(violations);
+                current.cause = Some("refused".into());
+                current.reason.clone_from(reason);
+                current.errors = fields(violations);
             }
         }
-        standing
+        current
     }
 
     /// Adds the signature's state: `unsigned` holds the commits that could not be signed.
-    pub fn unsigned_among(self, unsigned: &HashSet<String>) -> Standing {
-        Standing {
+    pub fn unsigned_among(self, unsigned: &HashSet<String>) -> CurrentState {
+        CurrentState {
             signature: signature(self.commit.as_ref(), unsigned),
             ..self
         }
@@ -111,7 +112,7 @@ pub struct Receipt {
     /// An earlier submission that finished the task seems to differ. The policy decides.
     differs: bool,
     #[serde(flatten)]
-    standing: Standing,
+    current: CurrentState,
 }
 
 impl Receipt {
@@ -129,7 +130,7 @@ impl Receipt {
             accepted: true,
             repeated: receipt.repeated,
             differs: receipt.differs,
-            standing: Standing::of(state, Some(reference)).unsigned_among(unsigned),
+            current: CurrentState::of(state, Some(reference)).unsigned_among(unsigned),
         }
     }
 }
@@ -146,7 +147,7 @@ pub fn submitted(
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
         State::Conflicting { reason } => {
-            let problem = Problem::saying(Kind::Conflicting, reason.clone());
+            let problem = Problem::with_detail(Kind::Conflicting, reason.clone());
             return Problem {
                 receipt: Some(Box::new(shown)),
                 ..problem
@@ -173,14 +174,15 @@ pub fn submitted(
 
 /// A submission and its current state.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Told {
+#[schema(as = Told)]
+pub struct SubmissionInfo {
     sequence: i64,
     /// `outcome` or `work-result`.
     kind: &'static str,
     /// The status that it reports.
     status: String,
     #[serde(flatten)]
-    standing: Standing,
+    current: CurrentState,
     accepted_at: String,
     /// How many attempts were made to record it.
     attempts: u32,
@@ -191,14 +193,17 @@ pub struct Told {
     reporter: Option<String>,
 }
 
-impl Told {
-    fn of(submission: SubmissionState, reference: Option<&str>) -> (String, Told, Option<String>) {
+impl SubmissionInfo {
+    fn of(
+        submission: SubmissionState,
+        reference: Option<&str>,
+    ) -> (String, SubmissionInfo, Option<String>) {
         let text = |time: outcome::clock::Timestamp| time.to_rfc3339();
-        let told = Told {
+        let info = SubmissionInfo {
             sequence: submission.sequence.0,
             kind: submission.kind.as_str(),
             status: submission.status,
-            standing: Standing::of(&submission.state, reference),
+            current: CurrentState::of(&submission.state, reference),
             accepted_at: text(submission.accepted_at),
             attempts: submission.attempts,
             next_attempt: submission.next_attempt.map(text),
@@ -206,7 +211,7 @@ impl Told {
             trace_id: submission.trace_id,
             reporter: submission.reporter.map(|name| name.to_string()),
         };
-        (submission.task_id.to_string(), told, submission.text)
+        (submission.task_id.to_string(), info, submission.text)
     }
 }
 
@@ -214,7 +219,7 @@ impl Told {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Submission {
     #[serde(flatten)]
-    told: Told,
+    info: SubmissionInfo,
     /// The submission's text exactly as it was sent, if it is kept: until it is committed, and for ever if it
     /// conflicts or is refused.
     submission: Option<String>,
@@ -223,7 +228,7 @@ pub struct Submission {
 impl Submission {
     /// The name of its state.
     pub fn state(&self) -> &'static str {
-        self.told.standing.state
+        self.info.current.state
     }
 
     /// Whether it still has to be recorded.
@@ -233,41 +238,43 @@ impl Submission {
 
     /// Converts the store's submission.
     pub fn of(submission: SubmissionState, reference: Option<&str>) -> Submission {
-        let (_, told, submission) = Told::of(submission, reference);
-        Submission { told, submission }
+        let (_, info, submission) = SubmissionInfo::of(submission, reference);
+        Submission { info, submission }
     }
 
     /// The commit that added its entry, if it is committed.
     pub fn commit(&self) -> Option<&String> {
-        self.told.standing.commit.as_ref()
+        self.info.current.commit.as_ref()
     }
 
     /// Adds the signature's state: `unsigned` holds the commits that could not be signed.
     pub fn unsigned_among(mut self, unsigned: &HashSet<String>) -> Submission {
-        self.told.standing = self.told.standing.unsigned_among(unsigned);
+        self.info.current = self.info.current.unsigned_among(unsigned);
         self
     }
 }
 
 /// A submission in a list, without its text.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Listed {
+#[schema(as = Listed)]
+pub struct ListedSubmission {
     task_id: String,
     #[serde(flatten)]
-    told: Told,
+    info: SubmissionInfo,
 }
 
-impl Listed {
+impl ListedSubmission {
     /// Converts the store's submission.
-    pub fn of(submission: SubmissionState, reference: Option<&str>) -> Listed {
-        let (task_id, told, _) = Told::of(submission, reference);
-        Listed { task_id, told }
+    pub fn of(submission: SubmissionState, reference: Option<&str>) -> ListedSubmission {
+        let (task_id, info, _) = SubmissionInfo::of(submission, reference);
+        ListedSubmission { task_id, info }
     }
 }
 
 /// The recorded entry of a task.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Recorded {
+#[schema(as = Recorded)]
+pub struct RecordedEntry {
     task_id: String,
     status: String,
     plan_id: Option<String>,
@@ -293,22 +300,25 @@ pub struct Recorded {
     entry: Box<RawValue>,
 }
 
-impl Recorded {
+impl RecordedEntry {
     /// Converts entries, and marks those whose commits could not be signed.
-    pub async fn all(orchestrator: &Orchestrator, entries: Vec<store::Entry>) -> Vec<Recorded> {
+    pub async fn all(
+        orchestrator: &Orchestrator,
+        entries: Vec<store::Entry>,
+    ) -> Vec<RecordedEntry> {
         let commits = entries.iter().map(|entry| entry.commit.clone()).collect();
         let unsigned = orchestrator.unsigned(commits).await;
         let reference = orchestrator.trail_ref();
         let entries = entries.into_iter();
         entries
-            .map(|entry| Recorded::of(entry, &reference, &unsigned))
+            .map(|entry| RecordedEntry::of(entry, &reference, &unsigned))
             .collect()
     }
 
-    fn of(entry: store::Entry, reference: &str, unsigned: &HashSet<String>) -> Recorded {
+    fn of(entry: store::Entry, reference: &str, unsigned: &HashSet<String>) -> RecordedEntry {
         let text = compact(&entry.text);
         let signature = signature(Some(&entry.commit), unsigned);
-        Recorded {
+        RecordedEntry {
             signature,
             task_id: entry.task_id,
             status: entry.status,

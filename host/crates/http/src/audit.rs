@@ -10,9 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::{Recorded, SCHEMA};
+use super::answers::{RecordedEntry, SCHEMA};
 use super::parts::{self, PART, Part, Parts};
-use super::path::Named;
+use super::path::LastSegment;
 use super::problem::Problem;
 use super::query;
 use outcome::clock::{Bound, Timestamp};
@@ -24,7 +24,7 @@ use store::{Filter, LIMIT_MOST, PageRequest};
 #[derive(Debug, ToSchema)]
 pub struct Page {
     schema: u32,
-    tasks: Vec<Recorded>,
+    tasks: Vec<RecordedEntry>,
     /// How many entries match all filters; `null` if a cursor was given and `total=true` was not.
     total: Option<u64>,
     limit: u32,
@@ -35,7 +35,7 @@ pub struct Page {
 
 /// The other members of a page.
 #[derive(Serialize)]
-struct Rest {
+struct PageMembers {
     total: Option<u64>,
     limit: u32,
     offset: u64,
@@ -61,10 +61,10 @@ pub async fn failures(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut asked = Asked::of(app, &uri, &["days", "service", "reporter"])?;
-    asked.filter.status = Some("failed".into());
-    asked.days(Some(7))?;
-    asked.page(&headers).await
+    let mut query = AuditQuery::of(app, &uri, &["days", "service", "reporter"])?;
+    query.filter.status = Some("failed".into());
+    query.days(Some(7))?;
+    query.page(&headers).await
 }
 
 /// Tasks that touched a service.
@@ -77,14 +77,14 @@ pub async fn failures(
     responses((status = 200, body = Page)))]
 pub async fn by_service(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    LastSegment(name): LastSegment,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut asked = Asked::of(app, &uri, &["status", "days", "reporter"])?;
-    asked.filter.service = Some(name);
-    asked.days(None)?;
-    asked.page(&headers).await
+    let mut query = AuditQuery::of(app, &uri, &["status", "days", "reporter"])?;
+    query.filter.service = Some(name);
+    query.days(None)?;
+    query.page(&headers).await
 }
 
 /// Tasks that match the filters.
@@ -102,22 +102,22 @@ pub async fn query(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = ["status", "service", "intent", "reporter", "since", "until"];
-    Asked::of(app, &uri, &known)?.page(&headers).await
+    AuditQuery::of(app, &uri, &known)?.page(&headers).await
 }
 
 /// The parsed query.
-struct Asked {
+struct AuditQuery {
     app: Arc<App>,
     filter: Filter,
     request: PageRequest,
     days: Option<String>,
 }
 
-impl Asked {
-    fn of(app: Arc<App>, uri: &Uri, known: &[&str]) -> Result<Asked, Problem> {
+impl AuditQuery {
+    fn of(app: Arc<App>, uri: &Uri, known: &[&str]) -> Result<AuditQuery, Problem> {
         let known = [known, &["limit", "offset", "cursor", "total"]].concat();
         let parameters = query::read(uri, &known)?;
-        let mut asked = Asked {
+        let mut query = AuditQuery {
             app,
             filter: Filter::default(),
             request: PageRequest::default(),
@@ -126,10 +126,10 @@ impl Asked {
         let mut total = None;
         for (name, value) in &parameters {
             let name = name.as_str();
-            let wrong = |says: &str| Err(Problem::parameter(name, says));
-            let filter = &mut asked.filter;
+            let wrong = |detail: &str| Err(Problem::parameter(name, detail));
+            let filter = &mut query.filter;
             match name {
-                "status" => match TaskStatus::could_be(value) {
+                "status" => match TaskStatus::is_valid_name(value) {
                     true => filter.status = Some(value.clone()),
                     false => return wrong(&format!("must be a status: {}", TaskStatus::NAMES)),
                 },
@@ -149,18 +149,18 @@ impl Asked {
                     };
                     *end = Some(time);
                 }
-                "days" => asked.days = Some(value.clone()),
+                "days" => query.days = Some(value.clone()),
                 "limit" => match query::number(value) {
-                    Some(limit) if (1..=LIMIT_MOST).contains(&limit) => asked.request.limit = limit,
+                    Some(limit) if (1..=LIMIT_MOST).contains(&limit) => query.request.limit = limit,
                     _ => return wrong("must be a whole number from 1 to 1000"),
                 },
                 "offset" => match query::number::<u32>(value) {
-                    Some(offset) => asked.request.offset = offset.into(),
+                    Some(offset) => query.request.offset = offset.into(),
                     None => return wrong("must be a whole number of at least 0"),
                 },
                 "cursor" => match value.parse() {
-                    Ok(cursor) => asked.request.after = Some(cursor),
-                    Err(says) => return wrong(says),
+                    Ok(cursor) => query.request.after = Some(cursor),
+                    Err(detail) => return wrong(detail),
                 },
                 _ => match value.as_str() {
                     "true" => total = Some(true),
@@ -169,8 +169,8 @@ impl Asked {
                 },
             }
         }
-        asked.request.total = total.unwrap_or(asked.request.after.is_none());
-        Ok(asked)
+        query.request.total = total.unwrap_or(query.request.after.is_none());
+        Ok(query)
     }
 
     fn days(&mut self, default: Option<i64>) -> Result<(), Problem> {
@@ -179,8 +179,8 @@ impl Asked {
             Some(text) => match query::number(text) {
                 Some(days) if (1..=90).contains(&days) => Some(days),
                 _ => {
-                    let says = "must be a whole number from 1 to 90";
-                    return Err(Problem::parameter("days", says));
+                    let detail = "must be a whole number from 1 to 90";
+                    return Err(Problem::parameter("days", detail));
                 }
             },
         };
@@ -193,7 +193,7 @@ impl Asked {
     async fn page(self, headers: &HeaderMap) -> Result<Response, Problem> {
         let left = self.request.limit.min(LIMIT_MOST);
         let asked_offset = self.request.offset;
-        let slices = Slices {
+        let slices = SlicedPage {
             app: self.app.clone(),
             filter: self.filter,
             request: self.request,
@@ -208,7 +208,7 @@ impl Asked {
 }
 
 /// A page that is read in slices.
-struct Slices {
+struct SlicedPage {
     app: Arc<App>,
     filter: Filter,
     request: PageRequest,
@@ -221,15 +221,15 @@ struct Slices {
     begun: bool,
 }
 
-impl Slices {
+impl SlicedPage {
     async fn slice(&mut self) -> Result<Part, Problem> {
-        let asked = PageRequest {
+        let query = PageRequest {
             limit: self.left.min(SLICE),
             bytes: PART.min(self.bytes),
             ..self.request.clone()
         };
         let store = self.app.orchestrator.store();
-        let found = store.query(&self.filter, &asked).await;
+        let found = store.query(&self.filter, &query).await;
         let page = found.map_err(|error| Problem::store(&error))?;
         let count = u32::try_from(page.entries.len()).unwrap_or(u32::MAX);
         let bytes: usize = page.entries.iter().map(|entry| entry.text.len()).sum();
@@ -237,7 +237,7 @@ impl Slices {
         self.bytes = self.bytes.saturating_sub(bytes);
         self.total = self.total.or(page.total);
         let is_last = page.next.is_none() || self.left == 0 || self.bytes == 0;
-        let tasks = Recorded::all(&self.app.orchestrator, page.entries).await;
+        let tasks = RecordedEntry::all(&self.app.orchestrator, page.entries).await;
         let mut text = Vec::with_capacity(bytes + 1024);
         if !self.begun {
             text.extend_from_slice(format!("{{\"schema\":{SCHEMA},\"tasks\":[").as_bytes());
@@ -249,7 +249,7 @@ impl Slices {
             parts::write(&mut text, task)?;
         }
         if is_last {
-            let rest = Rest {
+            let rest = PageMembers {
                 total: self.total,
                 limit: self.request.limit,
                 offset: self.asked_offset,
@@ -271,7 +271,7 @@ impl Slices {
     }
 }
 
-impl Parts for Slices {
+impl Parts for SlicedPage {
     fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
         Box::pin(self.slice())
     }

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::App;
-use super::budget::{Budget, Held};
+use super::budget::{Budget, Reservation};
 use super::problem::{Kind, Problem};
 
 /// A body declared as `application/json`. The reader checks whether it is JSON.
@@ -25,16 +25,16 @@ impl FromRequest<Arc<App>> for JsonBody {
             return Err(Problem::new(Kind::MediaType));
         }
         if !is_utf8(request.headers()) {
-            let says = "JSON is UTF-8: no other `charset` is taken";
-            return Err(Problem::saying(Kind::MediaType, says));
+            let detail = "JSON is UTF-8: no other `charset` is taken";
+            return Err(Problem::with_detail(Kind::MediaType, detail));
         }
         // A compressed body could expand, and would otherwise be reported as broken JSON.
         let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
         let is_identity =
             |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
         if !encodings.all(is_identity) {
-            let says = "send it uncompressed: no Content-Encoding is supported";
-            return Err(Problem::saying(Kind::MediaType, says));
+            let detail = "send it uncompressed: no Content-Encoding is supported";
+            return Err(Problem::with_detail(Kind::MediaType, detail));
         }
         let most = app.limits.now().body;
         read(app, request, most, &app.in_flight).await.map(JsonBody)
@@ -84,7 +84,7 @@ const IN_WINDOW: usize = 64 << 10;
 /// A body that was read. It counts as bytes in flight until it is dropped.
 pub struct Body {
     bytes: Bytes,
-    _held: Option<Held>,
+    _reservation: Option<Reservation>,
 }
 
 impl std::ops::Deref for Body {
@@ -103,7 +103,7 @@ pub async fn read(
     budget: &Budget,
 ) -> Result<Body, Problem> {
     let too_large =
-        || Problem::saying(Kind::TooLarge, format!("at most {most} bytes are accepted"));
+        || Problem::with_detail(Kind::TooLarge, format!("at most {most} bytes are accepted"));
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -114,27 +114,30 @@ pub async fn read(
         return Err(too_large());
     }
     let time = app.limits.now().body_time;
-    let mut reading = Reading {
+    let mut reading = BodyReader {
         budget,
         most: if is_announced { 0 } else { most },
-        held: None,
+        reservation: None,
         is_waiting: false,
     };
     let expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(most));
-    match tokio::time::timeout(time, reading.whole(request.into_body(), expected)).await {
+    match tokio::time::timeout(time, reading.read_whole(request.into_body(), expected)).await {
         Ok(Ok(Some(bytes))) => Ok(Body {
             bytes,
-            _held: reading.held,
+            _reservation: reading.reservation,
         }),
         Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(Broken::Ended)) => Err(Problem::saying(Kind::Malformed, "the body ended too early")),
-        Ok(Err(Broken::Slow)) => Err(Problem::saying(
+        Ok(Err(BodyError::Ended)) => Err(Problem::with_detail(
+            Kind::Malformed,
+            "the body ended too early",
+        )),
+        Ok(Err(BodyError::Slow)) => Err(Problem::with_detail(
             Kind::TooSlow,
             "the body arrived too slowly while other requests waited",
         )),
         Err(_) if is_announced => Err(too_large()),
         Err(_) if reading.is_waiting => Err(app.busy()),
-        Err(_) => Err(Problem::saying(
+        Err(_) => Err(Problem::with_detail(
             Kind::TooSlow,
             format!("the body must arrive within {} s", time.as_secs()),
         )),
@@ -142,27 +145,31 @@ pub async fn read(
 }
 
 /// A body while it is read.
-struct Reading<'a> {
+struct BodyReader<'a> {
     budget: &'a Budget,
     most: usize,
-    held: Option<Held>,
+    reservation: Option<Reservation>,
     /// Whether it still waits for room.
     is_waiting: bool,
 }
 
 /// Why reading a body failed.
-enum Broken {
+enum BodyError {
     /// The body ended too early.
     Ended,
     /// It was too slow while others waited for its room.
     Slow,
 }
 
-impl Reading<'_> {
+impl BodyReader<'_> {
     /// The whole body; `None` if it is too large.
-    async fn whole(&mut self, body: body::Body, expected: usize) -> Result<Option<Bytes>, Broken> {
+    async fn read_whole(
+        &mut self,
+        body: body::Body,
+        expected: usize,
+    ) -> Result<Option<Bytes>, BodyError> {
         if expected > SMALL && self.most > 0 {
-            self.hold(expected).await;
+            self.reserve(expected).await;
         }
         let mut parts = body.into_data_stream();
         // Most bodies arrive in one part, which is not copied.
@@ -172,7 +179,7 @@ impl Reading<'_> {
         loop {
             let part = match timeout(WINDOW, parts.next()).await {
                 Ok(None) => break,
-                Ok(Some(part)) => part.map_err(|_| Broken::Ended)?,
+                Ok(Some(part)) => part.map_err(|_| BodyError::Ended)?,
                 Err(_) => Bytes::new(),
             };
             length += part.len();
@@ -180,11 +187,11 @@ impl Reading<'_> {
             if length > self.most.saturating_add(DISCARDED_MOST) {
                 return Ok(None);
             } else if length > self.most {
-                (first, whole, self.held) = (Bytes::new(), Vec::new(), None);
+                (first, whole, self.reservation) = (Bytes::new(), Vec::new(), None);
                 continue;
-            } else if length > SMALL && self.held.is_none() {
+            } else if length > SMALL && self.reservation.is_none() {
                 // The client did not declare a length.
-                self.hold(self.most).await;
+                self.reserve(self.most).await;
             }
             if length == part.len() {
                 first = part;
@@ -201,22 +208,22 @@ impl Reading<'_> {
         Ok((length <= self.most).then_some(bytes))
     }
 
-    async fn hold(&mut self, bytes: usize) {
+    async fn reserve(&mut self, bytes: usize) {
         self.is_waiting = true;
-        self.held = Some(self.budget.hold(bytes.min(self.most)).await);
+        self.reservation = Some(self.budget.reserve(bytes.min(self.most)).await);
         self.is_waiting = false;
     }
 
     /// A client that holds room which others wait for must send fast enough.
-    fn check_pace(&self, window: &mut (Instant, usize), length: usize) -> Result<(), Broken> {
+    fn check_pace(&self, window: &mut (Instant, usize), length: usize) -> Result<(), BodyError> {
         let (since, before) = *window;
         if since.elapsed() < WINDOW {
             return Ok(());
         }
         let is_slow = length - before < IN_WINDOW;
         *window = (Instant::now(), length);
-        match is_slow && self.held.is_some() && self.budget.is_wanted() {
-            true => Err(Broken::Slow),
+        match is_slow && self.reservation.is_some() && self.budget.is_wanted() {
+            true => Err(BodyError::Slow),
             false => Ok(()),
         }
     }

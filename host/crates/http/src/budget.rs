@@ -22,7 +22,7 @@ pub struct Budget {
 }
 
 /// A share of a budget, returned on drop.
-pub struct Held {
+pub struct Reservation {
     permit: Option<OwnedSemaphorePermit>,
     budget: Budget,
 }
@@ -45,7 +45,7 @@ impl Budget {
     }
 
     /// Waits until there is room for this many bytes. A request for more than the budget takes all of it.
-    pub async fn hold(&self, bytes: usize) -> Held {
+    pub async fn reserve(&self, bytes: usize) -> Reservation {
         let permits = u32::try_from(bytes.min(self.bytes.most())).unwrap_or(u32::MAX);
         let waiting = Waiting::new(&self.waiting);
         // The semaphore is never closed.
@@ -57,7 +57,7 @@ impl Budget {
             .ok();
         drop(waiting);
         self.show();
-        Held {
+        Reservation {
             permit,
             budget: self.clone(),
         }
@@ -78,7 +78,7 @@ impl Budget {
     }
 }
 
-impl Held {
+impl Reservation {
     /// Returns all but this many bytes.
     pub fn shrink(&mut self, bytes: usize) {
         if let Some(permit) = &mut self.permit {
@@ -89,7 +89,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.permit = None;
         self.budget.show();
@@ -118,18 +118,18 @@ mod tests {
     #[test]
     fn what_is_held_is_given_back_and_never_more_than_there_is() {
         let budget = Budget::new(100, None);
-        let mut first = budget.hold(1000).now_or_never().expect("all of it");
+        let mut first = budget.reserve(1000).now_or_never().expect("all of it");
         {
-            let mut second = std::pin::pin!(budget.hold(1));
+            let mut second = std::pin::pin!(budget.reserve(1));
             assert!(second.as_mut().now_or_never().is_none());
             assert!(budget.is_wanted());
         }
         assert!(!budget.is_wanted());
         first.shrink(60);
-        let second = budget.hold(40).now_or_never().expect("there is room");
-        assert!(budget.hold(1).now_or_never().is_none());
+        let second = budget.reserve(40).now_or_never().expect("there is room");
+        assert!(budget.reserve(1).now_or_never().is_none());
         drop(first);
-        assert!(budget.hold(60).now_or_never().is_some());
+        assert!(budget.reserve(60).now_or_never().is_some());
         drop(second);
     }
 }

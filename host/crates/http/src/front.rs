@@ -92,6 +92,7 @@ fn not_open(path: &str) -> Response {
     match path {
         "/healthz" => operate::ALIVE.into_response(),
         "/readyz" => operate::not_ready("unavailable", vec!["store"]),
-        _ => Problem::saying(Kind::StoreUnavailable, "the store is not open yet").into_response(),
+        _ => Problem::with_detail(Kind::StoreUnavailable, "the store is not open yet")
+            .into_response(),
     }
 }

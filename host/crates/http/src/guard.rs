@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::App;
 use super::access::{self, Line, Peer};
 use super::allowance::Bucket;
-use super::connection::Standing;
+use super::connection::ConnectionState;
 use super::hosts;
 use super::listen::Listen;
 use super::problem::{Kind, Problem, Refusal};
@@ -227,8 +227,8 @@ fn check(
     if guard.is_open {
         return Ok(None);
     }
-    let standing = request.extensions().get::<Arc<Standing>>();
-    if standing.is_some_and(|standing| standing.only_probes) && !is_probe(route) {
+    let state = request.extensions().get::<Arc<ConnectionState>>();
+    if state.is_some_and(|state| state.only_probes) && !is_probe(route) {
         return Err(Problem::new(Kind::TooManyConnections));
     }
     let needs = needs(method, route);
@@ -239,7 +239,7 @@ fn check(
     if tokens.is_empty() {
         // Anyone who can reach a loopback port or the socket may report and read, but not change the policy.
         return if needs == [Right::Admin] {
-            Err(Problem::saying(
+            Err(Problem::with_detail(
                 Kind::Forbidden,
                 "changing the policy needs an `admin` token, and this host has no tokens",
             ))
@@ -269,7 +269,7 @@ fn is_bare_probe(request: &Request, route: &str) -> bool {
 
 /// The holder of the request's token.
 fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, Problem> {
-    let unauthorised = |says: &str| Problem::saying(Kind::Unauthorised, says);
+    let unauthorised = |detail: &str| Problem::with_detail(Kind::Unauthorised, detail);
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (given.next(), given.next());
     if second.is_some() {
@@ -290,7 +290,7 @@ fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {
     if holder.rights.iter().any(|right| needs.contains(right)) {
         return Ok(());
     }
-    Err(Problem::saying(
+    Err(Problem::with_detail(
         Kind::Forbidden,
         match needs {
             [Right::Admin] => "this needs an `admin` token",

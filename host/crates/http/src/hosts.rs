@@ -11,7 +11,7 @@ use super::problem::{Kind, Problem};
 ///
 /// [`Kind::Head`] if there is no host, more than one, or an invalid one.
 pub fn check_form(request: &Request) -> Result<(), Problem> {
-    let wrong = |says: &str| Err(Problem::saying(Kind::Head, says));
+    let wrong = |detail: &str| Err(Problem::with_detail(Kind::Head, detail));
     let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     if lengths
         .iter()
@@ -62,7 +62,7 @@ pub fn check_name(request: &Request, allowed: &[String]) -> Result<(), Problem> 
     if host.is_some_and(|host| is_loopback_name(without_port(host)) || is_among(host, allowed)) {
         return Ok(());
     }
-    Err(Problem::saying(
+    Err(Problem::with_detail(
         Kind::Misdirected,
         "`Host` must name this machine: localhost, 127.0.0.1 or [::1], or one of the setting serve.allowed_hosts",
     ))

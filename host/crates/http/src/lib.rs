@@ -10,12 +10,12 @@ mod audit;
 mod body;
 mod budget;
 mod connection;
+mod current;
 mod etag;
 mod events;
 mod front;
 mod guard;
 mod hosts;
-mod in_force;
 mod listen;
 mod openapi;
 mod operate;
@@ -40,7 +40,7 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 
 pub use allowance::TokenLimits;
-pub use answers::{Listed as ListedSubmission, Submission as TaskSubmission};
+pub use answers::{ListedSubmission, Submission as TaskSubmission};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use proof::{NoProof, Prove};
@@ -49,9 +49,9 @@ pub use tokens::{Tokens, TokensError};
 use access::AccessLog;
 use allowance::Allowances;
 use budget::Budget;
-use connection::Places;
+use connection::ConnectionSlots;
+use current::Current;
 use front::{Draining, Front};
-use in_force::Current;
 use service::orchestrator::Orchestrator;
 use slots::Slots;
 
@@ -180,10 +180,10 @@ impl Tokens {
     /// # Errors
     ///
     /// [`ServeError::NoTokens`].
-    pub fn suffice_for(&self, listen: &Listen, said: &str) -> Result<(), ServeError> {
+    pub fn suffice_for(&self, listen: &Listen, listen_text: &str) -> Result<(), ServeError> {
         match listen.is_local() || !self.is_empty() {
             true => Ok(()),
-            false => Err(ServeError::NoTokens(said.to_owned())),
+            false => Err(ServeError::NoTokens(listen_text.to_owned())),
         }
     }
 }
@@ -206,12 +206,12 @@ pub struct Gate {
     allowances: Arc<Allowances>,
     access_log: AccessLog,
     listen: Listen,
-    said: String,
+    listen_text: String,
     limits: Current<Limits>,
     /// What handlers share, once it is open.
     app: Arc<OnceLock<Weak<App>>>,
     checks_host: bool,
-    places: Arc<Places>,
+    connection_slots: Arc<ConnectionSlots>,
     answers: Budget,
     prove: Option<Prove>,
     close: watch::Receiver<bool>,
@@ -220,7 +220,7 @@ pub struct Gate {
 impl Gate {
     /// Lets requests through. Must be called once.
     pub fn open(&self, orchestrator: Orchestrator) {
-        self.places.show_in(orchestrator.clone());
+        self.connection_slots.show_in(orchestrator.clone());
         let limits = self.limits.now();
         let app = Arc::new(App {
             tokens: self.tokens.clone(),
@@ -252,10 +252,10 @@ impl Gate {
     ///
     /// [`ServeError::NoTokens`].
     pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
-        if let Some((_, listen, said)) = &self.admin {
-            tokens.suffice_for(listen, said)?;
+        if let Some((_, listen, listen_text)) = &self.admin {
+            tokens.suffice_for(listen, listen_text)?;
         }
-        tokens.suffice_for(&self.listen, &self.said)
+        tokens.suffice_for(&self.listen, &self.listen_text)
     }
 
     /// Uses these tokens from the next request on. Returns whether they differ from the old ones.
@@ -271,7 +271,8 @@ impl Gate {
         self.allowances.set(limits.token);
         self.access_log.set(limits.access_log);
         let connections = limits.connections.min(descriptors_for_connections());
-        self.places.resize(connections, limits.connections_per_peer);
+        self.connection_slots
+            .resize(connections, limits.connections_per_peer);
         if let Some(app) = self.app.get().and_then(Weak::upgrade) {
             app.queries.resize(limits.queries);
             app.feed.resize(limits.followers);
@@ -295,15 +296,15 @@ impl Service {
     /// [`ServeError`].
     pub async fn listen(
         listen: &Listen,
-        said: &str,
+        listen_text: &str,
         tokens: Tokens,
         limits: Limits,
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
-        tokens.suffice_for(listen, said)?;
-        let listener = bind(listen, said).await?;
+        tokens.suffice_for(listen, listen_text)?;
+        let listener = bind(listen, listen_text).await?;
         let answers = Budget::new(parts::ANSWER_BYTES, None);
-        let places = Places::new(
+        let connection_slots = ConnectionSlots::new(
             limits.connections.min(descriptors_for_connections()),
             limits.connections_per_peer,
             Some(answers.clone()),
@@ -315,12 +316,12 @@ impl Service {
             allowances: Arc::new(Allowances::new(limits.token)),
             access_log: AccessLog::new(limits.access_log),
             listen: listen.clone(),
-            said: said.to_owned(),
+            listen_text: listen_text.to_owned(),
             limits: Current::new(limits),
             app: Arc::default(),
             // Only a process on this machine can open a Unix socket, and behind a host name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
-            places,
+            connection_slots,
             answers,
             prove: None,
             close,
@@ -342,10 +343,14 @@ impl Service {
     /// # Errors
     ///
     /// [`ServeError`].
-    pub async fn also_admin(mut self, listen: &Listen, said: &str) -> Result<Service, ServeError> {
-        self.gate.tokens.now().suffice_for(listen, said)?;
-        self.admin = Some(bind(listen, said).await?);
-        self.gate.admin = Some((Front::default(), listen.clone(), said.to_owned()));
+    pub async fn also_admin(
+        mut self,
+        listen: &Listen,
+        listen_text: &str,
+    ) -> Result<Service, ServeError> {
+        self.gate.tokens.now().suffice_for(listen, listen_text)?;
+        self.admin = Some(bind(listen, listen_text).await?);
+        self.gate.admin = Some((Front::default(), listen.clone(), listen_text.to_owned()));
         Ok(self)
     }
 
@@ -366,21 +371,34 @@ impl Service {
             front,
             admin,
             limits,
-            places,
+            connection_slots,
             access_log,
             close,
             ..
         } = self.gate;
         let grace = limits.now().grace;
         let admin = admin.zip(self.admin).map(|((front, ..), listener)| {
-            let places = Places::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
+            let connection_slots = ConnectionSlots::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, None);
             let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());
             tokio::spawn(connection::serve(
-                listener, router, places, access_log, close, grace,
+                listener,
+                router,
+                connection_slots,
+                access_log,
+                close,
+                grace,
             ))
         });
         let router = front.router();
-        connection::serve(self.listener, router, places, access_log, close, grace).await;
+        connection::serve(
+            self.listener,
+            router,
+            connection_slots,
+            access_log,
+            close,
+            grace,
+        )
+        .await;
         if let Some(admin) = admin {
             let _ = admin.await;
         }
@@ -406,8 +424,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
         .route("/openapi.json", get(openapi::description))
-        .method_not_allowed_fallback(submit::no_method)
-        .fallback(submit::nowhere)
+        .method_not_allowed_fallback(submit::method_not_allowed)
+        .fallback(submit::not_found)
         .layer(guard::Guard::new(app.clone()))
         .with_state(app)
 }
@@ -427,17 +445,17 @@ fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
         .route("/healthz", get(operate::healthz))
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
-        .method_not_allowed_fallback(submit::no_method)
-        .fallback(submit::nowhere)
+        .method_not_allowed_fallback(submit::method_not_allowed)
+        .fallback(submit::not_found)
         .layer(guard::Guard::of_admin(app.clone(), listen))
         .with_state(app)
 }
 
-async fn bind(listen: &Listen, said: &str) -> Result<Listener, ServeError> {
+async fn bind(listen: &Listen, listen_text: &str) -> Result<Listener, ServeError> {
     Listener::bind(listen)
         .await
         .map_err(|cause| ServeError::Listen {
-            address: said.to_owned(),
+            address: listen_text.to_owned(),
             cause,
         })
 }

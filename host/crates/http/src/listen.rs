@@ -135,7 +135,9 @@ mod tests {
             ("[::]:8787", false),
             ("192.0.2.1:1", false),
         ] {
-            let listen: Listen = text.parse().unwrap_or_else(|says| panic!("{text}: {says}"));
+            let listen: Listen = text
+                .parse()
+                .unwrap_or_else(|detail| panic!("{text}: {detail}"));
             assert_eq!(listen.is_local(), local, "{text}");
         }
         for text in ["", "8787", "unix:", "example.org:80", "127.0.0.1"] {

@@ -14,7 +14,7 @@ use super::answers::SCHEMA;
 use super::path::NoParameters;
 use super::problem::{Kind, Problem};
 use super::{App, body, query};
-use service::orchestrator::{self, CheckpointStatus, InForce, Role, Wanted};
+use service::orchestrator::{self, CheckpointStatus, PolicyInForce, RequestedPolicy, Role};
 
 /// The current state of trail, store, backlog and policy.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,7 +45,7 @@ pub struct TrailStatus {
     /// The process that holds the trail's lock and is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_holder: Option<LockHolder>,
-    policy: PolicyShown,
+    policy: PolicyInfo,
     backlog: Option<Backlog>,
     /// The checkpoints that this host makes; absent if it makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,8 @@ pub struct Backlog {
 
 /// The policy that decides.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct PolicyShown {
+#[schema(as = PolicyShown)]
+pub struct PolicyInfo {
     name: String,
     /// `sha256:…` of the component, as in `Audit-Policy`.
     digest: String,
@@ -146,7 +147,7 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
         failed: status.failed.map(Trouble::of),
         stalled: status.stalled.map(Trouble::of),
         lock_holder: status.lock_holder.map(LockHolder::of),
-        policy: PolicyShown {
+        policy: PolicyInfo {
             name: policy.name,
             digest: policy.digest,
             settings: policy.settings,
@@ -168,7 +169,8 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
 /// A policy to put in force on this host.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WantedPolicy {
+#[schema(as = WantedPolicy)]
+pub struct PolicyRequest {
     /// The component's bytes in base64. Without it, the policy that settings and trail name now is loaded.
     component: Option<String>,
     /// The policy's settings. Without them the current ones are kept.
@@ -180,19 +182,19 @@ pub struct WantedPolicy {
 /// It is first checked against the interface and tried in the sandbox; if that fails, the current policy stays. An
 /// uploaded policy is kept with the trail and stays in force after a restart.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
-    request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
-    responses((status = 200, body = PolicyShown),
+    request_body(content((PolicyRequest = "application/json"), (String = "application/wasm"))),
+    responses((status = 200, body = PolicyInfo),
         (status = 422, description = "Refused, with the reason; the policy in force stays", body = Problem)))]
 pub async fn policy(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<PolicyShown>, Problem> {
+) -> Result<Json<PolicyInfo>, Problem> {
     let uri = request.uri().clone();
     let headers = request.headers();
     let wanted = if body::has_type(headers, "application/wasm") {
         let most = app.limits.now().policy;
         let component = body::read(&app, request, most, &app.uploads).await?;
-        Wanted::Given {
+        RequestedPolicy::Given {
             component: component.to_vec(),
             settings: None,
         }
@@ -202,7 +204,7 @@ pub async fn policy(
         let text = body::read(&app, request, most, &app.uploads).await?;
         wanted(&text)?
     } else {
-        return Err(Problem::saying(
+        return Err(Problem::with_detail(
             Kind::MediaType,
             "send a component as application/wasm, or application/json",
         ));
@@ -210,23 +212,23 @@ pub async fn policy(
     query::read(&uri, &[])?;
     let changed = app.orchestrator.change_policy(wanted).await;
     let in_force = changed.map_err(|error| Problem::swap(&error))?;
-    let InForce {
-        deciding,
+    let PolicyInForce {
+        policy_with_settings,
         since,
         stands_in,
         ..
     } = &*in_force;
-    Ok(Json(PolicyShown {
-        name: deciding.policy.name().to_owned(),
-        digest: deciding.policy.digest().to_owned(),
-        settings: deciding.settings.digest(),
+    Ok(Json(PolicyInfo {
+        name: policy_with_settings.policy.name().to_owned(),
+        digest: policy_with_settings.policy.digest().to_owned(),
+        settings: policy_with_settings.settings.digest(),
         since: since.to_rfc3339(),
         stands_in: *stands_in,
         quarantined: None,
     }))
 }
 
-fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
+fn wanted(text: &[u8]) -> Result<RequestedPolicy, Problem> {
     use base64::Engine as _;
     let text: &[u8] = if text.trim_ascii().is_empty() {
         b"{}"
@@ -235,24 +237,24 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
     };
     if !text.trim_ascii_start().starts_with(b"{") {
         // serde would also accept an array of the members without their names.
-        return Err(Problem::saying(
+        return Err(Problem::with_detail(
             Kind::Malformed,
             "the body must be a JSON object",
         ));
     }
-    let wanted: WantedPolicy = serde_json::from_slice(text)
-        .map_err(|error| Problem::saying(Kind::Malformed, error.to_string()))?;
+    let wanted: PolicyRequest = serde_json::from_slice(text)
+        .map_err(|error| Problem::with_detail(Kind::Malformed, error.to_string()))?;
     let Some(component) = wanted.component else {
         if wanted.settings.is_some() {
-            let says = "settings must be given together with their component";
-            return Err(Problem::saying(Kind::PolicyRefused, says));
+            let detail = "settings must be given together with their component";
+            return Err(Problem::with_detail(Kind::PolicyRefused, detail));
         }
-        return Ok(Wanted::Configured);
+        return Ok(RequestedPolicy::Configured);
     };
     let component = base64::engine::general_purpose::STANDARD
         .decode(component)
-        .map_err(|_| Problem::saying(Kind::PolicyRefused, "/component: is not base64"))?;
-    Ok(Wanted::Given {
+        .map_err(|_| Problem::with_detail(Kind::PolicyRefused, "/component: is not base64"))?;
+    Ok(RequestedPolicy::Given {
         component,
         settings: wanted.settings,
     })
@@ -325,7 +327,7 @@ impl LockHolder {
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let accepts = app.orchestrator.ping_store().await.is_ok();
     // Not the backlog, which may take long to query.
-    let status = app.orchestrator.standing();
+    let status = app.orchestrator.known_status();
     let is_degraded = status.is_degraded();
     let checkpoint = status.checkpoints.and_then(|status| status.trouble);
     let troubles = [

@@ -18,7 +18,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::App;
-use super::budget::Held;
+use super::budget::Reservation;
 use super::etag;
 use super::problem::{Kind, Problem};
 
@@ -57,37 +57,37 @@ pub async fn answer(
     headers: &HeaderMap,
     mut parts: impl Parts,
 ) -> Result<Response, Problem> {
-    let (first, held) = made(&app, &mut parts).await?;
+    let (first, reservation) = next_part(&app, &mut parts).await?;
     if first.is_last {
-        return Ok(whole(headers, first.bytes, held, "application/json"));
+        return Ok(whole(headers, first.bytes, reservation, "application/json"));
     }
-    let sent = Sent {
+    let sent = CountedBytes {
         bytes: first.bytes.into(),
-        held,
+        reservation,
     };
     let state = (app, parts, Some(sent), false);
     let frames = stream::try_unfold(state, |(app, mut parts, sent, is_last)| async move {
         let mut sent = match sent {
             Some(sent) => sent,
             None if is_last => return Ok(None),
-            None => Sent {
+            None => CountedBytes {
                 bytes: Bytes::new(),
-                held: app.answers.hold(0).await,
+                reservation: app.answers.reserve(0).await,
             },
         };
         let mut is_last = is_last;
         if sent.bytes.is_empty() {
             // Release what was sent before requesting more.
-            sent.held.shrink(0);
-            let (part, held) = made(&app, &mut parts).await.map_err(|problem| {
+            sent.reservation.shrink(0);
+            let (part, reservation) = next_part(&app, &mut parts).await.map_err(|problem| {
                 let detail = problem.detail.as_deref().unwrap_or(problem.title);
                 tracing::warn!(detail, "an answer was cut off");
                 io::Error::other(problem.title)
             })?;
             is_last = part.is_last;
-            sent = Sent {
+            sent = CountedBytes {
                 bytes: part.bytes.into(),
-                held,
+                reservation,
             };
         }
         let frame = sent.bytes.split_to(sent.bytes.len().min(FRAME));
@@ -99,22 +99,27 @@ pub async fn answer(
 }
 
 /// Makes the next part once there is room and a query slot.
-async fn made(app: &Arc<App>, parts: &mut impl Parts) -> Result<(Part, Held), Problem> {
+async fn next_part(app: &Arc<App>, parts: &mut impl Parts) -> Result<(Part, Reservation), Problem> {
     let turn = async {
-        let held = app.answers.hold(MAKING).await;
-        (held, app.turn().await)
+        let reservation = app.answers.reserve(MAKING).await;
+        (reservation, app.turn().await)
     };
-    let (mut held, turn) = tokio::time::timeout(PATIENCE, turn)
+    let (mut reservation, turn) = tokio::time::timeout(PATIENCE, turn)
         .await
         .map_err(|_| app.busy())?;
     let _turn = turn?;
     let part = parts.next().await?;
-    held.shrink(part.bytes.len());
-    Ok((part, held))
+    reservation.shrink(part.bytes.len());
+    Ok((part, reservation))
 }
 
 /// Sends a complete answer with its entity tag.
-pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str) -> Response {
+pub fn whole(
+    headers: &HeaderMap,
+    bytes: Vec<u8>,
+    reservation: Reservation,
+    kind: &'static str,
+) -> Response {
     let tag = etag::of(&bytes);
     let is_known = etag::is_known(headers, &tag);
     let mut response = if is_known {
@@ -122,7 +127,7 @@ pub fn whole(headers: &HeaderMap, bytes: Vec<u8>, held: Held, kind: &'static str
     } else {
         let bytes = bytes.into();
         let kind = [(header::CONTENT_TYPE, kind)];
-        (kind, Body::new(Sent { bytes, held })).into_response()
+        (kind, Body::new(CountedBytes { bytes, reservation })).into_response()
     };
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -158,12 +163,12 @@ pub fn write_members(text: &mut Vec<u8>, value: &impl serde::Serialize) -> Resul
 }
 
 /// Bytes that count as in flight until they are sent.
-struct Sent {
+struct CountedBytes {
     bytes: Bytes,
-    held: Held,
+    reservation: Reservation,
 }
 
-impl HttpBody for Sent {
+impl HttpBody for CountedBytes {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -172,7 +177,7 @@ impl HttpBody for Sent {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.bytes.is_empty() {
-            self.held.shrink(0);
+            self.reservation.shrink(0);
             return Poll::Ready(None);
         }
         let most = self.bytes.len().min(FRAME);
@@ -190,12 +195,12 @@ impl HttpBody for Sent {
 }
 
 /// A slot for one query of the store.
-pub struct Turn {
+pub struct QueryPermit {
     app: Arc<App>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Drop for Turn {
+impl Drop for QueryPermit {
     fn drop(&mut self) {
         self.permit = None;
         self.app.show_queries();
@@ -208,7 +213,7 @@ impl App {
     /// # Errors
     ///
     /// [`Kind::Busy`] if it takes too long.
-    pub async fn turn(self: &Arc<App>) -> Result<Turn, Problem> {
+    pub async fn turn(self: &Arc<App>) -> Result<QueryPermit, Problem> {
         let waiting = self.queries.semaphore().acquire_owned();
         let permit = tokio::time::timeout(PATIENCE, waiting).await;
         let permit = permit
@@ -216,7 +221,7 @@ impl App {
             .and_then(Result::ok)
             .ok_or_else(|| self.busy())?;
         self.show_queries();
-        Ok(Turn {
+        Ok(QueryPermit {
             app: self.clone(),
             permit: Some(permit),
         })

@@ -7,16 +7,16 @@ use super::problem::{Kind, Problem};
 use super::query;
 
 /// The last segment of a path. A segment that is not valid UTF-8 matches nothing.
-pub struct Named(pub String);
+pub struct LastSegment(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for LastSegment {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LastSegment, Problem> {
         let named = Path::<String>::from_request_parts(parts, state).await;
-        let Path(name) =
-            named.map_err(|_| Problem::saying(Kind::NotFound, "the path is not valid UTF-8"))?;
-        Ok(Named(name))
+        let Path(name) = named
+            .map_err(|_| Problem::with_detail(Kind::NotFound, "the path is not valid UTF-8"))?;
+        Ok(LastSegment(name))
     }
 }
 

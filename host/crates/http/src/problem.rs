@@ -210,7 +210,7 @@ impl Problem {
     }
 
     /// A problem of this kind with details.
-    pub fn saying(kind: Kind, detail: impl Into<String>) -> Problem {
+    pub fn with_detail(kind: Kind, detail: impl Into<String>) -> Problem {
         Problem {
             detail: Some(detail.into()),
             ..Problem::new(kind)
@@ -226,10 +226,10 @@ impl Problem {
             "rate" => "requests",
             _ => "bytes",
         };
-        let says = format!("the token has used up its {what} for now; try again in {seconds} s");
+        let detail = format!("the token has used up its {what} for now; try again in {seconds} s");
         Problem {
             retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
-            ..Problem::saying(Kind::Limited, says)
+            ..Problem::with_detail(Kind::Limited, detail)
         }
     }
 
@@ -270,7 +270,7 @@ impl Problem {
             StoreError::Invalid(_) => Kind::Internal,
             _ => Kind::StoreUnavailable,
         };
-        Problem::saying(kind, error.to_string())
+        Problem::with_detail(kind, error.to_string())
     }
 
     /// The problem when nothing was accepted.
@@ -285,7 +285,7 @@ impl Problem {
     pub fn plan(error: &PlanError, body: &[u8]) -> Problem {
         match error {
             PlanError::Refused(rejection) => Problem::rejection(rejection, body),
-            PlanError::Finished { .. } => Problem::saying(Kind::Finished, error.to_string()),
+            PlanError::Finished { .. } => Problem::with_detail(Kind::Finished, error.to_string()),
             PlanError::Store(error) => Problem::store(error),
         }
     }
@@ -295,7 +295,7 @@ impl Problem {
         match error {
             RecordedError::Store(error) => Problem::store(error),
             RecordedError::Trail(error) => {
-                Problem::saying(Kind::TrailUnavailable, error.to_string())
+                Problem::with_detail(Kind::TrailUnavailable, error.to_string())
             }
         }
     }
@@ -306,7 +306,7 @@ impl Problem {
             SwapError::Keep(_) | SwapError::Stopping => Kind::TrailUnavailable,
             _ => Kind::PolicyRefused,
         };
-        Problem::saying(kind, error.to_string())
+        Problem::with_detail(kind, error.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::App;
 use super::parts;
-use super::path::{Named, NoParameters};
+use super::path::{LastSegment, NoParameters};
 use super::problem::{Kind, Problem};
 use outcome::TaskId;
 use service::orchestrator::Orchestrator;
@@ -39,15 +39,15 @@ const MAKING: usize = 4 << 20;
         (status = 409, description = "No checkpoint covers the entry", body = Problem)))]
 pub async fn proof(
     State(app): State<Arc<App>>,
-    Named(id): Named,
+    LastSegment(id): LastSegment,
     _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let none = || Problem::saying(Kind::NotFound, "the task has no entry");
+    let none = || Problem::with_detail(Kind::NotFound, "the task has no entry");
     let task_id = TaskId::parse(&id).map_err(|_| none())?;
     let without = "this host keeps no checkpoints and has no key for them: settings checkpoint.to and checkpoint.key";
     let prove = app.prove.clone();
-    let mut held = app.answers.hold(MAKING).await;
+    let mut reservation = app.answers.reserve(MAKING).await;
     let _turn = app.turn().await?;
     let orchestrator = app.orchestrator.clone();
     let proving = tokio::task::spawn_blocking(move || match prove {
@@ -62,16 +62,16 @@ pub async fn proof(
     let bytes = match proving.await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(NoProof::NoEntry)) => return Err(none()),
-        Ok(Err(NoProof::NoCheckpoint(says))) => {
-            return Err(Problem::saying(Kind::NoCheckpoint, says));
+        Ok(Err(NoProof::NoCheckpoint(detail))) => {
+            return Err(Problem::with_detail(Kind::NoCheckpoint, detail));
         }
-        Ok(Err(NoProof::Unreadable(says))) => {
-            return Err(Problem::saying(Kind::TrailUnavailable, says));
+        Ok(Err(NoProof::Unreadable(detail))) => {
+            return Err(Problem::with_detail(Kind::TrailUnavailable, detail));
         }
         Err(_) => return Err(Problem::new(Kind::Internal)),
     };
-    held.shrink(bytes.len());
-    let mut response = parts::whole(&headers, bytes, held, "application/octet-stream");
+    reservation.shrink(bytes.len());
+    let mut response = parts::whole(&headers, bytes, reservation, "application/octet-stream");
     let name = format!("attachment; filename=\"{id}.proof\"");
     if let Ok(name) = HeaderValue::from_str(&name) {
         response

@@ -15,7 +15,7 @@ use super::problem::Problem;
 pub fn read(uri: &Uri, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
     let mut parameters: Vec<(String, String)> = Vec::new();
     for (name, value) in pairs(uri)? {
-        let wrong = |says: &str| Err(Problem::parameter(&name, says));
+        let wrong = |detail: &str| Err(Problem::parameter(&name, detail));
         if !known.contains(&name.as_str()) {
             return wrong("is not a parameter of this");
         }
@@ -48,11 +48,11 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
     parts
         .map(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let name = decoded(name).map_err(|says| {
+            let name = decoded(name).map_err(|detail| {
                 let shown = name.chars().take(SHOWN).collect::<String>();
-                Problem::parameter(&shown, says)
+                Problem::parameter(&shown, detail)
             })?;
-            let value = decoded(value).map_err(|says| Problem::parameter(&name, says))?;
+            let value = decoded(value).map_err(|detail| Problem::parameter(&name, detail))?;
             Ok((name, value))
         })
         .collect()

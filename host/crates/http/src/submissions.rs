@@ -10,18 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::{Listed, SCHEMA};
+use super::answers::{ListedSubmission, SCHEMA};
 use super::problem::Problem;
 use super::query;
 use outcome::clock::Bound;
 use outcome::parse_bound;
-use store::{LIMIT_DEFAULT, LIMIT_MOST, Listing, Sequence, StateName};
+use store::{LIMIT_DEFAULT, LIMIT_MOST, Sequence, StateName, SubmissionQuery};
 
 /// A page of submissions, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Submissions {
     schema: u32,
-    submissions: Vec<Listed>,
+    submissions: Vec<ListedSubmission>,
     limit: u32,
     /// The `cursor` of the next page; `null` on the last.
     next: Option<String>,
@@ -40,7 +40,7 @@ pub struct Submissions {
         ("cursor" = Option<String>, Query, description = "`next` of the previous page")),
     responses((status = 200, body = Submissions)))]
 pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Submissions>, Problem> {
-    let listing = asked(&uri)?;
+    let listing = parse_query(&uri)?;
     let limit = listing.limit;
     let _turn = app.turn().await?;
     let listed = app.orchestrator.submissions(listing).await;
@@ -50,7 +50,7 @@ pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Submissi
     Ok(Json(Submissions {
         schema: SCHEMA,
         submissions: submissions
-            .map(|submission| Listed::of(submission, Some(&reference)))
+            .map(|submission| ListedSubmission::of(submission, Some(&reference)))
             .collect(),
         limit,
         next: listed.next.map(|next| next.to_string()),
@@ -60,8 +60,8 @@ pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Submissi
 /// The names of its parameters.
 const PARAMETERS: [&str; 5] = ["state", "since", "until", "limit", "cursor"];
 
-fn asked(uri: &Uri) -> Result<Listing, Problem> {
-    let mut listing = Listing {
+fn parse_query(uri: &Uri) -> Result<SubmissionQuery, Problem> {
+    let mut listing = SubmissionQuery {
         states: StateName::NOT_RECORDED.to_vec(),
         since: None,
         until: None,
@@ -70,7 +70,7 @@ fn asked(uri: &Uri) -> Result<Listing, Problem> {
     };
     for (name, value) in &query::read(uri, &PARAMETERS)? {
         let name = name.as_str();
-        let wrong = |says: &str| Problem::parameter(name, says);
+        let wrong = |detail: &str| Problem::parameter(name, detail);
         match name {
             "state" => {
                 let states: Result<Vec<StateName>, _> = value.split(',').map(str::parse).collect();

@@ -34,7 +34,7 @@ use service::orchestrator::{AcceptError, Origin, Receipt};
 pub async fn outcome(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    Asked(wait): Asked,
+    WaitQuery(wait): WaitQuery,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wait = wait?;
@@ -56,7 +56,7 @@ pub async fn outcome(
 pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    Asked(wait): Asked,
+    WaitQuery(wait): WaitQuery,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wait = wait?;
@@ -102,13 +102,16 @@ pub struct Wait {
 
 /// A report's query parameters. Errors in them are reported only after the body was read, because an earlier answer
 /// could reach a client that is still sending.
-pub struct Asked(Result<Wait, Problem>);
+pub struct WaitQuery(Result<Wait, Problem>);
 
-impl FromRequestParts<Arc<App>> for Asked {
+impl FromRequestParts<Arc<App>> for WaitQuery {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Asked, Infallible> {
-        Ok(Asked(Wait::of(app, parts)))
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<WaitQuery, Infallible> {
+        Ok(WaitQuery(Wait::of(app, parts)))
     }
 }
 
@@ -121,8 +124,8 @@ impl Wait {
                 "committed" => wait.most = Some(limits.wait),
                 "accepted" => {}
                 _ => {
-                    let says = "must be `committed` or `accepted`";
-                    return Err(Problem::parameter("wait", says));
+                    let detail = "must be `committed` or `accepted`";
+                    return Err(Problem::parameter("wait", detail));
                 }
             }
         }
@@ -157,7 +160,7 @@ async fn answer(
             () = app.closing() => {}
         }
     }
-    let state = app.orchestrator.shown(state);
+    let state = app.orchestrator.displayed_state(state);
     let unsigned = match &state {
         store::State::Committed { commit, .. } => {
             app.orchestrator.unsigned(vec![commit.clone()]).await
@@ -175,11 +178,11 @@ async fn answer(
 }
 
 /// Answers requests to unknown routes.
-pub async fn nowhere() -> Problem {
+pub async fn not_found() -> Problem {
     Problem::new(Kind::NotFound)
 }
 
 /// Answers requests with a method that the route does not have.
-pub async fn no_method() -> Problem {
+pub async fn method_not_allowed() -> Problem {
     Problem::new(Kind::MethodNotAllowed)
 }

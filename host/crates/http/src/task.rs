@@ -10,17 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::{Recorded, SCHEMA, Submission};
+use super::answers::{RecordedEntry, SCHEMA, Submission};
 use super::parts::{self, PART, Part, Parts};
-use super::path::{Named, NoParameters};
+use super::path::{LastSegment, NoParameters};
 use super::problem::{Kind, Problem};
 use outcome::TaskId;
 use service::orchestrator::RecordedError;
-use store::{self, Entry, Sequence, StateName, States, Task};
+use store::{self, Entry, Sequence, StateCount, StateName, Task};
 
 /// Everything that is known about a task.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TaskStanding {
+#[schema(as = TaskStanding)]
+pub struct TaskInfo {
     schema: u32,
     task_id: String,
     /// `committed` once the task has an entry, whatever is submitted later. Before that, the state of the newest
@@ -29,10 +30,10 @@ pub struct TaskStanding {
     state: &'static str,
     /// How many submissions differ from the entry and are kept.
     conflicts: u64,
-    plan: Option<PlanShown>,
+    plan: Option<PlanInfo>,
     finished: Option<Finished>,
     /// The entry, if the task is recorded.
-    recorded: Option<Recorded>,
+    recorded: Option<RecordedEntry>,
     // The last member: they follow when the others are written.
     /// Everything that was submitted for the task, oldest first.
     submissions: Vec<Submission>,
@@ -40,7 +41,8 @@ pub struct TaskStanding {
 
 /// What was planned and dispatched.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct PlanShown {
+#[schema(as = PlanShown)]
+pub struct PlanInfo {
     plan_id: Option<String>,
     plan_steps: Option<Vec<String>>,
     agent_pool: Option<String>,
@@ -64,21 +66,21 @@ pub struct Finished {
 /// One task: its plan, its submissions with their states, and its entry.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "audit",
     params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "entity tags that the caller has")),
-    responses((status = 200, body = TaskStanding), (status = 304, description = "The caller's copy is current")))]
+    responses((status = 200, body = TaskInfo), (status = 304, description = "The caller's copy is current")))]
 pub async fn task(
     State(app): State<Arc<App>>,
-    Named(id): Named,
+    LastSegment(id): LastSegment,
     _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let task_id = TaskId::parse(&id).map_err(|_| unknown())?;
-    let telling = Telling {
+    let stream = TaskStream {
         app: app.clone(),
         task_id,
         after: None,
         begun: false,
     };
-    parts::answer(app, &headers, telling).await
+    parts::answer(app, &headers, stream).await
 }
 
 /// The entry of a task, byte for byte as in the trail. Its tag never changes.
@@ -87,36 +89,41 @@ pub async fn task(
     responses((status = 200, body = Object), (status = 304, description = "The caller's copy is current")))]
 pub async fn entry(
     State(app): State<Arc<App>>,
-    Named(id): Named,
+    LastSegment(id): LastSegment,
     _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let none = || Problem::saying(Kind::NotFound, "the task has no entry");
+    let none = || Problem::with_detail(Kind::NotFound, "the task has no entry");
     let task_id = TaskId::parse(&id).map_err(|_| none())?;
-    let mut held = app.answers.hold(PART).await;
+    let mut reservation = app.answers.reserve(PART).await;
     let _turn = app.turn().await?;
     let waits = is_open(&states(&app, &task_id).await?);
     let recorded = app.orchestrator.recorded(&task_id, waits).await;
     let entry = recorded.map_err(|error| Problem::recorded(&error))?;
     let bytes = entry.ok_or_else(none)?.text.into_bytes();
-    held.shrink(bytes.len());
-    Ok(parts::whole(&headers, bytes, held, "application/json"))
+    reservation.shrink(bytes.len());
+    Ok(parts::whole(
+        &headers,
+        bytes,
+        reservation,
+        "application/json",
+    ))
 }
 
 fn unknown() -> Problem {
-    Problem::saying(Kind::NotFound, "there is no task with this id")
+    Problem::with_detail(Kind::NotFound, "there is no task with this id")
 }
 
-async fn states(app: &App, task_id: &TaskId) -> Result<Vec<States>, Problem> {
-    let states = app.orchestrator.store().states(task_id).await;
+async fn states(app: &App, task_id: &TaskId) -> Result<Vec<StateCount>, Problem> {
+    let states = app.orchestrator.store().count_states(task_id).await;
     states.map_err(|error| Problem::store(&error))
 }
 
-fn is_open(states: &[States]) -> bool {
+fn is_open(states: &[StateCount]) -> bool {
     newest_open(states).is_some()
 }
 
-fn newest_open(states: &[States]) -> Option<Sequence> {
+fn newest_open(states: &[StateCount]) -> Option<Sequence> {
     let open = states
         .iter()
         .filter(|states| matches!(states.state, StateName::Pending | StateName::Blocked));
@@ -124,7 +131,7 @@ fn newest_open(states: &[States]) -> Option<Sequence> {
 }
 
 /// A task that is sent in parts: its submissions may be many, and large.
-struct Telling {
+struct TaskStream {
     app: Arc<App>,
     task_id: TaskId,
     /// The last submission that was sent.
@@ -132,7 +139,7 @@ struct Telling {
     begun: bool,
 }
 
-impl Telling {
+impl TaskStream {
     async fn part(&mut self) -> Result<Part, Problem> {
         let mut text = Vec::new();
         if !self.begun {
@@ -156,7 +163,10 @@ impl Telling {
         let submissions: Vec<Submission> = found
             .into_iter()
             .map(|submission| {
-                Submission::of(orchestrator.shown_submission(submission), Some(&reference))
+                Submission::of(
+                    orchestrator.displayed_submission(submission),
+                    Some(&reference),
+                )
             })
             .collect();
         let commits = submissions.iter().filter_map(Submission::commit);
@@ -197,17 +207,17 @@ impl Telling {
             // It may have been closed in the same transaction as the row that was found after it.
             states = self::states(app, task_id).await?;
         }
-        let conflicting = |states: &&States| states.state == StateName::Conflicting;
+        let conflicting = |states: &&StateCount| states.state == StateName::Conflicting;
         let conflicts = states.iter().find(conflicting);
         let state = self.state(recorded.as_ref(), &states).await?;
-        let recorded = Recorded::all(&app.orchestrator, recorded.into_iter().collect()).await;
+        let recorded = RecordedEntry::all(&app.orchestrator, recorded.into_iter().collect()).await;
         let finished = task.as_ref().and_then(|task| task.finished.clone());
-        let standing = TaskStanding {
+        let info = TaskInfo {
             schema: SCHEMA,
             task_id: task_id.to_string(),
             state,
             conflicts: conflicts.map_or(0, |states| states.count),
-            plan: task.filter(|task| task.revision > 0).map(plan_shown),
+            plan: task.filter(|task| task.revision > 0).map(plan_info),
             finished: finished.map(|finished| Finished {
                 status: finished.status,
                 at: finished.at.to_rfc3339(),
@@ -215,7 +225,7 @@ impl Telling {
             recorded: recorded.into_iter().next(),
             submissions: Vec::new(),
         };
-        parts::write(text, &standing)?;
+        parts::write(text, &info)?;
         // Removes the end of the list and of the object.
         text.truncate(text.len() - 2);
         Ok(())
@@ -224,33 +234,33 @@ impl Telling {
     async fn state(
         &self,
         recorded: Option<&Entry>,
-        states: &[States],
+        states: &[StateCount],
     ) -> Result<&'static str, Problem> {
         if recorded.is_some() {
             return Ok("committed");
         }
         let newest = states.iter().map(|states| states.newest).max();
-        let Some(told) = newest_open(states).or(newest) else {
+        let Some(sequence) = newest_open(states).or(newest) else {
             return Ok("planned");
         };
         let app = &self.app;
-        let submission = app.orchestrator.store().submission(told).await;
+        let submission = app.orchestrator.store().submission(sequence).await;
         let submission = submission.map_err(|error| Problem::store(&error))?;
         Ok(submission.map_or("planned", |submission| {
-            app.orchestrator.shown(submission.state).name()
+            app.orchestrator.displayed_state(submission.state).name()
         }))
     }
 }
 
-impl Parts for Telling {
+impl Parts for TaskStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
         Box::pin(self.part())
     }
 }
 
-fn plan_shown(task: Task) -> PlanShown {
+fn plan_info(task: Task) -> PlanInfo {
     let plan = task.plan;
-    PlanShown {
+    PlanInfo {
         plan_id: plan.plan_id,
         plan_steps: plan.plan_steps,
         agent_pool: plan.agent_pool,

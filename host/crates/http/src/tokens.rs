@@ -22,14 +22,14 @@ pub enum Right {
 /// The known tokens. Only digests are kept.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
-    known: Vec<Known>,
+    known: Vec<TokenLine>,
     /// The numbers of lines whose only word besides the right may be a name without its token.
     suspicious: Vec<usize>,
 }
 
 /// A line of the list.
 #[derive(Clone, PartialEq, Eq)]
-struct Known {
+struct TokenLine {
     right: Right,
     digest: TokenDigest,
     name: Option<Reporter>,
@@ -129,7 +129,7 @@ impl Tokens {
                     return wrong("has a name that another token has");
                 }
             }
-            tokens.known.push(Known {
+            tokens.known.push(TokenLine {
                 right,
                 digest,
                 name,

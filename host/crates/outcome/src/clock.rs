@@ -73,7 +73,7 @@ impl Timestamp {
     /// The time at which an entry counts as recorded. That is its own timestamp. If the commit's time differs by more
     /// than a writer waits, it is the commit's time, which is in order with those around it.
     #[must_use]
-    pub const fn borne_out_by(self, commit_seconds: i64) -> Timestamp {
+    pub const fn bounded_by_commit(self, commit_seconds: i64) -> Timestamp {
         const APART: i64 = 60;
         let before = commit_seconds.saturating_sub(self.seconds());
         if before >= 0 && before <= APART {
@@ -142,7 +142,7 @@ mod tests {
             (999, Timestamp::from_seconds(999)),
             (i64::MAX, Timestamp::from_seconds(i64::MAX)),
         ] {
-            assert_eq!(said.borne_out_by(commit), expect, "{commit}");
+            assert_eq!(said.bounded_by_commit(commit), expect, "{commit}");
         }
     }
 }

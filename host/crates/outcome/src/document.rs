@@ -81,7 +81,7 @@ impl Violation {
     }
 
     /// A violation of the document as a whole.
-    pub fn whole(message: impl Into<String>) -> Violation {
+    pub fn of_document(message: impl Into<String>) -> Violation {
         Violation::new("", message)
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     fn a_refusal_contains_nothing_that_a_terminal_acts_on() {
         let rejection = Rejection {
             violations: vec![
-                Violation::whole("is empty"),
+                Violation::of_document("is empty"),
                 Violation::new("/a\u{1b}[2J\u{202e}\n\u{2028}/é'", "unknown field"),
             ],
         };

@@ -254,16 +254,16 @@ fn explain(text: &str, error: &serde_json::Error) -> String {
     if is_not_a_number(text, error) {
         return format!("must not hold NaN or Infinity: JSON has no such numbers {place}");
     }
-    let told = error.to_string();
-    let told = told.split(" at line ").next().unwrap_or_default();
-    match told {
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    match message {
         "number out of range" => format!("holds a number that is not finite as a double {place}"),
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
             format!("holds a lone surrogate {place}")
         }
         "trailing characters" => format!("has something after its end {place}"),
         "recursion limit exceeded" => format!("is nested deeper than {MAX_DEPTH} levels"),
-        told => format!("is not JSON: {told} {place}"),
+        message => format!("is not JSON: {message} {place}"),
     }
 }
 

@@ -74,7 +74,7 @@ pub struct ExecutionResult<S = String> {
 }
 
 impl<S> ExecutionResult<S> {
-    fn of_nothing(empty: impl Fn() -> S) -> Self {
+    fn with_empty(empty: impl Fn() -> S) -> Self {
         ExecutionResult {
             outcome: empty(),
             resources_used: empty(),
@@ -87,13 +87,13 @@ impl<S> ExecutionResult<S> {
 
 impl Default for ExecutionResult {
     fn default() -> Self {
-        ExecutionResult::of_nothing(|| "{}".into())
+        ExecutionResult::with_empty(|| "{}".into())
     }
 }
 
 impl Default for ExecutionResult<Cow<'_, str>> {
     fn default() -> Self {
-        ExecutionResult::of_nothing(|| Cow::Borrowed("{}"))
+        ExecutionResult::with_empty(|| Cow::Borrowed("{}"))
     }
 }
 

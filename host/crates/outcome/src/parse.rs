@@ -85,27 +85,29 @@ impl<'a> TaskOutcome<Cow<'a, str>> {
 /// The first error, by its place. No value is quoted.
 pub fn well_formed<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
     if document.len() > limits.max_bytes {
-        return Err(Violation::whole(format!(
+        return Err(Violation::of_document(format!(
             "is larger than the limit of {} bytes",
             limits.max_bytes
         )));
     }
     if document.starts_with(b"\xEF\xBB\xBF") {
-        return Err(Violation::whole("must not begin with a byte-order mark"));
+        return Err(Violation::of_document(
+            "must not begin with a byte-order mark",
+        ));
     }
     let text = str::from_utf8(document).map_err(|error| {
-        Violation::whole(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
+        Violation::of_document(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
     })?;
     // JSON has fewer white space characters than Unicode.
     let trimmed = text.trim_start_matches([' ', '\t', '\n', '\r']);
     if trimmed.is_empty() {
-        return Err(Violation::whole("is empty"));
+        return Err(Violation::of_document("is empty"));
     }
     // Not the trimmed text, so that messages have the lines and columns of the document.
     json::validate(text, limits.max_depth)?;
     let text = trimmed;
     if !text.starts_with('{') {
-        return Err(Violation::whole(format!(
+        return Err(Violation::of_document(format!(
             "must be an object, not {}",
             json::kind(text)
         )));
@@ -312,7 +314,7 @@ impl Fields {
         // Cannot fail: the text has been validated and is an object. If it failed anyway, the document would be
         // refused, not lost.
         json::members(text).unwrap_or_else(|_| {
-            self.violations.push(Violation::whole("is not JSON"));
+            self.violations.push(Violation::of_document("is not JSON"));
             Members::new()
         })
     }

@@ -23,7 +23,7 @@ pub fn members(text: &str) -> Result<Members<'_>, NotJson> {
     let mut members = Vec::with_capacity(8);
     scan.list(b'{', b'}', |scan| {
         let name = string(scan.value()?)?;
-        scan.past(b':')?;
+        scan.expect(b':')?;
         members.push((name, scan.value()?));
         Ok(())
     })?;
@@ -83,7 +83,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn past(&mut self, expected: u8) -> Result<(), NotJson> {
+    fn expect(&mut self, expected: u8) -> Result<(), NotJson> {
         if self.next()? != expected {
             return Err(NotJson);
         }
@@ -98,7 +98,7 @@ impl<'a> Scan<'a> {
         close: u8,
         mut item: impl FnMut(&mut Scan<'a>) -> Result<(), NotJson>,
     ) -> Result<(), NotJson> {
-        self.past(open)?;
+        self.expect(open)?;
         if self.next()? == close {
             return Ok(());
         }
@@ -117,15 +117,15 @@ impl<'a> Scan<'a> {
         let first = self.next()?;
         let from = self.at;
         match first {
-            b'"' => self.past_string()?,
-            b'{' | b'[' => self.past_brackets()?,
-            _ => self.past_word(),
+            b'"' => self.skip_string()?,
+            b'{' | b'[' => self.skip_brackets()?,
+            _ => self.skip_word(),
         }
         // Both ends are next to an ASCII character, so they are character boundaries.
         self.text.get(from..self.at).ok_or(NotJson)
     }
 
-    fn past_string(&mut self) -> Result<(), NotJson> {
+    fn skip_string(&mut self) -> Result<(), NotJson> {
         let bytes = self.text.as_bytes();
         self.at += 1;
         loop {
@@ -140,12 +140,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn past_brackets(&mut self) -> Result<(), NotJson> {
+    fn skip_brackets(&mut self) -> Result<(), NotJson> {
         let mut depth = 0usize;
         loop {
             match self.text.as_bytes().get(self.at).ok_or(NotJson)? {
                 b'"' => {
-                    self.past_string()?;
+                    self.skip_string()?;
                     continue;
                 }
                 b'{' | b'[' => depth += 1,
@@ -159,7 +159,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn past_word(&mut self) {
+    fn skip_word(&mut self) {
         let rest = &self.text.as_bytes()[self.at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
         self.at += rest.iter().position(is_end).unwrap_or(rest.len());

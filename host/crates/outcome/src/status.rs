@@ -36,7 +36,7 @@ impl TaskStatus {
         "1 to 32 lower-case ASCII letters, digits, `_` or `-`, such as `completed`";
 
     /// Whether a status may have this name, known here or not. The configuration can add statuses.
-    pub fn could_be(name: &str) -> bool {
+    pub fn is_valid_name(name: &str) -> bool {
         (1..=32).contains(&name.len())
             && name.bytes().all(|byte| {
                 byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
@@ -63,7 +63,7 @@ impl Statuses {
     ///
     /// The first of `added` that is not 1 to 32 lower-case ASCII letters, digits, `_` or `-`.
     pub fn with(added: Vec<String>) -> Result<Statuses, String> {
-        match added.iter().find(|name| !TaskStatus::could_be(name)) {
+        match added.iter().find(|name| !TaskStatus::is_valid_name(name)) {
             Some(name) => Err(name.clone()),
             None => Ok(Statuses { added }),
         }

@@ -22,8 +22,8 @@ impl Call {
         match &self.verdict {
             Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => None,
             Ok(Verdict::Refused(violations)) => {
-                let said: Vec<_> = violations.iter().map(ToString::to_string).collect();
-                Some(said.join("; "))
+                let messages: Vec<_> = violations.iter().map(ToString::to_string).collect();
+                Some(messages.join("; "))
             }
             Ok(Verdict::Conflicting(reason) | Verdict::Unavailable(reason)) => Some(reason.clone()),
             Err(fault) => Some(fault.to_string()),
@@ -49,12 +49,12 @@ impl Call {
 
 impl Policy {
     /// Which policy it was that failed, and where in its call: what follows a fault's own words.
-    pub fn told(&self, call: &Call) -> String {
-        self.failed_after(call.host_calls, &call.calls)
+    pub fn describe_failure(&self, call: &Call) -> String {
+        self.describe_failure_after(call.host_calls, &call.calls)
     }
 
     /// The same, of a call that made these host calls.
-    pub fn failed_after(&self, host_calls: u64, calls: &[HostCall]) -> String {
+    pub fn describe_failure_after(&self, host_calls: u64, calls: &[HostCall]) -> String {
         let digest = self.digest();
         let digest = digest.get(..19).unwrap_or(digest);
         let mut text = format!("policy {} ({digest}…), ", self.name());

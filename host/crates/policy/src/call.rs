@@ -6,7 +6,7 @@ use super::bindings::recorder::{Receipt, RecordError};
 use super::fault::Fault;
 use super::limits::{HANDLES, Limits};
 use super::load::Policy;
-use super::log::{Log, LogLine, last_words, panic_message};
+use super::log::{Log, LogLine, last_stderr_line, panic_message};
 use super::settings::PolicySettings;
 use super::state::{Effects, Faults, HostCall, State, Usage};
 use super::ticker::PERIOD;
@@ -68,7 +68,7 @@ pub struct Call {
 
 /// What a call is given beside what every call is given.
 #[derive(Debug, Default)]
-pub(super) struct Extras {
+pub(super) struct TrialOptions {
     /// Host calls that fail.
     pub faults: Vec<HostFault>,
     /// Where every host call is to be noted.
@@ -87,32 +87,32 @@ impl Policy {
         now: Timestamp,
         settings: &PolicySettings,
     ) -> Call {
-        self.call_with(outcome, snapshot, now, settings, Extras::default())
+        self.call_with_options(outcome, snapshot, now, settings, TrialOptions::default())
     }
 
     /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
-    pub fn call_in_full(
+    pub fn call_with_exchanges(
         &self,
         outcome: &TaskOutcome,
         snapshot: Box<dyn Snapshot>,
         now: Timestamp,
         settings: &PolicySettings,
     ) -> Call {
-        let extras = Extras {
+        let trial_options = TrialOptions {
             transcript: Some(Transcript::default()),
-            ..Extras::default()
+            ..TrialOptions::default()
         };
-        self.call_with(outcome, snapshot, now, settings, extras)
+        self.call_with_options(outcome, snapshot, now, settings, trial_options)
     }
 
     /// The same, with what only trials and recordings want.
-    pub(super) fn call_with(
+    pub(super) fn call_with_options(
         &self,
         outcome: &TaskOutcome,
         snapshot: Box<dyn Snapshot>,
         now: Timestamp,
         settings: &PolicySettings,
-        extras: Extras,
+        trial_options: TrialOptions,
     ) -> Call {
         let _slot = self.engine().slot();
         let limits = self.engine().limits();
@@ -124,8 +124,8 @@ impl Policy {
             snapshot,
             entry: None,
             effects: Effects::default(),
-            faults: Faults::new(extras.faults),
-            transcript: extras.transcript,
+            faults: Faults::new(trial_options.faults),
+            transcript: trial_options.transcript,
             log: Log::default(),
             calls: Vec::new(),
             host_calls: 0,
@@ -137,7 +137,7 @@ impl Policy {
         };
         let mut store = Store::new(self.engine().wasmtime(), state);
         let answer = match self.engine().ticker().tick() {
-            Some(_ticking) => self.ask(&mut store, outcome),
+            Some(_ticking) => self.invoke(&mut store, outcome),
             None => Err(Fault::Host("the system could not start a thread".to_owned()).into()),
         };
         let fuel = limits.fuel - store.get_fuel().unwrap_or(limits.fuel).min(limits.fuel);
@@ -146,7 +146,7 @@ impl Policy {
         let (log, log_dropped) = state.log.finish(limits);
         let mut backtrace = None;
         let verdict = match answer {
-            Ok(answer) => check::verdict(answer, state.effects, outcome, now),
+            Ok(answer) => check::check_answer(answer, state.effects, outcome, now),
             Err(error) => {
                 backtrace = error
                     .downcast_ref::<WasmBacktrace>()
@@ -169,7 +169,7 @@ impl Policy {
         }
     }
 
-    fn ask(
+    fn invoke(
         &self,
         store: &mut Store<State>,
         outcome: &TaskOutcome,
@@ -177,7 +177,7 @@ impl Policy {
         let limits = self.engine().limits();
         store.limiter(|state| state);
         store.set_fuel(limits.fuel)?;
-        store.set_epoch_deadline(ticks(limits.wall_time));
+        store.set_epoch_deadline(deadline_ticks(limits.wall_time));
         store.set_hostcall_fuel(limits.host_call_bytes);
         store.set_max_component_handles(HANDLES);
         let instance = self.component().instantiate(&mut *store)?;
@@ -189,7 +189,7 @@ impl Policy {
 }
 
 /// Rounded up, and one more for the period that is under way.
-fn ticks(time: Duration) -> u64 {
+fn deadline_ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(PERIOD.as_nanos()))
         .unwrap_or(u64::MAX >> 1)
         .saturating_add(1)
@@ -220,16 +220,16 @@ fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let text = trap.to_string();
         let text = text.strip_prefix("wasm trap: ").unwrap_or(&text);
-        return Fault::Trapped(match last_words(log) {
-            Some(said) => format!("{said} ({text})"),
+        return Fault::Trapped(match last_stderr_line(log) {
+            Some(last_line) => format!("{last_line} ({text})"),
             None => text.to_owned(),
         });
     }
-    untyped(&error, limits)
+    fault_from_text(&error, limits)
 }
 
 /// wasmtime has no types for the rest, only texts.
-fn untyped(error: &wasmtime::Error, limits: &Limits) -> Fault {
+fn fault_from_text(error: &wasmtime::Error, limits: &Limits) -> Fault {
     let text = error.root_cause().to_string();
     let parts = [
         ("instance count too high", "instances", limits.instances),

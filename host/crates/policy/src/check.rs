@@ -16,14 +16,14 @@ use outcome::{TaskOutcome, Violation};
 /// # Errors
 ///
 /// Says what the policy did wrong.
-pub(super) fn verdict(
+pub(super) fn check_answer(
     answer: Result<Receipt, RecordError>,
     effects: Effects,
     outcome: &TaskOutcome,
     now: Timestamp,
 ) -> Result<Verdict, Fault> {
     match answer {
-        Ok(Receipt::Committed) => commit(effects, outcome, now),
+        Ok(Receipt::Committed) => check_commit(effects, outcome, now),
         Ok(Receipt::AlreadyRecorded) => Ok(Verdict::AlreadyRecorded),
         Err(RecordError::Refused(list)) => {
             let list = list
@@ -33,18 +33,18 @@ pub(super) fn verdict(
                     message: one.message,
                 })
                 .collect();
-            refusal(list).map(Verdict::Refused)
+            check_refusal(list).map(Verdict::Refused)
         }
         Err(RecordError::Conflicting(reason)) => {
-            self::reason("conflicting", reason).map(Verdict::Conflicting)
+            self::check_reason("conflicting", reason).map(Verdict::Conflicting)
         }
         Err(RecordError::Unavailable(reason)) => {
-            self::reason("unavailable", reason).map(Verdict::Unavailable)
+            self::check_reason("unavailable", reason).map(Verdict::Unavailable)
         }
     }
 }
 
-fn commit(effects: Effects, outcome: &TaskOutcome, now: Timestamp) -> Result<Verdict, Fault> {
+fn check_commit(effects: Effects, outcome: &TaskOutcome, now: Timestamp) -> Result<Verdict, Fault> {
     let Some(entry) = effects.staged else {
         return Err(effects.unstaged.unwrap_or(Fault::NothingStaged));
     };
@@ -63,7 +63,7 @@ fn commit(effects: Effects, outcome: &TaskOutcome, now: Timestamp) -> Result<Ver
 /// # Errors
 ///
 /// Says, without quoting it, what is wrong.
-pub(super) fn subject(subject: &str) -> Result<(), &'static str> {
+pub(super) fn check_subject(subject: &str) -> Result<(), &'static str> {
     if subject.is_empty() {
         return Err("is empty");
     }
@@ -89,7 +89,7 @@ fn is_unprintable(character: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
-fn refusal(violations: Vec<Violation>) -> Result<Vec<Violation>, Fault> {
+fn check_refusal(violations: Vec<Violation>) -> Result<Vec<Violation>, Fault> {
     let problem = |text: String| Err(Fault::Refusal(text));
     if violations.is_empty() {
         return problem("names no violation".to_owned());
@@ -122,7 +122,7 @@ fn is_pointer(text: &str) -> bool {
             .all(|rest| rest.starts_with(['0', '1']))
 }
 
-fn reason(answer: &'static str, reason: String) -> Result<String, Fault> {
+fn check_reason(answer: &'static str, reason: String) -> Result<String, Fault> {
     let problem = |problem: String| Err(Fault::Reason { answer, problem });
     if reason.trim().is_empty() {
         return problem("is empty".to_owned());

@@ -6,7 +6,7 @@
 
 use super::engine::{Allocation, Engine};
 use super::limits::Limits;
-use super::load::flat;
+use super::load::one_line;
 use super::problem::{LoadError, Problem};
 use outcome::digest::sha256;
 use rustix::process::{Resource, Rlimit, Signal};
@@ -33,7 +33,7 @@ pub struct Compiler {
     /// all limits as `--limit NAME=VALUE`, and by `--cache DIR`.
     pub arguments: Vec<String>,
     /// Hears of a component that takes longer than a second, once: its name and its size in bytes.
-    pub told: Option<fn(&str, usize)>,
+    pub on_slow: Option<fn(&str, usize)>,
 }
 
 /// What takes longer is told: it is more than a person takes for an answer at once.
@@ -46,9 +46,9 @@ const SAID: u64 = 16 << 10;
 const NICE: i32 = 5;
 
 /// What a compiler's process has to say.
-struct End {
-    said: String,
-    complaint: String,
+struct CompilerOutput {
+    stdout: String,
+    stderr: String,
 }
 
 impl Compiler {
@@ -60,34 +60,34 @@ impl Compiler {
         name: &str,
         bytes: &[u8],
     ) -> Result<Result<(), Problem>, LoadError> {
-        let mark = cache.map(|directory| mark(engine, directory, bytes));
-        if mark.as_deref().is_some_and(Path::exists) {
+        let marker_path = cache.map(|directory| marker_path(engine, directory, bytes));
+        if marker_path.as_deref().is_some_and(Path::exists) {
             return Ok(Ok(()));
         }
         let failed =
             |error: io::Error| LoadError::Engine(format!("no process to compile in: {error}"));
         let mut child = self.start(engine, cache).map_err(failed)?;
         let limits = engine.limits();
-        let takes_long = || {
+        let on_slow = || {
             tracing::info!(policy = name, bytes = bytes.len(), "compiling a policy");
-            if let Some(told) = self.told {
-                told(name, bytes.len());
+            if let Some(on_slow) = self.on_slow {
+                on_slow(name, bytes.len());
             }
         };
-        let ended = wait(&mut child, bytes, limits.compile_time, takes_long);
+        let ended = wait(&mut child, bytes, limits.compile_time, on_slow);
         // It is over, or has to be.
         let _ = child.kill();
         let status = child.wait().map_err(failed)?;
         let Some(end) = ended.map_err(failed)? else {
             return Ok(Err(Problem::CompileTime(limits.compile_time)));
         };
-        if let Err(problem) = judge(status, &end, limits) {
+        if let Err(problem) = check_exit(status, &end, limits) {
             return Ok(Err(problem));
         }
-        if let Some(mark) = mark {
+        if let Some(marker_path) = marker_path {
             // Without it the next start compiles once more.
-            let _ = mark.parent().map(fs::create_dir_all);
-            let _ = fs::write(mark, "");
+            let _ = marker_path.parent().map(fs::create_dir_all);
+            let _ = fs::write(marker_path, "");
         }
         Ok(Ok(()))
     }
@@ -120,8 +120,8 @@ fn wait(
     child: &mut Child,
     bytes: &[u8],
     time: Duration,
-    takes_long: impl FnOnce(),
-) -> io::Result<Option<End>> {
+    on_slow: impl FnOnce(),
+) -> io::Result<Option<CompilerOutput>> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -133,10 +133,10 @@ fn wait(
         // A process that ends early does not read to the end, and says why.
         let _ = stdin.write_all(&bytes);
         drop((stdin, bytes));
-        let said = text(stdout);
-        let _ = ended.send(End {
-            said,
-            complaint: text(stderr),
+        let stdout = read_text(stdout);
+        let _ = ended.send(CompilerOutput {
+            stdout,
+            stderr: read_text(stderr),
         });
     };
     thread::Builder::new()
@@ -146,20 +146,20 @@ fn wait(
     match end.recv_timeout(first) {
         Ok(end) => return Ok(Some(end)),
         Err(_) if first == time => return Ok(None),
-        Err(_) => takes_long(),
+        Err(_) => on_slow(),
     }
     Ok(end.recv_timeout(time - first).ok())
 }
 
-fn text(from: impl Read) -> String {
-    let mut text = Vec::new();
-    let _ = from.take(SAID).read_to_end(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
+fn read_text(from: impl Read) -> String {
+    let mut read_text = Vec::new();
+    let _ = from.take(SAID).read_to_end(&mut read_text);
+    String::from_utf8_lossy(&read_text).into_owned()
 }
 
-fn judge(status: ExitStatus, end: &End, limits: &Limits) -> Result<(), Problem> {
+fn check_exit(status: ExitStatus, end: &CompilerOutput, limits: &Limits) -> Result<(), Problem> {
     // Killed here, after it had said everything, is as good as ended.
-    if status.success() || (status.signal() == Some(Signal::KILL.as_raw()) && end.said == DONE) {
+    if status.success() || (status.signal() == Some(Signal::KILL.as_raw()) && end.stdout == DONE) {
         return Ok(());
     }
     // In the words of the allocator, of the compiler, and of threads that get no stack (11 is EAGAIN, 12 ENOMEM).
@@ -171,20 +171,20 @@ fn judge(status: ExitStatus, end: &End, limits: &Limits) -> Result<(), Problem> 
     ];
     if denied
         .iter()
-        .any(|sign| end.complaint.contains(sign) || end.said.contains(sign))
+        .any(|sign| end.stderr.contains(sign) || end.stdout.contains(sign))
     {
         return Err(Problem::CompileMemory(limits.compile_memory));
     }
-    if let Some(reason) = end.said.strip_prefix(REFUSED) {
-        return Err(Problem::of_text(reason.to_owned(), limits));
+    if let Some(reason) = end.stdout.strip_prefix(REFUSED) {
+        return Err(Problem::from_text(reason.to_owned(), limits));
     }
     // A panic says first where it is and then what it is.
-    let lines = end.complaint.lines().filter(|line| !line.trim().is_empty());
-    let complaint: Vec<&str> = lines.take(2).collect();
-    Err(Problem::Compiler(if complaint.is_empty() {
+    let lines = end.stderr.lines().filter(|line| !line.trim().is_empty());
+    let stderr: Vec<&str> = lines.take(2).collect();
+    Err(Problem::Compiler(if stderr.is_empty() {
         status.to_string()
     } else {
-        format!("{status}: {}", complaint.join(" "))
+        format!("{status}: {}", stderr.join(" "))
     }))
 }
 
@@ -220,7 +220,7 @@ pub fn compile(
     component.read_to_end(&mut bytes)?;
     Ok(match Component::from_binary(engine.wasmtime(), &bytes) {
         Ok(_) => (DONE.to_owned(), true),
-        Err(error) => (format!("{REFUSED}{}", flat(&error)), false),
+        Err(error) => (format!("{REFUSED}{}", one_line(&error)), false),
     })
 }
 
@@ -236,7 +236,7 @@ pub enum CompileError {
 }
 
 /// The file that says of a component that this engine has compiled it: in the cache's directory, and to be trusted as much.
-fn mark(engine: &Engine, directory: &Path, bytes: &[u8]) -> PathBuf {
+fn marker_path(engine: &Engine, directory: &Path, bytes: &[u8]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     engine
         .wasmtime()

@@ -15,7 +15,7 @@ impl Verdict {
     ///
     /// `Disbelieved`: a commit of a task that has an entry, or an `already-recorded` or `conflicting` without one that bears it
     /// out.
-    pub fn believed(
+    pub fn check_against_trail(
         self,
         outcome: &TaskOutcome,
         existing: Option<&[u8]>,
@@ -25,7 +25,7 @@ impl Verdict {
             (Verdict::Commit { .. }, Some(_)) => {
                 doubt("asked to commit a task that the trail has an entry for")
             }
-            (Verdict::AlreadyRecorded, existing) => match held(existing, outcome) {
+            (Verdict::AlreadyRecorded, existing) => match check_entry(existing, outcome) {
                 Ok(()) => Ok(self),
                 Err(but) => doubt(&format!("answered `already-recorded`, but {but}")),
             },
@@ -39,17 +39,17 @@ impl Verdict {
 
 /// The two members of an entry that the host itself vouches for.
 #[derive(Deserialize)]
-struct Vouched {
+struct RequiredMembers {
     task_id: String,
     status: String,
 }
 
 /// Whether the trail holds this task with this status.
-fn held(existing: Option<&[u8]>, outcome: &TaskOutcome) -> Result<(), &'static str> {
+fn check_entry(existing: Option<&[u8]>, outcome: &TaskOutcome) -> Result<(), &'static str> {
     let Some(entry) = existing else {
         return Err("the trail has no entry for the task");
     };
-    let vouched: Vouched =
+    let vouched: RequiredMembers =
         serde_json::from_slice(entry).map_err(|_| "the trail's entry has no task id and status")?;
     if vouched.task_id == outcome.task_id.as_str() && vouched.status == outcome.status.as_str() {
         Ok(())

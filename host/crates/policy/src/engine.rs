@@ -61,7 +61,7 @@ impl Engine {
     ///
     /// Compiling has no limit here: [`Limits::compile_time`] and [`Limits::compile_memory`] need a process of their own, and a
     /// component of some kilobytes can be made to take minutes and gigabytes. That is enough for the policies that come with the host
-    /// and for those that you have built; for one that somebody else hands in use [`compiling_in`](Self::compiling_in).
+    /// and for those that you have built; for one that somebody else hands in use [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Engine {
         limits: Limits,
         cache_dir: Option<&Path>,
     ) -> Result<Engine, LoadError> {
-        Engine::compiling_in(None, allocation, limits, cache_dir)
+        Engine::with_compiler(None, allocation, limits, cache_dir)
     }
 
     /// The same, which compiles what it does not know in a process of its own, so that the limits on compiling hold. Without a compiler
@@ -96,13 +96,13 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`new`](Self::new).
-    pub fn compiling_in(
+    pub fn with_compiler(
         compiler: Option<Compiler>,
         allocation: Allocation,
         limits: Limits,
         cache_dir: Option<&Path>,
     ) -> Result<Engine, LoadError> {
-        let space = AddressSpace::of_process();
+        let space = AddressSpace::detect();
         let mut config = configuration(&limits, space);
         if let Some(directory) = cache_dir {
             config.cache(Some(open_cache(directory)?));
@@ -194,7 +194,7 @@ enum AddressSpace {
 }
 
 impl AddressSpace {
-    fn of_process() -> AddressSpace {
+    fn detect() -> AddressSpace {
         match getrlimit(Resource::As).current {
             Some(bytes) => AddressSpace::Limited(bytes),
             None => AddressSpace::Ample,
@@ -273,7 +273,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 }
 
 /// What a part of wasmtime gives that starts threads: where the system has none left it panics.
-pub(super) fn unless_it_panics<T>(part: impl FnOnce() -> T) -> Result<T, LoadError> {
+pub(super) fn catch_panics<T>(part: impl FnOnce() -> T) -> Result<T, LoadError> {
     catch_unwind(AssertUnwindSafe(part)).map_err(|_| LoadError::Panicked)
 }
 
@@ -290,7 +290,7 @@ fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
     check_private(&directory).map_err(failed)?;
     let mut config = CacheConfig::new();
     config.with_directory(directory);
-    let cache = unless_it_panics(|| Cache::new(config))?;
+    let cache = catch_panics(|| Cache::new(config))?;
     cache.map_err(|error| failed(format!("{error:#}")))
 }
 

@@ -25,13 +25,13 @@ pub(super) fn check(bytes: &[u8], outcome: &TaskOutcome, now: Timestamp) -> Resu
         ),
     ];
     let mut json = serde_json::Deserializer::from_str(text);
-    let mut found = Found {
+    let mut found = MemberCheck {
         expected,
         agrees: [None; 3],
     };
     json.deserialize_map(&mut found)
         .and_then(|()| json.end())
-        .map_err(described)?;
+        .map_err(describe)?;
     for ((name, _, whose), agrees) in expected.iter().zip(found.agrees) {
         match agrees {
             Some(true) => {}
@@ -45,7 +45,7 @@ pub(super) fn check(bytes: &[u8], outcome: &TaskOutcome, now: Timestamp) -> Resu
 const DUPLICATE: &str = "duplicate key";
 
 /// serde_json's own messages may quote what they stumble over; these do not.
-fn described(error: serde_json::Error) -> String {
+fn describe(error: serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     let text = error.to_string();
     if text.starts_with(DUPLICATE) {
@@ -60,12 +60,12 @@ fn described(error: serde_json::Error) -> String {
 }
 
 /// Walks the entry's object and notes which of the expected members agree.
-struct Found<'e> {
+struct MemberCheck<'e> {
     expected: [(&'e str, &'e str, &'e str); 3],
     agrees: [Option<bool>; 3],
 }
 
-impl<'de> Visitor<'de> for &mut Found<'_> {
+impl<'de> Visitor<'de> for &mut MemberCheck<'_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,15 +73,15 @@ impl<'de> Visitor<'de> for &mut Found<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = Keys::default();
+        let mut keys = KeySet::default();
         while let Some(key) = map.next_key::<String>()? {
             let expected = self.expected.iter().position(|(name, ..)| *name == key);
             keys.add(key)?;
             match expected {
                 Some(at) => {
-                    self.agrees[at] = Some(map.next_value_seed(Equals(self.expected[at].1))?)
+                    self.agrees[at] = Some(map.next_value_seed(EqualsStr(self.expected[at].1))?)
                 }
-                None => map.next_value_seed(Unique)?,
+                None => map.next_value_seed(UniqueKeys)?,
             }
         }
         Ok(())
@@ -89,9 +89,9 @@ impl<'de> Visitor<'de> for &mut Found<'_> {
 }
 
 /// A value, and whether it is this string.
-struct Equals<'e>(&'e str);
+struct EqualsStr<'e>(&'e str);
 
-impl<'de> DeserializeSeed<'de> for Equals<'_> {
+impl<'de> DeserializeSeed<'de> for EqualsStr<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<bool, D::Error> {
@@ -99,7 +99,7 @@ impl<'de> DeserializeSeed<'de> for Equals<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Equals<'_> {
+impl<'de> Visitor<'de> for EqualsStr<'_> {
     type Value = bool;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,9 +142,9 @@ impl<'de> Visitor<'de> for Equals<'_> {
 }
 
 /// Any value in which no object has a key twice.
-struct Unique;
+struct UniqueKeys;
 
-impl<'de> DeserializeSeed<'de> for Unique {
+impl<'de> DeserializeSeed<'de> for UniqueKeys {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -152,7 +152,7 @@ impl<'de> DeserializeSeed<'de> for Unique {
     }
 }
 
-impl<'de> Visitor<'de> for Unique {
+impl<'de> Visitor<'de> for UniqueKeys {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,15 +184,15 @@ impl<'de> Visitor<'de> for Unique {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Unique)?.is_some() {}
+        while seq.next_element_seed(UniqueKeys)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = Keys::default();
+        let mut keys = KeySet::default();
         while let Some(key) = map.next_key::<String>()? {
             keys.add(key)?;
-            map.next_value_seed(Unique)?;
+            map.next_value_seed(UniqueKeys)?;
         }
         Ok(())
     }
@@ -200,12 +200,12 @@ impl<'de> Visitor<'de> for Unique {
 
 /// The keys of one object, decoded.
 #[derive(Default)]
-struct Keys {
+struct KeySet {
     few: Vec<String>,
     many: HashSet<String>,
 }
 
-impl Keys {
+impl KeySet {
     fn add<E: Error>(&mut self, key: String) -> Result<(), E> {
         // Objects are small nearly always, and a short list is faster to search than to hash.
         const FEW: usize = 16;

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_told_with_its_value_and_its_setting() {
-        let said = [
+        let cases = [
             (
                 Fault::Fuel(1_000_000_000),
                 "policy exceeded its fuel limit of 1000000000 (setting policy.fuel)",
@@ -135,7 +135,7 @@ mod tests {
                 "policy exceeded its limit of 4 memories (setting policy.memories)",
             ),
         ];
-        for (fault, expected) in said {
+        for (fault, expected) in cases {
             assert_eq!(fault.to_string(), expected);
         }
     }

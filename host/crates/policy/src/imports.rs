@@ -29,7 +29,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 impl State {
     /// The trail's answer: asked once, and the same for the whole call.
-    fn recorded(&mut self) -> Result<Option<&[u8]>, String> {
+    fn existing_entry(&mut self) -> Result<Option<&[u8]>, String> {
         let entry = self.entry.get_or_insert_with(|| self.snapshot.read_entry());
         entry
             .as_ref()
@@ -46,8 +46,8 @@ impl State {
     }
 
     fn stage(&mut self, path: &str, contents: Vec<u8>) -> Result<(), (FileError, Fault)> {
-        if let Some(error) = self.faults.strike(HostFunction::WriteNew) {
-            return Err((file_error(error, path), Fault::NothingStaged));
+        if let Some(error) = self.faults.next_fault(HostFunction::WriteNew) {
+            return Err((to_file_error(error, path), Fault::NothingStaged));
         }
         self.check_path(path)
             .map_err(|error| (error, Fault::ForeignPath(cut(path, TOLD_PATH).to_owned())))?;
@@ -58,7 +58,7 @@ impl State {
                 Fault::EntryTooLarge(limit),
             ));
         }
-        let exists = match self.recorded() {
+        let exists = match self.existing_entry() {
             Ok(entry) => entry.is_some(),
             Err(error) => return Err((FileError::Other(error), Fault::NothingStaged)),
         };
@@ -69,9 +69,9 @@ impl State {
         Ok(())
     }
 
-    fn ask_for_commit(&mut self, subject: String) -> Result<(), CommitError> {
-        if let Some(error) = self.faults.strike(HostFunction::Commit) {
-            return Err(commit_error(error));
+    fn request_commit(&mut self, subject: String) -> Result<(), CommitError> {
+        if let Some(error) = self.faults.next_fault(HostFunction::Commit) {
+            return Err(to_commit_error(error));
         }
         if self.effects.subject.is_some() {
             self.effects.second_commit = true;
@@ -82,7 +82,7 @@ impl State {
         if self.effects.staged.is_none() {
             return Err(CommitError::NothingStaged);
         }
-        if let Err(problem) = check::subject(&subject) {
+        if let Err(problem) = check::check_subject(&subject) {
             self.effects.uncommitted = Some(Fault::Subject(problem));
             return Err(CommitError::Other(format!("the subject {problem}")));
         }
@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-fn file_error(error: HostError, path: &str) -> FileError {
+fn to_file_error(error: HostError, path: &str) -> FileError {
     match error {
         HostError::InvalidPath => FileError::InvalidPath(cut(path, TOLD_PATH).to_owned()),
         HostError::Exists => FileError::Exists,
@@ -103,7 +103,7 @@ fn file_error(error: HostError, path: &str) -> FileError {
     }
 }
 
-fn told_file_error(error: &FileError) -> HostError {
+fn from_file_error(error: &FileError) -> HostError {
     match error {
         FileError::InvalidPath(_) => HostError::InvalidPath,
         FileError::Exists => HostError::Exists,
@@ -112,7 +112,7 @@ fn told_file_error(error: &FileError) -> HostError {
     }
 }
 
-fn told_commit_error(error: &CommitError) -> HostError {
+fn from_commit_error(error: &CommitError) -> HostError {
     match error {
         CommitError::NoRepository => HostError::NoRepository,
         CommitError::NothingStaged => HostError::NothingStaged,
@@ -120,7 +120,7 @@ fn told_commit_error(error: &CommitError) -> HostError {
     }
 }
 
-fn commit_error(error: HostError) -> CommitError {
+fn to_commit_error(error: HostError) -> CommitError {
     match error {
         HostError::NoRepository => CommitError::NoRepository,
         HostError::NothingStaged => CommitError::NothingStaged,
@@ -132,10 +132,10 @@ fn commit_error(error: HostError) -> CommitError {
 impl filesystem::Host for State {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Option<Vec<u8>>, FileError>> {
         self.enter()?;
-        let answer = match self.faults.strike(HostFunction::Read) {
-            Some(error) => Err(file_error(error, &path)),
+        let answer = match self.faults.next_fault(HostFunction::Read) {
+            Some(error) => Err(to_file_error(error, &path)),
             None => self.check_path(&path).and_then(|()| {
-                self.recorded()
+                self.existing_entry()
                     .map(|entry| entry.map(<[u8]>::to_vec))
                     .map_err(FileError::Other)
             }),
@@ -149,7 +149,7 @@ impl filesystem::Host for State {
         if let Some(transcript) = &mut self.transcript {
             let answer = match &answer {
                 Ok(entry) => Answer::Ok(entry.as_ref().map(|entry| transcript.contents(entry))),
-                Err(error) => Answer::Error(told_file_error(error)),
+                Err(error) => Answer::Error(from_file_error(error)),
             };
             transcript.add(Exchange::Read {
                 path: cut(&path, LOG_LINE).to_owned(),
@@ -178,7 +178,7 @@ impl filesystem::Host for State {
         if let (Some(transcript), Some(contents)) = (&mut self.transcript, kept) {
             let answer = match &staged {
                 Ok(()) => Answer::Ok(()),
-                Err((error, _)) => Answer::Error(told_file_error(error)),
+                Err((error, _)) => Answer::Error(from_file_error(error)),
             };
             transcript.add(Exchange::WriteNew {
                 path: cut(&path, LOG_LINE).to_owned(),
@@ -200,11 +200,11 @@ impl git::Host for State {
             .transcript
             .is_some()
             .then(|| cut(&subject, LOG_LINE).to_owned());
-        let asked = self.ask_for_commit(subject);
+        let asked = self.request_commit(subject);
         if let (Some(transcript), Some(subject)) = (&mut self.transcript, kept) {
             let answer = match &asked {
                 Ok(()) => Answer::Ok(()),
-                Err(error) => Answer::Error(told_commit_error(error)),
+                Err(error) => Answer::Error(from_commit_error(error)),
             };
             transcript.add(Exchange::Commit { subject, answer });
         }

@@ -113,11 +113,11 @@ impl Policy {
         let imports: Vec<Import> = imports
             .into_iter()
             .map(|name| Import {
-                gives: gives(&name),
+                gives: describe_import(&name),
                 name,
             })
             .collect();
-        let (can, cannot) = reach(&imports);
+        let (can, cannot) = capabilities(&imports);
         let mut inspection = Inspection {
             imports,
             exports,
@@ -137,7 +137,7 @@ impl Policy {
     }
 }
 
-fn gives(name: &str) -> &'static str {
+fn describe_import(name: &str) -> &'static str {
     let gives = GIVES
         .iter()
         .find(|(interface, _)| name.starts_with(interface));
@@ -145,7 +145,7 @@ fn gives(name: &str) -> &'static str {
 }
 
 /// What a policy with these imports can and cannot do.
-fn reach(imports: &[Import]) -> (Vec<&'static str>, Vec<&'static str>) {
+fn capabilities(imports: &[Import]) -> (Vec<&'static str>, Vec<&'static str>) {
     let has = |interface: &str| {
         imports
             .iter()
@@ -206,7 +206,7 @@ impl Inspection {
                 Section::End(_) => depth = depth.saturating_sub(1),
                 Section::CodeSectionStart { size, .. } => self.code_bytes += size as usize,
                 Section::CustomSection(custom) => {
-                    self.read_remark(&custom, depth == 0);
+                    self.read_custom_section(&custom, depth == 0);
                     let name = custom.name().to_owned();
                     match self.custom.iter_mut().find(|(known, _)| *known == name) {
                         Some((_, size)) => *size += custom.data().len(),
@@ -220,7 +220,7 @@ impl Inspection {
     }
 
     /// A section that cannot be read tells nothing: it is never more than a remark of the author's.
-    fn read_remark(&mut self, custom: &CustomSectionReader<'_>, outermost: bool) {
+    fn read_custom_section(&mut self, custom: &CustomSectionReader<'_>, outermost: bool) {
         match custom.as_known() {
             KnownCustom::Producers(_) => {
                 if let Ok(producers) = Producers::from_bytes(custom.data(), custom.data_offset()) {

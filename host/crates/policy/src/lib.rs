@@ -34,20 +34,20 @@ mod wasi_io;
 pub use call::{Call, Verdict};
 pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
 pub use compile::{CompileError, Compiler, compile};
-pub use contract::{Claim, Contract, Report, Standing};
+pub use contract::{Claim, ClaimResult, Contract, Report};
 pub use engine::{Allocation, Engine};
 pub use fault::Fault;
 pub use inspect::{Import, Inspection};
 pub use limits::Limits;
 pub use load::Policy;
 pub use log::{Level, LogLine, Source};
-pub use measure::{Measured, Workload, measure};
+pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
 pub use settings::PolicySettings;
 pub use state::HostCall;
 pub use trial::{
-    Again, Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording,
-    RecordingError, Replay, Trial, level_name,
+    Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
+    Replay, Resubmission, Trial, level_name,
 };
 
 /// The version of `chiffon:audit` that this host implements. A policy may be built for another of the same line:

@@ -3,7 +3,7 @@
 //! Owns every check that can be made before the first call.
 
 use super::bindings::{PolicyPre, recorder, types};
-use super::engine::{Engine, unless_it_panics};
+use super::engine::{Engine, catch_panics};
 use super::limits::NESTING;
 use super::problem::{LoadError, Problem};
 use super::state::State;
@@ -81,7 +81,7 @@ impl Policy {
     /// Checks and compiles a component. `name` is what messages call it, such as its file's name.
     ///
     /// Takes some milliseconds to seconds the first time, and about two milliseconds when the engine's cache has it. With a compiler
-    /// ([`Engine::compiling_in`]) never longer than the limit says.
+    /// ([`Engine::with_compiler`]) never longer than the limit says.
     ///
     /// # Errors
     ///
@@ -98,21 +98,21 @@ impl Policy {
         }
         check_header(bytes).map_err(wrong)?;
         check_nesting(bytes).map_err(wrong)?;
-        if !comes_with_the_host(bytes) {
+        if !is_bundled(bytes) {
             engine.try_compiling(name, bytes)?.map_err(wrong)?;
         }
         let compile = || Component::from_binary(engine.wasmtime(), bytes);
-        let component = unless_it_panics(compile)?
-            .map_err(|error| wrong(Problem::of_text(flat(&error), engine.limits())))?;
+        let component = catch_panics(compile)?
+            .map_err(|error| wrong(Problem::from_text(one_line(&error), engine.limits())))?;
         let built_for = check_names(engine, &component).map_err(wrong)?;
         let linked = engine
             .linker()
             .instantiate_pre(&component)
-            .map_err(|error| wrong(Problem::ImportType(flat(&error))))?;
+            .map_err(|error| wrong(Problem::ImportType(one_line(&error))))?;
         check_export(engine, &component)
-            .map_err(|error| wrong(Problem::ExportType(flat(&error))))?;
+            .map_err(|error| wrong(Problem::ExportType(one_line(&error))))?;
         let component =
-            PolicyPre::new(linked).map_err(|error| wrong(Problem::ExportType(flat(&error))))?;
+            PolicyPre::new(linked).map_err(|error| wrong(Problem::ExportType(one_line(&error))))?;
         let inner = Inner {
             name: name.to_owned(),
             digest: sha256(bytes),
@@ -181,7 +181,7 @@ impl fmt::Debug for Policy {
 }
 
 /// Whether it is a policy of this program's own, whose compilation needs no supervision.
-fn comes_with_the_host(bytes: &[u8]) -> bool {
+fn is_bundled(bytes: &[u8]) -> bool {
     bytes == BUILTIN || BUNDLED.iter().any(|(_, bundled)| bytes == *bundled)
 }
 
@@ -237,7 +237,7 @@ fn is_wasm_text(text: &str) -> bool {
 }
 
 /// An error and its causes on one line.
-pub(super) fn flat(error: &wasmtime::Error) -> String {
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}")
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -252,7 +252,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem
     for (name, _) in types.imports(engine.wasmtime()) {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));
         if IMPORTS.contains(&interface) {
-            if !is_ours(version) {
+            if !is_supported_version(version) {
                 return Err(Problem::Version {
                     name: name.to_owned(),
                 });
@@ -274,7 +274,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem
         .collect();
     let ours = |name: &&&String| {
         name.split_once('@')
-            .is_some_and(|(_, version)| is_ours(version))
+            .is_some_and(|(_, version)| is_supported_version(version))
     };
     match recorders.iter().find(ours).or(recorders.first()) {
         Some(name) if ours(&name) => Ok(name.replacen("/recorder", "", 1)),
@@ -293,7 +293,7 @@ fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> 
     for (name, item) in types.exports(engine.wasmtime()) {
         let ours = name
             .split_once('@')
-            .is_some_and(|(name, version)| name == RECORDER && is_ours(version));
+            .is_some_and(|(name, version)| name == RECORDER && is_supported_version(version));
         let ComponentItem::ComponentInstance(instance) = item.ty else {
             continue;
         };
@@ -308,7 +308,7 @@ fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> 
 }
 
 /// Any patch version of the interface that this host implements, as long as the trailer `Audit-Interface` can hold it.
-fn is_ours(version: &str) -> bool {
+fn is_supported_version(version: &str) -> bool {
     const LONGEST_NUMBER: usize = 9;
     is_patch_of(version, "0.1.") && version.len() <= "0.1.".len() + LONGEST_NUMBER
 }

@@ -43,7 +43,7 @@ pub struct LogLine {
 
 impl LogLine {
     /// A line that the host adds, for the policy's author.
-    pub fn of_the_host(text: &str) -> LogLine {
+    pub fn from_host(text: &str) -> LogLine {
         LogLine {
             level: Level::Debug,
             source: Source::Stderr,
@@ -138,15 +138,15 @@ pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
         line.split_once(" panicked at ")
             .map(|(_, place)| place.trim_end_matches(':'))
     })?;
-    let said: Vec<&str> = lines
+    let printed: Vec<&str> = lines
         .take_while(|line| !line.starts_with("note: "))
         .filter(|line| !line.is_empty())
         .collect();
-    Some(cut(&format!("{} (at {place})", said.join(" ")), 512).to_owned())
+    Some(cut(&format!("{} (at {place})", printed.join(" ")), 512).to_owned())
 }
 
 /// The last line that a guest printed on standard error before it failed: what Python says of an exception, for one.
-pub(super) fn last_words(lines: &[LogLine]) -> Option<&str> {
+pub(super) fn last_stderr_line(lines: &[LogLine]) -> Option<&str> {
     let mut printed = lines
         .iter()
         .rev()
@@ -177,8 +177,8 @@ mod tests {
         }
         log.print(Source::Stderr, b"\xff\n", &limits);
         let (lines, dropped) = log.finish(&limits);
-        let said: Vec<&str> = lines.iter().map(|line| &*line.message).collect();
-        assert_eq!(said, ["one", "two", "", "\u{fffd}", "three"]);
+        let printed: Vec<&str> = lines.iter().map(|line| &*line.message).collect();
+        assert_eq!(printed, ["one", "two", "", "\u{fffd}", "three"]);
         assert_eq!(dropped, 0);
         assert_eq!(lines[3].level, Level::Warn);
     }

@@ -24,7 +24,7 @@ pub struct Workload {
 
 /// What one policy did with a workload.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct Measurement {
     /// How long each call took, the shortest first.
     pub durations: Vec<Duration>,
     /// The fuel of one pass over the workload: the median call and the largest.
@@ -35,7 +35,7 @@ pub struct Measured {
     pub faults: usize,
 }
 
-impl Measured {
+impl Measurement {
     /// Calls in a second of computing, one after the other: from the mean.
     pub fn calls_per_second(&self) -> f64 {
         let total: Duration = self.durations.iter().sum();
@@ -51,32 +51,32 @@ impl Measured {
 }
 
 /// The questions of one policy: existing entries are its own.
-struct Questions<'a> {
+struct WorkloadCalls<'a> {
     policy: &'a Policy,
     settings: &'a PolicySettings,
-    asked: Vec<(&'a TaskOutcome, Option<Vec<u8>>)>,
+    inputs: Vec<(&'a TaskOutcome, Option<Vec<u8>>)>,
 }
 
-impl<'a> Questions<'a> {
+impl<'a> WorkloadCalls<'a> {
     fn new(policy: &'a Policy, settings: &'a PolicySettings, workload: &'a Workload) -> Self {
         let existing = |outcome| {
             let call = Trial::new(outcome, settings, NOW).run(policy);
             call.entry().map(<[u8]>::to_vec)
         };
-        let asked = workload
+        let inputs = workload
             .outcomes
             .iter()
             .map(|outcome| (outcome, workload.again.then(|| existing(outcome)).flatten()))
             .collect();
-        Questions {
+        WorkloadCalls {
             policy,
             settings,
-            asked,
+            inputs,
         }
     }
 
-    fn ask(&self, at: usize) -> (Call, Duration) {
-        let (outcome, existing) = &self.asked[at % self.asked.len()];
+    fn call(&self, at: usize) -> (Call, Duration) {
+        let (outcome, existing) = &self.inputs[at % self.inputs.len()];
         let trial = Trial {
             existing: existing.as_deref(),
             ..Trial::new(outcome, self.settings, NOW)
@@ -86,12 +86,12 @@ impl<'a> Questions<'a> {
         (call, began.elapsed())
     }
 
-    fn measured(&self, mut durations: Vec<Duration>) -> Measured {
+    fn measurement(&self, mut durations: Vec<Duration>) -> Measurement {
         durations.sort_unstable();
-        let calls: Vec<Call> = (0..self.asked.len()).map(|at| self.ask(at).0).collect();
+        let calls: Vec<Call> = (0..self.inputs.len()).map(|at| self.call(at).0).collect();
         let mut fuel: Vec<u64> = calls.iter().map(|call| call.fuel).collect();
         fuel.sort_unstable();
-        Measured {
+        Measurement {
             durations,
             fuel: (
                 fuel.get(fuel.len() / 2).copied().unwrap_or_default(),
@@ -115,21 +115,21 @@ pub fn measure(
     policies: [(&Policy, &PolicySettings); 2],
     workload: &Workload,
     time: Duration,
-) -> [Measured; 2] {
-    let questions = policies.map(|(policy, settings)| Questions::new(policy, settings, workload));
+) -> [Measurement; 2] {
+    let calls = policies.map(|(policy, settings)| WorkloadCalls::new(policy, settings, workload));
     let mut durations = [Vec::new(), Vec::new()];
     let began = Instant::now();
     // The first turn warms caches and memory, and is not counted.
-    for question in &questions {
+    for calls_of_policy in &calls {
         for at in 0..workload.outcomes.len().min(TURN) {
-            question.ask(at);
+            calls_of_policy.call(at);
         }
     }
     let mut at = 0;
     while began.elapsed() < time || at < workload.outcomes.len() {
-        for (question, durations) in questions.iter().zip(&mut durations) {
+        for (calls_of_policy, durations) in calls.iter().zip(&mut durations) {
             for turn in 0..TURN {
-                durations.push(question.ask(at + turn).1);
+                durations.push(calls_of_policy.call(at + turn).1);
                 if began.elapsed() > time * 2 && at + turn + 1 >= workload.outcomes.len() {
                     break;
                 }
@@ -138,17 +138,17 @@ pub fn measure(
         at += TURN;
     }
     let [first, second] = durations;
-    [questions[0].measured(first), questions[1].measured(second)]
+    [calls[0].measurement(first), calls[1].measurement(second)]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Measured;
+    use super::Measurement;
     use std::time::Duration;
 
     #[test]
     fn percentiles_are_calls_that_were_made() {
-        let measured = |milliseconds: &[u64]| Measured {
+        let measured = |milliseconds: &[u64]| Measurement {
             durations: milliseconds
                 .iter()
                 .map(|ms| Duration::from_millis(*ms))

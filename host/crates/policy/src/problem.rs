@@ -116,7 +116,7 @@ pub enum Problem {
     /// It does not export what a policy must.
     #[error(
         "it does not export `chiffon:audit/recorder@0.1.0`; it exports {}",
-        listed(exports)
+        join_names(exports)
     )]
     MissingExport {
         /// What it does export.
@@ -125,7 +125,7 @@ pub enum Problem {
     /// It imports what a policy must not have.
     #[error(
         "it imports {}, which a policy may not have{}",
-        listed(imports),
+        join_names(imports),
         hint(imports)
     )]
     ForbiddenImport {
@@ -142,7 +142,7 @@ pub enum Problem {
 
 impl Problem {
     /// What wasmtime says of a component that it does not take: it has no types for these, only texts.
-    pub(super) fn of_text(text: String, limits: &Limits) -> Problem {
+    pub(super) fn from_text(text: String, limits: &Limits) -> Problem {
         // An engine with a pool looks at these before a call does.
         let parts = [
             ("core module instances", "instances", limits.instances),
@@ -169,7 +169,7 @@ impl Problem {
     }
 }
 
-fn listed(names: &[String]) -> String {
+fn join_names(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
         names => names

@@ -133,7 +133,7 @@ impl Faults {
     }
 
     /// Counts a call, and answers the error that it is to fail with.
-    pub fn strike(&mut self, function: HostFunction) -> Option<HostError> {
+    pub fn next_fault(&mut self, function: HostFunction) -> Option<HostError> {
         if self.given.is_empty() {
             return None;
         }

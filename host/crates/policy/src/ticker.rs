@@ -31,7 +31,7 @@ struct Shared {
 }
 
 /// While it lives, the epoch advances.
-pub(super) struct Ticking<'a>(&'a Shared);
+pub(super) struct TickGuard<'a>(&'a Shared);
 
 impl Ticker {
     pub fn new(engine: EngineWeak) -> Ticker {
@@ -43,11 +43,11 @@ impl Ticker {
     }
 
     /// Starts the thread, or wakes it if it rests. `None` if the system could not start it.
-    pub fn tick(&self) -> Option<Ticking<'_>> {
+    pub fn tick(&self) -> Option<TickGuard<'_>> {
         // Before the look at `resting`: the thread looks at `calls` after it has set `resting`, so one of the two sees the
         // other (both in the one order of SeqCst).
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
-        let ticking = Ticking(&self.shared);
+        let ticking = TickGuard(&self.shared);
         let thread = self.thread.get_or_init(|| self.start()).as_ref()?;
         if self.shared.resting.swap(false, Ordering::SeqCst) {
             thread.unpark();
@@ -76,7 +76,7 @@ impl Drop for Ticker {
     }
 }
 
-impl Drop for Ticking<'_> {
+impl Drop for TickGuard<'_> {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::SeqCst);
     }

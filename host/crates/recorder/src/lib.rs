@@ -40,7 +40,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
-    in_full: bool,
+    with_exchanges: bool,
 }
 
 struct Inner {
@@ -96,7 +96,7 @@ impl Recorder {
                 provenance,
                 kept: AtomicBool::new(false),
             }),
-            in_full: false,
+            with_exchanges: false,
         }
     }
 
@@ -104,7 +104,7 @@ impl Recorder {
     #[must_use]
     pub fn recording(self) -> Recorder {
         Recorder {
-            in_full: true,
+            with_exchanges: true,
             ..self
         }
     }
@@ -196,18 +196,18 @@ impl Recorder {
         } = &*self.inner;
         let now = trail.time_of_recording(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
-        let readable = Box::new(Readable(snapshot.entry.clone()));
+        let readable = Box::new(EntrySnapshot(snapshot.entry.clone()));
         let existing = snapshot.entry.as_deref();
         let mut answer = Answer::unavailable(Some(outcome.task_id.to_string()));
-        let mut call = if self.in_full {
-            policy.call_in_full(outcome, readable, now, &options.settings)
+        let mut call = if self.with_exchanges {
+            policy.call_with_exchanges(outcome, readable, now, &options.settings)
         } else {
             policy.call(outcome, readable, now, &options.settings)
         };
         call.verdict = call
             .verdict
-            .and_then(|verdict| verdict.believed(outcome, existing));
-        if self.in_full {
+            .and_then(|verdict| verdict.check_against_trail(outcome, existing));
+        if self.with_exchanges {
             let asked = Trial {
                 existing,
                 ..Trial::new(outcome, &options.settings, now)
@@ -276,11 +276,11 @@ impl Recorder {
             }
             Err(fault) => {
                 answer.cause = Some(Cause::from(&fault));
-                let told = policy.failed_after(host_calls, &calls);
-                answer.reason = Some(format!("{fault}; {told}"));
+                let failure = policy.describe_failure_after(host_calls, &calls);
+                answer.reason = Some(format!("{fault}; {failure}"));
                 answer.policy_log.extend(backtrace.iter().flat_map(|text| {
                     // For the policy's author: shown with the policy's log.
-                    text.lines().map(LogLine::of_the_host)
+                    text.lines().map(LogLine::from_host)
                 }));
                 return Ok(Decision::Final(answer));
             }
@@ -402,9 +402,9 @@ impl Pending {
 }
 
 /// What a policy may read, from one snapshot.
-struct Readable(Option<Arc<[u8]>>);
+struct EntrySnapshot(Option<Arc<[u8]>>);
 
-impl policy::Snapshot for Readable {
+impl policy::Snapshot for EntrySnapshot {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.as_deref().map(<[u8]>::to_vec))
     }

@@ -29,12 +29,12 @@ pub(super) fn cut(name: &str) -> &str {
 
 /// Numbers by name and status.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct NameCounts {
     rows: HashMap<String, Row>,
     pub(super) others: Row,
 }
 
-impl Names {
+impl NameCounts {
     pub(super) fn add(&mut self, name: &str, status: usize) {
         let name = cut(name);
         if let Some(row) = self.rows.get_mut(name) {
@@ -63,15 +63,15 @@ impl Names {
 
 /// Numbers by period and status.
 #[derive(Default)]
-pub(super) struct Periods {
+pub(super) struct PeriodCounts {
     /// An index into [`LENGTHS`].
     length: usize,
     rows: BTreeMap<i64, Row>,
 }
 
-impl Periods {
+impl PeriodCounts {
     pub(super) fn add(&mut self, seconds: i64, status: usize) {
-        let begin = time::begin(seconds, LENGTHS[self.length].0);
+        let begin = time::period_start(seconds, LENGTHS[self.length].0);
         self.rows.entry(begin).or_default()[status] += 1;
         while self.rows.len() > MAX_PERIODS && self.length + 1 < LENGTHS.len() {
             self.lengthen();
@@ -83,7 +83,9 @@ impl Periods {
         let length = LENGTHS[self.length].0;
         for (begin, row) in std::mem::take(&mut self.rows) {
             add(
-                self.rows.entry(time::begin(begin, length)).or_default(),
+                self.rows
+                    .entry(time::period_start(begin, length))
+                    .or_default(),
                 &row,
             );
         }
@@ -91,7 +93,7 @@ impl Periods {
 
     /// Merges into at most `most` periods without gaps. Returns the name of their length as well.
     pub(super) fn even(mut self, most: i64) -> (&'static str, Vec<(i64, Row)>) {
-        let count = |periods: &Periods| {
+        let count = |periods: &PeriodCounts| {
             let length = LENGTHS[periods.length].0;
             let first = periods.rows.keys().next()?;
             let last = periods.rows.keys().next_back()?;
@@ -124,11 +126,11 @@ pub(super) fn add(row: &mut Row, other: &Row) {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_NAMES, MAX_PERIODS, Names, Periods};
+    use super::{MAX_NAMES, MAX_PERIODS, NameCounts, PeriodCounts};
 
     #[test]
     fn names_beyond_the_bound_are_counted_as_others() {
-        let mut names = Names::default();
+        let mut names = NameCounts::default();
         for number in 0..MAX_NAMES + 7 {
             names.add(&format!("{number}"), 0);
         }
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn periods_grow_and_leave_no_holes() {
-        let mut periods = Periods::default();
+        let mut periods = PeriodCounts::default();
         for second in 0..MAX_PERIODS as i64 * 3 {
             periods.add(second * 600, 0);
         }
@@ -149,11 +151,11 @@ mod tests {
         assert!(even.len() <= 60);
         let sum: u64 = even.iter().map(|(_, row)| row[0]).sum();
         assert_eq!(sum as usize, MAX_PERIODS * 3);
-        let mut few = Periods::default();
+        let mut few = PeriodCounts::default();
         few.add(0, 0);
         few.add(30, 0);
         assert_eq!(few.even(60).1.len(), 31);
-        let mut wild = Periods::default();
+        let mut wild = PeriodCounts::default();
         wild.add(-60_000_000_000, 0);
         wild.add(60_000_000_000, 0);
         assert!(wild.even(60).1.len() <= 62);

@@ -1,6 +1,6 @@
 //! The report as one table for spreadsheets: one row per number, and no cell that a program takes for a formula.
 
-use super::facts::{Facts, Kept, Named, Tally};
+use super::facts::{Facts, Kept, NamedTally, Tally};
 
 /// The columns.
 const HEAD: [&str; 7] = ["section", "name", "status", "count", "from", "to", "detail"];
@@ -67,7 +67,7 @@ fn rows(facts: &Facts) -> Vec<[String; 7]> {
     for period in &facts.over_time {
         each("time", facts.period, &period.from, &period.tally);
     }
-    let lists: [(&str, &[Named]); 3] = [
+    let lists: [(&str, &[NamedTally]); 3] = [
         ("service", &facts.services),
         ("pool", &facts.pools),
         ("reporter", &facts.reporters),

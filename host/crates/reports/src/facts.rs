@@ -30,23 +30,23 @@ pub struct Facts {
     /// The audit in one word.
     pub outcome: Outcome,
     /// The audit's claims.
-    pub claims: Vec<Claimed>,
+    pub claims: Vec<ClaimRow>,
     /// The times of the first and last entry counted below; `None` if there are none.
     pub span: Option<Span>,
     /// How many entries are counted below.
     pub counted: u64,
     /// By final status, most frequent first.
-    pub statuses: Vec<Named>,
+    pub statuses: Vec<NamedTally>,
     /// The length of each period of `over_time`, in words.
     pub period: &'static str,
     /// By period, oldest first, without gaps.
     pub over_time: Vec<Period>,
     /// By service. A task may touch several.
-    pub services: Vec<Named>,
+    pub services: Vec<NamedTally>,
     /// By agent pool.
-    pub pools: Vec<Named>,
+    pub pools: Vec<NamedTally>,
     /// By reporter; the empty name counts commits without one.
-    pub reporters: Vec<Named>,
+    pub reporters: Vec<NamedTally>,
     /// How many tasks failed.
     pub failed: u64,
     /// The latest failures, newest first.
@@ -63,7 +63,7 @@ pub struct Facts {
 
 /// A claim of the audit.
 #[derive(Clone, Debug, Serialize)]
-pub struct Claimed {
+pub struct ClaimRow {
     /// Its stable id.
     pub id: &'static str,
     /// The claim in words.
@@ -100,7 +100,7 @@ pub struct Tally {
 
 /// A name with its numbers.
 #[derive(Clone, Debug, Serialize)]
-pub struct Named {
+pub struct NamedTally {
     /// Its name; empty for entries without one.
     pub name: String,
     /// Its numbers.

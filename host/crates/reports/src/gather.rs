@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
-use super::count::{self, MAX_STATUSES, Names, Periods, Row};
-use super::facts::{Claimed, Facts, Failure, Gap, Kept, Named, Period, PolicySpan, Span, Tally};
+use super::count::{self, MAX_STATUSES, NameCounts, PeriodCounts, Row};
+use super::facts::{
+    ClaimRow, Facts, Failure, Gap, Kept, NamedTally, Period, PolicySpan, Span, Tally,
+};
 use super::time;
 use outcome::clock::Timestamp;
 use verify::{Report, TrailCommit, Verdict, Visitor};
@@ -29,14 +31,14 @@ const MAX_POLICIES: usize = 1000;
 
 /// Counts the entries of a time span.
 #[derive(Default)]
-pub struct Gathering {
+pub struct ReportCounter {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     counts: Mutex<Counts>,
 }
 
 /// The parts of a report that are not counted.
-pub struct Asked {
+pub struct ReportContext {
     /// When the report is made.
     pub now: Timestamp,
     /// The repository, as it was named.
@@ -52,10 +54,10 @@ struct Counts {
     counted: u64,
     statuses: Vec<String>,
     by_status: Row,
-    periods: Periods,
-    services: Names,
-    pools: Names,
-    reporters: Names,
+    periods: PeriodCounts,
+    services: NameCounts,
+    pools: NameCounts,
+    reporters: NameCounts,
     times: Vec<i64>,
     failed: u64,
     failures: BTreeMap<(i64, String), Failure>,
@@ -95,10 +97,10 @@ struct Execution<'a> {
     services_touched: Option<Vec<Cow<'a, str>>>,
 }
 
-impl Gathering {
+impl ReportCounter {
     /// Counts entries that were recorded in this span.
-    pub fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> Gathering {
-        Gathering {
+    pub fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> ReportCounter {
+        ReportCounter {
             since,
             until,
             counts: Mutex::default(),
@@ -106,14 +108,14 @@ impl Gathering {
     }
 
     /// The report, after the audit.
-    pub fn facts(self, audit: Report, asked: Asked) -> Facts {
+    pub fn facts(self, audit: Report, asked: ReportContext) -> Facts {
         let counts = self.counts.into_inner();
         let counts = counts.unwrap_or_else(PoisonError::into_inner);
         counts.facts(audit, asked)
     }
 }
 
-impl Visitor for Gathering {
+impl Visitor for ReportCounter {
     fn visit(&self, commit: &TrailCommit<'_>) {
         let Some(entry) = commit.entry.filter(|_| !commit.is_genesis) else {
             return;
@@ -127,7 +129,7 @@ impl Visitor for Gathering {
         };
         let time = commit
             .seconds
-            .map_or(time, |seconds| time.borne_out_by(seconds));
+            .map_or(time, |seconds| time.bounded_by_commit(seconds));
         if self.since.is_some_and(|since| time < since)
             || self.until.is_some_and(|until| time > until)
         {
@@ -172,7 +174,7 @@ impl Counts {
                     .is_some_and(|first| *first < key);
             if is_late {
                 let failure = Failure {
-                    time: time::tell(seconds),
+                    time: time::format_moment(seconds),
                     task_id: count::cut(&members.task_id).to_owned(),
                     commit: commit.id.to_string(),
                     services: services
@@ -228,7 +230,7 @@ impl Counts {
         self.statuses.len() - 1
     }
 
-    fn facts(self, audit: Report, asked: Asked) -> Facts {
+    fn facts(self, audit: Report, asked: ReportContext) -> Facts {
         // First the seed's four statuses in their order, then the others by number, so that colours keep their
         // meaning.
         let mut order: Vec<usize> = (0..self.statuses.len()).collect();
@@ -245,13 +247,13 @@ impl Counts {
             total: row.iter().sum(),
             by_status: order.iter().map(|place| row[*place]).collect(),
         };
-        let named = |(name, row): (String, Row)| Named {
+        let named = |(name, row): (String, Row)| NamedTally {
             name,
             tally: tally(&row),
         };
-        let table = |names: Names| {
+        let table = |names: NameCounts| {
             let (greatest, others) = names.greatest(BARS);
-            let mut list: Vec<Named> = greatest.into_iter().map(named).collect();
+            let mut list: Vec<NamedTally> = greatest.into_iter().map(named).collect();
             if others.iter().any(|number| *number > 0) {
                 list.push(named(("(others)".to_owned(), others)));
             }
@@ -267,13 +269,13 @@ impl Counts {
         let mut times = self.times;
         times.sort_unstable();
         let span = times.first().zip(times.last()).map(|(from, to)| Span {
-            from: time::tell(*from),
-            to: time::tell(*to),
+            from: time::format_moment(*from),
+            to: time::format_moment(*to),
         });
         let outcome = audit.outcome();
         Facts {
             schema: 1,
-            made_at: time::tell(asked.now.seconds()),
+            made_at: time::format_moment(asked.now.seconds()),
             repository: asked.repository,
             asked: asked.asked,
             outcome,
@@ -283,7 +285,7 @@ impl Counts {
                 .filter(|claim| claim.id == "signatures")
                 .flat_map(|claim| claim.notes.clone())
                 .collect(),
-            claims: audit.claims.iter().map(claimed).collect(),
+            claims: audit.claims.iter().map(claim_row).collect(),
             reference: audit.reference,
             tip: audit.tip,
             trail_id: audit.trail_id,
@@ -297,7 +299,7 @@ impl Counts {
             over_time: over_time
                 .iter()
                 .map(|(begin, row)| Period {
-                    from: time::tell(*begin),
+                    from: time::format_moment(*begin),
                     tally: tally(row),
                 })
                 .collect(),
@@ -313,7 +315,7 @@ impl Counts {
     }
 }
 
-fn claimed(claim: &verify::Claim) -> Claimed {
+fn claim_row(claim: &verify::Claim) -> ClaimRow {
     let (verdict, label, what, commit) = match &claim.verdict {
         Verdict::Holds => ("holds", "holds", None, None),
         Verdict::Broken {
@@ -331,7 +333,7 @@ fn claimed(claim: &verify::Claim) -> Claimed {
         Verdict::NotShown { missing } => ("not-shown", "not shown", Some(missing.clone()), None),
         Verdict::NotAsked { why } => ("not-asked", "not asked", Some((*why).to_owned()), None),
     };
-    Claimed {
+    ClaimRow {
         id: claim.id,
         title: claim.title.to_string(),
         verdict,
@@ -356,9 +358,9 @@ fn gaps(times: &[i64]) -> Vec<Gap> {
     }
     let gap = |(seconds, from): (i64, i64)| Gap {
         seconds,
-        length: time::length(seconds),
-        from: time::tell(from),
-        to: time::tell(from + seconds),
+        length: time::format_length(seconds),
+        from: time::format_moment(from),
+        to: time::format_moment(from + seconds),
     };
     gaps.into_iter().map(gap).collect()
 }
@@ -370,8 +372,8 @@ fn policies(counts: BTreeMap<(String, String), PolicyCount>) -> Vec<PolicySpan> 
         policy,
         settings,
         entries: count.entries,
-        from: time::tell(count.first.1),
-        to: time::tell(count.last.1),
+        from: time::format_moment(count.first.1),
+        to: time::format_moment(count.last.1),
         first_commit: count.first.2,
         last_commit: count.last.2,
     };

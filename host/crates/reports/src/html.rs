@@ -22,7 +22,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
     let mut environment = Environment::new();
     // Everything from the repository is escaped, wherever it appears.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("grouped", picture::grouped);
+    environment.add_filter("grouped", picture::group_digits);
     environment.add_filter("visible", visible);
     environment.add_template("page", PAGE)?;
     let legend: Vec<_> = facts
@@ -34,7 +34,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
                 name => status.name.clone(),
                 class => picture::class(&status.name, place),
                 total => status.tally.total,
-                share => picture::share(status.tally.total, facts.counted),
+                share => picture::percentage(status.tally.total, facts.counted),
             }
         })
         .collect();
@@ -50,7 +50,7 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
         services => Value::from(Serde(picture::rows(&facts.services, facts, facts.counted))),
         pools => Value::from(Serde(picture::rows(&facts.pools, facts, facts.counted))),
         reporters => Value::from(Serde(picture::rows(&facts.reporters, facts, facts.counted))),
-        reigns => Value::from(Serde(picture::reigns(facts))),
+        reigns => Value::from(Serde(picture::policy_bars(facts))),
     })?)
 }
 

@@ -14,9 +14,9 @@ mod time;
 
 pub use csv::csv;
 pub use facts::{
-    Claimed, Facts, Failure, Gap, Kept, KeptNote, Named, Period, PolicySpan, Span, Tally,
+    ClaimRow, Facts, Failure, Gap, Kept, KeptNote, NamedTally, Period, PolicySpan, Span, Tally,
 };
-pub use gather::{Asked, Gathering};
+pub use gather::{ReportContext, ReportCounter};
 pub use html::html;
 pub use markdown::markdown;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use super::facts::{Facts, Kept, Named};
-use super::picture::share;
+use super::facts::{Facts, Kept, NamedTally};
+use super::picture::percentage;
 
 /// Renders the text.
 pub fn markdown(facts: &Facts) -> String {
@@ -118,7 +118,13 @@ fn write(facts: &Facts, out: &mut String) -> fmt::Result {
     rest(facts, out)
 }
 
-fn table(out: &mut String, title: &str, what: &str, named: &[Named], facts: &Facts) -> fmt::Result {
+fn table(
+    out: &mut String,
+    title: &str,
+    what: &str,
+    named: &[NamedTally],
+    facts: &Facts,
+) -> fmt::Result {
     writeln!(out, "\n## {title}\n")?;
     writeln!(out, "| {what} | tasks | share |\n| --- | ---: | ---: |")?;
     for named in named {
@@ -126,7 +132,7 @@ fn table(out: &mut String, title: &str, what: &str, named: &[Named], facts: &Fac
             "" => "(none)",
             name => name,
         };
-        let share = share(named.tally.total, facts.counted);
+        let share = percentage(named.tally.total, facts.counted);
         writeln!(out, "| {} | {} | {share} |", Plain(name), named.tally.total)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::facts::{Facts, Named, Tally};
+use super::facts::{Facts, NamedTally, Tally};
 use outcome::clock::Timestamp;
 
 /// A bar or a part of one.
@@ -95,7 +95,7 @@ pub(super) fn over_time(facts: &Facts) -> Chart {
     }
     let across = (0..=4).map(|quarter| Tick {
         at: tenth(BOTTOM - (BOTTOM - TOP) * f64::from(quarter) / 4.0),
-        label: grouped(top * quarter as u64 / 4),
+        label: group_digits(top * quarter as u64 / 4),
     });
     let step = periods.len().div_ceil(LABELS).max(1);
     let along = periods.iter().enumerate().step_by(step);
@@ -115,7 +115,7 @@ pub(super) fn over_time(facts: &Facts) -> Chart {
 }
 
 /// A bar for each name, scaled to the longest.
-pub(super) fn rows(named: &[Named], facts: &Facts, of: u64) -> Vec<Row> {
+pub(super) fn rows(named: &[NamedTally], facts: &Facts, of: u64) -> Vec<Row> {
     let longest = named.iter().map(|named| named.tally.total).max();
     let scale = ROW / longest.unwrap_or(0).max(1) as f64;
     named
@@ -123,7 +123,7 @@ pub(super) fn rows(named: &[Named], facts: &Facts, of: u64) -> Vec<Row> {
         .map(|named| Row {
             name: named.name.clone(),
             total: named.tally.total,
-            share: share(named.tally.total, of),
+            share: percentage(named.tally.total, of),
             bars: segments(&named.tally, facts, scale),
         })
         .collect()
@@ -152,7 +152,7 @@ fn segments(tally: &Tally, facts: &Facts, scale: f64) -> Vec<Bar> {
 }
 
 /// For each policy, when it decided within the report's span: a bar in a picture of 300 by 14.
-pub(super) fn reigns(facts: &Facts) -> Vec<Bar> {
+pub(super) fn policy_bars(facts: &Facts) -> Vec<Bar> {
     let seconds = |text: &str| Timestamp::parse_rfc3339(text).map_or(0, Timestamp::seconds);
     let Some(span) = &facts.span else {
         return Vec::new();
@@ -178,7 +178,7 @@ pub(super) fn reigns(facts: &Facts) -> Vec<Bar> {
 }
 
 /// A number with thin spaces between groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
+pub(super) fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -191,7 +191,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// A share as a percentage.
-pub(super) fn share(part: u64, of: u64) -> String {
+pub(super) fn percentage(part: u64, of: u64) -> String {
     if of == 0 {
         return "–".to_owned();
     }
@@ -227,14 +227,14 @@ fn tenth(number: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, round_up, share, short};
+    use super::{group_digits, percentage, round_up, short};
 
     #[test]
     fn numbers_are_formatted_for_people() {
-        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!(grouped(12), "12");
-        assert_eq!(share(1, 3), "33.3 %");
-        assert_eq!(share(0, 0), "–");
+        assert_eq!(group_digits(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(group_digits(12), "12");
+        assert_eq!(percentage(1, 3), "33.3 %");
+        assert_eq!(percentage(0, 0), "–");
         for (number, top) in [
             (1, 4),
             (5, 8),

@@ -20,13 +20,13 @@ pub(super) const LENGTHS: [(i64, &str); 10] = [
 const MONDAY: i64 = 4 * 86_400;
 
 /// The first second of the period of this length that holds `seconds`.
-pub(super) fn begin(seconds: i64, length: i64) -> i64 {
+pub(super) fn period_start(seconds: i64, length: i64) -> i64 {
     let shift = if length >= 604_800 { MONDAY } else { 0 };
     (seconds - shift).div_euclid(length) * length + shift
 }
 
 /// Formats a moment to the second.
-pub(super) fn tell(seconds: i64) -> String {
+pub(super) fn format_moment(seconds: i64) -> String {
     let text = Timestamp::from_microseconds(seconds.saturating_mul(1_000_000)).to_rfc3339();
     match text.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
@@ -35,7 +35,7 @@ pub(super) fn tell(seconds: i64) -> String {
 }
 
 /// Formats a duration in its two largest units.
-pub(super) fn length(seconds: i64) -> String {
+pub(super) fn format_length(seconds: i64) -> String {
     let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(unit, _)| seconds >= *unit) else {
         return "0 s".to_owned();
@@ -52,15 +52,21 @@ pub(super) fn length(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{begin, length, tell};
+    use super::{format_length, format_moment, period_start};
 
     #[test]
     fn weeks_begin_on_monday() {
         // 2026-11-24 is a Tuesday.
         let tuesday = 1_795_564_800;
-        assert_eq!(tell(tuesday), "2026-11-25T00:00:00Z");
-        assert_eq!(tell(begin(tuesday, 604_800)), "2026-11-23T00:00:00Z");
-        assert_eq!(tell(begin(-1, 86_400)), "1969-12-31T00:00:00Z");
+        assert_eq!(format_moment(tuesday), "2026-11-25T00:00:00Z");
+        assert_eq!(
+            format_moment(period_start(tuesday, 604_800)),
+            "2026-11-23T00:00:00Z"
+        );
+        assert_eq!(
+            format_moment(period_start(-1, 86_400)),
+            "1969-12-31T00:00:00Z"
+        );
     }
 
     #[test]
@@ -73,7 +79,7 @@ mod tests {
             (90_000, "1 d 1 h"),
             (86_405, "1 d"),
         ] {
-            assert_eq!(length(seconds), text);
+            assert_eq!(format_length(seconds), text);
         }
     }
 }

@@ -57,20 +57,20 @@ pub async fn bind(
 ) -> Result<bool, BindError> {
     for _ in 0..TRIES_MOST {
         let bond = store.bond().await?;
-        let found = look(trail, bond.clone()).await?;
+        let found = match_bond(trail, bond.clone()).await?;
         let wanted = match found {
-            Found::Same => {
-                store.hold_to(bond.epoch);
+            BondMatch::Same => {
+                store.require_epoch(bond.epoch);
                 return Ok(true);
             }
-            Found::Nothing => {
-                store.hold_to(bond.epoch);
+            BondMatch::Nothing => {
+                store.require_epoch(bond.epoch);
                 return Ok(false);
             }
-            Found::Unbound(name) => (name, bond.last.clone()),
-            Found::Other { name, is_copy } => {
+            BondMatch::Unbound(name) => (name, bond.last.clone()),
+            BondMatch::Other { name, is_copy } => {
                 let is_meant =
-                    rebind.is_some_and(|rebind| rebind.means(&bond, name.as_ref(), is_copy));
+                    rebind.is_some_and(|rebind| rebind.names_both(&bond, name.as_ref(), is_copy));
                 match name.filter(|_| is_meant) {
                     Some(name) => (name, None),
                     None => return Err(refusal(store, trail, &bond, is_copy).await?.into()),
@@ -87,12 +87,12 @@ pub async fn bind(
         if store.bind(next.clone()).await? {
             if rebind.is_some() {
                 tracing::warn!(
-                    store = store.about().url,
+                    store = store.info().url,
                     trail = next.name(),
                     "the store was rebound"
                 );
             }
-            store.hold_to(next.epoch);
+            store.require_epoch(next.epoch);
             return Ok(true);
         }
     }
@@ -106,14 +106,16 @@ pub async fn bind(
 /// [`StoreError::OtherTrail`].
 pub async fn check(store: &dyn Store, trail: &Trail) -> Result<(), BindError> {
     let bond = store.bond().await?;
-    match look(trail, bond.clone()).await? {
-        Found::Other { is_copy, .. } => Err(refusal(store, trail, &bond, is_copy).await?.into()),
-        Found::Same | Found::Nothing | Found::Unbound(_) => Ok(()),
+    match match_bond(trail, bond.clone()).await? {
+        BondMatch::Other { is_copy, .. } => {
+            Err(refusal(store, trail, &bond, is_copy).await?.into())
+        }
+        BondMatch::Same | BondMatch::Nothing | BondMatch::Unbound(_) => Ok(()),
     }
 }
 
 /// How a bond and a trail match.
-enum Found {
+enum BondMatch {
     Same,
     /// Neither has begun.
     Nothing,
@@ -126,7 +128,7 @@ enum Found {
     },
 }
 
-async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
+async fn match_bond(trail: &Trail, bond: Bond) -> Result<BondMatch, TrailError> {
     let trail = trail.clone();
     let looking = move || {
         // If a ref existed and is gone, its former trail is unknown.
@@ -144,18 +146,18 @@ async fn look(trail: &Trail, bond: Bond) -> Result<Found, TrailError> {
                     true => None,
                     false => trail.name()?,
                 };
-                return Ok(name.map_or(Found::Same, Found::Unbound));
+                return Ok(name.map_or(BondMatch::Same, BondMatch::Unbound));
             }
             let name = trail.name()?;
             let is_copy = is_named && name.as_ref().is_some_and(|name| is_bound_to(&bond, name));
-            return Ok(Found::Other { name, is_copy });
+            return Ok(BondMatch::Other { name, is_copy });
         }
         let name = trail.name()?;
         Ok(match name {
-            None if !is_named => Found::Nothing,
-            Some(name) if !is_named => Found::Unbound(name),
-            Some(name) if is_bound_to(&bond, &name) => Found::Same,
-            name => Found::Other {
+            None if !is_named => BondMatch::Nothing,
+            Some(name) if !is_named => BondMatch::Unbound(name),
+            Some(name) if is_bound_to(&bond, &name) => BondMatch::Same,
+            name => BondMatch::Other {
                 name,
                 is_copy: false,
             },
@@ -180,7 +182,7 @@ fn is_bound_to(bond: &Bond, trail: &TrailName) -> bool {
 impl Rebind {
     /// Whether the request names both the store's trail and the one that is here. A copy has the original's name, so
     /// for a copy the request must name the missing commit.
-    fn means(&self, bond: &Bond, here: Option<&TrailName>, is_copy: bool) -> bool {
+    fn names_both(&self, bond: &Bond, here: Option<&TrailName>, is_copy: bool) -> bool {
         let names_last = bond.last.as_ref() == Some(&self.from);
         let names_bound = [&bond.uuid, &bond.first_commit]
             .into_iter()
@@ -230,7 +232,7 @@ async fn refusal(
         ),
     };
     Ok(StoreError::OtherTrail {
-        url: store.about().url.clone(),
+        url: store.info().url.clone(),
         bound,
         found,
         advice,

@@ -31,9 +31,9 @@ impl Bond {
 
 /// The bond that a handle of a store was told to keep to.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<Option<i64>>);
+pub(super) struct RequiredBond(Mutex<Option<i64>>);
 
-impl Held {
+impl RequiredBond {
     pub(super) fn to(&self, epoch: i64) {
         *self
             .0
@@ -51,9 +51,9 @@ impl Held {
 }
 
 /// Refuses where the store was bound again since the handle was told to keep to a bond.
-pub(super) fn check(held: Option<i64>, present: i64) -> Result<(), StoreError> {
-    match held {
-        Some(held) if held != present => Err(StoreError::Rebound),
+pub(super) fn check(required_epoch: Option<i64>, present: i64) -> Result<(), StoreError> {
+    match required_epoch {
+        Some(required_epoch) if required_epoch != present => Err(StoreError::Rebound),
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use outcome::clock::Timestamp;
 use outcome::{Reporter, TaskId, Violation};
 
 /// A row of `submissions` as it is read.
-pub(super) struct Columns {
+pub(super) struct SubmissionRow {
     pub(super) sequence: i64,
     pub(super) task_id: String,
     pub(super) status: String,
@@ -30,7 +30,7 @@ pub(super) struct Columns {
     pub(super) reporter: Option<String>,
 }
 
-impl Columns {
+impl SubmissionRow {
     /// The submission that the row is.
     pub(super) fn submission(self, url: &str) -> Result<SubmissionState, StoreError> {
         let damaged = |cause: &str| StoreError::Damaged {
@@ -96,29 +96,30 @@ pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct StoredViolation {
     pointer: String,
     message: String,
 }
 
 /// Violations as a column holds them: a JSON array of `{"pointer","message"}`.
 pub(super) fn violations(violations: &[Violation]) -> String {
-    let told: Vec<Told> = violations
+    let stored: Vec<StoredViolation> = violations
         .iter()
-        .map(|violation| Told {
+        .map(|violation| StoredViolation {
             pointer: violation.pointer.clone(),
             message: violation.message.clone(),
         })
         .collect();
-    serde_json::to_string(&told).expect("texts are JSON")
+    serde_json::to_string(&stored).expect("texts are JSON")
 }
 
 fn read_violations(text: Option<&str>) -> Vec<Violation> {
-    let told: Vec<Told> = text
+    let stored: Vec<StoredViolation> = text
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
-    told.into_iter()
-        .map(|told| Violation::new(told.pointer, told.message))
+    stored
+        .into_iter()
+        .map(|stored| Violation::new(stored.pointer, stored.message))
         .collect()
 }
 
@@ -164,7 +165,7 @@ pub(super) fn storable(text: Option<&str>) -> Option<String> {
 const ESCAPE: char = '\u{1}';
 
 /// A name as PostgreSQL can hold it, each as another text: its texts have no NUL, which JSON's may have.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', ESCAPE]) {
         return Cow::Borrowed(text);
     }
@@ -179,8 +180,8 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The name that [`escaped`] has made a text of.
-pub(super) fn unescaped(text: &str) -> String {
+/// The name that [`escape`] has made a text of.
+pub(super) fn unescape(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(ESCAPE) {
@@ -221,7 +222,7 @@ impl Backlog {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{escaped, unescaped};
+    use super::{escape, unescape};
 
     proptest! {
         #[test]
@@ -229,10 +230,10 @@ mod tests {
             one in "[\0\u{1}01a\u{fffd}]{0,6}",
             other in "[\0\u{1}01a\u{fffd}]{0,6}",
         ) {
-            let text = escaped(&one);
+            let text = escape(&one);
             prop_assert!(!text.contains('\0'));
-            prop_assert_eq!(&unescaped(&text), &one);
-            prop_assert_eq!(text == escaped(&other), one == other);
+            prop_assert_eq!(&unescape(&text), &one);
+            prop_assert_eq!(text == escape(&other), one == other);
         }
     }
 }

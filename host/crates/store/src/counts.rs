@@ -21,7 +21,7 @@ const MINUTES_A_DAY: i64 = DAY_LENGTH / MINUTE_LENGTH;
 
 /// A part of a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum SpanPart {
     /// Whole buckets from one to before another.
     Buckets { unit: i16, from: i64, before: i64 },
     /// Single entries from one point to another, that included.
@@ -29,7 +29,7 @@ pub(super) enum Part {
 }
 
 /// The parts that make up a span, without overlap. What is `None` has no end.
-pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<Part> {
+pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<SpanPart> {
     if let (Some(since), Some(until)) = (since, until)
         && since > until
     {
@@ -41,18 +41,18 @@ pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<Part> {
     if let (Some(from), Some(to)) = (since, until)
         && from_minute >= before_minute
     {
-        return vec![Part::Entries { from, to }];
+        return vec![SpanPart::Entries { from, to }];
     }
     if let (Some(from), Some(minute)) = (since, from_minute) {
         let to = minute.saturating_mul(MINUTE_LENGTH).saturating_sub(1);
         if from <= to {
-            parts.push(Part::Entries { from, to });
+            parts.push(SpanPart::Entries { from, to });
         }
     }
     if let (Some(to), Some(minute)) = (until, before_minute) {
         let from = minute.saturating_mul(MINUTE_LENGTH);
         if from <= to {
-            parts.push(Part::Entries { from, to });
+            parts.push(SpanPart::Entries { from, to });
         }
     }
     let from_day = from_minute.map(|minute| ceiling(minute, MINUTES_A_DAY));
@@ -60,7 +60,7 @@ pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<Part> {
     if let (Some(from), Some(before)) = (from_minute, before_minute)
         && from_day >= before_day
     {
-        parts.push(Part::Buckets {
+        parts.push(SpanPart::Buckets {
             unit: MINUTE,
             from,
             before,
@@ -70,7 +70,7 @@ pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<Part> {
     if let (Some(from), Some(day)) = (from_minute, from_day) {
         let before = day.saturating_mul(MINUTES_A_DAY);
         if from < before {
-            parts.push(Part::Buckets {
+            parts.push(SpanPart::Buckets {
                 unit: MINUTE,
                 from,
                 before,
@@ -80,14 +80,14 @@ pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<Part> {
     if let (Some(before), Some(day)) = (before_minute, before_day) {
         let from = day.saturating_mul(MINUTES_A_DAY);
         if from < before {
-            parts.push(Part::Buckets {
+            parts.push(SpanPart::Buckets {
                 unit: MINUTE,
                 from,
                 before,
             });
         }
     }
-    parts.push(Part::Buckets {
+    parts.push(SpanPart::Buckets {
         unit: DAY,
         from: from_day.unwrap_or(i64::MIN),
         before: before_day.unwrap_or(i64::MAX),
@@ -106,7 +106,7 @@ fn ceiling(number: i64, length: i64) -> i64 {
 
 /// Which number it is.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct CounterKey {
     /// The service, which may have any name; `None` for all entries, whatever they touched.
     pub(super) service: Option<String>,
     /// [`DAY`] or [`MINUTE`].
@@ -119,16 +119,16 @@ pub(super) struct Key {
 
 /// By how much numbers change.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<Key, i64>);
+pub(super) struct CounterChanges(BTreeMap<CounterKey, i64>);
 
-impl Tally {
+impl CounterChanges {
     /// Takes note of an entry that is added (1) or removed (-1).
     pub(super) fn note(&mut self, entry: &Entry, by: i64) {
         let at = entry.recorded_at.microseconds();
         for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
             let bucket = at.div_euclid(length);
             for service in std::iter::once(None).chain(entry.services.iter().cloned().map(Some)) {
-                let key = Key {
+                let key = CounterKey {
                     service,
                     unit,
                     bucket,
@@ -140,7 +140,7 @@ impl Tally {
     }
 
     /// The changes in order of their keys, so that two transactions take locks in the same order.
-    pub(super) fn changes(&self) -> impl Iterator<Item = (&Key, i64)> {
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&CounterKey, i64)> {
         self.0
             .iter()
             .map(|(key, by)| (key, *by))
@@ -152,12 +152,12 @@ impl Tally {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{DAY, DAY_LENGTH, MINUTE_LENGTH, Part, parts};
+    use super::{DAY, DAY_LENGTH, MINUTE_LENGTH, SpanPart, parts};
 
-    fn holds(part: Part, at: i64) -> bool {
+    fn holds(part: SpanPart, at: i64) -> bool {
         match part {
-            Part::Entries { from, to } => (from..=to).contains(&at),
-            Part::Buckets { unit, from, before } => {
+            SpanPart::Entries { from, to } => (from..=to).contains(&at),
+            SpanPart::Buckets { unit, from, before } => {
                 let length = if unit == DAY {
                     DAY_LENGTH
                 } else {

@@ -11,6 +11,7 @@
 //!
 //! How a submission flows: [`Store::accept`] (durable) → [`Store::due`] → recorder and trail → [`Store::settle`].
 
+mod admission;
 mod bond;
 mod columns;
 mod counts;
@@ -24,7 +25,6 @@ mod sqlite;
 mod submission;
 mod task;
 mod url;
-mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +37,11 @@ pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
-pub use listing::{Listed, Listing, StateName, States, TOGETHER};
+pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
 pub use query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest};
 pub use submission::{
-    Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
-    SubmissionState, TurnedDown,
+    Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settlement, SettlementResult, State,
+    Submission, SubmissionState, TurnedDownCounts,
 };
 pub use task::{Finished, Plan, Task};
 pub use url::{SCHEMA, StoreUrl, schema_name};
@@ -52,10 +52,10 @@ use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// What a method of a store answers, once the database has.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A submission that is closed as committed: its place, task, commit and path.
-pub type Committed = (Sequence, String, String, String);
+pub type CommittedSubmission = (Sequence, String, String, String);
 
 /// The most bytes of documents that [`Store::due`] answers with, but for the last one: a limit of rows alone would let a
 /// thousand of the largest documents into memory at once.
@@ -105,7 +105,7 @@ pub struct StoreConnections {
 
 /// With what a store tells submissions from each other.
 #[derive(Clone)]
-struct Keys {
+struct FingerprintKeys {
     /// For the HMAC of whatever was accepted since version 3.
     key: [u8; 32],
     /// There are submissions from before.
@@ -114,7 +114,7 @@ struct Keys {
 
 /// What an open store says of itself.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct StoreInfo {
     /// Where it is, without a password.
     pub url: String,
     /// The database and its version.
@@ -183,10 +183,10 @@ fn fingerprint_key() -> [u8; 32] {
 /// - Dropping a future MUST leave all or nothing of what it was to do.
 pub trait Store: Send + Sync {
     /// What it says of itself.
-    fn about(&self) -> &About;
+    fn info(&self) -> &StoreInfo;
 
     /// Asks the database for a sign of life, and whether it would be able to write now.
-    fn ping(&self) -> Answer<'_, ()>;
+    fn ping(&self) -> StoreFuture<'_, ()>;
 
     /// The connections of its pool, for a database that has one.
     fn connections(&self) -> Option<StoreConnections> {
@@ -196,15 +196,15 @@ pub trait Store: Send + Sync {
     // The trail that it belongs to.
 
     /// The trail that it is bound to, and the newest commit that it has acknowledged.
-    fn bond(&self) -> Answer<'_, Bond>;
+    fn bond(&self) -> StoreFuture<'_, Bond>;
 
     /// Binds it, unless its [epoch](Bond::epoch) is no longer the one before: `false`, and nothing is changed. The caller has
     /// found that it may belong to that trail.
-    fn bind(&self, bond: Bond) -> Answer<'_, bool>;
+    fn bind(&self, bond: Bond) -> StoreFuture<'_, bool>;
 
     /// From now on nothing is accepted, settled or leased by this handle if the store's epoch is another:
     /// [`StoreError::Rebound`].
-    fn hold_to(&self, epoch: i64);
+    fn require_epoch(&self, epoch: i64);
 
     /// The store's random key for [`Fingerprint`]s. Anyone who can read the whole database has it.
     fn fingerprint_key(&self) -> &[u8; 32];
@@ -217,10 +217,10 @@ pub trait Store: Send + Sync {
     /// Notes what was planned or dispatched. Members that are given replace what was noted before, the others stay.
     ///
     /// For a task that is finished it changes nothing and answers the task as it is: look at [`Task::finished`].
-    fn plan(&self, plan: Plan) -> Answer<'_, Task>;
+    fn plan(&self, plan: Plan) -> StoreFuture<'_, Task>;
 
     /// What is known of a task; nothing if it was neither planned nor reported.
-    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>>;
+    fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>>;
 
     // Into the outbox.
 
@@ -238,8 +238,8 @@ pub trait Store: Send + Sync {
     ///
     /// [`StoreError::Changed`] if the submission was made from a plan that is no longer the task's: make it again.
     /// [`StoreError::Unremembered`] if the task has an entry and it [may be compared](Submission::may_compare).
-    /// [`StoreError::Rebound`] after [`Store::hold_to`].
-    fn accept(&self, submission: Submission) -> Answer<'_, Accepted>;
+    /// [`StoreError::Rebound`] after [`Store::require_epoch`].
+    fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted>;
 
     // Out of the outbox.
 
@@ -251,31 +251,31 @@ pub trait Store: Send + Sync {
     /// from the beginning now and then: a place may be given before another and become visible after it.
     ///
     /// Fewer than `limit` come where their documents are more than [`DUE_BYTES`] together, but never none.
-    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>>;
+    fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>>;
 
     /// Says what became of submissions, all in one transaction. Each is open and was tried under `lease`.
     ///
-    /// [`Settled::Committed`] closes a submission, adds its entry to the projection and erases its text unless
+    /// [`SettlementResult::Committed`] closes a submission, adds its entry to the projection and erases its text unless
     /// [`Options::keep_submissions`]. The caller MUST have found that very entry in the trail, durable: no other word of
     /// a policy, a receipt or a person is enough. One that is closed already is left as it is.
     ///
     /// # Errors
     ///
     /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is changed then. Somebody else commits.
-    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()>;
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> StoreFuture<'_, ()>;
 
     /// Makes everything that is open due now, blocked ones too, such as after another policy was put in force. Answers how
     /// many were waiting.
-    fn hurry(&self) -> Answer<'_, u64>;
+    fn make_all_due(&self) -> StoreFuture<'_, u64>;
 
     /// What has become of a submission.
-    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>>;
+    fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>>;
 
     /// What has become of all submissions of a task, oldest first.
-    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>>;
+    fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>>;
 
     /// How many submissions a task has in each state that it has any in. Reads no text.
-    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>>;
+    fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>>;
 
     /// Submissions of a task after `after`, oldest first: at most [`TOGETHER`], and no more once their texts have `bytes` bytes.
     /// None if there are no more.
@@ -284,20 +284,20 @@ pub trait Store: Send + Sync {
         task_id: &TaskId,
         after: Option<Sequence>,
         bytes: usize,
-    ) -> Answer<'_, Vec<SubmissionState>>;
+    ) -> StoreFuture<'_, Vec<SubmissionState>>;
 
     /// A page of submissions, the newest first, without their texts. Takes time for what it answers, however many others there
     /// are, but for a span of time.
-    fn listed(&self, listing: &Listing) -> Answer<'_, Listed>;
+    fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage>;
 
     /// What was turned down from one moment to another, both included, by the time at which it was closed. `latest` says how
     /// many are told one by one.
-    fn turned_down(
+    fn count_turned_down(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         latest: usize,
-    ) -> Answer<'_, TurnedDown>;
+    ) -> StoreFuture<'_, TurnedDownCounts>;
 
     /// Deletes conflicts and refusals that were closed longer ago than that, the oldest first, at most `most`. Answers how many
     /// there were. What a task was finished by goes with them; a task of which nothing else was submitted is forgotten.
@@ -305,10 +305,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is deleted then.
-    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64>;
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> StoreFuture<'_, u64>;
 
     /// How much is open, and since when. Cheap enough to be asked for every second.
-    fn backlog(&self) -> Answer<'_, Backlog>;
+    fn backlog(&self) -> StoreFuture<'_, Backlog>;
 
     // One committer.
 
@@ -316,41 +316,45 @@ pub trait Store: Send + Sync {
     ///
     /// Time is the database's own. A lease that ran out is taken by whoever asks first, with a new and greater
     /// [fence](Lease::fence), its former holder included.
-    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer>;
+    fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer>;
 
     /// Gives the lease back. One that is no longer current is none of the caller's business, and stays.
-    fn release(&self, lease: &Lease) -> Answer<'_, ()>;
+    fn release(&self, lease: &Lease) -> StoreFuture<'_, ()>;
 
     // Queries.
 
     /// A page of what was recorded, newest first.
-    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page>;
+    fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page>;
 
     /// What was recorded of a task, as far as the projection knows.
-    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>>;
+    fn entry(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Entry>>;
 
     // For `reconcile`.
 
     /// Submissions that are closed as committed after `after`, at most `limit`: place, task, commit and path.
-    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>>;
+    fn committed(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<CommittedSubmission>>;
 
     /// Entries in order of task id, from the first after `after`, at most `limit`.
-    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>>;
+    fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>>;
 
     /// Adds entries that the caller has found in the trail, in the place of what the projection has for their tasks. Answers
     /// how many it did not have so.
-    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64>;
+    fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64>;
 
     /// Removes the rows of tasks from the projection. Answers how many there were.
-    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64>;
+    fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64>;
 
     /// Begins to make the projection again, beside the present one, which answers until then. Ends another that was begun.
-    fn begin_rebuild(&self) -> Answer<'_, i64>;
+    fn begin_rebuild(&self) -> StoreFuture<'_, i64>;
 
     /// Adds entries to what is made again: each task once.
-    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()>;
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()>;
 
     /// Puts what was made again in the place of the present projection, together with what was recorded since it was begun.
     /// Answers how many entries there are.
-    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64>;
+    fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64>;
 }

@@ -75,7 +75,7 @@ pub const TOGETHER: usize = 256;
 
 /// The submissions of one task that are in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct States {
+pub struct StateCount {
     /// The state.
     pub state: StateName,
     /// How many.
@@ -84,11 +84,11 @@ pub struct States {
     pub newest: Sequence,
 }
 
-impl States {
+impl StateCount {
     /// From state, number and newest sequence, as a database groups them.
-    pub(super) fn read(rows: impl IntoIterator<Item = (String, i64, i64)>) -> Vec<States> {
+    pub(super) fn read(rows: impl IntoIterator<Item = (String, i64, i64)>) -> Vec<StateCount> {
         let rows = rows.into_iter().filter_map(|(state, count, newest)| {
-            Some(States {
+            Some(StateCount {
                 state: state.parse().ok()?,
                 count: columns::count(count),
                 newest: Sequence(newest),
@@ -100,14 +100,14 @@ impl States {
 
 /// Which submissions are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
+pub struct SubmissionQuery {
     /// In one of these states.
     pub states: Vec<StateName>,
     /// Accepted at this time or later, by the database's clock.
     pub since: Option<Timestamp>,
     /// Accepted at this time or earlier, by the database's clock.
     pub until: Option<Timestamp>,
-    /// Only those that were accepted before this one: what [`Listed::next`] gave.
+    /// Only those that were accepted before this one: what [`SubmissionPage::next`] gave.
     pub before: Option<Sequence>,
     /// At most so many; cut to [`LIMIT_MOST`].
     pub limit: u32,
@@ -115,14 +115,14 @@ pub struct Listing {
 
 /// A page of submissions, the newest first, without their texts: those may be large, and are asked for one by one.
 #[derive(Clone, Debug, Default)]
-pub struct Listed {
+pub struct SubmissionPage {
     /// The submissions.
     pub submissions: Vec<SubmissionState>,
     /// Where the next page begins; `None` if there is nothing more.
     pub next: Option<Sequence>,
 }
 
-impl Listing {
+impl SubmissionQuery {
     /// What a database is asked for of one state: the span of acceptance, the sequence before which, and how many, one more than
     /// are shown.
     pub(super) fn asked(&self) -> [i64; 4] {
@@ -136,13 +136,13 @@ impl Listing {
     }
 
     /// A page of what was found of each state. Each is asked for alone, by the index that serves it.
-    pub(super) fn page(&self, mut found: Vec<SubmissionState>) -> Listed {
+    pub(super) fn page(&self, mut found: Vec<SubmissionState>) -> SubmissionPage {
         found.sort_by_key(|submission| std::cmp::Reverse(submission.sequence));
         let most = self.most() as usize;
         let has_more = found.len() > most;
         found.truncate(most);
         let last = found.last().map(|submission| submission.sequence);
-        Listed {
+        SubmissionPage {
             next: last.filter(|_| has_more),
             submissions: found,
         }

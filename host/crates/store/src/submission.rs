@@ -115,12 +115,12 @@ pub struct Settlement {
     /// Which.
     pub sequence: Sequence,
     /// What became of it.
-    pub settled: Settled,
+    pub result: SettlementResult,
 }
 
 /// The five things that can become of a submission when it is tried.
 #[derive(Clone, Debug)]
-pub enum Settled {
+pub enum SettlementResult {
     /// The caller has found this entry in the trail, durable. Closes the submission.
     Committed(Box<Entry>),
     /// The task has an entry that says something else. Closes the submission, which is kept.
@@ -146,7 +146,7 @@ pub enum Settled {
     Blocked {
         /// Why: a limit's name, `rolled back`, …
         cause: String,
-        /// How long to wait; `None` waits for [`Store::hurry`](super::Store::hurry).
+        /// How long to wait; `None` waits for [`Store::make_all_due`](super::Store::make_all_due).
         retry_in: Option<Duration>,
     },
 }
@@ -259,7 +259,7 @@ pub struct Backlog {
 
 /// What was turned down in a span of time.
 #[derive(Clone, Debug, Default)]
-pub struct TurnedDown {
+pub struct TurnedDownCounts {
     /// How many a policy or the host refused.
     pub refused: u64,
     /// How many said something else than their task's entry.

@@ -16,7 +16,7 @@ use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, paint};
 use super::session::Session;
 use super::text::{Line, Lines, shell_word};
-use shell::{Ran, Shell};
+use shell::{CommandRun, Shell};
 
 /// See it work, in a separate directory
 ///
@@ -62,7 +62,7 @@ struct Demo<'a> {
 #[derive(Serialize)]
 struct Step {
     title: &'static str,
-    commands: Vec<Ran>,
+    commands: Vec<CommandRun>,
 }
 
 /// Runs the command.
@@ -199,12 +199,12 @@ impl<'a> Stage<'a> {
             (self.name)("looping.wasm"),
             (self.name)("outcomes/deploy-4.json"),
         );
-        let ran = self.expect(
+        let run = self.expect(
             1,
             &format!("{} commit --policy {policy} {outcome}", self.audit),
         )?;
         ensure!(
-            ran.output.contains("limit"),
+            run.output.contains("limit"),
             "the looping policy ended in another way"
         );
         Ok(())
@@ -236,12 +236,12 @@ impl<'a> Stage<'a> {
         let receipts =
             self.shell
                 .kill_ingest(&self.directory.join("trail"), &lines, KILLED_AFTER)?;
-        let ran = Ran {
+        let run = CommandRun {
             command,
             exit: None,
             output: format!("killed with SIGKILL after {receipts} receipts"),
         };
-        self.show(ran)?;
+        self.show(run)?;
         self.expect(0, &format!("{} ingest {runs}", self.audit))?;
         let tree = self.expect(
             0,
@@ -284,8 +284,8 @@ impl<'a> Stage<'a> {
             &format!("git -C {copy} {mallory} commit --quiet --amend --no-edit"),
         )?;
         let program = shell_word(&self.shell.program());
-        let ran = self.expect(3, &format!("{program} verify {copy} --ref refs/heads/main"))?;
-        ensure!(ran.output.contains("commit "), "the audit names no commit");
+        let run = self.expect(3, &format!("{program} verify {copy} --ref refs/heads/main"))?;
+        ensure!(run.output.contains("commit "), "the audit names no commit");
         Ok(())
     }
 
@@ -334,33 +334,33 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a command and prints it with its output. Stops the demo if the exit code is not the expected one.
-    fn expect(&mut self, exit: i32, command: &str) -> anyhow::Result<Ran> {
-        let ran = self.shell.run(command)?;
-        self.show(ran.clone())?;
-        if ran.exit != Some(exit) {
-            let found = ran.exit.map_or("by a signal".to_owned(), |code| {
+    fn expect(&mut self, exit: i32, command: &str) -> anyhow::Result<CommandRun> {
+        let run = self.shell.run(command)?;
+        self.show(run.clone())?;
+        if run.exit != Some(exit) {
+            let found = run.exit.map_or("by a signal".to_owned(), |code| {
                 format!("with exit code {code}")
             });
             bail!("the demo's command ended {found} where {exit} was expected: {command}");
         }
-        Ok(ran)
+        Ok(run)
     }
 
-    fn show(&mut self, ran: Ran) -> io::Result<()> {
+    fn show(&mut self, run: CommandRun) -> io::Result<()> {
         if !self.output.is_json() {
             writeln!(
                 self.output,
                 "   {} {}",
                 paint(FAINT, "$"),
-                paint(COMMIT, Line(&ran.command))
+                paint(COMMIT, Line(&run.command))
             )?;
-            for line in ran.output.trim_matches('\n').lines() {
+            for line in run.output.trim_matches('\n').lines() {
                 writeln!(self.output, "   {}", Lines(line))?;
             }
             self.output.flush()?;
         }
         if let Some(step) = self.steps.last_mut() {
-            step.commands.push(ran);
+            step.commands.push(run);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::config::Environment;
 
 /// A command and its result.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ran {
+pub struct CommandRun {
     /// The command as a person would type it.
     pub command: String,
     /// The exit code; `None` if the command was killed.
@@ -80,7 +80,7 @@ impl Shell {
         clippy::disallowed_methods,
         reason = "the demo shows commands by running them, in a separate directory"
     )]
-    pub fn run(&self, command: &str) -> anyhow::Result<Ran> {
+    pub fn run(&self, command: &str) -> anyhow::Result<CommandRun> {
         // One stream for both, so that the output keeps its order.
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1\n{command}")]);
@@ -90,7 +90,7 @@ impl Shell {
             .output()
             .with_context(|| format!("cannot run a shell for: {command}"))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(Ran {
+        Ok(CommandRun {
             command: command.to_owned(),
             exit: output.status.code(),
             output: said,

@@ -49,26 +49,26 @@ pub fn file_system(path: &Path) -> (Finding, String) {
     let known = KINDS.iter().find(|(known, ..)| *known == number);
     let name = known.map_or_else(|| format!("{number:#x}"), |(_, name, _)| (*name).into());
     let free = room.f_bavail.saturating_mul(room.f_frsize);
-    let said = format!("{} on {name}, {} MiB free", path.display(), free >> 20);
+    let text = format!("{} on {name}, {} MiB free", path.display(), free >> 20);
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return (Finding::Bad, format!("{said}; it is mounted read-only"));
+        return (Finding::Bad, format!("{text}; it is mounted read-only"));
     }
     if room.f_files > 0 && room.f_favail == 0 {
         return (
             Finding::Bad,
-            format!("{said}; it has no room for another file"),
+            format!("{text}; it has no room for another file"),
         );
     }
     if free == 0 {
-        return (Finding::Bad, format!("{said}; it is full"));
+        return (Finding::Bad, format!("{text}; it is full"));
     }
     if let Some((_, _, Some(but))) = known {
-        return (Finding::Warning, format!("{said}; {but}"));
+        return (Finding::Warning, format!("{text}; {but}"));
     }
     if free < ROOM_LEAST {
-        return (Finding::Warning, format!("{said}; that is not much"));
+        return (Finding::Warning, format!("{text}; that is not much"));
     }
-    (Finding::Good, said)
+    (Finding::Good, text)
 }
 
 /// A lock that is older than this hardly belongs to a running program: git holds one for moments.

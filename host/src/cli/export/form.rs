@@ -95,7 +95,7 @@ impl<'a> Entry<'a> {
         let time = Timestamp::parse_rfc3339(&members.timestamp)?;
         let time = commit
             .seconds
-            .map_or(time, |seconds| time.borne_out_by(seconds));
+            .map_or(time, |seconds| time.bounded_by_commit(seconds));
         Some(Entry {
             commit: commit.id.to_string(),
             path: String::from_utf8_lossy(entry.path),

@@ -76,7 +76,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         time::option("--until", args.until.as_deref(), Bound::Until, now)?,
     );
     if args.reference.is_none() {
-        session.check_not_gone(&session.directory)?;
+        session.check_not_missing(&session.directory)?;
     }
     let file = args.output.as_ref().map(|path| {
         let file = std::fs::File::create(path);

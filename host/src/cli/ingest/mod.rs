@@ -2,8 +2,8 @@
 //!
 //! Owns the window of outcomes in flight. Every line gets an answer, in the order of the lines.
 
-mod books;
 mod lines;
+mod report;
 mod stop;
 
 use std::collections::VecDeque;
@@ -22,8 +22,8 @@ use super::text;
 use crate::outcome::{TaskOutcome, Violation};
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
-use books::{Books, Place};
 use lines::{Event, Line, Source};
+use report::{IngestReport, LineOrigin};
 use stop::{Signal, Stop};
 
 /// Record a stream of outcomes, one per line
@@ -89,36 +89,36 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let recorder = session.recorder(&settings, Allocation::Pooling)?;
     let trail = recorder.trail().clone();
-    session.note_apart(&trail);
+    session.note_separate_ref(&trail);
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one per line"
         ));
     }
-    let books = Books::open(args.rejects.as_deref(), args.receipts.as_deref(), &files)?;
+    let report = IngestReport::open(args.rejects.as_deref(), args.receipts.as_deref(), &files)?;
     let progress = Progress::new(size(&sources), session);
     let names = sources.iter().map(Source::name).collect();
     let started = session.clock.now();
-    let mut intake = Intake {
+    let mut ingest = Ingest {
         recorder,
         max_bytes,
         names,
         window: VecDeque::new(),
         window_bytes: 0,
         bytes_done: 0,
-        books,
+        report,
         progress,
         output: &mut session.output,
     };
     let (sender, events) = lines::channel();
     let stop = Stop::listen(sender.clone())?;
     lines::read(sources, max_bytes, sender);
-    let done = intake.run(&events, &stop);
-    intake.progress.finish();
-    if let Some(warning) = intake.recorder.trail().take_warning() {
-        warn(intake.output.is_quiet(), &warning);
+    let done = ingest.run(&events, &stop);
+    ingest.progress.finish();
+    if let Some(warning) = ingest.recorder.trail().take_warning() {
+        warn(ingest.output.is_quiet(), &warning);
     }
-    let Intake { books, .. } = intake;
+    let Ingest { report, .. } = ingest;
     let stopped = match done {
         Ok(stopped) => stopped,
         // Nobody reads the receipts any longer. Outcomes in flight may still be recorded.
@@ -128,8 +128,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
     session.note_adopted(&trail);
     drop(trail);
-    books.print_summary(seconds, stopped, &mut session.output)?;
-    Ok(stopped.map_or_else(|| books.exit(), Signal::exit))
+    report.print_summary(seconds, stopped, &mut session.output)?;
+    Ok(stopped.map_or_else(|| report.exit(), Signal::exit))
 }
 
 /// The total size of all sources, unless one has no known size.
@@ -146,50 +146,50 @@ fn size(sources: &[Source]) -> Option<u64> {
 }
 
 /// An ingest in progress.
-struct Intake<'a> {
+struct Ingest<'a> {
     recorder: Recorder,
     max_bytes: usize,
     /// The sources' names.
     names: Vec<String>,
-    window: VecDeque<UnderWay>,
+    window: VecDeque<PendingLine>,
     window_bytes: usize,
     bytes_done: u64,
-    books: Books,
+    report: IngestReport,
     progress: Progress,
     output: &'a mut Output,
 }
 
 /// A line that waits for its answer.
-struct UnderWay {
+struct PendingLine {
     source: usize,
     number: u64,
     bytes: usize,
     /// The line, if it may have to be written as a reject.
     document: Option<Vec<u8>>,
-    answer: Promise,
+    answer: PendingAnswer,
 }
 
-enum Promise {
+enum PendingAnswer {
     Pending(Pending),
     Ready(Answer),
 }
 
-impl UnderWay {
+impl PendingLine {
     fn is_ready(&self) -> bool {
         match &self.answer {
-            Promise::Pending(pending) => pending.is_ready(),
-            Promise::Ready(_) => true,
+            PendingAnswer::Pending(pending) => pending.is_ready(),
+            PendingAnswer::Ready(_) => true,
         }
     }
 }
 
-impl Intake<'_> {
+impl Ingest<'_> {
     /// Takes lines until the input ends or a signal arrives. Returns the signal.
     fn run(&mut self, events: &Receiver<Event>, stop: &Stop) -> anyhow::Result<Option<Signal>> {
         let mut is_over = false;
         while !is_over && stop.signal().is_none() {
             let event = if self.window.is_empty() {
-                self.books.flush(self.output)?;
+                self.report.flush(self.output)?;
                 Some(events.recv().unwrap_or(Event::End))
             } else {
                 events.try_recv().ok()
@@ -210,7 +210,7 @@ impl Intake<'_> {
                 Some(Event::End) => is_over = true,
                 Some(Event::Stop) => {}
                 Some(Event::Unreadable(source, error)) => {
-                    self.books.source_failed();
+                    self.report.source_failed();
                     let name = &self.names[source];
                     self.progress.aside(|| {
                         self.output.note(format_args!(
@@ -244,7 +244,7 @@ impl Intake<'_> {
         while !self.window.is_empty() {
             self.settle_first()?;
         }
-        self.books.flush(self.output)?;
+        self.report.flush(self.output)?;
         Ok(stopped)
     }
 
@@ -256,12 +256,12 @@ impl Intake<'_> {
         } = line;
         let bytes = text.len();
         let answer = if too_long {
-            Promise::Ready(self.too_long(&text))
+            PendingAnswer::Ready(self.too_long(&text))
         } else {
-            Promise::Pending(self.recorder.submit(&text))
+            PendingAnswer::Pending(self.recorder.submit(&text))
         };
-        let document = (self.books.keeps_rejects() && !too_long).then_some(text);
-        self.window.push_back(UnderWay {
+        let document = (self.report.keeps_rejects() && !too_long).then_some(text);
+        self.window.push_back(PendingLine {
             source,
             number,
             bytes,
@@ -272,7 +272,7 @@ impl Intake<'_> {
     }
 
     fn too_long(&self, beginning: &[u8]) -> Answer {
-        let violation = Violation::whole(format!(
+        let violation = Violation::of_document(format!(
             "is larger than the limit of {} bytes",
             self.max_bytes
         ));
@@ -296,7 +296,7 @@ impl Intake<'_> {
         let Some(first) = self.window.pop_front() else {
             return Ok(());
         };
-        let UnderWay {
+        let PendingLine {
             source,
             number,
             bytes,
@@ -304,10 +304,10 @@ impl Intake<'_> {
             answer,
         } = first;
         let answer = match answer {
-            Promise::Ready(answer) => answer,
-            Promise::Pending(pending) => {
+            PendingAnswer::Ready(answer) => answer,
+            PendingAnswer::Pending(pending) => {
                 if !pending.is_ready() {
-                    self.books.flush(self.output)?;
+                    self.report.flush(self.output)?;
                 }
                 pending.wait()
             }
@@ -333,9 +333,9 @@ impl Intake<'_> {
                 }
             });
         }
-        self.books.enter(
+        self.report.add(
             &answer,
-            Place {
+            LineOrigin {
                 file,
                 line: number,
                 document: document.as_deref(),
@@ -344,7 +344,7 @@ impl Intake<'_> {
         )?;
         self.bytes_done += bytes as u64 + 1;
         self.progress
-            .reach(self.bytes_done, self.books.lines(), "outcomes");
+            .reach(self.bytes_done, self.report.lines(), "outcomes");
         Ok(())
     }
 }

@@ -83,7 +83,10 @@ impl<'a> Filter<'a> {
         if args.failures {
             statuses.push("failed".to_owned());
         }
-        if let Some(wrong) = statuses.iter().find(|name| !TaskStatus::could_be(name)) {
+        if let Some(wrong) = statuses
+            .iter()
+            .find(|name| !TaskStatus::is_valid_name(name))
+        {
             let (wrong, names) = (Line(wrong), TaskStatus::NAMES);
             return Err(UsageError(format!("--status {wrong}: a status is {names}")));
         }
@@ -136,8 +139,9 @@ impl<'a> Filter<'a> {
         }
         let Some(fields) = fields else { return false };
         let services = &fields.execution_result.services_touched;
-        let time = outcome::parse_time(&fields.timestamp)
-            .map_or(logged.time, |time| time.borne_out_by(logged.time.seconds()));
+        let time = outcome::parse_time(&fields.timestamp).map_or(logged.time, |time| {
+            time.bounded_by_commit(logged.time.seconds())
+        });
         any(&self.statuses, Some(&fields.status))
             && (self.args.intent.is_empty() || any(&self.args.intent, fields.intent().as_deref()))
             && any(&self.args.plan, fields.plan_id.as_deref())

@@ -93,7 +93,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ..Settings::default()
     })?;
     let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
-    let mut shown = Shown {
+    let mut printer = EntryPrinter {
         args,
         filter: &filter,
         output: &mut session.output,
@@ -102,14 +102,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         is_first: true,
     };
     match settings.store.as_ref().filter(|_| args.reference.is_none()) {
-        Some(url) => by_store(&place(url, &settings)?, &trail, &mut shown)?,
+        Some(url) => by_store(&place(url, &settings)?, &trail, &mut printer)?,
         None => {
             for logged in trail.history()? {
                 let logged = logged?;
-                if shown.left == 0 || filter.is_past(&logged) {
+                if printer.left == 0 || filter.is_past(&logged) {
                     break;
                 }
-                shown.show(&logged)?;
+                printer.show(&logged)?;
             }
         }
     }
@@ -117,7 +117,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Prints the entries that a store finds, each as the trail has it.
-fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Result<()> {
+fn by_store(url: &StoreUrl, trail: &Trail, printer: &mut EntryPrinter<'_>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let store = open_to_read(url, Some(trail)).await?;
@@ -125,14 +125,14 @@ fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Res
             total: false,
             ..PageRequest::default()
         };
-        while shown.left > 0 {
-            let found = store.query(&shown.filter.for_store(), &page).await?;
+        while printer.left > 0 {
+            let found = store.query(&printer.filter.for_store(), &page).await?;
             for entry in &found.entries {
                 let task_id = TaskId::parse(&entry.task_id).ok();
                 let logged = task_id.map(|task_id| trail.logged(&task_id)).transpose()?;
                 match logged.flatten() {
-                    Some(logged) => shown.show(&logged)?,
-                    None => shown.output.note(format_args!(
+                    Some(logged) => printer.show(&logged)?,
+                    None => printer.output.note(format_args!(
                         "the store has a row for {} but the trail has no entry: see `reconcile`",
                         Line(&entry.task_id)
                     )),
@@ -148,7 +148,7 @@ fn by_store(url: &StoreUrl, trail: &Trail, shown: &mut Shown<'_>) -> anyhow::Res
 }
 
 /// How found entries are printed.
-struct Shown<'a> {
+struct EntryPrinter<'a> {
     args: &'a Args,
     filter: &'a Filter<'a>,
     output: &'a mut Output,
@@ -157,7 +157,7 @@ struct Shown<'a> {
     is_first: bool,
 }
 
-impl Shown<'_> {
+impl EntryPrinter<'_> {
     /// Prints an entry if it matches the filter.
     fn show(&mut self, logged: &LoggedEntry) -> io::Result<()> {
         let fields = Fields::read(&logged.entry);

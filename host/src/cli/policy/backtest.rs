@@ -14,7 +14,7 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::cli::show::EntryJson;
 use crate::cli::text::{Line, Lines};
 use crate::cli::time::{self, Bound};
-use crate::policies::{Backtest, Backtested, Trying};
+use crate::policies::{Backtest, BacktestEntry, Comparison};
 use crate::policy::Allocation;
 
 /// Try a policy on everything that a trail has recorded
@@ -107,16 +107,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let mut looked_at = 0;
     let tried = backtest.run(
         |task_id| submissions.of(task_id),
-        |trying| {
+        |entry_result| {
             looked_at += 1;
             progress.reach(looked_at, looked_at, "entries");
-            let Some(trying) = trying else { return Ok(()) };
-            summary.count(&trying);
-            let is_shown = trying.outcome != Backtested::Same
+            let Some(entry_result) = entry_result else {
+                return Ok(());
+            };
+            summary.count(&entry_result);
+            let is_shown = entry_result.outcome != Comparison::Same
                 && summary.changed() + summary.unreadable <= args.max_count;
             if is_shown {
                 let mut shown = Ok(());
-                progress.aside(|| shown = show(&trying, output));
+                progress.aside(|| shown = show(&entry_result, output));
                 shown?;
             }
             Ok(())
@@ -132,74 +134,74 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 impl Summary {
-    fn count(&mut self, trying: &Trying) {
+    fn count(&mut self, entry_result: &BacktestEntry) {
         self.entries += 1;
-        self.from_submissions += u64::from(trying.from_submission);
-        *match trying.outcome {
-            Backtested::Same => &mut self.same,
-            Backtested::Moved(_) => &mut self.moved,
-            Backtested::Differs(_) => &mut self.differs,
-            Backtested::Refused(_) => &mut self.refused,
-            Backtested::Failed(_) => &mut self.failed,
-            Backtested::Unreadable(_) => &mut self.unreadable,
+        self.from_submissions += u64::from(entry_result.from_submission);
+        *match entry_result.outcome {
+            Comparison::Same => &mut self.same,
+            Comparison::Moved(_) => &mut self.moved,
+            Comparison::Differs(_) => &mut self.differs,
+            Comparison::Refused(_) => &mut self.refused,
+            Comparison::Failed(_) => &mut self.failed,
+            Comparison::Unreadable(_) => &mut self.unreadable,
         } += 1;
     }
 }
 
-fn result(outcome: &Backtested) -> &'static str {
+fn result(outcome: &Comparison) -> &'static str {
     match outcome {
-        Backtested::Same => "same",
-        Backtested::Moved(_) => "moved",
-        Backtested::Differs(_) => "differs",
-        Backtested::Refused(_) => "refused",
-        Backtested::Failed(_) => "failed",
-        Backtested::Unreadable(_) => "unreadable",
+        Comparison::Same => "same",
+        Comparison::Moved(_) => "moved",
+        Comparison::Differs(_) => "differs",
+        Comparison::Refused(_) => "refused",
+        Comparison::Failed(_) => "failed",
+        Comparison::Unreadable(_) => "unreadable",
     }
 }
 
-fn reason(outcome: &Backtested) -> Option<String> {
+fn reason(outcome: &Comparison) -> Option<String> {
     match outcome {
-        Backtested::Refused(violations) => {
-            let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            Some(said.join("; "))
+        Comparison::Refused(violations) => {
+            let messages: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            Some(messages.join("; "))
         }
-        Backtested::Failed(reason) | Backtested::Unreadable(reason) => Some(reason.clone()),
+        Comparison::Failed(reason) | Comparison::Unreadable(reason) => Some(reason.clone()),
         _ => None,
     }
 }
 
-fn show(trying: &Trying, output: &mut Output) -> io::Result<()> {
-    let new = match &trying.outcome {
-        Backtested::Moved(entry) | Backtested::Differs(entry) => Some(entry.as_slice()),
+fn show(entry_result: &BacktestEntry, output: &mut Output) -> io::Result<()> {
+    let new = match &entry_result.outcome {
+        Comparison::Moved(entry) | Comparison::Differs(entry) => Some(entry.as_slice()),
         _ => None,
     };
     if output.is_json() {
         return output.object(&Difference {
             schema: SCHEMA,
-            task_id: trying.task_id.as_str(),
-            result: result(&trying.outcome),
-            reason: reason(&trying.outcome),
-            from_submission: trying.from_submission,
-            recorded: EntryJson::new(&trying.recorded),
+            task_id: entry_result.task_id.as_str(),
+            result: result(&entry_result.outcome),
+            reason: reason(&entry_result.outcome),
+            from_submission: entry_result.from_submission,
+            recorded: EntryJson::new(&entry_result.recorded),
             would_be: new.map(EntryJson::new),
         });
     }
-    let style = match trying.outcome {
-        Backtested::Moved(_) | Backtested::Differs(_) => UNSURE,
+    let style = match entry_result.outcome {
+        Comparison::Moved(_) | Comparison::Differs(_) => UNSURE,
         _ => BAD,
     };
     writeln!(
         output,
         "{} {}",
-        paint(style, result(&trying.outcome)),
-        paint(STRONG, Line(trying.task_id.as_str()))
+        paint(style, result(&entry_result.outcome)),
+        paint(STRONG, Line(entry_result.task_id.as_str()))
     )?;
-    if let Some(reason) = reason(&trying.outcome) {
+    if let Some(reason) = reason(&entry_result.outcome) {
         writeln!(output, "  {}", Line(&reason))?;
     }
     if let Some(new) = new {
         let (old, new) = (
-            String::from_utf8_lossy(&trying.recorded),
+            String::from_utf8_lossy(&entry_result.recorded),
             String::from_utf8_lossy(new),
         );
         let diff = TextDiff::from_lines(&*old, &*new);

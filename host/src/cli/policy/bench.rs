@@ -15,7 +15,7 @@ use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
 use crate::outcome::{Limits, TaskOutcome};
-use crate::policy::{Allocation, Measured, Policy, PolicySettings, Workload, measure};
+use crate::policy::{Allocation, Measurement, Policy, PolicySettings, Workload, measure};
 
 /// Measure a policy beside the built-in one
 ///
@@ -114,7 +114,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let workloads = workloads(args.outcomes.as_deref(), &outcome_limits(&settings)?)?;
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
-    let engine = engine(&settings, Allocation::Pooling, session.output.told())?;
+    let engine = engine(
+        &settings,
+        Allocation::Pooling,
+        session.output.slow_compile_notice(),
+    )?;
     let policy = args.subject.policy.load(&engine)?;
     let builtin = Source::Builtin.load(&engine)?;
     let (config, none) = (args.config.settings(), PolicySettings::default());
@@ -203,7 +207,7 @@ fn read_baseline(path: &Path) -> anyhow::Result<Baseline> {
 fn missed(
     args: &Args,
     baseline: Option<&Baseline>,
-    all: &[(String, [Measured; 2])],
+    all: &[(String, [Measurement; 2])],
 ) -> Vec<String> {
     let mut missed = Vec::new();
     for (name, [policy, builtin]) in all {
@@ -240,7 +244,7 @@ fn missed(
 }
 
 /// The ratio of the medians. Other load on the machine moves a mean but hardly a median.
-fn ratio(policy: &Measured, builtin: &Measured) -> f64 {
+fn ratio(policy: &Measurement, builtin: &Measurement) -> f64 {
     builtin.percentile(50).as_secs_f64() / policy.percentile(50).as_secs_f64()
 }
 
@@ -248,7 +252,7 @@ fn microseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-fn json(measured: &Measured) -> MeasuredJson {
+fn json(measured: &Measurement) -> MeasuredJson {
     MeasuredJson {
         calls: measured.durations.len(),
         calls_per_second: measured.calls_per_second(),
@@ -265,7 +269,7 @@ fn json(measured: &Measured) -> MeasuredJson {
 
 fn print(
     policy: &Policy,
-    all: &[(String, [Measured; 2])],
+    all: &[(String, [Measurement; 2])],
     missed: &[String],
     out: &mut Output,
 ) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::outcome::TaskOutcome;
 use crate::policy::{Call, Exchange, LogLine, Policy, Source, Verdict, level_name};
 
 /// A policy call with its context.
-pub struct Shown<'a> {
+pub struct CallReport<'a> {
     pub policy: &'a Policy,
     pub outcome: &'a TaskOutcome,
     pub call: &'a Call,
@@ -78,16 +78,16 @@ pub fn exit(call: &Call) -> Exit {
 }
 
 /// Prints a policy call.
-pub fn print(shown: &Shown<'_>, output: &mut Output) -> io::Result<()> {
+pub fn print(report: &CallReport<'_>, output: &mut Output) -> io::Result<()> {
     if output.is_json() {
-        output.object(&json(shown))
+        output.object(&json(report))
     } else {
-        print_text(shown, output)
+        print_text(report, output)
     }
 }
 
-fn json<'a>(shown: &Shown<'a>) -> CallJson<'a> {
-    let call = shown.call;
+fn json<'a>(report: &CallReport<'a>) -> CallJson<'a> {
+    let call = report.call;
     let log = call.log.iter().map(|line| LogJson {
         level: level_name(line.level),
         source: source(line),
@@ -95,12 +95,12 @@ fn json<'a>(shown: &Shown<'a>) -> CallJson<'a> {
     });
     CallJson {
         schema: SCHEMA,
-        policy: PolicyJson::new(shown.policy),
-        task_id: shown.outcome.task_id.as_str(),
+        policy: PolicyJson::new(report.policy),
+        task_id: report.outcome.task_id.as_str(),
         result: call.result(),
         reason: call.reason(),
         backtrace: call.backtrace.as_deref(),
-        path: call.entry().map(|_| path(shown.outcome)),
+        path: call.entry().map(|_| path(report.outcome)),
         message: call.message(),
         entry: call.entry().map(EntryJson::new),
         entry_text: call
@@ -112,7 +112,7 @@ fn json<'a>(shown: &Shown<'a>) -> CallJson<'a> {
         fuel: call.fuel,
         memory: call.memory,
         seconds: call.duration.as_secs_f64(),
-        differences: shown.differences,
+        differences: report.differences,
     }
 }
 
@@ -129,8 +129,8 @@ fn path(outcome: &TaskOutcome) -> String {
     format!(".audit/tasks/{}.json", outcome.task_id)
 }
 
-fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
-    let (call, task) = (shown.call, Line(shown.outcome.task_id.as_str()));
+fn print_text(report: &CallReport<'_>, out: &mut Output) -> io::Result<()> {
+    let (call, task) = (report.call, Line(report.outcome.task_id.as_str()));
     let style = match &call.verdict {
         Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => GOOD,
         Ok(Verdict::Unavailable(_)) => UNSURE,
@@ -145,7 +145,7 @@ fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
         writeln!(out, "  {}", Line(&reason))?;
     }
     if call.verdict.is_err() {
-        writeln!(out, "  {}", Line(&shown.policy.told(call)))?;
+        writeln!(out, "  {}", Line(&report.policy.describe_failure(call)))?;
         if let Some(backtrace) = call.backtrace.as_deref().filter(|_| out.is_verbose()) {
             writeln!(out, "{}", Lines(backtrace.trim_end()))?;
         }
@@ -156,7 +156,7 @@ fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
             out,
             "{}    {} ({} bytes)",
             paint(STRONG, "entry"),
-            Line(&path(shown.outcome)),
+            Line(&path(report.outcome)),
             entry.len()
         )?;
         let text = String::from_utf8_lossy(entry);
@@ -188,7 +188,7 @@ fn print_text(shown: &Shown<'_>, out: &mut Output) -> io::Result<()> {
         call.duration.as_secs_f64() * 1e3
     );
     writeln!(out, "{}  {}", paint(STRONG, "cost"), paint(FAINT, cost))?;
-    match shown.differences {
+    match report.differences {
         None => {}
         Some([]) => writeln!(out, "{}", paint(GOOD, "the same as recorded"))?,
         Some(differences) => {

@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::{Line, shell_word};
-use crate::policy::{Allocation, Claim, Contract, Policy, Report, Standing};
+use crate::policy::{Allocation, Claim, ClaimResult, Contract, Policy, Report};
 
 /// Check a policy against the contract for policies, without a test file
 ///
@@ -174,9 +174,9 @@ fn json<'a>(
 /// Prints one claim for people.
 pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> {
     let (style, word) = match claim.standing {
-        Standing::Holds => (GOOD, "holds"),
-        Standing::Broken => (BAD, "BROKEN"),
-        Standing::NotShown => (UNSURE, "not shown"),
+        ClaimResult::Holds => (GOOD, "holds"),
+        ClaimResult::Broken => (BAD, "BROKEN"),
+        ClaimResult::NotShown => (UNSURE, "not shown"),
     };
     let word = format!("{word:<9}");
     writeln!(output, "  {}  {}", paint(style, word), claim.title)?;

@@ -27,12 +27,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     for (name, value) in &args.limits {
         settings.set_policy_limit(name, value)?;
     }
-    let (said, is_compiled) = policy::compile(
+    let (result_line, is_compiled) = policy::compile(
         policy_limits(settings.policy_limits),
         args.cache.as_deref(),
         io::stdin().lock(),
     )?;
-    write!(session.output, "{said}")?;
+    write!(session.output, "{result_line}")?;
     Ok(if is_compiled {
         Exit::Done
     } else {

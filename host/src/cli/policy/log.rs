@@ -13,7 +13,7 @@ use crate::cli::text::Line;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::outcome::digest::sha256;
-use crate::policies::Shelf;
+use crate::policies::TrailPolicies;
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 use crate::trail::{Decision, InForce, Kept, Trail};
 
@@ -107,7 +107,11 @@ impl Known {
 pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
-    let engine = engine(&settings, Allocation::OnDemand, session.output.told())?;
+    let engine = engine(
+        &settings,
+        Allocation::OnDemand,
+        session.output.slow_compile_notice(),
+    )?;
     let builtin = Policy::builtin(&engine)?;
     let known = Known::new(&builtin);
     let spans = spans(&trail, &engine, &known)?;
@@ -147,7 +151,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Span>> {
-    let mut shelf = Shelf::new(trail, engine);
+    let mut trail_policies = TrailPolicies::new(trail, engine);
     let mut spans: Vec<Span> = Vec::new();
     // The oldest decision so far: the start of the span that was added last.
     let mut oldest: Option<Decision> = None;
@@ -164,7 +168,7 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
         end(&mut spans, oldest.take(), trail)?;
         let name = known.name(&decision.policy).map(str::to_owned);
         let is_builtin = name.as_deref() == Some("builtin");
-        let settings = shelf.settings(&decision.settings)?;
+        let settings = trail_policies.settings(&decision.settings)?;
         let point = Point::of(&decision, trail)?;
         spans.push(Span {
             builtin: is_builtin,

@@ -10,7 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{Session, engine};
 use crate::cli::text::Line;
 use crate::config::Settings;
-use crate::policies::{NotShown, ReproduceResult, Reproduced, reproduce};
+use crate::policies::{NotShown, ReproduceReport, Reproduction, reproduce};
 use crate::policy::Allocation;
 
 /// Repeat every decision of a trail
@@ -50,7 +50,11 @@ struct Missing {
 pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
-    let engine = engine(&settings, Allocation::Pooling, session.output.told())?;
+    let engine = engine(
+        &settings,
+        Allocation::Pooling,
+        session.output.slow_compile_notice(),
+    )?;
     let decisions = trail.decisions()?.collect::<Result<Vec<_>, _>>()?;
     let mut progress = Progress::new(Some(decisions.len() as u64), session);
     let found = reproduce(&trail, &engine, decisions, |done| {
@@ -68,9 +72,9 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-fn print(found: &Reproduced, session: &mut Session) -> anyhow::Result<()> {
+fn print(found: &ReproduceReport, session: &mut Session) -> anyhow::Result<()> {
     let first = match &found.first {
-        Some(ReproduceResult::Differs {
+        Some(Reproduction::Differs {
             commit,
             task_id,
             reason,

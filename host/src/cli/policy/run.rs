@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::call::{self, Shown};
+use super::call::{self, CallReport};
 use super::given;
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::{Exit, UsageError, cannot_read};
@@ -70,19 +70,19 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         existing: existing.as_deref(),
         ..Trial::new(&outcome, &policy_settings, now)
     };
-    let call = trial.run_in_full(&policy);
+    let call = trial.run_with_exchanges(&policy);
     if let Some(file) = &args.record {
         let recording = Recording::new(&policy, &document, &trial, &call)?;
         fs::write(file, recording.to_text())
             .with_context(|| format!("cannot write the recording {}", file.display()))?;
     }
-    let shown = Shown {
+    let report = CallReport {
         policy: &policy,
         outcome: &outcome,
         call: &call,
         differences: None,
     };
-    call::print(&shown, &mut session.output)?;
+    call::print(&report, &mut session.output)?;
     let asked = call.calls.iter().filter_map(|call| match call {
         HostCall::ConfigGet { key, .. } => Some(&**key),
         _ => None,
@@ -107,20 +107,20 @@ fn replay(
         .map_err(wrong)?;
     let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = replay.trial();
-    let call = trial.run_in_full(&policy);
+    let call = trial.run_with_exchanges(&policy);
     if let Some(file) = &args.record {
-        let again = recording.again(&policy, &call);
+        let again = recording.record_again(&policy, &call);
         fs::write(file, again.to_text())
             .with_context(|| format!("cannot write the recording {}", file.display()))?;
     }
     let differences = recording.differences(&call);
-    let shown = Shown {
+    let report = CallReport {
         policy: &policy,
         outcome: &replay.outcome,
         call: &call,
         differences: Some(&differences),
     };
-    call::print(&shown, &mut session.output)?;
+    call::print(&report, &mut session.output)?;
     Ok(if differences.is_empty() {
         call::exit(&call)
     } else {

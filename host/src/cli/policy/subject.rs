@@ -175,7 +175,7 @@ impl Subject {
         allocation: Allocation,
         session: &Session,
     ) -> anyhow::Result<Policy> {
-        let told = session.output.told();
-        self.policy.load(&engine(settings, allocation, told)?)
+        let on_slow = session.output.slow_compile_notice();
+        self.policy.load(&engine(settings, allocation, on_slow)?)
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::subject::Subject;
-use super::test_report::{self, Ran, Totals};
+use super::test_report::{self, CaseRun, Totals};
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
@@ -72,7 +72,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
                     .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
             }
             totals.count(&report);
-            ran.push(Ran {
+            ran.push(CaseRun {
                 file: file.path().to_owned(),
                 report,
                 duration: began.elapsed(),

@@ -16,7 +16,7 @@ use crate::cli::text::{Line, Lines};
 use crate::policy::{CaseReport, Mismatch, Policy};
 
 /// A test case that was run.
-pub struct Ran {
+pub struct CaseRun {
     pub file: PathBuf,
     pub report: CaseReport,
     pub duration: Duration,
@@ -78,7 +78,12 @@ struct MismatchJson<'a> {
 }
 
 /// Prints the results.
-pub fn print(policy: &Policy, ran: &[Ran], totals: &Totals, output: &mut Output) -> io::Result<()> {
+pub fn print(
+    policy: &Policy,
+    ran: &[CaseRun],
+    totals: &Totals,
+    output: &mut Output,
+) -> io::Result<()> {
     if output.is_json() {
         return output.object(&Tested {
             schema: SCHEMA,
@@ -118,7 +123,7 @@ fn word(report: &CaseReport) -> &'static str {
     }
 }
 
-fn case_json(ran: &Ran) -> CaseJson<'_> {
+fn case_json(ran: &CaseRun) -> CaseJson<'_> {
     let mismatches = ran.report.mismatches.iter().map(|mismatch| {
         let (what, expected, actual, problem) = match mismatch {
             Mismatch::Differs {
@@ -147,7 +152,7 @@ fn case_json(ran: &Ran) -> CaseJson<'_> {
     }
 }
 
-fn print_case(ran: &Ran, output: &mut Output) -> io::Result<()> {
+fn print_case(ran: &CaseRun, output: &mut Output) -> io::Result<()> {
     let style = match word(&ran.report) {
         "passed" if !output.is_verbose() => return Ok(()),
         "passed" => GOOD,
@@ -227,7 +232,7 @@ fn diff(expected: &str, actual: &str) -> Vec<String> {
 }
 
 /// Writes the results as JUnit XML.
-pub fn write_junit(path: &Path, policy: &Policy, ran: &[Ran]) -> anyhow::Result<()> {
+pub fn write_junit(path: &Path, policy: &Policy, ran: &[CaseRun]) -> anyhow::Result<()> {
     let mut report = Report::new(format!("policy {}", policy.name()));
     let mut files: Vec<&Path> = ran.iter().map(|one| one.file.as_path()).collect();
     files.dedup();

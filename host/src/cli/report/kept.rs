@@ -58,7 +58,7 @@ fn ask(
     let runtime = runtime().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let found = runtime.block_on(async {
         let store = open_to_read(url, trail).await?;
-        store.turned_down(since, until, LATEST).await
+        store.count_turned_down(since, until, LATEST).await
     })?;
     Ok(Kept::Shown {
         store: url.to_string(),

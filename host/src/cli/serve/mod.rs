@@ -2,7 +2,7 @@
 //!
 //! Owns the process: settings, signals, notifications to systemd, and the order of startup and shutdown.
 
-mod keeping;
+mod checkpoint_job;
 mod log;
 mod memory;
 mod parts;
@@ -10,8 +10,8 @@ mod proving;
 mod reload;
 mod run;
 mod signals;
-mod vigil;
 mod waiting;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::keeping::{Keeping, keeping};
+use super::checkpoint_job::{CheckpointJob, prepare_checkpoints};
 use super::proving::proving;
 use super::reload::Reload;
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{
-    Session, begins_apart, deciding, engine, outcome_limits, policy_limits, read_secret,
+    Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
 use crate::cli::store::{options_of, place};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
-use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
+use crate::orchestrator::{
+    self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, RequestedPolicy,
+};
 use crate::outcome;
-use crate::policies::Deciding;
+use crate::policies::PolicyWithSettings;
 use crate::policy::{Allocation, Policy, PolicySettings};
 use crate::recorder;
 use crate::store::{self, StoreUrl};
@@ -30,7 +32,7 @@ use crate::trail::{self, InitOptions, Placement, Trail, TrailError};
 /// The service's parts. Everything that can be checked without a side effect is checked.
 pub struct Parts {
     /// The address to listen on, as given.
-    pub said: String,
+    pub listen_text: String,
     /// The parsed address.
     pub listen: Listen,
     /// The address for probes and metrics only, as given and parsed.
@@ -50,9 +52,9 @@ pub struct Parts {
     /// How to prove entries.
     pub prove: Option<Prove>,
     /// How long conflicts and refusals stay in the store; `None` means for ever.
-    pub keep_turned_down: Option<Duration>,
+    pub turned_down_retention: Option<Duration>,
     /// How to make checkpoints while the service runs.
-    pub keeping: Option<Keeping>,
+    pub checkpoint_job: Option<CheckpointJob>,
     /// Notes for the operator.
     pub notes: Vec<String>,
 }
@@ -73,20 +75,20 @@ pub fn gather(
     witnesses: Witnesses,
     session: &mut Session,
 ) -> anyhow::Result<Parts> {
-    let said = settings
+    let listen_text = settings
         .serve_listen
         .clone()
         .unwrap_or_else(|| LISTEN.into());
-    let listen = listen(&said)?;
+    let listen = listen(&listen_text)?;
     let admin = settings.service.admin_listen.clone();
     let admin = admin
-        .map(|said| Ok::<_, UsageError>((said.clone(), self::listen(&said)?)))
+        .map(|listen_text| Ok::<_, UsageError>((listen_text.clone(), self::listen(&listen_text)?)))
         .transpose()?;
     let mut notes = Vec::new();
     let tokens = tokens(settings, &mut notes)?;
-    tokens.suffice_for(&listen, &said)?;
-    if let Some((said, admin)) = &admin {
-        tokens.suffice_for(admin, said)?;
+    tokens.suffice_for(&listen, &listen_text)?;
+    if let Some((listen_text, admin)) = &admin {
+        tokens.suffice_for(admin, listen_text)?;
     }
     let trail = begun(settings, session, &mut notes)?;
     let store = match &settings.store {
@@ -98,7 +100,7 @@ pub fn gather(
         .as_deref()
         .map(read_secret)
         .transpose()?;
-    let deciding = deciding(&trail, settings, Allocation::Pooling, None)?;
+    let policy_with_settings = policy_in_force(&trail, settings, Allocation::Pooling, None)?;
     let document_limits = outcome_limits(settings)?;
     let limits = service_limits(settings, &document_limits);
     let reload = Reload::new(flags.clone(), settings, session);
@@ -109,13 +111,13 @@ pub fn gather(
             settings: PolicySettings::default(),
             secret,
         },
-        deciding,
+        policy_with_settings,
         load_policy: load_policy(flags, session),
         on_policy_fault: on_policy_fault(settings),
         host: host(),
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
-    let keeping = keeping(settings, &trail, witnesses, session)?;
+    let checkpoint_job = prepare_checkpoints(settings, &trail, witnesses, session)?;
     let prove = proving(settings, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
@@ -129,7 +131,7 @@ pub fn gather(
         wait_for_store: settings.wait_for_store.unwrap_or(WAIT_FOR_STORE),
         reload,
         longest,
-        said,
+        listen_text,
         listen,
         admin,
         tokens,
@@ -138,8 +140,8 @@ pub fn gather(
         store_options,
         options,
         prove,
-        keep_turned_down: settings.keep_turned_down,
-        keeping,
+        turned_down_retention: settings.turned_down_retention,
+        checkpoint_job,
         open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,
     })
@@ -163,9 +165,12 @@ fn longest(
     times.into_iter().flatten().max().unwrap_or_default()
 }
 
-fn listen(said: &str) -> Result<Listen, UsageError> {
-    said.parse()
-        .map_err(|says| UsageError(format!("the address to listen on, {said:?}, {says}")))
+fn listen(listen_text: &str) -> Result<Listen, UsageError> {
+    listen_text.parse().map_err(|message| {
+        UsageError(format!(
+            "the address to listen on, {listen_text:?}, {message}"
+        ))
+    })
 }
 
 /// The limits for clients, from the settings.
@@ -216,7 +221,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
         error => error.into(),
     })?;
     if let Some(why) = trail.begins_apart() {
-        notes.push(begins_apart(trail.reference(), why));
+        notes.push(separate_ref_note(trail.reference(), why));
     }
     if trail.placement() == Placement::Ref || trail.has_begun()? {
         return Ok(trail);
@@ -291,15 +296,15 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
             .map_err(|error| error.to_string())?;
         let failed = |error: anyhow::Error| format!("{error:#}");
         match wanted {
-            Wanted::Configured => {
-                deciding(trail, &settings, Allocation::Pooling, None).map_err(failed)
+            RequestedPolicy::Configured => {
+                policy_in_force(trail, &settings, Allocation::Pooling, None).map_err(failed)
             }
-            Wanted::Given { .. } if settings.policy_said.file => Err(
+            RequestedPolicy::Given { .. } if settings.policy_override.file => Err(
                 "this host was started with its own policy (--policy, or CHIFFON_AUDIT_POLICY_FILE), which would decide again \
                  after a restart: start it without"
                     .into(),
             ),
-            Wanted::Given {
+            RequestedPolicy::Given {
                 component,
                 settings: given,
             } => {
@@ -307,7 +312,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
                 let policy = Policy::load(&engine, "that was sent", component)
                     .map_err(|error| error.to_string())?;
                 let given = given.clone().map(PolicySettings::new);
-                Ok(Deciding {
+                Ok(PolicyWithSettings {
                     policy,
                     settings: given.unwrap_or_else(|| in_force.clone()),
                 })

@@ -37,8 +37,9 @@ pub fn proving(settings: &Settings, session: &Session) -> anyhow::Result<Option<
                 let target = Target::of_path(path, false);
                 let tree = trail.tree().map_err(|error| failed(error.into()))?;
                 let newest = target.newest(tree.origin()).map_err(failed)?;
-                let says = || NoProof::NoCheckpoint(format!("there is no checkpoint in {target}"));
-                newest.ok_or_else(says)?
+                let missing =
+                    || NoProof::NoCheckpoint(format!("there is no checkpoint in {target}"));
+                newest.ok_or_else(missing)?
             }
             (None, Some(key)) => {
                 checkpoint::make(trail, key, None, clock.now())

@@ -7,7 +7,7 @@ use super::parts::{self, DRAIN};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::{Environment, Settings, repository_file};
 use crate::http::{Gate, Limits, Listen, Tokens};
-use crate::orchestrator::{Orchestrator, Wanted};
+use crate::orchestrator::{Orchestrator, RequestedPolicy};
 use crate::outcome;
 use crate::store::StoreUrl;
 
@@ -51,7 +51,7 @@ fn is_live(name: &str) -> bool {
 }
 
 /// Settings that were read again and are valid.
-struct Read {
+struct ReloadedSettings {
     settings: Settings,
     tokens: Tokens,
     limits: Limits,
@@ -88,7 +88,10 @@ impl Reload {
             }
         };
         // The last step that can fail.
-        let in_force = match orchestrator.change_policy(Wanted::Configured).await {
+        let in_force = match orchestrator
+            .change_policy(RequestedPolicy::Configured)
+            .await
+        {
             Ok(in_force) => in_force,
             Err(error) => {
                 tracing::error!(%error, "the reload failed and changed nothing: the policy in force stays");
@@ -106,7 +109,7 @@ impl Reload {
         gate.change_limits(read.limits);
         orchestrator.retire_turned_down(read.settings.keep_turned_down);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
-        let policy = in_force.deciding.policy.digest();
+        let policy = in_force.policy_with_settings.policy.digest();
         let changed = changed.join(", ");
         tracing::info!(
             changed,
@@ -127,7 +130,7 @@ impl Reload {
     }
 
     /// Reads everything and checks all that can be checked before it takes effect.
-    fn read(&self, gate: &Gate) -> anyhow::Result<Read> {
+    fn read(&self, gate: &Gate) -> anyhow::Result<ReloadedSettings> {
         let file = repository_file(&self.directory);
         let settings = Settings::load(self.flags.clone(), &self.environment, file.as_deref())?;
         let mut notes = Vec::new();
@@ -144,7 +147,7 @@ impl Reload {
             listen.parse::<Listen>().map_err(anyhow::Error::msg)?;
         }
         let documents = outcome_limits(&settings)?;
-        Ok(Read {
+        Ok(ReloadedSettings {
             limits: parts::service_limits(&settings, &documents),
             documents,
             settings,

@@ -15,8 +15,8 @@ use super::Args;
 use super::log::Log;
 use super::parts::{Parts, grace};
 use super::signals::Signals;
-use super::vigil::{self, Listening, Word};
 use super::waiting;
+use super::watchdog::{self, Listening, Message};
 use crate::binding::{self, BindError};
 use crate::cli::exit::Exit;
 use crate::cli::session::Session;
@@ -43,9 +43,9 @@ pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> any
         .thread_name("serve")
         .build()
         .context("cannot start the runtime")?;
-    let (tell, told) = channel();
+    let (tell, messages) = channel();
     let longest = parts.longest;
-    let life = Life {
+    let run = ServiceRun {
         grace: grace(args.grace),
         lost_lines: log.lost(),
         rebind: args.rebind.given(),
@@ -53,17 +53,17 @@ pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> any
         parts,
     };
     runtime.spawn(async move {
-        let ended = life.live().await;
+        let ended = run.live().await;
         // The receiver is gone if the watch has ended it.
-        let _ = tell.send(Word::Ended(ended));
+        let _ = tell.send(Message::Ended(ended));
     });
-    let ended = vigil::keep(runtime.handle(), &told, longest, session);
+    let ended = watchdog::run(runtime.handle(), &messages, longest, session);
     // A thread that is stuck in a system call must not keep the process alive.
     runtime.shutdown_background();
     ended
 }
 
-struct Life {
+struct ServiceRun {
     parts: Parts,
     /// How long to keep committing pending outcomes after the last request.
     grace: Duration,
@@ -71,10 +71,10 @@ struct Life {
     lost_lines: Option<Arc<AtomicU64>>,
     /// The store to bind to this trail, if the operator asked for it.
     rebind: Option<binding::Rebind>,
-    tell: Sender<Word>,
+    tell: Sender<Message>,
 }
 
-impl Life {
+impl ServiceRun {
     async fn live(self) -> anyhow::Result<Exit> {
         // Before anything is accepted, so that the process handles every later signal.
         let mut signals = Signals::new().context("cannot wait for signals")?;
@@ -87,7 +87,7 @@ impl Life {
         let parts = &self.parts;
         let service = Service::listen(
             &parts.listen,
-            &parts.said,
+            &parts.listen_text,
             parts.tokens.clone(),
             parts.limits.clone(),
             closing,
@@ -95,7 +95,7 @@ impl Life {
         .await?
         .proving(parts.prove.clone());
         let service = match &parts.admin {
-            Some((said, listen)) => service.also_admin(listen, said).await?,
+            Some((listen_text, listen)) => service.also_admin(listen, listen_text).await?,
             None => service,
         };
         let (address, gate) = (service.address(), service.gate());
@@ -149,24 +149,24 @@ impl Life {
         close: watch::Sender<bool>,
         mut answering: JoinHandle<()>,
     ) -> anyhow::Result<Exit> {
-        let Life {
+        let ServiceRun {
             parts,
             grace,
             lost_lines,
             rebind,
             tell,
         } = self;
-        for warning in &store.about().warnings {
-            tracing::warn!(store = store.about().url, "{warning}");
+        for warning in &store.info().warnings {
+            tracing::warn!(store = store.info().url, "{warning}");
         }
-        let url = store.about().url.clone();
+        let url = store.info().url.clone();
         if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
             close.send_replace(true);
             let _ = tokio::time::timeout(MARGIN, answering).await;
             return Err(error);
         }
         let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
-        orchestrator.retire_turned_down(parts.keep_turned_down);
+        orchestrator.retire_turned_down(parts.turned_down_retention);
         if let Some(lost) = lost_lines {
             orchestrator.metrics().watch_lost_lines(lost);
         }
@@ -174,13 +174,13 @@ impl Life {
             // The receiver is gone if the watch has ended it.
             let _ = tell.send(word);
         };
-        say(Word::Watch(orchestrator.clone()));
+        say(Message::Watch(orchestrator.clone()));
         // Lives until the end of this function, where a checkpoint in progress is finished.
-        let keeping = parts.keeping;
-        let _keeper = keeping.map(|keeping| keeping.start(&orchestrator));
+        let checkpoint_job = parts.checkpoint_job;
+        let _keeper = checkpoint_job.map(|checkpoint_job| checkpoint_job.start(&orchestrator));
         gate.open(orchestrator.clone());
         let mut settings = parts.reload;
-        say(Word::Listening(
+        say(Message::Listening(
             announcement(address, &orchestrator, url).await,
         ));
         let stops = loop {
@@ -203,7 +203,7 @@ impl Life {
             false => Duration::ZERO,
         };
         let granted = drain + parts.limits.grace + grace;
-        say(Word::Ending(granted + MARGIN));
+        say(Message::Ending(granted + MARGIN));
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         gate.drain();
         let end = async {
@@ -226,7 +226,7 @@ impl Life {
             // A second signal means: do not wait. Everything accepted is already durable.
             _ = signals.end() => {
                 tracing::warn!("ended at once");
-                say(Word::Ended(Ok(Exit::Done)));
+                say(Message::Ended(Ok(Exit::Done)));
             }
         }
         Ok(Exit::Done)
@@ -265,7 +265,7 @@ async fn announcement(address: String, orchestrator: &Orchestrator, store: Strin
     let repository = place.repository.display().to_string();
     tracing::info!("Git audit trail enabled, repo: {repository}");
     let in_force = orchestrator.in_force();
-    let policy = in_force.deciding.policy.digest().to_owned();
+    let policy = in_force.policy_with_settings.policy.digest().to_owned();
     tracing::info!(listening = address, store, policy, "accepting outcomes");
     Listening {
         address,

@@ -21,7 +21,7 @@ pub async fn open(
     most: Duration,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let began = Instant::now();
-    let mut said: Option<Instant> = None;
+    let mut logged_at: Option<Instant> = None;
     loop {
         let error = match store::open(url, options).await {
             Err(error) if is_worth_waiting(url, &error) => error,
@@ -30,10 +30,10 @@ pub async fn open(
         if began.elapsed() >= most {
             return Err(error);
         }
-        if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+        if logged_at.is_none_or(|logged_at| logged_at.elapsed() >= SAY_AGAIN) {
             let seconds = most.as_secs();
             tracing::warn!(%error, at_most = seconds, "waiting for the store; nothing is accepted yet");
-            said = Some(Instant::now());
+            logged_at = Some(Instant::now());
         }
         // Without this, systemd would take a long start for a hang.
         let extended = PAUSE + SAY_AGAIN * 3;

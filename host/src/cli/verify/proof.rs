@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Args, outcome_line, print_claims};
-use crate::cli::exit::{Exit, is_there};
+use crate::cli::exit::{Exit, check_exists};
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
@@ -22,8 +22,8 @@ struct Checked<'a> {
 
 /// Runs the command.
 pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    is_there("the proof", file)?;
-    let options = args.asked.options(session)?;
+    check_exists("the proof", file)?;
+    let options = args.flags.options(session)?;
     let report = verify::verify_proof(file, &options)?;
     let outcome = report.outcome();
     let output = &mut session.output;

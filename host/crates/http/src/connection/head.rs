@@ -17,8 +17,8 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
     let head = head.trim_ascii_start();
     if error.is_timeout() {
         // A client that has sent nothing has asked nothing.
-        let says = "the request's head did not arrive in time";
-        return (!head.is_empty()).then(|| Problem::saying(Kind::TooSlow, says));
+        let detail = "the request's head did not arrive in time";
+        return (!head.is_empty()).then(|| Problem::with_detail(Kind::TooSlow, detail));
     }
     if !error.is_parse() && !error.is_incomplete_message() {
         return None;
@@ -31,7 +31,7 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
     let has_line = line.len() < head.len();
     if error.is_parse_too_large() {
         return Some(match has_line {
-            true => Problem::saying(
+            true => Problem::with_detail(
                 Kind::HeadTooLarge,
                 format!(
                     "at most {} bytes and {} headers are accepted",
@@ -43,8 +43,8 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
         });
     }
     if let Some(version) = unsupported_version(line) {
-        let says = format!("this host supports HTTP/1.1 and HTTP/1.0, not {version}");
-        return Some(Problem::saying(Kind::Version, says));
+        let detail = format!("this host supports HTTP/1.1 and HTTP/1.0, not {version}");
+        return Some(Problem::with_detail(Kind::Version, detail));
     }
     Some(Problem::new(Kind::Head))
 }

@@ -1,9 +1,9 @@
 //! Connections: accepted, limited in number and time, and closed cleanly.
 
+mod coarse_timer;
 mod head;
-mod patience;
-mod places;
-mod standing;
+mod slots;
+mod state;
 mod stream;
 
 use std::convert::Infallible;
@@ -27,12 +27,12 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{AccessLog, Peer};
 use super::listen::Listener;
 use super::problem::{Kind, Problem};
-use patience::{Coarse, ticking};
-use places::Place;
-pub use places::Places;
-use standing::Answering;
-pub use standing::Standing;
-use stream::Watched;
+use coarse_timer::{CoarseTimer, ticking};
+use slots::ConnectionSlot;
+pub use slots::ConnectionSlots;
+pub use state::ConnectionState;
+use state::TrackedBody;
+use stream::TrackedStream;
 pub use stream::{STALL, Stream};
 
 /// A client that sends no request head within this time is disconnected, even an idle one. This is longer than a
@@ -56,7 +56,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: Listener,
     router: Router,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     access_log: AccessLog,
     mut close: watch::Receiver<bool>,
     grace: Duration,
@@ -74,14 +74,14 @@ pub async fn serve(
             Err(error) => {
                 // For example, no more descriptors. A connection that was reset before it was accepted is ignored.
                 tracing::warn!(%error, "cannot accept a connection");
-                places.make_room();
+                slots.make_room();
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        let Some(place) = places.take(address.map(network)) else {
+        let Some(slot) = slots.take(address.map(network)) else {
             if let Ok(turn) = turned_away.clone().try_acquire_owned() {
-                access_log.unread(&peer, TOO_MANY.status);
+                access_log.log_unread(&peer, TOO_MANY.status);
                 tokio::spawn(async move {
                     head::answer(stream, &TOO_MANY).await;
                     drop(turn);
@@ -95,10 +95,10 @@ pub async fn serve(
             let requests = Requests {
                 router,
                 peer: peer.clone(),
-                standing: place.standing.clone(),
+                state: slot.state.clone(),
             };
-            let unread = |status| access_log.unread(&peer, status);
-            one(stream, requests, place, unread, close, busy).await;
+            let unread = |status| access_log.log_unread(&peer, status);
+            one(stream, requests, slot, unread, close, busy).await;
         });
     }
     // From here on no new connection is accepted, and a Unix socket's file is removed.
@@ -112,15 +112,15 @@ pub async fn serve(
 async fn one(
     stream: Stream,
     requests: Requests,
-    place: Place,
+    slot: ConnectionSlot,
     unread: impl Fn(u16),
     close: watch::Receiver<bool>,
     busy: watch::Receiver<()>,
 ) {
-    let standing = place.standing.clone();
-    let watched = Watched::new(stream, standing.clone());
+    let state = slot.state.clone();
+    let watched = TrackedStream::new(stream, state.clone());
     let mut connection = http1::Builder::new()
-        .timer(Coarse)
+        .timer(CoarseTimer)
         .header_read_timeout(HEAD_TIME)
         // A client that has finished sending may still read.
         .half_close(true)
@@ -129,7 +129,7 @@ async fn one(
     let mut ended = {
         let running = Running {
             connection: &mut connection,
-            standing: &standing,
+            state: &state,
         };
         until_closing(pin!(running), close).await
     };
@@ -138,7 +138,7 @@ async fn one(
         Pin::new(&mut connection).graceful_shutdown();
         let running = Running {
             connection: &mut connection,
-            standing: &standing,
+            state: &state,
         };
         ended = Some(ticking(pin!(running)).await);
     }
@@ -146,7 +146,7 @@ async fn one(
     let mut stream = parts.io.into_inner().stream;
     match ended {
         Some(Ended::Followed(follower)) => {
-            drop(place);
+            drop(slot);
             follower.follow(stream, busy);
         }
         Some(Ended::Failed(error)) => {
@@ -162,7 +162,7 @@ async fn one(
     }
 }
 
-type Connection = http1::Connection<TokioIo<Watched>, Requests>;
+type Connection = http1::Connection<TokioIo<TrackedStream>, Requests>;
 
 /// How a connection ended.
 enum Ended {
@@ -177,19 +177,19 @@ enum Ended {
 /// A connection on which the protocol runs.
 struct Running<'a> {
     connection: &'a mut Connection,
-    standing: &'a Standing,
+    state: &'a ConnectionState,
 }
 
 impl Future for Running<'_> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Ended> {
-        self.standing.register(context);
+        self.state.register(context);
         match self.connection.poll_without_shutdown(context) {
             Poll::Ready(Ok(())) => Poll::Ready(Ended::Peacefully),
             Poll::Ready(Err(error)) => Poll::Ready(Ended::Failed(error)),
-            Poll::Pending if self.standing.is_evicted() => Poll::Ready(Ended::Evicted),
-            Poll::Pending => match self.standing.follower() {
+            Poll::Pending if self.state.is_evicted() => Poll::Ready(Ended::Evicted),
+            Poll::Pending => match self.state.follower() {
                 Some(follower) => Poll::Ready(Ended::Followed(follower)),
                 None => Poll::Pending,
             },
@@ -201,24 +201,24 @@ impl Future for Running<'_> {
 struct Requests {
     router: Router,
     peer: Peer,
-    standing: Arc<Standing>,
+    state: Arc<ConnectionState>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = hyper::Response<Answering>;
+    type Response = hyper::Response<TrackedBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let standing = self.standing.clone();
-        standing.begin();
-        request.extensions_mut().insert(standing.clone());
+        let state = self.state.clone();
+        state.begin();
+        request.extensions_mut().insert(state.clone());
         request.extensions_mut().insert(self.peer.clone());
         // A router is always ready.
         let answering = tower::Service::call(&mut self.router.clone(), request.map(Body::new));
         Box::pin(async move {
             let response = answering.await?;
-            Ok(response.map(|body| Answering::new(body, standing)))
+            Ok(response.map(|body| TrackedBody::new(body, state)))
         })
     }
 }
@@ -229,7 +229,7 @@ async fn until_closing<F: Future>(
     mut close: watch::Receiver<bool>,
 ) -> Option<F::Output> {
     let seen = close.clone();
-    let mut told = pin!(close.wait_for(|close| *close));
+    let mut closed = pin!(close.wait_for(|close| *close));
     let mut connection = pin!(ticking(connection));
     let mut waits = false;
     poll_fn(|context| {
@@ -240,7 +240,7 @@ async fn until_closing<F: Future>(
         if !waits || seen.has_changed().unwrap_or(true) {
             // Without budget it returns before it has checked.
             waits = tokio::task::coop::has_budget_remaining();
-            return told.as_mut().poll(context).map(|_| None);
+            return closed.as_mut().poll(context).map(|_| None);
         }
         Poll::Pending
     })
@@ -296,7 +296,7 @@ mod tests {
         let served = serve(
             listener,
             Router::new(),
-            Places::new(1, 1, None),
+            ConnectionSlots::new(1, 1, None),
             AccessLog::new(false),
             close,
             grace,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::standing::Standing;
+use super::state::ConnectionState;
 
 /// A peer that reads nothing for this time is disconnected: longer than a proxy pauses, and short enough that a
 /// thousand such peers are gone soon.
@@ -69,7 +69,7 @@ impl AsyncWrite for Stream {
 
 impl Stream {
     /// The same stream, driven by the runtime that calls this.
-    pub fn moved_here(self) -> io::Result<Stream> {
+    pub fn on_this_runtime(self) -> io::Result<Stream> {
         Ok(match self {
             Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
             Stream::Unix(stream) => Stream::Unix(UnixStream::from_std(stream.into_std()?)?),
@@ -78,24 +78,24 @@ impl Stream {
 }
 
 /// A stream below the protocol.
-pub struct Watched {
+pub struct TrackedStream {
     pub stream: Stream,
-    standing: Arc<Standing>,
+    state: Arc<ConnectionState>,
     /// Since when the peer has read nothing.
     stalled: Option<Instant>,
 }
 
-impl Watched {
-    pub fn new(stream: Stream, standing: Arc<Standing>) -> Watched {
-        Watched {
+impl TrackedStream {
+    pub fn new(stream: Stream, state: Arc<ConnectionState>) -> TrackedStream {
+        TrackedStream {
             stream,
-            standing,
+            state,
             stalled: None,
         }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -105,7 +105,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -120,31 +120,31 @@ impl AsyncWrite for Watched {
         match Pin::new(&mut self.stream).poll_write(context, wanted) {
             Poll::Ready(written) => {
                 if self.stalled.take().is_some() {
-                    self.standing.set_writing(false);
+                    self.state.set_writing(false);
                 }
                 Poll::Ready(written)
             }
             Poll::Pending => {
                 if self.stalled.is_none() {
-                    self.standing.set_writing(true);
+                    self.state.set_writing(true);
                 }
                 let since = *self.stalled.get_or_insert_with(Instant::now);
-                let most = match self.standing.is_under_pressure() {
+                let most = match self.state.is_under_pressure() {
                     true => STALL_UNDER_PRESSURE,
                     false => STALL,
                 };
                 if since.elapsed() < most {
                     return Poll::Pending;
                 }
-                let says = "the peer does not read what is sent to it";
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, says)))
+                let detail = "the peer does not read what is sent to it";
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, detail)))
             }
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        self.standing.flushed();
+        self.state.flushed();
         Poll::Ready(Ok(()))
     }
 

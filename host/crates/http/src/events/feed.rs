@@ -12,10 +12,10 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::super::answers::Recorded;
+use super::super::answers::RecordedEntry;
 use super::super::slots::Slots;
-use super::ring::{Block, Found, Joined, Ring};
-use service::orchestrator::{News, Orchestrator, RecordedError, Told};
+use super::ring::{Block, JoinPoint, PieceLookup, Ring};
+use service::orchestrator::{FollowerPosition, NewEntries, Orchestrator, RecordedError};
 
 /// How often to check the trail for entries that other hosts and programs have recorded.
 const LOOK: Duration = Duration::from_millis(500);
@@ -60,7 +60,7 @@ pub struct Feed {
 }
 
 /// One follower's registration.
-pub struct Place {
+pub struct Registration {
     feed: Arc<Feed>,
     number: u64,
     /// The block that it is sending.
@@ -89,13 +89,13 @@ impl Feed {
     }
 
     /// Registers one more follower; `None` if there are too many.
-    pub fn place(self: &Arc<Feed>) -> Option<Place> {
+    pub fn register(self: &Arc<Feed>) -> Option<Registration> {
         let permit = self.places.semaphore().try_acquire_owned().ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let at = Arc::new(AtomicU64::new(u64::MAX));
         self.live().insert(number, at.clone());
         self.show();
-        Some(Place {
+        Some(Registration {
             feed: self.clone(),
             number,
             at,
@@ -128,12 +128,12 @@ impl Feed {
         self.changed.subscribe()
     }
 
-    pub fn find(&self, sequence: u64, piece: usize) -> Found {
+    pub fn find(&self, sequence: u64, piece: usize) -> PieceLookup {
         self.ring().find(sequence, piece)
     }
 
-    pub fn join(&self, told: Told) -> Joined {
-        self.ring().join(told)
+    pub fn join(&self, reached: FollowerPosition) -> JoinPoint {
+        self.ring().join(reached)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -154,8 +154,8 @@ impl Feed {
         numbers.followers.set(self.live().len() as f64);
     }
 
-    fn begin(&self, told: Option<Told>) {
-        self.ring().restart(told);
+    fn begin(&self, reached: Option<FollowerPosition>) {
+        self.ring().restart(reached);
         self.changed.send_replace(());
     }
 
@@ -180,19 +180,19 @@ impl Feed {
         self.changed.send_replace(());
     }
 
-    async fn tell(&self, news: News) {
+    async fn send(&self, news: NewEntries) {
         if news.gap {
-            self.add(Block::gap(news.told)).await;
+            self.add(Block::gap(news.reached)).await;
         }
         self.add(block(&self.orchestrator, news).await).await;
     }
 }
 
 /// The events for the entries that were read.
-pub async fn block(orchestrator: &Orchestrator, news: News) -> Block {
+pub async fn block(orchestrator: &Orchestrator, news: NewEntries) -> Block {
     let (positions, entries) = news.entries.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-    let recorded = Recorded::all(orchestrator, entries).await;
-    Block::of(positions.into_iter().zip(recorded).collect(), news.told)
+    let recorded = RecordedEntry::all(orchestrator, entries).await;
+    Block::of(positions.into_iter().zip(recorded).collect(), news.reached)
 }
 
 impl Drop for Feed {
@@ -203,7 +203,7 @@ impl Drop for Feed {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.feed.live().remove(&self.number);
         self.feed.show();
@@ -212,21 +212,21 @@ impl Drop for Place {
 
 /// Reads while there are followers.
 async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
-    let mut told = None;
+    let mut reached = None;
     let mut pace = Pace::default();
     loop {
         let Some(feed) = feed.upgrade() else { return };
         if !feed.has_followers() {
             feed.begin(None);
-            feed.orchestrator.keep_fresh(false);
-            told = None;
+            feed.orchestrator.keep_recent_entries(false);
+            reached = None;
             // Wakes up regularly, because a waiting task must not keep the feed alive.
             let _ = tokio::time::timeout(LOOK, feed.arrived.notified()).await;
             continue;
         }
-        feed.orchestrator.keep_fresh(true);
-        match step(&feed, told, &mut pace).await {
-            Ok(now) => told = Some(now),
+        feed.orchestrator.keep_recent_entries(true);
+        match step(&feed, reached, &mut pace).await {
+            Ok(now) => reached = Some(now),
             Err(error) => {
                 tracing::warn!(%error, "recorded entries cannot be sent to followers");
                 tokio::time::sleep(PAUSE).await;
@@ -237,31 +237,35 @@ async fn read(feed: std::sync::Weak<Feed>, mut changes: watch::Receiver<()>) {
 }
 
 /// One check of the trail, and the wait after it.
-async fn step(feed: &Feed, told: Option<Told>, pace: &mut Pace) -> Result<Told, RecordedError> {
-    let Some(told) = told else {
-        let told = feed.orchestrator.resume(None).await?.told;
-        feed.begin(Some(told));
-        return Ok(told);
+async fn step(
+    feed: &Feed,
+    reached: Option<FollowerPosition>,
+    pace: &mut Pace,
+) -> Result<FollowerPosition, RecordedError> {
+    let Some(reached) = reached else {
+        let reached = feed.orchestrator.resume(None).await?.reached;
+        feed.begin(Some(reached));
+        return Ok(reached);
     };
     // Registered before reading, so that nothing recorded from here on is missed.
-    let recorded = feed.orchestrator.something_recorded();
+    let recorded = feed.orchestrator.wait_for_recorded();
     let news = feed
         .orchestrator
-        .recorded_after(told, u64::MAX, ENTRIES, BYTES)
+        .recorded_after(reached, u64::MAX, ENTRIES, BYTES)
         .await?;
-    if news.told == told {
+    if news.reached == reached {
         let _ = tokio::time::timeout(LOOK, recorded).await;
-        return Ok(told);
+        return Ok(reached);
     }
-    let told = news.told;
+    let reached = news.reached;
     let bytes: usize = news.entries.iter().map(|(_, entry)| entry.text.len()).sum();
     // More entries are waiting, and a pause would only leave followers behind.
     let is_full = news.entries.len() >= ENTRIES || bytes >= BYTES;
     let least = if is_full { Duration::ZERO } else { LEAST };
-    feed.tell(news).await;
+    feed.send(news).await;
     let followers = feed.live().len();
     tokio::time::sleep(least + pace.after(bytes * followers)).await;
-    Ok(told)
+    Ok(reached)
 }
 
 /// Limits the speed of following when processors are busy. Sending to two hundred followers costs as much as

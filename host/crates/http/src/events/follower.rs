@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::super::App;
 use super::super::access::Line;
 use super::super::connection::{STALL, Stream};
-use super::feed::{PAUSE, Place, block};
-use super::ring::{Block, Found, Joined};
-use service::orchestrator::{Resumed, Told};
+use super::feed::{PAUSE, Registration, block};
+use super::ring::{Block, JoinPoint, PieceLookup};
+use service::orchestrator::{FollowStart, FollowerPosition};
 
 /// How often to send a keep-alive on an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,8 +40,8 @@ const END: Duration = Duration::from_secs(2);
 /// A connected follower.
 pub struct Follower {
     app: Arc<App>,
-    resumed: Resumed,
-    place: Place,
+    resumed: FollowStart,
+    registration: Registration,
     is_chunked: bool,
     /// The access log's line for its request, which also counts its bytes.
     line: Option<Arc<Line>>,
@@ -65,15 +65,15 @@ impl From<io::Error> for End {
 impl Follower {
     pub fn new(
         app: Arc<App>,
-        resumed: Resumed,
-        place: Place,
+        resumed: FollowStart,
+        registration: Registration,
         version: Version,
         line: Option<Arc<Line>>,
     ) -> Follower {
         Follower {
             app,
             resumed,
-            place,
+            registration,
             is_chunked: version == Version::HTTP_11,
             line,
         }
@@ -85,7 +85,7 @@ impl Follower {
             return;
         };
         runtime.spawn(async move {
-            let Ok(stream) = stream.moved_here() else {
+            let Ok(stream) = stream.on_this_runtime() else {
                 return;
             };
             let (read, write) = tokio::io::split(stream);
@@ -96,15 +96,15 @@ impl Follower {
 
     async fn serve(self, read: impl AsyncRead + Unpin, write: impl AsyncWrite + Unpin) {
         let app = self.app.clone();
-        let mut out = Out {
+        let mut out = EventWriter {
             write,
             is_chunked: self.is_chunked,
             patience: STALL,
             line: self.line.clone(),
         };
         let ended = tokio::select! {
-            ended = self.tell(&mut out) => ended,
-            () = gone(read) => End::Broken,
+            ended = self.send(&mut out) => ended,
+            () = wait_for_disconnect(read) => End::Broken,
             () = app.closing() => End::Cut,
         };
         if let End::Cut = ended {
@@ -116,17 +116,17 @@ impl Follower {
     }
 
     /// Sends events until that is impossible.
-    async fn tell<W: AsyncWrite + Unpin>(self, out: &mut Out<W>) -> End {
-        let mut told = self.resumed.told;
-        if self.resumed.gap && out.block(&Block::gap(told)).await.is_err() {
+    async fn send<W: AsyncWrite + Unpin>(self, out: &mut EventWriter<W>) -> End {
+        let mut reached = self.resumed.reached;
+        if self.resumed.gap && out.block(&Block::gap(reached)).await.is_err() {
             return End::Broken;
         }
         let mut changes = self.app.feed.changes();
         loop {
-            let lasted = match self.app.feed.join(told) {
-                Joined::At(sequence) => return self.tell_live(out, sequence).await,
-                Joined::Behind(until) => self.tell_behind(out, &mut told, until).await,
-                Joined::NotYet => out.wait(&mut changes).await,
+            let lasted = match self.app.feed.join(reached) {
+                JoinPoint::At(sequence) => return self.send_live(out, sequence).await,
+                JoinPoint::Behind(until) => self.send_missed(out, &mut reached, until).await,
+                JoinPoint::NotYet => out.wait(&mut changes).await,
             };
             if let Err(end) = lasted {
                 return end;
@@ -135,10 +135,10 @@ impl Follower {
     }
 
     /// Reads and sends one page of what was recorded while it was away.
-    async fn tell_behind<W: AsyncWrite + Unpin>(
+    async fn send_missed<W: AsyncWrite + Unpin>(
         &self,
-        out: &mut Out<W>,
-        told: &mut Told,
+        out: &mut EventWriter<W>,
+        reached: &mut FollowerPosition,
         until: u64,
     ) -> Result<(), End> {
         let behind = self.app.feed.behind.clone();
@@ -146,7 +146,7 @@ impl Follower {
             return Err(End::Broken);
         };
         let orchestrator = &self.app.orchestrator;
-        let news = orchestrator.recorded_after(*told, until, ENTRIES, BYTES);
+        let news = orchestrator.recorded_after(*reached, until, ENTRIES, BYTES);
         let mut news = match news.await {
             Ok(news) => news,
             Err(error) => {
@@ -163,11 +163,11 @@ impl Follower {
                 recorded_at != *time || entry.task_id > *task_id
             });
         }
-        let (is_gap, now) = (news.gap, news.told);
+        let (is_gap, now) = (news.gap, news.reached);
         if is_gap {
             out.block(&Block::gap(now)).await?;
         }
-        let is_last = now == *told;
+        let is_last = now == *reached;
         let block = block(orchestrator, news).await;
         // From here on only the events take memory.
         let held: usize = block.pieces.iter().map(Bytes::len).sum();
@@ -175,7 +175,7 @@ impl Follower {
         out.patience = STALL_BEHIND;
         out.block(&block).await?;
         out.patience = STALL;
-        *told = now;
+        *reached = now;
         if is_last && !is_gap {
             // The shared reader is briefly ahead of what this follower sees.
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -184,29 +184,33 @@ impl Follower {
     }
 
     /// Sends the shared events.
-    async fn tell_live<W: AsyncWrite + Unpin>(&self, out: &mut Out<W>, mut sequence: u64) -> End {
+    async fn send_live<W: AsyncWrite + Unpin>(
+        &self,
+        out: &mut EventWriter<W>,
+        mut sequence: u64,
+    ) -> End {
         let mut changes = self.app.feed.changes();
         let mut piece = 0;
         loop {
-            self.place.at.store(sequence, Ordering::Relaxed);
+            self.registration.at.store(sequence, Ordering::Relaxed);
             let sent = match self.app.feed.find(sequence, piece) {
-                Found::Piece(bytes) => {
+                PieceLookup::Piece(bytes) => {
                     piece += 1;
                     out.piece(&bytes).await.map_err(End::from)
                 }
-                Found::End => {
+                PieceLookup::End => {
                     sequence += 1;
                     piece = 0;
                     Ok(())
                 }
-                Found::NotYet => out.wait(&mut changes).await,
+                PieceLookup::NotYet => out.wait(&mut changes).await,
                 // Ending cleanly in the middle of an event would leave half an event.
-                Found::Gone if piece > 0 => {
+                PieceLookup::Gone if piece > 0 => {
                     let numbers = &self.app.orchestrator.metrics().service;
                     numbers.followers_cut.increment();
                     return End::Broken;
                 }
-                Found::Gone => Err(End::Cut),
+                PieceLookup::Gone => Err(End::Cut),
             };
             if let Err(end) = sent {
                 return end;
@@ -216,13 +220,13 @@ impl Follower {
 }
 
 /// Waits until the peer disconnects. What it sends is discarded.
-async fn gone(mut read: impl AsyncRead + Unpin) {
+async fn wait_for_disconnect(mut read: impl AsyncRead + Unpin) {
     let mut thrown_away = [0; 512];
     while let Ok(1..) = read.read(&mut thrown_away).await {}
 }
 
 /// The body of an endless answer.
-struct Out<W> {
+struct EventWriter<W> {
     write: W,
     is_chunked: bool,
     /// How long the peer may read nothing.
@@ -230,7 +234,7 @@ struct Out<W> {
     line: Option<Arc<Line>>,
 }
 
-impl<W: AsyncWrite + Unpin> Out<W> {
+impl<W: AsyncWrite + Unpin> EventWriter<W> {
     async fn block(&mut self, block: &Block) -> io::Result<()> {
         for piece in &block.pieces {
             self.piece(piece).await?;

@@ -18,8 +18,8 @@ pub use follower::Follower;
 
 use super::App;
 use super::access::Line;
-use super::answers::Recorded;
-use super::connection::Standing;
+use super::answers::RecordedEntry;
+use super::connection::ConnectionState;
 use super::problem::{Kind, Problem};
 use super::query;
 use service::orchestrator::EventId;
@@ -33,18 +33,18 @@ use service::orchestrator::EventId;
 /// replaced. In that case use `/api/v1/audit/query`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "audit",
     params(("Last-Event-ID" = Option<String>, Header), ("after" = Option<String>, Query, description = "the same, for clients that cannot set headers")),
-    responses((status = 200, content_type = "text/event-stream", body = Recorded)))]
+    responses((status = 200, content_type = "text/event-stream", body = RecordedEntry)))]
 pub async fn follow(
     State(app): State<Arc<App>>,
-    Extension(standing): Extension<Arc<Standing>>,
+    Extension(state): Extension<Arc<ConnectionState>>,
     parts: Parts,
 ) -> Result<Response, Problem> {
     let mut parameters = query::read(&parts.uri, &["after"])?;
     let mut ids = parts.headers.get_all("last-event-id").iter();
     let given = match (ids.next(), ids.next()) {
         (Some(_), Some(_)) => {
-            let says = "`Last-Event-ID` is given twice";
-            return Err(Problem::saying(Kind::Head, says));
+            let detail = "`Last-Event-ID` is given twice";
+            return Err(Problem::with_detail(Kind::Head, detail));
         }
         // One that is no text is the id of no event.
         (Some(id), None) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
@@ -54,7 +54,7 @@ pub async fn follow(
         .filter(|id| !id.is_empty())
         .map(|id| id.parse::<EventId>())
         .transpose()
-        .map_err(|says| Problem::parameter("after", says))?;
+        .map_err(|detail| Problem::parameter("after", detail))?;
     let head = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -62,16 +62,16 @@ pub async fn follow(
     if parts.method == Method::HEAD {
         return Ok(head.into_response());
     }
-    let place = app
+    let registration = app
         .feed
-        .place()
+        .register()
         .ok_or_else(|| Problem::new(Kind::TooManyStreams))?;
     let resumed = app.orchestrator.resume(after).await;
     let resumed = resumed.map_err(|error| Problem::recorded(&error))?;
     // The protocol sends the head; the follower sends everything after it.
     let line = parts.extensions.get::<Arc<Line>>().cloned();
-    let follower = Follower::new(app.clone(), resumed, place, parts.version, line);
-    standing.hand_over(follower);
+    let follower = Follower::new(app.clone(), resumed, registration, parts.version, line);
+    state.hand_over(follower);
     let nothing = stream::pending::<Result<Bytes, std::convert::Infallible>>();
     Ok((head, Body::from_stream(nothing)).into_response())
 }

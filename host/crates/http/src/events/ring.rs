@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use axum::body::Bytes;
 
-use super::super::answers::Recorded;
-use service::orchestrator::{Position, Told};
+use super::super::answers::RecordedEntry;
+use service::orchestrator::{FollowerPosition, Position};
 
 /// The most bytes of events to keep: some seconds of an ordinary burst, or sixteen of the largest entries.
 pub const RING_BYTES: usize = 16 << 20;
@@ -22,29 +22,29 @@ pub struct Block {
     /// The number of the first entry; `None` if the block has no entries.
     first: Option<u64>,
     /// The follower's position after this block.
-    pub told: Told,
+    pub reached: FollowerPosition,
 }
 
 impl Block {
     /// The event that says that some entries were missed and cannot be sent.
-    pub fn gap(told: Told) -> Block {
+    pub fn gap(reached: FollowerPosition) -> Block {
         let event = Bytes::from_static(b"event: gap\ndata: {}\n\n");
         Block {
             bytes: event.len(),
             pieces: vec![event],
             first: None,
-            told,
+            reached,
         }
     }
 
     /// The events for these entries.
-    pub fn of(events: Vec<(Position, Recorded)>, told: Told) -> Block {
+    pub fn of(events: Vec<(Position, RecordedEntry)>, reached: FollowerPosition) -> Block {
         let first = events.first().map(|(position, _)| position.number);
         let mut block = Block {
             pieces: Vec::new(),
             bytes: 0,
             first,
-            told,
+            reached,
         };
         let mut text = Vec::new();
         for (position, recorded) in events {
@@ -71,7 +71,7 @@ impl Block {
 }
 
 /// The result of looking up a follower's position.
-pub enum Found {
+pub enum PieceLookup {
     /// The next piece.
     Piece(Bytes),
     /// The block has been sent completely.
@@ -84,7 +84,7 @@ pub enum Found {
 
 /// How a follower joins the shared events.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Joined {
+pub enum JoinPoint {
     /// From this block on.
     At(u64),
     /// It must first read the trail itself, up to this number.
@@ -101,16 +101,16 @@ pub struct Ring {
     first: u64,
     bytes: usize,
     /// The reader's position.
-    told: Option<Told>,
+    reached: Option<FollowerPosition>,
 }
 
 impl Ring {
     /// Restarts at a position, or stops. Sequence numbers are not reused.
-    pub fn restart(&mut self, told: Option<Told>) {
+    pub fn restart(&mut self, reached: Option<FollowerPosition>) {
         self.first += self.blocks.len() as u64;
         self.blocks.clear();
         self.bytes = 0;
-        self.told = told;
+        self.reached = reached;
     }
 
     /// The sequence number of the block to drop when `added` is appended; `None` if there is room.
@@ -128,47 +128,47 @@ impl Ring {
 
     pub fn add(&mut self, block: Block) {
         self.bytes += block.bytes;
-        self.told = Some(block.told);
+        self.reached = Some(block.reached);
         self.blocks.push_back(block);
     }
 
-    pub fn find(&self, sequence: u64, piece: usize) -> Found {
+    pub fn find(&self, sequence: u64, piece: usize) -> PieceLookup {
         if sequence < self.first {
-            return Found::Gone;
+            return PieceLookup::Gone;
         }
         let at = usize::try_from(sequence - self.first).unwrap_or(usize::MAX);
         match self.blocks.get(at) {
-            None => Found::NotYet,
+            None => PieceLookup::NotYet,
             Some(block) => match block.pieces.get(piece) {
-                Some(piece) => Found::Piece(piece.clone()),
-                None => Found::End,
+                Some(piece) => PieceLookup::Piece(piece.clone()),
+                None => PieceLookup::End,
             },
         }
     }
 
     /// Where a follower at this position joins.
-    pub fn join(&self, told: Told) -> Joined {
-        let Some(reader) = self.told else {
-            return Joined::NotYet;
+    pub fn join(&self, reached: FollowerPosition) -> JoinPoint {
+        let Some(reader) = self.reached else {
+            return JoinPoint::NotYet;
         };
         let next = self.first + self.blocks.len() as u64;
-        if reader.history != told.history {
+        if reader.history != reached.history {
             // One of the two has not noticed yet that history was replaced.
-            return Joined::Behind(u64::MAX);
+            return JoinPoint::Behind(u64::MAX);
         }
-        if told.number == reader.number {
-            return Joined::At(next);
+        if reached.number == reader.number {
+            return JoinPoint::At(next);
         }
-        if told.number > reader.number {
-            return Joined::NotYet;
+        if reached.number > reader.number {
+            return JoinPoint::NotYet;
         }
         let entries = (self.first..).zip(&self.blocks);
-        let entries = entries.filter(|(_, block)| block.told.history == told.history);
+        let entries = entries.filter(|(_, block)| block.reached.history == reached.history);
         let mut later = entries.filter_map(|(sequence, block)| Some((sequence, block.first?)));
-        match later.find(|(_, first)| *first > told.number) {
-            Some((sequence, first)) if first == told.number + 1 => Joined::At(sequence),
-            Some((_, first)) => Joined::Behind(first - 1),
-            None => Joined::Behind(reader.number),
+        match later.find(|(_, first)| *first > reached.number) {
+            Some((sequence, first)) if first == reached.number + 1 => JoinPoint::At(sequence),
+            Some((_, first)) => JoinPoint::Behind(first - 1),
+            None => JoinPoint::Behind(reader.number),
         }
     }
 }
@@ -177,8 +177,8 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn told(number: u64) -> Told {
-        Told { history: 0, number }
+    fn reached(number: u64) -> FollowerPosition {
+        FollowerPosition { history: 0, number }
     }
 
     fn block(first: u64, last: u64) -> Block {
@@ -187,43 +187,43 @@ mod tests {
             pieces,
             bytes: 1 << 20,
             first: Some(first),
-            told: told(last),
+            reached: reached(last),
         }
     }
 
     #[test]
     fn a_follower_that_was_away_catches_up_and_joins_the_others() {
         let mut ring = Ring::default();
-        assert_eq!(ring.join(told(5)), Joined::NotYet);
-        ring.restart(Some(told(10)));
-        assert_eq!(ring.join(told(10)), Joined::At(0));
-        assert_eq!(ring.join(told(5)), Joined::Behind(10));
-        assert_eq!(ring.join(told(11)), Joined::NotYet);
+        assert_eq!(ring.join(reached(5)), JoinPoint::NotYet);
+        ring.restart(Some(reached(10)));
+        assert_eq!(ring.join(reached(10)), JoinPoint::At(0));
+        assert_eq!(ring.join(reached(5)), JoinPoint::Behind(10));
+        assert_eq!(ring.join(reached(11)), JoinPoint::NotYet);
         ring.add(block(11, 20));
         ring.add(block(21, 30));
-        assert_eq!(ring.join(told(5)), Joined::Behind(10));
-        assert_eq!(ring.join(told(10)), Joined::At(0));
-        assert_eq!(ring.join(told(15)), Joined::Behind(20));
-        assert_eq!(ring.join(told(20)), Joined::At(1));
-        assert_eq!(ring.join(told(25)), Joined::Behind(30));
-        assert_eq!(ring.join(told(30)), Joined::At(2));
+        assert_eq!(ring.join(reached(5)), JoinPoint::Behind(10));
+        assert_eq!(ring.join(reached(10)), JoinPoint::At(0));
+        assert_eq!(ring.join(reached(15)), JoinPoint::Behind(20));
+        assert_eq!(ring.join(reached(20)), JoinPoint::At(1));
+        assert_eq!(ring.join(reached(25)), JoinPoint::Behind(30));
+        assert_eq!(ring.join(reached(30)), JoinPoint::At(2));
         ring.remove_first();
-        assert_eq!(ring.join(told(10)), Joined::Behind(20));
-        assert!(matches!(ring.find(0, 0), Found::Gone));
-        assert!(matches!(ring.find(1, 0), Found::Piece(_)));
-        assert!(matches!(ring.find(1, 1), Found::End));
-        assert!(matches!(ring.find(2, 0), Found::NotYet));
-        let another = Told {
+        assert_eq!(ring.join(reached(10)), JoinPoint::Behind(20));
+        assert!(matches!(ring.find(0, 0), PieceLookup::Gone));
+        assert!(matches!(ring.find(1, 0), PieceLookup::Piece(_)));
+        assert!(matches!(ring.find(1, 1), PieceLookup::End));
+        assert!(matches!(ring.find(2, 0), PieceLookup::NotYet));
+        let another = FollowerPosition {
             history: 1,
             number: 30,
         };
-        assert_eq!(ring.join(another), Joined::Behind(u64::MAX));
+        assert_eq!(ring.join(another), JoinPoint::Behind(u64::MAX));
     }
 
     #[test]
     fn a_full_ring_drops_its_oldest_block() {
         let mut ring = Ring::default();
-        ring.restart(Some(told(0)));
+        ring.restart(Some(reached(0)));
         for number in 1..=16 {
             assert_eq!(ring.gives_way(&block(number, number)), None);
             ring.add(block(number, number));
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(ring.gives_way(&block(17, 17)), Some(0));
         ring.restart(None);
         assert_eq!(ring.gives_way(&block(17, 17)), None);
-        ring.restart(Some(told(17)));
-        assert_eq!(ring.join(told(17)), Joined::At(16));
+        ring.restart(Some(reached(17)));
+        assert_eq!(ring.join(reached(17)), JoinPoint::At(16));
     }
 }

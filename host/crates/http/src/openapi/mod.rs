@@ -131,11 +131,11 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let Some(responses) = operation["responses"].as_object_mut() else {
         return;
     };
-    for (status, says) in problems {
+    for (status, detail) in problems {
         let status = status.to_string();
         let known = responses.entry(status).or_insert_with(|| json!({}));
         if known["description"].as_str().unwrap_or_default().is_empty() {
-            known["description"] = says.into();
+            known["description"] = detail.into();
         }
     }
     for (status, response) in responses {

@@ -12,7 +12,7 @@ use toml_edit::Item;
 
 /// What a case expects. What it does not name may be anything.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Expect {
+pub(super) struct Expectations {
     result: Option<String>,
     reason: Option<TextRule>,
     message: Option<TextRule>,
@@ -61,7 +61,7 @@ pub(super) fn is_entry(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-impl Expect {
+impl Expectations {
     /// Reads `expect`. What is read later stands in for what was read before.
     pub fn read(&mut self, item: &Item) -> Result<(), CaseError> {
         let table = item
@@ -91,7 +91,7 @@ impl Expect {
         Ok(())
     }
 
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.result.is_none()
             && self.reason.is_none()
             && self.message.is_none()
@@ -103,7 +103,7 @@ impl Expect {
     /// Where a call is not as expected.
     pub fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
         let mut found = Vec::new();
-        if self.is_nothing() {
+        if self.is_empty() {
             found.push(Mismatch::Fails {
                 what: "expect",
                 how: "the case expects nothing, so it shows nothing; `--update` writes what comes of it".to_owned(),
@@ -116,7 +116,7 @@ impl Expect {
             found.push(Mismatch::Differs {
                 what: "result",
                 expected: expected.clone(),
-                actual: told(call),
+                actual: describe_result(call),
             });
         }
         if let Some(rule) = &self.reason {
@@ -149,7 +149,7 @@ impl Expect {
 }
 
 /// The result with its reason, for one who expected another.
-fn told(call: &Call) -> String {
+fn describe_result(call: &Call) -> String {
     match call.reason() {
         Some(reason) => format!("{}: {reason}", call.result()),
         None => call.result().to_owned(),
@@ -193,7 +193,7 @@ impl TextRule {
         }
     }
 
-    fn holds(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         match self {
             TextRule::Equals(expected) => expected == text,
             TextRule::Contains(part) => text.contains(part),
@@ -201,7 +201,7 @@ impl TextRule {
         }
     }
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         match self {
             TextRule::Equals(text) => format!("is {text:?}"),
             TextRule::Contains(part) => format!("contains {part:?}"),
@@ -211,10 +211,10 @@ impl TextRule {
 
     fn check(&self, what: &'static str, text: Option<&str>, call: &Call) -> Option<Mismatch> {
         let Some(text) = text else {
-            let how = format!("there is none: the result is {}", told(call));
+            let how = format!("there is none: the result is {}", describe_result(call));
             return Some(Mismatch::Fails { what, how });
         };
-        if self.holds(text) {
+        if self.matches(text) {
             return None;
         }
         Some(match self {
@@ -225,7 +225,7 @@ impl TextRule {
             },
             rule => Mismatch::Fails {
                 what,
-                how: format!("is {text:?}, and not one that {}", rule.words()),
+                how: format!("is {text:?}, and not one that {}", rule.describe()),
             },
         })
     }
@@ -246,7 +246,7 @@ impl EntryRule {
     fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
         let what = "entry";
         let Some(entry) = call.entry() else {
-            let how = format!("there is none: the result is {}", told(call));
+            let how = format!("there is none: the result is {}", describe_result(call));
             return Ok(vec![Mismatch::Fails { what, how }]);
         };
         let actual = String::from_utf8_lossy(entry);
@@ -298,8 +298,8 @@ impl LogRule {
                 expected: expected.join("\n"),
                 actual: lines.join("\n"),
             }),
-            LogRule::Some(rule) if !lines.iter().any(|line| rule.holds(line)) => {
-                let how = format!("has no line that {}; it is {lines:?}", rule.words());
+            LogRule::Some(rule) if !lines.iter().any(|line| rule.matches(line)) => {
+                let how = format!("has no line that {}; it is {lines:?}", rule.describe());
                 Some(Mismatch::Fails { what, how })
             }
             _ => None,

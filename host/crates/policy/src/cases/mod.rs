@@ -10,9 +10,9 @@ mod read;
 mod update;
 
 use super::{Call, Policy};
-use expect::Expect;
+use expect::Expectations;
 use outcome::Limits;
-use read::Given;
+use read::CaseInput;
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
@@ -44,8 +44,8 @@ pub struct CaseFile {
 #[derive(Debug)]
 struct Case {
     name: String,
-    given: Given,
-    expect: Expect,
+    input: CaseInput,
+    expect: Expectations,
     /// Its place in the file: which `[[case]]`, or the file as a whole.
     place: Option<usize>,
 }
@@ -97,7 +97,7 @@ impl CaseFile {
             .map_err(|error| CaseError::new(format!("cannot be read: {error}")))?;
         let document: DocumentMut = text
             .parse()
-            .map_err(|error: toml_edit::TomlError| CaseError::new(no_toml(&text, &error)))?;
+            .map_err(|error: toml_edit::TomlError| CaseError::new(toml_error(&text, &error)))?;
         let cases = read::cases(&document, path)?;
         Ok(CaseFile {
             path: path.to_owned(),
@@ -132,14 +132,14 @@ impl CaseFile {
             call: None,
             updated: false,
         };
-        let asked = match case.given.ask(directory, policy, limits) {
-            Ok(asked) => asked,
+        let replay = match case.input.resolve(directory, policy, limits) {
+            Ok(replay) => replay,
             Err(error) => {
                 report.mismatches.push(Mismatch::Unusable(error.0));
                 return report;
             }
         };
-        let call = asked.trial().run(policy);
+        let call = replay.trial().run(policy);
         report.mismatches = match case.expect.check(&call, directory) {
             Ok(mismatches) => mismatches,
             Err(error) => vec![Mismatch::Unusable(error.0)],
@@ -192,7 +192,7 @@ impl CaseFile {
 }
 
 /// Where a file is no TOML and why, on one line.
-fn no_toml(text: &str, error: &toml_edit::TomlError) -> String {
+fn toml_error(text: &str, error: &toml_edit::TomlError) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let place = before.map(|before| {
         let line = before.matches('\n').count() + 1;

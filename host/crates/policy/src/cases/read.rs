@@ -3,7 +3,7 @@
 //! Owns the keys. A key that is unknown is an error: a misspelt one would leave a case that tests nothing.
 
 use super::super::{HostFault, HostFunction, Policy, PolicySettings, Recording, Replay, Trial};
-use super::expect::Expect;
+use super::expect::Expectations;
 use super::json;
 use super::{Case, CaseError};
 use outcome::clock::Timestamp;
@@ -41,7 +41,7 @@ enum Document {
 
 /// What a case gives.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given {
+pub(super) struct CaseInput {
     outcome: Option<Document>,
     existing: Option<Document>,
     after: Option<Document>,
@@ -60,13 +60,13 @@ pub(super) fn cases(document: &DocumentMut, path: &Path) -> Result<Vec<Case>, Ca
         if top.is_empty() {
             return Ok(Vec::new());
         }
-        let case = one(top, None, &Given::default(), name, None)?;
+        let case = read_case(top, None, &CaseInput::default(), name, None)?;
         return Ok(vec![case]);
     };
     let list = list
         .as_array_of_tables()
         .ok_or_else(|| CaseError::new("`case` must be written as `[[case]]`"))?;
-    let mut defaults = Given::default();
+    let mut defaults = CaseInput::default();
     let mut expected = None;
     for (key, item) in top.iter().filter(|(key, _)| *key != "case") {
         match key {
@@ -83,23 +83,23 @@ pub(super) fn cases(document: &DocumentMut, path: &Path) -> Result<Vec<Case>, Ca
         .enumerate()
         .map(|(place, table)| {
             let name = named(place, table);
-            one(table, Some(place), &defaults, &name, expected)
+            read_case(table, Some(place), &defaults, &name, expected)
                 .map_err(|error| CaseError::new(format!("case {name:?}: {}", error.0)))
         })
         .collect()
 }
 
-fn one(
+fn read_case(
     table: &dyn TableLike,
     place: Option<usize>,
-    defaults: &Given,
+    defaults: &CaseInput,
     name: &str,
     expected: Option<&Item>,
 ) -> Result<Case, CaseError> {
-    let mut given = defaults.clone();
+    let mut input = defaults.clone();
     for (key, item) in table.iter() {
         if key != "expect" && key != "name" {
-            given.set(key, item)?;
+            input.set(key, item)?;
         }
     }
     let name = match table.get("name") {
@@ -108,19 +108,19 @@ fn one(
             .as_str()
             .ok_or_else(|| CaseError::new("`name` must be a string"))?,
     };
-    let mut expect = Expect::default();
+    let mut expect = Expectations::default();
     for item in expected.into_iter().chain(table.get("expect")) {
         expect.read(item)?;
     }
     Ok(Case {
         name: name.to_owned(),
-        given,
+        input,
         expect,
         place,
     })
 }
 
-impl Given {
+impl CaseInput {
     fn set(&mut self, key: &str, item: &Item) -> Result<(), CaseError> {
         match key {
             "name" => {}
@@ -147,14 +147,14 @@ impl Given {
     }
 
     /// Everything that the policy is to be asked and given, files read.
-    pub fn ask(
+    pub fn resolve(
         &self,
         directory: &Path,
         policy: &Policy,
         limits: &Limits,
     ) -> Result<Replay, CaseError> {
-        let mut asked = match (&self.recording, &self.outcome) {
-            (Some(path), None) => recorded(&directory.join(path), limits)?,
+        let mut replay = match (&self.recording, &self.outcome) {
+            (Some(path), None) => read_recording(&directory.join(path), limits)?,
             (None, Some(document)) => Replay {
                 outcome: parse("outcome", &document.bytes(directory)?, limits)?,
                 existing: None,
@@ -168,35 +168,35 @@ impl Given {
             (None, None) => return Err(CaseError::new("has no `outcome`")),
         };
         if let Some(settings) = &self.settings {
-            asked.settings = settings.clone();
+            replay.settings = settings.clone();
         }
-        asked.now = self.now.unwrap_or(asked.now);
-        asked.faults.extend(self.faults.iter().cloned());
+        replay.now = self.now.unwrap_or(replay.now);
+        replay.faults.extend(self.faults.iter().cloned());
         match (&self.existing, &self.after) {
             (Some(_), Some(_)) => {
                 return Err(CaseError::new("give either `existing` or `after`"));
             }
             (Some(existing), None) => {
-                asked.existing = existing.entry(directory, &asked.outcome.task_id)?;
+                replay.existing = existing.entry(directory, &replay.outcome.task_id)?;
             }
             (None, Some(first)) => {
                 let first = parse("after", &first.bytes(directory)?, limits)?;
-                asked.existing = Some(recorded_before(&first, &asked, policy)?);
+                replay.existing = Some(entry_of_earlier(&first, &replay, policy)?);
             }
             (None, None) => {}
         }
-        Ok(asked)
+        Ok(replay)
     }
 }
 
 /// The entry that the policy makes of an outcome that comes before the case's own.
-fn recorded_before(
+fn entry_of_earlier(
     first: &TaskOutcome,
-    asked: &Replay,
+    replay: &Replay,
     policy: &Policy,
 ) -> Result<Vec<u8>, CaseError> {
-    let before = Timestamp::from_microseconds(asked.now.microseconds().saturating_sub(BEFORE));
-    let call = Trial::new(first, &asked.settings, before).run(policy);
+    let before = Timestamp::from_microseconds(replay.now.microseconds().saturating_sub(BEFORE));
+    let call = Trial::new(first, &replay.settings, before).run(policy);
     match call.entry() {
         Some(entry) => Ok(entry.to_vec()),
         None => Err(CaseError::new(format!(
@@ -207,7 +207,7 @@ fn recorded_before(
     }
 }
 
-fn recorded(path: &Path, limits: &Limits) -> Result<Replay, CaseError> {
+fn read_recording(path: &Path, limits: &Limits) -> Result<Replay, CaseError> {
     let named = |text: String| CaseError::new(format!("the recording {} {text}", path.display()));
     let bytes = fs::read(path).map_err(|error| named(format!("cannot be read: {error}")))?;
     let recording = Recording::parse(&bytes).map_err(|error| named(error.to_string()))?;

@@ -3,15 +3,15 @@
 use super::super::{Call, Fault, HostError, HostFault, HostFunction, Verdict};
 use super::grammar::Grammar;
 use super::samples::Sample;
-use super::subject::{Question, Subject};
-use super::{Breach, Tried};
-use crate::Again;
+use super::tested::{CallInput, TestedPolicy};
+use super::{Breach, CheckResult};
+use crate::Resubmission;
 
 /// How often each sample but the first is asked about.
 const FEW: u32 = 5;
 
 /// What became of a call, for a message.
-pub(super) fn told(call: &Call) -> String {
+pub(super) fn describe_call(call: &Call) -> String {
     match call.reason() {
         Some(reason) => format!("`{}` ({reason})", call.result()),
         None => format!("`{}`", call.result()),
@@ -19,54 +19,54 @@ pub(super) fn told(call: &Call) -> String {
 }
 
 /// The samples that the policy records, with their entries. Asked once for all claims.
-pub(super) fn recorded(subject: &mut Subject<'_>) -> Vec<(Sample, Vec<u8>)> {
-    if let Some(recorded) = &subject.recorded {
+pub(super) fn recorded_samples(tested: &mut TestedPolicy<'_>) -> Vec<(Sample, Vec<u8>)> {
+    if let Some(recorded) = &tested.recorded {
         return recorded.clone();
     }
     let mut recorded = Vec::new();
-    for sample in subject.samples.clone() {
-        let call = subject.ask(Question::new(&sample));
+    for sample in tested.samples.clone() {
+        let call = tested.call(CallInput::new(&sample));
         if let Some(entry) = call.entry() {
             recorded.push((sample, entry.to_vec()));
         }
         // A policy that computes for ever is not waited for more often than it takes to tell.
-        if subject.exceeded.is_some() {
+        if tested.exceeded.is_some() {
             break;
         }
     }
-    subject.recorded = Some(recorded.clone());
+    tested.recorded = Some(recorded.clone());
     recorded
 }
 
-pub(super) fn records(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let samples = subject.samples.clone();
+pub(super) fn records(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let samples = tested.samples.clone();
     let total = samples.len();
     let mut first = None;
     let mut refused = Vec::new();
     for sample in &samples {
-        let question = Question::new(sample);
-        let call = subject.ask(question);
+        let input = CallInput::new(sample);
+        let call = tested.call(input);
         match &call.verdict {
             Ok(Verdict::Commit { .. }) => {}
             Ok(Verdict::Refused(_) | Verdict::Unavailable(_)) => {
                 refused.push(sample.name.clone());
-                first.get_or_insert_with(|| (told(&call), question));
+                first.get_or_insert_with(|| (describe_call(&call), input));
             }
             _ => {
-                let how = format!("it answered {}, {}", told(&call), sample.name);
-                return Err(subject.breach(how, question));
+                let how = format!("it answered {}, {}", describe_call(&call), sample.name);
+                return Err(tested.breach(how, input));
             }
         }
     }
     match first {
-        Some((how, question)) if refused.len() == total => {
+        Some((how, input)) if refused.len() == total => {
             let how = format!(
                 "none of {total} outcomes is recorded; the first: {how}. A policy that needs settings gets them with --config"
             );
-            Err(subject.breach(how, question))
+            Err(tested.breach(how, input))
         }
-        _ if refused.is_empty() => Ok(Tried::Held(format!("{total} kinds of outcome"))),
-        _ => Ok(Tried::Held(format!(
+        _ if refused.is_empty() => Ok(CheckResult::Holds(format!("{total} kinds of outcome"))),
+        _ => Ok(CheckResult::Holds(format!(
             "{} of {total} kinds of outcome; it refuses those {}",
             total - refused.len(),
             refused
@@ -78,20 +78,20 @@ pub(super) fn records(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
     }
 }
 
-pub(super) fn deterministic(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let samples = subject.samples.clone();
+pub(super) fn deterministic(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let samples = tested.samples.clone();
     let mut calls = 0;
     for (at, sample) in samples.iter().enumerate() {
-        let question = Question::new(sample);
-        let first = subject.ask_in_full(question);
-        let times = subject.contract.repetitions.max(2);
+        let input = CallInput::new(sample);
+        let first = tested.call_with_exchanges(input);
+        let times = tested.contract.repetitions.max(2);
         let times = match at {
-            _ if subject.exceeded.is_some() => 2,
+            _ if tested.exceeded.is_some() => 2,
             0 | 1 => times,
             _ => times.min(FEW),
         };
         for number in 2..=times {
-            let again = subject.ask_in_full(question);
+            let again = tested.call_with_exchanges(input);
             let what = if again.verdict != first.verdict {
                 "another answer"
             } else if again.exchanges != first.exchanges {
@@ -102,51 +102,55 @@ pub(super) fn deterministic(subject: &mut Subject<'_>) -> Result<Tried, Breach> 
                 continue;
             };
             let how = format!("call {number} of {times} gave {what}, {}", sample.name);
-            return Err(subject.breach(how, question));
+            return Err(tested.breach(how, input));
         }
         calls += times;
-        if subject.exceeded.is_some() {
+        if tested.exceeded.is_some() {
             break;
         }
     }
-    Ok(Tried::Held(format!(
+    Ok(CheckResult::Holds(format!(
         "{calls} calls about {} outcomes",
         samples.len()
     )))
 }
 
-pub(super) fn fixed_point(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let recorded = recorded(subject);
+pub(super) fn fixed_point(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let recorded = recorded_samples(tested);
     if recorded.is_empty() {
-        return Ok(Tried::NotShown("nothing is recorded".to_owned()));
+        return Ok(CheckResult::NotShown("nothing is recorded".to_owned()));
     }
     for (sample, entry) in &recorded {
-        is_fixed_point(subject, sample, entry)?;
+        is_fixed_point(tested, sample, entry)?;
     }
-    Ok(Tried::Held(format!("{} entries", recorded.len())))
+    Ok(CheckResult::Holds(format!("{} entries", recorded.len())))
 }
 
 /// Whether the policy, asked about its entry as it was about the outcome, makes the same entry.
-fn is_fixed_point(subject: &mut Subject<'_>, sample: &Sample, entry: &[u8]) -> Result<(), Breach> {
+fn is_fixed_point(
+    tested: &mut TestedPolicy<'_>,
+    sample: &Sample,
+    entry: &[u8],
+) -> Result<(), Breach> {
     let statuses = &sample.outcome.status;
-    let mut limits = subject.contract.limits.clone();
+    let mut limits = tested.contract.limits.clone();
     if let outcome::TaskStatus::Other(name) = statuses {
         limits.statuses = outcome::Statuses::with(vec![name.clone()]).unwrap_or_default();
     }
-    let again = Again::of_entry(entry, &limits).map_err(|why| {
+    let again = Resubmission::from_entry(entry, &limits).map_err(|why| {
         let how = format!("its entry {why}, {}", sample.name);
-        subject.breach(how, Question::new(sample))
+        tested.breach(how, CallInput::new(sample))
     })?;
     let own = Sample {
         name: format!("{} (its own entry)", sample.name),
         document: again.document,
         outcome: again.outcome,
     };
-    let question = Question {
+    let input = CallInput {
         now: again.now,
-        ..Question::new(&own)
+        ..CallInput::new(&own)
     };
-    let call = subject.ask(question);
+    let call = tested.call(input);
     match call.entry() {
         Some(made) if made == entry => Ok(()),
         Some(made) => {
@@ -155,41 +159,41 @@ fn is_fixed_point(subject: &mut Subject<'_>, sample: &Sample, entry: &[u8]) -> R
                 "the entry that it makes of its own differs from byte {at} on, {}",
                 sample.name
             );
-            Err(subject.breach(how, question))
+            Err(tested.breach(how, input))
         }
         None => {
             let how = format!(
                 "on its own entry it answered {}, {}",
-                told(&call),
+                describe_call(&call),
                 sample.name
             );
-            Err(subject.breach(how, question))
+            Err(tested.breach(how, input))
         }
     }
 }
 
-pub(super) fn host_failures(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let recorded = recorded(subject);
+pub(super) fn host_failures(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let recorded = recorded_samples(tested);
     let Some((sample, entry)) = recorded.first() else {
-        return Ok(Tried::NotShown("nothing is recorded".to_owned()));
+        return Ok(CheckResult::NotShown("nothing is recorded".to_owned()));
     };
     let (mut tried, mut traps) = (0, 0);
     for existing in [None, Some(entry.as_slice())] {
         let base = match existing {
-            None => Question::new(sample),
-            Some(entry) => Question::again(sample, entry),
+            None => CallInput::new(sample),
+            Some(entry) => CallInput::with_entry(sample, entry),
         };
-        for fault in failures(&subject.ask_in_full(base)) {
+        for fault in failures(&tested.call_with_exchanges(base)) {
             tried += 1;
             let faults = [fault.clone()];
-            let question = Question {
+            let input = CallInput {
                 faults: &faults,
                 ..base
             };
-            let call = subject.ask(question);
+            let call = tested.call(input);
             traps += u32::from(
                 judge_failure(&call, &fault, existing.is_some())
-                    .map_err(|how| subject.breach(how, question))?,
+                    .map_err(|how| tested.breach(how, input))?,
             );
         }
     }
@@ -199,7 +203,7 @@ pub(super) fn host_failures(subject: &mut Subject<'_>) -> Result<Tried, Breach> 
             "; in {traps} of them it failed itself, where an answer `unavailable` would say why"
         ),
     };
-    Ok(Tried::Held(format!(
+    Ok(CheckResult::Holds(format!(
         "{tried} failures, one at a time{remark}"
     )))
 }
@@ -239,37 +243,37 @@ fn judge_failure(call: &Call, fault: &HostFault, exists: bool) -> Result<bool, S
         Err(Fault::Trapped(_) | Fault::Panicked(_) | Fault::Exited(_) | Fault::Misuse(_)) => {
             Ok(true)
         }
-        _ => Err(format!("{when}, it answered {}", told(call))),
+        _ => Err(format!("{when}, it answered {}", describe_call(call))),
     }
 }
 
-pub(super) fn hostile_outcomes(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let (seed, count) = (subject.contract.seed, subject.contract.hostile);
-    let mut grammar = Grammar::new(seed, &subject.contract.limits);
+pub(super) fn hostile_outcomes(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let (seed, count) = (tested.contract.seed, tested.contract.hostile);
+    let mut grammar = Grammar::new(seed, &tested.contract.limits);
     let mut recorded = 0;
     for _ in 0..count {
         let sample = grammar.next();
-        let question = Question::new(&sample);
-        let call = subject.ask(question);
+        let input = CallInput::new(&sample);
+        let call = tested.call(input);
         if let Err(fault) = &call.verdict {
             let how = format!("{fault}, {}", sample.name);
-            return Err(subject.breach(how, question));
+            return Err(tested.breach(how, input));
         }
         let Some(entry) = call.entry() else { continue };
         recorded += 1;
-        let question = Question::again(&sample, entry);
-        let again = subject.ask(question);
+        let input = CallInput::with_entry(&sample, entry);
+        let again = tested.call(input);
         if again.verdict != Ok(Verdict::AlreadyRecorded) {
             let how = format!(
                 "the second time it answered {}, {}",
-                told(&again),
+                describe_call(&again),
                 sample.name
             );
-            return Err(subject.breach(how, question));
+            return Err(tested.breach(how, input));
         }
-        is_fixed_point(subject, &sample, entry)?;
+        is_fixed_point(tested, &sample, entry)?;
     }
-    Ok(Tried::Held(format!(
+    Ok(CheckResult::Holds(format!(
         "{count} outcomes from seed {seed}, of which it recorded {recorded}, each asked about three times"
     )))
 }
@@ -277,12 +281,12 @@ pub(super) fn hostile_outcomes(subject: &mut Subject<'_>) -> Result<Tried, Breac
 /// The sizes of outcomes that a policy is tried on, to tell an author how large one may be: the last is the largest document.
 const SIZES: [usize; 3] = [64 << 10, 256 << 10, 1_000_000];
 
-pub(super) fn limits(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    if let Some(breach) = subject.exceeded.take() {
+pub(super) fn limits(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    if let Some(breach) = tested.exceeded.take() {
         return Err(breach);
     }
-    let limits = subject.policy.engine().limits();
-    let (fuel, memory, longest) = subject.costs();
+    let limits = tested.policy.engine().limits();
+    let (fuel, memory, longest) = tested.costs();
     let percent = |part: f64, whole: f64| 100.0 * part / whole;
     let used = format!(
         "at most {:.1} % of the fuel, {:.1} % of the memory, {:.1} % of the time",
@@ -297,23 +301,23 @@ pub(super) fn limits(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
             "{{\"task_id\":\"large\",\"status\":\"completed\",\"execution_result\":{{\"outcome\":\"{text}\"}}}}"
         );
         let name = format!("of an outcome of {size} bytes");
-        let Some(sample) = Sample::new(name, document, &subject.contract.limits) else {
+        let Some(sample) = Sample::new(name, document, &tested.contract.limits) else {
             break;
         };
-        let question = Question::new(&sample);
-        let call = subject.ask(question);
+        let input = CallInput::new(&sample);
+        let call = tested.call(input);
         if let Err(fault) = &call.verdict {
             if largest == 0 {
                 let how = format!("{fault}, {}", sample.name);
-                return Err(subject.breach(how, question));
+                return Err(tested.breach(how, input));
             }
-            return Ok(Tried::Held(format!(
+            return Ok(CheckResult::Holds(format!(
                 "{used}; it copes with an outcome of {largest} bytes, and with {size}: {fault}"
             )));
         }
         largest = size;
     }
-    Ok(Tried::Held(format!(
+    Ok(CheckResult::Holds(format!(
         "{used}; it copes with an outcome of {largest} bytes"
     )))
 }

@@ -1,84 +1,84 @@
 //! The claims about tasks that have an entry already: submitted again, submitted otherwise, or recorded by somebody else.
 
 use super::super::Verdict;
-use super::claims::{recorded, told};
+use super::claims::{describe_call, recorded_samples};
 use super::samples::Sample;
-use super::subject::{Question, Subject};
-use super::{Breach, Tried};
+use super::tested::{CallInput, TestedPolicy};
+use super::{Breach, CheckResult};
 use serde_json::Value;
 
-pub(super) fn idempotent(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let recorded = recorded(subject);
+pub(super) fn idempotent(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let recorded = recorded_samples(tested);
     if recorded.is_empty() {
-        return Ok(Tried::NotShown("nothing is recorded".to_owned()));
+        return Ok(CheckResult::NotShown("nothing is recorded".to_owned()));
     }
     for (sample, entry) in &recorded {
-        let question = Question::again(sample, entry);
-        let call = subject.ask(question);
+        let input = CallInput::with_entry(sample, entry);
+        let call = tested.call(input);
         if call.verdict != Ok(Verdict::AlreadyRecorded) {
             let how = format!(
                 "the second time it answered {}, {}",
-                told(&call),
+                describe_call(&call),
                 sample.name
             );
-            return Err(subject.breach(how, question));
+            return Err(tested.breach(how, input));
         }
     }
-    Ok(Tried::Held(format!(
+    Ok(CheckResult::Holds(format!(
         "{} outcomes, a day later",
         recorded.len()
     )))
 }
 
 /// The same outcome: equal after defaults, the order of members ignored.
-pub(super) fn same_outcome(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
+pub(super) fn same_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
     let mut tried = 0;
-    for (sample, entry) in recorded(subject) {
-        let Some(same) = reordered(&sample, subject) else {
+    for (sample, entry) in recorded_samples(tested) {
+        let Some(same) = reordered(&sample, tested) else {
             continue;
         };
         tried += 1;
-        let question = Question::again(&same, &entry);
-        let call = subject.ask(question);
+        let input = CallInput::with_entry(&same, &entry);
+        let call = tested.call(input);
         if call.verdict != Ok(Verdict::AlreadyRecorded) {
-            let how = format!("it answered {}, {}", told(&call), same.name);
-            return Err(subject.breach(how, question));
+            let how = format!("it answered {}, {}", describe_call(&call), same.name);
+            return Err(tested.breach(how, input));
         }
     }
     Ok(match tried {
-        0 => Tried::NotShown("nothing is recorded".to_owned()),
-        tried => Tried::Held(format!("{tried} outcomes")),
+        0 => CheckResult::NotShown("nothing is recorded".to_owned()),
+        tried => CheckResult::Holds(format!("{tried} outcomes")),
     })
 }
 
 /// The outcome with the members of every object sorted from last to first.
 ///
 /// `None` where going through `serde_json::Value` changes a number's form: that would be another outcome.
-fn reordered(sample: &Sample, subject: &Subject<'_>) -> Option<Sample> {
+fn reordered(sample: &Sample, tested: &TestedPolicy<'_>) -> Option<Sample> {
     let value: Value = serde_json::from_str(&sample.document).ok()?;
-    if has_numbers_with_a_form(&value, &sample.document) {
+    if has_numbers_in_other_notations(&value, &sample.document) {
         return None;
     }
     let mut document = String::new();
-    write_backwards(&value, &mut document);
+    write_reversed(&value, &mut document);
     let name = format!("{} with its members in another order", sample.name);
-    Sample::new(name, document, &subject.contract.limits)
+    Sample::new(name, document, &tested.contract.limits)
 }
 
-fn has_numbers_with_a_form(value: &Value, document: &str) -> bool {
+fn has_numbers_in_other_notations(value: &Value, document: &str) -> bool {
     match value {
         Value::Number(number) => !number.is_i64() || document.contains("-0"),
         Value::Array(items) => items
             .iter()
-            .any(|item| has_numbers_with_a_form(item, document)),
+            .any(|item| has_numbers_in_other_notations(item, document)),
         Value::Object(members) => members
             .values()
-            .any(|item| has_numbers_with_a_form(item, document)),
+            .any(|item| has_numbers_in_other_notations(item, document)),
         _ => false,
     }
 }
 
-fn write_backwards(value: &Value, out: &mut String) {
+fn write_reversed(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {
             out.push('{');
@@ -88,7 +88,7 @@ fn write_backwards(value: &Value, out: &mut String) {
                 }
                 *out += &Value::from(key.as_str()).to_string();
                 out.push(':');
-                write_backwards(member, out);
+                write_reversed(member, out);
             }
             out.push('}');
         }
@@ -98,7 +98,7 @@ fn write_backwards(value: &Value, out: &mut String) {
                 if at > 0 {
                     out.push(',');
                 }
-                write_backwards(item, out);
+                write_reversed(item, out);
             }
             out.push(']');
         }
@@ -107,9 +107,9 @@ fn write_backwards(value: &Value, out: &mut String) {
 }
 
 /// A policy may leave things out, so outcomes that differ may have one entry; the status is in every entry.
-pub(super) fn another_outcome(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
+pub(super) fn another_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
     let mut tried = 0;
-    for (sample, entry) in recorded(subject) {
+    for (sample, entry) in recorded_samples(tested) {
         let status = sample.outcome.status.as_str();
         let other = if status == "failed" {
             "completed"
@@ -121,31 +121,31 @@ pub(super) fn another_outcome(subject: &mut Subject<'_>) -> Result<Tried, Breach
             sample.outcome.task_id
         );
         let name = format!("of an outcome `{other}` where the trail has one `{status}`");
-        let Some(other) = Sample::new(name, document, &subject.contract.limits) else {
+        let Some(other) = Sample::new(name, document, &tested.contract.limits) else {
             continue;
         };
         tried += 1;
-        let question = Question::again(&other, &entry);
-        let call = subject.ask(question);
+        let input = CallInput::with_entry(&other, &entry);
+        let call = tested.call(input);
         if !matches!(
             call.verdict,
             Ok(Verdict::Conflicting(_) | Verdict::Refused(_) | Verdict::Unavailable(_))
         ) {
-            let how = format!("it answered {}, {}", told(&call), other.name);
-            return Err(subject.breach(how, question));
+            let how = format!("it answered {}, {}", describe_call(&call), other.name);
+            return Err(tested.breach(how, input));
         }
     }
     Ok(match tried {
-        0 => Tried::NotShown("nothing is recorded".to_owned()),
-        tried => Tried::Held(format!("{tried} outcomes with another status")),
+        0 => CheckResult::NotShown("nothing is recorded".to_owned()),
+        tried => CheckResult::Holds(format!("{tried} outcomes with another status")),
     })
 }
 
 /// The policy decided that nothing is there; before the commit was placed another writer had recorded the task, so it is asked
 /// again and finds that entry: its own, one that another policy made, or something that a person has committed.
-pub(super) fn lost_race(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
-    let Some((sample, own)) = recorded(subject).into_iter().nth(1) else {
-        return Ok(Tried::NotShown("nothing is recorded".to_owned()));
+pub(super) fn lost_race(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
+    let Some((sample, own)) = recorded_samples(tested).into_iter().nth(1) else {
+        return Ok(CheckResult::NotShown("nothing is recorded".to_owned()));
     };
     let task = &sample.outcome.task_id;
     let compact = serde_json::from_slice::<Value>(&own).map(|entry| entry.to_string());
@@ -174,8 +174,8 @@ pub(super) fn lost_race(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
     }
     others.push(("a file that is not UTF-8", vec![0xff, 0xfe, 0], false));
     for (what, existing, is_own) in &others {
-        let question = Question::again(&sample, existing);
-        let call = subject.ask(question);
+        let input = CallInput::with_entry(&sample, existing);
+        let call = tested.call(input);
         let fits = match &call.verdict {
             Ok(Verdict::AlreadyRecorded) => true,
             Ok(Verdict::Conflicting(_) | Verdict::Refused(_) | Verdict::Unavailable(_)) => !is_own,
@@ -184,10 +184,13 @@ pub(super) fn lost_race(subject: &mut Subject<'_>) -> Result<Tried, Breach> {
         if !fits {
             let how = format!(
                 "it answered {} where the trail has {what} by now",
-                told(&call)
+                describe_call(&call)
             );
-            return Err(subject.breach(how, question));
+            return Err(tested.breach(how, input));
         }
     }
-    Ok(Tried::Held(format!("{} entries of others", others.len())))
+    Ok(CheckResult::Holds(format!(
+        "{} entries of others",
+        others.len()
+    )))
 }

@@ -8,12 +8,12 @@ mod claims;
 mod claims_of_existing;
 mod grammar;
 mod samples;
-mod subject;
+mod tested;
 
 use super::{Policy, PolicySettings, Recording};
 use outcome::Limits;
 use std::time::Duration;
-use subject::Subject;
+use tested::TestedPolicy;
 
 /// How a policy is tried.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct Claim {
     /// What must hold, in words.
     pub title: &'static str,
     /// Whether it does.
-    pub standing: Standing,
+    pub standing: ClaimResult,
     /// What was tried, or what is wrong.
     pub detail: String,
     /// The call that shows that it does not hold, to be made again with `policy run --replay`.
@@ -79,7 +79,7 @@ pub struct Claim {
 
 /// Whether a claim holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClaimResult {
     /// It held in all that was tried.
     Holds,
     /// It does not.
@@ -88,13 +88,13 @@ pub enum Standing {
     NotShown,
 }
 
-impl Standing {
+impl ClaimResult {
     /// In one word, for machines.
     pub fn name(self) -> &'static str {
         match self {
-            Standing::Holds => "holds",
-            Standing::Broken => "broken",
-            Standing::NotShown => "not-shown",
+            ClaimResult::Holds => "holds",
+            ClaimResult::Broken => "broken",
+            ClaimResult::NotShown => "not-shown",
         }
     }
 }
@@ -109,14 +109,14 @@ impl Report {
     pub fn broken(&self) -> impl Iterator<Item = &Claim> {
         self.claims
             .iter()
-            .filter(|claim| claim.standing == Standing::Broken)
+            .filter(|claim| claim.standing == ClaimResult::Broken)
     }
 }
 
 /// What trying a claim came to.
-enum Tried {
+enum CheckResult {
     /// It held; what was tried.
-    Held(String),
+    Holds(String),
     /// It is broken: how, and by which call.
     Broken(String, Option<Box<Recording>>),
     /// Nothing could tell, for this reason.
@@ -126,7 +126,7 @@ enum Tried {
 /// A claim that is broken, on its way to the report.
 type Breach = (String, Option<Box<Recording>>);
 
-type Check = fn(&mut Subject<'_>) -> Result<Tried, Breach>;
+type Check = fn(&mut TestedPolicy<'_>) -> Result<CheckResult, Breach>;
 
 /// The claims, in the order in which a person would want to hear of them.
 const CLAIMS: &[(&str, &str, Check)] = &[
@@ -179,17 +179,17 @@ const CLAIMS: &[(&str, &str, Check)] = &[
 ];
 
 impl Contract {
-    /// Tries a policy. `told` hears of each claim as soon as it is tried.
-    pub fn check(&self, policy: &Policy, told: &mut dyn FnMut(&Claim)) -> Report {
-        let mut subject = Subject::new(policy, self);
+    /// Tries a policy. `on_claim` hears of each claim as soon as it is tried.
+    pub fn check(&self, policy: &Policy, on_claim: &mut dyn FnMut(&Claim)) -> Report {
+        let mut tested = TestedPolicy::new(policy, self);
         let mut claims = Vec::new();
         for (name, title, check) in CLAIMS {
-            let tried = check(&mut subject)
-                .unwrap_or_else(|(detail, recording)| Tried::Broken(detail, recording));
+            let tried = check(&mut tested)
+                .unwrap_or_else(|(detail, recording)| CheckResult::Broken(detail, recording));
             let (standing, detail, recording) = match tried {
-                Tried::Held(detail) => (Standing::Holds, detail, None),
-                Tried::Broken(detail, recording) => (Standing::Broken, detail, recording),
-                Tried::NotShown(detail) => (Standing::NotShown, detail, None),
+                CheckResult::Holds(detail) => (ClaimResult::Holds, detail, None),
+                CheckResult::Broken(detail, recording) => (ClaimResult::Broken, detail, recording),
+                CheckResult::NotShown(detail) => (ClaimResult::NotShown, detail, None),
             };
             let claim = Claim {
                 name,
@@ -198,9 +198,9 @@ impl Contract {
                 detail,
                 recording: recording.map(|recording| *recording),
             };
-            told(&claim);
+            on_claim(&claim);
             claims.push(claim);
         }
-        subject.report(claims)
+        tested.report(claims)
     }
 }

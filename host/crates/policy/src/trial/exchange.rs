@@ -176,11 +176,11 @@ impl fmt::Display for Exchange {
                     out,
                     "{name}({path:?}, {} bytes) → {}",
                     contents.length(),
-                    Done(answer)
+                    UnitAnswer(answer)
                 )
             }
             Exchange::Commit { subject, answer } => {
-                write!(out, "{name}({subject:?}) → {}", Done(answer))
+                write!(out, "{name}({subject:?}) → {}", UnitAnswer(answer))
             }
             Exchange::Now { answer } => write!(out, "{name}() → {answer}"),
             Exchange::ConfigGet { key, answer } => match answer {
@@ -192,9 +192,9 @@ impl fmt::Display for Exchange {
     }
 }
 
-struct Done<'a>(&'a Answer<()>);
+struct UnitAnswer<'a>(&'a Answer<()>);
 
-impl fmt::Display for Done<'_> {
+impl fmt::Display for UnitAnswer<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Answer::Ok(()) => out.write_str("ok"),

@@ -2,18 +2,18 @@
 //!
 //! Owns what is given to one. What the host would make of the answer is decided by the same code that records.
 
-mod again;
 mod exchange;
 mod host_fault;
 mod recording;
+mod resubmission;
 
-pub use again::Again;
 pub(super) use exchange::Transcript;
 pub use exchange::{Answer, Contents, Exchange, level_name};
 pub use host_fault::{HostError, HostFault, HostFunction};
 pub use recording::{Recording, RecordingError, Replay};
+pub use resubmission::Resubmission;
 
-use super::call::Extras;
+use super::call::TrialOptions;
 use super::{Call, Policy, PolicySettings, Snapshot};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
@@ -57,28 +57,34 @@ impl<'a> Trial<'a> {
     }
 
     /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
-    pub fn run_in_full(&self, policy: &Policy) -> Call {
+    pub fn run_with_exchanges(&self, policy: &Policy) -> Call {
         self.call(policy, Some(Transcript::default()))
     }
 
     fn call(&self, policy: &Policy, transcript: Option<Transcript>) -> Call {
-        let snapshot = Box::new(Given(self.existing.map(<[u8]>::to_vec)));
-        let extras = Extras {
+        let snapshot = Box::new(EntrySnapshot(self.existing.map(<[u8]>::to_vec)));
+        let trial_options = TrialOptions {
             faults: self.faults.to_vec(),
             transcript,
         };
-        let mut call = policy.call_with(self.outcome, snapshot, self.now, self.settings, extras);
+        let mut call = policy.call_with_options(
+            self.outcome,
+            snapshot,
+            self.now,
+            self.settings,
+            trial_options,
+        );
         call.verdict = call
             .verdict
-            .and_then(|verdict| verdict.believed(self.outcome, self.existing));
+            .and_then(|verdict| verdict.check_against_trail(self.outcome, self.existing));
         call
     }
 }
 
 /// The trail of a trial.
-struct Given(Option<Vec<u8>>);
+struct EntrySnapshot(Option<Vec<u8>>);
 
-impl Snapshot for Given {
+impl Snapshot for EntrySnapshot {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.clone())
     }

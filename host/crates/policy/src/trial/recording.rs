@@ -18,25 +18,25 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Recording {
     recording: u32,
-    policy: Recorded,
+    policy: PolicyIdentity,
     outcome: Box<RawValue>,
     existing: Option<Contents>,
     settings: BTreeMap<String, String>,
     now: String,
     calls: Vec<Exchange>,
-    result: Told,
+    result: CallResult,
 }
 
 /// Which policy it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Recorded {
+struct PolicyIdentity {
     name: String,
     digest: String,
 }
 
 /// What became of the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+struct CallResult {
     result: String,
     reason: Option<String>,
     #[serde(default)]
@@ -45,7 +45,7 @@ struct Told {
 
 /// What a document says of its status.
 #[derive(Deserialize)]
-struct Status {
+struct StatusMember {
     status: String,
 }
 
@@ -104,7 +104,7 @@ impl Recording {
         let text = str::from_utf8(document).map_err(|error| form(error.to_string()))?;
         Ok(Recording {
             recording: VERSION,
-            policy: Recorded {
+            policy: PolicyIdentity {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
             },
@@ -117,19 +117,19 @@ impl Recording {
                 .collect(),
             now: trial.now.to_rfc3339(),
             calls: call.exchanges.clone(),
-            result: Told::of(call),
+            result: CallResult::of(call),
         })
     }
 
     /// The same questions, with what has come of them now.
-    pub fn again(&self, policy: &Policy, call: &Call) -> Recording {
+    pub fn record_again(&self, policy: &Policy, call: &Call) -> Recording {
         Recording {
-            policy: Recorded {
+            policy: PolicyIdentity {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
             },
             calls: call.exchanges.clone(),
-            result: Told::of(call),
+            result: CallResult::of(call),
             ..self.clone()
         }
     }
@@ -164,7 +164,7 @@ impl Recording {
         // A status that the operator had added then is none of this call's business.
         let added = serde_json::from_str(self.outcome.get())
             .ok()
-            .and_then(|Status { status }| Statuses::with(vec![status]).ok());
+            .and_then(|StatusMember { status }| Statuses::with(vec![status]).ok());
         let own = Limits {
             statuses: added.unwrap_or_default(),
             ..limits.clone()
@@ -230,31 +230,31 @@ impl Recording {
             differences.push(text);
             break;
         }
-        let told = Told::of(call);
-        let word = |told: &Told| match &told.reason {
-            Some(reason) => format!("{} ({reason})", told.result),
-            None => told.result.clone(),
+        let actual = CallResult::of(call);
+        let word = |actual: &CallResult| match &actual.reason {
+            Some(reason) => format!("{} ({reason})", actual.result),
+            None => actual.result.clone(),
         };
-        if (&told.result, &told.reason) != (&self.result.result, &self.result.reason) {
+        if (&actual.result, &actual.reason) != (&self.result.result, &self.result.reason) {
             differences.push(format!(
                 "the answer was {} and is {}",
                 word(&self.result),
-                word(&told)
+                word(&actual)
             ));
         }
-        if told.log != self.result.log {
+        if actual.log != self.result.log {
             differences.push(format!(
                 "the log was {:?} and is {:?}",
-                self.result.log, told.log
+                self.result.log, actual.log
             ));
         }
         differences
     }
 }
 
-impl Told {
-    fn of(call: &Call) -> Told {
-        Told {
+impl CallResult {
+    fn of(call: &Call) -> CallResult {
+        CallResult {
             result: call.result().to_owned(),
             reason: call.reason(),
             log: call.log.iter().map(ToString::to_string).collect(),

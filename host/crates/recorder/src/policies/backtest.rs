@@ -3,7 +3,7 @@
 //!
 //! Changes nothing. Memory use does not grow with the trail.
 
-use super::{PoliciesError, Recorded, workers};
+use super::{PoliciesError, RecordedOutcome, workers};
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskId, TaskOutcome, Violation};
 use policy::{Policy, PolicySettings, Trial, Verdict};
@@ -25,7 +25,7 @@ pub struct Backtest<'a> {
 
 /// The result for one entry.
 #[derive(Debug)]
-pub struct Trying {
+pub struct BacktestEntry {
     /// The task.
     pub task_id: TaskId,
     /// Whether the original submission was tried, rather than the entry.
@@ -33,12 +33,12 @@ pub struct Trying {
     /// The recorded entry.
     pub recorded: Vec<u8>,
     /// What the new policy would do.
-    pub outcome: Outcome,
+    pub outcome: Comparison,
 }
 
 /// What the new policy would do with an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Comparison {
     /// It makes the same bytes.
     Same,
     /// It makes the same members and values in another form or order.
@@ -53,7 +53,7 @@ pub enum Outcome {
     Unreadable(String),
 }
 
-struct Question {
+struct BacktestInput {
     task_id: TaskId,
     entry: Vec<u8>,
     submission: Option<String>,
@@ -69,29 +69,29 @@ impl Backtest<'_> {
     pub fn run<E: From<PoliciesError>>(
         &self,
         mut submission: impl FnMut(&TaskId) -> Result<Option<String>, E>,
-        take: impl FnMut(Option<Trying>) -> Result<(), E>,
+        take: impl FnMut(Option<BacktestEntry>) -> Result<(), E>,
     ) -> Result<(), E> {
         let entries = self.trail.entries().map_err(PoliciesError::Trail)?;
         let questions = entries.map(|entry| {
             let (task_id, entry) = entry.map_err(PoliciesError::Trail)?;
             let submission = submission(&task_id)?;
-            Ok(Question {
+            Ok(BacktestInput {
                 task_id,
                 entry,
                 submission,
             })
         });
-        workers::each(questions, |question| self.answer(question), take)
+        workers::answer_each(questions, |input| self.compare(input), take)
     }
 
     /// Returns `None` for entries before the time span.
-    fn answer(&self, question: Question) -> Option<Trying> {
-        let Question {
+    fn compare(&self, input: BacktestInput) -> Option<BacktestEntry> {
+        let BacktestInput {
             task_id,
             entry,
             submission,
-        } = question;
-        let recorded = Recorded::read(&entry);
+        } = input;
+        let recorded = RecordedOutcome::read(&entry);
         if let (Some(since), Ok(recorded)) = (self.since, &recorded)
             && recorded.time < since
         {
@@ -102,13 +102,13 @@ impl Backtest<'_> {
             .filter(|submitted| submitted.task_id == task_id);
         let from_submission = submitted.is_some();
         let outcome = match recorded {
-            Err(reason) => Outcome::Unreadable(reason),
+            Err(reason) => Comparison::Unreadable(reason),
             Ok(recorded) => {
                 let outcome = submitted.as_ref().unwrap_or(&recorded.outcome);
                 self.decide(outcome, recorded.time, &entry)
             }
         };
-        Some(Trying {
+        Some(BacktestEntry {
             task_id,
             from_submission,
             recorded: entry,
@@ -116,24 +116,27 @@ impl Backtest<'_> {
         })
     }
 
-    fn decide(&self, outcome: &TaskOutcome, time: Timestamp, recorded: &[u8]) -> Outcome {
+    fn decide(&self, outcome: &TaskOutcome, time: Timestamp, recorded: &[u8]) -> Comparison {
         let call = Trial::new(outcome, self.settings, time).run(self.policy);
         match call.verdict {
-            Ok(Verdict::Commit { entry, .. }) if entry == recorded => Outcome::Same,
+            Ok(Verdict::Commit { entry, .. }) if entry == recorded => Comparison::Same,
             Ok(Verdict::Commit { entry, .. }) => {
-                let says = |entry: &[u8]| Some(Recorded::read(entry).ok()?.outcome.canonical());
-                if says(&entry).is_some_and(|new| Some(new) == says(recorded)) {
-                    Outcome::Moved(entry)
+                let canonical_outcome =
+                    |entry: &[u8]| Some(RecordedOutcome::read(entry).ok()?.outcome.canonical());
+                if canonical_outcome(&entry)
+                    .is_some_and(|new| Some(new) == canonical_outcome(recorded))
+                {
+                    Comparison::Moved(entry)
                 } else {
-                    Outcome::Differs(entry)
+                    Comparison::Differs(entry)
                 }
             }
-            Ok(Verdict::Refused(violations)) => Outcome::Refused(violations),
-            Ok(Verdict::Unavailable(reason)) => Outcome::Failed(reason),
+            Ok(Verdict::Refused(violations)) => Comparison::Refused(violations),
+            Ok(Verdict::Unavailable(reason)) => Comparison::Failed(reason),
             Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_)) => {
-                Outcome::Failed("the policy considers it already recorded".to_owned())
+                Comparison::Failed("the policy considers it already recorded".to_owned())
             }
-            Err(fault) => Outcome::Failed(fault.to_string()),
+            Err(fault) => Comparison::Failed(fault.to_string()),
         }
     }
 }

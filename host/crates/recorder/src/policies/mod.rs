@@ -10,9 +10,9 @@ mod workers;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use backtest::{Backtest, Outcome as Backtested, Trying};
-pub use recorded::Recorded;
-pub use reproduce::{NotShown, Reproduced, Result as ReproduceResult, reproduce};
+pub use backtest::{Backtest, BacktestEntry, Comparison};
+pub use recorded::RecordedOutcome;
+pub use reproduce::{NotShown, ReproduceReport, Reproduction, reproduce};
 
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
@@ -21,7 +21,7 @@ use trail::{InForce, Kept, Trail, TrailError};
 
 /// A policy with its settings.
 #[derive(Clone, Debug)]
-pub struct Deciding {
+pub struct PolicyWithSettings {
     /// The policy itself.
     pub policy: Policy,
     /// The settings that it decides with.
@@ -68,7 +68,10 @@ impl PoliciesError {
 /// # Errors
 ///
 /// A policy is in force and cannot be loaded. No other policy may decide then.
-pub fn in_force(trail: &Trail, engine: &Engine) -> Result<Option<Deciding>, PoliciesError> {
+pub fn in_force(
+    trail: &Trail,
+    engine: &Engine,
+) -> Result<Option<PolicyWithSettings>, PoliciesError> {
     let Some(InForce {
         component,
         settings,
@@ -77,18 +80,18 @@ pub fn in_force(trail: &Trail, engine: &Engine) -> Result<Option<Deciding>, Poli
     else {
         return Ok(None);
     };
-    let mut shelf = Shelf::new(trail, engine);
+    let mut trail_policies = TrailPolicies::new(trail, engine);
     let missing = |what, digest: &str| PoliciesError::Missing {
         what,
         digest: digest.to_owned(),
     };
-    let policy = shelf
+    let policy = trail_policies
         .policy(&component)?
         .ok_or_else(|| missing("the policy", &component))?;
-    let settings = shelf
+    let settings = trail_policies
         .settings(&settings)?
         .ok_or_else(|| missing("the settings", &settings))?;
-    Ok(Some(Deciding { policy, settings }))
+    Ok(Some(PolicyWithSettings { policy, settings }))
 }
 
 /// Keeps a policy and its settings with the trail, so that they can be inspected and run after they are replaced.
@@ -144,17 +147,17 @@ pub fn activate(
 }
 
 /// The policies that are kept with a trail, each loaded once, on first use.
-pub struct Shelf<'a> {
+pub struct TrailPolicies<'a> {
     trail: &'a Trail,
     engine: &'a Engine,
     policies: HashMap<String, Option<Policy>>,
     settings: HashMap<String, Option<PolicySettings>>,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> TrailPolicies<'a> {
     /// Creates a shelf for this trail.
-    pub fn new(trail: &'a Trail, engine: &'a Engine) -> Shelf<'a> {
-        Shelf {
+    pub fn new(trail: &'a Trail, engine: &'a Engine) -> TrailPolicies<'a> {
+        TrailPolicies {
             trail,
             engine,
             policies: HashMap::new(),
@@ -172,8 +175,8 @@ impl<'a> Shelf<'a> {
             return Ok(policy.clone());
         }
         let policy = match self.trail.kept(Kept::Component, digest)? {
-            Some(bytes) => Some(Policy::load(self.engine, &short(digest), &bytes)?),
-            None => own(self.engine, digest)?,
+            Some(bytes) => Some(Policy::load(self.engine, &short_digest(digest), &bytes)?),
+            None => included_policy(self.engine, digest)?,
         };
         self.policies.insert(digest.to_owned(), policy.clone());
         Ok(policy)
@@ -202,7 +205,7 @@ impl<'a> Shelf<'a> {
 }
 
 /// The included policy with this digest.
-fn own(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
+fn included_policy(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
     let builtin = Policy::builtin(engine)?;
     if builtin.digest() == digest {
         return Ok(Some(builtin));
@@ -220,6 +223,6 @@ fn read_settings(canonical: &[u8]) -> Option<PolicySettings> {
 }
 
 /// The name in messages of a policy without a file: the start of its digest.
-fn short(digest: &str) -> String {
+fn short_digest(digest: &str) -> String {
     digest.get(..19).unwrap_or(digest).to_owned()
 }

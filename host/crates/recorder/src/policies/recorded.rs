@@ -10,21 +10,21 @@ use outcome::{Limits, Statuses, TaskOutcome};
 
 /// An outcome and the time at which it was recorded.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct RecordedOutcome {
     /// The entry's contents, as an outcome.
     pub outcome: TaskOutcome,
     /// The entry's time.
     pub time: Timestamp,
 }
 
-impl Recorded {
+impl RecordedOutcome {
     /// Reads an entry: an outcome with the member `timestamp`.
     ///
     /// # Errors
     ///
     /// Why it is not such an entry. A policy may add members that no outcome has; such an entry cannot be given to a
     /// policy.
-    pub fn read(entry: &[u8]) -> Result<Recorded, String> {
+    pub fn read(entry: &[u8]) -> Result<RecordedOutcome, String> {
         let mut members: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(entry).map_err(|_| "it is not a JSON object".to_owned())?;
         let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok();
@@ -37,7 +37,7 @@ impl Recorded {
         let document = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
         let outcome = TaskOutcome::parse(&document, &limits(status))
             .map_err(|rejection| format!("it is not an outcome: {rejection}"))?;
-        Ok(Recorded { outcome, time })
+        Ok(RecordedOutcome { outcome, time })
     }
 }
 
@@ -59,13 +59,13 @@ fn limits(status: Option<String>) -> Limits {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::Recorded;
+    use super::RecordedOutcome;
 
     #[test]
     fn an_entry_is_an_outcome_and_a_time() {
         let entry = br#"{"task_id":"t","status":"paused","timestamp":"2026-01-21T10:05:02.000123Z",
             "execution_result":{"outcome":{"n":1.0E+2}}}"#;
-        let recorded = Recorded::read(entry).unwrap();
+        let recorded = RecordedOutcome::read(entry).unwrap();
         assert_eq!(recorded.time.to_rfc3339(), "2026-01-21T10:05:02.000123Z");
         assert_eq!(recorded.outcome.status.as_str(), "paused");
         assert_eq!(recorded.outcome.execution_result.outcome, r#"{"n":1.0E+2}"#);
@@ -80,8 +80,8 @@ mod tests {
                 "it is not an outcome: /by: ",
             ),
         ] {
-            let said = Recorded::read(entry.as_bytes()).unwrap_err();
-            assert!(said.starts_with(problem), "{said}");
+            let error = RecordedOutcome::read(entry.as_bytes()).unwrap_err();
+            assert!(error.starts_with(problem), "{error}");
         }
     }
 }

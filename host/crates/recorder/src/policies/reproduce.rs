@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{PoliciesError, Recorded, Shelf, workers};
+use super::{PoliciesError, RecordedOutcome, TrailPolicies, workers};
 use policy::{Engine, Policy, PolicySettings, Trial, Verdict};
 use trail::{Decision, Trail, TrailError};
 
 /// The result of repeating one decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Result {
+pub enum Reproduction {
     /// The policy made the same bytes.
     Same,
     /// The policy made a different entry, or none.
@@ -43,7 +43,7 @@ pub enum NotShown {
 
 /// The results for all decisions.
 #[derive(Clone, Debug, Default)]
-pub struct Reproduced {
+pub struct ReproduceReport {
     /// How many entries there are.
     pub entries: u64,
     /// How many were reproduced, byte for byte.
@@ -51,7 +51,7 @@ pub struct Reproduced {
     /// How many came out differently.
     pub differs: u64,
     /// The first different one, in the order of the trail.
-    pub first: Option<Result>,
+    pub first: Option<Reproduction>,
     /// What could not be shown, and for how many entries. Unreadable entries are counted, and the first ones are
     /// named.
     pub not_shown: BTreeMap<NotShown, u64>,
@@ -60,9 +60,9 @@ pub struct Reproduced {
 /// At most this many unreadable entries are named; otherwise the list could be as long as the trail.
 const NAMED_MOST: usize = 100;
 
-struct Question {
+struct ReproduceInput {
     decision: Decision,
-    policy: std::result::Result<(Policy, PolicySettings), NotShown>,
+    policy: Result<(Policy, PolicySettings), NotShown>,
 }
 
 /// Repeats these decisions of a trail, the last one first. In the order of [`Trail::decisions`] that is the oldest.
@@ -76,17 +76,17 @@ pub fn reproduce(
     engine: &Engine,
     mut decisions: Vec<Decision>,
     mut progress: impl FnMut(u64),
-) -> std::result::Result<Reproduced, PoliciesError> {
-    let mut shelf = Shelf::new(trail, engine);
+) -> Result<ReproduceReport, PoliciesError> {
+    let mut trail_policies = TrailPolicies::new(trail, engine);
     let questions = std::iter::from_fn(|| decisions.pop()).map(|decision| {
-        let policy = find(&mut shelf, &decision)?;
-        Ok::<_, PoliciesError>(Question { decision, policy })
+        let policy = find(&mut trail_policies, &decision)?;
+        Ok::<_, PoliciesError>(ReproduceInput { decision, policy })
     });
-    let mut found = Reproduced::default();
-    workers::each(
+    let mut found = ReproduceReport::default();
+    workers::answer_each(
         questions,
-        |question| answer(trail, question),
-        |answer: std::result::Result<Result, TrailError>| {
+        |input| answer(trail, input),
+        |answer: Result<Reproduction, TrailError>| {
             found.take(answer?);
             progress(found.entries);
             Ok(())
@@ -96,38 +96,38 @@ pub fn reproduce(
 }
 
 fn find(
-    shelf: &mut Shelf<'_>,
+    trail_policies: &mut TrailPolicies<'_>,
     decision: &Decision,
-) -> std::result::Result<std::result::Result<(Policy, PolicySettings), NotShown>, PoliciesError> {
-    let Some(policy) = shelf.policy(&decision.policy)? else {
+) -> Result<Result<(Policy, PolicySettings), NotShown>, PoliciesError> {
+    let Some(policy) = trail_policies.policy(&decision.policy)? else {
         return Ok(Err(NotShown::Policy(decision.policy.clone())));
     };
-    Ok(match shelf.settings(&decision.settings)? {
+    Ok(match trail_policies.settings(&decision.settings)? {
         Some(settings) => Ok((policy, settings)),
         None => Err(NotShown::Settings(decision.settings.clone())),
     })
 }
 
-fn answer(trail: &Trail, question: Question) -> std::result::Result<Result, TrailError> {
+fn answer(trail: &Trail, input: ReproduceInput) -> Result<Reproduction, TrailError> {
     let Decision {
         commit, task_id, ..
-    } = question.decision;
-    let differs = |reason: String| Result::Differs {
+    } = input.decision;
+    let differs = |reason: String| Reproduction::Differs {
         commit,
         task_id: task_id.to_string(),
         reason,
     };
-    let (policy, settings) = match question.policy {
+    let (policy, settings) = match input.policy {
         Ok(policy) => policy,
-        Err(not_shown) => return Ok(Result::NotShown(not_shown)),
+        Err(not_shown) => return Ok(Reproduction::NotShown(not_shown)),
     };
     let Some(entry) = trail.snapshot(&task_id)?.entry else {
         return Ok(differs("its entry is no longer in the trail".to_owned()));
     };
-    let recorded = match Recorded::read(&entry) {
+    let recorded = match RecordedOutcome::read(&entry) {
         Ok(recorded) => recorded,
         Err(reason) => {
-            return Ok(Result::NotShown(NotShown::Entry {
+            return Ok(Reproduction::NotShown(NotShown::Entry {
                 task_id: task_id.to_string(),
                 reason,
             }));
@@ -135,11 +135,11 @@ fn answer(trail: &Trail, question: Question) -> std::result::Result<Result, Trai
     };
     let call = Trial::new(&recorded.outcome, &settings, recorded.time).run(&policy);
     Ok(match call.verdict {
-        Ok(Verdict::Commit { entry: again, .. }) if again[..] == entry[..] => Result::Same,
+        Ok(Verdict::Commit { entry: again, .. }) if again[..] == entry[..] => Reproduction::Same,
         Ok(Verdict::Commit { entry: again, .. }) => differs(difference(&entry, &again)),
         Ok(Verdict::Refused(violations)) => {
-            let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            differs(format!("the policy refuses it: {}", said.join("; ")))
+            let messages: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            differs(format!("the policy refuses it: {}", messages.join("; ")))
         }
         Ok(Verdict::Unavailable(reason)) => differs(format!("the policy: {reason}")),
         Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_)) => {
@@ -164,16 +164,16 @@ fn difference(entry: &[u8], again: &[u8]) -> String {
     )
 }
 
-impl Reproduced {
-    fn take(&mut self, result: Result) {
+impl ReproduceReport {
+    fn take(&mut self, result: Reproduction) {
         self.entries += 1;
         match result {
-            Result::Same => self.same += 1,
-            Result::Differs { .. } => {
+            Reproduction::Same => self.same += 1,
+            Reproduction::Differs { .. } => {
                 self.differs += 1;
                 self.first.get_or_insert(result);
             }
-            Result::NotShown(mut why) => {
+            Reproduction::NotShown(mut why) => {
                 if let NotShown::Entry { reason, .. } = &mut why
                     && self.not_shown.len() >= NAMED_MOST
                 {

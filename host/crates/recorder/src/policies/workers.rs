@@ -11,7 +11,7 @@ const BATCH: usize = 64;
 /// # Errors
 ///
 /// The first error among the questions or from `take`; no further question is asked then.
-pub(super) fn each<Q: Send, A: Send, E>(
+pub(super) fn answer_each<Q: Send, A: Send, E>(
     questions: impl Iterator<Item = Result<Q, E>>,
     answer: impl Fn(Q) -> A + Sync,
     mut take: impl FnMut(A) -> Result<(), E>,
@@ -61,13 +61,13 @@ fn answers<Q: Send, A: Send>(
 
 #[cfg(test)]
 mod tests {
-    use super::each;
+    use super::answer_each;
 
     #[test]
     fn answers_come_in_the_order_of_the_questions() {
         let mut taken = Vec::new();
         let questions = (0..1000).map(Ok::<usize, ()>);
-        let done = each(
+        let done = answer_each(
             questions,
             |number| number * 2,
             |answer| {
@@ -77,7 +77,7 @@ mod tests {
         );
         assert_eq!(done, Ok(()));
         assert_eq!(taken, (0..2000).step_by(2).collect::<Vec<_>>());
-        let stopped = each([Ok(1), Err("no")].into_iter(), |number| number, |_| Ok(()));
+        let stopped = answer_each([Ok(1), Err("no")].into_iter(), |number| number, |_| Ok(()));
         assert_eq!(stopped, Err("no"));
     }
 }

@@ -3,15 +3,15 @@
 //! Reads the trail, which is the authority; the store's rows come later and in another order. An entry has the same
 //! number on every host, so a follower can continue anywhere, at any time.
 
-mod fresh;
 mod position;
+mod recent;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use position::{EventId, Position};
 
-pub(super) use fresh::Fresh;
+pub(super) use recent::RecentEntries;
 
 use super::{Orchestrator, RecordedError};
 use outcome::TaskId;
@@ -79,7 +79,7 @@ impl Order {
     }
 
     /// Up to `limit` places after `after`, oldest first.
-    fn places(
+    fn numbered_commits(
         &self,
         trail: &Trail,
         end: &TrailEnd,
@@ -114,7 +114,7 @@ impl Order {
 
 /// A follower's position: the last entry that it received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct FollowerPosition {
     /// The history that the number belongs to.
     pub history: u64,
     /// The number of the last entry received.
@@ -123,9 +123,9 @@ pub struct Told {
 
 /// Where a follower starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resumed {
+pub struct FollowStart {
     /// Its position.
-    pub told: Told,
+    pub reached: FollowerPosition,
     /// For an event id of the old kind: entries that were already sent although they come later in the trail. The
     /// value is their time in microseconds and the greatest of their task ids.
     pub skip: Option<(i64, String)>,
@@ -135,11 +135,11 @@ pub struct Resumed {
 
 /// New entries for a follower.
 #[derive(Debug)]
-pub struct News {
+pub struct NewEntries {
     /// In the order of the trail.
     pub entries: Vec<(Position, Entry)>,
     /// The position after them.
-    pub told: Told,
+    pub reached: FollowerPosition,
     /// Whether history was replaced: entries sent earlier may be gone from the trail, and others may be missing.
     pub gap: bool,
 }
@@ -150,12 +150,12 @@ impl Orchestrator {
     /// # Errors
     ///
     /// The trail cannot be read.
-    pub async fn resume(&self, after: Option<EventId>) -> Result<Resumed, RecordedError> {
+    pub async fn resume(&self, after: Option<EventId>) -> Result<FollowStart, RecordedError> {
         self.read_trail(move |orchestrator, trail| {
             let order = &orchestrator.inner().order;
             let (end, history) = order.end(trail)?;
-            let from = |number| Resumed {
-                told: Told { history, number },
+            let from = |number| FollowStart {
+                reached: FollowerPosition { history, number },
                 skip: None,
                 gap: false,
             };
@@ -164,23 +164,23 @@ impl Orchestrator {
             };
             let found = match &after {
                 EventId::Position(position) => {
-                    let claimed = position.claimed();
+                    let claimed = position.as_numbered_commit();
                     let before = position.number.saturating_sub(1);
                     let is_there = position.number > 0
                         && position.number <= end.entries
                         && order
-                            .places(trail, &end, history, before, 1)?
+                            .numbered_commits(trail, &end, history, before, 1)?
                             .first()
                             .copied()
                             == claimed;
                     is_there.then(|| from(position.number))
                 }
                 EventId::Former { time, task_id } => {
-                    former(order, trail, &end, history, (*time, task_id))?
+                    resume_from_time(order, trail, &end, history, (*time, task_id))?
                 }
             };
             // What followed an entry that is not in the trail is unknown.
-            Ok(found.unwrap_or(Resumed {
+            Ok(found.unwrap_or(FollowStart {
                 gap: true,
                 ..from(end.entries)
             }))
@@ -196,39 +196,40 @@ impl Orchestrator {
     /// The trail cannot be read.
     pub async fn recorded_after(
         &self,
-        told: Told,
+        reached: FollowerPosition,
         until: u64,
         limit: usize,
         bytes: usize,
-    ) -> Result<News, RecordedError> {
+    ) -> Result<NewEntries, RecordedError> {
         self.read_trail(move |orchestrator, trail| {
             let inner = orchestrator.inner();
             let (end, history) = inner.order.end(trail)?;
-            let mut news = News {
+            let mut news = NewEntries {
                 entries: Vec::new(),
-                told,
+                reached,
                 gap: false,
             };
-            if history != told.history || told.number > end.entries {
+            if history != reached.history || reached.number > end.entries {
                 news.gap = true;
-                news.told = Told {
+                news.reached = FollowerPosition {
                     history,
                     number: end.entries,
                 };
                 return Ok(news);
             }
-            let most = until.min(end.entries).saturating_sub(told.number);
+            let most = until.min(end.entries).saturating_sub(reached.number);
             let limit = limit.min(usize::try_from(most).unwrap_or(usize::MAX));
-            let places = inner
-                .order
-                .places(trail, &end, history, told.number, limit)?;
+            let places =
+                inner
+                    .order
+                    .numbered_commits(trail, &end, history, reached.number, limit)?;
             let mut taken = 0;
             for place in places {
                 if taken >= bytes {
                     break;
                 }
-                news.told.number = place.number;
-                let Some(entry) = inner.fresh.take_or_read(trail, &place.commit())? else {
+                news.reached.number = place.number;
+                let Some(entry) = inner.recent.take_or_read(trail, &place.commit())? else {
                     continue;
                 };
                 taken += entry.text.len();
@@ -240,12 +241,12 @@ impl Orchestrator {
     }
 
     /// Sets whether there are followers. If so, entries that are committed here stay in memory until they are sent.
-    pub fn keep_fresh(&self, somebody_follows: bool) {
-        self.inner().fresh.keep(somebody_follows);
+    pub fn keep_recent_entries(&self, has_followers: bool) {
+        self.inner().recent.keep(has_followers);
     }
 
     /// Completes when something may have been recorded here after this call.
-    pub fn something_recorded(&self) -> impl Future<Output = ()> + '_ {
+    pub fn wait_for_recorded(&self) -> impl Future<Output = ()> + '_ {
         self.inner().recorded.notified()
     }
 
@@ -265,13 +266,13 @@ impl Orchestrator {
 
 /// The position for an id from before entries had numbers: the time of recording in microseconds, and the task.
 /// Events were ordered by these two.
-fn former(
+fn resume_from_time(
     order: &Order,
     trail: &Trail,
     end: &TrailEnd,
     history: u64,
     (time, task_id): (i64, &TaskId),
-) -> Result<Option<Resumed>, TrailError> {
+) -> Result<Option<FollowStart>, TrailError> {
     let Some((_, Some(commit))) = trail.locate(task_id)? else {
         return Ok(None);
     };
@@ -281,16 +282,16 @@ fn former(
     // Times never decrease along a trail. Within the same microsecond, some earlier entries were not sent.
     let mut number = place.number;
     while number > 0 && place.number - number < TIES_MOST {
-        let before = order.places(trail, end, history, number - 1, 1)?;
+        let before = order.numbered_commits(trail, end, history, number - 1, 1)?;
         let Some(before) = before.first() else { break };
-        let entry = fresh::read(trail, &before.commit())?;
+        let entry = recent::read(trail, &before.commit())?;
         if entry.is_some_and(|entry| entry.recorded_at.microseconds() != time) {
             break;
         }
         number -= 1;
     }
-    Ok(Some(Resumed {
-        told: Told { history, number },
+    Ok(Some(FollowStart {
+        reached: FollowerPosition { history, number },
         skip: Some((time, task_id.to_string())),
         gap: false,
     }))

@@ -11,10 +11,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::health::Role;
-use super::line::Item;
+use super::line::LineItem;
 use super::pulse::Stage;
 use super::supervise::supervised;
-use super::{Held, Inner, backoff};
+use super::{HeldLease, Inner, backoff};
 use store::{Lease, LeaseAnswer, Queued, Sequence, StoreError};
 
 /// How often to check the store for submissions that other hosts have accepted.
@@ -38,7 +38,7 @@ const CHECK: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// Starts the tasks. They run until the orchestrator stops and either no work or no time is left.
-pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
+pub(super) fn start(inner: &Arc<Inner>, line: Sender<LineItem>) -> JoinHandle<()> {
     let feeder = Feeder {
         inner: Arc::clone(inner),
         line,
@@ -64,7 +64,7 @@ pub(super) fn start(inner: &Arc<Inner>, line: Sender<Item>) -> JoinHandle<()> {
 
 struct Feeder {
     inner: Arc<Inner>,
-    line: Sender<Item>,
+    line: Sender<LineItem>,
     after: Option<Sequence>,
     swept: Instant,
     checked: Instant,
@@ -96,9 +96,9 @@ impl Feeder {
             self.rest(LOOK).await;
             return !inner.is_stopping();
         }
-        let mut most = inner.under_way.room_for();
+        let mut most = inner.in_flight.room_for();
         if let Some((pause, failures)) = inner.health.trail_pause() {
-            if inner.under_way.len() > 0 || !pause.is_zero() {
+            if inner.in_flight.len() > 0 || !pause.is_zero() {
                 // After a stop request, work continues for the time allowed: git may recover.
                 self.rest(pause.clamp(Duration::from_millis(5), LOOK)).await;
                 return true;
@@ -145,11 +145,11 @@ impl Feeder {
         }
         // A sweep also finds submissions that are already on the line.
         let (after, limit) = match sweeps {
-            true => (None, most + inner.under_way.len()),
+            true => (None, most + inner.in_flight.len()),
             false => (self.after, most),
         };
         // Read before the query: a submission that is settled meanwhile is in the result, but no longer in flight.
-        let under_way = inner.under_way.sequences();
+        let in_flight = inner.in_flight.sequences();
         match inner.store.due(after, limit).await {
             Ok(mut rows) => {
                 self.failures = 0;
@@ -158,7 +158,7 @@ impl Feeder {
                     self.after = self.after.max(Some(last.sequence));
                 }
                 let waits = !rows.is_empty();
-                rows.retain(|queued| !under_way.contains(&queued.sequence));
+                rows.retain(|queued| !in_flight.contains(&queued.sequence));
                 Ok((rows, waits))
             }
             Err(error) => {
@@ -172,11 +172,11 @@ impl Feeder {
     async fn feed(&mut self, lease: &Lease, rows: Vec<Queued>, waits: bool) -> bool {
         let mut fed = 0;
         for queued in rows {
-            if !self.inner.under_way.put(&queued) {
+            if !self.inner.in_flight.put(&queued) {
                 continue;
             }
             fed += 1;
-            let item = Item {
+            let item = LineItem {
                 queued,
                 lease: lease.clone(),
             };
@@ -192,7 +192,7 @@ impl Feeder {
             }
             return true;
         }
-        let idle = self.inner.under_way.len() == 0;
+        let idle = self.inner.in_flight.len() == 0;
         // A submission that was in flight during the query may be waiting again by the time of this check.
         if idle && !waits && self.inner.is_stopping() {
             return false;
@@ -217,7 +217,7 @@ impl Feeder {
     async fn rest(&self, time: Duration) {
         let mut stop = self.inner.stop.subscribe();
         tokio::select! {
-            () = self.inner.under_way.room.notified() => {}
+            () = self.inner.in_flight.room.notified() => {}
             _ = stop.changed() => {}
             () = tokio::time::sleep(time) => {}
         }
@@ -259,7 +259,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                     inner.committing.tenure.overrule();
                 }
                 let until = began + term;
-                inner.lease.send_replace(Some(Held { lease, until }));
+                inner.lease.send_replace(Some(HeldLease { lease, until }));
                 inner.wake.notify_one();
                 term / 3
             }
@@ -278,7 +278,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
             }
             Err(StoreError::Rebound) => {
                 // Another host may hold it, or the store was bound to another trail, which is checked next.
-                inner.ask_again_whose_store();
+                inner.invalidate_binding();
                 Duration::from_millis(1)
             }
             Err(error) => {
@@ -311,7 +311,7 @@ impl Inner {
         if let LeaseAnswer::Held(lease) = &answer
             && !self.committing.tenure.is(lease.fence())
         {
-            self.ask_again_whose_store();
+            self.invalidate_binding();
             if let Err(error) = self.may_use_store().await {
                 self.store.release(lease).await?;
                 return Err(error);
@@ -335,7 +335,7 @@ pub(super) async fn look_for_others(inner: Arc<Inner>) {
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
-        for sequence in inner.settlements.waited_for(MOST) {
+        for sequence in inner.settlements.awaited(MOST) {
             if let Ok(Some(found)) = inner.store.submission(sequence).await
                 && !matches!(found.state, store::State::Pending { .. })
                 && inner.is_in_trail(&found.state).await

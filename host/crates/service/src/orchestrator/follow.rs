@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
-use super::{InForce, Inner};
+use super::{Inner, PolicyInForce};
 use recorder::Recorder;
 use store::{Entry, Store, StoreError};
 use trail::{LoggedEntry, Moved, TrailError};
@@ -45,7 +45,7 @@ enum FollowError {
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
     // After the trail was reopened or this host took over, earlier entries are unknown.
-    let mut began: Weak<InForce> = Weak::new();
+    let mut began: Weak<PolicyInForce> = Weak::new();
     let mut left: Vec<Moved> = Vec::new();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,7 +61,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         if inner.lease().is_none() || inner.health.trail().is_some() {
             continue;
         }
-        let in_force = inner.force.now();
+        let in_force = inner.current_policy.now();
         let is_first = !Weak::ptr_eq(&began, &Arc::downgrade(&in_force));
         left.extend(in_force.recorder.trail().take_moved());
         if !is_first && left.is_empty() {

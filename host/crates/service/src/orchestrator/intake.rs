@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fingerprint::is_entry_of;
-use super::settled::Waiting;
+use super::settled::WaitState;
 use super::work_result::WorkResult;
 use super::{Inner, Orchestrator, plan};
 use outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
@@ -78,7 +78,7 @@ impl Orchestrator {
     /// [`AcceptError`]; nothing was accepted.
     pub async fn accept(&self, document: &[u8], origin: Origin) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let outcome = TaskOutcome::read(document, &inner.force.limits())?;
+        let outcome = TaskOutcome::read(document, &inner.current_policy.limits())?;
         let trace_id = outcome.metadata.as_deref().and_then(trace_of);
         let trace_id = trace_id.or(origin.trace_id);
         let (reporter, peer) = (origin.reporter, origin.peer);
@@ -129,7 +129,7 @@ impl Orchestrator {
         origin: Origin,
     ) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let result = WorkResult::parse(report, &inner.force.limits())?;
+        let result = WorkResult::parse(report, &inner.current_policy.limits())?;
         let task_id = result.outcome().task_id.clone();
         let canonical = result.canonical();
         let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));
@@ -174,7 +174,7 @@ impl Orchestrator {
     ///
     /// [`PlanError`]; nothing was stored.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
-        let plan = plan::parse(document, &self.inner().force.limits())?;
+        let plan = plan::parse(document, &self.inner().current_policy.limits())?;
         self.inner().may_use_store().await?;
         let task = self.inner().store.plan(plan).await?;
         match task.finished {
@@ -194,8 +194,8 @@ impl Orchestrator {
         let inner = self.inner();
         loop {
             match inner.settlements.wait(sequence) {
-                Waiting::Known(state) => return Ok(state),
-                Waiting::Until(receiver) => match receiver.await {
+                WaitState::Known(state) => return Ok(state),
+                WaitState::Until(receiver) => match receiver.await {
                     Ok(State::Pending { .. }) => {}
                     Ok(state) => return Ok(state),
                     Err(_) => {
@@ -223,7 +223,7 @@ impl Inner {
         self.may_use_store().await?;
         let accepted = self.store.accept(submission).await;
         if matches!(accepted, Err(StoreError::Rebound)) {
-            self.ask_again_whose_store();
+            self.invalidate_binding();
         }
         match &accepted {
             Ok(_) => self.store_works(),
@@ -278,7 +278,7 @@ impl Inner {
         let Some(entry) = self.store.entry(task_id).await? else {
             return Ok(None);
         };
-        if !is_entry_of(&entry.text, document, &self.force.limits()) {
+        if !is_entry_of(&entry.text, document, &self.current_policy.limits()) {
             return Ok(None);
         }
         let submissions = self.store.submissions(task_id).await?;

@@ -18,14 +18,14 @@ use recorder::{Answer, Cause, Pending};
 use store::{Lease, Queued, Sequence};
 
 /// A submission on the line.
-pub(super) struct Item {
+pub(super) struct LineItem {
     pub(super) queued: Queued,
     /// The lease under which it is tried.
     pub(super) lease: Lease,
 }
 
 /// A submission after an attempt.
-pub(super) struct Tried {
+pub(super) struct AttemptedSubmission {
     pub(super) sequence: Sequence,
     pub(super) task_id: String,
     pub(super) attempts: u32,
@@ -46,31 +46,31 @@ const PANICS_MOST: usize = 5;
 /// Starts the threads. They end when the sender is dropped and every submission on the line has been answered.
 pub(super) fn start(
     inner: Arc<Inner>,
-) -> std::io::Result<(Sender<Item>, UnboundedReceiver<Tried>)> {
+) -> std::io::Result<(Sender<LineItem>, UnboundedReceiver<AttemptedSubmission>)> {
     let (items, to_decide) = channel();
     let (decided, to_wait_for) = channel();
-    let (tried, answers) = unbounded_channel();
+    let (attempted, answers) = unbounded_channel();
     let theirs = Arc::clone(&inner);
     std::thread::Builder::new()
         .name("outbox-decide".into())
         .spawn(move || decide(&inner, &to_decide, &decided))?;
     std::thread::Builder::new()
         .name("outbox-wait".into())
-        .spawn(move || wait(&theirs, &to_wait_for, &tried))?;
+        .spawn(move || wait(&theirs, &to_wait_for, &attempted))?;
     Ok((items, answers))
 }
 
 /// A submission with its decision and place, if it got them.
-type Decided = (Tried, Option<Pending>);
+type Decided = (AttemptedSubmission, Option<Pending>);
 
-fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<Decided>) {
+fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) {
     // The consecutive outcomes that failed with the policy of this digest.
     let mut streak: (String, HashSet<Sequence>) = Default::default();
     let mut panics = Panics::new("outbox-decide");
     inner.committing.give_way();
-    while let Ok(Item { queued, lease }) = items.recv() {
+    while let Ok(LineItem { queued, lease }) = items.recv() {
         inner.pulse.beat(Stage::Line);
-        let mut tried = Tried {
+        let mut attempted = AttemptedSubmission {
             sequence: queued.sequence,
             task_id: queued.task_id.to_string(),
             attempts: queued.attempts,
@@ -80,14 +80,14 @@ fn decide(inner: &Inner, items: &Receiver<Item>, decided: &Sender<Decided>) {
             answer: None,
             began: Instant::now(),
         };
-        let (document, reporter) = (queued.document.as_bytes(), tried.reporter.as_ref());
-        let work = || decide_one(inner, &mut streak, tried.sequence, document, reporter);
-        let pending = panics.caught(inner, tried.sequence, work);
+        let (document, reporter) = (queued.document.as_bytes(), attempted.reporter.as_ref());
+        let work = || decide_one(inner, &mut streak, attempted.sequence, document, reporter);
+        let pending = panics.caught(inner, attempted.sequence, work);
         let pending = pending.unwrap_or_else(|| {
-            tried.answer = Some(defect(&tried));
+            attempted.answer = Some(defect(&attempted));
             None
         });
-        if decided.send((tried, pending)).is_err() {
+        if decided.send((attempted, pending)).is_err() {
             return;
         }
     }
@@ -104,9 +104,9 @@ fn decide_one(
     if inner.is_held() {
         return None;
     }
-    let in_force = inner.force.now();
+    let in_force = inner.current_policy.now();
     let pending = in_force.recorder.submit_from(document, reporter);
-    let digest = in_force.deciding.policy.digest();
+    let digest = in_force.policy_with_settings.policy.digest();
     if streak.0 != digest {
         *streak = (digest.to_owned(), HashSet::new());
     }
@@ -125,15 +125,19 @@ fn decide_one(
     Some(pending)
 }
 
-fn wait(inner: &Inner, decided: &Receiver<Decided>, answers: &UnboundedSender<Tried>) {
+fn wait(
+    inner: &Inner,
+    decided: &Receiver<Decided>,
+    answers: &UnboundedSender<AttemptedSubmission>,
+) {
     let mut panics = Panics::new("outbox-wait");
-    while let Ok((mut tried, pending)) = decided.recv() {
+    while let Ok((mut attempted, pending)) = decided.recv() {
         if let Some(pending) = pending {
-            let waited = panics.caught(inner, tried.sequence, || pending.wait());
-            tried.answer = Some(waited.unwrap_or_else(|| defect(&tried)));
+            let waited = panics.caught(inner, attempted.sequence, || pending.wait());
+            attempted.answer = Some(waited.unwrap_or_else(|| defect(&attempted)));
         }
         inner.pulse.beat(Stage::Line);
-        if answers.send(tried).is_err() {
+        if answers.send(attempted).is_err() {
             return;
         }
     }
@@ -178,12 +182,12 @@ impl Panics {
     }
 }
 
-fn defect(tried: &Tried) -> Answer {
+fn defect(attempted: &AttemptedSubmission) -> Answer {
     Answer {
         cause: Some(Cause::Defect),
         reason: Some(
             "the host has panicked while it worked on this outcome; its log says where".into(),
         ),
-        ..Answer::unavailable(Some(tried.task_id.clone()))
+        ..Answer::unavailable(Some(attempted.task_id.clone()))
     }
 }

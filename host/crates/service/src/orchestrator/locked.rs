@@ -43,7 +43,8 @@ pub(super) fn watch(inner: &Arc<Inner>) -> std::io::Result<()> {
 /// One check; `None` at the end.
 fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
     let inner = inner.upgrade().filter(|inner| !inner.has_ended())?;
-    let watch = watching.get_or_insert_with(|| inner.force.now().recorder.trail().lock_watch());
+    let watch =
+        watching.get_or_insert_with(|| inner.current_policy.now().recorder.trail().lock_watch());
     let before = watch.hand_overs();
     let stuck = watch.look();
     if watch.hand_overs() != before {

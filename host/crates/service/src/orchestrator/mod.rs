@@ -7,13 +7,15 @@
 //! and trail, in order) → `settler` → store, and waiting callers.
 
 mod backoff;
-mod belonging;
+mod binding_check;
+mod checkpoint_watch;
+mod current_policy;
 mod events;
 mod feeder;
 mod fingerprint;
 mod follow;
-mod force;
 mod health;
+mod in_flight;
 mod intake;
 mod line;
 mod locked;
@@ -27,9 +29,7 @@ mod settler;
 mod status;
 mod supervise;
 mod swap;
-mod under_way;
 mod unsigned;
-mod watched;
 mod work_result;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,9 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-pub use events::{EventId, News, Position, Resumed, Told};
-pub use force::{InForce, smoke_test};
+pub use checkpoint_watch::{CheckpointStatus, CheckpointWatch};
+pub use current_policy::{PolicyInForce, smoke_test};
+pub use events::{EventId, FollowStart, FollowerPosition, NewEntries, Position};
 pub use health::{Role, Trouble};
 pub use intake::{AcceptError, Origin, PlanError, Receipt, is_trace_id};
 pub use locked::LockHolder;
@@ -50,13 +51,12 @@ pub use plan::parse as parse_plan;
 pub use pulse::{Stall, StallWatch};
 pub use recorded::RecordedError;
 pub use status::{Place, PolicyStatus, Status};
-pub use swap::{LoadPolicy, SwapError, Wanted};
-pub use watched::{CheckpointStatus, Watched};
+pub use swap::{LoadPolicy, RequestedPolicy, SwapError};
 pub use work_result::WorkResult;
 
 use outcome::clock::Timestamp;
 use recorder;
-use recorder::policies::Deciding;
+use recorder::policies::PolicyWithSettings;
 use store::{Lease, Store};
 use supervise::supervised;
 use trail::{Committing, Trail, TrailError};
@@ -77,10 +77,10 @@ pub enum OnPolicyFault {
 
 /// The options of an orchestrator.
 pub struct Options {
-    /// Clock, document limits and secret. The policy settings in it are replaced by those of `deciding`.
+    /// Clock, document limits and secret. The policy settings in it are replaced by those of `policy_with_settings`.
     pub recorder: recorder::Options,
     /// The policy that decides, with its settings.
-    pub deciding: Deciding,
+    pub policy_with_settings: PolicyWithSettings,
     /// Loads another policy.
     pub load_policy: LoadPolicy,
     /// What happens while the policy is in quarantine.
@@ -114,15 +114,15 @@ struct Running {
     feeder: JoinHandle<()>,
     settler: JoinHandle<()>,
     lease: JoinHandle<()>,
-    lease_no_more: watch::Sender<bool>,
+    stop_lease: watch::Sender<bool>,
 }
 
 /// The state that all parts share.
 struct Inner {
     store: Arc<dyn Store>,
-    belonging: belonging::Belonging,
+    binding_check: binding_check::BindingCheck,
     open_trail: OpenTrail,
-    force: force::Force,
+    current_policy: current_policy::CurrentPolicy,
     options: recorder::Options,
     load_policy: LoadPolicy,
     on_policy_fault: Mutex<OnPolicyFault>,
@@ -133,14 +133,14 @@ struct Inner {
     health: health::Health,
     metrics: Metrics,
     /// The state of the checkpoints, if this process makes them.
-    checkpoints: OnceLock<Arc<Watched>>,
+    checkpoints: OnceLock<Arc<CheckpointWatch>>,
     settlements: settled::Settlements,
-    under_way: under_way::UnderWay,
+    in_flight: in_flight::InFlight,
     unsigned: unsigned::Unsigned,
     order: events::Order,
-    fresh: events::Fresh,
+    recent: events::RecentEntries,
     /// The lease, while it is held.
-    lease: watch::Sender<Option<Held>>,
+    lease: watch::Sender<Option<HeldLease>>,
     /// After a stop request, how long to continue.
     stop: watch::Sender<Option<Instant>>,
     /// Notified when there may be work for the feeder.
@@ -163,7 +163,7 @@ struct Inner {
 
 /// The lease, and how long it is certain to last by this machine's clock.
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldLease {
     lease: Lease,
     until: Instant,
 }
@@ -199,9 +199,13 @@ impl Orchestrator {
         trail.commit_as(committing.clone());
         let inner = Arc::new(Inner {
             store,
-            belonging: belonging::Belonging::default(),
+            binding_check: binding_check::BindingCheck::default(),
             open_trail,
-            force: force::Force::new(trail, options.deciding, options.recorder.clone()),
+            current_policy: current_policy::CurrentPolicy::new(
+                trail,
+                options.policy_with_settings,
+                options.recorder.clone(),
+            ),
             options: options.recorder,
             load_policy: options.load_policy,
             on_policy_fault: Mutex::new(options.on_policy_fault),
@@ -212,10 +216,10 @@ impl Orchestrator {
             metrics: Metrics::default(),
             checkpoints: OnceLock::new(),
             settlements: settled::Settlements::default(),
-            under_way: under_way::UnderWay::default(),
+            in_flight: in_flight::InFlight::default(),
             unsigned: unsigned::Unsigned::default(),
             order: events::Order::default(),
-            fresh: events::Fresh::default(),
+            recent: events::RecentEntries::default(),
             lease: watch::Sender::new(None),
             stop: watch::Sender::new(None),
             wake: Notify::new(),
@@ -230,7 +234,7 @@ impl Orchestrator {
         let failed = |error: std::io::Error| StartError::Process(error.to_string());
         let (line, answers) = line::start(inner.clone()).map_err(failed)?;
         locked::watch(&inner).map_err(failed)?;
-        let (lease_no_more, no_more) = watch::channel(false);
+        let (stop_lease, no_more) = watch::channel(false);
         let start = |task, run: fn(Arc<Inner>) -> BoxFuture<'static, ()>| {
             let theirs = Arc::clone(&inner);
             supervised(&inner, task, move || run(Arc::clone(&theirs)))
@@ -246,7 +250,7 @@ impl Orchestrator {
             lease: supervised(&inner, "lease", keep_lease),
             feeder: feeder::start(&inner, line),
             settler: settler::start(&inner, answers),
-            lease_no_more,
+            stop_lease,
         };
         Ok(Orchestrator {
             handle: Arc::new(Handle {
@@ -272,12 +276,12 @@ impl Orchestrator {
 
     /// The limits on documents.
     pub fn limits(&self) -> Arc<outcome::Limits> {
-        self.inner().force.limits()
+        self.inner().current_policy.limits()
     }
 
     /// Holds documents to other rules from now on: those that come, and those that wait and were not decided yet.
     pub fn set_limits(&self, limits: outcome::Limits) {
-        self.inner().force.set_limits(limits);
+        self.inner().current_policy.set_limits(limits);
     }
 
     /// The current time, by its clock.
@@ -286,8 +290,8 @@ impl Orchestrator {
     }
 
     /// The policy in force, with the trail that it records to.
-    pub fn in_force(&self) -> Arc<InForce> {
-        self.inner().force.now()
+    pub fn in_force(&self) -> Arc<PolicyInForce> {
+        self.inner().current_policy.now()
     }
 
     /// Stops: commits pending submissions for at most `grace`, and returns the lease. The rest stays in the store.
@@ -306,7 +310,7 @@ impl Orchestrator {
         let _ = running.feeder.await;
         let _ = running.settler.await;
         inner.settlements.close();
-        running.lease_no_more.send_replace(true);
+        running.stop_lease.send_replace(true);
         let _ = running.lease.await;
         inner.ended.store(true, Ordering::Relaxed);
     }
@@ -336,7 +340,7 @@ impl Orchestrator {
         if let Ok(running) = self.handle.running.lock()
             && let Some(running) = &*running
         {
-            running.lease_no_more.send_replace(true);
+            running.stop_lease.send_replace(true);
         }
         if let Some(held) = inner.lease.send_replace(None)
             && let Err(error) = inner.store.release(&held.lease).await
@@ -352,7 +356,7 @@ impl Drop for Handle {
         self.inner.ended.store(true, Ordering::Relaxed);
         self.inner.wake.notify_one();
         if let Ok(Some(running)) = self.running.get_mut().map(Option::take) {
-            running.lease_no_more.send_replace(true);
+            running.stop_lease.send_replace(true);
         }
     }
 }
@@ -404,7 +408,7 @@ impl Inner {
         if let Some(trouble) = self.health.trail_works() {
             let cause = trouble.cause.as_str();
             tracing::info!(cause, "the trail can be written again");
-            self.under_way.room.notify_one();
+            self.in_flight.room.notify_one();
         }
     }
 

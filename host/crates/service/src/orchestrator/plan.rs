@@ -36,7 +36,7 @@ const FIELDS: [&str; 7] = [
 pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
     let text = outcome::well_formed(text, limits)?;
     check_names(text, &FIELDS)?;
-    let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
+    let members = json::members(text).map_err(|_| Violation::of_document("is not an object"))?;
     // Moves the fields to their places in an outcome, so that the same code checks the same rules.
     let mut document = String::from("{\"status\":\"completed\"");
     let mut result = String::new();
@@ -54,9 +54,9 @@ pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
         max_bytes: document.len(),
         ..limits.clone()
     };
-    let outcome = TaskOutcome::parse(document.as_bytes(), &larger).map_err(in_place)?;
+    let outcome = TaskOutcome::parse(document.as_bytes(), &larger).map_err(in_plan)?;
     let fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|_| Violation::whole("is not a plan"))?;
+        serde_json::from_str(text).map_err(|_| Violation::of_document("is not a plan"))?;
     let is_given = |value: Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
     let steps = is_given(fields.plan_steps).then_some(outcome.plan_steps);
     let services =
@@ -78,7 +78,7 @@ pub fn parse(text: &[u8], limits: &outcome::Limits) -> Result<Plan, Rejection> {
 }
 
 /// Converts a place in an outcome to a place in the plan.
-fn in_place(rejection: Rejection) -> Rejection {
+fn in_plan(rejection: Rejection) -> Rejection {
     let violations = rejection
         .violations
         .into_iter()

@@ -51,12 +51,12 @@ pub struct Stall {
 pub struct StallWatch {
     inner: Arc<Inner>,
     looked: Instant,
-    stages: [Still; STAGES.len()],
+    stages: [UnchangedCount; STAGES.len()],
 }
 
 /// How long a count has not changed.
 #[derive(Default)]
-struct Still {
+struct UnchangedCount {
     count: u64,
     time: Duration,
 }
@@ -64,10 +64,10 @@ struct Still {
 /// A check that is later than this was itself delayed, and proves nothing about the pipeline.
 const LATE: Duration = Duration::from_secs(2);
 
-impl Still {
+impl UnchangedCount {
     fn look(&mut self, count: u64, has_work: bool, since_last_look: Duration) -> Duration {
         if !has_work || self.count != count {
-            *self = Still {
+            *self = UnchangedCount {
                 count,
                 time: Duration::ZERO,
             };
@@ -95,7 +95,7 @@ impl StallWatch {
         let since_last_look = self.looked.elapsed();
         self.looked = Instant::now();
         let inner = &self.inner;
-        let trail = inner.force.now().recorder.trail().progress();
+        let trail = inner.current_policy.now().recorder.trail().progress();
         let mut longest = Stall {
             stage: "",
             time: Duration::ZERO,
@@ -107,7 +107,7 @@ impl StallWatch {
             let (name, count, has_work) = match stage {
                 // It may be waiting for a check of the trail.
                 Stage::Feeder => ("feeder", steps.wrapping_add(trail), goes_on),
-                Stage::Line => ("line", steps.wrapping_add(trail), inner.under_way.len() > 0),
+                Stage::Line => ("line", steps.wrapping_add(trail), inner.in_flight.len() > 0),
                 Stage::Lease => ("lease", steps, goes_on),
             };
             let time = still.look(count, has_work && !inner.has_ended(), since_last_look);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn only_a_count_that_stays_while_there_is_work_is_a_stall() {
         let second = Duration::from_secs(1);
-        let mut still = Still::default();
+        let mut still = UnchangedCount::default();
         assert_eq!(still.look(1, true, second), Duration::ZERO);
         assert_eq!(still.look(1, true, second), second);
         assert_eq!(still.look(1, true, second), 2 * second);

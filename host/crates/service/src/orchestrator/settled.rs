@@ -28,7 +28,7 @@ struct Inner {
 }
 
 /// A result, or a receiver for it.
-pub(super) enum Waiting {
+pub(super) enum WaitState {
     Known(State),
     Until(oneshot::Receiver<State>),
 }
@@ -64,17 +64,17 @@ impl Settlements {
         }
     }
 
-    pub(super) fn wait(&self, sequence: Sequence) -> Waiting {
+    pub(super) fn wait(&self, sequence: Sequence) -> WaitState {
         let mut inner = self.inner();
         if let Some(state) = inner.known.get(&sequence) {
-            return Waiting::Known(state.clone());
+            return WaitState::Known(state.clone());
         }
         let (sender, receiver) = oneshot::channel();
         if inner.closed {
-            return Waiting::Until(receiver);
+            return WaitState::Until(receiver);
         }
         inner.waiting.entry(sequence).or_default().push(sender);
-        Waiting::Until(receiver)
+        WaitState::Until(receiver)
     }
 
     /// Stops reporting: callers that wait now or later are released to read the store.
@@ -85,7 +85,7 @@ impl Settlements {
     }
 
     /// Up to `most` submissions that callers still wait for, oldest first.
-    pub(super) fn waited_for(&self, most: usize) -> Vec<Sequence> {
+    pub(super) fn awaited(&self, most: usize) -> Vec<Sequence> {
         let mut inner = self.inner();
         inner.waiting.retain(|_, waiting| {
             waiting.retain(|sender| !sender.is_closed());
@@ -101,7 +101,7 @@ impl Settlements {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{REMEMBERED, Settlements, Waiting};
+    use super::{REMEMBERED, Settlements, WaitState};
     use store::{Sequence, State};
 
     fn committed() -> State {
@@ -114,35 +114,35 @@ mod tests {
     #[test]
     fn early_and_late_callers_get_the_same_result() {
         let settlements = Settlements::default();
-        let Waiting::Until(mut before) = settlements.wait(Sequence(1)) else {
+        let WaitState::Until(mut before) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
         };
-        assert_eq!(settlements.waited_for(9), [Sequence(1)]);
+        assert_eq!(settlements.awaited(9), [Sequence(1)]);
         settlements.tell([(Sequence(1), committed())]);
         assert_eq!(before.try_recv().unwrap(), committed());
-        assert!(matches!(settlements.wait(Sequence(1)), Waiting::Known(_)));
-        assert!(settlements.waited_for(9).is_empty());
+        assert!(matches!(settlements.wait(Sequence(1)), WaitState::Known(_)));
+        assert!(settlements.awaited(9).is_empty());
     }
 
     #[test]
     fn after_closing_no_caller_waits() {
         let settlements = Settlements::default();
-        let Waiting::Until(mut before) = settlements.wait(Sequence(1)) else {
+        let WaitState::Until(mut before) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
         };
         settlements.close();
         assert!(before.try_recv().is_err());
-        let Waiting::Until(mut after) = settlements.wait(Sequence(1)) else {
+        let WaitState::Until(mut after) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told");
         };
         assert!(after.try_recv().is_err());
-        assert!(settlements.waited_for(9).is_empty());
+        assert!(settlements.awaited(9).is_empty());
     }
 
     #[test]
     fn an_open_state_is_reported_and_not_remembered() {
         let settlements = Settlements::default();
-        let Waiting::Until(mut first) = settlements.wait(Sequence(1)) else {
+        let WaitState::Until(mut first) = settlements.wait(Sequence(1)) else {
             panic!("nothing was told yet");
         };
         let blocked = State::Blocked {
@@ -150,16 +150,16 @@ mod tests {
         };
         settlements.tell([(Sequence(1), blocked.clone())]);
         assert_eq!(first.try_recv().unwrap(), blocked);
-        assert!(matches!(settlements.wait(Sequence(1)), Waiting::Until(_)));
+        assert!(matches!(settlements.wait(Sequence(1)), WaitState::Until(_)));
     }
 
     #[test]
     fn memory_is_bounded_even_with_callers_that_are_gone() {
         let settlements = Settlements::default();
         drop(settlements.wait(Sequence(-1)));
-        assert!(settlements.waited_for(9).is_empty());
+        assert!(settlements.awaited(9).is_empty());
         settlements.tell((0..=REMEMBERED as i64).map(|n| (Sequence(n), committed())));
-        assert!(matches!(settlements.wait(Sequence(0)), Waiting::Until(_)));
-        assert!(matches!(settlements.wait(Sequence(1)), Waiting::Known(_)));
+        assert!(matches!(settlements.wait(Sequence(0)), WaitState::Until(_)));
+        assert!(matches!(settlements.wait(Sequence(1)), WaitState::Known(_)));
     }
 }

@@ -7,19 +7,22 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-use super::line::Tried;
+use super::line::AttemptedSubmission;
 use super::pulse::Stage;
 use super::supervise::supervised;
 use super::{Inner, backoff};
 use outcome::{Rejection, Reporter};
 use recorder::{Answer, AnswerKind, Cause};
-use store::{Entry, Sequence, Settled, Settlement, State, StoreError};
+use store::{Entry, Sequence, Settlement, SettlementResult, State, StoreError};
 
 /// The most results to write in one transaction: a few milliseconds of work, during which reporters wait.
 const TOGETHER: usize = 128;
 
 /// Starts the settler. It runs until the line has ended and every result is written.
-pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> JoinHandle<()> {
+pub(super) fn start(
+    inner: &Arc<Inner>,
+    answers: UnboundedReceiver<AttemptedSubmission>,
+) -> JoinHandle<()> {
     let answers = Arc::new(Mutex::new(answers));
     let theirs = Arc::clone(inner);
     supervised(inner, "settler", move || {
@@ -28,18 +31,18 @@ pub(super) fn start(inner: &Arc<Inner>, answers: UnboundedReceiver<Tried>) -> Jo
     })
 }
 
-async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
+async fn run(inner: &Inner, answers: &mut UnboundedReceiver<AttemptedSubmission>) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while answers.recv_many(&mut batch, TOGETHER).await > 0 {
         // An attempt made under one lease is not settled under another.
-        let runs = runs(batch.drain(..), |tried| &tried.lease);
+        let runs = group_runs(batch.drain(..), |attempted| &attempted.lease);
         let runs: Vec<_> = runs
             .into_iter()
-            .map(|tried| (UnderWay::of(inner, &tried), tried))
+            .map(|attempted| (InFlightGuard::of(inner, &attempted), attempted))
             .collect();
-        for (under_way, tried) in runs {
-            settle(inner, tried).await;
-            drop(under_way);
+        for (in_flight, attempted) in runs {
+            settle(inner, attempted).await;
+            drop(in_flight);
         }
     }
     if !inner.is_stopping() {
@@ -48,28 +51,34 @@ async fn run(inner: &Inner, answers: &mut UnboundedReceiver<Tried>) {
 }
 
 /// However settling ends, a submission that is still open is fed again; its entry is then found in the trail.
-struct UnderWay<'a> {
+struct InFlightGuard<'a> {
     inner: &'a Inner,
     sequences: Vec<Sequence>,
 }
 
-impl<'a> UnderWay<'a> {
-    fn of(inner: &'a Inner, tried: &[Tried]) -> UnderWay<'a> {
-        UnderWay {
+impl<'a> InFlightGuard<'a> {
+    fn of(inner: &'a Inner, attempted: &[AttemptedSubmission]) -> InFlightGuard<'a> {
+        InFlightGuard {
             inner,
-            sequences: tried.iter().map(|tried| tried.sequence).collect(),
+            sequences: attempted
+                .iter()
+                .map(|attempted| attempted.sequence)
+                .collect(),
         }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
-        self.inner.under_way.done(&self.sequences);
+        self.inner.in_flight.done(&self.sequences);
     }
 }
 
 /// Runs of consecutive items with the same key.
-fn runs<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> &K) -> Vec<Vec<T>> {
+fn group_runs<T, K: PartialEq>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> &K,
+) -> Vec<Vec<T>> {
     let mut runs: Vec<Vec<T>> = Vec::new();
     for item in items {
         match runs.last_mut() {
@@ -80,14 +89,16 @@ fn runs<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> &K)
     runs
 }
 
-async fn settle(inner: &Inner, tried: Vec<Tried>) {
-    let Some(first) = tried.first() else { return };
+async fn settle(inner: &Inner, attempted: Vec<AttemptedSubmission>) {
+    let Some(first) = attempted.first() else {
+        return;
+    };
     let lease = first.lease.clone();
-    let mut settlements = Vec::with_capacity(tried.len());
-    let mut told = Vec::with_capacity(tried.len());
+    let mut settlements = Vec::with_capacity(attempted.len());
+    let mut states = Vec::with_capacity(attempted.len());
     let mut trail_failed = false;
-    for tried in tried {
-        let Some(answer) = &tried.answer else {
+    for attempted in attempted {
+        let Some(answer) = &attempted.answer else {
             continue;
         };
         inner.metrics.policy_time.record(answer.policy_time);
@@ -116,52 +127,52 @@ async fn settle(inner: &Inner, tried: Vec<Tried>) {
                 continue;
             }
         } else {
-            note_success(inner, &tried, answer);
+            note_success(inner, &attempted, answer);
         }
-        let settled = settled(&tried, answer);
+        let result = settlement_result(&attempted, answer);
         if let Some(cause) = answer.cause {
             inner
                 .metrics
-                .standing
-                .not_committed(state(&settled).name(), cause);
+                .states
+                .not_committed(state_after(&result).name(), cause);
         }
-        log(&tried, answer, &settled);
-        told.push((tried.sequence, state(&settled)));
+        log(&attempted, answer, &result);
+        states.push((attempted.sequence, state_after(&result)));
         settlements.push(Settlement {
-            sequence: tried.sequence,
-            settled,
+            sequence: attempted.sequence,
+            result,
         });
     }
-    write_down(inner, &lease, settlements, told).await;
+    write_results(inner, &lease, settlements, states).await;
 }
 
 /// Retries until the results are written or another host has taken over: a lost result is found again in the trail.
-async fn write_down(
+async fn write_results(
     inner: &Inner,
     lease: &store::Lease,
     settlements: Vec<Settlement>,
-    told: Vec<(Sequence, State)>,
+    states: Vec<(Sequence, State)>,
 ) {
     let mut failures = 0;
     loop {
         inner.pulse.beat(Stage::Line);
-        let settled = match inner.may_settle(&settlements).await {
+        let result = match inner.may_settle(&settlements).await {
             Ok(()) => inner.store.settle(lease, settlements.clone()).await,
             Err(error) => Err(error),
         };
-        match settled {
+        match result {
             Ok(()) => {
                 inner.store_works();
-                for (_, state) in &told {
-                    inner.metrics.settled(state);
+                for (_, state) in &states {
+                    inner.metrics.count_settled(state);
                 }
-                inner.settlements.tell(told);
-                note_fresh(inner, settlements);
+                inner.settlements.tell(states);
+                keep_recent(inner, settlements);
                 inner.recorded.notify_waiters();
                 return;
             }
             Err(error @ (StoreError::Rebound | StoreError::OtherTrail { .. })) => {
-                inner.ask_again_whose_store();
+                inner.invalidate_binding();
                 inner.store_failed(&error);
                 inner.was_fenced(Some(lease));
                 return;
@@ -190,13 +201,13 @@ async fn write_down(
 }
 
 /// Keeps committed entries for followers.
-fn note_fresh(inner: &Inner, settlements: Vec<Settlement>) {
-    if !inner.fresh.is_kept() {
+fn keep_recent(inner: &Inner, settlements: Vec<Settlement>) {
+    if !inner.recent.is_kept() {
         return;
     }
     for settlement in settlements {
-        if let Settled::Committed(entry) = settlement.settled {
-            inner.fresh.note(*entry);
+        if let SettlementResult::Committed(entry) = settlement.result {
+            inner.recent.note(*entry);
         }
     }
 }
@@ -207,42 +218,44 @@ fn note_trouble(inner: &Inner, answer: &Answer) {
     inner.trail_failed(cause, reason);
 }
 
-fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
+fn note_success(inner: &Inner, attempted: &AttemptedSubmission, answer: &Answer) {
     // Only a new entry proves a write: a recorded entry can be found even if the trail cannot be written.
     if answer.result != AnswerKind::Committed {
         return;
     }
-    inner.metrics.record_time.record(tried.began.elapsed());
+    inner.metrics.record_time.record(attempted.began.elapsed());
     inner.trail_works();
 }
 
-fn settled(tried: &Tried, answer: &Answer) -> Settled {
+fn settlement_result(attempted: &AttemptedSubmission, answer: &Answer) -> SettlementResult {
     let cause = answer.cause.unwrap_or(Cause::Io);
-    let said = || answer.reason.clone().unwrap_or_default();
+    let reason_text = || answer.reason.clone().unwrap_or_default();
     match answer.result {
-        AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found(answer) {
-            Ok(entry) => Settled::Committed(Box::new(entry)),
-            Err(reason) => Settled::Blocked {
+        AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found_entry(answer) {
+            Ok(entry) => SettlementResult::Committed(Box::new(entry)),
+            Err(reason) => SettlementResult::Blocked {
                 cause: format!("{}: {reason}", Cause::Unreadable.as_str()),
-                retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+                retry_in: Some(backoff::OUTCOME.after(attempted.attempts + 1, fastrand::f64())),
             },
         },
-        AnswerKind::Conflicting => Settled::Conflicting { reason: said() },
-        AnswerKind::Refused => Settled::Refused {
+        AnswerKind::Conflicting => SettlementResult::Conflicting {
+            reason: reason_text(),
+        },
+        AnswerKind::Refused => SettlementResult::Refused {
             violations: answer.violations.clone(),
             reason: answer.reason.clone(),
         },
         AnswerKind::Unavailable => {
-            let cause_said = format!("{}: {}", cause.as_str(), said());
+            let cause_text = format!("{}: {}", cause.as_str(), reason_text());
             if cause.is_of_one_outcome() && cause != Cause::Changed {
-                Settled::Blocked {
-                    cause: cause_said,
-                    retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
+                SettlementResult::Blocked {
+                    cause: cause_text,
+                    retry_in: Some(backoff::OUTCOME.after(attempted.attempts + 1, fastrand::f64())),
                 }
             } else {
                 // The feeder waits for the trail; this submission is the next to be tried.
-                Settled::Pending {
-                    cause: cause_said,
+                SettlementResult::Pending {
+                    cause: cause_text,
                     retry_in: Duration::ZERO,
                 }
             }
@@ -251,7 +264,7 @@ fn settled(tried: &Tried, answer: &Answer) -> Settled {
 }
 
 /// The durable entry that the recorder found in the trail.
-fn found(answer: &Answer) -> Result<Entry, String> {
+fn found_entry(answer: &Answer) -> Result<Entry, String> {
     let bytes = answer.entry.as_deref().ok_or("its entry was not read")?;
     let path = answer.path.as_deref().ok_or("its entry has no path")?;
     let commit = answer
@@ -261,37 +274,37 @@ fn found(answer: &Answer) -> Result<Entry, String> {
     Entry::read(commit, path, bytes, answer.reporter.as_ref()).map_err(|error| error.to_string())
 }
 
-fn state(settled: &Settled) -> State {
-    match settled {
-        Settled::Committed(entry) => State::Committed {
+fn state_after(result: &SettlementResult) -> State {
+    match result {
+        SettlementResult::Committed(entry) => State::Committed {
             commit: entry.commit.clone(),
             path: entry.path.clone(),
         },
-        Settled::Conflicting { reason } => State::Conflicting {
+        SettlementResult::Conflicting { reason } => State::Conflicting {
             reason: reason.clone(),
         },
-        Settled::Refused { violations, reason } => State::Refused {
+        SettlementResult::Refused { violations, reason } => State::Refused {
             violations: violations.clone(),
             reason: reason.clone(),
         },
-        Settled::Pending { cause, .. } => State::Pending {
+        SettlementResult::Pending { cause, .. } => State::Pending {
             cause: Some(cause.clone()),
         },
-        Settled::Blocked { cause, .. } => State::Blocked {
+        SettlementResult::Blocked { cause, .. } => State::Blocked {
             cause: cause.clone(),
         },
     }
 }
 
-fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
-    let task_id = tried.task_id.as_str();
-    let trace_id = tried.trace_id.as_deref();
-    let reporter = tried.reporter.as_ref().map(Reporter::as_str);
+fn log(attempted: &AttemptedSubmission, answer: &Answer, result: &SettlementResult) {
+    let task_id = attempted.task_id.as_str();
+    let trace_id = attempted.trace_id.as_deref();
+    let reporter = attempted.reporter.as_ref().map(Reporter::as_str);
     for line in &answer.policy_log {
         tracing::debug!(task_id, trace_id, level = ?line.level, said = line.message, "policy");
     }
-    match settled {
-        Settled::Committed(entry) if answer.unsigned => {
+    match result {
+        SettlementResult::Committed(entry) if answer.unsigned => {
             tracing::warn!(
                 task_id,
                 trace_id,
@@ -301,7 +314,7 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
                 "committed unsigned"
             );
         }
-        Settled::Committed(entry) => {
+        SettlementResult::Committed(entry) => {
             tracing::info!(
                 task_id,
                 trace_id,
@@ -310,18 +323,18 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
                 "committed"
             );
         }
-        Settled::Conflicting { reason } => {
+        SettlementResult::Conflicting { reason } => {
             tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
         }
-        Settled::Refused { reason, violations } => {
+        SettlementResult::Refused { reason, violations } => {
             let violations = violations.clone();
             let violations = Rejection { violations }.to_string();
             tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
         }
-        Settled::Pending { cause, .. } => {
+        SettlementResult::Pending { cause, .. } => {
             tracing::debug!(task_id, trace_id, reporter, cause, "pending");
         }
-        Settled::Blocked { cause, .. } => {
+        SettlementResult::Blocked { cause, .. } => {
             tracing::warn!(task_id, trace_id, reporter, cause, "blocked");
         }
     }
@@ -329,18 +342,18 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
 
 #[cfg(test)]
 mod tests {
-    use super::runs;
+    use super::group_runs;
 
     #[test]
     fn attempts_under_different_leases_are_settled_separately() {
-        let tried = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")];
-        let apart = runs(tried.into_iter(), |tried| &tried.0);
+        let attempted = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")];
+        let apart = group_runs(attempted.into_iter(), |attempted| &attempted.0);
         let expected = [
             vec![(1, "a"), (1, "b")],
             vec![(2, "c")],
             vec![(1, "d"), (1, "e")],
         ];
         assert_eq!(apart, expected);
-        assert!(runs(std::iter::empty::<i32>(), |number| number).is_empty());
+        assert!(group_runs(std::iter::empty::<i32>(), |number| number).is_empty());
     }
 }

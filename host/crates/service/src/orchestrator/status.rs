@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{CheckpointStatus, LockHolder, Orchestrator, Role, Trouble};
 use outcome::clock::Timestamp;
-use store::{Backlog, Listed, Listing, State, StateName, StoreError, SubmissionState};
+use store::{
+    Backlog, State, StateName, StoreError, SubmissionPage, SubmissionQuery, SubmissionState,
+};
 
 /// How long a status request waits for the store. Probes and scrapes do not wait longer, and a slower store cannot be
 /// used.
@@ -92,26 +94,26 @@ impl Orchestrator {
         };
         Status {
             backlog,
-            ..self.standing()
+            ..self.known_status()
         }
     }
 
     /// The current state that this host already knows: without the backlog, and without a query.
-    pub fn standing(&self) -> Status {
+    pub fn known_status(&self) -> Status {
         let inner = self.inner();
-        let in_force = inner.force.now();
-        let policy = &in_force.deciding.policy;
+        let in_force = inner.current_policy.now();
+        let policy = &in_force.policy_with_settings.policy;
         let status = Status {
             role: inner.health.role(),
             trail: inner.health.trail(),
             store: inner.health.store(),
-            failed: inner.failures.lately(),
+            failed: inner.failures.recent(),
             stalled: inner.health.stalled(),
             lock_holder: inner.health.lock_holder(),
             policy: PolicyStatus {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
-                settings: in_force.deciding.settings.digest(),
+                settings: in_force.policy_with_settings.settings.digest(),
                 since: in_force.since,
                 stands_in: in_force.stands_in,
                 quarantined: inner.health.quarantined(),
@@ -119,15 +121,12 @@ impl Orchestrator {
             backlog: None,
             checkpoints: self.checkpoints(),
         };
-        inner.metrics.standing.pipeline(
+        inner.metrics.states.pipeline(
             status.stalled.is_some(),
             inner.failures.count(),
             status.lock_holder.clone(),
         );
-        inner
-            .metrics
-            .standing
-            .connections(inner.store.connections());
+        inner.metrics.states.connections(inner.store.connections());
         let number = |is: bool| if is { 1.0 } else { 0.0 };
         let metrics = &inner.metrics;
         metrics
@@ -145,7 +144,7 @@ impl Orchestrator {
 
     /// The trail's location, and its tip.
     pub async fn place(&self) -> Place {
-        let in_force = self.inner().force.now();
+        let in_force = self.inner().current_policy.now();
         let placed = tokio::task::spawn_blocking(move || {
             let trail = in_force.recorder.trail();
             Place {
@@ -180,7 +179,7 @@ impl Orchestrator {
 
     /// A state in its displayed form: pending counts as blocked while the trail cannot be written or outcomes wait
     /// for the policy.
-    pub fn shown(&self, state: State) -> State {
+    pub fn displayed_state(&self, state: State) -> State {
         let health = &self.inner().health;
         if !matches!(state, State::Pending { .. }) {
             return state;
@@ -195,9 +194,9 @@ impl Orchestrator {
     }
 
     /// The same for a submission from the store.
-    pub fn shown_submission(&self, submission: SubmissionState) -> SubmissionState {
+    pub fn displayed_submission(&self, submission: SubmissionState) -> SubmissionState {
         SubmissionState {
-            state: self.shown(submission.state),
+            state: self.displayed_state(submission.state),
             ..submission
         }
     }
@@ -207,8 +206,11 @@ impl Orchestrator {
     /// # Errors
     ///
     /// The store cannot be queried.
-    pub async fn submissions(&self, mut listing: Listing) -> Result<Listed, StoreError> {
-        let pending = self.shown(State::Pending { cause: None });
+    pub async fn submissions(
+        &self,
+        mut listing: SubmissionQuery,
+    ) -> Result<SubmissionPage, StoreError> {
+        let pending = self.displayed_state(State::Pending { cause: None });
         if pending.name() != StateName::Pending.as_str() {
             // Pending submissions are displayed as blocked now.
             let wants_blocked = listing.states.contains(&StateName::Blocked);
@@ -217,11 +219,11 @@ impl Orchestrator {
                 .states
                 .extend(wants_blocked.then_some(StateName::Pending));
         }
-        let listed = self.inner().store.listed(&listing).await?;
+        let listed = self.inner().store.list_submissions(&listing).await?;
         let shown = listed.submissions.into_iter();
-        Ok(Listed {
+        Ok(SubmissionPage {
             submissions: shown
-                .map(|submission| self.shown_submission(submission))
+                .map(|submission| self.displayed_submission(submission))
                 .collect(),
             ..listed
         })
@@ -233,7 +235,7 @@ async fn soon<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<
     tokio::time::timeout(SOON, answer)
         .await
         .unwrap_or_else(|_| {
-            let says = format!("it has not answered for {} s", SOON.as_secs());
-            Err(StoreError::Unavailable(says))
+            let reason = format!("it has not answered for {} s", SOON.as_secs());
+            Err(StoreError::Unavailable(reason))
         })
 }

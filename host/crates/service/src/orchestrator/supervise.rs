@@ -25,44 +25,44 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Recent failures, and whether the host has given up.
 #[derive(Default)]
 pub(super) struct Failures {
-    inner: Mutex<Lately>,
+    inner: Mutex<RecentFailures>,
 }
 
 #[derive(Default)]
-struct Lately {
+struct RecentFailures {
     failures: Vec<(Instant, &'static str)>,
     last: Option<Trouble>,
     count: u64,
 }
 
 impl Failures {
-    fn inner(&self) -> MutexGuard<'_, Lately> {
+    fn inner(&self) -> MutexGuard<'_, RecentFailures> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records a failure. Returns whether the task keeps failing.
     fn note(&self, task: &'static str, time: Timestamp) -> bool {
-        let mut lately = self.inner();
+        let mut recent = self.inner();
         let now = Instant::now();
-        lately
+        recent
             .failures
             .retain(|(when, _)| now.duration_since(*when) < TOLD);
-        lately.failures.push((now, task));
-        lately.count += 1;
-        lately.last = Some(Trouble {
+        recent.failures.push((now, task));
+        recent.count += 1;
+        recent.last = Some(Trouble {
             cause: Cause::TaskFailed,
             reason: format!("the task {task} has panicked and was restarted"),
             since: time,
         });
-        let times = lately.failures.iter().filter(|(_, name)| *name == task);
+        let times = recent.failures.iter().filter(|(_, name)| *name == task);
         times.count() >= FAILURES_MOST
     }
 
     /// The last failure, for a minute.
-    pub(super) fn lately(&self) -> Option<Trouble> {
-        let lately = self.inner();
-        let (when, _) = lately.failures.last()?;
-        lately.last.clone().filter(|_| when.elapsed() < TOLD)
+    pub(super) fn recent(&self) -> Option<Trouble> {
+        let recent = self.inner();
+        let (when, _) = recent.failures.last()?;
+        recent.last.clone().filter(|_| when.elapsed() < TOLD)
     }
 
     /// The number of failures.
@@ -119,12 +119,12 @@ mod tests {
     fn a_task_that_keeps_failing_is_distinguished_from_one_that_failed_once() {
         let failures = Failures::default();
         let time = Timestamp::from_seconds(1);
-        assert!(failures.lately().is_none());
+        assert!(failures.recent().is_none());
         assert!(!failures.note("follow", time));
         for _ in 1..FAILURES_MOST {
             assert!(!failures.note("feeder", time));
         }
-        let last = failures.lately().map(|trouble| trouble.cause);
+        let last = failures.recent().map(|trouble| trouble.cause);
         assert_eq!(last, Some(Cause::TaskFailed));
         assert!(failures.note("feeder", time));
         assert_eq!(failures.count(), 6);

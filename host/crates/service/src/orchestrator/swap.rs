@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use super::force::{self, InForce};
+use super::current_policy::{self, PolicyInForce};
 use super::pulse::Stage;
 use super::{Inner, OnPolicyFault, Orchestrator, Trouble};
 use policy::{Policy, PolicySettings};
 use recorder::Cause;
-use recorder::policies::{self, Deciding};
+use recorder::policies::{self, PolicyWithSettings};
 use trail::{Trail, TrailError};
 
 /// The policy to load.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum RequestedPolicy {
     /// The one that the operator's settings and the trail name now.
     Configured,
     /// This one. It is kept with the trail and stays in force after a restart.
@@ -27,8 +27,11 @@ pub enum Wanted {
 
 /// Loads a wanted policy with its settings, given the trail and the settings in force. An error is a text for the
 /// operator.
-pub type LoadPolicy =
-    Box<dyn Fn(&Trail, &Wanted, &PolicySettings) -> Result<Deciding, String> + Send + Sync>;
+pub type LoadPolicy = Box<
+    dyn Fn(&Trail, &RequestedPolicy, &PolicySettings) -> Result<PolicyWithSettings, String>
+        + Send
+        + Sync,
+>;
 
 /// Why the policy in force stays.
 #[derive(Debug, thiserror::Error)]
@@ -59,30 +62,33 @@ impl Orchestrator {
     /// # Errors
     ///
     /// [`SwapError`]; the current policy stays in force.
-    pub async fn change_policy(&self, wanted: Wanted) -> Result<Arc<InForce>, SwapError> {
+    pub async fn change_policy(
+        &self,
+        wanted: RequestedPolicy,
+    ) -> Result<Arc<PolicyInForce>, SwapError> {
         let inner = self.inner().clone();
-        let in_force = inner.force.now();
-        let stays = matches!(wanted, Wanted::Given { .. });
+        let in_force = inner.current_policy.now();
+        let stays = matches!(wanted, RequestedPolicy::Given { .. });
         let loading = {
             let (inner, in_force) = (inner.clone(), in_force.clone());
             tokio::task::spawn_blocking(move || {
                 let trail = in_force.recorder.trail();
-                (inner.load_policy)(trail, &wanted, &in_force.deciding.settings)
+                (inner.load_policy)(trail, &wanted, &in_force.policy_with_settings.settings)
             })
         };
         let stopped = |_| SwapError::Stopping;
-        let deciding = loading.await.map_err(stopped)?.map_err(SwapError::Load)?;
-        self.try_out(&deciding).await?;
+        let policy_with_settings = loading.await.map_err(stopped)?.map_err(SwapError::Load)?;
+        self.try_out(&policy_with_settings).await?;
         if stays {
-            let kept = deciding.clone();
+            let kept = policy_with_settings.clone();
             tokio::task::spawn_blocking(move || {
-                let Deciding { policy, settings } = &kept;
+                let PolicyWithSettings { policy, settings } = &kept;
                 policies::activate(in_force.recorder.trail(), policy, settings, inner.now())
             })
             .await
             .map_err(stopped)??;
         }
-        Ok(self.switch(deciding).await)
+        Ok(self.switch(policy_with_settings).await)
     }
 
     /// Sets what happens to outcomes the next time that the policy goes into quarantine.
@@ -91,22 +97,22 @@ impl Orchestrator {
         *before.unwrap_or_else(PoisonError::into_inner) = on_policy_fault;
     }
 
-    async fn try_out(&self, deciding: &Deciding) -> Result<(), SwapError> {
-        let tried = self.inner().trial(deciding).await;
+    async fn try_out(&self, policy_with_settings: &PolicyWithSettings) -> Result<(), SwapError> {
+        let tried = self.inner().trial(policy_with_settings).await;
         tried.map_err(|reason| SwapError::Trial {
-            digest: deciding.policy.digest().to_owned(),
+            digest: policy_with_settings.policy.digest().to_owned(),
             reason,
         })
     }
 
-    async fn switch(&self, deciding: Deciding) -> Arc<InForce> {
+    async fn switch(&self, policy_with_settings: PolicyWithSettings) -> Arc<PolicyInForce> {
         let inner = self.inner();
-        let digest = deciding.policy.digest().to_owned();
-        inner.force.switch(deciding, false);
+        let digest = policy_with_settings.policy.digest().to_owned();
+        inner.current_policy.switch(policy_with_settings, false);
         inner.health.quarantine(None);
         tracing::info!(policy = digest, "the policy was changed");
-        inner.hurry().await;
-        inner.force.now()
+        inner.retry_blocked().await;
+        inner.current_policy.now()
     }
 }
 
@@ -123,13 +129,13 @@ impl Inner {
 
     /// Called on the line after three different outcomes in a row failed: checks whether the outcomes or the policy
     /// is the cause.
-    pub(super) fn suspect(&self, in_force: &Arc<InForce>) {
-        if !Arc::ptr_eq(&self.force.now(), in_force) || in_force.stands_in {
+    pub(super) fn suspect(&self, in_force: &Arc<PolicyInForce>) {
+        if !Arc::ptr_eq(&self.current_policy.now(), in_force) || in_force.stands_in {
             return;
         }
-        let Deciding { policy, settings } = &in_force.deciding;
+        let PolicyWithSettings { policy, settings } = &in_force.policy_with_settings;
         let called = || self.pulse.beat(Stage::Line);
-        let Err(reason) = force::try_out(policy, settings, self.now(), called) else {
+        let Err(reason) = current_policy::try_out(policy, settings, self.now(), called) else {
             tracing::warn!(
                 policy = policy.digest(),
                 "three outcomes in a row were set aside, but the policy passes its trial: it stays in force"
@@ -137,7 +143,7 @@ impl Inner {
             return;
         };
         // The trial takes a while. If the policy was changed meanwhile, there is nothing to suspect.
-        if !Arc::ptr_eq(&self.force.now(), in_force) {
+        if !Arc::ptr_eq(&self.current_policy.now(), in_force) {
             return;
         }
         tracing::error!(
@@ -154,11 +160,11 @@ impl Inner {
             match Policy::builtin(policy.engine()) {
                 Ok(builtin) => {
                     let settings = PolicySettings::default();
-                    let deciding = Deciding {
+                    let policy_with_settings = PolicyWithSettings {
                         policy: builtin,
                         settings,
                     };
-                    self.force.switch(deciding, true);
+                    self.current_policy.switch(policy_with_settings, true);
                 }
                 Err(error) => tracing::error!(%error, "the built-in policy cannot stand in"),
             }
@@ -167,25 +173,33 @@ impl Inner {
 
     /// Tries the policy in quarantine again: the cause may have been temporary, such as a slow machine.
     pub(super) async fn try_quarantined(self: &Arc<Self>) {
-        let in_force = self.force.now();
-        if in_force.stands_in || self.trial(&in_force.deciding).await.is_err() {
+        let in_force = self.current_policy.now();
+        if in_force.stands_in || self.trial(&in_force.policy_with_settings).await.is_err() {
             return;
         }
         tracing::info!(
-            policy = in_force.deciding.policy.digest(),
+            policy = in_force.policy_with_settings.policy.digest(),
             "the policy passes its trial again and leaves quarantine"
         );
         self.health.quarantine(None);
-        self.hurry().await;
+        self.retry_blocked().await;
     }
 
-    async fn trial(self: &Arc<Self>, deciding: &Deciding) -> Result<(), String> {
-        let (deciding, now) = (deciding.clone(), self.now());
+    async fn trial(
+        self: &Arc<Self>,
+        policy_with_settings: &PolicyWithSettings,
+    ) -> Result<(), String> {
+        let (policy_with_settings, now) = (policy_with_settings.clone(), self.now());
         let inner = Arc::clone(self);
         let trial = tokio::task::spawn_blocking(move || {
             // The feeder may be waiting for this.
             let called = || inner.pulse.beat(Stage::Feeder);
-            force::try_out(&deciding.policy, &deciding.settings, now, called)
+            current_policy::try_out(
+                &policy_with_settings.policy,
+                &policy_with_settings.settings,
+                now,
+                called,
+            )
         });
         trial
             .await
@@ -193,8 +207,8 @@ impl Inner {
     }
 
     /// Retries blocked submissions at once.
-    pub(super) async fn hurry(&self) {
-        match self.store.hurry().await {
+    pub(super) async fn retry_blocked(&self) {
+        match self.store.make_all_due().await {
             Ok(waiting) => tracing::info!(waiting, "all waiting outcomes are retried"),
             Err(error) => self.store_failed(&error),
         }
@@ -206,9 +220,9 @@ impl Inner {
     pub(super) async fn reopen_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
-            Ok(trail) if trail.is_where(inner.force.now().recorder.trail()) => {
+            Ok(trail) if trail.is_where(inner.current_policy.now().recorder.trail()) => {
                 trail.commit_as(inner.committing.clone());
-                inner.force.reopen(trail);
+                inner.current_policy.reopen(trail);
             }
             Ok(trail) => {
                 let found = trail.common_dir().display();
@@ -224,7 +238,7 @@ impl Inner {
     pub(super) async fn check_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            let checked = inner.force.now().recorder.trail().check();
+            let checked = inner.current_policy.now().recorder.trail().check();
             match checked {
                 Ok(()) => inner.trail_works(),
                 Err(TrailError::Fenced) => inner.was_fenced(None),

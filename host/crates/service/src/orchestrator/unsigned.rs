@@ -13,10 +13,10 @@ const REMEMBERED: usize = 16_384;
 
 /// Recent commits of this host that could not be signed.
 #[derive(Default)]
-pub(super) struct Unsigned(Mutex<Remembered>);
+pub(super) struct Unsigned(Mutex<RecentCommits>);
 
 #[derive(Default)]
-struct Remembered {
+struct RecentCommits {
     known: HashSet<String>,
     order: VecDeque<String>,
 }
@@ -43,7 +43,7 @@ impl Unsigned {
 impl Orchestrator {
     /// The full name of the trail's ref.
     pub fn trail_ref(&self) -> String {
-        let in_force = self.inner().force.now();
+        let in_force = self.inner().current_policy.now();
         in_force.recorder.trail().reference().to_owned()
     }
 
@@ -51,7 +51,7 @@ impl Orchestrator {
     /// are none, and reading a thousand commits takes longer than finding a thousand rows.
     pub async fn unsigned(&self, commits: Vec<String>) -> HashSet<String> {
         let inner = self.inner().clone();
-        let in_force = inner.force.now();
+        let in_force = inner.current_policy.now();
         if commits.is_empty() || !in_force.recorder.trail().records_unsigned() {
             return HashSet::new();
         }

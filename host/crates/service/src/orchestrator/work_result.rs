@@ -57,8 +57,8 @@ impl<'a> WorkResult<'a> {
     pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
         let text = outcome::well_formed(text, limits)?;
         check_names(text, &FIELDS)?;
-        let fields: Fields<'a> =
-            serde_json::from_str(text).map_err(|_| Violation::whole("is not a work result"))?;
+        let fields: Fields<'a> = serde_json::from_str(text)
+            .map_err(|_| Violation::of_document("is not a work result"))?;
         let wrong = fields.violations();
         if !wrong.is_empty() {
             return Err(Rejection { violations: wrong });
@@ -91,7 +91,7 @@ impl<'a> WorkResult<'a> {
 
 /// Refuses unknown fields by name, because data from an agent must not be dropped silently.
 pub(super) fn check_names(text: &str, fields: &[&str]) -> Result<(), Rejection> {
-    let members = json::members(text).map_err(|_| Violation::whole("is not an object"))?;
+    let members = json::members(text).map_err(|_| Violation::of_document("is not an object"))?;
     let unknown: Vec<Violation> = members
         .iter()
         .filter(|(name, _)| !fields.contains(&&**name))
@@ -172,7 +172,7 @@ impl Fields<'_> {
     }
 
     fn document(&self, plan: Option<&Plan>) -> String {
-        let mut out = Object::new();
+        let mut out = ObjectBuilder::new();
         if let Some(task_id) = self.task_id {
             out.raw("task_id", task_id.get());
         }
@@ -188,7 +188,7 @@ impl Fields<'_> {
         }
         let reported_by = string(self.agent_id);
         let given_to = plan.and_then(|plan| plan.agent_id.clone());
-        let mut dispatch = Object::new();
+        let mut dispatch = ObjectBuilder::new();
         if let Some(plan) = plan {
             dispatch.value("agent_pool", &plan.agent_pool);
         }
@@ -198,14 +198,14 @@ impl Fields<'_> {
         }
         out.raw("dispatch_info", &dispatch.finish());
 
-        let mut result = Object::new();
-        let mut said = Object::new();
-        said.given("output", self.output);
-        said.given("error_message", self.error_message);
-        result.raw("outcome", &said.finish());
-        let mut used = Object::from(self.resources_used.map_or("{}", RawValue::get));
-        used.missing("duration_ms", self.duration_ms);
-        used.missing("exit_code", self.exit_code);
+        let mut result = ObjectBuilder::new();
+        let mut outcome_object = ObjectBuilder::new();
+        outcome_object.value_or_null("output", self.output);
+        outcome_object.value_or_null("error_message", self.error_message);
+        result.raw("outcome", &outcome_object.finish());
+        let mut used = ObjectBuilder::from(self.resources_used.map_or("{}", RawValue::get));
+        used.add_missing("duration_ms", self.duration_ms);
+        used.add_missing("exit_code", self.exit_code);
         result.raw("resources_used", &used.finish());
         if let Some(plan) = plan {
             result.value(
@@ -217,7 +217,7 @@ impl Fields<'_> {
         out.raw("execution_result", &result.finish());
 
         let planned = plan.and_then(|plan| plan.metadata.as_deref());
-        let mut metadata = Object::from(planned.unwrap_or("{}"));
+        let mut metadata = ObjectBuilder::from(planned.unwrap_or("{}"));
         metadata.replace("trace_id", self.trace_id);
         metadata.replace("request_id", self.request_id);
         if let (Some(reported), Some(given)) = (&reported_by, &given_to)
@@ -243,21 +243,21 @@ fn member(object: &str, name: &str) -> Option<String> {
 }
 
 /// A JSON object under construction; its values are kept as written.
-struct Object {
+struct ObjectBuilder {
     members: Vec<(String, String)>,
 }
 
-impl Object {
-    fn new() -> Object {
-        Object {
+impl ObjectBuilder {
+    fn new() -> ObjectBuilder {
+        ObjectBuilder {
             members: Vec::new(),
         }
     }
 
     /// Parses the members of an object, in order.
-    fn from(text: &str) -> Object {
+    fn from(text: &str) -> ObjectBuilder {
         let members = json::members(text).unwrap_or_default();
-        Object {
+        ObjectBuilder {
             members: members
                 .into_iter()
                 .map(|(name, value)| (name.into_owned(), value.to_owned()))
@@ -278,14 +278,14 @@ impl Object {
     }
 
     /// Adds the value, or `null`.
-    fn given(&mut self, name: &str, value: Option<&RawValue>) {
+    fn value_or_null(&mut self, name: &str, value: Option<&RawValue>) {
         self.raw(name, value.map_or("null", RawValue::get));
     }
 
     /// Adds the value or `null`, unless the member exists.
-    fn missing(&mut self, name: &str, value: Option<&RawValue>) {
+    fn add_missing(&mut self, name: &str, value: Option<&RawValue>) {
         if !self.members.iter().any(|(known, _)| known == name) {
-            self.given(name, value);
+            self.value_or_null(name, value);
         }
     }
 
@@ -293,7 +293,7 @@ impl Object {
     fn replace(&mut self, name: &str, value: Option<&RawValue>) {
         match value.map(RawValue::get) {
             Some(value) if value != "null" => self.raw(name, value),
-            _ => self.missing(name, None),
+            _ => self.add_missing(name, None),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Difference, Gap, Layers, Named, ReconcileError, Report, read_entry};
+use super::{Difference, EntryLocation, Gap, Layers, ReconcileError, Report, read_entry};
 use outcome::TaskId;
 use store::{Entry, Filter, PageRequest, Sequence};
 
@@ -16,7 +16,7 @@ const CHUNK: usize = 1000;
 const UNDER_WAY_MOST: usize = 10_000;
 
 /// An entry of the trail: enough to check whether a row matches.
-struct Seen {
+struct EntrySummary {
     /// The position, counted from the newest.
     place: usize,
     digest: [u8; 16],
@@ -43,26 +43,28 @@ pub async fn compare(
         progress(read);
         let _ = report;
     };
-    let mut trail: HashMap<String, Seen> = HashMap::new();
+    let mut trail: HashMap<String, EntrySummary> = HashMap::new();
     for (place, logged) in layers.trail.history()?.enumerate() {
         let logged = logged?;
         step(&mut report);
         match read_entry(&logged) {
             Ok(entry) => {
                 // Newest first. An older commit of the same task is for `verify` to report.
-                trail.entry(entry.task_id.clone()).or_insert_with(|| Seen {
-                    place,
-                    digest: digest(&entry),
-                    commit: entry.commit,
-                    path: entry.path,
-                });
+                trail
+                    .entry(entry.task_id.clone())
+                    .or_insert_with(|| EntrySummary {
+                        place,
+                        digest: digest(&entry),
+                        commit: entry.commit,
+                        path: entry.path,
+                    });
             }
             Err(error) => report.unreadable.push(error.to_string()),
         }
     }
     report.entries = trail.len() as u64;
     let mut after: Option<String> = None;
-    let mut has_row: HashMap<String, Seen> = HashMap::with_capacity(trail.len());
+    let mut has_row: HashMap<String, EntrySummary> = HashMap::with_capacity(trail.len());
     loop {
         let rows = layers.store.entries(after.as_deref(), CHUNK).await?;
         let Some(last) = rows.last() else { break };
@@ -73,17 +75,17 @@ pub async fn compare(
             match trail.remove(&row.task_id) {
                 Some(seen) => {
                     if seen.digest != digest(&row) {
-                        differs(layers, &row, &mut report)?;
+                        check_difference(layers, &row, &mut report)?;
                     }
                     has_row.insert(row.task_id, seen);
                 }
-                None => missing(layers, row, &mut report)?,
+                None => check_missing(layers, row, &mut report)?,
             }
         }
     }
-    lost(layers, &trail, &has_row, &mut report).await?;
-    without_row(layers, trail, &mut report).await?;
-    miscounted(layers, &mut report).await?;
+    find_lost(layers, &trail, &has_row, &mut report).await?;
+    find_without_row(layers, trail, &mut report).await?;
+    find_miscounted(layers, &mut report).await?;
     Ok(report)
 }
 
@@ -133,7 +135,11 @@ fn in_trail(layers: &Layers, task_id: &str) -> Result<Option<Entry>, ReconcileEr
     Ok(Entry::read(&commit, &found.path, &found.entry, reporter).ok())
 }
 
-fn differs(layers: &Layers, row: &Entry, report: &mut Report) -> Result<(), ReconcileError> {
+fn check_difference(
+    layers: &Layers,
+    row: &Entry,
+    report: &mut Report,
+) -> Result<(), ReconcileError> {
     let Some(entry) = in_trail(layers, &row.task_id)? else {
         return Ok(());
     };
@@ -163,10 +169,10 @@ fn differs(layers: &Layers, row: &Entry, report: &mut Report) -> Result<(), Reco
     Ok(())
 }
 
-fn missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), ReconcileError> {
+fn check_missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), ReconcileError> {
     // It may have been recorded since the trail was read.
     if in_trail(layers, &row.task_id)?.is_none() {
-        report.without_entry.push(Named {
+        report.without_entry.push(EntryLocation {
             task_id: row.task_id,
             commit: row.commit,
             path: row.path,
@@ -178,10 +184,10 @@ fn missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), Recon
 }
 
 /// Submissions that are closed as committed but are unknown to both layers.
-async fn lost(
+async fn find_lost(
     layers: &Layers,
-    without_row: &HashMap<String, Seen>,
-    has_row: &HashMap<String, Seen>,
+    without_row: &HashMap<String, EntrySummary>,
+    has_row: &HashMap<String, EntrySummary>,
     report: &mut Report,
 ) -> Result<(), ReconcileError> {
     let orphans: std::collections::HashSet<String> = report
@@ -201,7 +207,7 @@ async fn lost(
                 || has_row.contains_key(&task_id)
                 || orphans.contains(&task_id);
             if !is_known && in_trail(layers, &task_id)?.is_none() {
-                report.lost.push(Named {
+                report.lost.push(EntryLocation {
                     task_id,
                     commit,
                     path,
@@ -218,12 +224,12 @@ async fn lost(
     Ok(())
 }
 
-async fn without_row(
+async fn find_without_row(
     layers: &Layers,
-    left: HashMap<String, Seen>,
+    left: HashMap<String, EntrySummary>,
     report: &mut Report,
 ) -> Result<(), ReconcileError> {
-    let mut left: Vec<(String, Seen)> = left.into_iter().collect();
+    let mut left: Vec<(String, EntrySummary)> = left.into_iter().collect();
     left.sort_by_key(|(_, seen)| seen.place);
     let backlog = layers.store.backlog().await?;
     let mut previous: Option<usize> = None;
@@ -254,7 +260,7 @@ async fn without_row(
             }),
         }
         previous = Some(seen.place);
-        report.without_row.push(Named {
+        report.without_row.push(EntryLocation {
             task_id,
             commit: seen.commit,
             path: seen.path,
@@ -265,14 +271,14 @@ async fn without_row(
     Ok(())
 }
 
-async fn miscounted(layers: &Layers, report: &mut Report) -> Result<(), ReconcileError> {
+async fn find_miscounted(layers: &Layers, report: &mut Report) -> Result<(), ReconcileError> {
     let page = PageRequest {
         limit: 1,
         ..PageRequest::default()
     };
-    let told = layers.store.query(&Filter::default(), &page).await?.total;
+    let total = layers.store.query(&Filter::default(), &page).await?.total;
     // While other hosts record, the number is already outdated.
     let is_quiet = layers.store.backlog().await?.pending == 0;
-    report.miscounted = told.filter(|told| is_quiet && *told != report.rows);
+    report.miscounted = total.filter(|total| is_quiet && *total != report.rows);
     Ok(())
 }

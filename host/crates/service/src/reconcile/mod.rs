@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use compare::compare;
 pub use rebuild::rebuild;
-pub use repair::{Repaired, repair};
+pub use repair::{RepairReport, repair};
 
 use store::{Entry, NotAnEntry, Store, StoreError};
 use trail::{LoggedEntry, Trail, TrailError};
@@ -38,7 +38,7 @@ pub enum ReconcileError {
 
 /// An entry or row by its task, commit and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct EntryLocation {
     /// The task.
     pub task_id: String,
     /// The commit that added the entry.
@@ -77,15 +77,15 @@ pub struct Report {
     /// The number of rows in the projection.
     pub rows: u64,
     /// Entries that have no row, oldest first.
-    pub without_row: Vec<Named>,
+    pub without_row: Vec<EntryLocation>,
     /// The same entries as ranges of the trail.
     pub gaps: Vec<Gap>,
     /// Rows whose task has no entry: the trail lost it, or another program wrote the row.
-    pub without_entry: Vec<Named>,
+    pub without_entry: Vec<EntryLocation>,
     /// Rows that differ from their entry.
     pub different: Vec<Difference>,
     /// Submissions that were closed as committed, but whose task has neither an entry nor a row.
-    pub lost: Vec<Named>,
+    pub lost: Vec<EntryLocation>,
     /// Files in an entry's place that are not entries, from a manual commit.
     pub unreadable: Vec<String>,
     /// How many rows the stored totals count, if that is not the actual number.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Layers, Named, ReconcileError, Report, read_entry, rebuild};
+use super::{EntryLocation, Layers, ReconcileError, Report, read_entry, rebuild};
 use outcome::{Reporter, TaskId, without_timestamp};
 use store::{Fingerprint, Kind, State, Submission};
 
@@ -12,7 +12,7 @@ const CHUNK: usize = 1000;
 
 /// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repaired {
+pub struct RepairReport {
     /// How many rows were added or corrected.
     pub rows: u64,
     /// Tasks whose outcome was put back into the outbox, for the committer to record again.
@@ -20,10 +20,10 @@ pub struct Repaired {
     /// Whether the projection was rebuilt. If a row is wrong, other data derived from it may be wrong too.
     pub is_rebuilt: bool,
     /// Tasks that cannot be restored.
-    pub beyond: Vec<Named>,
+    pub beyond: Vec<EntryLocation>,
 }
 
-impl Repaired {
+impl RepairReport {
     /// Whether store and trail agree now: nothing must be recorded again, and nothing is lost.
     pub fn is_complete(&self) -> bool {
         self.beyond.is_empty() && self.returned.is_empty()
@@ -40,11 +40,11 @@ impl Repaired {
 /// # Errors
 ///
 /// Something cannot be read or written. Repeating the repair is safe.
-pub async fn repair(layers: &Layers, report: &Report) -> Result<Repaired, ReconcileError> {
-    let mut repaired = Repaired::default();
+pub async fn repair(layers: &Layers, report: &Report) -> Result<RepairReport, ReconcileError> {
+    let mut repaired = RepairReport::default();
     // Before any row is deleted: a row may be the only copy left.
     for named in report.without_entry.iter().chain(&report.lost) {
-        match left_of(layers, named).await? {
+        match remaining_submission(layers, named).await? {
             Some(submission) => {
                 layers.store.accept(submission).await?;
                 repaired.returned.push(named.task_id.clone());
@@ -85,7 +85,10 @@ async fn add_rows(layers: &Layers, report: &Report) -> Result<u64, ReconcileErro
 }
 
 /// The remains of an outcome that the trail has lost, as a submission.
-async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, ReconcileError> {
+async fn remaining_submission(
+    layers: &Layers,
+    named: &EntryLocation,
+) -> Result<Option<Submission>, ReconcileError> {
     let Ok(task_id) = TaskId::parse(&named.task_id) else {
         return Ok(None);
     };
@@ -93,7 +96,7 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
     let of_row = row.and_then(|row| Some((without_timestamp(&row.text)?, row.reporter)));
     let left = match of_row {
         Some(left) => Some(left),
-        None => kept(layers, &task_id).await?,
+        None => committed_document(layers, &task_id).await?,
     };
     let Some((document, reporter)) = left else {
         return Ok(None);
@@ -125,7 +128,7 @@ async fn left_of(layers: &Layers, named: &Named) -> Result<Option<Submission>, R
 }
 
 /// A committed document, and who reported it.
-async fn kept(
+async fn committed_document(
     layers: &Layers,
     task_id: &TaskId,
 ) -> Result<Option<(String, Option<Reporter>)>, ReconcileError> {

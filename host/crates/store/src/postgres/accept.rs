@@ -10,7 +10,7 @@ use deadpool_postgres::Object;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::super::waiting::{Room, Waiting};
+use super::super::admission::{WaitingLimit, WaitingPermit};
 use super::super::{Accepted, Sequence, State, StoreError, Submission};
 use super::connections::Connections;
 use super::failure::Failure;
@@ -37,23 +37,23 @@ const GATHER: Duration = Duration::from_millis(3);
 const TRIES_MOST: usize = 5;
 
 /// A submission, and whoever waits for it.
-struct Job {
+struct PendingAccept {
     submission: Submission,
-    held: Option<i64>,
-    _room: Waiting,
+    required_epoch: Option<i64>,
+    _permit: WaitingPermit,
     answer: oneshot::Sender<Result<Accepted, StoreError>>,
 }
 
 /// The way in. The task behind it ends with the last of these.
-pub(super) struct Entrance {
-    queue: mpsc::Sender<Job>,
+pub(super) struct AcceptQueue {
+    queue: mpsc::Sender<PendingAccept>,
     url: Arc<str>,
-    room: Room,
+    waiting_limit: WaitingLimit,
 }
 
-impl Entrance {
-    pub(super) fn start(connections: Connections, url: String, pool: usize) -> Entrance {
-        let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE_MOST);
+impl AcceptQueue {
+    pub(super) fn start(connections: Connections, url: String, pool: usize) -> AcceptQueue {
+        let (queue, mut jobs) = mpsc::channel::<PendingAccept>(QUEUE_MOST);
         let url: Arc<str> = url.into();
         let shown = url.clone();
         tokio::spawn(async move {
@@ -62,7 +62,7 @@ impl Entrance {
             let under_way = Arc::new(Semaphore::new(most));
             let ended = Arc::new(Notify::new());
             let mut began = Instant::now();
-            let mut next: Option<Job> = None;
+            let mut next: Option<PendingAccept> = None;
             loop {
                 let first = match next.take() {
                     Some(job) => Some(job),
@@ -83,33 +83,33 @@ impl Entrance {
                 let Ok(turn) = under_way.clone().acquire_owned().await else {
                     return;
                 };
-                let batch = gather(first, &mut jobs, &mut next);
+                let batch = next_batch(first, &mut jobs, &mut next);
                 began = Instant::now();
                 let (connections, url, ended) = (connections.clone(), url.clone(), ended.clone());
                 tokio::spawn(async move {
-                    take_in(&connections, &url, batch).await;
+                    accept_batch(&connections, &url, batch).await;
                     drop(turn);
                     ended.notify_one();
                 });
             }
         });
-        Entrance {
+        AcceptQueue {
             queue,
             url: shown,
-            room: Room::default(),
+            waiting_limit: WaitingLimit::default(),
         }
     }
 
     pub(super) async fn accept(
         &self,
         submission: Submission,
-        held: Option<i64>,
+        required_epoch: Option<i64>,
     ) -> Result<Accepted, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job {
-            _room: self.room.enter(&submission)?,
+        let job = PendingAccept {
+            _permit: self.waiting_limit.enter(&submission)?,
             submission,
-            held,
+            required_epoch,
             answer,
         };
         let gone = || StoreError::Stopped;
@@ -128,7 +128,11 @@ impl Entrance {
 }
 
 /// The first and what waits behind it, as much as one transaction takes. What keeps to another bond begins the next one.
-fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) -> Vec<Job> {
+fn next_batch(
+    first: PendingAccept,
+    jobs: &mut mpsc::Receiver<PendingAccept>,
+    next: &mut Option<PendingAccept>,
+) -> Vec<PendingAccept> {
     let mut bytes = first.submission.text.len();
     let mut batch = vec![first];
     while batch.len() < BATCH_MOST
@@ -139,7 +143,7 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) ->
         if job.answer.is_closed() {
             continue;
         }
-        if job.held != batch[0].held {
+        if job.required_epoch != batch[0].required_epoch {
             *next = Some(job);
             break;
         }
@@ -150,14 +154,14 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) ->
 }
 
 /// Takes a batch in and tells those who wait.
-async fn take_in(connections: &Connections, url: &str, batch: Vec<Job>) {
-    let held = batch.first().and_then(|job| job.held);
+async fn accept_batch(connections: &Connections, url: &str, batch: Vec<PendingAccept>) {
+    let required_epoch = batch.first().and_then(|job| job.required_epoch);
     let (submissions, answers): (Vec<_>, Vec<_>) = batch
         .into_iter()
         // Room is made when the answer is given.
-        .map(|job| (job.submission, (job.answer, job._room)))
+        .map(|job| (job.submission, (job.answer, job._permit)))
         .unzip();
-    let taking = take(connections, url, held, &submissions);
+    let taking = take(connections, url, required_epoch, &submissions);
     match super::within(super::REPORTERS_PATIENCE, taking, url).await {
         Ok(results) => {
             for ((answer, _), result) in answers.into_iter().zip(results) {
@@ -178,7 +182,7 @@ type Results = Vec<Result<Accepted, StoreError>>;
 async fn take(
     connections: &Connections,
     url: &str,
-    held: Option<i64>,
+    required_epoch: Option<i64>,
     submissions: &[Submission],
 ) -> Result<Results, Failure> {
     // In the order of their tasks, in which locks are taken. Within the batch the first of those that say the same stands for the
@@ -201,8 +205,16 @@ async fn take(
     let results = loop {
         tries += 1;
         let client = connections.get().await?;
-        match attempt(&client, &connections.session.mark, url, held, &unique).await {
-            Err(failure) if failure.is_of_concurrency() && tries < TRIES_MOST => {}
+        match attempt(
+            &client,
+            &connections.session.mark,
+            url,
+            required_epoch,
+            &unique,
+        )
+        .await
+        {
+            Err(failure) if failure.is_retryable() && tries < TRIES_MOST => {}
             done => break done?,
         }
     };
@@ -227,7 +239,7 @@ async fn attempt(
     client: &Object,
     mark: &str,
     url: &str,
-    held: Option<i64>,
+    required_epoch: Option<i64>,
     submissions: &[&Submission],
 ) -> Result<Results, Failure> {
     macro_rules! column {
@@ -245,7 +257,7 @@ async fn attempt(
             &statement,
             &[
                 &mark,
-                &held,
+                &required_epoch,
                 &column!(|submission| submission.task_id.as_str()),
                 &column!(|submission| submission.status.as_str()),
                 &column!(|submission| submission.kind.as_str()),
@@ -265,8 +277,8 @@ async fn attempt(
     let answers: Option<Vec<&str>> = row.get(1);
     let Some(answers) = answers else {
         // All were of tasks that nobody had reported.
-        let taken = |place: Option<i64>| Ok(taken(place.ok_or_else(lost)?, false));
-        return Ok(places.into_iter().map(taken).collect());
+        let accepted = |place: Option<i64>| Ok(accepted(place.ok_or_else(closed_error)?, false));
+        return Ok(places.into_iter().map(accepted).collect());
     };
     let differ: Vec<bool> = row.get(2);
     let repeated: Vec<i64> = places
@@ -281,24 +293,24 @@ async fn attempt(
     };
     let results = answers.into_iter().zip(places).zip(differ);
     let result = |((answer, place), differs): ((&str, Option<i64>), bool)| match answer {
-        "taken" => Ok(taken(place.ok_or_else(lost)?, differs)),
+        "taken" => Ok(accepted(place.ok_or_else(closed_error)?, differs)),
         "repeated" => {
-            let place = place.ok_or_else(lost)?;
+            let place = place.ok_or_else(closed_error)?;
             Ok(Accepted {
                 sequence: Sequence(place),
                 repeated: true,
                 differs: false,
-                state: states.get(&place).cloned().ok_or_else(lost)?,
+                state: states.get(&place).cloned().ok_or_else(closed_error)?,
             })
         }
         "changed" => Err(StoreError::Changed),
         "unremembered" => Err(StoreError::Unremembered),
-        _ => Err(lost()),
+        _ => Err(closed_error()),
     };
     Ok(results.map(result).collect())
 }
 
-fn taken(sequence: i64, differs: bool) -> Accepted {
+fn accepted(sequence: i64, differs: bool) -> Accepted {
     Accepted {
         sequence: Sequence(sequence),
         repeated: false,
@@ -307,6 +319,6 @@ fn taken(sequence: i64, differs: bool) -> Accepted {
     }
 }
 
-fn lost() -> StoreError {
+fn closed_error() -> StoreError {
     StoreError::Unavailable("a submission has no answer".into())
 }

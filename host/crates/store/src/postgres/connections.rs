@@ -98,8 +98,8 @@ fn is_full(error: &PoolError) -> bool {
 
 /// The same of one connection's error.
 pub(super) fn has_no_room(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|said| {
-        *said.code() == SqlState::TOO_MANY_CONNECTIONS
-            || said.message().contains("no more connections allowed")
+    error.as_db_error().is_some_and(|db_error| {
+        *db_error.code() == SqlState::TOO_MANY_CONNECTIONS
+            || db_error.message().contains("no more connections allowed")
     })
 }

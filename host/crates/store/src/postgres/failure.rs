@@ -41,7 +41,7 @@ impl From<PoolError> for Failure {
 
 impl Failure {
     /// Whether the same transaction, begun again, would not meet what ended it.
-    pub(super) fn is_of_concurrency(&self) -> bool {
+    pub(super) fn is_retryable(&self) -> bool {
         let code = match self {
             Failure::Sql(error) => error.code(),
             _ => None,
@@ -56,11 +56,11 @@ impl Failure {
     }
 
     /// Whether the database, or a pooler before it, has said that.
-    pub(super) fn says(&self, words: &str) -> bool {
+    pub(super) fn message_contains(&self, words: &str) -> bool {
         match self {
             Failure::Sql(error) => error
                 .as_db_error()
-                .is_some_and(|said| said.message().contains(words)),
+                .is_some_and(|db_error| db_error.message().contains(words)),
             _ => false,
         }
     }
@@ -91,7 +91,7 @@ impl Failure {
 }
 
 fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
-    let Some(said) = error.as_db_error() else {
+    let Some(db_error) = error.as_db_error() else {
         // What lies beneath says more: a connection refused, a name not found.
         let mut cause = error.to_string();
         let mut source = std::error::Error::source(error);
@@ -106,14 +106,14 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
         let is_denied = ["authentication error", "invalid configuration"]
             .iter()
             .any(|kind| cause.starts_with(kind));
-        let says = format!("{url}: {cause}");
+        let message = format!("{url}: {cause}");
         return match is_denied {
-            true => StoreError::Denied(says),
-            false => StoreError::Unavailable(says),
+            true => StoreError::Denied(message),
+            false => StoreError::Unavailable(message),
         };
     };
-    let cause = said.message().to_owned();
-    match *said.code() {
+    let cause = db_error.message().to_owned();
+    match *db_error.code() {
         SqlState::UNDEFINED_DATABASE => StoreError::Missing(url.to_owned()),
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::Damaged {
             url: url.to_owned(),
@@ -128,8 +128,8 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
         SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!(
             "the role has not the right for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
         )),
-        _ if said.code().code() == REBOUND => StoreError::Rebound,
-        _ if said.code().code() == NOT_SET_UP => StoreError::Pooled {
+        _ if db_error.code().code() == REBOUND => StoreError::Rebound,
+        _ if db_error.code().code() == NOT_SET_UP => StoreError::Pooled {
             url: url.to_owned(),
             mode: "transaction",
         },

@@ -9,14 +9,14 @@ use super::super::columns::micros;
 use super::super::lease::LeaseRow;
 use super::super::{Lease, LeaseAnswer, StoreError};
 use super::failure::Failure;
-use super::outbox::Within;
+use super::outbox::SettleContext;
 
 /// Takes the lease, or renews it.
 pub(super) async fn take(
     client: &mut Object,
     owner: &str,
     term: Duration,
-    held: Option<i64>,
+    required_epoch: Option<i64>,
 ) -> Result<LeaseAnswer, Failure> {
     let transaction = client.transaction().await?;
     let row = transaction
@@ -25,7 +25,7 @@ pub(super) async fn take(
             &[],
         )
         .await?;
-    bond::check(held, row.get(4))?;
+    bond::check(required_epoch, row.get(4))?;
     // After the lock: others may have waited for it as long.
     let now: i64 = transaction
         .query_one("SELECT now_micros()", &[])
@@ -56,7 +56,7 @@ pub(super) async fn take(
 pub(super) async fn check(
     transaction: &impl GenericClient,
     lease: &Lease,
-    within: &Within<'_>,
+    within: &SettleContext<'_>,
 ) -> Result<(), Failure> {
     let statement = transaction
         .prepare_cached(
@@ -67,7 +67,7 @@ pub(super) async fn check(
     let row = transaction
         .query_one(&statement, &[&lease.owner, &lease.fence, &within.mark])
         .await?;
-    bond::check(within.held, row.get(0))?;
+    bond::check(within.required_epoch, row.get(0))?;
     match row.get(1) {
         true => Ok(()),
         false => Err(StoreError::Fenced.into()),

@@ -2,16 +2,16 @@
 
 use deadpool_postgres::GenericClient;
 
-use super::super::{Listed, Listing, StateName};
+use super::super::{StateName, SubmissionPage, SubmissionQuery};
 use super::failure::Failure;
 use super::outbox;
 
 /// A page of submissions.
-pub(super) async fn listed(
+pub(super) async fn list_submissions(
     client: &impl GenericClient,
     url: &str,
-    listing: &Listing,
-) -> Result<Listed, Failure> {
+    listing: &SubmissionQuery,
+) -> Result<SubmissionPage, Failure> {
     let [since, until, before, limit] = listing.asked();
     let mut found = Vec::new();
     for state in StateName::ALL {

@@ -24,14 +24,15 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::FutureExt as _;
 
-use super::bond::Held;
+use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
-    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
-    StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, Lease,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
+    StoreConnections, StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage,
+    SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
 };
-use accept::Entrance;
+use accept::AcceptQueue;
 use connections::Connections;
 use failure::Failure;
 use outcome::TaskId;
@@ -50,12 +51,12 @@ pub(super) fn statements_for_dba(schema: &str, role: Option<&str>) -> String {
 
 /// A PostgreSQL database.
 pub(super) struct PostgresStore {
-    about: About,
+    about: StoreInfo,
     connections: Connections,
-    entrance: Entrance,
-    keys: Keys,
+    accept_queue: AcceptQueue,
+    keys: FingerprintKeys,
     keep_submissions: bool,
-    held: Held,
+    required_epoch: RequiredBond,
 }
 
 impl PostgresStore {
@@ -66,19 +67,19 @@ impl PostgresStore {
     ) -> Result<PostgresStore, StoreError> {
         let (connections, about, keys) = open::open(url, options).await?;
         Ok(PostgresStore {
-            entrance: Entrance::start(connections.clone(), about.url.clone(), options.pool),
+            accept_queue: AcceptQueue::start(connections.clone(), about.url.clone(), options.pool),
             about,
             connections,
             keys,
             keep_submissions: options.keep_submissions,
-            held: Held::default(),
+            required_epoch: RequiredBond::default(),
         })
     }
 
     /// Under what it settles.
-    fn within(&self) -> outbox::Within<'_> {
-        outbox::Within {
-            held: self.held.epoch(),
+    fn within(&self) -> outbox::SettleContext<'_> {
+        outbox::SettleContext {
+            required_epoch: self.required_epoch.epoch(),
             mark: &self.connections.session.mark,
             keep_submissions: self.keep_submissions,
         }
@@ -91,7 +92,7 @@ impl PostgresStore {
     fn answer<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
-    ) -> Answer<'a, T> {
+    ) -> StoreFuture<'a, T> {
         within(PATIENCE, work, &self.about.url).boxed()
     }
 
@@ -99,7 +100,7 @@ impl PostgresStore {
     fn answer_reporter<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
-    ) -> Answer<'a, T> {
+    ) -> StoreFuture<'a, T> {
         within(REPORTERS_PATIENCE, work, &self.about.url).boxed()
     }
 
@@ -107,7 +108,7 @@ impl PostgresStore {
     fn patient_answer<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
-    ) -> Answer<'a, T> {
+    ) -> StoreFuture<'a, T> {
         let url = &self.about.url;
         work.map(|result| result.map_err(|failure| failure.into_store_error(url)))
             .boxed()
@@ -130,7 +131,7 @@ async fn within<T>(
 }
 
 impl Store for PostgresStore {
-    fn about(&self) -> &About {
+    fn info(&self) -> &StoreInfo {
         &self.about
     }
 
@@ -145,7 +146,7 @@ impl Store for PostgresStore {
         })
     }
 
-    fn ping(&self) -> Answer<'_, ()> {
+    fn ping(&self) -> StoreFuture<'_, ()> {
         self.answer(async {
             let client = self.client().await?;
             // Would be refused where nothing may be written.
@@ -156,16 +157,16 @@ impl Store for PostgresStore {
         })
     }
 
-    fn bond(&self) -> Answer<'_, Bond> {
+    fn bond(&self) -> StoreFuture<'_, Bond> {
         self.answer(async { bond::read(&self.client().await?).await })
     }
 
-    fn bind(&self, bond: Bond) -> Answer<'_, bool> {
+    fn bind(&self, bond: Bond) -> StoreFuture<'_, bool> {
         self.answer(async move { bond::write(&self.client().await?, &bond).await })
     }
 
-    fn hold_to(&self, epoch: i64) {
-        self.held.to(epoch);
+    fn require_epoch(&self, epoch: i64) {
+        self.required_epoch.to(epoch);
     }
 
     fn fingerprint_key(&self) -> &[u8; 32] {
@@ -176,26 +177,28 @@ impl Store for PostgresStore {
         self.keys.has_former
     }
 
-    fn plan(&self, plan: Plan) -> Answer<'_, Task> {
+    fn plan(&self, plan: Plan) -> StoreFuture<'_, Task> {
         self.answer_reporter(async move { tasks::plan(&mut self.client().await?, &plan).await })
     }
 
-    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
+    fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move { tasks::task(&self.client().await?, &task_id).await })
     }
 
-    fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
-        self.entrance.accept(submission, self.held.epoch()).boxed()
+    fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {
+        self.accept_queue
+            .accept(submission, self.required_epoch.epoch())
+            .boxed()
     }
 
-    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
+    fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>> {
         self.answer(async move {
             outbox::due(&self.client().await?, &self.about.url, after, limit).await
         })
     }
 
-    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> StoreFuture<'_, ()> {
         let lease = lease.clone();
         self.answer(async move {
             let mut client = self.client().await?;
@@ -203,26 +206,28 @@ impl Store for PostgresStore {
         })
     }
 
-    fn hurry(&self) -> Answer<'_, u64> {
-        self.answer(async { outbox::hurry(&self.client().await?).await })
+    fn make_all_due(&self) -> StoreFuture<'_, u64> {
+        self.answer(async { outbox::make_all_due(&self.client().await?).await })
     }
 
-    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
+    fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>> {
         self.answer_reporter(async move {
             outbox::submission(&self.client().await?, &self.about.url, sequence).await
         })
     }
 
-    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
+    fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
         })
     }
 
-    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+    fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>> {
         let task_id = task_id.clone();
-        self.answer_reporter(async move { outbox::states(&self.client().await?, &task_id).await })
+        self.answer_reporter(
+            async move { outbox::count_states(&self.client().await?, &task_id).await },
+        )
     }
 
     fn submissions_after(
@@ -230,7 +235,7 @@ impl Store for PostgresStore {
         task_id: &TaskId,
         after: Option<Sequence>,
         bytes: usize,
-    ) -> Answer<'_, Vec<SubmissionState>> {
+    ) -> StoreFuture<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             let client = self.client().await?;
@@ -238,26 +243,26 @@ impl Store for PostgresStore {
         })
     }
 
-    fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
+    fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage> {
         let listing = listing.clone();
         self.answer_reporter(async move {
-            listing::listed(&self.client().await?, &self.about.url, &listing).await
+            listing::list_submissions(&self.client().await?, &self.about.url, &listing).await
         })
     }
 
-    fn turned_down(
+    fn count_turned_down(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         latest: usize,
-    ) -> Answer<'_, TurnedDown> {
+    ) -> StoreFuture<'_, TurnedDownCounts> {
         let span = columns::span(since, until);
         self.answer(async move {
-            outbox::turned_down(&self.client().await?, &self.about.url, span, latest).await
+            outbox::count_turned_down(&self.client().await?, &self.about.url, span, latest).await
         })
     }
 
-    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64> {
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> StoreFuture<'_, u64> {
         let lease = lease.clone();
         self.answer(async move {
             let mut client = self.client().await?;
@@ -265,29 +270,31 @@ impl Store for PostgresStore {
         })
     }
 
-    fn backlog(&self) -> Answer<'_, Backlog> {
+    fn backlog(&self) -> StoreFuture<'_, Backlog> {
         self.answer(async { outbox::backlog(&self.client().await?).await })
     }
 
-    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
+    fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer> {
         let owner = owner.to_owned();
-        let held = self.held.epoch();
-        self.answer(async move { lease::take(&mut self.client().await?, &owner, term, held).await })
+        let required_epoch = self.required_epoch.epoch();
+        self.answer(async move {
+            lease::take(&mut self.client().await?, &owner, term, required_epoch).await
+        })
     }
 
-    fn release(&self, lease: &Lease) -> Answer<'_, ()> {
+    fn release(&self, lease: &Lease) -> StoreFuture<'_, ()> {
         let lease = lease.clone();
         self.answer(async move { lease::release(&mut self.client().await?, &lease).await })
     }
 
-    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
+    fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page> {
         let (filter, page) = (filter.clone(), page.clone());
         self.answer_reporter(async move {
             query::query(&mut self.client().await?, &filter, &page).await
         })
     }
 
-    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
+    fn entry(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Entry>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             let client = self.client().await?;
@@ -295,16 +302,20 @@ impl Store for PostgresStore {
         })
     }
 
-    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>> {
+    fn committed(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<CommittedSubmission>> {
         self.answer(async move { outbox::committed(&self.client().await?, after, limit).await })
     }
 
-    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {
+    fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>> {
         let task_id = after.unwrap_or_default().to_owned();
         self.answer(async move { project::after(&self.client().await?, &task_id, limit).await })
     }
 
-    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64> {
+    fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64> {
         self.answer(async move {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
@@ -314,21 +325,21 @@ impl Store for PostgresStore {
         })
     }
 
-    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64> {
+    fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64> {
         self.answer(async move { project::forget(&mut self.client().await?, &task_ids).await })
     }
 
-    fn begin_rebuild(&self) -> Answer<'_, i64> {
+    fn begin_rebuild(&self) -> StoreFuture<'_, i64> {
         self.answer(async { rebuild::begin_rebuild(&mut self.client().await?).await })
     }
 
-    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()> {
         self.answer(async move {
             rebuild::fill_rebuild(&mut self.client().await?, generation, &entries).await
         })
     }
 
-    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
+    fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64> {
         self.patient_answer(async move {
             rebuild::finish_rebuild(&mut self.client().await?, generation).await
         })

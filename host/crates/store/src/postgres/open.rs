@@ -9,11 +9,11 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 
 use super::super::url::PostgresUrl;
-use super::super::{About, Keys, Options, StoreError, fingerprint_key};
+use super::super::{FingerprintKeys, Options, StoreError, StoreInfo, fingerprint_key};
 use super::connections::{Connections, has_no_room};
 use super::failure::Failure;
 use super::schema::{self, MARK, VERSION};
-use super::session::{self, SessionSettings, Single};
+use super::session::{self, DedicatedConnection, SessionSettings};
 use super::{PATIENCE, within};
 
 /// How long a connection may take, the server's greeting included, where the URL does not say.
@@ -42,7 +42,7 @@ const MIGRATION_LOCK: i64 = 0x4368_4175;
 pub(super) async fn open(
     url: &PostgresUrl,
     options: &Options,
-) -> Result<(Connections, About, Keys), StoreError> {
+) -> Result<(Connections, StoreInfo, FingerprintKeys), StoreError> {
     let shown = url.to_string();
     let config = configuration(url)?;
     let looking = async {
@@ -60,7 +60,7 @@ pub(super) async fn open(
         Ok((client, found))
     };
     let (mut client, found) = within(PATIENCE, finding, &shown).await?;
-    if found != Found::Ours(VERSION) {
+    if found != ExistingSchema::Ours(VERSION) {
         let preparing = prepare(&mut client, url.schema(), &shown, options);
         within(MIGRATION_PATIENCE, preparing, &shown).await?;
     }
@@ -71,10 +71,10 @@ pub(super) async fn open(
 }
 
 /// A connection that is not set up: to look at the server before anything is changed, even a session.
-async fn first(config: &Config, url: &str) -> Result<Single, Failure> {
+async fn first(config: &Config, url: &str) -> Result<DedicatedConnection, Failure> {
     let until = Instant::now() + FIRST_WAIT;
     loop {
-        match Single::connect(config, url).await {
+        match DedicatedConnection::connect(config, url).await {
             Err(Failure::Sql(error)) if has_no_room(&error) && Instant::now() < until => {
                 tokio::time::sleep(FIRST_AGAIN).await;
             }
@@ -117,7 +117,7 @@ fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
 }
 
 /// What the server says of itself. Refuses one that would acknowledge a commit before it is on the disk.
-async fn look_at_server(first: &Single, url: &str) -> Result<About, Failure> {
+async fn look_at_server(first: &DedicatedConnection, url: &str) -> Result<StoreInfo, Failure> {
     const ASKED: [&str; 6] = [
         "fsync",
         "full_page_writes",
@@ -126,7 +126,7 @@ async fn look_at_server(first: &Single, url: &str) -> Result<About, Failure> {
         "server_encoding",
         "in_recovery",
     ];
-    let said = first
+    let values = first
         .ask(
             "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
                 current_setting('server_version'), current_setting('server_encoding'), pg_is_in_recovery()",
@@ -134,7 +134,9 @@ async fn look_at_server(first: &Single, url: &str) -> Result<About, Failure> {
         .await?;
     let of = |name: &str| {
         let at = ASKED.iter().position(|asked| *asked == name);
-        at.and_then(|at| said.get(at)).cloned().unwrap_or_default()
+        at.and_then(|at| values.get(at))
+            .cloned()
+            .unwrap_or_default()
     };
     if of("fsync") != "on" {
         return Err(StoreError::NotDurable {
@@ -171,7 +173,7 @@ async fn look_at_server(first: &Single, url: &str) -> Result<About, Failure> {
         ))
         .into());
     }
-    Ok(About {
+    Ok(StoreInfo {
         url: url.to_owned(),
         database: format!("PostgreSQL {}", of("server_version")),
         schema: 0,
@@ -197,11 +199,11 @@ async fn prepare(
         .await?;
     // Again, now that nobody else migrates.
     let from = match find(&transaction, schema, url).await? {
-        Found::Ours(VERSION) => return Ok(()),
-        Found::Ours(version) => version,
+        ExistingSchema::Ours(VERSION) => return Ok(()),
+        ExistingSchema::Ours(version) => version,
         _ if !options.create => return Err(StoreError::Missing(url.to_owned()).into()),
-        Found::Empty => 0,
-        Found::Nothing => {
+        ExistingSchema::Empty => 0,
+        ExistingSchema::Nothing => {
             let sql = format!("CREATE SCHEMA {}", session::quoted(schema));
             transaction.batch_execute(&sql).await?;
             0
@@ -215,7 +217,7 @@ async fn prepare(
 
 /// What is in the place of the store.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum ExistingSchema {
     Nothing,
     /// A schema with nothing in it, made for the role.
     Empty,
@@ -227,7 +229,7 @@ async fn find(
     client: &impl deadpool_postgres::GenericClient,
     schema: &str,
     url: &str,
-) -> Result<Found, Failure> {
+) -> Result<ExistingSchema, Failure> {
     let row = client
         .query_opt(
             "SELECT obj_description(oid, 'pg_namespace'), pg_has_role(nspowner, 'USAGE')
@@ -239,11 +241,11 @@ async fn find(
         )
         .await?;
     let Some(row) = row else {
-        return Ok(Found::Nothing);
+        return Ok(ExistingSchema::Nothing);
     };
     let comment: Option<String> = row.get(0);
     if comment.is_none() && row.get(1) {
-        return Ok(Found::Empty);
+        return Ok(ExistingSchema::Empty);
     }
     let version = comment
         .as_deref()
@@ -258,11 +260,11 @@ async fn find(
         }
         .into());
     }
-    Ok(Found::Ours(version))
+    Ok(ExistingSchema::Ours(version))
 }
 
 /// What tells submissions from each other here. A store that was made by a DBA's statements has no key yet.
-async fn keys(client: &Object) -> Result<Keys, Failure> {
+async fn keys(client: &Object) -> Result<FingerprintKeys, Failure> {
     const READ: &str = "SELECT k.key, m.former_last IS NOT NULL FROM meta m, fingerprint_key k";
     let row = match client.query_opt(READ, &[]).await? {
         Some(row) => row,
@@ -277,7 +279,7 @@ async fn keys(client: &Object) -> Result<Keys, Failure> {
         }
     };
     let key: Vec<u8> = row.get(0);
-    Ok(Keys {
+    Ok(FingerprintKeys {
         key: key.try_into().unwrap_or_default(),
         has_former: row.get(1),
     })

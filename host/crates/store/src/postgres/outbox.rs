@@ -6,10 +6,10 @@ use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::columns::{self, Columns};
+use super::super::columns::{self, SubmissionRow};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, State, States,
-    SubmissionState, TOGETHER, TurnedDown,
+    Backlog, CommittedSubmission, DUE_BYTES, Lease, Queued, Sequence, Settlement, SettlementResult,
+    State, StateCount, SubmissionState, TOGETHER, TurnedDownCounts,
 };
 use super::failure::Failure;
 use super::{bond, lease, project};
@@ -68,21 +68,21 @@ async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
 
 /// What became of submissions, a list for each of the three ways to write it down.
 #[derive(Default)]
-struct Lists {
-    committed: Recorded,
-    closed: Closed,
-    waiting: Waiting,
+struct SettlementColumns {
+    committed: CommittedColumns,
+    closed: ClosedColumns,
+    waiting: WaitingColumns,
 }
 
 #[derive(Default)]
-struct Recorded {
+struct CommittedColumns {
     sequences: Vec<i64>,
     commits: Vec<String>,
     paths: Vec<String>,
 }
 
 #[derive(Default)]
-struct Closed {
+struct ClosedColumns {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
     causes: Vec<Option<String>>,
@@ -90,7 +90,7 @@ struct Closed {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingColumns {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
     causes: Vec<Option<String>>,
@@ -98,9 +98,9 @@ struct Waiting {
 }
 
 /// Under what a store settles.
-pub(super) struct Within<'a> {
+pub(super) struct SettleContext<'a> {
     /// The bond that must still be the store's.
-    pub(super) held: Option<i64>,
+    pub(super) required_epoch: Option<i64>,
     /// The mark of sessions that this process has set up.
     pub(super) mark: &'a str,
     pub(super) keep_submissions: bool,
@@ -111,26 +111,26 @@ pub(super) async fn settle(
     client: &mut Object,
     current: &Lease,
     settlements: Vec<Settlement>,
-    within: &Within<'_>,
+    within: &SettleContext<'_>,
 ) -> Result<(), Failure> {
     let transaction = client.transaction().await?;
     lease::check(&transaction, current, within).await?;
     let now = now(&transaction).await?;
-    let mut lists = Lists::default();
+    let mut lists = SettlementColumns::default();
     let mut found = Vec::new();
-    for Settlement { sequence, settled } in settlements {
+    for Settlement { sequence, result } in settlements {
         let cause = |text: String| columns::storable(Some(&text));
-        match settled {
-            Settled::Committed(entry) => {
+        match result {
+            SettlementResult::Committed(entry) => {
                 lists.committed.sequences.push(sequence.0);
                 lists.committed.commits.push(entry.commit.clone());
                 lists.committed.paths.push(entry.path.clone());
                 found.push(*entry);
             }
-            Settled::Conflicting { reason } => {
+            SettlementResult::Conflicting { reason } => {
                 lists.close(sequence, "conflicting", cause(reason), None);
             }
-            Settled::Refused { violations, reason } => {
+            SettlementResult::Refused { violations, reason } => {
                 let violations = columns::violations(&violations);
                 lists.close(
                     sequence,
@@ -139,14 +139,14 @@ pub(super) async fn settle(
                     Some(violations),
                 );
             }
-            Settled::Pending {
+            SettlementResult::Pending {
                 cause: text,
                 retry_in,
             } => {
                 let next = Some(columns::later(now, retry_in));
                 lists.wait(sequence, "pending", cause(text), next);
             }
-            Settled::Blocked {
+            SettlementResult::Blocked {
                 cause: text,
                 retry_in,
             } => {
@@ -163,7 +163,7 @@ pub(super) async fn settle(
     Ok(transaction.commit().await?)
 }
 
-impl Lists {
+impl SettlementColumns {
     fn close(
         &mut self,
         sequence: Sequence,
@@ -237,7 +237,7 @@ impl Lists {
 }
 
 /// Makes everything that is open due now.
-pub(super) async fn hurry(client: &impl GenericClient) -> Result<u64, Failure> {
+pub(super) async fn make_all_due(client: &impl GenericClient) -> Result<u64, Failure> {
     let now = now(client).await?;
     let waiting = client
         .execute(
@@ -257,8 +257,8 @@ pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
     accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter";
 
-pub(super) fn read(row: &Row) -> Columns {
-    Columns {
+pub(super) fn read(row: &Row) -> SubmissionRow {
+    SubmissionRow {
         sequence: row.get(0),
         task_id: row.get(1),
         status: row.get(2),
@@ -313,16 +313,16 @@ pub(super) async fn submissions(
 }
 
 /// How many submissions a task has in each state, and the newest of them.
-pub(super) async fn states(
+pub(super) async fn count_states(
     client: &impl GenericClient,
     task_id: &TaskId,
-) -> Result<Vec<States>, Failure> {
+) -> Result<Vec<StateCount>, Failure> {
     let sql =
         "SELECT state, count(*), max(sequence) FROM submissions WHERE task_id = $1 GROUP BY state";
     let statement = client.prepare_cached(sql).await?;
     let rows = client.query(&statement, &[&task_id.as_str()]).await?;
     let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
-    Ok(States::read(rows))
+    Ok(StateCount::read(rows))
 }
 
 /// Submissions of a task after a place, until they have so many bytes of text.
@@ -353,12 +353,12 @@ pub(super) async fn submissions_after(
 }
 
 /// What was turned down in a span of time.
-pub(super) async fn turned_down(
+pub(super) async fn count_turned_down(
     client: &impl GenericClient,
     url: &str,
     [since, until]: [i64; 2],
     latest: usize,
-) -> Result<TurnedDown, Failure> {
+) -> Result<TurnedDownCounts, Failure> {
     const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN $1 AND $2";
     let counts =
         format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
@@ -371,7 +371,7 @@ pub(super) async fn turned_down(
     );
     let rows = client.query(&newest, &[&since, &until]).await?;
     let latest = rows.iter().map(|row| Ok(read(row).submission(url)?));
-    Ok(TurnedDown {
+    Ok(TurnedDownCounts {
         refused: counted.refused,
         conflicting: counted.conflicting,
         latest: latest.collect::<Result<_, Failure>>()?,
@@ -383,7 +383,7 @@ pub(super) async fn committed(
     client: &impl GenericClient,
     after: Option<Sequence>,
     limit: usize,
-) -> Result<Vec<Committed>, Failure> {
+) -> Result<Vec<CommittedSubmission>, Failure> {
     let after = after.map_or(i64::MIN, |after| after.0);
     let sql = format!(
         "SELECT sequence, task_id, commit_id, path FROM submissions WHERE sequence > $1 AND state = 'committed'

@@ -7,7 +7,7 @@ use deadpool_postgres::{GenericClient, Object};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::counts::Tally;
+use super::super::counts::CounterChanges;
 use super::super::{Entry, columns};
 use super::failure::Failure;
 use outcome::Reporter;
@@ -20,10 +20,10 @@ pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, 
 pub(super) const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row) -> Entry {
-    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescaped);
+    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescape);
     Entry {
         task_id: row.get(0),
-        status: columns::unescaped(row.get(1)),
+        status: columns::unescape(row.get(1)),
         plan_id: name(2),
         intent: name(3),
         agent_pool: name(4),
@@ -39,7 +39,7 @@ pub(super) fn read(row: &Row) -> Entry {
 
 /// The entry with its names as the columns hold them.
 fn escaped(entry: &Entry) -> Entry {
-    let name = |name: &str| columns::escaped(name).into_owned();
+    let name = |name: &str| columns::escape(name).into_owned();
     let optional = |text: &Option<String>| text.as_deref().map(name);
     Entry {
         status: name(&entry.status),
@@ -54,7 +54,7 @@ fn escaped(entry: &Entry) -> Entry {
 
 /// Whether names have to be escaped at all.
 fn is_plain(entry: &Entry) -> bool {
-    let plain = |name: &str| matches!(columns::escaped(name), Cow::Borrowed(_));
+    let plain = |name: &str| matches!(columns::escape(name), Cow::Borrowed(_));
     let optional = [
         &entry.plan_id,
         &entry.intent,
@@ -117,7 +117,7 @@ pub(super) async fn add(
         .into_iter()
         .map(|entry| (entry.task_id.clone(), entry))
         .collect();
-    let mut tally = Tally::default();
+    let mut changes = CounterChanges::default();
     let (mut fresh, mut former) = (Vec::new(), Vec::new());
     for (task_id, entry) in wanted {
         match known.get(task_id) {
@@ -125,12 +125,12 @@ pub(super) async fn add(
             Some(known) => former.push(known),
             None => {}
         }
-        tally.note(entry, 1);
+        changes.note(entry, 1);
         fresh.push(entry);
     }
-    remove(transaction, &former, &mut tally).await?;
+    remove(transaction, &former, &mut changes).await?;
     insert(transaction, "", &fresh).await?;
-    count(transaction, &tally).await?;
+    count(transaction, &changes).await?;
     Ok(fresh.len() as u64)
 }
 
@@ -139,9 +139,14 @@ pub(super) async fn forget(client: &mut Object, task_ids: &[String]) -> Result<u
     let transaction = client.transaction().await?;
     let ids: Vec<&str> = task_ids.iter().map(String::as_str).collect();
     let known = by_tasks(&transaction, &ids).await?;
-    let mut tally = Tally::default();
-    remove(&transaction, &known.iter().collect::<Vec<_>>(), &mut tally).await?;
-    count(&transaction, &tally).await?;
+    let mut changes = CounterChanges::default();
+    remove(
+        &transaction,
+        &known.iter().collect::<Vec<_>>(),
+        &mut changes,
+    )
+    .await?;
+    count(&transaction, &changes).await?;
     transaction.commit().await?;
     Ok(known.len() as u64)
 }
@@ -254,7 +259,7 @@ async fn insert_services(
 async fn remove(
     transaction: &impl GenericClient,
     entries: &[&Entry],
-    tally: &mut Tally,
+    changes: &mut CounterChanges,
 ) -> Result<(), Failure> {
     if entries.is_empty() {
         return Ok(());
@@ -269,9 +274,9 @@ async fn remove(
     let rows: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let (mut services, mut times, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
-        tally.note(entry, -1);
+        changes.note(entry, -1);
         for service in &entry.services {
-            services.push(columns::escaped(service));
+            services.push(columns::escape(service));
             times.push(entry.recorded_at.microseconds());
             tasks.push(&entry.task_id);
         }
@@ -289,19 +294,19 @@ async fn remove(
     Ok(())
 }
 
-async fn count(transaction: &impl GenericClient, tally: &Tally) -> Result<(), Failure> {
-    let (mut all, mut of_services) = (Numbers::default(), Numbers::default());
-    for (key, by) in tally.changes() {
+async fn count(transaction: &impl GenericClient, changes: &CounterChanges) -> Result<(), Failure> {
+    let (mut all, mut of_services) = (CounterColumns::default(), CounterColumns::default());
+    for (key, by) in changes.changes() {
         let numbers = match &key.service {
             None => &mut all,
             Some(service) => {
-                of_services.services.push(columns::escaped(service));
+                of_services.services.push(columns::escape(service));
                 &mut of_services
             }
         };
         numbers.units.push(key.unit);
         numbers.buckets.push(key.bucket);
-        numbers.statuses.push(columns::escaped(&key.status));
+        numbers.statuses.push(columns::escape(&key.status));
         numbers.numbers.push(by);
     }
     all.add(
@@ -325,7 +330,7 @@ async fn count(transaction: &impl GenericClient, tally: &Tally) -> Result<(), Fa
 
 /// Changes of numbers, column by column.
 #[derive(Default)]
-struct Numbers<'a> {
+struct CounterColumns<'a> {
     services: Vec<Cow<'a, str>>,
     units: Vec<i16>,
     buckets: Vec<i64>,
@@ -333,7 +338,7 @@ struct Numbers<'a> {
     numbers: Vec<i64>,
 }
 
-impl Numbers<'_> {
+impl CounterColumns<'_> {
     async fn add(
         &self,
         transaction: &impl GenericClient,

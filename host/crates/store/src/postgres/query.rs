@@ -4,7 +4,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::ToSql;
 
-use super::super::counts::{Part, parts};
+use super::super::counts::{SpanPart, parts};
 use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, columns};
 use super::failure::Failure;
 use super::project;
@@ -18,7 +18,7 @@ pub(super) async fn query(
 ) -> Result<Page, Failure> {
     let filter = &filter
         .as_projected()
-        .with_names(|name| columns::escaped(name).into_owned());
+        .with_names(|name| columns::escape(name).into_owned());
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -30,14 +30,17 @@ pub(super) async fn query(
         false => None,
     };
     let limit = page.limit.min(LIMIT_MOST) as usize;
-    let mut wanted = Wanted::new(filter);
+    let mut selection = RowSelection::new(filter);
     if let Some(Cursor {
         recorded_at,
         task_id,
     }) = &page.after
     {
-        let (recorded_at, task_id) = (wanted.bind(*recorded_at), wanted.bind(task_id.clone()));
-        wanted.conditions.push(format!(
+        let (recorded_at, task_id) = (
+            selection.bind(*recorded_at),
+            selection.bind(task_id.clone()),
+        );
+        selection.conditions.push(format!(
             "(recorded_at, task_id) < ({recorded_at}, {task_id})"
         ));
     }
@@ -45,9 +48,9 @@ pub(super) async fn query(
     // says whether there is a next page.
     let keys = format!(
         "SELECT {} AS id, recorded_at, task_id FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {} OFFSET {}",
-        wanted.id,
-        wanted.table,
-        wanted.condition(),
+        selection.id,
+        selection.table,
+        selection.condition(),
         limit + 1,
         i64::try_from(page.offset).unwrap_or(i64::MAX),
     );
@@ -82,7 +85,7 @@ pub(super) async fn query(
         "SELECT {columns}, {found} FROM ({fitting}) k JOIN entries e ON e.id = k.id {condition}
          ORDER BY k.recorded_at DESC, k.task_id DESC"
     );
-    let rows = transaction.query(&sql, &wanted.values()).await?;
+    let rows = transaction.query(&sql, &selection.values()).await?;
     let found = rows.first().map_or(0, |row| {
         let found: i64 = row.get(project::COLUMNS.split(", ").count());
         usize::try_from(found).unwrap_or_default()
@@ -99,22 +102,22 @@ pub(super) async fn query(
 }
 
 /// The rows that a filter leaves: of the table whose index serves it best.
-struct Wanted {
+struct RowSelection {
     table: &'static str,
     id: &'static str,
     conditions: Vec<String>,
     values: Vec<Box<dyn ToSql + Send + Sync>>,
 }
 
-impl Wanted {
-    fn new(filter: &Filter) -> Wanted {
+impl RowSelection {
+    fn new(filter: &Filter) -> RowSelection {
         // Who reported is not noted with each service.
         let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
             Some(_) if !by_reporter => ("entry_services", "entry"),
             _ => ("entries", "id"),
         };
-        let mut wanted = Wanted {
+        let mut selection = RowSelection {
             table,
             id,
             conditions: Vec::new(),
@@ -127,8 +130,8 @@ impl Wanted {
             ("status", &filter.status),
         ] {
             let Some(value) = value.clone() else { continue };
-            let value = wanted.bind(value);
-            wanted.conditions.push(match column {
+            let value = selection.bind(value);
+            selection.conditions.push(match column {
                 "service" if by_reporter => format!(
                     "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {value}
                         AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
@@ -138,13 +141,13 @@ impl Wanted {
         }
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
-                let value = wanted.bind(time.microseconds());
-                wanted
+                let value = selection.bind(time.microseconds());
+                selection
                     .conditions
                     .push(format!("recorded_at {comparison} {value}"));
             }
         }
-        wanted
+        selection
     }
 
     fn bind(&mut self, value: impl ToSql + Send + Sync + 'static) -> String {
@@ -182,7 +185,7 @@ async fn total(
     let mut total = 0;
     for part in parts(filter.since.map(micros), filter.until.map(micros)) {
         total += match part {
-            Part::Entries { from, to } => {
+            SpanPart::Entries { from, to } => {
                 let part = Filter {
                     since: Some(Timestamp::from_microseconds(from)),
                     until: Some(Timestamp::from_microseconds(to)),
@@ -190,7 +193,7 @@ async fn total(
                 };
                 count(transaction, &part).await?
             }
-            Part::Buckets { unit, from, before } => {
+            SpanPart::Buckets { unit, from, before } => {
                 let table = match filter.service {
                     Some(_) => "service_totals WHERE service = $1::text",
                     None => "entry_totals WHERE $1::text IS NULL",
@@ -217,12 +220,12 @@ async fn count(
     transaction: &deadpool_postgres::Transaction<'_>,
     filter: &Filter,
 ) -> Result<u64, Failure> {
-    let wanted = Wanted::new(filter);
+    let selection = RowSelection::new(filter);
     let sql = format!(
         "SELECT count(*) FROM {} WHERE {}",
-        wanted.table,
-        wanted.condition()
+        selection.table,
+        selection.condition()
     );
-    let row = transaction.query_one(&sql, &wanted.values()).await?;
+    let row = transaction.query_one(&sql, &selection.values()).await?;
     Ok(columns::count(row.get(0)))
 }

@@ -7,13 +7,13 @@ use deadpool_postgres::Object;
 use super::super::{Lease, columns};
 use super::failure::Failure;
 use super::lease;
-use super::outbox::Within;
+use super::outbox::SettleContext;
 
 /// Deletes what was turned down longer ago than that.
 pub(super) async fn retire(
     client: &mut Object,
     current: &Lease,
-    within: &Within<'_>,
+    within: &SettleContext<'_>,
     older_than: Duration,
     most: usize,
 ) -> Result<u64, Failure> {

@@ -133,19 +133,22 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// A connection outside the pool.
-pub(super) struct Single {
+pub(super) struct DedicatedConnection {
     pub(super) client: Client,
     connection: JoinHandle<()>,
 }
 
-impl Drop for Single {
+impl Drop for DedicatedConnection {
     fn drop(&mut self) {
         self.connection.abort();
     }
 }
 
-impl Single {
-    pub(super) async fn connect(config: &Config, url: &str) -> Result<Single, Failure> {
+impl DedicatedConnection {
+    pub(super) async fn connect(
+        config: &Config,
+        url: &str,
+    ) -> Result<DedicatedConnection, Failure> {
         let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT);
         // The socket's own is over when the server has taken the connection; one that is stopped says nothing more.
         match tokio::time::timeout(patience, config.connect(NoTls)).await {
@@ -155,7 +158,7 @@ impl Single {
                     // What it ends with, whoever asks is told.
                     let _ = connection.await;
                 });
-                Ok(Single { client, connection })
+                Ok(DedicatedConnection { client, connection })
             }
             Err(_) => Err(StoreError::Unavailable(format!("{url} does not answer")).into()),
         }
@@ -183,7 +186,7 @@ impl Single {
 /// What this does not notice, each transaction that must be durable does.
 pub(super) async fn refuse_poolers(
     config: &Config,
-    first: &Single,
+    first: &DedicatedConnection,
     url: &str,
 ) -> Result<(), Failure> {
     const PROCESS: &str = "SELECT pg_backend_pid()";
@@ -193,13 +196,13 @@ pub(super) async fn refuse_poolers(
     };
     let before = first.ask(PROCESS).await?;
     // Where there is no second connection to be had, the first is not shared.
-    let Ok(second) = Single::connect(config, url).await else {
+    let Ok(second) = DedicatedConnection::connect(config, url).await else {
         return Ok(());
     };
     let beginning = second.ask("BEGIN; SELECT pg_backend_pid()");
     let others = match tokio::time::timeout(SECOND, beginning).await {
         Ok(Ok(others)) => others,
-        Ok(Err(failure)) if failure.says("statement pooling") => {
+        Ok(Err(failure)) if failure.message_contains("statement pooling") => {
             return Err(pooled("statement").into());
         }
         Ok(Err(failure)) => return Err(failure),

@@ -14,7 +14,7 @@ const COLUMNS: &str =
 
 fn read(row: &Row, task_id: &TaskId) -> Task {
     let list = |column: usize| columns::read_list(row.get::<_, Option<&str>>(column));
-    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescaped);
+    let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescape);
     let (status, at): (Option<String>, Option<i64>) = (row.get(10), row.get(11));
     Task {
         plan: Plan {
@@ -72,7 +72,7 @@ async fn note(client: &mut Object, plan: &Plan) -> Result<Option<Task>, Failure>
     let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
     let escaped = |name: &Option<String>| {
         name.as_deref()
-            .map(|name| columns::escaped(name).into_owned())
+            .map(|name| columns::escape(name).into_owned())
     };
     let statement = client
         .prepare_cached(

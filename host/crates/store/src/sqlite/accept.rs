@@ -22,7 +22,7 @@ const INSERT: &str = "INSERT OR FAIL INTO submissions (task_id, status, kind, te
     accepted_at, next_attempt, reporter) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
 
 /// What the accepts of one transaction share: the moment, and statements that are ready.
-pub(super) struct Accepting<'c> {
+pub(super) struct AcceptBatch<'c> {
     connection: &'c Connection,
     now: i64,
     epoch: i64,
@@ -30,12 +30,12 @@ pub(super) struct Accepting<'c> {
     insert: CachedStatement<'c>,
 }
 
-impl<'c> Accepting<'c> {
+impl<'c> AcceptBatch<'c> {
     pub(super) fn begin(
         connection: &'c Connection,
         url: &str,
-    ) -> Result<Accepting<'c>, StoreError> {
-        Ok(Accepting {
+    ) -> Result<AcceptBatch<'c>, StoreError> {
+        Ok(AcceptBatch {
             connection,
             now: clock::now(connection, url)?,
             epoch: bond::epoch(connection, url)?,
@@ -49,9 +49,9 @@ impl<'c> Accepting<'c> {
         &mut self,
         url: &str,
         submission: &Submission,
-        held: Option<i64>,
+        required_epoch: Option<i64>,
     ) -> Result<Accepted, StoreError> {
-        super::super::bond::check(held, self.epoch)?;
+        super::super::bond::check(required_epoch, self.epoch)?;
         let task_id = submission.task_id.as_str();
         let fingerprint = &submission.fingerprint;
         let there: Option<bool> = self

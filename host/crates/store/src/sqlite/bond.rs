@@ -48,9 +48,9 @@ pub(super) fn epoch(connection: &Connection, url: &str) -> Result<i64, StoreErro
 pub(super) fn check(
     connection: &Connection,
     url: &str,
-    held: Option<i64>,
+    required_epoch: Option<i64>,
 ) -> Result<(), StoreError> {
-    bond::check(held, epoch(connection, url)?)
+    bond::check(required_epoch, epoch(connection, url)?)
 }
 
 /// Notes the newest of these entries as acknowledged.

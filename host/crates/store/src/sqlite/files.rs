@@ -10,49 +10,49 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::open::beside;
+use super::open::sidecar_path;
 
 /// A file as the system knows it, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
+struct FileIdentity {
     device: u64,
     inode: u64,
     length: u64,
 }
 
-impl Seen {
-    fn at(path: &Path) -> Option<Seen> {
+impl FileIdentity {
+    fn at(path: &Path) -> Option<FileIdentity> {
         let metadata = fs::metadata(path).ok()?;
-        Some(Seen {
+        Some(FileIdentity {
             device: metadata.dev(),
             inode: metadata.ino(),
             length: metadata.len(),
         })
     }
 
-    fn is_same_file(self, other: Seen) -> bool {
+    fn is_same_file(self, other: FileIdentity) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
 /// The database and its log as they were last seen.
-pub(super) struct Files {
+pub(super) struct DatabaseFiles {
     path: PathBuf,
     log_path: PathBuf,
     url: String,
-    database: Option<Seen>,
-    log: Option<Seen>,
+    database: Option<FileIdentity>,
+    log: Option<FileIdentity>,
     /// What has happened to the log. What it held is gone, whatever it says later.
     log_lost: Option<&'static str>,
 }
 
-impl Files {
-    pub(super) fn of(path: &Path) -> Files {
-        Files {
+impl DatabaseFiles {
+    pub(super) fn of(path: &Path) -> DatabaseFiles {
+        DatabaseFiles {
             path: path.to_owned(),
-            log_path: beside(path, "-wal"),
+            log_path: sidecar_path(path, "-wal"),
             url: format!("sqlite:{}", path.display()),
-            database: Seen::at(path),
+            database: FileIdentity::at(path),
             log: None,
             log_lost: None,
         }
@@ -60,7 +60,7 @@ impl Files {
 
     /// Whether they are still those that were opened. `connection` is the one that uses them, if any does.
     pub(super) fn check(&mut self, connection: Option<&Connection>) -> Result<(), StoreError> {
-        let database = Seen::at(&self.path);
+        let database = FileIdentity::at(&self.path);
         match (self.database, database) {
             (Some(before), Some(now)) if now.is_same_file(before) => {
                 // SQLite shortens it only when somebody else vacuums it.
@@ -71,7 +71,7 @@ impl Files {
             _ => return Err(self.unusable("the database was removed or replaced")),
         }
         self.database = database;
-        let log = Seen::at(&self.log_path);
+        let log = FileIdentity::at(&self.log_path);
         if let (Some(before), Some(connection)) = (self.log, connection) {
             match log {
                 Some(now) if now.is_same_file(before) => {

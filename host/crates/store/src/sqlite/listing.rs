@@ -2,17 +2,17 @@
 
 use rusqlite::Connection;
 
-use super::super::columns::Columns;
-use super::super::{Listed, Listing, StateName, StoreError};
+use super::super::columns::SubmissionRow;
+use super::super::{StateName, StoreError, SubmissionPage, SubmissionQuery};
 use super::failure::Context as _;
 use super::outbox;
 
 /// A page of submissions.
-pub(super) fn listed(
+pub(super) fn list_submissions(
     connection: &Connection,
     url: &str,
-    listing: &Listing,
-) -> Result<Listed, StoreError> {
+    listing: &SubmissionQuery,
+) -> Result<SubmissionPage, StoreError> {
     let asked = listing.asked();
     let mut found = Vec::new();
     for state in StateName::ALL {
@@ -34,7 +34,7 @@ pub(super) fn listed(
                 AND accepted_at BETWEEN ?1 AND ?2 AND sequence < ?3 ORDER BY sequence DESC LIMIT ?4",
             outbox::COLUMNS_WITHOUT_TEXT,
         );
-        let rows: Vec<Columns> = connection
+        let rows: Vec<SubmissionRow> = connection
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.query_map(asked, outbox::read)?.collect())
             .context(url)?;

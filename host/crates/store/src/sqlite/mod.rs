@@ -25,12 +25,13 @@ use std::time::Duration;
 use futures_util::future::FutureExt as _;
 use rusqlite::Connection;
 
-use super::bond::Held;
-use super::waiting::Room;
+use super::admission::WaitingLimit;
+use super::bond::RequiredBond;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
-    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
-    StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, Lease,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
+    StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery,
+    SubmissionState, Task, TurnedDownCounts, columns,
 };
 use failure::Context as _;
 use outcome::TaskId;
@@ -39,16 +40,16 @@ use writer::Writer;
 
 /// A SQLite file.
 pub(super) struct SqliteStore {
-    about: About,
+    about: StoreInfo,
     /// For messages.
     url: Arc<str>,
     // Dropped before the writer, whose connection then is the last and puts the log into the database.
     readers: Arc<Readers>,
     writer: Writer,
     keep_submissions: bool,
-    held: Held,
-    keys: Keys,
-    room: Room,
+    required_epoch: RequiredBond,
+    keys: FingerprintKeys,
+    waiting_limit: WaitingLimit,
 }
 
 struct Readers {
@@ -88,9 +89,9 @@ impl SqliteStore {
             url: about.url.as_str().into(),
             about,
             keep_submissions: options.keep_submissions,
-            held: Held::default(),
+            required_epoch: RequiredBond::default(),
             keys,
-            room: Room::default(),
+            waiting_limit: WaitingLimit::default(),
         })
     }
 
@@ -98,7 +99,7 @@ impl SqliteStore {
     fn write<T: Send + 'static>(
         &self,
         mut work: impl FnMut(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
+    ) -> StoreFuture<'_, T> {
         let url = Arc::clone(&self.url);
         self.writer
             .write(move |within| work(within.connection, &url))
@@ -109,7 +110,7 @@ impl SqliteStore {
     fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
+    ) -> StoreFuture<'_, T> {
         let readers = Arc::clone(&self.readers);
         let reading = move || {
             let connection = readers.take()?;
@@ -137,11 +138,11 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn about(&self) -> &About {
+    fn info(&self) -> &StoreInfo {
         &self.about
     }
 
-    fn ping(&self) -> Answer<'_, ()> {
+    fn ping(&self) -> StoreFuture<'_, ()> {
         // Really writes: on a read-only file an empty transaction of a writer succeeds.
         self.write(|connection, url| {
             connection
@@ -151,16 +152,16 @@ impl Store for SqliteStore {
         })
     }
 
-    fn bond(&self) -> Answer<'_, Bond> {
+    fn bond(&self) -> StoreFuture<'_, Bond> {
         self.read(bond::read)
     }
 
-    fn bind(&self, bond: Bond) -> Answer<'_, bool> {
+    fn bind(&self, bond: Bond) -> StoreFuture<'_, bool> {
         self.write(move |connection, url| bond::write(connection, url, &bond))
     }
 
-    fn hold_to(&self, epoch: i64) {
-        self.held.to(epoch);
+    fn require_epoch(&self, epoch: i64) {
+        self.required_epoch.to(epoch);
     }
 
     fn fingerprint_key(&self) -> &[u8; 32] {
@@ -171,60 +172,62 @@ impl Store for SqliteStore {
         self.keys.has_former
     }
 
-    fn plan(&self, plan: Plan) -> Answer<'_, Task> {
+    fn plan(&self, plan: Plan) -> StoreFuture<'_, Task> {
         self.write(move |connection, url| tasks::plan(connection, url, &plan))
     }
 
-    fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
+    fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| tasks::task(connection, url, &task_id))
     }
 
-    fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {
-        let (url, held) = (Arc::clone(&self.url), self.held.epoch());
-        let waiting = match self.room.enter(&submission) {
+    fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {
+        let (url, required_epoch) = (Arc::clone(&self.url), self.required_epoch.epoch());
+        let waiting = match self.waiting_limit.enter(&submission) {
             Ok(waiting) => waiting,
             Err(error) => return async { Err(error) }.boxed(),
         };
-        let accepting = self
-            .writer
-            .write(move |within| within.accepting(&url)?.accept(&url, &submission, held));
+        let accept_batch = self.writer.write(move |within| {
+            within
+                .accept_batch(&url)?
+                .accept(&url, &submission, required_epoch)
+        });
         async move {
             let _until_it_is_answered = waiting;
-            accepting.await
+            accept_batch.await
         }
         .boxed()
     }
 
-    fn due(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Queued>> {
+    fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>> {
         self.read(move |connection, url| outbox::due(connection, url, after, limit))
     }
 
-    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+    fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> StoreFuture<'_, ()> {
         let (lease, keep) = (lease.clone(), self.keep_submissions);
-        let held = self.held.epoch();
+        let required_epoch = self.required_epoch.epoch();
         self.write(move |connection, url| {
-            bond::check(connection, url, held)?;
+            bond::check(connection, url, required_epoch)?;
             outbox::settle(connection, url, &lease, &settlements, keep)
         })
     }
 
-    fn hurry(&self) -> Answer<'_, u64> {
-        self.write(outbox::hurry)
+    fn make_all_due(&self) -> StoreFuture<'_, u64> {
+        self.write(outbox::make_all_due)
     }
 
-    fn submission(&self, sequence: Sequence) -> Answer<'_, Option<SubmissionState>> {
+    fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>> {
         self.read(move |connection, url| outbox::submission(connection, url, sequence))
     }
 
-    fn submissions(&self, task_id: &TaskId) -> Answer<'_, Vec<SubmissionState>> {
+    fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| outbox::submissions(connection, url, &task_id))
     }
 
-    fn states(&self, task_id: &TaskId) -> Answer<'_, Vec<States>> {
+    fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>> {
         let task_id = task_id.clone();
-        self.read(move |connection, url| outbox::states(connection, url, &task_id))
+        self.read(move |connection, url| outbox::count_states(connection, url, &task_id))
     }
 
     fn submissions_after(
@@ -232,88 +235,92 @@ impl Store for SqliteStore {
         task_id: &TaskId,
         after: Option<Sequence>,
         bytes: usize,
-    ) -> Answer<'_, Vec<SubmissionState>> {
+    ) -> StoreFuture<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| {
             outbox::submissions_after(connection, url, &task_id, after, bytes)
         })
     }
 
-    fn listed(&self, listing: &Listing) -> Answer<'_, Listed> {
+    fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage> {
         let listing = listing.clone();
-        self.read(move |connection, url| listing::listed(connection, url, &listing))
+        self.read(move |connection, url| listing::list_submissions(connection, url, &listing))
     }
 
-    fn turned_down(
+    fn count_turned_down(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         latest: usize,
-    ) -> Answer<'_, TurnedDown> {
+    ) -> StoreFuture<'_, TurnedDownCounts> {
         let span = columns::span(since, until);
-        self.read(move |connection, url| outbox::turned_down(connection, url, span, latest))
+        self.read(move |connection, url| outbox::count_turned_down(connection, url, span, latest))
     }
 
-    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> Answer<'_, u64> {
+    fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> StoreFuture<'_, u64> {
         let lease = lease.clone();
         self.write(move |connection, url| retire::retire(connection, url, &lease, older_than, most))
     }
 
-    fn backlog(&self) -> Answer<'_, Backlog> {
+    fn backlog(&self) -> StoreFuture<'_, Backlog> {
         self.read(outbox::backlog)
     }
 
-    fn lease(&self, owner: &str, term: Duration) -> Answer<'_, LeaseAnswer> {
-        let (owner, held) = (owner.to_owned(), self.held.epoch());
+    fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer> {
+        let (owner, required_epoch) = (owner.to_owned(), self.required_epoch.epoch());
         self.write(move |connection, url| {
-            bond::check(connection, url, held)?;
+            bond::check(connection, url, required_epoch)?;
             lease::take(connection, url, &owner, term)
         })
     }
 
-    fn release(&self, lease: &Lease) -> Answer<'_, ()> {
+    fn release(&self, lease: &Lease) -> StoreFuture<'_, ()> {
         let lease = lease.clone();
         self.write(move |connection, url| lease::release(connection, url, &lease))
     }
 
-    fn query(&self, filter: &Filter, page: &PageRequest) -> Answer<'_, Page> {
+    fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page> {
         let (filter, page) = (filter.clone(), page.clone());
         self.read(move |connection, url| query::query(connection, url, &filter, &page))
     }
 
-    fn entry(&self, task_id: &TaskId) -> Answer<'_, Option<Entry>> {
+    fn entry(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Entry>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| project::by_task(connection, url, task_id.as_str()))
     }
 
-    fn committed(&self, after: Option<Sequence>, limit: usize) -> Answer<'_, Vec<Committed>> {
+    fn committed(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<CommittedSubmission>> {
         self.read(move |connection, url| outbox::committed(connection, url, after, limit))
     }
 
-    fn entries(&self, after: Option<&str>, limit: usize) -> Answer<'_, Vec<Entry>> {
+    fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>> {
         let task_id = after.unwrap_or_default().to_owned();
         self.read(move |connection, url| project::after(connection, url, &task_id, limit))
     }
 
-    fn restore(&self, entries: Vec<Entry>) -> Answer<'_, u64> {
+    fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64> {
         self.write(move |connection, url| project::add(connection, url, &entries))
     }
 
-    fn forget(&self, task_ids: Vec<String>) -> Answer<'_, u64> {
+    fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64> {
         self.write(move |connection, url| project::forget(connection, url, &task_ids))
     }
 
-    fn begin_rebuild(&self) -> Answer<'_, i64> {
+    fn begin_rebuild(&self) -> StoreFuture<'_, i64> {
         self.write(project::begin_rebuild)
     }
 
-    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> Answer<'_, ()> {
+    fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()> {
         self.write(move |connection, url| {
             project::fill_rebuild(connection, url, generation, &entries)
         })
     }
 
-    fn finish_rebuild(&self, generation: i64) -> Answer<'_, u64> {
+    fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64> {
         async move {
             for step in project::rebuild_steps(generation) {
                 self.write(move |connection, url| {

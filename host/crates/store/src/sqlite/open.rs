@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
-use super::super::{About, Keys, Options, StoreError, fingerprint_key};
+use super::super::{FingerprintKeys, Options, StoreError, StoreInfo, fingerprint_key};
 use super::failure::{self, Context as _};
 use super::project;
 use super::schema::{
@@ -20,7 +20,7 @@ use super::schema::{
 };
 
 /// The path of a file that SQLite keeps beside the database.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sidecar_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -30,17 +30,17 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn open(
     path: &Path,
     options: &Options,
-) -> Result<(Connection, About, Keys), StoreError> {
+) -> Result<(Connection, StoreInfo, FingerprintKeys), StoreError> {
     let url = format!("sqlite:{}", path.display());
-    let found = look(path, &url).map_err(with_advice)?;
+    let found = inspect_file(path, &url).map_err(with_advice)?;
     match found {
-        Found::Ours { .. } => {}
-        Found::Nothing if options.create => create(path, &url)?,
-        Found::Nothing => return Err(StoreError::Missing(url)),
+        ExistingFile::Ours { .. } => {}
+        ExistingFile::Nothing if options.create => create(path, &url)?,
+        ExistingFile::Nothing => return Err(StoreError::Missing(url)),
     }
     let mut connection = connect(path, options.lock_wait).map_err(with_advice)?;
     migrate(&mut connection, &url).map_err(with_advice)?;
-    if matches!(found, Found::Ours { is_short: true }) {
+    if matches!(found, ExistingFile::Ours { is_short: true }) {
         check_pages(&connection, &url).map_err(with_advice)?;
     }
     let journal: String = connection
@@ -58,7 +58,7 @@ pub(super) fn open(
         });
     }
     for_writing(&connection).context(&url)?;
-    let about = About {
+    let about = StoreInfo {
         url,
         database: format!("SQLite {}", rusqlite::version()),
         schema: VERSION,
@@ -73,13 +73,13 @@ pub(super) fn open(
 }
 
 /// What tells submissions from each other here.
-fn keys(connection: &Connection, url: &str) -> Result<Keys, StoreError> {
+fn keys(connection: &Connection, url: &str) -> Result<FingerprintKeys, StoreError> {
     let found = connection
         .query_row(
             "SELECT k.key, m.former_last IS NOT NULL FROM meta m, fingerprint_key k",
             [],
             |row| {
-                Ok(Keys {
+                Ok(FingerprintKeys {
                     key: row.get(0)?,
                     has_former: row.get(1)?,
                 })
@@ -96,7 +96,7 @@ fn keys(connection: &Connection, url: &str) -> Result<Keys, StoreError> {
 /// A store that is made here is its user's alone; one that was put back from a copy may not be, and submissions may hold what a
 /// policy redacts.
 fn readable_by_others(path: &Path) -> Vec<String> {
-    let files = ["", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let files = ["", "-wal", "-shm"].map(|suffix| sidecar_path(path, suffix));
     let open_to_others = files.iter().filter(|file| {
         file.metadata()
             .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
@@ -146,7 +146,7 @@ pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<
         .map(drop)
 }
 
-enum Found {
+enum ExistingFile {
     Nothing,
     Ours {
         /// It is shorter than its header says: truncated, or the rest is still in its log.
@@ -155,20 +155,20 @@ enum Found {
 }
 
 /// Says what is at a path, from its first bytes, so that a file that is not ours is not even opened as a database.
-fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
+fn inspect_file(path: &Path, url: &str) -> Result<ExistingFile, StoreError> {
     let unreadable =
         |error: &io::Error| StoreError::Unavailable(format!("cannot read {url}: {error}"));
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // SQLite would play such a log into whatever is made in its place.
-            if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+            if fs::metadata(sidecar_path(path, "-wal")).is_ok_and(|log| log.len() > 0) {
                 return Err(StoreError::Damaged {
                     url: url.to_owned(),
                     cause: "the file is gone and its log `-wal` is there".into(),
                 });
             }
-            return Ok(Found::Nothing);
+            return Ok(ExistingFile::Nothing);
         }
         Err(error) => return Err(unreadable(&error)),
     };
@@ -199,7 +199,7 @@ fn look(path: &Path, url: &str) -> Result<Found, StoreError> {
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
     let page = if page == 1 { 65_536 } else { page };
     let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
-    Ok(Found::Ours {
+    Ok(ExistingFile::Ours {
         is_short: metadata.len() < page * u64::from(pages),
     })
 }
@@ -246,13 +246,13 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
         fs::create_dir(directory).map_err(|error| failed("make the directory of", error))?;
     }
     // Submissions may hold what a policy redacts: nobody else reads them. SQLite gives its other files the same mode.
-    let temporary = beside(path, &format!(".new-{}", uuid::Uuid::new_v4()));
+    let temporary = sidecar_path(path, &format!(".new-{}", uuid::Uuid::new_v4()));
     let made = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&temporary)
-        .and_then(|file| share(&file, directory))
+        .and_then(|file| share_with_group(&file, directory))
         .map_err(|error| failed("make", error))
         .and_then(|()| {
             let mut connection = Connection::open(&temporary).context(url)?;
@@ -278,7 +278,7 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
 }
 
 /// In a directory that a group writes (`core.sharedRepository`), the group writes the store too. Nobody else reads it.
-fn share(file: &fs::File, directory: &Path) -> io::Result<()> {
+fn share_with_group(file: &fs::File, directory: &Path) -> io::Result<()> {
     const SHARED: u32 = 0o2020;
     let mode = fs::metadata(directory)?.mode();
     if mode & SHARED == SHARED {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
-use super::super::columns::{self, Columns};
+use super::super::columns::{self, SubmissionRow};
 use super::super::{
-    Backlog, Committed, DUE_BYTES, Lease, Queued, Sequence, Settled, Settlement, States,
-    StoreError, SubmissionState, TOGETHER, TurnedDown,
+    Backlog, CommittedSubmission, DUE_BYTES, Lease, Queued, Sequence, Settlement, SettlementResult,
+    StateCount, StoreError, SubmissionState, TOGETHER, TurnedDownCounts,
 };
 use super::failure::Context as _;
 use super::{bond, clock, lease, project};
@@ -77,35 +77,37 @@ pub(super) fn settle(
     lease::check(connection, url, current)?;
     let now = clock::now(connection, url)?;
     let mut found = Vec::new();
-    for Settlement { sequence, settled } in settlements {
-        let tried = Tried {
+    for Settlement { sequence, result } in settlements {
+        let submission = OpenSubmission {
             connection,
             sequence: *sequence,
             now,
         };
-        match settled {
-            Settled::Committed(entry) => {
-                tried
+        match result {
+            SettlementResult::Committed(entry) => {
+                submission
                     .committed(&entry.commit, &entry.path, keep_submissions)
                     .context(url)?;
                 found.push(&**entry);
             }
-            Settled::Conflicting { reason } => {
-                tried
+            SettlementResult::Conflicting { reason } => {
+                submission
                     .close("conflicting", Some(reason), None)
                     .context(url)?;
             }
-            Settled::Refused { violations, reason } => {
+            SettlementResult::Refused { violations, reason } => {
                 let violations = columns::violations(violations);
-                tried
+                submission
                     .close("refused", reason.as_deref(), Some(&violations))
                     .context(url)?;
             }
-            Settled::Pending { cause, retry_in } => {
-                tried.wait("pending", cause, Some(*retry_in)).context(url)?;
+            SettlementResult::Pending { cause, retry_in } => {
+                submission
+                    .wait("pending", cause, Some(*retry_in))
+                    .context(url)?;
             }
-            Settled::Blocked { cause, retry_in } => {
-                tried.wait("blocked", cause, *retry_in).context(url)?;
+            SettlementResult::Blocked { cause, retry_in } => {
+                submission.wait("blocked", cause, *retry_in).context(url)?;
             }
         }
     }
@@ -114,13 +116,13 @@ pub(super) fn settle(
 }
 
 /// An open submission that was tried.
-struct Tried<'a> {
+struct OpenSubmission<'a> {
     connection: &'a Connection,
     sequence: Sequence,
     now: i64,
 }
 
-impl Tried<'_> {
+impl OpenSubmission<'_> {
     fn committed(&self, commit: &str, path: &str, keep: bool) -> rusqlite::Result<()> {
         self.change(
             "UPDATE OR FAIL submissions SET state = 'committed', commit_id = ?3, path = ?4, closed_at = ?2, attempted_at = ?2,
@@ -164,7 +166,7 @@ impl Tried<'_> {
 }
 
 /// Makes everything that is open due now.
-pub(super) fn hurry(connection: &Connection, url: &str) -> Result<u64, StoreError> {
+pub(super) fn make_all_due(connection: &Connection, url: &str) -> Result<u64, StoreError> {
     let now = clock::now(connection, url)?;
     let waiting = connection
         .execute(
@@ -184,8 +186,8 @@ pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
     accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok(Columns {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<SubmissionRow> {
+    Ok(SubmissionRow {
         sequence: row.get(0)?,
         task_id: row.get(1)?,
         status: row.get(2)?,
@@ -212,7 +214,7 @@ fn select(
     values: impl Params,
 ) -> Result<Vec<SubmissionState>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM submissions WHERE {condition} ORDER BY sequence");
-    let rows: Vec<Columns> = connection
+    let rows: Vec<SubmissionRow> = connection
         .prepare_cached(&sql)
         .and_then(|mut statement| statement.query_map(values, read)?.collect())
         .context(url)?;
@@ -238,11 +240,11 @@ pub(super) fn submissions(
 }
 
 /// How many submissions a task has in each state, and the newest of them.
-pub(super) fn states(
+pub(super) fn count_states(
     connection: &Connection,
     url: &str,
     task_id: &TaskId,
-) -> Result<Vec<States>, StoreError> {
+) -> Result<Vec<StateCount>, StoreError> {
     let sql =
         "SELECT state, count(*), max(sequence) FROM submissions WHERE task_id = ?1 GROUP BY state";
     let rows: Vec<(String, i64, i64)> = connection
@@ -252,7 +254,7 @@ pub(super) fn states(
             statement.query_map([task_id.as_str()], read)?.collect()
         })
         .context(url)?;
-    Ok(States::read(rows))
+    Ok(StateCount::read(rows))
 }
 
 /// Submissions of a task after a place, until they have so many bytes of text.
@@ -283,12 +285,12 @@ pub(super) fn submissions_after(
 }
 
 /// What was turned down in a span of time.
-pub(super) fn turned_down(
+pub(super) fn count_turned_down(
     connection: &Connection,
     url: &str,
     [since, until]: [i64; 2],
     latest: usize,
-) -> Result<TurnedDown, StoreError> {
+) -> Result<TurnedDownCounts, StoreError> {
     const TURNED_DOWN: &str = "state IN ('conflicting', 'refused') AND closed_at BETWEEN ?1 AND ?2";
     let counts =
         format!("SELECT state, count(*) FROM submissions WHERE {TURNED_DOWN} GROUP BY state");
@@ -303,12 +305,12 @@ pub(super) fn turned_down(
         "SELECT {COLUMNS} FROM submissions WHERE {TURNED_DOWN} ORDER BY closed_at DESC, sequence DESC LIMIT ?3"
     );
     let latest = i64::try_from(latest).unwrap_or(i64::MAX);
-    let rows: Vec<Columns> = connection
+    let rows: Vec<SubmissionRow> = connection
         .prepare_cached(&newest)
         .and_then(|mut statement| statement.query_map([since, until, latest], read)?.collect())
         .context(url)?;
     let latest = rows.into_iter().map(|row| row.submission(url));
-    Ok(TurnedDown {
+    Ok(TurnedDownCounts {
         refused: counted.refused,
         conflicting: counted.conflicting,
         latest: latest.collect::<Result<_, _>>()?,
@@ -321,7 +323,7 @@ pub(super) fn committed(
     url: &str,
     after: Option<Sequence>,
     limit: usize,
-) -> Result<Vec<Committed>, StoreError> {
+) -> Result<Vec<CommittedSubmission>, StoreError> {
     let after = after.map_or(i64::MIN, |after| after.0);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>| Ok((Sequence(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?));

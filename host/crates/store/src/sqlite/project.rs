@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::counts::{DAY, DAY_LENGTH, Key, MINUTE, MINUTE_LENGTH, Tally};
+use super::super::counts::{CounterChanges, CounterKey, DAY, DAY_LENGTH, MINUTE, MINUTE_LENGTH};
 use super::super::{Entry, StoreError, columns};
 use super::failure::Context as _;
 use super::schema;
@@ -88,19 +88,19 @@ pub(super) fn add<'a>(
     url: &str,
     entries: impl IntoIterator<Item = &'a Entry>,
 ) -> Result<u64, StoreError> {
-    let mut tally = Tally::default();
+    let mut changes = CounterChanges::default();
     let mut changed = 0;
     for entry in entries {
         match by_task(connection, url, &entry.task_id)? {
             Some(known) if known == *entry => continue,
-            Some(known) => remove(connection, &known, &mut tally).context(url)?,
+            Some(known) => remove(connection, &known, &mut changes).context(url)?,
             None => {}
         }
         insert(connection, "", entry).context(url)?;
-        tally.note(entry, 1);
+        changes.note(entry, 1);
         changed += 1;
     }
-    count(connection, &tally).context(url)?;
+    count(connection, &changes).context(url)?;
     Ok(changed)
 }
 
@@ -110,15 +110,15 @@ pub(super) fn forget(
     url: &str,
     task_ids: &[String],
 ) -> Result<u64, StoreError> {
-    let mut tally = Tally::default();
+    let mut changes = CounterChanges::default();
     let mut removed = 0;
     for task_id in task_ids {
         if let Some(known) = by_task(connection, url, task_id)? {
-            remove(connection, &known, &mut tally).context(url)?;
+            remove(connection, &known, &mut changes).context(url)?;
             removed += 1;
         }
     }
-    count(connection, &tally).context(url)?;
+    count(connection, &changes).context(url)?;
     Ok(removed)
 }
 
@@ -160,7 +160,11 @@ fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Res
     Ok(())
 }
 
-fn remove(connection: &Connection, entry: &Entry, tally: &mut Tally) -> rusqlite::Result<()> {
+fn remove(
+    connection: &Connection,
+    entry: &Entry,
+    changes: &mut CounterChanges,
+) -> rusqlite::Result<()> {
     // Within the writer's transaction: nobody else sees the door open.
     connection.execute("UPDATE meta SET repairing = 1", [])?;
     connection.execute("DELETE FROM entries WHERE task_id = ?1", [&entry.task_id])?;
@@ -171,11 +175,11 @@ fn remove(connection: &Connection, entry: &Entry, tally: &mut Tally) -> rusqlite
         )?;
     }
     connection.execute("UPDATE meta SET repairing = 0", [])?;
-    tally.note(entry, -1);
+    changes.note(entry, -1);
     Ok(())
 }
 
-fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
+fn count(connection: &Connection, changes: &CounterChanges) -> rusqlite::Result<()> {
     let mut all = connection.prepare_cached(
         "INSERT INTO entry_totals (unit, bucket, status, number) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET number = number + excluded.number",
@@ -185,14 +189,14 @@ fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
          ON CONFLICT DO UPDATE SET number = number + excluded.number",
     )?;
     for (
-        Key {
+        CounterKey {
             service,
             unit,
             bucket,
             status,
         },
         by,
-    ) in tally.changes()
+    ) in changes.changes()
     {
         match service {
             None => all.execute(params![unit, bucket, status, by])?,

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::super::counts::{Part, parts};
+use super::super::counts::{SpanPart, parts};
 use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, StoreError, columns};
 use super::failure::Context as _;
 use super::project;
@@ -21,31 +21,34 @@ pub(super) fn query(
         .then(|| total(connection, url, filter))
         .transpose()?;
     let limit = i64::from(page.limit.min(LIMIT_MOST));
-    let mut wanted = Wanted::new(filter);
+    let mut selection = RowSelection::new(filter);
     if let Some(Cursor {
         recorded_at,
         task_id,
     }) = &page.after
     {
-        let (recorded_at, task_id) = (wanted.bind(*recorded_at), wanted.bind(task_id.clone()));
-        wanted.conditions.push(format!(
+        let (recorded_at, task_id) = (
+            selection.bind(*recorded_at),
+            selection.bind(task_id.clone()),
+        );
+        selection.conditions.push(format!(
             "(recorded_at, task_id) < ({recorded_at}, {task_id})"
         ));
     }
     let offset = i64::try_from(page.offset).unwrap_or(i64::MAX);
     // One more than is shown says whether there is a next page.
-    let (limit_at, offset_at) = (wanted.bind(limit + 1), wanted.bind(offset));
+    let (limit_at, offset_at) = (selection.bind(limit + 1), selection.bind(offset));
     let sql = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {limit_at} OFFSET {offset_at}",
-        wanted.id,
-        wanted.table,
-        wanted.condition(),
+        selection.id,
+        selection.table,
+        selection.condition(),
     );
     let ids: Vec<i64> = connection
         .prepare_cached(&sql)
         .and_then(|mut statement| {
             statement
-                .query_map(params_from_iter(&wanted.values), |row| row.get(0))?
+                .query_map(params_from_iter(&selection.values), |row| row.get(0))?
                 .collect()
         })
         .context(url)?;
@@ -71,55 +74,55 @@ pub(super) fn query(
 }
 
 /// The rows that a filter leaves: of the table whose index serves it best.
-struct Wanted {
+struct RowSelection {
     table: &'static str,
     id: &'static str,
     conditions: Vec<String>,
     values: Vec<Value>,
 }
 
-impl Wanted {
-    fn new(filter: &Filter) -> Wanted {
+impl RowSelection {
+    fn new(filter: &Filter) -> RowSelection {
         // Who reported is not noted with each service, and leaves fewer rows than a service does.
         let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
             Some(_) if !by_reporter => ("entry_services", "entry"),
             _ => ("entries", "id"),
         };
-        let mut wanted = Wanted {
+        let mut selection = RowSelection {
             table,
             id,
             conditions: Vec::new(),
             values: Vec::new(),
         };
         if by_reporter && let Some(service) = &filter.service {
-            let service = wanted.bind(service.clone());
-            wanted.conditions.push(format!(
+            let service = selection.bind(service.clone());
+            selection.conditions.push(format!(
                 "EXISTS (SELECT 1 FROM entry_services s WHERE s.service = {service}
                     AND s.recorded_at = entries.recorded_at AND s.task_id = entries.task_id)"
             ));
         } else {
-            wanted.equal("service", filter.service.as_deref());
+            selection.equal("service", filter.service.as_deref());
         }
-        wanted.equal("reporter", filter.reporter.as_deref());
+        selection.equal("reporter", filter.reporter.as_deref());
         // The sign keeps SQLite from taking the index of what leaves more rows: an intent leaves the fewest, then a reporter.
         let by_intent = filter.intent.is_some() && filter.service.is_none();
         let intent = if by_reporter { "+intent" } else { "intent" };
-        wanted.equal(intent, filter.intent.as_deref());
+        selection.equal(intent, filter.intent.as_deref());
         let status = match by_intent || by_reporter {
             true => "+status",
             false => "status",
         };
-        wanted.equal(status, filter.status.as_deref());
+        selection.equal(status, filter.status.as_deref());
         for (comparison, time) in [(">=", filter.since), ("<=", filter.until)] {
             if let Some(time) = time {
-                let value = wanted.bind(time.microseconds());
-                wanted
+                let value = selection.bind(time.microseconds());
+                selection
                     .conditions
                     .push(format!("recorded_at {comparison} {value}"));
             }
         }
-        wanted
+        selection
     }
 
     fn bind(&mut self, value: impl Into<Value>) -> String {
@@ -155,7 +158,7 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
     let mut total: u64 = 0;
     for part in parts(since.map(micros), until.map(micros)) {
         total += match part {
-            Part::Entries { from, to } => {
+            SpanPart::Entries { from, to } => {
                 let part = Filter {
                     since: Some(outcome::clock::Timestamp::from_microseconds(from)),
                     until: Some(outcome::clock::Timestamp::from_microseconds(to)),
@@ -163,7 +166,7 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
                 };
                 count(connection, url, &part)?
             }
-            Part::Buckets { unit, from, before } => {
+            SpanPart::Buckets { unit, from, before } => {
                 let table = match filter.service {
                     Some(_) => "service_totals WHERE service = ?1",
                     None => "entry_totals WHERE ?1 IS NULL",
@@ -186,16 +189,16 @@ fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, Sto
 }
 
 fn count(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
-    let wanted = Wanted::new(filter);
+    let selection = RowSelection::new(filter);
     let sql = format!(
         "SELECT count(*) FROM {} WHERE {}",
-        wanted.table,
-        wanted.condition()
+        selection.table,
+        selection.condition()
     );
     connection
         .prepare_cached(&sql)
         .and_then(|mut statement| {
-            statement.query_row(params_from_iter(&wanted.values), |row| row.get(0))
+            statement.query_row(params_from_iter(&selection.values), |row| row.get(0))
         })
         .map(columns::count)
         .context(url)

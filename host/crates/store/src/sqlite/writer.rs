@@ -13,9 +13,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::accept::Accepting;
+use super::accept::AcceptBatch;
 use super::failure::Context as _;
-use super::files::Files;
+use super::files::DatabaseFiles;
 use super::open::{connect, for_writing, keep_log};
 
 /// The most writes in one transaction: bounds how long one waits for those before it, and another process for the lock.
@@ -25,27 +25,30 @@ const BATCH_MOST: usize = 512;
 const QUEUE_MOST: usize = 16_384;
 
 /// A transaction that works run in, one after the other.
-pub(super) struct Within<'c> {
+pub(super) struct WriteTransaction<'c> {
     pub(super) connection: &'c Connection,
-    accepting: RefCell<Option<Accepting<'c>>>,
+    accept_batch: RefCell<Option<AcceptBatch<'c>>>,
 }
 
-impl<'c> Within<'c> {
-    fn new(connection: &'c Connection) -> Within<'c> {
-        Within {
+impl<'c> WriteTransaction<'c> {
+    fn new(connection: &'c Connection) -> WriteTransaction<'c> {
+        WriteTransaction {
             connection,
-            accepting: RefCell::new(None),
+            accept_batch: RefCell::new(None),
         }
     }
 
     /// What its accepts share, made by the first. Only who has it works meanwhile.
-    pub(super) fn accepting(&self, url: &str) -> Result<RefMut<'_, Accepting<'c>>, StoreError> {
-        let mut accepting = self.accepting.borrow_mut();
-        if accepting.is_none() {
-            *accepting = Some(Accepting::begin(self.connection, url)?);
+    pub(super) fn accept_batch(
+        &self,
+        url: &str,
+    ) -> Result<RefMut<'_, AcceptBatch<'c>>, StoreError> {
+        let mut accept_batch = self.accept_batch.borrow_mut();
+        if accept_batch.is_none() {
+            *accept_batch = Some(AcceptBatch::begin(self.connection, url)?);
         }
-        Ok(RefMut::map(accepting, |accepting| {
-            accepting.as_mut().expect("it was made above")
+        Ok(RefMut::map(accept_batch, |accept_batch| {
+            accept_batch.as_mut().expect("it was made above")
         }))
     }
 }
@@ -56,7 +59,7 @@ const YIELDS: usize = 3;
 /// One write, and whoever waits for it.
 trait Work: Send {
     /// Works within the transaction; answers whether to keep that. May be called again, after what it did was undone.
-    fn run(&mut self, within: &Within<'_>) -> bool;
+    fn run(&mut self, within: &WriteTransaction<'_>) -> bool;
 
     /// Tells the caller, now that the transaction is durable or has failed.
     fn tell(self: Box<Self>, committed: Result<(), StoreError>);
@@ -69,8 +72,8 @@ struct Job<T, F> {
     answer: oneshot::Sender<(Result<T, StoreError>, F)>,
 }
 
-impl<T: Send, F: FnMut(&Within<'_>) -> Result<T, StoreError> + Send> Work for Job<T, F> {
-    fn run(&mut self, within: &Within<'_>) -> bool {
+impl<T: Send, F: FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send> Work for Job<T, F> {
+    fn run(&mut self, within: &WriteTransaction<'_>) -> bool {
         self.result = Some((self.work)(within));
         matches!(self.result, Some(Ok(_)))
     }
@@ -107,7 +110,7 @@ impl Writer {
         let (queue, works) = sync_channel(QUEUE_MOST);
         let state = State {
             url: format!("sqlite:{}", path.display()),
-            files: Files::of(&path),
+            files: DatabaseFiles::of(&path),
             connection: Some(connection),
             path,
             lock_wait,
@@ -127,7 +130,7 @@ impl Writer {
     /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Within<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(Job {
@@ -173,7 +176,7 @@ struct State {
     path: PathBuf,
     url: String,
     lock_wait: Duration,
-    files: Files,
+    files: DatabaseFiles,
 }
 
 impl State {
@@ -204,7 +207,7 @@ impl State {
         if !self.run_together(batch, works) {
             self.undo()?;
             self.begin()?;
-            self.run_apart(batch)?;
+            self.run_separately(batch)?;
         }
         // The commit point.
         self.execute("COMMIT")?;
@@ -220,7 +223,7 @@ impl State {
         let Some(connection) = &self.connection else {
             return false;
         };
-        let within = Within::new(connection);
+        let within = WriteTransaction::new(connection);
         let mut next = 0;
         while next < batch.len() {
             if !batch[next].run(&within) {
@@ -235,11 +238,11 @@ impl State {
     }
 
     /// Runs each again so that one that fails undoes what it did and nothing else.
-    fn run_apart(&self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    fn run_separately(&self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
         let Some(connection) = &self.connection else {
             return Ok(());
         };
-        let within = Within::new(connection);
+        let within = WriteTransaction::new(connection);
         for work in batch {
             self.execute("SAVEPOINT work")?;
             if !work.run(&within) {

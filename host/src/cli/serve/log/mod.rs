@@ -88,15 +88,16 @@ fn start_lines(json: bool) -> anyhow::Result<Lines> {
     let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
     let report = move |lost| {
         let time = SystemClock.now().to_rfc3339();
-        let says = "log lines were lost: standard error could not be written, or not fast enough";
+        let message =
+            "log lines were lost: standard error could not be written, or not fast enough";
         match json {
             true => {
                 let target = module_path!();
                 format!(
-                    "{{\"timestamp\":\"{time}\",\"level\":\"WARN\",\"message\":\"{says}\",\"lines\":{lost},\"target\":\"{target}\"}}\n"
+                    "{{\"timestamp\":\"{time}\",\"level\":\"WARN\",\"message\":\"{message}\",\"lines\":{lost},\"target\":\"{target}\"}}\n"
                 )
             }
-            false => format!("{time}  WARN {says} lines={lost}\n"),
+            false => format!("{time}  WARN {message} lines={lost}\n"),
         }
     };
     Ok(Lines::start(std::fs::File::from(descriptor), report)?)
@@ -107,8 +108,8 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or_default();
-        let says = panic.payload_as_str().unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or_default();
         let at = panic.location().map(ToString::to_string);
-        tracing::error!(thread, at, "panicked: {says}");
+        tracing::error!(thread, at, "panicked: {message}");
     }));
 }

@@ -23,7 +23,7 @@ impl Position {
         }
     }
 
-    pub(super) fn claimed(&self) -> Option<NumberedCommit> {
+    pub(super) fn as_numbered_commit(&self) -> Option<NumberedCommit> {
         NumberedCommit::claimed(self.number, &self.commit)
     }
 }

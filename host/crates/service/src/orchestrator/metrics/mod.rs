@@ -5,7 +5,7 @@
 mod numbers;
 mod process;
 mod service;
-mod standing;
+mod states;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ pub struct Metrics {
     pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
     lost_lines: OnceLock<Arc<AtomicU64>>,
-    pub(super) standing: standing::Standing,
+    pub(super) states: states::StateMetrics,
     /// By route; bounded by the number of routes.
     requests: Mutex<BTreeMap<String, Requests>>,
     /// Requests refused because of a token's limit, by reporter and limit. Bounded by the number of named tokens.
@@ -60,7 +60,7 @@ struct Requests {
 
 impl Metrics {
     /// Counts the result of a submission.
-    pub(super) fn settled(&self, state: &State) {
+    pub(super) fn count_settled(&self, state: &State) {
         match state {
             State::Committed { .. } => self.committed.increment(),
             State::Conflicting { .. } => self.conflicting.increment(),
@@ -71,7 +71,7 @@ impl Metrics {
     }
 
     pub(super) fn backlog(&self, backlog: &Backlog) {
-        self.standing.backlog(backlog);
+        self.states.backlog(backlog);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
         {
             self.pending.set((backlog.pending + backlog.blocked) as f64);
@@ -117,7 +117,7 @@ impl Metrics {
         self.counters(&mut text);
         self.times(&mut text);
         self.gauges(&mut text);
-        self.standing.render(&mut text);
+        self.states.render(&mut text);
         self.service.render(&mut text);
         self.requests(&mut text);
         process::render(&mut text);
@@ -125,8 +125,8 @@ impl Metrics {
     }
 
     fn counters(&self, text: &mut Text) {
-        let mut counter = |name, says, counter: &Counter| {
-            text.metric(name, "counter", says);
+        let mut counter = |name, help, counter: &Counter| {
+            text.metric(name, "counter", help);
             text.value(name, "", counter.value());
         };
         counter(
@@ -156,13 +156,13 @@ impl Metrics {
         );
         if let Some(lost) = self.lost_lines.get() {
             let name = "chiffon_audit_log_lines_lost_total";
-            let says = "Lines of the log that could not be written, or not fast enough.";
-            text.metric(name, "counter", says);
+            let help = "Lines of the log that could not be written, or not fast enough.";
+            text.metric(name, "counter", help);
             text.value(name, "", lost.load(Ordering::Relaxed));
         }
         let name = "chiffon_audit_settled_total";
-        let says = "Submissions that were tried, by result.";
-        text.metric(name, "counter", says);
+        let help = "Submissions that were tried, by result.";
+        text.metric(name, "counter", help);
         for (state, counter) in [
             ("committed", &self.committed),
             ("conflicting", &self.conflicting),
@@ -174,8 +174,8 @@ impl Metrics {
     }
 
     fn times(&self, text: &mut Text) {
-        let mut time = |name, says, histogram| {
-            text.metric(name, "histogram", says);
+        let mut time = |name, help, histogram| {
+            text.metric(name, "histogram", help);
             text.histogram(name, "", histogram);
         };
         time(
@@ -196,8 +196,8 @@ impl Metrics {
     }
 
     fn gauges(&self, text: &mut Text) {
-        let mut gauge = |name, says, value: f64| {
-            text.metric(name, "gauge", says);
+        let mut gauge = |name, help, value: f64| {
+            text.metric(name, "gauge", help);
             text.value(name, "", value);
         };
         gauge(
@@ -261,8 +261,8 @@ impl Metrics {
     fn requests(&self, text: &mut Text) {
         let requests = locked(&self.requests);
         let name = "chiffon_audit_http_requests_total";
-        let says = "Requests that were answered, by route and status.";
-        text.metric(name, "counter", says);
+        let help = "Requests that were answered, by route and status.";
+        text.metric(name, "counter", help);
         for (route, requests) in &*requests {
             for (status, count) in &requests.answers {
                 let labels = format!("route=\"{route}\",status=\"{status}\"");
@@ -275,9 +275,9 @@ impl Metrics {
             text.histogram(name, &format!("route=\"{route}\""), &requests.time);
         }
         let name = "chiffon_audit_http_limited_total";
-        let says =
+        let help =
             "Requests refused because their token had reached a limit, by its name and by limit.";
-        text.metric(name, "counter", says);
+        text.metric(name, "counter", help);
         for ((reporter, limit), count) in &*locked(&self.limited) {
             let labels = format!("reporter=\"{reporter}\",limit=\"{limit}\"");
             text.value(name, &labels, count);

@@ -82,8 +82,8 @@ pub(super) struct Text(pub(super) String);
 
 impl Text {
     /// Starts a metric with its type and description. Its values follow.
-    pub(super) fn metric(&mut self, name: &str, kind: &str, says: &str) {
-        let _ = write!(self.0, "# HELP {name} {says}\n# TYPE {name} {kind}\n");
+    pub(super) fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
     /// Adds a value. `labels` must be in their final form and need no escaping.

@@ -12,9 +12,9 @@ pub(super) fn render(text: &mut Text) {
     text.metric(name, "gauge", "The build's version; always 1.");
     let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
     text.value(name, version, 1);
-    let mut write = |name, kind, says, value: Option<f64>| {
+    let mut write = |name, kind, help, value: Option<f64>| {
         if let Some(value) = value {
-            text.metric(name, kind, says);
+            text.metric(name, kind, help);
             text.value(name, "", value);
         }
     };

@@ -23,8 +23,8 @@ pub struct ServiceNumbers {
 
 impl ServiceNumbers {
     pub(super) fn render(&self, text: &mut Text) {
-        let mut gauge = |name, says, gauge: &Gauge| {
-            text.metric(name, "gauge", says);
+        let mut gauge = |name, help, gauge: &Gauge| {
+            text.metric(name, "gauge", help);
             text.value(name, "", gauge.value());
         };
         gauge(
@@ -47,8 +47,8 @@ impl ServiceNumbers {
             "Queries that the store is answering.",
             &self.queries,
         );
-        let mut counter = |name, says, counter: &Counter| {
-            text.metric(name, "counter", says);
+        let mut counter = |name, help, counter: &Counter| {
+            text.metric(name, "counter", help);
             text.value(name, "", counter.value());
         };
         counter(

@@ -13,7 +13,7 @@ use crate::orchestrator::Orchestrator;
 use crate::trail::Trail;
 
 /// How to make checkpoints, read before anything is accepted.
-pub struct Keeping {
+pub struct CheckpointJob {
     trail: Trail,
     key: CheckpointKey,
     target: Target,
@@ -23,12 +23,12 @@ pub struct Keeping {
 }
 
 /// The checkpoint settings; `None` if the service makes no checkpoints.
-pub fn keeping(
+pub fn prepare_checkpoints(
     settings: &Settings,
     trail: &Trail,
     witnesses: Witnesses,
     session: &Session,
-) -> anyhow::Result<Option<Keeping>> {
+) -> anyhow::Result<Option<CheckpointJob>> {
     let Some(every) = settings.checkpoint.every else {
         if !witnesses.at.is_empty() {
             return Err(UsageError(
@@ -44,7 +44,7 @@ pub fn keeping(
         )
         .into());
     };
-    Ok(Some(Keeping {
+    Ok(Some(CheckpointJob {
         trail: trail.clone(),
         key: key(settings)?,
         target: Target::of_path(to, false),
@@ -54,7 +54,7 @@ pub fn keeping(
     }))
 }
 
-impl Keeping {
+impl CheckpointJob {
     /// Starts to make checkpoints, and reports the results to the orchestrator.
     pub fn start(self, orchestrator: &Orchestrator) -> Keeper {
         tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");

@@ -12,7 +12,7 @@ use std::fmt;
 
 /// What an entry says, ready to be submitted again.
 #[derive(Clone, Debug)]
-pub struct Again {
+pub struct Resubmission {
     /// The outcome's document: the entry without its `timestamp`.
     pub document: String,
     /// The outcome.
@@ -21,14 +21,14 @@ pub struct Again {
     pub now: Timestamp,
 }
 
-impl Again {
+impl Resubmission {
     /// Reads an entry as the outcome that it records.
     ///
     /// # Errors
     ///
     /// Says what keeps it from being one, to follow the words "its entry": it is no JSON object, has no time, or has a member that no
     /// outcome has.
-    pub fn of_entry(entry: &[u8], limits: &Limits) -> Result<Again, String> {
+    pub fn from_entry(entry: &[u8], limits: &Limits) -> Result<Resubmission, String> {
         let members: Members<'_> =
             serde_json::from_slice(entry).map_err(|error| format!("is no JSON object: {error}"))?;
         let mut now = None;
@@ -54,7 +54,7 @@ impl Again {
         };
         let outcome = TaskOutcome::parse(document.as_bytes(), &limits)
             .map_err(|rejection| format!("is not an outcome: {rejection}"))?;
-        Ok(Again {
+        Ok(Resubmission {
             document,
             outcome,
             now,
@@ -67,8 +67,8 @@ struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Members<'de>, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
+        struct OrderedVisitor;
+        impl<'de> Visitor<'de> for OrderedVisitor {
             type Value = Members<'de>;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,21 +83,21 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 Ok(Members(members))
             }
         }
-        from.deserialize_map(InOrder)
+        from.deserialize_map(OrderedVisitor)
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::Again;
+    use super::Resubmission;
     use outcome::Limits;
 
     #[test]
     fn an_entry_is_its_outcome_and_the_time_as_they_were_written() {
         let entry = br#"{"task_id":"t", "status":"completed",
             "execution_result":{"outcome":[1.0E+2, -0]}, "timestamp":"2026-01-21T10:00:00.000001Z"}"#;
-        let again = Again::of_entry(entry, &Limits::default()).unwrap();
+        let again = Resubmission::from_entry(entry, &Limits::default()).unwrap();
         assert_eq!(again.outcome.execution_result.outcome, "[1.0E+2, -0]");
         assert_eq!(again.now.to_rfc3339(), "2026-01-21T10:00:00.000001Z");
         assert!(!again.document.contains("timestamp"), "{}", again.document);
@@ -113,7 +113,7 @@ mod tests {
                 "is not an outcome: /x: ",
             ),
         ] {
-            let error = Again::of_entry(entry, &Limits::default()).unwrap_err();
+            let error = Resubmission::from_entry(entry, &Limits::default()).unwrap_err();
             assert!(error.starts_with(why), "{error}");
         }
     }

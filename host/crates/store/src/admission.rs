@@ -13,27 +13,27 @@ const BYTES_MOST: usize = 48 << 20;
 const LEAST: usize = 1 << 10;
 
 /// The room for what waits.
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct WaitingLimit(Arc<Semaphore>);
 
 /// The part of the room that one submission takes. Dropping it makes room.
-pub(super) struct Waiting {
+pub(super) struct WaitingPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Default for Room {
-    fn default() -> Room {
-        Room(Arc::new(Semaphore::new(BYTES_MOST)))
+impl Default for WaitingLimit {
+    fn default() -> WaitingLimit {
+        WaitingLimit(Arc::new(Semaphore::new(BYTES_MOST)))
     }
 }
 
-impl Room {
+impl WaitingLimit {
     /// Takes room for a submission, however large: one that alone is more than all takes all.
-    pub(super) fn enter(&self, submission: &Submission) -> Result<Waiting, StoreError> {
+    pub(super) fn enter(&self, submission: &Submission) -> Result<WaitingPermit, StoreError> {
         let document = submission.document.as_ref().map_or(0, String::len);
         let bytes = (submission.text.len() + document).clamp(LEAST, BYTES_MOST);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         match self.0.clone().try_acquire_many_owned(permits) {
-            Ok(permit) => Ok(Waiting { _permit: permit }),
+            Ok(permit) => Ok(WaitingPermit { _permit: permit }),
             Err(_) => Err(StoreError::Unavailable(
                 "too many bytes wait for the store".into(),
             )),

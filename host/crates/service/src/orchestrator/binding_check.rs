@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Inner;
 use crate::binding::{self, BindError};
-use store::{Settled, Settlement, State, StoreError};
+use store::{Settlement, SettlementResult, State, StoreError};
 
 /// What is known so far.
 #[derive(Default)]
-pub(super) struct Belonging {
+pub(super) struct BindingCheck {
     known: AtomicU8,
     /// One check runs at a time; the others wait for its result.
     asking: tokio::sync::Mutex<()>,
@@ -24,10 +24,10 @@ impl Inner {
     /// Fails if the store belongs to another trail. A trail that cannot be read now does not prevent accepting:
     /// accepted outcomes wait, and committing them meets the same check.
     pub(super) async fn may_use_store(&self) -> Result<(), StoreError> {
-        if self.belonging.known.load(Ordering::Acquire) != NOT_ASKED {
+        if self.binding_check.known.load(Ordering::Acquire) != NOT_ASKED {
             return Ok(());
         }
-        match self.ask(NOT_ASKED).await {
+        match self.check(NOT_ASKED).await {
             Err(BindError::Trail(error)) => {
                 tracing::debug!(%error, "it is not known yet whether the store belongs to the trail");
                 Ok(())
@@ -41,11 +41,11 @@ impl Inner {
     pub(super) async fn may_settle(&self, settlements: &[Settlement]) -> Result<(), StoreError> {
         let acknowledges = settlements
             .iter()
-            .any(|settlement| matches!(settlement.settled, Settled::Committed(_)));
-        if !acknowledges || self.belonging.known.load(Ordering::Acquire) == BOUND {
+            .any(|settlement| matches!(settlement.result, SettlementResult::Committed(_)));
+        if !acknowledges || self.binding_check.known.load(Ordering::Acquire) == BOUND {
             return Ok(());
         }
-        self.ask(UNBOUND).await.map_err(StoreError::from)
+        self.check(UNBOUND).await.map_err(StoreError::from)
     }
 
     /// Whether this host's trail contains what another host has committed. If not, this is a copy of the repository
@@ -54,31 +54,34 @@ impl Inner {
         let State::Committed { commit, .. } = state else {
             return true;
         };
-        let (trail, commit) = (self.force.now().recorder.trail().clone(), commit.clone());
+        let (trail, commit) = (
+            self.current_policy.now().recorder.trail().clone(),
+            commit.clone(),
+        );
         let looked = tokio::task::spawn_blocking(move || trail.holds(&commit)).await;
         // A trail that cannot be read is no evidence.
         let holds = !matches!(looked, Ok(Ok(false)));
         if !holds {
-            self.ask_again_whose_store();
+            self.invalidate_binding();
         }
         holds
     }
 
     /// Discards the result of the last check, which may be outdated.
-    pub(super) fn ask_again_whose_store(&self) {
-        self.belonging.known.store(NOT_ASKED, Ordering::Release);
+    pub(super) fn invalidate_binding(&self) {
+        self.binding_check.known.store(NOT_ASKED, Ordering::Release);
     }
 
     /// Checks, unless at least `known` has been established.
-    async fn ask(&self, known: u8) -> Result<(), BindError> {
-        let _one = self.belonging.asking.lock().await;
-        if self.belonging.known.load(Ordering::Acquire) > known {
+    async fn check(&self, known: u8) -> Result<(), BindError> {
+        let _one = self.binding_check.asking.lock().await;
+        if self.binding_check.known.load(Ordering::Acquire) > known {
             return Ok(());
         }
-        let trail = self.force.now().recorder.trail().clone();
+        let trail = self.current_policy.now().recorder.trail().clone();
         let is_bound = binding::bind(&*self.store, &trail, None).await?;
         let known = if is_bound { BOUND } else { UNBOUND };
-        self.belonging.known.store(known, Ordering::Release);
+        self.binding_check.known.store(known, Ordering::Release);
         Ok(())
     }
 }

@@ -1,42 +1,46 @@
 //! The policy in force: replaced between two calls, tried before use, and suspended when it is broken.
 //!
-//! A call ends with the policy that it started with: each decision holds its [`InForce`].
+//! A call ends with the policy that it started with: each decision holds its [`PolicyInForce`].
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskOutcome};
 use policy::{Policy, PolicySettings, Snapshot, Verdict};
-use recorder::policies::Deciding;
+use recorder::policies::PolicyWithSettings;
 use recorder::{self, Recorder};
 use trail::Trail;
 
 /// The policy in force with its recorder.
-pub struct InForce {
+pub struct PolicyInForce {
     /// The recorder that joins policy and trail.
     pub recorder: Recorder,
     /// The policy and its settings.
-    pub deciding: Deciding,
+    pub policy_with_settings: PolicyWithSettings,
     /// When it was put in force.
     pub since: Timestamp,
     /// Whether it only replaces one in quarantine.
     pub stands_in: bool,
 }
 
-pub(super) struct Force {
+pub(super) struct CurrentPolicy {
     options: RwLock<recorder::Options>,
     /// The same as in the options.
     limits: RwLock<Arc<Limits>>,
-    now: RwLock<Arc<InForce>>,
+    now: RwLock<Arc<PolicyInForce>>,
     /// Serialises changes.
     changing: Mutex<()>,
 }
 
-impl Force {
-    pub(super) fn new(trail: Trail, deciding: Deciding, options: recorder::Options) -> Force {
+impl CurrentPolicy {
+    pub(super) fn new(
+        trail: Trail,
+        policy_with_settings: PolicyWithSettings,
+        options: recorder::Options,
+    ) -> CurrentPolicy {
         let since = options.clock.now();
-        let in_force = join(trail, deciding, &options, since, false);
-        Force {
+        let in_force = join(trail, policy_with_settings, &options, since, false);
+        CurrentPolicy {
             limits: RwLock::new(Arc::new(options.limits.clone())),
             options: RwLock::new(options),
             now: RwLock::new(Arc::new(in_force)),
@@ -44,7 +48,7 @@ impl Force {
         }
     }
 
-    pub(super) fn now(&self) -> Arc<InForce> {
+    pub(super) fn now(&self) -> Arc<PolicyInForce> {
         self.now
             .read()
             .expect("nothing panics while it holds what is in force")
@@ -73,7 +77,7 @@ impl Force {
         self.change(|before| {
             join(
                 before.recorder.trail().clone(),
-                before.deciding.clone(),
+                before.policy_with_settings.clone(),
                 &self.options(),
                 before.since,
                 before.stands_in,
@@ -84,22 +88,22 @@ impl Force {
     }
 
     /// Makes another policy decide, from the next call on.
-    pub(super) fn switch(&self, deciding: Deciding, stands_in: bool) {
+    pub(super) fn switch(&self, policy_with_settings: PolicyWithSettings, stands_in: bool) {
         self.change(|before| {
             let trail = before.recorder.trail().clone();
             let options = self.options();
             let since = options.clock.now();
-            join(trail, deciding, &options, since, stands_in)
+            join(trail, policy_with_settings, &options, since, stands_in)
         });
     }
 
     /// Makes another handle of the trail record, from the next call on.
     pub(super) fn reopen(&self, trail: Trail) {
         self.change(|before| {
-            let deciding = before.deciding.clone();
+            let policy_with_settings = before.policy_with_settings.clone();
             join(
                 trail,
-                deciding,
+                policy_with_settings,
                 &self.options(),
                 before.since,
                 before.stands_in,
@@ -107,7 +111,7 @@ impl Force {
         });
     }
 
-    fn change(&self, next: impl FnOnce(&InForce) -> InForce) {
+    fn change(&self, next: impl FnOnce(&PolicyInForce) -> PolicyInForce) {
         let _changing = self
             .changing
             .lock()
@@ -127,18 +131,18 @@ impl Force {
 
 fn join(
     trail: Trail,
-    deciding: Deciding,
+    policy_with_settings: PolicyWithSettings,
     options: &recorder::Options,
     since: Timestamp,
     stands_in: bool,
-) -> InForce {
+) -> PolicyInForce {
     let options = recorder::Options {
-        settings: deciding.settings.clone(),
+        settings: policy_with_settings.settings.clone(),
         ..options.clone()
     };
-    InForce {
-        recorder: Recorder::new(trail, deciding.policy.clone(), options),
-        deciding,
+    PolicyInForce {
+        recorder: Recorder::new(trail, policy_with_settings.policy.clone(), options),
+        policy_with_settings,
         since,
         stands_in,
     }
@@ -180,7 +184,7 @@ pub(super) fn try_out(
             .map_err(|error| error.to_string())?;
         let call = |entry: Option<Vec<u8>>, now| {
             let verdict = policy
-                .call(&outcome, Box::new(Held(entry)), now, settings)
+                .call(&outcome, Box::new(SampleSnapshot(entry)), now, settings)
                 .verdict;
             called();
             verdict.map_err(|fault| format!("on a trial outcome: {fault}"))
@@ -208,9 +212,9 @@ pub(super) fn try_out(
     Ok(())
 }
 
-struct Held(Option<Vec<u8>>);
+struct SampleSnapshot(Option<Vec<u8>>);
 
-impl Snapshot for Held {
+impl Snapshot for SampleSnapshot {
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
         Ok(self.0.clone())
     }

@@ -15,23 +15,23 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// A timer that never wakes a task. It is only checked while polled, so it works only within [`ticking`].
 #[derive(Clone)]
-pub struct Coarse;
+pub struct CoarseTimer;
 
-impl Timer for Coarse {
+impl Timer for CoarseTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         self.sleep_until(Instant::now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Until(deadline))
+        Box::pin(CoarseSleep(deadline))
     }
 }
 
-struct Until(Instant);
+struct CoarseSleep(Instant);
 
-impl Sleep for Until {}
+impl Sleep for CoarseSleep {}
 
-impl Future for Until {
+impl Future for CoarseSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn a_future_time_is_waited_for() {
         let hour = Duration::from_secs(3600);
-        assert_eq!(Coarse.sleep(hour).now_or_never(), None);
-        assert_eq!(Coarse.sleep(Duration::ZERO).now_or_never(), Some(()));
+        assert_eq!(CoarseTimer.sleep(hour).now_or_never(), None);
+        assert_eq!(CoarseTimer.sleep(Duration::ZERO).now_or_never(), Some(()));
     }
 
     #[tokio::test]

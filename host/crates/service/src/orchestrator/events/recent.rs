@@ -12,7 +12,7 @@ const BYTES_MOST: usize = 8 << 20;
 
 /// Entries by commit. Empty while there are no followers.
 #[derive(Default)]
-pub(in super::super) struct Fresh {
+pub(in super::super) struct RecentEntries {
     kept: AtomicBool,
     entries: Mutex<Entries>,
 }
@@ -24,7 +24,7 @@ struct Entries {
     bytes: usize,
 }
 
-impl Fresh {
+impl RecentEntries {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

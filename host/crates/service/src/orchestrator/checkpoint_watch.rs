@@ -11,7 +11,7 @@ use recorder::Cause;
 const MISSING: u32 = 2;
 
 /// Receives the results of the checkpoint keeper.
-pub struct Watched {
+pub struct CheckpointWatch {
     every: Duration,
     state: Mutex<State>,
 }
@@ -36,7 +36,7 @@ pub struct CheckpointStatus {
     pub trouble: Option<Trouble>,
 }
 
-impl Watched {
+impl CheckpointWatch {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,9 +91,9 @@ impl Watched {
 
 impl Orchestrator {
     /// Watches checkpoints that are due at this interval from now on.
-    pub fn watch_checkpoints(&self, every: Duration) -> Arc<Watched> {
+    pub fn watch_checkpoints(&self, every: Duration) -> Arc<CheckpointWatch> {
         let begin = || {
-            Arc::new(Watched {
+            Arc::new(CheckpointWatch {
                 every,
                 state: Mutex::new(State {
                     kept: None,
@@ -119,12 +119,12 @@ mod tests {
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
-    use super::{State, Watched};
+    use super::{CheckpointWatch, State};
     use outcome::clock::Timestamp;
     use recorder::Cause;
 
-    fn watched(every: Duration) -> Watched {
-        Watched {
+    fn checkpoint_watch(every: Duration) -> CheckpointWatch {
+        CheckpointWatch {
             every,
             state: Mutex::new(State {
                 kept: None,
@@ -137,26 +137,26 @@ mod tests {
 
     #[test]
     fn a_roll_back_is_an_alarm_until_a_checkpoint_is_kept_again() {
-        let watched = watched(Duration::from_secs(600));
-        assert!(watched.status().trouble.is_none());
-        watched.failed(Timestamp::from_seconds(1), true, "rolled back");
-        watched.failed(Timestamp::from_seconds(2), true, "rolled back");
-        let trouble = watched.status().trouble.expect("it failed");
+        let checkpoint_watch = checkpoint_watch(Duration::from_secs(600));
+        assert!(checkpoint_watch.status().trouble.is_none());
+        checkpoint_watch.failed(Timestamp::from_seconds(1), true, "rolled back");
+        checkpoint_watch.failed(Timestamp::from_seconds(2), true, "rolled back");
+        let trouble = checkpoint_watch.status().trouble.expect("it failed");
         assert_eq!(
             (trouble.cause, trouble.since),
             (Cause::RolledBack, Timestamp::from_seconds(1))
         );
-        watched.kept(Timestamp::from_seconds(3), 7);
-        let status = watched.status();
+        checkpoint_watch.kept(Timestamp::from_seconds(3), 7);
+        let status = checkpoint_watch.status();
         assert!(status.trouble.is_none());
         assert_eq!(status.kept, Some((Timestamp::from_seconds(3), 7)));
     }
 
     #[test]
     fn a_checkpoint_that_hangs_is_an_alarm_without_a_failure() {
-        let watched = watched(Duration::ZERO);
-        watched.state().since = Instant::now() - Duration::from_millis(5);
-        let trouble = watched.status().trouble.expect("it is late");
+        let checkpoint_watch = checkpoint_watch(Duration::ZERO);
+        checkpoint_watch.state().since = Instant::now() - Duration::from_millis(5);
+        let trouble = checkpoint_watch.status().trouble.expect("it is late");
         assert_eq!(trouble.cause, Cause::Checkpoint);
     }
 }

@@ -14,7 +14,7 @@ pub(super) const NOW: Timestamp = Timestamp::from_microseconds(1_768_989_902_000
 pub(super) const LATER: Timestamp = Timestamp::from_microseconds(1_769_076_302_000_456);
 
 /// A policy and what is known of it so far.
-pub(super) struct Subject<'a> {
+pub(super) struct TestedPolicy<'a> {
     pub policy: &'a Policy,
     pub contract: &'a Contract,
     /// What every policy is asked, and what the operator wants it to be asked.
@@ -32,17 +32,17 @@ pub(super) struct Subject<'a> {
 
 /// One question.
 #[derive(Clone, Copy)]
-pub(super) struct Question<'q> {
+pub(super) struct CallInput<'q> {
     pub sample: &'q Sample,
     pub existing: Option<&'q [u8]>,
     pub now: Timestamp,
     pub faults: &'q [HostFault],
 }
 
-impl<'q> Question<'q> {
+impl<'q> CallInput<'q> {
     /// About an outcome that was not recorded yet.
-    pub fn new(sample: &'q Sample) -> Question<'q> {
-        Question {
+    pub fn new(sample: &'q Sample) -> CallInput<'q> {
+        CallInput {
             sample,
             existing: None,
             now: NOW,
@@ -51,18 +51,18 @@ impl<'q> Question<'q> {
     }
 
     /// About an outcome whose task has this entry.
-    pub fn again(sample: &'q Sample, existing: &'q [u8]) -> Question<'q> {
-        Question {
+    pub fn with_entry(sample: &'q Sample, existing: &'q [u8]) -> CallInput<'q> {
+        CallInput {
             existing: Some(existing),
             now: LATER,
-            ..Question::new(sample)
+            ..CallInput::new(sample)
         }
     }
 }
 
-impl<'a> Subject<'a> {
-    pub fn new(policy: &'a Policy, contract: &'a Contract) -> Subject<'a> {
-        Subject {
+impl<'a> TestedPolicy<'a> {
+    pub fn new(policy: &'a Policy, contract: &'a Contract) -> TestedPolicy<'a> {
+        TestedPolicy {
             policy,
             contract,
             samples: samples::all(&contract.documents, &contract.limits),
@@ -76,34 +76,34 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn trial<'q>(&self, question: Question<'q>) -> Trial<'q>
+    fn trial<'q>(&self, input: CallInput<'q>) -> Trial<'q>
     where
         'a: 'q,
     {
         Trial {
-            outcome: &question.sample.outcome,
-            existing: question.existing,
+            outcome: &input.sample.outcome,
+            existing: input.existing,
             settings: &self.contract.settings,
-            now: question.now,
-            faults: question.faults,
+            now: input.now,
+            faults: input.faults,
         }
     }
 
     /// Asks, and notes what it cost.
-    pub fn ask(&mut self, question: Question<'_>) -> Call {
-        let call = self.trial(question).run(self.policy);
-        self.note(question, &call);
+    pub fn call(&mut self, input: CallInput<'_>) -> Call {
+        let call = self.trial(input).run(self.policy);
+        self.add_costs(input, &call);
         call
     }
 
     /// The same, with every host call kept.
-    pub fn ask_in_full(&mut self, question: Question<'_>) -> Call {
-        let call = self.trial(question).run_in_full(self.policy);
-        self.note(question, &call);
+    pub fn call_with_exchanges(&mut self, input: CallInput<'_>) -> Call {
+        let call = self.trial(input).run_with_exchanges(self.policy);
+        self.add_costs(input, &call);
         call
     }
 
-    fn note(&mut self, question: Question<'_>, call: &Call) {
+    fn add_costs(&mut self, input: CallInput<'_>, call: &Call) {
         self.calls += 1;
         self.fuel = self.fuel.max(call.fuel);
         self.memory = self.memory.max(call.memory);
@@ -125,25 +125,25 @@ impl<'a> Subject<'a> {
                 _ => None,
             };
             self.exceeded = exceeded.map(|how| {
-                let how = format!("{how}, {}", question.sample.name);
-                (how, self.recording(question))
+                let how = format!("{how}, {}", input.sample.name);
+                (how, self.record(input))
             });
         }
     }
 
     /// The call that a question leads to, made once more and recorded.
-    pub fn recording(&self, question: Question<'_>) -> Option<Box<Recording>> {
-        let trial = self.trial(question);
-        let call = trial.run_in_full(self.policy);
-        let document = question.sample.document.as_bytes();
+    pub fn record(&self, input: CallInput<'_>) -> Option<Box<Recording>> {
+        let trial = self.trial(input);
+        let call = trial.run_with_exchanges(self.policy);
+        let document = input.sample.document.as_bytes();
         Recording::new(self.policy, document, &trial, &call)
             .ok()
             .map(Box::new)
     }
 
     /// A breach that this question shows.
-    pub fn breach(&self, how: String, question: Question<'_>) -> Breach {
-        (how, self.recording(question))
+    pub fn breach(&self, how: String, input: CallInput<'_>) -> Breach {
+        (how, self.record(input))
     }
 
     /// What was found.

@@ -14,7 +14,7 @@ const SUBMISSIONS_MOST: usize = 1024;
 const BYTES_MOST: usize = 16 << 20;
 
 #[derive(Default)]
-pub(super) struct UnderWay {
+pub(super) struct InFlight {
     inner: Mutex<Inner>,
     /// Notified when there is room again.
     pub(super) room: Notify,
@@ -26,7 +26,7 @@ struct Inner {
     bytes: usize,
 }
 
-impl UnderWay {
+impl InFlight {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner
             .lock()

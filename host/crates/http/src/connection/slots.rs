@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::standing::Standing;
+use super::state::ConnectionState;
 use crate::budget::Budget;
 use service::orchestrator::Orchestrator;
 
@@ -14,7 +14,7 @@ use service::orchestrator::Orchestrator;
 const PROBES: usize = 64;
 
 /// The connections of one listener.
-pub struct Places {
+pub struct ConnectionSlots {
     inner: Mutex<Inner>,
     most: AtomicUsize,
     most_of_peer: AtomicUsize,
@@ -27,20 +27,20 @@ pub struct Places {
 #[derive(Default)]
 struct Inner {
     next: u64,
-    taken: HashMap<u64, Arc<Standing>>,
-    probes: HashMap<u64, Arc<Standing>>,
+    taken: HashMap<u64, Arc<ConnectionState>>,
+    probes: HashMap<u64, Arc<ConnectionState>>,
     peers: HashMap<IpAddr, usize>,
 }
 
 /// An occupied place; returned on drop.
-pub struct Place {
-    places: Arc<Places>,
-    pub standing: Arc<Standing>,
+pub struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
+    pub state: Arc<ConnectionState>,
 }
 
-impl Places {
-    pub fn new(most: usize, most_of_peer: usize, budget: Option<Budget>) -> Arc<Places> {
-        Arc::new(Places {
+impl ConnectionSlots {
+    pub fn new(most: usize, most_of_peer: usize, budget: Option<Budget>) -> Arc<ConnectionSlots> {
+        Arc::new(ConnectionSlots {
             inner: Mutex::default(),
             most: AtomicUsize::new(most),
             most_of_peer: AtomicUsize::new(most_of_peer),
@@ -67,12 +67,12 @@ impl Places {
     }
 
     /// Takes a place for a connection from this peer; `None` if there is no place even for a probe.
-    pub fn take(self: &Arc<Places>, peer: Option<IpAddr>) -> Option<Place> {
+    pub fn take(self: &Arc<ConnectionSlots>, peer: Option<IpAddr>) -> Option<ConnectionSlot> {
         let mut inner = self.inner();
         let of_peer = peer.map_or(0, |peer| inner.peers.get(&peer).copied().unwrap_or(0));
         let mut is_free = true;
         if of_peer >= self.most_of_peer.load(Ordering::Relaxed) {
-            is_free = inner.evict(|standing| standing.peer == peer);
+            is_free = inner.evict(|state| state.peer == peer);
         } else if inner.taken.len() >= self.most.load(Ordering::Relaxed) {
             is_free = inner.evict(|_| true);
         }
@@ -88,24 +88,24 @@ impl Places {
             return None;
         }
         inner.next += 1;
-        let standing = Arc::new(Standing::new(
+        let state = Arc::new(ConnectionState::new(
             inner.next,
             peer,
             only_probes,
             self.budget.clone(),
         ));
         if only_probes {
-            inner.probes.insert(standing.number, standing.clone());
+            inner.probes.insert(state.number, state.clone());
         } else {
-            inner.taken.insert(standing.number, standing.clone());
+            inner.taken.insert(state.number, state.clone());
             if let Some(peer) = peer {
                 *inner.peers.entry(peer).or_default() += 1;
             }
         }
         self.show(&inner);
-        Some(Place {
-            places: self.clone(),
-            standing,
+        Some(ConnectionSlot {
+            slots: self.clone(),
+            state,
         })
     }
 
@@ -120,9 +120,9 @@ impl Places {
         self.show(&inner);
     }
 
-    fn give_back(&self, standing: &Standing) {
+    fn give_back(&self, state: &ConnectionState) {
         let mut inner = self.inner();
-        inner.remove(standing);
+        inner.remove(state);
         self.show(&inner);
     }
 
@@ -137,8 +137,8 @@ impl Places {
 
 impl Inner {
     /// Frees the place of the longest idle connection among these. Returns whether there was one.
-    fn evict(&mut self, among: impl Fn(&Standing) -> bool) -> bool {
-        let idle = longest_idle(self.taken.values().filter(|standing| among(standing)));
+    fn evict(&mut self, among: impl Fn(&ConnectionState) -> bool) -> bool {
+        let idle = longest_idle(self.taken.values().filter(|state| among(state)));
         let Some(idle) = idle else { return false };
         idle.evict();
         self.remove(&idle);
@@ -154,12 +154,12 @@ impl Inner {
         true
     }
 
-    fn remove(&mut self, standing: &Standing) {
-        self.probes.remove(&standing.number);
-        if self.taken.remove(&standing.number).is_none() {
+    fn remove(&mut self, state: &ConnectionState) {
+        self.probes.remove(&state.number);
+        if self.taken.remove(&state.number).is_none() {
             return;
         }
-        if let Some(peer) = standing.peer
+        if let Some(peer) = state.peer
             && let Some(count) = self.peers.get_mut(&peer)
         {
             *count -= 1;
@@ -170,56 +170,58 @@ impl Inner {
     }
 }
 
-fn longest_idle<'a>(among: impl Iterator<Item = &'a Arc<Standing>>) -> Option<Arc<Standing>> {
-    let idle = among.filter_map(|standing| Some((standing.idle_since()?, standing)));
-    let longest = idle.min_by_key(|(since, standing)| (*since, standing.number));
-    longest.map(|(_, standing)| standing.clone())
+fn longest_idle<'a>(
+    among: impl Iterator<Item = &'a Arc<ConnectionState>>,
+) -> Option<Arc<ConnectionState>> {
+    let idle = among.filter_map(|state| Some((state.idle_since()?, state)));
+    let longest = idle.min_by_key(|(since, state)| (*since, state.number));
+    longest.map(|(_, state)| state.clone())
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.give_back(&self.standing);
+        self.slots.give_back(&self.state);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PROBES, Places};
+    use super::{ConnectionSlots, PROBES};
 
     #[test]
     fn the_longest_idle_is_replaced_and_a_busy_one_is_not() {
-        let places = Places::new(2, 2, None);
-        let first = places.take(None).expect("a place");
-        let second = places.take(None).expect("a place");
-        let third = places.take(None).expect("the place of the first");
-        assert!(first.standing.is_evicted() && !second.standing.is_evicted());
-        second.standing.begin();
-        third.standing.begin();
-        let probe = places.take(None).expect("a place for a probe");
-        assert!(probe.standing.only_probes && !second.standing.is_evicted());
+        let slots = ConnectionSlots::new(2, 2, None);
+        let first = slots.take(None).expect("a place");
+        let second = slots.take(None).expect("a place");
+        let third = slots.take(None).expect("the place of the first");
+        assert!(first.state.is_evicted() && !second.state.is_evicted());
+        second.state.begin();
+        third.state.begin();
+        let probe = slots.take(None).expect("a place for a probe");
+        assert!(probe.state.only_probes && !second.state.is_evicted());
         drop(first);
         drop(second);
-        assert!(!places.take(None).expect("a place").standing.only_probes);
+        assert!(!slots.take(None).expect("a place").state.only_probes);
     }
 
     #[test]
     fn one_peer_takes_the_places_of_its_own_connections_only() {
-        let places = Places::new(10, 1, None);
+        let slots = ConnectionSlots::new(10, 1, None);
         let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|peer| peer.parse().ok());
-        let first = places.take(a).expect("a place");
-        let other = places.take(b).expect("a place");
-        let second = places.take(a).expect("the place of the first");
-        assert!(first.standing.is_evicted() && !other.standing.is_evicted());
-        second.standing.begin();
-        assert!(places.take(a).expect("a probe").standing.only_probes);
+        let first = slots.take(a).expect("a place");
+        let other = slots.take(b).expect("a place");
+        let second = slots.take(a).expect("the place of the first");
+        assert!(first.state.is_evicted() && !other.state.is_evicted());
+        second.state.begin();
+        assert!(slots.take(a).expect("a probe").state.only_probes);
     }
 
     #[test]
     fn probes_are_limited_too() {
-        let places = Places::new(0, 0, None);
-        let taken: Vec<_> = (0..PROBES).filter_map(|_| places.take(None)).collect();
-        taken.iter().for_each(|place| place.standing.begin());
+        let slots = ConnectionSlots::new(0, 0, None);
+        let taken: Vec<_> = (0..PROBES).filter_map(|_| slots.take(None)).collect();
+        taken.iter().for_each(|slot| slot.state.begin());
         assert_eq!(taken.len(), PROBES);
-        assert!(places.take(None).is_none());
+        assert!(slots.take(None).is_none());
     }
 }

@@ -15,8 +15,8 @@ use crate::outcome::digest::hex;
 use crate::recorder::{Answer, AnswerKind};
 
 /// The receipts, rejects and tally of one ingest.
-pub struct Books {
-    rejects: Option<Book>,
+pub struct IngestReport {
+    rejects: Option<JsonLinesFile>,
     receipts: Receipts,
     tally: Tally,
     source_failed: bool,
@@ -25,12 +25,12 @@ pub struct Books {
 enum Receipts {
     None,
     Stdout,
-    File(Book),
+    File(JsonLinesFile),
 }
 
 /// The source of a line, and the line itself if it was kept.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct LineOrigin<'a> {
     /// The name of the source.
     pub file: &'a str,
     /// The line number, starting at 1.
@@ -84,24 +84,26 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Books {
+impl IngestReport {
     /// Opens the files, replacing their contents.
     pub fn open(
         rejects: Option<&Path>,
         receipts: Option<&Path>,
         inputs: &[PathBuf],
-    ) -> anyhow::Result<Books> {
-        let rejects = rejects.map(|path| Book::create(path, inputs)).transpose()?;
+    ) -> anyhow::Result<IngestReport> {
+        let rejects = rejects
+            .map(|path| JsonLinesFile::create(path, inputs))
+            .transpose()?;
         let receipts = match receipts {
             None => Receipts::None,
             Some(path) if path == Path::new("-") => Receipts::Stdout,
             Some(path) => {
                 let mut taken = inputs.to_vec();
-                taken.extend(rejects.iter().map(|book| book.path.clone()));
-                Receipts::File(Book::create(path, &taken)?)
+                taken.extend(rejects.iter().map(|file| file.path.clone()));
+                Receipts::File(JsonLinesFile::create(path, &taken)?)
             }
         };
-        Ok(Books {
+        Ok(IngestReport {
             rejects,
             receipts,
             tally: Tally::default(),
@@ -115,26 +117,26 @@ impl Books {
     }
 
     /// Adds one answer.
-    pub fn enter(
+    pub fn add(
         &mut self,
         answer: &Answer,
-        place: Place<'_>,
+        origin: LineOrigin<'_>,
         output: &mut Output,
     ) -> anyhow::Result<()> {
         self.tally.count(answer.result);
         self.tally.unsigned += u64::from(answer.unsigned);
-        let receipt = || Receipt::new(answer).at(place.file, place.line);
+        let receipt = || Receipt::new(answer).at(origin.file, origin.line);
         let is_recorded = matches!(
             answer.result,
             AnswerKind::Committed | AnswerKind::AlreadyRecorded
         );
         if let Some(rejects) = self.rejects.as_mut().filter(|_| !is_recorded) {
-            let text = place.document.map(str::from_utf8).transpose();
+            let text = origin.document.map(str::from_utf8).transpose();
             rejects.write(&Reject {
                 receipt: receipt(),
                 document: text.unwrap_or_default(),
                 document_hex: if text.is_err() {
-                    place.document.map(hex)
+                    origin.document.map(hex)
                 } else {
                     None
                 },
@@ -143,7 +145,7 @@ impl Books {
         match &mut self.receipts {
             Receipts::None => {}
             Receipts::Stdout => output.object(&receipt())?,
-            Receipts::File(book) => book.write(&receipt())?,
+            Receipts::File(file) => file.write(&receipt())?,
         }
         Ok(())
     }
@@ -156,7 +158,7 @@ impl Books {
         match &mut self.receipts {
             Receipts::None => {}
             Receipts::Stdout => output.flush()?,
-            Receipts::File(book) => book.flush()?,
+            Receipts::File(file) => file.flush()?,
         }
         Ok(())
     }
@@ -273,15 +275,15 @@ impl Tally {
 }
 
 /// A file of JSON lines.
-struct Book {
+struct JsonLinesFile {
     path: PathBuf,
     out: BufWriter<File>,
 }
 
-impl Book {
+impl JsonLinesFile {
     /// Creates the file, unless it is one of `taken`: overwriting the input would lose outcomes that are not recorded
     /// yet.
-    fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<Book> {
+    fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<JsonLinesFile> {
         let same = |other: &PathBuf| match (path.canonicalize(), other.canonicalize()) {
             (Ok(path), Ok(other)) => path == other,
             _ => false,
@@ -291,7 +293,7 @@ impl Book {
         }
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Book {
+        Ok(JsonLinesFile {
             path: path.to_owned(),
             out: BufWriter::new(file),
         })

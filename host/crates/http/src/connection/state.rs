@@ -17,7 +17,7 @@ use crate::budget::Budget;
 use crate::events::Follower;
 
 /// The state of a connection.
-pub struct Standing {
+pub struct ConnectionState {
     /// The connection's number.
     pub number: u64,
     /// The peer's address; `None` for a Unix socket.
@@ -45,14 +45,14 @@ fn now() -> u64 {
     u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Standing {
+impl ConnectionState {
     pub fn new(
         number: u64,
         peer: Option<IpAddr>,
         only_probes: bool,
         budget: Option<Budget>,
-    ) -> Standing {
-        Standing {
+    ) -> ConnectionState {
+        ConnectionState {
             number,
             peer,
             only_probes,
@@ -111,8 +111,8 @@ impl Standing {
 
     /// Passes the connection to a follower once the answer's head is sent.
     pub fn hand_over(&self, follower: Follower) {
-        let mut place = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(follower);
+        let mut slot = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(follower);
     }
 
     pub fn flushed(&self) {
@@ -126,30 +126,30 @@ impl Standing {
         if !self.is_flushed.load(Ordering::Relaxed) {
             return None;
         }
-        let mut place = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
-        place.take()
+        let mut slot = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take()
     }
 }
 
 /// A body that reports its end.
-pub struct Answering {
+pub struct TrackedBody {
     body: Body,
-    standing: Arc<Standing>,
+    state: Arc<ConnectionState>,
 }
 
-impl Answering {
-    pub fn new(body: Body, standing: Arc<Standing>) -> Answering {
-        Answering { body, standing }
+impl TrackedBody {
+    pub fn new(body: Body, state: Arc<ConnectionState>) -> TrackedBody {
+        TrackedBody { body, state }
     }
 }
 
-impl Drop for Answering {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.standing.end();
+        self.state.end();
     }
 }
 
-impl HttpBody for Answering {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -158,14 +158,14 @@ impl HttpBody for Answering {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let standing = &self.standing;
+        let state = &self.state;
         if polled.is_pending()
-            && standing
+            && state
                 .follower
                 .lock()
                 .is_ok_and(|follower| follower.is_some())
         {
-            standing.handed_over.store(true, Ordering::Relaxed);
+            state.handed_over.store(true, Ordering::Relaxed);
         }
         polled
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::exit::{UsageError, cannot_read, is_there};
+use crate::cli::exit::{UsageError, cannot_read, check_exists};
 use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::{Settings, Signing};
@@ -10,7 +10,7 @@ use crate::verify::{self, Fresh, Options, Require};
 
 /// What to check besides the structural claims.
 #[derive(clap::Args, Debug)]
-pub struct Asked {
+pub struct AuditFlags {
     /// The ref that holds the trail: a branch, or a ref's full name [default: the branch that holds one]
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
@@ -55,7 +55,7 @@ pub enum Required {
     Checkpoint,
 }
 
-impl Asked {
+impl AuditFlags {
     /// The audit's options. Relative file names start at the current directory, unlike the repository's.
     ///
     /// # Errors
@@ -70,10 +70,10 @@ impl Asked {
         ];
         for (what, file) in named {
             file.as_deref()
-                .map_or(Ok(()), |file| is_there(what, file))?;
+                .map_or(Ok(()), |file| check_exists(what, file))?;
         }
         for file in self.against.iter().filter(|file| !file.is_dir()) {
-            is_there("the checkpoint or trail", file)?;
+            check_exists("the checkpoint or trail", file)?;
         }
         let openpgp = self.openpgp(session)?;
         Ok(Options {
@@ -133,7 +133,7 @@ impl Asked {
     }
 
     /// Describes the questions in words.
-    pub fn words(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let mut words = vec!["the structural claims".to_owned()];
         if let Some(file) = &self.allowed_signers {
             words.push(format!("signatures of {}", file.display()));

@@ -11,14 +11,14 @@ use store::{Backlog, StoreConnections};
 
 /// Metrics by state and cause.
 #[derive(Default)]
-pub(in crate::orchestrator) struct Standing {
+pub(in crate::orchestrator) struct StateMetrics {
     /// Attempts that recorded nothing, by resulting state and cause. Bounded by the number of words.
     causes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
-    now: Mutex<Now>,
+    now: Mutex<CurrentState>,
 }
 
 #[derive(Default)]
-struct Now {
+struct CurrentState {
     backlog: Option<Backlog>,
     lock_holder: Option<LockHolder>,
     failures: u64,
@@ -26,7 +26,7 @@ struct Now {
     connections: Option<StoreConnections>,
 }
 
-impl Standing {
+impl StateMetrics {
     pub(in crate::orchestrator) fn not_committed(&self, state: &'static str, cause: Cause) {
         let mut causes = locked(&self.causes);
         *causes.entry((state, cause.as_str())).or_default() += 1;

@@ -31,7 +31,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 const LEASE_RETURN: Duration = Duration::from_secs(2);
 
 /// A message from the service to the main thread.
-pub enum Word {
+pub enum Message {
     /// The service accepts outcomes.
     Listening(Listening),
     /// Watch this from now on.
@@ -60,26 +60,26 @@ struct ListeningJson<'a> {
 }
 
 /// Watches until the service has ended, or must be ended.
-pub fn keep(
+pub fn run(
     runtime: &Handle,
-    told: &Receiver<Word>,
+    messages: &Receiver<Message>,
     longest: Duration,
     session: &mut Session,
 ) -> anyhow::Result<Exit> {
     let watchdog = sd_notify::watchdog_enabled().map(|most| most / 2);
     let look = watchdog.map_or(LOOK, |pause| pause.min(LOOK));
-    let mut watched: Option<Watched> = None;
+    let mut watched: Option<WatchedParts> = None;
     let mut deadline: Option<Instant> = None;
     let mut fed = Instant::now();
     loop {
-        match told.recv_timeout(look) {
-            Ok(Word::Listening(listening)) => {
+        match messages.recv_timeout(look) {
+            Ok(Message::Listening(listening)) => {
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
                 announce(&listening, &mut session.output)?;
             }
-            Ok(Word::Watch(orchestrator)) => watched = Some(Watched::new(orchestrator)),
-            Ok(Word::Ending(within)) => deadline = Some(Instant::now() + within),
-            Ok(Word::Ended(ended)) => return ended,
+            Ok(Message::Watch(orchestrator)) => watched = Some(WatchedParts::new(orchestrator)),
+            Ok(Message::Ending(within)) => deadline = Some(Instant::now() + within),
+            Ok(Message::Ended(ended)) => return ended,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 anyhow::bail!("the service has panicked; its log says where")
@@ -109,7 +109,7 @@ pub fn keep(
     }
 }
 
-fn stalled(watched: &Watched, runtime: &Handle, stall: Stall) -> anyhow::Result<Exit> {
+fn stalled(watched: &WatchedParts, runtime: &Handle, stall: Stall) -> anyhow::Result<Exit> {
     let Stall { stage, time } = stall;
     let seconds = time.as_secs();
     tracing::error!(
@@ -131,22 +131,22 @@ fn stalled(watched: &Watched, runtime: &Handle, stall: Stall) -> anyhow::Result<
 }
 
 /// The parts under watch.
-struct Watched {
+struct WatchedParts {
     orchestrator: Orchestrator,
     stalls: StallWatch,
     /// Counts tasks given to the runtime; one that does not run means that the runtime has stalled.
-    asked: u64,
+    sent: u64,
     answered: Arc<AtomicU64>,
     unanswered: Duration,
     looked: Instant,
 }
 
-impl Watched {
-    fn new(orchestrator: Orchestrator) -> Watched {
-        Watched {
+impl WatchedParts {
+    fn new(orchestrator: Orchestrator) -> WatchedParts {
+        WatchedParts {
             stalls: orchestrator.stall_watch(),
             orchestrator,
-            asked: 0,
+            sent: 0,
             answered: Arc::default(),
             unanswered: Duration::ZERO,
             looked: Instant::now(),
@@ -157,11 +157,11 @@ impl Watched {
     fn look(&mut self, runtime: &Handle) -> Stall {
         let since_last_look = self.looked.elapsed().min(LATE);
         self.looked = Instant::now();
-        if self.answered.load(Ordering::Relaxed) == self.asked {
-            self.asked += 1;
+        if self.answered.load(Ordering::Relaxed) == self.sent {
+            self.sent += 1;
             self.unanswered = Duration::ZERO;
-            let (asked, answered) = (self.asked, Arc::clone(&self.answered));
-            runtime.spawn(async move { answered.store(asked, Ordering::Relaxed) });
+            let (sent, answered) = (self.sent, Arc::clone(&self.answered));
+            runtime.spawn(async move { answered.store(sent, Ordering::Relaxed) });
         } else {
             self.unanswered += since_last_look;
         }
