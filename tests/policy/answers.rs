@@ -291,7 +291,7 @@ fn reasons_and_refusals_keep_to_the_interface() {
     for pointer in ["metadata", "/a~2", "/a~"] {
         assert_eq!(
             fault(refused(1, pointer)),
-            "policy's refusal has a pointer that is no JSON pointer"
+            "policy's refusal has a pointer that is not a JSON pointer"
         );
     }
     let long = format!("/{}", "x".repeat(1024));

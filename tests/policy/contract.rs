@@ -59,7 +59,7 @@ fn each_way_to_break_the_contract_is_found_and_named() {
         (
             ("ON_SAME", conflict),
             "idempotent",
-            "the second time it answered `conflicting` (differs in the status), of an outcome with what is required",
+            "the second time it answered `conflicting` (differs in the status), for an outcome with only the required",
         ),
         (
             ("ON_OTHER", "call $already_recorded"),
@@ -89,7 +89,7 @@ fn each_way_to_break_the_contract_is_found_and_named() {
         (
             ("ON_CANCELLED", "(unreachable)"),
             "hostile-outcomes",
-            "policy trapped: wasm `unreachable` instruction executed, of hostile outcome ",
+            "policy trapped: wasm `unreachable` instruction executed, for hostile outcome ",
         ),
     ] {
         let found = broken(&minimal(&[replaced]));
@@ -147,7 +147,7 @@ fn a_policy_that_exceeds_a_limit_or_fills_its_log_is_told_so() {
     let limits = found.iter().find(|claim| claim.name == "limits").unwrap();
     assert!(
         limits.detail.starts_with(
-            "policy exceeded its fuel limit of 10000000 (setting policy.fuel), of an outcome"
+            "policy exceeded its fuel limit of 10000000 (setting policy.fuel), for an outcome"
         ),
         "{}",
         limits.detail

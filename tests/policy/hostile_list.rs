@@ -157,7 +157,7 @@ pub const ALL: &[Hostile] = &[
     quick(
         "components nested a million deep",
         || nested(1_000_000),
-        "it holds components within components, more than 32 deep",
+        "it contains components nested more than 32 deep",
     ),
     quick(
         "64 MiB of code",

@@ -33,11 +33,11 @@ fn what_is_no_component_is_told_by_its_first_bytes() {
         ),
         (
             b"#!/bin/sh\n",
-            "it is a text file and no WebAssembly component",
+            "it is a text file, not a WebAssembly component",
         ),
         (
             b"\x7fELF\x02\x01\x01\0",
-            "it is no WebAssembly at all (a component begins with the bytes 00 61 73 6d 0d 00 01 00)",
+            "it is not WebAssembly (a component begins with the bytes 00 61 73 6d 0d 00 01 00)",
         ),
         (b"\0as", "it is truncated: it ends within the first 8 bytes"),
         (
@@ -46,12 +46,12 @@ fn what_is_no_component_is_told_by_its_first_bytes() {
         ),
         (
             &core,
-            "it is a core module and no component; build it for a target that makes components (for Rust, wasm32-wasip2) or \
+            "it is a core module, not a component; build it for a target that makes components (for Rust, wasm32-wasip2) or \
              wrap it with `wasm-tools component new`",
         ),
         (
             &later,
-            "it is WebAssembly in a binary format that this host does not know (bytes 5 to 8 are [02, 00, 00, 00])",
+            "it is WebAssembly in a binary format that this host does not support (bytes 5 to 8 are [02, 00, 00, 00])",
         ),
     ] {
         assert_eq!(refused(bytes), expected);
@@ -73,7 +73,7 @@ fn a_truncated_or_corrupt_component_is_refused_wherever_it_is_broken() {
     let text = refused(&corrupt);
     assert!(
         text.starts_with(
-            "it is corrupt or uses a feature of WebAssembly that this host does not have: "
+            "it is corrupt or uses a WebAssembly feature that this host does not support: "
         ),
         "{text}"
     );
@@ -143,7 +143,7 @@ fn an_export_of_another_type_is_refused() {
     let text = refused(&changed);
     assert!(
         text.starts_with(
-            "its export `chiffon:audit/recorder` has another type than the interface says: "
+            "the type of its export `chiffon:audit/recorder` differs from the interface: "
         ),
         "{text}"
     );
@@ -156,7 +156,7 @@ fn an_import_of_another_type_is_refused() {
     });
     let text = refused(&changed);
     assert!(
-        text.starts_with("one of its imports has another type than this host's: "),
+        text.starts_with("the type of one of its imports differs from this host's: "),
         "{text}"
     );
 }

@@ -12,6 +12,7 @@ use super::text::Line;
 use crate::checkpoint::witness::{CosignerKey, Witness};
 use crate::checkpoint::{self, CheckpointKey, Target, Witnesses};
 use crate::config::{CheckpointSettings, Settings};
+use crate::outcome::counted;
 use crate::trail::Trail;
 
 /// Sign what the trail holds now
@@ -125,17 +126,17 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         return Ok(exit);
     };
     let size = made.checkpoint.size;
-    let entries = if size == 1 { "entry" } else { "entries" };
     writeln!(
         output,
-        "{} of {size} {entries} in {}",
+        "{} of {} in {}",
         paint(GOOD, "checkpoint"),
+        counted(size, "entry", "entries"),
         Line(&target.to_string())
     )?;
     if let Some(before) = made.before {
         let line = format!(
-            "extends the one before, of {} entries at {}",
-            before.size,
+            "extends the one before, of {} at {}",
+            counted(before.size, "entry", "entries"),
             before.time.as_deref().unwrap_or("an unstated time")
         );
         writeln!(output, "{}", paint(FAINT, Line(&line)))?;

@@ -16,6 +16,7 @@ use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::config::{Private, Settings};
+use crate::outcome::counted;
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
 use crate::store::{StoreError, StoreUrl};
@@ -259,7 +260,10 @@ impl Doctor {
             ),
             Ok((Layout::Flat, Some(_), entries)) => (
                 Finding::Good,
-                format!("flat, by choice: {entries} entries in one directory"),
+                format!(
+                    "flat, by choice: {} in one directory",
+                    counted(entries, "entry", "entries")
+                ),
             ),
             Ok((Layout::Flat, None, entries)) => (
                 Finding::Good,
@@ -275,8 +279,9 @@ impl Doctor {
             Ok((Layout::Sharded, None, entries)) => (
                 Finding::Good,
                 format!(
-                    "sharded: {entries} entries are in one directory, and new ones are spread over many; \
-                     `chiffon-audit init --layout flat` chooses one directory for good"
+                    "sharded: {} in one directory, and new ones are spread over many; \
+                     `chiffon-audit init --layout flat` chooses one directory for good",
+                    counted(entries, "entry is", "entries are")
                 ),
             ),
         };

@@ -13,6 +13,7 @@ use super::store::{RebindFlag, options_of, place, runtime};
 use super::text::Line;
 use crate::binding;
 use crate::config::{Private, Settings};
+use crate::outcome::counted;
 use crate::reconcile::{self, EntryLocation, Layers, RepairReport, Report};
 use crate::store::{self, StoreError, StoreUrl};
 
@@ -88,10 +89,18 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
                     unreadable: &unreadable,
                 })?;
             } else {
-                writeln!(output, "{rows} rows rebuilt from the trail, in {url}")?;
-                print_list(output, "no entry", &unreadable, unreadable.len(), |text| {
-                    Line(text).to_string()
-                })?;
+                writeln!(
+                    output,
+                    "{} rebuilt from the trail, in {url}",
+                    counted(rows, "row", "rows")
+                )?;
+                print_list(
+                    output,
+                    ("file that is not an entry", "files that are not entries"),
+                    &unreadable,
+                    unreadable.len(),
+                    |text| Line(text).to_string(),
+                )?;
             }
             Ok(Exit::Done)
         }
@@ -138,32 +147,33 @@ fn print(
     };
     writeln!(
         output,
-        "{} entries in the trail, {} rows in {url}",
-        report.entries, report.rows
+        "{} in the trail, {} in {url}",
+        counted(report.entries, "entry", "entries"),
+        counted(report.rows, "row", "rows")
     )?;
     print_list(
         output,
-        "entries without row",
+        ("entry without row", "entries without row"),
         &report.gaps,
         report.without_row.len(),
         |gap| {
             let (first, last) = (short(&gap.first), short(&gap.last));
             match gap.entries {
                 1 => format!("{first}, 1 entry"),
-                entries => format!("{first}..{last}, {entries} entries"),
+                entries => format!("{first}..{last}, {}", counted(entries, "entry", "entries")),
             }
         },
     )?;
     print_list(
         output,
-        "rows without entry",
+        ("row without entry", "rows without entry"),
         &report.without_entry,
         report.without_entry.len(),
         named,
     )?;
     print_list(
         output,
-        "rows that differ",
+        ("row that differs", "rows that differ"),
         &report.different,
         report.different.len(),
         |row| {
@@ -177,14 +187,17 @@ fn print(
     )?;
     print_list(
         output,
-        "committed, and gone from both",
+        (
+            "committed submission missing from both",
+            "committed submissions missing from both",
+        ),
         &report.lost,
         report.lost.len(),
         named,
     )?;
     print_list(
         output,
-        "no entry",
+        ("file that is not an entry", "files that are not entries"),
         &report.unreadable,
         report.unreadable.len(),
         |text| Line(text).to_string(),
@@ -196,8 +209,9 @@ fn print(
         };
         writeln!(
             output,
-            "  {}  the totals count {total} rows{advice}",
-            paint(BAD, "miscounted")
+            "  {}  the totals count {}{advice}",
+            paint(BAD, "miscounted"),
+            counted(total, "row", "rows")
         )?;
     }
     if report.agrees() {
@@ -212,18 +226,28 @@ fn print(
     };
     match repaired.is_rebuilt {
         true => writeln!(output, "all rows rebuilt from the trail and counted")?,
-        false => writeln!(output, "{} rows restored from the trail", repaired.rows)?,
+        false => writeln!(
+            output,
+            "{} restored from the trail",
+            counted(repaired.rows, "row", "rows")
+        )?,
     }
     print_list(
         output,
-        "put back into the outbox",
+        (
+            "submission returned to the outbox",
+            "submissions returned to the outbox",
+        ),
         &repaired.returned,
         repaired.returned.len(),
         |id| Line(id).to_string(),
     )?;
     print_list(
         output,
-        "nothing is left of",
+        (
+            "entry that cannot be restored",
+            "entries that cannot be restored",
+        ),
         &repaired.beyond,
         repaired.beyond.len(),
         named,
@@ -233,7 +257,7 @@ fn print(
     } else {
         writeln!(
             output,
-            "Store and trail still {}: `serve` records again what was put back; the rest cannot be restored.",
+            "Store and trail still {}: `serve` records the returned submissions again; the rest cannot be restored.",
             paint(BAD, "differ")
         )
     }
@@ -241,7 +265,7 @@ fn print(
 
 fn print_list<T>(
     output: &mut Output,
-    what: &str,
+    (one, many): (&str, &str),
     list: &[T],
     count: usize,
     show: impl Fn(&T) -> String,
@@ -249,7 +273,7 @@ fn print_list<T>(
     if list.is_empty() {
         return Ok(());
     }
-    writeln!(output, "  {} {what}", paint(UNSURE, count))?;
+    writeln!(output, "  {}", paint(UNSURE, counted(count, one, many)))?;
     for item in list.iter().take(SHOWN_MOST) {
         writeln!(output, "    {}", show(item))?;
     }

@@ -41,7 +41,7 @@ pub fn option(
         .transpose()
 }
 
-/// The moment that is so long ago: `90s`, `30 minutes`, `1h 30m`.
+/// The time before now by a span such as `90s`, `30 minutes` or `1h 30m`.
 pub fn ago(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim().to_ascii_lowercase();
     let is_span = text.starts_with(|character: char| character.is_ascii_digit());

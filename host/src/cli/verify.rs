@@ -16,6 +16,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, pa
 use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
+use crate::outcome::counted;
 use crate::verify::{self, Claim, Outcome, Report, Verdict};
 
 /// Audit a trail, or any clone of one
@@ -120,9 +121,9 @@ fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<(
             FAINT,
             format_args!(
                 "tip {tip} · {}, {}, {}",
-                count(report.commits, "commit", "commits"),
-                count(report.entries, "entry", "entries"),
-                count(report.objects, "object", "objects")
+                counted(report.commits, "commit", "commits"),
+                counted(report.entries, "entry", "entries"),
+                counted(report.objects, "object", "objects")
             )
         )
     )?;
@@ -184,8 +185,4 @@ fn outcome_line(outcome: Outcome, what: &str) -> impl std::fmt::Display {
         ),
     };
     paint(style, sentence)
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

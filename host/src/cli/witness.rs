@@ -20,6 +20,7 @@ use super::store::runtime;
 use super::text::Line;
 use crate::checkpoint::CheckpointKey;
 use crate::checkpoint::witness::{self, Logs};
+use crate::outcome::counted;
 
 /// On shutdown, how long to wait for answers in flight.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -139,9 +140,9 @@ fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
         } else {
             writeln!(
                 output,
-                "{} on {listening}, for {} trails",
+                "{} on {listening}, for {}",
                 paint(GOOD, "witness"),
-                logs.len()
+                counted(logs.len(), "trail", "trails")
             )?;
         }
         output.flush()?;

@@ -9,7 +9,7 @@ fn a_policy_that_keeps_the_contract_is_told_claim_by_claim() {
     let ran = machine.run(&["policy", "check", "builtin", "--hostile", "20"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert!(
-        ran.out.contains("  holds      called on its own entry, it makes the same bytes\n             11 entries\n"),
+        ran.out.contains("  holds      called with its own entry, it makes the same bytes\n             11 entries\n"),
         "{}",
         ran.out
     );

@@ -10,7 +10,7 @@ fn the_built_in_policy_is_shown_with_what_it_can_reach() {
     for line in [
         "  propose one entry in one commit, which the host checks and makes",
         "  open a file, reach the network, or run a program",
-        "  read the operator's settings: they change nothing of what it does",
+        "  read the operator's settings: they do not change what it does",
         "  chiffon:audit/recorder@0.1.0",
     ] {
         assert!(

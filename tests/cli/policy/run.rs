@@ -120,7 +120,7 @@ fn a_recorded_call_is_made_again_and_differences_are_named() {
     assert_eq!(ran.exit, Some(2), "{ran:?}");
     assert!(
         ran.err
-            .contains("none.json is no recording of a policy's call"),
+            .contains("none.json is not a recording of a policy call"),
         "{ran:?}"
     );
 }

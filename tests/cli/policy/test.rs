@@ -56,7 +56,7 @@ fn failures_are_told_as_differences_and_passes_only_counted() {
                reason: is \"could not ask for the commit: there is no trail to commit to\", and not one that contains \
                \"no such thing\"\n\
              failed cases/a.test.toml: another outcome\n  \
-               result:  - expected, + came\n    \
+               result:  - expected, + actual\n    \
                  - already-recorded\n    \
                  + conflicting: the task has an entry that differs in "
         ),
@@ -223,7 +223,7 @@ fn a_mistake_in_a_case_is_named_and_never_passes() {
             "expect.reason = { matches = \"(\" }",
             "`expect.reason.matches`: ",
         ),
-        ("a = = 1", "it is no TOML at line 1, column 5: "),
+        ("a = = 1", "it is not TOML at line 1, column 5: "),
     ] {
         let machine = machine_with(&format!("{case}\n"));
         let ran = machine.run(&["policy", "test", "builtin"]);
@@ -241,7 +241,7 @@ fn a_mistake_in_a_case_is_named_and_never_passes() {
         ),
         (
             "outcome = { task_id = \"a b\", status = \"x\" }\nexpect.result = \"committed\"",
-            "`outcome` is no outcome",
+            "`outcome` is not an outcome",
         ),
         (
             "outcome = \"deploy-1.json\"\nafter = \"deploy-1.json\"\nexisting = \"deploy-1.json\"\nexpect.result = \"committed\"",

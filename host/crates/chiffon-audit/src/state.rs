@@ -1,4 +1,4 @@
-//! What became of a submission.
+//! The state of a submission.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ pub struct Receipt {
     pub submission: i64,
     /// Whether the same outcome had been accepted before.
     pub repeated: bool,
-    /// What has become of the submission so far.
+    /// The current state of the submission.
     pub state: State,
 }
 
-/// What has become of a submission.
+/// The state of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
@@ -37,7 +37,7 @@ pub enum State {
         /// The path of the entry in the trail.
         path: String,
     },
-    /// The task has an entry that says something else. The submission is kept in the store.
+    /// The task has an entry that differs. The submission is kept in the store.
     Conflicting {
         /// Which part differs.
         reason: String,

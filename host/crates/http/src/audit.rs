@@ -20,7 +20,7 @@ use outcome::{Reporter, TaskStatus, parse_bound};
 use store::{Filter, LIMIT_MOST, PageRequest};
 
 /// A page of entries, newest first. It ends early, with `next`, if its entries are large.
-#[expect(dead_code, reason = "only describes what `Slices` writes")]
+#[expect(dead_code, reason = "only describes what `SlicedPage` writes")]
 #[derive(Debug, ToSchema)]
 pub struct Page {
     schema: u32,

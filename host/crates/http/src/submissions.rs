@@ -93,7 +93,7 @@ fn parse_query(uri: &Uri) -> Result<SubmissionQuery, Problem> {
             // Of `PARAMETERS`, the cursor.
             _ => match query::number(value) {
                 Some(before) => listing.before = Some(Sequence(before)),
-                None => return Err(wrong("must be a cursor that an answer gave")),
+                None => return Err(wrong("must be a cursor from an earlier answer")),
             },
         }
     }

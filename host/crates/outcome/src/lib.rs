@@ -3,6 +3,7 @@
 //! Owns the border where untrusted JSON becomes a valid [`TaskOutcome`]. Knows no policy, no trail and no git.
 
 pub mod clock;
+mod counted;
 pub mod digest;
 mod document;
 mod fingerprint;
@@ -17,6 +18,7 @@ mod time;
 
 use std::borrow::Cow;
 
+pub use counted::counted;
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::{Limits, well_formed, without_timestamp};
 pub use reporter::Reporter;

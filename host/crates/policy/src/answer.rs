@@ -1,4 +1,4 @@
-//! What became of a call, in the words that every command, test case and recording uses.
+//! The result of a call, in the words that every command, test case and recording uses.
 
 use super::call::{Call, Verdict};
 use super::load::Policy;
@@ -8,8 +8,8 @@ use super::trial::level_name;
 use std::fmt;
 
 impl Call {
-    /// The result in one word: those of `commit --json`, and `fault` where the policy failed (which `commit` answers with
-    /// `unavailable`).
+    /// The result in one word, as in `commit --json`. `fault` means that the policy failed; `commit` reports that as
+    /// `unavailable`.
     pub fn result(&self) -> &'static str {
         match &self.verdict {
             Ok(verdict) => verdict.name(),
@@ -17,7 +17,7 @@ impl Call {
         }
     }
 
-    /// Why nothing would be recorded.
+    /// Why nothing would be recorded, or `None` if an entry would be.
     pub fn reason(&self) -> Option<String> {
         match &self.verdict {
             Ok(Verdict::Commit { .. } | Verdict::AlreadyRecorded) => None,
@@ -30,7 +30,7 @@ impl Call {
         }
     }
 
-    /// The entry that would be recorded.
+    /// The entry that would be recorded, or `None` if there would be none.
     pub fn entry(&self) -> Option<&[u8]> {
         match &self.verdict {
             Ok(Verdict::Commit { entry, .. }) => Some(entry),
@@ -38,7 +38,7 @@ impl Call {
         }
     }
 
-    /// The subject of the commit that would be made.
+    /// The subject of the commit that would be made, or `None` if there would be none.
     pub fn message(&self) -> Option<&str> {
         match &self.verdict {
             Ok(Verdict::Commit { subject, .. }) => Some(subject),
@@ -48,12 +48,12 @@ impl Call {
 }
 
 impl Policy {
-    /// Which policy it was that failed, and where in its call: what follows a fault's own words.
+    /// Names the policy that failed, and where in its call: the text that follows a fault's message.
     pub fn describe_failure(&self, call: &Call) -> String {
         self.describe_failure_after(call.host_calls, &call.calls)
     }
 
-    /// The same, of a call that made these host calls.
+    /// Does the same for a call that made these host calls.
     pub fn describe_failure_after(&self, host_calls: u64, calls: &[HostCall]) -> String {
         let digest = self.digest();
         let digest = digest.get(..19).unwrap_or(digest);
@@ -73,7 +73,7 @@ impl Policy {
 }
 
 impl HostCall {
-    /// The function's name, interface first.
+    /// The function's name with its interface, such as `filesystem.read`.
     pub fn function(&self) -> &'static str {
         match self {
             HostCall::Read { .. } => "filesystem.read",
@@ -88,7 +88,7 @@ impl HostCall {
 }
 
 impl Verdict {
-    /// In one word.
+    /// The level in one word, such as `warn`.
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Commit { .. } => "committed",
@@ -100,7 +100,7 @@ impl Verdict {
     }
 }
 
-/// `warn: text`. The text is the policy's, as it came.
+/// Formats a line as `warn: text`. The text comes from the policy and is not escaped.
 impl fmt::Display for LogLine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {}", level_name(self.level), self.message)

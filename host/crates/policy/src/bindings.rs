@@ -1,4 +1,4 @@
-//! The bindings to the world `chiffon:audit/policy`, generated from `wit/`. Nothing is written here by hand.
+//! The bindings to the world `chiffon:audit/policy`, generated from `wit/`. No code here is written by hand.
 
 mod generated {
     #![allow(
@@ -12,7 +12,7 @@ mod generated {
         path: "../../../wit",
         world: "policy",
         imports: { default: trappable },
-        // What is passed to a policy is borrowed from the outcome: a call copies nothing of it on the host's side.
+        // Arguments borrow from the outcome, so the host copies nothing for a call.
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 }

@@ -1,6 +1,7 @@
-//! One call: a fresh sandbox, the policy's answer, the checks on it, and what it cost.
+//! One call: a fresh sandbox, the policy's answer, the checks on it, and its cost.
 //!
-//! Owns the order of these and the telling of a trap's cause. Has no effect outside: the caller acts on the verdict.
+//! Owns the order of these steps and turns a trap into its cause. Has no outside effect: the caller acts on the
+//! verdict.
 
 use super::bindings::recorder::{Receipt, RecordError};
 use super::fault::Fault;
@@ -18,68 +19,69 @@ use outcome::{TaskOutcome, Violation};
 use std::time::{Duration, Instant};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
-/// What a policy decided, as far as it can be checked without the trail.
+/// The policy's decision, checked as well as is possible without the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Commit this entry with this subject. The entry is a JSON object with the outcome's task id and status and the time
-    /// of recording; the subject is one printable line.
+    /// Commit this entry with this subject. The entry is a JSON object with the outcome's task id and status and the
+    /// time of recording. The subject is one printable line.
     Commit {
-        /// The entry's bytes.
+        /// The bytes of the entry.
         entry: Vec<u8>,
-        /// The commit's subject.
+        /// The subject of the commit.
         subject: String,
     },
-    /// The trail holds an entry that says the same. To be believed only if the trail does hold one with this status.
+    /// The trail has an equal entry. True only if the trail does have an entry with this status, which the caller
+    /// checks.
     AlreadyRecorded,
-    /// The outcome is not fit to be recorded; at least one reason.
+    /// The outcome must not be recorded, for at least one reason.
     Refused(Vec<Violation>),
-    /// The trail holds an entry that says something else.
+    /// The trail has a different entry. Holds the policy's reason.
     Conflicting(String),
-    /// Not now.
+    /// The policy cannot decide now. Holds its reason.
     Unavailable(String),
 }
 
-/// A call that is over.
+/// A finished call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What the policy decided, or what went wrong.
+    /// The policy's decision, or what went wrong.
     pub verdict: Result<Verdict, Fault>,
-    /// What it logged and printed.
+    /// The lines that the policy logged and printed.
     pub log: Vec<LogLine>,
-    /// How many lines of the log were dropped, because it was full.
+    /// The number of log lines that were dropped because the log was full.
     pub log_dropped: u64,
-    /// Whether the policy has read the task's entry: if so, the verdict holds only while that entry is what it was.
+    /// Whether the policy has read the task's entry. If so, the verdict holds only while that entry does not change.
     pub read_entry: bool,
-    /// Units of fuel used.
+    /// The units of fuel used.
     pub fuel: u64,
-    /// Bytes of linear memory at the end, which is also the most there was.
+    /// The size of linear memory at the end, in bytes. Memory never shrinks, so this is also the maximum.
     pub memory: usize,
-    /// How many functions of the interface the policy has called.
+    /// The number of calls of the interface's functions.
     pub host_calls: u64,
-    /// These calls, in order.
+    /// Those calls, in order.
     pub calls: Vec<HostCall>,
-    /// The same in full, where it was asked for.
+    /// The same calls with their arguments and answers. Empty unless they were requested.
     pub exchanges: Vec<Exchange>,
-    /// Where in its code the policy was when it failed: for its author.
+    /// Where in its code the policy failed, for its author.
     pub backtrace: Option<String>,
-    /// How long it took.
+    /// The duration of the call.
     pub duration: Duration,
 }
 
-/// What a call is given beside what every call is given.
+/// Options that only trials and recordings use.
 #[derive(Debug, Default)]
 pub(super) struct TrialOptions {
-    /// Host calls that fail.
+    /// Host calls that are made to fail.
     pub faults: Vec<HostFault>,
-    /// Where every host call is to be noted.
+    /// Records every host call, if set.
     pub transcript: Option<Transcript>,
 }
 
 impl Policy {
-    /// Asks the policy about one outcome, in an instance made for this call and dropped after it.
+    /// Calls the policy with one outcome, in an instance that is created for this call and dropped after it.
     ///
-    /// Blocks until the policy has answered or a limit has stopped it, and, if the engine's pool is in use to the last place,
-    /// until there is room. Panics in no case that a policy can bring about.
+    /// Blocks until the policy has answered or a limit has stopped it. If the engine's pool is full, it first waits for
+    /// a free place. A policy cannot make it panic.
     pub fn call(
         &self,
         outcome: &TaskOutcome,
@@ -90,7 +92,7 @@ impl Policy {
         self.call_with_options(outcome, snapshot, now, settings, TrialOptions::default())
     }
 
-    /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
+    /// Does the same, and records every host call in [`Call::exchanges`], which copies everything that is passed.
     pub fn call_with_exchanges(
         &self,
         outcome: &TaskOutcome,
@@ -105,7 +107,7 @@ impl Policy {
         self.call_with_options(outcome, snapshot, now, settings, trial_options)
     }
 
-    /// The same, with what only trials and recordings want.
+    /// Does the same, with options for trials and recordings.
     pub(super) fn call_with_options(
         &self,
         outcome: &TaskOutcome,
@@ -188,14 +190,14 @@ impl Policy {
     }
 }
 
-/// Rounded up, and one more for the period that is under way.
+/// Rounds up, and adds one for the period that has already started.
 fn deadline_ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(PERIOD.as_nanos()))
         .unwrap_or(u64::MAX >> 1)
         .saturating_add(1)
 }
 
-/// The cause of a trap, as the operator should hear it.
+/// Finds the cause of a trap, for the operator.
 fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]) -> Fault {
     let error = match error.downcast::<Fault>() {
         Ok(fault) => return fault,
@@ -207,7 +209,7 @@ fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]
         Some(Trap::StackOverflow) => return Fault::Stack(limits.stack),
         _ => {}
     }
-    // A policy that is denied memory rarely copes; what it does instead (panic, trap) is not the cause.
+    // A policy that is denied memory rarely handles that; the panic or trap that follows is not the cause.
     if usage.memory_denied {
         return Fault::Memory(limits.memory);
     }
@@ -228,7 +230,7 @@ fn fault(error: wasmtime::Error, limits: &Limits, usage: &Usage, log: &[LogLine]
     fault_from_text(&error, limits)
 }
 
-/// wasmtime has no types for the rest, only texts.
+/// wasmtime has no types for the other causes, only texts.
 fn fault_from_text(error: &wasmtime::Error, limits: &Limits) -> Fault {
     let text = error.root_cause().to_string();
     let parts = [

@@ -1,6 +1,7 @@
-//! The host's checks on an answer: those of its rules that need no trail.
+//! The host's checks on a policy's answer that need no trail.
 //!
-//! Owns what a subject, a refusal and a reason must be; what an entry must be is in `entry`. Trusts nothing that comes from a policy.
+//! Owns the rules for subjects, refusals and reasons; the rules for entries are in `entry`. Trusts nothing that comes
+//! from a policy.
 
 use super::bindings::recorder::{Receipt, RecordError};
 use super::call::Verdict;
@@ -11,11 +12,11 @@ use super::state::Effects;
 use outcome::clock::Timestamp;
 use outcome::{TaskOutcome, Violation};
 
-/// Turns an answer into a verdict, if it is true and keeps to the interface.
+/// Converts an answer to a verdict, if the answer is true and follows the interface.
 ///
 /// # Errors
 ///
-/// Says what the policy did wrong.
+/// What the policy did wrong.
 pub(super) fn check_answer(
     answer: Result<Receipt, RecordError>,
     effects: Effects,
@@ -58,11 +59,11 @@ fn check_commit(effects: Effects, outcome: &TaskOutcome, now: Timestamp) -> Resu
     Ok(Verdict::Commit { entry, subject })
 }
 
-/// Whether a commit's subject is one printable line.
+/// Checks that a commit's subject is one printable line.
 ///
 /// # Errors
 ///
-/// Says, without quoting it, what is wrong.
+/// What is wrong, without quoting the subject.
 pub(super) fn check_subject(subject: &str) -> Result<(), &'static str> {
     if subject.is_empty() {
         return Err("is empty");
@@ -79,7 +80,8 @@ pub(super) fn check_subject(subject: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Control characters, those of the category `Cf` (format: bidirectional marks, joiners, tags), and the two separators.
+/// Whether a character is a control character, of the category `Cf` (format: bidirectional marks, joiners, tags), or
+/// one of the two separators.
 fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -92,10 +94,10 @@ fn is_unprintable(character: char) -> bool {
 fn check_refusal(violations: Vec<Violation>) -> Result<Vec<Violation>, Fault> {
     let problem = |text: String| Err(Fault::Refusal(text));
     if violations.is_empty() {
-        return problem("names no violation".to_owned());
+        return problem("lists no violation".to_owned());
     }
     if violations.len() > VIOLATIONS {
-        return problem(format!("names more than {VIOLATIONS} violations"));
+        return problem(format!("lists more than {VIOLATIONS} violations"));
     }
     for violation in &violations {
         if violation.pointer.len() > VIOLATION_TEXT || violation.message.len() > VIOLATION_TEXT {
@@ -104,7 +106,7 @@ fn check_refusal(violations: Vec<Violation>) -> Result<Vec<Violation>, Fault> {
             ));
         }
         if !is_pointer(&violation.pointer) {
-            return problem("has a pointer that is no JSON pointer".to_owned());
+            return problem("has a pointer that is not a JSON pointer".to_owned());
         }
         if violation.message.trim().is_empty() {
             return problem("has a violation without a message".to_owned());
@@ -113,7 +115,7 @@ fn check_refusal(violations: Vec<Violation>) -> Result<Vec<Violation>, Fault> {
     Ok(violations)
 }
 
-/// RFC 6901, section 3.
+/// Checks the syntax of a JSON pointer (RFC 6901, section 3).
 fn is_pointer(text: &str) -> bool {
     (text.is_empty() || text.starts_with('/'))
         && text

@@ -1,8 +1,9 @@
-//! Compiling in a process of its own, so that code made to be slow to compile costs its author the policy, and not the host its life.
+//! Compiles components in a separate process, so that code that is slow to compile on purpose costs its author the
+//! policy, not the host its life.
 //!
-//! Owns that process, its time and its memory. What is compiled there is found in the cache here; where there is none it is compiled
-//! once more, of which it is then known that it ends. A compiler that is under way cannot be stopped within a process: a function of
-//! 64 KiB can take it minutes and gigabytes.
+//! Owns that process, its time and its memory. The host finds the compiled code in the cache. Without a cache it
+//! compiles the component a second time, now knowing that this ends. A compiler cannot be stopped within a process: a
+//! function of 64 KiB can take it minutes and gigabytes.
 
 use super::engine::{Allocation, Engine};
 use super::limits::Limits;
@@ -21,38 +22,39 @@ use std::thread;
 use std::time::Duration;
 use wasmtime::component::Component;
 
-/// How a process is begun that compiles.
+/// How to start the compiler process.
 ///
-/// The program may be `chiffon-audit` with the arguments `policy compile`, or one of the embedder's own that calls [`compile`] and
-/// prints what that says.
+/// The program may be `chiffon-audit` with the arguments `policy compile`, or a program of the embedder that calls
+/// [`compile`] and prints what that returns.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    /// The program.
+    /// The path of the program.
     pub program: PathBuf,
-    /// What makes it call [`compile`] on its standard input: followed by
-    /// all limits as `--limit NAME=VALUE`, and by `--cache DIR`.
+    /// The arguments that make it call [`compile`] on its standard input. They are followed by all limits as `--limit
+    /// NAME=VALUE`, and by `--cache DIR`.
     pub arguments: Vec<String>,
-    /// Hears of a component that takes longer than a second, once: its name and its size in bytes.
+    /// Called once for a component that takes longer than a second to compile, with its name and its size in bytes.
     pub on_slow: Option<fn(&str, usize)>,
 }
 
-/// What takes longer is told: it is more than a person takes for an answer at once.
+/// A longer compilation is announced, because a person would notice the wait.
 const LONG: Duration = Duration::from_secs(1);
 
-/// The most that is read of what the process says.
+/// The most bytes that are read from the process's output.
 const SAID: u64 = 16 << 10;
 
-/// By how much the process stands back where cores are scarce: others decide outcomes meanwhile.
+/// The nice value of the process: other threads decide outcomes meanwhile.
 const NICE: i32 = 5;
 
-/// What a compiler's process has to say.
+/// The output of a compiler process.
 struct CompilerOutput {
     stdout: String,
     stderr: String,
 }
 
 impl Compiler {
-    /// Compiles a component, and says what is wrong with it.
+    /// Compiles a component. The inner error says what is wrong with the component, the outer one why it could not be
+    /// compiled.
     pub(super) fn run(
         &self,
         engine: &Engine,
@@ -64,8 +66,9 @@ impl Compiler {
         if marker_path.as_deref().is_some_and(Path::exists) {
             return Ok(Ok(()));
         }
-        let failed =
-            |error: io::Error| LoadError::Engine(format!("no process to compile in: {error}"));
+        let failed = |error: io::Error| {
+            LoadError::Engine(format!("could not start a process to compile in: {error}"))
+        };
         let mut child = self.start(engine, cache).map_err(failed)?;
         let limits = engine.limits();
         let on_slow = || {
@@ -75,7 +78,7 @@ impl Compiler {
             }
         };
         let ended = wait(&mut child, bytes, limits.compile_time, on_slow);
-        // It is over, or has to be.
+        // The process has ended, or must end now.
         let _ = child.kill();
         let status = child.wait().map_err(failed)?;
         let Some(end) = ended.map_err(failed)? else {
@@ -85,7 +88,7 @@ impl Compiler {
             return Ok(Err(problem));
         }
         if let Some(marker_path) = marker_path {
-            // Without it the next start compiles once more.
+            // If the file is missing, the next start compiles once more.
             let _ = marker_path.parent().map(fs::create_dir_all);
             let _ = fs::write(marker_path, "");
         }
@@ -95,7 +98,7 @@ impl Compiler {
     fn start(&self, engine: &Engine, cache: Option<&Path>) -> io::Result<Child> {
         #[expect(
             clippy::disallowed_methods,
-            reason = "this program itself, as whoever made the engine has named it"
+            reason = "this program itself, at the path that the creator of the engine gave"
         )]
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.arguments);
@@ -115,7 +118,7 @@ impl Compiler {
     }
 }
 
-/// Hands over the component and waits for what is said of it; nothing, if the time is over before.
+/// Sends the component to the process and waits for its output. Returns `None` if the time is over first.
 fn wait(
     child: &mut Child,
     bytes: &[u8],
@@ -130,7 +133,7 @@ fn wait(
     let (ended, end) = mpsc::channel();
     let bytes = bytes.to_vec();
     let work = move || {
-        // A process that ends early does not read to the end, and says why.
+        // A process that ends early does not read all its input; its output says why it ended.
         let _ = stdin.write_all(&bytes);
         drop((stdin, bytes));
         let stdout = read_text(stdout);
@@ -158,11 +161,11 @@ fn read_text(from: impl Read) -> String {
 }
 
 fn check_exit(status: ExitStatus, end: &CompilerOutput, limits: &Limits) -> Result<(), Problem> {
-    // Killed here, after it had said everything, is as good as ended.
+    // The process was killed by us after it had printed everything, which counts as success.
     if status.success() || (status.signal() == Some(Signal::KILL.as_raw()) && end.stdout == DONE) {
         return Ok(());
     }
-    // In the words of the allocator, of the compiler, and of threads that get no stack (11 is EAGAIN, 12 ENOMEM).
+    // How the allocator, the compiler, and threads without memory for a stack report it (11 is EAGAIN, 12 ENOMEM).
     let denied = [
         "memory allocation of",
         "os error 12",
@@ -178,7 +181,7 @@ fn check_exit(status: ExitStatus, end: &CompilerOutput, limits: &Limits) -> Resu
     if let Some(reason) = end.stdout.strip_prefix(REFUSED) {
         return Err(Problem::from_text(reason.to_owned(), limits));
     }
-    // A panic says first where it is and then what it is.
+    // A panic prints first its place and then its message.
     let lines = end.stderr.lines().filter(|line| !line.trim().is_empty());
     let stderr: Vec<&str> = lines.take(2).collect();
     Err(Problem::Compiler(if stderr.is_empty() {
@@ -188,22 +191,22 @@ fn check_exit(status: ExitStatus, end: &CompilerOutput, limits: &Limits) -> Resu
     }))
 }
 
-/// What the process says at its end, in the one case and in the other.
+/// What the process prints at its end: after success, and before the reason for a refusal.
 const DONE: &str = "compiled\n";
 const REFUSED: &str = "refused: ";
 
-/// The compiler's side: holds itself to the limits, compiles what it is given, and answers what it is to say and whether that is good
-/// news. For a process of its own.
+/// The compiler process's side: limits itself, compiles its input, and returns the line to print and whether it
+/// succeeded. Changes limits of the whole process.
 ///
 /// # Errors
 ///
-/// Where the system does not let it limit itself, the engine cannot be had, or the component not be read.
+/// The system does not allow the limits, the engine does not start, or the component cannot be read.
 pub fn compile(
     limits: Limits,
     cache: Option<&Path>,
     mut component: impl Read,
 ) -> Result<(String, bool), CompileError> {
-    // It ends with the host, and where memory is short it is the first to go.
+    // The process ends with the host, and is the first to be killed if memory is short.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(io::Error::from)?;
     let _ = rustix::process::nice(NICE);
@@ -214,7 +217,7 @@ pub fn compile(
         maximum: memory,
     };
     rustix::process::setrlimit(Resource::Data, own).map_err(io::Error::from)?;
-    // A pool takes the most of a process's memory, and what is compiled is the same without.
+    // A pool would take most of the process's memory, and the compiled code is the same without it.
     let engine = Engine::new(Allocation::OnDemand, limits, cache)?;
     let mut bytes = Vec::new();
     component.read_to_end(&mut bytes)?;
@@ -227,15 +230,15 @@ pub fn compile(
 /// Why nothing was compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// The system says no.
+    /// An error of the operating system.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There is no engine.
+    /// The engine could not be created.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// The file that says of a component that this engine has compiled it: in the cache's directory, and to be trusted as much.
+/// The file in the cache that records that this engine has compiled this component. It is as trustworthy as the cache.
 fn marker_path(engine: &Engine, directory: &Path, bytes: &[u8]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     engine

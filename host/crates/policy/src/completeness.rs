@@ -1,7 +1,7 @@
-//! What the host believes of an answer only when the trail says the same.
+//! Claims in an answer that the host accepts only if the trail confirms them.
 //!
-//! Owns the comparison; the trail's entry is an argument. Every place that acts on a verdict asks here first: the recorder,
-//! and the trials that show what the recorder would do.
+//! Owns the comparison; the trail's entry is an argument. Called before any verdict is acted on: by the recorder, and
+//! by trials, which show what the recorder would do.
 
 use super::call::Verdict;
 use super::fault::Fault;
@@ -9,12 +9,12 @@ use outcome::TaskOutcome;
 use serde::Deserialize;
 
 impl Verdict {
-    /// The verdict, if it agrees with `existing`, the task's entry on the trail.
+    /// Returns the verdict if it agrees with `existing`, the task's entry in the trail.
     ///
     /// # Errors
     ///
-    /// `Disbelieved`: a commit of a task that has an entry, or an `already-recorded` or `conflicting` without one that bears it
-    /// out.
+    /// `Disbelieved`: the verdict commits a task that has an entry, or is `already-recorded` or `conflicting` although
+    /// no entry confirms it.
     pub fn check_against_trail(
         self,
         outcome: &TaskOutcome,
@@ -37,14 +37,14 @@ impl Verdict {
     }
 }
 
-/// The two members of an entry that the host itself vouches for.
+/// The two members of an entry that the host itself guarantees.
 #[derive(Deserialize)]
 struct RequiredMembers {
     task_id: String,
     status: String,
 }
 
-/// Whether the trail holds this task with this status.
+/// Checks that the trail has an entry for this task with this status.
 fn check_entry(existing: Option<&[u8]>, outcome: &TaskOutcome) -> Result<(), &'static str> {
     let Some(entry) = existing else {
         return Err("the trail has no entry for the task");

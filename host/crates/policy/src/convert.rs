@@ -1,9 +1,9 @@
-//! From the outcome to what a policy is given. Borrows everything; the answer's way back is in `check`.
+//! Converts an outcome to the policy's argument. Borrows everything; the answer is converted in `check`.
 
 use super::bindings::types;
 use outcome::{TaskOutcome, TaskStatus};
 
-/// The lists of an outcome in the form that the bindings take.
+/// An outcome's lists in the form that the bindings require.
 pub(super) struct Lists<'a> {
     plan_steps: Vec<&'a str>,
     services_touched: Vec<&'a str>,
@@ -19,7 +19,7 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// The outcome as the policy's argument.
+/// Converts an outcome to the policy's argument.
 pub(super) fn outcome<'a>(
     outcome: &'a TaskOutcome,
     lists: &'a Lists<'a>,

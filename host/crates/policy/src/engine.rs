@@ -1,4 +1,4 @@
-//! The engine: wasmtime configured, its code cache, and how many calls run at once.
+//! The engine: wasmtime's configuration, its code cache, and how many calls run at once.
 //!
 //! Owns everything that policies share. Knows no component.
 
@@ -17,26 +17,27 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-/// How much of a pooled memory is written as it was after a call: the built-in policies' stack of 1 MiB, data and heap.
+/// How many bytes of a pooled memory are reset by writing after a call. Enough for the built-in policies' stack of 1
+/// MiB, data and heap.
 const KEPT_RESIDENT: usize = 1280 << 10;
 
 /// How instances get their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allocation {
-    /// From the system, as they come: the engine is there in a fraction of a millisecond. For one call or a few.
+    /// From the system, when needed. The engine starts in less than a millisecond. For one call or a few.
     OnDemand,
-    /// From a pool, kept warm: a call costs a few microseconds less than its own work. For many calls.
+    /// From a pool that is kept warm: allocation adds only a few microseconds to a call. For many calls.
     Pooling,
 }
 
-/// How many calls a pool has room for; more wait for their turn. More than any machine has cores to run them on, and the
-/// address space that it takes (four memories of 4 GiB each) is a small part of what a process has.
+/// How many calls a pool has room for; others wait. This is more than any machine has cores for, and the address space
+/// (four memories of 4 GiB for each call) is a small part of a process's.
 const POOLED_CALLS: u32 = 32;
 
-/// The address space of one pooled memory, which is all that 32-bit memory can have.
+/// The address space of one pooled memory: all that a 32-bit memory can address.
 const MEMORY_SLOT: usize = 4 << 30;
 
-/// What policies run in. Cheap to clone; the clones are one engine.
+/// Runs policies. Clones are cheap and share one engine.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -49,24 +50,25 @@ struct Inner {
     compiler: Option<Compiler>,
     cache_dir: Option<PathBuf>,
     slots: Option<Slots>,
-    /// The last to go: its thread ends when it finds the engine gone.
+    /// Dropped last: its thread ends when it finds that the engine is gone.
     ticker: Ticker,
 }
 
 impl Engine {
-    /// An engine for calls with these limits, which keeps compiled code in `cache_dir`, if that is given.
+    /// Creates an engine for calls with these limits. It keeps compiled code in `cache_dir`, if given.
     ///
-    /// The directory holds machine code that is run unread: it is created for its owner alone, and must not be in a
-    /// repository.
+    /// The directory contains machine code that is run unchecked. It is created for its owner only, and must not be in
+    /// a repository.
     ///
-    /// Compiling has no limit here: [`Limits::compile_time`] and [`Limits::compile_memory`] need a process of their own, and a
-    /// component of some kilobytes can be made to take minutes and gigabytes. That is enough for the policies that come with the host
-    /// and for those that you have built; for one that somebody else hands in use [`with_compiler`](Self::with_compiler).
+    /// Compilation is not limited here: [`Limits::compile_time`] and [`Limits::compile_memory`] need a separate
+    /// process, and a component of a few kilobytes can be made to take minutes and gigabytes. That is enough for the
+    /// policies that come with the host and for those that you have built. For a component from others, use
+    /// [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
     ///
-    /// `Cache`, if others than the owner may write to the directory or it cannot be made; `Engine`, if wasmtime does not accept the
-    /// limits or the machine.
+    /// `Cache`, if other users may write to the directory or it cannot be created; `Engine`, if wasmtime does not
+    /// accept the limits or the machine.
     pub fn new(
         allocation: Allocation,
         limits: Limits,
@@ -75,8 +77,8 @@ impl Engine {
         Engine::with_compiler(None, allocation, limits, cache_dir)
     }
 
-    /// The same, which compiles what it does not know in a process of its own, so that the limits on compiling hold. Without a compiler
-    /// they do not.
+    /// Creates an engine that compiles unknown components in a separate process, so that the limits on compilation
+    /// hold. Without a compiler they do not hold.
     ///
     /// ```no_run
     /// # use chiffon_audit_policy_host::{Allocation, Compiler, Engine, Limits, LoadError};
@@ -84,14 +86,14 @@ impl Engine {
     /// let compiler = Compiler {
     ///     program: "/usr/local/bin/chiffon-audit".into(),
     ///     arguments: vec!["policy".into(), "compile".into()],
-    ///     told: None,
+    ///     on_slow: None,
     /// };
-    /// Engine::compiling_in(Some(compiler), Allocation::Pooling, Limits::default(), Some(cache))
+    /// Engine::with_compiler(Some(compiler), Allocation::Pooling, Limits::default(), Some(cache))
     /// # }
     /// ```
     ///
-    /// What was compiled there is found here in `cache_dir`; without one it is compiled a second time, in this process. Program and
-    /// embedder must be of the same release: otherwise the second time has no limit either.
+    /// The host finds the compiled code in `cache_dir`. Without one, it compiles a second time in this process. The
+    /// program and the embedder must be of the same release; otherwise the second compilation is not limited.
     ///
     /// # Errors
     ///
@@ -112,7 +114,7 @@ impl Engine {
         if allocation == Allocation::Pooling && space == AddressSpace::Ample {
             let mut config = config.clone();
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
-            // Where the system has no room for a pool, memory comes as it is needed.
+            // If the system has no room for a pool, memory is allocated when needed.
             pooled = wasmtime::Engine::new(&config)
                 .inspect_err(|error| tracing::debug!("no pool of memory: {error:#}"))
                 .ok();
@@ -133,7 +135,7 @@ impl Engine {
                 linker,
                 limits,
                 compiler,
-                // The compiler's process has another working directory.
+                // The compiler process has another working directory.
                 cache_dir: cache_dir.and_then(|directory| directory.canonicalize().ok()),
                 slots,
                 ticker,
@@ -146,7 +148,8 @@ impl Engine {
         &self.inner.limits
     }
 
-    /// Compiles a component where it can be stopped, if there is such a place. After that the cache has it, if there is one.
+    /// Compiles a component in a process that can be stopped, if there is a compiler. After that the cache has it, if
+    /// there is one.
     pub(super) fn try_compiling(
         &self,
         name: &str,
@@ -170,7 +173,7 @@ impl Engine {
         &self.inner.ticker
     }
 
-    /// Waits for room in the pool, which is kept for as long as the answer lives.
+    /// Waits for a free place in the pool and occupies it until the result is dropped.
     pub(super) fn slot(&self) -> Option<Slot<'_>> {
         self.inner.slots.as_ref().map(Slots::take)
     }
@@ -184,12 +187,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// How much address space a process may have.
+/// How much address space a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AddressSpace {
-    /// More than it can use.
+    /// More than the process can use.
     Ample,
-    /// So many bytes (`ulimit -v`).
+    /// A number of bytes (`ulimit -v`).
     Limited(u64),
 }
 
@@ -201,7 +204,7 @@ impl AddressSpace {
         }
     }
 
-    /// For how many calls at once half of it has room: the other half is for everything else.
+    /// How many calls fit into half of the address space. The other half is for everything else.
     fn calls(self, limits: &Limits) -> u32 {
         match self {
             AddressSpace::Ample => POOLED_CALLS,
@@ -213,7 +216,7 @@ impl AddressSpace {
     }
 }
 
-/// The address space of a memory that can grow to what the limit says, and no further.
+/// The address space of a memory that can grow to its limit and no further.
 fn reservation(limits: &Limits) -> u64 {
     const PAGE: usize = 64 << 10;
     limits.memory.min(MEMORY_SLOT).next_multiple_of(PAGE) as u64
@@ -222,7 +225,7 @@ fn reservation(limits: &Limits) -> u64 {
 fn configuration(limits: &Limits, space: AddressSpace) -> Config {
     let mut config = Config::new();
     if space != AddressSpace::Ample {
-        // By default a memory reserves all that it could address, 4 GiB, which saves the checks of its bounds.
+        // By default, a memory reserves all 4 GiB that it could address, which makes bounds checks unnecessary.
         config
             .memory_reservation(reservation(limits))
             .memory_reservation_for_growth(0)
@@ -235,7 +238,7 @@ fn configuration(limits: &Limits, space: AddressSpace) -> Config {
         // The same component and input give the same answer on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        // Traps name functions; addresses would only make what is cached larger.
+        // Traps name functions. Addresses would only make the cached code larger.
         .generate_address_map(false);
     config
 }
@@ -259,25 +262,27 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_module(tables)
         .max_memory_size(limits.memory.min(MEMORY_SLOT))
         .table_elements(limits.table_elements)
-        // Writing a memory's beginning as it was is cheaper than giving the pages back and faulting them in again, and disturbs no
-        // other core. The memory of the built-in policies is within this; of a larger one the rest is given back.
+        // Writing the beginning of a memory is cheaper than returning its pages and faulting them in again, and does
+        // not disturb other cores. The built-in policies' memory is within this size; the rest of a larger memory is
+        // returned.
         .linear_memory_keep_resident(KEPT_RESIDENT)
         .table_keep_resident(64 << 10)
-        // Never by asking the kernel what was written (`PAGEMAP_SCAN`), though that would save a third of a call: wasmtime asks
-        // for pages that are written *and present*. One that is swapped out, or just being moved, is `PAGE_IS_SWAPPED` and not
-        // `PAGE_IS_PRESENT` (the kernel's fs/proc/task_mmu.c, `pagemap_page_category`), so it is passed over, neither reset nor
-        // given back, and the next call in that place would read what this one wrote (wasmtime 48, `reset_with_pagemap`; its pull
-        // request 14357 says so too).
+        // Do not ask the kernel which pages were written (`PAGEMAP_SCAN`), although that would save a third of a call.
+        // wasmtime asks for pages that are written *and present*. A page that is swapped out or being moved is
+        // `PAGE_IS_SWAPPED` and not `PAGE_IS_PRESENT` (the kernel's fs/proc/task_mmu.c, `pagemap_page_category`). It
+        // would be neither reset nor returned, and the next call in that place would read what this one wrote (wasmtime
+        // 48, `reset_with_pagemap`; its pull request 14357 reports this too).
         .pagemap_scan(Enabled::No);
     pool
 }
 
-/// What a part of wasmtime gives that starts threads: where the system has none left it panics.
+/// Runs a part of wasmtime that starts threads, and turns a panic into an error: wasmtime panics if the system cannot
+/// start a thread.
 pub(super) fn catch_panics<T>(part: impl FnOnce() -> T) -> Result<T, LoadError> {
     catch_unwind(AssertUnwindSafe(part)).map_err(|_| LoadError::Panicked)
 }
 
-/// The directory's cache, once it is certain that only its owner can have written to it.
+/// Opens the directory's cache, after checking that only its owner can have written to it.
 fn open_cache(directory: &Path) -> Result<Cache, LoadError> {
     let failed = |reason: String| LoadError::Cache {
         directory: directory.to_owned(),
@@ -329,13 +334,13 @@ fn check_private(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The room in a pool.
+/// The free places in a pool.
 struct Slots {
     free: Mutex<u32>,
     freed: Condvar,
 }
 
-/// Room for one call.
+/// One occupied place in the pool.
 pub(super) struct Slot<'a>(&'a Slots);
 
 impl Slots {

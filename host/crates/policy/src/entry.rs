@@ -1,4 +1,4 @@
-//! What an entry must be, whatever policy made it. Knows nothing of calls.
+//! The rules for an entry, whatever policy made it. Knows nothing about calls.
 
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
@@ -6,12 +6,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use std::collections::HashSet;
 use std::fmt;
 
-/// Whether the bytes may be the outcome's entry: a JSON object in UTF-8 without duplicate keys at any depth, whose `task_id`
-/// and `status` are the outcome's and whose `timestamp` is the time of recording.
+/// Checks that the bytes can be the outcome's entry: a JSON object in UTF-8 without duplicate keys at any depth, whose
+/// `task_id` and `status` are the outcome's and whose `timestamp` is the time of recording.
 ///
 /// # Errors
 ///
-/// Says what is wrong, to follow the words "the entry". Quotes nothing of it.
+/// What is wrong, to follow the words "the entry". Quotes nothing from it.
 pub(super) fn check(bytes: &[u8], outcome: &TaskOutcome, now: Timestamp) -> Result<(), String> {
     let text = str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
     let timestamp = now.to_rfc3339();
@@ -44,7 +44,7 @@ pub(super) fn check(bytes: &[u8], outcome: &TaskOutcome, now: Timestamp) -> Resu
 
 const DUPLICATE: &str = "duplicate key";
 
-/// serde_json's own messages may quote what they stumble over; these do not.
+/// Describes an error without quoting the entry, as serde_json's own messages may.
 fn describe(error: serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     let text = error.to_string();
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for &mut MemberCheck<'_> {
     }
 }
 
-/// A value, and whether it is this string.
+/// Reads a value and returns whether it is this string.
 struct EqualsStr<'e>(&'e str);
 
 impl<'de> DeserializeSeed<'de> for EqualsStr<'_> {
@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for EqualsStr<'_> {
     }
 }
 
-/// Any value in which no object has a key twice.
+/// Reads any value and fails if an object in it has a key twice.
 struct UniqueKeys;
 
 impl<'de> DeserializeSeed<'de> for UniqueKeys {
@@ -207,7 +207,7 @@ struct KeySet {
 
 impl KeySet {
     fn add<E: Error>(&mut self, key: String) -> Result<(), E> {
-        // Objects are small nearly always, and a short list is faster to search than to hash.
+        // Objects are almost always small, and searching a short list is faster than hashing.
         const FEW: usize = 16;
         let new = if self.few.len() < FEW {
             !self.few.contains(&key) && {

@@ -1,31 +1,31 @@
-//! How a call can go wrong: the policy stopped by a limit, broken, or caught in an answer that is not true.
+//! How a call can fail: a limit stopped the policy, it is broken, or its answer is not true.
 //!
-//! Owns the words that the operator reads: the cause, the limit, its value and the setting that changes it.
+//! Owns the texts that the operator reads: the cause, the limit, its value and the setting that changes it.
 
 use std::time::Duration;
 
-/// Why a call has no verdict. The trail is untouched, and the outcome goes back to the caller.
+/// Why a call has no verdict. The trail is unchanged, and the outcome is returned to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It computed for too long.
+    /// It used too much fuel: it computed for too long.
     #[error("policy exceeded its fuel limit of {0} (setting policy.fuel)")]
     Fuel(u64),
     /// It took too long.
     #[error("policy exceeded its time limit of {} (setting policy.wall_time)", seconds(.0))]
     Time(Duration),
-    /// It failed after it had asked for more memory than it may have.
+    /// It failed after it was denied more memory.
     #[error("policy exceeded its memory limit of {0} bytes (setting policy.memory)")]
     Memory(usize),
-    /// It failed after it had asked for more table elements than it may have.
+    /// It failed after it was denied more table elements.
     #[error("policy exceeded its limit of {0} table elements (setting policy.table_elements)")]
     TableElements(usize),
-    /// It has more instances, memories or tables than it may have.
+    /// It has more instances, memories or tables than the limit.
     #[error("policy exceeded its limit of {limit} {what} (setting policy.{what})")]
     Parts {
         /// `instances`, `memories` or `tables`.
         what: &'static str,
-        /// How many it may have.
+        /// The limit.
         limit: usize,
     },
     /// It recursed too deeply.
@@ -39,7 +39,7 @@ pub enum Fault {
     /// It called WASI too often.
     #[error("policy exceeded its limit of {0} WASI calls (setting policy.wasi_calls)")]
     WasiCalls(u64),
-    /// It passed too much to a host function, or answered with too much.
+    /// It passed too much data to a host function, or its answer is too large.
     #[error(
         "policy exceeded its limit of {0} bytes in one call or answer (setting policy.host_call_bytes)"
     )]
@@ -50,59 +50,59 @@ pub enum Fault {
     /// It trapped. Holds wasmtime's description.
     #[error("policy trapped: {0}")]
     Trapped(String),
-    /// It left through `wasi:cli/exit` instead of answering.
+    /// It called `wasi:cli/exit` instead of answering.
     #[error("policy exited with code {0} instead of answering")]
     Exited(u8),
-    /// It used a host function in a way that has no answer.
+    /// It used a host function in a way that cannot be answered.
     #[error("policy misused the host: {0}")]
     Misuse(String),
     /// It passed or answered text that is not UTF-8.
     #[error("policy passed text that is not UTF-8")]
     NotUtf8,
-    /// It answered with something that is not of the type that the interface says.
+    /// Its answer is not of the type that the interface requires.
     #[error("policy's answer could not be read: {0}")]
     Unreadable(String),
-    /// It answered `committed` and has staged nothing.
+    /// It answered `committed` but staged nothing.
     #[error("policy answered `committed` without staging an entry")]
     NothingStaged,
-    /// It answered `committed` and has staged nothing, because the path was not its own.
+    /// It answered `committed` but staged nothing, because it used another path than its own.
     #[error(
         "policy answered `committed` without staging an entry: it named another path than its own, {0:?}"
     )]
     ForeignPath(String),
-    /// It answered `committed` and has staged nothing, because the task has an entry.
+    /// It answered `committed` but staged nothing, because the task has an entry.
     #[error("policy answered `committed` without staging an entry: the task has one already")]
     EntryExists,
-    /// It answered `committed` without `git.commit`.
+    /// It answered `committed` but did not call `git.commit`.
     #[error("policy answered `committed` without asking for a commit")]
     NoCommit,
-    /// It called `git.commit` again after it had succeeded.
+    /// It called `git.commit` again after that had succeeded.
     #[error("policy asked for more than one commit")]
     SecondCommit,
-    /// Its subject was not acceptable.
+    /// Its subject is not acceptable.
     #[error("policy asked for a commit whose subject {0}")]
     Subject(&'static str),
     /// Its entry is too large.
     #[error("policy's entry exceeds the limit of {0} bytes (setting policy.entry_bytes)")]
     EntryTooLarge(usize),
-    /// Its entry is not what an entry must be.
+    /// Its entry breaks a rule for entries.
     #[error("policy's entry {0}")]
     Entry(String),
-    /// Its refusal does not keep to the interface.
+    /// Its refusal does not follow the interface.
     #[error("policy's refusal {0}")]
     Refusal(String),
-    /// Its reason does not keep to the interface.
+    /// Its reason does not follow the interface.
     #[error("policy's answer `{answer}` has a reason that {problem}")]
     Reason {
-        /// `conflicting` or `unavailable`.
+        /// The answer with the reason: `conflicting` or `unavailable`.
         answer: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the reason.
         problem: String,
     },
-    /// Its answer is not what the trail says. Holds what it did and what speaks against it.
+    /// Its answer contradicts the trail. Holds what it did and what contradicts that.
     #[error("policy {0}")]
     Disbelieved(String),
-    /// The host could not run it, for a reason of the host's.
+    /// The host could not run it, for a reason on the host's side.
     #[error("policy could not be run: {0}")]
     Host(String),
 }

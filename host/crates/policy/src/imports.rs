@@ -1,7 +1,7 @@
 //! The functions of `chiffon:audit` that a policy calls.
 //!
-//! A request that breaks a rule is answered with the error that the interface has for it; only a limit is a trap. Nothing here
-//! has an effect: what is asked for is noted, and judged when the policy has answered.
+//! A request that breaks a rule is answered with the interface's error for it; only a limit is a trap. Nothing here has
+//! an effect: requests are noted, and checked after the policy has answered.
 
 use super::bindings::{clock, config, filesystem, git, log, types};
 use super::check;
@@ -18,7 +18,7 @@ use wasmtime::component::{HasSelf, Linker};
 ///
 /// # Errors
 ///
-/// wasmtime's, if a name is linked already.
+/// A name is already linked.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     filesystem::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     git::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
@@ -28,7 +28,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 impl State {
-    /// The trail's answer: asked once, and the same for the whole call.
+    /// The task's entry in the trail. It is read once, and is the same for the whole call.
     fn existing_entry(&mut self) -> Result<Option<&[u8]>, String> {
         let entry = self.entry.get_or_insert_with(|| self.snapshot.read_entry());
         entry
@@ -76,7 +76,7 @@ impl State {
         if self.effects.subject.is_some() {
             self.effects.second_commit = true;
             return Err(CommitError::Other(
-                "this call has asked for a commit already".to_owned(),
+                "this call has already requested a commit".to_owned(),
             ));
         }
         if self.effects.staged.is_none() {

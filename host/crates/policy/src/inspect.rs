@@ -1,4 +1,5 @@
-//! What a component is, and what it can reach: read from its bytes, in words for whoever has to trust it.
+//! What a component is and what it can reach, read from its bytes and put into words for the person who has to trust
+//! it.
 //!
 //! Owns the words for each import. Calls nothing.
 
@@ -7,32 +8,32 @@ use super::problem::{LoadError, Problem};
 use wasm_metadata::{ComponentNames, Producers};
 use wasmparser::{CustomSectionReader, KnownCustom, Parser, Payload as Section};
 
-/// What a component says of itself, and what follows from its imports.
+/// What a component declares, and what follows from its imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// What it imports, with what each gives it.
+    /// Its imports, and what each gives it.
     pub imports: Vec<Import>,
-    /// What it exports.
+    /// The names of its exports.
     pub exports: Vec<String>,
     /// What it can do, given its imports.
     pub can: Vec<&'static str>,
-    /// What it cannot do, its imports being these.
+    /// What it cannot do, given its imports.
     pub cannot: Vec<&'static str>,
-    /// Core modules in it.
+    /// The number of core modules in it.
     pub modules: usize,
-    /// Components in it, beside the outermost.
+    /// The number of components in it, without the outermost.
     pub components: usize,
-    /// Bytes of code.
+    /// The size of its code in bytes.
     pub code_bytes: usize,
-    /// What made it: field, name, version.
+    /// The tools that made it: field, name, version.
     pub producers: Vec<(String, String, String)>,
-    /// What its author says of it: name, version, licences and the like.
+    /// Its author's metadata: name, version, licences and similar.
     pub metadata: Vec<(&'static str, String)>,
-    /// Custom sections, with their sizes.
+    /// Its custom sections, with their sizes in bytes.
     pub custom: Vec<(String, usize)>,
 }
 
-/// One import.
+/// One import of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
     /// Its name, with its version.
@@ -69,7 +70,7 @@ const GIVES: &[(&str, &str)] = &[
     ("wasi:cli/stdin", "input that is at its end"),
     ("wasi:cli/stdout", "to print into its log"),
     ("wasi:cli/stderr", "to print into its log"),
-    ("wasi:cli/terminal", "to be told that there is no terminal"),
+    ("wasi:cli/terminal", "to learn that there is no terminal"),
     ("wasi:clocks/wall-clock", "the time of recording"),
     ("wasi:clocks/monotonic-clock", "a clock that stands still"),
     (
@@ -80,7 +81,7 @@ const GIVES: &[(&str, &str)] = &[
     ("wasi:random", "numbers that are the same in every call"),
 ];
 
-/// The custom sections in which an author says something about a component: plain text, named as in an OCI image.
+/// The custom sections that hold an author's metadata: plain text, named as in an OCI image.
 const REMARKS: &[&str] = &[
     "version",
     "description",
@@ -99,11 +100,11 @@ const NEVER: &[&str] = &[
 ];
 
 impl Policy {
-    /// What the policy is and what it can reach.
+    /// Describes what the policy is and what it can reach. `bytes` is its component.
     ///
     /// # Errors
     ///
-    /// `Policy`, if `bytes`, its component, cannot be read after all.
+    /// `Policy`, if the component cannot be read.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let wrong = |text: String| LoadError::Policy {
             name: self.name().to_owned(),
@@ -141,7 +142,7 @@ fn describe_import(name: &str) -> &'static str {
     let gives = GIVES
         .iter()
         .find(|(interface, _)| name.starts_with(interface));
-    gives.map_or("nothing that is known", |(_, gives)| gives)
+    gives.map_or("unknown", |(_, gives)| gives)
 }
 
 /// What a policy with these imports can and cannot do.
@@ -157,14 +158,14 @@ fn capabilities(imports: &[Import]) -> (Vec<&'static str>, Vec<&'static str>) {
     };
     say(
         true,
-        "see the outcome that it is asked about, and refuse it or put it off",
+        "see the outcome that it decides, and refuse or postpone it",
         "",
     );
     let (files, git) = (has("chiffon:audit/filesystem@"), has("chiffon:audit/git@"));
     say(
         files,
         "see whether the task has an entry, and what it says",
-        "see whether the task has an entry: it can tell no second submission from a first",
+        "see whether the task has an entry: it cannot recognise a second submission",
     );
     say(
         files && git,
@@ -174,12 +175,12 @@ fn capabilities(imports: &[Import]) -> (Vec<&'static str>, Vec<&'static str>) {
     say(
         has("chiffon:audit/clock@") || has("wasi:clocks/wall-clock@"),
         "see the time of recording",
-        "see the time of recording, which every entry must hold",
+        "see the time of recording, which every entry must contain",
     );
     say(
         has("chiffon:audit/config@"),
         "read the operator's settings for it, so that they may change what it does",
-        "read the operator's settings: they change nothing of what it does",
+        "read the operator's settings: they do not change what it does",
     );
     say(
         has("chiffon:audit/log@") || has("wasi:cli/std"),
@@ -219,7 +220,7 @@ impl Inspection {
         Ok(())
     }
 
-    /// A section that cannot be read tells nothing: it is never more than a remark of the author's.
+    /// Ignores a section that cannot be read: it only holds the author's metadata.
     fn read_custom_section(&mut self, custom: &CustomSectionReader<'_>, outermost: bool) {
         match custom.as_known() {
             KnownCustom::Producers(_) => {

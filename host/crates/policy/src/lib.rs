@@ -1,9 +1,9 @@
-//! Policies: WebAssembly components that decide what an outcome becomes, and the host that does not trust them.
+//! Policies: WebAssembly components that decide how an outcome is recorded, and the host that does not trust them.
 //!
-//! Owns all that is WebAssembly: loading and checking a component, its limits, its imports, one call in a sandbox of its own,
-//! and the checks on its answer. Knows no trail: what a policy may see of it comes through [`Snapshot`].
+//! Owns everything about WebAssembly: loading and checking a component, its limits, its imports, one sandboxed call,
+//! and the checks on its answer. Knows no trail: a policy reads it only through [`Snapshot`].
 //!
-//! A call leaves nothing behind. Whatever the policy does, its effect is the [`Call`] that is returned.
+//! A call leaves nothing behind. Whatever the policy does, the only effect is the returned [`Call`].
 
 mod answer;
 mod bindings;
@@ -54,14 +54,14 @@ pub use trial::{
 /// [`Policy::built_for`].
 pub const INTERFACE: &str = "chiffon:audit@0.1.0";
 
-/// The trail as of one call, for one task: what the policy may read.
+/// The trail at the time of one call, for one task: everything that the policy may read.
 ///
-/// The host asks at most once in a call, and gives the policy the same answer however often it reads.
+/// The host asks at most once in a call. However often the policy reads, it gets the same answer.
 pub trait Snapshot: Send {
-    /// The bytes of the task's entry, or `None` if the trail has none.
+    /// Returns the bytes of the task's entry, or `None` if the trail has none.
     ///
     /// # Errors
     ///
-    /// Says, for the policy, why the trail could not be read.
+    /// Why the trail could not be read, as a text for the policy.
     fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String>;
 }

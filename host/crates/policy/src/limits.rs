@@ -1,48 +1,50 @@
-//! What one call may use, and why just so much. Knows nothing of how a limit is held.
+//! What one call may use, and the reasons for each limit. Does not know how a limit is enforced.
 
 use std::time::Duration;
 
-/// The limits of one call. Every field is a setting of the operator's, named `policy.<field>`.
+/// The limits of one call. The operator can change each field with the setting `policy.<field>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Units of fuel, about one an instruction and one a byte copied. This limit decides, because it is the same on every
-    /// machine. The default policy uses some 30 a byte: 40,000 for an ordinary outcome, 500 million to compare the largest;
-    /// a billion are a tenth of a second to a second of computing.
+    /// Units of fuel: about one for an instruction and one for a byte copied. This is the limit that counts, because it
+    /// is the same on every machine. The default policy uses about 30 for a byte: 40,000 for an ordinary outcome, 500
+    /// million to compare the largest. A billion units take between a tenth of a second and a second.
     pub fuel: u64,
-    /// The time on the wall: the backstop for what fuel does not count, such as a host function that waits for a disk.
+    /// Wall-clock time: the backstop for what fuel does not count, such as a host function that waits for a disk.
     pub wall_time: Duration,
-    /// Bytes in all linear memories together. A Python component starts with about 40 MiB.
+    /// The size of all linear memories together, in bytes. A Python component starts with about 40 MiB.
     pub memory: usize,
-    /// Bytes of stack. wasmtime's own default; it must fit a thread's stack (2 MiB) with the host's frames.
+    /// The size of the stack in bytes. The default is wasmtime's; together with the host's frames it must fit a
+    /// thread's stack (2 MiB).
     pub stack: usize,
-    /// Bytes of the component, looked at before anything else of it: compiling takes about a second a megabyte. A Python
-    /// component is 18 MiB.
+    /// The size of the component in bytes, checked before anything else: compilation takes about a second for a
+    /// megabyte. A Python component has 18 MiB.
     pub component_bytes: usize,
-    /// The time on the wall that compiling it may take, which happens once: it is cached. A Python component takes some 14 s of
-    /// computing, and three times that on a busy machine.
+    /// The wall-clock time for compiling it, which happens once: the result is cached. A Python component takes about
+    /// 14 s of processor time, and three times that on a busy machine.
     pub compile_time: Duration,
-    /// Bytes of memory that compiling it may take, in a process of its own. A Python component takes 420 MiB.
+    /// The memory for compiling it, in bytes, in a separate process. A Python component takes 420 MiB.
     pub compile_memory: usize,
-    /// Core instances. Python components have 38 core modules.
+    /// The number of core instances. Python components have 38 core modules.
     pub instances: usize,
-    /// Linear memories. JavaScript components (QuickJS) have 3.
+    /// The number of linear memories. JavaScript components (QuickJS) have 3.
     pub memories: usize,
-    /// Tables.
+    /// The number of tables.
     pub tables: usize,
-    /// Elements in all tables together, a pointer each. Large interpreters have some 20,000.
+    /// The number of elements in all tables together; each is a pointer. Large interpreters have about 20,000.
     pub table_elements: usize,
-    /// Calls of the interface's functions. The default policy makes 4; a loop that logs is stopped.
+    /// The number of calls of the interface's functions. The default policy makes 4; this stops a loop that logs.
     pub host_calls: u64,
-    /// Calls of WASI's functions, which a language runtime makes at will, some (Go) for every collection of garbage.
+    /// The number of calls of WASI's functions. A language runtime makes many, some (Go) for every garbage collection.
     pub wasi_calls: u64,
-    /// Bytes that one call of a host function, or the answer, may carry. Far more than the largest entry, so that one that
-    /// is too large is answered with `too-large`: a document of 1 MiB that is all brackets is 70 MiB when indented.
+    /// The bytes that one call of a host function, or the answer, may carry. This is far more than the largest entry,
+    /// so that a larger entry is answered with `too-large`: a document of 1 MiB that consists of brackets has 70 MiB
+    /// when indented.
     pub host_call_bytes: usize,
-    /// Bytes of an entry: twice the largest document, because indentation adds to it.
+    /// The size of an entry in bytes: twice the largest document, because indentation adds to it.
     pub entry_bytes: usize,
-    /// Lines in the log; the rest is counted and dropped.
+    /// The number of lines in the log. Further lines are counted and dropped.
     pub log_lines: usize,
-    /// Bytes in the log; the rest is counted and dropped.
+    /// The size of the log in bytes. Further lines are counted and dropped.
     pub log_bytes: usize,
 }
 
@@ -71,7 +73,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Each of them with its name, as the setting `policy.<name>` has it.
+    /// Every limit with its name, as in the setting `policy.<name>`.
     pub(super) fn named(&self) -> Vec<(&'static str, String)> {
         let Limits {
             fuel,
@@ -114,8 +116,8 @@ impl Limits {
     }
 }
 
-/// Components within components: real ones have two or three levels. What wasmtime keeps for a level makes a million of them, 13 MB
-/// of component, take all of a machine's memory.
+/// How deep components may contain components. Real ones have two or three levels. What wasmtime keeps for each level
+/// would let a million of them, 13 MB of component, take all of a machine's memory.
 pub(super) const NESTING: usize = 32;
 
 /// The longest log line, in bytes.
@@ -133,10 +135,11 @@ pub(super) const REASON: usize = 4 << 10;
 /// The longest subject of a commit, in bytes.
 pub(super) const SUBJECT: usize = 200;
 
-/// The longest path that is told back to a policy, in bytes.
+/// The longest path that is quoted to a policy, in bytes.
 pub(super) const TOLD_PATH: usize = 256;
 
-/// Live handles to resources, all of them streams and pollables that cost the host nothing: a leak is stopped.
+/// The number of live handles to resources, to stop a leak. All of them are streams and pollables, which cost the host
+/// nothing.
 pub(super) const HANDLES: usize = 10_000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Loading: from a file's bytes to a policy that can be called.
+//! Loads a policy: from a file's bytes to a component that can be called.
 //!
 //! Owns every check that can be made before the first call.
 
@@ -18,7 +18,7 @@ use wasmtime::component::types::ComponentItem;
 /// The default policy's component; see `build.rs`.
 const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
 
-/// The policies that come with the host beside the default one, by name.
+/// The other policies that come with the host, by name.
 const BUNDLED: &[(&str, &[u8])] = &[
     (
         "bound",
@@ -43,7 +43,7 @@ const IMPORTS: &[&str] = &[
     "chiffon:audit/types",
 ];
 
-/// A policy, compiled and checked. Cheap to clone, and callable from many threads at once.
+/// A compiled and checked policy. Cheap to clone, and callable from many threads at once.
 #[derive(Clone)]
 pub struct Policy {
     inner: Arc<Inner>,
@@ -59,11 +59,11 @@ struct Inner {
 }
 
 impl Policy {
-    /// The default policy, which is part of the host.
+    /// Loads the default policy, which is part of the host.
     ///
     /// # Errors
     ///
-    /// Those of [`load`](Self::load) that are the host's and not the policy's.
+    /// Those errors of [`load`](Self::load) that are not about the component.
     pub fn builtin(engine: &Engine) -> Result<Policy, LoadError> {
         Policy::load(engine, "built-in", BUILTIN)
     }
@@ -73,19 +73,19 @@ impl Policy {
         BUILTIN
     }
 
-    /// The components of the policies that come with the host beside the default one, by name.
+    /// The components of the other policies that come with the host, by name.
     pub fn bundled() -> &'static [(&'static str, &'static [u8])] {
         BUNDLED
     }
 
-    /// Checks and compiles a component. `name` is what messages call it, such as its file's name.
+    /// Checks and compiles a component. `name` is its name in messages, such as the file's name.
     ///
-    /// Takes some milliseconds to seconds the first time, and about two milliseconds when the engine's cache has it. With a compiler
-    /// ([`Engine::with_compiler`]) never longer than the limit says.
+    /// Takes milliseconds to seconds the first time, and about two milliseconds if the engine's cache has it. With a
+    /// compiler ([`Engine::with_compiler`]) it never takes longer than the limit.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the component, in words for its author.
+    /// What is wrong with the component, in words for its author.
     pub fn load(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Policy, LoadError> {
         let wrong = |problem| LoadError::Policy {
             name: name.to_owned(),
@@ -126,12 +126,12 @@ impl Policy {
         })
     }
 
-    /// What messages call it.
+    /// The policy's name in messages.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// `sha256:` and the SHA-256 of the component's bytes, as in the trailer `Audit-Policy`.
+    /// The name of the policy in the trailer `Audit-Policy`: `sha256:` and the SHA-256 of the component's bytes.
     pub fn digest(&self) -> &str {
         &self.inner.digest
     }
@@ -147,7 +147,7 @@ impl Policy {
         self.bytes() == BUILTIN
     }
 
-    /// The component.
+    /// The bytes of the component.
     pub fn bytes(&self) -> &[u8] {
         &self.inner.bytes
     }
@@ -157,7 +157,7 @@ impl Policy {
         &self.inner.engine
     }
 
-    /// The names of what it imports and of what it exports.
+    /// The names of its imports and of its exports.
     pub(super) fn interface(&self) -> (Vec<String>, Vec<String>) {
         let types = self.component().instance_pre().component().component_type();
         let engine = self.engine().wasmtime();
@@ -180,12 +180,12 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// Whether it is a policy of this program's own, whose compilation needs no supervision.
+/// Whether it is a policy that comes with this program, whose compilation needs no supervision.
 fn is_bundled(bytes: &[u8]) -> bool {
     bytes == BUILTIN || BUNDLED.iter().any(|(_, bundled)| bytes == *bundled)
 }
 
-/// Tells by the first bytes what the file is.
+/// Determines from the first bytes what the file is.
 fn check_header(bytes: &[u8]) -> Result<(), Problem> {
     const MAGIC: &[u8] = b"\0asm";
     match bytes {
@@ -204,7 +204,8 @@ fn check_header(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// Looks at the sections' headers only. What cannot be read is left to wasmtime, which says so better.
+/// Checks the nesting of components from the sections' headers. Leaves what cannot be read to wasmtime, whose message
+/// is better.
 fn check_nesting(bytes: &[u8]) -> Result<(), Problem> {
     let mut depth = 0_usize;
     for section in Parser::new(0).parse_all(bytes) {
@@ -221,7 +222,7 @@ fn check_nesting(bytes: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether the first thing beside comments and white space is an opening `(component` or `(module`.
+/// Whether the text starts with `(component` or `(module`, after comments and white space.
 fn is_wasm_text(text: &str) -> bool {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     while let Some(comment) = rest.strip_prefix(";;") {
@@ -236,7 +237,7 @@ fn is_wasm_text(text: &str) -> bool {
     }) || rest.starts_with("(;")
 }
 
-/// An error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}")
         .split_whitespace()
@@ -244,8 +245,8 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
         .join(" ")
 }
 
-/// Checks what the component imports and exports by name; the types are the linker's business. Returns the package and version of the
-/// recorder that it exports.
+/// Checks the names of the component's imports and exports, and returns the package and version of the recorder that it
+/// exports. The linker checks the types.
 fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem> {
     let types = component.component_type();
     let mut forbidden = Vec::new();
@@ -285,7 +286,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem
     }
 }
 
-/// Checks the type of the one function that is called. wasmtime would do so at the first call.
+/// Checks the type of the one function that is called. wasmtime would only do so at the first call.
 fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> {
     type Parameters<'a> = (types::TaskOutcome<'a>,);
     type Answer = (Result<recorder::Receipt, recorder::RecordError>,);
@@ -307,7 +308,8 @@ fn check_export(engine: &Engine, component: &Component) -> wasmtime::Result<()> 
     wasmtime::bail!("there is no function `commit-task-outcome`")
 }
 
-/// Any patch version of the interface that this host implements, as long as the trailer `Audit-Interface` can hold it.
+/// Whether this host supports the version of the interface: any patch version of 0.1 that fits into the trailer
+/// `Audit-Interface`.
 fn is_supported_version(version: &str) -> bool {
     const LONGEST_NUMBER: usize = 9;
     is_patch_of(version, "0.1.") && version.len() <= "0.1.".len() + LONGEST_NUMBER

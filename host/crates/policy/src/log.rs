@@ -1,48 +1,48 @@
-//! What a policy says beside its answer: its log, its standard output and its standard error, all under one cap.
+//! What a policy reports besides its answer: its log, its standard output and its standard error, all under one limit.
 //!
-//! Owns the cap and the cutting into lines. Shows nothing: control characters are the printer's to escape.
+//! Owns the limit and the splitting into lines. Prints nothing: the printer escapes control characters.
 
 use super::limits::{LOG_LINE, Limits};
 
-/// How much a line matters.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Every step.
+    /// A single step.
     Trace,
-    /// For the policy's author.
+    /// A detail for the policy's author.
     Debug,
-    /// For the operator.
+    /// Information for the operator.
     Info,
-    /// Something is odd.
+    /// Something unusual.
     Warn,
-    /// Something went wrong.
+    /// A failure.
     Error,
 }
 
-/// Where a line came from.
+/// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `log.write`.
     Log,
-    /// Standard output.
+    /// The policy's standard output.
     Stdout,
-    /// Standard error.
+    /// The policy's standard error.
     Stderr,
 }
 
-/// One line of a policy's log. The text is the policy's: it may hold control characters.
+/// One line of a policy's log. The text comes from the policy and may contain control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// How much it matters; `Info` for standard output, `Warn` for standard error.
+    /// Its severity: `Info` for standard output, `Warn` for standard error.
     pub level: Level,
-    /// Where it came from.
+    /// Its source.
     pub source: Source,
     /// The text, at most 4 KiB.
     pub message: String,
 }
 
 impl LogLine {
-    /// A line that the host adds, for the policy's author.
+    /// Creates a line that the host adds for the policy's author.
     pub fn from_host(text: &str) -> LogLine {
         LogLine {
             level: Level::Debug,
@@ -63,7 +63,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Adds a line, cut to its limit, or counts it if the log is full.
+    /// Adds a line, cut to its limit. If the log is full, only counts it.
     pub fn add(&mut self, level: Level, source: Source, message: &str, limits: &Limits) {
         let message = cut(message, LOG_LINE);
         if self.lines.len() >= limits.log_lines || self.bytes + message.len() > limits.log_bytes {
@@ -78,7 +78,7 @@ impl Log {
         });
     }
 
-    /// Takes what a policy prints: whole lines are added, the rest waits for its end.
+    /// Takes printed bytes: adds whole lines, and keeps the rest until its line ends.
     pub fn print(&mut self, source: Source, bytes: &[u8], limits: &Limits) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -87,13 +87,13 @@ impl Log {
             self.end_line(source, limits);
             rest = &rest[end + 1..];
         }
-        // A line without an end takes no more memory than it may have in the log.
+        // A line without an end takes no more memory than a line in the log may.
         let partial = self.partial(source);
         let room = (LOG_LINE + 1).saturating_sub(partial.len());
         partial.extend_from_slice(&rest[..rest.len().min(room)]);
     }
 
-    /// The log as it stands at the end, and how many lines were dropped.
+    /// Returns the log, and the number of lines that were dropped.
     pub fn finish(mut self, limits: &Limits) -> (Vec<LogLine>, u64) {
         for source in [Source::Stdout, Source::Stderr] {
             if !self.partial(source).is_empty() {
@@ -128,7 +128,7 @@ impl Log {
     }
 }
 
-/// What a Rust guest printed when it panicked: the message and where, on one line.
+/// Finds what a Rust guest printed when it panicked: the message and its place, on one line.
 pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
     let mut lines = lines
         .iter()
@@ -145,7 +145,8 @@ pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
     Some(cut(&format!("{} (at {place})", printed.join(" ")), 512).to_owned())
 }
 
-/// The last line that a guest printed on standard error before it failed: what Python says of an exception, for one.
+/// Finds the last line that a guest printed on standard error before it failed, such as Python's description of an
+/// exception.
 pub(super) fn last_stderr_line(lines: &[LogLine]) -> Option<&str> {
     let mut printed = lines
         .iter()
@@ -155,7 +156,7 @@ pub(super) fn last_stderr_line(lines: &[LogLine]) -> Option<&str> {
     Some(cut(last.message.trim(), 512))
 }
 
-/// The text, cut to at most that many bytes at the border of a character.
+/// Cuts a text to at most this many bytes, at a character boundary.
 pub(super) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -1,48 +1,48 @@
-//! How fast a policy is, and what it uses: the same questions to it and to another, in turns.
+//! Measures how fast a policy is and what it uses, by calling it and another policy with the same inputs in turns.
 //!
-//! Owns the measuring. Fuel and memory are the same on every machine; time is this machine's, so that only a ratio of two policies
-//! measured in turns can be compared with another day's.
+//! Owns the measurement. Fuel and memory are the same on every machine. Time is not, so only the ratio of two policies
+//! that are measured in turns can be compared with another day's.
 
 use super::{Call, Policy, PolicySettings, Trial};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
 use std::time::{Duration, Instant};
 
-/// The time of recording of every call: any would do.
+/// The time of recording in every call; its value does not matter.
 const NOW: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
-/// What policies are asked over and over.
+/// Inputs that policies are called with repeatedly.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Its name.
+    /// The name of the workload.
     pub name: String,
-    /// The outcomes.
+    /// The outcomes to call the policy with.
     pub outcomes: Vec<TaskOutcome>,
-    /// Whether each outcome is recorded already.
+    /// Whether each outcome is already recorded.
     pub again: bool,
 }
 
-/// What one policy did with a workload.
+/// The measured figures of one policy for one workload.
 #[derive(Clone, Debug)]
 pub struct Measurement {
-    /// How long each call took, the shortest first.
+    /// The duration of each call, shortest first.
     pub durations: Vec<Duration>,
-    /// The fuel of one pass over the workload: the median call and the largest.
+    /// The fuel of the median call and of the largest, over one pass of the workload.
     pub fuel: (u64, u64),
-    /// The most memory that a call used.
+    /// The largest memory of any call, in bytes.
     pub memory: usize,
-    /// Calls that ended in a fault.
+    /// The number of calls that ended in a fault.
     pub faults: usize,
 }
 
 impl Measurement {
-    /// Calls in a second of computing, one after the other: from the mean.
+    /// Calls per second on one core, from the mean duration.
     pub fn calls_per_second(&self) -> f64 {
         let total: Duration = self.durations.iter().sum();
         self.durations.len() as f64 / total.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The time that so many of a hundred calls stay within.
+    /// The duration that this percentage of the calls did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let at = (self.durations.len() * percent).div_ceil(100);
         let at = at.clamp(1, self.durations.len().max(1));
@@ -50,7 +50,7 @@ impl Measurement {
     }
 }
 
-/// The questions of one policy: existing entries are its own.
+/// The calls of one policy. Existing entries are those that the policy itself made.
 struct WorkloadCalls<'a> {
     policy: &'a Policy,
     settings: &'a PolicySettings,
@@ -107,10 +107,10 @@ impl<'a> WorkloadCalls<'a> {
     }
 }
 
-/// How many calls one policy makes before it is the other's turn.
+/// How many calls one policy makes before the other's turn.
 const TURN: usize = 50;
 
-/// Asks both policies the workload's questions in turns, for at least `time` altogether and a full pass of each.
+/// Calls both policies with the workload's inputs in turns, for at least `time` in total and one full pass for each.
 pub fn measure(
     policies: [(&Policy, &PolicySettings); 2],
     workload: &Workload,

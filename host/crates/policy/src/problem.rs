@@ -1,37 +1,37 @@
-//! Why there is no policy to call, in words for whoever made or chose it.
+//! Why a policy could not be loaded, in words for the person who made or chose it.
 //!
-//! Owns the words; what is checked is in `load` and `engine`.
+//! Owns the texts; the checks are in `load` and `engine`.
 
 use super::limits::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no policy to call.
+/// Why a policy could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// wasmtime does not accept the limits or the machine.
     #[error("could not start the policy engine: {0}")]
     Engine(String),
-    /// wasmtime panicked, as it does where the system has no thread for it. Later it may have one.
+    /// wasmtime panicked, as it does if the system cannot start a thread. A later attempt may succeed.
     #[error(
-        "could not start the policy engine: wasmtime panicked, as it does where the system has no thread left"
+        "could not start the policy engine: wasmtime panicked, as it does if the system cannot start a thread"
     )]
     Panicked,
-    /// The directory for compiled code is not fit for it.
+    /// The directory for compiled code cannot be used.
     #[error("could not use the policy cache {}: {reason}", directory.display())]
     Cache {
-        /// The directory.
+        /// The path of the directory.
         directory: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the directory.
         reason: String,
     },
-    /// The component is not one that this host can call.
+    /// This host cannot call the component.
     #[error("could not load policy {name}: {problem}")]
     Policy {
-        /// What messages call it.
+        /// The policy's name in messages.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the component.
         problem: Problem,
     },
 }
@@ -40,57 +40,57 @@ pub enum LoadError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// No bytes at all.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// WebAssembly as text.
+    /// The file is WebAssembly text.
     #[error("it is WebAssembly text; make it binary first, for example with `wasm-tools parse`")]
     WasmText,
-    /// Text of another kind.
-    #[error("it is a text file and no WebAssembly component")]
+    /// The file is another kind of text.
+    #[error("it is a text file, not a WebAssembly component")]
     Text,
-    /// Binary, and something else.
-    #[error(
-        "it is no WebAssembly at all (a component begins with the bytes 00 61 73 6d 0d 00 01 00)"
-    )]
+    /// The file is binary, but not WebAssembly.
+    #[error("it is not WebAssembly (a component begins with the bytes 00 61 73 6d 0d 00 01 00)")]
     NotWasm,
-    /// A core module.
+    /// The file is a core module, not a component.
     #[error(
-        "it is a core module and no component; build it for a target that makes components (for Rust, wasm32-wasip2) or wrap it \
+        "it is a core module, not a component; build it for a target that makes components (for Rust, wasm32-wasip2) or wrap it \
          with `wasm-tools component new`"
     )]
     CoreModule,
-    /// A binary format of another time.
+    /// The file has an older or newer binary format.
     #[error(
-        "it is WebAssembly in a binary format that this host does not know (bytes 5 to 8 are {0:02x?})"
+        "it is WebAssembly in a binary format that this host does not support (bytes 5 to 8 are {0:02x?})"
     )]
     Format([u8; 4]),
-    /// The end is missing.
+    /// The file is truncated.
     #[error("it is truncated: {0}")]
     Truncated(String),
-    /// It does not validate, or uses a feature that is off.
-    #[error("it is corrupt or uses a feature of WebAssembly that this host does not have: {0}")]
+    /// It is invalid, or uses a feature that is disabled.
+    #[error("it is corrupt or uses a WebAssembly feature that this host does not support: {0}")]
     Invalid(String),
-    /// It is larger than it may be.
-    #[error("it has {bytes} bytes, and a policy may have {limit} (setting policy.component_bytes)")]
+    /// It is larger than the limit.
+    #[error(
+        "it has {bytes} bytes, more than the limit of {limit} (setting policy.component_bytes)"
+    )]
     Size {
-        /// How many it has.
+        /// The size of the component in bytes.
         bytes: usize,
-        /// How many it may have.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// It holds components within components, too many of them.
-    #[error("it holds components within components, more than {0} deep")]
+    /// It contains components too deeply nested in components.
+    #[error("it contains components nested more than {0} deep")]
     Nesting(usize),
-    /// It has more instances, memories or tables than it may have.
+    /// It has more instances, memories or tables than the limit.
     #[error("it exceeds the limit of {limit} {what} (setting policy.{what})")]
     Parts {
         /// `instances`, `memories` or `tables`.
         what: &'static str,
-        /// How many it may have.
+        /// The limit.
         limit: usize,
     },
-    /// Its needs exceed the limits before it has run.
+    /// It would exceed the limits before it runs.
     #[error("it needs more than a policy may have: {0}")]
     TooLarge(String),
     /// Compiling it takes too long.
@@ -102,7 +102,7 @@ pub enum Problem {
     /// Compiling it takes too much memory.
     #[error("compiling it takes more than {0} bytes of memory (setting policy.compile_memory)")]
     CompileMemory(usize),
-    /// The compiler does not survive it.
+    /// The compiler failed.
     #[error("compiling it failed: {0}")]
     Compiler(String),
     /// It was made for another version of the interface.
@@ -110,40 +110,40 @@ pub enum Problem {
         "it was built for `{name}`, and this host has `chiffon:audit` 0.1; rebuild it with the WIT of this host"
     )]
     Version {
-        /// The import or export, with its version.
+        /// The name of the import or export, with its version.
         name: String,
     },
-    /// It does not export what a policy must.
+    /// It lacks the export that a policy must have.
     #[error(
         "it does not export `chiffon:audit/recorder@0.1.0`; it exports {}",
         join_names(exports)
     )]
     MissingExport {
-        /// What it does export.
+        /// The names of its exports.
         exports: Vec<String>,
     },
-    /// It imports what a policy must not have.
+    /// It imports something that a policy may not use.
     #[error(
         "it imports {}, which a policy may not have{}",
         join_names(imports),
         hint(imports)
     )]
     ForbiddenImport {
-        /// All such imports.
+        /// The names of all such imports.
         imports: Vec<String>,
     },
-    /// One of its imports has another type than this host's.
-    #[error("one of its imports has another type than this host's: {0}")]
+    /// The type of an import differs from this host's.
+    #[error("the type of one of its imports differs from this host's: {0}")]
     ImportType(String),
-    /// Its export has another type than the interface says.
-    #[error("its export `chiffon:audit/recorder` has another type than the interface says: {0}")]
+    /// The type of its export differs from the interface.
+    #[error("the type of its export `chiffon:audit/recorder` differs from the interface: {0}")]
     ExportType(String),
 }
 
 impl Problem {
-    /// What wasmtime says of a component that it does not take: it has no types for these, only texts.
+    /// Classifies wasmtime's message about a component that it rejects: wasmtime has no types for these, only texts.
     pub(super) fn from_text(text: String, limits: &Limits) -> Problem {
-        // An engine with a pool looks at these before a call does.
+        // An engine with a pool checks these when it compiles, not at the first call.
         let parts = [
             ("core module instances", "instances", limits.instances),
             ("memories count of", "memories", limits.memories),
@@ -187,7 +187,7 @@ fn hint(imports: &[String]) -> &'static str {
     {
         ": there is no network in the sandbox"
     } else if imports.iter().any(|name| name.starts_with("wasi:")) {
-        ": of WASI there are only 0.2's cli, io, clocks, random and filesystem, and those are empty"
+        ": of WASI 0.2, only cli, io, clocks, random and filesystem are available, and they are empty"
     } else {
         ""
     }

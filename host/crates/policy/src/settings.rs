@@ -1,4 +1,4 @@
-//! The operator's settings for a policy, and their digest. Knows nothing of where they are configured.
+//! The operator's settings for a policy, and their digest. Does not know where they are configured.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,32 +12,33 @@ pub struct PolicySettings {
 }
 
 impl PolicySettings {
-    /// These settings.
+    /// Creates the settings from keys and values.
     pub fn new(values: BTreeMap<String, String>) -> PolicySettings {
         PolicySettings {
             values: Arc::new(values),
         }
     }
 
-    /// The value of one setting, if the operator has given it.
+    /// The value of a setting, or `None` if the operator has not set it.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// All settings, sorted by key.
+    /// Every setting, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// The bytes that stand for these settings: one JSON object without white space, keys sorted by their UTF-8 bytes,
-    /// strings escaped only where JSON requires it, and no newline. No settings are `{}`.
+    /// The canonical bytes of these settings: one JSON object without white space, keys sorted by their UTF-8 bytes,
+    /// strings escaped only where JSON requires it, and no newline. Without settings it is `{}`.
     ///
     /// Public format: the digest in each commit is over these bytes.
     pub fn canonical(&self) -> String {
         serde_json::to_string(&*self.values).expect("a map of strings is JSON")
     }
 
-    /// `sha256:` and the SHA-256 of [`canonical`](Self::canonical), as in the trailer `Audit-Settings`.
+    /// The name of the settings in the trailer `Audit-Settings`: `sha256:` and the SHA-256 of
+    /// [`canonical`](Self::canonical).
     pub fn digest(&self) -> String {
         sha256(self.canonical().as_bytes())
     }

@@ -1,4 +1,4 @@
-//! The state of one call: what a store holds, and what is left when the policy has answered.
+//! The state of one call: what a store holds during it, and what remains after the policy has answered.
 //!
 //! Owns the counting of calls and of memory. The interface's functions are in `imports`, WASI's in `wasi`.
 
@@ -14,17 +14,17 @@ use wasmtime::ResourceLimiter;
 use wasmtime_wasi::ResourceTable;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 
-/// One call that a policy made of the interface's functions, in the order of the calls; what a transcript shows.
+/// One call of a function of the interface, as a transcript shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostCall {
-    /// `filesystem.read` of its entry, and whether there was one.
+    /// `filesystem.read` of the task's entry.
     Read {
         /// Whether the trail has an entry for the task.
         found: bool,
     },
-    /// `filesystem.write-new` of that many bytes.
+    /// `filesystem.write-new`.
     WriteNew {
-        /// The size of the contents.
+        /// The size of the contents in bytes.
         bytes: usize,
     },
     /// `git.commit`.
@@ -33,30 +33,30 @@ pub enum HostCall {
     Now,
     /// `config.get`.
     ConfigGet {
-        /// The key, as the policy named it.
+        /// The key that the policy asked for.
         key: String,
-        /// Whether the operator has given it.
+        /// Whether the operator has set it.
         found: bool,
     },
     /// `log.write`.
     Log,
-    /// A function of `filesystem` or `git` that answered with an error.
+    /// A function of `filesystem` or `git` that answered with an error. Holds the function's name.
     Failed(&'static str),
 }
 
-/// What a store holds.
+/// The contents of a wasmtime store.
 pub(super) struct State {
     pub limits: Limits,
     pub now: Timestamp,
     pub own_path: String,
     pub settings: PolicySettings,
     pub snapshot: Box<dyn Snapshot>,
-    /// The snapshot's answer, once it has been asked.
+    /// The snapshot's answer, after it was read.
     pub entry: Option<Result<Option<Vec<u8>>, String>>,
     pub effects: Effects,
-    /// Calls of the interface's functions that are made to fail, and how often each function has been called.
+    /// The interface's functions that are made to fail, and how often each has been called.
     pub faults: Faults,
-    /// Every host call in full, where that is wanted.
+    /// Every host call with its arguments and answer, if they are recorded.
     pub transcript: Option<Transcript>,
     pub log: Log,
     pub calls: Vec<HostCall>,
@@ -65,17 +65,17 @@ pub(super) struct State {
     pub started: Instant,
     pub usage: Usage,
     pub random: u64,
-    /// Made for the few components that import `wasi:filesystem`.
+    /// Created only for the few components that import `wasi:filesystem`.
     pub files: Option<Box<(WasiFilesystemCtx, ResourceTable)>>,
 }
 
-/// What the policy has asked for, and what it was denied.
+/// What the policy has requested, and what it was denied.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub staged: Option<Vec<u8>>,
     pub subject: Option<String>,
     pub second_commit: bool,
-    /// The last `write-new` that failed, for the case that the policy answers `committed` all the same.
+    /// The last `write-new` that failed, in case the policy still answers `committed`.
     pub unstaged: Option<Fault>,
     /// The last `commit` that failed.
     pub uncommitted: Option<Fault>,
@@ -86,7 +86,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// The fault that stops the policy, as a trap.
+    /// A limit stops the policy; the fault is returned as a trap.
     pub fn enter(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         if self.host_calls > self.limits.host_calls {
@@ -99,7 +99,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// The fault that stops the policy, as a trap.
+    /// A limit stops the policy; the fault is returned as a trap.
     pub fn enter_wasi(&mut self) -> wasmtime::Result<()> {
         self.wasi_calls += 1;
         if self.wasi_calls > self.limits.wasi_calls {
@@ -108,7 +108,7 @@ impl State {
         self.check_time()
     }
 
-    /// The epoch interrupts guest code only; this is where the wall limit holds for host functions.
+    /// Enforces the time limit in host functions: the epoch interrupts guest code only.
     fn check_time(&self) -> wasmtime::Result<()> {
         if self.started.elapsed() > self.limits.wall_time {
             return Err(Fault::Time(self.limits.wall_time).into());
@@ -117,7 +117,7 @@ impl State {
     }
 }
 
-/// The host calls of a trial that fail. Empty where something is recorded.
+/// The host calls of a trial that are made to fail. Always empty while recording.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     given: Vec<HostFault>,
@@ -132,7 +132,7 @@ impl Faults {
         }
     }
 
-    /// Counts a call, and answers the error that it is to fail with.
+    /// Counts a call, and returns the error that it must fail with, if any.
     pub fn next_fault(&mut self, function: HostFunction) -> Option<HostError> {
         if self.given.is_empty() {
             return None;
@@ -158,8 +158,8 @@ pub(super) struct Usage {
     pub table_denied: bool,
 }
 
-/// A growth beyond the limit fails as it does where memory is short; the policy may cope with it. If it traps instead, the
-/// denial is the cause that the operator is told.
+/// A growth beyond the limit fails as it does if memory is short, and the policy may handle that. If it traps instead,
+/// the denial is reported to the operator as the cause.
 impl ResourceLimiter for State {
     fn memory_growing(
         &mut self,

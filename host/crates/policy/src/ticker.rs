@@ -1,7 +1,7 @@
-//! The thread that advances an engine's epoch, so that guest code which computes for ever is stopped.
+//! The thread that advances an engine's epoch, so that guest code that never stops computing is interrupted.
 //!
-//! Owns its start, its rest and its end: it runs only while calls are under way, and ends with its engine. It never keeps the
-//! process alive (no thread does).
+//! Owns its start, its pauses and its end: it runs only while there are calls, and ends with its engine. It never keeps
+//! the process alive (no thread does).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,14 +9,14 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often the epoch advances: a call may exceed its time by this much. Short beside any sensible limit, and long enough
-/// that a busy host does not notice a hundred wake-ups a second.
+/// How often the epoch advances: a call may exceed its time by this much. It is short compared with any sensible limit,
+/// and long enough that a busy host does not notice a hundred wake-ups per second.
 pub(super) const PERIOD: Duration = Duration::from_millis(10);
 
-/// How many periods without a call the thread waits before it rests: waking it costs a system call.
+/// After how many periods without a call the thread pauses: waking it costs a system call.
 const IDLE_PERIODS: u32 = 100;
 
-/// The handle on the thread.
+/// The handle of the thread.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     /// `None` if the system could not start it.
@@ -30,7 +30,7 @@ struct Shared {
     resting: AtomicBool,
 }
 
-/// While it lives, the epoch advances.
+/// The epoch advances while this value exists.
 pub(super) struct TickGuard<'a>(&'a Shared);
 
 impl Ticker {
@@ -42,10 +42,10 @@ impl Ticker {
         }
     }
 
-    /// Starts the thread, or wakes it if it rests. `None` if the system could not start it.
+    /// Starts the thread, or wakes it if it is paused. `None` if the system could not start it.
     pub fn tick(&self) -> Option<TickGuard<'_>> {
-        // Before the look at `resting`: the thread looks at `calls` after it has set `resting`, so one of the two sees the
-        // other (both in the one order of SeqCst).
+        // This precedes reading `resting`. The thread reads `calls` after it has set `resting`, so one of the two sees
+        // the other (SeqCst gives both operations one order).
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         let ticking = TickGuard(&self.shared);
         let thread = self.thread.get_or_init(|| self.start()).as_ref()?;
@@ -69,7 +69,7 @@ impl Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // The thread finds its engine gone.
+        // The thread finds that its engine is gone.
         if let Some(Some(thread)) = self.thread.get() {
             thread.unpark();
         }
@@ -100,7 +100,7 @@ fn run(shared: &Shared, engine: &EngineWeak) {
             idle = 0;
             shared.resting.store(true, Ordering::SeqCst);
             if shared.calls.load(Ordering::SeqCst) == 0 {
-                // Wakes for a call, for the end of the engine, or for nothing; each is found out above.
+                // Wakes for a call, for the end of the engine, or spuriously; the loop above finds out which.
                 thread::park();
             }
             shared.resting.store(false, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! The parts of WASI 0.2 that language runtimes need, present and empty: `wasi:cli`, `wasi:clocks`, `wasi:random` and
+//! The parts of WASI 0.2 that language runtimes need, present but empty: `wasi:cli`, `wasi:clocks`, `wasi:random` and
 //! `wasi:filesystem`. Streams and polling are in `wasi_io`.
 //!
-//! Owns what is linked, which is what may be imported. Written here rather than taken from wasmtime-wasi, whose functions
-//! sleep, block on a runtime and read the system; only its `filesystem/types` is used, which nothing can reach without a
+//! Owns what is linked, which is what may be imported. Written here instead of taken from wasmtime-wasi, whose
+//! functions sleep, block on a runtime and read the system. Only its `filesystem/types` is used: its functions need a
 //! descriptor, and none is ever given out.
 
 use super::fault::Fault;
@@ -44,17 +44,17 @@ pub(super) const INTERFACES: &[&str] = &[
     "wasi:random/random",
 ];
 
-/// The most random bytes in one call: seeds are small, and the host makes them.
+/// The most random bytes in one call. Seeds are small, and the host generates them.
 const RANDOM_BYTES: u64 = 64 << 10;
 
-/// Where the sequence of "random" numbers begins, in every call: nothing of a decision may depend on chance.
+/// The start of the sequence of "random" numbers in every call: no decision may depend on chance.
 pub(super) const RANDOM_SEED: u64 = 0x6368_6966_666f_6e21;
 
 /// Links each of [`INTERFACES`].
 ///
 /// # Errors
 ///
-/// wasmtime's, if a name is linked already.
+/// A name is already linked.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     environment::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     exit::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
@@ -176,7 +176,7 @@ impl terminal_stderr::Host for State {
 }
 
 impl wall_clock::Host for State {
-    /// The time of recording. A time before 1970 cannot be told; it is shown as 1970.
+    /// The time of recording. A time before 1970 cannot be represented and becomes 1970.
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.enter_wasi()?;
         Ok(match u64::try_from(self.now.seconds()) {
@@ -200,8 +200,8 @@ impl wall_clock::Host for State {
     }
 }
 
-/// A clock that stands still, and on which one waits no time at all: neither fuel nor the epoch interrupts a host function,
-/// so a real one would let a policy sleep for ever.
+/// A clock that stands still and never waits. Neither fuel nor the epoch interrupts a host function, so a real clock
+/// would let a policy sleep for ever.
 impl monotonic_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<monotonic_clock::Instant> {
         self.enter_wasi()?;

@@ -1,6 +1,6 @@
-//! `wasi:io`: an input that is at its end, outputs that go to the log, and pollables that are ready.
+//! `wasi:io`: an input that is at its end, outputs that go to the log, and pollables that are always ready.
 //!
-//! Nothing here waits. There are so few resources that a handle's number says which it is; no table is kept.
+//! Nothing here waits. There are so few resources that the number of a handle identifies it; there is no table.
 
 use super::fault::Fault;
 use super::log::Source;
@@ -21,7 +21,7 @@ pub(super) const STDERR: u32 = 2;
 /// The handle of every pollable.
 pub(super) const READY: u32 = 3;
 
-/// What an output takes at once; the interface lets a blocking write have 4 KiB.
+/// How many bytes an output accepts at once; the interface lets a blocking write have 4 KiB.
 const PERMIT: u64 = 64 << 10;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 impl error::Host for State {}
 
 impl error::HostError for State {
-    /// No operation here fails with an error of its own, so a policy never holds one.
+    /// No operation here fails with this error, so a policy never holds one.
     fn to_debug_string(&mut self, _: Resource<IoError>) -> wasmtime::Result<String> {
         self.enter_wasi()?;
         Ok("no error".to_owned())
@@ -45,7 +45,7 @@ impl error::HostError for State {
 }
 
 impl poll::Host for State {
-    /// Everything is ready. An empty list traps, as the interface says.
+    /// Returns every pollable as ready. An empty list traps, as the interface requires.
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         self.enter_wasi()?;
         if pollables.is_empty() {
@@ -111,7 +111,7 @@ impl State {
         stream: &Resource<DynOutputStream>,
         length: u64,
     ) -> StreamResult<()> {
-        // One more than is permitted is refused like any other number.
+        // A length of one more than is permitted is refused like any larger one.
         let length = usize::try_from(length.min(PERMIT + 1))
             .map_err(|error| StreamError::Trap(error.into()))?;
         self.print(stream, &vec![0; length])

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::facts::{Facts, Kept, NamedTally};
 use super::picture::percentage;
+use outcome::counted;
 
 /// Renders the text.
 pub fn markdown(facts: &Facts) -> String {
@@ -62,14 +63,18 @@ fn write(facts: &Facts, out: &mut String) -> fmt::Result {
     let tip = facts.tip.as_deref().unwrap_or("none");
     writeln!(
         out,
-        "Tip {tip}: {} commits, {} entries, {} objects hashed.\n",
-        facts.commits, facts.entries, facts.objects
+        "Tip {tip}: {}, {}, {} hashed.\n",
+        counted(facts.commits, "commit", "commits"),
+        counted(facts.entries, "entry", "entries"),
+        counted(facts.objects, "object", "objects")
     )?;
     if let Some(span) = &facts.span {
         writeln!(
             out,
-            "{} entries counted, from {} to {}.\n",
-            facts.counted, span.from, span.to
+            "{} counted, from {} to {}.\n",
+            counted(facts.counted, "entry", "entries"),
+            span.from,
+            span.to
         )?;
     }
     writeln!(out, "## What was asked, and what holds\n")?;

@@ -1,4 +1,4 @@
-//! How much may wait for the database: bounds the memory of a host whose database does not answer.
+//! Limits how much may wait for the database, and so the memory of a host whose database does not answer.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{StoreError, Submission};
 
-/// The most bytes of submissions that wait for the database, or are on their way to it.
+/// The most bytes of submissions that wait for the database or are being sent to it.
 const BYTES_MOST: usize = 48 << 20;
 
-/// What the smallest counts for: what is kept beside its text.
+/// The size at which a small submission is counted: the memory that is kept besides its text.
 const LEAST: usize = 1 << 10;
 
-/// The room for what waits.
+/// The remaining capacity for submissions that wait.
 pub(super) struct WaitingLimit(Arc<Semaphore>);
 
-/// The part of the room that one submission takes. Dropping it makes room.
+/// The capacity that one submission occupies; returned on drop.
 pub(super) struct WaitingPermit {
     _permit: OwnedSemaphorePermit,
 }
@@ -27,7 +27,11 @@ impl Default for WaitingLimit {
 }
 
 impl WaitingLimit {
-    /// Takes room for a submission, however large: one that alone is more than all takes all.
+    /// Reserves capacity for a submission. One that is larger than the whole capacity reserves all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if too much is waiting already.
     pub(super) fn enter(&self, submission: &Submission) -> Result<WaitingPermit, StoreError> {
         let document = submission.document.as_ref().map_or(0, String::len);
         let bytes = (submission.text.len() + document).clamp(LEAST, BYTES_MOST);

@@ -1,24 +1,25 @@
-//! Which trail a store belongs to.
+//! The bond: which trail a store belongs to.
 
 use std::sync::Mutex;
 
 use super::StoreError;
 
-/// What ties a store to a trail.
+/// Binds a store to a trail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bond {
-    /// The trail's uuid, if it has one.
+    /// The trail's UUID, if it has one.
     pub uuid: Option<String>,
-    /// The trail's first commit; `None` while the store is bound to no trail.
+    /// The trail's first commit; `None` while the store is not bound to a trail.
     pub first_commit: Option<String>,
-    /// The newest commit that the store has acknowledged; it must be in the trail.
+    /// The newest commit that the store has acknowledged. It must be in the trail.
     pub last: Option<String>,
-    /// Counts how often the store was bound.
+    /// The number of times that the store was bound.
     pub epoch: i64,
 }
 
 impl Bond {
-    /// What the trail is called that the store belongs to; the last commit that was acknowledged where nothing else is known.
+    /// Names the trail that the store belongs to, for messages. If its UUID and first commit are unknown, this is the
+    /// last acknowledged commit.
     pub fn name(&self) -> &str {
         let known = [&self.uuid, &self.first_commit, &self.last];
         known
@@ -29,7 +30,7 @@ impl Bond {
     }
 }
 
-/// The bond that a handle of a store was told to keep to.
+/// The bond that a handle of a store requires.
 #[derive(Debug, Default)]
 pub(super) struct RequiredBond(Mutex<Option<i64>>);
 
@@ -41,7 +42,7 @@ impl RequiredBond {
             .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(epoch);
     }
 
-    /// The epoch that must still be the store's; `None` where the handle was told nothing.
+    /// The epoch that the store must still have; `None` if the handle requires none.
     pub(super) fn epoch(&self) -> Option<i64> {
         *self
             .0
@@ -50,7 +51,7 @@ impl RequiredBond {
     }
 }
 
-/// Refuses where the store was bound again since the handle was told to keep to a bond.
+/// Fails if the store was bound again since the handle began to require an epoch.
 pub(super) fn check(required_epoch: Option<i64>, present: i64) -> Result<(), StoreError> {
     match required_epoch {
         Some(required_epoch) if required_epoch != present => Err(StoreError::Rebound),

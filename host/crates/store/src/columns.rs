@@ -1,4 +1,4 @@
-//! Submissions and lists as columns hold them: what both databases store alike.
+//! How columns hold submissions and lists: what both databases store in the same way.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct SubmissionRow {
     pub(super) violations: Option<String>,
     pub(super) attempts: i64,
     pub(super) accepted_at: i64,
-    /// `None` for what waits to be hurried.
+    /// `None` if the submission waits for [`Store::make_all_due`](super::Store::make_all_due).
     pub(super) next_attempt: Option<i64>,
     pub(super) closed_at: Option<i64>,
     pub(super) commit: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct SubmissionRow {
 }
 
 impl SubmissionRow {
-    /// The submission that the row is.
+    /// Converts the row to a submission.
     pub(super) fn submission(self, url: &str) -> Result<SubmissionState, StoreError> {
         let damaged = |cause: &str| StoreError::Damaged {
             url: url.to_owned(),
@@ -82,7 +82,7 @@ impl SubmissionRow {
     }
 }
 
-/// The task id in a column.
+/// Parses the task id in a column.
 pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
     TaskId::parse(text).map_err(|rule| StoreError::Damaged {
         url: url.to_owned(),
@@ -90,7 +90,8 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
     })
 }
 
-/// The reporter in a column. Written by us; whatever else is there names nobody, as in a commit.
+/// Parses the reporter in a column. Any other value, which only a manual change can cause, names nobody, as in a
+/// commit.
 pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
     Reporter::parse(text?).ok()
 }
@@ -101,7 +102,7 @@ struct StoredViolation {
     message: String,
 }
 
-/// Violations as a column holds them: a JSON array of `{"pointer","message"}`.
+/// Formats violations for a column: a JSON array of `{"pointer","message"}`.
 pub(super) fn violations(violations: &[Violation]) -> String {
     let stored: Vec<StoredViolation> = violations
         .iter()
@@ -123,27 +124,27 @@ fn read_violations(text: Option<&str>) -> Vec<Violation> {
         .collect()
 }
 
-/// A list of texts as a column holds it: a JSON array.
+/// Formats a list of texts for a column: a JSON array.
 pub(super) fn list(list: &[String]) -> String {
     serde_json::to_string(list).expect("texts are JSON")
 }
 
-/// The list in a column. Written by us; whatever else is there reads as nothing.
+/// Parses the list in a column. Any other value, which only a manual change can cause, counts as no list.
 pub(super) fn read_list(text: Option<&str>) -> Option<Vec<String>> {
     serde_json::from_str(text?).ok()
 }
 
-/// The point so long after another, in microseconds.
+/// The time after this wait, in microseconds.
 pub(super) fn later(now: i64, wait: Duration) -> i64 {
     now.saturating_add(micros(wait))
 }
 
-/// From one point to a later one. A clock that was set back has nothing elapse.
+/// The duration between two times; zero if the clock was set back.
 pub(super) fn elapsed(from: i64, to: i64) -> Duration {
     Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
 }
 
-/// The first and the last moment of a span, in microseconds.
+/// The first and the last microsecond of a time span.
 pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> [i64; 2] {
     [
         since.map_or(i64::MIN, |since| since.microseconds()),
@@ -151,20 +152,21 @@ pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> [i64; 
     ]
 }
 
-/// A duration in microseconds.
+/// Converts a duration to microseconds.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A text for people as PostgreSQL can hold it: without NUL, which JSON's may have.
+/// Removes NUL characters from a text for people: JSON allows them, but PostgreSQL cannot store them.
 pub(super) fn storable(text: Option<&str>) -> Option<String> {
     text.map(|text| text.replace('\0', "\u{fffd}"))
 }
 
-/// Stands before what stands for a NUL or for itself.
+/// Precedes the character that stands for a NUL or for this character itself.
 const ESCAPE: char = '\u{1}';
 
-/// A name as PostgreSQL can hold it, each as another text: its texts have no NUL, which JSON's may have.
+/// Escapes a name so that PostgreSQL can store it: JSON allows NUL characters, but PostgreSQL's texts do not. Different
+/// names have different escaped forms.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', ESCAPE]) {
         return Cow::Borrowed(text);
@@ -180,7 +182,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The name that [`escape`] has made a text of.
+/// Reverses [`escape`].
 pub(super) fn unescape(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     let mut rest = text;
@@ -189,7 +191,7 @@ pub(super) fn unescape(text: &str) -> String {
         let (meant, length) = match after.chars().next() {
             Some('0') => ('\0', 1),
             Some('1') => (ESCAPE, 1),
-            // Written before there was an escape.
+            // Written before names were escaped.
             _ => (ESCAPE, 0),
         };
         name.push(meant);
@@ -199,13 +201,13 @@ pub(super) fn unescape(text: &str) -> String {
     name
 }
 
-/// A number of rows.
+/// Converts a number of rows.
 pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
 impl Backlog {
-    /// Takes note that so many submissions are in a state.
+    /// Sets the number of submissions in a state.
     pub(super) fn note(&mut self, state: &str, count: i64) {
         let count = self::count(count);
         match state {

@@ -1,34 +1,35 @@
-//! Exact totals without counting: how many entries there are of each day and minute, and how a span is made of those.
+//! Exact totals without counting rows: the number of entries for each day and minute, and how a time span is composed
+//! of those.
 //!
-//! Pure. Both databases keep these numbers in the transaction that adds an entry.
+//! Pure. Both databases update these numbers in the transaction that adds an entry.
 
 use std::collections::BTreeMap;
 
 use super::Entry;
 
-/// Buckets of a day.
+/// The unit of a bucket that holds one day.
 pub(super) const DAY: i16 = 0;
-/// Buckets of a minute.
+/// The unit of a bucket that holds one minute.
 pub(super) const MINUTE: i16 = 1;
 
-/// Microseconds of a bucket.
+/// The length of a day's bucket in microseconds.
 pub(super) const DAY_LENGTH: i64 = 86_400_000_000;
-/// Microseconds of a bucket. At the rate that one trail can be written, a few ten thousand entries: what is counted one by one at the
-/// ends of a span.
+/// The length of a minute's bucket in microseconds. Entries at the ends of a span are counted one by one: at the rate
+/// at which one trail can be written, a few ten thousand.
 pub(super) const MINUTE_LENGTH: i64 = 60_000_000;
 
 const MINUTES_A_DAY: i64 = DAY_LENGTH / MINUTE_LENGTH;
 
-/// A part of a span of time.
+/// A part of a time span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanPart {
-    /// Whole buckets from one to before another.
+    /// Whole buckets, from one to before another.
     Buckets { unit: i16, from: i64, before: i64 },
-    /// Single entries from one point to another, that included.
+    /// Single entries, from one time to another, both included.
     Entries { from: i64, to: i64 },
 }
 
-/// The parts that make up a span, without overlap. What is `None` has no end.
+/// The parts that make up a span, without overlap. `None` means no bound.
 pub(super) fn parts(since: Option<i64>, until: Option<i64>) -> Vec<SpanPart> {
     if let (Some(since), Some(until)) = (since, until)
         && since > until
@@ -104,25 +105,25 @@ fn ceiling(number: i64, length: i64) -> i64 {
     }
 }
 
-/// Which number it is.
+/// Identifies a counter.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CounterKey {
-    /// The service, which may have any name; `None` for all entries, whatever they touched.
+    /// The service, which may have any name; `None` for all entries, whatever services they touched.
     pub(super) service: Option<String>,
     /// [`DAY`] or [`MINUTE`].
     pub(super) unit: i16,
-    /// Which day or minute.
+    /// The index of the day or minute since the epoch.
     pub(super) bucket: i64,
-    /// The status.
+    /// The status of the counted entries.
     pub(super) status: String,
 }
 
-/// By how much numbers change.
+/// The changes of counters.
 #[derive(Debug, Default)]
 pub(super) struct CounterChanges(BTreeMap<CounterKey, i64>);
 
 impl CounterChanges {
-    /// Takes note of an entry that is added (1) or removed (-1).
+    /// Adds an entry to the counters (1) or removes it (-1).
     pub(super) fn note(&mut self, entry: &Entry, by: i64) {
         let at = entry.recorded_at.microseconds();
         for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
@@ -168,7 +169,7 @@ mod tests {
         }
     }
 
-    /// Points that lie at and around the borders of buckets, before and after the epoch.
+    /// Times at and around the borders of buckets, before and after the epoch.
     fn point() -> impl Strategy<Value = i64> {
         (-3i64..3, -2i64..1442, -1i64..2)
             .prop_map(|(day, minute, micro)| day * DAY_LENGTH + minute * MINUTE_LENGTH + micro)

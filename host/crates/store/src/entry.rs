@@ -1,4 +1,4 @@
-//! Entries as the projection holds them: the text, and what queries look at, read from it.
+//! Entries as the projection holds them: the text, and the fields for queries, read from it.
 
 use std::borrow::Cow;
 
@@ -8,54 +8,53 @@ use serde_json::value::RawValue;
 use outcome::clock::Timestamp;
 use outcome::{self, Reporter};
 
-/// The longest name that queries look at, in characters: a key of an index must fit into a third of a page.
+/// The longest name for queries, in characters: the key of an index must fit into a third of a page.
 pub const NAME_MOST: usize = 255;
 
-/// The most services of one entry that queries look at. Each is a row; a document of the largest size could name a hundred
-/// thousand.
+/// The most services of one entry that queries find. Each is a row; the largest document could name a hundred thousand.
 pub const SERVICES_MOST: usize = 1000;
 
-/// A name as the projection holds it and queries compare it.
+/// Shortens a name to the form that the projection holds and queries compare.
 pub(super) fn name(text: &str) -> String {
     text.chars().take(NAME_MOST).collect()
 }
 
-/// An entry of the trail and where it was found. Made by [`Entry::read`] only, so that what queries look at is what the
-/// entry says.
+/// An entry of the trail and its place. Created only by [`Entry::read`], so that the fields for queries agree with the
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The task.
+    /// The task's id.
     pub task_id: String,
-    /// How it ended.
+    /// The task's final status.
     pub status: String,
-    /// The plan that it belongs to.
+    /// The id of the plan that the task belongs to.
     pub plan_id: Option<String>,
-    /// What the task was for: `metadata.intent` where that is a string, otherwise the plan's id. As far as
-    /// [`NAME_MOST`] characters.
+    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id. At most [`NAME_MOST`]
+    /// characters.
     pub intent: Option<String>,
-    /// The pool of agents that it was given to.
+    /// The pool of agents that the task was dispatched to.
     pub agent_pool: Option<String>,
-    /// The agent that it was given to.
+    /// The agent that the task was dispatched to.
     pub agent_id: Option<String>,
-    /// The services that it touched, each once, in order of name; their names as far as [`NAME_MOST`] characters, and the
-    /// first [`SERVICES_MOST`] of them.
+    /// The services that the task touched, without duplicates and sorted by name. At most [`SERVICES_MOST`], each with
+    /// at most [`NAME_MOST`] characters.
     pub services: Vec<String>,
-    /// When it was recorded: the entry's `timestamp`.
+    /// The time of recording: the entry's `timestamp`.
     pub recorded_at: Timestamp,
-    /// The commit that added it, in hexadecimal.
+    /// The commit that added the entry, in hexadecimal.
     pub commit: String,
-    /// Its path in the trail.
+    /// The entry's path in the trail.
     pub path: String,
-    /// Who reported the outcome, as the commit says.
+    /// Who reported the outcome, according to the commit.
     pub reporter: Option<Reporter>,
-    /// The entry, byte for byte.
+    /// The text of the entry, byte for byte.
     pub text: String,
 }
 
-/// What is in the trail cannot be an entry: only a person's commit can bring that about.
+/// A file in the trail cannot be an entry. Only a manual commit can cause that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} in commit {commit} is no entry: {cause}")]
+#[error("{path} in commit {commit} is not an entry: {cause}")]
 pub struct NotAnEntry {
     commit: String,
     path: String,
@@ -63,11 +62,13 @@ pub struct NotAnEntry {
 }
 
 impl Entry {
-    /// Reads what queries look at from an entry that was found in the trail, and notes the reporter that its commit names.
+    /// Reads the fields for queries from an entry that was found in the trail, and stores the reporter that its commit
+    /// names.
     ///
     /// # Errors
     ///
-    /// Where the commit is no object id, or the bytes are not an entry of that path. What any policy can write is one.
+    /// The commit is not an object id, or the bytes are not an entry for that path. Every entry that a policy can write
+    /// is accepted.
     pub fn read(
         commit: &str,
         path: &str,
@@ -81,7 +82,7 @@ impl Entry {
         };
         if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit())
         {
-            return Err(wrong("the commit is no object id".into()));
+            return Err(wrong("the commit is not an object id".into()));
         }
         let text = str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".into()))?;
         let fields: Fields<'_> =
@@ -91,7 +92,7 @@ impl Entry {
             return Err(wrong("it names another task".into()));
         }
         let recorded_at = outcome::parse_time(&fields.timestamp)
-            .ok_or_else(|| wrong("its timestamp is no time".into()))?;
+            .ok_or_else(|| wrong("its timestamp is not a time".into()))?;
         let plan_id = fields.plan_id.as_deref().map(name);
         let intent = fields.metadata.and_then(intent);
         let intent = intent

@@ -1,95 +1,96 @@
-//! What can go wrong with a store, by the case that a caller decides on.
+//! The errors of a store, by the case that a caller handles.
 
-/// Why a store did not do what it was asked. Messages never hold a password.
+/// Why a store did not do what was requested. Messages never contain a password.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Not now: locked, unreachable, full, overloaded. The same again, later, may help.
+    /// Temporarily unavailable: locked, unreachable, full or overloaded. Trying again later may succeed.
     #[error("store unavailable: {0}")]
     Unavailable(String),
-    /// The database does not let this user in, or not do this.
+    /// The database does not let this user log in or do this.
     #[error("store unavailable: {0}")]
     Denied(String),
-    /// The part of this process that writes to the store has ended: only a new start helps.
+    /// The part of this process that writes to the store has ended. Only a restart helps.
     #[error("store unavailable: its writer has stopped")]
     Stopped,
-    /// What the caller read has changed: read again.
+    /// What the caller read has changed and must be read again.
     #[error("the task's plan has changed since it was read")]
     Changed,
-    /// The lease is somebody else's by now.
+    /// Another host has the lease now.
     #[error("the lease is no longer held: another host commits")]
     Fenced,
-    /// The store was bound to a trail since it was looked at: look again whether it is still one's own.
+    /// Another process has bound the store to a trail since it was checked. The caller must check again whether the
+    /// store belongs to its trail.
     #[error("the store was bound to a trail by another process meanwhile")]
     Rebound,
-    /// It belongs to another trail.
+    /// The store belongs to another trail.
     #[error(
         "{url} belongs to {bound}, and this repository holds {found}; nothing was changed. {advice}"
     )]
     OtherTrail {
-        /// The store.
+        /// The URL of the store, without a password.
         url: String,
-        /// What is known of its trail.
+        /// What is known about its trail.
         bound: String,
-        /// What is here instead.
+        /// The trail that was found instead.
         found: String,
         /// What an operator can do.
         advice: String,
     },
-    /// There is no store.
+    /// The store does not exist.
     #[error("there is no store at {0}")]
     Missing(String),
-    /// A newer version of this program has made it.
+    /// A newer version of this program created it.
     #[error(
-        "{url} has tables of version {found}, and this program knows versions up to {known}: use a newer one"
+        "{url} has tables of version {found}, and this program supports versions up to {known}: use a newer one"
     )]
     Newer {
-        /// The store.
+        /// The URL of the store, without a password.
         url: String,
-        /// Its version.
+        /// The version of its tables.
         found: u32,
-        /// The newest version that is known here.
+        /// The newest version that this program supports.
         known: u32,
     },
-    /// Somebody else's database.
+    /// The database belongs to another program.
     #[error("{0} is not a store of chiffon-audit; nothing was changed")]
     Foreign(String),
-    /// It cannot be read as a database, or contradicts itself.
+    /// The database cannot be read, or contradicts itself.
     #[error("{url} is damaged: {cause}")]
     Damaged {
-        /// The store.
+        /// The URL of the store, without a password.
         url: String,
-        /// What the database says.
+        /// What the database reports.
         cause: String,
     },
-    /// It has an entry of the task, and cannot tell whether it says the same: the caller can compare them.
-    #[error("whether the task was recorded so before is for the caller to find out")]
+    /// The task has an entry, and the store cannot tell whether it equals the submission. The caller can compare them.
+    #[error("the store cannot tell whether this outcome of the task was already recorded")]
     Unremembered,
-    /// It would not survive a power cut.
-    #[error("{url} would lose what it has acknowledged in a power cut: {cause}")]
+    /// What it acknowledges would not survive a power cut.
+    #[error("{url} would lose acknowledged data in a power cut: {cause}")]
     NotDurable {
-        /// The store.
+        /// The URL of the store, without a password.
         url: String,
-        /// The setting at fault.
+        /// The setting that causes this.
         cause: String,
     },
-    /// A connection pooler is in between that does not keep a session's settings.
+    /// A connection pooler that does not keep a session's settings is in between.
     #[error(
         "{url} is reached through a connection pooler in {mode} mode, which loses a session's settings, and durability with them: \
          use session mode (pgbouncer: pool_mode = session)"
     )]
     Pooled {
-        /// The store.
+        /// The URL of the store, without a password.
         url: String,
-        /// The mode: `transaction` or `statement`.
+        /// The pooler's mode: `transaction` or `statement`.
         mode: &'static str,
     },
-    /// A URL or a setting makes no sense.
+    /// A URL or a setting is invalid.
     #[error("{0}")]
     Invalid(String),
 }
 
 impl StoreError {
-    /// Whether the same again, later, may help.
+    /// Whether trying the same again later may succeed.
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -100,7 +101,7 @@ impl StoreError {
         )
     }
 
-    /// Whether the database itself must be seen to by a person before it can be a store.
+    /// Whether a person must change the database itself before it can be a store.
     pub fn is_unfit(&self) -> bool {
         matches!(
             self,

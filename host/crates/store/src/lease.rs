@@ -1,10 +1,10 @@
-//! The lease: one committer at a time among the hosts on one store.
+//! The lease: at most one committer at a time among the hosts that share a store.
 
 use std::time::Duration;
 
 use super::columns::elapsed;
 
-/// The right to settle, for a while.
+/// The right to settle, for a limited time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub(super) owner: String,
@@ -12,18 +12,18 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Who holds it.
+    /// The host that holds it.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Grows whenever the lease is taken anew, never when it is renewed.
+    /// Increases whenever the lease is taken, but not when it is renewed.
     pub fn fence(&self) -> i64 {
         self.fence
     }
 }
 
-/// The lease as a database has it; times in microseconds of its own clock.
+/// The lease as the database holds it. Times are microseconds of the database's own clock.
 pub(super) struct LeaseRow {
     pub(super) holder: Option<String>,
     pub(super) fence: i64,
@@ -32,10 +32,10 @@ pub(super) struct LeaseRow {
 }
 
 impl LeaseRow {
-    /// The lease that `owner` has from now on, or who has it instead.
+    /// Grants the lease to `owner` from now on, or says who has it.
     pub(super) fn taken_by(self, owner: &str, now: i64) -> LeaseAnswer {
         let expires = self.renewed_at.saturating_add(self.term);
-        // A clock that was set back would keep a dead host's lease alive; a living one has renewed it since.
+        // A clock that was set back would keep a dead host's lease alive. A living host has renewed it since.
         let is_current = now < expires && now >= self.renewed_at.saturating_sub(self.term);
         let fence = match self.holder {
             Some(holder) if is_current && holder != owner => {
@@ -54,16 +54,16 @@ impl LeaseRow {
     }
 }
 
-/// Whether the caller holds the lease now.
+/// The answer to a request for the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseAnswer {
-    /// It does.
+    /// The caller holds the lease.
     Held(Lease),
-    /// Somebody else does.
+    /// Another host holds the lease.
     HeldBy {
-        /// Who.
+        /// The host that holds it.
         owner: String,
-        /// When it runs out unless it is renewed.
+        /// The time until it expires, unless it is renewed.
         expires_in: Duration,
     },
 }

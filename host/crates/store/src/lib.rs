@@ -1,15 +1,16 @@
-//! The store: SQL beside the trail. What was planned, what was submitted and waits for git, and what git has recorded.
+//! The store: an SQL database next to the trail. It holds what was planned, what was submitted and waits for git, and
+//! what git has recorded.
 //!
 //! Owns the promise that an accepted submission is durable and is kept until the host has found its entry in the trail.
-//! Knows neither trail nor policy: it is told what was found. SQL is named only below this module.
+//! Knows neither trail nor policy: the caller reports what it has found. Only this crate contains SQL.
 //!
-//! Three things lie in a store, and only the last can be made again:
+//! A store has three parts. Only the last can be rebuilt from the trail:
 //!
 //! - *tasks*: what was planned and dispatched, and how it ended;
-//! - *submissions*: every outcome as it came. Those that are open are the *outbox*;
+//! - *submissions*: every outcome exactly as it was submitted. The open ones are the *outbox*;
 //! - the *projection*: one row for each entry of the trail, for queries.
 //!
-//! How a submission flows: [`Store::accept`] (durable) → [`Store::due`] → recorder and trail → [`Store::settle`].
+//! The path of a submission: [`Store::accept`] (durable) → [`Store::due`] → recorder and trail → [`Store::settle`].
 
 mod admission;
 mod bond;
@@ -51,31 +52,31 @@ use outcome::clock::Timestamp;
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
-/// What a method of a store answers, once the database has.
+/// The result of a store's method, once the database has answered.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// A submission that is closed as committed: its place, task, commit and path.
+/// A submission that is closed as committed: its sequence number, task, commit and path.
 pub type CommittedSubmission = (Sequence, String, String, String);
 
-/// The most bytes of documents that [`Store::due`] answers with, but for the last one: a limit of rows alone would let a
-/// thousand of the largest documents into memory at once.
+/// The most bytes of documents that [`Store::due`] returns, not counting the last. A limit on rows alone would allow a
+/// thousand of the largest documents in memory at once.
 pub const DUE_BYTES: usize = 16 << 20;
 
-/// How a store is opened.
+/// How to open a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether a store that is not there yet is made. Only who accepts outcomes wants that.
+    /// Whether to create the store if it does not exist. Only a host that accepts outcomes sets this.
     pub create: bool,
-    /// Whether submissions are kept after they are committed. Otherwise they are erased: a policy that redacts would be
+    /// Whether to keep submissions after they are committed. Otherwise they are erased: a policy that redacts would be
     /// pointless if the database kept the secret.
     pub keep_submissions: bool,
-    /// How long a lock of another process on the database is waited for before the answer is `unavailable`.
+    /// How long to wait for a lock of another process on the database before the answer is `unavailable`.
     pub lock_wait: Duration,
     /// The most connections to a PostgreSQL database.
     pub pool: usize,
 }
 
-/// Connections of one process, where nobody says otherwise: some take submissions in, one settles, the others answer queries.
+/// The default number of connections for a process: some accept submissions, one settles, the others answer queries.
 pub const POOL: usize = 8;
 
 impl Default for Options {
@@ -83,57 +84,58 @@ impl Default for Options {
         Options {
             create: true,
             keep_submissions: false,
-            // Longer than any transaction of ours, shorter than a caller's patience.
+            // Longer than any transaction of this program, but shorter than a caller waits.
             lock_wait: Duration::from_secs(5),
             pool: POOL,
         }
     }
 }
 
-/// The connections of a pool.
+/// The number of connections in a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreConnections {
-    /// In use.
+    /// Connections in use.
     pub busy: usize,
-    /// Open, and not in use.
+    /// Open connections that are not in use.
     pub idle: usize,
-    /// How many there may be.
+    /// The limit.
     pub most: usize,
-    /// How many wait for one.
+    /// Tasks that wait for a connection.
     pub waiting: usize,
 }
 
-/// With what a store tells submissions from each other.
+/// The keys with which a store recognises equal submissions.
 #[derive(Clone)]
 struct FingerprintKeys {
-    /// For the HMAC of whatever was accepted since version 3.
+    /// The HMAC key for everything accepted since version 3 of the tables.
     key: [u8; 32],
-    /// There are submissions from before.
+    /// Whether there are submissions from before version 3.
     has_former: bool,
 }
 
-/// What an open store says of itself.
+/// Describes an open store.
 #[derive(Clone, Debug)]
 pub struct StoreInfo {
-    /// Where it is, without a password.
+    /// Its URL, without a password.
     pub url: String,
     /// The database and its version.
     pub database: String,
-    /// The version of the tables.
+    /// The version of its tables.
     pub schema: u32,
-    /// The settings on which durability rests, as they were read back: name and value.
+    /// The settings that make it durable, as they were read back: name and value.
     pub durability: Vec<(String, String)>,
-    /// What an operator should know and change, such as `full_page_writes` being off.
+    /// What an operator should change, such as `full_page_writes` being off.
     pub warnings: Vec<String>,
 }
 
-/// Opens a store: SQLite or PostgreSQL, as the URL says. Must be called within a tokio runtime.
+/// Opens a store: SQLite or PostgreSQL, depending on the URL. Must be called within a tokio runtime.
 ///
-/// Migrates older tables. A database that is newer, not ours, truncated or no database is an error, and is not changed.
+/// Migrates older tables. A database that is newer, belongs to another program, or is damaged is an error and is not
+/// changed.
 ///
 /// # Errors
 ///
-/// [`StoreError::Missing`] where there is none and none is to be made; [`StoreError::Newer`], [`StoreError::Foreign`],
+/// [`StoreError::Missing`] if it does not exist and may not be created; [`StoreError::Newer`], [`StoreError::Foreign`],
 /// [`StoreError::Damaged`], [`StoreError::NotDurable`], [`StoreError::Invalid`], [`StoreError::Unavailable`].
 pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
     match url {
@@ -149,17 +151,17 @@ pub async fn open(url: &StoreUrl, options: &Options) -> Result<Arc<dyn Store>, S
     }
 }
 
-/// The statements with which a DBA makes a PostgreSQL store, where its own role may not: for psql. With a role, that owns the
-/// schema and all that is in it.
+/// The statements, for psql, with which a DBA creates a PostgreSQL store if the store's own role may not. A given role
+/// will own the schema and everything in it.
 ///
 /// # Errors
 ///
-/// [`StoreError::Invalid`] if the schema cannot have that name.
+/// [`StoreError::Invalid`] if a schema cannot have this name.
 pub fn statements_for_dba(schema: &str, role: Option<&str>) -> Result<String, StoreError> {
     Ok(postgres::statements_for_dba(&schema_name(schema)?, role))
 }
 
-/// A key that nobody can guess, for a store that has none yet: of four times 122 random bits.
+/// Generates a key for a new store from four times 122 random bits.
 fn fingerprint_key() -> [u8; 32] {
     let mut digest = Sha256::new_with_prefix("fingerprint key");
     for _ in 0..4 {
@@ -168,27 +170,28 @@ fn fingerprint_key() -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// A store. Any number of tasks, threads and processes may use one at once.
+/// A store. Any number of tasks, threads and processes may use it at once.
 ///
-/// Contract of every implementation; one test, `tests/store/contract`, holds them to it.
+/// This is the contract of every implementation. One test, `tests/store/contract`, checks all of them.
 ///
-/// - A method that writes MUST NOT answer `Ok` before what it wrote would survive a power cut. Writes that arrive
+/// - A method that writes MUST NOT return `Ok` before what it wrote would survive a power cut. Writes that arrive
 ///   together SHOULD share one transaction.
-/// - A method that answers `Err` MUST have changed nothing, with one exception: where the connection was lost while a
-///   transaction was being committed it may have taken effect. Every method can therefore be called again, unchanged.
-/// - A lock that others hold MUST become [`StoreError::Unavailable`] after [`Options::lock_wait`], never a hang.
-/// - Texts MUST come back byte for byte: no column may be of a type that rewrites JSON.
-/// - A submission that is closed (committed, conflicting, refused) and a task that is finished MUST NOT change any more,
-///   whoever tries: the database itself refuses it.
-/// - Dropping a future MUST leave all or nothing of what it was to do.
+/// - A method that returns `Err` MUST have changed nothing, with one exception: if the connection was lost during a
+///   commit, the transaction may have taken effect. So every method can be called again, unchanged.
+/// - A lock of another process MUST result in [`StoreError::Unavailable`] after [`Options::lock_wait`], and never in a
+///   hang.
+/// - Texts MUST be returned byte for byte: no column may have a type that rewrites JSON.
+/// - A closed submission (committed, conflicting, refused) and a finished task MUST NOT change any more, whichever
+///   program tries: the database itself refuses it.
+/// - If a future is dropped, either all or nothing of its work MUST take effect.
 pub trait Store: Send + Sync {
-    /// What it says of itself.
+    /// Describes the store.
     fn info(&self) -> &StoreInfo;
 
-    /// Asks the database for a sign of life, and whether it would be able to write now.
+    /// Checks that the database answers and can write now.
     fn ping(&self) -> StoreFuture<'_, ()>;
 
-    /// The connections of its pool, for a database that has one.
+    /// The connections of its pool, if the database has one.
     fn connections(&self) -> Option<StoreConnections> {
         None
     }
@@ -198,87 +201,90 @@ pub trait Store: Send + Sync {
     /// The trail that it is bound to, and the newest commit that it has acknowledged.
     fn bond(&self) -> StoreFuture<'_, Bond>;
 
-    /// Binds it, unless its [epoch](Bond::epoch) is no longer the one before: `false`, and nothing is changed. The caller has
-    /// found that it may belong to that trail.
+    /// Binds it, unless its [epoch](Bond::epoch) has changed: then it returns `false` and changes nothing. The caller
+    /// has checked that the store may belong to that trail.
     fn bind(&self, bond: Bond) -> StoreFuture<'_, bool>;
 
-    /// From now on nothing is accepted, settled or leased by this handle if the store's epoch is another:
+    /// From now on, this handle accepts, settles and leases nothing if the store has another epoch:
     /// [`StoreError::Rebound`].
     fn require_epoch(&self, epoch: i64);
 
-    /// The store's random key for [`Fingerprint`]s. Anyone who can read the whole database has it.
+    /// The store's random key for [`Fingerprint`]s. Anyone who can read the whole database can read it.
     fn fingerprint_key(&self) -> &[u8; 32];
 
-    /// Whether there may be submissions whose fingerprint was made without it: [`Submission::former`].
+    /// Whether there may be submissions whose fingerprint was made without the key: [`Submission::former`].
     fn has_former_fingerprints(&self) -> bool;
 
     // Tasks.
 
-    /// Notes what was planned or dispatched. Members that are given replace what was noted before, the others stay.
+    /// Stores what was planned or dispatched. Given members replace earlier values; the others stay.
     ///
-    /// For a task that is finished it changes nothing and answers the task as it is: look at [`Task::finished`].
+    /// If the task is finished, it changes nothing and returns the task as it is; see [`Task::finished`].
     fn plan(&self, plan: Plan) -> StoreFuture<'_, Task>;
 
-    /// What is known of a task; nothing if it was neither planned nor reported.
+    /// What is known about a task, or `None` if it was neither planned nor reported.
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>>;
 
     // Into the outbox.
 
-    /// Takes a submission in: finishes its task and puts it into the outbox, in one transaction. Unknown tasks are welcome.
+    /// Accepts a submission: finishes its task and adds it to the outbox, in one transaction. The task need not be
+    /// known.
     ///
-    /// *The same again* (same task, same fingerprint) finds the submission that is there: [`Accepted::repeated`]. That can be
-    /// told while it is open, for ever if it conflicted, and after it was committed if its fingerprint is
-    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and the caller can compare it with the entry.
-    /// What was refused is taken in once more, since another policy may be in force by now.
+    /// *The same submission* (same task, same fingerprint) finds the existing one: [`Accepted::repeated`]. It is
+    /// recognised while it is open, for ever if it conflicted, and after it was committed if its fingerprint is
+    /// [keyed](Fingerprint::keyed). Otherwise its fingerprint was erased with it, and the caller can compare it with
+    /// the entry. A refused submission is accepted again, since another policy may be in force.
     ///
-    /// *A different one for a finished task* is taken in as well, after the first: the policy decides, and what
-    /// conflicts is kept. [`Accepted::differs`] says so at once.
+    /// *A different one for a finished task* is accepted too, after the first. The policy decides, and a conflicting
+    /// one is kept. [`Accepted::differs`] reports it at once.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Changed`] if the submission was made from a plan that is no longer the task's: make it again.
+    /// [`StoreError::Changed`] if the submission was made from a plan that has changed: make it again.
     /// [`StoreError::Unremembered`] if the task has an entry and it [may be compared](Submission::may_compare).
     /// [`StoreError::Rebound`] after [`Store::require_epoch`].
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted>;
 
     // Out of the outbox.
 
-    /// What is to be tried now: open submissions after `after`, oldest first, at most `limit`, whose time has come.
+    /// The open submissions that are due: at most `limit` after `after`, oldest first.
     ///
-    /// Submissions of one task come in order: one is not due while an earlier one of its task is pending, unless that
-    /// earlier one is due itself and so comes before it in the same answer or a former one. A blocked one holds up
-    /// nothing. What was answered stays due until it is settled: keep in mind what is under way, or ask with `after`. Ask
-    /// from the beginning now and then: a place may be given before another and become visible after it.
+    /// Submissions of one task are returned in order: one is not due while an earlier one of its task is pending,
+    /// unless that one is due itself and so precedes it in this answer or an earlier one. A blocked one delays no
+    /// others. A returned submission stays due until it is settled, so the caller must remember what is in flight, or
+    /// pass `after`. It should start from the beginning regularly: a sequence number may be assigned before another and
+    /// become visible after it.
     ///
-    /// Fewer than `limit` come where their documents are more than [`DUE_BYTES`] together, but never none.
+    /// Returns fewer than `limit` if their documents exceed [`DUE_BYTES`] in total, but at least one.
     fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>>;
 
-    /// Says what became of submissions, all in one transaction. Each is open and was tried under `lease`.
+    /// Stores the results of submissions, all in one transaction. Each is open and was tried under `lease`.
     ///
-    /// [`SettlementResult::Committed`] closes a submission, adds its entry to the projection and erases its text unless
-    /// [`Options::keep_submissions`]. The caller MUST have found that very entry in the trail, durable: no other word of
-    /// a policy, a receipt or a person is enough. One that is closed already is left as it is.
+    /// [`SettlementResult::Committed`] closes a submission, adds its entry to the projection, and erases its text
+    /// unless [`Options::keep_submissions`] is set. The caller MUST have found exactly this entry in the trail,
+    /// durable; a statement of a policy, a receipt or a person is not enough. A submission that is already closed does
+    /// not change.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is changed then. Somebody else commits.
+    /// [`StoreError::Fenced`] if the lease is no longer current, because another host commits. Then nothing is changed.
     fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) -> StoreFuture<'_, ()>;
 
-    /// Makes everything that is open due now, blocked ones too, such as after another policy was put in force. Answers how
-    /// many were waiting.
+    /// Makes every open submission due now, including blocked ones, for example after another policy was put in force.
+    /// Returns how many were waiting.
     fn make_all_due(&self) -> StoreFuture<'_, u64>;
 
-    /// What has become of a submission.
+    /// The state of a submission.
     fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>>;
 
-    /// What has become of all submissions of a task, oldest first.
+    /// The state of every submission of a task, oldest first.
     fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>>;
 
-    /// How many submissions a task has in each state that it has any in. Reads no text.
+    /// The number of a task's submissions in each state that occurs. Reads no texts.
     fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>>;
 
-    /// Submissions of a task after `after`, oldest first: at most [`TOGETHER`], and no more once their texts have `bytes` bytes.
-    /// None if there are no more.
+    /// Submissions of a task after `after`, oldest first. At most [`TOGETHER`], and no more once their texts have
+    /// `bytes` bytes. Empty if there are no more.
     fn submissions_after(
         &self,
         task_id: &TaskId,
@@ -286,12 +292,12 @@ pub trait Store: Send + Sync {
         bytes: usize,
     ) -> StoreFuture<'_, Vec<SubmissionState>>;
 
-    /// A page of submissions, the newest first, without their texts. Takes time for what it answers, however many others there
-    /// are, but for a span of time.
+    /// A page of submissions, newest first, without their texts. Its cost depends on the size of the page, not on the
+    /// number of other submissions, unless a time span is given.
     fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage>;
 
-    /// What was turned down from one moment to another, both included, by the time at which it was closed. `latest` says how
-    /// many are told one by one.
+    /// The number of submissions that were refused or conflicted, by the time at which they were closed, from `since`
+    /// to `until`, both included. `latest` limits how many are returned themselves.
     fn count_turned_down(
         &self,
         since: Option<Timestamp>,
@@ -299,62 +305,64 @@ pub trait Store: Send + Sync {
         latest: usize,
     ) -> StoreFuture<'_, TurnedDownCounts>;
 
-    /// Deletes conflicts and refusals that were closed longer ago than that, the oldest first, at most `most`. Answers how many
-    /// there were. What a task was finished by goes with them; a task of which nothing else was submitted is forgotten.
+    /// Deletes conflicts and refusals that were closed longer ago than `older_than`, oldest first, at most `most`.
+    /// Returns how many were deleted. If one of them had finished its task, that is deleted too; a task without another
+    /// submission is deleted entirely.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Fenced`] if the lease is no longer the current one; nothing is deleted then.
+    /// [`StoreError::Fenced`] if the lease is no longer current. Then nothing is deleted.
     fn retire(&self, lease: &Lease, older_than: Duration, most: usize) -> StoreFuture<'_, u64>;
 
-    /// How much is open, and since when. Cheap enough to be asked for every second.
+    /// How many submissions are open, and since when. Cheap enough to call every second.
     fn backlog(&self) -> StoreFuture<'_, Backlog>;
 
     // One committer.
 
-    /// Takes the lease, or renews it. Whoever holds it may settle; everybody may accept.
+    /// Takes the lease, or renews it. Only its holder may settle; every host may accept.
     ///
-    /// Time is the database's own. A lease that ran out is taken by whoever asks first, with a new and greater
-    /// [fence](Lease::fence), its former holder included.
+    /// Times are the database's own. An expired lease goes to the first host that requests it, with a new and greater
+    /// [fence](Lease::fence), even if that is its former holder.
     fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer>;
 
-    /// Gives the lease back. One that is no longer current is none of the caller's business, and stays.
+    /// Returns the lease. Does nothing if it is no longer current.
     fn release(&self, lease: &Lease) -> StoreFuture<'_, ()>;
 
     // Queries.
 
-    /// A page of what was recorded, newest first.
+    /// A page of recorded entries, newest first.
     fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page>;
 
-    /// What was recorded of a task, as far as the projection knows.
+    /// The entry of a task, if the projection has it.
     fn entry(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Entry>>;
 
     // For `reconcile`.
 
-    /// Submissions that are closed as committed after `after`, at most `limit`: place, task, commit and path.
+    /// Submissions that are closed as committed after `after`, at most `limit`.
     fn committed(
         &self,
         after: Option<Sequence>,
         limit: usize,
     ) -> StoreFuture<'_, Vec<CommittedSubmission>>;
 
-    /// Entries in order of task id, from the first after `after`, at most `limit`.
+    /// Entries in order of task id, after `after`, at most `limit`.
     fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>>;
 
-    /// Adds entries that the caller has found in the trail, in the place of what the projection has for their tasks. Answers
-    /// how many it did not have so.
+    /// Adds entries that the caller has found in the trail, and replaces the projection's rows for their tasks. Returns
+    /// how many were missing or different.
     fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64>;
 
-    /// Removes the rows of tasks from the projection. Answers how many there were.
+    /// Removes the rows of tasks from the projection. Returns how many there were.
     fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64>;
 
-    /// Begins to make the projection again, beside the present one, which answers until then. Ends another that was begun.
+    /// Starts to rebuild the projection next to the present one, which answers queries meanwhile. Ends any other
+    /// rebuild.
     fn begin_rebuild(&self) -> StoreFuture<'_, i64>;
 
-    /// Adds entries to what is made again: each task once.
+    /// Adds entries to the rebuilt projection, each task once.
     fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()>;
 
-    /// Puts what was made again in the place of the present projection, together with what was recorded since it was begun.
-    /// Answers how many entries there are.
+    /// Replaces the present projection by the rebuilt one, with what was recorded since the rebuild started. Returns
+    /// the number of entries.
     fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64>;
 }

@@ -1,4 +1,4 @@
-//! Lists of submissions: which are wanted, and a page of them.
+//! Lists of submissions: which to include, and a page of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,20 +11,20 @@ use outcome::clock::Timestamp;
 /// The name of a [`State`](super::State).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateName {
-    /// Accepted, and not yet in the trail.
+    /// Accepted, but not in the trail yet.
     Pending,
-    /// Accepted and set aside.
+    /// Accepted, but set aside.
     Blocked,
     /// In the trail.
     Committed,
-    /// The task's entry says something else.
+    /// The task has a different entry.
     Conflicting,
-    /// The document or the policy says no.
+    /// The document is not an outcome, or the policy refused it.
     Refused,
 }
 
 impl StateName {
-    /// All of them.
+    /// Every state.
     pub const ALL: [StateName; 5] = [
         StateName::Pending,
         StateName::Blocked,
@@ -33,7 +33,7 @@ impl StateName {
         StateName::Refused,
     ];
 
-    /// Those of what is not in the trail: it waits, or it was turned down.
+    /// The states of submissions that are not in the trail, because they wait or were turned down.
     pub const NOT_RECORDED: [StateName; 4] = [
         StateName::Pending,
         StateName::Blocked,
@@ -41,7 +41,7 @@ impl StateName {
         StateName::Refused,
     ];
 
-    /// The name as it is stored and shown.
+    /// The name as it is stored and displayed.
     pub fn as_str(self) -> &'static str {
         match self {
             StateName::Pending => "pending",
@@ -73,19 +73,19 @@ impl FromStr for StateName {
 /// The most submissions of one task that are read at once.
 pub const TOGETHER: usize = 256;
 
-/// The submissions of one task that are in one state.
+/// The number of a task's submissions in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateCount {
-    /// The state.
+    /// The state that is counted.
     pub state: StateName,
-    /// How many.
+    /// The number of submissions.
     pub count: u64,
     /// The newest of them.
     pub newest: Sequence,
 }
 
 impl StateCount {
-    /// From state, number and newest sequence, as a database groups them.
+    /// Reads rows of state, count and newest sequence number.
     pub(super) fn read(rows: impl IntoIterator<Item = (String, i64, i64)>) -> Vec<StateCount> {
         let rows = rows.into_iter().filter_map(|(state, count, newest)| {
             Some(StateCount {
@@ -98,33 +98,33 @@ impl StateCount {
     }
 }
 
-/// Which submissions are wanted.
+/// Which submissions to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmissionQuery {
-    /// In one of these states.
+    /// Only submissions in one of these states.
     pub states: Vec<StateName>,
-    /// Accepted at this time or later, by the database's clock.
+    /// Only submissions accepted at this time or later, by the database's clock.
     pub since: Option<Timestamp>,
-    /// Accepted at this time or earlier, by the database's clock.
+    /// Only submissions accepted at this time or earlier, by the database's clock.
     pub until: Option<Timestamp>,
-    /// Only those that were accepted before this one: what [`SubmissionPage::next`] gave.
+    /// Only submissions accepted before this one; see [`SubmissionPage::next`].
     pub before: Option<Sequence>,
-    /// At most so many; cut to [`LIMIT_MOST`].
+    /// The most submissions to return; at most [`LIMIT_MOST`].
     pub limit: u32,
 }
 
-/// A page of submissions, the newest first, without their texts: those may be large, and are asked for one by one.
+/// A page of submissions, newest first, without their texts, which may be large.
 #[derive(Clone, Debug, Default)]
 pub struct SubmissionPage {
-    /// The submissions.
+    /// The submissions of the page.
     pub submissions: Vec<SubmissionState>,
-    /// Where the next page begins; `None` if there is nothing more.
+    /// The value of [`SubmissionQuery::before`] for the next page; `None` if this is the last.
     pub next: Option<Sequence>,
 }
 
 impl SubmissionQuery {
-    /// What a database is asked for of one state: the span of acceptance, the sequence before which, and how many, one more than
-    /// are shown.
+    /// The parameters of the query for one state: the first and last time of acceptance, the sequence number before
+    /// which to look, and the limit, one more than the page has.
     pub(super) fn asked(&self) -> [i64; 4] {
         let [since, until] = columns::span(self.since, self.until);
         let before = self.before.map_or(i64::MAX, |before| before.0);
@@ -135,7 +135,7 @@ impl SubmissionQuery {
         self.limit.min(LIMIT_MOST)
     }
 
-    /// A page of what was found of each state. Each is asked for alone, by the index that serves it.
+    /// Merges what was found for each state into a page. Each state is queried separately, by the index for it.
     pub(super) fn page(&self, mut found: Vec<SubmissionState>) -> SubmissionPage {
         found.sort_by_key(|submission| std::cmp::Reverse(submission.sequence));
         let most = self.most() as usize;

@@ -1,4 +1,4 @@
-//! Queries: what can be asked of the projection, and a page of the answer.
+//! Queries of the projection, and pages of their results.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,33 +9,33 @@ use outcome::clock::Timestamp;
 /// The most entries on a page.
 pub const LIMIT_MOST: u32 = 1000;
 
-/// The entries on a page where nobody says how many.
+/// The default number of entries on a page.
 pub const LIMIT_DEFAULT: u32 = 100;
 
-/// Which entries are wanted: those that all given filters leave. Texts are compared exactly, case included.
+/// Which entries to return: those that match every given filter. Texts are compared exactly, including case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// How the task ended.
+    /// The task's final status.
     pub status: Option<String>,
     /// A service that the task touched.
     pub service: Option<String>,
-    /// What the task was for: [`Entry::intent`].
+    /// The purpose of the task: [`Entry::intent`].
     pub intent: Option<String>,
     /// Who reported the outcome: [`Entry::reporter`].
     pub reporter: Option<String>,
-    /// Recorded at this time or later.
+    /// Only entries recorded at this time or later.
     pub since: Option<Timestamp>,
-    /// Recorded at this time or earlier.
+    /// Only entries recorded at this time or earlier.
     pub until: Option<Timestamp>,
 }
 
 impl Filter {
-    /// The filter with its names as the projection holds them.
+    /// Returns the filter with its names as the projection holds them.
     pub(super) fn as_projected(&self) -> Filter {
         self.with_names(entry::name)
     }
 
-    /// The filter with other names for its names.
+    /// Returns the filter with each name converted.
     pub(super) fn with_names(&self, of: impl Fn(&str) -> String) -> Filter {
         let name = |text: &Option<String>| text.as_deref().map(&of);
         Filter {
@@ -48,18 +48,19 @@ impl Filter {
     }
 }
 
-/// Which page of the answer.
+/// Which page to return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// At most so many; cut to [`LIMIT_MOST`].
+    /// The most entries on the page; at most [`LIMIT_MOST`].
     pub limit: u32,
-    /// Leaves out so many of the first, or of those behind the cursor. Costs time in proportion; a cursor does not.
+    /// How many of the first entries, or of those after the cursor, to leave out. Its cost is proportional; a cursor's
+    /// is not.
     pub offset: u64,
-    /// Leaves out all up to this entry, whatever has been recorded since: what [`Page::next`] gave.
+    /// Leaves out every entry up to this one, whatever has been recorded since; see [`Page::next`].
     pub after: Option<Cursor>,
-    /// Whether to count what the filters leave.
+    /// Whether to count the matching entries.
     pub total: bool,
-    /// The page ends early where its entries have so many bytes of text together; it has at least one.
+    /// Ends the page early once its entries have this many bytes of text. It has at least one entry.
     pub bytes: usize,
 }
 
@@ -75,18 +76,18 @@ impl Default for PageRequest {
     }
 }
 
-/// A page of entries, newest first; those of one microsecond in order of task id, backwards.
+/// A page of entries, newest first. Entries of the same microsecond are in descending order of task id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The entries.
+    /// The entries of the page.
     pub entries: Vec<Entry>,
-    /// How many entries the filters leave, whatever the page; `None` if that was not asked.
+    /// The number of matching entries on all pages; `None` if it was not requested.
     pub total: Option<u64>,
-    /// Where the next page begins; `None` if there is nothing more.
+    /// Where the next page starts; `None` if this is the last.
     pub next: Option<Cursor>,
 }
 
-/// A place between two entries of an answer. Its text is opaque to callers and safe in a URL.
+/// A place between two entries of a result. Its text is opaque to callers and safe in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub(super) recorded_at: i64,
@@ -94,7 +95,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place just after an entry.
+    /// The place immediately after an entry.
     pub fn after(entry: &Entry) -> Cursor {
         Cursor {
             recorded_at: entry.recorded_at.microseconds(),
@@ -113,7 +114,7 @@ impl FromStr for Cursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Cursor, &'static str> {
-        let wrong = "must be a cursor that an answer gave";
+        let wrong = "must be a cursor from an earlier answer";
         let (recorded_at, task_id) = text.split_once('.').ok_or(wrong)?;
         Ok(Cursor {
             recorded_at: recorded_at.parse().map_err(|_| wrong)?,

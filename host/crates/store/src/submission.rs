@@ -1,4 +1,4 @@
-//! Submissions: what was reported, exactly as it came, and what has become of it.
+//! Submissions: what was reported, exactly as it was sent, and its state.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::entry::Entry;
 use outcome::clock::Timestamp;
 use outcome::{Reporter, TaskId, Violation};
 
-/// The place of a submission among all: greater is later. Gaps mean nothing.
+/// The sequence number of a submission: a greater one was accepted later. Gaps have no meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub i64);
 
@@ -17,17 +17,17 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// What was submitted: which of the two doors it came through.
+/// What was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A whole outcome document.
+    /// A complete outcome document.
     Outcome,
     /// The result of a task that was planned and dispatched.
     WorkResult,
 }
 
 impl Kind {
-    /// The kind as it is stored and shown.
+    /// The name as it is stored and displayed.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Outcome => "outcome",
@@ -36,132 +36,135 @@ impl Kind {
     }
 }
 
-/// What tells a submission from another of the same task.
+/// Identifies equal submissions of a task.
 ///
-/// The caller decides what *the same* is, and makes 32 bytes of it; `outcome` has the rule of design section 7.
+/// The caller decides which submissions are equal, and makes 32 bytes of that; see
+/// [`TaskOutcome::canonical`](outcome::TaskOutcome::canonical).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
-    /// A digest.
+    /// The bytes of the digest.
     pub bytes: [u8; 32],
-    /// Whether it is keyed. A plain digest lets redacted values be guessed, so it is erased together with the submission; a keyed
-    /// one is kept.
+    /// Whether it is keyed. A plain digest lets others guess redacted values, so it is erased together with the
+    /// submission; a keyed one is kept.
     pub keyed: bool,
 }
 
-/// An outcome, to be taken in. The caller has parsed it: it is well-formed.
+/// An outcome to accept. The caller has parsed it, so it is well-formed.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
-    /// How it ended.
+    /// The task's final status.
     pub status: String,
     /// What `text` is.
     pub kind: Kind,
-    /// The submission exactly as it came.
+    /// The submission exactly as it was sent.
     pub text: String,
-    /// The outcome document that was made from it, for the recorder; `None` if it is `text` itself.
+    /// The outcome document that was made from `text`, for the recorder; `None` if `text` is the document.
     pub document: Option<String>,
-    /// What tells it from others of the task.
+    /// Identifies equal submissions of the task.
     pub fingerprint: Fingerprint,
-    /// What did so before version 3 of the tables, where the store has [submissions from
+    /// The fingerprint from before version 3 of the tables, if the store has [submissions from
     /// then](super::Store::has_former_fingerprints).
     pub former: Option<[u8; 32]>,
-    /// The caller can compare it with the task's entry, where the store cannot tell whether that says the same.
+    /// Whether the caller can compare the submission with the task's entry, if the store cannot tell whether they are
+    /// equal.
     pub may_compare: bool,
-    /// The [revision](super::Task::revision) of the plan that `document` was made from, 0 for a task that was not known; `None` if
-    /// it was made from none.
+    /// The [revision](super::Task::revision) of the plan that `document` was made from; 0 if the task was unknown,
+    /// `None` if it was not made from a plan.
     pub revision: Option<i64>,
-    /// The trace that it belongs to, for logs.
+    /// The trace id, for logs.
     pub trace_id: Option<String>,
-    /// Who reported it, if the report came with a name.
+    /// Who reported it, if the reporter has a name.
     pub reporter: Option<Reporter>,
 }
 
-/// A submission is durable.
+/// The result of accepting a submission, which is durable now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its place; that of the earlier one if it was repeated.
+    /// Its sequence number; that of the earlier submission if it was repeated.
     pub sequence: Sequence,
-    /// The same was there already: nothing was taken in.
+    /// The same submission was accepted before, and nothing was added.
     pub repeated: bool,
-    /// Its task was finished by another submission before, which did not say the same as far as can be told.
+    /// An earlier submission finished the task, and seems to differ.
     pub differs: bool,
-    /// What has become of it: pending, unless it was repeated.
+    /// Its state: pending, unless it was repeated.
     pub state: State,
 }
 
-/// A submission to be tried.
+/// A submission that waits for a decision.
 #[derive(Clone, Debug)]
 pub struct Queued {
-    /// Its place.
+    /// Its sequence number.
     pub sequence: Sequence,
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
     /// The outcome document, for the recorder.
     pub document: String,
-    /// How often it was tried before.
+    /// The number of earlier attempts.
     pub attempts: u32,
     /// When it was accepted, by the database's clock.
     pub accepted_at: Timestamp,
-    /// The trace that it belongs to.
+    /// The trace id, for logs.
     pub trace_id: Option<String>,
     /// Who reported it, for the commit.
     pub reporter: Option<Reporter>,
 }
 
-/// What became of one submission when it was tried.
+/// The result of an attempt to record one submission.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which.
+    /// The submission's sequence number.
     pub sequence: Sequence,
-    /// What became of it.
+    /// The result of the attempt.
     pub result: SettlementResult,
 }
 
-/// The five things that can become of a submission when it is tried.
+/// The five possible results of an attempt.
 #[derive(Clone, Debug)]
 pub enum SettlementResult {
-    /// The caller has found this entry in the trail, durable. Closes the submission.
+    /// The caller has found this durable entry in the trail. Closes the submission.
     Committed(Box<Entry>),
-    /// The task has an entry that says something else. Closes the submission, which is kept.
+    /// The task has a different entry. Closes the submission, which is kept.
     Conflicting {
-        /// What the recorder said.
+        /// The recorder's reason.
         reason: String,
     },
-    /// The document or the policy says no. Closes the submission, which is kept.
+    /// The document is not an outcome, or the policy refused it. Closes the submission, which is kept.
     Refused {
         /// What is wrong with it.
         violations: Vec<Violation>,
-        /// What the recorder said.
+        /// The recorder's reason, if there are no violations.
         reason: Option<String>,
     },
-    /// Not this time; it is tried again.
+    /// It could not be recorded now, and will be tried again.
     Pending {
-        /// What stood in the way.
+        /// What prevented it.
         cause: String,
-        /// How long to wait.
+        /// How long to wait before the next attempt.
         retry_in: Duration,
     },
-    /// Set aside, so that others go on.
+    /// It is set aside, so that others can continue.
     Blocked {
-        /// Why: a limit's name, `rolled back`, …
+        /// The reason, such as the name of a limit or `rolled back`.
         cause: String,
-        /// How long to wait; `None` waits for [`Store::make_all_due`](super::Store::make_all_due).
+        /// How long to wait before the next attempt; `None` waits for
+        /// [`Store::make_all_due`](super::Store::make_all_due).
         retry_in: Option<Duration>,
     },
 }
 
-/// What has become of a submission.
+/// The state of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Accepted, and not yet in the trail.
+    /// Accepted, but not in the trail yet.
     Pending {
-        /// What stood in the way so far.
+        /// What has prevented it so far.
         cause: Option<String>,
     },
-    /// Accepted and set aside.
+    /// Accepted, but set aside.
     Blocked {
-        /// Why.
+        /// The reason for setting it aside.
         cause: String,
     },
     /// In the trail, durable.
@@ -171,22 +174,22 @@ pub enum State {
         /// The entry's path.
         path: String,
     },
-    /// The task's entry says something else.
+    /// The task has a different entry.
     Conflicting {
-        /// What the recorder said.
+        /// The recorder's reason.
         reason: String,
     },
-    /// The document or the policy says no.
+    /// The document is not an outcome, or the policy refused it.
     Refused {
         /// What is wrong with it.
         violations: Vec<Violation>,
-        /// What the recorder said.
+        /// The recorder's reason, if there are no violations.
         reason: Option<String>,
     },
 }
 
 impl State {
-    /// The state's name, as it is stored and shown.
+    /// The state's name, as it is stored and displayed.
     pub fn name(&self) -> &'static str {
         match self {
             State::Pending { .. } => "pending",
@@ -197,13 +200,13 @@ impl State {
         }
     }
 
-    /// Whether it is still to be recorded.
+    /// Whether it still has to be recorded.
     pub fn is_open(&self) -> bool {
         matches!(self, State::Pending { .. } | State::Blocked { .. })
     }
 }
 
-/// `pending`, `committed`, `conflicting`, `refused`, `blocked: <cause>`.
+/// Formats the state as `pending`, `committed`, `conflicting`, `refused` or `blocked: <cause>`.
 impl fmt::Display for State {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,56 +216,56 @@ impl fmt::Display for State {
     }
 }
 
-/// A submission and what has become of it.
+/// A submission and its state.
 #[derive(Clone, Debug)]
 pub struct SubmissionState {
-    /// Its place.
+    /// Its sequence number.
     pub sequence: Sequence,
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
     /// The status that it reports.
     pub status: String,
-    /// Which door it came through.
+    /// What was submitted.
     pub kind: Kind,
-    /// What has become of it.
+    /// Its state.
     pub state: State,
-    /// When it was accepted, by the database's clock, as all times here.
+    /// When it was accepted. All times are by the database's clock.
     pub accepted_at: Timestamp,
-    /// How often it was tried.
+    /// The number of attempts to record it.
     pub attempts: u32,
-    /// When it is tried next, if it waits for a time.
+    /// When it will be tried next, if it waits for a time.
     pub next_attempt: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
-    /// The submission as it came, unless it is erased.
+    /// The submission as it was sent, unless it is erased.
     pub text: Option<String>,
-    /// The trace that it belongs to.
+    /// The trace id.
     pub trace_id: Option<String>,
-    /// Who reported it, if the report came with a name.
+    /// Who reported it, if the reporter has a name.
     pub reporter: Option<Reporter>,
 }
 
-/// How much is open.
+/// The number of submissions that are not in the trail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Submissions that are tried until they are in the trail.
     pub pending: u64,
     /// Submissions that are set aside.
     pub blocked: u64,
-    /// Closed ones that a person should look at, since ever.
+    /// Submissions that conflict and are kept, of all time.
     pub conflicting: u64,
-    /// Closed ones that a person should look at, since ever.
+    /// Submissions that were refused and are kept, of all time.
     pub refused: u64,
-    /// How long the oldest pending one has been waiting.
+    /// How long the oldest pending submission has waited.
     pub oldest_pending: Option<Duration>,
 }
 
-/// What was turned down in a span of time.
+/// The submissions of a time span that were refused or conflicted.
 #[derive(Clone, Debug, Default)]
 pub struct TurnedDownCounts {
-    /// How many a policy or the host refused.
+    /// The number that a policy or the host refused.
     pub refused: u64,
-    /// How many said something else than their task's entry.
+    /// The number that differed from their task's entry.
     pub conflicting: u64,
     /// The latest of both, newest first.
     pub latest: Vec<SubmissionState>,

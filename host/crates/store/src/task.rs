@@ -1,24 +1,24 @@
-//! Tasks: what was planned and dispatched, and how it ended.
+//! Tasks: what was planned and dispatched, and how they ended.
 
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
-/// What is said of a task before it is finished. What is `None` is not said.
+/// What is known about a task before it is finished. `None` means that it was not given.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
-    /// The plan that it belongs to.
+    /// The id of the plan that it belongs to.
     pub plan_id: Option<String>,
     /// The plan's steps.
     pub plan_steps: Option<Vec<String>>,
-    /// The pool of agents that it was given to.
+    /// The pool of agents that it was dispatched to.
     pub agent_pool: Option<String>,
-    /// The agent that it was given to.
+    /// The agent that it was dispatched to.
     pub agent_id: Option<String>,
-    /// When it was given away: ISO 8601, kept as written.
+    /// When it was dispatched: ISO 8601, kept as written.
     pub dispatch_timestamp: Option<String>,
-    /// When it was begun: ISO 8601, kept as written.
+    /// When it started: ISO 8601, kept as written.
     pub start_time: Option<String>,
     /// The services that it will touch.
     pub services_touched: Option<Vec<String>>,
@@ -27,7 +27,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A task of which nothing is said.
+    /// Creates a plan without any details.
     pub fn new(task_id: TaskId) -> Plan {
         Plan {
             task_id,
@@ -43,24 +43,24 @@ impl Plan {
     }
 }
 
-/// What is known of a task.
+/// What is known about a task.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// What was planned and dispatched; nothing but the id if it was only ever reported.
+    /// What was planned and dispatched; only the id if the task was never planned.
     pub plan: Plan,
-    /// When it was first heard of, by the database's clock.
+    /// When it was first mentioned, by the database's clock.
     pub created_at: Timestamp,
-    /// Counts the changes of the plan; 0 if there never was one.
+    /// The number of changes of the plan; 0 if the task was never planned.
     pub revision: i64,
-    /// How it ended.
+    /// How it ended, if it has.
     pub finished: Option<Finished>,
 }
 
-/// How a task ended: by the first submission for it. Later ones do not change this.
+/// How a task ended, according to its first submission. Later ones do not change this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The status that was reported.
+    /// The reported status.
     pub status: String,
-    /// When that was accepted, by the database's clock.
+    /// When that submission was accepted, by the database's clock.
     pub at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Where a store is: `sqlite:PATH` or `postgres://…`. Shown without its password, always.
+//! The location of a store: `sqlite:PATH` or `postgres://…`. It is always displayed without its password.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use super::error::StoreError;
 
-/// Where a store is.
+/// The location of a store.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// A SQLite file.
+    /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL database.
+    /// The URL of a PostgreSQL database.
     Postgres(PostgresUrl),
 }
 
-/// A PostgreSQL URL, which may hold a password, and the schema there.
+/// A PostgreSQL URL, which may contain a password, and the schema.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
     text: String,
     schema: Option<String>,
 }
 
-/// The schema of a PostgreSQL store, where nobody says otherwise.
+/// The default schema of a PostgreSQL store.
 pub const SCHEMA: &str = "chiffon_audit";
 
-/// The file beside the trail, in the state directory of the git directory.
+/// The default name of a SQLite store, in the state directory of the trail's git directory.
 const FILE: &str = "store.sqlite";
 
 impl StoreUrl {
-    /// The longest that one answer of such a store takes: then it is an error, and not a store that hangs.
+    /// The longest time that one answer may take. After that it is an error, so that the store never hangs.
     pub fn patience(&self, options: &super::Options) -> Duration {
         match self {
             StoreUrl::Sqlite(_) => options.lock_wait,
@@ -37,11 +37,11 @@ impl StoreUrl {
         }
     }
 
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Invalid`] says which forms there are; it does not quote the text, which may hold a password.
+    /// [`StoreError::Invalid`] lists the valid forms. It does not quote the text, which may contain a password.
     pub fn parse(text: &str) -> Result<StoreUrl, StoreError> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -61,11 +61,12 @@ impl StoreUrl {
         ))
     }
 
-    /// The same store in that schema, which a setting beside the URL gives, unless the URL names one. A SQLite file has none.
+    /// Returns the same store in this schema, which a separate setting gives, unless the URL names one. A SQLite file
+    /// has no schemas.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Invalid`] if the name may not be a schema's.
+    /// [`StoreError::Invalid`] if a schema cannot have this name.
     pub fn in_schema(self, name: Option<&str>) -> Result<StoreUrl, StoreError> {
         let name = name.map(schema_name).transpose()?;
         Ok(match self {
@@ -77,7 +78,7 @@ impl StoreUrl {
         })
     }
 
-    /// The role that a PostgreSQL URL names before its host.
+    /// The role that a PostgreSQL URL names.
     pub fn user(&self) -> Option<&str> {
         let StoreUrl::Postgres(url) = self else {
             return None;
@@ -96,7 +97,7 @@ impl StoreUrl {
         }
     }
 
-    /// The store that a trail has where none is named: a SQLite file in its git directory.
+    /// The default store of a trail: a SQLite file in its git directory.
     pub fn beside_trail(common_dir: &Path) -> StoreUrl {
         StoreUrl::Sqlite(common_dir.join("chiffon-audit").join(FILE))
     }
@@ -108,7 +109,7 @@ impl PostgresUrl {
         &self.text
     }
 
-    /// The schema that holds everything.
+    /// The schema that contains all tables.
     pub(super) fn schema(&self) -> &str {
         self.schema.as_deref().unwrap_or(SCHEMA)
     }
@@ -123,12 +124,12 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// Without everything that can hold a password: the part after the user's name, and all parameters.
+/// Displays the URL without everything that can contain a password: the part after the user's name, and all parameters.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.text.split_once("://").unwrap_or(("postgres", ""));
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        // A password may hold what should have been escaped, an `@` or a `/`: the last `@` is the border.
+        // A password may contain an unescaped `@` or `/`, so the last `@` is the border.
         let shown = match rest.rsplit_once('@') {
             Some((who, place)) => {
                 let user = who.split(':').next().unwrap_or_default();
@@ -144,7 +145,8 @@ impl fmt::Display for PostgresUrl {
     }
 }
 
-/// A URL without its parameter `schema`, which the server does not know, and what that says.
+/// Splits a URL into the URL without its parameter `schema`, which the server does not know, and that parameter's
+/// value.
 fn without_schema(text: &str) -> Result<(String, Option<String>), StoreError> {
     let Some((before, parameters)) = text.split_once('?') else {
         return Ok((text.to_owned(), None));
@@ -164,7 +166,7 @@ fn without_schema(text: &str) -> Result<(String, Option<String>), StoreError> {
     Ok((text, schema))
 }
 
-/// A name that the store's schema may have: nothing that has to be escaped anywhere, and not one of PostgreSQL's own.
+/// Checks a name for the store's schema: it must need no escaping anywhere, and must not be one of PostgreSQL's own.
 ///
 /// # Errors
 ///
@@ -182,8 +184,8 @@ pub fn schema_name(name: &str) -> Result<String, StoreError> {
         return Ok(name.to_owned());
     }
     Err(StoreError::Invalid(format!(
-        "the store's schema cannot be called {name:?}: it takes a letter or `_`, then letters, digits, `_` and `-`, at most 63, \
-         and no name of PostgreSQL's own"
+        "the store's schema cannot be named {name:?}: it must be a letter or `_`, then letters, digits, `_` and `-`, at most 63, \
+         and not a name that PostgreSQL reserves"
     )))
 }
 

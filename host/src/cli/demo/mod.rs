@@ -16,6 +16,7 @@ use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, paint};
 use super::session::Session;
 use super::text::{Line, Lines, shell_word};
+use crate::outcome::counted;
 use shell::{CommandRun, Shell};
 
 /// See it work, in a separate directory
@@ -239,7 +240,10 @@ impl<'a> Stage<'a> {
         let run = CommandRun {
             command,
             exit: None,
-            output: format!("killed with SIGKILL after {receipts} receipts"),
+            output: format!(
+                "killed with SIGKILL after {}",
+                counted(receipts, "receipt", "receipts")
+            ),
         };
         self.show(run)?;
         self.expect(0, &format!("{} ingest {runs}", self.audit))?;
@@ -254,7 +258,8 @@ impl<'a> Stage<'a> {
         let recorded = RUNS + 4;
         ensure!(
             entries == recorded,
-            "the trail has {entries} entries and should have {recorded}"
+            "the trail has {} and should have {recorded}",
+            counted(entries, "entry", "entries")
         );
         let commits = self.shell.run(&format!(
             "git -C {} rev-list --count HEAD",

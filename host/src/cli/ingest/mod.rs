@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::receipt::reason;
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text;
-use crate::outcome::{TaskOutcome, Violation};
+use crate::outcome::{TaskOutcome, Violation, counted};
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
 use lines::{Event, Line, Source};
@@ -233,10 +233,10 @@ impl Ingest<'_> {
         if let Some(signal) = stopped
             && !self.window.is_empty()
         {
-            let waiting = self.window.len();
+            let waiting = counted(self.window.len(), "outcome", "outcomes");
             self.progress.aside(|| {
                 self.output.note(format_args!(
-                    "{}: stopped reading; waiting for {waiting} outcomes (another signal ends at once)",
+                    "{}: stopped reading; waiting for {waiting} (another signal ends at once)",
                     signal.name()
                 ));
             });

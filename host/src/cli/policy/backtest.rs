@@ -14,6 +14,7 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::cli::show::EntryJson;
 use crate::cli::text::{Line, Lines};
 use crate::cli::time::{self, Bound};
+use crate::outcome::counted;
 use crate::policies::{Backtest, BacktestEntry, Comparison};
 use crate::policy::Allocation;
 
@@ -234,7 +235,8 @@ fn print(summary: &Summary, args: &Args, output: &mut Output) -> io::Result<()> 
     } = summary;
     writeln!(
         output,
-        "{entries} entries tried in {seconds:.1} s, {from_submissions} of them from their submissions"
+        "{} tried in {seconds:.1} s, {from_submissions} of them from their submissions",
+        counted(*entries, "entry", "entries")
     )?;
     for (word, count) in [
         ("the same", summary.same),

@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
-use crate::outcome::{Limits, TaskOutcome};
+use crate::outcome::{Limits, TaskOutcome, counted};
 use crate::policy::{Allocation, Measurement, Policy, PolicySettings, Workload, measure};
 
 /// Measure a policy beside the built-in one
@@ -212,7 +212,10 @@ fn missed(
     let mut missed = Vec::new();
     for (name, [policy, builtin]) in all {
         if policy.faults > 0 {
-            missed.push(format!("{name}: {} outcomes end in a fault", policy.faults));
+            missed.push(format!(
+                "{name}: {} in a fault",
+                counted(policy.faults, "call ends", "calls end")
+            ));
         }
         let ratio = ratio(policy, builtin);
         if let Some(least) = args.fail_below.filter(|least| ratio < *least) {

@@ -9,6 +9,7 @@ use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint
 use crate::cli::show::EntryJson;
 use crate::cli::text::{Line, Lines};
 use crate::outcome::TaskOutcome;
+use crate::outcome::counted;
 use crate::policy::{Call, Exchange, LogLine, Policy, Source, Verdict, level_name};
 
 /// A policy call with its context.
@@ -154,10 +155,10 @@ fn print_text(report: &CallReport<'_>, out: &mut Output) -> io::Result<()> {
         writeln!(out, "{}  {}", paint(STRONG, "message"), Line(message))?;
         writeln!(
             out,
-            "{}    {} ({} bytes)",
+            "{}    {} ({})",
             paint(STRONG, "entry"),
             Line(&path(report.outcome)),
-            entry.len()
+            counted(entry.len(), "byte", "bytes")
         )?;
         let text = String::from_utf8_lossy(entry);
         writeln!(out, "{}", Lines(text.trim_end_matches('\n')))?;
@@ -177,8 +178,12 @@ fn print_text(report: &CallReport<'_>, out: &mut Output) -> io::Result<()> {
     if call.log_dropped > 0 {
         writeln!(
             out,
-            "  and {} more lines, which were dropped",
-            call.log_dropped
+            "  and {} dropped",
+            counted(
+                call.log_dropped,
+                "more line, which was",
+                "more lines, which were"
+            )
         )?;
     }
     let cost = format!(

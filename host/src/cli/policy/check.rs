@@ -15,6 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::{Line, shell_word};
+use crate::outcome::counted;
 use crate::policy::{Allocation, Claim, ClaimResult, Contract, Policy, Report};
 
 /// Check a policy against the contract for policies, without a test file
@@ -230,8 +231,8 @@ fn print_end(
     let style = if broken == 0 { GOOD } else { BAD };
     writeln!(
         output,
-        "{} ({} calls in {seconds:.1} s).",
+        "{} ({} in {seconds:.1} s).",
         paint(style, summary),
-        report.calls
+        counted(report.calls, "call", "calls")
     )
 }

@@ -9,6 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{Output, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
+use crate::outcome::counted;
 use crate::policy::{Allocation, INTERFACE, Inspection, Policy};
 
 /// Show what a policy is, and what it can and cannot reach
@@ -128,8 +129,10 @@ fn print(
     writeln!(out, "  digest     {}", policy.digest())?;
     writeln!(
         out,
-        "  size       {bytes} bytes, {} of them code, in {} core modules",
-        inspection.code_bytes, inspection.modules
+        "  size       {}, {} of them code, in {}",
+        counted(bytes, "byte", "bytes"),
+        inspection.code_bytes,
+        counted(inspection.modules, "core module", "core modules")
     )?;
     writeln!(
         out,
@@ -178,7 +181,7 @@ fn print(
     if !inspection.custom.is_empty() {
         heading(out, "Custom sections")?;
         for (name, bytes) in &inspection.custom {
-            writeln!(out, "  {} {bytes} bytes", Line(name))?;
+            writeln!(out, "  {} {}", Line(name), counted(*bytes, "byte", "bytes"))?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{Session, engine};
 use crate::cli::text::Line;
 use crate::config::Settings;
+use crate::outcome::counted;
 use crate::policies::{NotShown, ReproduceReport, Reproduction, reproduce};
 use crate::policy::Allocation;
 
@@ -107,10 +108,10 @@ fn print(found: &ReproduceReport, session: &mut Session) -> anyhow::Result<()> {
     }
     writeln!(
         output,
-        "{} {} of {} entries, byte for byte",
+        "{} {} of {}, byte for byte",
         paint(GOOD, "reproduced"),
         found.same,
-        found.entries
+        counted(found.entries, "entry", "entries")
     )?;
     if let Some(first) = first {
         let others = match found.differs {
@@ -127,16 +128,11 @@ fn print(found: &ReproduceReport, session: &mut Session) -> anyhow::Result<()> {
         writeln!(output, "  {}", Line(first.reason))?;
     }
     for missing in not_shown {
-        let entries = if missing.entries == 1 {
-            "entry"
-        } else {
-            "entries"
-        };
         writeln!(
             output,
-            "{} {} {entries}: {}",
+            "{} {}: {}",
             paint(UNSURE, "not shown"),
-            missing.entries,
+            counted(missing.entries, "entry", "entries"),
             Line(&missing.reason)
         )?;
     }

@@ -185,7 +185,11 @@ fn print_mismatch(mismatch: &Mismatch, output: &mut Output) -> io::Result<()> {
             expected,
             actual,
         } => {
-            writeln!(output, "  {what}:  {}", paint(FAINT, "- expected, + came"))?;
+            writeln!(
+                output,
+                "  {what}:  {}",
+                paint(FAINT, "- expected, + actual")
+            )?;
             for line in diff(expected, actual) {
                 let style = match line.as_bytes().first() {
                     Some(b'-') => BAD,

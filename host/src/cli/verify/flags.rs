@@ -6,6 +6,7 @@ use crate::cli::exit::{UsageError, cannot_read, check_exists};
 use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::{Settings, Signing};
+use crate::outcome::counted;
 use crate::verify::{self, Fresh, Options, Require};
 
 /// What to check besides the structural claims.
@@ -147,7 +148,8 @@ impl AuditFlags {
         if let Some(file) = &self.witness_keys {
             let number = self.witness_quorum.unwrap_or(1);
             words.push(format!(
-                "cosignatures of {number} witnesses of {}",
+                "cosignatures of {} of {}",
+                counted(number, "witness", "witnesses"),
                 file.display()
             ));
         }

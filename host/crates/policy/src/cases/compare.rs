@@ -1,8 +1,8 @@
-//! An entry held against members that it is to have. Members beside those are nobody's business; lists must be as long.
+//! Compares an entry with the members that it should have. Other members are ignored; lists must have the same length.
 
 use serde_json::Value;
 
-/// Where `actual` does not have what `expected` has, by JSON pointer.
+/// The JSON pointers at which `actual` lacks something that `expected` has.
 pub(super) fn partial(expected: &Value, actual: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk("", expected, actual, &mut found);
@@ -35,7 +35,7 @@ fn walk(pointer: &str, expected: &Value, actual: &Value, found: &mut Vec<String>
     }
 }
 
-/// `3` and `3.0` are one number: TOML and JSON write them differently.
+/// Compares two scalar values. `3` and `3.0` are equal, because TOML and JSON write them differently.
 fn same(expected: &Value, actual: &Value) -> bool {
     match (expected, actual) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),

@@ -1,4 +1,4 @@
-//! What a case expects, read from its file and held against a call.
+//! What a case expects: read from its file and compared with a call.
 
 use super::super::Call;
 use super::compare;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml_edit::Item;
 
-/// What a case expects. What it does not name may be anything.
+/// The expectations of a case. What is not named may have any value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expectations {
     result: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Expectations {
     log: Option<LogRule>,
 }
 
-/// The words of `expect.result`.
+/// The possible values of `expect.result`.
 const RESULTS: &[&str] = &[
     "committed",
     "already-recorded",
@@ -40,9 +40,9 @@ enum TextRule {
 
 #[derive(Clone, Debug)]
 enum EntryRule {
-    /// These bytes.
+    /// Exactly these bytes.
     Text(String),
-    /// The bytes of this file.
+    /// Exactly the bytes of this file.
     File(PathBuf),
     /// At least these members.
     Partial(Json),
@@ -50,19 +50,19 @@ enum EntryRule {
 
 #[derive(Clone, Debug)]
 enum LogRule {
-    /// Just these lines.
+    /// Exactly these lines.
     Lines(Vec<String>),
-    /// A line that keeps to the rule.
+    /// At least one line that matches the rule.
     Some(TextRule),
 }
 
-/// Whether a string of an expected entry is the entry itself and not the name of its file.
+/// Whether a string for an expected entry is the entry itself rather than a file name.
 pub(super) fn is_entry(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
 impl Expectations {
-    /// Reads `expect`. What is read later stands in for what was read before.
+    /// Reads `expect`. Later values replace earlier ones.
     pub fn read(&mut self, item: &Item) -> Result<(), CaseError> {
         let table = item
             .as_table_like()
@@ -100,13 +100,13 @@ impl Expectations {
             && self.log.is_none()
     }
 
-    /// Where a call is not as expected.
+    /// The differences between a call and the expectations.
     pub fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
         let mut found = Vec::new();
         if self.is_empty() {
             found.push(Mismatch::Fails {
                 what: "expect",
-                how: "the case expects nothing, so it shows nothing; `--update` writes what comes of it".to_owned(),
+                how: "the case has no expectations, so it tests nothing; `--update` writes its result into it".to_owned(),
             });
         }
         let reason = call.reason();
@@ -148,7 +148,7 @@ impl Expectations {
     }
 }
 
-/// The result with its reason, for one who expected another.
+/// The result with its reason, for a message that another one was expected.
 fn describe_result(call: &Call) -> String {
     match call.reason() {
         Some(reason) => format!("{}: {reason}", call.result()),
@@ -256,7 +256,7 @@ impl EntryRule {
                 let path = directory.join(file);
                 match fs::read(&path) {
                     Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                    // With `--update` it is about to be made.
+                    // `--update` will create the file.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                         let how = format!("there is no file {}", path.display());
                         return Ok(vec![Mismatch::Fails { what, how }]);

@@ -1,9 +1,10 @@
-//! TOML as JSON and back, as far as the two agree. A TOML time is a JSON string; JSON's null is nothing in TOML.
+//! Converts TOML to JSON and back, where both can represent a value. A TOML time becomes a JSON string; JSON's null has
+//! no form in TOML.
 
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, InlineTable, Item, TableLike, Value};
 
-/// The JSON that a TOML item stands for.
+/// Converts a TOML item to JSON.
 pub(super) fn of_item(item: &Item) -> Json {
     match item {
         Item::None => Json::Null,
@@ -32,7 +33,7 @@ fn of_value(value: &Value) -> Json {
     }
 }
 
-/// The TOML that stands for JSON, if there is such.
+/// Converts JSON to TOML, or returns `None` if TOML cannot represent it.
 pub(super) fn to_value(json: &Json) -> Option<Value> {
     Some(match json {
         Json::Null => return None,

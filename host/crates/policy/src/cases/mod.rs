@@ -1,7 +1,7 @@
-//! Test cases of policies: files `*.test.toml` that say what a policy is given and what must come of it.
+//! Test cases for policies: files `*.test.toml` that say what a policy is given and what the result must be.
 //!
-//! Owns the format, which is public and described in `README.md` beside this file, the running of a case and the rewriting of what it
-//! expects. Reads the files that a case names; what is found and how it is shown is the command line's.
+//! Owns the format, which is public and described in `README.md` in this directory, and runs cases and updates their
+//! expectations. Reads the files that a case names. Finding files and printing results is the command line's task.
 
 mod compare;
 mod expect;
@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
 
-/// What the names of files with cases end in.
+/// The suffix of the names of case files.
 pub const CASES_SUFFIX: &str = ".test.toml";
 
 /// Why a file or a case cannot be used.
@@ -40,46 +40,46 @@ pub struct CaseFile {
     changed: bool,
 }
 
-/// One case.
+/// One test case.
 #[derive(Debug)]
 struct Case {
     name: String,
     input: CaseInput,
     expect: Expectations,
-    /// Its place in the file: which `[[case]]`, or the file as a whole.
+    /// The index of its `[[case]]` in the file, or `None` if the whole file is one case.
     place: Option<usize>,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Debug)]
 pub struct CaseReport {
-    /// The case's name.
+    /// The name of the case.
     pub name: String,
-    /// Where it went otherwise than expected. Empty if it passed.
+    /// The differences from the expectations. Empty if the case passed.
     pub mismatches: Vec<Mismatch>,
-    /// The call, if there was one.
+    /// The policy call, if there was one.
     pub call: Option<Call>,
-    /// Whether [`CaseFile::update`] has written what came of it into the file.
+    /// Whether [`CaseFile::update`] has written the result into the file.
     pub updated: bool,
 }
 
-/// One thing that was not as expected.
+/// One difference from the expectations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// A text is another.
+    /// A text differs.
     Differs {
         /// `result`, `reason`, `message`, `entry` or `log`.
         what: &'static str,
-        /// What was expected.
+        /// The expected text.
         expected: String,
-        /// What came.
+        /// The actual text.
         actual: String,
     },
     /// A rule about a text or an entry does not hold.
     Fails {
         /// `result`, `reason`, `message`, `entry` or `log`.
         what: &'static str,
-        /// How.
+        /// How it fails, as the end of a sentence.
         how: String,
     },
     /// The case cannot be run.
@@ -91,7 +91,7 @@ impl CaseFile {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the file: it cannot be read, is not TOML, or a case in it has an unknown or ill-formed key.
+    /// What is wrong with the file: it cannot be read, is not TOML, or a case in it has an unknown or malformed key.
     pub fn load(path: &Path) -> Result<CaseFile, CaseError> {
         let text = fs::read_to_string(path)
             .map_err(|error| CaseError::new(format!("cannot be read: {error}")))?;
@@ -107,17 +107,17 @@ impl CaseFile {
         })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many cases there are.
+    /// The number of cases.
     pub fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether there is no case.
+    /// Whether the file has no cases.
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
@@ -148,13 +148,14 @@ impl CaseFile {
         report
     }
 
-    /// Writes what came of the case at `index` into its expectations, if it failed for them; comments and layout stay.
+    /// Updates the expectations of the case at `index` to its result, if it failed because of them. Comments and layout
+    /// stay.
     ///
-    /// The file itself is written by [`save`](Self::save); an entry in a file of its own is written here.
+    /// [`save`](Self::save) writes the file itself. An entry in a separate file is written here.
     ///
     /// # Errors
     ///
-    /// Says that such a file cannot be written.
+    /// Such a separate file cannot be written.
     pub fn update(&mut self, index: usize, report: &mut CaseReport) -> Result<(), CaseError> {
         let unusable = |mismatch: &Mismatch| matches!(mismatch, Mismatch::Unusable(_));
         let Some(call) = &report.call else {
@@ -167,7 +168,7 @@ impl CaseFile {
         update::rewrite(&mut self.document, self.cases[index].place, call, directory)?;
         self.changed = true;
         self.cases = read::cases(&self.document, &self.path)?;
-        // A rule that cannot be rewritten, such as what an entry must not contain, fails still.
+        // A rule that cannot be updated, such as what an entry must not contain, still fails.
         let left = self.cases[index].expect.check(call, directory)?;
         if left.is_empty() {
             report.updated = true;
@@ -181,7 +182,7 @@ impl CaseFile {
     ///
     /// # Errors
     ///
-    /// Says that it cannot be written.
+    /// The file cannot be written.
     pub fn save(&self) -> Result<(), CaseError> {
         if !self.changed {
             return Ok(());
@@ -191,7 +192,7 @@ impl CaseFile {
     }
 }
 
-/// Where a file is no TOML and why, on one line.
+/// Says on one line why a file is not TOML, and where.
 fn toml_error(text: &str, error: &toml_edit::TomlError) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let place = before.map(|before| {
@@ -201,7 +202,7 @@ fn toml_error(text: &str, error: &toml_edit::TomlError) -> String {
     });
     let why: Vec<&str> = error.message().lines().collect();
     format!(
-        "it is no TOML{}: {}",
+        "it is not TOML{}: {}",
         place.unwrap_or_default(),
         why.join(", ")
     )

@@ -1,6 +1,6 @@
-//! What a case gives a policy, read from its file.
+//! Reads from a case file what the case gives the policy.
 //!
-//! Owns the keys. A key that is unknown is an error: a misspelt one would leave a case that tests nothing.
+//! Owns the keys. An unknown key is an error: a misspelt one would leave a case that tests nothing.
 
 use super::super::{HostFault, HostFunction, Policy, PolicySettings, Recording, Replay, Trial};
 use super::expect::Expectations;
@@ -13,13 +13,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, TableLike};
 
-/// The time of recording where a case names none. Any fixed time would do.
+/// The time of recording if a case does not give one. Its value does not matter.
 const NOW: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
-/// How long before the case's own time the outcome named by `after` was recorded.
+/// How long before the case's time the outcome named by `after` was recorded, in microseconds.
 const BEFORE: i64 = 60_000_000;
 
-/// The keys of a case.
+/// The keys that a case may have.
 const KEYS: &[&str] = &[
     "name",
     "outcome",
@@ -32,14 +32,14 @@ const KEYS: &[&str] = &[
     "expect",
 ];
 
-/// A document: as it stands in the case, or in a file.
+/// A document: written in the case, or in a file.
 #[derive(Clone, Debug)]
 enum Document {
     Text(String),
     File(PathBuf),
 }
 
-/// What a case gives.
+/// What a case gives the policy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CaseInput {
     outcome: Option<Document>,
@@ -51,7 +51,7 @@ pub(super) struct CaseInput {
     recording: Option<PathBuf>,
 }
 
-/// The cases of a file: each `[[case]]`, with what stands before the first as its default; or the file as one case.
+/// The cases of a file: each `[[case]]`, with the keys before the first as defaults; or the whole file as one case.
 pub(super) fn cases(document: &DocumentMut, path: &Path) -> Result<Vec<Case>, CaseError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(super::CASES_SUFFIX).unwrap_or(&name);
@@ -146,7 +146,7 @@ impl CaseInput {
         Ok(())
     }
 
-    /// Everything that the policy is to be asked and given, files read.
+    /// Reads the files that the case names and returns the complete input for the policy.
     pub fn resolve(
         &self,
         directory: &Path,
@@ -189,7 +189,7 @@ impl CaseInput {
     }
 }
 
-/// The entry that the policy makes of an outcome that comes before the case's own.
+/// The entry that the policy makes from an outcome that precedes the case's own.
 fn entry_of_earlier(
     first: &TaskOutcome,
     replay: &Replay,
@@ -219,7 +219,7 @@ fn read_recording(path: &Path, limits: &Limits) -> Result<Replay, CaseError> {
 fn parse(key: &str, bytes: &[u8], limits: &Limits) -> Result<TaskOutcome, CaseError> {
     TaskOutcome::parse(bytes, limits).map_err(|rejection| {
         CaseError::new(format!(
-            "`{key}` is no outcome, and no policy would be asked: {rejection}"
+            "`{key}` is not an outcome, so no policy would be called: {rejection}"
         ))
     })
 }
@@ -232,7 +232,7 @@ impl Document {
         }
     }
 
-    /// The task's entry: the text, the file, or in the directory the file that is named for the task.
+    /// The task's entry: the text, the file, or the file in the directory that is named after the task.
     fn entry(&self, directory: &Path, task_id: &TaskId) -> Result<Option<Vec<u8>>, CaseError> {
         match self {
             Document::File(file) if directory.join(file).is_dir() => {
@@ -257,7 +257,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
         .map_err(|error| CaseError::new(format!("cannot read {}: {error}", path.display())))
 }
 
-/// A string that begins with `{` is the document; another names its file; a table is the document, too.
+/// Reads a document. A string that starts with `{` is the document, another string names its file, and a table is the
+/// document as well.
 fn document(key: &str, item: &Item) -> Result<Document, CaseError> {
     if let Some(text) = item.as_str() {
         let is_json = text.trim_start().starts_with('{');

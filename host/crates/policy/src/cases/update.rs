@@ -1,4 +1,4 @@
-//! Rewriting what a case expects to what came, and nothing else of its file: comments, order and layout stay.
+//! Updates a case's expectations to the result, and changes nothing else in its file: comments, order and layout stay.
 
 use super::super::Call;
 use super::CaseError;
@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-/// Writes what came of a call into the expectations of the case at `place`, each in the form that it has. A case that expects
-/// nothing gets all of it.
+/// Writes a call's result into the expectations of the case at `place`, each in its present form. A case without
+/// expectations gets all of them.
 pub(super) fn rewrite(
     document: &mut DocumentMut,
     place: Option<usize>,
@@ -71,10 +71,10 @@ fn case_table(document: &mut DocumentMut, place: Option<usize>) -> Result<&mut T
         .get_mut("case")
         .and_then(Item::as_array_of_tables_mut)
         .and_then(|cases| cases.get_mut(place))
-        .ok_or_else(|| CaseError::new("the case is gone"))
+        .ok_or_else(|| CaseError::new("the case no longer exists"))
 }
 
-/// Sets a member, or removes it if there is nothing to set; one that is not there is added only if it is wanted.
+/// Sets a member, or removes it if there is no value. A member that is missing is added only if it is wanted.
 fn set(table: &mut dyn TableLike, key: &str, value: Option<Value>, wanted: bool) {
     let Some(mut value) = value else {
         table.remove(key);
@@ -83,7 +83,7 @@ fn set(table: &mut dyn TableLike, key: &str, value: Option<Value>, wanted: bool)
     match table.get_mut(key) {
         Some(item) => {
             if let Some(old) = item.as_value() {
-                // What stands around a value, such as a comment after it, is its decor.
+                // TOML's decor is what surrounds a value, such as a comment after it.
                 *value.decor_mut() = old.decor().clone();
             }
             *item = Item::Value(value);
@@ -95,7 +95,7 @@ fn set(table: &mut dyn TableLike, key: &str, value: Option<Value>, wanted: bool)
     }
 }
 
-/// Sets the members that were expected to what the entry has; those that it lacks, or that TOML cannot say, go.
+/// Sets the expected members to the entry's values, and removes those that it lacks or that TOML cannot represent.
 fn members(table: &mut dyn TableLike, actual: &Json) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in keys {
@@ -109,7 +109,7 @@ fn members(table: &mut dyn TableLike, actual: &Json) {
     }
 }
 
-/// A text as a person would write it: several lines between `'''`, where nothing in them needs an escape.
+/// Writes a text as a person would: several lines between `'''`, if no character in them needs an escape.
 fn text_value(text: &str) -> Value {
     let literal = text.contains('\n')
         && !text.contains("'''")

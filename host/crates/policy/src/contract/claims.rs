@@ -1,4 +1,4 @@
-//! The claims about outcomes that are new to the trail, and about what calls cost.
+//! The claims about outcomes without an entry in the trail, and about the cost of calls.
 
 use super::super::{Call, Fault, HostError, HostFault, HostFunction, Verdict};
 use super::grammar::Grammar;
@@ -6,11 +6,12 @@ use super::samples::Sample;
 use super::tested::{CallInput, TestedPolicy};
 use super::{Breach, CheckResult};
 use crate::Resubmission;
+use outcome::counted;
 
-/// How often each sample but the first is asked about.
+/// How often each sample except the first is repeated.
 const FEW: u32 = 5;
 
-/// What became of a call, for a message.
+/// The result of a call, for a message.
 pub(super) fn describe_call(call: &Call) -> String {
     match call.reason() {
         Some(reason) => format!("`{}` ({reason})", call.result()),
@@ -18,7 +19,7 @@ pub(super) fn describe_call(call: &Call) -> String {
     }
 }
 
-/// The samples that the policy records, with their entries. Asked once for all claims.
+/// The samples that the policy records, with their entries. Called once for all claims.
 pub(super) fn recorded_samples(tested: &mut TestedPolicy<'_>) -> Vec<(Sample, Vec<u8>)> {
     if let Some(recorded) = &tested.recorded {
         return recorded.clone();
@@ -29,7 +30,7 @@ pub(super) fn recorded_samples(tested: &mut TestedPolicy<'_>) -> Vec<(Sample, Ve
         if let Some(entry) = call.entry() {
             recorded.push((sample, entry.to_vec()));
         }
-        // A policy that computes for ever is not waited for more often than it takes to tell.
+        // Do not wait repeatedly for a policy that computes for ever: one such call is enough.
         if tested.exceeded.is_some() {
             break;
         }
@@ -61,17 +62,23 @@ pub(super) fn records(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Brea
     match first {
         Some((how, input)) if refused.len() == total => {
             let how = format!(
-                "none of {total} outcomes is recorded; the first: {how}. A policy that needs settings gets them with --config"
+                "none of {} is recorded; the first: {how}. A policy that needs settings gets them with --config",
+                counted(total, "outcome", "outcomes")
             );
             Err(tested.breach(how, input))
         }
-        _ if refused.is_empty() => Ok(CheckResult::Holds(format!("{total} kinds of outcome"))),
+        _ if refused.is_empty() => Ok(CheckResult::Holds(counted(
+            total,
+            "kind of outcome",
+            "kinds of outcome",
+        ))),
         _ => Ok(CheckResult::Holds(format!(
-            "{} of {total} kinds of outcome; it refuses those {}",
+            "{} of {}; it refuses those {}",
             total - refused.len(),
+            counted(total, "kind of outcome", "kinds of outcome"),
             refused
                 .iter()
-                .map(|name| name.trim_start_matches("of an outcome "))
+                .map(|name| name.trim_start_matches("for an outcome "))
                 .collect::<Vec<_>>()
                 .join(", ")
         ))),
@@ -110,8 +117,9 @@ pub(super) fn deterministic(tested: &mut TestedPolicy<'_>) -> Result<CheckResult
         }
     }
     Ok(CheckResult::Holds(format!(
-        "{calls} calls about {} outcomes",
-        samples.len()
+        "{} about {}",
+        counted(calls, "call", "calls"),
+        counted(samples.len(), "outcome", "outcomes")
     )))
 }
 
@@ -123,10 +131,14 @@ pub(super) fn fixed_point(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, 
     for (sample, entry) in &recorded {
         is_fixed_point(tested, sample, entry)?;
     }
-    Ok(CheckResult::Holds(format!("{} entries", recorded.len())))
+    Ok(CheckResult::Holds(counted(
+        recorded.len(),
+        "entry",
+        "entries",
+    )))
 }
 
-/// Whether the policy, asked about its entry as it was about the outcome, makes the same entry.
+/// Checks that the policy makes the same entry again when it is given its own entry as the outcome.
 fn is_fixed_point(
     tested: &mut TestedPolicy<'_>,
     sample: &Sample,
@@ -156,7 +168,7 @@ fn is_fixed_point(
         Some(made) => {
             let at = made.iter().zip(entry).take_while(|(a, b)| a == b).count();
             let how = format!(
-                "the entry that it makes of its own differs from byte {at} on, {}",
+                "the entry that it makes from its own entry differs from byte {at} on, {}",
                 sample.name
             );
             Err(tested.breach(how, input))
@@ -199,16 +211,17 @@ pub(super) fn host_failures(tested: &mut TestedPolicy<'_>) -> Result<CheckResult
     }
     let remark = match traps {
         0 => String::new(),
-        traps => format!(
-            "; in {traps} of them it failed itself, where an answer `unavailable` would say why"
-        ),
+        traps => {
+            format!("; in {traps} of them it failed itself; an answer `unavailable` would say why")
+        }
     };
     Ok(CheckResult::Holds(format!(
-        "{tried} failures, one at a time{remark}"
+        "{}, one at a time{remark}",
+        counted(tried, "failure", "failures")
     )))
 }
 
-/// Each call that can fail, in each way that it can.
+/// Each call that can fail, with each of its errors.
 fn failures(call: &Call) -> Vec<HostFault> {
     let mut called = [0; HostFunction::ALL.len()];
     let mut faults = Vec::new();
@@ -227,18 +240,18 @@ fn failures(call: &Call) -> Vec<HostFault> {
     faults
 }
 
-/// Whether the policy trapped.
+/// Whether the policy trapped. The error says how it handled the failure wrongly.
 fn judge_failure(call: &Call, fault: &HostFault, exists: bool) -> Result<bool, String> {
     let when = format!("when {} failed (`{}`)", fault.function.name(), fault.error);
     match &call.verdict {
         Ok(Verdict::Unavailable(_) | Verdict::Refused(_)) => Ok(false),
-        // What is there may still be compared where it could be read.
+        // An existing entry may still be compared if it could be read.
         Ok(Verdict::AlreadyRecorded | Verdict::Conflicting(_))
             if exists && fault.function != HostFunction::Read =>
         {
             Ok(false)
         }
-        // A call that failed may have been tried again.
+        // The policy may have repeated a call that failed.
         Ok(Verdict::Commit { .. }) if matches!(fault.error, HostError::Other(_)) => Ok(false),
         Err(Fault::Trapped(_) | Fault::Panicked(_) | Fault::Exited(_) | Fault::Misuse(_)) => {
             Ok(true)
@@ -274,11 +287,13 @@ pub(super) fn hostile_outcomes(tested: &mut TestedPolicy<'_>) -> Result<CheckRes
         is_fixed_point(tested, &sample, entry)?;
     }
     Ok(CheckResult::Holds(format!(
-        "{count} outcomes from seed {seed}, of which it recorded {recorded}, each asked about three times"
+        "{} from seed {seed}, of which it recorded {recorded}, each submitted three times",
+        counted(count, "outcome", "outcomes")
     )))
 }
 
-/// The sizes of outcomes that a policy is tried on, to tell an author how large one may be: the last is the largest document.
+/// The document sizes in bytes with which a policy is tried, so that its author learns how large an outcome may be. The
+/// last is the size of the largest document.
 const SIZES: [usize; 3] = [64 << 10, 256 << 10, 1_000_000];
 
 pub(super) fn limits(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
@@ -300,7 +315,7 @@ pub(super) fn limits(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breac
         let document = format!(
             "{{\"task_id\":\"large\",\"status\":\"completed\",\"execution_result\":{{\"outcome\":\"{text}\"}}}}"
         );
-        let name = format!("of an outcome of {size} bytes");
+        let name = format!("for an outcome of {size} bytes");
         let Some(sample) = Sample::new(name, document, &tested.contract.limits) else {
             break;
         };
@@ -312,12 +327,12 @@ pub(super) fn limits(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breac
                 return Err(tested.breach(how, input));
             }
             return Ok(CheckResult::Holds(format!(
-                "{used}; it copes with an outcome of {largest} bytes, and with {size}: {fault}"
+                "{used}; it handles an outcome of {largest} bytes, and with {size}: {fault}"
             )));
         }
         largest = size;
     }
     Ok(CheckResult::Holds(format!(
-        "{used}; it copes with an outcome of {largest} bytes"
+        "{used}; it handles an outcome of {largest} bytes"
     )))
 }

@@ -1,10 +1,12 @@
-//! The claims about tasks that have an entry already: submitted again, submitted otherwise, or recorded by somebody else.
+//! The claims about tasks that already have an entry: the same outcome again, another outcome, or an entry from another
+//! writer.
 
 use super::super::Verdict;
 use super::claims::{describe_call, recorded_samples};
 use super::samples::Sample;
 use super::tested::{CallInput, TestedPolicy};
 use super::{Breach, CheckResult};
+use outcome::counted;
 use serde_json::Value;
 
 pub(super) fn idempotent(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
@@ -25,12 +27,12 @@ pub(super) fn idempotent(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, B
         }
     }
     Ok(CheckResult::Holds(format!(
-        "{} outcomes, a day later",
-        recorded.len()
+        "{}, a day later",
+        counted(recorded.len(), "outcome", "outcomes")
     )))
 }
 
-/// The same outcome: equal after defaults, the order of members ignored.
+/// Checks that the same outcome is recognised: equal after defaults, whatever the order of its members.
 pub(super) fn same_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
     let mut tried = 0;
     for (sample, entry) in recorded_samples(tested) {
@@ -47,13 +49,14 @@ pub(super) fn same_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResult,
     }
     Ok(match tried {
         0 => CheckResult::NotShown("nothing is recorded".to_owned()),
-        tried => CheckResult::Holds(format!("{tried} outcomes")),
+        tried => CheckResult::Holds(counted(tried, "outcome", "outcomes")),
     })
 }
 
 /// The outcome with the members of every object sorted from last to first.
 ///
-/// `None` where going through `serde_json::Value` changes a number's form: that would be another outcome.
+/// `None` if the conversion to `serde_json::Value` would change how a number is written, because that would be another
+/// outcome.
 fn reordered(sample: &Sample, tested: &TestedPolicy<'_>) -> Option<Sample> {
     let value: Value = serde_json::from_str(&sample.document).ok()?;
     if has_numbers_in_other_notations(&value, &sample.document) {
@@ -106,7 +109,7 @@ fn write_reversed(value: &Value, out: &mut String) {
     }
 }
 
-/// A policy may leave things out, so outcomes that differ may have one entry; the status is in every entry.
+/// A policy may leave members out, so different outcomes may have the same entry. The status is in every entry.
 pub(super) fn another_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
     let mut tried = 0;
     for (sample, entry) in recorded_samples(tested) {
@@ -120,7 +123,7 @@ pub(super) fn another_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResu
             "{{\"task_id\":\"{}\",\"status\":\"{other}\"}}",
             sample.outcome.task_id
         );
-        let name = format!("of an outcome `{other}` where the trail has one `{status}`");
+        let name = format!("for an outcome `{other}` although the trail has one `{status}`");
         let Some(other) = Sample::new(name, document, &tested.contract.limits) else {
             continue;
         };
@@ -137,12 +140,16 @@ pub(super) fn another_outcome(tested: &mut TestedPolicy<'_>) -> Result<CheckResu
     }
     Ok(match tried {
         0 => CheckResult::NotShown("nothing is recorded".to_owned()),
-        tried => CheckResult::Holds(format!("{tried} outcomes with another status")),
+        tried => CheckResult::Holds(format!(
+            "{} with another status",
+            counted(tried, "outcome", "outcomes")
+        )),
     })
 }
 
-/// The policy decided that nothing is there; before the commit was placed another writer had recorded the task, so it is asked
-/// again and finds that entry: its own, one that another policy made, or something that a person has committed.
+/// Checks the answer after a lost race: the policy found no entry, but another writer recorded the task before the
+/// commit was placed. So the policy is called again and finds an entry: its own, one that another policy made, or one
+/// that a person committed.
 pub(super) fn lost_race(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Breach> {
     let Some((sample, own)) = recorded_samples(tested).into_iter().nth(1) else {
         return Ok(CheckResult::NotShown("nothing is recorded".to_owned()));
@@ -150,11 +157,16 @@ pub(super) fn lost_race(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Br
     let task = &sample.outcome.task_id;
     let compact = serde_json::from_slice::<Value>(&own).map(|entry| entry.to_string());
     let mut others: Vec<(&str, Vec<u8>, bool)> = vec![("its own entry", own.clone(), true)];
-    others
-        .extend(compact.map(|text| ("its own entry, written otherwise", text.into_bytes(), false)));
+    others.extend(compact.map(|text| {
+        (
+            "its own entry, formatted differently",
+            text.into_bytes(),
+            false,
+        )
+    }));
     for (what, text) in [
         (
-            "an entry with no more than every entry has",
+            "an entry with only the required members",
             format!(
                 "{{\"task_id\":\"{task}\",\"status\":\"completed\",\"timestamp\":\"2026-01-21T10:00:00.000000Z\"}}\n"
             ),
@@ -167,7 +179,7 @@ pub(super) fn lost_race(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Br
         ),
         ("an empty file", String::new()),
         ("a file that is not JSON", "not an entry\n".to_owned()),
-        ("a JSON file that is no object", "[]".to_owned()),
+        ("a JSON file that is not an object", "[]".to_owned()),
         ("a file of brackets", "[".repeat(100_000)),
     ] {
         others.push((what, text.into_bytes(), false));
@@ -183,14 +195,15 @@ pub(super) fn lost_race(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Br
         };
         if !fits {
             let how = format!(
-                "it answered {} where the trail has {what} by now",
+                "it answered {} although the trail has {what}",
                 describe_call(&call)
             );
             return Err(tested.breach(how, input));
         }
     }
-    Ok(CheckResult::Holds(format!(
-        "{} entries of others",
-        others.len()
+    Ok(CheckResult::Holds(counted(
+        others.len(),
+        "existing entry",
+        "existing entries",
     )))
 }

@@ -1,4 +1,4 @@
-//! Outcomes that nobody would write, made by a grammar from a seed: each is well formed, and odd in as many ways as there are.
+//! Unusual outcomes, made by a grammar from a seed: each is well formed, and odd in many ways.
 //!
 //! The same seed makes the same outcomes on every machine.
 
@@ -6,13 +6,14 @@ use super::samples::Sample;
 use fastrand::Rng;
 use outcome::Limits;
 
-/// The deepest nesting below `execution_result.outcome`: with the two levels above it that is what the interface promises.
+/// The deepest nesting below `execution_result.outcome`. With the two levels above, this is the depth that the
+/// interface allows.
 const DEPTH: usize = 62;
 
-/// The longest list and the most members, where a value is not large on purpose.
+/// The longest list and the largest number of members, unless a value is large on purpose.
 const WIDTH: usize = 6;
 
-/// Outcomes from a seed.
+/// Generates outcomes from a seed.
 pub(super) struct Grammar {
     random: Rng,
     seed: u64,
@@ -30,13 +31,13 @@ impl Grammar {
         }
     }
 
-    /// The next outcome.
+    /// Generates the next outcome.
     pub fn next(&mut self) -> Sample {
         loop {
             self.number += 1;
             let document = self.document();
-            let name = format!("of hostile outcome {} of seed {}", self.number, self.seed);
-            // A grammar that knew every rule of the parser would be a second parser: what is refused is left out.
+            let name = format!("for hostile outcome {} of seed {}", self.number, self.seed);
+            // A grammar that knew every rule of the parser would be a second parser, so refused documents are skipped.
             if let Some(sample) = Sample::new(name, document, &self.limits) {
                 return sample;
             }
@@ -99,7 +100,7 @@ impl Grammar {
         id
     }
 
-    /// A value, once in a while one that is large or deep in one way.
+    /// Generates a value; occasionally it is very large or deep.
     fn large_value(&mut self) -> String {
         match self.random.u8(..40) {
             0 => format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH)),
@@ -140,7 +141,7 @@ impl Grammar {
         }
     }
 
-    /// Keys are numbered, so that none comes twice.
+    /// Generates an object. Keys are numbered, so that there are no duplicates.
     fn object(&mut self, depth: usize) -> String {
         let members: Vec<String> = (0..self.random.usize(..WIDTH))
             .map(|at| {
@@ -251,7 +252,7 @@ mod tests {
         let (documents, drawn) = made(1);
         assert_eq!(documents, made(1).0);
         assert_ne!(documents, made(2).0);
-        // Most of what is drawn is an outcome: the grammar does not waste its time.
+        // Most generated documents are outcomes, so the grammar does not waste time.
         assert!(drawn < 260, "{drawn}");
         let all = documents.concat();
         for part in ["[[[[[[[[", "\\u0000", "1E+2", "\u{202e}", "\"metadata\""] {

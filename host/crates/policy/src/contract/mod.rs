@@ -1,8 +1,8 @@
-//! The contract that every policy must keep, whatever it is for, tried on it without a test of its own.
+//! The contract that every policy must satisfy, checked without test cases for that policy.
 //!
-//! Owns which claims there are and the report. Each claim is in `claims`; what the policy is asked is in `samples` (every kind
-//! of outcome) and `grammar` (outcomes that nobody would write, from a seed). Holds nothing against a policy for what it
-//! records, refuses or leaves out: only for contradicting itself, or the host.
+//! Owns the list of claims and the report. The claims are in `claims`; the inputs are in `samples` (every kind of
+//! outcome) and `grammar` (unusual outcomes from a seed). Does not judge what a policy records, refuses or leaves out,
+//! only whether it contradicts itself or the host.
 
 mod claims;
 mod claims_of_existing;
@@ -15,20 +15,20 @@ use outcome::Limits;
 use std::time::Duration;
 use tested::TestedPolicy;
 
-/// How a policy is tried.
+/// The options for checking a policy.
 #[derive(Clone, Debug)]
 pub struct Contract {
-    /// The operator's settings for it.
+    /// The operator's settings for the policy.
     pub settings: PolicySettings,
-    /// What an outcome may be.
+    /// The limits on an outcome.
     pub limits: Limits,
-    /// Outcome documents beside those that every policy is tried on.
+    /// Outcome documents in addition to those that every policy is checked with.
     pub documents: Vec<Vec<u8>>,
-    /// How often the same question is asked.
+    /// How often a call is repeated with the same input.
     pub repetitions: u32,
-    /// How many outcomes are made from the grammar.
+    /// The number of outcomes from the grammar.
     pub hostile: u32,
-    /// The seed of the grammar.
+    /// The seed for the grammar.
     pub seed: u64,
 }
 
@@ -45,51 +45,51 @@ impl Default for Contract {
     }
 }
 
-/// What came of trying a policy.
+/// The results of checking a policy.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Each claim, in the order in which they were tried.
+    /// Every claim, in the order in which they were checked.
     pub claims: Vec<Claim>,
-    /// How often the policy was called.
+    /// The number of policy calls.
     pub calls: u64,
     /// The most fuel that a call used.
     pub fuel: u64,
-    /// The most memory that a call used.
+    /// The largest memory of any call, in bytes.
     pub memory: usize,
-    /// The longest call.
+    /// The duration of the longest call.
     pub longest: Duration,
-    /// The settings that it asked for.
+    /// The settings that the policy read.
     pub settings_read: Vec<String>,
 }
 
-/// One thing that every policy must do.
+/// A claim: one property that every policy must have.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Its name, for machines.
+    /// Its name, for programs.
     pub name: &'static str,
-    /// What must hold, in words.
+    /// The property, as a sentence.
     pub title: &'static str,
-    /// Whether it does.
+    /// Whether it holds.
     pub standing: ClaimResult,
-    /// What was tried, or what is wrong.
+    /// What was checked, or what is wrong.
     pub detail: String,
-    /// The call that shows that it does not hold, to be made again with `policy run --replay`.
+    /// A call that breaks the claim, for `policy run --replay`.
     pub recording: Option<Recording>,
 }
 
 /// Whether a claim holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimResult {
-    /// It held in all that was tried.
+    /// It held in every check.
     Holds,
-    /// It does not.
+    /// It does not hold.
     Broken,
-    /// Nothing that was tried could tell.
+    /// No check could tell.
     NotShown,
 }
 
 impl ClaimResult {
-    /// In one word, for machines.
+    /// The result in one word, for programs.
     pub fn name(self) -> &'static str {
         match self {
             ClaimResult::Holds => "holds",
@@ -105,7 +105,7 @@ impl Report {
         self.broken().next().is_none()
     }
 
-    /// The claims that are broken.
+    /// The broken claims.
     pub fn broken(&self) -> impl Iterator<Item = &Claim> {
         self.claims
             .iter()
@@ -113,22 +113,22 @@ impl Report {
     }
 }
 
-/// What trying a claim came to.
+/// The result of checking a claim.
 enum CheckResult {
-    /// It held; what was tried.
+    /// The claim holds. Says what was checked.
     Holds(String),
-    /// It is broken: how, and by which call.
+    /// The claim is broken. Says how, and by which call.
     Broken(String, Option<Box<Recording>>),
-    /// Nothing could tell, for this reason.
+    /// No check could tell, for this reason.
     NotShown(String),
 }
 
-/// A claim that is broken, on its way to the report.
+/// Why a claim is broken, and the call that shows it.
 type Breach = (String, Option<Box<Recording>>);
 
 type Check = fn(&mut TestedPolicy<'_>) -> Result<CheckResult, Breach>;
 
-/// The claims, in the order in which a person would want to hear of them.
+/// The claims, the most important first.
 const CLAIMS: &[(&str, &str, Check)] = &[
     (
         "records",
@@ -137,37 +137,37 @@ const CLAIMS: &[(&str, &str, Check)] = &[
     ),
     (
         "deterministic",
-        "the same question gets the same answer, byte for byte",
+        "the same input gets the same answer, byte for byte",
         claims::deterministic,
     ),
     (
         "idempotent",
-        "what was recorded is already recorded when it comes again",
+        "an outcome that was recorded is already recorded when it is submitted again",
         claims_of_existing::idempotent,
     ),
     (
         "same-outcome",
-        "it is the same outcome with its members in another order",
+        "an outcome with its members in another order is the same outcome",
         claims_of_existing::same_outcome,
     ),
     (
         "another-outcome",
-        "another outcome of a recorded task is never recorded, nor taken for it",
+        "another outcome for a recorded task is neither recorded nor accepted as the same",
         claims_of_existing::another_outcome,
     ),
     (
         "lost-race",
-        "it copes with an entry that another writer made meanwhile",
+        "it handles an entry that another writer made meanwhile",
         claims_of_existing::lost_race,
     ),
     (
         "fixed-point",
-        "called on its own entry, it makes the same bytes",
+        "called with its own entry, it makes the same bytes",
         claims::fixed_point,
     ),
     (
         "host-failures",
-        "when a host call fails it does not claim to have recorded",
+        "if a host call fails, it does not claim to have recorded the outcome",
         claims::host_failures,
     ),
     (
@@ -179,7 +179,7 @@ const CLAIMS: &[(&str, &str, Check)] = &[
 ];
 
 impl Contract {
-    /// Tries a policy. `on_claim` hears of each claim as soon as it is tried.
+    /// Checks a policy. Calls `on_claim` after each claim.
     pub fn check(&self, policy: &Policy, on_claim: &mut dyn FnMut(&Claim)) -> Report {
         let mut tested = TestedPolicy::new(policy, self);
         let mut claims = Vec::new();

@@ -2,19 +2,19 @@
 
 use outcome::{Limits, Statuses, TaskOutcome};
 
-/// An outcome that policies are tried on.
+/// An outcome to check policies with.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    /// Which it is, for people.
+    /// Describes the sample, for people.
     pub name: String,
-    /// The document.
+    /// The text of the document.
     pub document: String,
-    /// What it says.
+    /// The parsed outcome.
     pub outcome: TaskOutcome,
 }
 
 impl Sample {
-    /// The sample with this document; `None` if it is no outcome.
+    /// Creates the sample with this document, or returns `None` if it is not an outcome.
     pub fn new(name: String, document: String, limits: &Limits) -> Option<Sample> {
         let outcome = TaskOutcome::parse(document.as_bytes(), limits).ok()?;
         Some(Sample {
@@ -27,7 +27,7 @@ impl Sample {
 
 const KINDS: &[(&str, &str)] = &[
     (
-        "with what is required and no more",
+        "with only the required members",
         r#"{"task_id":"t","status":"completed"}"#,
     ),
     (
@@ -56,7 +56,7 @@ const KINDS: &[(&str, &str)] = &[
             "dispatch_timestamp":null},"execution_result":{"services_touched":null,"start_time":null,"end_time":null},"metadata":null}"#,
     ),
     (
-        "with results that are no objects",
+        "with results that are not objects",
         r#"{"task_id":"t","status":"completed","execution_result":{"outcome":[1,[2,{"three":3}],"vier",null,true],"resources_used":"none"}}"#,
     ),
     (
@@ -70,15 +70,15 @@ const KINDS: &[(&str, &str)] = &[
             0.1000,1.7976931348623157e308,5e-324]}}"#,
     ),
     (
-        "of a long output",
+        "with a long output",
         r#"{"task_id":"t","status":"failed","execution_result":{"outcome":{"exit_code":2,"output":"OUTPUT"}}}"#,
     ),
 ];
 
-/// Lines of a log, for the sample with a long output.
+/// The number of log lines in the sample with a long output.
 const OUTPUT_LINES: usize = 2_000;
 
-/// Every kind of outcome, one with a status that the operator has added, and `documents`.
+/// One outcome of every kind, one with a status that the operator has added, and `documents`.
 pub(super) fn all(documents: &[Vec<u8>], limits: &Limits) -> Vec<Sample> {
     let mut samples: Vec<Sample> = KINDS
         .iter()
@@ -87,7 +87,7 @@ pub(super) fn all(documents: &[Vec<u8>], limits: &Limits) -> Vec<Sample> {
                 .map(|line| format!("line {line} of the output\\n"))
                 .collect();
             let document = document.replace("OUTPUT", &output);
-            Sample::new(format!("of an outcome {kind}"), document, limits)
+            Sample::new(format!("for an outcome {kind}"), document, limits)
         })
         .collect();
     let added = Limits {
@@ -95,7 +95,7 @@ pub(super) fn all(documents: &[Vec<u8>], limits: &Limits) -> Vec<Sample> {
         ..limits.clone()
     };
     samples.extend(Sample::new(
-        "of an outcome with a status that the operator has added".to_owned(),
+        "for an outcome with a status that the operator has added".to_owned(),
         r#"{"task_id":"t","status":"timed_out"}"#.to_owned(),
         &added,
     ));
@@ -103,7 +103,7 @@ pub(super) fn all(documents: &[Vec<u8>], limits: &Limits) -> Vec<Sample> {
         let Ok(document) = String::from_utf8(document.clone()) else {
             continue;
         };
-        let name = format!("of outcome {number} of those that were given");
+        let name = format!("for outcome {number} of the given ones");
         samples.extend(Sample::new(name, document, limits));
     }
     samples

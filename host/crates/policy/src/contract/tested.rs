@@ -1,25 +1,26 @@
-//! The policy under trial: every call of the contract goes through here, so that what they cost is known, and a call that shows a
-//! breach can be made again.
+//! The policy under test. Every call of the contract is made here, so that its cost is counted and a call that breaks a
+//! claim can be recorded.
 
 use super::super::{Call, Fault, HostCall, HostFault, Policy, Recording, Trial};
 use super::samples::{self, Sample};
 use super::{Breach, Claim, Contract, Report};
 use outcome::clock::Timestamp;
+use outcome::counted;
 use std::time::Duration;
 
-/// The time of recording of every first call.
+/// The time of recording for every task without an entry.
 pub(super) const NOW: Timestamp = Timestamp::from_microseconds(1_768_989_902_000_123);
 
-/// A day later: the time of every call about a recorded task.
+/// The time of recording for every task that has an entry: a day later.
 pub(super) const LATER: Timestamp = Timestamp::from_microseconds(1_769_076_302_000_456);
 
-/// A policy and what is known of it so far.
+/// A policy, and what has been found out about it.
 pub(super) struct TestedPolicy<'a> {
     pub policy: &'a Policy,
     pub contract: &'a Contract,
-    /// What every policy is asked, and what the operator wants it to be asked.
+    /// The samples that every policy is checked with, and those from the operator.
     pub samples: Vec<Sample>,
-    /// Those of them that it records, with their entries, once that is known.
+    /// The samples that the policy records, with their entries; `None` until that is known.
     pub recorded: Option<Vec<(Sample, Vec<u8>)>>,
     calls: u64,
     fuel: u64,
@@ -30,7 +31,7 @@ pub(super) struct TestedPolicy<'a> {
     pub exceeded: Option<(String, Option<Box<Recording>>)>,
 }
 
-/// One question.
+/// The input of one call.
 #[derive(Clone, Copy)]
 pub(super) struct CallInput<'q> {
     pub sample: &'q Sample,
@@ -40,7 +41,7 @@ pub(super) struct CallInput<'q> {
 }
 
 impl<'q> CallInput<'q> {
-    /// About an outcome that was not recorded yet.
+    /// The input for an outcome without an entry.
     pub fn new(sample: &'q Sample) -> CallInput<'q> {
         CallInput {
             sample,
@@ -50,7 +51,7 @@ impl<'q> CallInput<'q> {
         }
     }
 
-    /// About an outcome whose task has this entry.
+    /// The input for an outcome whose task has this entry.
     pub fn with_entry(sample: &'q Sample, existing: &'q [u8]) -> CallInput<'q> {
         CallInput {
             existing: Some(existing),
@@ -89,14 +90,14 @@ impl<'a> TestedPolicy<'a> {
         }
     }
 
-    /// Asks, and notes what it cost.
+    /// Calls the policy and counts the cost.
     pub fn call(&mut self, input: CallInput<'_>) -> Call {
         let call = self.trial(input).run(self.policy);
         self.add_costs(input, &call);
         call
     }
 
-    /// The same, with every host call kept.
+    /// Does the same, and records every host call.
     pub fn call_with_exchanges(&mut self, input: CallInput<'_>) -> Call {
         let call = self.trial(input).run_with_exchanges(self.policy);
         self.add_costs(input, &call);
@@ -119,8 +120,8 @@ impl<'a> TestedPolicy<'a> {
             let exceeded = match &call.verdict {
                 Err(fault) if is_limit(fault) => Some(fault.to_string()),
                 _ if call.log_dropped > 0 => Some(format!(
-                    "its log was full, and {} lines were dropped (settings policy.log_lines, policy.log_bytes)",
-                    call.log_dropped
+                    "its log was full, and it lost {} (settings policy.log_lines, policy.log_bytes)",
+                    counted(call.log_dropped, "line", "lines")
                 )),
                 _ => None,
             };
@@ -131,7 +132,7 @@ impl<'a> TestedPolicy<'a> {
         }
     }
 
-    /// The call that a question leads to, made once more and recorded.
+    /// Repeats the call with this input, and records it.
     pub fn record(&self, input: CallInput<'_>) -> Option<Box<Recording>> {
         let trial = self.trial(input);
         let call = trial.run_with_exchanges(self.policy);
@@ -141,12 +142,12 @@ impl<'a> TestedPolicy<'a> {
             .map(Box::new)
     }
 
-    /// A breach that this question shows.
+    /// The breach that a call with this input shows.
     pub fn breach(&self, how: String, input: CallInput<'_>) -> Breach {
         (how, self.record(input))
     }
 
-    /// What was found.
+    /// Returns the results.
     pub fn report(self, claims: Vec<Claim>) -> Report {
         let mut settings_read = self.settings_read;
         settings_read.sort_unstable();
@@ -160,7 +161,7 @@ impl<'a> TestedPolicy<'a> {
         }
     }
 
-    /// The most fuel, memory and time that a call used so far.
+    /// The most fuel, memory and time that any call has used.
     pub fn costs(&self) -> (u64, usize, Duration) {
         (self.fuel, self.memory, self.longest)
     }

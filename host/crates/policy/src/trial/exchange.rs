@@ -1,7 +1,7 @@
-//! One host call in full: what the policy asked with and what it was answered. What a recording consists of.
+//! One host call with its arguments and its answer. A recording consists of these.
 //!
-//! Owns the form in JSON, which is public: recordings are kept as tests. Says nothing about calls of WASI, whose answers are
-//! the same in every call.
+//! Owns the JSON form, which is public because recordings are kept as tests. Calls of WASI are left out: their answers
+//! are the same in every call.
 
 use super::super::log::Level;
 use super::{HostError, HostFunction};
@@ -17,83 +17,83 @@ pub enum Exchange {
     /// `filesystem.read`.
     #[serde(rename = "filesystem.read")]
     Read {
-        /// The path that was asked for.
+        /// The requested path.
         path: String,
-        /// The entry, if there is one.
+        /// The entry, or `None` if there is none.
         answer: Answer<Option<Contents>>,
     },
     /// `filesystem.write-new`.
     #[serde(rename = "filesystem.write-new")]
     WriteNew {
-        /// The path that was asked for.
+        /// The requested path.
         path: String,
-        /// What was to be written.
+        /// The contents to write.
         contents: Contents,
-        /// Whether it was staged.
+        /// Whether the entry was staged.
         answer: Answer<()>,
     },
     /// `git.commit`.
     #[serde(rename = "git.commit")]
     Commit {
-        /// The subject that was asked for.
+        /// The requested subject.
         subject: String,
-        /// Whether the host accepted it.
+        /// Whether the host accepted the commit.
         answer: Answer<()>,
     },
     /// `clock.now`.
     #[serde(rename = "clock.now")]
     Now {
-        /// RFC 3339.
+        /// The time in RFC 3339.
         answer: String,
     },
     /// `config.get`.
     #[serde(rename = "config.get")]
     ConfigGet {
-        /// The key that was asked for.
+        /// The requested key.
         key: String,
-        /// Its value, if the operator has given it.
+        /// Its value, or `None` if the operator has not set it.
         answer: Option<String>,
     },
     /// `log.write`.
     #[serde(rename = "log.write")]
     Log {
-        /// `trace` to `error`.
+        /// The level, from `trace` to `error`.
         level: String,
-        /// The line.
+        /// The text of the line.
         message: String,
     },
 }
 
-/// What a function that can fail has answered.
+/// The answer of a function that can fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer<T> {
-    /// It was done.
+    /// Success, with the function's result.
     Ok(T),
-    /// It was not. In the words in which a test case names a host call that fails.
+    /// Failure, in the words with which a test case names a host call that fails.
     Error(HostError),
 }
 
-/// Bytes that are mostly text.
+/// Bytes that are usually text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Contents {
-    /// UTF-8.
+    /// UTF-8 text.
     Text(String),
-    /// Other bytes.
+    /// Bytes that are not UTF-8.
     Binary {
-        /// RFC 4648, with padding.
+        /// The bytes in base64 (RFC 4648, with padding).
         base64: String,
     },
-    /// So many bytes, which are not kept because those before them filled the transcript.
+    /// Bytes that were not kept, because earlier ones filled the transcript.
     LeftOut {
-        /// How many.
+        /// The number of these bytes.
         left_out: usize,
     },
 }
 
 impl Contents {
-    /// These bytes.
+    /// Stores these bytes as text if they are UTF-8, otherwise as binary.
     pub fn new(bytes: &[u8]) -> Contents {
         match str::from_utf8(bytes) {
             Ok(text) => Contents::Text(text.to_owned()),
@@ -103,7 +103,7 @@ impl Contents {
         }
     }
 
-    /// The bytes, if they were kept and are well formed.
+    /// The bytes, or `None` if they were not kept or their base64 is malformed.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match self {
             Contents::Text(text) => Some(text.clone().into_bytes()),
@@ -122,7 +122,7 @@ impl Contents {
 }
 
 impl Exchange {
-    /// The function's name, interface first.
+    /// The function's name with its interface.
     pub fn function(&self) -> &'static str {
         match self {
             Exchange::Read { .. } => HostFunction::Read.name(),
@@ -134,7 +134,7 @@ impl Exchange {
         }
     }
 
-    /// The error that it was answered with, and the function, if it is one that can fail.
+    /// The error that the call failed with, and the function, if it is one that can fail.
     pub fn failure(&self) -> (Option<HostFunction>, Option<&HostError>) {
         match self {
             Exchange::Read { answer, .. } => (Some(HostFunction::Read), answer.error()),
@@ -154,7 +154,8 @@ impl<T> Answer<T> {
     }
 }
 
-/// On one line, long texts by their length. What the policy passed is quoted as Rust quotes, so nothing in it acts on a terminal.
+/// Formats the call on one line, and long texts by their length. Texts from the policy are quoted as in Rust, so none
+/// of them can control a terminal.
 impl fmt::Display for Exchange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.function();
@@ -203,15 +204,15 @@ impl fmt::Display for UnitAnswer<'_> {
     }
 }
 
-/// The host calls of one call, as they come.
+/// The host calls of one policy call, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     exchanges: Vec<Exchange>,
     bytes: usize,
 }
 
-/// The most bytes of contents that a transcript keeps: several times what an honest call passes, and a bound for one that
-/// passes the most that it may a thousand times.
+/// The most bytes of contents that a transcript keeps. An honest call passes far less; a hostile one could pass the
+/// maximum a thousand times.
 const KEPT: usize = 16 << 20;
 
 impl Transcript {
@@ -219,7 +220,7 @@ impl Transcript {
         self.exchanges.push(exchange);
     }
 
-    /// Contents as the transcript can still hold them.
+    /// Keeps the contents, if there is room for them.
     pub fn contents(&mut self, bytes: &[u8]) -> Contents {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > KEPT {
@@ -236,7 +237,7 @@ impl Transcript {
     }
 }
 
-/// The word for a level, in JSON and for people.
+/// The name of a level, in JSON and for people.
 pub fn level_name(level: Level) -> &'static str {
     match level {
         Level::Trace => "trace",

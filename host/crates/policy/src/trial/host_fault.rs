@@ -1,12 +1,12 @@
-//! Host calls that are made to fail, to see what a policy does then.
+//! Host calls that are made to fail, to see how a policy handles that.
 //!
-//! Owns which can fail, and how: what `wit/` says of them. What a failed call does to a verdict is nobody's business here.
+//! Owns which functions can fail, and how: what `wit/` defines. Does not know what a failure means for a verdict.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A function of the interface that can answer with an error.
+/// A function of the interface that can return an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostFunction {
     /// `filesystem.read`.
@@ -18,14 +18,14 @@ pub enum HostFunction {
 }
 
 impl HostFunction {
-    /// All of them.
+    /// Every such function.
     pub const ALL: [HostFunction; 3] = [
         HostFunction::Read,
         HostFunction::WriteNew,
         HostFunction::Commit,
     ];
 
-    /// Its name, interface first.
+    /// The function's name with its interface.
     pub const fn name(self) -> &'static str {
         match self {
             HostFunction::Read => "filesystem.read",
@@ -34,7 +34,7 @@ impl HostFunction {
         }
     }
 
-    /// Every error that `wit/` lets it answer with.
+    /// Every error that `wit/` allows it to return.
     pub fn errors(self) -> Vec<HostError> {
         let other = HostError::Other("the disk is on fire".to_owned());
         match self {
@@ -64,15 +64,15 @@ impl FromStr for HostFunction {
     }
 }
 
-/// An error that a host function answers with.
+/// An error that a host function returns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum HostError {
-    /// `invalid-path`, with the path that was asked for.
+    /// `invalid-path`, with the requested path.
     InvalidPath,
     /// `exists`.
     Exists,
-    /// `too-large`, with this limit.
+    /// `too-large`, with this limit in bytes.
     TooLarge(u64),
     /// `no-repository`.
     NoRepository,
@@ -129,7 +129,7 @@ impl FromStr for HostError {
             "other" => HostError::Other(rest.to_owned()),
             _ => {
                 return Err(format!(
-                    "{text:?} is no error of a host function; these are: invalid-path, exists, too-large: BYTES, \
+                    "{text:?} is not an error of a host function; these are: invalid-path, exists, too-large: BYTES, \
                      no-repository, nothing-staged, other: TEXT"
                 ));
             }
@@ -138,23 +138,23 @@ impl FromStr for HostError {
     }
 }
 
-/// A host call that fails.
+/// A host call that is made to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFault {
-    /// Which function.
+    /// The function to fail.
     pub function: HostFunction,
-    /// Which of its calls, counted from 1; all of them if it is `None`.
+    /// Which of its calls fails, counted from 1; `None` means every call.
     pub nth: Option<u64>,
-    /// What it answers.
+    /// The error that it returns.
     pub error: HostError,
 }
 
 impl HostFault {
-    /// Every call of that function fails so.
+    /// Makes every call of the function fail with this error.
     ///
     /// # Errors
     ///
-    /// Says that the function has no such error.
+    /// The function cannot return this error.
     pub fn every(function: HostFunction, error: HostError) -> Result<HostFault, String> {
         let kind = std::mem::discriminant(&error);
         if !function

@@ -1,6 +1,7 @@
-//! Trials: a policy called with no trail, everything that it may learn given beforehand, and nothing done about its answer.
+//! Trials: policy calls without a trail. Everything that the policy can learn is given in advance, and its answer has
+//! no effect.
 //!
-//! Owns what is given to one. What the host would make of the answer is decided by the same code that records.
+//! Owns the input of a trial. The same code as for recording decides what the host would do with the answer.
 
 mod exchange;
 mod host_fault;
@@ -18,23 +19,23 @@ use super::{Call, Policy, PolicySettings, Snapshot};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
 
-/// What a policy is asked, and everything that it may learn. Cheap to change and to run again.
+/// The input of a trial: the outcome, and everything that the policy can learn. Cheap to change and to run again.
 #[derive(Clone, Debug)]
 pub struct Trial<'a> {
-    /// The outcome.
+    /// The outcome to decide.
     pub outcome: &'a TaskOutcome,
-    /// The task's entry on the trail, if it has one.
+    /// The task's entry in the trail, if it has one.
     pub existing: Option<&'a [u8]>,
     /// The operator's settings for the policy.
     pub settings: &'a PolicySettings,
     /// The time of recording.
     pub now: Timestamp,
-    /// Host calls that fail.
+    /// Host calls that are made to fail.
     pub faults: &'a [HostFault],
 }
 
 impl<'a> Trial<'a> {
-    /// A trial with no entry on the trail, no settings given and no host call that fails.
+    /// Creates a trial without an entry in the trail, without settings and without failing host calls.
     pub fn new(
         outcome: &'a TaskOutcome,
         settings: &'a PolicySettings,
@@ -49,14 +50,14 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Calls the policy, in an instance of its own as always.
+    /// Calls the policy, in a separate instance as always.
     ///
-    /// The verdict is what the recorder would act on: an `already-recorded` without an entry that bears it out is a fault.
+    /// The verdict is what the recorder would act on: an `already-recorded` that no entry confirms is a fault.
     pub fn run(&self, policy: &Policy) -> Call {
         self.call(policy, None)
     }
 
-    /// The same, with every host call kept in [`Call::exchanges`]. Costs copies of what is passed.
+    /// Does the same, and records every host call in [`Call::exchanges`], which copies everything that is passed.
     pub fn run_with_exchanges(&self, policy: &Policy) -> Call {
         self.call(policy, Some(Transcript::default()))
     }
@@ -81,7 +82,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The trail of a trial.
+/// A snapshot that holds the trial's entry.
 struct EntrySnapshot(Option<Vec<u8>>);
 
 impl Snapshot for EntrySnapshot {

@@ -1,6 +1,7 @@
-//! A recording: one call with everything that the policy was given, asked and answered, so that it can be made again.
+//! A recording: one call with everything that the policy was given, requested and answered, so that it can be repeated.
 //!
-//! Owns the file's form, which is public (`"recording": 1`), and the comparison of two runs. Reads and writes no file.
+//! Owns the file format, which is public (`"recording": 1`), and the comparison of two calls. Reads and writes no
+//! files.
 
 use super::super::{Call, Policy, PolicySettings};
 use super::{Contents, Exchange, HostFault, HostFunction, Trial};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The version of the form.
+/// The version of the file format.
 const VERSION: u32 = 1;
 
 /// One recorded call.
@@ -27,14 +28,14 @@ pub struct Recording {
     result: CallResult,
 }
 
-/// Which policy it was.
+/// The policy that was called.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PolicyIdentity {
     name: String,
     digest: String,
 }
 
-/// What became of the call.
+/// The result of the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct CallResult {
     result: String,
@@ -43,40 +44,40 @@ struct CallResult {
     log: Vec<String>,
 }
 
-/// What a document says of its status.
+/// The status in a document.
 #[derive(Deserialize)]
 struct StatusMember {
     status: String,
 }
 
-/// Why a file is no recording.
+/// Why a file cannot be used as a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// It cannot be read as one.
-    #[error("is no recording of a policy's call: {0}")]
+    /// It is not a recording.
+    #[error("is not a recording of a policy call: {0}")]
     Form(String),
-    /// It was made by a later version.
+    /// It was made by a later version of this program.
     #[error("is a recording of version {0}, and this program reads version 1")]
     Version(u32),
 }
 
-/// What a recording says that the policy is to be asked, ready to be used as a [`Trial`].
+/// The input of a recorded call, to be repeated as a [`Trial`].
 #[derive(Clone, Debug)]
 pub struct Replay {
-    /// The outcome.
+    /// The outcome of the recorded call.
     pub outcome: TaskOutcome,
-    /// The task's entry then.
+    /// The task's entry at that time.
     pub existing: Option<Vec<u8>>,
-    /// The settings then.
+    /// The policy's settings at that time.
     pub settings: PolicySettings,
-    /// The time then.
+    /// The time of recording.
     pub now: Timestamp,
-    /// The host calls that failed then.
+    /// The host calls that failed.
     pub faults: Vec<HostFault>,
 }
 
 impl Replay {
-    /// As a trial.
+    /// Converts the input to a trial.
     pub fn trial(&self) -> Trial<'_> {
         Trial {
             outcome: &self.outcome,
@@ -89,7 +90,8 @@ impl Replay {
 }
 
 impl Recording {
-    /// What was asked and came of it. `document` is the outcome as it came; the call must have been run with its exchanges kept.
+    /// Creates a recording of a call. `document` is the outcome as it was submitted. The call must have been made with
+    /// its exchanges recorded.
     ///
     /// # Errors
     ///
@@ -121,7 +123,7 @@ impl Recording {
         })
     }
 
-    /// The same questions, with what has come of them now.
+    /// Creates a recording of another call with the same input.
     pub fn record_again(&self, policy: &Policy, call: &Call) -> Recording {
         Recording {
             policy: PolicyIdentity {
@@ -134,11 +136,11 @@ impl Recording {
         }
     }
 
-    /// Reads a recording's file.
+    /// Parses the text of a recording.
     ///
     /// # Errors
     ///
-    /// Says why it is none.
+    /// Why it is not a recording.
     pub fn parse(text: &[u8]) -> Result<Recording, RecordingError> {
         let recording: Recording = serde_json::from_slice(text)
             .map_err(|error| RecordingError::Form(error.to_string()))?;
@@ -148,20 +150,20 @@ impl Recording {
         Ok(recording)
     }
 
-    /// The file's text.
+    /// The text of the file.
     pub fn to_text(&self) -> String {
         let text = serde_json::to_string_pretty(self);
         text.expect("strings and numbers are JSON") + "\n"
     }
 
-    /// What the policy is to be asked again.
+    /// Returns the input of the call, so that it can be repeated.
     ///
     /// # Errors
     ///
-    /// `Form`, if the outcome, the entry or the time is none.
+    /// `Form`, if the outcome, the entry or the time is malformed.
     pub fn replay(&self, limits: &Limits) -> Result<Replay, RecordingError> {
         let form = |error: String| RecordingError::Form(error);
-        // A status that the operator had added then is none of this call's business.
+        // Accept the outcome's status, which the operator may have added at that time.
         let added = serde_json::from_str(self.outcome.get())
             .ok()
             .and_then(|StatusMember { status }| Statuses::with(vec![status]).ok());
@@ -170,7 +172,7 @@ impl Recording {
             ..limits.clone()
         };
         let outcome = TaskOutcome::parse(self.outcome.get().as_bytes(), &own)
-            .map_err(|rejection| form(format!("its outcome is none: {rejection}")))?;
+            .map_err(|rejection| form(format!("its outcome is invalid: {rejection}")))?;
         let existing = match &self.existing {
             None => None,
             Some(contents) => Some(
@@ -180,7 +182,7 @@ impl Recording {
             ),
         };
         let now = Timestamp::parse_rfc3339(&self.now)
-            .ok_or_else(|| form("its time is none".to_owned()))?;
+            .ok_or_else(|| form("its time is invalid".to_owned()))?;
         Ok(Replay {
             outcome,
             existing,
@@ -190,7 +192,7 @@ impl Recording {
         })
     }
 
-    /// The host calls that failed, each as the how-manieth of its function.
+    /// The host calls that failed, each with its number among the calls of its function.
     fn faults(&self) -> Vec<HostFault> {
         let mut called = [0; HostFunction::ALL.len()];
         let mut faults = Vec::new();
@@ -208,9 +210,10 @@ impl Recording {
         faults
     }
 
-    /// Where a call that was made again differs from this one: the first host call, the answer; nothing if it is the same.
+    /// Where a repeated call differs from this one: the first different host call, or the answer. Empty if they are the
+    /// same.
     ///
-    /// What the policy logs is compared last: another wording is a difference, but the least of them.
+    /// The log is compared last, because another wording is the least important difference.
     pub fn differences(&self, call: &Call) -> Vec<String> {
         let silent = |exchange: &&Exchange| !matches!(exchange, Exchange::Log { .. });
         let mut then = self.calls.iter().filter(silent);
@@ -224,8 +227,8 @@ impl Recording {
                     format!("host call {number}, {then}, has other contents")
                 }
                 (Some(then), Some(now)) => format!("host call {number} was {then} and is {now}"),
-                (Some(then), None) => format!("host call {number} was {then} and is not made"),
-                (None, Some(now)) => format!("host call {number} is {now} and was not made"),
+                (Some(then), None) => format!("host call {number} was {then} and is missing now"),
+                (None, Some(now)) => format!("host call {number} is {now} and was missing"),
             };
             differences.push(text);
             break;

@@ -1,7 +1,7 @@
-//! An entry read as the outcome that it records, so that a policy can be called on it again: the entry has the outcome's shape, and
-//! a `timestamp` beside it.
+//! Reads an entry as the outcome that it records, so that a policy can be called with it again: an entry is an outcome
+//! with the additional member `timestamp`.
 //!
-//! Owns this reading. Numbers stay as they were written: nothing is decoded but the member names.
+//! Owns this conversion. Numbers stay as they were written: only member names are decoded.
 
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskOutcome};
@@ -10,12 +10,12 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// What an entry says, ready to be submitted again.
+/// The contents of an entry, ready to be submitted again.
 #[derive(Clone, Debug)]
 pub struct Resubmission {
     /// The outcome's document: the entry without its `timestamp`.
     pub document: String,
-    /// The outcome.
+    /// The parsed outcome.
     pub outcome: TaskOutcome,
     /// The time of recording.
     pub now: Timestamp,
@@ -26,11 +26,11 @@ impl Resubmission {
     ///
     /// # Errors
     ///
-    /// Says what keeps it from being one, to follow the words "its entry": it is no JSON object, has no time, or has a member that no
-    /// outcome has.
+    /// Why that is impossible, to follow the words "its entry": it is not a JSON object, has no time, or has a member
+    /// that no outcome has.
     pub fn from_entry(entry: &[u8], limits: &Limits) -> Result<Resubmission, String> {
-        let members: Members<'_> =
-            serde_json::from_slice(entry).map_err(|error| format!("is no JSON object: {error}"))?;
+        let members: Members<'_> = serde_json::from_slice(entry)
+            .map_err(|error| format!("is not a JSON object: {error}"))?;
         let mut now = None;
         let mut document = String::with_capacity(entry.len());
         for (name, value) in members.0 {
@@ -46,8 +46,8 @@ impl Resubmission {
             document += value.get();
         }
         document.push_str(if document.is_empty() { "{}" } else { "}" });
-        let now = now.ok_or_else(|| "has no `timestamp` that is a time".to_owned())?;
-        // An entry may be larger than a document: it is indented.
+        let now = now.ok_or_else(|| "has no `timestamp` with a time".to_owned())?;
+        // An entry may be larger than a document, because it is indented.
         let limits = Limits {
             max_bytes: limits.max_bytes.max(document.len()),
             ..limits.clone()
@@ -62,7 +62,7 @@ impl Resubmission {
     }
 }
 
-/// An object's members, in their order.
+/// The members of an object, in order.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(again.now.to_rfc3339(), "2026-01-21T10:00:00.000001Z");
         assert!(!again.document.contains("timestamp"), "{}", again.document);
         for (entry, why) in [
-            (&b"[]"[..], "is no JSON object"),
+            (&b"[]"[..], "is not a JSON object"),
             (b"{}", "has no `timestamp`"),
             (
                 br#"{"timestamp":"2026-01-21T10:00:00Z"}"#,

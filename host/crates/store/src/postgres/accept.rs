@@ -1,6 +1,7 @@
-//! Taking submissions in: what arrives together shares a transaction and one round trip, and is answered when it is durable.
+//! Accepts submissions. Those that arrive together share a transaction and one round trip, and are answered when it is
+//! durable.
 //!
-//! What comes while a transaction is under way need not wait for its end: over a network several are on their way at once.
+//! Submissions that arrive during a transaction need not wait for its end: over a network, several are sent at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,26 +18,27 @@ use super::failure::Failure;
 use super::outbox;
 use outcome::Reporter;
 
-/// The most submissions in one transaction: bounds how long one waits for those before it.
+/// The most submissions in one transaction. It limits how long one waits for those before it.
 const BATCH_MOST: usize = 512;
 
-/// The most bytes of submissions in one transaction, but for the last: they are in memory more than once meanwhile.
+/// The most bytes of submissions in one transaction, not counting the last: they are in memory more than once
+/// meanwhile.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// The most submissions that wait. More would only wait longer than their callers do.
+/// The most submissions that wait. Further ones would only wait longer than their callers do.
 const QUEUE_MOST: usize = 16_384;
 
-/// The most transactions that are on their way at once.
+/// The most transactions in flight at once.
 const AT_ONCE: usize = 4;
 
-/// How long those that come while a transaction is under way are gathered for the next: a database on the same machine has
-/// answered by then, and the next has all that came meanwhile.
+/// How long submissions that arrive during a transaction are collected for the next one. A database on the same machine
+/// has answered by then, and the next transaction has all that arrived meanwhile.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// How often a transaction is begun again that another host's has ended.
+/// How often to repeat a transaction that was aborted because of another host's.
 const TRIES_MOST: usize = 5;
 
-/// A submission, and whoever waits for it.
+/// A submission, and the channel to its caller.
 struct PendingAccept {
     submission: Submission,
     required_epoch: Option<i64>,
@@ -44,7 +46,7 @@ struct PendingAccept {
     answer: oneshot::Sender<Result<Accepted, StoreError>>,
 }
 
-/// The way in. The task behind it ends with the last of these.
+/// The queue for submissions. Its task ends when the last copy is dropped.
 pub(super) struct AcceptQueue {
     queue: mpsc::Sender<PendingAccept>,
     url: Arc<str>,
@@ -57,7 +59,7 @@ impl AcceptQueue {
         let url: Arc<str> = url.into();
         let shown = url.clone();
         tokio::spawn(async move {
-            // One connection is left for others, where there are several.
+            // If there are several connections, one is left for other work.
             let most = AT_ONCE.min(pool.saturating_sub(1)).max(1);
             let under_way = Arc::new(Semaphore::new(most));
             let ended = Arc::new(Notify::new());
@@ -114,7 +116,8 @@ impl AcceptQueue {
         };
         let gone = || StoreError::Stopped;
         match self.queue.try_send(job) {
-            // Its own patience, however many are before it; one that is not under way by then is not taken in.
+            // Each submission has its own time limit, however many precede it. One that is not sent by then is not
+            // accepted.
             Ok(()) => {
                 let answer = async { Ok(answered.await.map_err(|_| gone())?) };
                 super::within(super::REPORTERS_PATIENCE, answer, &self.url).await?
@@ -127,7 +130,8 @@ impl AcceptQueue {
     }
 }
 
-/// The first and what waits behind it, as much as one transaction takes. What keeps to another bond begins the next one.
+/// Collects the first submission and those behind it, up to the limits of one transaction. One that requires another
+/// bond starts the next transaction.
 fn next_batch(
     first: PendingAccept,
     jobs: &mut mpsc::Receiver<PendingAccept>,
@@ -139,7 +143,7 @@ fn next_batch(
         && bytes < BATCH_BYTES
         && let Ok(job) = jobs.try_recv()
     {
-        // The caller has been told that it takes too long.
+        // The caller has already been told that it took too long.
         if job.answer.is_closed() {
             continue;
         }
@@ -153,19 +157,19 @@ fn next_batch(
     batch
 }
 
-/// Takes a batch in and tells those who wait.
+/// Accepts a batch and sends the results to the callers.
 async fn accept_batch(connections: &Connections, url: &str, batch: Vec<PendingAccept>) {
     let required_epoch = batch.first().and_then(|job| job.required_epoch);
     let (submissions, answers): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        // Room is made when the answer is given.
+        // The permits are dropped when the answers are given.
         .map(|job| (job.submission, (job.answer, job._permit)))
         .unzip();
     let taking = take(connections, url, required_epoch, &submissions);
     match super::within(super::REPORTERS_PATIENCE, taking, url).await {
         Ok(results) => {
             for ((answer, _), result) in answers.into_iter().zip(results) {
-                // The caller may be gone; what was taken in stays.
+                // The caller may be gone; what was accepted stays.
                 let _ = answer.send(result);
             }
         }
@@ -185,8 +189,8 @@ async fn take(
     required_epoch: Option<i64>,
     submissions: &[Submission],
 ) -> Result<Results, Failure> {
-    // In the order of their tasks, in which locks are taken. Within the batch the first of those that say the same stands for the
-    // others.
+    // In the order of their tasks, which is the order of locks. The first of equal submissions represents the others in
+    // the batch.
     let mut order: Vec<usize> = (0..submissions.len()).collect();
     order.sort_by_key(|at| submissions[*at].task_id.as_str());
     let mut firsts: HashMap<(&str, &[u8; 32]), usize> = HashMap::with_capacity(order.len());
@@ -234,7 +238,7 @@ async fn take(
         .collect())
 }
 
-/// One transaction of one statement. The commit point is its end.
+/// Runs one transaction of one statement. The end of the statement is the commit point.
 async fn attempt(
     client: &Object,
     mark: &str,
@@ -276,7 +280,7 @@ async fn attempt(
     let places: Vec<Option<i64>> = row.get(0);
     let answers: Option<Vec<&str>> = row.get(1);
     let Some(answers) = answers else {
-        // All were of tasks that nobody had reported.
+        // None of the tasks had been reported before.
         let accepted = |place: Option<i64>| Ok(accepted(place.ok_or_else(closed_error)?, false));
         return Ok(places.into_iter().map(accepted).collect());
     };

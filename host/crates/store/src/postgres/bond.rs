@@ -1,11 +1,11 @@
-//! The trail that a store belongs to, in PostgreSQL.
+//! The bond of a store in PostgreSQL.
 
 use deadpool_postgres::{GenericClient, Object};
 
 use super::super::{Bond, Entry};
 use super::failure::Failure;
 
-/// The trail that the store is bound to.
+/// Reads the bond of the store.
 pub(super) async fn read(client: &impl GenericClient) -> Result<Bond, Failure> {
     let row = client
         .query_one(
@@ -21,7 +21,7 @@ pub(super) async fn read(client: &impl GenericClient) -> Result<Bond, Failure> {
     })
 }
 
-/// Binds it, unless another process has done so meanwhile.
+/// Binds the store, unless another process has done so since its bond was read.
 pub(super) async fn write(client: &Object, bond: &Bond) -> Result<bool, Failure> {
     let changed = client
         .execute(
@@ -34,12 +34,12 @@ pub(super) async fn write(client: &Object, bond: &Bond) -> Result<bool, Failure>
     Ok(changed > 0)
 }
 
-/// Notes the newest of these entries as acknowledged.
+/// Stores the newest of these entries as acknowledged.
 pub(super) async fn acknowledge(
     transaction: &impl GenericClient,
     entries: &[Entry],
 ) -> Result<(), Failure> {
-    // The last of those of one time: they come in the order of the trail.
+    // Of several entries with the same time, this is the last: they are in the order of the trail.
     let Some(newest) = entries.iter().max_by_key(|entry| entry.recorded_at) else {
         return Ok(());
     };

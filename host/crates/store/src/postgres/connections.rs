@@ -1,4 +1,4 @@
-//! The connections of one process: as many as its pool may have, or as the server gives it.
+//! The connections of one process: as many as its pool or the server allows.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use super::super::StoreError;
 use super::failure::Failure;
 use super::session::SessionSettings;
 
-/// How long to wait for a connection: a little less than a request's deadline, so that the answer names the cause.
+/// How long to wait for a connection: slightly less than a request's deadline, so that the answer names the cause.
 const WAIT: Duration = Duration::from_secs(9);
 
-/// How long a connection is kept that is not used.
+/// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How soon the server is asked again that has no room for another connection. One of this process that is given back meanwhile
-/// is found then, too.
+/// How often to ask a server that allows no further connection. A connection that this process returns meanwhile is
+/// found at the same interval.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// A pool whose every session is set up.
+/// A pool of sessions that are all set up.
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool,
@@ -44,10 +44,11 @@ impl Connections {
             .max_size(most)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(WAIT))
-            // The socket's own is over when the server has taken the connection; one that is stopped says nothing more.
+            // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
+            // nothing.
             .create_timeout(config.get_connect_timeout().copied())
             .post_create(session.hook())
-            // The one that was used last is the next to be used, so that those that are not needed are known.
+            // The connection that was used last is used next, so that unneeded ones stay idle.
             .queue_mode(QueueMode::Lifo)
             .build()
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
@@ -55,12 +56,12 @@ impl Connections {
         Ok(Connections { pool, session })
     }
 
-    /// How many there are, and who waits for one.
+    /// The number of connections, and of tasks that wait for one.
     pub(super) fn status(&self) -> Status {
         self.pool.status()
     }
 
-    /// A connection, waited for where neither the pool nor the server has one to give.
+    /// Returns a connection. Waits if neither the pool nor the server has one.
     pub(super) async fn get(&self) -> Result<Object, Failure> {
         let until = Instant::now() + WAIT;
         loop {
@@ -76,7 +77,7 @@ impl Connections {
     }
 }
 
-/// Gives connections back that have not been needed for a while: another host may be waiting for one.
+/// Closes connections that have been idle for a while, because another host may wait for one.
 async fn give_back(pool: WeakPool) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -86,7 +87,7 @@ async fn give_back(pool: WeakPool) {
     }
 }
 
-/// Whether the server, or a pooler before it, has as many connections as it may have.
+/// Whether the server, or a pooler before it, allows no further connections.
 fn is_full(error: &PoolError) -> bool {
     match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
@@ -96,7 +97,7 @@ fn is_full(error: &PoolError) -> bool {
     }
 }
 
-/// The same of one connection's error.
+/// Whether the error of one connection says that.
 pub(super) fn has_no_room(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|db_error| {
         *db_error.code() == SqlState::TOO_MANY_CONNECTIONS

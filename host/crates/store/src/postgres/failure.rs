@@ -1,23 +1,23 @@
-//! What PostgreSQL says, as the cases that a caller of a store decides on.
+//! Converts PostgreSQL's errors to the cases that a caller of a store handles.
 
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use super::super::StoreError;
 
-/// What the store's own functions raise: the store was bound to a trail since.
+/// The SQLSTATE that the store's functions raise if the store was bound to a trail since.
 pub(super) const REBOUND: &str = "CA001";
-/// The same: the server process is not one that this process has set up.
+/// The SQLSTATE that the store's functions raise if this process has not set up the server process.
 pub(super) const NOT_SET_UP: &str = "CA002";
 
-/// Why a step failed: of ours, or the database's.
+/// Why a step failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The case is known.
+    /// A known case.
     Store(StoreError),
-    /// What the database or the way to it says.
+    /// An error of the database or of the connection.
     Sql(tokio_postgres::Error),
-    /// No connection was to be had.
+    /// No connection was available.
     Pool(PoolError),
 }
 
@@ -40,7 +40,7 @@ impl From<PoolError> for Failure {
 }
 
 impl Failure {
-    /// Whether the same transaction, begun again, would not meet what ended it.
+    /// Whether the same transaction may succeed if it is repeated.
     pub(super) fn is_retryable(&self) -> bool {
         let code = match self {
             Failure::Sql(error) => error.code(),
@@ -50,12 +50,12 @@ impl Failure {
             || *code == SqlState::T_R_SERIALIZATION_FAILURE)
     }
 
-    /// Whether a trigger of the store's has refused the change.
+    /// Whether one of the store's triggers refused the change.
     pub(super) fn is_refused_by_trigger(&self) -> bool {
         matches!(self, Failure::Sql(error) if error.code() == Some(&SqlState::RESTRICT_VIOLATION))
     }
 
-    /// Whether the database, or a pooler before it, has said that.
+    /// Whether the message of the database, or of a pooler before it, contains these words.
     pub(super) fn message_contains(&self, words: &str) -> bool {
         match self {
             Failure::Sql(error) => error
@@ -65,7 +65,7 @@ impl Failure {
         }
     }
 
-    /// The case, with the database's words.
+    /// Converts to a store's error, with the database's message.
     pub(super) fn into_store_error(self, url: &str) -> StoreError {
         match self {
             Failure::Store(error) => error,
@@ -92,7 +92,7 @@ impl Failure {
 
 fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
     let Some(db_error) = error.as_db_error() else {
-        // What lies beneath says more: a connection refused, a name not found.
+        // The innermost error says most: connection refused, or name not found.
         let mut cause = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(deeper) = source {
@@ -102,7 +102,8 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             }
             source = deeper.source();
         }
-        // Such as a password that the server asks for and nobody gave. The library tells the kind by its words alone.
+        // For example, the server requires a password and none was given. The library has no type for this kind, only
+        // its message.
         let is_denied = ["authentication error", "invalid configuration"]
             .iter()
             .any(|kind| cause.starts_with(kind));
@@ -126,7 +127,7 @@ fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
             StoreError::Unavailable(format!("{url} is locked by another session"))
         }
         SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Denied(format!(
-            "the role has not the right for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
+            "the role lacks a privilege for the store at {url}: {cause}; `chiffon-audit store ddl` prints what a DBA can run"
         )),
         _ if db_error.code().code() == REBOUND => StoreError::Rebound,
         _ if db_error.code().code() == NOT_SET_UP => StoreError::Pooled {

@@ -26,7 +26,7 @@ pub(super) async fn take(
         )
         .await?;
     bond::check(required_epoch, row.get(4))?;
-    // After the lock: others may have waited for it as long.
+    // Read after the lock was taken: other hosts may have waited for it for as long.
     let now: i64 = transaction
         .query_one("SELECT now_micros()", &[])
         .await?
@@ -51,8 +51,9 @@ pub(super) async fn take(
     Ok(answer)
 }
 
-/// Whether nobody has taken the lease since, and the store belongs to the trail that it did; neither can change until the
-/// transaction ends, which may write the row itself. Ends what a session begins that is not set up to be durable.
+/// Checks that no other host has taken the lease, and that the store still belongs to the same trail. Neither can
+/// change before the transaction ends, except by the transaction itself. Fails if the session is not set up to be
+/// durable.
 pub(super) async fn check(
     transaction: &impl GenericClient,
     lease: &Lease,
@@ -74,7 +75,7 @@ pub(super) async fn check(
     }
 }
 
-/// Gives the lease back.
+/// Returns the lease.
 pub(super) async fn release(client: &mut Object, lease: &Lease) -> Result<(), Failure> {
     client
         .execute(

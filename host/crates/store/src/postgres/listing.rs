@@ -1,4 +1,4 @@
-//! Lists of submissions in PostgreSQL: each state by its index.
+//! Lists of submissions in PostgreSQL. Each state is queried by its index.
 
 use deadpool_postgres::GenericClient;
 
@@ -6,7 +6,7 @@ use super::super::{StateName, SubmissionPage, SubmissionQuery};
 use super::failure::Failure;
 use super::outbox;
 
-/// A page of submissions.
+/// Returns a page of submissions.
 pub(super) async fn list_submissions(
     client: &impl GenericClient,
     url: &str,

@@ -1,6 +1,7 @@
-//! The store in PostgreSQL: a pool of connections, and one task that takes submissions in.
+//! The store in PostgreSQL: a pool of connections, and one task that accepts submissions.
 //!
-//! Owns how the contract's methods become PostgreSQL's transactions. No TLS: a Unix socket, the loopback or a tunnel.
+//! Owns how the contract's methods become PostgreSQL's transactions. No TLS: use a Unix socket, the loopback interface
+//! or a tunnel.
 
 mod accept;
 mod bond;
@@ -38,18 +39,18 @@ use failure::Failure;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
-/// How long an answer may take. A server that has stopped without closing its connections answers never.
+/// How long an answer may take. A server that has stopped without closing its connections never answers.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same where somebody waits who reports: they do better to hear in time that nothing was accepted.
+/// How long an answer may take if a reporter waits for it. Reporters should learn in time that nothing was accepted.
 const REPORTERS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a DBA runs to make a store, where its own role may not: see [`schema::for_dba`].
+/// The statements with which a DBA creates a store if its own role may not; see [`schema::for_dba`].
 pub(super) fn statements_for_dba(schema: &str, role: Option<&str>) -> String {
     schema::for_dba(schema, role)
 }
 
-/// A PostgreSQL database.
+/// A store in a PostgreSQL database.
 pub(super) struct PostgresStore {
     about: StoreInfo,
     connections: Connections,
@@ -60,7 +61,7 @@ pub(super) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the database, made and migrated as far as the options allow.
+    /// Opens the database, and creates or migrates the store if the options allow it.
     pub(super) async fn open(
         url: &PostgresUrl,
         options: &Options,
@@ -76,7 +77,7 @@ impl PostgresStore {
         })
     }
 
-    /// Under what it settles.
+    /// The conditions for settling.
     fn within(&self) -> outbox::SettleContext<'_> {
         outbox::SettleContext {
             required_epoch: self.required_epoch.epoch(),
@@ -96,7 +97,7 @@ impl PostgresStore {
         within(PATIENCE, work, &self.about.url).boxed()
     }
 
-    /// As [`PostgresStore::answer`], for somebody who reports or asks.
+    /// Like [`PostgresStore::answer`], for requests of reporters and readers.
     fn answer_reporter<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
@@ -104,7 +105,7 @@ impl PostgresStore {
         within(REPORTERS_PATIENCE, work, &self.about.url).boxed()
     }
 
-    /// As [`PostgresStore::answer`], for what takes as long as there are rows.
+    /// Like [`PostgresStore::answer`], for work that takes time in proportion to the number of rows.
     fn patient_answer<'a, T: 'a>(
         &'a self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
@@ -115,7 +116,7 @@ impl PostgresStore {
     }
 }
 
-/// What comes of work, if it comes in time.
+/// Returns the result of the work, or an error if it takes too long.
 async fn within<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, Failure>>,
@@ -149,7 +150,7 @@ impl Store for PostgresStore {
     fn ping(&self) -> StoreFuture<'_, ()> {
         self.answer(async {
             let client = self.client().await?;
-            // Would be refused where nothing may be written.
+            // A statement that the database refuses if it is read-only.
             client
                 .batch_execute("BEGIN READ WRITE; SELECT FROM meta FOR SHARE; COMMIT")
                 .await?;

@@ -1,4 +1,4 @@
-//! Opening a PostgreSQL store: is it ours, would it survive a power cut; making and migrating it.
+//! Opens a PostgreSQL store: checks that it is a store and would survive a power cut, and creates or migrates it.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -16,29 +16,30 @@ use super::schema::{self, MARK, VERSION};
 use super::session::{self, DedicatedConnection, SessionSettings};
 use super::{PATIENCE, within};
 
-/// How long a connection may take, the server's greeting included, where the URL does not say.
+/// How long a connection attempt may take, including the server's greeting, unless the URL gives a time.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
-/// After so long without a word the other end is asked whether it is there, so often, so many times. A network that swallows
-/// everything, or a machine that is gone, is noticed in half a minute by either end.
+/// How long a silent connection is left alone before the other end is probed, and the interval between probes. If a
+/// network drops everything, or a machine is gone, either end notices within half a minute.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
 pub(super) const SILENCE_ASK_EVERY: Duration = Duration::from_secs(5);
 pub(super) const SILENCE_ASK_TIMES: u32 = 4;
 
-/// A host that is stopped in the middle of a transaction, or cut off, must not keep its locks from the others for longer.
+/// How long a session may be idle in a transaction. A host that is stopped or cut off must not keep its locks for
+/// longer.
 pub(super) const IDLE_MOST: Duration = Duration::from_secs(30);
 
-/// How long the first connection is waited for where the server has no room for another, and how soon it is asked again.
+/// How long to wait for the first connection if the server allows no further one, and how often to ask.
 const FIRST_WAIT: Duration = Duration::from_secs(9);
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 
-/// How long making or migrating the tables may take: an index over all submissions of years.
+/// How long creating or migrating the tables may take: an index over the submissions of many years.
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Keeps two hosts from migrating at once: a key of our own for PostgreSQL's advisory locks.
+/// The key for PostgreSQL's advisory locks that prevents two hosts from migrating at once.
 const MIGRATION_LOCK: i64 = 0x4368_4175;
 
-/// Opens the database, made and migrated as far as the options allow.
+/// Opens the database, and creates or migrates the store if the options allow it.
 pub(super) async fn open(
     url: &PostgresUrl,
     options: &Options,
@@ -70,7 +71,7 @@ pub(super) async fn open(
     Ok((connections, about, keys))
 }
 
-/// A connection that is not set up: to look at the server before anything is changed, even a session.
+/// Connects without setting the session up, to check the server before anything is changed, even a session.
 async fn first(config: &Config, url: &str) -> Result<DedicatedConnection, Failure> {
     let until = Instant::now() + FIRST_WAIT;
     loop {
@@ -84,21 +85,21 @@ async fn first(config: &Config, url: &str) -> Result<DedicatedConnection, Failur
 }
 
 fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
-    // The parser's message may quote the URL, and with it the password.
+    // The parser's message may quote the URL, and so its password.
     let mut config = Config::from_str(url.secret())
         .map_err(|_| StoreError::Invalid(format!("{url} is not a URL of a PostgreSQL database")))?;
     if config.get_ssl_mode() == SslMode::Require
         || config.get_channel_binding() == ChannelBinding::Require
     {
         return Err(StoreError::Invalid(format!(
-            "{url} asks for TLS, which the store does not speak: use a Unix socket, the loopback or a tunnel, and sslmode=disable"
+            "{url} asks for TLS, which the store does not support: use a Unix socket, the loopback interface or a tunnel, and sslmode=disable"
         )));
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT);
     }
     if config.get_tcp_user_timeout().is_none() {
-        // A network that swallows everything would otherwise hold a caller for a quarter of an hour.
+        // If a network drops everything, the caller would otherwise wait for a quarter of an hour.
         config.tcp_user_timeout(Duration::from_secs(10));
     }
     if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
@@ -116,7 +117,7 @@ fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-/// What the server says of itself. Refuses one that would acknowledge a commit before it is on the disk.
+/// Reads the server's version and settings. Refuses a server that would acknowledge a commit before it is on disk.
 async fn look_at_server(first: &DedicatedConnection, url: &str) -> Result<StoreInfo, Failure> {
     const ASKED: [&str; 6] = [
         "fsync",
@@ -157,7 +158,7 @@ async fn look_at_server(first: &DedicatedConnection, url: &str) -> Result<StoreI
             "synchronous_commit is off on the server; the store's own sessions have it on"
                 .to_owned(),
         );
-        // Each session sets it, and is read back.
+        // Each session sets this and reads it back.
         synchronous = "on".to_owned();
     }
     let encoding = of("server_encoding");
@@ -186,7 +187,7 @@ async fn look_at_server(first: &DedicatedConnection, url: &str) -> Result<StoreI
     })
 }
 
-/// Makes or migrates the tables.
+/// Creates or migrates the tables.
 async fn prepare(
     client: &mut Object,
     schema: &str,
@@ -197,7 +198,7 @@ async fn prepare(
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
         .await?;
-    // Again, now that nobody else migrates.
+    // Check again, now that no other host can migrate.
     let from = match find(&transaction, schema, url).await? {
         ExistingSchema::Ours(VERSION) => return Ok(()),
         ExistingSchema::Ours(version) => version,
@@ -215,13 +216,13 @@ async fn prepare(
     Ok(transaction.commit().await?)
 }
 
-/// What is in the place of the store.
+/// What exists in the place of the store.
 #[derive(Debug, PartialEq, Eq)]
 enum ExistingSchema {
     Nothing,
-    /// A schema with nothing in it, made for the role.
+    /// An empty schema, created for the role.
     Empty,
-    /// Tables of that version.
+    /// The tables of this version.
     Ours(u32),
 }
 
@@ -263,7 +264,7 @@ async fn find(
     Ok(ExistingSchema::Ours(version))
 }
 
-/// What tells submissions from each other here. A store that was made by a DBA's statements has no key yet.
+/// Reads the keys for fingerprints. A store that was created with a DBA's statements has no key yet.
 async fn keys(client: &Object) -> Result<FingerprintKeys, Failure> {
     const READ: &str = "SELECT k.key, m.former_last IS NOT NULL FROM meta m, fingerprint_key k";
     let row = match client.query_opt(READ, &[]).await? {

@@ -1,4 +1,4 @@
-//! Submissions in PostgreSQL: what is due, what became of it, what is to be shown.
+//! Submissions in PostgreSQL: which are due, their results, and their states.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use super::{bond, lease, project};
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
-/// What is to be tried now: its time has come, it was never tried, or the clock was set back since it was tried.
+/// The due submissions: their time has come, they were never tried, or the clock was set back since they were tried.
 pub(super) async fn due(
     client: &impl GenericClient,
     url: &str,
@@ -66,7 +66,7 @@ async fn now(client: &impl GenericClient) -> Result<i64, Failure> {
     Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
-/// What became of submissions, a list for each of the three ways to write it down.
+/// The results of submissions as columns, by the three ways to store them.
 #[derive(Default)]
 struct SettlementColumns {
     committed: CommittedColumns,
@@ -97,16 +97,16 @@ struct WaitingColumns {
     nexts: Vec<Option<i64>>,
 }
 
-/// Under what a store settles.
+/// The conditions for settling.
 pub(super) struct SettleContext<'a> {
-    /// The bond that must still be the store's.
+    /// The epoch that the store must still have.
     pub(super) required_epoch: Option<i64>,
     /// The mark of sessions that this process has set up.
     pub(super) mark: &'a str,
     pub(super) keep_submissions: bool,
 }
 
-/// Says what became of submissions.
+/// Stores the results of submissions.
 pub(super) async fn settle(
     client: &mut Object,
     current: &Lease,
@@ -196,7 +196,7 @@ impl SettlementColumns {
         now: i64,
         keep: bool,
     ) -> Result<(), Failure> {
-        // A conflict is for ever, since entries are. What was refused may be submitted again, to another policy.
+        // A conflict is final, since entries are. A refused submission may be submitted again, to another policy.
         let (committed, closed, waiting) = (&self.committed, &self.closed, &self.waiting);
         let writes: [(&str, &[i64], Vec<&(dyn ToSql + Sync)>); 3] = [
             (
@@ -236,7 +236,7 @@ impl SettlementColumns {
     }
 }
 
-/// Makes everything that is open due now.
+/// Makes every open submission due now.
 pub(super) async fn make_all_due(client: &impl GenericClient) -> Result<u64, Failure> {
     let now = now(client).await?;
     let waiting = client
@@ -252,7 +252,7 @@ pub(super) async fn make_all_due(client: &impl GenericClient) -> Result<u64, Fai
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
     closed_at, commit_id, path, text, trace_id, reporter";
 
-/// The same for lists: documents may be large.
+/// The columns for lists, without the documents, which may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
     accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter";
@@ -292,7 +292,7 @@ async fn select(
         .collect()
 }
 
-/// What has become of a submission.
+/// The state of a submission.
 pub(super) async fn submission(
     client: &impl GenericClient,
     url: &str,
@@ -303,7 +303,7 @@ pub(super) async fn submission(
         .pop())
 }
 
-/// What has become of all submissions of a task.
+/// The states of all submissions of a task.
 pub(super) async fn submissions(
     client: &impl GenericClient,
     url: &str,
@@ -312,7 +312,7 @@ pub(super) async fn submissions(
     select(client, url, "task_id = $1", &task_id.as_str()).await
 }
 
-/// How many submissions a task has in each state, and the newest of them.
+/// The number of a task's submissions in each state, and the newest of them.
 pub(super) async fn count_states(
     client: &impl GenericClient,
     task_id: &TaskId,
@@ -325,7 +325,7 @@ pub(super) async fn count_states(
     Ok(StateCount::read(rows))
 }
 
-/// Submissions of a task after a place, until they have so many bytes of text.
+/// Submissions of a task after a sequence number, until their texts have this many bytes.
 pub(super) async fn submissions_after(
     client: &impl GenericClient,
     url: &str,
@@ -335,7 +335,7 @@ pub(super) async fn submissions_after(
 ) -> Result<Vec<SubmissionState>, Failure> {
     let after = after.map_or(i64::MIN, |after| after.0);
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    // How long a text is can be told without reading it.
+    // The length of a text is known without reading it.
     let sql = format!(
         "SELECT {COLUMNS} FROM submissions WHERE sequence IN (SELECT sequence FROM (
             SELECT sequence, coalesce(sum(octet_length(text)) OVER (ORDER BY sequence
@@ -352,7 +352,7 @@ pub(super) async fn submissions_after(
     rows.map(|row| Ok(read(row).submission(url)?)).collect()
 }
 
-/// What was turned down in a span of time.
+/// The submissions of a time span that were refused or conflicted.
 pub(super) async fn count_turned_down(
     client: &impl GenericClient,
     url: &str,
@@ -378,7 +378,7 @@ pub(super) async fn count_turned_down(
     })
 }
 
-/// Submissions that are closed as committed.
+/// The submissions that are closed as committed.
 pub(super) async fn committed(
     client: &impl GenericClient,
     after: Option<Sequence>,
@@ -394,7 +394,7 @@ pub(super) async fn committed(
     Ok(rows.iter().map(read).collect())
 }
 
-/// What has become of submissions.
+/// The states of several submissions.
 pub(super) async fn standing(
     client: &impl GenericClient,
     url: &str,
@@ -413,7 +413,7 @@ pub(super) async fn standing(
         .collect()
 }
 
-/// How much is open.
+/// The number of submissions that are not in the trail.
 pub(super) async fn backlog(client: &impl GenericClient) -> Result<Backlog, Failure> {
     let mut backlog = Backlog::default();
     let counts = client

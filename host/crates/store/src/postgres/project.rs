@@ -1,4 +1,4 @@
-//! The projection in PostgreSQL: entries, their services and the numbers of them.
+//! The projection in PostgreSQL: entries, their services and their counters.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +13,10 @@ use super::failure::Failure;
 use outcome::Reporter;
 use outcome::clock::Timestamp;
 
-/// The columns of an entry, in the order in which [`read`] takes them.
+/// The columns of an entry, in the order in which [`read`] expects them.
 pub(super) const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text, reporter";
 
-/// The name's end of the tables that a rebuild fills.
+/// The suffix of the tables that a rebuild fills.
 pub(super) const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row) -> Entry {
@@ -37,7 +37,7 @@ pub(super) fn read(row: &Row) -> Entry {
     }
 }
 
-/// The entry with its names as the columns hold them.
+/// Returns the entry with its names escaped.
 fn escaped(entry: &Entry) -> Entry {
     let name = |name: &str| columns::escape(name).into_owned();
     let optional = |text: &Option<String>| text.as_deref().map(name);
@@ -52,7 +52,7 @@ fn escaped(entry: &Entry) -> Entry {
     }
 }
 
-/// Whether names have to be escaped at all.
+/// Whether no name needs escaping.
 fn is_plain(entry: &Entry) -> bool {
     let plain = |name: &str| matches!(columns::escape(name), Cow::Borrowed(_));
     let optional = [
@@ -66,7 +66,7 @@ fn is_plain(entry: &Entry) -> bool {
         && entry.services.iter().all(|service| plain(service))
 }
 
-/// The entries as the columns hold them.
+/// Returns the entries as the columns hold them.
 fn as_stored<'a>(entries: &[&'a Entry]) -> Vec<Cow<'a, Entry>> {
     let stored = entries.iter().map(|entry| match is_plain(entry) {
         true => Cow::Borrowed(*entry),
@@ -75,7 +75,7 @@ fn as_stored<'a>(entries: &[&'a Entry]) -> Vec<Cow<'a, Entry>> {
     stored.collect()
 }
 
-/// The entries of tasks.
+/// Reads the entries of tasks.
 pub(super) async fn by_tasks(
     client: &impl GenericClient,
     task_ids: &[&str],
@@ -86,7 +86,7 @@ pub(super) async fn by_tasks(
     Ok(rows.iter().map(read).collect())
 }
 
-/// Entries in order of task id.
+/// Reads entries in order of task id.
 pub(super) async fn after(
     client: &impl GenericClient,
     task_id: &str,
@@ -98,7 +98,7 @@ pub(super) async fn after(
     Ok(rows.iter().map(read).collect())
 }
 
-/// Adds entries. One that is there and says something else is replaced: the caller has found this one in the trail.
+/// Adds entries. A different one for the same task is replaced: the caller has found this one in the trail.
 pub(super) async fn add(
     transaction: &impl GenericClient,
     entries: &[Entry],
@@ -106,7 +106,7 @@ pub(super) async fn add(
     if entries.is_empty() {
         return Ok(0);
     }
-    // The last word on a task counts; in order, so that two transactions take their locks in the same order.
+    // The last entry of a task counts. They are sorted, so that two transactions take their locks in the same order.
     let wanted: BTreeMap<&str, &Entry> = entries
         .iter()
         .map(|entry| (entry.task_id.as_str(), entry))
@@ -228,7 +228,7 @@ async fn insert_services(
             pairs.iter().map($of).collect::<Vec<_>>()
         };
     }
-    // What somebody left there by hand must not stand in the way of what is recorded. Tables of a rebuild have no index yet.
+    // Rows that a person added by hand must not prevent recording. Tables of a rebuild have no index yet.
     let conflict = if suffix.is_empty() {
         " ON CONFLICT (service, recorded_at, task_id) DO UPDATE
             SET status = excluded.status, intent = excluded.intent, entry = excluded.entry"
@@ -264,7 +264,7 @@ async fn remove(
     if entries.is_empty() {
         return Ok(());
     }
-    // Ends with the transaction: nobody else goes through this door.
+    // This permission ends with the transaction, and no other session has it.
     transaction
         .batch_execute("SET LOCAL chiffon_audit.repairing = 'on'")
         .await?;
@@ -328,7 +328,7 @@ async fn count(transaction: &impl GenericClient, changes: &CounterChanges) -> Re
         .await
 }
 
-/// Changes of numbers, column by column.
+/// Changes of counters, as columns.
 #[derive(Default)]
 struct CounterColumns<'a> {
     services: Vec<Cow<'a, str>>,

@@ -1,4 +1,4 @@
-//! Queries in PostgreSQL: a page by index, and an exact total from the numbers that are kept.
+//! Queries in PostgreSQL: a page by index, and an exact total from the counters.
 
 use deadpool_postgres::Object;
 use tokio_postgres::IsolationLevel;
@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::project;
 use outcome::clock::Timestamp;
 
-/// A page of what was recorded, and its total, of one snapshot.
+/// Returns a page of entries and the total, from one snapshot.
 pub(super) async fn query(
     client: &mut Object,
     filter: &Filter,
@@ -44,8 +44,8 @@ pub(super) async fn query(
             "(recorded_at, task_id) < ({recorded_at}, {task_id})"
         ));
     }
-    // Numbers in the text, not beside it: the planner takes another index for another page size. One more than is shown
-    // says whether there is a next page.
+    // The numbers are in the text, not parameters, because the planner chooses another index for another page size. One
+    // row more than the page shows whether there is a next page.
     let keys = format!(
         "SELECT {} AS id, recorded_at, task_id FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {} OFFSET {}",
         selection.id,
@@ -60,7 +60,7 @@ pub(super) async fn query(
         .collect::<Vec<_>>()
         .join(", ");
     let has_all = page.bytes == usize::MAX;
-    // How long a text is can be told without reading it.
+    // The length of a text is known without reading it.
     let sized = format!(
         "SELECT k.*, coalesce(sum(octet_length(e.text)) OVER (ORDER BY k.recorded_at DESC, k.task_id DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
@@ -68,7 +68,7 @@ pub(super) async fn query(
     );
     let fitting = match has_all {
         true => keys,
-        // One that is beyond the page says whether there is a next, and is not read itself.
+        // The row beyond the page shows whether there is a next one; its text is not read.
         false => format!(
             "SELECT id, recorded_at, task_id, before, count(*) OVER () AS found FROM ({sized}) s"
         ),
@@ -101,7 +101,7 @@ pub(super) async fn query(
     })
 }
 
-/// The rows that a filter leaves: of the table whose index serves it best.
+/// The rows that match a filter, from the table whose index serves it best.
 struct RowSelection {
     table: &'static str,
     id: &'static str,
@@ -111,7 +111,7 @@ struct RowSelection {
 
 impl RowSelection {
     fn new(filter: &Filter) -> RowSelection {
-        // Who reported is not noted with each service.
+        // The reporter is not stored with each service.
         let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
             Some(_) if !by_reporter => ("entry_services", "entry"),
@@ -171,14 +171,14 @@ impl RowSelection {
     }
 }
 
-/// How many entries a filter leaves.
+/// The number of entries that match a filter.
 async fn total(
     transaction: &deadpool_postgres::Transaction<'_>,
     filter: &Filter,
 ) -> Result<u64, Failure> {
     if filter.intent.is_some() || filter.reporter.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
-        // there are few, and their numbers are asked for seldom.
+        // There may be as many intents as tasks, so they have no counters, but an index covers the query. There are few
+        // reporters, and their totals are rarely requested.
         return count(transaction, filter).await;
     }
     let micros = |time: Timestamp| time.microseconds();

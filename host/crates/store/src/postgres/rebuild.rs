@@ -1,4 +1,4 @@
-//! The projection made again in PostgreSQL, beside the one that answers queries meanwhile.
+//! Rebuilds the projection in PostgreSQL, while the present one answers queries.
 
 use deadpool_postgres::{GenericClient, Object};
 
@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::project::{COLUMNS, NEXT, add, insert, read};
 use super::schema;
 
-/// Begins to make the projection again, beside the one that answers queries. Answers the generation that it will be.
+/// Starts a rebuild next to the present projection. Returns its generation.
 pub(super) async fn begin_rebuild(client: &mut Object) -> Result<i64, Failure> {
     let transaction = client.transaction().await?;
     let row = transaction
@@ -28,7 +28,7 @@ pub(super) async fn begin_rebuild(client: &mut Object) -> Result<i64, Failure> {
     Ok(row.get(0))
 }
 
-/// Holds what is made again to that generation until the transaction ends.
+/// Checks that the rebuild is still of that generation, and keeps it so until the transaction ends.
 async fn check_rebuild(transaction: &impl GenericClient, generation: i64) -> Result<(), Failure> {
     let row = transaction
         .query_one("SELECT rebuilding FROM meta FOR SHARE", &[])
@@ -36,10 +36,10 @@ async fn check_rebuild(transaction: &impl GenericClient, generation: i64) -> Res
     if row.get::<_, Option<i64>>(0) == Some(generation) {
         return Ok(());
     }
-    Err(StoreError::Unavailable("another rebuild has been begun".into()).into())
+    Err(StoreError::Unavailable("another rebuild has been started".into()).into())
 }
 
-/// Adds entries to what is made again.
+/// Adds entries to the rebuilt projection.
 pub(super) async fn fill_rebuild(
     client: &mut Object,
     generation: i64,
@@ -51,7 +51,7 @@ pub(super) async fn fill_rebuild(
     Ok(transaction.commit().await?)
 }
 
-/// Counts all entries, those of each service too, into tables that are empty.
+/// Statements that count all entries, also by service, into empty tables.
 pub(super) fn counting(suffix: &str) -> String {
     let mut sql = String::new();
     for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
@@ -67,7 +67,7 @@ pub(super) fn counting(suffix: &str) -> String {
     sql
 }
 
-/// Puts what was made again in the place of the former, with what was recorded meanwhile. Answers how many entries there are.
+/// Replaces the present projection by the rebuilt one, with what was recorded meanwhile. Returns the number of entries.
 pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Result<u64, Failure> {
     let transaction = client.transaction().await?;
     check_rebuild(&transaction, generation).await?;
@@ -75,7 +75,8 @@ pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Resu
         .batch_execute(&schema::projection_indexes(NEXT))
         .await?;
     transaction.batch_execute(&counting(NEXT)).await?;
-    // From here nobody adds to the former, so that nothing is lost between looking and dropping.
+    // From here on, nothing can be added to the present projection, so no entry is lost between reading and dropping
+    // it.
     transaction
         .batch_execute("LOCK TABLE entries IN EXCLUSIVE MODE")
         .await?;
@@ -100,7 +101,7 @@ pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Resu
         ))
         .await?;
     add(&transaction, &meanwhile).await?;
-    // What was made again from the trail is all that is acknowledged of it.
+    // Only entries that were rebuilt from the trail are acknowledged.
     transaction
         .batch_execute(
             "UPDATE meta SET (trail_last, trail_last_at) =
@@ -115,7 +116,7 @@ pub(super) async fn finish_rebuild(client: &mut Object, generation: i64) -> Resu
         .await?
         .get(0);
     transaction.commit().await?;
-    // Index-only scans ask the visibility map, and the planner its numbers: nobody wants to wait for autovacuum.
+    // Index-only scans need the visibility map, and the planner its statistics, before autovacuum runs.
     for table in [
         "entries",
         "entry_services",

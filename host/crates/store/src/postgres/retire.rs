@@ -1,4 +1,4 @@
-//! Conflicts and refusals that need not be kept any longer, in PostgreSQL.
+//! Deletes conflicts and refusals that need not be kept any longer, in PostgreSQL.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::lease;
 use super::outbox::SettleContext;
 
-/// Deletes what was turned down longer ago than that.
+/// Deletes submissions that were turned down longer ago than this.
 pub(super) async fn retire(
     client: &mut Object,
     current: &Lease,
@@ -32,14 +32,14 @@ pub(super) async fn retire(
     }
     let sequences: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let task_ids: Vec<&str> = rows.iter().map(|row| row.get(1)).collect();
-    // As whoever takes submissions in does: the first of each task, in the order of the tasks.
+    // Takes locks as accepting does: the first of each task, in the order of the tasks.
     transaction
         .execute(
             "SELECT 1 FROM submissions WHERE task_id = ANY ($1) AND finishes ORDER BY task_id FOR UPDATE",
             &[&task_ids],
         )
         .await?;
-    // Ends with the transaction: nobody else goes through this door.
+    // This permission ends with the transaction, and no other session has it.
     transaction
         .batch_execute("SET LOCAL chiffon_audit.retiring = 'on'")
         .await?;
@@ -49,7 +49,7 @@ pub(super) async fn retire(
             &[&sequences],
         )
         .await?;
-    // A task is finished by its first submission; that is another one now.
+    // The first submission finishes a task, and that is another one now.
     transaction
         .execute(
             "UPDATE submissions s SET finishes = true FROM (

@@ -1,6 +1,6 @@
-//! The tables in PostgreSQL, in a schema of their own, and how older ones become the present ones.
+//! The tables in PostgreSQL, in a separate schema, and their migrations.
 //!
-//! A version that was released is never edited: what changes is a further migration.
+//! A released version is never edited: each change is a further migration.
 
 mod first_finishes;
 
@@ -8,17 +8,17 @@ use super::rebuild;
 use super::session::quoted;
 use first_finishes::FIRST_FINISHES;
 
-/// Marks the schema as ours, in its comment; the version follows.
+/// Marks the schema as a store, in its comment; the version follows.
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
-/// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone, and
-/// 4 is one of these alone.
+/// The migration from each version to the next. Version 2 changed only SQLite's tables, and version 4 only these.
 const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
-// Times are microseconds since the epoch. Texts are compared as bytes, as in SQLite, so that both put entries in the same order.
+// Times are microseconds since the epoch. Texts are compared as bytes, as in SQLite, so that both sort entries in the
+// same order.
 const FIRST: &str = r#"
 CREATE TABLE meta (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -109,9 +109,10 @@ CREATE TRIGGER are_not_truncated BEFORE TRUNCATE ON submissions
     EXECUTE FUNCTION refuse('a submission cannot be deleted');
 "#;
 
-// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. What tells submissions from each other is keyed, so it
-// stays after the commit. A number that meant "never" or "until told" is NULL now; totals of all entries have a table of their
-// own, since a service can have any name, the empty one included. Closed refusals and conflicts may be deleted, by the host alone.
+// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. Fingerprints are keyed, so they stay after
+// the commit. A number that meant "never" or "until `make_all_due`" is NULL now. Totals of all entries have a separate
+// table, since a service can have any name, including the empty one. Closed refusals and conflicts may be deleted, but
+// only by the host.
 const BOUND_AND_KEYED: &str = r#"
 ALTER TABLE meta
     ADD COLUMN trail_uuid text,
@@ -157,7 +158,7 @@ CREATE TRIGGER finished_are_kept BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.f
     EXECUTE FUNCTION refuse_unless_retiring('a finished task cannot be deleted');
 CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
 
--- True in a session that was set up by the process that asks; otherwise an error. Durability depends on what it is set to.
+-- True in a session that the calling process has set up; otherwise an error. Durability depends on the session's settings.
 CREATE FUNCTION check_session(mark text) RETURNS boolean LANGUAGE plpgsql VOLATILE
     AS $$ BEGIN
         IF current_setting('chiffon_audit.session', true) IS DISTINCT FROM mark OR current_setting('synchronous_commit') = 'off' THEN
@@ -166,8 +167,8 @@ CREATE FUNCTION check_session(mark text) RETURNS boolean LANGUAGE plpgsql VOLATI
         RETURN true;
     END $$;
 
--- Takes submissions in, each task and fingerprint once, in one round trip. For each one `answers` has `taken` (the next of
--- `sequences` is its place), `repeated` (its place is in `known`), `changed` (its plan has changed) or `unremembered` (the task
+-- Accepts submissions, each task and fingerprint once, in one round trip. For each one `answers` has `taken` (its number is the
+-- next of `sequences`), `repeated` (its number is in `known`), `changed` (its plan has changed) or `unremembered` (the task
 -- has an entry, and the caller can compare it). Locks are taken in the order of the tasks.
 CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[], kinds text[], texts text[], documents text[],
     fingerprints bytea[], formers bytea[], keyeds boolean[], revisions bigint[], may_compares boolean[], trace_ids text[],
@@ -241,8 +242,8 @@ CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[
     END $$;
 "#;
 
-/// What version 3 changes in a projection that is there. Totals are counted anew: those of version 1 counted an entry twice that
-/// names a service without a name.
+/// What version 3 changes in an existing projection. Totals are counted again: version 1 counted an entry twice if it
+/// named a service with an empty name.
 const PROJECTION_OF_3: &str = r#"
 DROP TABLE IF EXISTS entries_next, entry_services_next, entry_counts_next;
 ALTER TABLE entries ADD COLUMN reporter text COLLATE "C", ADD COLUMN position bigint;
@@ -267,7 +268,8 @@ UPDATE meta SET (trail_last, trail_last_at) =
     (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1);
 "#;
 
-/// The statements that make version [`VERSION`] out of version `from`, where 0 is an empty schema. The schema is the session's.
+/// The statements that migrate from version `from` to [`VERSION`], where 0 is an empty schema. They run in the
+/// session's schema.
 pub(super) fn statements(schema: &str, from: u32) -> String {
     let mut sql = MIGRATIONS[from as usize..].concat();
     if from == 0 {
@@ -285,7 +287,8 @@ pub(super) fn statements(schema: &str, from: u32) -> String {
     sql
 }
 
-/// What a DBA runs where the store's own role may not make a schema. What `role` names owns the schema and what is in it.
+/// The statements with which a DBA creates a store if its own role may not create a schema. `role` will own the schema
+/// and everything in it.
 pub(super) fn for_dba(schema: &str, role: Option<&str>) -> String {
     let (authorization, as_role) = match role {
         Some(role) => (
@@ -301,8 +304,8 @@ pub(super) fn for_dba(schema: &str, role: Option<&str>) -> String {
     )
 }
 
-/// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take
-/// the place of the former.
+/// The projection's tables. They are created with the store, and again for each rebuild, with `suffix` at the end of
+/// their names until they replace the present ones.
 pub(super) fn projection(suffix: &str) -> String {
     format!(
         r#"CREATE TABLE entries{suffix} (
@@ -346,7 +349,7 @@ pub(super) fn projection(suffix: &str) -> String {
     )
 }
 
-/// The projection's indexes and triggers, which a rebuild makes when the rows are there.
+/// The projection's indexes and triggers. A rebuild creates them after it has added the rows.
 pub(super) fn projection_indexes(suffix: &str) -> String {
     format!(
         "ALTER TABLE entries{suffix} ADD PRIMARY KEY (id);

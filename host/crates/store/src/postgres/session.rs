@@ -1,7 +1,8 @@
-//! Sessions: what each is set to, since durability depends on it, and how it is known that it is.
+//! Sessions: their settings, on which durability depends, and the check that they are set.
 //!
-//! Settings are made by statements and read back. Sent as options of the start they would be lost in a connection pooler, which
-//! also must not give a session's server process to others between two transactions: such a pooler is found and refused.
+//! Statements make the settings, which are then read back. As startup options they would be lost in a connection
+//! pooler. A pooler must not give a session's server process to other sessions between two transactions: such a pooler
+//! is detected and refused.
 
 use std::time::Duration;
 
@@ -14,18 +15,18 @@ use super::super::StoreError;
 use super::failure::Failure;
 use super::open::{CONNECT, IDLE_MOST, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES};
 
-/// What the sessions of one process are set to.
+/// The settings of a process's sessions.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSettings {
-    /// The schema that holds everything.
+    /// The schema that contains all tables.
     pub(super) schema: String,
-    /// How long a lock is waited for.
+    /// How long to wait for a lock.
     pub(super) lock_wait: Duration,
-    /// Tells a server process that was set up by this process from any other.
+    /// Distinguishes a server process that this process has set up from any other.
     pub(super) mark: String,
 }
 
-/// How long a second session is waited for that only tells whether there is a pooler.
+/// How long to wait for a second session, which only detects a pooler.
 const SECOND: Duration = Duration::from_secs(3);
 
 impl SessionSettings {
@@ -37,7 +38,7 @@ impl SessionSettings {
         }
     }
 
-    /// What every new connection goes through.
+    /// The hook that sets up every new connection.
     pub(super) fn hook(&self) -> Hook {
         let settings = self.clone();
         Hook::async_fn(move |client, _| {
@@ -55,7 +56,7 @@ impl SessionSettings {
         })
     }
 
-    /// Sets a session up, in one round trip, and reads back what it has then.
+    /// Sets up a session in one round trip, and reads its settings back.
     async fn make(&self, client: &Client) -> Result<(), Failure> {
         let search_path = quoted(&self.schema);
         let lock_wait = format!("{}ms", self.lock_wait.as_millis());
@@ -63,14 +64,15 @@ impl SessionSettings {
             ("search_path", &search_path),
             ("lock_timeout", &lock_wait),
             ("chiffon_audit.session", &self.mark),
-            // Taking submissions in relies on each statement seeing what others have committed.
+            // Accepting relies on each statement seeing what others have committed.
             ("default_transaction_isolation", "read committed"),
             ("default_transaction_read_only", "off"),
-            // A plan made for any page size takes a page for a tenth of the table, and sorts it.
+            // A plan for every page size assumes that a page has a tenth of the table, and sorts it.
             ("plan_cache_mode", "force_custom_plan"),
             ("client_encoding", "UTF8"),
             ("standard_conforming_strings", "on"),
-            // The server's end of a connection that is gone; its own default is two hours, for which a dead host's locks would stay.
+            // Lets the server detect a dead connection. Its default is two hours, for which a dead host's locks would
+            // stay.
             ("tcp_keepalives_idle", &SILENCE.as_secs().to_string()),
             (
                 "tcp_keepalives_interval",
@@ -115,19 +117,19 @@ impl SessionSettings {
             None => Ok(()),
             Some(cause) => Err(StoreError::NotDurable {
                 url: "the session".into(),
-                cause: format!("{cause} although the session has set it"),
+                cause: format!("{cause} although the session set it"),
             }
             .into()),
         }
     }
 }
 
-/// A name as SQL has it.
+/// Quotes a name for SQL.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text as SQL has it, for what cannot be given beside a statement.
+/// Quotes a text for SQL, for statements without parameters.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -150,12 +152,13 @@ impl DedicatedConnection {
         url: &str,
     ) -> Result<DedicatedConnection, Failure> {
         let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT);
-        // The socket's own is over when the server has taken the connection; one that is stopped says nothing more.
+        // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
+        // nothing.
         match tokio::time::timeout(patience, config.connect(NoTls)).await {
             Ok(connected) => {
                 let (client, connection) = connected?;
                 let connection = tokio::spawn(async move {
-                    // What it ends with, whoever asks is told.
+                    // The error is reported by the call that waits on the connection.
                     let _ = connection.await;
                 });
                 Ok(DedicatedConnection { client, connection })
@@ -164,7 +167,7 @@ impl DedicatedConnection {
         }
     }
 
-    /// The values of the first row.
+    /// Returns the values of the first row.
     pub(super) async fn ask(&self, sql: &str) -> Result<Vec<String>, Failure> {
         let answers = self.client.simple_query(sql).await?;
         let row = answers.iter().find_map(|answer| match answer {
@@ -180,10 +183,10 @@ impl DedicatedConnection {
     }
 }
 
-/// Refuses a pooler that gives a session's server process to others between its transactions or statements.
+/// Refuses a pooler that gives a session's server process to other sessions between its transactions or statements.
 ///
-/// Two sessions at once that have one process, or a session whose process changes while another has a transaction, show it.
-/// What this does not notice, each transaction that must be durable does.
+/// Evidence is that two sessions have the same process at once, or that a session's process changes while another is in
+/// a transaction. If this does not notice a pooler, each transaction that must be durable does.
 pub(super) async fn refuse_poolers(
     config: &Config,
     first: &DedicatedConnection,
@@ -195,7 +198,7 @@ pub(super) async fn refuse_poolers(
         mode,
     };
     let before = first.ask(PROCESS).await?;
-    // Where there is no second connection to be had, the first is not shared.
+    // If no second connection is available, the first is not shared.
     let Ok(second) = DedicatedConnection::connect(config, url).await else {
         return Ok(());
     };
@@ -206,11 +209,11 @@ pub(super) async fn refuse_poolers(
             return Err(pooled("statement").into());
         }
         Ok(Err(failure)) => return Err(failure),
-        // It waits for the first session's end: so the process is that one's alone.
+        // It waits for the end of the first session, so that session has its process to itself.
         Err(_) => return Ok(()),
     };
     let after = first.ask(PROCESS).await?;
-    // It may have gone with its process.
+    // The session may be gone together with its process.
     let _ = second.client.batch_execute("ROLLBACK").await;
     if others == before || after != before {
         return Err(pooled("transaction").into());

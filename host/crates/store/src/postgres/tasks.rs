@@ -37,7 +37,7 @@ fn read(row: &Row, task_id: &TaskId) -> Task {
     }
 }
 
-/// What is known of a task.
+/// What is known about a task.
 pub(super) async fn task(
     client: &impl GenericClient,
     task_id: &TaskId,
@@ -49,25 +49,25 @@ pub(super) async fn task(
     Ok(row.map(|row| read(&row, task_id)))
 }
 
-/// Notes what was planned or dispatched.
+/// Stores what was planned or dispatched.
 pub(super) async fn plan(client: &mut Object, plan: &Plan) -> Result<Task, Failure> {
     match note(client, plan).await {
         Ok(Some(task)) => return Ok(task),
         Ok(None) => {}
-        // A report of it was accepted meanwhile.
+        // A report of the task was accepted meanwhile.
         Err(failure) if failure.is_refused_by_trigger() => {}
         Err(failure) => return Err(failure),
     }
-    // It is finished, and stays as it is.
+    // The task is finished, and does not change.
     let client: &Object = client;
     task(client, &plan.task_id).await?.ok_or_else(|| {
         Failure::Store(super::super::StoreError::Unavailable(
-            "a finished task is gone".into(),
+            "a finished task is missing".into(),
         ))
     })
 }
 
-/// Notes it unless the task is finished.
+/// Stores the plan, unless the task is finished.
 async fn note(client: &mut Object, plan: &Plan) -> Result<Option<Task>, Failure> {
     let list = |list: &Option<Vec<String>>| list.as_deref().map(columns::list);
     let escaped = |name: &Option<String>| {

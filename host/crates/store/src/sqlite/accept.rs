@@ -1,6 +1,6 @@
-//! Taking submissions in, in SQLite: what all those of one transaction have in common, and each.
+//! Accepts submissions in SQLite: the state that a transaction's accepts share, and each accept.
 //!
-//! A task is finished by its first submission, so that there is one row to write, whatever was planned.
+//! The first submission finishes a task, so there is one row to write, whatever was planned.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
@@ -9,7 +9,7 @@ use super::failure::Context as _;
 use super::{bond, clock, outbox};
 use outcome::Reporter;
 
-/// The submissions of a task that are there: whether there are any, and whether one still says what it said.
+/// The existing submissions of a task: whether there are any, and whether one still has its fingerprint.
 const THERE: &str = "SELECT fingerprint IS NOT NULL FROM submissions WHERE task_id = ?1
     ORDER BY fingerprint DESC LIMIT 1";
 
@@ -21,7 +21,7 @@ const REVISION: &str = "SELECT revision FROM plans WHERE task_id = ?1";
 const INSERT: &str = "INSERT OR FAIL INTO submissions (task_id, status, kind, text, document, fingerprint, keyed, trace_id,
     accepted_at, next_attempt, reporter) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
 
-/// What the accepts of one transaction share: the moment, and statements that are ready.
+/// What the accepts of one transaction share: the time, and prepared statements.
 pub(super) struct AcceptBatch<'c> {
     connection: &'c Connection,
     now: i64,
@@ -44,7 +44,7 @@ impl<'c> AcceptBatch<'c> {
         })
     }
 
-    /// Takes a submission in.
+    /// Accepts a submission.
     pub(super) fn accept(
         &mut self,
         url: &str,
@@ -113,7 +113,7 @@ impl<'c> AcceptBatch<'c> {
             .context(url)
     }
 
-    /// The revision of a task's plan; 0 where nothing was planned.
+    /// The revision of a task's plan; 0 if it was never planned.
     fn revision(&self, url: &str, task_id: &str) -> Result<i64, StoreError> {
         self.connection
             .prepare_cached(REVISION)

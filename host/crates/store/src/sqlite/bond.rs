@@ -1,4 +1,4 @@
-//! The trail that a store belongs to, in SQLite.
+//! The bond of a store in SQLite.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +6,7 @@ use super::super::bond;
 use super::super::{Bond, Entry, StoreError};
 use super::failure::Context as _;
 
-/// The trail that the store is bound to.
+/// Reads the bond of the store.
 pub(super) fn read(connection: &Connection, url: &str) -> Result<Bond, StoreError> {
     connection
         .query_row(
@@ -24,7 +24,7 @@ pub(super) fn read(connection: &Connection, url: &str) -> Result<Bond, StoreErro
         .context(url)
 }
 
-/// Binds it, unless another process has done so meanwhile.
+/// Binds the store, unless another process has done so since its bond was read.
 pub(super) fn write(connection: &Connection, url: &str, bond: &Bond) -> Result<bool, StoreError> {
     connection
         .execute(
@@ -36,7 +36,7 @@ pub(super) fn write(connection: &Connection, url: &str, bond: &Bond) -> Result<b
         .context(url)
 }
 
-/// The store's epoch, which the handle was told to keep to.
+/// Reads the store's epoch.
 pub(super) fn epoch(connection: &Connection, url: &str) -> Result<i64, StoreError> {
     connection
         .prepare_cached("SELECT trail_epoch FROM meta")
@@ -44,7 +44,7 @@ pub(super) fn epoch(connection: &Connection, url: &str) -> Result<i64, StoreErro
         .context(url)
 }
 
-/// Refuses where the store was bound again.
+/// Fails if the store was bound again.
 pub(super) fn check(
     connection: &Connection,
     url: &str,
@@ -53,13 +53,13 @@ pub(super) fn check(
     bond::check(required_epoch, epoch(connection, url)?)
 }
 
-/// Notes the newest of these entries as acknowledged.
+/// Stores the newest of these entries as acknowledged.
 pub(super) fn acknowledge(
     connection: &Connection,
     url: &str,
     entries: &[&Entry],
 ) -> Result<(), StoreError> {
-    // The last of those of one time: they come in the order of the trail.
+    // Of several entries with the same time, this is the last: they are in the order of the trail.
     let Some(newest) = entries.iter().max_by_key(|entry| entry.recorded_at) else {
         return Ok(());
     };

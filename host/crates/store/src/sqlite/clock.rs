@@ -1,14 +1,14 @@
-//! The database's own clock, as SQL.
+//! The database's clock, as SQL.
 
 use rusqlite::Connection;
 
 use super::super::StoreError;
 use super::failure::Context as _;
 
-/// Microseconds since the epoch, as an expression. SQLite knows milliseconds.
+/// The current time in microseconds since the epoch, as an expression. SQLite's clock has milliseconds.
 pub(super) const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
 
-/// The present, in microseconds since the epoch.
+/// Reads the current time, in microseconds since the epoch.
 pub(super) fn now(connection: &Connection, url: &str) -> Result<i64, StoreError> {
     connection
         .prepare_cached(&format!("SELECT {NOW}"))

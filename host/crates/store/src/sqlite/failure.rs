@@ -1,10 +1,10 @@
-//! What SQLite says, as the cases that a caller of a store decides on.
+//! Converts SQLite's errors to the cases that a caller of a store handles.
 
 use rusqlite::ErrorCode;
 
 use super::super::StoreError;
 
-/// The case of an error, with SQLite's words.
+/// Converts an error, with SQLite's message.
 pub(super) fn of(error: &rusqlite::Error, url: &str) -> StoreError {
     let cause = match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
@@ -21,18 +21,18 @@ pub(super) fn of(error: &rusqlite::Error, url: &str) -> StoreError {
         Some(ErrorCode::DiskFull) => {
             StoreError::Unavailable(format!("no room is left for {url}: {cause}"))
         }
-        // SQLite says no more, and does not mean the database alone.
+        // SQLite reports no details, and may mean another file than the database.
         Some(ErrorCode::CannotOpen) => StoreError::Unavailable(format!(
-            "{url} cannot be opened, or its log cannot be made beside it (is its directory there, and writable?): {cause}"
+            "{url} cannot be opened, or its log cannot be created next to it (does its directory exist, and is it writable?): {cause}"
         )),
         Some(ErrorCode::ReadOnly) => {
-            StoreError::Unavailable(format!("{url} may not be written: {cause}"))
+            StoreError::Unavailable(format!("{url} cannot be written: {cause}"))
         }
         _ => StoreError::Unavailable(format!("{url}: {cause}")),
     }
 }
 
-/// Turns SQLite's errors into a store's.
+/// Converts SQLite's errors to a store's.
 pub(super) trait Context<T> {
     fn context(self, url: &str) -> Result<T, StoreError>;
 }

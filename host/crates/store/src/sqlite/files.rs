@@ -1,7 +1,7 @@
-//! The database's files as the writer found them: noticed when they are removed, replaced or truncated under it.
+//! The database's files as the writer opened them. Detects that they are removed, replaced or truncated meanwhile.
 //!
-//! What is written to a file without a name, or past a hole, is lost with this process, so it must not be acknowledged. Asks
-//! only the names: a file that is opened and closed here would take SQLite's locks on it away.
+//! Data that is written to a file without a name, or after a hole, is lost with this process, so it must not be
+//! acknowledged. Only names are checked: opening and closing a file here would release SQLite's locks on it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::open::sidecar_path;
 
-/// A file as the system knows it, whatever its name.
+/// Identifies a file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileIdentity {
     device: u64,
@@ -42,7 +42,7 @@ pub(super) struct DatabaseFiles {
     url: String,
     database: Option<FileIdentity>,
     log: Option<FileIdentity>,
-    /// What has happened to the log. What it held is gone, whatever it says later.
+    /// What has happened to the log. Its contents are lost, even if it looks valid later.
     log_lost: Option<&'static str>,
 }
 
@@ -58,12 +58,12 @@ impl DatabaseFiles {
         }
     }
 
-    /// Whether they are still those that were opened. `connection` is the one that uses them, if any does.
+    /// Checks that the files are still those that were opened. `connection` is the one that uses them, if there is one.
     pub(super) fn check(&mut self, connection: Option<&Connection>) -> Result<(), StoreError> {
         let database = FileIdentity::at(&self.path);
         match (self.database, database) {
             (Some(before), Some(now)) if now.is_same_file(before) => {
-                // SQLite shortens it only when somebody else vacuums it.
+                // SQLite shortens the database only when another process vacuums it.
                 if now.length < before.length {
                     return Err(self.unusable("the database was truncated"));
                 }
@@ -75,7 +75,7 @@ impl DatabaseFiles {
         if let (Some(before), Some(connection)) = (self.log, connection) {
             match log {
                 Some(now) if now.is_same_file(before) => {
-                    // A whole answer is needed: a log that was cut may not be readable at all.
+                    // The whole log must be readable: one that was cut may not be readable at all.
                     if now.length < before.length
                         && !matches!(is_whole(connection, now.length), Ok(true))
                     {
@@ -94,13 +94,14 @@ impl DatabaseFiles {
 
     fn unusable(&self, what: &str) -> StoreError {
         StoreError::Unavailable(format!(
-            "{}: {what} while it was in use; nothing is accepted until it is put back, or the host is started again",
+            "{}: {what} while it was in use; nothing is accepted until it is restored or the host is restarted",
             self.url
         ))
     }
 }
 
-/// Whether the log holds all that SQLite believes to be in it. One that was emptied into the database is short and whole.
+/// Whether the log contains everything that SQLite expects in it. A log that was checkpointed into the database is
+/// short but complete.
 ///
 /// https://sqlite.org/fileformat2.html#the_write_ahead_log
 fn is_whole(connection: &Connection, length: u64) -> rusqlite::Result<bool> {

@@ -1,4 +1,4 @@
-//! The lease in SQLite. Every process on one file is on one machine, so its clock is everybody's.
+//! The lease in SQLite. All processes that use a file are on one machine and share its clock.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(super) fn take(
     Ok(answer)
 }
 
-/// Whether nobody has taken the lease since.
+/// Checks that no other host has taken the lease.
 pub(super) fn check(connection: &Connection, url: &str, lease: &Lease) -> Result<(), StoreError> {
     let is_held: bool = connection
         .query_row(
@@ -61,7 +61,7 @@ pub(super) fn check(connection: &Connection, url: &str, lease: &Lease) -> Result
     }
 }
 
-/// Gives the lease back.
+/// Returns the lease.
 pub(super) fn release(connection: &Connection, url: &str, lease: &Lease) -> Result<(), StoreError> {
     connection
         .execute(

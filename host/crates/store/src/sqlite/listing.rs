@@ -1,4 +1,4 @@
-//! Lists of submissions in SQLite: each state by its index, which a list of few among millions needs.
+//! Lists of submissions in SQLite. Each state is queried by its index, so that a short list among millions is fast.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,7 @@ use super::super::{StateName, StoreError, SubmissionPage, SubmissionQuery};
 use super::failure::Context as _;
 use super::outbox;
 
-/// A page of submissions.
+/// Returns a page of submissions.
 pub(super) fn list_submissions(
     connection: &Connection,
     url: &str,

@@ -1,6 +1,7 @@
-//! The store in a SQLite file: one writing thread a process, readers beside it, any number of processes.
+//! The store in a SQLite file: one writing thread per process, readers next to it, and any number of processes.
 //!
-//! Owns how the contract's methods become SQLite's transactions. WAL and `synchronous=FULL`, read back at the start.
+//! Owns how the contract's methods become SQLite's transactions. WAL and `synchronous=FULL` are set and read back at
+//! the start.
 
 mod accept;
 mod bond;
@@ -38,12 +39,12 @@ use outcome::TaskId;
 use outcome::clock::Timestamp;
 use writer::Writer;
 
-/// A SQLite file.
+/// A store in a SQLite file.
 pub(super) struct SqliteStore {
     about: StoreInfo,
-    /// For messages.
+    /// The URL, for messages.
     url: Arc<str>,
-    // Dropped before the writer, whose connection then is the last and puts the log into the database.
+    // Dropped before the writer, whose connection is then the last one and checkpoints the log into the database.
     readers: Arc<Readers>,
     writer: Writer,
     keep_submissions: bool,
@@ -60,7 +61,7 @@ struct Readers {
 }
 
 impl Readers {
-    /// A connection that nobody uses, or one more.
+    /// Takes an idle connection, or opens another one.
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().map(|mut idle| idle.pop());
         if let Ok(Some(connection)) = idle {
@@ -75,7 +76,7 @@ impl Readers {
 }
 
 impl SqliteStore {
-    /// Opens the file, made and migrated as far as the options allow.
+    /// Opens the file, and creates or migrates the store if the options allow it.
     pub(super) fn open(path: &Path, options: &Options) -> Result<SqliteStore, StoreError> {
         let (connection, about, keys) = open::open(path, options)?;
         Ok(SqliteStore {
@@ -95,7 +96,7 @@ impl SqliteStore {
         })
     }
 
-    /// Writes in the writer's transaction. `work` may be called again, after what it did was undone.
+    /// Writes in the writer's transaction. `work` may be called again after its changes were undone.
     fn write<T: Send + 'static>(
         &self,
         mut work: impl FnMut(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
@@ -106,7 +107,7 @@ impl SqliteStore {
             .boxed()
     }
 
-    /// Reads one snapshot, on a thread where waiting for a disk holds up nobody.
+    /// Reads one snapshot, on a thread that may wait for a disk.
     fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, &str) -> Result<T, StoreError> + Send + 'static,
@@ -118,7 +119,7 @@ impl SqliteStore {
             connection.execute_batch("BEGIN").context(url)?;
             let result = work(&connection, url);
             let ended = connection.execute_batch("COMMIT");
-            // One that failed may be the sign of a file that is not there any more.
+            // After a failure the file may no longer be the same.
             if result.is_ok()
                 && ended.is_ok()
                 && let Ok(mut idle) = readers.idle.lock()
@@ -127,7 +128,7 @@ impl SqliteStore {
             }
             result
         };
-        // Begun when it is first polled, as a write is: whoever makes the future need not be in the runtime yet.
+        // Started by the first poll, as a write is: the caller that creates the future need not be in the runtime.
         async move {
             tokio::task::spawn_blocking(reading)
                 .await
@@ -143,7 +144,7 @@ impl Store for SqliteStore {
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        // Really writes: on a read-only file an empty transaction of a writer succeeds.
+        // Writes a row: on a read-only file, an empty write transaction succeeds.
         self.write(|connection, url| {
             connection
                 .execute("UPDATE meta SET one = one", [])

@@ -1,7 +1,8 @@
-//! Opening a SQLite store: is it ours, is it whole, would it survive a power cut; making and migrating it.
+//! Opens a SQLite store: checks that it is a store, complete, and would survive a power cut, and creates or migrates
+//! it.
 //!
-//! A new store is made under another name and linked into place when it is whole, so that an empty file at a store's
-//! path is never ours: it was truncated.
+//! A new store is created under another name and linked into place when it is complete. So an empty file in a store's
+//! place is not a new store: it was truncated.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -19,14 +20,14 @@ use super::schema::{
     APPLICATION_ID, MIGRATIONS, PROJECTION_OF_3, VERSION, projection, projection_indexes,
 };
 
-/// The path of a file that SQLite keeps beside the database.
+/// The path of a file that SQLite keeps next to the database.
 pub(super) fn sidecar_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Opens the database for writing, made and migrated as far as the options allow.
+/// Opens the database for writing, and creates or migrates the store if the options allow it.
 pub(super) fn open(
     path: &Path,
     options: &Options,
@@ -72,7 +73,7 @@ pub(super) fn open(
     Ok((connection, about, keys))
 }
 
-/// What tells submissions from each other here.
+/// Reads the keys for fingerprints.
 fn keys(connection: &Connection, url: &str) -> Result<FingerprintKeys, StoreError> {
     let found = connection
         .query_row(
@@ -89,12 +90,12 @@ fn keys(connection: &Connection, url: &str) -> Result<FingerprintKeys, StoreErro
         .context(url)?;
     found.ok_or_else(|| StoreError::Damaged {
         url: url.to_owned(),
-        cause: "its key is gone".into(),
+        cause: "its key is missing".into(),
     })
 }
 
-/// A store that is made here is its user's alone; one that was put back from a copy may not be, and submissions may hold what a
-/// policy redacts.
+/// Warns about files that other users can read. A store that is created here is readable by its user only, but one that
+/// was restored from a copy may not be, and submissions may contain what a policy redacts.
 fn readable_by_others(path: &Path) -> Vec<String> {
     let files = ["", "-wal", "-shm"].map(|suffix| sidecar_path(path, suffix));
     let open_to_others = files.iter().filter(|file| {
@@ -109,9 +110,9 @@ fn readable_by_others(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A connection to a store that is there, with the settings that all of ours have.
+/// Opens a connection to an existing store, with the settings of all connections.
 ///
-/// Until [`keep_log`] says otherwise it leaves the log alone when it is closed: a file that is refused stays as it is.
+/// Until [`keep_log`] changes that, closing it does not touch the log: a file that is refused does not change.
 pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
     let url = format!("sqlite:{}", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -119,8 +120,8 @@ pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, St
     keep_log(&connection, true).context(&url)?;
     connection.busy_timeout(lock_wait).context(&url)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // What is erased is overwritten, not only unlinked. A checkpoint holds up whoever writes, and most of its pages
-    // are those that every write touches: after 64 MiB of log it is rare, and the sum of them is less.
+    // Erased data is overwritten, not only unlinked. A checkpoint blocks all writers, and most of its pages are those
+    // that every write changes. After 64 MiB of log it is rare, and costs less in total.
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
@@ -131,15 +132,16 @@ pub(super) fn connect(path: &Path, lock_wait: Duration) -> Result<Connection, St
     Ok(connection)
 }
 
-/// What the one connection of a process that writes has besides: it puts the log into the database when it is closed, and
-/// remembers less, since SQLite looks through all that it remembers for each transaction that splits a page in the middle.
-/// What it forgets is in the system's memory.
+/// Settings of the one connection of a process that writes. It checkpoints the log into the database when it is closed.
+/// Its cache is smaller, since SQLite searches all of it for each transaction that splits a page in the middle; the
+/// system caches the rest.
 pub(super) fn for_writing(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -8000)?;
     keep_log(connection, false)
 }
 
-/// Whether the log stays beside the database when the last connection is closed, instead of being put into it.
+/// Sets whether the log stays next to the database when the last connection is closed, instead of being checkpointed
+/// into it.
 pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
@@ -149,23 +151,24 @@ pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<
 enum ExistingFile {
     Nothing,
     Ours {
-        /// It is shorter than its header says: truncated, or the rest is still in its log.
+        /// It is shorter than its header says: it was truncated, or the rest is still in its log.
         is_short: bool,
     },
 }
 
-/// Says what is at a path, from its first bytes, so that a file that is not ours is not even opened as a database.
+/// Determines from its first bytes what a path holds, so that a file that is not a store is not even opened as a
+/// database.
 fn inspect_file(path: &Path, url: &str) -> Result<ExistingFile, StoreError> {
     let unreadable =
         |error: &io::Error| StoreError::Unavailable(format!("cannot read {url}: {error}"));
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // SQLite would play such a log into whatever is made in its place.
+            // SQLite would replay such a log into a new database at this path.
             if fs::metadata(sidecar_path(path, "-wal")).is_ok_and(|log| log.len() > 0) {
                 return Err(StoreError::Damaged {
                     url: url.to_owned(),
-                    cause: "the file is gone and its log `-wal` is there".into(),
+                    cause: "the file is missing, but its log `-wal` exists".into(),
                 });
             }
             return Ok(ExistingFile::Nothing);
@@ -195,7 +198,7 @@ fn inspect_file(path: &Path, url: &str) -> Result<ExistingFile, StoreError> {
     if !header.starts_with(b"SQLite format 3\0") || application != APPLICATION_ID {
         return Err(StoreError::Foreign(url.to_owned()));
     }
-    // The size of a page, where 1 stands for 65536, and how many there are.
+    // The page size, where 1 stands for 65536, and the number of pages.
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
     let page = if page == 1 { 65_536 } else { page };
     let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
@@ -204,8 +207,8 @@ fn inspect_file(path: &Path, url: &str) -> Result<ExistingFile, StoreError> {
     })
 }
 
-/// After a crash in mid-checkpoint the log has what the file lacks. After a truncation nothing has, and SQLite would find out
-/// only when it comes to the place.
+/// After a crash during a checkpoint, the log has what the file lacks. After a truncation neither has it, and SQLite
+/// would only notice when it reads that page.
 fn check_pages(connection: &Connection, url: &str) -> Result<(), StoreError> {
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -219,7 +222,7 @@ fn check_pages(connection: &Connection, url: &str) -> Result<(), StoreError> {
     })
 }
 
-/// What an operator can do about a damaged store.
+/// Adds what an operator can do about a damaged store.
 fn with_advice(error: StoreError) -> StoreError {
     let StoreError::Damaged { url, cause } = error else {
         return error;
@@ -227,8 +230,8 @@ fn with_advice(error: StoreError) -> StoreError {
     StoreError::Damaged {
         url,
         cause: format!(
-            "{cause}; restore it from a copy, or move it and its `-wal` away to begin anew: `reconcile --rebuild` then makes \
-             its rows again from git, and what was accepted and not committed yet is only in what was moved away"
+            "{cause}; restore it from a copy, or move it and its `-wal` away to start again: `reconcile --rebuild` then restores \
+             its rows from git, but outcomes that were accepted and not committed yet are only in the moved files"
         ),
     }
 }
@@ -242,10 +245,11 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
         _ => Path::new("."),
     };
     if !directory.exists() {
-        // One level: the state directory in the git directory. More would hide a mistyped path.
+        // Creates one level: the state directory in the git directory. More would hide a mistyped path.
         fs::create_dir(directory).map_err(|error| failed("make the directory of", error))?;
     }
-    // Submissions may hold what a policy redacts: nobody else reads them. SQLite gives its other files the same mode.
+    // Submissions may contain what a policy redacts, so other users must not read them. SQLite gives its other files
+    // the same mode.
     let temporary = sidecar_path(path, &format!(".new-{}", uuid::Uuid::new_v4()));
     let made = fs::OpenOptions::new()
         .write(true)
@@ -264,12 +268,12 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
             let synced = fs::File::open(&temporary).and_then(|file| file.sync_all());
             synced.map_err(|error| failed("sync", error))?;
             match fs::hard_link(&temporary, path) {
-                // Somebody else was faster: theirs is as good.
+                // Another process was faster, and its file is equivalent.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 linked => linked.map_err(|error| failed("make", error)),
             }
         });
-    // A name that stays is litter, and nothing rests on it.
+    // A remaining temporary name does no harm.
     let _ = fs::remove_file(&temporary);
     made?;
     fs::File::open(directory)
@@ -277,7 +281,8 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
         .map_err(|error| failed("sync the directory of", error))
 }
 
-/// In a directory that a group writes (`core.sharedRepository`), the group writes the store too. Nobody else reads it.
+/// In a directory that a group can write to (`core.sharedRepository`), the group can write to the store too. Other
+/// users cannot read it.
 fn share_with_group(file: &fs::File, directory: &Path) -> io::Result<()> {
     const SHARED: u32 = 0o2020;
     let mode = fs::metadata(directory)?.mode();
@@ -308,7 +313,7 @@ fn migrate(connection: &mut Connection, url: &str) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .context(url)?;
-    // Again, now that nobody else migrates.
+    // Check again, now that no other process can migrate.
     let from = version(&transaction, url)?;
     for migration in &MIGRATIONS[from as usize..] {
         transaction.execute_batch(migration).context(url)?;

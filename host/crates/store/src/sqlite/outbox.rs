@@ -1,4 +1,4 @@
-//! Submissions in SQLite: what is due, what became of it, what is to be shown.
+//! Submissions in SQLite: which are due, their results, and their states.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{bond, clock, lease, project};
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
-/// What is to be tried now: its time has come, it was never tried, or the clock was set back since it was tried.
+/// The due submissions: their time has come, they were never tried, or the clock was set back since they were tried.
 pub(super) fn due(
     connection: &Connection,
     url: &str,
@@ -66,7 +66,7 @@ pub(super) fn due(
     Ok(queued)
 }
 
-/// Says what became of submissions.
+/// Stores the results of submissions.
 pub(super) fn settle(
     connection: &Connection,
     url: &str,
@@ -115,7 +115,7 @@ pub(super) fn settle(
     project::add(connection, url, found).map(drop)
 }
 
-/// An open submission that was tried.
+/// An open submission whose result is being stored.
 struct OpenSubmission<'a> {
     connection: &'a Connection,
     sequence: Sequence,
@@ -133,7 +133,8 @@ impl OpenSubmission<'_> {
         )
     }
 
-    /// A conflict is for ever, since entries are. What was refused may be submitted again, to another policy.
+    /// Closes it. A conflict is final, since entries are. A refused submission may be submitted again, to another
+    /// policy.
     fn close(
         &self,
         state: &str,
@@ -165,7 +166,7 @@ impl OpenSubmission<'_> {
     }
 }
 
-/// Makes everything that is open due now.
+/// Makes every open submission due now.
 pub(super) fn make_all_due(connection: &Connection, url: &str) -> Result<u64, StoreError> {
     let now = clock::now(connection, url)?;
     let waiting = connection
@@ -181,7 +182,7 @@ pub(super) fn make_all_due(connection: &Connection, url: &str) -> Result<u64, St
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
     closed_at, commit_id, path, text, trace_id, reporter";
 
-/// The same for lists: documents may be large.
+/// The columns for lists, without the documents, which may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
     accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
@@ -221,7 +222,7 @@ fn select(
     rows.into_iter().map(|row| row.submission(url)).collect()
 }
 
-/// What has become of a submission.
+/// The state of a submission.
 pub(super) fn submission(
     connection: &Connection,
     url: &str,
@@ -230,7 +231,7 @@ pub(super) fn submission(
     Ok(select(connection, url, "sequence = ?1", [sequence.0])?.pop())
 }
 
-/// What has become of all submissions of a task.
+/// The states of all submissions of a task.
 pub(super) fn submissions(
     connection: &Connection,
     url: &str,
@@ -239,7 +240,7 @@ pub(super) fn submissions(
     select(connection, url, "task_id = ?1", [task_id.as_str()])
 }
 
-/// How many submissions a task has in each state, and the newest of them.
+/// The number of a task's submissions in each state, and the newest of them.
 pub(super) fn count_states(
     connection: &Connection,
     url: &str,
@@ -257,7 +258,7 @@ pub(super) fn count_states(
     Ok(StateCount::read(rows))
 }
 
-/// Submissions of a task after a place, until they have so many bytes of text.
+/// Submissions of a task after a sequence number, until their texts have this many bytes.
 pub(super) fn submissions_after(
     connection: &Connection,
     url: &str,
@@ -284,7 +285,7 @@ pub(super) fn submissions_after(
     Ok(found)
 }
 
-/// What was turned down in a span of time.
+/// The submissions of a time span that were refused or conflicted.
 pub(super) fn count_turned_down(
     connection: &Connection,
     url: &str,
@@ -317,7 +318,7 @@ pub(super) fn count_turned_down(
     })
 }
 
-/// Submissions that are closed as committed.
+/// The submissions that are closed as committed.
 pub(super) fn committed(
     connection: &Connection,
     url: &str,
@@ -336,7 +337,7 @@ pub(super) fn committed(
         .context(url)
 }
 
-/// The submission of a task that is known to say the same.
+/// The submission of a task with this fingerprint.
 pub(super) fn same(
     connection: &Connection,
     url: &str,
@@ -357,7 +358,7 @@ pub(super) fn same(
     .pop())
 }
 
-/// How much is open.
+/// The number of submissions that are not in the trail.
 pub(super) fn backlog(connection: &Connection, url: &str) -> Result<Backlog, StoreError> {
     let mut backlog = Backlog::default();
     let counts = "SELECT state, count(*) FROM submissions WHERE closed_at IS NULL GROUP BY state

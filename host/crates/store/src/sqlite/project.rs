@@ -1,4 +1,4 @@
-//! The projection in SQLite: entries, their services and the numbers of them, added and made again.
+//! The projection in SQLite: entries, their services and their counters, added and rebuilt.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -12,11 +12,11 @@ use outcome::clock::Timestamp;
 const COLUMNS: &str = "task_id, status, plan_id, intent, agent_pool, agent_id, services, recorded_at, commit_id, path, text,
     reporter";
 
-/// What was made again from the trail is all that is acknowledged of it.
+/// Only entries that were rebuilt from the trail are acknowledged.
 const ACKNOWLEDGE_NEWEST: &str = "UPDATE meta SET (trail_last, trail_last_at) =
     (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1)";
 
-/// The name's end of the tables that a rebuild fills.
+/// The suffix of the tables that a rebuild fills.
 const NEXT: &str = "_next";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -38,7 +38,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// The entry of that row.
+/// Reads the entry in this row.
 pub(super) fn by_id(
     connection: &Connection,
     url: &str,
@@ -50,7 +50,7 @@ pub(super) fn by_id(
         .context(url)
 }
 
-/// The entry of a task.
+/// Reads the entry of a task.
 pub(super) fn by_task(
     connection: &Connection,
     url: &str,
@@ -62,7 +62,7 @@ pub(super) fn by_task(
         .context(url)
 }
 
-/// Entries in order of task id.
+/// Reads entries in order of task id.
 pub(super) fn after(
     connection: &Connection,
     url: &str,
@@ -82,7 +82,7 @@ pub(super) fn after(
         .context(url)
 }
 
-/// Adds entries. One that is there and says something else is replaced: the caller has found this one in the trail.
+/// Adds entries. A different one for the same task is replaced: the caller has found this one in the trail.
 pub(super) fn add<'a>(
     connection: &Connection,
     url: &str,
@@ -141,7 +141,7 @@ fn insert(connection: &Connection, suffix: &str, entry: &Entry) -> rusqlite::Res
         entry.reporter.as_ref().map(Reporter::as_str),
     ])?;
     let id = connection.last_insert_rowid();
-    // What somebody left there by hand must not stand in the way of what is recorded.
+    // Rows that a person added by hand must not prevent recording.
     let sql = format!(
         "REPLACE INTO entry_services{suffix} (service, recorded_at, task_id, status, intent, entry)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -165,7 +165,7 @@ fn remove(
     entry: &Entry,
     changes: &mut CounterChanges,
 ) -> rusqlite::Result<()> {
-    // Within the writer's transaction: nobody else sees the door open.
+    // Set only within the writer's transaction, so no other connection sees it.
     connection.execute("UPDATE meta SET repairing = 1", [])?;
     connection.execute("DELETE FROM entries WHERE task_id = ?1", [&entry.task_id])?;
     for service in &entry.services {
@@ -206,7 +206,7 @@ fn count(connection: &Connection, changes: &CounterChanges) -> rusqlite::Result<
     Ok(())
 }
 
-/// Begins to make the projection again, beside the one that answers queries. Answers the generation that it will be.
+/// Starts a rebuild next to the present projection. Returns its generation.
 pub(super) fn begin_rebuild(connection: &Connection, url: &str) -> Result<i64, StoreError> {
     let work = || {
         connection.execute_batch(&format!(
@@ -229,12 +229,12 @@ fn check_rebuild(connection: &Connection, url: &str, generation: i64) -> Result<
         Ok(())
     } else {
         Err(StoreError::Unavailable(format!(
-            "another rebuild of {url} has been begun"
+            "another rebuild of {url} has been started"
         )))
     }
 }
 
-/// Adds entries to what is made again.
+/// Adds entries to the rebuilt projection.
 pub(super) fn fill_rebuild(
     connection: &Connection,
     url: &str,
@@ -248,7 +248,7 @@ pub(super) fn fill_rebuild(
     Ok(())
 }
 
-/// Counts all entries, those of each service too, into tables that are empty.
+/// Statements that count all entries, also by service, into empty tables.
 pub(super) fn counting(suffix: &str) -> Vec<String> {
     let mut steps = Vec::new();
     for (unit, length) in [(DAY, DAY_LENGTH), (MINUTE, MINUTE_LENGTH)] {
@@ -266,12 +266,13 @@ pub(super) fn counting(suffix: &str) -> Vec<String> {
     steps
 }
 
-/// The steps that follow when all entries are there, each a transaction of its own, so that others can write between them.
+/// The steps that follow after all entries were added. Each is a separate transaction, so that other processes can
+/// write in between.
 pub(super) fn rebuild_steps(generation: i64) -> Vec<String> {
     let mut steps: Vec<String> = schema::projection_indexes(NEXT, generation)
         .split_inclusive("END;")
         .flat_map(|part| match part.find("CREATE TRIGGER") {
-            // Triggers hold semicolons of their own.
+            // Triggers contain semicolons.
             Some(at) => [
                 part[..at].split_inclusive(';').map(str::to_owned).collect(),
                 vec![part[at..].to_owned()],
@@ -288,7 +289,7 @@ pub(super) fn rebuild_steps(generation: i64) -> Vec<String> {
     steps
 }
 
-/// One of the steps.
+/// Runs one of the steps.
 pub(super) fn rebuild_step(
     connection: &Connection,
     url: &str,
@@ -299,7 +300,7 @@ pub(super) fn rebuild_step(
     connection.execute_batch(step).context(url)
 }
 
-/// Puts what was made again in the place of the former, with what was recorded meanwhile. Answers how many entries there are.
+/// Replaces the present projection by the rebuilt one, with what was recorded meanwhile. Returns the number of entries.
 pub(super) fn finish_rebuild(
     connection: &Connection,
     url: &str,
@@ -313,7 +314,7 @@ pub(super) fn finish_rebuild(
         ))
         .and_then(|mut statement| statement.query_map([], read)?.collect())
         .context(url)?;
-    // The projection holds no secret, so its pages need not be overwritten one by one.
+    // The projection contains no secrets, so its pages need not be overwritten one by one.
     connection
         .execute_batch(&format!(
             "PRAGMA secure_delete = OFF;

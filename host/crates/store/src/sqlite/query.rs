@@ -1,4 +1,4 @@
-//! Queries in SQLite: a page by index, and an exact total from the numbers that are kept.
+//! Queries in SQLite: a page by index, and an exact total from the counters.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
@@ -8,7 +8,7 @@ use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, StoreEr
 use super::failure::Context as _;
 use super::project;
 
-/// A page of what was recorded.
+/// Returns a page of entries.
 pub(super) fn query(
     connection: &Connection,
     url: &str,
@@ -36,7 +36,7 @@ pub(super) fn query(
         ));
     }
     let offset = i64::try_from(page.offset).unwrap_or(i64::MAX);
-    // One more than is shown says whether there is a next page.
+    // One row more than the page shows whether there is a next page.
     let (limit_at, offset_at) = (selection.bind(limit + 1), selection.bind(offset));
     let sql = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY recorded_at DESC, task_id DESC LIMIT {limit_at} OFFSET {offset_at}",
@@ -73,7 +73,7 @@ pub(super) fn query(
     })
 }
 
-/// The rows that a filter leaves: of the table whose index serves it best.
+/// The rows that match a filter, from the table whose index serves it best.
 struct RowSelection {
     table: &'static str,
     id: &'static str,
@@ -83,7 +83,7 @@ struct RowSelection {
 
 impl RowSelection {
     fn new(filter: &Filter) -> RowSelection {
-        // Who reported is not noted with each service, and leaves fewer rows than a service does.
+        // The reporter is not stored with each service, and matches fewer rows than a service does.
         let by_reporter = filter.reporter.is_some();
         let (table, id) = match filter.service {
             Some(_) if !by_reporter => ("entry_services", "entry"),
@@ -105,7 +105,8 @@ impl RowSelection {
             selection.equal("service", filter.service.as_deref());
         }
         selection.equal("reporter", filter.reporter.as_deref());
-        // The sign keeps SQLite from taking the index of what leaves more rows: an intent leaves the fewest, then a reporter.
+        // The sign prevents SQLite from choosing an index that matches more rows: an intent matches the fewest, then a
+        // reporter.
         let by_intent = filter.intent.is_some() && filter.service.is_none();
         let intent = if by_reporter { "+intent" } else { "intent" };
         selection.equal(intent, filter.intent.as_deref());
@@ -146,11 +147,11 @@ impl RowSelection {
     }
 }
 
-/// How many entries a filter leaves.
+/// The number of entries that match a filter.
 fn total(connection: &Connection, url: &str, filter: &Filter) -> Result<u64, StoreError> {
     if filter.intent.is_some() || filter.reporter.is_some() {
-        // There may be as many intents as tasks, so no numbers are kept of them; an index has all that is asked. Of reporters
-        // there are few, and their numbers are asked for seldom.
+        // There may be as many intents as tasks, so they have no counters, but an index covers the query. There are few
+        // reporters, and their totals are rarely requested.
         return count(connection, url, filter);
     }
     let (since, until) = (filter.since, filter.until);

@@ -1,4 +1,4 @@
-//! Conflicts and refusals that need not be kept any longer, in SQLite.
+//! Deletes conflicts and refusals that need not be kept any longer, in SQLite.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::super::{Lease, StoreError, columns};
 use super::failure::Context as _;
 use super::{clock, lease};
 
-/// The rows that go. Never the last of all: its place would be given again.
+/// The rows to delete. The last row of all stays: its sequence number would be assigned again.
 const OLD: &str = "SELECT sequence, task_id FROM submissions INDEXED BY submissions_turned_down_by_time
     WHERE state IN ('conflicting', 'refused') AND closed_at <= ?1 AND sequence < (SELECT max(sequence) FROM submissions)
     ORDER BY closed_at LIMIT ?2";
 
-/// Deletes what was turned down longer ago than that.
+/// Deletes submissions that were turned down longer ago than this.
 pub(super) fn retire(
     connection: &Connection,
     url: &str,
@@ -36,7 +36,7 @@ pub(super) fn retire(
         return Ok(0);
     }
     let work = || -> rusqlite::Result<u64> {
-        // Within the writer's transaction: nobody else sees the door open.
+        // Set only within the writer's transaction, so no other connection sees it.
         connection.execute("UPDATE meta SET retiring = 1", [])?;
         let mut delete =
             connection.prepare_cached("DELETE FROM submissions WHERE sequence = ?1")?;

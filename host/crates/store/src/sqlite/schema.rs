@@ -1,11 +1,11 @@
-//! The tables in SQLite, and how older ones become the present ones.
+//! The tables in SQLite, and their migrations.
 //!
-//! A version that was released is never edited: what changes is a further migration.
+//! A released version is never edited: each change is a further migration.
 
-/// Marks a file as ours, in SQLite's header: `ChAu`.
+/// Marks a file as a store, in SQLite's header: `ChAu`.
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
-/// What makes version n + 1 out of version n. The first makes an empty file a store.
+/// The migration from each version to the next. The first creates the tables in an empty file.
 pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED];
 
 /// The version that this program works with.
@@ -91,8 +91,8 @@ CREATE TRIGGER submissions_are_not_replaced BEFORE INSERT ON submissions
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be replaced, and begins open'); END;
 "#;
 
-// A task is finished by its first submission: how and when it ended is said there and nowhere else, so that whoever reports
-// writes one row. `tasks` still shows both together. What was submitted is as fixed as what was finished was.
+// The first submission finishes a task. How and when the task ended is stored there and nowhere else, so that accepting
+// writes one row. `tasks` still shows both together. Submissions cannot change, just as finished tasks could not.
 const FINISHED_BY_SUBMISSION: &str = r#"
 CREATE TABLE plans (
     task_id TEXT PRIMARY KEY,
@@ -109,7 +109,7 @@ CREATE TABLE plans (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO plans SELECT task_id, plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time, services_touched,
     metadata, created_at, revision FROM tasks WHERE revision > 0;
--- All that is worth keeping of it is in `plans`, so its pages need not be overwritten one by one.
+-- `plans` has everything worth keeping, so the pages of `tasks` need not be overwritten one by one.
 PRAGMA secure_delete = OFF;
 DROP TABLE tasks;
 PRAGMA secure_delete = ON;
@@ -123,8 +123,8 @@ CREATE TRIGGER plans_of_finished_are_kept BEFORE DELETE ON plans
 CREATE TRIGGER plans_of_finished_are_not_replaced BEFORE INSERT ON plans
     WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id)
     BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
--- A list of more than two makes SQLite fill a table of its own for each row that is checked; and a place is given again only
--- where the last row was deleted, which no submission can be. Neither changes what is in the file:
+-- For a list of more than two values, SQLite fills a temporary table for each row that it checks. A sequence number is assigned
+-- again only after the last row was deleted, which cannot happen to a submission. Neither change affects the data in the file:
 -- https://sqlite.org/lang_altertable.html#otheralter
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(replace(sql, 'INTEGER PRIMARY KEY AUTOINCREMENT', 'INTEGER PRIMARY KEY'),
@@ -133,7 +133,7 @@ UPDATE sqlite_schema SET sql = replace(replace(sql, 'INTEGER PRIMARY KEY AUTOINC
     WHERE type = 'table' AND name = 'submissions';
 PRAGMA writable_schema = RESET;
 DELETE FROM sqlite_sequence WHERE name = 'submissions';
--- No list of columns: `sequence` has other names (`rowid`), by which a list does not know it. Closing may erase.
+-- Without a list of columns, because `sequence` has other names (`rowid`), which a list does not cover. Closing may erase.
 CREATE TRIGGER submissions_say_what_they_said BEFORE UPDATE ON submissions
     WHEN OLD.closed_at IS NULL AND (
         OLD.sequence IS NOT NEW.sequence OR OLD.task_id IS NOT NEW.task_id OR OLD.status IS NOT NEW.status
@@ -143,7 +143,7 @@ CREATE TRIGGER submissions_say_what_they_said BEFORE UPDATE ON submissions
         OR (NEW.document IS NOT OLD.document AND (NEW.document IS NOT NULL OR NEW.closed_at IS NULL))
         OR (NEW.fingerprint IS NOT OLD.fingerprint AND (NEW.fingerprint IS NOT NULL OR NEW.closed_at IS NULL)))
     BEGIN SELECT RAISE(ROLLBACK, 'what was submitted cannot be changed'); END;
--- Before would be too early to tell: a sequence that is left to SQLite is not known then.
+-- Not BEFORE: a sequence number that SQLite assigns is not known then.
 CREATE TRIGGER submissions_come_last AFTER INSERT ON submissions
     WHEN NEW.sequence < (SELECT max(sequence) FROM submissions)
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be put before others'); END;
@@ -174,9 +174,10 @@ CREATE TRIGGER tasks_are_added_in_plans INSTEAD OF INSERT ON tasks
     BEGIN SELECT RAISE(ROLLBACK, 'a task is added in plans'); END;
 "#;
 
-// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. What tells submissions from each other is keyed, so it
-// stays after the commit. A number that meant "never" or "until told" is NULL now; totals of all entries have a table of their
-// own, since a service can have any name, the empty one included. Closed refusals and conflicts may be deleted, by the host alone.
+// Version 3. A store belongs to one trail, which `trail_*` of `meta` name. Fingerprints are keyed, so they stay after
+// the commit. A number that meant "never" or "until `make_all_due`" is NULL now. Totals of all entries have a separate
+// table, since a service can have any name, including the empty one. Closed refusals and conflicts may be deleted, but
+// only by the host.
 const BOUND_AND_KEYED: &str = r#"
 ALTER TABLE meta ADD COLUMN trail_uuid TEXT;
 ALTER TABLE meta ADD COLUMN trail_first TEXT;
@@ -193,7 +194,7 @@ CREATE TABLE fingerprint_key (
 ) STRICT;
 
 ALTER TABLE submissions ADD COLUMN reporter TEXT;
--- Takes constraints away and changes nothing that is in the file: https://sqlite.org/lang_altertable.html#otheralter
+-- Removes constraints, and does not affect the data in the file: https://sqlite.org/lang_altertable.html#otheralter
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(replace(sql, 'attempted_at INTEGER NOT NULL DEFAULT 0', 'attempted_at INTEGER'),
     'next_attempt INTEGER NOT NULL', 'next_attempt INTEGER')
@@ -218,8 +219,8 @@ CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
 CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
 "#;
 
-/// What version 3 changes in a projection that is there. Totals are counted anew: those of version 2 counted an entry twice that
-/// names a service without a name.
+/// What version 3 changes in an existing projection. Totals are counted again: version 2 counted an entry twice if it
+/// named a service with an empty name.
 pub(super) const PROJECTION_OF_3: &str = r#"
 DROP TABLE IF EXISTS entries_next;
 DROP TABLE IF EXISTS entry_services_next;
@@ -247,8 +248,8 @@ UPDATE meta SET (trail_last, trail_last_at) =
     (SELECT commit_id, recorded_at FROM entries ORDER BY recorded_at DESC, id DESC LIMIT 1);
 "#;
 
-/// The projection's tables: made at first and again for each rebuild, under names that end in `suffix` until they take
-/// the place of the former. Indexes and triggers keep the generation in their names.
+/// The projection's tables. They are created with the store, and again for each rebuild, with `suffix` at the end of
+/// their names until they replace the present ones. Indexes and triggers keep the generation in their names.
 pub(super) fn projection(suffix: &str) -> String {
     format!(
         "CREATE TABLE entries{suffix} (
@@ -295,7 +296,7 @@ pub(super) fn projection(suffix: &str) -> String {
     )
 }
 
-/// The projection's indexes and triggers, which a rebuild makes when the rows are there.
+/// The projection's indexes and triggers. A rebuild creates them after it has added the rows.
 pub(super) fn projection_indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE UNIQUE INDEX entries_by_task_{generation} ON entries{suffix} (task_id);

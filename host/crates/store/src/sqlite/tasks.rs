@@ -1,4 +1,4 @@
-//! Tasks in SQLite: what was planned, within the writer's transaction, and how they ended.
+//! Tasks in SQLite: what was planned, and how they ended.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -11,7 +11,7 @@ use outcome::clock::Timestamp;
 const TASK: &str = "SELECT plan_id, plan_steps, agent_pool, agent_id, dispatch_timestamp, start_time, services_touched,
     metadata, created_at, revision, finished_status, finished_at FROM tasks WHERE task_id = ?1";
 
-/// What is known of a task.
+/// What is known about a task.
 pub(super) fn task(
     connection: &Connection,
     url: &str,
@@ -50,7 +50,7 @@ pub(super) fn task(
         .context(url)
 }
 
-/// Notes what was planned or dispatched.
+/// Stores what was planned or dispatched, within the writer's transaction.
 pub(super) fn plan(connection: &Connection, url: &str, plan: &Plan) -> Result<Task, StoreError> {
     let before = task(connection, url, &plan.task_id)?;
     if let Some(task) = &before
@@ -91,6 +91,6 @@ pub(super) fn plan(connection: &Connection, url: &str, plan: &Plan) -> Result<Ta
         })
         .context(url)?;
     task(connection, url, &plan.task_id)?.ok_or_else(|| {
-        StoreError::Unavailable(format!("{url}: a task is gone that was just written"))
+        StoreError::Unavailable(format!("{url}: a task that was just written is missing"))
     })
 }

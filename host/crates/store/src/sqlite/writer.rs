@@ -1,7 +1,8 @@
-//! The one thread of a process that writes: what arrives together shares a transaction, and is answered when it is durable.
+//! The one thread of a process that writes. Writes that arrive together share a transaction, and are answered when it
+//! is durable.
 //!
-//! Works run one after the other with nothing between them, since a savepoint for each costs more than an accept does. If
-//! one fails, all of it is undone and every one is run again, each in a savepoint of its own.
+//! They run one after the other, without savepoints, since a savepoint costs more than an accept does. If one fails,
+//! all of them are undone, and each is run again in a savepoint.
 
 use std::cell::{RefCell, RefMut};
 use std::path::PathBuf;
@@ -18,13 +19,14 @@ use super::failure::Context as _;
 use super::files::DatabaseFiles;
 use super::open::{connect, for_writing, keep_log};
 
-/// The most writes in one transaction: bounds how long one waits for those before it, and another process for the lock.
+/// The most writes in one transaction. It limits how long one waits for those before it, and another process for the
+/// lock.
 const BATCH_MOST: usize = 512;
 
-/// The most writes that wait. More would only wait longer than their callers do.
+/// The most writes that wait. Further ones would only wait longer than their callers do.
 const QUEUE_MOST: usize = 16_384;
 
-/// A transaction that works run in, one after the other.
+/// A transaction in which writes run one after the other.
 pub(super) struct WriteTransaction<'c> {
     pub(super) connection: &'c Connection,
     accept_batch: RefCell<Option<AcceptBatch<'c>>>,
@@ -38,7 +40,8 @@ impl<'c> WriteTransaction<'c> {
         }
     }
 
-    /// What its accepts share, made by the first. Only who has it works meanwhile.
+    /// What the transaction's accepts share; created by the first. Nothing else may use the connection while it is
+    /// borrowed.
     pub(super) fn accept_batch(
         &self,
         url: &str,
@@ -53,22 +56,22 @@ impl<'c> WriteTransaction<'c> {
     }
 }
 
-/// How often others are let go before a transaction ends: each turn lets one of them do all that it can.
+/// How often other threads may run before a transaction ends. Each turn lets one of them do all that it can.
 const YIELDS: usize = 3;
 
-/// One write, and whoever waits for it.
+/// One write, and the channel to its caller.
 trait Work: Send {
-    /// Works within the transaction; answers whether to keep that. May be called again, after what it did was undone.
+    /// Writes within the transaction. Returns whether to keep the changes. May be called again after they were undone.
     fn run(&mut self, within: &WriteTransaction<'_>) -> bool;
 
-    /// Tells the caller, now that the transaction is durable or has failed.
+    /// Sends the result to the caller, after the transaction is durable or has failed.
     fn tell(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Job<T, F> {
     work: F,
     result: Option<Result<T, StoreError>>,
-    /// With the result goes what was worked with: who has made that takes it apart, and this thread has more to do.
+    /// The write is returned with its result, so that the caller drops it: this thread has more to do.
     answer: oneshot::Sender<(Result<T, StoreError>, F)>,
 }
 
@@ -88,14 +91,14 @@ impl<T: Send, F: FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send> W
             (Some(Err(own)), _) => Err(own),
             (_, Err(error)) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (None, Ok(())) => Err(StoreError::Unavailable("the write was not begun".into())),
+            (None, Ok(())) => Err(StoreError::Unavailable("the write was not started".into())),
         };
-        // Whoever asked may be gone; what was written stays.
+        // The caller may be gone; what was written stays.
         let _ = answer.send((result, work));
     }
 }
 
-/// The writing thread. Dropping it ends it once everything that waits is written.
+/// The writing thread. Dropping this ends it after every waiting write is done.
 pub(super) struct Writer {
     queue: Option<SyncSender<Box<dyn Work>>>,
     thread: Option<JoinHandle<()>>,
@@ -127,7 +130,7 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in a transaction, perhaps with others. An error of its own undoes what it did and nothing else.
+    /// Runs `work` in a transaction, which it may share with others. If it fails, only its own changes are undone.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -161,9 +164,9 @@ impl Drop for Writer {
     }
 }
 
-/// A work that comes when whoever has something to do on this processor was let go first: where there are fewer processors than
-/// callers, those who were answered a moment ago. A transaction costs as much as some works, so it is better shared by more; where
-/// a processor is free this is over at once.
+/// Lets other threads run on this processor, and returns a write that arrives meanwhile. If there are fewer processors
+/// than callers, those that were just answered write again. A transaction costs as much as several writes, so it is
+/// better shared. If a processor is free, this returns at once.
 fn late(works: &Receiver<Box<dyn Work>>) -> Option<Box<dyn Work>> {
     (0..YIELDS).find_map(|_| {
         std::thread::yield_now();
@@ -185,7 +188,7 @@ impl State {
             let mut batch = vec![first];
             let result = self.transaction(&mut batch, works);
             if result.is_err() {
-                // What SQLite remembers of a transaction that failed is not worth knowing.
+                // The cached state of a connection whose transaction failed is not trusted.
                 self.connection = None;
             }
             for work in batch {
@@ -200,7 +203,7 @@ impl State {
         works: &Receiver<Box<dyn Work>>,
     ) -> Result<(), StoreError> {
         if let Err(error) = self.begin() {
-            // All that came meanwhile has waited for the same lock.
+            // Writes that arrived meanwhile have waited for the same lock.
             batch.extend(works.try_iter().take(QUEUE_MOST));
             return Err(error);
         }
@@ -209,12 +212,13 @@ impl State {
             self.begin()?;
             self.run_separately(batch)?;
         }
-        // The commit point.
+        // This is the commit point.
         self.execute("COMMIT")?;
         self.check_files()
     }
 
-    /// Runs what waits and what comes meanwhile. `false` if one failed: nothing of it may be kept.
+    /// Runs the waiting writes, and those that arrive meanwhile. Returns `false` if one failed: then nothing may be
+    /// kept.
     fn run_together(
         &self,
         batch: &mut Vec<Box<dyn Work>>,
@@ -237,7 +241,7 @@ impl State {
         true
     }
 
-    /// Runs each again so that one that fails undoes what it did and nothing else.
+    /// Runs each write again, so that a failed one undoes only its own changes.
     fn run_separately(&self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
         let Some(connection) = &self.connection else {
             return Ok(());
@@ -253,7 +257,7 @@ impl State {
         Ok(())
     }
 
-    /// Undoes the transaction, unless SQLite has done so itself.
+    /// Undoes the transaction, unless SQLite has already done so.
     fn undo(&self) -> Result<(), StoreError> {
         match &self.connection {
             Some(connection) if !connection.is_autocommit() => self.execute("ROLLBACK"),
@@ -275,7 +279,7 @@ impl State {
     fn check_files(&mut self) -> Result<(), StoreError> {
         let checked = self.files.check(self.connection.as_ref());
         if let (Err(_), Some(connection)) = (&checked, &self.connection) {
-            // What the log holds is not to be written into a file that it does not belong to any more.
+            // The log must not be written into a file that it no longer belongs to.
             let _ = keep_log(connection, true);
         }
         checked

@@ -1,8 +1,8 @@
 //! Version 4 of the tables in PostgreSQL: a task is finished by its first submission, so an accept writes one row.
 
-// How and when a task ended is said by its first submission (`finishes`) and nowhere else. `plans` holds what was planned, and the
-// view `tasks` shows both. The unique key of first submissions is also the lock of a task: whoever accepts takes it by inserting,
-// and whoever changes a plan takes it by inserting a row and deleting it again. Both wait there for each other.
+// Only its first submission (`finishes`) stores how and when a task ended. `plans` holds what was planned, and the view
+// `tasks` shows both. The unique key of first submissions is also the lock of a task: accepting takes it by inserting,
+// and changing a plan takes it by inserting a row and deleting it again. Both wait there for each other.
 pub(super) const FIRST_FINISHES: &str = r#"
 CREATE TABLE plans (
     task_id text COLLATE "C" PRIMARY KEY,
@@ -39,7 +39,7 @@ CREATE TRIGGER say_what_they_said BEFORE UPDATE ON submissions FOR EACH ROW WHEN
             IS DISTINCT FROM
             (NEW.sequence, NEW.task_id, NEW.status, NEW.kind, NEW.keyed, NEW.trace_id, NEW.reporter, NEW.accepted_at, NEW.finishes))
     EXECUTE FUNCTION refuse_unless_retiring('what was submitted cannot be changed');
--- A row that only locks a task is deleted by the trigger that has made it.
+-- A row that only locks a task is deleted by the trigger that inserted it.
 DROP TRIGGER are_kept ON submissions;
 CREATE TRIGGER are_kept BEFORE DELETE ON submissions FOR EACH ROW
     WHEN (OLD.state NOT IN ('conflicting', 'refused') AND pg_trigger_depth() = 0)
@@ -90,10 +90,10 @@ CREATE TRIGGER are_added_in_plans INSTEAD OF INSERT ON tasks FOR EACH ROW EXECUT
 CREATE TRIGGER are_changed_in_plans INSTEAD OF UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse_in_view('changed');
 CREATE TRIGGER are_deleted_in_plans INSTEAD OF DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse_in_view('deleted');
 
--- Takes submissions in, each task and fingerprint once, in one round trip. They come in the order of their tasks, which is the
--- order of locks. For each one `answers` has `taken` (its place is in `places`), `repeated` (the earlier one's place is), `changed`
--- (its plan has changed) or `unremembered` (the task has an entry, and the caller can compare it). Where all were of tasks that
--- nobody had reported, `answers` and `differ` are NULL.
+-- Accepts submissions, each task and fingerprint once, in one round trip. They are passed in the order of their tasks, which is
+-- the order of locks. For each one `answers` has `taken` (its sequence number is in `places`), `repeated` (the earlier one's number
+-- is in `places`), `changed` (its plan has changed) or `unremembered` (the task has an entry, and the caller can compare it). If
+-- none of the tasks had been reported before, `answers` and `differ` are NULL.
 DROP FUNCTION take_in;
 CREATE FUNCTION accept(mark text, epoch bigint, task_ids text[], statuses text[], kinds text[], texts text[], documents text[],
     fingerprints bytea[], formers bytea[], keyeds boolean[], revisions bigint[], may_compares boolean[], trace_ids text[],
@@ -141,7 +141,7 @@ CREATE FUNCTION accept(mark text, epoch bigint, task_ids text[], statuses text[]
             places := first_places;
             RETURN;
         END IF;
-        -- What is found of these tasks stays: the first of a task is deleted only by whoever has locked it.
+        -- What is found of these tasks stays: the first of a task is deleted only by a transaction that has locked it.
         PERFORM 1 FROM submissions s WHERE s.task_id = ANY (task_ids) AND s.finishes
             AND s.sequence <> ALL (coalesce(first_places, '{}')) ORDER BY s.task_id FOR KEY SHARE;
         SELECT array_agg(d.answer ORDER BY d.place), array_agg(d.known ORDER BY d.place), array_agg(d.differs ORDER BY d.place)
