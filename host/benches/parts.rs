@@ -12,7 +12,7 @@ use chiffon_audit_cli::outcome::{Limits, TaskId, TaskOutcome};
 use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
 use chiffon_audit_cli::recorder::{Answer, Options, Recorder};
 use chiffon_audit_cli::trail::parts::InMemory;
-use chiffon_audit_cli::trail::{Append, InitOptions, Layout, OpenOptions, Provenance, Trail};
+use chiffon_audit_cli::trail::{InitOptions, Layout, NewEntry, OpenOptions, Provenance, Trail};
 use chiffon_audit_cli::verify;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -186,7 +186,7 @@ fn append(criterion: &mut Criterion) {
                     |entries| {
                         let mut last = None;
                         for (task_id, entry, subject) in entries {
-                            let append = Append {
+                            let append = NewEntry {
                                 task_id: &task_id,
                                 entry,
                                 subject,

@@ -71,7 +71,7 @@ fn every_command_that_opens_a_store_refuses_that_of_another_trail() {
 }
 
 #[test]
-fn a_store_is_bound_anew_only_if_both_trails_are_named() {
+fn a_store_is_rebound_only_if_both_trails_are_named() {
     let machine = two_trails();
     let (one, other) = (machine.uuid("one.git"), machine.uuid("other.git"));
     for [from, to] in [
@@ -157,7 +157,7 @@ fn a_store_of_before_is_bound_if_its_last_entry_is_in_the_trail() {
 }
 
 #[test]
-fn a_store_that_others_can_read_is_told_of() {
+fn a_store_that_others_can_read_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let machine = two_trails();
     let file = machine.path("store.sqlite");

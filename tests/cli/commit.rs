@@ -184,7 +184,7 @@ fn a_policy_that_loops_is_stopped_and_the_limit_is_a_setting() {
 }
 
 #[test]
-fn a_policy_that_is_none_is_said_to_be_none() {
+fn a_file_that_is_not_a_policy_is_reported_as_such() {
     let machine = Machine::with_repository();
     machine.write("policy.wasm", "not wasm");
     for (policy, exit) in [("policy.wasm", 1), ("missing.wasm", 2)] {

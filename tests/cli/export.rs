@@ -79,7 +79,7 @@ fn a_receiver_can_verify_every_line_without_the_repository() {
 }
 
 #[test]
-fn an_interrupted_export_goes_on_after_the_last_commit_received() {
+fn an_interrupted_export_continues_after_the_last_commit_received() {
     let machine = machine();
     let all = machine.run(&["-C", "repo", "export"]);
     let first = text(&all.json()[0], "commit").to_owned();
@@ -136,7 +136,7 @@ fn a_span_of_time_is_exported_and_a_mistaken_one_is_usage() {
 }
 
 #[test]
-fn what_is_exported_from_a_forged_trail_is_said_to_be_broken() {
+fn an_export_from_a_forged_trail_is_marked_as_broken() {
     let machine = machine();
     support::git(&machine.path("repo"), &["rm", "-q", ".audit/tasks/b.json"]);
     support::git(&machine.path("repo"), &["commit", "-q", "-m", "tidy up"]);

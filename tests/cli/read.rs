@@ -58,7 +58,7 @@ fn show_gives_an_entry_as_it_was_recorded_and_says_when_the_tip_has_another() {
 }
 
 #[test]
-fn a_repository_of_somebody_else_is_refused_with_what_git_says_to_do() {
+fn a_repository_of_another_user_is_refused_with_git_s_advice() {
     let machine = Machine::with_repository();
     machine.commit(&outcome("a", "failed"));
     let git_dir = machine.path("repo/.git");

@@ -21,7 +21,7 @@ fn large(task_id: &str, bytes: usize) -> String {
 }
 
 #[test]
-fn a_page_is_bounded_in_bytes_and_goes_on_with_its_cursor() {
+fn a_page_is_bounded_in_bytes_and_continues_with_its_cursor() {
     let host = Host::new();
     let count = 60;
     for number in 0..count {

@@ -88,7 +88,7 @@ fn ingest(host: &Host, prefix: &str, count: usize) {
 
 /// Rows of what is ingested beside the service come later than newer ones of its own: events were lost by that.
 #[test]
-fn what_is_ingested_beside_the_service_is_told_once_and_in_order() {
+fn entries_ingested_beside_the_service_are_sent_once_and_in_order() {
     let host = Host::new();
     let mut follower = Follower::of(&host.served, "");
     host.commit("own-1", "completed");
@@ -179,7 +179,7 @@ fn an_id_of_another_history_is_a_gap_and_nonsense_is_refused() {
 
 /// Sixteen megabytes are kept for those who are slow.
 #[test]
-fn a_follower_that_does_not_read_is_cut_and_goes_on_after_its_last_event() {
+fn a_follower_that_does_not_read_is_cut_and_continues_after_its_last_event() {
     let host = Host::new();
     let mut slow = Follower::of(&host.served, "");
     let mut quick = Follower::of(&host.served, "");

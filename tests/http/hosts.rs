@@ -51,7 +51,7 @@ fn when_the_committer_is_killed_the_next_takes_over_and_nothing_is_lost_or_doubl
 }
 
 #[test]
-fn a_committer_that_is_stopped_and_goes_on_finds_that_another_has_taken_over() {
+fn a_committer_that_is_stopped_and_continues_finds_that_another_has_taken_over() {
     let host = Host::new();
     host.commit("a", "completed");
     let other = Served::start(host.dir.path(), &[]);

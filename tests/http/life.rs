@@ -127,7 +127,7 @@ fn what_waits_for_git_is_committed_after_a_signal_if_git_comes_back_in_time() {
 }
 
 #[test]
-fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
+fn systemd_is_notified_of_ready_alive_and_stopping() {
     let dir = crate::support::temporary();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();

@@ -198,7 +198,7 @@ fn who_reported_an_outcome_first_is_its_reporter() {
 }
 
 #[test]
-fn a_reporter_is_kept_while_git_is_away_and_by_whoever_takes_over() {
+fn a_reporter_is_kept_while_git_is_away_and_by_the_next_committer() {
     let mut host = host("");
     host.committed_by("Deploy", "first");
     let (refs, away) = (host.trail().join("refs"), host.dir.path().join("away"));

@@ -238,7 +238,7 @@ fn the_origins_queries_have_its_parameters_and_its_shape() {
 }
 
 #[test]
-fn whoever_follows_hears_of_what_is_recorded_and_goes_on_where_they_were() {
+fn a_follower_gets_new_entries_and_continues_where_it_was() {
     let host = Host::new();
     let follow = |after: &str| {
         let mut stream = host.served.connect();

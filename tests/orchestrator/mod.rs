@@ -156,7 +156,7 @@ impl Clock for Breaks {
 }
 
 #[test]
-fn a_panic_sets_one_outcome_aside_is_told_and_the_outcome_is_committed_later() {
+fn a_panic_sets_one_outcome_aside_is_reported_and_the_outcome_is_committed_later() {
     let repo = Repo::bare();
     run(async {
         let orchestrator = start_at(&repo.path, Arc::new(Breaks(AtomicUsize::new(2)))).await;

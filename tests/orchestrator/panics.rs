@@ -89,7 +89,7 @@ async fn commit(orchestrator: &Orchestrator, id: &str) {
 }
 
 #[test]
-fn a_task_that_panics_is_told_and_started_again_and_nothing_is_lost() {
+fn a_task_that_panics_is_reported_and_started_again_and_nothing_is_lost() {
     for (method, task) in [("due", "feeder"), ("settle", "settler"), ("lease", "lease")] {
         run(async {
             let host = Host::start().await;

@@ -176,7 +176,7 @@ fn another_path_than_its_own_cannot_be_named() {
 }
 
 #[test]
-fn a_very_long_path_is_told_back_shortened() {
+fn a_very_long_path_is_shortened_in_the_message() {
     let long = "é".repeat(1000);
     let text = fault(ask(&hostile_with("other-path", "PATH", long.as_bytes())));
     assert!(text.ends_with(&format!("{:?}", "é".repeat(128))), "{text}");

@@ -56,7 +56,7 @@ fn an_exit_is_no_answer() {
 }
 
 #[test]
-fn a_panic_is_told_in_the_policys_words() {
+fn a_panic_is_reported_in_the_policys_words() {
     let call = ask(&hostile("panics", &[]));
     assert_eq!(call.log.len(), 4);
     assert!(

@@ -24,7 +24,7 @@ super::cases! {
     a_keyed_fingerprint_outlives_the_submission
     what_waits_is_not_due_and_holds_up_later_ones_of_its_task_only
     what_is_blocked_holds_up_nothing_until_it_is_hurried
-    a_page_of_what_is_due_goes_on_where_the_last_ended
+    a_page_of_due_submissions_continues_where_the_last_ended
     one_host_at_a_time_has_the_lease
     who_has_lost_the_lease_settles_nothing
     the_backlog_says_how_much_waits_and_since_when
@@ -338,7 +338,7 @@ async fn what_is_blocked_holds_up_nothing_until_it_is_hurried(place: Place) {
     assert_eq!(due(&*store).await, ["a 1", "a 0"]);
 }
 
-async fn a_page_of_what_is_due_goes_on_where_the_last_ended(place: Place) {
+async fn a_page_of_due_submissions_continues_where_the_last_ended(place: Place) {
     let store = place.open().await;
     for number in 0..5 {
         accept(&*store, completed(&format!("t{number}"))).await;

@@ -14,7 +14,7 @@ use crate::support::task;
 super::cases! {
     submissions_of_a_task_are_read_in_parts_and_counted_by_state
     submissions_are_listed_by_state_newest_first_without_their_texts
-    a_list_goes_on_page_by_page_and_within_a_span_of_time
+    a_list_continues_page_by_page_and_within_a_span_of_time
 }
 
 fn listing(states: &[StateName]) -> SubmissionQuery {
@@ -101,7 +101,7 @@ async fn submissions_are_listed_by_state_newest_first_without_their_texts(place:
     assert_eq!((blocked.attempts, blocked.next_attempt), (1, None));
 }
 
-async fn a_list_goes_on_page_by_page_and_within_a_span_of_time(place: Place) {
+async fn a_list_continues_page_by_page_and_within_a_span_of_time(place: Place) {
     let store = place.open().await;
     one_in_each_state(&*store).await;
     for number in 0..5 {

@@ -57,7 +57,7 @@ async fn total(store: &dyn Store, service: Option<&str>) -> u64 {
     page.total.unwrap()
 }
 
-async fn totals_that_were_wrong_are_counted_anew(place: Place) {
+async fn wrong_totals_are_counted_again(place: Place) {
     make_older(&place).await;
     let store = place.open().await;
     assert_eq!(store.info().schema, present(&place));
@@ -90,7 +90,7 @@ async fn what_waits_and_what_is_set_aside_stay_so(place: Place) {
 }
 
 cases! {
-    totals_that_were_wrong_are_counted_anew
+    wrong_totals_are_counted_again
     what_waits_and_what_is_set_aside_stay_so
 }
 

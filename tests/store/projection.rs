@@ -12,7 +12,7 @@ use crate::support::{at, sweeps_are_whole, task};
 super::cases! {
     every_query_answers_what_a_plain_scan_answers
     totals_count_what_all_filters_leave_whatever_the_page
-    a_cursor_goes_on_where_it_was_though_more_is_recorded
+    a_cursor_continues_where_it_was_though_more_is_recorded
     a_page_ends_early_where_its_entries_are_large
     an_entry_is_projected_once_and_replaced_when_the_trail_says_otherwise
     what_is_removed_is_in_no_query_and_no_total
@@ -256,7 +256,7 @@ async fn a_page_ends_early_where_its_entries_are_large(place: Place) {
     }
 }
 
-async fn a_cursor_goes_on_where_it_was_though_more_is_recorded(place: Place) {
+async fn a_cursor_continues_where_it_was_though_more_is_recorded(place: Place) {
     let store = place.open().await;
     store
         .restore(

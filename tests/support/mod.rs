@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
-use chiffon_audit_cli::trail::{Append, OpenOptions, Provenance, Ticket, Trail, TrailError};
+use chiffon_audit_cli::trail::{NewEntry, OpenOptions, Provenance, Ticket, Trail, TrailError};
 
 pub use place::{temporary, temporary_on_disk};
 
@@ -128,7 +128,7 @@ pub fn entry(id: &str, time: Timestamp) -> Vec<u8> {
 
 /// Appends an entry without a policy.
 pub fn append(trail: &Trail, id: &str, time: Timestamp) -> Result<Ticket, TrailError> {
-    trail.append(Append {
+    trail.append(NewEntry {
         task_id: &task(id),
         entry: entry(id, time),
         subject: format!("audit: task {id} completed at {}", time.to_rfc3339()),

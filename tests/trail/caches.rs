@@ -22,13 +22,13 @@ fn what_a_crash_left_of_the_caches_is_swept() {
 
 /// Whoever makes the tree of leaves anew unlinks its files: what comes afterwards must not go to those.
 #[test]
-fn leaves_go_to_the_files_that_are_there_though_another_made_them_anew() {
+fn leaves_go_to_the_current_files_after_another_process_rebuilt_them() {
     let repo = Repo::bare();
     let long_lived = open(&repo.path).unwrap();
     record(&long_lived, "a", 0).unwrap();
     record(&long_lived, "b", 1).unwrap();
     long_lived.check().unwrap();
-    let root = open(&repo.path).unwrap().tree_made_anew().unwrap().root();
+    let root = open(&repo.path).unwrap().rebuild_tree().unwrap().root();
     record(&long_lived, "c", 2).unwrap();
     drop(long_lived);
     let leaves = std::fs::read(repo.path.join("chiffon-audit/tree/0")).unwrap();
@@ -36,7 +36,7 @@ fn leaves_go_to_the_files_that_are_there_though_another_made_them_anew() {
     let trail = open(&repo.path).unwrap();
     let mut tree = trail.tree().unwrap();
     assert_eq!(tree.root_at(2).unwrap(), Some(root));
-    assert_eq!(tree.root(), trail.tree_made_anew().unwrap().root());
+    assert_eq!(tree.root(), trail.rebuild_tree().unwrap().root());
 }
 
 /// The caches are written by whoever flushes, after the receipts: what is wrong with them is nobody's concern but theirs.

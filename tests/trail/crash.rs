@@ -155,7 +155,7 @@ fn scenario(
     }
     record(&first, &["b", "c"], 1_000_000);
     // Closing waits for the merge.
-    disk.let_go();
+    disk.release_held();
     drop(first);
     let second = open(dir, Some(disk.clone()), "first", kind).unwrap();
     record(&second, &["d"], 2_000_000);
@@ -355,27 +355,27 @@ fn crash_everywhere(kind: Kind) {
 }
 
 #[test]
-fn after_a_crash_or_power_cut_at_any_operation_a_bare_trail_goes_on() {
+fn after_a_crash_or_power_cut_at_any_operation_a_bare_trail_continues() {
     crash_everywhere(Kind::Bare);
 }
 
 #[test]
-fn after_a_crash_or_power_cut_at_any_operation_a_checkout_goes_on() {
+fn after_a_crash_or_power_cut_at_any_operation_a_checkout_continues() {
     crash_everywhere(Kind::Checkout);
 }
 
 #[test]
-fn after_a_crash_or_power_cut_at_any_operation_of_a_merge_the_trail_goes_on() {
+fn after_a_crash_or_power_cut_at_any_operation_of_a_merge_the_trail_continues() {
     crash_everywhere(Kind::Merging);
 }
 
 #[test]
-fn after_a_crash_or_power_cut_while_large_packs_are_indexed_the_trail_goes_on() {
+fn after_a_crash_or_power_cut_while_large_packs_are_indexed_the_trail_continues() {
     crash_everywhere(Kind::Indexing);
 }
 
 #[test]
-fn after_a_crash_or_power_cut_beside_a_merge_the_trail_goes_on() {
+fn after_a_crash_or_power_cut_beside_a_merge_the_trail_continues() {
     let kind = Kind::MergingBeside;
     let plan = Plan {
         hold: Some(("merged.", usize::MAX)),

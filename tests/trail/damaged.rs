@@ -92,7 +92,7 @@ fn a_git_file_that_leads_nowhere_and_an_empty_git_directory_are_named() {
 
 /// The damaged repository is left as it is: its configuration is somebody's.
 #[test]
-fn a_damaged_repository_is_not_begun_anew() {
+fn a_damaged_repository_is_not_initialised_again() {
     let nested = nested(&["--bare"]);
     std::fs::rename(nested.inner.join("refs"), nested.outer.path.join("away")).unwrap();
     let before = listing(&nested.inner);

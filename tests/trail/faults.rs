@@ -10,7 +10,7 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
 /// One entry, a commit of a person's, a group of two, one more. What was acknowledged, and what was not.
-fn work(trail: &Trail, repo: &Repo, bare: bool) -> (Vec<(String, Placed)>, Vec<String>) {
+fn work(trail: &Trail, repo: &Repo, bare: bool) -> (Vec<(String, CommittedEntry)>, Vec<String>) {
     let mut acknowledged = Vec::new();
     let mut failed = Vec::new();
     for (second, group) in [&["a"][..], &["b", "c"], &["d"]].into_iter().enumerate() {
@@ -37,7 +37,7 @@ fn goes_on(
     repo: &Repo,
     bare: bool,
     trail: Trail,
-    acknowledged: &[(String, Placed)],
+    acknowledged: &[(String, CommittedEntry)],
     failed: &[String],
 ) {
     record(&trail, "same", 10).unwrap();
@@ -156,7 +156,7 @@ fn outage(bare: bool, code: i32, from: usize) {
 }
 
 #[test]
-fn an_outage_ends_and_the_trail_goes_on() {
+fn an_outage_ends_and_the_trail_continues() {
     for from in (0..80).step_by(3) {
         outage(from % 2 == 0, [ENOSPC, EIO, EROFS][from % 3], from);
     }
@@ -255,7 +255,7 @@ fn a_full_disk_is_not_filled_further_by_failed_attempts() {
 /// The commit is durable and acknowledged although its file could not be written; the next record makes up for it, so
 /// that a person's `git commit -a` after that does not take the entry out.
 #[test]
-fn a_work_tree_that_could_not_be_brought_in_step_is_repaired_by_the_next_record() {
+fn a_work_tree_that_could_not_be_updated_is_repaired_by_the_next_record() {
     let places: [fn(&Path) -> bool; 4] = [
         |path| !path.to_string_lossy().contains("/.git/"),
         |path| path.ends_with(".git/index") || path.ends_with("tmp/index"),

@@ -27,14 +27,14 @@ fn recorded_beside(prepare: impl Fn(&Repo)) {
 }
 
 #[test]
-fn every_version_of_the_index_is_kept_in_step() {
+fn every_version_of_the_index_is_kept_up_to_date() {
     for version in ["2", "3", "4"] {
         recorded_beside(|repo| drop(repo.git(&["update-index", "--index-version", version])));
     }
 }
 
 #[test]
-fn a_split_index_is_kept_in_step() {
+fn a_split_index_is_kept_up_to_date() {
     recorded_beside(|repo| {
         repo.git(&["config", "core.splitIndex", "true"]);
         repo.git(&["update-index", "--split-index"]);
@@ -54,7 +54,7 @@ fn a_split_index_is_kept_in_step() {
 }
 
 #[test]
-fn an_index_with_caches_and_without_a_checksum_is_kept_in_step() {
+fn an_index_with_caches_and_without_a_checksum_is_kept_up_to_date() {
     recorded_beside(|repo| {
         repo.git(&["config", "index.skipHash", "true"]);
         repo.git(&["config", "core.untrackedCache", "true"]);

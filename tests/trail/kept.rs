@@ -9,7 +9,7 @@ use chiffon_audit_cli::policies::{self, TrailPolicies};
 use chiffon_audit_cli::policy::{Policy, PolicySettings};
 use chiffon_audit_cli::recorder::{Answer, AnswerKind, Options, Recorder};
 use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
-use chiffon_audit_cli::trail::{Kept, POLICIES_REF};
+use chiffon_audit_cli::trail::{POLICIES_REF, PolicyFileKind};
 
 use super::*;
 use crate::policy::{NOW, builtin, engine};
@@ -155,7 +155,7 @@ fn in_a_clone_the_policies_of_the_remote_are_read_and_continued() {
     let component = variant(b'a');
     let is_kept = |repo: &Repo| {
         repo.trail()
-            .is_kept(Kept::Component, component.digest())
+            .has_policy_file(PolicyFileKind::Component, component.digest())
             .unwrap()
     };
     assert!(is_kept(&clone));
@@ -267,7 +267,7 @@ fn explained(trail: &Trail) -> Result<(), String> {
         let policy = entry.policy.unwrap_or_default();
         if policy != builtin().digest()
             && trail
-                .kept(Kept::Component, &policy)
+                .policy_file(PolicyFileKind::Component, &policy)
                 .map_err(|error| error.to_string())?
                 .is_none()
         {
@@ -323,10 +323,14 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
             assert!(in_force.is_some() || !activated, "{}", told());
             if let Some(in_force) = in_force {
                 for (kind, digest) in [
-                    (Kept::Component, &in_force.component),
-                    (Kept::Settings, &in_force.settings),
+                    (PolicyFileKind::Component, &in_force.component),
+                    (PolicyFileKind::Settings, &in_force.settings),
                 ] {
-                    assert!(trail.kept(kind, digest).unwrap().is_some(), "{}", told());
+                    assert!(
+                        trail.policy_file(kind, digest).unwrap().is_some(),
+                        "{}",
+                        told()
+                    );
                 }
             }
             let found = trail.find(&task("a")).unwrap();

@@ -1,6 +1,6 @@
 //! The layout that adapts: flat up to a number of entries, sharded from there on, unless somebody chose.
 
-use chiffon_audit_cli::trail::FLAT_MOST;
+use chiffon_audit_cli::trail::MAX_FLAT_ENTRIES;
 
 use super::*;
 
@@ -30,10 +30,10 @@ fn counts(repo: &Repo) -> (usize, usize) {
 fn entries_are_spread_once_a_directory_is_full_in_the_middle_of_a_batch() {
     let repo = checkout();
     let trail = repo.trail();
-    let paths = record_many(&trail, 0..FLAT_MOST + 40);
-    assert!(paths[..FLAT_MOST].iter().all(|path| is_flat(path)));
-    assert!(paths[FLAT_MOST..].iter().all(|path| !is_flat(path)));
-    assert_eq!(counts(&repo), (FLAT_MOST, 40));
+    let paths = record_many(&trail, 0..MAX_FLAT_ENTRIES + 40);
+    assert!(paths[..MAX_FLAT_ENTRIES].iter().all(|path| is_flat(path)));
+    assert!(paths[MAX_FLAT_ENTRIES..].iter().all(|path| !is_flat(path)));
+    assert_eq!(counts(&repo), (MAX_FLAT_ENTRIES, 40));
     // Every process decides alike, from the parent commit.
     drop(trail);
     assert!(!is_flat(&record_at(&repo.path, "later", 1).unwrap().path));
@@ -58,14 +58,14 @@ fn entries_are_spread_once_a_directory_is_full_in_the_middle_of_a_batch() {
 #[test]
 fn one_process_after_the_other_crosses_the_border_at_the_same_entry() {
     let repo = checkout();
-    record_many(&repo.trail(), 0..FLAT_MOST - 1);
+    record_many(&repo.trail(), 0..MAX_FLAT_ENTRIES - 1);
     assert!(is_flat(&record_at(&repo.path, "last", 1).unwrap().path));
     assert!(!is_flat(&record_at(&repo.path, "first", 1).unwrap().path));
     // What a person puts beside the entries does not count.
     let other = checkout();
     std::fs::create_dir_all(other.path.join(".audit/tasks")).unwrap();
     other.commit_file(".audit/tasks/README", "what this is");
-    record_many(&other.trail(), 0..FLAT_MOST - 1);
+    record_many(&other.trail(), 0..MAX_FLAT_ENTRIES - 1);
     assert!(is_flat(&record_at(&other.path, "last", 1).unwrap().path));
     assert!(!is_flat(&record_at(&other.path, "first", 1).unwrap().path));
 }
@@ -73,10 +73,10 @@ fn one_process_after_the_other_crosses_the_border_at_the_same_entry() {
 #[test]
 fn what_the_operator_chose_stays() {
     for (init, open, expected) in [
-        (Some(Layout::Flat), None, (FLAT_MOST + 20, 0)),
-        (None, Some(Layout::Flat), (FLAT_MOST + 20, 0)),
-        (Some(Layout::Sharded), None, (0, FLAT_MOST + 20)),
-        (None, None, (FLAT_MOST, 20)),
+        (Some(Layout::Flat), None, (MAX_FLAT_ENTRIES + 20, 0)),
+        (None, Some(Layout::Flat), (MAX_FLAT_ENTRIES + 20, 0)),
+        (Some(Layout::Sharded), None, (0, MAX_FLAT_ENTRIES + 20)),
+        (None, None, (MAX_FLAT_ENTRIES, 20)),
     ] {
         let repo = checkout();
         let options = InitOptions {
@@ -84,7 +84,7 @@ fn what_the_operator_chose_stays() {
             ..init_options()
         };
         drop(Trail::init(&repo.path, options).unwrap());
-        for range in [0..10, 10..FLAT_MOST + 20] {
+        for range in [0..10, 10..MAX_FLAT_ENTRIES + 20] {
             let options = OpenOptions {
                 layout: open,
                 ..OpenOptions::default()
@@ -102,8 +102,11 @@ fn a_user_whose_configuration_says_flat_keeps_one_directory() {
         default_layout: Some(Layout::Flat),
         ..OpenOptions::default()
     };
-    record_many(&Trail::open(&repo.path, options).unwrap(), 0..FLAT_MOST + 5);
-    assert_eq!(counts(&repo), (FLAT_MOST + 5, 0));
+    record_many(
+        &Trail::open(&repo.path, options).unwrap(),
+        0..MAX_FLAT_ENTRIES + 5,
+    );
+    assert_eq!(counts(&repo), (MAX_FLAT_ENTRIES + 5, 0));
 }
 
 /// `trail.toml` as versions before 0.2 wrote it, whether or not anybody had chosen.
@@ -114,12 +117,15 @@ fn a_trail_of_an_older_version_is_spread_from_now_on() {
         layout: Some(Layout::Flat),
         ..OpenOptions::default()
     };
-    record_many(&Trail::open(&repo.path, flat).unwrap(), 0..FLAT_MOST + 30);
+    record_many(
+        &Trail::open(&repo.path, flat).unwrap(),
+        0..MAX_FLAT_ENTRIES + 30,
+    );
     let toml = repo.path.join(".git/chiffon-audit/trail.toml");
     let older = "reference = \"refs/heads/main\"\nplacement = \"checkout\"\nlayout = \"flat\"\n";
     std::fs::write(&toml, older).unwrap();
-    record_many(&repo.trail(), FLAT_MOST + 30..FLAT_MOST + 33);
-    assert_eq!(counts(&repo), (FLAT_MOST + 30, 3));
+    record_many(&repo.trail(), MAX_FLAT_ENTRIES + 30..MAX_FLAT_ENTRIES + 33);
+    assert_eq!(counts(&repo), (MAX_FLAT_ENTRIES + 30, 3));
     assert_eq!(repo.trail().chosen_layout(), None);
     // Whoever wants one directory says so once more.
     let options = InitOptions {
@@ -138,9 +144,9 @@ fn a_trail_of_an_older_version_is_spread_from_now_on() {
 }
 
 #[test]
-fn a_clone_goes_on_as_the_entries_of_the_parent_say() {
+fn a_clone_continues_with_the_layout_of_the_parent_s_entries() {
     let repo = checkout();
-    record_many(&repo.trail(), 0..FLAT_MOST - 1);
+    record_many(&repo.trail(), 0..MAX_FLAT_ENTRIES - 1);
     let dir = crate::support::temporary();
     let copy = dir.path().join("copy");
     git(

@@ -1,19 +1,21 @@
 //! The trail against real git.
 
 mod adopting;
-mod begun;
 mod caches;
 mod configuration;
 mod crash;
 mod damaged;
 mod directories;
 mod faults;
+mod fence;
 mod hostile;
+mod in_progress;
 mod index;
 mod kept;
 mod large;
 mod layouts;
 mod moved;
+mod new_repositories;
 mod odd;
 mod openpgp;
 mod overlap;
@@ -23,9 +25,7 @@ mod placement;
 mod processes;
 mod recorder;
 mod signing;
-mod tenure;
 mod threads;
-mod under_way;
 mod watched;
 mod work_trees;
 
@@ -34,7 +34,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chiffon_audit_cli::trail::{InitOptions, Layout, OpenOptions, Placed, Trail, TrailError};
+use chiffon_audit_cli::trail::{
+    CommittedEntry, InitOptions, Layout, OpenOptions, Trail, TrailError,
+};
 
 use crate::support::*;
 use watched::Watched;
@@ -61,12 +63,12 @@ fn open_watched(dir: &Path, disk: &Watched) -> Trail {
 }
 
 /// Records a task and waits for its receipt.
-fn record(trail: &Trail, id: &str, second: i64) -> Result<Placed, TrailError> {
+fn record(trail: &Trail, id: &str, second: i64) -> Result<CommittedEntry, TrailError> {
     append(trail, id, at(second * 1_000_000))?.wait()
 }
 
 /// Records a task with a trail opened for it alone, as one command does.
-fn record_at(dir: &Path, id: &str, second: i64) -> Result<Placed, TrailError> {
+fn record_at(dir: &Path, id: &str, second: i64) -> Result<CommittedEntry, TrailError> {
     record(&open(dir)?, id, second)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn rolled_back(result: Result<Placed, TrailError>) -> String {
+fn rolled_back(result: Result<CommittedEntry, TrailError>) -> String {
     let error = result.unwrap_err();
     assert!(matches!(error, TrailError::RolledBack { .. }), "{error}");
     assert!(error.may_pass());
@@ -62,7 +62,7 @@ fn a_ref_forced_back_blocks_by_name_until_it_is_accepted_by_name() {
 }
 
 #[test]
-fn a_trail_that_is_open_notices_too_and_goes_on_after_the_acceptance() {
+fn an_open_trail_notices_too_and_continues_after_the_acceptance() {
     let repo = checkout();
     let trail = open(&repo.path).unwrap();
     record(&trail, "a", 0).unwrap();
@@ -275,7 +275,7 @@ fn entries_that_a_person_changes_block_until_they_are_put_back_or_accepted_by_na
 }
 
 #[test]
-fn refs_that_are_moved_away_under_a_flush_are_not_made_anew() {
+fn refs_that_are_moved_away_during_a_flush_are_not_created_again() {
     let repo = Repo::bare();
     let disk = Watched::default();
     let trail = open_watched(&repo.path, &disk);

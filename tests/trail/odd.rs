@@ -205,7 +205,7 @@ fn a_subdirectory_finds_its_repository() {
 }
 
 #[test]
-fn no_repository_is_said_so() {
+fn a_missing_repository_is_named() {
     let dir = crate::support::temporary();
     assert!(matches!(open(dir.path()), Err(TrailError::NoRepository(_))));
     // A leftover of one is none either.
@@ -292,7 +292,7 @@ fn directories_that_a_deleted_branch_left_are_no_obstacle() {
 }
 
 #[test]
-fn a_branch_in_the_way_of_the_trail_s_name_is_said_so() {
+fn a_branch_in_the_way_of_the_trail_s_name_is_named() {
     for packed in [false, true] {
         let repo = checkout();
         repo.git(&["branch", "audit/2025"]);

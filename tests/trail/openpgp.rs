@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chiffon_audit_cli::trail::SigningKey;
-use chiffon_audit_cli::verify::{self, Outcome, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Verdict};
 
 use super::signing::{signatures, signed_trail, with_key};
 use crate::support::signers::Signers;
@@ -30,7 +30,7 @@ fn what_a_key_signed_before_it_expired_stays_signed() {
     let at = ["--faked-system-time", "20260121T100000!"];
     let (repo, _signers, check) = trail(&at, "seconds=864000");
     let report = verify::verify(&repo.path, &check).unwrap();
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
 }
 
 /// The checksum of an armour (RFC 4880, section 6.1).

@@ -182,7 +182,7 @@ fn a_merge_that_fails_is_made_up_for_after_the_next_group() {
 
 /// While a merge is under way a person decides to keep one of the packs.
 #[test]
-fn a_pack_that_somebody_keeps_while_it_is_merged_stays() {
+fn a_pack_that_a_person_keeps_while_it_is_merged_stays() {
     let repo = Repo::bare();
     let disk = Watched::default();
     let trail = open_watched(&repo.path, &disk);

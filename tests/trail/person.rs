@@ -175,7 +175,7 @@ fn a_link_in_the_place_of_a_shard_is_not_followed_and_what_is_behind_it_comes_la
 }
 
 #[test]
-fn the_trail_s_directories_as_files_in_the_tree_are_said_so() {
+fn files_in_place_of_the_trail_s_directories_are_reported() {
     for name in [".audit", ".audit/tasks"] {
         let repo = checkout();
         if let Some(parent) = Path::new(name).parent() {
@@ -199,7 +199,7 @@ fn the_trail_s_directories_as_files_in_the_tree_are_said_so() {
 
 /// Two names that are equal in one tree are what `git fsck` calls a duplicate entry.
 #[test]
-fn a_directory_that_bears_the_entry_s_name_is_said_so() {
+fn a_directory_with_the_entry_s_name_is_reported() {
     let repo = checkout();
     std::fs::create_dir_all(repo.path.join(PATH)).unwrap();
     repo.commit_file(&format!("{PATH}/inner"), "x");
@@ -397,7 +397,7 @@ fn a_readme_beside_the_entries_and_a_commit_that_ends_with_its_headers_are_recor
     repo.git(&["update-ref", "HEAD", id.trim()]);
     let trail = open(&repo.path).unwrap();
     record(&trail, "c", 3).unwrap();
-    assert_eq!(trail.tree_made_anew().unwrap().size(), 3);
+    assert_eq!(trail.rebuild_tree().unwrap().size(), 3);
     repo.fsck();
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
 }

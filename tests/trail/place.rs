@@ -37,17 +37,17 @@ fn begins(dir: &Path, default: Option<&str>, reference: &str, placement: Placeme
     );
     let apart = placement == Placement::Ref && reference == "refs/heads/audit";
     assert_eq!(
-        trail.begins_apart().is_some(),
+        trail.own_ref_reason().is_some(),
         apart,
         "{:?}",
-        trail.begins_apart()
+        trail.own_ref_reason()
     );
 }
 
 const OWN: &str = "refs/heads/audit";
 
 #[test]
-fn on_the_default_branch_it_begins_there_and_on_another_on_a_ref_of_its_own() {
+fn on_the_default_branch_it_starts_there_and_on_another_on_a_separate_ref() {
     // Without a commit, the branch that is checked out is the only one.
     let repo = Repo::init(&[]);
     repo.git(&["symbolic-ref", "HEAD", "refs/heads/anything"]);
@@ -98,7 +98,7 @@ fn among_branches_of_other_names_only_a_single_one_is_the_default() {
 }
 
 #[test]
-fn with_linked_work_trees_it_begins_on_a_ref_of_its_own_wherever_it_is_recorded_from() {
+fn with_linked_work_trees_it_starts_on_a_separate_ref_wherever_it_is_recorded_from() {
     let repo = checkout();
     let linked = repo.path.with_file_name("linked");
     repo.git(&[
@@ -119,7 +119,7 @@ fn with_linked_work_trees_it_begins_on_a_ref_of_its_own_wherever_it_is_recorded_
     repo.git(&["branch", "-qD", "agent/1"]);
     record_at(&repo.path, "sub-2", 1).unwrap();
     let trail = open(&repo.path).unwrap();
-    assert_eq!((trail.reference(), trail.begins_apart()), (OWN, None));
+    assert_eq!((trail.reference(), trail.own_ref_reason()), (OWN, None));
     assert_eq!(tasks(&trail), ["sub-1", "sub-2"]);
     repo.fsck();
     // One that was deleted by hand and not pruned is no work tree any more.
@@ -144,7 +144,10 @@ fn a_branch_of_a_person_that_has_the_name_is_left_alone_and_the_way_out_is_named
         ..init_options()
     };
     let (trail, made) = Trail::init(&repo.path, options).unwrap();
-    assert_eq!((trail.reference(), made.apart), ("refs/heads/trail", None));
+    assert_eq!(
+        (trail.reference(), made.own_ref_reason),
+        ("refs/heads/trail", None)
+    );
 }
 
 #[test]
@@ -153,10 +156,10 @@ fn init_says_why_it_begins_apart_and_a_second_time_nothing() {
     repo.git(&["switch", "-q", "-c", "side"]);
     let (trail, made) = Trail::init(&repo.path, init_options()).unwrap();
     assert_eq!(trail.reference(), OWN);
-    let why = made.apart.unwrap();
+    let why = made.own_ref_reason.unwrap();
     assert!(why.contains("`side`") && why.contains("`main`"), "{why}");
     let (_, made) = Trail::init(&repo.path, init_options()).unwrap();
-    assert_eq!(made.apart, None);
+    assert_eq!(made.own_ref_reason, None);
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn a_trail_that_is_settled_stays_on_its_branch() {
     repo.git(&["switch", "-q", "-c", "side"]);
     let trail = open(&repo.path).unwrap();
     assert_eq!(trail.reference(), "refs/heads/main");
-    assert_eq!(trail.beside_default_branch().unwrap(), None);
+    assert_eq!(trail.other_default_branch().unwrap(), None);
     record(&trail, "b", 1).unwrap();
     assert_eq!(tasks(&trail), ["a", "b"]);
     repo.git(&["switch", "-q", "main"]);

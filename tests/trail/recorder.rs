@@ -72,7 +72,7 @@ fn the_trailer_names_the_interface_that_the_policy_was_built_for() {
     let policy = Policy::load(engine(), "patched", &patched).unwrap();
     check(&policy, "t", "chiffon:audit@0.1.7");
     let report = verify::verify(&repo.path, &verify::Options::default()).unwrap();
-    assert_eq!(report.outcome(), verify::Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), verify::AuditResult::Holds, "{report:#?}");
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn the_same_outcome_submitted_twice_at_once_makes_one_commit() {
 
 /// An answer that rests on an entry which then fails to become durable is taken again, not given.
 #[test]
-fn whoever_must_not_block_is_told_when_the_answer_is_there() {
+fn a_caller_that_must_not_block_is_notified_when_the_answer_is_there() {
     let repo = checkout();
     let clock = Hands::at_now();
     let recorder = recorder(open(&repo.path).unwrap(), builtin(), &clock);

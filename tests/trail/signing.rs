@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use chiffon_audit_cli::trail::{
-    Append, Extent, InitOptions, OnFailure, OpenOptions, Placed, Provenance, SigningKey,
+    CommittedEntry, Extent, InitOptions, NewEntry, OnFailure, OpenOptions, Provenance, SigningKey,
     SigningOptions, Ticket, Trail, TrailError,
 };
-use chiffon_audit_cli::verify::{self, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Report, Verdict};
 
 use super::init_options;
 use crate::support::signers::Signers;
@@ -33,7 +33,7 @@ fn options(signing: &SigningOptions) -> OpenOptions {
     }
 }
 
-fn record(trail: &Trail, id: &str, seconds: i64) -> Result<Placed, TrailError> {
+fn record(trail: &Trail, id: &str, seconds: i64) -> Result<CommittedEntry, TrailError> {
     append(trail, id, seconds).wait()
 }
 
@@ -47,7 +47,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
         outcome: None,
         reporter: None,
     };
-    let ticket = trail.append(Append {
+    let ticket = trail.append(NewEntry {
         task_id: &id,
         entry: entry(id.as_str(), time),
         subject: format!("audit: task {id} completed"),
@@ -92,7 +92,7 @@ fn as_git_says(repo: &Repo, setting: &str) -> String {
 #[track_caller]
 fn holds_here_and_for_git(repo: &Repo, allowed: &Path) {
     let report = audit(repo, allowed);
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     let setting = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
     assert_eq!(as_git_says(repo, &setting), "GGG");
     repo.git(&["-c", &setting, "verify-commit", "HEAD"]);
@@ -127,14 +127,14 @@ fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
     let tickets: Vec<_> = (0..20)
         .map(|n| append(&trail, &format!("t{n}"), 3))
         .collect();
-    let placed: Vec<Placed> = tickets
+    let placed: Vec<CommittedEntry> = tickets
         .iter()
         .map(|ticket| ticket.wait().unwrap())
         .collect();
     let report = audit(&repo, &signers.allow(&key));
     assert_eq!(
-        (report.outcome(), report.entries),
-        (Outcome::Holds, 22),
+        (report.result(), report.entries),
+        (AuditResult::Holds, 22),
         "{report:#?}"
     );
     repo.fsck();
@@ -285,7 +285,7 @@ fn an_openpgp_key_signs_through_the_operators_program() {
         ..verify::Options::default()
     };
     let report = verify::verify(&repo.path, &check).unwrap();
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     // An edited message under the old signature, then somebody else's key ring.
     let commit = repo.git(&["cat-file", "commit", "HEAD"]);
     let edited = signers.write(
@@ -342,7 +342,11 @@ fn an_audit_gives_up_an_openpgp_program_that_hangs_and_names_it() {
         let began = std::time::Instant::now();
         let report = verify::verify(&repo.path, &options).unwrap();
         assert!(began.elapsed() < Duration::from_secs(60), "{name}");
-        assert_eq!(report.outcome(), Outcome::NotShown, "{name}: {report:#?}");
+        assert_eq!(
+            report.result(),
+            AuditResult::NotShown,
+            "{name}: {report:#?}"
+        );
         let Verdict::NotShown { missing } = signatures(&report) else {
             panic!("{report:#?}");
         };
@@ -411,7 +415,7 @@ fn when_nobody_signs_entries_are_held_and_recorded_later() {
         let trail = Trail::open(&repo.path, options(&with_key(&key))).unwrap();
         record(&trail, "c", 3).unwrap();
         let report = audit(&repo, &signers.allow(&key));
-        assert_eq!((report.outcome(), report.entries), (Outcome::Holds, 3));
+        assert_eq!((report.result(), report.entries), (AuditResult::Holds, 3));
     }
 }
 

@@ -20,7 +20,7 @@ fn no_thread<T: std::fmt::Debug>(result: Result<T, TrailError>, name: &str) {
 }
 
 #[test]
-fn where_the_writer_cannot_start_everybody_hears_why_and_the_next_call_tries_again() {
+fn if_the_writer_cannot_start_all_callers_get_the_error_and_the_next_call_tries_again() {
     for name in ["trail-writer", "trail-flush"] {
         let repo = checkout();
         let disk = Watched::default();
@@ -29,7 +29,7 @@ fn where_the_writer_cannot_start_everybody_hears_why_and_the_next_call_tries_aga
         let head = repo.git(&["rev-parse", "HEAD"]);
         no_thread(record(&trail, "a", 0), name);
         no_thread(trail.check(), name);
-        no_thread(trail.time_of_recording(at(0)), name);
+        no_thread(trail.recording_time(at(0)), name);
         let callers: Vec<_> = ["a", "b", "c"]
             .map(|id| {
                 let trail = trail.clone();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 
 use super::forge::{Forge, git, sharded, verdict};
 
@@ -29,10 +29,10 @@ fn an_equal_copy_and_one_that_is_the_beginning_hold() {
     let mut forge = Forge::trail();
     let other = copy(&forge, "other");
     let report = against(&forge, &other);
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     forge.record(&sharded("d"));
     let report = against(&forge, &other);
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     let claim = report.claims.iter().find(|claim| claim.id == "against");
     assert!(claim.unwrap().notes[0].contains("goes on by 1 commit"));
 }
@@ -44,7 +44,7 @@ fn a_tip_that_was_rolled_back_is_named() {
     let other = copy(&forge, "other");
     forge.git(&["update-ref", "refs/heads/audit", "audit~2"]);
     let report = against(&forge, &other);
-    assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
     let Verdict::NotShown { missing } = verdict(&report, "against") else {
         panic!("{report:#?}");
     };
@@ -64,7 +64,7 @@ fn two_remotes_that_show_different_histories_are_named_with_the_place() {
     forge.record(&sharded("e"));
     forge.record(&sharded("f"));
     let report = against(&forge, &other);
-    assert_eq!(report.outcome(), Outcome::Broken, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Broken, "{report:#?}");
     let Verdict::Broken { commit, what, .. } = verdict(&report, "against") else {
         panic!("{report:#?}");
     };
@@ -78,10 +78,10 @@ fn a_trail_of_its_own_is_no_copy() {
     let mut other = Forge::bare(&[]);
     other.record(&sharded("a"));
     let report = against(&forge, &other.path);
-    assert_eq!(report.outcome(), Outcome::Broken, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Broken, "{report:#?}");
     let empty = Forge::bare(&[]);
     let report = against(&forge, &empty.path);
-    assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_commit_that_is_named_by_its_id_is_compared_all_the_same() {
         };
         verify::verify(&forge.path, &options).unwrap()
     };
-    assert_eq!(named(&tip, &other).outcome(), Outcome::Holds);
+    assert_eq!(named(&tip, &other).result(), AuditResult::Holds);
     let report = named(&before, &other);
     assert!(
         matches!(verdict(&report, "against"), Verdict::NotShown { .. }),
@@ -134,7 +134,7 @@ fn what_a_copy_fetched_counts() {
     forge.record(&sharded("d"));
     forge.record(&sharded("e"));
     git(&clone, &["fetch", "-q"]);
-    assert_eq!(against(&forge, &clone).outcome(), Outcome::Holds);
+    assert_eq!(against(&forge, &clone).result(), AuditResult::Holds);
     forge.git(&["update-ref", "refs/heads/audit", "audit~2"]);
     let report = against(&forge, &clone);
     let Verdict::NotShown { missing } = verdict(&report, "against") else {
@@ -183,9 +183,9 @@ fn branches_of_a_copy_that_are_not_this_trail_are_not_compared() {
         ],
     );
     forge.git(&["branch", "-D", "feature"]);
-    assert_eq!(against(&forge, &other).outcome(), Outcome::Holds);
+    assert_eq!(against(&forge, &other).result(), AuditResult::Holds);
     forge.record(&sharded("d"));
-    assert_eq!(against(&forge, &other).outcome(), Outcome::Holds);
+    assert_eq!(against(&forge, &other).result(), AuditResult::Holds);
     // A copy that lost the trail shows nothing of it, whatever its code says.
     git(&other, &["update-ref", "-d", "refs/heads/audit"]);
     git(&other, &["update-ref", "-d", "refs/heads/feature"]);

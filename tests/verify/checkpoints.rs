@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chiffon_audit_cli::checkpoint::{self, CheckpointError, CheckpointKey, Target};
 use chiffon_audit_cli::clock::FixedClock;
-use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Verdict};
 
 use super::forge::verdict;
 use super::place::{Place, begin, broken, holds, record, record_with_policy};
@@ -57,7 +57,7 @@ fn a_checkpoint_is_the_signed_note_that_c2sp_describes() {
 }
 
 #[test]
-fn a_tip_rolled_back_is_told_by_the_checkpoint() {
+fn a_tip_rolled_back_is_revealed_by_the_checkpoint() {
     let mut place = Place::new();
     place.record(&["a", "b", "c"]);
     place.checkpoint("c").unwrap();
@@ -81,7 +81,7 @@ fn a_tip_rolled_back_is_told_by_the_checkpoint() {
 }
 
 /// Makes the trail's history anew, with the same key, other policies from `changed` on, and `count` entries.
-pub fn made_anew(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]) {
+pub fn rewritten(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]) {
     place.repo.git(&["update-ref", "-d", "HEAD"]);
     std::fs::remove_dir_all(place.repo.path.join("chiffon-audit")).unwrap();
     place.trail = begin(&place.repo, &place.signers, signed);
@@ -92,20 +92,20 @@ pub fn made_anew(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]
 }
 
 #[test]
-fn history_made_anew_and_signed_with_the_real_key_is_told_by_the_checkpoint_alone() {
+fn history_rewritten_and_signed_with_the_real_key_is_revealed_only_by_the_checkpoint() {
     let mut place = Place::signed_if(true);
     place.record(&["a", "b", "c", "d"]);
     place.checkpoint("early").unwrap();
     place.record(&["e"]);
     place.checkpoint("late").unwrap();
-    made_anew(&mut place, true, 3, &["a", "b", "c", "d", "e", "f"]);
+    rewritten(&mut place, true, 3, &["a", "b", "c", "d", "e", "f"]);
     let allowed = place.signers.allow(&place.path("key"));
     let options = Options {
         allowed_signers: Some(allowed),
         ..Options::default()
     };
     let alone = verify::verify(&place.repo.path, &options).unwrap();
-    assert_eq!(alone.outcome(), Outcome::Holds, "{alone:#?}");
+    assert_eq!(alone.result(), AuditResult::Holds, "{alone:#?}");
     let commit = broken(
         &place.audit(&["early", "late"]),
         "checkpoints",
@@ -123,24 +123,24 @@ fn history_made_anew_and_signed_with_the_real_key_is_told_by_the_checkpoint_alon
 }
 
 #[test]
-fn a_squashed_history_is_told_by_the_checkpoint() {
+fn a_squashed_history_is_revealed_by_the_checkpoint() {
     let mut place = Place::new();
     place.record(&["a", "b", "c"]);
     place.checkpoint("c").unwrap();
-    made_anew(&mut place, false, 9, &["a", "c"]);
+    rewritten(&mut place, false, 9, &["a", "c"]);
     broken(&place.audit(&["c"]), "checkpoints", "here are 2");
-    made_anew(&mut place, false, 9, &["a", "c", "d"]);
+    rewritten(&mut place, false, 9, &["a", "c", "d"]);
     broken(&place.audit(&["c"]), "checkpoints", "history was rewritten");
 }
 
 #[test]
-fn what_still_holds_is_told_beside_what_does_not() {
+fn what_still_holds_is_reported_beside_what_does_not() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     place.checkpoint("early").unwrap();
     place.record(&["c", "d"]);
     place.checkpoint("late").unwrap();
-    made_anew(&mut place, false, 2, &["a", "b", "c", "d"]);
+    rewritten(&mut place, false, 2, &["a", "b", "c", "d"]);
     let report = place.audit(&["late", "early"]);
     broken(&report, "checkpoints", "the first 4 entries");
     let claim = report.claims.iter().find(|claim| claim.id == "checkpoints");
@@ -154,7 +154,7 @@ fn what_still_holds_is_told_beside_what_does_not() {
 }
 
 #[test]
-fn a_checkpoint_file_rolled_back_is_told_by_the_one_that_was_kept_elsewhere() {
+fn a_checkpoint_file_rolled_back_is_revealed_by_one_stored_elsewhere() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     place.checkpoint("c").unwrap();
@@ -207,7 +207,7 @@ fn a_checkpoint_of_another_trail_or_key_or_hand_is_named() {
 }
 
 #[test]
-fn a_backdated_entry_is_told_by_the_checkpoint_before_it() {
+fn a_backdated_entry_is_revealed_by_the_checkpoint_before_it() {
     let mut place = Place::new();
     place.record(&["a"]);
     // An hour later the checkpoint is made; then somebody records as if it were before.
@@ -271,7 +271,7 @@ fn appended_checkpoints_are_all_checked() {
     holds(&report);
     let claim = report.claims.iter().find(|claim| claim.id == "checkpoints");
     assert_eq!(claim.unwrap().notes.len(), 3);
-    made_anew(&mut place, false, 1, &["a", "b", "c"]);
+    rewritten(&mut place, false, 1, &["a", "b", "c"]);
     broken(&place.audit(&["all"]), "checkpoints", "the first 2 entries");
 }
 
@@ -311,15 +311,15 @@ fn audit_since(place: &Place, checkpoint: &str) -> verify::Report {
 }
 
 #[test]
-fn what_came_after_a_checkpoint_is_verified_alone_and_the_rest_is_said_not_to_be() {
+fn commits_after_a_checkpoint_are_verified_alone_and_the_rest_is_reported_as_not_verified() {
     let mut place = Place::new();
     place.record(&["a", "b", "c"]);
     place.checkpoint("c").unwrap();
     let report = audit_since(&place, "c");
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     place.record(&["d", "e"]);
     let report = audit_since(&place, "c");
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     assert_eq!((report.commits, report.entries), (2, 2));
     assert_eq!(report.not_verified_again, Some(3));
     assert_eq!(
@@ -331,7 +331,7 @@ fn what_came_after_a_checkpoint_is_verified_alone_and_the_rest_is_said_not_to_be
 }
 
 #[test]
-fn what_is_wrong_after_a_checkpoint_is_told_by_an_audit_since_it() {
+fn offences_after_a_checkpoint_are_found_by_an_audit_since_it() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     place.seconds = 7200;
@@ -375,7 +375,7 @@ fn what_is_wrong_after_a_checkpoint_is_told_by_an_audit_since_it() {
         "once",
         "the task `A` was recorded before the checkpoint",
     );
-    made_anew(&mut place, false, 0, &["a", "b", "c"]);
+    rewritten(&mut place, false, 0, &["a", "b", "c"]);
     broken(&audit_since(&place, "c"), "since", "is not in this history");
 }
 
@@ -388,17 +388,18 @@ fn a_service_keeps_checkpoints_by_itself_and_tells_of_a_roll_back() {
     let key = CheckpointKey::load(&place.path("checkpoint-key")).unwrap();
     let clock = std::sync::Arc::new(FixedClock(place.now()));
     let every = std::time::Duration::from_millis(5);
-    let tell = move |kept: &checkpoint::Kept| {
+    let tell = move |kept: &checkpoint::CheckpointAttempt| {
         let said = match kept {
-            checkpoint::Kept::At(_, checkpoint, _) => checkpoint.size.to_string(),
-            checkpoint::Kept::Not(_, error) => error.to_string(),
+            checkpoint::CheckpointAttempt::Kept(_, checkpoint, _) => checkpoint.size.to_string(),
+            checkpoint::CheckpointAttempt::Failed(_, error) => error.to_string(),
         };
         // The test may be over.
         let _ = told.send(said);
     };
     let witnesses = checkpoint::Witnesses::default();
     let trail = place.trail.clone();
-    let keeper = checkpoint::Keeper::start(trail, key, target, witnesses, every, clock, tell);
+    let keeper =
+        checkpoint::PeriodicCheckpoints::start(trail, key, target, witnesses, every, clock, tell);
     let until = |begins: &str| while !attempts.recv().unwrap().starts_with(begins) {};
     until("2");
     place.record(&["c"]);

@@ -1,6 +1,6 @@
 //! Which ref is audited where several hold a trail, or a part of one.
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict, VerifyError};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict, VerifyError};
 
 use super::forge::{Forge, Operation, flat, git, sharded, verdict, write};
 
@@ -51,7 +51,7 @@ fn record_on(forge: &mut Forge, branch: &str, path: &str) -> String {
 }
 
 #[test]
-fn a_record_on_the_default_branch_hides_no_trail_on_a_ref_of_its_own() {
+fn a_record_on_the_default_branch_hides_no_trail_on_a_separate_ref() {
     let mut forge = beside_code();
     holds_on(&forge, "refs/heads/audit");
     let removal = forge.by_person(vec![Operation::Delete(flat("b"))]);
@@ -176,7 +176,7 @@ fn two_tips_of_one_trail_are_both_named() {
             ..Options::default()
         },
     );
-    assert_eq!(named.unwrap().outcome(), Outcome::Broken);
+    assert_eq!(named.unwrap().result(), AuditResult::Broken);
     // Nor is one that goes back to entries of before.
     let mut forge = Forge::trail();
     let back = forge.git(&["rev-parse", "audit~1^{tree}"]);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 use sha2::{Digest, Sha256};
 
 /// A repository under construction. Every commit goes on top of the branch and is one second younger.
@@ -268,7 +268,7 @@ impl Forge {
     /// The claim must be broken, by this commit if one is given, and say so in these words.
     pub fn broken(&self, claim: &str, commit: Option<&str>, words: &str) -> Report {
         let report = self.verify();
-        assert_eq!(report.outcome(), Outcome::Broken, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::Broken, "{report:#?}");
         match verdict(&report, claim) {
             Verdict::Broken {
                 commit: found,
@@ -311,7 +311,7 @@ impl Forge {
     /// Nothing may be broken, and the claim must be not shown, in these words.
     pub fn not_shown(&self, claim: &str, words: &str) -> Report {
         let report = self.verify();
-        assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
         match verdict(&report, claim) {
             Verdict::NotShown { missing } => assert!(missing.contains(words), "{missing}"),
             other => panic!("{claim}: {other:?}"),
@@ -322,7 +322,7 @@ impl Forge {
 
 pub fn holds(path: &Path) -> Report {
     let report = verify::verify(path, &Options::default()).unwrap();
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     report
 }
 

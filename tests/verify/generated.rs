@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use chiffon_audit_cli::verify::{Options, Outcome, Require, verify};
+use chiffon_audit_cli::verify::{AuditResult, Options, Require, verify};
 
 use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, git, sharded, timestamp, write};
 use super::signatures::{Key, sign_tip};
@@ -143,7 +143,7 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
         let stamp = timestamp(time - waited.min(time - BEGIN));
         let (policy, settings) = (random.u64(..3), random.u64(..3));
         let outcome = match random.bool() {
-            true => format!("Audit-Outcome: hmac-sha256:{:064x}\n", random.u64(..)),
+            true => format!("Audit-AuditResult: hmac-sha256:{:064x}\n", random.u64(..)),
             false => String::new(),
         };
         let reporter = match random.bool() {
@@ -180,10 +180,10 @@ fn all_hold(path: &Path, histories: &[(String, u64)], state: &str) {
             ..Options::default()
         };
         let report = verify(path, &options).unwrap();
-        let found = (report.outcome(), report.entries);
+        let found = (report.result(), report.entries);
         assert_eq!(
             found,
-            (Outcome::Holds, *entries),
+            (AuditResult::Holds, *entries),
             "{branch}, {state}: {report:#?}"
         );
     }
@@ -294,10 +294,10 @@ fn generated_honest_histories_hold_through_rotations_of_their_keys() {
         };
         let holds = |path: &Path, state: &str| {
             let report = verify(path, &options()).unwrap();
-            let found = (report.outcome(), report.entries);
+            let found = (report.result(), report.entries);
             assert_eq!(
                 found,
-                (Outcome::Holds, entries),
+                (AuditResult::Holds, entries),
                 "{history}, {state}: {report:#?}\n{signers}"
             );
         };

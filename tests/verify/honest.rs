@@ -141,7 +141,7 @@ fn a_subject_of_the_policy_s_own_choice_holds() {
 }
 
 #[test]
-fn what_was_not_asked_is_said() {
+fn claims_that_were_not_asked_for_are_listed() {
     let report = Forge::trail().holds();
     for claim in ["signatures", "checkpoints"] {
         assert!(matches!(verdict(&report, claim), Verdict::NotAsked { .. }));

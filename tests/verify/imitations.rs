@@ -15,7 +15,7 @@ fn says(forge: &mut Forge, message: &str) -> Commit {
 }
 
 #[test]
-fn on_a_ref_of_its_own_every_commit_is_the_trails() {
+fn on_a_separate_ref_every_commit_is_the_trails() {
     for message in ["work\n", LOOKS, "\n", "Audit-Format: 1\n"] {
         let mut forge = Forge::trail_on_ref();
         let commit = says(&mut forge, message);

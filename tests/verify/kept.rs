@@ -1,9 +1,9 @@
 //! Checkpoints that another repository keeps, as `checkpoint --to DIR` leaves them: as good as a file, and read as hostile as a trail.
 
 use chiffon_audit_cli::checkpoint::{self, Target};
-use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Verdict};
 
-use super::checkpoints::made_anew;
+use super::checkpoints::rewritten;
 use super::forge::verdict;
 use super::place::{Place, broken, holds, record};
 use crate::support::*;
@@ -47,7 +47,7 @@ fn a_repository_that_keeps_checkpoints_is_as_good_as_a_file() {
     // An audit goes on from it as from a file, and it is as old as a file would be.
     let options = Options {
         since: Some(from.clone()),
-        fresh: Some(verify::Fresh {
+        fresh: Some(verify::Freshness {
             now: place.now().seconds() + 10,
             since: place.now().seconds() + 5,
         }),
@@ -58,7 +58,7 @@ fn a_repository_that_keeps_checkpoints_is_as_good_as_a_file() {
     assert_eq!(report.not_verified_again, Some(4));
     broken(&report, "fresh", "stale: the checkpoint in");
 
-    made_anew(&mut place, false, 2, &["a", "b", "c", "d"]);
+    rewritten(&mut place, false, 2, &["a", "b", "c", "d"]);
     let report = place.audit(&["keeper"]);
     broken(&report, "checkpoints", "the first 4 entries are not those");
     assert!(
@@ -67,7 +67,7 @@ fn a_repository_that_keeps_checkpoints_is_as_good_as_a_file() {
             .unwrap()
             .starts_with("the first 2 entries are as they were"),
     );
-    made_anew(&mut place, false, 9, &["a", "b"]);
+    rewritten(&mut place, false, 9, &["a", "b"]);
     broken(&place.audit(&["keeper"]), "checkpoints", "here are 2");
 }
 
@@ -84,7 +84,7 @@ fn a_repository_that_keeps_other_trails_checkpoints_shows_nothing_and_says_so() 
     checkpoint::make(&trail, &place.key, Some(&target), at(1_000_000)).unwrap();
     place.record(&["a"]);
     let none = |report: &verify::Report, words: &str| {
-        assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
         let shown = report.claims.iter().any(|claim| {
             matches!(&claim.verdict, Verdict::NotShown { missing } if missing.contains(words))
         });
@@ -149,7 +149,7 @@ fn a_copy_that_keeps_checkpoints_too_is_both() {
     let target = Target::of_path(&copy, false);
     for _ in 0..2 {
         let report = verify::verify(&place.repo.path, &options).unwrap();
-        assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
         assert!(matches!(
             verdict(&report, "checkpoints"),
             Verdict::NotAsked { .. }

@@ -1,7 +1,7 @@
 //! What stock git does around a trail by itself, or when a person asks for it, is no attack: maintenance, branches, notes, clones of
 //! every kind.
 
-use chiffon_audit_cli::verify::{self, Options, Outcome};
+use chiffon_audit_cli::verify::{self, AuditResult, Options};
 
 use super::forge::{Forge, flat, git, holds, sharded, try_git, write};
 
@@ -55,8 +55,8 @@ fn what_git_does_to_a_repository_by_itself_holds() {
         forge.git(arguments);
         let report = verify::verify(&forge.path, &Options::default()).unwrap();
         assert_eq!(
-            report.outcome(),
-            Outcome::Holds,
+            report.result(),
+            AuditResult::Holds,
             "{arguments:?} {report:#?}"
         );
         forge.record(&flat(&format!("after{number}")));
@@ -79,35 +79,35 @@ fn every_kind_of_clone_holds_or_says_what_is_elsewhere() {
     let bundle = bundle.to_str().unwrap();
     forge.git(&["bundle", "create", "-q", bundle, "audit", "feature"]);
     for (name, arguments, expect) in [
-        ("plain", &[path.as_str()][..], Outcome::Holds),
-        ("far", &["--no-local", &path], Outcome::Holds),
-        ("bare", &["--bare", &path], Outcome::Holds),
-        ("mirror", &["--mirror", &path], Outcome::Holds),
-        ("single", &["--single-branch", &url], Outcome::Holds),
-        ("bundled", &["-b", "audit", bundle], Outcome::Holds),
+        ("plain", &[path.as_str()][..], AuditResult::Holds),
+        ("far", &["--no-local", &path], AuditResult::Holds),
+        ("bare", &["--bare", &path], AuditResult::Holds),
+        ("mirror", &["--mirror", &path], AuditResult::Holds),
+        ("single", &["--single-branch", &url], AuditResult::Holds),
+        ("bundled", &["-b", "audit", bundle], AuditResult::Holds),
         (
             "whole",
             &["--reference", &path, "--dissociate", &path],
-            Outcome::Holds,
+            AuditResult::Holds,
         ),
-        ("shared", &["--shared", &path], Outcome::NotShown),
-        ("shallow", &["--depth=2", &url], Outcome::NotShown),
+        ("shared", &["--shared", &path], AuditResult::NotShown),
+        ("shallow", &["--depth=2", &url], AuditResult::NotShown),
         (
             "blobless",
             &["--filter=blob:none", "-n", &url],
-            Outcome::NotShown,
+            AuditResult::NotShown,
         ),
         (
             "treeless",
             &["--filter=tree:0", "-n", &url],
-            Outcome::NotShown,
+            AuditResult::NotShown,
         ),
     ] {
         let to = forge.beside(name);
         let arguments = [&["clone", "-q"], arguments, &[to.to_str().unwrap()]].concat();
         git(&forge.path, &arguments);
         let report = verify::verify(&to, &Options::default()).unwrap();
-        assert_eq!(report.outcome(), expect, "{name} {report:#?}");
+        assert_eq!(report.result(), expect, "{name} {report:#?}");
     }
     forge.record(&flat("later"));
     for name in ["plain", "far", "mirror", "single"] {

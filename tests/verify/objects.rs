@@ -62,7 +62,7 @@ fn a_lost_object_is_named() {
 }
 
 #[test]
-fn a_lost_commit_is_named_and_what_lies_before_is_not_shown() {
+fn a_lost_commit_is_named_and_the_history_before_it_is_not_shown() {
     let (forge, commit, _) = victim();
     std::fs::remove_file(loose(&forge, &commit)).unwrap();
     let report = forge.broken("objects", Some(&commit), "is missing");
@@ -144,8 +144,8 @@ fn a_pack_with_any_byte_changed_never_holds_silently_or_panics() {
                 && extension == "pack"
             {
                 assert_ne!(
-                    report.outcome(),
-                    chiffon_audit_cli::verify::Outcome::Holds,
+                    report.result(),
+                    chiffon_audit_cli::verify::AuditResult::Holds,
                     "{at}"
                 );
             }

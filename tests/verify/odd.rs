@@ -1,6 +1,6 @@
 //! Repositories in which something is missing, borrowed, hidden or broken.
 
-use chiffon_audit_cli::verify::{Options, Outcome, Verdict, VerifyError, verify};
+use chiffon_audit_cli::verify::{AuditResult, Options, Verdict, VerifyError, verify};
 
 use crate::support::sweeps_are_whole;
 
@@ -67,8 +67,8 @@ fn a_shallow_clone_is_not_shown() {
     );
     let report = verify(&shallow, &Options::default()).unwrap();
     assert_eq!(
-        (report.outcome(), report.commits, report.entries),
-        (Outcome::NotShown, 2, 1)
+        (report.result(), report.commits, report.entries),
+        (AuditResult::NotShown, 2, 1)
     );
     for claim in [
         "objects",
@@ -110,7 +110,7 @@ fn borrowed_objects_are_not_shown() {
         ],
     );
     let report = verify(&borrower, &Options::default()).unwrap();
-    assert_eq!(report.outcome(), Outcome::NotShown);
+    assert_eq!(report.result(), AuditResult::NotShown);
     for claim in ["objects", "hidden"] {
         assert!(
             matches!(verdict(&report, claim), Verdict::NotShown { .. }),
@@ -140,7 +140,7 @@ fn a_partial_clone_is_not_shown() {
         ],
     );
     let report = verify(&partial, &Options::default()).unwrap();
-    assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
     assert!(matches!(
         verdict(&report, "objects"),
         Verdict::NotShown { .. }
@@ -178,8 +178,8 @@ fn the_ref_with_the_trail_is_found() {
     }
     forge.git(&["tag", "-a", "-m", "x", "v1", "audit"]);
     assert_eq!(
-        with_ref(&forge, "refs/tags/v1").unwrap().outcome(),
-        Outcome::Holds
+        with_ref(&forge, "refs/tags/v1").unwrap().result(),
+        AuditResult::Holds
     );
     assert!(matches!(
         with_ref(&forge, "nothing"),
@@ -221,14 +221,20 @@ fn broken_refs_are_errors() {
     put(&forge, "refs/heads/short", "abcdef\n");
     assert!(broken("short"));
     put(&forge, "refs/heads/gone", &"1".repeat(40));
-    assert_eq!(with_ref(&forge, "gone").unwrap().outcome(), Outcome::Broken);
+    assert_eq!(
+        with_ref(&forge, "gone").unwrap().result(),
+        AuditResult::Broken
+    );
     let blob = forge.object("blob", b"x");
     put(&forge, "refs/heads/blob", &blob);
-    assert_eq!(with_ref(&forge, "blob").unwrap().outcome(), Outcome::Broken);
+    assert_eq!(
+        with_ref(&forge, "blob").unwrap().result(),
+        AuditResult::Broken
+    );
 }
 
 #[test]
-fn what_cannot_be_read_is_said() {
+fn unreadable_files_are_reported() {
     let directory = crate::support::temporary();
     assert!(matches!(
         verify(directory.path(), &Options::default()),
@@ -258,12 +264,12 @@ fn what_cannot_be_read_is_said() {
         Err(VerifyError::Unsupported(_))
     ));
     assert_eq!(
-        with("preciousObjects = true").unwrap().outcome(),
-        Outcome::Holds
+        with("preciousObjects = true").unwrap().result(),
+        AuditResult::Holds
     );
     assert_eq!(
-        with("sparkles = true").unwrap().outcome(),
-        Outcome::NotShown
+        with("sparkles = true").unwrap().result(),
+        AuditResult::NotShown
     );
 }
 

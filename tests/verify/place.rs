@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use chiffon_audit_cli::checkpoint::{self, CheckpointError, CheckpointKey, Target};
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::trail::{
-    Append, InitOptions, OpenOptions, Provenance, SigningKey, SigningOptions, Trail,
+    InitOptions, NewEntry, OpenOptions, Provenance, SigningKey, SigningOptions, Trail,
 };
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 
 use super::forge::verdict;
 use crate::support::signers::Signers;
@@ -56,7 +56,7 @@ impl Place {
         self.signers.path(name)
     }
 
-    pub fn checkpoint(&self, name: &str) -> Result<checkpoint::Made, CheckpointError> {
+    pub fn checkpoint(&self, name: &str) -> Result<checkpoint::NewCheckpoint, CheckpointError> {
         let target = Target::of_path(&self.path(name), false);
         checkpoint::make(&self.trail, &self.key, Some(&target), self.now())
     }
@@ -123,7 +123,7 @@ pub fn record_with_policy(trail: &Trail, id: &str, seconds: i64, digit: char) {
         outcome: None,
         reporter: None,
     };
-    let ticket = trail.append(Append {
+    let ticket = trail.append(NewEntry {
         task_id: &id,
         entry: entry(id.as_str(), time),
         subject: format!("audit: task {id} completed"),
@@ -135,7 +135,7 @@ pub fn record_with_policy(trail: &Trail, id: &str, seconds: i64, digit: char) {
 
 #[track_caller]
 pub fn holds(report: &Report) {
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     assert_eq!(verdict(report, "checkpoints"), &Verdict::Holds);
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chiffon_audit_cli::checkpoint::{self, CheckpointError};
-use chiffon_audit_cli::verify::{self, Options, Outcome, ProofOptions};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, ProofOptions};
 
 use super::place::{Place, holds};
 use crate::support::*;
@@ -25,7 +25,7 @@ fn a_proof_needs_nothing_but_the_key() {
     for (n, id) in tasks.iter().enumerate() {
         let path = place.prove(id, "c");
         let report = verify::verify_proof(&path, &options).unwrap();
-        assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
         assert_eq!((report.index, report.size), (n as u64, 21));
         assert_eq!(report.task_id.as_deref(), Some(*id));
         let length = std::fs::metadata(&path).unwrap().len();
@@ -47,7 +47,7 @@ fn a_proof_needs_nothing_but_the_key() {
     assert!(matches!(error, CheckpointError::NoEntry(_)));
     // Without the key it shows nothing, and says so.
     let report = verify::verify_proof(&place.path("t3.proof"), &Options::default()).unwrap();
-    assert_eq!(report.outcome(), Outcome::NotShown);
+    assert_eq!(report.result(), AuditResult::NotShown);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_proof_that_was_touched_shows_nothing() {
         touched[place] ^= 1;
         std::fs::write(&path, &touched).unwrap();
         if let Ok(report) = verify::verify_proof(&path, &options) {
-            accepted += u32::from(report.outcome() == Outcome::Holds);
+            accepted += u32::from(report.result() == AuditResult::Holds);
         }
     }
     assert_eq!(accepted, 0);
@@ -99,7 +99,7 @@ fn a_proof_in_memory_gets_the_verdicts_of_the_file() {
     given.allowed_signers = Some(&signers);
     let proof = std::fs::read(&path).unwrap();
     let in_memory = verify::check_proof(&proof, &given).unwrap();
-    assert_eq!(in_memory.outcome(), Outcome::Holds, "{in_memory:#?}");
+    assert_eq!(in_memory.outcome(), AuditResult::Holds, "{in_memory:#?}");
     let json = |report| serde_json::to_string(&report).unwrap();
     assert_eq!(json(in_memory), json(of_file));
     given.allowed_signers = Some("nobody");
@@ -159,5 +159,5 @@ fn a_leaf_that_rotted_away_from_the_edge_does_not_reach_a_proof() {
         ..Options::default()
     };
     let report = verify::verify_proof(&path, &options).unwrap();
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
 }

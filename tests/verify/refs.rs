@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use chiffon_audit_cli::verify::{Options, Outcome, Verdict, VerifyError, verify};
+use chiffon_audit_cli::verify::{AuditResult, Options, Verdict, VerifyError, verify};
 
 use super::forge::{Forge, flat, git, try_git, verdict};
 
@@ -298,7 +298,7 @@ fn settings_that_change_what_git_shows_are_notes() {
         .unwrap();
     assert_eq!(hidden.notes.len(), 2, "{hidden:?}");
     assert!(hidden.notes[1].contains("format.pretty"), "{hidden:?}");
-    assert_eq!(report.outcome(), Outcome::Holds);
+    assert_eq!(report.result(), AuditResult::Holds);
     assert_eq!(verdict(&report, "hidden"), &Verdict::Holds);
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Verdict};
 
 use super::forge::{
     BEGIN, Forge, Operation, entry, flat, git, sharded, timestamp, try_git, verdict, write,
@@ -412,10 +412,10 @@ fn audit(scene: &Scene, attack: &Attack) -> &'static str {
     let is_noted = |claim: &verify::Claim| {
         claim.id == attack.claim && claim.notes.iter().any(|note| note.contains(attack.words))
     };
-    if report.outcome() == Outcome::Holds && report.claims.iter().any(is_noted) {
+    if report.result() == AuditResult::Holds && report.claims.iter().any(is_noted) {
         return "a note";
     }
-    assert_ne!(report.outcome(), Outcome::Holds, "{name}: {report:#?}");
+    assert_ne!(report.result(), AuditResult::Holds, "{name}: {report:#?}");
     match verdict(&report, attack.claim) {
         Verdict::Broken { what, .. } => {
             assert!(what.contains(attack.words), "{name}: {what}");

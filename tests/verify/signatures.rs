@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Require, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Require, Verdict};
 
 use super::forge::{BEGIN, Forge, sharded, try_git, verdict, write};
 
@@ -118,7 +118,7 @@ fn broken(report: &Report, commit: &str, words: &str) {
 
 #[track_caller]
 fn not_shown(report: &Report, words: &str) {
-    assert_eq!(report.outcome(), Outcome::NotShown, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
     let Verdict::NotShown { missing } = verdict(report, "signatures") else {
         panic!("{report:#?}");
     };
@@ -141,7 +141,7 @@ fn a_signed_trail_holds_and_git_agrees() {
         }
         let ids = signed(&mut forge, &key);
         let report = audit(&forge, &format!("host@example.org {}\n", key.public()), "");
-        assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
         let claim = report.claims.iter().find(|claim| claim.id == "signatures");
         let notes = &claim.unwrap().notes;
         assert_eq!(
@@ -181,7 +181,7 @@ fn what_was_recorded_before_signing_began_is_not_shown() {
     forge.record(&sharded("a"));
     sign_tip(&forge, &key);
     let report = audit(&forge, &format!("host {}\n", key.public()), "");
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_key_outside_its_time_is_named_and_a_rotation_leaves_old_entries_valid() {
         new.public()
     );
     let report = audit(&forge, &rotated, "");
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     forge.record(&sharded("f"));
     let late = sign_tip(&forge, &old);
     let report = audit(&forge, &rotated, "");
@@ -343,7 +343,7 @@ fn a_group_that_its_last_commit_signs_for_holds_and_a_stranger_in_it_does_not() 
     sign_tip(&forge, &key);
     let allowed = format!("host {}\n", key.public());
     let report = audit(&forge, &allowed, "");
-    assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     let stranger = forge.record(&sharded("d"));
     let report = audit(&forge, &allowed, "");
     broken(&report, &stranger, "it is unsigned");
@@ -355,7 +355,7 @@ fn a_group_that_its_last_commit_signs_for_holds_and_a_stranger_in_it_does_not() 
 }
 
 #[test]
-fn a_commit_that_says_that_its_signer_was_unavailable_is_told_so() {
+fn a_commit_that_says_that_its_signer_was_unavailable_is_reported() {
     let mut forge = Forge::bare(&[]);
     let key = Key::new(&forge, "key");
     signed(&mut forge, &key);

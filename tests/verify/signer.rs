@@ -115,7 +115,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
 }
 
 #[test]
-fn a_trail_that_is_said_to_be_on_another_ref_is_not_signed() {
+fn a_trail_that_is_reported_on_another_ref_is_not_signed() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     place.checkpoint("kept").unwrap();
@@ -220,7 +220,7 @@ fn an_entry_dated_before_a_checkpoint_that_it_came_after_is_named_by_its_own_tim
         outcome: None,
         reporter: None,
     };
-    let ticket = place.trail.append(chiffon_audit_cli::trail::Append {
+    let ticket = place.trail.append(chiffon_audit_cli::trail::NewEntry {
         task_id: &id,
         entry: entry("b", at(1_200_000_000)),
         subject: "audit: task b completed".into(),

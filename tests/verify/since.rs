@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chiffon_audit_cli::verify::{self, Options, Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 
 use super::forge::{BEGIN, Commit, Forge, TRAIL, sharded, verdict, write};
 use super::signatures::{Key, sign_tip};
@@ -98,7 +98,7 @@ fn an_unsigned_commit_after_a_signed_checkpoint_is_named() {
     std::fs::write(&allowed, format!("host {}\n", key.public())).unwrap();
     let holds = |forge: &Forge| {
         let report = audit(forge, since.clone(), Some(allowed.clone()));
-        assert_eq!(report.outcome(), Outcome::Holds, "{report:#?}");
+        assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     };
     holds(&forge);
     forge.record(&sharded("d"));
@@ -123,7 +123,10 @@ fn a_foreign_commit_after_the_checkpoint_of_a_trail_on_a_ref_is_named() {
     let mut forge = Forge::trail_on_ref();
     let since = checkpoint(&forge);
     forge.record(&sharded("d"));
-    assert_eq!(audit(&forge, since.clone(), None).outcome(), Outcome::Holds);
+    assert_eq!(
+        audit(&forge, since.clone(), None).result(),
+        AuditResult::Holds
+    );
     let foreign = work(&mut forge);
     let id = forge.add(&foreign);
     broken(

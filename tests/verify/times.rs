@@ -1,6 +1,6 @@
 //! What time an entry says it is of, beside its commit's and the checkpoints around it.
 
-use chiffon_audit_cli::verify::{Outcome, Report, Verdict};
+use chiffon_audit_cli::verify::{AuditResult, Report, Verdict};
 
 use super::forge::{BEGIN, Forge, entry, holds, sharded, timestamp, verdict, write};
 
@@ -55,7 +55,7 @@ fn an_entry_dated_back_is_named() {
     forge.record(&sharded("after"));
     forge.only_broken("times", &id, "is backdated");
     let report = forge.verify();
-    assert_eq!(report.outcome(), Outcome::Broken);
+    assert_eq!(report.result(), AuditResult::Broken);
     assert!(matches!(
         verdict(&report, "times"),
         Verdict::Broken { count: 1, .. }

@@ -20,7 +20,7 @@ use crate::outcome::counted;
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Options, Recorder};
 use crate::store::{StoreError, StoreUrl};
-use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Placement, Trail};
+use crate::trail::{self, InitOptions, Layout, MAX_FLAT_ENTRIES, Placement, Trail};
 use crate::verify;
 
 /// Check whether this machine, store and trail are fit to record
@@ -221,11 +221,11 @@ impl Doctor {
 
     /// Reports where a new trail begins, and whether a trail is on a branch that may be deleted.
     fn place(&mut self, trail: &Trail) {
-        if let Some(why) = trail.begins_apart() {
+        if let Some(why) = trail.own_ref_reason() {
             let says = format!("it begins on {}, because {why}", trail.reference());
             return self.add("ref", Finding::Good, says);
         }
-        match trail.beside_default_branch() {
+        match trail.other_default_branch() {
             Ok(None) => {}
             Ok(Some(default)) => self.add(
                 "ref",
@@ -268,7 +268,7 @@ impl Doctor {
             Ok((Layout::Flat, None, entries)) => (
                 Finding::Good,
                 format!(
-                    "flat up to {FLAT_MOST} entries in one directory, {entries} so far; later ones are \
+                    "flat up to {MAX_FLAT_ENTRIES} entries in one directory, {entries} so far; later ones are \
                      spread over many (sharded)"
                 ),
             ),
@@ -433,7 +433,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
 fn verified(directory: &Path) -> anyhow::Result<()> {
     let report = verify::verify(directory, &verify::Options::default())?;
     anyhow::ensure!(
-        report.outcome() == verify::Outcome::Holds,
+        report.result() == verify::AuditResult::Holds,
         "the recorded outcome does not verify"
     );
     Ok(())

@@ -77,11 +77,11 @@ impl Exit {
     }
 
     /// The exit code for an audit.
-    pub fn of_audit(outcome: verify::Outcome) -> Exit {
+    pub fn of_audit(outcome: verify::AuditResult) -> Exit {
         match outcome {
-            verify::Outcome::Holds => Exit::Done,
-            verify::Outcome::Broken => Exit::Broken,
-            verify::Outcome::NotShown => Exit::NotShown,
+            verify::AuditResult::Holds => Exit::Done,
+            verify::AuditResult::Broken => Exit::Broken,
+            verify::AuditResult::NotShown => Exit::NotShown,
         }
     }
 

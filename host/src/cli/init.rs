@@ -11,7 +11,7 @@ use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint, warn};
 use super::session::{LayoutName, Session, separate_ref_note};
 use super::text::{Line, shell_word};
 use crate::config::{self, Settings};
-use crate::trail::{self, FLAT_MOST, InitOptions, Layout, Trail};
+use crate::trail::{self, InitOptions, Layout, MAX_FLAT_ENTRIES, Trail};
 use uuid::Uuid;
 
 /// Make a trail: a genesis commit that gives it an identity
@@ -55,7 +55,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Initialised<'a> {
+struct InitReport<'a> {
     schema: u32,
     repository: &'a str,
     created_repository: bool,
@@ -136,7 +136,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         output.note(format_args!("{note}"));
     }
     if output.is_json() {
-        output.object(&Initialised {
+        output.object(&InitReport {
             schema: SCHEMA,
             repository: &git_dir,
             created_repository: made.created_repository,
@@ -178,7 +178,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     } else {
         writeln!(
             output,
-            "  layout  {layout} up to {FLAT_MOST} entries, then sharded"
+            "  layout  {layout} up to {MAX_FLAT_ENTRIES} entries, then sharded"
         )?;
     }
     if made.created_trail {

@@ -186,7 +186,7 @@ impl Session {
 
     /// Prints why a new trail begins on a separate ref, if it does.
     pub fn note_separate_ref(&mut self, trail: &Trail) {
-        if let Some(why) = trail.begins_apart() {
+        if let Some(why) = trail.own_ref_reason() {
             let note = separate_ref_note(trail.reference(), why);
             self.output.note(format_args!("{note}"));
         }
@@ -194,10 +194,10 @@ impl Session {
 
     /// Prints that a remote's trail was taken over, or that a new trail was begun where another may exist.
     pub fn note_adopted(&mut self, trail: &Trail) {
-        if let Some(branch) = trail.begins_unseen()
+        if let Some(branch) = trail.only_fetched_branch()
             && matches!(trail.has_begun(), Ok(true))
         {
-            let says = trail::unseen(branch);
+            let says = trail::unfetched_branches_warning(branch);
             self.output.note(format_args!("note: {}", Line(&says)));
         }
         if let Some(adopted) = trail.adopted() {

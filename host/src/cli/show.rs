@@ -12,7 +12,7 @@ use super::session::Session;
 use super::text::{Line, Lines, one_line_json};
 use crate::config::Settings;
 use crate::outcome::{Reporter, TaskId, json};
-use crate::trail::Recorded;
+use crate::trail::RecordedEntry;
 
 /// Print an entry with its commit
 #[derive(clap::Args, Debug)]
@@ -83,7 +83,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             trail.common_dir().display()
         ));
     };
-    let Recorded {
+    let RecordedEntry {
         path,
         entry,
         commit,

@@ -44,7 +44,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Audit<'a> {
     schema: u32,
-    outcome: Outcome,
+    outcome: AuditResult,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -91,7 +91,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let report = verify::verify(&path, &options);
     progress.borrow().finish();
     let report = report?;
-    let outcome = report.outcome();
+    let outcome = report.result();
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Audit {
@@ -105,7 +105,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::of_audit(outcome))
 }
 
-fn print(report: &Report, outcome: Outcome, output: &mut Output) -> io::Result<()> {
+fn print(report: &Report, outcome: AuditResult, output: &mut Output) -> io::Result<()> {
     let trail = report.trail_id.as_deref().unwrap_or("without an identity");
     writeln!(
         output,
@@ -175,11 +175,11 @@ fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
 }
 
 /// The verdict on a trail or a proof, as a sentence.
-fn outcome_line(outcome: Outcome, what: &str) -> impl std::fmt::Display {
+fn outcome_line(outcome: AuditResult, what: &str) -> impl std::fmt::Display {
     let (style, sentence) = match outcome {
-        Outcome::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
-        Outcome::Broken => (BAD, format!("The {what} is broken.")),
-        Outcome::NotShown => (
+        AuditResult::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
+        AuditResult::Broken => (BAD, format!("The {what} is broken.")),
+        AuditResult::NotShown => (
             UNSURE,
             "Nothing is broken, but not everything could be shown.".to_owned(),
         ),

@@ -72,7 +72,7 @@ struct Serve {
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct NewCheckpoint<'a> {
     schema: u32,
     file: String,
     public: &'a str,
@@ -97,7 +97,7 @@ fn new_key(args: &NewKey, session: &mut Session) -> anyhow::Result<Exit> {
     let public = CheckpointKey::create_witness(&args.name, &args.file)?.public();
     let output = &mut session.output;
     if output.is_json() {
-        output.object(&Made {
+        output.object(&NewCheckpoint {
             schema: SCHEMA,
             file: args.file.display().to_string(),
             public: &public,

@@ -109,7 +109,7 @@ fn a_trail_on_the_default_branch_is_gone_on_with_from_a_feature_branch() {
 }
 
 #[test]
-fn a_trail_that_was_begun_and_holds_nothing_is_taken_up_too() {
+fn a_trail_that_was_started_and_is_empty_is_adopted_too() {
     let machine = Machine::new();
     git(
         machine.dir.path(),

@@ -66,7 +66,7 @@ impl Machine {
 }
 
 #[test]
-fn a_clone_takes_up_the_trail_of_its_remote_and_records_nothing_twice() {
+fn a_clone_adopts_the_trail_of_its_remote_and_records_nothing_twice() {
     let machine = on_audit();
     machine.clone(&[], "job");
     // Reading changes nothing, and says where it reads.
@@ -112,7 +112,7 @@ fn a_clone_takes_up_the_trail_of_its_remote_and_records_nothing_twice() {
 }
 
 #[test]
-fn init_in_a_clone_takes_up_the_trail_and_begins_a_second_one_by_name_only() {
+fn init_in_a_clone_adopts_the_trail_and_starts_a_second_one_only_by_name() {
     let machine = on_audit();
     for args in [
         &["init"][..],
@@ -148,7 +148,7 @@ fn init_in_a_clone_takes_up_the_trail_and_begins_a_second_one_by_name_only() {
 }
 
 #[test]
-fn ingest_takes_up_the_trail_too() {
+fn ingest_adopts_the_trail_too() {
     let machine = on_audit();
     machine.clone(&[], "job");
     let lines = [outcome("one", "completed"), outcome("two", "failed")].join("\n");
@@ -182,7 +182,7 @@ fn a_trail_that_its_remote_is_ahead_of_moves_forward_first() {
 }
 
 #[test]
-fn where_trails_have_parted_what_the_remote_has_is_not_recorded_again() {
+fn if_trails_have_diverged_tasks_of_the_remote_are_not_recorded_again() {
     let machine = on_audit();
     machine.clone(&[], "job");
     assert_eq!(machine.record("job", "mine", "completed").exit, Some(0));
@@ -227,7 +227,7 @@ fn where_trails_have_parted_what_the_remote_has_is_not_recorded_again() {
 }
 
 #[test]
-fn remotes_with_the_same_trail_are_one_and_those_that_have_parted_are_named() {
+fn remotes_with_the_same_trail_are_one_and_diverged_ones_are_named() {
     let machine = on_audit();
     git(
         machine.dir.path(),
@@ -343,7 +343,7 @@ fn a_branch_that_is_checked_out_behind_its_remote_is_for_git_to_move() {
 }
 
 #[test]
-fn a_remote_that_changes_entries_is_not_taken_up() {
+fn a_remote_that_changes_entries_is_not_adopted() {
     let machine = on_audit();
     machine.clone(&[], "evil");
     let evil = machine.path("evil");

@@ -6,7 +6,7 @@ use crate::policy::guest::hostile;
 use crate::policy::hostile_list::{doubled, slow_code, with_module, with_sections};
 
 #[test]
-fn a_backtrace_is_shown_only_to_whoever_asks_and_after_the_policys_own_words() {
+fn a_backtrace_is_shown_only_on_request_and_after_the_policys_own_words() {
     let machine = Machine::with_repository();
     machine.write("panics.wasm", hostile("panics", &[]));
     machine.write("t.json", outcome("t", "completed"));

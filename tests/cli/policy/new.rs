@@ -33,7 +33,7 @@ fn a_project_is_complete_and_names_its_next_commands() {
 }
 
 #[test]
-fn nothing_is_written_over_and_a_name_that_is_none_is_said_so() {
+fn nothing_is_overwritten_and_an_invalid_name_is_refused() {
     let machine = Machine::new();
     machine.write("taken/file", "mine");
     let ran = machine.run(&["policy", "new", "taken", "--lang", "rust"]);

@@ -44,7 +44,7 @@ fn machine_with(cases: &str) -> Machine {
 }
 
 #[test]
-fn failures_are_told_as_differences_and_passes_only_counted() {
+fn failures_are_shown_as_differences_and_passes_only_counted() {
     let machine = machine_with(CASES);
     let ran = machine.run(&["policy", "test", "builtin"]);
     assert_eq!(ran.exit, Some(3), "{ran:?}");

@@ -96,7 +96,7 @@ fn a_database_that_is_locked_is_waited_for_and_then_told_and_recovers_by_itself(
 }
 
 #[test]
-fn a_database_that_is_moved_away_accepts_nothing_and_goes_on_when_it_is_put_back() {
+fn a_database_that_is_moved_away_accepts_nothing_and_continues_when_it_is_restored() {
     let host = Host::new();
     host.commit("a", "completed");
     let (file, away) = (store(&host), host.dir.path().join("away"));
@@ -190,7 +190,7 @@ fn a_log_that_a_person_has_checkpointed_is_no_damage() {
 }
 
 #[test]
-fn a_database_that_is_gone_at_the_start_is_made_anew_and_its_rows_from_git() {
+fn a_database_that_is_missing_at_the_start_is_created_and_its_rows_come_from_git() {
     let mut host = Host::new();
     host.commit("a", "completed");
     host.commit("b", "failed");
@@ -208,7 +208,7 @@ fn a_database_that_is_gone_at_the_start_is_made_anew_and_its_rows_from_git() {
 }
 
 #[test]
-fn a_database_that_is_removed_with_its_log_left_is_not_made_anew_behind_its_back() {
+fn a_database_that_is_removed_without_its_log_is_not_created_again() {
     let mut host = Host::new();
     host.commit("a", "completed");
     std::fs::remove_file(store(&host)).unwrap();

@@ -21,7 +21,7 @@ const IMPATIENT: &str =
     "lock_wait = 1\n[policy]\nwall_time = 1\n[serve]\nlease = 0.5\n[signing]\ntimeout = 1\n";
 
 #[test]
-fn a_writer_that_hangs_is_told_and_ends_the_process_so_that_another_host_goes_on() {
+fn a_writer_that_hangs_is_reported_and_ends_the_process_so_that_another_host_continues() {
     let mut host = Host::with_settings(IMPATIENT, &[]);
     host.commit("a", "completed");
     // Whoever opens a pipe for reading waits for a writer: here the thread that holds the trail's lock.
@@ -56,7 +56,7 @@ fn a_writer_that_hangs_is_told_and_ends_the_process_so_that_another_host_goes_on
 }
 
 #[test]
-fn a_committer_that_is_stopped_with_the_lock_is_named_within_five_seconds_by_whoever_stands_by() {
+fn a_committer_that_is_stopped_with_the_lock_is_named_within_five_seconds_by_the_other_hosts() {
     let host = Host::new();
     host.commit("a", "completed");
     let log = host.dir.path().join("log");

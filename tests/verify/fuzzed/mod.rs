@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chiffon_audit_cli::verify::{Options, Outcome, verify};
+use chiffon_audit_cli::verify::{AuditResult, Options, verify};
 
 use bases::Base;
 
@@ -35,8 +35,8 @@ fn git_shows_what_verify_judged_or_verify_says_that_something_is_wrong() {
     for base in &bases {
         let report = verify(&base.path, &Options::default()).unwrap();
         assert_eq!(
-            report.outcome(),
-            Outcome::Holds,
+            report.result(),
+            AuditResult::Holds,
             "{}: {report:#?}",
             base.name
         );
@@ -100,7 +100,7 @@ fn try_one(bases: &[Base], place: &Path, seed: u64) -> Result<bool, String> {
     let Ok(report) = report else {
         return Ok(false);
     };
-    if report.outcome() != Outcome::Holds {
+    if report.result() != AuditResult::Holds {
         return Ok(false);
     }
     match view::difference(base, place, &report) {

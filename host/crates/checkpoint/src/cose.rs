@@ -25,7 +25,7 @@ const INCLUSION: i64 = -1;
 const SIGN1: u64 = 18;
 
 /// A receipt and its leaf.
-pub struct Receipt {
+pub struct CoseReceipt {
     /// The COSE_Sign1. Its payload, the root, is detached.
     pub receipt: Vec<u8>,
     /// The bytes whose hash, with a zero byte in front, is the leaf.
@@ -49,7 +49,7 @@ pub fn receipt(
     task: &TaskId,
     notes: &str,
     key: &CheckpointKey,
-) -> Result<Receipt, CheckpointError> {
+) -> Result<CoseReceipt, CheckpointError> {
     let (placed, _) = place(trail, task, notes)?;
     if placed.hashes.is_empty() {
         return Err(CheckpointError::Target(
@@ -65,7 +65,7 @@ pub fn receipt(
         &placed.hashes,
         &signature,
     );
-    Ok(Receipt {
+    Ok(CoseReceipt {
         leaf: trail.leaf_contents(&placed.path, &placed.entry, &placed.contents),
         receipt,
         commit: placed.commit,

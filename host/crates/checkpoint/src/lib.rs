@@ -4,26 +4,26 @@
 //! itself, never from the recorder's data. `verify` builds the tree again with separate code when it checks one.
 
 mod cose;
-mod keeper;
 mod key;
 mod note;
+mod periodic;
 mod proof;
-mod signed;
+mod signer_state;
 mod target;
 pub mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use cose::{Receipt, receipt};
-pub use keeper::{Keeper, Kept};
+pub use cose::{CoseReceipt, receipt};
 pub use key::CheckpointKey;
 pub use note::Checkpoint;
+pub use periodic::{CheckpointAttempt, PeriodicCheckpoints};
 pub use proof::{Proof, prove};
 pub use target::Target;
 
 use outcome::clock::Timestamp;
-use signed::Signed;
+use signer_state::SignerState;
 use trail::{Trail, TrailError};
 use witness::{CosignerKey, Witness, WitnessError};
 
@@ -109,7 +109,7 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), CheckpointError> {
 
 /// A new checkpoint.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct NewCheckpoint {
     /// Its contents.
     pub checkpoint: Checkpoint,
     /// The signed note.
@@ -132,7 +132,7 @@ pub struct Witnesses {
 }
 
 /// How many seconds the clocks of recorder and signer may differ; the auditor allows the same.
-const CLOCKS_APART: i64 = 300;
+const MAX_CLOCK_SKEW: i64 = 300;
 
 /// Makes a checkpoint of the trail's current state and keeps it at `target`, if given. The tree is read from history:
 /// all of it the first time, then only what follows the last checkpoint that this key signed.
@@ -147,7 +147,7 @@ pub fn make(
     key: &CheckpointKey,
     target: Option<&Target>,
     now: Timestamp,
-) -> Result<Made, CheckpointError> {
+) -> Result<NewCheckpoint, CheckpointError> {
     make_witnessed(trail, key, target, now, &Witnesses::default())
 }
 
@@ -164,8 +164,8 @@ pub fn make_witnessed(
     target: Option<&Target>,
     now: Timestamp,
     witnesses: &Witnesses,
-) -> Result<Made, CheckpointError> {
-    let signed = Signed::open(&key.states, trail)?;
+) -> Result<NewCheckpoint, CheckpointError> {
+    let signed = SignerState::open(&key.states, trail)?;
     let reference = trail.reference();
     let look = || {
         let mut tree = signed.tree(trail)?;
@@ -209,7 +209,7 @@ pub fn make_witnessed(
         Some(target) => target.keep(&mut tree, &checkpoint, &note, now)?,
         None => None,
     };
-    Ok(Made {
+    Ok(NewCheckpoint {
         checkpoint,
         note,
         before,
@@ -226,7 +226,7 @@ fn check_clock(
     now: Timestamp,
 ) -> Result<(), CheckpointError> {
     let behind = |seconds: i64, what: &str| match seconds.saturating_sub(now.seconds()) {
-        ahead if ahead > CLOCKS_APART => Err(CheckpointError::Clock {
+        ahead if ahead > MAX_CLOCK_SKEW => Err(CheckpointError::Clock {
             seconds: ahead,
             what: what.to_owned(),
         }),

@@ -24,7 +24,7 @@ pub struct Proof {
 }
 
 /// An entry, its commit, and its path to a checkpoint.
-pub(super) struct Placed {
+pub(super) struct ProvableEntry {
     pub(super) path: String,
     pub(super) entry: Vec<u8>,
     pub(super) commit: String,
@@ -41,7 +41,7 @@ pub(super) fn place<'a>(
     trail: &Trail,
     task: &TaskId,
     notes: &'a str,
-) -> Result<(Placed, &'a str), CheckpointError> {
+) -> Result<(ProvableEntry, &'a str), CheckpointError> {
     let none = || CheckpointError::NoEntry(task.to_string());
     let recorded = trail.find(task)?.ok_or_else(none)?;
     let commit = recorded.commit.ok_or_else(none)?;
@@ -73,7 +73,7 @@ pub(super) fn place<'a>(
     // The tree files may be corrupt or forged; the history is not.
     let found = match place(&mut tree) {
         Ok(Some(found)) => Some(found),
-        _ => place(&mut trail.tree_made_anew()?)?,
+        _ => place(&mut trail.rebuild_tree()?)?,
     };
     let (index, hashes) = found.ok_or_else(|| {
         CheckpointError::Target(format!(
@@ -81,7 +81,7 @@ pub(super) fn place<'a>(
             checkpoint.size
         ))
     })?;
-    let placed = Placed {
+    let placed = ProvableEntry {
         path: recorded.path,
         entry: recorded.entry,
         commit,
@@ -129,5 +129,5 @@ type Place = (u64, Vec<TreeHash>);
 
 /// Whether the hashes lead from the leaf to the root. A file that would fail verification is never written.
 fn leads_to(hashes: &[TreeHash], index: u64, size: u64, leaf: TreeHash, root: TreeHash) -> bool {
-    trail::root_of_proof(index, size, leaf, hashes) == Some(root)
+    trail::root_from_proof(index, size, leaf, hashes) == Some(root)
 }

@@ -151,7 +151,7 @@ pub struct Report(verify::Report);
 impl Report {
     /// Whether every claim that was asked for holds, and the trail has at least one entry.
     pub fn holds(&self) -> bool {
-        self.0.outcome() == verify::Outcome::Holds
+        self.0.result() == verify::AuditResult::Holds
     }
 
     /// The number of entries in the trail.

@@ -194,7 +194,7 @@ impl From<&TrailError> for Cause {
             TrailError::RolledBack { .. } => Cause::RolledBack,
             TrailError::Altered { .. } => Cause::Altered,
             TrailError::Behind { .. } => Cause::Behind,
-            TrailError::Elsewhere { .. } => Cause::Elsewhere,
+            TrailError::RecordedAtRemote { .. } => Cause::Elsewhere,
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
             TrailError::Internal => Cause::TaskFailed,

@@ -18,7 +18,7 @@ use outcome::clock::{Clock, Timestamp};
 use outcome::digest::hex;
 use outcome::{self, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
-use trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
+use trail::{NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 pub use answer::{Answer, AnswerKind};
 pub use cause::Cause;
@@ -194,7 +194,7 @@ impl Recorder {
             provenance,
             ..
         } = &*self.inner;
-        let now = trail.time_of_recording(options.clock.now())?;
+        let now = trail.recording_time(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
         let readable = Box::new(EntrySnapshot(snapshot.entry.clone()));
         let existing = snapshot.entry.as_deref();
@@ -240,7 +240,7 @@ impl Recorder {
                     ..provenance.clone()
                 };
                 let kept: Arc<[u8]> = entry.as_slice().into();
-                let append = Append {
+                let append = NewEntry {
                     task_id: &outcome.task_id,
                     entry,
                     subject,
@@ -325,7 +325,7 @@ impl Pending {
         let ticket = match &self.decision {
             Decision::Final(_) => None,
             Decision::Placed { ticket, .. } => Some(ticket),
-            Decision::Rests { snapshot, .. } => snapshot.rests_on(),
+            Decision::Rests { snapshot, .. } => snapshot.depends_on(),
         };
         match ticket {
             Some(ticket) => ticket.on_settled(then),

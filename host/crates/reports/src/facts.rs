@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use verify::Outcome;
+use verify::AuditResult;
 
 /// A report. Members are added, never changed.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +28,7 @@ pub struct Facts {
     /// The questions of the audit, in words.
     pub asked: Vec<String>,
     /// The audit in one word.
-    pub outcome: Outcome,
+    pub outcome: AuditResult,
     /// The audit's claims.
     pub claims: Vec<ClaimRow>,
     /// The times of the first and last entry counted below; `None` if there are none.

@@ -272,7 +272,7 @@ impl Counts {
             from: time::format_moment(*from),
             to: time::format_moment(*to),
         });
-        let outcome = audit.outcome();
+        let outcome = audit.result();
         Facts {
             schema: 1,
             made_at: time::format_moment(asked.now.seconds()),

@@ -11,9 +11,9 @@ use crate::objects::object::{self, Deflater};
 use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
-use crate::write::flush::{FlushError, Flusher, Group};
+use crate::write::flush::{FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
-use crate::{Placement, Shared, Trail};
+use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
 
 /// The ref on which a repository keeps checkpoints of trails.
@@ -51,7 +51,7 @@ impl Trail {
     }
 }
 
-impl Shared {
+impl TrailInner {
     fn checkpoint(&self, name: &str) -> Result<Option<String>, TrailError> {
         let repository = &self.repository;
         let Some(tip) = repository.read_ref(CHECKPOINTS_REF)? else {
@@ -101,7 +101,7 @@ impl Shared {
                 (Vec::new(), time.seconds())
             }
             Some(tip) => {
-                flusher.sync_foreign()?;
+                flusher.sync_foreign_writes()?;
                 let commit = repository.commit(&tip)?;
                 let seconds = commit.seconds.max(time.seconds());
                 (files(repository, commit.tree)?, seconds)
@@ -133,7 +133,7 @@ impl Shared {
         builder.add(TYPE_BLOB, blob, checkpoint.as_bytes(), &mut deflater);
         builder.add(TYPE_TREE, tree, &raw, &mut deflater);
         builder.add(TYPE_COMMIT, tip, &commit, &mut deflater);
-        let group = Group {
+        let group = FlushGroup {
             pack: builder.finish(),
             expected,
             mark: Mark {
@@ -141,7 +141,7 @@ impl Shared {
                 boot: self.boot.clone(),
                 microseconds: time.microseconds(),
             },
-            appearing: &[],
+            checkout_files: &[],
             committer: &self.author,
             subject: &subject,
             is_trail: false,

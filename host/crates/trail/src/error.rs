@@ -96,7 +96,7 @@ pub enum TrailError {
         "{remote} has an entry for {task} already, which is not in {reference}: the two trails have parted \
          (`show --ref {remote} {task}` prints it)"
     )]
-    Elsewhere {
+    RecordedAtRemote {
         /// The task.
         task: String,
         /// The trail's ref.
@@ -195,7 +195,7 @@ impl TrailError {
                 | TrailError::NoRepository(_)
                 | TrailError::Collision
                 | TrailError::CaseCollision(_)
-                | TrailError::Elsewhere { .. }
+                | TrailError::RecordedAtRemote { .. }
                 | TrailError::SeveralTrails { .. }
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }

@@ -6,7 +6,6 @@
 //! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
 //! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
-mod begin;
 mod caches;
 mod checkpoints;
 pub mod disk;
@@ -18,6 +17,7 @@ pub mod parts;
 mod place;
 mod policies;
 mod read;
+mod setup;
 mod signing;
 mod work_tree;
 mod write;
@@ -30,28 +30,28 @@ use std::time::Duration;
 
 use gix::objs::Kind;
 
-pub use begin::adopting::{Adopted, unseen};
-pub use begin::init::{InitOptions, Initialised, repository_around};
-pub use begin::open::{DEFAULT_AUTHOR, OpenOptions};
-pub use caches::leaves::{EntryTree, TreeHash, root_of_proof};
+pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
 pub use error::TrailError;
 pub use message::Provenance;
 pub use place::git_config::GitEnvironment;
-pub use place::layout::{FLAT_MOST, Layout};
+pub use place::layout::{Layout, MAX_FLAT_ENTRIES};
 pub use place::placement::Placement;
-pub use policies::{InForce, Kept, POLICIES_REF};
+pub use policies::{POLICIES_REF, PolicyFileKind, PolicyInForce};
 pub use read::entries::{Decision, Decisions, Entries};
-pub use read::history::{History, LoggedEntry, Recorded};
-pub use read::moved::Moved;
+pub use read::history::{History, LoggedEntry, RecordedEntry};
 pub use read::name::TrailName;
-pub use read::order::{NumberedCommit, NumberedFrom, TrailEnd};
+pub use read::order::{NumberedCommit, NumberedStart, TrailEnd};
+pub use read::ref_moves::RefMove;
 pub use read::view::Snapshot;
+pub use setup::init::{InitOptions, InitReport, repository_around};
+pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
+pub use setup::remote_trails::{AdoptedTrail, unfetched_branches_warning};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use work_tree::attributes::RULE as ATTRIBUTES;
+pub use write::fence::{CommitterOptions, Fence};
 pub use write::holder::{HolderState, LockWatch, StuckHolder};
-pub use write::tenure::{Committing, Tenure};
-pub use write::ticket::{Placed, Ticket};
+pub use write::ticket::{CommittedEntry, Ticket};
 
 use disk::Disk;
 use outcome::TaskId;
@@ -64,7 +64,7 @@ use write::sequence::Item;
 use write::writer::Writer;
 
 /// An entry that a policy has decided to record.
-pub struct Append<'a> {
+pub struct NewEntry<'a> {
     /// The task.
     pub task_id: &'a TaskId,
     /// The entry's bytes.
@@ -84,17 +84,17 @@ pub struct Trail {
 }
 
 struct Handle {
-    shared: Arc<Shared>,
+    shared: Arc<TrailInner>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    ahead: Mutex<Option<read::ahead::Reader>>,
+    ahead: Mutex<Option<read::read_ahead::Reader>>,
 }
 
 /// What callers and writer share.
-struct Shared {
+struct TrailInner {
     repository: Repository,
     state: StateDir,
     identity: Identity,
-    layout: place::layout::Choice,
+    layout: place::layout::LayoutChoice,
     author: String,
     signing: Option<signing::Signing>,
     lock_wait: Duration,
@@ -104,7 +104,7 @@ struct Shared {
     boot: String,
     view: Mutex<View>,
     queue: Arc<write::queue::Queue>,
-    waiting: Arc<write::ticket::Waiting>,
+    waiting: Arc<write::ticket::WaitingCallers>,
     catalogue: caches::catalogue::Catalogue,
     leaves: caches::leaves::Leaves,
     /// The last entry was stored as a delta.
@@ -112,22 +112,22 @@ struct Shared {
     merge_beside: bool,
     /// A pack of more bytes is merged no more.
     large: u64,
-    moved: read::moved::Noted,
-    remotes: begin::adopting::Watch,
+    moved: read::ref_moves::RefMoves,
+    remotes: setup::remote_trails::RemoteWatch,
     /// Opened by the name of a ref, to be read.
     is_for_reading: bool,
-    committing: OnceLock<Committing>,
+    committing: OnceLock<CommitterOptions>,
     /// Why a trail that begins now does not begin on the branch that is checked out.
     apart: Option<String>,
     /// Entries may lie in clear text where a filter encrypts.
     plaintext: bool,
     environment: GitEnvironment,
-    attributes: Mutex<work_tree::attributes::Known>,
+    attributes: Mutex<work_tree::attributes::CachedAttributes>,
     warning: Mutex<Option<String>>,
 }
 
-impl Shared {
-    fn attributes(&self) -> MutexGuard<'_, work_tree::attributes::Known> {
+impl TrailInner {
+    fn attributes(&self) -> MutexGuard<'_, work_tree::attributes::CachedAttributes> {
         self.attributes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -153,7 +153,7 @@ impl Drop for Handle {
 }
 
 impl Trail {
-    fn shared(&self) -> &Arc<Shared> {
+    fn shared(&self) -> &Arc<TrailInner> {
         &self.handle.shared
     }
 
@@ -171,7 +171,7 @@ impl Trail {
                     let (entry, ticket) = (pending.entry.clone(), pending.ticket.clone());
                     Ok(Snapshot {
                         entry: Some(entry),
-                        rests_on: Some(ticket),
+                        depends_on: Some(ticket),
                         blob: None,
                     })
                 } else {
@@ -192,8 +192,8 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Future`] if the last trail commit is more than five minutes ahead of `present`.
-    pub fn time_of_recording(&self, present: Timestamp) -> Result<Timestamp, TrailError> {
-        const AHEAD_MOST: i64 = 300;
+    pub fn recording_time(&self, present: Timestamp) -> Result<Timestamp, TrailError> {
+        const MAX_AHEAD_SECONDS: i64 = 300;
         if !self.shared().view().confirmed {
             self.refresh()?;
         }
@@ -201,7 +201,7 @@ impl Trail {
         let ahead = floor
             .saturating_sub(present.microseconds())
             .div_euclid(1_000_000);
-        if ahead > AHEAD_MOST {
+        if ahead > MAX_AHEAD_SECONDS {
             return Err(TrailError::Future { seconds: ahead });
         }
         Ok(Timestamp::from_microseconds(
@@ -216,7 +216,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Changed`] if the task has an entry by now; [`TrailError::CaseCollision`].
-    pub fn append(&self, append: Append<'_>) -> Result<Ticket, TrailError> {
+    pub fn append(&self, append: NewEntry<'_>) -> Result<Ticket, TrailError> {
         let shared = self.shared();
         let blob =
             objects::object::name_checked(shared.repository.hash, Kind::Blob, &append.entry)?;
@@ -265,7 +265,7 @@ impl Trail {
                     }
                 }
             }
-            let waiting = read::view::Waiting {
+            let waiting = read::view::PendingEntry {
                 task_id: append.task_id.clone(),
                 entry,
                 ticket: ticket.clone(),
@@ -285,7 +285,7 @@ impl Trail {
     /// [`TrailError::Changed`] if it does not: decide again.
     pub fn confirm(&self, task_id: &TaskId, snapshot: &Snapshot) -> Result<(), TrailError> {
         let shared = self.shared();
-        if let Some(ticket) = &snapshot.rests_on {
+        if let Some(ticket) = &snapshot.depends_on {
             return ticket.wait().map(drop).map_err(|_| TrailError::Changed);
         }
         let (confirmed, tip) = {
@@ -297,7 +297,7 @@ impl Trail {
         }
         self.refresh()?;
         let again = self.snapshot(task_id)?;
-        if again.blob == snapshot.blob && again.rests_on.is_none() {
+        if again.blob == snapshot.blob && again.depends_on.is_none() {
             Ok(())
         } else {
             Err(TrailError::Changed)
@@ -322,7 +322,7 @@ impl Trail {
     }
 
     /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
-    pub fn commit_as(&self, committing: Committing) {
+    pub fn set_committer_options(&self, committing: CommitterOptions) {
         let _ = self.shared().committing.set(committing);
     }
 

@@ -8,7 +8,7 @@ use gix::objs::Kind;
 
 use crate::error::TrailError;
 use crate::objects::commit::Commit;
-use crate::objects::loaded::Loaded;
+use crate::objects::loaded::LoadedBytes;
 use crate::objects::object::{self, Deflater};
 use crate::objects::pack::PackBuilder;
 use crate::objects::tree::{Edit, Node, TreeSource};
@@ -39,7 +39,7 @@ impl TreeSource for NoOther {
 impl Default for InMemory {
     fn default() -> InMemory {
         InMemory {
-            root: Arc::new(Node::empty(0, HASH, &Loaded::default())),
+            root: Arc::new(Node::empty(0, HASH, &LoadedBytes::default())),
             tip: None,
             deflater: Deflater::new(),
         }

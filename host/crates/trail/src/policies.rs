@@ -7,7 +7,7 @@
 //! In a clone, what remote-tracking refs hold is read as well, and the first file that is kept takes up the remote's history.
 //!
 //! That something is kept puts nothing in force: the ref can be fetched from anywhere. What is in force says a file beside
-//! the repository's own, which only [`Trail::put_in_force`] writes.
+//! the repository's own, which only [`Trail::set_policy_in_force`] writes.
 
 use std::fs;
 use std::io;
@@ -17,8 +17,6 @@ use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 use serde::{Deserialize, Serialize};
 
-use crate::begin::adopting::follows;
-use crate::begin::beginning::tracked_tips;
 use crate::disk;
 use crate::error::{IoContext, TrailError};
 use crate::objects::commit::Commit;
@@ -26,9 +24,11 @@ use crate::objects::object::{self, Deflater};
 use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use crate::place::repository::Repository;
 use crate::place::state::{Mark, StateDir};
-use crate::write::flush::{FlushError, Flusher, Group};
+use crate::setup::locate::tracked_tips;
+use crate::setup::remote_trails::is_first_parent_ancestor;
+use crate::write::flush::{FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
-use crate::{Placement, Shared, Trail};
+use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
 
@@ -37,18 +37,18 @@ pub const POLICIES_REF: &str = "refs/heads/audit-policies";
 
 /// What a kept file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum PolicyFileKind {
     /// A policy's component.
     Component,
     /// A policy's settings, in their canonical form.
     Settings,
 }
 
-impl Kept {
+impl PolicyFileKind {
     fn extension(self) -> &'static str {
         match self {
-            Kept::Component => "wasm",
-            Kept::Settings => "json",
+            PolicyFileKind::Component => "wasm",
+            PolicyFileKind::Settings => "json",
         }
     }
 
@@ -64,7 +64,7 @@ impl Kept {
 /// The policy that was put in force on this machine, by the digests of its parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct InForce {
+pub struct PolicyInForce {
     /// `sha256:…` of the component.
     pub component: String,
     /// `sha256:…` of the settings.
@@ -79,7 +79,11 @@ impl Trail {
     /// # Errors
     ///
     /// Those of any writing; [`TrailError::Invalid`] if the ref is checked out somewhere.
-    pub fn keep(&self, files: &[(Kept, &[u8])], time: Timestamp) -> Result<(), TrailError> {
+    pub fn keep_policy_files(
+        &self,
+        files: &[(PolicyFileKind, &[u8])],
+        time: Timestamp,
+    ) -> Result<(), TrailError> {
         let shared = self.shared();
         if shared.all_kept(files)? && shared.known_durable()? {
             return Ok(());
@@ -97,7 +101,11 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`], also where the file is there and its contents have another digest.
-    pub fn kept(&self, kind: Kept, digest: &str) -> Result<Option<Vec<u8>>, TrailError> {
+    pub fn policy_file(
+        &self,
+        kind: PolicyFileKind,
+        digest: &str,
+    ) -> Result<Option<Vec<u8>>, TrailError> {
         let repository = &self.shared().repository;
         let Some(name) = kind.file_name(digest) else {
             return Ok(None);
@@ -120,7 +128,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`].
-    pub fn is_kept(&self, kind: Kept, digest: &str) -> Result<bool, TrailError> {
+    pub fn has_policy_file(&self, kind: PolicyFileKind, digest: &str) -> Result<bool, TrailError> {
         let name = kind.file_name(digest);
         name.map_or(Ok(false), |name| {
             Ok(find(&self.shared().repository, &name)?.is_some())
@@ -132,7 +140,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
-    pub fn in_force(&self) -> Result<Option<InForce>, TrailError> {
+    pub fn in_force(&self) -> Result<Option<PolicyInForce>, TrailError> {
         let path = self.shared().state.in_force_path();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -152,7 +160,7 @@ impl Trail {
     /// # Errors
     ///
     /// Those of any writing.
-    pub fn put_in_force(&self, policy: Option<&InForce>) -> Result<(), TrailError> {
+    pub fn set_policy_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
         self.refresh()?;
         let shared = self.shared();
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
@@ -162,8 +170,8 @@ impl Trail {
     }
 }
 
-impl Shared {
-    fn all_kept(&self, files: &[(Kept, &[u8])]) -> Result<bool, TrailError> {
+impl TrailInner {
+    fn all_kept(&self, files: &[(PolicyFileKind, &[u8])]) -> Result<bool, TrailError> {
         for (kind, contents) in files {
             let name = file_name(*kind, contents);
             if find(&self.repository, &name)?.is_none() {
@@ -180,7 +188,11 @@ impl Shared {
         Ok(tip.is_some() && mark.map(|mark| mark.tip) == tip)
     }
 
-    fn keep_locked(&self, files: &[(Kept, &[u8])], time: Timestamp) -> Result<(), TrailError> {
+    fn keep_locked(
+        &self,
+        files: &[(PolicyFileKind, &[u8])],
+        time: Timestamp,
+    ) -> Result<(), TrailError> {
         let repository = &self.repository;
         let flusher = Flusher {
             reference: POLICIES_REF,
@@ -195,13 +207,13 @@ impl Shared {
         let mut expected = repository.read_ref(POLICIES_REF)?;
         match expected {
             // What is there may have come from a person's git, which syncs nothing.
-            Some(_) if !self.known_durable()? => flusher.sync_foreign()?,
+            Some(_) if !self.known_durable()? => flusher.sync_foreign_writes()?,
             Some(_) => {}
             None => repository.check_name_free(POLICIES_REF)?,
         }
         // A remote's ref that cannot be read is not continued.
         if let Ok(Some(remote)) = ahead_of(repository, expected) {
-            flusher.forward(expected, remote)?;
+            flusher.fast_forward(expected, remote)?;
             expected = Some(remote);
         }
         let mut builder = PackBuilder::new(repository.hash);
@@ -213,11 +225,11 @@ impl Shared {
             microseconds: time.microseconds(),
         };
         if expected != Some(tip) {
-            let group = Group {
+            let group = FlushGroup {
                 pack: builder.finish(),
                 expected,
                 mark: mark.clone(),
-                appearing: &[],
+                checkout_files: &[],
                 committer: &self.author,
                 subject: "audit: keep a policy",
                 is_trail: false,
@@ -243,7 +255,7 @@ impl Shared {
     /// Makes a commit for each file that is not kept yet; the id of the last, or `expected`.
     fn commits(
         &self,
-        files: &[(Kept, &[u8])],
+        files: &[(PolicyFileKind, &[u8])],
         expected: Option<ObjectId>,
         time: Timestamp,
         builder: &mut PackBuilder,
@@ -292,7 +304,7 @@ impl Shared {
         Ok(tip)
     }
 
-    fn note_in_force(&self, policy: Option<&InForce>) -> Result<(), TrailError> {
+    fn note_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
         let (disk, state) = (self.disk.as_ref(), &self.state);
         let path = state.in_force_path();
         match policy {
@@ -322,18 +334,18 @@ impl StateDir {
     }
 }
 
-fn file_name(kind: Kept, contents: &[u8]) -> String {
+fn file_name(kind: PolicyFileKind, contents: &[u8]) -> String {
     kind.file_name(&sha256(contents))
         .expect("it is made of a digest")
 }
 
 /// The message of a commit that keeps a file. No trail commit: it has no `Audit-Format`.
-fn message(kind: Kept, digest: &str) -> String {
+fn message(kind: PolicyFileKind, digest: &str) -> String {
     match kind {
-        Kept::Component => {
+        PolicyFileKind::Component => {
             format!("audit: keep policy {digest}\n\nAudit-Policies: 1\nAudit-Policy: {digest}\n")
         }
-        Kept::Settings => {
+        PolicyFileKind::Settings => {
             format!(
                 "audit: keep settings {digest}\n\nAudit-Policies: 1\nAudit-Settings: {digest}\n"
             )
@@ -376,9 +388,9 @@ fn ahead_of(
     let mut foremost = here;
     for tip in tracked_tips(repository, POLICIES_REF)? {
         repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
-        if follows(repository, foremost, tip)? {
+        if is_first_parent_ancestor(repository, foremost, tip)? {
             foremost = Some(tip);
-        } else if !follows(repository, Some(tip), foremost.unwrap_or(tip))? {
+        } else if !is_first_parent_ancestor(repository, Some(tip), foremost.unwrap_or(tip))? {
             return Ok(None);
         }
     }

@@ -6,13 +6,13 @@ mod tips;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::audit::elsewhere;
+use super::audit::external_objects_reason;
 use super::object::Id;
 use super::quote::quote;
 use super::refs::Refs;
 use super::report::{Claim, Verdict};
 use super::repository::Repository;
-use super::store::{Current, Store};
+use super::store::{CurrentStore, Store};
 use super::walk::Context;
 use super::walk::chain::Chain;
 use super::{VerifyError, claims};
@@ -53,12 +53,12 @@ pub(crate) fn compare(
         what: format!("the object database of {}", quote_path(path)),
         why,
     })?;
-    let current = Current::new(store);
+    let current = CurrentStore::new(store);
     let alternates = repository.alternates()?;
     let other = Context::new(
         &current,
         repository.algorithm,
-        elsewhere(&repository, &alternates),
+        external_objects_reason(&repository, &alternates),
     );
     let refs = Refs::load(&repository)?;
     let keys = audited.chain.ids().map(|id| other.key(id.as_slice()));
@@ -82,7 +82,7 @@ fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
     if id_of(audited.chain).is_none() {
         return not_shown(claims::NOTHING.to_owned());
     }
-    let met = found.iter().filter_map(|tip| meet(audited, tip));
+    let met = found.iter().filter_map(|tip| compare_tip(audited, tip));
     if let Some((_, verdict, note)) = met.max_by_key(|(badness, ..)| *badness) {
         return (verdict, note);
     }
@@ -114,7 +114,7 @@ fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
 }
 
 /// What one branch of the other says about the trail, the worse the greater; none if it has nothing to do with it.
-fn meet(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, Option<String>)> {
+fn compare_tip(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, Option<String>)> {
     let chain = audited.chain;
     let is_namesake = tip
         .names
@@ -146,11 +146,17 @@ fn meet(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, Option<
         .names
         .first()
         .map_or_else(String::new, |name| quote(name));
-    Some(relate(u64::from(ours), theirs, common, tip.oldest, &name))
+    Some(relate_histories(
+        u64::from(ours),
+        theirs,
+        common,
+        tip.oldest,
+        &name,
+    ))
 }
 
 /// The verdict where the newest common commit is known, by how far each goes on from there.
-fn relate(
+fn relate_histories(
     ours: u64,
     theirs: u64,
     common: Id,

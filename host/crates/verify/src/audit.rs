@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use super::against::{self, Audited};
 use super::findings::Rule;
-use super::fresh::{self, Fresh};
+use super::freshness::{self, Freshness};
 use super::graph::Graph;
-use super::kept::Kept;
 use super::object::Id;
 use super::quote::quote;
 use super::refs::Refs;
 use super::report::{Claim, Report};
 use super::repository::Repository;
 use super::rules::commit::Commit;
-use super::store::{Current, Store};
+use super::sources::Kept;
+use super::store::{CurrentStore, Store};
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::walk::chain::Chain;
 use super::walk::history::{self, Walked};
@@ -56,7 +56,7 @@ pub struct Options<'a> {
     /// A checkpoint up to which the trail was audited before.
     pub since: Option<PathBuf>,
     /// How new the newest of these checkpoints must be.
-    pub fresh: Option<Fresh>,
+    pub fresh: Option<Freshness>,
     /// Others who look along.
     pub visitors: Vec<&'a dyn Visitor>,
     /// To show them the trail's commits one by one, the oldest first.
@@ -98,7 +98,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             why,
         },
     )?;
-    let current = Current::new(store);
+    let current = CurrentStore::new(store);
     let alternates = repository.alternates()?;
     let mut context = Context::new(
         &current,
@@ -154,7 +154,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 history::walk(&context, tip, &how, options.progress)
             };
             let tasks = std::mem::take(&mut walked.tally.tasks);
-            walk::twice::find(&context, &walked.chain, tasks);
+            walk::duplicates::find(&context, &walked.chain, tasks);
             if let Some(foreign) = walked.chain.foreign {
                 let what = "it is no trail commit, on a ref that is the trail's alone (`Audit-Placement: ref`)";
                 let findings = &context.findings;
@@ -203,7 +203,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     claims.extend(
         options
             .fresh
-            .map(|fresh| fresh::claim(fresh, given.iter().copied())),
+            .map(|fresh| freshness::claim(fresh, given.iter().copied())),
     );
     claims.extend(copies);
     Ok(Report {

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::given::{CLOCKS_APART, Given, claim_signed, parse_key};
-use super::kept::Kept;
+use super::given::{GivenCheckpoint, MAX_CLOCK_SKEW, claim_signed, parse_key};
 use super::merkle::leaf::{self, Hash};
 use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
-use super::merkle::tree::Growing;
+use super::merkle::tree::GrowingTree;
 use super::object::Id;
 use super::quote::quote;
 use super::report::{Claim, Verdict};
 use super::rules::time;
 use super::signature::show_time;
+use super::sources::Sources;
 use super::trust::{read, unreadable};
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
@@ -27,7 +27,7 @@ pub(crate) const TITLE: &str = "extends every checkpoint";
 /// Says why the key cannot be used.
 pub(crate) fn visitor<'a>(
     options: &Options<'_>,
-    kept: &'a Kept,
+    kept: &'a Sources,
 ) -> Result<Box<dyn Visitor + 'a>, VerifyError> {
     let key = options.checkpoint_key.as_deref().map(parse_key);
     let key = key.transpose()?;
@@ -41,9 +41,9 @@ pub(crate) fn visitor<'a>(
 }
 
 /// Reads a file of checkpoints, one or more.
-pub(crate) fn load(path: &Path) -> Result<Vec<Given>, VerifyError> {
+pub(crate) fn load(path: &Path) -> Result<Vec<GivenCheckpoint>, VerifyError> {
     let found = Checkpoint::parse_all(&read(path)?).map_err(|why| unreadable(path, why))?;
-    let given = found.into_iter().map(|checkpoint| Given {
+    let given = found.into_iter().map(|checkpoint| GivenCheckpoint {
         path: path.to_owned(),
         kept_by: None,
         checkpoint,
@@ -52,36 +52,39 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Given>, VerifyError> {
 }
 
 struct Checkpoints<'a> {
-    kept: &'a Kept,
+    kept: &'a Sources,
     key: Option<NoteKey>,
     /// Whether something must be shown though nothing is given.
     asked: bool,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenEntries>,
 }
 
 /// What was seen of the entries: a hash for each, and little else, however many there are.
 #[derive(Default)]
-struct Seen {
+struct SeenEntries {
     /// By their number; all zeros where none was seen, which is no leaf's hash.
     hashes: Vec<Hash>,
     /// The commits of entries that may have to be named.
     ids: BTreeMap<u64, Id>,
     /// The first that says that it is older than the checkpoint before it, and how many do.
-    early: Option<Astray>,
+    early: Option<WrongTime>,
     number_early: u64,
     /// Likewise those that say that they are younger than the checkpoint after them.
-    late: Option<Astray>,
+    late: Option<WrongTime>,
     number_late: u64,
 }
 
 /// An entry's number, its commit, and what is wrong with its time.
-type Astray = (u64, Id, String);
+type WrongTime = (u64, Id, String);
 
 /// Keeps the first.
-fn keep_first(first: &mut Option<Astray>, number: &mut u64, astray: Astray) {
+fn keep_first(first: &mut Option<WrongTime>, number: &mut u64, wrong_time: WrongTime) {
     *number += 1;
-    if first.as_ref().is_none_or(|(index, ..)| astray.0 < *index) {
-        *first = Some(astray);
+    if first
+        .as_ref()
+        .is_none_or(|(index, ..)| wrong_time.0 < *index)
+    {
+        *first = Some(wrong_time);
     }
 }
 
@@ -113,8 +116,8 @@ impl Visitor for Checkpoints<'_> {
         let index = commit.position;
         let seconds = commit.seconds.unwrap_or(i64::MIN);
         let recorded = commit.entry.and_then(|entry| entry.recorded);
-        let early = self.early(index, seconds, recorded);
-        let late = self.late(index, seconds);
+        let early = self.backdated(index, seconds, recorded);
+        let late = self.postdated(index, seconds);
         let mut seen = self.seen();
         let is_last = index + 1 == seen.hashes.len() as u64;
         if hash.is_none() || is_last || self.may_be_named(index) {
@@ -158,44 +161,44 @@ impl Visitor for Checkpoints<'_> {
 }
 
 impl Checkpoints<'_> {
-    fn given(&self) -> &[Given] {
-        &self.kept.ours().given
+    fn given(&self) -> &[GivenCheckpoint] {
+        &self.kept.of_trail().given
     }
 
     /// The verdict where there is no checkpoint of the trail.
     fn verdict_on_nothing(&self, walk: &Walk<'_>) -> Verdict {
-        let missing = self.kept.ours().missing.first().cloned();
+        let missing = self.kept.of_trail().missing.first().cloned();
         if missing.is_none() && !self.asked {
             return Verdict::NotAsked {
                 why: "nothing here shows that nothing was cut off the end",
             };
         }
-        let missing = missing.map(|missing| unread(walk).unwrap_or(missing));
+        let missing = missing.map(|missing| incomplete_reason(walk).unwrap_or(missing));
         let none = || "a checkpoint; `--against CHECKPOINT` gives one".to_owned();
         Verdict::NotShown {
             missing: missing.unwrap_or_else(none),
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, SeenEntries> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a claim may name this entry's commit: the first, and those that checkpoints end with.
     fn may_be_named(&self, index: u64) -> bool {
-        let ends = |given: &Given| given.checkpoint.size.cmp(&(index + 1));
+        let ends = |given: &GivenCheckpoint| given.checkpoint.size.cmp(&(index + 1));
         index == 0 || self.given().binary_search_by(ends).is_ok()
     }
 
-    fn claim_extends(&self, seen: &Seen, walk: &Walk<'_>) -> Claim {
+    fn claim_extends(&self, seen: &SeenEntries, walk: &Walk<'_>) -> Claim {
         // More of them are nobody's to read.
         const MOST: usize = 10;
         let mut claim = Claim::new("checkpoints", TITLE, Verdict::Holds);
-        if let Some(missing) = unread(walk) {
+        if let Some(missing) = incomplete_reason(walk) {
             claim.verdict = Verdict::NotShown { missing };
             return claim;
         }
-        let mut tree = Growing::default();
+        let mut tree = GrowingTree::default();
         let mut held = 0_usize;
         for given in self.given() {
             claim.verdict = compare(given, &mut tree, seen, walk);
@@ -209,14 +212,17 @@ impl Checkpoints<'_> {
             let number = held - told.len();
             claim.notes.push(format!("{number} smaller checkpoints"));
         }
-        claim.notes.extend(told.iter().map(Given::tell));
+        claim
+            .notes
+            .extend(told.iter().map(GivenCheckpoint::summary));
         if let (true, Some(last)) = (held < self.given().len(), told.last()) {
             let size = last.checkpoint.size;
             claim.notes.push(format!(
                 "the first {size} entries are as they were; what is wrong lies after them"
             ));
         }
-        if let (Verdict::Holds, Some(missing)) = (&claim.verdict, self.kept.ours().missing.first())
+        if let (Verdict::Holds, Some(missing)) =
+            (&claim.verdict, self.kept.of_trail().missing.first())
         {
             let missing = missing.clone();
             claim.verdict = Verdict::NotShown { missing };
@@ -225,7 +231,7 @@ impl Checkpoints<'_> {
     }
 
     /// Says that an entry, or its commit, is older than the checkpoint that it came after.
-    fn early(&self, index: u64, seconds: i64, recorded: Option<i64>) -> Option<String> {
+    fn backdated(&self, index: u64, seconds: i64, recorded: Option<i64>) -> Option<String> {
         let after = self
             .given()
             .partition_point(|given| given.checkpoint.size <= index);
@@ -243,13 +249,13 @@ impl Checkpoints<'_> {
 
     /// Says that an entry's commit is younger than the checkpoint that it came before: the clock of one of the two was wrong. The
     /// checkpoint's root fixes what there was when it was made, so nothing was changed since.
-    fn late(&self, index: u64, seconds: i64) -> Option<String> {
+    fn postdated(&self, index: u64, seconds: i64) -> Option<String> {
         let after = self
             .given()
             .partition_point(|given| given.checkpoint.size <= index);
         let given = self.given().get(after)?;
         let made = given.checkpoint.seconds?;
-        (seconds > made.saturating_add(CLOCKS_APART)).then(|| {
+        (seconds > made.saturating_add(MAX_CLOCK_SKEW)).then(|| {
             format!(
                 "postdated: it came before {} of {}, and says that it is of {}: the clock of whoever recorded it was fast, or that of whoever made the checkpoint slow",
                 given.name(),
@@ -260,10 +266,10 @@ impl Checkpoints<'_> {
     }
 
     /// Claims that entries after a checkpoint are not older than it. Those before it that are younger are noted.
-    fn claim_times(&self, seen: Seen) -> Claim {
+    fn claim_times(&self, seen: SeenEntries) -> Claim {
         let title = "commit times lie between those of the neighbouring checkpoints";
         let mut claim = Claim::new("checkpoint-times", title, Verdict::Holds);
-        let is_untimed = |given: &Given| given.checkpoint.seconds.is_none();
+        let is_untimed = |given: &GivenCheckpoint| given.checkpoint.seconds.is_none();
         if let Some((_, id, what)) = seen.early {
             claim.verdict = Verdict::Broken {
                 commit: Some(id.to_string()),
@@ -292,16 +298,16 @@ pub(crate) fn is_backdated(
     recorded: Option<i64>,
     made: i64,
 ) -> Option<(&'static str, i64)> {
-    let earliest = made.saturating_sub(CLOCKS_APART);
+    let earliest = made.saturating_sub(MAX_CLOCK_SKEW);
     if seconds < earliest {
         return Some(("it", seconds));
     }
     let recorded = recorded?;
-    (recorded < earliest.saturating_sub(time::APART)).then_some(("its entry", recorded))
+    (recorded < earliest.saturating_sub(time::MAX_ENTRY_AGE)).then_some(("its entry", recorded))
 }
 
 /// Why the tree over all entries cannot be built.
-fn unread(walk: &Walk<'_>) -> Option<String> {
+fn incomplete_reason(walk: &Walk<'_>) -> Option<String> {
     let since = walk.until.map(
         |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
     );
@@ -309,7 +315,12 @@ fn unread(walk: &Walk<'_>) -> Option<String> {
 }
 
 /// Compares one checkpoint with the tree, which grows up to its size.
-fn compare(given: &Given, tree: &mut Growing, seen: &Seen, walk: &Walk<'_>) -> Verdict {
+fn compare(
+    given: &GivenCheckpoint,
+    tree: &mut GrowingTree,
+    seen: &SeenEntries,
+    walk: &Walk<'_>,
+) -> Verdict {
     let Checkpoint {
         size,
         origin,

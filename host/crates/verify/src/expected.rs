@@ -29,7 +29,7 @@ pub(crate) fn claim(wanted: Option<&str>, own: Option<&str>) -> Option<Claim> {
     let wanted = wanted?;
     let verdict = match own {
         Some(own) if own == wanted => Verdict::Holds,
-        Some(own) => another(own, wanted),
+        Some(own) => other_trail(own, wanted),
         None => Verdict::NotShown {
             missing: "which trail it is: its beginning cannot be read".to_owned(),
         },
@@ -43,7 +43,7 @@ pub(crate) fn claim_of_proof(wanted: Option<&str>, origin: &str, key: Option<&st
     let id = origin.strip_prefix(ORIGIN).unwrap_or(origin);
     let verdict = match (wanted, key) {
         (Some(wanted), _) if wanted == id => Verdict::Holds,
-        (Some(wanted), _) => another(id, wanted),
+        (Some(wanted), _) => other_trail(id, wanted),
         (None, Some(key)) if key.starts_with(ORIGIN) && key != origin => Verdict::NotShown {
             missing: format!(
                 "which trail is meant: the key was made for {} and the proof is of {}; `--trail` says which it should be",
@@ -59,7 +59,7 @@ pub(crate) fn claim_of_proof(wanted: Option<&str>, origin: &str, key: Option<&st
     Claim::new("trail", TITLE, verdict)
 }
 
-fn another(own: &str, wanted: &str) -> Verdict {
+fn other_trail(own: &str, wanted: &str) -> Verdict {
     Verdict::Broken {
         commit: None,
         what: format!(

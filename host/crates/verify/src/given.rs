@@ -11,7 +11,7 @@ use super::signature::show_time;
 
 /// A checkpoint and where it came from.
 #[derive(Clone)]
-pub(crate) struct Given {
+pub(crate) struct GivenCheckpoint {
     pub(crate) path: PathBuf,
     /// The commit of the repository there that brought it.
     pub(crate) kept_by: Option<Id>,
@@ -19,7 +19,7 @@ pub(crate) struct Given {
 }
 
 /// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
-pub(crate) const CLOCKS_APART: i64 = 300;
+pub(crate) const MAX_CLOCK_SKEW: i64 = 300;
 
 /// Reads a key that checks checkpoints.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn parse_key(text: &str) -> Result<NoteKey, VerifyError> {
 }
 
 /// Claims that the checkpoints are signed by the key that the auditor trusts.
-pub(crate) fn claim_signed(given: &[Given], key: Option<&NoteKey>) -> Claim {
+pub(crate) fn claim_signed(given: &[GivenCheckpoint], key: Option<&NoteKey>) -> Claim {
     let title = "each checkpoint is signed by the checkpoint key";
     let Some(key) = key else {
         let why = "a checkpoint is as good as the place that it was kept in; `--checkpoint-key` shows whose it is";
@@ -55,7 +55,7 @@ pub(crate) fn claim_signed(given: &[Given], key: Option<&NoteKey>) -> Claim {
     Claim::new("checkpoint-key", title, verdict)
 }
 
-impl Given {
+impl GivenCheckpoint {
     /// What to call it.
     pub(crate) fn name(&self) -> String {
         let path = quote(self.path.as_os_str().as_encoded_bytes());

@@ -111,9 +111,9 @@ impl Graph {
     }
 
     /// Whether a search by path would pass a commit by, though it changes this path.
-    pub(crate) fn hides(&self, id: &Id, path: &[u8]) -> bool {
+    pub(crate) fn would_skip(&self, id: &Id, path: &[u8]) -> bool {
         self.find(id)
-            .is_some_and(|(layer, place)| layer.hides(place, path))
+            .is_some_and(|(layer, place)| layer.would_skip(place, path))
     }
 
     fn find(&self, id: &Id) -> Option<(&Layer, u32)> {
@@ -130,7 +130,7 @@ impl Graph {
             .layers
             .iter()
             .any(|layer| (0..layer.count).any(|place| layer.row(place).level != 0));
-        let is_dated = self.layers.iter().all(Layer::is_dated);
+        let is_dated = self.layers.iter().all(Layer::has_times);
         for layer in &self.layers {
             for place in 0..layer.count {
                 let row = layer.row(place);
@@ -141,14 +141,16 @@ impl Graph {
                     let row = layer.row(place);
                     level = level.max(row.level);
                     if is_dated {
-                        date = date.max(row.time + layer.later(place).ok_or_else(wrong)? + 1);
+                        date = date
+                            .max(row.time + layer.time_correction(place).ok_or_else(wrong)? + 1);
                     }
                 }
                 if is_counted && row.level != (level + 1).min(MAX_LEVEL) {
                     return Err(wrong());
                 }
                 if is_dated
-                    && row.time + layer.later(place).ok_or_else(wrong)? != date.max(row.time)
+                    && row.time + layer.time_correction(place).ok_or_else(wrong)?
+                        != date.max(row.time)
                 {
                     return Err(wrong());
                 }

@@ -144,7 +144,7 @@ pub(crate) fn find_in_store(context: &Context<'_>) {
     for why in &store.misleading {
         context.findings.broken_anywhere(Rule::Hidden, why.clone());
     }
-    for name in store.strangers() {
+    for name in store.unexpected_files() {
         let what = format!("{name} in `objects/pack` belongs to no pack; git does not look at it");
         context.findings.note(Rule::Objects, what);
     }
@@ -157,7 +157,7 @@ pub(crate) fn find_shadows(
     reference: &str,
     tip: Option<Id>,
 ) {
-    for (short, name) in taken_first(reference) {
+    for (short, name) in competing_names(reference) {
         let shown = match refs.resolve(name.as_bytes()) {
             Ok(None) => continue,
             Ok(Some(found)) => match found.id {
@@ -180,7 +180,7 @@ pub(crate) fn find_shadows(
 }
 
 /// The short names of a ref, and for each the names that git tries before it, in git's order.
-fn taken_first(reference: &str) -> Vec<(String, String)> {
+fn competing_names(reference: &str) -> Vec<(String, String)> {
     let prefixes = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
     let mut names = Vec::new();
     for short in prefixes[1..]

@@ -34,13 +34,11 @@ mod claims;
 #[cfg(feature = "repository")]
 mod findings;
 #[cfg(feature = "repository")]
-mod fresh;
+mod freshness;
 #[cfg(feature = "repository")]
 mod graph;
 #[cfg(feature = "repository")]
 mod hidden;
-#[cfg(feature = "repository")]
-mod kept;
 #[cfg(feature = "repository")]
 mod refs;
 #[cfg(feature = "repository")]
@@ -49,6 +47,8 @@ mod repository;
 mod signatures;
 #[cfg(feature = "repository")]
 mod since;
+#[cfg(feature = "repository")]
+mod sources;
 #[cfg(feature = "repository")]
 mod store;
 #[cfg(feature = "repository")]
@@ -66,10 +66,10 @@ use std::path::PathBuf;
 pub use audit::{Options, Progress, Require, verify};
 pub use expected::trail_named;
 #[cfg(feature = "repository")]
-pub use fresh::Fresh;
+pub use freshness::Freshness;
 pub use object::ObjectId;
 pub use proven::{ProofOptions, ProofReport, check_proof};
-pub use report::{Claim, Outcome, Report, Verdict};
+pub use report::{AuditResult, Claim, Report, Verdict};
 #[cfg(feature = "repository")]
 pub use trust::verify_proof;
 #[cfg(feature = "repository")]

@@ -139,16 +139,16 @@ impl Kind {
 }
 
 /// Content being hashed piece by piece. SHA-1 comes with git's own collision detection.
-pub(crate) struct Naming(Hasher);
+pub(crate) struct ObjectHasher(Hasher);
 
 enum Hasher {
     Sha1(sha1dc::Hasher),
     Sha256(Sha256),
 }
 
-impl Naming {
+impl ObjectHasher {
     /// Begins to name an object of this kind and size.
-    pub(crate) fn begin(algorithm: Algorithm, kind: Kind, size: u64) -> Naming {
+    pub(crate) fn begin(algorithm: Algorithm, kind: Kind, size: u64) -> ObjectHasher {
         let mut header = [0_u8; 32];
         let name = kind.name().as_bytes();
         header[..name.len()].copy_from_slice(name);
@@ -167,7 +167,7 @@ impl Naming {
         let begin = name.len() + 1;
         let end = begin + digits.len() - first;
         header[begin..end].copy_from_slice(&digits[first..]);
-        let mut naming = Naming(match algorithm {
+        let mut naming = ObjectHasher(match algorithm {
             Algorithm::Sha1 => Hasher::Sha1(sha1dc::Hasher::new()),
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
         });
@@ -197,7 +197,7 @@ impl Naming {
 
 /// The name of this content, or none if it carries the marks of a SHA-1 collision attack.
 pub(crate) fn name(algorithm: Algorithm, kind: Kind, content: &[u8]) -> Option<Id> {
-    let mut naming = Naming::begin(algorithm, kind, content.len() as u64);
+    let mut naming = ObjectHasher::begin(algorithm, kind, content.len() as u64);
     naming.update(content);
     naming.finish()
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::given::{self, Given};
+use super::given::{self, GivenCheckpoint};
 use super::merkle::note::NoteKey;
 use super::merkle::proof::Proof;
 use super::object::{self, Algorithm, Kind};
 use super::quote::quote;
-use super::report::{self, Claim, Outcome, Verdict};
+use super::report::{self, AuditResult, Claim, Verdict};
 use super::rules::commit::Commit;
 use super::rules::message::{self, MessageError, Role};
 use super::rules::{entry, path, time};
@@ -43,8 +43,8 @@ pub struct ProofReport {
 
 impl ProofReport {
     /// The report in one word.
-    pub fn outcome(&self) -> Outcome {
-        report::outcome(&self.claims)
+    pub fn result(&self) -> AuditResult {
+        report::result(&self.claims)
     }
 }
 
@@ -133,7 +133,10 @@ pub(crate) fn check(file: &Path, bytes: &[u8], trust: &Trust<'_>) -> Result<Proo
         true => Verdict::Holds,
         false => broken("entry, commit and hashes lead to another root: one of them was changed"),
     };
-    let agreement = match commit.as_ref().map(|commit| agree(&proof, commit)) {
+    let agreement = match commit
+        .as_ref()
+        .map(|commit| check_commit_matches(&proof, commit))
+    {
         Some(Ok(())) => Verdict::Holds,
         Some(Err(verdict)) => verdict,
         None => broken("its commit is malformed"),
@@ -178,7 +181,7 @@ fn broken(what: impl Into<String>) -> Verdict {
 }
 
 /// Whether the commit speaks of this entry.
-fn agree(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
+fn check_commit_matches(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
     let task = path::task_at(proof.path.as_bytes()).map_err(broken)?;
     let entry = entry::parse(proof.entry).map_err(|why| broken(format!("the entry {why}")))?;
     if message::role(commit.message) != Role::Entry {
@@ -200,7 +203,7 @@ fn agree(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
     let before = commit.time().map(|time| time.saturating_sub(entry.seconds));
     match before {
         None | Some(..0) => Err(broken("it is committed before the time of its entry")),
-        Some(before) if before > time::APART_MOST => Err(broken(format!(
+        Some(before) if before > time::MAX_ENTRY_AGE_BEFORE_RULE => Err(broken(format!(
             "its entry is backdated: it says that it was recorded {before} s before it was committed"
         ))),
         Some(_) => Ok(()),
@@ -210,7 +213,7 @@ fn agree(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
 
 /// Without the key a proof shows nothing: anybody can make a tree with any entry in it.
 fn claim_key(file: &Path, proof: &Proof<'_>, trust: &Trust<'_>) -> Vec<Claim> {
-    let checkpoints = [Given {
+    let checkpoints = [GivenCheckpoint {
         path: file.to_owned(),
         kept_by: None,
         checkpoint: proof.checkpoint.clone(),
@@ -235,7 +238,7 @@ fn claim_signature(
     trust: &Trust<'_>,
 ) -> Claim {
     let Some(signers) = &trust.signers else {
-        return signature::claim_nobody(trust.asks_for_signatures);
+        return signature::claim_without_signers(trust.asks_for_signatures);
     };
     let seconds = seconds.unwrap_or(i64::MIN);
     let mut claim = Claim::new("signatures", signature::TITLE, Verdict::Holds);

@@ -84,7 +84,7 @@ pub enum Verdict {
 /// The audit in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum AuditResult {
     /// Every claim that was asked for holds.
     Holds,
     /// At least one is broken.
@@ -95,10 +95,12 @@ pub enum Outcome {
 
 impl Report {
     /// The audit in one word: broken before not shown before holds.
-    pub fn outcome(&self) -> Outcome {
-        match outcome(&self.claims) {
-            Outcome::Holds if self.entries == 0 && self.not_verified_again.unwrap_or(0) == 0 => {
-                Outcome::NotShown
+    pub fn result(&self) -> AuditResult {
+        match result(&self.claims) {
+            AuditResult::Holds
+                if self.entries == 0 && self.not_verified_again.unwrap_or(0) == 0 =>
+            {
+                AuditResult::NotShown
             }
             outcome => outcome,
         }
@@ -106,14 +108,14 @@ impl Report {
 }
 
 /// Claims in one word.
-pub(crate) fn outcome(claims: &[Claim]) -> Outcome {
+pub(crate) fn result(claims: &[Claim]) -> AuditResult {
     let any = |test: fn(&Verdict) -> bool| claims.iter().any(|claim| test(&claim.verdict));
     if any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
-        Outcome::Broken
+        AuditResult::Broken
     } else if any(|verdict| matches!(verdict, Verdict::NotShown { .. })) {
-        Outcome::NotShown
+        AuditResult::NotShown
     } else {
-        Outcome::Holds
+        AuditResult::Holds
     }
 }
 

@@ -5,12 +5,12 @@ mod extent;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use extent::Said;
+use extent::DeclaredExtent;
 
 use super::object::{Algorithm, Id};
 use super::quote::quote;
 use super::report::{Claim, Verdict};
-use super::signature::{self, Judgement, Signers, TITLE, claim_nobody};
+use super::signature::{self, Judgement, Signers, TITLE, claim_without_signers};
 use super::trust;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
@@ -22,7 +22,9 @@ use super::{Options, VerifyError};
 /// Says why the file of allowed signers cannot be used.
 pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
     Ok(match trust::signers(options)? {
-        None => Box::new(Nobody(claim_nobody(trust::asks_for_signatures(options)))),
+        None => Box::new(FixedClaim(claim_without_signers(
+            trust::asks_for_signatures(options),
+        ))),
         Some(signers) => Box::new(Signatures {
             signers,
             found: Mutex::default(),
@@ -31,9 +33,9 @@ pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyE
 }
 
 /// Makes the same claim whatever it sees.
-struct Nobody(Claim);
+struct FixedClaim(Claim);
 
-impl Visitor for Nobody {
+impl Visitor for FixedClaim {
     fn visit(&self, _: &TrailCommit<'_>) {}
 
     fn finish(&self, _: &Walk<'_>) -> Vec<Claim> {
@@ -43,14 +45,14 @@ impl Visitor for Nobody {
 
 struct Signatures {
     signers: Signers,
-    found: Mutex<Found>,
+    found: Mutex<SignatureFindings>,
 }
 
 /// A commit and how far below the tip it is; greater is older.
 type Place = (u32, Id);
 
 #[derive(Default)]
-struct Found {
+struct SignatureFindings {
     broken: Offences,
     not_shown: Offences,
     /// Commits whose signatures count, and how many commits each says that it is for.
@@ -98,12 +100,12 @@ impl Visitor for Signatures {
         // A commit that says no time is broken by another claim; no key's time has begun then.
         let seconds = commit.seconds.unwrap_or(i64::MIN);
         let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
-        let said = extent::said(commit.raw);
+        let said = extent::declared_extent(commit.raw);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         match judgement {
             Judgement::Signed(who) => {
                 let covers = match said {
-                    Said::Covers(number) => number,
+                    DeclaredExtent::Covers(number) => number,
                     _ => 1,
                 };
                 found.signed.push((commit.depth, covers));
@@ -120,14 +122,14 @@ impl Visitor for Signatures {
                     }
                 }
             }
-            Judgement::Unsigned if matches!(said, Said::Covers(_)) => {
+            Judgement::Unsigned if matches!(said, DeclaredExtent::Covers(_)) => {
                 let what = "it says for how many commits its signature is, and has none";
                 found.broken.add(place, what.to_owned());
             }
             Judgement::Unsigned => found.unsigned.push(Unsigned {
                 depth: commit.depth,
                 is_genesis: commit.is_genesis,
-                says_so: said == Said::Unavailable,
+                says_so: said == DeclaredExtent::Unavailable,
             }),
             Judgement::Broken(what) => found.broken.add(place, what),
             Judgement::NotShown(what) => found.not_shown.add(place, what),
@@ -158,7 +160,7 @@ impl Visitor for Signatures {
     }
 }
 
-impl Found {
+impl SignatureFindings {
     /// Judges the commits without a signature of their own: how many lie before the first that has one.
     fn judge_unsigned(&mut self, walk: &Walk<'_>) -> u64 {
         let mut unsigned = std::mem::take(&mut self.unsigned);

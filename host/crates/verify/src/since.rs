@@ -3,19 +3,19 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::checkpoints;
-use super::given::{Given, claim_signed, parse_key};
-use super::kept;
+use super::given::{GivenCheckpoint, claim_signed, parse_key};
 use super::merkle::note::ORIGIN;
 use super::object::Id;
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
+use super::sources;
 use super::trust::unreadable;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
 /// The checkpoint that an audit begins at.
 pub(crate) struct Since {
-    pub(crate) given: Given,
+    pub(crate) given: GivenCheckpoint,
     /// The commit of its last entry.
     pub(crate) commit: Id,
 }
@@ -48,7 +48,7 @@ pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> 
     let Some(path) = &options.since else {
         return Ok(None);
     };
-    let given = kept::newest(path)?;
+    let given = sources::newest(path)?;
     let commit = given.as_ref().and_then(|given| {
         let commit = given.checkpoint.commit.as_deref()?;
         Id::from_hex(commit.as_bytes())
@@ -69,12 +69,12 @@ pub(crate) fn visitor(
     options: &Options<'_>,
 ) -> Result<Box<dyn Visitor>, VerifyError> {
     let Some(since) = since else {
-        return Ok(Box::new(Nothing));
+        return Ok(Box::new(NoVisitor));
     };
     let key = options.checkpoint_key.as_deref();
     let key = key.map(parse_key).transpose()?;
     let given = since.given.clone();
-    Ok(Box::new(Beginning {
+    Ok(Box::new(SinceVisitor {
         commit: since.commit,
         signed: claim_signed(std::slice::from_ref(&given), key.as_ref()),
         given,
@@ -82,25 +82,25 @@ pub(crate) fn visitor(
     }))
 }
 
-struct Nothing;
+struct NoVisitor;
 
-impl Visitor for Nothing {
+impl Visitor for NoVisitor {
     fn visit(&self, _: &TrailCommit<'_>) {}
 }
 
 /// The oldest such commit: its depth and id, which of its two times it is and that time; and how many there are.
 type Backdated = (u32, Id, (&'static str, i64), u64);
 
-struct Beginning {
+struct SinceVisitor {
     commit: Id,
     signed: Claim,
-    given: Given,
+    given: GivenCheckpoint,
     /// The oldest commit that says that it is older than the checkpoint, or whose entry does, its depth, which of the two and its
     /// time, and how many there are.
     backdated: Mutex<Option<Backdated>>,
 }
 
-impl Visitor for Beginning {
+impl Visitor for SinceVisitor {
     fn visit(&self, commit: &TrailCommit<'_>) {
         let Some(made) = self.given.checkpoint.seconds else {
             return;

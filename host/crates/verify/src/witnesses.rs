@@ -1,7 +1,7 @@
 //! The claim that witnesses cosigned the newest checkpoint: each saw that the trail extends what it saw before, so nobody was shown
 //! another history under the same key.
 
-use super::given::Given;
+use super::given::GivenCheckpoint;
 use super::merkle::note::WitnessKey;
 use super::quote::quote;
 use super::report::{Claim, Verdict};
@@ -31,13 +31,13 @@ impl Witnesses {
     }
 
     /// The claim about the newest of these checkpoints.
-    pub(crate) fn claim<'a>(&self, given: impl Iterator<Item = &'a Given>) -> Claim {
+    pub(crate) fn claim<'a>(&self, given: impl Iterator<Item = &'a GivenCheckpoint>) -> Claim {
         let (known, quorum) = (WitnessKey::count(&self.keys), self.quorum);
         let title = format!(
             "the newest checkpoint is cosigned by {quorum} of {known} {}",
             if known == 1 { "witness" } else { "witnesses" }
         );
-        let order = |given: &&Given| (given.checkpoint.size, given.checkpoint.seconds);
+        let order = |given: &&GivenCheckpoint| (given.checkpoint.size, given.checkpoint.seconds);
         let Some(newest) = given.max_by_key(order) else {
             let missing = "a checkpoint; `--against CHECKPOINT` gives one".to_owned();
             let verdict = Verdict::NotShown { missing };

@@ -74,7 +74,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .into());
     }
     if report.holds() {
-        let now = trail.time_of_recording(session.clock.now())?;
+        let now = trail.recording_time(session.clock.now())?;
         policies::activate(&trail, &policy, &policy_settings, now)?;
     }
     if report.holds()

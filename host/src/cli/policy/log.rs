@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::outcome::digest::sha256;
 use crate::policies::TrailPolicies;
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
-use crate::trail::{Decision, InForce, Kept, Trail};
+use crate::trail::{Decision, PolicyFileKind, PolicyInForce, Trail};
 
 /// Show which policy decided which span of the trail, newest first
 ///
@@ -118,7 +118,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let in_force = trail.in_force()?;
     let none = PolicySettings::default().digest();
     let present = match &in_force {
-        Some(InForce {
+        Some(PolicyInForce {
             component,
             settings,
             since,
@@ -173,7 +173,8 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
         spans.push(Span {
             builtin: is_builtin,
             kept: settings.is_some()
-                && (name.is_some() || trail.is_kept(Kept::Component, &decision.policy)?),
+                && (name.is_some()
+                    || trail.has_policy_file(PolicyFileKind::Component, &decision.policy)?),
             values: settings.map(|settings| settings.canonical()),
             entries: 1,
             first: point.clone(),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target, Witnesses};
+use crate::checkpoint::{
+    CheckpointAttempt, CheckpointError, CheckpointKey, PeriodicCheckpoints, Target, Witnesses,
+};
 use crate::cli::checkpoint::key;
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
@@ -56,23 +58,23 @@ pub fn prepare_checkpoints(
 
 impl CheckpointJob {
     /// Starts to make checkpoints, and reports the results to the orchestrator.
-    pub fn start(self, orchestrator: &Orchestrator) -> Keeper {
+    pub fn start(self, orchestrator: &Orchestrator) -> PeriodicCheckpoints {
         tracing::info!(to = %self.target, seconds = self.every.as_secs(), "keeping checkpoints");
         let watched = orchestrator.watch_checkpoints(self.every);
-        let tell = move |kept: &Kept| match kept {
-            Kept::At(time, checkpoint, unwitnessed) => {
+        let tell = move |kept: &CheckpointAttempt| match kept {
+            CheckpointAttempt::Kept(time, checkpoint, unwitnessed) => {
                 watched.kept(*time, checkpoint.size);
                 if !unwitnessed.is_empty() {
                     let what = format!("kept, but not cosigned: {}", unwitnessed.join("; "));
                     watched.failed(*time, false, &what);
                 }
             }
-            Kept::Not(time, error) => {
+            CheckpointAttempt::Failed(time, error) => {
                 let rolled_back = matches!(error, CheckpointError::RolledBack { .. });
                 watched.failed(*time, rolled_back, &error.to_string());
             }
         };
-        Keeper::start(
+        PeriodicCheckpoints::start(
             self.trail,
             self.key,
             self.target,

@@ -220,7 +220,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
         ),
         error => error.into(),
     })?;
-    if let Some(why) = trail.begins_apart() {
+    if let Some(why) = trail.own_ref_reason() {
         notes.push(separate_ref_note(trail.reference(), why));
     }
     if trail.placement() == Placement::Ref || trail.has_begun()? {

@@ -107,7 +107,7 @@ impl Reload {
         // First what decides: a document that comes under wider rules is not refused by the former.
         orchestrator.set_limits(read.documents);
         gate.change_limits(read.limits);
-        orchestrator.retire_turned_down(read.settings.keep_turned_down);
+        orchestrator.retire_turned_down(read.settings.turned_down_retention);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.policy_with_settings.policy.digest();
         let changed = changed.join(", ");

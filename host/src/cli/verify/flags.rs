@@ -110,7 +110,7 @@ impl AuditFlags {
         named.transpose()
     }
 
-    fn fresh(&self, session: &Session) -> Result<Option<Fresh>, UsageError> {
+    fn fresh(&self, session: &Session) -> Result<Option<Freshness>, UsageError> {
         let Some(text) = &self.max_age else {
             return Ok(None);
         };
@@ -118,7 +118,7 @@ impl AuditFlags {
         let since = time::ago(text, now).ok_or_else(|| {
             UsageError("--max-age must be a time span such as 1h or 30 minutes".into())
         })?;
-        Ok(Some(Fresh {
+        Ok(Some(Freshness {
             now: now.seconds(),
             since: since.seconds(),
         }))

@@ -10,12 +10,12 @@ use crate::cli::exit::{Exit, check_exists};
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
-use crate::verify::{self, Outcome, ProofReport};
+use crate::verify::{self, AuditResult, ProofReport};
 
 #[derive(Serialize)]
 struct Checked<'a> {
     schema: u32,
-    outcome: Outcome,
+    outcome: AuditResult,
     #[serde(flatten)]
     report: &'a ProofReport,
 }
@@ -25,7 +25,7 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
     check_exists("the proof", file)?;
     let options = args.flags.options(session)?;
     let report = verify::verify_proof(file, &options)?;
-    let outcome = report.outcome();
+    let outcome = report.result();
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Checked {

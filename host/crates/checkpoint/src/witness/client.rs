@@ -63,7 +63,7 @@ pub enum WitnessError {
 
 /// The cosignatures of a witness.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Cosignatures {
     /// The lines for the note, from trusted keys.
     pub lines: String,
     /// The names of their keys.
@@ -109,7 +109,7 @@ pub fn ask(
     tree: &mut EntryTree,
     checkpoint: &Checkpoint,
     note: &str,
-) -> Result<Asked, WitnessError> {
+) -> Result<Cosignatures, WitnessError> {
     let unreachable = |error: io::Error| WitnessError::Io(witness.to_string(), error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -166,10 +166,10 @@ fn take(
     keys: &[CosignerKey],
     note: &str,
     said: &str,
-) -> Result<Asked, WitnessError> {
+) -> Result<Cosignatures, WitnessError> {
     let text = note.split_once("\n\n").map_or("", |(text, _)| text);
     let text = format!("{text}\n");
-    let mut asked = Asked {
+    let mut asked = Cosignatures {
         lines: String::new(),
         names: Vec::new(),
     };

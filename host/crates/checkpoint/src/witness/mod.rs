@@ -8,7 +8,7 @@ mod proof;
 mod request;
 mod server;
 
-pub use client::{Asked, Witness, WitnessError, ask};
+pub use client::{Cosignatures, Witness, WitnessError, ask};
 pub use key::CosignerKey;
 pub(super) use key::message;
 pub use logs::Logs;

@@ -17,7 +17,7 @@ pub use reproduce::{NotShown, ReproduceReport, Reproduction, reproduce};
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
 use policy::{self, Engine, LoadError, Policy, PolicySettings};
-use trail::{InForce, Kept, Trail, TrailError};
+use trail::{PolicyFileKind, PolicyInForce, Trail, TrailError};
 
 /// A policy with its settings.
 #[derive(Clone, Debug)]
@@ -111,15 +111,15 @@ pub fn keep(
     let canonical = settings.canonical();
     let mut files = Vec::new();
     if !policy.is_builtin() {
-        files.push((Kept::Component, policy.bytes()));
+        files.push((PolicyFileKind::Component, policy.bytes()));
     }
     if settings.iter().next().is_some() {
-        files.push((Kept::Settings, canonical.as_bytes()));
+        files.push((PolicyFileKind::Settings, canonical.as_bytes()));
     }
     if files.is_empty() {
         return Ok(());
     }
-    trail.keep(&files, now)
+    trail.keep_policy_files(&files, now)
 }
 
 /// Keeps a policy and its settings with the trail and puts them in force. From then on they decide in every recorder
@@ -137,13 +137,13 @@ pub fn activate(
     now: Timestamp,
 ) -> Result<(), TrailError> {
     keep(trail, policy, settings, now)?;
-    let in_force = InForce {
+    let in_force = PolicyInForce {
         component: policy.digest().to_owned(),
         settings: settings.digest(),
         since: now.to_rfc3339(),
     };
     let is_default = policy.is_builtin() && settings.iter().next().is_none();
-    trail.put_in_force((!is_default).then_some(&in_force))
+    trail.set_policy_in_force((!is_default).then_some(&in_force))
 }
 
 /// The policies that are kept with a trail, each loaded once, on first use.
@@ -191,7 +191,7 @@ impl<'a> TrailPolicies<'a> {
         if let Some(settings) = self.settings.get(digest) {
             return Ok(settings.clone());
         }
-        let settings = match self.trail.kept(Kept::Settings, digest)? {
+        let settings = match self.trail.policy_file(PolicyFileKind::Settings, digest)? {
             Some(bytes) => Some(
                 read_settings(&bytes).ok_or_else(|| PoliciesError::Settings {
                     digest: digest.to_owned(),

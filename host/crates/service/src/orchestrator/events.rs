@@ -16,7 +16,7 @@ pub(super) use recent::RecentEntries;
 use super::{Orchestrator, RecordedError};
 use outcome::TaskId;
 use store::Entry;
-use trail::{NumberedCommit, NumberedFrom, Trail, TrailEnd, TrailError};
+use trail::{NumberedCommit, NumberedStart, Trail, TrailEnd, TrailError};
 
 /// The interval of remembered places, so that reading starts nearby anywhere in a long history. At 20 bytes each, ten
 /// million entries take less than a megabyte.
@@ -94,8 +94,8 @@ impl Order {
             mark.filter(|mark| known.history == history && mark.number <= end.entries)
         };
         let from = match from {
-            Some(mark) => NumberedFrom::Entry(mark),
-            None => NumberedFrom::End(end.clone()),
+            Some(mark) => NumberedStart::Entry(mark),
+            None => NumberedStart::End(end.clone()),
         };
         let mut marks = Vec::new();
         let places = trail.numbered(&from, after, limit, |place| {

@@ -250,13 +250,13 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 if inner.health.set_role(Role::Committing) {
                     tracing::info!(fence = lease.fence(), "this host commits");
                 }
-                if inner.committing.tenure.begin(lease.fence()) {
+                if inner.committing.fence.enter_turn(lease.fence()) {
                     // From its first check of the trail on, no host with an earlier lease can write.
                     let inner = inner.clone();
                     tokio::spawn(async move { inner.check_trail().await });
                 } else if fenced {
                     tracing::warn!("the trail knows a later turn than the store: another store's");
-                    inner.committing.tenure.overrule();
+                    inner.committing.fence.overrule();
                 }
                 let until = began + term;
                 inner.lease.send_replace(Some(HeldLease { lease, until }));
@@ -309,7 +309,7 @@ impl Inner {
     async fn take_turn(&self, term: Duration) -> Result<LeaseAnswer, StoreError> {
         let answer = self.store.lease(&self.host, term).await?;
         if let LeaseAnswer::Held(lease) = &answer
-            && !self.committing.tenure.is(lease.fence())
+            && !self.committing.fence.is_turn(lease.fence())
         {
             self.invalidate_binding();
             if let Err(error) = self.may_use_store().await {

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::{Inner, PolicyInForce};
 use recorder::Recorder;
 use store::{Entry, Store, StoreError};
-use trail::{LoggedEntry, Moved, TrailError};
+use trail::{LoggedEntry, RefMove, TrailError};
 
 /// How often to check the trail for entries of other programs. The trail's handle also notices them when it writes or
 /// is checked.
@@ -63,7 +63,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
         let in_force = inner.current_policy.now();
         let is_first = !Weak::ptr_eq(&began, &Arc::downgrade(&in_force));
-        left.extend(in_force.recorder.trail().take_moved());
+        left.extend(in_force.recorder.trail().take_ref_moves());
         if !is_first && left.is_empty() {
             continue;
         }
@@ -133,10 +133,10 @@ fn within(
     recorder: &Recorder,
     store: &dyn Store,
     runtime: &Handle,
-    span: &Moved,
+    span: &RefMove,
 ) -> Result<u64, FollowError> {
     let mut missing = Vec::new();
-    for (number, decision) in recorder.trail().decisions_of(span)?.enumerate() {
+    for (number, decision) in recorder.trail().decisions_in(span)?.enumerate() {
         if number == MOST {
             tracing::warn!(more_than = MOST, "{TOO_MANY}");
             break;

@@ -47,7 +47,7 @@ fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
         watching.get_or_insert_with(|| inner.current_policy.now().recorder.trail().lock_watch());
     let before = watch.hand_overs();
     let stuck = watch.look();
-    if watch.hand_overs() != before {
+    if watch.handovers() != before {
         // A waiter makes progress while the lock changes hands.
         inner.pulse.beat(Stage::Line);
         inner.pulse.beat(Stage::Feeder);

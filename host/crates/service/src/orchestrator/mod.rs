@@ -59,7 +59,7 @@ use recorder;
 use recorder::policies::PolicyWithSettings;
 use store::{Lease, Store};
 use supervise::supervised;
-use trail::{Committing, Trail, TrailError};
+use trail::{CommitterOptions, Trail, TrailError};
 
 /// Opens the trail, at startup and after its repository was replaced. A repository at another place than the first is
 /// not accepted.
@@ -148,7 +148,7 @@ struct Inner {
     /// Notified when something was recorded here.
     recorded: Notify,
     /// How the trail is written, through any handle.
-    committing: Committing,
+    committing: CommitterOptions,
     /// Notifies the lease keeper that, according to the trail, another host commits.
     fenced: Notify,
     /// The pipeline's step counts.
@@ -191,12 +191,12 @@ impl Orchestrator {
         open_trail: OpenTrail,
         options: Options,
     ) -> Result<Orchestrator, StartError> {
-        let committing = Committing {
-            tenure: Arc::default(),
+        let committing = CommitterOptions {
+            fence: Arc::default(),
             nicer: NICER,
         };
         let trail = open_trail()?;
-        trail.commit_as(committing.clone());
+        trail.set_committer_options(committing.clone());
         let inner = Arc::new(Inner {
             store,
             binding_check: binding_check::BindingCheck::default(),

@@ -220,8 +220,8 @@ impl Inner {
     pub(super) async fn reopen_trail(self: &Arc<Self>) {
         let inner = self.clone();
         let opened = tokio::task::spawn_blocking(move || match (inner.open_trail)() {
-            Ok(trail) if trail.is_where(inner.current_policy.now().recorder.trail()) => {
-                trail.commit_as(inner.committing.clone());
+            Ok(trail) if trail.has_same_location(inner.current_policy.now().recorder.trail()) => {
+                trail.set_committer_options(inner.committing.clone());
                 inner.current_policy.reopen(trail);
             }
             Ok(trail) => {

@@ -22,7 +22,7 @@ pub struct Plan {
     /// This operation fails and is not done; the process goes on.
     pub fail_at: Option<(usize, i32)>,
     /// Whoever works beside the others, on files whose names begin so, waits until there have been that many operations,
-    /// or until [`SimulatedDisk::let_go`].
+    /// or until [`SimulatedDisk::release_held`].
     pub hold: Option<(&'static str, usize)>,
     /// This sync (counted from 0 among those that have something to sync) says `Ok` and syncs nothing.
     pub leave_out_sync: Option<usize>,
@@ -78,7 +78,7 @@ impl SimulatedDisk {
             plan,
             ..Model::default()
         };
-        model.take_in(root, Path::new(""))?;
+        model.track_tree(root, Path::new(""))?;
         model.names = model.durable.clone();
         Ok(SimulatedDisk {
             root: root.canonicalize()?,
@@ -94,7 +94,7 @@ impl SimulatedDisk {
     }
 
     /// Lets go on who is held back.
-    pub fn let_go(&self) {
+    pub fn release_held(&self) {
         self.model().plan.hold = None;
         self.moved.notify_all();
     }
@@ -236,7 +236,7 @@ impl SimulatedDisk {
     fn inode_of(&self, path: &Path) -> io::Result<usize> {
         let now = fs::read(path)?;
         let relative = self.relative(path);
-        Ok(self.model().meet(relative, now))
+        Ok(self.model().track(relative, now))
     }
 }
 
@@ -264,7 +264,7 @@ impl Model {
         self.plan.leave_out_sync != Some(number)
     }
 
-    fn meet(&mut self, path: PathBuf, now: Vec<u8>) -> usize {
+    fn track(&mut self, path: PathBuf, now: Vec<u8>) -> usize {
         if let Some(inode) = self.names.get(&path)
             && self.inodes[*inode].now == now
         {
@@ -284,13 +284,13 @@ impl Model {
     }
 
     /// Takes note of what somebody else has changed in a directory, before it is synced.
-    fn look_into(&mut self, root: &Path, dir: &Path) -> io::Result<()> {
+    fn track_dir(&mut self, root: &Path, dir: &Path) -> io::Result<()> {
         let mut there = Vec::new();
         for entry in fs::read_dir(root.join(dir))? {
             let entry = entry?;
             let path = dir.join(entry.file_name());
             if !entry.file_type()?.is_dir() {
-                self.meet(path.clone(), fs::read(entry.path())?);
+                self.track(path.clone(), fs::read(entry.path())?);
             } else if !self.durable_dirs.contains(&path) {
                 self.changes.push(Change {
                     dir: dir.to_owned(),
@@ -320,13 +320,13 @@ impl Model {
         Ok(())
     }
 
-    fn take_in(&mut self, root: &Path, below: &Path) -> io::Result<()> {
+    fn track_tree(&mut self, root: &Path, below: &Path) -> io::Result<()> {
         for entry in fs::read_dir(root.join(below))? {
             let entry = entry?;
             let path = below.join(entry.file_name());
             if entry.file_type()?.is_dir() {
                 self.durable_dirs.push(path.clone());
-                self.take_in(root, &path)?;
+                self.track_tree(root, &path)?;
             } else {
                 let now = fs::read(entry.path())?;
                 self.inodes.push(Inode {
@@ -431,7 +431,7 @@ impl Disk for SimulatedDisk {
             path
         };
         let mut model = self.model();
-        model.look_into(&self.root, &path)?;
+        model.track_dir(&self.root, &path)?;
         let mut changes = model
             .changes
             .iter()

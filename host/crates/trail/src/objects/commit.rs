@@ -4,7 +4,7 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 
 use crate::error::TrailError;
-use crate::signing::{self, Sealed, Signing};
+use crate::signing::{self, FinishedCommit, Signing};
 
 /// What a commit says.
 pub(crate) struct Commit<'a> {
@@ -27,7 +27,7 @@ impl Commit<'_> {
         &self,
         hash: HashKind,
         signing: Option<&Signing>,
-    ) -> Result<Sealed, TrailError> {
+    ) -> Result<FinishedCommit, TrailError> {
         let Commit {
             tree,
             parent,
@@ -42,6 +42,6 @@ impl Commit<'_> {
             "tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {author} {seconds} +0000\n\n{message}"
         )
         .into_bytes();
-        signing::seal(signing, contents, hash, 1)
+        signing::finish_commit(signing, contents, hash, 1)
     }
 }

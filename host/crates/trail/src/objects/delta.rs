@@ -83,7 +83,7 @@ pub(crate) struct Anchor {
 }
 
 /// A copy shorter than this costs about what it saves.
-const LEAST_COPY: usize = 8;
+const MIN_COPY: usize = 8;
 
 impl Anchor {
     pub(crate) fn new(text: &[u8]) -> Anchor {
@@ -136,7 +136,7 @@ impl Anchor {
                 .count()
                 .min(most - before);
             let keep = |shared: usize| {
-                if shared >= LEAST_COPY || shared == line.len() {
+                if shared >= MIN_COPY || shared == line.len() {
                     shared
                 } else {
                     0

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Counts the bytes of one trail's trees that are in memory. The writer starts over from the root when they grow too large.
 /// Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Loaded(Arc<AtomicUsize>);
+pub(crate) struct LoadedBytes(Arc<AtomicUsize>);
 
-impl Loaded {
+impl LoadedBytes {
     /// The bytes in memory now.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)

@@ -8,24 +8,24 @@ use gix::hash::Kind as HashKind;
 use crate::objects::tree_object::Entry;
 
 /// Directories below this size are read from their beginning: that costs less than this index of them.
-const LEAST: usize = 4 << 10;
+const MIN_INDEXED_BYTES: usize = 4 << 10;
 
 /// Where the entries of one tree object begin, and what names it has but for case.
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(crate) struct NameIndex {
     /// Ascending.
     starts: Vec<u32>,
     /// Hashes of the names in lower case. One that is not there is not in the directory; one that is may be another's.
-    folded: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    folded: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
 }
 
-impl Names {
+impl NameIndex {
     /// The index of a directory; `None` if it is small, or not what it should be.
-    pub(crate) fn of(raw: &[u8], hash: HashKind) -> Option<Names> {
-        if raw.len() < LEAST {
+    pub(crate) fn of(raw: &[u8], hash: HashKind) -> Option<NameIndex> {
+        if raw.len() < MIN_INDEXED_BYTES {
             return None;
         }
-        let mut names = Names {
+        let mut names = NameIndex {
             starts: Vec::new(),
             folded: HashSet::default(),
         };
@@ -47,7 +47,7 @@ impl Names {
     }
 
     /// Whether the directory may have a name that equals this one but for case.
-    pub(crate) fn may_hold(&self, name: &[u8]) -> bool {
+    pub(crate) fn may_contain(&self, name: &[u8]) -> bool {
         self.folded.contains(&fold(name))
     }
 
@@ -74,9 +74,9 @@ fn fold(name: &[u8]) -> u64 {
 
 /// Takes a number that is a hash already for its hash.
 #[derive(Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

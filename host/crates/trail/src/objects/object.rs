@@ -104,7 +104,7 @@ impl Deflater {
 
     /// Appends the zlib stream of `data` to `out`.
     pub(crate) fn deflate_into(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        if data.len() <= STORED_MOST {
+        if data.len() <= MAX_STORED {
             return store_into(data, out);
         }
         let start = out.len();
@@ -118,12 +118,12 @@ impl Deflater {
 }
 
 /// Up to this many bytes compression gains nothing: a tree's delta is an id, which is noise, and a few bytes about it.
-const STORED_MOST: usize = 64;
+const MAX_STORED: usize = 64;
 
 /// How much longer than its contents a stream is that is made without compressing.
 pub(crate) const STORED_MORE: usize = 11;
 /// What one stored block can hold.
-pub(crate) const STORED_LONGEST: usize = u16::MAX as usize;
+pub(crate) const MAX_STORED_BLOCK: usize = u16::MAX as usize;
 
 /// Appends a zlib stream of one stored block (RFC 1950, RFC 1951 section 3.2.4).
 pub(crate) fn store_into(data: &[u8], out: &mut Vec<u8>) {

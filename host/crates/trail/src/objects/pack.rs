@@ -24,19 +24,19 @@ pub(crate) const TYPE_REF_DELTA: u8 = 7;
 
 /// A commit's delta up to this length is stored: it is the digits of ids, and what compressing saves (a quarter of 120
 /// bytes) takes as long as all else that is done for it.
-pub(crate) const STORED_COMMIT_MOST: usize = 256;
+pub(crate) const MAX_STORED_COMMIT: usize = 256;
 
 /// A tree's delta up to this length is stored when packs are merged: it is ids and little about them.
-pub(crate) const STORED_TREE_DELTA_MOST: usize = 256;
+pub(crate) const MAX_STORED_TREE_DELTA: usize = 256;
 
 /// A whole tree up to this length is stored at first: when packs are merged it becomes a delta, or is compressed then. Longer
 /// ones come seldom, and are large.
-const STORED_TREE_MOST: usize = 4 << 10;
+const MAX_STORED_TREE: usize = 4 << 10;
 
 /// A pack under construction.
 pub(crate) struct PackBuilder {
     hash: HashKind,
-    /// Tells [`Place`]s in this pack from those in others.
+    /// Tells [`PackLocation`]s in this pack from those in others.
     serial: u64,
     commits: Section,
     rest: Section,
@@ -57,7 +57,7 @@ struct Section {
 
 /// Where a tree lies in a pack under construction: a later version of it may be a delta of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct PackLocation {
     /// 0: in none.
     pack: u64,
     at: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Anchored {
 }
 
 /// After so many deltas that saved too little the next text becomes the anchor.
-const MISSES_MOST: u32 = 4;
+const MAX_MISSES: u32 = 4;
 
 /// One line of an index.
 #[derive(Clone, Copy)]
@@ -96,7 +96,7 @@ impl Section {
         let start = self.bytes.len();
         object_header(kind, contents.len() as u64, &mut self.bytes);
         match kind {
-            TYPE_TREE if contents.len() <= STORED_TREE_MOST => {
+            TYPE_TREE if contents.len() <= MAX_STORED_TREE => {
                 object::store_into(contents, &mut self.bytes);
             }
             TYPE_TREE => tree_stream::deflate_into(contents, id.kind(), &mut self.bytes),
@@ -169,7 +169,7 @@ impl PackBuilder {
             hash,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             commits: Section {
-                stored_most: STORED_COMMIT_MOST,
+                stored_most: MAX_STORED_COMMIT,
                 ..Section::default()
             },
             rest: Section::default(),
@@ -242,7 +242,7 @@ impl PackBuilder {
                 (at, 0)
             }
         };
-        node.place = Place {
+        node.place = PackLocation {
             pack: self.serial,
             at,
             chain,
@@ -296,7 +296,7 @@ impl Anchored {
 
     /// Takes a text that was added whole for the anchor, if there is none or it has served too badly.
     fn offer(&mut self, contents: &[u8], at: u64) {
-        if self.anchor.is_none() || self.misses >= MISSES_MOST {
+        if self.anchor.is_none() || self.misses >= MAX_MISSES {
             *self = Anchored {
                 anchor: Some((Anchor::new(contents), at)),
                 misses: 0,

@@ -12,10 +12,10 @@ use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 
 use crate::error::TrailError;
-use crate::objects::loaded::Loaded;
-use crate::objects::names::Names;
+use crate::objects::loaded::LoadedBytes;
+use crate::objects::names::NameIndex;
 use crate::objects::object;
-use crate::objects::pack::Place;
+use crate::objects::pack::PackLocation;
 use crate::objects::tree_object::{Entry, MODE_FILE, MODE_TREE, git_order, id_length};
 
 /// Supplies the trees that are not in memory.
@@ -30,14 +30,14 @@ pub(crate) struct Node {
     pub(crate) id: ObjectId,
     pub(crate) raw: Vec<u8>,
     /// Where the writer has put it last.
-    pub(crate) place: Place,
+    pub(crate) place: PackLocation,
     level: u8,
     /// All names consist of `[A-Za-z0-9._-]`: no attacker had free bytes, see [`object::name_own_tree`].
     plain: bool,
     children: Box<[OnceLock<Arc<Node>>]>,
     /// What finds a name in a large directory.
-    names: Option<Names>,
-    loaded: Loaded,
+    names: Option<NameIndex>,
+    loaded: LoadedBytes,
 }
 
 /// How a new tree differs from the one before it: `removed` bytes at `at` were replaced by `added` new ones.
@@ -50,7 +50,7 @@ pub(crate) struct Edit {
 
 /// Takes each tree that an update makes, the leaf first and the root last, with what it differs in from the one that it
 /// replaces (`None` for a directory that is new).
-pub(crate) type Made<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
+pub(crate) type TreeSink<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
 
 impl Drop for Node {
     fn drop(&mut self) {
@@ -95,7 +95,7 @@ impl Node {
         raw: Vec<u8>,
         level: u8,
         hash: HashKind,
-        loaded: &Loaded,
+        loaded: &LoadedBytes,
     ) -> Result<Node, TrailError> {
         let mut plain = true;
         let mut rest = &raw[..];
@@ -108,10 +108,10 @@ impl Node {
             rest = &rest[entry.length..];
         }
         let node = Node {
-            names: Names::of(&raw, hash),
+            names: NameIndex::of(&raw, hash),
             id,
             raw,
-            place: Place::default(),
+            place: PackLocation::default(),
             level,
             plain,
             children: fresh_children(level),
@@ -120,11 +120,11 @@ impl Node {
         Ok(node.counted())
     }
 
-    pub(crate) fn empty(level: u8, hash: HashKind, loaded: &Loaded) -> Node {
+    pub(crate) fn empty(level: u8, hash: HashKind, loaded: &LoadedBytes) -> Node {
         Node {
             id: object::name_own_tree(hash, b""),
             raw: Vec::new(),
-            place: Place::default(),
+            place: PackLocation::default(),
             level,
             plain: true,
             children: fresh_children(level),
@@ -208,7 +208,7 @@ impl Node {
         if self
             .names
             .as_ref()
-            .is_some_and(|names| !names.may_hold(name.as_bytes()))
+            .is_some_and(|names| !names.may_contain(name.as_bytes()))
         {
             return None;
         }
@@ -278,7 +278,7 @@ impl Node {
         path: &[&str],
         blob: &gix::oid,
         source: &dyn TreeSource,
-        made: Made<'_>,
+        made: TreeSink<'_>,
     ) -> Result<(), TrailError> {
         let (&name, below) = path.split_first().expect("a path has a name");
         let hash = node.id.kind();
@@ -308,7 +308,7 @@ impl Node {
         blob: &gix::oid,
         hash: HashKind,
         source: &dyn TreeSource,
-        made: Made<'_>,
+        made: TreeSink<'_>,
     ) -> Result<Option<Edit>, TrailError> {
         let was_empty = self.raw.is_empty();
         let edit = if below.is_empty() {
@@ -352,7 +352,7 @@ impl Node {
         self.raw.splice(at..at, entry);
         match &mut self.names {
             Some(names) => names.insert(at, added, name.as_bytes()),
-            None => self.names = Names::of(&self.raw, self.id.kind()),
+            None => self.names = NameIndex::of(&self.raw, self.id.kind()),
         }
         Edit {
             at,
@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn files_are_inserted_in_git_order_and_found_in_any_case() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &LoadedBytes::default()));
         for name in ["b.json", "a.json", "a-1.json", "B1.json"] {
             let made = add(&mut root, name);
             assert_eq!((made.len(), made.last()), (3, Some(&root.id)));
@@ -446,8 +446,8 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_looks_at_does_not_change() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
+    fn a_tree_that_is_being_read_does_not_change() {
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &LoadedBytes::default()));
         add(&mut root, "a");
         let seen = root.clone();
         let id = seen.id;
@@ -459,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_large_directory_is_the_same_as_when_it_is_read_from_its_object() {
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &LoadedBytes::default()));
         let mut expected = Vec::new();
         for number in 0..400 {
             let name = format!("Task-{}.json", number * 7919 % 1000);
@@ -473,7 +473,7 @@ mod tests {
             grown.raw.clone(),
             2,
             HashKind::Sha1,
-            &Loaded::default(),
+            &LoadedBytes::default(),
         )
         .expect("a good tree");
         for tree in [&**grown, &read] {

@@ -10,17 +10,17 @@ use crate::objects::object;
 use crate::objects::tree_object::Entry;
 
 /// A copy shorter than this cannot be said.
-const LEAST_COPY: usize = 3;
+const MIN_COPY: usize = 3;
 /// One longer than this takes two.
-const LONGEST_COPY: usize = 258;
+const MAX_COPY: usize = 258;
 /// Nothing from further back can be copied.
-const FURTHEST: usize = 32 << 10;
+const MAX_DISTANCE: usize = 32 << 10;
 
 /// Appends the stream of a tree's contents.
 pub(crate) fn deflate_into(raw: &[u8], hash: HashKind, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0x78, 0x01]);
-    let mut bits = Bits {
+    let mut bits = BitWriter {
         out,
         held: 0,
         count: 0,
@@ -42,20 +42,21 @@ pub(crate) fn deflate_into(raw: &[u8], hash: HashKind, out: &mut Vec<u8>) {
     bits.put(0, 7);
     bits.finish();
     out.extend_from_slice(&libdeflater::adler32(raw).to_be_bytes());
-    if out.len() - start > raw.len() + object::STORED_MORE && raw.len() <= object::STORED_LONGEST {
+    if out.len() - start > raw.len() + object::STORED_MORE && raw.len() <= object::MAX_STORED_BLOCK
+    {
         out.truncate(start);
         object::store_into(raw, out);
     }
 }
 
 /// What is written bit by bit, the least significant first.
-struct Bits<'a> {
+struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     held: u64,
     count: u32,
 }
 
-impl Bits<'_> {
+impl BitWriter<'_> {
     #[inline]
     fn put(&mut self, bits: u32, count: u32) {
         self.held |= u64::from(bits) << self.count;
@@ -84,8 +85,8 @@ impl Bits<'_> {
         let ends = head.iter().rev().zip(before.iter().rev());
         let end = ends.take_while(same).count().min(most);
         // Nothing is copied before it is decided, so that what lies between comes first.
-        let end = if end >= LEAST_COPY {
-            end.min(LONGEST_COPY)
+        let end = if end >= MIN_COPY {
+            end.min(MAX_COPY)
         } else {
             0
         };
@@ -97,11 +98,11 @@ impl Bits<'_> {
 
     /// Copies so many bytes from so far back, at most the longest copy; how many, or `None` if that cannot be said.
     fn copy(&mut self, length: usize, distance: usize) -> Option<usize> {
-        let length = length.min(LONGEST_COPY);
-        if length < LEAST_COPY || distance > FURTHEST {
+        let length = length.min(MAX_COPY);
+        if length < MIN_COPY || distance > MAX_DISTANCE {
             return None;
         }
-        let (code, count) = LENGTHS[length - LEAST_COPY];
+        let (code, count) = LENGTHS[length - MIN_COPY];
         self.put(u32::from(code), u32::from(count));
         let (code, extra, extra_bits) = distance_code(distance as u32);
         self.put(reversed(code, 5), 5);
@@ -156,8 +157,8 @@ static LITERALS: [(u16, u8); 256] = {
 };
 
 /// The code of each length from 3 on, with the bits that are added to it.
-static LENGTHS: [(u16, u8); LONGEST_COPY - LEAST_COPY + 1] = {
-    let mut table = [(0, 0); LONGEST_COPY - LEAST_COPY + 1];
+static LENGTHS: [(u16, u8); MAX_COPY - MIN_COPY + 1] = {
+    let mut table = [(0, 0); MAX_COPY - MIN_COPY + 1];
     let mut less = 0;
     while less < table.len() as u32 {
         let (symbol, extra, extra_bits) = if less == 255 {

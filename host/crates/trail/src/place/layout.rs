@@ -27,18 +27,18 @@ pub enum Layout {
 ///
 /// Every commit writes that directory, and whoever checks the commit reads it: with 512 entries that is about 20 kB, with all
 /// of a long trail it takes the square of the trail's length.
-pub const FLAT_MOST: usize = 512;
+pub const MAX_FLAT_ENTRIES: usize = 512;
 
 /// What decides how the next entry is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum LayoutChoice {
     /// The operator, or the placement: a ref is read by machines.
     Always(Layout),
-    /// The parent commit's tree: flat up to [`FLAT_MOST`] entries, then sharded.
+    /// The parent commit's tree: flat up to [`MAX_FLAT_ENTRIES`] entries, then sharded.
     BySize,
 }
 
-impl Choice {
+impl LayoutChoice {
     /// The layout of the entry that comes after that tree. The tree alone decides, so that every process and host decides
     /// alike, and again after a crash.
     pub(crate) fn after(
@@ -47,10 +47,10 @@ impl Choice {
         source: &dyn TreeSource,
     ) -> Result<Layout, TrailError> {
         match self {
-            Choice::Always(layout) => Ok(layout),
-            Choice::BySize => {
+            LayoutChoice::Always(layout) => Ok(layout),
+            LayoutChoice::BySize => {
                 let tasks = root.descend(&ROOT, source, None)?;
-                let is_full = tasks.is_some_and(|tasks| tasks.is_spread_or_holds(FLAT_MOST));
+                let is_full = tasks.is_some_and(|tasks| tasks.is_spread_or_holds(MAX_FLAT_ENTRIES));
                 Ok(if is_full {
                     Layout::Sharded
                 } else {

@@ -3,14 +3,14 @@
 pub(crate) mod discover;
 pub(crate) mod git_config;
 pub(crate) mod layout;
+pub(crate) mod location;
 pub(crate) mod mount;
 pub(crate) mod ownership;
 pub(crate) mod placement;
 pub(crate) mod refs;
 pub(crate) mod regular;
 pub(crate) mod repository;
-pub(crate) mod shared;
+pub(crate) mod shared_repository;
 pub(crate) mod state;
 pub(crate) mod supported;
-pub(crate) mod whereabouts;
 pub(crate) mod work_trees;

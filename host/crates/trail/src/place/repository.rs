@@ -10,14 +10,14 @@ use gix::hash::Kind as HashKind;
 use gix::objs::{CommitRef, Kind};
 
 use crate::error::{IoContext, TrailError};
-use crate::objects::loaded::Loaded;
+use crate::objects::loaded::LoadedBytes;
 use crate::objects::tree::TreeSource;
-use crate::place::git_config::{GitConfig, GitEnvironment, Place};
+use crate::place::git_config::{ConfigLocation, GitConfig, GitEnvironment};
 use crate::place::ownership;
 use crate::place::regular;
-use crate::place::shared::Sharing;
+use crate::place::shared_repository::SharingMode;
 use crate::place::supported;
-use crate::place::work_trees::{self, Main};
+use crate::place::work_trees::{self, MainWorkTree};
 use crate::read::database::Objects;
 
 /// An open repository.
@@ -29,12 +29,12 @@ pub(crate) struct Repository {
     pub(crate) git_dir: PathBuf,
     /// The work tree that was opened, if there is one.
     pub(crate) work_tree: Option<PathBuf>,
-    pub(crate) main: Main,
+    pub(crate) main: MainWorkTree,
     pub(crate) hash: HashKind,
     pub(crate) shallow: bool,
-    pub(crate) sharing: Sharing,
+    pub(crate) sharing: SharingMode,
     /// The trees of this trail that are in memory.
-    pub(crate) loaded: Loaded,
+    pub(crate) loaded: LoadedBytes,
     objects: Objects,
 }
 
@@ -63,7 +63,7 @@ impl Repository {
         let common_dir = absolute(local.common_dir())?;
         supported::check_extensions(&local)?;
         let git_dir = absolute(local.git_dir())?;
-        let place = Place {
+        let place = ConfigLocation {
             git_dir: &git_dir,
             common_dir: &common_dir,
         };
@@ -71,7 +71,7 @@ impl Repository {
         ownership::check(&local, &config, environment)?;
         let main = work_trees::find_main(&local, git_dir == common_dir, &common_dir)?;
         let work_tree = match &main {
-            Main::At(root) if git_dir == common_dir => Some(root.clone()),
+            MainWorkTree::At(root) if git_dir == common_dir => Some(root.clone()),
             _ if git_dir == common_dir => None,
             _ => local.workdir().map(absolute).transpose()?,
         };
@@ -82,7 +82,7 @@ impl Repository {
             hash: local.object_hash(),
             shallow: common_dir.join("shallow").exists(),
             sharing: config.sharing()?,
-            loaded: Loaded::default(),
+            loaded: LoadedBytes::default(),
             objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
             config,

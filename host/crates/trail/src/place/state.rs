@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
 use crate::error::{IoContext, TrailError};
-use crate::place::shared;
+use crate::place::shared_repository;
 use crate::{Layout, Placement};
 
 /// The directory `chiffon-audit/` of one repository.
@@ -124,7 +124,7 @@ impl StateDir {
                 .doing("create", &self.token_path())?;
             created = true;
         }
-        shared::follow_directory(&self.token_path());
+        shared_repository::follow_directory(&self.token_path());
         Ok(created)
     }
 

@@ -16,7 +16,7 @@ pub(crate) enum Head {
 
 /// The work tree of the common git directory itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Main {
+pub(crate) enum MainWorkTree {
     /// It is bare.
     None,
     At(PathBuf),
@@ -60,7 +60,7 @@ impl Repository {
 
     /// Fails if `reference` is, or may be, checked out in a work tree that cannot be found from here.
     pub(crate) fn check_work_tree_known(&self, reference: &str) -> Result<(), TrailError> {
-        if self.main == Main::Unknown
+        if self.main == MainWorkTree::Unknown
             && Repository::head(&self.common_dir)? == Head::Branch(reference.to_owned())
         {
             return Err(TrailError::Busy(format!(
@@ -91,7 +91,7 @@ impl Repository {
     /// Every work tree of the repository that can be found, the main one first.
     pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
-        if let Main::At(root) = &self.main {
+        if let MainWorkTree::At(root) = &self.main {
             found.push(WorkTree {
                 git_dir: self.common_dir.clone(),
                 root: root.clone(),
@@ -128,7 +128,7 @@ pub(crate) fn find_main(
     local: &gix::Repository,
     is_main: bool,
     common_dir: &Path,
-) -> Result<Main, TrailError> {
+) -> Result<MainWorkTree, TrailError> {
     let other = if is_main {
         None
     } else {
@@ -142,11 +142,15 @@ pub(crate) fn find_main(
     {
         let root = absolute(root)?;
         if named || git_dir_of(&root).as_deref() == Some(common_dir) {
-            return Ok(Main::At(root));
+            return Ok(MainWorkTree::At(root));
         }
     }
     let bare = config.boolean("core.bare").unwrap_or(false);
-    Ok(if bare { Main::None } else { Main::Unknown })
+    Ok(if bare {
+        MainWorkTree::None
+    } else {
+        MainWorkTree::Unknown
+    })
 }
 
 /// The git directory that the `.git` of a work tree is or names.

@@ -17,24 +17,24 @@ use gix::odb::{HandleArc, Store};
 
 use crate::error::TrailError;
 use crate::objects::object;
-use crate::read::ahead::Ready;
+use crate::read::read_ahead::ReadAheadTrees;
 
 /// The object database of one repository. Any number of threads may read at once.
 pub(crate) struct Objects {
     dir: PathBuf,
     hash: HashKind,
-    current: Mutex<Current>,
-    ready: Ready,
+    current: Mutex<CurrentStore>,
+    ready: ReadAheadTrees,
 }
 
-struct Current {
+struct CurrentStore {
     store: Arc<Store>,
     /// Readers of that store that nobody uses at the moment; each has caches of its own.
     idle: Vec<HandleArc>,
 }
 
 /// What came of one look.
-enum Look {
+enum ReadAttempt {
     Found(Vec<u8>),
     Missing,
     /// It is there and cannot be read, or is not what it should be.
@@ -48,12 +48,12 @@ impl Objects {
         Ok(Objects {
             dir,
             hash,
-            current: Mutex::new(Current { store, idle }),
-            ready: Ready::default(),
+            current: Mutex::new(CurrentStore { store, idle }),
+            ready: ReadAheadTrees::default(),
         })
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn current(&self) -> MutexGuard<'_, CurrentStore> {
         self.current
             .lock()
             .expect("nothing panics while it holds the readers")
@@ -61,11 +61,12 @@ impl Objects {
 
     /// Whether there is such an object. For those that may well be missing: it is not waited for.
     pub(crate) fn has(&self, kind: Kind, id: &gix::oid) -> Result<bool, TrailError> {
-        if matches!(self.look(kind, id), Look::Found(_)) || self.is_empty_tree(kind, id) {
+        if matches!(self.try_read(kind, id), ReadAttempt::Found(_)) || self.is_empty_tree(kind, id)
+        {
             return Ok(true);
         }
-        self.start_over()?;
-        Ok(matches!(self.look(kind, id), Look::Found(_)))
+        self.reopen()?;
+        Ok(matches!(self.try_read(kind, id), ReadAttempt::Found(_)))
     }
 
     /// Reads an object of a known kind.
@@ -77,22 +78,22 @@ impl Objects {
         }
         // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
         // another by then, so it is looked for again.
-        const LOOKS_MOST: u64 = 10;
+        const MAX_LOOKS: u64 = 10;
         let mut looks = 1;
         loop {
-            let cause = match self.look(kind, id) {
-                Look::Found(contents) => return Ok(contents),
-                Look::Missing if self.is_empty_tree(kind, id) => return Ok(Vec::new()),
-                Look::Missing => "it is not in the object database".to_owned(),
-                Look::Bad(cause) => cause,
+            let cause = match self.try_read(kind, id) {
+                ReadAttempt::Found(contents) => return Ok(contents),
+                ReadAttempt::Missing if self.is_empty_tree(kind, id) => return Ok(Vec::new()),
+                ReadAttempt::Missing => "it is not in the object database".to_owned(),
+                ReadAttempt::Bad(cause) => cause,
             };
-            if looks == LOOKS_MOST {
+            if looks == MAX_LOOKS {
                 return Err(TrailError::Unreadable {
                     what: format!("{kind} {id}"),
                     cause,
                 });
             }
-            self.start_over()?;
+            self.reopen()?;
             // The first time what was remembered is at fault, later what happens in the meantime.
             std::thread::sleep(Duration::from_millis(looks - 1));
             looks += 1;
@@ -106,32 +107,34 @@ impl Objects {
 
     /// Reads a tree that is going to be asked for, if it can be found at once.
     pub(crate) fn read_ahead(&self, id: &gix::oid) {
-        if let Look::Found(contents) = self.look(Kind::Tree, id) {
+        if let ReadAttempt::Found(contents) = self.try_read(Kind::Tree, id) {
             self.ready.put(id.to_owned(), contents);
         }
     }
 
-    fn look(&self, kind: Kind, id: &gix::oid) -> Look {
+    fn try_read(&self, kind: Kind, id: &gix::oid) -> ReadAttempt {
         let (store, reader) = {
             let mut current = self.current();
             (current.store.clone(), current.idle.pop())
         };
         let reader = reader.unwrap_or_else(|| new_reader(&store));
         let mut buffer = Vec::new();
-        let found = match self.is_no_file(id) {
+        let found = match self.is_not_a_file(id) {
             true => Err("its file is no regular file".to_owned()),
             false => reader
                 .try_find(id, &mut buffer)
                 .map_err(|error| error.to_string()),
         };
         let result = match found {
-            Ok(Some(data)) if data.kind != kind => Look::Bad(format!("it is a {}", data.kind)),
-            Ok(Some(data)) if !object::has_name(self.hash, kind, data.data, id) => {
-                Look::Bad("its contents are not those that its name stands for".into())
+            Ok(Some(data)) if data.kind != kind => {
+                ReadAttempt::Bad(format!("it is a {}", data.kind))
             }
-            Ok(Some(_)) => Look::Found(buffer),
-            Ok(None) => Look::Missing,
-            Err(why) => Look::Bad(why),
+            Ok(Some(data)) if !object::has_name(self.hash, kind, data.data, id) => {
+                ReadAttempt::Bad("its contents are not those that its name stands for".into())
+            }
+            Ok(Some(_)) => ReadAttempt::Found(buffer),
+            Ok(None) => ReadAttempt::Missing,
+            Err(why) => ReadAttempt::Bad(why),
         };
         let mut current = self.current();
         if Arc::ptr_eq(&current.store, &store) {
@@ -141,14 +144,14 @@ impl Objects {
     }
 
     /// Whether something lies in place of the loose object's file that gix would wait for.
-    fn is_no_file(&self, id: &gix::oid) -> bool {
+    fn is_not_a_file(&self, id: &gix::oid) -> bool {
         let hex = id.to_string();
         let path = self.dir.join(&hex[..2]).join(&hex[2..]);
         path.metadata().is_ok_and(|metadata| !metadata.is_file())
     }
 
     /// Forgets what is remembered of the object database.
-    fn start_over(&self) -> Result<(), TrailError> {
+    fn reopen(&self) -> Result<(), TrailError> {
         let store = open_store(&self.dir, self.hash)?;
         let mut current = self.current();
         current.store = store;
@@ -177,7 +180,7 @@ fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, Trail
 const MORE_PACKS: usize = 1024;
 
 /// gix numbers packs with so many bits, and can know no more of them.
-const MOST_PACKS: usize = (1 << 15) - 1;
+const MAX_PACKS: usize = (1 << 15) - 1;
 
 /// How many packs there may be. gix fixes that when it opens a store, and fails at the next one.
 fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
@@ -187,15 +190,15 @@ fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
         name.as_encoded_bytes().ends_with(b".idx")
     };
     let packs = entries.flatten().filter(is_index).count();
-    if packs > MOST_PACKS {
+    if packs > MAX_PACKS {
         return Err(TrailError::Unreadable {
             what: dir.display().to_string(),
             cause: format!(
-                "it has {packs} packs, more than {MOST_PACKS}; `git repack -a -d` makes one of them"
+                "it has {packs} packs, more than {MAX_PACKS}; `git repack -a -d` makes one of them"
             ),
         });
     }
-    Ok((packs + MORE_PACKS).min(MOST_PACKS) as u16)
+    Ok((packs + MORE_PACKS).min(MAX_PACKS) as u16)
 }
 
 fn new_reader(store: &Arc<Store>) -> HandleArc {
@@ -217,7 +220,7 @@ mod tests {
     use gix::ObjectId;
 
     use super::*;
-    use crate::objects::loaded::Loaded;
+    use crate::objects::loaded::LoadedBytes;
     use crate::objects::object::Deflater;
     use crate::objects::pack::PackBuilder;
     use crate::objects::tree::{Node, TreeSource};
@@ -232,7 +235,7 @@ mod tests {
     /// A pack of a tree and of three that are deltas, each of the one before; what it holds, and its name.
     fn put_pack(dir: &Path, seed: u8) -> (Vec<(ObjectId, Vec<u8>)>, String) {
         let mut builder = PackBuilder::new(HashKind::Sha1);
-        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &Loaded::default()));
+        let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &LoadedBytes::default()));
         let mut trees = Vec::new();
         for name in ["a", "b", "c", "d"] {
             let blob = ObjectId::from_bytes_or_panic(&[seed; 20]);
@@ -269,7 +272,10 @@ mod tests {
             }
             // gix takes note of what has gone when it misses something.
             let missing = ObjectId::from_bytes_or_panic(&[seed; 20]);
-            assert!(matches!(objects.look(Kind::Tree, &missing), Look::Missing));
+            assert!(matches!(
+                objects.try_read(Kind::Tree, &missing),
+                ReadAttempt::Missing
+            ));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::message;
 use crate::place::layout::ROOT;
 use crate::place::repository::Repository;
 use crate::read::history::{History, tasks_of};
-use crate::read::moved::Moved;
+use crate::read::ref_moves::RefMove;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
@@ -135,7 +135,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`].
-    pub fn decisions_of(&self, moved: &Moved) -> Result<Decisions<'_>, TrailError> {
+    pub fn decisions_in(&self, moved: &RefMove) -> Result<Decisions<'_>, TrailError> {
         let history = History::from(&self.shared().repository, Some(moved.to));
         Ok(Decisions(history.down_to(moved.from)))
     }

@@ -16,7 +16,7 @@ use outcome::{Reporter, TaskId};
 
 /// A recorded entry and the commit that added it.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct RecordedEntry {
     /// The entry's path in the trail.
     pub path: String,
     /// The entry's bytes, as that commit added them.
@@ -76,7 +76,7 @@ struct Step {
 }
 
 /// The longest stretch: then checking the directory at its end is a small part of the work.
-const STRETCH_MOST: usize = 1024;
+const MAX_STRETCH: usize = 1024;
 
 impl<'a> History<'a> {
     pub(crate) fn from(repository: &'a Repository, tip: Option<ObjectId>) -> History<'a> {
@@ -161,7 +161,7 @@ impl<'a> History<'a> {
                 Err(error) => self.failed = Some(error),
             }
         }
-        self.stretch = (self.stretch * 2).min(STRETCH_MOST);
+        self.stretch = (self.stretch * 2).min(MAX_STRETCH);
         // A person's commit between may have altered the directory in any way.
         for run in steps.chunk_by_mut(|_, after| after.follows) {
             // What cannot be read is met again where its commit is shown: those before it are shown first.

@@ -1,12 +1,12 @@
 //! What a trail answers: one entry, the history, numbers, the entries of the tip.
 
-pub(crate) mod ahead;
 pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod entries;
 pub(crate) mod history;
-pub(crate) mod moved;
 pub(crate) mod name;
 pub(crate) mod order;
+pub(crate) mod read_ahead;
 pub(crate) mod reading;
+pub(crate) mod ref_moves;
 pub(crate) mod view;

@@ -9,7 +9,7 @@ use crate::caches::leaves::known_size;
 use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::read::history::History;
-use crate::{Shared, Trail, message};
+use crate::{Trail, TrailInner, message};
 use outcome::TaskId;
 
 /// How far a trail's durable history goes, and how many entries it has.
@@ -98,14 +98,14 @@ impl Trail {
     /// [`TrailError::Unreadable`].
     pub fn numbered(
         &self,
-        from: &NumberedFrom,
+        from: &NumberedStart,
         after: u64,
         limit: usize,
         mut visit: impl FnMut(NumberedCommit),
     ) -> Result<Vec<NumberedCommit>, TrailError> {
         let (tip, mut number) = match from {
-            NumberedFrom::End(end) => (end.tip, end.entries),
-            NumberedFrom::Entry(entry) => (Some(entry.id), entry.number),
+            NumberedStart::End(end) => (end.tip, end.entries),
+            NumberedStart::Entry(entry) => (Some(entry.id), entry.number),
         };
         let last = after.saturating_add(limit as u64);
         let mut found = Vec::new();
@@ -150,7 +150,7 @@ impl Trail {
 
 /// Where [`Trail::numbered`] begins to read.
 #[derive(Clone, Debug)]
-pub enum NumberedFrom {
+pub enum NumberedStart {
     /// The end of the trail.
     End(TrailEnd),
     /// An entry whose place is known.
@@ -158,7 +158,7 @@ pub enum NumberedFrom {
 }
 
 /// The newest commit that is known to be durable: the recorder notes it before receipts are given.
-fn durable_tip(shared: &Shared) -> Result<Option<ObjectId>, TrailError> {
+fn durable_tip(shared: &TrailInner) -> Result<Option<ObjectId>, TrailError> {
     let state = &shared.state;
     match state.read_mark(&state.acknowledged_path()) {
         Some(mark) => Ok(Some(mark.tip)),

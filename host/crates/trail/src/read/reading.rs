@@ -6,15 +6,15 @@ use gix::objs::Kind;
 use crate::error::TrailError;
 use crate::place::layout;
 use crate::place::repository;
-use crate::read::history::{self, History, LoggedEntry, Recorded};
+use crate::read::history::{self, History, LoggedEntry, RecordedEntry};
 use crate::read::view::{self, Presence, View};
 use crate::signing::{self, Signing};
-use crate::{Shared, Trail, message};
+use crate::{Trail, TrailInner, message};
 use outcome::{Reporter, TaskId};
 
 impl Trail {
     /// The recorded entry of a task, with the commit that added it.
-    pub fn find(&self, task_id: &TaskId) -> Result<Option<Recorded>, TrailError> {
+    pub fn find(&self, task_id: &TaskId) -> Result<Option<RecordedEntry>, TrailError> {
         let repository = &self.shared().repository;
         let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
             return Ok(None);
@@ -31,7 +31,7 @@ impl Trail {
             }
             None => (None, None),
         };
-        Ok(Some(Recorded {
+        Ok(Some(RecordedEntry {
             path,
             entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
             commit,
@@ -155,7 +155,7 @@ impl Trail {
 
     /// The commit that added a task's entry: from the catalogue as far down as that goes, checked, or else from history.
     fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
-        let Shared {
+        let TrailInner {
             repository,
             identity,
             catalogue,
@@ -178,7 +178,7 @@ impl Trail {
             _ => tip,
         };
         // Where the catalogue is missing, or is not of this history, a longer walk makes it again.
-        const WALK_MOST: usize = 1000;
+        const MAX_WALK: usize = 1000;
         let mut history = History::from(repository, Some(tip));
         let mut seen: Vec<(TaskId, ObjectId)> = Vec::new();
         let among = |seen: &[(TaskId, ObjectId)]| {
@@ -191,12 +191,12 @@ impl Trail {
             {
                 return Ok(Some(found));
             }
-            if task == *task_id && seen.len() < WALK_MOST {
+            if task == *task_id && seen.len() < MAX_WALK {
                 return Ok(Some(id.to_string()));
             }
             seen.push((task, id));
         }
-        if seen.len() >= WALK_MOST
+        if seen.len() >= MAX_WALK
             && let Some((_, newest)) = seen.first()
             && let Err(error) = catalogue.rebuild(&seen, *newest)
         {
@@ -207,7 +207,7 @@ impl Trail {
 
     /// The commit that the catalogue names, if it is of that task.
     fn noted(&self, task_id: &TaskId) -> Option<String> {
-        let Shared {
+        let TrailInner {
             repository,
             catalogue,
             ..

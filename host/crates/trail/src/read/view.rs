@@ -20,7 +20,7 @@ pub(crate) struct View {
     /// The tree of `tip`; `None` until it is first needed. What is sequenced beyond it is in `pending`.
     pub(crate) root: Option<Arc<Node>>,
     /// What is sequenced or queued and not durable, by folded id.
-    pub(crate) pending: HashMap<String, Waiting>,
+    pub(crate) pending: HashMap<String, PendingEntry>,
     /// Time of the last trail commit, microseconds since the epoch; `clock.now` is never before it.
     pub(crate) floor: i64,
     /// The writer has held the lock once, and `tip` is known to continue what was acknowledged, and to be durable.
@@ -28,7 +28,7 @@ pub(crate) struct View {
 }
 
 /// An entry on its way.
-pub(crate) struct Waiting {
+pub(crate) struct PendingEntry {
     pub(crate) task_id: TaskId,
     pub(crate) entry: Arc<[u8]>,
     pub(crate) ticket: Ticket,
@@ -39,19 +39,19 @@ pub struct Snapshot {
     /// The task's entry, if it has one.
     pub entry: Option<Arc<[u8]>>,
     /// The promise of that entry, while it is not durable yet.
-    pub(crate) rests_on: Option<Ticket>,
+    pub(crate) depends_on: Option<Ticket>,
     pub(crate) blob: Option<ObjectId>,
 }
 
 impl Snapshot {
     /// The promise that the entry rests on, while it is not durable.
-    pub fn rests_on(&self) -> Option<&Ticket> {
-        self.rests_on.as_ref()
+    pub fn depends_on(&self) -> Option<&Ticket> {
+        self.depends_on.as_ref()
     }
 
     /// Whether [`crate::Trail::confirm`] need not wait for the disk.
     pub fn is_settled(&self) -> bool {
-        self.rests_on.as_ref().is_none_or(Ticket::is_settled)
+        self.depends_on.as_ref().is_none_or(Ticket::is_settled)
     }
 }
 
@@ -139,14 +139,14 @@ pub(crate) fn read(
     match presence(root, task_id, repository, None)?.0 {
         Presence::Absent => Ok(Snapshot {
             entry: None,
-            rests_on: None,
+            depends_on: None,
             blob: None,
         }),
         Presence::Present { blob, .. } => {
             let entry = repository.object(Kind::Blob, &blob)?.into();
             Ok(Snapshot {
                 entry: Some(entry),
-                rests_on: None,
+                depends_on: None,
                 blob: Some(blob),
             })
         }

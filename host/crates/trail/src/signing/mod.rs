@@ -134,13 +134,13 @@ impl Signing {
         let signature = match &self.signer {
             // A key in memory does not fail.
             Signer::Ssh(key) => key.sign(commit),
-            Signer::Agent(key) => self.patiently(|| key.sign(commit))?,
-            Signer::OpenPgp(key) => self.patiently(|| key.sign(commit))?,
+            Signer::Agent(key) => self.try_sign(|| key.sign(commit))?,
+            Signer::OpenPgp(key) => self.try_sign(|| key.sign(commit))?,
         };
         Ok(with_header(commit, &signature, hash))
     }
 
-    fn patiently(
+    fn try_sign(
         &self,
         sign: impl FnOnce() -> Result<String, String>,
     ) -> Result<String, TrailError> {
@@ -169,7 +169,7 @@ impl Signing {
 const TRAILER: &str = "Audit-Signature";
 
 /// A commit as it is stored: its name and its contents.
-pub(super) type Sealed = (ObjectId, Vec<u8>);
+pub(super) type FinishedCommit = (ObjectId, Vec<u8>);
 
 /// Makes of a commit's bytes what is stored, signed if somebody signs. `covers` says for how many
 /// commits of the trail the signature is, this one the last of them.
@@ -177,12 +177,12 @@ pub(super) type Sealed = (ObjectId, Vec<u8>);
 /// # Errors
 ///
 /// [`TrailError::Signing`] if nobody signs now and what is unsigned is held; [`TrailError::Collision`].
-pub(super) fn seal(
+pub(super) fn finish_commit(
     signing: Option<&Signing>,
     mut commit: Vec<u8>,
     hash: HashKind,
     covers: usize,
-) -> Result<Sealed, TrailError> {
+) -> Result<FinishedCommit, TrailError> {
     if let Some(signing) = signing {
         if covers > 1 {
             append_trailer(&mut commit, &format!("covers {covers}"));

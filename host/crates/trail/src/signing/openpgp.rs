@@ -23,7 +23,7 @@ pub(super) struct OpenPgpKey {
 }
 
 /// How often it is looked whether a program that has said everything has ended too.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Ends a program that was given up, with those that it has started.
 fn end(child: &mut Child) {
@@ -152,7 +152,7 @@ impl OpenPgpKey {
             if Instant::now() >= deadline {
                 return Err(late());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         let [signature, status] = said;
         Ok((signature, status))

@@ -21,14 +21,14 @@ use crate::place::work_trees::{Head, WorkTree};
 use crate::write::lock::{GitLock, remove_leftover};
 
 /// An entry as it is to appear in the work tree.
-pub(crate) struct Appearing {
+pub(crate) struct CheckoutFile {
     pub(crate) path: String,
     pub(crate) blob: ObjectId,
     pub(crate) contents: std::sync::Arc<[u8]>,
 }
 
 /// The work tree that has the trail's branch checked out, its index locked.
-pub(crate) struct Held<'a> {
+pub(crate) struct LockedWorkTree<'a> {
     disk: &'a dyn Disk,
     state: &'a StateDir,
     tree: WorkTree,
@@ -42,13 +42,13 @@ pub(crate) struct Held<'a> {
 /// # Errors
 ///
 /// [`TrailError::Busy`] while a rebase, merge, bisect or the like is under way on the branch.
-pub(crate) fn hold<'a>(
+pub(crate) fn lock_work_tree<'a>(
     disk: &'a dyn Disk,
     state: &'a StateDir,
     repository: &Repository,
     reference: &str,
     wait: Duration,
-) -> Result<Option<Held<'a>>, TrailError> {
+) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
     // HEAD can move until the index is locked (`git switch` locks it too): look again after locking.
     for _ in 0..8 {
         let Some(tree) = checked_out(repository, reference)? else {
@@ -87,7 +87,7 @@ pub(crate) fn hold<'a>(
                 )));
             }
         }
-        return Ok(Some(Held {
+        return Ok(Some(LockedWorkTree {
             disk,
             state,
             tree,
@@ -138,7 +138,7 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
     let mut found = None;
     for tree in repository.work_trees()? {
         let on_branch = repository.has_checked_out(&tree, reference)?;
-        if let Some(operation) = under_way(&tree.git_dir, reference, on_branch) {
+        if let Some(operation) = operation_in_progress(&tree.git_dir, reference, on_branch) {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(
                 "a {operation} is under way on `{short}` in {}",
@@ -152,7 +152,7 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
     Ok(found)
 }
 
-fn under_way(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
+fn operation_in_progress(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
     // A rebase and a bisect detach HEAD and note the branch that they will come back to.
     let notes = |file: &str| {
         fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
@@ -220,7 +220,7 @@ enum Written {
     Kept,
 }
 
-impl Held<'_> {
+impl LockedWorkTree<'_> {
     /// The git directory of the work tree.
     pub(crate) fn git_dir(&self) -> &Path {
         &self.tree.git_dir
@@ -229,7 +229,11 @@ impl Held<'_> {
     /// Lets the entries appear, and lets the index go.
     ///
     /// With `repair`, a file that is a beginning of its entry counts as one that a crash of ours cut short.
-    pub(crate) fn show(mut self, entries: &[Appearing], repair: bool) -> Result<(), TrailError> {
+    pub(crate) fn write_entries(
+        mut self,
+        entries: &[CheckoutFile],
+        repair: bool,
+    ) -> Result<(), TrailError> {
         if !self.is_on_branch()? {
             return self.lock.release();
         }
@@ -277,7 +281,7 @@ impl Held<'_> {
     }
 
     /// What the index has at an entry's path.
-    fn slot(&self, entry: &Appearing) -> Slot {
+    fn slot(&self, entry: &CheckoutFile) -> Slot {
         let path: &BStr = entry.path.as_str().into();
         let index = &self.index;
         if let Some(range) = index.entry_range(path) {
@@ -301,7 +305,7 @@ impl Held<'_> {
     }
 
     /// Writes the entry's file unless one is there.
-    fn write_file(&self, entry: &Appearing, repair: bool) -> Result<Written, TrailError> {
+    fn write_file(&self, entry: &CheckoutFile, repair: bool) -> Result<Written, TrailError> {
         let path = self.tree.root.join(&entry.path);
         self.create_parents(&entry.path)?;
         for _ in 0..2 {

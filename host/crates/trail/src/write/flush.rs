@@ -16,9 +16,9 @@ use crate::objects::pack::Pack;
 use crate::place::repository::Repository;
 use crate::place::state::{Mark, StateDir};
 use crate::place::work_trees::Head;
-use crate::work_tree::checkout::{self, Appearing};
+use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::lock::GitLock;
-use crate::{Placement, Shared};
+use crate::{Placement, TrailInner};
 
 /// Where and how a trail is flushed.
 pub(crate) struct Flusher<'a> {
@@ -33,12 +33,12 @@ pub(crate) struct Flusher<'a> {
 }
 
 /// A group, ready to be flushed.
-pub(crate) struct Group<'a> {
+pub(crate) struct FlushGroup<'a> {
     pub(crate) pack: Pack,
     /// The tip that the group continues; `None` where the ref does not exist yet.
     pub(crate) expected: Option<ObjectId>,
     pub(crate) mark: Mark,
-    pub(crate) appearing: &'a [Appearing],
+    pub(crate) checkout_files: &'a [CheckoutFile],
     /// What the reflogs say.
     pub(crate) committer: &'a str,
     pub(crate) subject: &'a str,
@@ -67,7 +67,7 @@ impl From<TrailError> for FlushError {
 
 impl<'a> Flusher<'a> {
     /// Flushes to that trail.
-    pub(crate) fn of(shared: &'a Shared) -> Flusher<'a> {
+    pub(crate) fn of(shared: &'a TrailInner) -> Flusher<'a> {
         Flusher {
             disk: shared.disk.as_ref(),
             state: &shared.state,
@@ -82,7 +82,7 @@ impl<'a> Flusher<'a> {
 
 impl Flusher<'_> {
     /// Makes the group durable. The caller holds the writer lock.
-    pub(crate) fn flush(&self, group: &Group<'_>) -> Result<(), FlushError> {
+    pub(crate) fn flush(&self, group: &FlushGroup<'_>) -> Result<(), FlushError> {
         let (disk, state) = (self.disk, self.state);
         let tmp = state.tmp_dir();
         let pack_dir = self.pack_dir();
@@ -95,9 +95,13 @@ impl Flusher<'_> {
         self.temporary(&new_ref, format!("{}\n", group.mark.tip).as_bytes())?;
 
         let held = match self.placement {
-            Placement::Checkout => {
-                checkout::hold(disk, state, self.repository, self.reference, self.lock_wait)?
-            }
+            Placement::Checkout => checkout::lock_work_tree(
+                disk,
+                state,
+                self.repository,
+                self.reference,
+                self.lock_wait,
+            )?,
             Placement::Ref => {
                 checkout::check_not_checked_out(self.repository, self.reference)?;
                 None
@@ -134,7 +138,7 @@ impl Flusher<'_> {
     /// Moves the ref by compare-and-swap and makes the move durable.
     fn move_ref(
         &self,
-        group: &Group<'_>,
+        group: &FlushGroup<'_>,
         new_ref: &Path,
         git_dir: Option<&Path>,
     ) -> Result<(), FlushError> {
@@ -169,13 +173,17 @@ impl Flusher<'_> {
         }
     }
 
-    fn after(&self, group: &Group<'_>, held: Option<checkout::Held<'_>>) -> Result<(), TrailError> {
+    fn after(
+        &self,
+        group: &FlushGroup<'_>,
+        held: Option<checkout::LockedWorkTree<'_>>,
+    ) -> Result<(), TrailError> {
         let noted = self
             .state
             .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
         // Tried even so: a person may commit from this index at any moment.
         if let Some(held) = held {
-            held.show(group.appearing, false)?;
+            held.write_entries(group.checkout_files, false)?;
         }
         noted?;
         if self.placement == Placement::Checkout {
@@ -186,7 +194,7 @@ impl Flusher<'_> {
     }
 
     /// As git does for a branch that is checked out: one line for the branch and one for `HEAD`.
-    fn append_reflogs(&self, group: &Group<'_>, git_dir: Option<&Path>) {
+    fn append_reflogs(&self, group: &FlushGroup<'_>, git_dir: Option<&Path>) {
         if self.placement == Placement::Ref || !self.repository.keeps_reflogs() {
             return;
         }

@@ -24,7 +24,7 @@ pub(crate) const HOLDER_END: u64 = HOLDER_AT + HOLDER_BYTES as u64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
     /// The count of hand-overs with which it took the lock: another count means that somebody else has taken it since.
-    hand_overs: u64,
+    handovers: u64,
     pid: u32,
     /// When it was started, in the kernel's ticks: an id is given again, and this is not.
     started: u64,
@@ -32,18 +32,18 @@ struct Process {
 }
 
 impl Process {
-    fn this(hand_overs: u64) -> Process {
+    fn this(handovers: u64) -> Process {
         static THIS: OnceLock<(u64, String)> = OnceLock::new();
         let (started, host) = THIS.get_or_init(|| {
             let system = rustix::system::uname();
             let host = system.nodename().to_string_lossy();
             let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             let host = host.chars().filter(is_plain).take(64).collect();
-            let life = Life::of(std::process::id());
-            (life.map_or(0, |life| life.started), host)
+            let status = ProcessStatus::of(std::process::id());
+            (status.map_or(0, |status| status.started), host)
         });
         Process {
-            hand_overs,
+            handovers,
             pid: std::process::id(),
             started: *started,
             host: host.clone(),
@@ -52,25 +52,25 @@ impl Process {
 
     fn text(&self) -> String {
         let Process {
-            hand_overs,
+            handovers,
             pid,
             started,
             host,
         } = self;
-        let line = format!("{hand_overs} {pid} {started} {host}\n");
+        let line = format!("{handovers} {pid} {started} {host}\n");
         format!("{line:HOLDER_BYTES$}")
     }
 
     fn parse(text: &str) -> Option<Process> {
         let mut words = text.lines().next()?.split(' ');
-        let hand_overs = words.next()?.parse().ok()?;
+        let handovers = words.next()?.parse().ok()?;
         let pid = words.next()?.parse().ok()?;
         let started = words.next()?.parse().ok()?;
         // Anybody who may write the repository may write this.
         let host: String = words.next()?.chars().take(64).collect();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         host.chars().all(is_plain).then_some(Process {
-            hand_overs,
+            handovers,
             pid,
             started,
             host,
@@ -81,13 +81,13 @@ impl Process {
 /// Says in the lock file that this process has the lock, which it took with that count of hand-overs.
 ///
 /// Not durable, and of no consequence where it fails: it is for people.
-pub(crate) fn note(lock: &File, hand_overs: u64) {
-    let _ = lock.write_all_at(Process::this(hand_overs).text().as_bytes(), HOLDER_AT);
+pub(crate) fn note(lock: &File, handovers: u64) {
+    let _ = lock.write_all_at(Process::this(handovers).text().as_bytes(), HOLDER_AT);
 }
 
 /// What the kernel says of a process on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Life {
+struct ProcessStatus {
     /// `T` or `t` if it is stopped.
     state: char,
     /// Ticks of a processor that it has used.
@@ -95,17 +95,17 @@ struct Life {
     started: u64,
 }
 
-impl Life {
-    fn of(pid: u32) -> Option<Life> {
-        Life::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+impl ProcessStatus {
+    fn of(pid: u32) -> Option<ProcessStatus> {
+        ProcessStatus::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
     /// Reads `/proc/PID/stat` (proc(5)): the name in brackets may hold anything, so what counts begins after the last one.
-    fn parse(stat: &str) -> Option<Life> {
+    fn parse(stat: &str) -> Option<ProcessStatus> {
         let (_, rest) = stat.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        Some(Life {
+        Some(ProcessStatus {
             state: rest.chars().next()?,
             used: number(11)?.saturating_add(number(12)?),
             started: number(19)?,
@@ -160,7 +160,7 @@ const UNSEEN: Duration = Duration::from_secs(3);
 pub struct LockWatch {
     lock: PathBuf,
     waiting: PathBuf,
-    hand_overs: u64,
+    handovers: u64,
     since: Instant,
     /// Since when others wait and the holder has used no processor, and how much it had used by then.
     silent: Option<(Instant, u64)>,
@@ -173,7 +173,7 @@ impl Trail {
         LockWatch {
             lock: state.flock_path(),
             waiting: state.waiting_path(),
-            hand_overs: 0,
+            handovers: 0,
             since: Instant::now(),
             silent: None,
         }
@@ -182,8 +182,8 @@ impl Trail {
 
 impl LockWatch {
     /// How often the lock has been taken by anybody, as it was seen last.
-    pub fn hand_overs(&self) -> u64 {
-        self.hand_overs
+    pub fn handovers(&self) -> u64 {
+        self.handovers
     }
 
     /// Looks now. Names another process that holds the lock and is stuck.
@@ -192,9 +192,9 @@ impl LockWatch {
         let mut bytes = vec![0; HOLDER_AT as usize + HOLDER_BYTES];
         let length = lock.read_at(&mut bytes, 0).ok()?;
         bytes.truncate(length);
-        let hand_overs = u64::from_le_bytes(bytes.first_chunk().copied()?);
-        if hand_overs != self.hand_overs {
-            self.hand_overs = hand_overs;
+        let handovers = u64::from_le_bytes(bytes.first_chunk().copied()?);
+        if handovers != self.handovers {
+            self.handovers = handovers;
             self.since = Instant::now();
             self.silent = None;
             return None;
@@ -205,16 +205,17 @@ impl LockWatch {
         }
         let told = bytes.get(HOLDER_AT as usize..);
         let told = told.and_then(|told| Process::parse(std::str::from_utf8(told).ok()?));
-        let told = told.filter(|process| process.hand_overs == hand_overs);
+        let told = told.filter(|process| process.handovers == handovers);
         // A version that does not tell, or a disk that was full: the kernel knows, on this machine.
         let holder = told.or_else(|| holder_by_kernel(&lock))?;
         if holder.pid == std::process::id() {
             // What this process does with its lock, it watches itself.
             return None;
         }
-        let life = Life::of(holder.pid);
-        let life = life.filter(|life| holder.started == 0 || life.started == holder.started);
-        let state = self.judge(life)?;
+        let status = ProcessStatus::of(holder.pid);
+        let status =
+            status.filter(|status| holder.started == 0 || status.started == holder.started);
+        let state = self.judge(status)?;
         Some(StuckHolder {
             host: holder.host,
             pid: holder.pid,
@@ -222,16 +223,16 @@ impl LockWatch {
         })
     }
 
-    fn judge(&mut self, life: Option<Life>) -> Option<HolderState> {
-        if life.is_some_and(Life::is_stopped) {
+    fn judge(&mut self, status: Option<ProcessStatus>) -> Option<HolderState> {
+        if status.is_some_and(ProcessStatus::is_stopped) {
             return Some(HolderState::Stopped);
         }
         if !File::open(&self.waiting).is_ok_and(|waiting| is_shared(&waiting)) {
             self.silent = None;
             return None;
         }
-        let used = life.map_or(0, |life| life.used);
-        let patience = if life.is_some() { SILENT } else { UNSEEN };
+        let used = status.map_or(0, |status| status.used);
+        let patience = if status.is_some() { SILENT } else { UNSEEN };
         match self.silent {
             Some((since, before)) if before == used => {
                 (since.elapsed() >= patience).then_some(HolderState::Silent)
@@ -264,9 +265,9 @@ fn holder_by_kernel(lock: &File) -> Option<Process> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let pid = locks.lines().find_map(|line| locker(line, inode))?;
     Some(Process {
-        hand_overs: 0,
+        handovers: 0,
         pid,
-        started: Life::of(pid).map_or(0, |life| life.started),
+        started: ProcessStatus::of(pid).map_or(0, |status| status.started),
         host: Process::this(0).host,
     })
 }
@@ -282,7 +283,7 @@ fn locker(line: &str, inode: u64) -> Option<u32> {
 }
 
 /// The count of hand-overs in a lock file; 0 where it cannot be read.
-pub(crate) fn hand_overs(lock: &File) -> u64 {
+pub(crate) fn handovers(lock: &File) -> u64 {
     let mut bytes = [0; 8];
     let read: io::Result<()> = lock.read_exact_at(&mut bytes, 0);
     read.map_or(0, |()| u64::from_le_bytes(bytes))
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn what_a_holder_tells_is_read_again_and_nothing_else_is_taken_for_it() {
         let process = Process {
-            hand_overs: 7,
+            handovers: 7,
             pid: 42,
             started: 99,
             host: "audit-1.example".into(),
@@ -318,13 +319,13 @@ mod tests {
     #[test]
     fn the_kernel_is_understood_whatever_a_process_is_called() {
         let stat = "12 (a) R (b) T 1 12 12 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 5678 1 1 1";
-        let life = Life {
+        let status = ProcessStatus {
             state: 'T',
             used: 42,
             started: 5678,
         };
-        assert_eq!(Life::parse(stat), Some(life));
-        assert!(life.is_stopped());
+        assert_eq!(ProcessStatus::parse(stat), Some(status));
+        assert!(status.is_stopped());
         let line = "3: FLOCK  ADVISORY  WRITE 1234 00:2f:131 0 EOF";
         assert_eq!(locker(line, 131), Some(1234));
         assert_eq!(locker(line, 132), None);
@@ -336,6 +337,6 @@ mod tests {
             locker("3: -> FLOCK  ADVISORY  WRITE 1 00:2f:131 0 EOF", 131),
             None
         );
-        assert!(Life::of(std::process::id()).is_some_and(|life| !life.is_stopped()));
+        assert!(ProcessStatus::of(std::process::id()).is_some_and(|status| !status.is_stopped()));
     }
 }

@@ -11,9 +11,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::disk::{self, Disk};
 use crate::error::{IoContext, TrailError};
-use crate::place::shared;
+use crate::place::shared_repository;
 use crate::place::state::StateDir;
-use crate::write::holder::{self, hand_overs};
+use crate::write::holder::{self, handovers};
 use crate::write::progress::{self, Progress, Publication};
 
 /// The right to write the trail, among our own processes. The system frees it when the process dies.
@@ -75,7 +75,7 @@ impl WriterLock {
     }
 
     /// Whether another process waits for the lock.
-    pub(crate) fn others_wait(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         match try_flock(
             &self.waiting,
             FlockOperation::NonBlockingLockExclusive,
@@ -92,11 +92,11 @@ impl WriterLock {
 
     /// Lets the lock go and, if others wait, leaves them the time to take it.
     pub(crate) fn release(self) {
-        let others = self.others_wait();
+        let others = self.has_waiters();
         drop(self);
         if others {
             // `flock` is not fair: without a pause the process that lets go takes it again before a waiter polls.
-            thread::sleep(POLL_MOST * 2);
+            thread::sleep(MAX_POLL * 2);
         }
     }
 }
@@ -113,7 +113,7 @@ impl Drop for WriterLock {
 const TURN_AT: u64 = 8;
 
 impl WriterLock {
-    /// The last [turn](crate::Tenure) that has written; 0 if none has, or if it cannot be read.
+    /// The last [turn](crate::Fence) that has written; 0 if none has, or if it cannot be read.
     pub(crate) fn turn(&self) -> i64 {
         let mut bytes = [0; 8];
         self.lock
@@ -135,12 +135,12 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .truncate(false)
         .open(path)
         .doing("open", path)
-        .inspect(|_| shared::follow_directory(path))
+        .inspect(|_| shared_repository::follow_directory(path))
 }
 
 /// Says to those who wait that the lock has a new holder, and who that is.
 fn count_hand_over(lock: &File) -> io::Result<()> {
-    let count = hand_overs(lock).wrapping_add(1);
+    let count = handovers(lock).wrapping_add(1);
     lock.write_all_at(&count.to_le_bytes(), 0)?;
     holder::note(lock, count);
     Ok(())
@@ -148,7 +148,7 @@ fn count_hand_over(lock: &File) -> io::Result<()> {
 
 /// What changes while the lock is in use: the count of hand-overs and the holder's progress.
 fn advance(lock: &File) -> (u64, u64) {
-    (hand_overs(lock), progress::published(lock))
+    (handovers(lock), progress::published(lock))
 }
 
 fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, TrailError> {
@@ -159,12 +159,12 @@ fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool
     }
 }
 
-const POLL_LEAST: Duration = Duration::from_micros(50);
+const MIN_POLL: Duration = Duration::from_micros(50);
 /// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
-const POLL_MOST: Duration = Duration::from_millis(1);
+const MAX_POLL: Duration = Duration::from_millis(1);
 
 /// How often the directory of a lock file is made again within one attempt.
-const MADE_AGAIN_MOST: usize = 100;
+const MAX_RECREATIONS: usize = 100;
 
 /// What came of one attempt at a lock.
 enum Attempt {
@@ -179,7 +179,7 @@ fn poll(
     mut attempt: impl FnMut() -> Result<Attempt, TrailError>,
 ) -> Result<bool, TrailError> {
     let mut deadline = Instant::now() + wait;
-    let mut pause = POLL_LEAST;
+    let mut pause = MIN_POLL;
     loop {
         match attempt()? {
             Attempt::Taken => return Ok(true),
@@ -188,7 +188,7 @@ fn poll(
             Attempt::Refused => {}
         }
         thread::sleep(pause);
-        pause = (pause * 2).min(POLL_MOST);
+        pause = (pause * 2).min(MAX_POLL);
     }
 }
 
@@ -218,7 +218,7 @@ impl<'a> GitLock<'a> {
         let refs = state.common_dir().join("refs");
         let taken = poll(wait, || {
             // Each time that the directory was gone again, another program has packed refs: that is progress, and ends.
-            for _ in 0..MADE_AGAIN_MOST {
+            for _ in 0..MAX_RECREATIONS {
                 match disk.link(&token, &path) {
                     Ok(()) => return Ok(Attempt::Taken),
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_is_let_go_is_free_whoever_has_a_copy_of_its_file() {
+    fn a_released_lock_is_free_although_a_child_has_a_copy_of_its_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = StateDir::new(dir.path());
         state.create_root(&disk::RealDisk).expect("a directory");
@@ -331,7 +331,7 @@ mod tests {
             let until = Instant::now() + wait * 3;
             while Instant::now() < until {
                 progress.advance();
-                thread::sleep(POLL_MOST);
+                thread::sleep(MAX_POLL);
             }
             assert!(!waiter.is_finished());
             drop(publication);

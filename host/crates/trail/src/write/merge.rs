@@ -69,7 +69,7 @@ impl Source {
     }
 
     /// Reads the next object; its bytes are in `raw`.
-    fn next(&mut self) -> Result<Option<IndexEntry>, Flaw> {
+    fn next(&mut self) -> Result<Option<IndexEntry>, CopyError> {
         let at = self.read;
         let Some(object) = self.objects.get(at).copied() else {
             return Ok(None);
@@ -80,12 +80,12 @@ impl Source {
         }
         let next = self.objects.get(at + 1);
         let next = next.map_or(self.end, |next| next.offset);
-        let length = next.checked_sub(object.offset).ok_or(Flaw::Foreign)?;
-        let length = usize::try_from(length).map_err(|_| Flaw::Foreign)?;
+        let length = next.checked_sub(object.offset).ok_or(CopyError::Foreign)?;
+        let length = usize::try_from(length).map_err(|_| CopyError::Foreign)?;
         self.raw.resize(length, 0);
         self.reader.read_exact(&mut self.raw)?;
         if crc32fast::hash(&self.raw) != object.crc {
-            return Err(Flaw::Foreign);
+            return Err(CopyError::Foreign);
         }
         Ok(Some(object))
     }
@@ -104,15 +104,15 @@ impl Source {
 }
 
 /// Why one object could not be taken over.
-enum Flaw {
+enum CopyError {
     Foreign,
     Stopped,
     Io(io::Error),
 }
 
-impl From<io::Error> for Flaw {
-    fn from(error: io::Error) -> Flaw {
-        Flaw::Io(error)
+impl From<io::Error> for CopyError {
+    fn from(error: io::Error) -> CopyError {
+        CopyError::Io(error)
     }
 }
 
@@ -197,9 +197,9 @@ impl<'a> Merger<'a> {
                     // What was where in it is asked no more: of millions of objects that is much memory.
                     Ok(()) if !only_commits => source.forget(),
                     Ok(()) => {}
-                    Err(Flaw::Foreign) => return Err(MergeError::Foreign(number)),
-                    Err(Flaw::Stopped) => return Err(MergeError::Stopped),
-                    Err(Flaw::Io(error)) => return Err(MergeError::Io(error)),
+                    Err(CopyError::Foreign) => return Err(MergeError::Foreign(number)),
+                    Err(CopyError::Stopped) => return Err(MergeError::Stopped),
+                    Err(CopyError::Io(error)) => return Err(MergeError::Io(error)),
                 }
             }
         }
@@ -211,7 +211,7 @@ impl<'a> Merger<'a> {
     }
 
     /// Copies every object that is not there yet: the commits that a source begins with, or else what is left of it.
-    fn add(&mut self, source: &mut Source, only_commits: bool) -> Result<(), Flaw> {
+    fn add(&mut self, source: &mut Source, only_commits: bool) -> Result<(), CopyError> {
         while let Some(object) = source.next()? {
             if only_commits && !may_be_commit(&source.raw) {
                 source.back();
@@ -234,35 +234,44 @@ impl<'a> Merger<'a> {
             if self.buffer.len() >= BUFFER {
                 self.flush()?;
                 if self.stop.load(Ordering::Relaxed) {
-                    return Err(Flaw::Stopped);
+                    return Err(CopyError::Stopped);
                 }
             }
         }
         Ok(())
     }
 
-    fn copy(&mut self, object: &IndexEntry, raw: &[u8], moved: &[(u64, u64)]) -> Result<(), Flaw> {
-        let (kind, size, header) = pack::read_object_header(raw).ok_or(Flaw::Foreign)?;
+    fn copy(
+        &mut self,
+        object: &IndexEntry,
+        raw: &[u8],
+        moved: &[(u64, u64)],
+    ) -> Result<(), CopyError> {
+        let (kind, size, header) = pack::read_object_header(raw).ok_or(CopyError::Foreign)?;
         let start = self.position();
         let mark = self.buffer.len();
         match kind {
             TYPE_OFS_DELTA => {
                 let (distance, length) =
-                    pack::read_offset_distance(&raw[header..]).ok_or(Flaw::Foreign)?;
-                let base = object.offset.checked_sub(distance).ok_or(Flaw::Foreign)?;
+                    pack::read_offset_distance(&raw[header..]).ok_or(CopyError::Foreign)?;
+                let base = object
+                    .offset
+                    .checked_sub(distance)
+                    .ok_or(CopyError::Foreign)?;
                 let base = moved
                     .binary_search_by_key(&base, |(old, _)| *old)
-                    .map_err(|_| Flaw::Foreign)?;
+                    .map_err(|_| CopyError::Foreign)?;
                 self.buffer.extend_from_slice(&raw[..header]);
                 pack::offset_distance(start - moved[base].1, &mut self.buffer);
                 self.buffer.extend_from_slice(&raw[header + length..]);
             }
-            TYPE_REF_DELTA => return Err(Flaw::Foreign),
+            TYPE_REF_DELTA => return Err(CopyError::Foreign),
             _ => {
-                let mut contents = vec![0u8; usize::try_from(size).map_err(|_| Flaw::Foreign)?];
+                let mut contents =
+                    vec![0u8; usize::try_from(size).map_err(|_| CopyError::Foreign)?];
                 let inflated = self.inflater.zlib_decompress(&raw[header..], &mut contents);
                 if inflated.ok() != Some(contents.len()) {
-                    return Err(Flaw::Foreign);
+                    return Err(CopyError::Foreign);
                 }
                 let is_stored = raw.len() - header > contents.len();
                 let delta = match kind {
@@ -285,8 +294,8 @@ impl<'a> Merger<'a> {
                         pack::object_header(TYPE_OFS_DELTA, delta.len() as u64, &mut self.buffer);
                         pack::offset_distance(start - base, &mut self.buffer);
                         let stored_most = match kind {
-                            TYPE_COMMIT => pack::STORED_COMMIT_MOST,
-                            TYPE_TREE => pack::STORED_TREE_DELTA_MOST,
+                            TYPE_COMMIT => pack::MAX_STORED_COMMIT,
+                            TYPE_TREE => pack::MAX_STORED_TREE_DELTA,
                             _ => 0,
                         };
                         self.deflater
@@ -336,7 +345,7 @@ fn may_be_commit(raw: &[u8]) -> bool {
 }
 
 /// Beyond this many bytes of versions they are forgotten: the memory of a merge must not grow with the trail.
-const HELD_MOST: usize = 32 << 20;
+const MAX_VERSIONS_BYTES: usize = 32 << 20;
 
 /// The last whole version of each directory that has come by, found by what it holds.
 #[derive(Default)]
@@ -364,7 +373,7 @@ impl Directories {
         place: u64,
         hash: HashKind,
     ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
-        if self.held > HELD_MOST {
+        if self.held > MAX_VERSIONS_BYTES {
             *self = Directories::default();
         }
         let children = some_children(&raw, hash, &mut self.starts);

@@ -27,21 +27,21 @@ const TIERS: [(u64, usize); 4] = [(64 << 10, 8), (512 << 10, 8), (4 << 20, 8), (
 pub(crate) const LARGE: u64 = 96 << 20;
 
 /// What is to be done with packs.
-pub(crate) enum Due {
-    Merge(Vec<Owned>),
+pub(crate) enum PackTask {
+    Merge(Vec<OwnPack>),
     /// The names of those that get one index.
     Index(Vec<String>),
 }
 
 /// A pack that we made.
-pub(crate) struct Owned {
+pub(crate) struct OwnPack {
     name: String,
     size: u64,
     modified: std::time::SystemTime,
 }
 
 /// The lowest tier with packs enough to become one of the next.
-fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
+fn lowest_full_tier(packs: &[OwnPack]) -> Option<usize> {
     let mut tiers: HashMap<usize, usize> = HashMap::new();
     // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
     for tier in packs.iter().filter_map(|pack| tier(pack.size)) {
@@ -54,7 +54,7 @@ fn lowest_full_tier(packs: &[Owned]) -> Option<usize> {
 }
 
 /// The packs of the lowest tier that is full, oldest first, with all that is smaller.
-fn lowest_full(mut packs: Vec<Owned>) -> Option<Vec<Owned>> {
+fn lowest_full(mut packs: Vec<OwnPack>) -> Option<Vec<OwnPack>> {
     let full = lowest_full_tier(&packs)?;
     packs.retain(|pack| tier(pack.size).is_some_and(|tier| tier <= full));
     packs.sort_by(|left, right| (left.modified, &left.name).cmp(&(right.modified, &right.name)));
@@ -72,24 +72,24 @@ impl Flusher<'_> {
 
     /// What is to be done with the packs that are there: to merge those of the lowest tier that is full, oldest first, with
     /// all that is smaller; or else to index the large ones.
-    pub(crate) fn due(&self) -> Result<Option<Due>, TrailError> {
-        let owned = self.owned()?;
-        let (large, mut owned): (Vec<Owned>, Vec<Owned>) =
+    pub(crate) fn next_task(&self) -> Result<Option<PackTask>, TrailError> {
+        let owned = self.own_packs()?;
+        let (large, mut owned): (Vec<OwnPack>, Vec<OwnPack>) =
             owned.into_iter().partition(|pack| pack.size > self.large);
         if lowest_full_tier(&owned).is_some() {
             let indexed = self.indexed_names()?;
             owned.retain(|pack| !self.is_bound(pack, indexed.as_deref()));
             if let Some(full) = lowest_full(owned) {
-                return Ok(Some(Due::Merge(full)));
+                return Ok(Some(PackTask::Merge(full)));
             }
         }
         let mut large: Vec<String> = large.into_iter().map(|pack| pack.name).collect();
         large.sort_unstable();
-        Ok(self.index_due(large)?.map(Due::Index))
+        Ok(self.index_due(large)?.map(PackTask::Index))
     }
 
     /// The packs that we made.
-    fn owned(&self) -> Result<Vec<Owned>, TrailError> {
+    fn own_packs(&self) -> Result<Vec<OwnPack>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
         for entry in fs::read_dir(&dir).doing("list", &dir)? {
@@ -100,7 +100,7 @@ impl Flusher<'_> {
             let metadata = fs::metadata(self.pack_path(&name, "pack"));
             let visible = self.pack_path(&name, "idx").exists();
             match metadata {
-                Ok(metadata) if visible => owned.push(Owned {
+                Ok(metadata) if visible => owned.push(OwnPack {
                     size: metadata.len(),
                     modified: metadata.modified().unwrap_or(std::time::UNIX_EPOCH),
                     name,
@@ -124,7 +124,7 @@ impl Flusher<'_> {
     }
 
     /// Whether somebody relies on this very pack.
-    fn is_bound(&self, pack: &Owned, indexed: Option<&[u8]>) -> bool {
+    fn is_bound(&self, pack: &OwnPack, indexed: Option<&[u8]>) -> bool {
         ["keep", "bitmap", "promisor", "mtimes"]
             .iter()
             .any(|extension| self.pack_path(&pack.name, extension).exists())
@@ -135,9 +135,9 @@ impl Flusher<'_> {
     /// we make them, or it was stopped.
     pub(crate) fn merge(
         &self,
-        packs: &[Owned],
+        packs: &[OwnPack],
         stop: &AtomicBool,
-    ) -> Result<Option<Merged>, TrailError> {
+    ) -> Result<Option<MergedPack>, TrailError> {
         let hash = self.repository.hash;
         let mut sources = Vec::with_capacity(packs.len());
         for owned in packs {
@@ -164,10 +164,10 @@ impl Flusher<'_> {
         let index = self.state.tmp_dir().join("merged.idx");
         disk::remove_if_present(self.disk, &index).doing("remove", &index)?;
         disk::write_synced(self.disk, &index, &bytes).doing("write", &index)?;
-        Ok(Some(Merged { pack, index, name }))
+        Ok(Some(MergedPack { pack, index, name }))
     }
 
-    fn left_alone(&self, owned: &Owned) -> Result<Option<Merged>, TrailError> {
+    fn left_alone(&self, owned: &OwnPack) -> Result<Option<MergedPack>, TrailError> {
         tracing::warn!(
             pack = owned.name,
             "a pack of ours is not as we made it, and is no longer merged"
@@ -178,7 +178,7 @@ impl Flusher<'_> {
     }
 
     /// Puts the merged pack in the place of the others.
-    pub(crate) fn replace(&self, old: &[Owned], merged: &Merged) -> Result<(), TrailError> {
+    pub(crate) fn replace(&self, old: &[OwnPack], merged: &MergedPack) -> Result<(), TrailError> {
         let pack_dir = self.pack_dir();
         let registered = self.state.packs_dir().join(&merged.name);
         disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
@@ -209,7 +209,7 @@ impl Flusher<'_> {
 }
 
 /// A merged pack that is durable and not visible yet.
-pub(crate) struct Merged {
+pub(crate) struct MergedPack {
     pack: PathBuf,
     index: PathBuf,
     name: String,
@@ -231,8 +231,8 @@ mod tests {
     use super::*;
 
     /// The names of those that are to be merged, of packs of these sizes, which are named by their place.
-    fn due(sizes: &[u64]) -> Vec<usize> {
-        let pack = |(place, size): (usize, &u64)| Owned {
+    fn next_task(sizes: &[u64]) -> Vec<usize> {
+        let pack = |(place, size): (usize, &u64)| OwnPack {
             name: place.to_string(),
             size: *size,
             modified: std::time::UNIX_EPOCH + std::time::Duration::from_secs(place as u64),
@@ -247,27 +247,27 @@ mod tests {
     #[test]
     fn eight_of_a_tier_are_merged_with_all_that_is_smaller() {
         const MIB: u64 = 1 << 20;
-        assert_eq!(due(&[1; 7]), [0; 0]);
-        assert_eq!(due(&[1; 8]), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(next_task(&[1; 7]), [0; 0]);
+        assert_eq!(next_task(&[1; 8]), [0, 1, 2, 3, 4, 5, 6, 7]);
         let two_tiers = [&[3 * MIB; 8][..], &[1; 3]].concat();
-        assert_eq!(due(&two_tiers).len(), 11);
+        assert_eq!(next_task(&two_tiers).len(), 11);
         let both_full = [&[3 * MIB; 8][..], &[1; 8]].concat();
-        assert_eq!(due(&both_full), [8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(next_task(&both_full), [8, 9, 10, 11, 12, 13, 14, 15]);
     }
 
     #[test]
     fn the_groups_of_a_stream_are_merged_when_sixteen_have_come() {
         const MIB: u64 = 1 << 20;
-        assert_eq!(due(&[8 * MIB; 15]), [0; 0]);
-        assert_eq!(due(&[8 * MIB; 16]).len(), 16);
+        assert_eq!(next_task(&[8 * MIB; 15]), [0; 0]);
+        assert_eq!(next_task(&[8 * MIB; 16]).len(), 16);
     }
 
     #[test]
     fn packs_too_large_to_be_merged_keep_no_tier_full() {
         let (largest, _) = TIERS[TIERS.len() - 1];
         let large = [largest + 1; 20];
-        assert_eq!(due(&large), [0; 0]);
+        assert_eq!(next_task(&large), [0; 0]);
         // Once they did, all that is smaller was merged after each flush.
-        assert_eq!(due(&[&large[..], &[1; 7]].concat()), [0; 0]);
+        assert_eq!(next_task(&[&large[..], &[1; 7]].concat()), [0; 0]);
     }
 }

@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// Puts entries back that have to be sequenced again, before all others.
-    pub(crate) fn give_back(&self, items: Vec<Item>) {
+    pub(crate) fn requeue(&self, items: Vec<Item>) {
         let mut state = self.state();
         items
             .into_iter()

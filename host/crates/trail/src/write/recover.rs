@@ -13,7 +13,7 @@ use crate::error::{IoContext, TrailError};
 use crate::message;
 use crate::place::state::Mark;
 use crate::read::history;
-use crate::work_tree::checkout::{self, Appearing};
+use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::flush::Flusher;
 use crate::write::lock::{remove_leftover, same_file};
 
@@ -62,12 +62,12 @@ impl Flusher<'_> {
     /// Lets every entry appear in index and work tree that a crash kept from it.
     ///
     /// `tip` is the ref's commit. Without a reboot the page cache is as we left it, and only what came after the mark
-    /// can be missing; after one, anything can. `begun_before` says that we have written here before this process.
-    pub(crate) fn bring_in_step(
+    /// can be missing; after one, anything can. `was_written_before` says that we have written here before this process.
+    pub(crate) fn catch_up_work_tree(
         &self,
         tip: Option<ObjectId>,
         mark: &Mark,
-        begun_before: bool,
+        was_written_before: bool,
     ) -> Result<(), TrailError> {
         let (Placement::Checkout, Some(tip)) = (self.placement, tip) else {
             return Ok(());
@@ -78,12 +78,12 @@ impl Flusher<'_> {
             Some(last) if last.boot == mark.boot => self.entries_since(tip, last.tip)?,
             Some(_) => self.all_entries(tip)?,
             // The first flush here was cut short.
-            None if begun_before => self.all_entries(tip)?,
+            None if was_written_before => self.all_entries(tip)?,
             // Never in step: a clone, which git itself has brought in step.
             None => Vec::new(),
         };
         if !missing.is_empty()
-            && let Some(held) = checkout::hold(
+            && let Some(held) = checkout::lock_work_tree(
                 self.disk,
                 self.state,
                 self.repository,
@@ -91,14 +91,18 @@ impl Flusher<'_> {
                 self.lock_wait,
             )?
         {
-            held.show(&missing, true)?;
+            held.write_entries(&missing, true)?;
         }
         self.state
             .write_mark(self.disk, &self.state.in_step_path(), mark)
     }
 
     /// What trail commits after `since` added, as far as `tip` still has it.
-    fn entries_since(&self, tip: ObjectId, since: ObjectId) -> Result<Vec<Appearing>, TrailError> {
+    fn entries_since(
+        &self,
+        tip: ObjectId,
+        since: ObjectId,
+    ) -> Result<Vec<CheckoutFile>, TrailError> {
         let tree = self.repository.commit(&tip)?.tree;
         let mut entries = Vec::new();
         let mut next = Some(tip);
@@ -107,25 +111,25 @@ impl Flusher<'_> {
             if let Some(task) = message::trailer(&commit.message, message::TASK)
                 && let Some((path, blob)) = history::entry_in_tree(self.repository, tree, task)?
             {
-                entries.push(self.appearing(path, blob)?);
+                entries.push(self.checkout_file(path, blob)?);
             }
             next = self.repository.parent(&id, &commit);
         }
         Ok(entries)
     }
 
-    fn all_entries(&self, tip: ObjectId) -> Result<Vec<Appearing>, TrailError> {
+    fn all_entries(&self, tip: ObjectId) -> Result<Vec<CheckoutFile>, TrailError> {
         let tree = self.repository.commit(&tip)?.tree;
         let mut entries = Vec::new();
         for (path, blob) in history::entries_of_tree(self.repository, tree)? {
-            entries.push(self.appearing(path, blob)?);
+            entries.push(self.checkout_file(path, blob)?);
         }
         Ok(entries)
     }
 
-    fn appearing(&self, path: String, blob: ObjectId) -> Result<Appearing, TrailError> {
+    fn checkout_file(&self, path: String, blob: ObjectId) -> Result<CheckoutFile, TrailError> {
         let contents: Arc<[u8]> = self.repository.object(Kind::Blob, &blob)?.into();
-        Ok(Appearing {
+        Ok(CheckoutFile {
             path,
             blob,
             contents,
@@ -133,7 +137,7 @@ impl Flusher<'_> {
     }
 
     /// Makes durable the repository itself, which may have been made a moment ago: stock git syncs nothing of it.
-    pub(crate) fn sync_beginning(&self) -> Result<(), TrailError> {
+    pub(crate) fn sync_repository(&self) -> Result<(), TrailError> {
         let common_dir = &self.repository.common_dir;
         for file in ["HEAD", "config"] {
             let path = common_dir.join(file);
@@ -153,11 +157,11 @@ impl Flusher<'_> {
     }
 
     /// Makes durable what a tip rests on that somebody else has written: their git does not sync.
-    pub(crate) fn sync_foreign(&self) -> Result<(), TrailError> {
+    pub(crate) fn sync_foreign_writes(&self) -> Result<(), TrailError> {
         // What goes while it is looked at has been repacked, into files that this pass may have missed.
-        const PASSES_MOST: usize = 20;
-        for _ in 0..PASSES_MOST {
-            if self.sync_foreign_once()? {
+        const MAX_PASSES: usize = 20;
+        for _ in 0..MAX_PASSES {
+            if self.try_sync_foreign_writes()? {
                 return Ok(());
             }
         }
@@ -167,7 +171,7 @@ impl Flusher<'_> {
     }
 
     /// One pass; says whether nothing went away meanwhile.
-    fn sync_foreign_once(&self) -> Result<bool, TrailError> {
+    fn try_sync_foreign_writes(&self) -> Result<bool, TrailError> {
         let common_dir = &self.repository.common_dir;
         let objects = self.repository.objects_dir();
         let mut dirs = vec![objects.join("pack")];

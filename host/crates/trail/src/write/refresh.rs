@@ -24,7 +24,7 @@ impl Writer<'_> {
             self.flusher().sweep()?;
             shared.catalogue.sweep();
             let identity = shared.state.read_identity()?;
-            self.begun_before |= identity.is_some();
+            self.was_written_before |= identity.is_some();
             // Once a receipt was given here, all of this was made durable before it.
             if created || acknowledged.is_none() || identity.is_none() {
                 shared
@@ -32,19 +32,19 @@ impl Writer<'_> {
                     .write_identity(shared.disk.as_ref(), &shared.identity)?;
             }
             if identity.is_none() {
-                self.flusher().sync_beginning()?;
-                shared.keep_entries_as_they_are();
+                self.flusher().sync_repository()?;
+                shared.write_entry_attributes();
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
-        let tip = self.heed_remotes(tip, acknowledged.as_ref())?;
+        let tip = self.follow_remotes(tip, acknowledged.as_ref())?;
         {
             let view = shared.view();
             if view.confirmed && view.tip == tip {
                 return Ok(());
             }
         }
-        let floor = self.continues(tip, acknowledged.as_ref())?;
+        let floor = self.check_continues(tip, acknowledged.as_ref())?;
         if tip.is_none() {
             let reference = &shared.identity.reference;
             shared.repository.check_name_free(reference)?;
@@ -54,7 +54,7 @@ impl Writer<'_> {
             shared.repository.check_not_replaced(&[tip, commit.tree])?;
             let known = acknowledged.as_ref().is_some_and(|mark| mark.tip == tip);
             if !known {
-                self.flusher().sync_foreign()?;
+                self.flusher().sync_foreign_writes()?;
             }
             let mark = Mark {
                 tip,
@@ -69,7 +69,7 @@ impl Writer<'_> {
                 )?;
             }
             self.flusher()
-                .bring_in_step(Some(tip), &mark, self.begun_before)?;
+                .catch_up_work_tree(Some(tip), &mark, self.was_written_before)?;
         }
         let root = View::load_root(&shared.repository, tip)?;
         let mut view = shared.view();
@@ -85,12 +85,12 @@ impl Writer<'_> {
         view.floor = floor;
         view.confirmed = true;
         self.swept = true;
-        self.begun_before = true;
+        self.was_written_before = true;
         Ok(())
     }
 
     /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
-    pub(crate) fn continues(
+    pub(crate) fn check_continues(
         &self,
         tip: Option<ObjectId>,
         acknowledged: Option<&Mark>,
@@ -106,36 +106,38 @@ impl Writer<'_> {
         };
         // Without a mark there is nothing to continue; how far back the last trail commit lies only matters for
         // clocks that run backwards, so the search for it is bounded.
-        const SEARCH_MOST: usize = 10_000;
+        const MAX_SEARCH: usize = 10_000;
         let mut newest = None;
         let mut next = Some(tip);
         let mut seen = 0;
-        let mut strangers = Strangers::default();
+        let mut foreign_commits = ForeignCommits::default();
         while let Some(id) = next {
             if let Some(mark) = acknowledged
                 && mark.tip == id
             {
-                strangers.end(&shared.repository, id)?;
-                return strangers
-                    .content(tip)
+                foreign_commits.end_run(&shared.repository, id)?;
+                return foreign_commits
+                    .check_entries_intact(tip)
                     .map(|()| newest.unwrap_or(mark.microseconds));
             }
-            if acknowledged.is_none() && (newest.is_some() || seen == SEARCH_MOST) {
+            if acknowledged.is_none() && (newest.is_some() || seen == MAX_SEARCH) {
                 break;
             }
             let commit = shared.repository.commit(&id)?;
             if message::is_of_trail(&commit.message) {
-                strangers.end(&shared.repository, id)?;
+                foreign_commits.end_run(&shared.repository, id)?;
                 newest = newest.or(Some(commit.seconds.saturating_mul(1_000_000)));
             } else {
-                strangers.add(id);
+                foreign_commits.add(id);
             }
             next = shared.repository.parent(&id, &commit);
             seen += 1;
         }
         match acknowledged {
             Some(mark) => Err(rolled_back(mark)),
-            None => strangers.content(tip).map(|()| newest.unwrap_or(i64::MIN)),
+            None => foreign_commits
+                .check_entries_intact(tip)
+                .map(|()| newest.unwrap_or(i64::MIN)),
         }
     }
 }
@@ -145,18 +147,18 @@ impl Writer<'_> {
 /// One that changes an entry and one that puts it back is content, and so is a merge that brings entries; that it was so, and
 /// whether a trail commit adds what it says, `verify` tells. This is for what people do with ordinary commits.
 #[derive(Default)]
-struct Strangers {
+struct ForeignCommits {
     newest: Option<ObjectId>,
     altered: Option<(ObjectId, ObjectId)>,
 }
 
-impl Strangers {
+impl ForeignCommits {
     fn add(&mut self, id: ObjectId) {
         self.newest.get_or_insert(id);
     }
 
     /// They came after `base`, which is the trail's.
-    fn end(&mut self, repository: &Repository, base: ObjectId) -> Result<(), TrailError> {
+    fn end_run(&mut self, repository: &Repository, base: ObjectId) -> Result<(), TrailError> {
         if let Some(newest) = self.newest.take()
             && self.altered.is_none()
         {
@@ -169,7 +171,7 @@ impl Strangers {
         Ok(())
     }
 
-    fn content(self, tip: ObjectId) -> Result<(), TrailError> {
+    fn check_entries_intact(self, tip: ObjectId) -> Result<(), TrailError> {
         self.altered.map_or(Ok(()), |(newest, base)| {
             Err(TrailError::Altered {
                 newest: newest.to_string(),

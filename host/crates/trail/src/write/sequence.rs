@@ -14,8 +14,8 @@ use crate::objects::pack::PackBuilder;
 use crate::objects::tree::Node;
 use crate::place::layout;
 use crate::read::view::{self, Presence, View};
-use crate::signing::{self, Extent, Sealed};
-use crate::write::flushing::Group;
+use crate::signing::{self, Extent, FinishedCommit};
+use crate::write::flush_thread::SequencedGroup;
 use crate::write::lock::WriterLock;
 use crate::write::queue::Call;
 use crate::write::ticket::Ticket;
@@ -54,7 +54,7 @@ const GROUP_BYTES: usize = 32 << 20;
 /// … or when its first entry is this old, though nobody is blocked on it: receipts should not lag.
 const GROUP_AGE: Duration = Duration::from_millis(50);
 /// An entry's time may be this much before its commit's, in microseconds; the auditor wants no more.
-const WAITED_MOST: i64 = 60_000_000;
+const MAX_WAITED: i64 = 60_000_000;
 /// Longer than any flush or merge takes: the queue wakes when one ends.
 const UNTIL_WOKEN: Duration = Duration::from_secs(60);
 
@@ -78,7 +78,7 @@ impl Chain {
 }
 
 /// What came of one entry.
-enum Placed {
+enum SequenceResult {
     /// With its commit's contents, which are not stored yet.
     At(Box<Sequenced>, Vec<u8>),
     /// It gets no place; nothing has changed.
@@ -89,7 +89,11 @@ enum Placed {
 
 impl Writer<'_> {
     /// Sequences what is queued until the group is full, or nothing is gained by waiting; `None` if there was nothing.
-    pub(crate) fn sequence_group(&mut self, lock: &WriterLock, chain: &mut Chain) -> Option<Group> {
+    pub(crate) fn sequence_group(
+        &mut self,
+        lock: &WriterLock,
+        chain: &mut Chain,
+    ) -> Option<SequencedGroup> {
         let base = chain.clone();
         let nothing_before = base
             .root
@@ -98,16 +102,16 @@ impl Writer<'_> {
         let mut builder = PackBuilder::new(self.shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
         // Whether the newest commit is the group's last is known when nothing comes after it.
-        let mut newest: Option<Sealed> = None;
+        let mut newest: Option<FinishedCommit> = None;
         let mut leaves = Vec::new();
         let mut began = None;
         while sequenced.len() < GROUP_ENTRIES && builder.len() < GROUP_BYTES {
-            let patience = |call| self.patience(lock, began, call);
+            let patience = |call| self.max_wait(lock, began, call);
             let Some(item) = self.shared.queue.next(patience) else {
                 break;
             };
             match self.place(&mut builder, chain, item) {
-                Placed::At(placed, contents) => {
+                SequenceResult::At(placed, contents) => {
                     began.get_or_insert_with(Instant::now);
                     let before = newest.replace((placed.commit, contents));
                     if let (Some(before), Some(of)) = (before, sequenced.last()) {
@@ -115,18 +119,18 @@ impl Writer<'_> {
                     }
                     sequenced.push(*placed);
                 }
-                Placed::Nowhere(item, error) => self.fail(vec![item], &error),
-                Placed::Broken(item, error) => {
+                SequenceResult::Nowhere(item, error) => self.fail(vec![item], &error),
+                SequenceResult::Broken(item, error) => {
                     self.fail(vec![item], &error);
                     // The others are placed anew.
                     *chain = base;
                     let items = sequenced.into_iter().map(|sequenced| sequenced.item);
-                    self.shared.queue.give_back(items.collect());
+                    self.shared.queue.requeue(items.collect());
                     return None;
                 }
             }
         }
-        let sealed = match self.seal_last(newest?, sequenced.len()) {
+        let sealed = match self.sign_last(newest?, sequenced.len()) {
             Ok(sealed) => sealed,
             Err(error) => {
                 *chain = base;
@@ -136,14 +140,14 @@ impl Writer<'_> {
             }
         };
         if signing::is_unavailable(&sealed.1) {
-            self.tell_unsigned(&mut sequenced);
+            self.mark_unsigned(&mut sequenced);
         }
         if let Some(last) = sequenced.last_mut() {
             last.commit = sealed.0;
             leaves.push(self.store(&mut builder, &sealed, last));
         }
         chain.tip = Some(sealed.0);
-        Some(Group {
+        Some(SequencedGroup {
             builder,
             expected: base.tip,
             nothing_before,
@@ -158,7 +162,7 @@ impl Writer<'_> {
     fn store(
         &mut self,
         builder: &mut PackBuilder,
-        (id, contents): &Sealed,
+        (id, contents): &FinishedCommit,
         of: &Sequenced,
     ) -> (ObjectId, TreeHash) {
         builder.add_commit(*id, contents, &mut self.deflater);
@@ -166,18 +170,22 @@ impl Writer<'_> {
     }
 
     /// Signs the last commit of a group of so many, if that is the one that is signed.
-    fn seal_last(&self, newest: Sealed, covers: usize) -> Result<Sealed, TrailError> {
+    fn sign_last(
+        &self,
+        newest: FinishedCommit,
+        covers: usize,
+    ) -> Result<FinishedCommit, TrailError> {
         match &self.shared.signing {
             Some(signing) if signing.extent == Extent::Group => {
                 let hash = self.shared.repository.hash;
-                signing::seal(Some(signing), newest.1, hash, covers)
+                signing::finish_commit(Some(signing), newest.1, hash, covers)
             }
             _ => Ok(newest),
         }
     }
 
     /// Where one signature is for all of a group and there is none, none of the group is signed.
-    fn tell_unsigned(&self, group: &mut [Sequenced]) {
+    fn mark_unsigned(&self, group: &mut [Sequenced]) {
         let signing = self.shared.signing.as_ref();
         if signing.is_some_and(|signing| signing.extent == Extent::Group) {
             group.iter_mut().for_each(|entry| entry.unsigned = true);
@@ -185,7 +193,7 @@ impl Writer<'_> {
     }
 
     /// How long another entry is waited for. `began` is when the group got its first.
-    fn patience(&self, lock: &WriterLock, began: Option<Instant>, call: Call) -> Duration {
+    fn max_wait(&self, lock: &WriterLock, began: Option<Instant>, call: Call) -> Duration {
         if self.flushing.is_flushing() {
             // Nothing is gained by a smaller group: it could not be flushed yet.
             return UNTIL_WOKEN;
@@ -198,7 +206,7 @@ impl Writer<'_> {
                 Duration::ZERO
             };
         };
-        if call != Call::None || self.shared.waiting.any() || lock.others_wait() {
+        if call != Call::None || self.shared.waiting.any() || lock.has_waiters() {
             Duration::ZERO
         } else {
             GROUP_AGE.saturating_sub(began.elapsed())
@@ -206,7 +214,12 @@ impl Writer<'_> {
     }
 
     /// Makes the objects of one commit, and stores all but the commit itself.
-    fn place(&mut self, builder: &mut PackBuilder, chain: &mut Chain, mut item: Item) -> Placed {
+    fn place(
+        &mut self,
+        builder: &mut PackBuilder,
+        chain: &mut Chain,
+        mut item: Item,
+    ) -> SequenceResult {
         let shared = self.shared;
         let repository = &shared.repository;
         // The tree may have been replaced since the policy looked.
@@ -214,24 +227,29 @@ impl Writer<'_> {
         let there = view::presence(&chain.root, &item.task_id, repository, directory.as_ref());
         match there {
             Ok((Presence::Absent, _)) => {}
-            Ok((Presence::Present { .. }, _)) => return Placed::Nowhere(item, TrailError::Changed),
-            Ok((Presence::Collides(with), _)) => {
-                return Placed::Nowhere(item, TrailError::CaseCollision(with));
+            Ok((Presence::Present { .. }, _)) => {
+                return SequenceResult::Nowhere(item, TrailError::Changed);
             }
-            Err(error) => return Placed::Nowhere(item, error),
+            Ok((Presence::Collides(with), _)) => {
+                return SequenceResult::Nowhere(item, TrailError::CaseCollision(with));
+            }
+            Err(error) => return SequenceResult::Nowhere(item, error),
         }
-        if let Err(error) = shared.remotes.check_not_elsewhere(shared, &item.task_id) {
-            return Placed::Nowhere(item, error);
+        if let Err(error) = shared
+            .remotes
+            .check_not_recorded_at_remote(shared, &item.task_id)
+        {
+            return SequenceResult::Nowhere(item, error);
         }
         drop(directory);
         // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
         let microseconds = chain.microseconds.max(item.microseconds);
-        if microseconds.saturating_sub(item.microseconds) > WAITED_MOST {
-            return Placed::Nowhere(item, TrailError::Changed);
+        if microseconds.saturating_sub(item.microseconds) > MAX_WAITED {
+            return SequenceResult::Nowhere(item, TrailError::Changed);
         }
         let layout = match shared.layout.after(&chain.root, repository) {
             Ok(layout) => layout,
-            Err(error) => return Placed::Nowhere(item, error),
+            Err(error) => return SequenceResult::Nowhere(item, error),
         };
         let below = layout.components(&item.task_id);
         let mut path: Vec<&str> = layout::ROOT.to_vec();
@@ -264,7 +282,7 @@ impl Writer<'_> {
         shared.progress.advance();
         let (commit, contents) = match made {
             Ok(made) => made,
-            Err(error) => return Placed::Broken(item, error),
+            Err(error) => return SequenceResult::Broken(item, error),
         };
         chain.tip = Some(commit);
         chain.microseconds = microseconds;
@@ -274,6 +292,6 @@ impl Writer<'_> {
             path: path.join("/"),
             unsigned: signing::is_unavailable(&contents),
         };
-        Placed::At(Box::new(sequenced), contents)
+        SequenceResult::At(Box::new(sequenced), contents)
     }
 }

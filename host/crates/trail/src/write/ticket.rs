@@ -8,7 +8,7 @@ use crate::error::TrailError;
 
 /// Where an entry ended up. Given out only once it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct CommittedEntry {
     /// The commit's id, in hexadecimal.
     pub commit: String,
     /// The entry's path in the trail.
@@ -26,25 +26,25 @@ pub struct Ticket {
 struct Slot {
     state: Mutex<State>,
     settled: Condvar,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingCallers>,
 }
 
 #[derive(Default)]
 struct State {
-    outcome: Option<Result<Placed, TrailError>>,
+    outcome: Option<Result<CommittedEntry, TrailError>>,
     /// Called when there is an outcome.
     then: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 /// How many callers are blocked: the writer flushes a small group only if somebody waits for it.
-pub(crate) struct Waiting {
+pub(crate) struct WaitingCallers {
     count: AtomicUsize,
     wake_writer: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Waiting {
-    pub(crate) fn new(wake_writer: impl Fn() + Send + Sync + 'static) -> Waiting {
-        Waiting {
+impl WaitingCallers {
+    pub(crate) fn new(wake_writer: impl Fn() + Send + Sync + 'static) -> WaitingCallers {
+        WaitingCallers {
             count: AtomicUsize::new(0),
             wake_writer: Box::new(wake_writer),
         }
@@ -61,7 +61,7 @@ impl Waiting {
 }
 
 impl Ticket {
-    pub(crate) fn new(waiting: Arc<Waiting>) -> Ticket {
+    pub(crate) fn new(waiting: Arc<WaitingCallers>) -> Ticket {
         Ticket {
             slot: Arc::new(Slot {
                 state: Mutex::new(State::default()),
@@ -78,7 +78,7 @@ impl Ticket {
             .expect("nothing panics while it holds a ticket")
     }
 
-    pub(crate) fn settle(&self, outcome: Result<Placed, TrailError>) {
+    pub(crate) fn settle(&self, outcome: Result<CommittedEntry, TrailError>) {
         let then = {
             let mut state = self.state();
             state.outcome = Some(outcome);
@@ -121,7 +121,7 @@ impl Ticket {
     /// # Errors
     ///
     /// [`TrailError::Changed`] if the decision has to be taken again; otherwise why the entry was not recorded.
-    pub fn wait(&self) -> Result<Placed, TrailError> {
+    pub fn wait(&self) -> Result<CommittedEntry, TrailError> {
         let mut state = self.state();
         if state.outcome.is_none() {
             self.slot.waiting.begin();
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asked_to_be_told_is_told_once_and_counts_as_waiting_until_then() {
-        let waiting = Arc::new(Waiting::new(|| ()));
+    fn a_callback_is_called_once_and_counts_as_waiting_until_then() {
+        let waiting = Arc::new(WaitingCallers::new(|| ()));
         let ticket = Ticket::new(waiting.clone());
         let told = Arc::new(AtomicUsize::new(0));
         let tell = || {

@@ -9,44 +9,44 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use crate::Shared;
+use crate::TrailInner;
 use crate::error::TrailError;
 use crate::objects::object::Deflater;
-use crate::read::view::{View, Waiting};
+use crate::read::view::{PendingEntry, View};
 use crate::write::flush::{FlushError, Flusher};
-use crate::write::flushing::{Flushed, Flushing, Group};
+use crate::write::flush_thread::{FlushHandle, FlushResult, SequencedGroup};
 use crate::write::lock::WriterLock;
 use crate::write::sequence::{Chain, Item, Sequenced};
 
 /// Trees in memory beyond this are dropped and read again when needed.
-const LOADED_MOST: usize = 192 << 20;
+const MAX_LOADED: usize = 192 << 20;
 /// How often the ref may move under one group. Each time somebody else has made progress.
-const MOVES_MOST: usize = 100;
+const MAX_MOVES: usize = 100;
 
 pub(crate) struct Writer<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) flushing: Flushing,
+    pub(crate) shared: &'a TrailInner,
+    pub(crate) flushing: FlushHandle,
     pub(crate) deflater: Deflater,
     /// Nothing of a crash or failure is left over.
     pub(crate) swept: bool,
     /// The trail was written here before, so that work tree and index can be behind.
-    pub(crate) begun_before: bool,
+    pub(crate) was_written_before: bool,
     /// How often in a row the ref has moved under a group.
     moves: usize,
 }
 
 impl Writer<'_> {
     /// Works until the trail is closed and its queue empty.
-    pub(crate) fn run(shared: &Arc<Shared>) {
+    pub(crate) fn run(shared: &Arc<TrailInner>) {
         if let Some(committing) = shared.committing.get() {
-            committing.give_way();
+            committing.lower_priority();
         }
         let mut writer = Writer {
             shared,
-            flushing: Flushing::new(shared),
+            flushing: FlushHandle::new(shared),
             deflater: Deflater::new(),
             swept: false,
-            begun_before: false,
+            was_written_before: false,
             moves: 0,
         };
         while shared.queue.wait_for_work() {
@@ -72,19 +72,19 @@ impl Writer<'_> {
         shared.state.create_root(shared.disk.as_ref())?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
         if let Some(committing) = shared.committing.get() {
-            committing.tenure.check(&lock, &shared.state)?;
+            committing.fence.check(&lock, &shared.state)?;
         }
         let publication = lock.publish(&shared.progress);
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
         let worked = worked.unwrap_or(Err(TrailError::Internal));
         // Nothing is under way when the lock goes, whatever happened.
         let rest = self.flushing.finish();
-        let rested = self.take_back(rest, None);
+        let rested = self.handle_result(rest, None);
         if self.flushing.is_merging() {
             self.flushing.stop_merging();
         }
         if worked.is_err() {
-            self.distrust();
+            self.invalidate();
         }
         drop(publication);
         lock.release();
@@ -103,20 +103,20 @@ impl Writer<'_> {
                 let group = self.sequence_group(lock, &mut chain).map(Box::new);
                 let was_idle = group.is_none();
                 let before = self.flushing.finish();
-                match self.take_back(before, group)? {
+                match self.handle_result(before, group)? {
                     Next::Group(Some(group)) => self.flushing.start(group),
                     Next::Group(None) => {}
                     Next::StartOver if shared.queue.is_empty() => return Ok(()),
                     Next::StartOver => continue 'from_the_durable_tip,
                 }
-                let others_wait = lock.others_wait();
+                let others_wait = lock.has_waiters();
                 if others_wait
                     || shared.queue.wants_refresh()
-                    || shared.repository.loaded.bytes() > LOADED_MOST
+                    || shared.repository.loaded.bytes() > MAX_LOADED
                 {
                     let flushed = self.flushing.finish();
-                    self.take_back(flushed, None)?;
-                    if shared.repository.loaded.bytes() > LOADED_MOST {
+                    self.handle_result(flushed, None)?;
+                    if shared.repository.loaded.bytes() > MAX_LOADED {
                         self.forget_trees();
                     }
                     if others_wait || shared.queue.is_empty() && !shared.queue.wants_refresh() {
@@ -133,24 +133,24 @@ impl Writer<'_> {
     }
 
     /// Takes the result of a flush, with the group that was sequenced after it.
-    fn take_back(
+    fn handle_result(
         &mut self,
-        flushed: Option<Flushed>,
-        after: Option<Box<Group>>,
+        flushed: Option<FlushResult>,
+        after: Option<Box<SequencedGroup>>,
     ) -> Result<Next, TrailError> {
         let (error, sequenced) = match flushed {
             None => return Ok(Next::Group(after)),
-            Some(Flushed::Done) => {
+            Some(FlushResult::Done) => {
                 self.moves = 0;
                 return Ok(Next::Group(after));
             }
-            Some(Flushed::Panicked) => {
-                self.distrust();
+            Some(FlushResult::Panicked) => {
+                self.invalidate();
                 return Err(TrailError::Internal);
             }
-            Some(Flushed::Not(error, sequenced)) => (error, sequenced),
+            Some(FlushResult::Failed(error, sequenced)) => (error, sequenced),
         };
-        self.distrust();
+        self.invalidate();
         let mut again: Vec<Item> = Vec::new();
         match error {
             FlushError::Behind(error) => {
@@ -162,7 +162,7 @@ impl Writer<'_> {
                 }
                 self.shared.settle(&sequenced);
             }
-            FlushError::Moved if self.moves < MOVES_MOST => {
+            FlushError::Moved if self.moves < MAX_MOVES => {
                 self.moves += 1;
                 again = items(sequenced);
             }
@@ -188,7 +188,7 @@ impl Writer<'_> {
                 .map(|group| items(group.sequenced))
                 .unwrap_or_default(),
         );
-        self.shared.queue.give_back(again);
+        self.shared.queue.requeue(again);
         Ok(Next::StartOver)
     }
 
@@ -202,7 +202,7 @@ impl Writer<'_> {
     }
 
     /// Lets the next refresh look at everything again: leftovers, the ref, the work tree.
-    fn distrust(&mut self) {
+    fn invalidate(&mut self) {
         self.shared.view().confirmed = false;
         self.swept = false;
     }
@@ -220,12 +220,12 @@ impl Writer<'_> {
 }
 
 /// Everybody who waited for the writer at one moment.
-pub(crate) struct AllWaiting {
-    entries: HashMap<String, Waiting>,
+pub(crate) struct WaitingRequests {
+    entries: HashMap<String, PendingEntry>,
     refreshes: Vec<Sender<Result<(), TrailError>>>,
 }
 
-impl Shared {
+impl TrailInner {
     /// Fails if the trail was opened by the name of a ref.
     fn check_records(&self) -> Result<(), TrailError> {
         if !self.is_for_reading {
@@ -238,18 +238,18 @@ impl Shared {
     }
 
     /// Takes everything that waits, whether queued or, after a panic, under way.
-    pub(crate) fn take_waiting(&self) -> AllWaiting {
+    pub(crate) fn take_waiting(&self) -> WaitingRequests {
         let mut view = self.view();
         // Under the view's lock, as they are put there: what comes now is not failed by what was before.
         self.queue.drain();
-        AllWaiting {
+        WaitingRequests {
             entries: std::mem::take(&mut view.pending),
             refreshes: self.queue.take_refreshes(),
         }
     }
 }
 
-impl AllWaiting {
+impl WaitingRequests {
     /// Lets all of them know why nothing comes of it.
     pub(crate) fn fail(self, error: &TrailError) {
         for waiting in self.entries.into_values() {
@@ -265,7 +265,7 @@ impl AllWaiting {
 /// What comes after a flush.
 enum Next {
     /// The group that was sequenced meanwhile, if there is one.
-    Group(Option<Box<Group>>),
+    Group(Option<Box<SequencedGroup>>),
     /// The queue, on the durable tip: what was sequenced after it is in the queue again.
     StartOver,
 }

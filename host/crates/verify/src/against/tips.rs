@@ -42,10 +42,10 @@ struct Line {
     oldest: Option<Id>,
     trail: Option<String>,
     first_record: Option<Id>,
-    then: Then,
+    then: LineEnd,
 }
 
-enum Then {
+enum LineEnd {
     Ends(End),
     Joins(usize, usize),
 }
@@ -95,17 +95,17 @@ fn read_line(
         oldest: None,
         trail: None,
         first_record: None,
-        then: Then::Ends(End::First),
+        then: LineEnd::Ends(End::First),
     };
     let mut next = Some(tip);
     while let Some(id) = next {
         let key = context.key(id.as_slice());
         if let Some(depth) = known.get(&key) {
-            line.then = Then::Ends(End::Known(*depth, id));
+            line.then = LineEnd::Ends(End::Known(*depth, id));
             break;
         }
         if let Some((other, depth)) = spots.get(&key) {
-            line.then = Then::Joins(*other, *depth);
+            line.then = LineEnd::Joins(*other, *depth);
             break;
         }
         let content = reader.fetch(&id, Kind::Commit);
@@ -118,7 +118,7 @@ fn read_line(
                 Err(Fault::Missing) => "is not there",
                 _ => "cannot be read",
             };
-            line.then = Then::Ends(End::Lost(format!("the commit {id} {why}")));
+            line.then = LineEnd::Ends(End::Lost(format!("the commit {id} {why}")));
             break;
         };
         spots.insert(key, (number, line.recorded.len()));
@@ -151,8 +151,8 @@ fn sum_up(line: &Line, lines: &[Line], found: &[Tip], names: Vec<Vec<u8>>) -> Ti
         trail: line.trail.clone().or(first),
     };
     match &line.then {
-        Then::Ends(end) => tip.end = end.clone(),
-        Then::Joins(other, depth) => {
+        LineEnd::Ends(end) => tip.end = end.clone(),
+        LineEnd::Joins(other, depth) => {
             let (below, above) = (&found[*other], &lines[*other].recorded[..*depth]);
             tip.end = below.end.clone();
             tip.commits += below.commits - above.len() as u64;

@@ -43,7 +43,7 @@ impl Filters {
     }
 
     /// Whether the filter at this place says that its commit changes neither this path nor a directory that it is in.
-    pub(super) fn hides(&self, bytes: &[u8], place: u32, path: &[u8]) -> bool {
+    pub(super) fn would_skip(&self, bytes: &[u8], place: u32, path: &[u8]) -> bool {
         let end = |place: u32| be32(&bytes[self.ends + place as usize * 4..]) as usize;
         let begin = place.checked_sub(1).map_or(0, end);
         let (end, (data, length)) = (end(place), self.data);

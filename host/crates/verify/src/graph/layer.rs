@@ -171,12 +171,12 @@ impl Layer {
         }
     }
 
-    pub(super) fn is_dated(&self) -> bool {
+    pub(super) fn has_times(&self) -> bool {
         self.later.is_some()
     }
 
     /// How much later than its time a commit counts.
-    pub(super) fn later(&self, place: u32) -> Option<u64> {
+    pub(super) fn time_correction(&self, place: u32) -> Option<u64> {
         let (begin, (large, length)) = self.later?;
         let later = be32(&self.bytes[begin + place as usize * 4..]);
         if later & 0x8000_0000 == 0 {
@@ -188,9 +188,9 @@ impl Layer {
     }
 
     /// Whether the filter of a commit says that it does not change this path.
-    pub(super) fn hides(&self, place: u32, path: &[u8]) -> bool {
+    pub(super) fn would_skip(&self, place: u32, path: &[u8]) -> bool {
         let paths = self.paths.as_ref();
-        paths.is_some_and(|paths| paths.hides(&self.bytes, place, path))
+        paths.is_some_and(|paths| paths.would_skip(&self.bytes, place, path))
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Proof<'a> {
     /// Whether entry and commit are in the tree whose root the checkpoint has.
     pub(crate) fn leads_to_root(&self) -> bool {
         let leaf = leaf::hash(self.path.as_bytes(), self.entry, self.commit);
-        let root = tree::root_of_proof(self.index, self.checkpoint.size, leaf, &self.hashes);
+        let root = tree::root_from_proof(self.index, self.checkpoint.size, leaf, &self.hashes);
         root == Some(self.checkpoint.root)
     }
 }

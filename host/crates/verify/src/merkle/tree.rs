@@ -15,13 +15,13 @@ pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
 
 /// A tree to which leaves are added; it keeps one hash for each bit of its size.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Growing {
+pub(crate) struct GrowingTree {
     size: u64,
     /// The roots of its whole subtrees, the largest first.
     peaks: Vec<Hash>,
 }
 
-impl Growing {
+impl GrowingTree {
     /// The number of leaves.
     pub(crate) fn size(&self) -> u64 {
         self.size
@@ -49,7 +49,7 @@ impl Growing {
 }
 
 /// The root that a leaf's inclusion proof leads to (RFC 9162, section 2.1.3.2); none if the proof is not of that length.
-pub(crate) fn root_of_proof(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
+pub(crate) fn root_from_proof(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
     if index >= size {
         return None;
     }
@@ -76,7 +76,7 @@ pub(crate) fn root_of_proof(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Growing, Hash, node, root_of_proof};
+    use super::{GrowingTree, Hash, node, root_from_proof};
     use sha2::{Digest, Sha256};
 
     fn leaves(size: u64) -> Vec<Hash> {
@@ -115,20 +115,23 @@ pub(crate) mod tests {
     #[test]
     fn roots_and_proofs_are_those_of_the_definition() {
         let all = leaves(70);
-        let mut growing = Growing::default();
+        let mut growing = GrowingTree::default();
         for size in 0..=70_usize {
             assert_eq!(growing.root(), root(&all[..size]), "{size}");
             for index in 0..size {
                 let mut proof = path(index, &all[..size]);
                 let leaf = all[index];
-                let led = root_of_proof(index as u64, size as u64, leaf, &proof);
+                let led = root_from_proof(index as u64, size as u64, leaf, &proof);
                 assert_eq!(led, Some(growing.root()), "{index} of {size}");
-                let beyond = root_of_proof(size as u64, size as u64, leaf, &proof);
+                let beyond = root_from_proof(size as u64, size as u64, leaf, &proof);
                 assert_eq!(beyond, None);
                 proof.push([0; 32]);
-                assert_eq!(root_of_proof(index as u64, size as u64, leaf, &proof), None);
+                assert_eq!(
+                    root_from_proof(index as u64, size as u64, leaf, &proof),
+                    None
+                );
                 proof.truncate(proof.len().saturating_sub(2));
-                let cut = root_of_proof(index as u64, size as u64, leaf, &proof);
+                let cut = root_from_proof(index as u64, size as u64, leaf, &proof);
                 assert!(size == 1 || cut.is_none());
             }
             if size < 70 {

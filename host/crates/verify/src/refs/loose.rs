@@ -20,7 +20,7 @@ pub(super) enum Target {
 }
 
 /// A ref's file, as git would read it.
-pub(super) struct Loose {
+pub(super) struct LooseRef {
     pub(super) target: Target,
     /// Why it is not in the form that git writes.
     pub(super) odd: Option<&'static str>,
@@ -34,7 +34,7 @@ const MAX_BYTES: u64 = 8 << 10;
 /// # Errors
 ///
 /// Says why git can make nothing of it.
-pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<Loose>, String> {
+pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<LooseRef>, String> {
     let Ok(metadata) = path.symlink_metadata() else {
         return Ok(None);
     };
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<Loose>, String>
         let target = target.into_os_string().into_vec();
         if target.starts_with(b"refs/") && name::is_valid(&target) {
             let target = Target::Ref(target);
-            return Ok(Some(Loose { target, odd }));
+            return Ok(Some(LooseRef { target, odd }));
         }
         odd = Some("it is a symbolic link to a file that is no ref");
     }
@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<Loose>, String>
         .map_err(|error| format!("cannot be read: {error}"))?;
     let (target, form) = parse(&contents, hex_len)?;
     let odd = odd.or(form);
-    Ok(Some(Loose { target, odd }))
+    Ok(Some(LooseRef { target, odd }))
 }
 
 /// What git makes of a ref's file, and why it is not as git writes it.
@@ -85,7 +85,7 @@ fn parse(contents: &[u8], hex_len: usize) -> Result<(Target, Option<&'static str
 
 /// The refs that have files below a directory.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct LooseRefs {
     /// Full names, in no order.
     pub(super) names: Vec<Vec<u8>>,
     /// What lies there that is no ref.
@@ -97,8 +97,8 @@ pub(super) struct Found {
 /// # Errors
 ///
 /// Says which directory cannot be listed.
-pub(super) fn list(common_dir: &Path) -> Result<Found, String> {
-    let mut found = Found::default();
+pub(super) fn list(common_dir: &Path) -> Result<LooseRefs, String> {
+    let mut found = LooseRefs::default();
     let mut directories: Vec<Vec<u8>> = vec![b"refs".to_vec()];
     while let Some(directory) = directories.pop() {
         let path = join(common_dir, &directory);
@@ -117,14 +117,14 @@ pub(super) fn list(common_dir: &Path) -> Result<Found, String> {
             }
             let full = [&directory[..], b"/", &last].concat();
             let kind = entry.file_type().map_err(unlisted)?;
-            found.sort_in(full, kind, &entry.path(), &mut directories);
+            found.classify(full, kind, &entry.path(), &mut directories);
         }
     }
     Ok(found)
 }
 
-impl Found {
-    fn sort_in(
+impl LooseRefs {
+    fn classify(
         &mut self,
         full: Vec<u8>,
         kind: FileType,

@@ -10,7 +10,7 @@ use super::object::Id;
 use super::quote::quote;
 use super::repository::Repository;
 use loose::Target;
-use packed::Packed;
+use packed::PackedRefs;
 
 /// Git follows as many symbolic refs.
 const MAX_SYMBOLIC: usize = 5;
@@ -27,7 +27,7 @@ pub(crate) struct Resolved {
 /// The refs of a repository as they were found at one time.
 pub(crate) struct Refs<'a> {
     repository: &'a Repository,
-    packed: Packed,
+    packed: PackedRefs,
     /// The names of those with files, in order.
     loose: Vec<Vec<u8>>,
     /// What is not in git's form, a sentence each.
@@ -53,7 +53,8 @@ impl<'a> Refs<'a> {
         };
         let hex_len = repository.algorithm.len_in_hex();
         let path = repository.common_dir.join("packed-refs");
-        let packed = Packed::read(&path, hex_len).map_err(|why| unreadable("packed-refs", why))?;
+        let packed =
+            PackedRefs::read(&path, hex_len).map_err(|why| unreadable("packed-refs", why))?;
         let found = loose::list(&repository.common_dir).map_err(|why| unreadable("refs:", why))?;
         let mut odd = Vec::new();
         if let Some((what, count)) = &packed.odd {
@@ -108,7 +109,7 @@ impl<'a> Refs<'a> {
         names.take_while(move |name| name.starts_with(prefix))
     }
 
-    fn read_loose(&self, name: &[u8]) -> Result<Option<loose::Loose>, String> {
+    fn read_loose(&self, name: &[u8]) -> Result<Option<loose::LooseRef>, String> {
         // `HEAD` and its like belong to the work tree.
         let directory = match name.contains(&b'/') {
             true => &self.repository.common_dir,

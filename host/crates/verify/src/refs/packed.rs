@@ -18,7 +18,7 @@ const TRAITS: [&[u8]; 3] = [b"peeled", b"fully-peeled", b"sorted"];
 
 /// The packed refs, held as the file is, with the place of each line in the order of names.
 #[derive(Default)]
-pub(super) struct Packed {
+pub(super) struct PackedRefs {
     bytes: Vec<u8>,
     lines: Vec<u32>,
     hex_len: usize,
@@ -26,18 +26,18 @@ pub(super) struct Packed {
     pub(super) odd: Option<(String, u64)>,
 }
 
-impl Packed {
+impl PackedRefs {
     /// Reads the file; no ref where there is none.
     ///
     /// # Errors
     ///
     /// Says why it cannot be read.
-    pub(super) fn read(path: &Path, hex_len: usize) -> Result<Packed, String> {
+    pub(super) fn read(path: &Path, hex_len: usize) -> Result<PackedRefs, String> {
         if path
             .symlink_metadata()
             .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
         {
-            return Ok(Packed::default());
+            return Ok(PackedRefs::default());
         }
         let mut bytes = Vec::new();
         open_file(path)?
@@ -49,15 +49,15 @@ impl Packed {
                 "is larger than {MAX_BYTES} bytes; `git pack-refs --all --prune` writes it anew"
             ));
         }
-        Ok(Packed::parse(bytes, hex_len))
+        Ok(PackedRefs::parse(bytes, hex_len))
     }
 
-    fn parse(bytes: Vec<u8>, hex_len: usize) -> Packed {
-        let mut packed = Packed {
+    fn parse(bytes: Vec<u8>, hex_len: usize) -> PackedRefs {
+        let mut packed = PackedRefs {
             hex_len,
-            ..Packed::default()
+            ..PackedRefs::default()
         };
-        let mut odd = Odd::default();
+        let mut odd = Irregularities::default();
         if !bytes.is_empty() && !bytes.ends_with(b"\n") {
             odd.add(|| "its last line has no end".to_owned());
         }
@@ -95,7 +95,7 @@ impl Packed {
     }
 
     /// Puts the lines in the order of their names.
-    fn order(&mut self, is_sorted: bool, odd: &mut Odd) {
+    fn order(&mut self, is_sorted: bool, odd: &mut Irregularities) {
         let mut lines = std::mem::take(&mut self.lines);
         if !lines.is_sorted_by(|one, next| self.name_at(*one) < self.name_at(*next)) {
             if is_sorted {
@@ -148,9 +148,9 @@ impl Packed {
 
 /// What was found that is not in git's form.
 #[derive(Default)]
-struct Odd(Option<(String, u64)>);
+struct Irregularities(Option<(String, u64)>);
 
-impl Odd {
+impl Irregularities {
     fn add(&mut self, what: impl FnOnce() -> String) {
         match &mut self.0 {
             Some((_, count)) => *count += 1,
@@ -190,14 +190,14 @@ pub(super) fn is_id(hex: &[u8], hex_len: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Packed;
+    use super::PackedRefs;
 
     const ONE: &str = "1111111111111111111111111111111111111111";
     const TWO: &str = "2222222222222222222222222222222222222222";
 
     fn check(text: &str, words: Option<&str>) {
         let text = text.replace("$1", ONE).replace("$2", TWO);
-        let packed = Packed::parse(text.clone().into_bytes(), 40);
+        let packed = PackedRefs::parse(text.clone().into_bytes(), 40);
         match (&packed.odd, words) {
             (None, None) => {}
             (Some((what, _)), Some(words)) => assert!(what.contains(words), "{what}"),
@@ -224,7 +224,7 @@ mod tests {
             "# pack-refs with: peeled \n$1 refs/heads/b\n$2 refs/heads/a\n",
             None,
         );
-        let packed = Packed::parse(
+        let packed = PackedRefs::parse(
             format!("{ONE} refs/heads/b\n{TWO} refs/heads/a\n").into_bytes(),
             40,
         );

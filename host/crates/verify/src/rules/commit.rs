@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_told_apart() {
+    fn headers_are_distinguished() {
         check(
             "author A <a@b> 5 +0000\ncommitter A <a@b> 5 +0000",
             Some(5),

@@ -84,7 +84,7 @@ mod tests {
     use super::task_at;
 
     #[test]
-    fn entries_lie_flat_or_in_the_shard_of_their_task() {
+    fn entries_are_flat_or_in_the_shard_of_their_task() {
         // printf %s deploy-42.2 | sha256sum begins with 4543.
         for path in [
             ".audit/tasks/deploy-42.2.json",

@@ -5,7 +5,7 @@ use super::path;
 
 /// Whether git shows this message under a subject of exactly the host's form.
 pub(crate) fn is_record(message: &[u8]) -> bool {
-    let subject = shown(message);
+    let subject = displayed_subject(message);
     if subject == "audit: begin trail" {
         return true;
     }
@@ -50,20 +50,20 @@ pub(crate) fn encoding(name: &[u8]) -> Encoding {
 }
 
 /// The first paragraph on one line, as git shows it; what has no width is left out, and every space is one.
-fn shown(message: &[u8]) -> String {
+fn displayed_subject(message: &[u8]) -> String {
     let text = String::from_utf8_lossy(message);
     let lines = text.lines().skip_while(|line| line.trim().is_empty());
     let title: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).collect();
     let visible: String = title
         .join(" ")
         .chars()
-        .filter(|letter| letter.is_whitespace() || is_seen(*letter))
+        .filter(|letter| letter.is_whitespace() || is_visible(*letter))
         .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a letter shows: neither a control nor a format character, nor a variation selector or joiner.
-fn is_seen(letter: char) -> bool {
+fn is_visible(letter: char) -> bool {
     is_printable(letter)
         && !matches!(letter, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::{Encoding, encoding, is_record};
 
     #[test]
-    fn encodings_that_write_ascii_otherwise_are_told_apart() {
+    fn encodings_that_write_ascii_differently_are_distinguished() {
         for (name, expect) in [
             ("UTF-8", Encoding::Plain),
             ("ISO-8859-15", Encoding::Plain),

@@ -1,10 +1,10 @@
 //! The one form in which an entry's timestamp is written.
 
 /// How long before its commit an entry may be dated: a writer decides again if it took longer.
-pub(crate) const APART: i64 = 60;
+pub(crate) const MAX_ENTRY_AGE: i64 = 60;
 
 /// Writers before that rule let an entry wait for as long as another machine's clock was ahead, or a policy took; no hour.
-pub(crate) const APART_MOST: i64 = 3600;
+pub(crate) const MAX_ENTRY_AGE_BEFORE_RULE: i64 = 3600;
 
 /// The seconds since 1970 of `YYYY-MM-DDThh:mm:ss.ffffffZ`; none for any other text.
 pub(crate) fn seconds(text: &str) -> Option<i64> {

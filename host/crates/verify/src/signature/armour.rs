@@ -15,7 +15,7 @@ const WIDTH: usize = 64;
 
 /// Why a signature is not in its one form.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Odd {
+pub(super) enum ArmourFault {
     /// No program writes it so.
     Broken(&'static str),
     /// Another program, or a setting, may have written it so; anybody could have.
@@ -27,39 +27,39 @@ pub(super) enum Odd {
 /// # Errors
 ///
 /// Says in what it has another form.
-pub(super) fn check(armoured: &[u8], payload: &[u8]) -> Result<(), Odd> {
+pub(super) fn check(armoured: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
     let inner = armoured
         .strip_prefix(BEGIN)
         .and_then(|rest| rest.strip_suffix(END))
-        .ok_or(Odd::Broken("its armour is broken"))?;
+        .ok_or(ArmourFault::Broken("its armour is broken"))?;
     let Some(body) = inner.strip_prefix(b"\n") else {
         let line = inner
             .split(|byte| *byte == b'\n')
             .next()
             .unwrap_or_default();
-        return Err(Odd::Other(format!(
+        return Err(ArmourFault::Other(format!(
             "its armour has the line {}, which nobody signed",
             quote(line)
         )));
     };
     let mut lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();
     if lines.pop() != Some(b"") {
-        return Err(Odd::Broken("its armour is broken"));
+        return Err(ArmourFault::Broken("its armour is broken"));
     }
     let checksum = lines.pop_if(|line| line.len() == 5 && line.starts_with(b"="));
     let full = lines.split_last().is_some_and(|(last, others)| {
         others.iter().all(|line| line.len() == WIDTH) && (1..=WIDTH).contains(&last.len())
     });
     if !full {
-        return Err(Odd::Broken("its lines are not of 64 letters"));
+        return Err(ArmourFault::Broken("its lines are not of 64 letters"));
     }
     let packet = STANDARD
         .decode(lines.concat())
-        .map_err(|_| Odd::Broken("it is no base64"))?;
+        .map_err(|_| ArmourFault::Broken("it is no base64"))?;
     match checksum {
         Some(line) if line[1..] == *STANDARD.encode(crc24(&packet)).as_bytes() => {}
-        Some(_) => return Err(Odd::Broken("its checksum is wrong")),
-        None => return Err(Odd::Other("its armour has no checksum".to_owned())),
+        Some(_) => return Err(ArmourFault::Broken("its checksum is wrong")),
+        None => return Err(ArmourFault::Other("its armour has no checksum".to_owned())),
     }
     check_packet(&packet, payload)
 }
@@ -80,8 +80,8 @@ fn crc24(bytes: &[u8]) -> [u8; 3] {
     bytes
 }
 
-fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), Odd> {
-    const CUT: Odd = Odd::Broken("it is cut off");
+fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
+    const CUT: ArmourFault = ArmourFault::Broken("it is cut off");
     // GnuPG writes the old form of a packet's head, with the shortest length that fits.
     let (body, length_fits) = match packet {
         [0x88, length, body @ ..] => (body, usize::from(*length) == body.len()),
@@ -90,19 +90,19 @@ fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), Odd> {
             (body, length == body.len() && length > 0xff)
         }
         [0xc2, ..] => {
-            return Err(Odd::Other(
+            return Err(ArmourFault::Other(
                 "its packet has the newer kind of head, and GnuPG writes the older".to_owned(),
             ));
         }
-        _ => return Err(Odd::Broken("it is no single signature")),
+        _ => return Err(ArmourFault::Broken("it is no single signature")),
     };
     if !length_fits {
-        return Err(Odd::Broken(
+        return Err(ArmourFault::Broken(
             "its packet has another length, or another follows",
         ));
     }
     let [4, kind, algorithm, hash, rest @ ..] = body else {
-        return Err(Odd::Other(
+        return Err(ArmourFault::Other(
             "it is of another version than GnuPG writes".to_owned(),
         ));
     };
@@ -118,11 +118,17 @@ fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), Odd> {
         9 => digest::<Sha384>(&parts),
         10 => digest::<Sha512>(&parts),
         11 => digest::<Sha224>(&parts),
-        _ => return Err(Odd::Other("its digest is of an older kind".to_owned())),
+        _ => {
+            return Err(ArmourFault::Other(
+                "its digest is of an older kind".to_owned(),
+            ));
+        }
     };
     // A signature of a text is over other line ends.
     if *kind == 0 && digest[..2] != *left {
-        return Err(Odd::Broken("the first bytes of its digest are others"));
+        return Err(ArmourFault::Broken(
+            "the first bytes of its digest are others",
+        ));
     }
     check_numbers(*algorithm, numbers)
 }
@@ -140,11 +146,11 @@ fn area(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// What is not signed may say which key it was, as GnuPG does, and nothing else.
-fn check_unhashed(hashed: &[u8], unhashed: &[u8]) -> Result<(), Odd> {
+fn check_unhashed(hashed: &[u8], unhashed: &[u8]) -> Result<(), ArmourFault> {
     let issuer = match unhashed {
         [] => return Ok(()),
         [9, 16, issuer @ ..] if issuer.len() == 8 => issuer,
-        _ => return Err(Odd::Broken("it holds more than was signed")),
+        _ => return Err(ArmourFault::Broken("it holds more than was signed")),
     };
     // Issuer fingerprint: its length, its type, the key's version, and twenty bytes.
     let fingerprint = hashed
@@ -152,14 +158,14 @@ fn check_unhashed(hashed: &[u8], unhashed: &[u8]) -> Result<(), Odd> {
         .find(|part| part[..3] == [22, 33, 4])
         .map(|part| &part[15..]);
     match fingerprint {
-        Some(end) if end != issuer => Err(Odd::Broken("it names two keys")),
+        Some(end) if end != issuer => Err(ArmourFault::Broken("it names two keys")),
         _ => Ok(()),
     }
 }
 
 /// The numbers that are the signature: each as short as it can be.
-fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), Odd> {
-    const CUT: Odd = Odd::Broken("it is cut off");
+fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), ArmourFault> {
+    const CUT: ArmourFault = ArmourFault::Broken("it is cut off");
     // Of an Ed25519 signature, either may begin with zeros that belong to it, and GnuPG leaves them out.
     let mut numbers = Vec::new();
     while !rest.is_empty() {
@@ -170,7 +176,7 @@ fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), Odd> {
             .ok_or(CUT)?;
         let zeros = number.first().map_or(0, |byte| byte.leading_zeros());
         if bits == 0 || u32::from(bits) != number.len() as u32 * 8 - zeros {
-            return Err(Odd::Broken(
+            return Err(ArmourFault::Broken(
                 "a number in it has another length than it says",
             ));
         }
@@ -183,18 +189,18 @@ fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), Odd> {
         _ => return Ok(()),
     };
     if numbers.len() != expected {
-        return Err(Odd::Broken("it has more numbers than its kind"));
+        return Err(ArmourFault::Broken("it has more numbers than its kind"));
     }
     if algorithm == 22 {
         // The second is below the order of the curve's group, the lowest byte first; greater ones stand for the same.
         let mut scalar = [0; 32];
         let number = numbers[1];
         let begin = scalar.len().checked_sub(number.len());
-        let begin = begin.ok_or(Odd::Broken("a number in it is too long"))?;
+        let begin = begin.ok_or(ArmourFault::Broken("a number in it is too long"))?;
         scalar[begin..].copy_from_slice(number);
         scalar.reverse();
         if numbers[0].len() > 32 || scalar >= GROUP_ORDER {
-            return Err(Odd::Broken("a number in it is too long"));
+            return Err(ArmourFault::Broken("a number in it is too long"));
         }
     }
     Ok(())

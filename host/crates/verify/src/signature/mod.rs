@@ -15,7 +15,7 @@ pub(crate) use allowed::AllowedSigners;
 use allowed::Denied;
 #[cfg(feature = "repository")]
 pub(crate) use openpgp::KeyRing;
-use sshsig::{Bad, NAMESPACE};
+use sshsig::{InvalidSignature, NAMESPACE};
 pub(crate) use time::show as show_time;
 
 use std::borrow::Cow;
@@ -27,7 +27,7 @@ use super::report::{Claim, Verdict};
 pub(crate) const TITLE: &str = "signed by a key that was allowed";
 
 /// The claim where nothing says whose signatures count.
-pub(crate) fn claim_nobody(is_asked: bool) -> Claim {
+pub(crate) fn claim_without_signers(is_asked: bool) -> Claim {
     let verdict = match is_asked {
         false => Verdict::NotAsked {
             why: "nothing here shows who wrote this",
@@ -68,7 +68,7 @@ fn judged_and_checked(
     ring: &KeyRing,
     signed: &split::Signed,
     seconds: i64,
-) -> Result<Judgement<'static>, armour::Odd> {
+) -> Result<Judgement<'static>, armour::ArmourFault> {
     let judgement = ring.judge(&signed.payload, &signed.signature, seconds);
     if let Judgement::Signed(_) = judgement {
         armour::check(&signed.signature, &signed.payload)?;
@@ -84,10 +84,10 @@ fn judge_openpgp(signers: &Signers, signed: &split::Signed, seconds: i64) -> Jud
     };
     match judged_and_checked(ring, signed, seconds) {
         Ok(judgement) => judgement,
-        Err(armour::Odd::Broken(why)) => Judgement::Broken(format!(
+        Err(armour::ArmourFault::Broken(why)) => Judgement::Broken(format!(
             "its OpenPGP signature is not in its one form: {why}"
         )),
-        Err(armour::Odd::Other(why)) => Judgement::NotShown(format!(
+        Err(armour::ArmourFault::Other(why)) => Judgement::NotShown(format!(
             "whether its OpenPGP signature is as it was made: {why}"
         )),
     }
@@ -168,11 +168,11 @@ pub(crate) fn judge<'a>(
     };
     match signature.check(&key.public, &signed.payload) {
         Ok(()) => Judgement::Signed(who.into()),
-        Err(Bad::Wrong) => Judgement::Broken(format!(
+        Err(InvalidSignature::Wrong) => Judgement::Broken(format!(
             "its signature is not that of {} over its bytes: it was forged, or the commit edited",
             fingerprint()
         )),
-        Err(Bad::Unknown(why)) => {
+        Err(InvalidSignature::Unknown(why)) => {
             Judgement::NotShown(format!("whether its signature is good: {why}"))
         }
     }

@@ -29,14 +29,14 @@ pub(crate) struct KeyRing {
 const MAX_STATUS: u64 = 1 << 20;
 
 /// How often it is looked whether a program that has said everything has ended too.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Why the program's answer cannot be had.
-enum NoAnswer {
+enum GpgFailure {
     /// It did not end in time.
     Late,
     /// It cannot be run.
-    Cannot(String),
+    NotRun(String),
 }
 
 impl KeyRing {
@@ -61,8 +61,8 @@ impl KeyRing {
         match ring.run(&["--import".as_ref()], bytes) {
             Ok(status) if status.contains("[GNUPG:] IMPORT_OK ") => Ok(ring),
             Ok(_) => Err("holds no OpenPGP key that the program can read".to_owned()),
-            Err(NoAnswer::Late) => Ok(ring),
-            Err(NoAnswer::Cannot(why)) => Err(why),
+            Err(GpgFailure::Late) => Ok(ring),
+            Err(GpgFailure::NotRun(why)) => Err(why),
         }
     }
 
@@ -76,7 +76,7 @@ impl KeyRing {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let file = self.home.path().join(format!("signature-{number}"));
         let status = std::fs::write(&file, signature)
-            .map_err(|error| NoAnswer::Cannot(error.to_string()))
+            .map_err(|error| GpgFailure::NotRun(error.to_string()))
             .and_then(|()| {
                 let arguments = ["--verify".as_ref(), file.as_ref(), "-".as_ref()];
                 self.run(&arguments, payload.to_vec())
@@ -87,8 +87,8 @@ impl KeyRing {
             Ok(status) => read_status(&status, seconds),
             Err(no_answer) => {
                 let why = match no_answer {
-                    NoAnswer::Cannot(why) => why,
-                    NoAnswer::Late => format!(
+                    GpgFailure::NotRun(why) => why,
+                    GpgFailure::Late => format!(
                         "{} did not end within {} s, and is not asked again",
                         quote(self.program.as_os_str().as_encoded_bytes()),
                         self.timeout.as_secs_f32()
@@ -100,9 +100,9 @@ impl KeyRing {
     }
 
     /// Runs the program on this input; what it says on its status channel.
-    fn run(&self, arguments: &[&std::ffi::OsStr], input: Vec<u8>) -> Result<String, NoAnswer> {
+    fn run(&self, arguments: &[&std::ffi::OsStr], input: Vec<u8>) -> Result<String, GpgFailure> {
         if self.is_silent.load(Ordering::Relaxed) {
-            return Err(NoAnswer::Late);
+            return Err(GpgFailure::Late);
         }
         let deadline = Instant::now() + self.timeout;
         #[expect(
@@ -128,12 +128,12 @@ impl KeyRing {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| self.cannot(&error))?;
+            .map_err(|error| self.cannot_run(&error))?;
         let said = self.talk(&mut child, input, deadline);
         if said.is_err() {
             end(&mut child);
         }
-        if let Err(NoAnswer::Late) = &said {
+        if let Err(GpgFailure::Late) = &said {
             self.is_silent.store(true, Ordering::Relaxed);
         }
         said
@@ -145,7 +145,7 @@ impl KeyRing {
         child: &mut Child,
         input: Vec<u8>,
         deadline: Instant,
-    ) -> Result<String, NoAnswer> {
+    ) -> Result<String, GpgFailure> {
         let stdin = child.stdin.take();
         self.start(move || {
             if let Some(mut stdin) = stdin {
@@ -164,32 +164,32 @@ impl KeyRing {
             let _ = sender.send(said);
         })?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let said = receiver.recv_timeout(left).map_err(|_| NoAnswer::Late)?;
+        let said = receiver.recv_timeout(left).map_err(|_| GpgFailure::Late)?;
         while child
             .try_wait()
-            .map_err(|error| self.cannot(&error))?
+            .map_err(|error| self.cannot_run(&error))?
             .is_none()
         {
             if Instant::now() >= deadline {
-                return Err(NoAnswer::Late);
+                return Err(GpgFailure::Late);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Lets somebody else do it, who may be left behind.
-    fn start(&self, work: impl FnOnce() + Send + 'static) -> Result<(), NoAnswer> {
+    fn start(&self, work: impl FnOnce() + Send + 'static) -> Result<(), GpgFailure> {
         let thread = std::thread::Builder::new().name("verify-openpgp".into());
         thread
             .spawn(work)
             .map(drop)
-            .map_err(|error| self.cannot(&error))
+            .map_err(|error| self.cannot_run(&error))
     }
 
-    fn cannot(&self, error: &std::io::Error) -> NoAnswer {
+    fn cannot_run(&self, error: &std::io::Error) -> GpgFailure {
         let program = quote(self.program.as_os_str().as_encoded_bytes());
-        NoAnswer::Cannot(format!("{program} cannot be run: {error}"))
+        GpgFailure::NotRun(format!("{program} cannot be run: {error}"))
     }
 }
 

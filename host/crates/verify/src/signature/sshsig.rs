@@ -90,7 +90,7 @@ fn is_wrapped(inner: &[u8]) -> bool {
 
 /// Why a signature was not found to be good.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Bad {
+pub(crate) enum InvalidSignature {
     /// It is not the key's signature of these bytes.
     Wrong,
     /// It is of a kind that this version does not check.
@@ -103,14 +103,18 @@ impl SshSignature {
     /// # Errors
     ///
     /// Says that it did not, or why that cannot be told.
-    pub(crate) fn check(&self, key: &PublicKey, payload: &[u8]) -> Result<(), Bad> {
+    pub(crate) fn check(&self, key: &PublicKey, payload: &[u8]) -> Result<(), InvalidSignature> {
         let digest: Vec<u8> = match self.hash.as_slice() {
             b"sha512" => Sha512::digest(payload).to_vec(),
             b"sha256" => Sha256::digest(payload).to_vec(),
-            _ => return Err(Bad::Unknown("its hash is neither sha256 nor sha512".into())),
+            _ => {
+                return Err(InvalidSignature::Unknown(
+                    "its hash is neither sha256 nor sha512".into(),
+                ));
+            }
         };
         let PublicKey::Ed25519(key) = key else {
-            return Err(Bad::Unknown(format!(
+            return Err(InvalidSignature::Unknown(format!(
                 "its key is of the type {}, which this version does not check",
                 String::from_utf8_lossy(kind(&self.key)).escape_debug()
             )));
@@ -118,9 +122,9 @@ impl SshSignature {
         let mut rest = self.signature.as_slice();
         let signature = match (string(&mut rest), string(&mut rest)) {
             (Some(ED25519), Some(bytes)) if rest.is_empty() => {
-                Signature::from_slice(bytes).map_err(|_| Bad::Wrong)?
+                Signature::from_slice(bytes).map_err(|_| InvalidSignature::Wrong)?
             }
-            _ => return Err(Bad::Wrong),
+            _ => return Err(InvalidSignature::Wrong),
         };
         let mut signed = Vec::with_capacity(128);
         signed.extend_from_slice(b"SSHSIG");
@@ -130,7 +134,7 @@ impl SshSignature {
             signed.extend_from_slice(part);
         }
         key.verify_strict(&signed, &signature)
-            .map_err(|_| Bad::Wrong)
+            .map_err(|_| InvalidSignature::Wrong)
     }
 }
 

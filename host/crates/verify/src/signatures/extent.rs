@@ -5,7 +5,7 @@ const TRAILER: &[u8] = b"\nAudit-Signature: ";
 
 /// What a commit says of its own signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum DeclaredExtent {
     /// Nothing: it is for itself.
     Nothing,
     /// It is for so many commits of the trail, itself the last of them.
@@ -15,28 +15,28 @@ pub(super) enum Said {
 }
 
 /// Reads it from a commit. Whether the message is one that a host writes is another claim's to say.
-pub(super) fn said(commit: &[u8]) -> Said {
+pub(super) fn declared_extent(commit: &[u8]) -> DeclaredExtent {
     // A host's trailers end the message, and this one is the last of them.
     let text = commit.strip_suffix(b"\n").unwrap_or(commit);
     let Some(begin) = text.iter().rposition(|byte| *byte == b'\n') else {
-        return Said::Nothing;
+        return DeclaredExtent::Nothing;
     };
     let Some(value) = text[begin..].strip_prefix(TRAILER) else {
-        return Said::Nothing;
+        return DeclaredExtent::Nothing;
     };
     let number = value
         .strip_prefix(b"covers ")
         .and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
     match number {
-        Some(number) if number > 0 => Said::Covers(number),
-        _ if value == b"unavailable" => Said::Unavailable,
-        _ => Said::Nothing,
+        Some(number) if number > 0 => DeclaredExtent::Covers(number),
+        _ if value == b"unavailable" => DeclaredExtent::Unavailable,
+        _ => DeclaredExtent::Nothing,
     }
 }
 
 /// A signature that says that it is for more commits than there are for it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Beyond {
+pub(super) struct ExcessExtent {
     pub(super) depth: u32,
     pub(super) covers: u32,
     /// How many there are, itself included.
@@ -48,7 +48,7 @@ pub(super) struct Beyond {
 ///
 /// A group is what one flush made, so nobody else's commit lies in it: a signature reaches down over commits of the trail without one
 /// that follow each other, and no farther.
-pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Vec<Beyond>) {
+pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Vec<ExcessExtent>) {
     let mut covered = vec![false; unsigned.len()];
     let mut beyond = Vec::new();
     for (depth, covers) in signed {
@@ -62,7 +62,7 @@ pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Ve
             there += 1;
         }
         if there < *covers {
-            beyond.push(Beyond {
+            beyond.push(ExcessExtent {
                 depth: *depth,
                 covers: *covers,
                 there,
@@ -74,28 +74,28 @@ pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Ve
 
 #[cfg(test)]
 mod tests {
-    use super::{Beyond, Said, covered, said};
+    use super::{DeclaredExtent, ExcessExtent, covered, declared_extent};
 
     #[test]
     fn a_commit_says_how_far_its_signature_reaches() {
         for (text, expect) in [
             (
                 "s\n\nAudit-Task: a\nAudit-Signature: covers 7\n",
-                Said::Covers(7),
+                DeclaredExtent::Covers(7),
             ),
             (
                 "s\n\nAudit-Task: a\nAudit-Signature: unavailable\n",
-                Said::Unavailable,
+                DeclaredExtent::Unavailable,
             ),
             (
                 "s\n\nAudit-Signature: covers 7\nAudit-Task: a\n",
-                Said::Nothing,
+                DeclaredExtent::Nothing,
             ),
-            ("s\n\nAudit-Signature: covers 0\n", Said::Nothing),
-            ("s\n\nAudit-Signature: covers -1\n", Said::Nothing),
-            ("s", Said::Nothing),
+            ("s\n\nAudit-Signature: covers 0\n", DeclaredExtent::Nothing),
+            ("s\n\nAudit-Signature: covers -1\n", DeclaredExtent::Nothing),
+            ("s", DeclaredExtent::Nothing),
         ] {
-            assert_eq!(said(text.as_bytes()), expect, "{text}");
+            assert_eq!(declared_extent(text.as_bytes()), expect, "{text}");
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
             covered(&[(1, 3), (4, 2)], &[0, 2, 3, 5, 6]),
             (vec![false, true, true, true, false], Vec::new())
         );
-        let over = |depth, covers, there| Beyond {
+        let over = |depth, covers, there| ExcessExtent {
             depth,
             covers,
             there,

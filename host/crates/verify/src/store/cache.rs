@@ -107,7 +107,7 @@ impl Cache {
 
 /// One part of the cache; the second-chance algorithm needs one bit where exact recency needs two links.
 struct Shard {
-    places: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
+    places: HashMap<u64, u32, BuildHasherDefault<MixHasher>>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     hand: usize,
@@ -117,9 +117,9 @@ struct Shard {
 
 /// Hashes positions, which are no secret and at worst make one shard slow, faster than the standard hasher does.
 #[derive(Default)]
-struct Mixed(u64);
+struct MixHasher(u64);
 
-impl Hasher for Mixed {
+impl Hasher for MixHasher {
     fn finish(&self) -> u64 {
         self.0
     }

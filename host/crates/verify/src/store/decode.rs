@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError};
 use super::cache::Content;
 use super::delta::{self, DeltaError, MAX_IN_MEMORY};
 use super::inflate::Inflater;
-use super::pack::{self, Make, Window};
+use super::pack::{self, EntryType, Window};
 use super::reader::Fault;
 use super::{Store, loose};
-use crate::object::{Id, Kind, Naming};
+use crate::object::{Id, Kind, ObjectHasher};
 
 /// Stock git writes no longer chain (`pack-objects` and `fast-import` both refuse).
 const MAX_DEPTH: u32 = 4095;
@@ -26,16 +26,16 @@ pub(super) const STREAMED: u64 = 1 << 20;
 const KEPT: u32 = 8;
 
 /// What an object turned out to be, when its content is not wanted or too large to keep.
-pub(super) enum Copy {
+pub(super) enum ObjectCopy {
     Whole(Arc<Content>),
     Streamed(Kind, Option<Id>),
 }
 
-impl Copy {
+impl ObjectCopy {
     pub(super) fn name(&self, store: &Store) -> Option<Id> {
         match self {
-            Copy::Whole(content) => content.name(store.algorithm),
-            Copy::Streamed(_, name) => *name,
+            ObjectCopy::Whole(content) => content.name(store.algorithm),
+            ObjectCopy::Streamed(_, name) => *name,
         }
     }
 }
@@ -77,7 +77,7 @@ impl Decoder {
         place: usize,
         position: u64,
         wanted: Wanted,
-    ) -> Result<Copy, Fault> {
+    ) -> Result<ObjectCopy, Fault> {
         let pack = &store.packs[place];
         let hash_len = store.algorithm.len_in_bytes();
         let mut chain = std::mem::take(&mut self.chain);
@@ -97,13 +97,13 @@ impl Decoder {
             let head = pack::head(head_bytes, at, hash_len)
                 .map_err(|why| Fault::Corrupt(why.to_owned()))?;
             let begin = at + head.len as u64;
-            if let (Make::Whole(Kind::Blob), true, true) = (
+            if let (EntryType::Whole(Kind::Blob), true, true) = (
                 &head.make,
                 wanted.streamed && chain.is_empty(),
                 head.size >= STREAMED,
             ) {
                 let name = self.stream(store, place, begin, head.size)?;
-                return Ok(Copy::Streamed(Kind::Blob, name));
+                return Ok(ObjectCopy::Streamed(Kind::Blob, name));
             }
             bytes = head.size.saturating_add(bytes);
             if head.size > MAX_IN_MEMORY || bytes > MAX_CHAIN_BYTES {
@@ -113,7 +113,7 @@ impl Decoder {
                 large = Some(store.large.lock().unwrap_or_else(PoisonError::into_inner));
             }
             match head.make {
-                Make::Whole(kind) => {
+                EntryType::Whole(kind) => {
                     let mut data = vec![0; head.size as usize].into_boxed_slice();
                     self.inflate(store, place, begin, &mut data)?;
                     let content = Arc::new(Content::new(kind, 0, data));
@@ -122,11 +122,11 @@ impl Decoder {
                     }
                     break content;
                 }
-                Make::Onto(base) => {
+                EntryType::Onto(base) => {
                     chain.push((at, begin, head.size));
                     at = base;
                 }
-                Make::OntoNamed(base) => {
+                EntryType::OntoNamed(base) => {
                     chain.push((at, begin, head.size));
                     at = base_by_name(store, place, &base)?;
                 }
@@ -167,7 +167,7 @@ impl Decoder {
             }
         }
         self.chain = chain;
-        Ok(Copy::Whole(content))
+        Ok(ObjectCopy::Whole(content))
     }
 
     /// Inflates what begins at `begin` into exactly `out`.
@@ -200,7 +200,7 @@ impl Decoder {
         begin: u64,
         size: u64,
     ) -> Result<Option<Id>, Fault> {
-        let mut naming = Naming::begin(store.algorithm, Kind::Blob, size);
+        let mut naming = ObjectHasher::begin(store.algorithm, Kind::Blob, size);
         let mut left = size;
         let mut at = begin;
         let window = &mut self.window;
@@ -231,10 +231,10 @@ impl Decoder {
         store: &Store,
         id: &Id,
         streamed: bool,
-    ) -> Result<Option<Copy>, Fault> {
+    ) -> Result<Option<ObjectCopy>, Fault> {
         enum State {
             Held(Kind, Vec<u8>),
-            Hashed(Kind, Naming),
+            Hashed(Kind, ObjectHasher),
         }
         let Some(file) = loose::open(&store.objects, id).map_err(Fault::Corrupt)? else {
             return Ok(None);
@@ -249,7 +249,7 @@ impl Decoder {
             ) {
                 (true, _) => Ok(State::Hashed(
                     kind,
-                    Naming::begin(store.algorithm, kind, size),
+                    ObjectHasher::begin(store.algorithm, kind, size),
                 )),
                 (false, false) => Ok(State::Held(kind, Vec::new())),
                 (false, true) => {
@@ -266,12 +266,14 @@ impl Decoder {
             },
         );
         match state {
-            Ok(State::Held(kind, data)) => Ok(Some(Copy::Whole(Arc::new(Content::new(
+            Ok(State::Held(kind, data)) => Ok(Some(ObjectCopy::Whole(Arc::new(Content::new(
                 kind,
                 0,
                 data.into_boxed_slice(),
             ))))),
-            Ok(State::Hashed(kind, naming)) => Ok(Some(Copy::Streamed(kind, naming.finish()))),
+            Ok(State::Hashed(kind, naming)) => {
+                Ok(Some(ObjectCopy::Streamed(kind, naming.finish())))
+            }
             Err(why) => Err(beyond.map_or(Fault::Corrupt(why), too_large)),
         }
     }

@@ -71,7 +71,7 @@ impl Listing {
     }
 
     /// The names of what has no business there, or has nothing to belong to. Git does not look at it.
-    pub(super) fn strangers(&self) -> impl Iterator<Item = String> {
+    pub(super) fn unexpected_files(&self) -> impl Iterator<Item = String> {
         let is_stranger = |name: &&OsString| {
             let bytes = name.as_bytes();
             let is_of_all = bytes.starts_with(b"multi-pack-index");
@@ -111,7 +111,7 @@ mod tests {
     use super::Listing;
 
     #[test]
-    fn what_belongs_to_no_pack_is_told_from_git_s_own_files() {
+    fn files_without_a_pack_are_distinguished_from_git_s_own() {
         let names = [
             "pack-1.idx",
             "pack-1.pack",
@@ -130,7 +130,7 @@ mod tests {
             names,
             changed: None,
         };
-        let strangers: Vec<String> = listing.strangers().collect();
+        let strangers: Vec<String> = listing.unexpected_files().collect();
         assert_eq!(strangers, ["`README`", "`pack-2.pack`"]);
     }
 }

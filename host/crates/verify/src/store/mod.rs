@@ -93,7 +93,7 @@ impl Store {
                 "its packs hold {count} objects in {base} bytes, more than can be audited"
             ));
         }
-        let table = tabulate(&packs, &mut unusable);
+        let table = build_table(&packs, &mut unusable);
         let mut store = Store {
             algorithm,
             objects: objects.to_owned(),
@@ -123,8 +123,8 @@ impl Store {
     }
 
     /// What lies beside the packs and is none of git's.
-    pub(crate) fn strangers(&self) -> impl Iterator<Item = String> {
-        self.listing.strangers()
+    pub(crate) fn unexpected_files(&self) -> impl Iterator<Item = String> {
+        self.listing.unexpected_files()
     }
 
     /// The pack that this position lies in.
@@ -134,11 +134,11 @@ impl Store {
 }
 
 /// The store of the day: a repository in use is repacked while it is read, and then what was read last is gone.
-pub(crate) struct Current(Mutex<Arc<Store>>);
+pub(crate) struct CurrentStore(Mutex<Arc<Store>>);
 
-impl Current {
-    pub(crate) fn new(store: Store) -> Current {
-        Current(Mutex::new(Arc::new(store)))
+impl CurrentStore {
+    pub(crate) fn new(store: Store) -> CurrentStore {
+        CurrentStore(Mutex::new(Arc::new(store)))
     }
 
     pub(crate) fn get(&self) -> Arc<Store> {
@@ -146,7 +146,7 @@ impl Current {
     }
 
     /// A store newer than `old`, if the directory has changed since.
-    fn newer(&self, old: &Arc<Store>) -> Option<Arc<Store>> {
+    fn reopen_if_changed(&self, old: &Arc<Store>) -> Option<Arc<Store>> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, old) {
             if old.listing.is_current(&old.objects) {
@@ -159,7 +159,7 @@ impl Current {
 }
 
 /// Reads every index twice: to count, then to place.
-fn tabulate(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
+fn build_table(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
     let mut counts = Counts::new(packs.iter().map(|pack| u64::from(pack.index.count)).sum());
     for pack in packs {
         if let Err(why) = pack.index.check(pack.len, |name| counts.add(name)) {

@@ -247,7 +247,7 @@ impl Window {
 }
 
 /// What an entry of a pack is made of.
-pub(crate) enum Make {
+pub(crate) enum EntryType {
     Whole(Kind),
     /// A delta against the entry at this offset of the same pack.
     Onto(u64),
@@ -257,7 +257,7 @@ pub(crate) enum Make {
 
 /// The head of a pack's entry.
 pub(crate) struct Head {
-    pub(crate) make: Make,
+    pub(crate) make: EntryType,
     /// The size of what is compressed: the object, or the delta.
     pub(crate) size: u64,
     /// How many bytes the head takes.
@@ -290,10 +290,10 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
         more = byte & 0x80 != 0;
     }
     let make = match first >> 4 & 7 {
-        1 => Make::Whole(Kind::Commit),
-        2 => Make::Whole(Kind::Tree),
-        3 => Make::Whole(Kind::Blob),
-        4 => Make::Whole(Kind::Tag),
+        1 => EntryType::Whole(Kind::Commit),
+        2 => EntryType::Whole(Kind::Tree),
+        3 => EntryType::Whole(Kind::Blob),
+        4 => EntryType::Whole(Kind::Tag),
         6 => {
             let mut byte = *bytes.get(at).ok_or(early)?;
             at += 1;
@@ -309,12 +309,12 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
             let base = offset
                 .checked_sub(back)
                 .filter(|base| back > 0 && *base >= 12);
-            Make::Onto(base.ok_or("its base lies before the pack")?)
+            EntryType::Onto(base.ok_or("its base lies before the pack")?)
         }
         7 => {
             let name = bytes.get(at..at + hash_len).ok_or(early)?;
             at += hash_len;
-            Make::OntoNamed(Id::from_bytes_or_panic(name))
+            EntryType::OntoNamed(Id::from_bytes_or_panic(name))
         }
         _ => return Err("it is of no known type"),
     };

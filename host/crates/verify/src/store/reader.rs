@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cache::Content;
-use super::decode::{Copy, Decoder, STREAMED, Wanted};
-use super::{Current, Store};
+use super::decode::{Decoder, ObjectCopy, STREAMED, Wanted};
+use super::{CurrentStore, Store};
 use crate::object::{self, Id, Kind};
 
 /// Why an object cannot be had.
@@ -38,7 +38,7 @@ const MAX_COPIES: usize = 1024;
 
 /// A reader of objects.
 pub(crate) struct Reader<'a> {
-    current: &'a Current,
+    current: &'a CurrentStore,
     store: Arc<Store>,
     /// Whether objects are sought in the order in which they were made, so that nobody wants again what a tree is a delta of
     /// once the tree is there.
@@ -51,7 +51,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(current: &'a Current) -> Reader<'a> {
+    pub(crate) fn new(current: &'a CurrentStore) -> Reader<'a> {
         Reader {
             current,
             store: current.get(),
@@ -92,23 +92,27 @@ impl<'a> Reader<'a> {
             _ => self.find(id, wanted)?,
         };
         match found {
-            Copy::Whole(content) if content.kind != kind => Err(wrong_kind(content.kind, kind)),
-            Copy::Whole(content) if kind == Kind::Commit && content.data.len() > MAX_COMMIT => {
+            ObjectCopy::Whole(content) if content.kind != kind => {
+                Err(wrong_kind(content.kind, kind))
+            }
+            ObjectCopy::Whole(content)
+                if kind == Kind::Commit && content.data.len() > MAX_COMMIT =>
+            {
                 Err(too_long(MAX_COMMIT))
             }
-            Copy::Whole(content) if kind == Kind::Tree && content.data.len() > MAX_TREE => {
+            ObjectCopy::Whole(content) if kind == Kind::Tree && content.data.len() > MAX_TREE => {
                 Err(too_long(MAX_TREE))
             }
-            Copy::Whole(content) => Ok(content),
-            Copy::Streamed(..) => Err(too_long(STREAMED as usize)),
+            ObjectCopy::Whole(content) => Ok(content),
+            ObjectCopy::Streamed(..) => Err(too_long(STREAMED as usize)),
         }
     }
 
     /// The object of this name, whatever kind it is.
     pub(crate) fn fetch_any(&mut self, id: &Id) -> Result<Arc<Content>, Fault> {
         match self.find(id, Wanted::default())? {
-            Copy::Whole(content) => Ok(content),
-            Copy::Streamed(..) => Err(too_long(STREAMED as usize)),
+            ObjectCopy::Whole(content) => Ok(content),
+            ObjectCopy::Streamed(..) => Err(too_long(STREAMED as usize)),
         }
     }
 
@@ -119,8 +123,8 @@ impl<'a> Reader<'a> {
             ..Wanted::default()
         };
         let kind = match self.find(id, wanted)? {
-            Copy::Whole(content) => content.kind,
-            Copy::Streamed(kind, _) => kind,
+            ObjectCopy::Whole(content) => content.kind,
+            ObjectCopy::Streamed(kind, _) => kind,
         };
         if kind == Kind::Blob {
             Ok(())
@@ -130,21 +134,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the packs hold this object, if they seem to: good for guessing, not for believing.
-    pub(crate) fn whereabouts(&self, id: &Id) -> Option<u64> {
+    pub(crate) fn likely_position(&self, id: &Id) -> Option<u64> {
         self.store.table.candidates(id.as_slice()).next()
     }
 
     /// A tree, which may be one of those that were found last.
-    fn find_recent(&mut self, id: &Id, wanted: Wanted) -> Result<Copy, Fault> {
+    fn find_recent(&mut self, id: &Id, wanted: Wanted) -> Result<ObjectCopy, Fault> {
         let bytes = id.as_slice();
         let recent = usize::from(u16::from_be_bytes([bytes[0], bytes[1]])) % RECENT;
         if let Some((name, content)) = &self.recent[recent]
             && name == id
         {
-            return Ok(Copy::Whole(Arc::clone(content)));
+            return Ok(ObjectCopy::Whole(Arc::clone(content)));
         }
         let found = self.find(id, wanted);
-        if let Ok(Copy::Whole(content)) = &found
+        if let Ok(ObjectCopy::Whole(content)) = &found
             && content.kind == Kind::Tree
             && content.data.len() <= RECENT_BYTES
         {
@@ -154,13 +158,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks again where the repository was repacked meanwhile.
-    fn find(&mut self, id: &Id, mut wanted: Wanted) -> Result<Copy, Fault> {
+    fn find(&mut self, id: &Id, mut wanted: Wanted) -> Result<ObjectCopy, Fault> {
         wanted.forward = self.forward;
         let mut found = self.find_now(id, wanted);
         for _ in 0..MAX_RENEWALS {
             let Some(store) = found
                 .is_err()
-                .then(|| self.current.newer(&self.store))
+                .then(|| self.current.reopen_if_changed(&self.store))
                 .flatten()
             else {
                 break;
@@ -172,7 +176,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn find_now(&mut self, id: &Id, wanted: Wanted) -> Result<Copy, Fault> {
+    fn find_now(&mut self, id: &Id, wanted: Wanted) -> Result<ObjectCopy, Fault> {
         let (store, decoder) = (&*self.store, &mut self.decoder);
         let mut good = None;
         let mut bad = None;
@@ -222,7 +226,7 @@ impl<'a> Reader<'a> {
             // Git knows the empty tree without having it.
             (None, None) if Some(*id) == object::name(id.algorithm(), Kind::Tree, b"") => {
                 let empty = Content::new(Kind::Tree, 0, Box::default());
-                Ok(Copy::Whole(Arc::new(empty)))
+                Ok(ObjectCopy::Whole(Arc::new(empty)))
             }
             (None, None) => Err(Fault::Missing),
         }

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 }
 
 /// A table being filled: every name is counted first, then placed.
-pub(crate) struct Filling {
+pub(crate) struct TableBuilder {
     table: Table,
     next: Vec<u32>,
 }
@@ -44,7 +44,7 @@ impl Counts {
         self.counts[bucket(name, self.bits)] += 1;
     }
 
-    pub(crate) fn allocate(self) -> Filling {
+    pub(crate) fn allocate(self) -> TableBuilder {
         let mut starts = Vec::with_capacity(self.counts.len() + 1);
         let mut sum = 0;
         starts.push(0);
@@ -53,7 +53,7 @@ impl Counts {
             starts.push(sum);
         }
         let next = starts[..starts.len() - 1].to_vec();
-        Filling {
+        TableBuilder {
             table: Table {
                 bits: self.bits,
                 starts,
@@ -67,7 +67,7 @@ impl Counts {
 /// A slot whose object was counted and then not placed.
 const EMPTY: u64 = u64::MAX;
 
-impl Filling {
+impl TableBuilder {
     /// Places an object; one more than was counted (the index changed meanwhile) is left out.
     pub(crate) fn place(&mut self, name: &[u8], position: u64) {
         let bucket = bucket(name, self.table.bits);

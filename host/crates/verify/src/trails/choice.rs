@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Candidate;
-use super::survey::{Spot, Survey};
+use super::survey::{LinePosition, Survey};
 use crate::object::Id;
 use crate::quote::quote;
 use crate::walk::Context;
@@ -75,22 +75,22 @@ struct Group {
     lines: Vec<usize>,
     head: Option<usize>,
     /// How much lies on each line and below, as far as lines were followed.
-    sizes: HashMap<usize, Size>,
+    sizes: HashMap<usize, HistorySize>,
     /// The line that holds most.
     best: usize,
     /// The way down from its tip: from which depth on each line is part of it, and how many commits come before that.
     way: HashMap<usize, (u32, u64)>,
     order: Vec<usize>,
     /// Where each other line's end comes to that way.
-    met: HashMap<usize, Spot>,
+    met: HashMap<usize, LinePosition>,
     /// The entries at the commits of the way, with the newest place of each, as far as anybody asked.
     states: HashMap<Id, u64>,
-    looked: (usize, u32, u64),
+    scanned: (usize, u32, u64),
 }
 
 /// What a branch has that the one with most has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Beside {
+enum Surplus {
     /// Nothing, but for people's work: what it holds of the trail is a beginning of it.
     Nothing,
     /// Merges that bring in what the trail records, or that the trail brought in.
@@ -100,7 +100,7 @@ enum Beside {
 }
 
 /// Records, and all commits.
-type Size = (u64, u64);
+type HistorySize = (u64, u64);
 
 impl Group {
     fn new(survey: &Survey<'_, '_>, lines: Vec<usize>, head: Option<usize>) -> Group {
@@ -129,7 +129,7 @@ impl Group {
             order: Vec::new(),
             met: HashMap::new(),
             states: HashMap::new(),
-            looked: (0, 0, 0),
+            scanned: (0, 0, 0),
         };
         let mut before = 0;
         let mut next = Some((best, 0));
@@ -146,12 +146,12 @@ impl Group {
         let lines = std::mem::take(&mut self.lines);
         let others = lines.into_iter().filter(|line| *line != self.best);
         let others: Vec<usize> = others.collect();
-        let others: Vec<(usize, Beside)> = others
+        let others: Vec<(usize, Surplus)> = others
             .into_iter()
-            .map(|line| (line, self.beside(survey, line)))
+            .map(|line| (line, self.surplus(survey, line)))
             .collect();
-        let with = |beside: Beside| others.iter().filter(move |(_, found)| *found == beside);
-        let adding: Vec<usize> = with(Beside::Records).map(|(line, _)| *line).collect();
+        let with = |beside: Surplus| others.iter().filter(move |(_, found)| *found == beside);
+        let adding: Vec<usize> = with(Surplus::Records).map(|(line, _)| *line).collect();
         let id = (several || !adding.is_empty())
             .then(|| survey.trail_of(self.best))
             .flatten();
@@ -165,7 +165,7 @@ impl Group {
             let line = &survey.lines[*line];
             line.has_entries || !line.recorded.is_empty()
         };
-        let is_part = |head: &usize| with(Beside::Nothing).any(|(line, _)| line == head);
+        let is_part = |head: &usize| with(Surplus::Nothing).any(|(line, _)| line == head);
         let head = self.head.filter(|head| holds_some(head) && is_part(head));
         let shown = head.unwrap_or(self.best);
         let is_less = self.size(survey, (shown, 0)).0 < self.size(survey, (self.best, 0)).0;
@@ -186,37 +186,37 @@ impl Group {
     }
 
     /// What a line has that the best one has not.
-    fn beside(&mut self, survey: &mut Survey<'_, '_>, line: usize) -> Beside {
+    fn surplus(&mut self, survey: &mut Survey<'_, '_>, line: usize) -> Surplus {
         let meeting = self.meeting(survey, line);
         if meeting == (line, 0) {
-            return Beside::Nothing;
+            return Surplus::Nothing;
         }
         let tip = survey.lines[line].tip;
         if survey.lines[line].unreadable {
-            return Beside::Records;
+            return Surplus::Records;
         }
         if self.size(survey, (line, 0)).0 > self.size(survey, meeting).0 {
             let best = survey.lines[self.best].tip;
             return match survey.is_merged(best, tip) && survey.holds_all(&best, &tip) {
-                true => Beside::Merges,
-                false => Beside::Records,
+                true => Surplus::Merges,
+                false => Surplus::Records,
             };
         }
         // Only people's commits are left: those of a branch with work of its own.
         let now = survey.audit_tree(&tip).map(|(tree, _)| tree);
         let meets = survey.lines[meeting.0].commits[meeting.1 as usize];
         if survey.audit_tree(&meets).map(|(tree, _)| tree) == now {
-            return Beside::Nothing;
+            return Surplus::Nothing;
         }
         // Or of one that took over what the trail recorded later, by a merge.
-        match now.is_some_and(|now| self.had_since(survey, meeting, now)) {
-            true => Beside::Merges,
-            false => Beside::Records,
+        match now.is_some_and(|now| self.had_entries_since(survey, meeting, now)) {
+            true => Surplus::Merges,
+            false => Surplus::Records,
         }
     }
 
     /// Where a line comes to the best one's way: at its own tip, if that lies on it.
-    fn meeting(&mut self, survey: &Survey<'_, '_>, line: usize) -> Spot {
+    fn meeting(&mut self, survey: &Survey<'_, '_>, line: usize) -> LinePosition {
         let mut passed = Vec::new();
         let mut spot = (line, 0);
         let met = loop {
@@ -233,7 +233,7 @@ impl Group {
         met
     }
 
-    fn size(&self, survey: &Survey<'_, '_>, spot: Spot) -> Size {
+    fn size(&self, survey: &Survey<'_, '_>, spot: LinePosition) -> HistorySize {
         let line = &survey.lines[spot.0];
         let above = line.recorded.partition_point(|depth| *depth < spot.1);
         let (recorded, commits) = self.sizes[&spot.0];
@@ -241,28 +241,33 @@ impl Group {
     }
 
     /// Whether the best line had these entries at a commit after the one where another left it.
-    fn had_since(&mut self, survey: &mut Survey<'_, '_>, meeting: Spot, wanted: Id) -> bool {
+    fn had_entries_since(
+        &mut self,
+        survey: &mut Survey<'_, '_>,
+        meeting: LinePosition,
+        wanted: Id,
+    ) -> bool {
         let (depth, before) = self.way[&meeting.0];
         let end = before + u64::from(meeting.1 - depth);
-        while self.looked.2 < end {
-            let (place, step, number) = self.looked;
+        while self.scanned.2 < end {
+            let (place, step, number) = self.scanned;
             let line = self.order[place];
             let depth = self.way[&line].0 + step;
             let Some(commit) = survey.lines[line].commits.get(depth as usize).copied() else {
-                self.looked = (place + 1, 0, number);
+                self.scanned = (place + 1, 0, number);
                 continue;
             };
             if let Some((tree, _)) = survey.audit_tree(&commit) {
                 self.states.entry(tree).or_insert(number);
             }
-            self.looked = (place, step + 1, number + 1);
+            self.scanned = (place, step + 1, number + 1);
         }
         self.states.get(&wanted).is_some_and(|number| *number < end)
     }
 }
 
 /// Adds up what lies on a line and below.
-fn add_size(survey: &Survey<'_, '_>, line: usize, sizes: &mut HashMap<usize, Size>) {
+fn add_size(survey: &Survey<'_, '_>, line: usize, sizes: &mut HashMap<usize, HistorySize>) {
     let mut passed = Vec::new();
     let mut next = Some((line, 0));
     while let Some((line, _)) = next

@@ -19,7 +19,7 @@ pub(crate) use choice::Trail;
 const MAX_TAGS: usize = 16;
 
 /// The ref to audit.
-pub(crate) struct Chosen {
+pub(crate) struct AuditedRef {
     /// Its full name, or a commit's id.
     pub(crate) name: String,
     /// Its commit, if it has one.
@@ -31,13 +31,13 @@ pub(crate) struct Chosen {
 /// A ref that may hold a trail; what comes first is preferred among those that hold the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
-    pub(crate) of: Of,
+    pub(crate) of: RefKind,
     pub(crate) name: Vec<u8>,
 }
 
 /// Whose a ref is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Of {
+pub(crate) enum RefKind {
     Head,
     Branch,
     Remote,
@@ -53,7 +53,7 @@ pub(crate) fn choose(
     refs: &Refs<'_>,
     context: &Context<'_>,
     wanted: Option<&str>,
-) -> Result<Chosen, VerifyError> {
+) -> Result<AuditedRef, VerifyError> {
     if let Some(name) = wanted {
         return named(repository, refs, context, name);
     }
@@ -64,7 +64,7 @@ pub(crate) fn choose(
         return Err(VerifyError::Ambiguous(names.join(", ")));
     }
     let Some(trail) = trails.pop() else {
-        return Ok(Chosen {
+        return Ok(AuditedRef {
             name: text(&head.name),
             tip: head.id,
             notes: Vec::new(),
@@ -78,7 +78,7 @@ pub(crate) fn choose(
         )
     });
     let notes = notes.collect();
-    Ok(Chosen {
+    Ok(AuditedRef {
         name: text(&trail.candidate.name),
         tip: Some(trail.tip),
         notes,
@@ -91,9 +91,9 @@ fn named(
     refs: &Refs<'_>,
     context: &Context<'_>,
     name: &str,
-) -> Result<Chosen, VerifyError> {
+) -> Result<AuditedRef, VerifyError> {
     if let Some(id) = repository.id(name) {
-        return Ok(Chosen {
+        return Ok(AuditedRef {
             name: name.to_owned(),
             tip: Some(id),
             notes: Vec::new(),
@@ -117,7 +117,7 @@ fn named(
         let (from, to) = (quote(full.as_bytes()), quote(&resolved.name));
         notes.push(format!("{from} is a symbolic ref: {to} is audited"));
     }
-    Ok(Chosen {
+    Ok(AuditedRef {
         name: text(&resolved.name),
         tip,
         notes,
@@ -145,14 +145,14 @@ pub(crate) fn trails(
     let mut tips: HashMap<Id, Vec<Candidate>> = HashMap::new();
     let mut failed = None;
     if let Some(id) = head.id {
-        let of = Of::Head;
+        let of = RefKind::Head;
         let name = head.name.clone();
         tips.entry(id).or_default().push(Candidate { of, name });
     }
     for branch in refs.branches() {
         let of = match branch.name.starts_with(b"refs/heads/") {
-            true => Of::Branch,
-            false => Of::Remote,
+            true => RefKind::Branch,
+            false => RefKind::Remote,
         };
         match branch.id {
             Ok(Some(id)) if branch.name != head.name => {

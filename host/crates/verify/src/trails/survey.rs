@@ -12,7 +12,7 @@ use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 
 /// A place on a branch: which line, and how many steps below its tip.
-pub(super) type Spot = (usize, u32);
+pub(super) type LinePosition = (usize, u32);
 
 /// The first parents of a tip, down to where they meet another line.
 pub(super) struct Line {
@@ -28,7 +28,7 @@ pub(super) struct Line {
     /// Why it could not be followed to its end, if that is not explained.
     pub(super) unreadable: bool,
     /// Where it meets another line.
-    pub(super) joins: Option<Spot>,
+    pub(super) joins: Option<LinePosition>,
     next: Option<Id>,
 }
 
@@ -46,12 +46,12 @@ pub(super) struct Survey<'a, 'b> {
     shallow: &'a HashSet<Id>,
     pub(super) lines: Vec<Line>,
     /// Where each commit lies that was read.
-    spots: HashMap<u64, Spot>,
+    spots: HashMap<u64, LinePosition>,
     /// The lines that still have to be followed, newest commit first: those without a sign of a trail, and those with.
     waiting: [BinaryHeap<(i64, usize)>; 2],
     /// For each line, one that it was found to hang together with.
     root: Vec<usize>,
-    /// Whether a line ended, met another, or showed a trail since [`Survey::is_clear`] looked at all of them.
+    /// Whether a line ended, met another, or showed a trail since [`Survey::is_decided`] looked at all of them.
     changed: bool,
 }
 
@@ -93,7 +93,7 @@ impl<'a, 'b> Survey<'a, 'b> {
 
     /// Follows all lines until it is clear how those with a trail hang together. `head` is the line of `HEAD`, if it has one.
     pub(super) fn follow(&mut self, head: Option<usize>) {
-        while !self.is_clear(head) {
+        while !self.is_decided(head) {
             let [without, with] = &mut self.waiting;
             let Some((_, place)) = without.pop().or_else(|| with.pop()) else {
                 return;
@@ -102,7 +102,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         }
     }
 
-    fn is_clear(&mut self, head: Option<usize>) -> bool {
+    fn is_decided(&mut self, head: Option<usize>) -> bool {
         let [without, with] = &self.waiting;
         let (last, shows) = match (without.len(), with.len()) {
             (0, 0) => return true,

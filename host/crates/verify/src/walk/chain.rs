@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::history::How;
+use super::history::WalkOptions;
 use super::objects::read_other;
 use super::{Context, Place};
 use crate::Progress;
@@ -127,32 +127,32 @@ const NEED_ALL: [Rule; 6] = [
 ];
 
 /// A commit that was just read.
-pub(super) struct Found {
+pub(super) struct ReadCommit {
     pub(super) content: Arc<Content>,
     pub(super) tree: Id,
     pub(super) role: Role,
 }
 
 /// A chain that is being read, from the tip down.
-pub(super) struct Reading<'a> {
+pub(super) struct ChainReader<'a> {
     pub(super) chain: Chain,
     context: &'a Context<'a>,
-    how: &'a How<'a>,
+    how: &'a WalkOptions<'a>,
     progress: Option<&'a dyn Fn(Progress)>,
-    order: Order,
+    order: OrderCheck,
     next: Option<Id>,
     cut: Option<(Place, String)>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ChainReader<'a> {
     /// Begins at this tip.
     pub(super) fn begin(
         context: &'a Context<'a>,
         tip: Id,
-        how: &'a How<'a>,
+        how: &'a WalkOptions<'a>,
         progress: Option<&'a dyn Fn(Progress)>,
-    ) -> Reading<'a> {
-        Reading {
+    ) -> ChainReader<'a> {
+        ChainReader {
             chain: Chain {
                 hash_len: context.algorithm.len_in_bytes(),
                 ..Chain::default()
@@ -160,14 +160,14 @@ impl<'a> Reading<'a> {
             context,
             how,
             progress,
-            order: Order::default(),
+            order: OrderCheck::default(),
             next: Some(tip),
             cut: None,
         }
     }
 
     /// Reads the next older commit; none where history ends, or cannot be read any further.
-    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<Found> {
+    pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<ReadCommit> {
         let id = self.next.take()?;
         if self.how.until == Some(id) {
             self.chain.until = self.how.until;
@@ -228,7 +228,7 @@ impl<'a> Reading<'a> {
                 judged: None,
             });
         }
-        Some(Found {
+        Some(ReadCommit {
             content,
             tree,
             role,
@@ -309,7 +309,7 @@ impl<'a> Reading<'a> {
 
 /// What depends on the commits above: the order of times, and of beginnings.
 #[derive(Default)]
-struct Order {
+struct OrderCheck {
     /// The trail commit above, and its time.
     newer: Option<(i64, Place)>,
     /// The oldest genesis commit so far, and an entry that is older.
@@ -327,7 +327,7 @@ fn is_on_ref(genesis: &Commit<'_>) -> bool {
         .is_ok_and(|trailers| trailers.placement == Some("ref"))
 }
 
-impl Order {
+impl OrderCheck {
     /// Takes in the next older commit.
     fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>, role: Role) {
         if role == Role::Person {

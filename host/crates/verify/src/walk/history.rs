@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chain::{Chain, Found, Reading};
-use super::judge::{self, Before, Case};
+use super::chain::{Chain, ChainReader, ReadCommit};
+use super::judge::{self, CommitCase, ParentTree};
 use super::side::{self, Side};
 use super::{Context, Place, Tally};
 use crate::Progress;
@@ -20,13 +20,13 @@ use crate::store::reader::Reader;
 
 /// What a walk found beside offences.
 #[derive(Default)]
-pub(crate) struct Walked {
+pub(crate) struct WalkResult {
     pub(crate) chain: Chain,
     pub(crate) tally: Tally,
 }
 
 /// How to walk.
-pub(crate) struct How<'a> {
+pub(crate) struct WalkOptions<'a> {
     /// Where history may be cut off.
     pub(crate) shallow: &'a HashSet<Id>,
     pub(crate) threads: usize,
@@ -38,7 +38,7 @@ pub(crate) struct How<'a> {
 
 /// Commits of a chain that were read, hashed and kept, so that they need not be read again: the oldest, which are judged first.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct KeptCommits {
     first: Depth,
     contents: VecDeque<Arc<Content>>,
     bytes: usize,
@@ -50,7 +50,7 @@ const MAX_KEPT: usize = 40 << 20;
 /// What each takes beside its bytes.
 const KEPT_OVERHEAD: usize = 128;
 
-impl Kept {
+impl KeptCommits {
     fn push(&mut self, content: Arc<Content>) {
         self.bytes += content.data.len() + KEPT_OVERHEAD;
         self.contents.push_back(content);
@@ -71,7 +71,7 @@ impl Kept {
 /// Work for any thread.
 pub(super) enum Job<'c> {
     /// The commits of a chain at these depths.
-    Judge(&'c Chain, &'c Kept, Range<Depth>),
+    Judge(&'c Chain, &'c KeptCommits, Range<Depth>),
     /// Commits that were just read.
     Read(Vec<Step>),
     Side(Vec<Side>),
@@ -80,8 +80,8 @@ pub(super) enum Job<'c> {
 /// A commit that was just read, and what came before it.
 pub(super) struct Step {
     place: Place,
-    found: Found,
-    before: Before,
+    found: ReadCommit,
+    before: ParentTree,
 }
 
 /// Commits in a job: enough that handing over costs nothing, few enough that all threads end together, and that what one
@@ -101,11 +101,11 @@ const PROBE: usize = 256;
 pub(crate) fn walk(
     context: &Context<'_>,
     tip: Id,
-    how: &How<'_>,
+    how: &WalkOptions<'_>,
     progress: Option<&dyn Fn(Progress)>,
-) -> Walked {
+) -> WalkResult {
     let mut reader = Reader::new(context.current);
-    let mut reading = Reading::begin(context, tip, how, progress);
+    let mut reading = ChainReader::begin(context, tip, how, progress);
     let mut first = Vec::new();
     let mut bytes = 0;
     while first.len() < PROBE
@@ -119,7 +119,7 @@ pub(crate) fn walk(
     if !how.ahead && how.threads > 1 && !is_oldest_first(&reader, &reading.chain) {
         return stream(context, how, reader, reading, first);
     }
-    let mut kept = Kept::default();
+    let mut kept = KeptCommits::default();
     let mut first = first.into_iter();
     while let Some(found) = first.next().or_else(|| reading.read_next(&mut reader)) {
         kept.push(found.content);
@@ -150,17 +150,17 @@ pub(crate) fn walk(
         }
         side::walk(walker, &chain, merged, how.shallow);
     });
-    Walked { chain, tally }
+    WalkResult { chain, tally }
 }
 
 /// Judges commits while the chain is still being read.
 fn stream(
     context: &Context<'_>,
-    how: &How<'_>,
+    how: &WalkOptions<'_>,
     reader: Reader<'_>,
-    mut reading: Reading<'_>,
-    first: Vec<Found>,
-) -> Walked {
+    mut reading: ChainReader<'_>,
+    first: Vec<ReadCommit>,
+) -> WalkResult {
     let mut chain = Chain::default();
     let tally = share_out(context, how, reader, |walker| {
         let mut steps: Vec<Step> = Vec::new();
@@ -173,7 +173,7 @@ fn stream(
         {
             let place = (depth, reading.chain.id(depth));
             if let Some(newer) = steps.last_mut() {
-                newer.before = Before::Tree(found.tree);
+                newer.before = ParentTree::Tree(found.tree);
             }
             // The newest waits for the one before it.
             if steps.len() > BATCH as usize || bytes > BATCH_BYTES {
@@ -186,13 +186,13 @@ fn stream(
             steps.push(Step {
                 place,
                 found,
-                before: Before::Unknown,
+                before: ParentTree::Unknown,
             });
             depth += 1;
         }
         chain = reading.finish(&mut walker.reader);
         if let Some(oldest) = steps.last_mut() {
-            let none = Kept::default();
+            let none = KeptCommits::default();
             let end = chain.len();
             oldest.before = before(context, (&chain, &none), &mut walker.reader, end).1;
         }
@@ -200,13 +200,13 @@ fn stream(
         let merged = std::mem::take(&mut chain.merged);
         side::walk(walker, &chain, merged, how.shallow);
     });
-    Walked { chain, tally }
+    WalkResult { chain, tally }
 }
 
 /// Has this thread hand out work to all, and adds up what they found.
 fn share_out<'c>(
     context: &Context<'_>,
-    how: &How<'_>,
+    how: &WalkOptions<'_>,
     reader: Reader<'_>,
     hand_out: impl FnOnce(&mut Walker<'_, '_, 'c>),
 ) -> Tally {
@@ -215,7 +215,7 @@ fn share_out<'c>(
     let forward = reader.forward;
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..how.threads)
-            .map(|_| scope.spawn(|| help(context, &receiver, forward)))
+            .map(|_| scope.spawn(|| run_worker(context, &receiver, forward)))
             .collect();
         let mut walker = Walker {
             context,
@@ -248,13 +248,13 @@ fn share_out<'c>(
 pub(crate) fn walk_in_order(
     context: &Context<'_>,
     tip: Id,
-    how: &How<'_>,
+    how: &WalkOptions<'_>,
     after: Option<Id>,
     progress: Option<&dyn Fn(Progress)>,
-) -> Option<Walked> {
+) -> Option<WalkResult> {
     let mut reader = Reader::new(context.current);
     reader.forward = true;
-    let chain = Reading::begin(context, tip, how, progress).finish(&mut reader);
+    let chain = ChainReader::begin(context, tip, how, progress).finish(&mut reader);
     let mut end = match after {
         Some(after) => chain.depth_of(&after)?,
         None => chain.len(),
@@ -263,7 +263,7 @@ pub(crate) fn walk_in_order(
     let visitors = &context.visitors;
     visitors.iter().for_each(|visitor| visitor.begin(&outline));
     let mut tally = Tally::default();
-    let kept = Kept::default();
+    let kept = KeptCommits::default();
     while end > 0 && !visitors.iter().any(|visitor| visitor.is_done()) {
         let begin = end.saturating_sub(BATCH);
         judge_all(
@@ -281,7 +281,7 @@ pub(crate) fn walk_in_order(
             });
         }
     }
-    Some(Walked { chain, tally })
+    Some(WalkResult { chain, tally })
 }
 
 /// Whether older commits lie before newer ones, as the trail's host and `git fast-import` write them; `git repack` turns
@@ -290,7 +290,7 @@ fn is_oldest_first(reader: &Reader<'_>, chain: &Chain) -> bool {
     let step = (chain.len() / SAMPLES).max(1);
     let mut balance = 0;
     for depth in (1..chain.len()).step_by(step as usize) {
-        let places = [depth, depth - 1].map(|depth| reader.whereabouts(&chain.id(depth)));
+        let places = [depth, depth - 1].map(|depth| reader.likely_position(&chain.id(depth)));
         if let [Some(older), Some(newer)] = places {
             balance += if older < newer { 1 } else { -1 };
         }
@@ -298,7 +298,7 @@ fn is_oldest_first(reader: &Reader<'_>, chain: &Chain) -> bool {
     balance > 0
 }
 
-fn help(context: &Context<'_>, receiver: &Mutex<Receiver<Job<'_>>>, forward: bool) -> Tally {
+fn run_worker(context: &Context<'_>, receiver: &Mutex<Receiver<Job<'_>>>, forward: bool) -> Tally {
     let mut reader = Reader::new(context.current);
     reader.forward = forward;
     let mut tally = Tally::default();
@@ -325,7 +325,7 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
             for step in steps {
                 // Nobody asks for its number: that is not known yet.
                 let place = (step.place, 0);
-                let Found { content, role, .. } = step.found;
+                let ReadCommit { content, role, .. } = step.found;
                 let known = (Some(content), Some(role));
                 judge_one(context, reader, tally, place, known, step.before);
             }
@@ -341,7 +341,7 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
 /// Judges neighbouring commits, in the order in which they lie.
 fn judge_all(
     context: &Context<'_>,
-    (chain, kept): (&Chain, &Kept),
+    (chain, kept): (&Chain, &KeptCommits),
     reader: &mut Reader<'_>,
     tally: &mut Tally,
     depths: Range<Depth>,
@@ -375,13 +375,13 @@ fn judge_one(
     tally: &mut Tally,
     (place, position): (Place, u64),
     (content, role): (Option<Arc<Content>>, Option<Role>),
-    before: Before,
+    before: ParentTree,
 ) {
     let Some(content) = content else { return };
     let Some(commit) = Commit::parse(&content.data, context.algorithm.len_in_hex()) else {
         return;
     };
-    let case = Case {
+    let case = CommitCase {
         place,
         position,
         raw: &content.data,
@@ -395,10 +395,10 @@ fn judge_one(
 /// The commit so many steps below the tip, and what it is to the one above.
 fn before(
     context: &Context<'_>,
-    (chain, kept): (&Chain, &Kept),
+    (chain, kept): (&Chain, &KeptCommits),
     reader: &mut Reader<'_>,
     depth: Depth,
-) -> (Option<Arc<Content>>, Before) {
+) -> (Option<Arc<Content>>, ParentTree) {
     let content = match chain.until {
         // Not judged itself, but the first that is judged changes what it left.
         Some(until) if depth >= chain.len() => reader.fetch(&until, Kind::Commit).ok(),
@@ -407,8 +407,8 @@ fn before(
             .or_else(|| read(context, chain, reader, depth)),
         _ => {
             return match chain.cut {
-                Some(_) => (None, Before::Unknown),
-                None => (None, Before::Nothing),
+                Some(_) => (None, ParentTree::Unknown),
+                None => (None, ParentTree::Nothing),
             };
         }
     };
@@ -417,10 +417,10 @@ fn before(
 }
 
 /// What a commit is to the one above it.
-fn tree_of(context: &Context<'_>, content: Option<&Content>) -> Before {
+fn tree_of(context: &Context<'_>, content: Option<&Content>) -> ParentTree {
     let hex_len = context.algorithm.len_in_hex();
     let commit = content.and_then(|content| Commit::parse(&content.data, hex_len));
-    commit.map_or(Before::Unknown, |commit| Before::Tree(commit.tree))
+    commit.map_or(ParentTree::Unknown, |commit| ParentTree::Tree(commit.tree))
 }
 
 /// Reads a commit of the chain again.
@@ -435,7 +435,7 @@ fn read(
     // Said when the chain was read.
     reader.bad_copies.clear();
     content
-        .map_err(|fault| context.fault(&id, "commit", &fault, (depth, id)))
+        .map_err(|fault| context.record_fault(&id, "commit", &fault, (depth, id)))
         .ok()
 }
 

@@ -19,7 +19,7 @@ use crate::visit::{TrailCommit, TrailEntry};
 
 /// The commit's first parent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Before {
+pub(super) enum ParentTree {
     /// There is none.
     Nothing,
     /// It has this tree.
@@ -29,7 +29,7 @@ pub(super) enum Before {
 }
 
 /// A commit to judge.
-pub(super) struct Case<'a> {
+pub(super) struct CommitCase<'a> {
     pub(super) place: Place,
     /// How many entries are older.
     pub(super) position: u64,
@@ -37,7 +37,7 @@ pub(super) struct Case<'a> {
     pub(super) raw: &'a [u8],
     pub(super) commit: Commit<'a>,
     pub(super) role: Role,
-    pub(super) before: Before,
+    pub(super) before: ParentTree,
 }
 
 /// Judges a commit.
@@ -45,7 +45,7 @@ pub(super) fn judge(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    case: &Case<'_>,
+    case: &CommitCase<'_>,
 ) {
     let place = case.place;
     let trailers = if case.role == Role::Person {
@@ -57,13 +57,13 @@ pub(super) fn judge(
         judge_encoding(context, place, name);
     }
     tally.objects += 1;
-    let mut seen = Seen::default();
-    if let Before::Unknown = case.before {
+    let mut seen = SeenFile::default();
+    if let ParentTree::Unknown = case.before {
         tally.objects += objects::check_new(context, reader, case.commit.tree, None, place);
     } else {
         judge_changes(context, reader, tally, case, trailers.as_ref(), &mut seen);
     }
-    context.bad_copies(reader, place);
+    context.record_bad_copies(reader, place);
     show(context, case, trailers.as_ref(), &seen);
 }
 
@@ -86,13 +86,18 @@ fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8]) {
 
 /// The one file that the commit adds, kept for those who look along.
 #[derive(Default)]
-pub(super) struct Seen(pub(super) Option<File>);
+pub(super) struct SeenFile(pub(super) Option<File>);
 
 /// Its path, its name, what it holds, and the time that it says it was recorded at.
 type File = (Vec<u8>, Id, Arc<Content>, Option<i64>);
 
 /// Shows a trail commit to those who look along.
-fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>, seen: &Seen) {
+fn show(
+    context: &Context<'_>,
+    case: &CommitCase<'_>,
+    trailers: Option<&Trailers<'_>>,
+    seen: &SeenFile,
+) {
     if context.visitors.is_empty() || case.role == Role::Person {
         return;
     }
@@ -126,7 +131,7 @@ fn show(context: &Context<'_>, case: &Case<'_>, trailers: Option<&Trailers<'_>>,
 }
 
 /// Checks what a trail commit says by itself.
-fn check_commit<'a>(context: &Context<'_>, case: &'a Case<'_>) -> Option<Trailers<'a>> {
+fn check_commit<'a>(context: &Context<'_>, case: &'a CommitCase<'_>) -> Option<Trailers<'a>> {
     let place = case.place;
     if case.commit.parents.len() > 1 {
         let number = case.commit.parents.len();
@@ -158,17 +163,17 @@ fn judge_changes(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    case: &Case<'_>,
+    case: &CommitCase<'_>,
     trailers: Option<&Trailers<'_>>,
-    seen: &mut Seen,
+    seen: &mut SeenFile,
 ) {
     let place = case.place;
     let parent = match case.before {
-        Before::Tree(id) => Some(id),
+        ParentTree::Tree(id) => Some(id),
         _ => None,
     };
     if parent == Some(case.commit.tree) {
-        judge_nothing(context, case);
+        judge_without_changes(context, case);
         return;
     }
     // What is wrong with the parent's tree is said where it was new.
@@ -223,7 +228,7 @@ fn judge_changes(
         (before, now) => before.is_none() && now.is_none(),
     };
     if same {
-        judge_nothing(context, case);
+        judge_without_changes(context, case);
         return;
     }
     let changes = changes::compare(context, reader, before, now, place);
@@ -232,7 +237,7 @@ fn judge_changes(
 }
 
 /// Judges a commit that changes nothing of the trail: it must not look like one that does.
-fn judge_nothing(context: &Context<'_>, case: &Case<'_>) {
+fn judge_without_changes(context: &Context<'_>, case: &CommitCase<'_>) {
     let (findings, place) = (&context.findings, case.place);
     match case.role {
         Role::Entry => {
@@ -255,7 +260,7 @@ fn judge_nothing(context: &Context<'_>, case: &Case<'_>) {
 
 /// A name that some systems take for `.audit` hides what is there.
 fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
-    let shadows = |node: &Node<'_>| node.name != b".audit" && shadows_audit(node.name);
+    let shadows = |node: &Node<'_>| node.name != b".audit" && imitates_audit(node.name);
     let hash_len = context.hash_len();
     if let Some(node) = Nodes::new(new, hash_len).find(shadows)
         && !Nodes::new(old, hash_len).any(|old| old.name == node.name)
@@ -270,7 +275,7 @@ fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
 }
 
 /// Whether a system that ignores case, or that drops invisible characters, takes this name for `.audit`.
-fn shadows_audit(name: &[u8]) -> bool {
+fn imitates_audit(name: &[u8]) -> bool {
     let text = String::from_utf8_lossy(name);
     let dropped = |letter: &char| matches!(letter, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let visible: String = text.chars().filter(|letter| !dropped(letter)).collect();
@@ -283,10 +288,10 @@ fn judge_audit(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    case: &Case<'_>,
+    case: &CommitCase<'_>,
     trailers: Option<&Trailers<'_>>,
     mut changes: Changes,
-    seen: &mut Seen,
+    seen: &mut SeenFile,
 ) {
     let place = case.place;
     if case.role == Role::Person {
@@ -299,14 +304,14 @@ fn judge_audit(
             tally.objects += check_file(context, reader, &change, place);
         }
         if changes.list.is_empty() && number > 0 && !changes.more {
-            judge_nothing(context, case);
+            judge_without_changes(context, case);
             return;
         }
     }
     if let Some(what) = changes
         .list
         .iter()
-        .find_map(|change| undone(change, &changes))
+        .find_map(|change| describe_undone(change, &changes))
     {
         context.findings.broken(Rule::AppendOnly, place, what);
     }
@@ -373,7 +378,7 @@ fn is_readme(change: &Change) -> bool {
 fn judge_others(
     context: &Context<'_>,
     tally: &mut Tally,
-    case: &Case<'_>,
+    case: &CommitCase<'_>,
     changes: &Changes,
     added: &[&Change],
 ) {
@@ -433,7 +438,7 @@ fn judge_others(
 }
 
 /// Says which recorded thing a change undoes, if it does.
-fn undone(change: &Change, changes: &Changes) -> Option<String> {
+fn describe_undone(change: &Change, changes: &Changes) -> Option<String> {
     let (mode, id) = change.before?;
     let path = quote(&change.path);
     Some(match change.after {

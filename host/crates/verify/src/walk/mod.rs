@@ -3,13 +3,13 @@
 
 pub(crate) mod chain;
 mod changes;
+pub(crate) mod duplicates;
 mod earlier;
 pub(crate) mod history;
 mod judge;
 mod objects;
 mod record;
 mod side;
-pub(crate) mod twice;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -19,13 +19,13 @@ use super::findings::{Depth, Findings, Rule};
 use super::graph::Graph;
 use super::object::{Algorithm, Id};
 use super::rules::commit::Commit;
-use super::store::Current;
+use super::store::CurrentStore;
 use super::store::reader::{Fault, Reader};
 use super::visit::Visitor;
 
 /// What all threads share.
 pub(crate) struct Context<'a> {
-    pub(crate) current: &'a Current,
+    pub(crate) current: &'a CurrentStore,
     pub(crate) algorithm: Algorithm,
     pub(crate) findings: Findings,
     /// Whether objects may be elsewhere: why, in words.
@@ -45,7 +45,7 @@ pub(crate) type Place = (Depth, Id);
 
 impl<'a> Context<'a> {
     pub(crate) fn new(
-        current: &'a Current,
+        current: &'a CurrentStore,
         algorithm: Algorithm,
         elsewhere: Option<String>,
     ) -> Context<'a> {
@@ -85,7 +85,7 @@ impl<'a> Context<'a> {
     }
 
     /// Records an object that cannot be had.
-    fn fault(&self, id: &Id, name: &str, fault: &Fault, place: Place) {
+    fn record_fault(&self, id: &Id, name: &str, fault: &Fault, place: Place) {
         let what = |why: &str| format!("the {name} {id}: {why}");
         match (fault, &self.elsewhere) {
             (Fault::Missing, Some(why)) => self.findings.not_shown(
@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
     }
 
     /// Records the bad copies that a reader came across.
-    fn bad_copies(&self, reader: &mut Reader<'_>, place: Place) {
+    fn record_bad_copies(&self, reader: &mut Reader<'_>, place: Place) {
         for (id, why) in reader.bad_copies.drain(..) {
             self.findings.broken(
                 Rule::Objects,

@@ -101,7 +101,7 @@ pub(super) fn check_leaf(
     match reader.check_blob(&id) {
         Ok(()) => 1,
         Err(fault) => {
-            context.fault(&id, "file", &fault, place);
+            context.record_fault(&id, "file", &fault, place);
             0
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn read_tree_and_form(
 ) -> Option<(Arc<Content>, bool)> {
     let content = reader.fetch_new(id, Kind::Tree);
     let content = content
-        .map_err(|fault| context.fault(id, "directory", &fault, place))
+        .map_err(|fault| context.record_fault(id, "directory", &fault, place))
         .ok()?;
     let form = tree::check(&content.data, context.hash_len());
     if let Err(why) = form {
@@ -146,6 +146,6 @@ pub(super) fn read_other(
     place: Place,
 ) -> Result<Arc<Content>, Fault> {
     let content = reader.fetch_new(id, kind);
-    context.bad_copies(reader, place);
-    content.inspect_err(|fault| context.fault(id, kind.name(), fault, place))
+    context.record_bad_copies(reader, place);
+    content.inspect_err(|fault| context.record_fault(id, kind.name(), fault, place))
 }

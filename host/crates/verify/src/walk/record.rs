@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::changes::Change;
-use super::judge::Case;
+use super::judge::CommitCase;
 use super::{Context, Tally};
 use crate::findings::Rule;
 use crate::object::Kind;
@@ -19,7 +19,7 @@ pub(super) fn judge_entry(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
     tally: &mut Tally,
-    case: &Case<'_>,
+    case: &CommitCase<'_>,
     trailers: Option<&Trailers<'_>>,
     change: &Change,
 ) -> Option<(Arc<Content>, Option<i64>)> {
@@ -29,7 +29,7 @@ pub(super) fn judge_entry(
     if context
         .graph
         .as_ref()
-        .is_some_and(|graph| graph.hides(&place.1, &change.path))
+        .is_some_and(|graph| graph.would_skip(&place.1, &change.path))
     {
         let what = format!(
             "the commit-graph hides from `git log -- {}` that it adds it",
@@ -55,7 +55,7 @@ pub(super) fn judge_entry(
     let content = match reader.fetch_new(&id, Kind::Blob) {
         Ok(content) => content,
         Err(fault) => {
-            context.fault(&id, "entry", &fault, place);
+            context.record_fault(&id, "entry", &fault, place);
             return None;
         }
     };
@@ -105,7 +105,7 @@ pub(super) fn judge_entry(
 }
 
 /// Compares the time that an entry says it was recorded at with that of its commit.
-fn judge_time(context: &Context<'_>, case: &Case<'_>, path: &str, recorded: i64) {
+fn judge_time(context: &Context<'_>, case: &CommitCase<'_>, path: &str, recorded: i64) {
     let findings = &context.findings;
     let before = case.commit.time().map(|time| time.saturating_sub(recorded));
     match before {
@@ -119,17 +119,17 @@ fn judge_time(context: &Context<'_>, case: &Case<'_>, path: &str, recorded: i64)
             case.place,
             format!("it is committed before the time that {path} was recorded at"),
         ),
-        Some(before) if before > time::APART_MOST => findings.broken(
+        Some(before) if before > time::MAX_ENTRY_AGE_BEFORE_RULE => findings.broken(
             Rule::Times,
             case.place,
             format!("{path} is backdated: it says that it was recorded {before} s before it was committed"),
         ),
-        Some(before) if before > time::APART => findings.note(
+        Some(before) if before > time::MAX_ENTRY_AGE => findings.note(
             Rule::Times,
             format!(
                 "commit {}: {path} says that it was recorded {before} s before it was committed; a writer decides again after {} s, older ones did not",
                 case.place.1,
-                time::APART
+                time::MAX_ENTRY_AGE
             ),
         ),
         Some(_) => {}

@@ -106,6 +106,6 @@ pub(super) fn check(context: &Context<'_>, reader: &mut Reader<'_>, side: &Side)
         Some(parent) if parent == side.tree => 0,
         _ => objects::check_new(context, reader, side.tree, parent, side.place),
     };
-    context.bad_copies(reader, side.place);
+    context.record_bad_copies(reader, side.place);
     count + 1
 }

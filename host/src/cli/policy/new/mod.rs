@@ -40,7 +40,7 @@ pub enum Language {
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct NewCheckpoint<'a> {
     schema: u32,
     name: &'a str,
     lang: Language,
@@ -61,7 +61,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         .collect();
     let output = &mut session.output;
     if output.is_json() {
-        output.object(&Made {
+        output.object(&NewCheckpoint {
             schema: SCHEMA,
             name,
             lang: args.lang,

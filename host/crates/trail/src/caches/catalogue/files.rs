@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gix::ObjectId;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::place::shared;
+use crate::place::shared_repository;
 
 use crate::caches::catalogue::{Catalogue, HEADER, LOG_MAGIC, TABLE_MAGIC};
 
 /// One of the two files, with what its header says.
-pub(super) struct Opened {
+pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) count: u64,
     pub(super) tip: ObjectId,
 }
 
 impl Catalogue {
-    pub(super) fn open(&self, path: &Path, magic: &[u8; 8]) -> Option<Opened> {
+    pub(super) fn open(&self, path: &Path, magic: &[u8; 8]) -> Option<OpenFile> {
         // A trail that may only be read is read.
         let file = OpenOptions::new()
             .read(true)
@@ -37,7 +37,7 @@ impl Catalogue {
         let bytes = count.checked_mul(self.record_length() as u64)?;
         let whole = file.metadata().ok()?.len() >= bytes.checked_add(HEADER as u64)?;
         let good = header[..8] == magic[..] && usize::from(header[8]) == length && whole;
-        good.then(|| Opened {
+        good.then(|| OpenFile {
             count,
             tip: ObjectId::from_bytes_or_panic(&header[24..24 + length]),
             file,
@@ -54,7 +54,7 @@ impl Catalogue {
     }
 
     /// An empty log in the place of the one that is there.
-    pub(super) fn begin_log(&self, tip: ObjectId) -> io::Result<Opened> {
+    pub(super) fn begin_log(&self, tip: ObjectId) -> io::Result<OpenFile> {
         let (temporary, mut file) = self.temporary("log")?;
         file.write_all(&self.header(LOG_MAGIC, 0, &tip))?;
         fs::rename(&temporary, &self.log)?;
@@ -71,7 +71,7 @@ impl Catalogue {
             .table
             .with_extension(format!("{of}-{}-{number}", std::process::id()));
         let file = File::create(&path)?;
-        shared::follow_directory(&path);
+        shared_repository::follow_directory(&path);
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok((path, file))
     }
@@ -100,7 +100,7 @@ impl Catalogue {
     /// Writes a table of what the old one holds and these records, which are sorted.
     pub(super) fn replace_table(
         &self,
-        old: Option<Opened>,
+        old: Option<OpenFile>,
         records: &[&[u8]],
         tip: &ObjectId,
     ) -> io::Result<()> {
@@ -116,7 +116,7 @@ impl Catalogue {
     fn write_table(
         &self,
         file: File,
-        old: Option<Opened>,
+        old: Option<OpenFile>,
         records: &[&[u8]],
         tip: &ObjectId,
     ) -> io::Result<()> {

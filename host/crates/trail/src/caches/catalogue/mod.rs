@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::read::history::History;
-use files::Opened;
+use files::OpenFile;
 use outcome::TaskId;
 
 const TABLE_MAGIC: &[u8; 8] = b"CHIFCAT3";
@@ -35,10 +35,10 @@ const LOG_MAGIC: &[u8; 8] = b"CHIFLOG3";
 const HEADER: usize = 64;
 /// The log is merged when it has more records than a sixteenth of the table, but within these: so that each record is
 /// copied a few times in all, and the log is read through in a fraction of a millisecond.
-const LOG_LEAST: u64 = 16 << 10;
-const LOG_MOST: u64 = 256 << 10;
+const MIN_LOG: u64 = 16 << 10;
+const MAX_LOG: u64 = 256 << 10;
 /// So many commits that were not noted are noted later: they cost the writer a tenth of a second.
-const GAP_MOST: usize = 10_000;
+const MAX_GAP: usize = 10_000;
 
 /// The table and log of one trail.
 pub(crate) struct Catalogue {
@@ -46,18 +46,18 @@ pub(crate) struct Catalogue {
     log: PathBuf,
     hash: HashKind,
     /// The log as it was last read.
-    known: Mutex<Known>,
+    known: Mutex<CachedLog>,
 }
 
 #[derive(Default)]
-struct Known {
+struct CachedLog {
     /// Which it was. Held open: its inode is no other file's as long as that.
     file: Option<File>,
     records: Vec<u8>,
 }
 
 /// What a flush has added.
-pub(crate) struct Added<'a> {
+pub(crate) struct AddedEntries<'a> {
     /// The tip that it continues.
     pub(crate) parent: Option<ObjectId>,
     /// The trail had no entry at `parent`.
@@ -147,7 +147,7 @@ impl Catalogue {
             .as_ref()
             .is_some_and(|file| same_file(file, &log.file));
         if !same || known.records.len() > length {
-            *known = Known {
+            *known = CachedLog {
                 file: Some(log.file.try_clone()?),
                 records: Vec::new(),
             };
@@ -171,8 +171,8 @@ impl Catalogue {
     }
 
     /// Notes what a flush has added, and what is missing before it. The caller holds the writer lock.
-    pub(crate) fn note(&self, repository: &Repository, added: &Added<'_>) {
-        let missing = |since| unnoted(repository, added.parent, since);
+    pub(crate) fn note(&self, repository: &Repository, added: &AddedEntries<'_>) {
+        let missing = |since| missing_entries(repository, added.parent, since);
         if let Err(error) = self.try_note(added, missing) {
             tracing::debug!(%error, "the catalogue could not be kept up; it will be made again");
             self.discard();
@@ -182,7 +182,7 @@ impl Catalogue {
     /// `missing` tells what lies between the tip that is noted and what is added.
     fn try_note(
         &self,
-        added: &Added<'_>,
+        added: &AddedEntries<'_>,
         missing: impl FnOnce(ObjectId) -> Result<Vec<(TaskId, ObjectId)>, TrailError>,
     ) -> io::Result<()> {
         if added.nothing_before {
@@ -212,7 +212,7 @@ impl Catalogue {
         }
         let end = HEADER as u64 + log.count * self.record_length() as u64;
         log.file.write_all_at(&records, end)?;
-        let log = Opened {
+        let log = OpenFile {
             count: log.count + (missing.len() + added.entries.len()) as u64,
             tip: added.tip,
             file: log.file,
@@ -221,14 +221,14 @@ impl Catalogue {
         let header = self.header(LOG_MAGIC, log.count, &log.tip);
         log.file.write_all_at(&header, 0)?;
         let most = table.as_ref().map_or(0, |table| table.count / 16);
-        if log.count > most.clamp(LOG_LEAST, LOG_MOST) {
+        if log.count > most.clamp(MIN_LOG, MAX_LOG) {
             self.merge(table, &log)?;
         }
         Ok(())
     }
 
     /// Takes the log into the table.
-    fn merge(&self, table: Option<Opened>, log: &Opened) -> io::Result<()> {
+    fn merge(&self, table: Option<OpenFile>, log: &OpenFile) -> io::Result<()> {
         let length = self.record_length();
         let mut bytes = vec![0u8; length * usize::try_from(log.count).map_err(io::Error::other)?];
         log.file.read_exact_at(&mut bytes, HEADER as u64)?;
@@ -260,7 +260,7 @@ impl Catalogue {
 }
 
 /// The entries that history has down from `parent` to `since`.
-fn unnoted(
+fn missing_entries(
     repository: &Repository,
     parent: Option<ObjectId>,
     since: ObjectId,
@@ -272,7 +272,7 @@ fn unnoted(
             return Ok(missing);
         }
         missing.push((task, id));
-        if missing.len() > GAP_MOST {
+        if missing.len() > MAX_GAP {
             break;
         }
     }
@@ -321,7 +321,7 @@ mod tests {
         entries: &[(&TaskId, ObjectId)],
         tip: ObjectId,
     ) {
-        let added = Added {
+        let added = AddedEntries {
             parent,
             nothing_before: parent.is_none(),
             entries,
@@ -362,7 +362,7 @@ mod tests {
         let catalogue = Catalogue::new(dir.path().join("catalogue"), HashKind::Sha1);
         note(&catalogue, None, &[(&task(0), id(0))], id(0));
         let tasks = [task(8)];
-        let later = Added {
+        let later = AddedEntries {
             parent: Some(id(7)),
             nothing_before: false,
             entries: &[(&tasks[0], id(8))],

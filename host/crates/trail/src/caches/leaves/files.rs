@@ -13,9 +13,9 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use sha2::{Digest, Sha256};
 
-use crate::place::shared;
+use crate::place::shared_repository;
 
-use crate::caches::leaves::hash::{Growing, TreeHash, fold, node};
+use crate::caches::leaves::hash::{GrowingTree, TreeHash, fold, node};
 
 const MAGIC: &[u8; 8] = b"CHIFTRE1";
 const HEAD: usize = 256;
@@ -99,12 +99,12 @@ impl Files {
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false);
         let head = options.open(self.head_path())?;
-        shared::follow_directory(&self.head_path());
+        shared_repository::follow_directory(&self.head_path());
         head.write_all_at(&bytes, 0)
     }
 
     /// The tree that the files hold up to `head`; none if they do not lead to its root.
-    pub(super) fn grown(&mut self, head: &Head) -> Option<Growing> {
+    pub(super) fn grown(&mut self, head: &Head) -> Option<GrowingTree> {
         let mut peaks = Vec::new();
         let mut begin = 0;
         for height in (0..u64::BITS).rev().filter(|bit| head.size >> bit & 1 == 1) {
@@ -112,12 +112,16 @@ impl Files {
             begin += 1 << height;
         }
         let size = head.size;
-        let growing = Growing { size, peaks };
+        let growing = GrowingTree { size, peaks };
         (growing.root() == head.root).then_some(growing)
     }
 
     /// Writes leaves behind those of `growing`, and what they complete.
-    pub(super) fn append(&mut self, growing: &mut Growing, leaves: &[TreeHash]) -> io::Result<()> {
+    pub(super) fn append(
+        &mut self,
+        growing: &mut GrowingTree,
+        leaves: &[TreeHash],
+    ) -> io::Result<()> {
         for piece in leaves.chunks(PIECE) {
             let first = growing.size;
             let mut completed: Vec<(u32, Vec<u8>)> = Vec::new();
@@ -160,7 +164,7 @@ impl Files {
         match std::fs::create_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => {
-                shared::follow_directory(&self.dir);
+                shared_repository::follow_directory(&self.dir);
                 Ok(())
             }
         }
@@ -286,6 +290,6 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .open(path)
-        .inspect(|_| shared::follow_directory(path))
+        .inspect(|_| shared_repository::follow_directory(path))
         .or_else(|_| File::open(path))
 }

@@ -53,12 +53,12 @@ pub(super) fn fold(mut hashes: Vec<TreeHash>) -> Option<TreeHash> {
 
 /// A tree to which leaves are added. Keeps the roots of its whole subtrees, the largest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Growing {
+pub(super) struct GrowingTree {
     pub(super) size: u64,
     pub(super) peaks: Vec<TreeHash>,
 }
 
-impl Growing {
+impl GrowingTree {
     /// Adds a leaf; tells of every subtree that it completes, by height.
     pub(super) fn push(&mut self, leaf: TreeHash, mut completed: impl FnMut(u32, &TreeHash)) {
         let mut hash = leaf;
@@ -83,7 +83,7 @@ impl Growing {
 }
 
 /// The root that the hashes beside its way lead a leaf to, from the definition; none if they are too few or too many.
-pub fn root_of_proof(
+pub fn root_from_proof(
     index: u64,
     size: u64,
     leaf: TreeHash,

@@ -17,8 +17,8 @@ use crate::error::TrailError;
 use crate::message;
 use crate::place::repository::Repository;
 use files::{Files, Head};
-use hash::Growing;
-pub use hash::{TreeHash, root_of_proof};
+use hash::GrowingTree;
+pub use hash::{TreeHash, root_from_proof};
 pub(crate) use hash::{leaf, leaf_contents};
 pub use tree::EntryTree;
 
@@ -35,7 +35,7 @@ pub(crate) struct Leaves {
 /// No open files: whoever makes the tree anew unlinks them.
 struct Open {
     head: Head,
-    growing: Growing,
+    growing: GrowingTree,
 }
 
 impl Leaves {
@@ -106,7 +106,7 @@ impl Leaves {
             };
             files = self.files();
             files.clear()?;
-            let growing = Growing::default();
+            let growing = GrowingTree::default();
             let null = ObjectId::null(self.hash);
             *open = Some(Open {
                 head: Head {
@@ -140,10 +140,10 @@ fn origin(
     first: Option<ObjectId>,
 ) -> Option<String> {
     // A person's branch may be long; whoever asks for the tree has the time to look at all of it.
-    const SEARCH_MOST: usize = 1000;
+    const MAX_SEARCH: usize = 1000;
     let mut next = before_first;
     let mut begin = None;
-    for _ in 0..SEARCH_MOST {
+    for _ in 0..MAX_SEARCH {
         let Some(id) = next else {
             return origin_of(begin.as_deref(), first);
         };

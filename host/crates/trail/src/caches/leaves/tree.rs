@@ -6,13 +6,13 @@ use gix::ObjectId;
 use gix::objs::Kind;
 
 use crate::caches::leaves::files::{Files, Head};
-use crate::caches::leaves::hash::{Growing, TreeHash};
+use crate::caches::leaves::hash::{GrowingTree, TreeHash};
 use crate::caches::leaves::{leaf, leaf_contents, origin_of, unreadable, uuid};
 use crate::error::TrailError;
 use crate::message;
 use crate::read::history::entry_in_tree;
 use crate::write::lock::WriterLock;
-use crate::{Shared, Trail};
+use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
 /// The Merkle tree over the trail's entries, as of its tip at one time.
@@ -52,7 +52,7 @@ impl EntryTree {
     pub fn root_at(&mut self, size: u64) -> Result<Option<TreeHash>, TrailError> {
         match size {
             _ if size > self.head.size => Ok(None),
-            0 => Ok(Some(Growing::default().root())),
+            0 => Ok(Some(GrowingTree::default().root())),
             _ => self.files.root_of(0, size).map(Some).map_err(unreadable),
         }
     }
@@ -94,7 +94,7 @@ impl EntryTree {
 }
 
 /// What history has that the files have not.
-struct Missing {
+struct MissingLeaves {
     /// Commits of entries, the oldest first.
     commits: Vec<(ObjectId, TaskId)>,
     /// What is there already; none if the files are of no use.
@@ -113,7 +113,7 @@ impl Trail {
         let shared = self.shared();
         let mut files = shared.leaves.files();
         let known = files.read_head().filter(|head| files.grown(head).is_some());
-        self.brought_up(files, known)
+        self.completed(files, known)
     }
 
     /// The same, made anew from history, whatever the files say.
@@ -121,8 +121,8 @@ impl Trail {
     /// # Errors
     ///
     /// As for [`Trail::tree`].
-    pub fn tree_made_anew(&self) -> Result<EntryTree, TrailError> {
-        self.brought_up(self.shared().leaves.files(), None)
+    pub fn rebuild_tree(&self) -> Result<EntryTree, TrailError> {
+        self.completed(self.shared().leaves.files(), None)
     }
 
     /// The same, read from history but for what is in `dir`, which the caller alone may write and holds against other processes. What
@@ -138,7 +138,7 @@ impl Trail {
         let known = dir
             .and_then(|_| kept.read_head())
             .filter(|head| kept.grown(head).is_some());
-        let missing = missing(shared, known.as_slice())?;
+        let missing = missing_leaves(shared, known.as_slice())?;
         if missing.commits.is_empty()
             && let Some(head) = missing.known
         {
@@ -175,7 +175,7 @@ impl Trail {
         let shared = self.shared();
         let head = |dir: &PathBuf| Files::new(dir.clone(), shared.repository.hash).read_head();
         let known: Vec<Head> = trees.iter().filter_map(head).collect();
-        Ok(missing(shared, &known)?.origin)
+        Ok(missing_leaves(shared, &known)?.origin)
     }
 
     /// When a commit says that it was made, in seconds since 1970.
@@ -189,9 +189,9 @@ impl Trail {
         Ok(self.shared().repository.commit(&id)?.seconds)
     }
 
-    fn brought_up(&self, files: Files, known: Option<Head>) -> Result<EntryTree, TrailError> {
+    fn completed(&self, files: Files, known: Option<Head>) -> Result<EntryTree, TrailError> {
         let shared = self.shared();
-        let missing = missing(shared, known.as_slice())?;
+        let missing = missing_leaves(shared, known.as_slice())?;
         if missing.commits.is_empty()
             && let Some(head) = missing.known
         {
@@ -247,7 +247,7 @@ impl Trail {
 }
 
 /// Walks from the tip down to what is known.
-fn missing(shared: &Shared, known: &[Head]) -> Result<Missing, TrailError> {
+fn missing_leaves(shared: &TrailInner, known: &[Head]) -> Result<MissingLeaves, TrailError> {
     let none = || TrailError::Invalid("the trail has no entry yet".into());
     let repository = &shared.repository;
     let tip = shared.read_tip()?;
@@ -285,7 +285,7 @@ fn missing(shared: &Shared, known: &[Head]) -> Result<Missing, TrailError> {
         Some(head) => Some(head.origin.clone()),
         None => origin_of(begin.as_deref(), commits.first().map(|(id, _)| *id)),
     };
-    Ok(Missing {
+    Ok(MissingLeaves {
         commits,
         known: met,
         tip,
@@ -293,7 +293,7 @@ fn missing(shared: &Shared, known: &[Head]) -> Result<Missing, TrailError> {
     })
 }
 
-fn leaf_of(shared: &Shared, id: &ObjectId, task: &TaskId) -> Result<TreeHash, TrailError> {
+fn leaf_of(shared: &TrailInner, id: &ObjectId, task: &TaskId) -> Result<TreeHash, TrailError> {
     let repository = &shared.repository;
     let commit = repository.commit(id)?;
     let (path, blob) = entry_in_tree(repository, commit.tree, task.as_str())?.ok_or_else(|| {
@@ -309,7 +309,7 @@ fn leaf_of(shared: &Shared, id: &ObjectId, task: &TaskId) -> Result<TreeHash, Tr
 /// Adds the leaves to the files, or begins them anew. Under the writer lock.
 fn write(
     mut files: Files,
-    missing: &Missing,
+    missing: &MissingLeaves,
     leaves: &[TreeHash],
 ) -> std::io::Result<(Files, Head)> {
     let known = missing.known.as_ref().and_then(|head| files.grown(head));
@@ -318,7 +318,7 @@ fn write(
         None if missing.known.is_some() => return Err(std::io::Error::other("they changed")),
         None => {
             files.clear()?;
-            Growing::default()
+            GrowingTree::default()
         }
     };
     files.append(&mut growing, leaves)?;
@@ -338,9 +338,9 @@ fn write(
 
 /// The tree in files of our own, where the trail's may not be written.
 fn borrowed(
-    shared: &Shared,
+    shared: &TrailInner,
     mut files: Files,
-    missing: Missing,
+    missing: MissingLeaves,
     leaves: Vec<TreeHash>,
 ) -> Result<EntryTree, TrailError> {
     let size = missing.known.as_ref().map_or(0, |head| head.size);
@@ -348,7 +348,7 @@ fn borrowed(
     all.extend(leaves);
     let dir = tempfile::tempdir().map_err(unreadable)?;
     let own = Files::new(dir.path().join("tree"), shared.repository.hash);
-    let missing = Missing {
+    let missing = MissingLeaves {
         known: None,
         ..missing
     };

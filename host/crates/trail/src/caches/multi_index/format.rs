@@ -25,14 +25,14 @@ pub(super) fn write(
     file: &mut dyn DiskFile,
     stop: &AtomicBool,
 ) -> io::Result<bool> {
-    match Order::of(sources, stop) {
-        Some(order) => Out::new(hash, file, stop).write(packs, sources, &order),
+    match PackOrder::of(sources, stop) {
+        Some(order) => IndexWriter::new(hash, file, stop).write(packs, sources, &order),
         None => Ok(false),
     }
 }
 
 /// Which pack each object comes from, in the order of the ids: all that is remembered of a merge of sorted lists.
-struct Order {
+struct PackOrder {
     /// A pack's number, and [`AGAIN`] where a pack before it has the object too.
     packs: Vec<u16>,
     /// How many different objects begin with each byte.
@@ -42,9 +42,9 @@ struct Order {
 /// No pack has this number.
 const AGAIN: u16 = 1 << 15;
 
-impl Order {
+impl PackOrder {
     /// `None` if one of the lists is not sorted, there are more than the format can tell, or it was stopped.
-    fn of(sources: &[index::File], stop: &AtomicBool) -> Option<Order> {
+    fn of(sources: &[index::File], stop: &AtomicBool) -> Option<PackOrder> {
         if sources.len() >= usize::from(AGAIN) {
             return None;
         }
@@ -86,7 +86,7 @@ impl Order {
                 }
             }
         }
-        Some(Order { packs, fan })
+        Some(PackOrder { packs, fan })
     }
 
     /// Calls `each` for every different object with its pack's number and its place there.
@@ -109,7 +109,7 @@ impl Order {
 }
 
 /// The file, as far as it is written.
-struct Out<'a> {
+struct IndexWriter<'a> {
     hash: HashKind,
     file: &'a mut dyn DiskFile,
     stop: &'a AtomicBool,
@@ -122,9 +122,9 @@ const BUFFER: usize = 1 << 20;
 /// The names of packs, how many ids begin with at most each byte, the ids, and the pack and offset of each.
 const CHUNKS: [&[u8; 4]; 4] = [b"PNAM", b"OIDF", b"OIDL", b"OOFF"];
 
-impl<'a> Out<'a> {
-    fn new(hash: HashKind, file: &'a mut dyn DiskFile, stop: &'a AtomicBool) -> Out<'a> {
-        Out {
+impl<'a> IndexWriter<'a> {
+    fn new(hash: HashKind, file: &'a mut dyn DiskFile, stop: &'a AtomicBool) -> IndexWriter<'a> {
+        IndexWriter {
             hash,
             file,
             stop,
@@ -138,7 +138,7 @@ impl<'a> Out<'a> {
         &mut self,
         packs: &[String],
         sources: &[index::File],
-        order: &Order,
+        order: &PackOrder,
     ) -> io::Result<bool> {
         let mut names: Vec<u8> = Vec::new();
         for name in packs {
@@ -238,7 +238,7 @@ impl Names {
 /// Reads the names of the packs; `None` if it is no multi-pack-index.
 pub(super) fn names(file: &File) -> io::Result<Option<Names>> {
     /// Names of a million packs.
-    const MOST: u64 = 64 << 20;
+    const MAX_BYTES: u64 = 64 << 20;
     let mut header = [0; 12];
     if !read_at(file, &mut header, 0)? || &header[..4] != b"MIDX" {
         return Ok(None);
@@ -258,7 +258,7 @@ pub(super) fn names(file: &File) -> io::Result<Option<Names>> {
         return Ok(None);
     };
     let length = pair[1].1.checked_sub(pair[0].1);
-    let Some(length) = length.filter(|length| *length <= MOST) else {
+    let Some(length) = length.filter(|length| *length <= MAX_BYTES) else {
         return Ok(None);
     };
     let mut bytes = vec![0; length as usize];

@@ -21,10 +21,10 @@ use crate::write::lock::{GitLock, remove_leftover, same_file};
 
 /// So many large packs outside of the index, and a third of those inside, are worth writing it anew: each object is then
 /// written some three times, 28 bytes of it.
-const OUTSIDE_LEAST: usize = 3;
+const MIN_OUTSIDE: usize = 3;
 
 /// What the file that is there says.
-enum Present {
+enum ExistingIndex {
     Nothing,
     /// It names these packs, all of them ours and large.
     Ours(Vec<String>),
@@ -35,14 +35,14 @@ enum Present {
 }
 
 /// An index that is durable and not visible yet.
-pub(crate) struct Indexed {
+pub(crate) struct NewIndex {
     path: PathBuf,
     packs: Vec<String>,
 }
 
 /// Whether the large packs want a new index, if it names so many of them now.
-fn is_due(large: usize, inside: usize) -> bool {
-    large.saturating_sub(inside) >= OUTSIDE_LEAST.max(inside.div_ceil(3))
+fn is_worth_writing(large: usize, inside: usize) -> bool {
+    large.saturating_sub(inside) >= MIN_OUTSIDE.max(inside.div_ceil(3))
 }
 
 impl Flusher<'_> {
@@ -82,15 +82,15 @@ impl Flusher<'_> {
     /// Of these packs, which are all that are large, those to be indexed: all of them, in the same order, if now is the time.
     pub(crate) fn index_due(&self, large: Vec<String>) -> Result<Option<Vec<String>>, TrailError> {
         let inside = match self.present(&large)? {
-            Present::Nothing => 0,
-            Present::Ours(named) => named.len(),
-            Present::Stale => {
+            ExistingIndex::Nothing => 0,
+            ExistingIndex::Ours(named) => named.len(),
+            ExistingIndex::Stale => {
                 self.remove_stale(&large)?;
                 0
             }
-            Present::Theirs => return Ok(None),
+            ExistingIndex::Theirs => return Ok(None),
         };
-        let due = is_due(large.len(), inside) && !self.others_are_at_it();
+        let due = is_worth_writing(large.len(), inside) && !self.is_pointless();
         Ok(due.then_some(large))
     }
 
@@ -100,7 +100,7 @@ impl Flusher<'_> {
         &self,
         packs: Vec<String>,
         stop: &AtomicBool,
-    ) -> Result<Option<Indexed>, TrailError> {
+    ) -> Result<Option<NewIndex>, TrailError> {
         let hash = self.repository.hash;
         let mut sources = Vec::with_capacity(packs.len());
         for name in &packs {
@@ -113,7 +113,7 @@ impl Flusher<'_> {
         disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
         let mut file = self.disk.create(&path).doing("create", &path)?;
         match format::write(hash, &packs, &sources, file.as_mut(), stop) {
-            Ok(true) => Ok(Some(Indexed { path, packs })),
+            Ok(true) => Ok(Some(NewIndex { path, packs })),
             Ok(false) => {
                 disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
                 Ok(None)
@@ -123,14 +123,14 @@ impl Flusher<'_> {
     }
 
     /// Lets the index appear, unless somebody else has come to care for it or for the packs.
-    pub(crate) fn install(&self, indexed: &Indexed) -> Result<(), TrailError> {
+    pub(crate) fn install(&self, indexed: &NewIndex) -> Result<(), TrailError> {
         let target = self.multi_index_path();
         let Some(lock) = self.lock_index()? else {
             return Ok(());
         };
-        let all_there = || self.are_all_there(&indexed.packs);
-        let may = !matches!(self.present(&indexed.packs)?, Present::Theirs);
-        if may && !self.gc_runs() && all_there() {
+        let all_there = || self.all_exist(&indexed.packs);
+        let may = !matches!(self.present(&indexed.packs)?, ExistingIndex::Theirs);
+        if may && !self.is_gc_running() && all_there() {
             self.disk
                 .rename(&indexed.path, &target)
                 .doing("create", &target)?;
@@ -152,7 +152,7 @@ impl Flusher<'_> {
             return Ok(());
         };
         // Under the lock nobody puts a right one in its place meanwhile.
-        if matches!(self.present(large)?, Present::Stale) {
+        if matches!(self.present(large)?, ExistingIndex::Stale) {
             let path = self.multi_index_path();
             disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
         }
@@ -173,18 +173,20 @@ impl Flusher<'_> {
         }
     }
 
-    fn present(&self, large: &[String]) -> Result<Present, TrailError> {
+    fn present(&self, large: &[String]) -> Result<ExistingIndex, TrailError> {
         let path = self.multi_index_path();
         if self.chain_dir().exists() {
-            return Ok(Present::Theirs);
+            return Ok(ExistingIndex::Theirs);
         }
         let named = match File::open(&path) {
             Ok(file) => format::names(&file).doing("read", &path)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Present::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(ExistingIndex::Nothing);
+            }
             Err(error) => return Err(error).doing("open", &path),
         };
         let Some(named) = named.filter(|named| named.is_plain) else {
-            return Ok(Present::Theirs);
+            return Ok(ExistingIndex::Theirs);
         };
         let named = named.packs();
         let is_there = |name: &String| self.pack_path(name, "idx").exists();
@@ -192,31 +194,31 @@ impl Flusher<'_> {
             .iter()
             .any(|name| !large.contains(name) && is_there(name))
         {
-            return Ok(Present::Theirs);
+            return Ok(ExistingIndex::Theirs);
         }
-        Ok(if self.are_all_there(&named) {
-            Present::Ours(named)
+        Ok(if self.all_exist(&named) {
+            ExistingIndex::Ours(named)
         } else {
-            Present::Stale
+            ExistingIndex::Stale
         })
     }
 
-    fn are_all_there(&self, packs: &[String]) -> bool {
+    fn all_exist(&self, packs: &[String]) -> bool {
         packs.iter().all(|name| {
             self.pack_path(name, "idx").exists() && self.pack_path(name, "pack").exists()
         })
     }
 
     /// Whether it would be for nothing: the packs are about to go, or somebody else writes the index.
-    fn others_are_at_it(&self) -> bool {
+    fn is_pointless(&self) -> bool {
         let mut lock = self.multi_index_path().into_os_string();
         lock.push(".lock");
         let lock = Path::new(&lock);
-        self.gc_runs() || lock.exists() && !same_file(lock, &self.state.token_path())
+        self.is_gc_running() || lock.exists() && !same_file(lock, &self.state.token_path())
     }
 
     /// Whether a `git gc` says that it is under way. One that was killed is believed as long as git itself believes it.
-    fn gc_runs(&self) -> bool {
+    fn is_gc_running(&self) -> bool {
         const BELIEVED: Duration = Duration::from_secs(12 * 60 * 60);
         let begun = fs::metadata(self.repository.common_dir.join("gc.pid"))
             .and_then(|metadata| metadata.modified());
@@ -229,11 +231,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_anew_when_a_third_has_come() {
+    fn it_is_written_again_when_a_third_has_come() {
         let mut inside = 0;
         let mut written = Vec::new();
         for large in 0..60 {
-            if is_due(large, inside) {
+            if is_worth_writing(large, inside) {
                 inside = large;
                 written.push(large);
             }

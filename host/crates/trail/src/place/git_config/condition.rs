@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use gix::bstr::ByteSlice as _;
 use gix::glob::wildmatch::Mode;
 
-use crate::place::git_config::{GitEnvironment, Place, path};
+use crate::place::git_config::{ConfigLocation, GitEnvironment, path};
 
 /// What conditions are judged by.
-pub(super) struct Judge<'a> {
+pub(super) struct IncludeContext<'a> {
     pub(super) environment: &'a GitEnvironment,
-    pub(super) place: Place<'a>,
+    pub(super) place: ConfigLocation<'a>,
     /// The URLs of the repository's remotes, once they are known.
     pub(super) remotes: Option<&'a [Vec<u8>]>,
 }
 
-impl Judge<'_> {
+impl IncludeContext<'_> {
     /// Whether a condition in the file `in_file` holds. What is not known does not.
-    pub(super) fn holds(&self, condition: &[u8], in_file: Option<&Path>) -> bool {
+    pub(super) fn is_met(&self, condition: &[u8], in_file: Option<&Path>) -> bool {
         let of = |prefix: &str| condition.strip_prefix(prefix.as_bytes());
         if let Some(pattern) = of("gitdir:") {
             self.git_dir_matches(pattern, in_file, Mode::empty())
@@ -47,7 +47,7 @@ impl Judge<'_> {
         let mut literal = 0;
         if let Some(below) = pattern.strip_prefix(b"./") {
             let Some(dir) = in_file
-                .and_then(path::real)
+                .and_then(path::resolve_links)
                 .and_then(|file| file.parent().map(Path::to_owned))
             else {
                 return false;
@@ -61,7 +61,10 @@ impl Judge<'_> {
             pattern.splice(0..0, *b"**/");
         }
         let pattern = with_all_below(&pattern);
-        let candidates = [path::real(self.place.git_dir), self.named_git_dir()];
+        let candidates = [
+            path::resolve_links(self.place.git_dir),
+            self.named_git_dir(),
+        ];
         candidates.into_iter().flatten().any(|git_dir| {
             let text = git_dir.as_os_str().as_bytes();
             let Some((text_before, text)) = text.split_at_checked(literal) else {

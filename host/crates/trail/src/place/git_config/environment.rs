@@ -121,7 +121,11 @@ impl GitEnvironment {
         let (user, below) = rest.split_at(end);
         let home = if user.is_empty() {
             let home = self.home.clone()?;
-            if real_home { path::real(&home)? } else { home }
+            if real_home {
+                path::resolve_links(&home)?
+            } else {
+                home
+            }
         } else {
             gix::config::path::interpolate::home_for_user(std::str::from_utf8(user).ok()?)?
         };
@@ -139,7 +143,7 @@ impl GitEnvironment {
         if !named.is_absolute() && named != Path::new(".") {
             return false;
         }
-        let Some(named) = path::real(&named) else {
+        let Some(named) = path::resolve_links(&named) else {
             return false;
         };
         let (named, directory) = (

@@ -5,18 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, TrailError};
-use crate::place::git_config::condition::Judge;
-use crate::place::git_config::{GitConfig, GitEnvironment, Place, Scope, Value};
+use crate::place::git_config::condition::IncludeContext;
+use crate::place::git_config::{ConfigLocation, GitConfig, GitEnvironment, Scope, Value};
 
 /// As git has it (`MAX_INCLUDE_DEPTH`).
-const DEPTH_MOST: usize = 10;
+const MAX_DEPTH: usize = 10;
 
 /// Much more than anybody writes: a file that is none (`/dev/zero`) ends somewhere.
-const BYTES_MOST: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 pub(super) fn read(
     environment: &GitEnvironment,
-    place: Place<'_>,
+    place: ConfigLocation<'_>,
 ) -> Result<GitConfig, TrailError> {
     // `hasconfig:` asks about remotes that any file may name, so those are looked for first.
     let before = Reader::new(environment, place, None).all()?;
@@ -32,17 +32,17 @@ pub(super) fn read(
 }
 
 struct Reader<'a> {
-    judge: Judge<'a>,
+    judge: IncludeContext<'a>,
     values: Vec<Value>,
 }
 
 impl<'a> Reader<'a> {
     fn new(
         environment: &'a GitEnvironment,
-        place: Place<'a>,
+        place: ConfigLocation<'a>,
         remotes: Option<&'a [Vec<u8>]>,
     ) -> Reader<'a> {
-        let judge = Judge {
+        let judge = IncludeContext {
             environment,
             place,
             remotes,
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
             && value.scope != Scope::Repository
             && match (value.section.as_str(), &value.subsection) {
                 ("include", None) => true,
-                ("includeif", Some(condition)) => self.judge.holds(condition, in_file),
+                ("includeif", Some(condition)) => self.judge.is_met(condition, in_file),
                 _ => false,
             };
         if includes {
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
             }
             Err(error) => return Err(error).doing("read", &path),
         };
-        if depth >= DEPTH_MOST {
+        if depth >= MAX_DEPTH {
             return Err(wrong("there are more than 10 levels of includes"));
         }
         self.text(&text, &path, value.scope, depth + 1)
@@ -205,7 +205,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let path: PathBuf = path.to_owned();
     let mut text = Vec::new();
     fs::File::open(path)?
-        .take(BYTES_MOST)
+        .take(MAX_BYTES)
         .read_to_end(&mut text)?;
     // Some editors begin a file with a byte order mark.
     Ok(text

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use environment::GitEnvironment;
 
 use crate::error::TrailError;
-use crate::place::shared::Sharing;
+use crate::place::shared_repository::SharingMode;
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct GitConfig {
 
 /// What conditional includes ask about.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct ConfigLocation<'a> {
     /// The git directory of the work tree.
     pub(crate) git_dir: &'a Path,
     /// The directory that all work trees share.
@@ -63,7 +63,7 @@ impl GitConfig {
     /// levels of them.
     pub(crate) fn read(
         environment: &GitEnvironment,
-        place: Place<'_>,
+        place: ConfigLocation<'_>,
     ) -> Result<GitConfig, TrailError> {
         file::read(environment, place)
     }
@@ -130,13 +130,14 @@ impl GitConfig {
     /// # Errors
     ///
     /// [`TrailError::Unsupported`] if git would not take the value either.
-    pub(crate) fn sharing(&self) -> Result<Sharing, TrailError> {
+    pub(crate) fn sharing(&self) -> Result<SharingMode, TrailError> {
         let said =
             self.values.iter().rev().find(|value| {
                 value.scope == Scope::Repository && value.is("core", "sharedrepository")
             });
-        said.map_or(Ok(Sharing::No), |value| {
-            Sharing::parse(&String::from_utf8_lossy(&value.value)).map_err(TrailError::Unsupported)
+        said.map_or(Ok(SharingMode::No), |value| {
+            SharingMode::parse(&String::from_utf8_lossy(&value.value))
+                .map_err(TrailError::Unsupported)
         })
     }
 

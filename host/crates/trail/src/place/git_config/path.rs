@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The path without symbolic links, of which the last part need not exist. `None` if another part does not.
-pub(super) fn real(path: &Path) -> Option<PathBuf> {
+pub(super) fn resolve_links(path: &Path) -> Option<PathBuf> {
     if let Ok(path) = path.canonicalize() {
         return Some(path);
     }

@@ -19,7 +19,7 @@ use crate::error::TrailError;
 use crate::place::git_config::GitEnvironment;
 use crate::place::repository::Repository;
 use crate::place::state::StateDir;
-use crate::{Layout, Placement, Shared, Trail};
+use crate::{Layout, Placement, Trail, TrailInner};
 use outcome::TaskId;
 
 /// The line that leaves entries as they are.
@@ -33,7 +33,7 @@ const BELIEVED: Duration = Duration::from_secs(1);
 
 /// The rules as they were read last, and when.
 #[derive(Default)]
-pub(crate) struct Known(Option<(Instant, Rules)>);
+pub(crate) struct CachedAttributes(Option<(Instant, Rules)>);
 
 impl Trail {
     /// Fails if a filter would encrypt the entry of a task, and the operator has not said that it may lie in clear text.
@@ -77,7 +77,7 @@ impl Trail {
     }
 }
 
-impl Shared {
+impl TrailInner {
     /// Where the entry of a task will be, or one of the same name that the same rules concern.
     fn likely_path(&self, task_id: &TaskId) -> String {
         let layout = self.identity.layout.unwrap_or(Layout::Flat);
@@ -87,7 +87,8 @@ impl Shared {
     fn filter_of(&self, path: &str) -> Result<Option<String>, TrailError> {
         let repository = &self.repository;
         let mut known = self.attributes();
-        let is_fresh = |known: &Known| matches!(&known.0, Some((at, _)) if at.elapsed() < BELIEVED);
+        let is_fresh =
+            |known: &CachedAttributes| matches!(&known.0, Some((at, _)) if at.elapsed() < BELIEVED);
         if !is_fresh(&known) {
             let Some(root) = self.root()? else {
                 return Ok(None);
@@ -103,13 +104,14 @@ impl Shared {
             return Ok(None);
         };
         // LFS keeps large files elsewhere; it hides nothing, and an entry is no large file.
-        let encrypts = name != "lfs" && (is_of_encryption(&name) || repository.has_filter(&name));
+        let encrypts =
+            name != "lfs" && (is_encryption_filter(&name) || repository.has_filter(&name));
         Ok(encrypts.then_some(name))
     }
 
     /// Writes the block of attributes where a work tree could change entries. The caller holds the writer lock.
-    pub(crate) fn keep_entries_as_they_are(&self) {
-        let kept = keep_entries_as_they_are(self.disk.as_ref(), &self.state, &self.repository);
+    pub(crate) fn write_entry_attributes(&self) {
+        let kept = write_entry_attributes(self.disk.as_ref(), &self.state, &self.repository);
         if let Err(why) = &kept {
             tracing::warn!("{why}");
         }
@@ -132,7 +134,7 @@ impl Shared {
 
 /// Whether a filter is one that encrypts, by its name: `git-crypt`, `crypt` of transcrypt, and their like. In a clone that was not
 /// unlocked they have no program, and what is committed there lies in clear text all the same.
-fn is_of_encryption(name: &str) -> bool {
+fn is_encryption_filter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = ["crypt", "sops", "gpg", "vault", "secret", "cipher"];
     words.iter().any(|word| name.contains(word)) || name == "age" || name == "agebox"
@@ -186,7 +188,7 @@ fn without_block(text: &str) -> String {
 /// # Errors
 ///
 /// Says why not, in words for the operator: nothing rests on it but the peace of a person's work tree.
-pub(crate) fn keep_entries_as_they_are(
+pub(crate) fn write_entry_attributes(
     disk: &dyn Disk,
     state: &StateDir,
     repository: &Repository,
@@ -195,10 +197,10 @@ pub(crate) fn keep_entries_as_they_are(
         return Ok(());
     }
     let path = path(repository);
-    let failed = |error: io::Error| could_not(&path, &error.to_string());
+    let failed = |error: io::Error| write_failure(&path, &error.to_string());
     let (before, mode) = match fs::symlink_metadata(&path) {
         Ok(metadata) if !metadata.is_file() => {
-            return Err(could_not(&path, "it is not a regular file"));
+            return Err(write_failure(&path, "it is not a regular file"));
         }
         Ok(metadata) => (
             fs::read(&path).map_err(failed)?,
@@ -211,7 +213,7 @@ pub(crate) fn keep_entries_as_they_are(
         return Ok(());
     }
     if mode.is_some_and(|mode| mode & 0o222 == 0) {
-        return Err(could_not(&path, "it is read-only"));
+        return Err(write_failure(&path, "it is read-only"));
     }
     let mut text = before;
     if !text.is_empty() && !text.ends_with(b"\n") {
@@ -235,7 +237,7 @@ pub(crate) fn keep_entries_as_they_are(
     write().map_err(failed)
 }
 
-fn could_not(path: &Path, cause: &str) -> String {
+fn write_failure(path: &Path, cause: &str) -> String {
     format!(
         "cannot write {}: {cause}; the line `{RULE}` there keeps git from changing entries in the work tree",
         path.display()

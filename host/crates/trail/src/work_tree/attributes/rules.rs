@@ -11,10 +11,10 @@ use gix::bstr::{BStr, ByteSlice as _};
 use gix::glob::wildmatch::Mode;
 
 /// Larger files of attributes are not read; git's own limit is 100 MB.
-const BYTES_MOST: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Macros name macros; a ring of them ends here.
-const DEPTH_MOST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// What the attribute `filter` is for a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Rules {
         let mut text = Vec::new();
         if is_file
             && let Ok(file) = fs::File::open(path)
-            && file.take(BYTES_MOST).read_to_end(&mut text).is_ok()
+            && file.take(MAX_BYTES).read_to_end(&mut text).is_ok()
         {
             self.add(&text, below);
         }
@@ -115,7 +115,7 @@ impl Rules {
             }
             Assignment::Unset(name) if name == b"filter" => *filter = Filter::None,
             Assignment::Unspecified(name) if name == b"filter" => *filter = Filter::Unspecified,
-            Assignment::Set(name, None) if depth < DEPTH_MOST => {
+            Assignment::Set(name, None) if depth < MAX_DEPTH => {
                 for assignment in self.macros.get(name).into_iter().flatten() {
                     self.assign(assignment, filter, depth + 1);
                 }

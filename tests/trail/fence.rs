@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use chiffon_audit_cli::trail::{Committing, Tenure};
+use chiffon_audit_cli::trail::{CommitterOptions, Fence};
 
 use super::*;
 
 /// A host's own handle of the trail, and its turn.
-fn host(dir: &Path, turn: i64) -> (Trail, Arc<Tenure>) {
+fn host(dir: &Path, turn: i64) -> (Trail, Arc<Fence>) {
     let trail = open(dir).unwrap();
-    let tenure = Arc::new(Tenure::default());
-    tenure.begin(turn);
-    trail.commit_as(Committing {
-        tenure: tenure.clone(),
+    let fence = Arc::new(Fence::default());
+    fence.enter_turn(turn);
+    trail.set_committer_options(CommitterOptions {
+        fence: fence.clone(),
         nicer: 0,
     });
-    (trail, tenure)
+    (trail, fence)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_turn_that_comes_again_is_a_new_one_and_one_of_a_lost_store_can_be_overruled
     assert!(matches!(record(&second, "b", 2), Err(TrailError::Fenced)));
     other.overrule();
     record(&second, "b", 2).unwrap();
-    assert!(turn.begin(8) && !turn.begin(8));
+    assert!(turn.enter_turn(8) && !turn.enter_turn(8));
     record(&first, "c", 3).unwrap();
     assert!(matches!(record(&second, "d", 4), Err(TrailError::Fenced)));
 }

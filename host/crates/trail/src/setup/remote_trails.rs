@@ -9,23 +9,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gix::ObjectId;
 
-use crate::begin::beginning::{self, Elsewhere, RemoteTip, Remotes, short};
 use crate::disk;
 use crate::error::{IoContext, TrailError};
 use crate::objects::tree::Node;
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::view::{self, Presence};
+use crate::setup::locate::{self, RemoteDifference, RemoteTip, Remotes, short};
 use crate::work_tree::checkout;
 use crate::write::flush::Flusher;
 use crate::write::lock::GitLock;
 use crate::write::writer::Writer;
-use crate::{Shared, Trail};
+use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
 /// A trail of a remote's that was taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adopted {
+pub struct AdoptedTrail {
     /// The remote-tracking ref.
     pub from: String,
     /// The commit that the trail's ref was put at, in hexadecimal.
@@ -36,49 +36,52 @@ pub struct Adopted {
 
 /// What an open trail knows of remote-tracking refs.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct RemoteWatch {
     /// The ref to begin at, as it was found when the trail was opened.
     pub(crate) adopts: Option<RemoteTip>,
     /// The one branch that this clone fetches, where a trail is to begin that another branch may hold.
-    pub(crate) unseen: Option<String>,
-    adopted: OnceLock<Adopted>,
-    seen: Mutex<Seen>,
+    pub(crate) only_fetched_branch: Option<String>,
+    adopted: OnceLock<AdoptedTrail>,
+    seen: Mutex<RemoteComparison>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct RemoteComparison {
     /// How the refs were when they were compared last; `None` before that.
-    stamp: Option<Stamp>,
+    stamp: Option<RefsStamp>,
     /// Trails that have parted from the one here.
     parted: Vec<(String, Arc<Node>)>,
 }
 
 /// Tells whether remote-tracking refs may have changed: every change of a ref changes its directory or `packed-refs`.
-type Stamp = Vec<(PathBuf, Option<[i64; 4]>)>;
+type RefsStamp = Vec<(PathBuf, Option<[i64; 4]>)>;
 
-impl Watch {
-    pub(crate) fn new(adopts: Option<RemoteTip>, unseen: Option<String>) -> Watch {
-        Watch {
+impl RemoteWatch {
+    pub(crate) fn new(
+        adopts: Option<RemoteTip>,
+        only_fetched_branch: Option<String>,
+    ) -> RemoteWatch {
+        RemoteWatch {
             adopts,
-            unseen,
-            ..Watch::default()
+            only_fetched_branch,
+            ..RemoteWatch::default()
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, RemoteComparison> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fails if a trail that has parted from the one here has an entry for the task.
-    pub(crate) fn check_not_elsewhere(
+    pub(crate) fn check_not_recorded_at_remote(
         &self,
-        shared: &Shared,
+        shared: &TrailInner,
         task_id: &TaskId,
     ) -> Result<(), TrailError> {
         for (remote, root) in &self.seen().parted {
             let there = view::presence(root, task_id, &shared.repository, None)?.0;
             if matches!(there, Presence::Present { .. }) {
-                return Err(TrailError::Elsewhere {
+                return Err(TrailError::RecordedAtRemote {
                     task: task_id.to_string(),
                     reference: shared.identity.reference.clone(),
                     remote: remote.clone(),
@@ -91,13 +94,13 @@ impl Watch {
 
 impl Trail {
     /// The trail that was taken up from a remote-tracking ref since this handle was opened.
-    pub fn adopted(&self) -> Option<&Adopted> {
+    pub fn adopted(&self) -> Option<&AdoptedTrail> {
         self.shared().remotes.adopted.get()
     }
 
     /// Where a trail begins in a clone that fetches one branch only: that branch. Another one of the remote's may hold a trail.
-    pub fn begins_unseen(&self) -> Option<&str> {
-        self.shared().remotes.unseen.as_deref()
+    pub fn only_fetched_branch(&self) -> Option<&str> {
+        self.shared().remotes.only_fetched_branch.as_deref()
     }
 
     /// What remote-tracking refs have of the trail, in sentences: whether it is trouble, and what it is.
@@ -114,8 +117,8 @@ impl Trail {
             return Ok(vec![(false, says)]);
         }
         let mut told = Vec::new();
-        if let Some(branch) = self.begins_unseen() {
-            told.push((true, unseen(branch)));
+        if let Some(branch) = self.only_fetched_branch() {
+            told.push((true, unfetched_branches_warning(branch)));
         }
         if Remotes::read(&shared.repository).overwrites(reference) {
             let says = format!(
@@ -127,16 +130,16 @@ impl Trail {
         let Some(tip) = shared.repository.read_ref(reference)? else {
             return Ok(told);
         };
-        told.extend(match beginning::elsewhere(&shared.repository, reference, tip)? {
-            Elsewhere::Nothing => Vec::new(),
-            Elsewhere::Ahead(remote) => vec![(
+        told.extend(match locate::compare_with_remotes(&shared.repository, reference, tip)? {
+            RemoteDifference::Nothing => Vec::new(),
+            RemoteDifference::Ahead(remote) => vec![(
                 true,
                 format!(
                     "{} has entries that {reference} lacks: the next record takes them up, or says which git command does",
                     remote.reference
                 ),
             )],
-            Elsewhere::Parted(trails) => trails
+            RemoteDifference::Diverged(trails) => trails
                 .iter()
                 .map(|trail| {
                     let says = format!(
@@ -161,14 +164,14 @@ impl Trail {
 }
 
 /// What a person is to know where a trail begins that another branch may hold.
-pub fn unseen(branch: &str) -> String {
+pub fn unfetched_branches_warning(branch: &str) -> String {
     format!(
         "this clone has only {branch} of its remote, and a trail on another branch there is not seen: \
          `git remote set-branches origin '*'` and a `git fetch` show it"
     )
 }
 
-impl Shared {
+impl TrailInner {
     /// The tip that is read: the trail's ref, or else the remote-tracking ref that it is to begin at.
     pub(crate) fn read_tip(&self) -> Result<Option<ObjectId>, TrailError> {
         let own = self.repository.read_ref(&self.identity.reference)?;
@@ -189,7 +192,7 @@ impl Shared {
         !self.is_for_reading && (self.remotes.adopts.is_none() || is_there())
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> RefsStamp {
         let common_dir = &self.repository.common_dir;
         let mut stamp = Vec::new();
         let mut note = |path: PathBuf| {
@@ -221,7 +224,7 @@ impl Writer<'_> {
     /// # Errors
     ///
     /// [`TrailError::Behind`] where a person has to take it up.
-    pub(crate) fn heed_remotes(
+    pub(crate) fn follow_remotes(
         &self,
         tip: Option<ObjectId>,
         acknowledged: Option<&Mark>,
@@ -232,9 +235,11 @@ impl Writer<'_> {
             // A ref that is gone is not put back in silence.
             let remote = match acknowledged {
                 Some(_) => None,
-                None => beginning::adoptable(repository, reference)?,
+                None => locate::find_adoptable(repository, reference)?,
             };
-            return remote.map_or(Ok(None), |remote| self.take_up(None, &remote).map(Some));
+            return remote.map_or(Ok(None), |remote| {
+                self.adopt_remote(None, &remote).map(Some)
+            });
         };
         let stamp = shared.stamp();
         if shared.remotes.seen().stamp.as_ref() == Some(&stamp) {
@@ -242,18 +247,20 @@ impl Writer<'_> {
         }
         let mut parted = Vec::new();
         let mut now = here;
-        match beginning::elsewhere(repository, reference, here)? {
-            Elsewhere::Nothing => {}
-            Elsewhere::Ahead(remote) => match self.continues(Some(remote.tip), acknowledged) {
-                Ok(_) => now = self.take_up(Some(here), &remote)?,
-                // It has changed entries, or cut some off: no continuation of what was acknowledged here.
-                Err(TrailError::Altered { .. } | TrailError::RolledBack { .. }) => {
-                    let tree = repository.commit(&remote.tip)?.tree;
-                    parted.push((remote.reference, tree));
+        match locate::compare_with_remotes(repository, reference, here)? {
+            RemoteDifference::Nothing => {}
+            RemoteDifference::Ahead(remote) => {
+                match self.check_continues(Some(remote.tip), acknowledged) {
+                    Ok(_) => now = self.adopt_remote(Some(here), &remote)?,
+                    // It has changed entries, or cut some off: no continuation of what was acknowledged here.
+                    Err(TrailError::Altered { .. } | TrailError::RolledBack { .. }) => {
+                        let tree = repository.commit(&remote.tip)?.tree;
+                        parted.push((remote.reference, tree));
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
-            },
-            Elsewhere::Parted(trails) => {
+            }
+            RemoteDifference::Diverged(trails) => {
                 parted.extend(
                     trails
                         .into_iter()
@@ -271,7 +278,7 @@ impl Writer<'_> {
             let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;
             roots.push((remote, Arc::new(root)));
         }
-        *shared.remotes.seen() = Seen {
+        *shared.remotes.seen() = RemoteComparison {
             stamp: Some(stamp),
             parted: roots,
         };
@@ -279,13 +286,17 @@ impl Writer<'_> {
     }
 
     /// Puts the trail's ref where a remote has it.
-    fn take_up(&self, from: Option<ObjectId>, remote: &RemoteTip) -> Result<ObjectId, TrailError> {
+    fn adopt_remote(
+        &self,
+        from: Option<ObjectId>,
+        remote: &RemoteTip,
+    ) -> Result<ObjectId, TrailError> {
         let shared = self.shared;
         let reference = &shared.identity.reference;
         // A branch that is checked out moves with index and work tree, which hold other people's files: that is for git.
         let is_checked_out =
             checkout::check_not_checked_out(&shared.repository, reference).is_err();
-        let follows = follows(&shared.repository, from, remote.tip)?;
+        let follows = is_first_parent_ancestor(&shared.repository, from, remote.tip)?;
         if is_checked_out || !follows {
             let name = short(&remote.reference);
             return Err(TrailError::Behind {
@@ -301,14 +312,14 @@ impl Writer<'_> {
         if from.is_none() {
             shared.repository.check_name_free(reference)?;
         }
-        self.flusher().forward(from, remote.tip)?;
+        self.flusher().fast_forward(from, remote.tip)?;
         tracing::info!(
             from = remote.reference,
             tip = %remote.tip,
             "{reference} takes up the trail of a remote"
         );
         // Of several times in the life of a handle, the first is told.
-        let _ = shared.remotes.adopted.set(Adopted {
+        let _ = shared.remotes.adopted.set(AdoptedTrail {
             from: remote.reference.clone(),
             tip: remote.tip.to_string(),
             is_new: from.is_none(),
@@ -318,7 +329,7 @@ impl Writer<'_> {
 }
 
 /// Whether `from` is in the first-parent history of `tip`.
-pub(crate) fn follows(
+pub(crate) fn is_first_parent_ancestor(
     repository: &Repository,
     from: Option<ObjectId>,
     tip: ObjectId,
@@ -339,8 +350,12 @@ pub(crate) fn follows(
 impl Flusher<'_> {
     /// Moves the ref forward to a commit that is in the object database, and makes both durable. The caller holds the writer
     /// lock and has checked that the ref loses no commit by it.
-    pub(crate) fn forward(&self, from: Option<ObjectId>, to: ObjectId) -> Result<(), TrailError> {
-        self.sync_foreign()?;
+    pub(crate) fn fast_forward(
+        &self,
+        from: Option<ObjectId>,
+        to: ObjectId,
+    ) -> Result<(), TrailError> {
+        self.sync_foreign_writes()?;
         let path = self.repository.common_dir.join(self.reference);
         let parent = path.parent().unwrap_or(&self.repository.common_dir);
         let new_ref = self.state.tmp_dir().join("ref");

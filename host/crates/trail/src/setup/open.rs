@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
-use crate::begin::adopting::Watch;
-use crate::begin::beginning;
 use crate::caches::catalogue;
 use crate::caches::leaves;
 use crate::disk::{Counted, Disk, RealDisk};
 use crate::error::TrailError;
 use crate::place::git_config::GitEnvironment;
 use crate::place::layout;
-use crate::place::layout::Choice;
+use crate::place::layout::LayoutChoice;
 use crate::place::mount;
 use crate::place::repository::Repository;
-use crate::place::shared;
+use crate::place::shared_repository;
 use crate::place::state::{Identity, StateDir};
-use crate::read::moved;
+use crate::read::ref_moves;
 use crate::read::view::View;
+use crate::setup::locate;
+use crate::setup::remote_trails::RemoteWatch;
 use crate::signing::{Signing, SigningOptions};
 use crate::write::packs;
 use crate::write::queue;
 use crate::write::ticket;
-use crate::{Handle, Layout, Placement, Shared, Trail};
+use crate::{Handle, Layout, Placement, Trail, TrailInner};
 
 /// How to open a trail.
 #[derive(Clone)]
@@ -128,17 +128,17 @@ impl Trail {
                     || state.read_mark(&state.acknowledged_path()).is_some();
                 let adopts = match begins_here {
                     true => None,
-                    false => beginning::adoptable(&repository, &identity.reference)?,
+                    false => locate::find_adoptable(&repository, &identity.reference)?,
                 };
                 (identity, adopts)
             }
             None => {
-                let found = beginning::decide(&repository)?;
+                let found = locate::decide(&repository)?;
                 if found.is_new && found.identity.placement == Placement::Ref {
-                    apart = beginning::why_apart(&repository)?;
+                    apart = locate::own_ref_reason(&repository)?;
                 }
                 if found.is_new {
-                    unseen = beginning::Remotes::read(&repository).only();
+                    unseen = locate::Remotes::read(&repository).only();
                 }
                 (found.identity, found.adopts)
             }
@@ -147,7 +147,7 @@ impl Trail {
             repository,
             state,
             identity,
-            Watch::new(adopts, unseen),
+            RemoteWatch::new(adopts, unseen),
             false,
             apart,
             options,
@@ -173,7 +173,7 @@ impl Trail {
             repository,
             state,
             identity,
-            Watch::default(),
+            RemoteWatch::default(),
             true,
             None,
             options,
@@ -184,7 +184,7 @@ impl Trail {
         repository: Repository,
         state: StateDir,
         identity: Identity,
-        remotes: Watch,
+        remotes: RemoteWatch,
         is_for_reading: bool,
         apart: Option<String>,
         options: OpenOptions,
@@ -201,13 +201,14 @@ impl Trail {
                 .unwrap_or_else(|| DEFAULT_AUTHOR.to_owned()),
         };
         let signing = options.signing.as_ref().map(Signing::open).transpose()?;
-        let disk = shared::wrap(options.disk, repository.sharing, &repository.common_dir);
+        let disk =
+            shared_repository::wrap(options.disk, repository.sharing, &repository.common_dir);
         let progress = Arc::default();
         let queue = Arc::new(queue::Queue::default());
         let woken = queue.clone();
         let catalogue = catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash);
         let leaves = leaves::Leaves::new(state.root().join("tree"), repository.hash);
-        let shared = Shared {
+        let shared = TrailInner {
             boot: options
                 .boot
                 .unwrap_or_else(|| mount::boot_and_mounts(&repository)),
@@ -215,8 +216,8 @@ impl Trail {
             state,
             identity: Identity {
                 layout: match layout {
-                    Choice::Always(layout) => Some(layout),
-                    Choice::BySize => None,
+                    LayoutChoice::Always(layout) => Some(layout),
+                    LayoutChoice::BySize => None,
                 },
                 ..identity
             },
@@ -228,13 +229,13 @@ impl Trail {
             progress,
             view: Mutex::new(View::unloaded()),
             queue,
-            waiting: Arc::new(ticket::Waiting::new(move || woken.wake())),
+            waiting: Arc::new(ticket::WaitingCallers::new(move || woken.wake())),
             catalogue,
             leaves,
             deltas_serve: AtomicBool::new(true),
             merge_beside: options.merge_beside,
             large: options.large_pack.min(packs::LARGE),
-            moved: moved::Noted::default(),
+            moved: ref_moves::RefMoves::default(),
             remotes,
             is_for_reading,
             committing: OnceLock::new(),
@@ -280,20 +281,22 @@ fn choose_layout(
     identity: &Identity,
     tip: Option<ObjectId>,
     options: &OpenOptions,
-) -> Result<Choice, TrailError> {
+) -> Result<LayoutChoice, TrailError> {
     if let Some(layout) = options.layout.or(identity.layout) {
-        return Ok(Choice::Always(layout));
+        return Ok(LayoutChoice::Always(layout));
     }
     let root = View::load_root(repository, tip)?;
     let tasks = root.descend(&layout::ROOT, repository, None)?;
     let has_entries = tasks.is_some_and(|tasks| !tasks.raw.is_empty());
     Ok(match (has_entries, options.default_layout) {
-        (false, Some(layout)) => Choice::Always(layout),
-        (false, None) if identity.placement == Placement::Ref => Choice::Always(Layout::Sharded),
+        (false, Some(layout)) => LayoutChoice::Always(layout),
+        (false, None) if identity.placement == Placement::Ref => {
+            LayoutChoice::Always(Layout::Sharded)
+        }
         // Those that are there were not spread by that; whoever wants one directory wants no other from some number on.
         (true, Some(Layout::Flat)) if !tasks.is_some_and(|tasks| tasks.is_spread()) => {
-            Choice::Always(Layout::Flat)
+            LayoutChoice::Always(Layout::Flat)
         }
-        _ => Choice::BySize,
+        _ => LayoutChoice::BySize,
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::checkpoints;
-use super::given::Given;
+use super::given::GivenCheckpoint;
 use super::merkle::note::Checkpoint;
 use super::object::{Algorithm, Id, Kind};
 use super::quote::quote;
@@ -16,7 +16,7 @@ use super::rules::commit::Commit;
 use super::rules::tree::{Mode, Nodes};
 use super::store::cache::Content;
 use super::store::reader::{Fault, Reader};
-use super::store::{Current, Store};
+use super::store::{CurrentStore, Store};
 use super::walk::Context;
 use super::{Options, VerifyError, trails, trust};
 
@@ -27,34 +27,34 @@ const BRANCH: &str = "audit-checkpoints";
 const MAX_COMMITS: usize = 100_000;
 
 /// All that was given to compare with.
-pub(crate) struct Kept {
-    files: Vec<Given>,
-    keepers: Vec<Keeper>,
+pub(crate) struct Sources {
+    files: Vec<GivenCheckpoint>,
+    repositories: Vec<CheckpointRepository>,
     /// Directories that hold another copy of the trail.
     pub(crate) copies: Vec<PathBuf>,
-    ours: OnceLock<Ours>,
+    ours: OnceLock<TrailCheckpoints>,
 }
 
 /// The checkpoints of the trail that is audited.
 #[derive(Default)]
-pub(crate) struct Ours {
+pub(crate) struct TrailCheckpoints {
     /// The smallest first, and of one size the oldest.
-    pub(crate) given: Vec<Given>,
+    pub(crate) given: Vec<GivenCheckpoint>,
     /// Why a repository that was given has none, a sentence each.
     pub(crate) missing: Vec<String>,
 }
 
-impl Kept {
+impl Sources {
     /// Opens what `options.against` names: files hold checkpoints; directories are repositories, which keep checkpoints, or hold a
     /// copy of the trail, or both.
     ///
     /// # Errors
     ///
     /// Says what cannot be read.
-    pub(crate) fn open(options: &Options<'_>) -> Result<Kept, VerifyError> {
-        let mut kept = Kept {
+    pub(crate) fn open(options: &Options<'_>) -> Result<Sources, VerifyError> {
+        let mut kept = Sources {
             files: Vec::new(),
-            keepers: Vec::new(),
+            repositories: Vec::new(),
             copies: Vec::new(),
             ours: OnceLock::new(),
         };
@@ -63,18 +63,18 @@ impl Kept {
                 kept.files.extend(checkpoints::load(path)?);
                 continue;
             }
-            let keeper = Keeper::open(path)?;
+            let keeper = CheckpointRepository::open(path)?;
             if keeper.as_ref().is_none_or(|keeper| keeper.has_trail) {
                 kept.copies.push(path.clone());
             }
-            kept.keepers.extend(keeper);
+            kept.repositories.extend(keeper);
         }
         Ok(kept)
     }
 
     /// Whether there may be a checkpoint at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.keepers.is_empty()
+        self.files.is_empty() && self.repositories.is_empty()
     }
 
     /// Learns which trail is audited, by the last part of its origin; none if that cannot be told.
@@ -83,16 +83,16 @@ impl Kept {
     }
 
     /// The trail's checkpoints.
-    pub(crate) fn ours(&self) -> &Ours {
+    pub(crate) fn of_trail(&self) -> &TrailCheckpoints {
         self.ours.get_or_init(|| self.collect(None))
     }
 
-    fn collect(&self, trail: Option<&str>) -> Ours {
-        let mut ours = Ours {
+    fn collect(&self, trail: Option<&str>) -> TrailCheckpoints {
+        let mut ours = TrailCheckpoints {
             given: self.files.clone(),
             missing: Vec::new(),
         };
-        for keeper in &self.keepers {
+        for keeper in &self.repositories {
             let path = quote(keeper.path.as_os_str().as_encoded_bytes());
             match keeper.of(trail) {
                 Ok(found) if !found.is_empty() => ours.given.extend(found),
@@ -106,7 +106,7 @@ impl Kept {
                     .push(format!("the checkpoints in {path}: {why}")),
             }
         }
-        let order = |given: &Given| (given.checkpoint.size, given.checkpoint.seconds);
+        let order = |given: &GivenCheckpoint| (given.checkpoint.size, given.checkpoint.seconds);
         ours.given.sort_by_key(order);
         ours
     }
@@ -117,12 +117,12 @@ impl Kept {
 /// # Errors
 ///
 /// It cannot be read, or it is not clear which is meant.
-pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
+pub(crate) fn newest(path: &Path) -> Result<Option<GivenCheckpoint>, VerifyError> {
     if !path.is_dir() {
         return Ok(checkpoints::load(path)?.pop());
     }
     let unreadable = |why: &str| trust::unreadable(path, why);
-    let Some(keeper) = Keeper::open(path)? else {
+    let Some(keeper) = CheckpointRepository::open(path)? else {
         return Err(unreadable("keeps no checkpoints"));
     };
     match &keeper.names().map_err(|why| unreadable(&why))?[..] {
@@ -140,10 +140,10 @@ pub(crate) fn newest(path: &Path) -> Result<Option<Given>, VerifyError> {
 }
 
 /// A repository that keeps checkpoints.
-struct Keeper {
+struct CheckpointRepository {
     path: PathBuf,
     algorithm: Algorithm,
-    current: Current,
+    current: CurrentStore,
     /// Where its branch, or in a clone each remote's, ends.
     tips: Vec<Id>,
     shallow: HashSet<Id>,
@@ -151,9 +151,9 @@ struct Keeper {
     has_trail: bool,
 }
 
-impl Keeper {
+impl CheckpointRepository {
     /// Opens the repository at `path`; none if it keeps no checkpoints.
-    fn open(path: &Path) -> Result<Option<Keeper>, VerifyError> {
+    fn open(path: &Path) -> Result<Option<CheckpointRepository>, VerifyError> {
         let repository = Repository::discover(path)?;
         let refs = Refs::load(&repository)?;
         let tips = tips(&refs)?;
@@ -169,11 +169,11 @@ impl Keeper {
             ),
             why,
         })?;
-        let current = Current::new(store);
+        let current = CurrentStore::new(store);
         let context = Context::new(&current, repository.algorithm, None);
         let has_trail = !trails::trails(&repository, &refs, &context)?.is_empty();
         drop(context);
-        Ok(Some(Keeper {
+        Ok(Some(CheckpointRepository {
             path: path.to_owned(),
             algorithm: repository.algorithm,
             current,
@@ -184,7 +184,7 @@ impl Keeper {
     }
 
     /// The checkpoints of this trail; of the only one that it keeps, if it cannot be told which it is.
-    fn of(&self, trail: Option<&str>) -> Result<Vec<Given>, String> {
+    fn of(&self, trail: Option<&str>) -> Result<Vec<GivenCheckpoint>, String> {
         match (trail, &self.names()?[..]) {
             (Some(trail), _) => self.all(&format!("{trail}.checkpoint")),
             (None, [only]) => self.all(only),
@@ -208,7 +208,7 @@ impl Keeper {
     }
 
     /// All checkpoints that it ever kept in a file of this name, the newest first.
-    fn all(&self, name: &str) -> Result<Vec<Given>, String> {
+    fn all(&self, name: &str) -> Result<Vec<GivenCheckpoint>, String> {
         let mut reader = Reader::new(&self.current);
         let mut found = Vec::new();
         let mut read = HashSet::new();
@@ -230,7 +230,7 @@ impl Keeper {
                     let of_one = Checkpoint::parse_all(&content.data).map_err(|why| {
                         format!("{} in commit {id}: {why}", quote(name.as_bytes()))
                     })?;
-                    found.extend(of_one.into_iter().rev().map(|checkpoint| Given {
+                    found.extend(of_one.into_iter().rev().map(|checkpoint| GivenCheckpoint {
                         path: self.path.clone(),
                         kept_by: Some(id),
                         checkpoint,

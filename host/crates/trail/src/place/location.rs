@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::begin::beginning;
 use crate::error::TrailError;
-use crate::{POLICIES_REF, Placement, Shared, Trail};
+use crate::setup::locate;
+use crate::{POLICIES_REF, Placement, Trail, TrailInner};
 
 impl Trail {
     /// Why the trail, which had not begun when it was opened, begins on a ref of its own; `None` if it had, or does not.
-    pub fn begins_apart(&self) -> Option<&str> {
+    pub fn own_ref_reason(&self) -> Option<&str> {
         self.shared().apart.as_deref()
     }
 
@@ -17,8 +17,8 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Unreadable`].
-    pub fn beside_default_branch(&self) -> Result<Option<String>, TrailError> {
-        let Shared {
+    pub fn other_default_branch(&self) -> Result<Option<String>, TrailError> {
+        let TrailInner {
             repository,
             identity,
             ..
@@ -26,13 +26,13 @@ impl Trail {
         if identity.placement == Placement::Ref {
             return Ok(None);
         }
-        let default = beginning::default_branch(repository)?;
+        let default = locate::default_branch(repository)?;
         Ok(default.filter(|default| *default != identity.reference))
     }
 
     /// The lock files of git that may stand in the way of recording, whether or not they are there.
     pub fn git_locks(&self) -> Vec<PathBuf> {
-        let Shared {
+        let TrailInner {
             repository,
             identity,
             ..
@@ -54,7 +54,7 @@ impl Trail {
 
     /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a
     /// repository is gone another may be found above it.
-    pub fn is_where(&self, other: &Trail) -> bool {
+    pub fn has_same_location(&self, other: &Trail) -> bool {
         let place = |trail: &Trail| {
             let shared = trail.shared();
             (

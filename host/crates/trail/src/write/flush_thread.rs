@@ -11,23 +11,23 @@ use std::thread::JoinHandle;
 
 use gix::ObjectId;
 
-use crate::Shared;
-use crate::caches::catalogue::Added;
+use crate::TrailInner;
+use crate::caches::catalogue::AddedEntries;
 use crate::caches::leaves::TreeHash;
 use crate::error::TrailError;
 use crate::objects::pack::PackBuilder;
 use crate::objects::tree::Node;
 use crate::place::placement::Placement;
 use crate::place::state::Mark;
-use crate::work_tree::checkout::Appearing;
+use crate::work_tree::checkout::CheckoutFile;
 use crate::write::flush::{self, FlushError, Flusher};
-use crate::write::merging::Merging;
+use crate::write::maintenance::PackMaintenance;
 use crate::write::sequence::Sequenced;
-use crate::write::ticket::Placed;
+use crate::write::ticket::CommittedEntry;
 use outcome::TaskId;
 
 /// A group that is sequenced.
-pub(crate) struct Group {
+pub(crate) struct SequencedGroup {
     pub(crate) builder: PackBuilder,
     /// The tip that the group continues.
     pub(crate) expected: Option<ObjectId>,
@@ -44,17 +44,17 @@ pub(crate) struct Group {
 }
 
 /// What became of a group.
-pub(crate) enum Flushed {
+pub(crate) enum FlushResult {
     /// It is durable, and its receipts are given.
     Done,
     /// Its receipts are not given.
-    Not(FlushError, Vec<Sequenced>),
+    Failed(FlushError, Vec<Sequenced>),
     /// This thread met a defect of its own.
     Panicked,
 }
 
-pub(crate) enum Order {
-    Flush(Box<Group>),
+pub(crate) enum Command {
+    Flush(Box<SequencedGroup>),
     /// The merge of that number is ready to replace what it merged.
     Merged(u64),
     FinishMerging(Sender<()>),
@@ -63,17 +63,17 @@ pub(crate) enum Order {
 }
 
 /// The writer's handle of the thread.
-pub(crate) struct Flushing {
-    shared: Arc<Shared>,
-    busy: Arc<Busy>,
+pub(crate) struct FlushHandle {
+    shared: Arc<TrailInner>,
+    busy: Arc<Activity>,
     /// A group was given to the thread and its result not taken yet.
     in_flight: bool,
     running: Option<Running>,
 }
 
 struct Running {
-    orders: Sender<Order>,
-    results: Receiver<Flushed>,
+    orders: Sender<Command>,
+    results: Receiver<FlushResult>,
     /// It takes no more orders.
     ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -81,14 +81,14 @@ struct Running {
 
 /// What the thread is at.
 #[derive(Default)]
-pub(crate) struct Busy {
+pub(crate) struct Activity {
     pub(crate) flushing: AtomicBool,
     pub(crate) merging: AtomicBool,
 }
 
-impl Flushing {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Flushing {
-        Flushing {
+impl FlushHandle {
+    pub(crate) fn new(shared: &Arc<TrailInner>) -> FlushHandle {
+        FlushHandle {
             shared: shared.clone(),
             busy: Arc::default(),
             in_flight: false,
@@ -110,22 +110,22 @@ impl Flushing {
         let (orders, receiver) = channel();
         let (sender, results) = channel();
         let (shared, busy) = (&self.shared, &self.busy);
-        let resting = Resting {
+        let idle_on_drop = IdleOnDrop {
             shared: shared.clone(),
             busy: busy.clone(),
             ended: ended.clone(),
         };
-        let merging = Merging::new(shared.clone(), orders.clone(), busy.clone());
+        let merging = PackMaintenance::new(shared.clone(), orders.clone(), busy.clone());
         let work = Box::new(move || {
             // Dropped last, after the channels: whoever then finds this thread at rest can be sure that it takes nothing more.
-            let resting = resting;
+            let idle_on_drop = idle_on_drop;
             let (orders, results) = (receiver, sender);
-            let mut back = Back {
+            let mut thread = FlushThread {
                 merging,
-                shared: &resting.shared,
-                busy: &resting.busy,
+                shared: &idle_on_drop.shared,
+                busy: &idle_on_drop.busy,
             };
-            back.run(&orders, &results);
+            thread.run(&orders, &results);
         });
         let thread = shared
             .disk
@@ -141,16 +141,16 @@ impl Flushing {
     }
 
     /// Begins to make a group durable. The one before it MUST be finished.
-    pub(crate) fn start(&mut self, group: Box<Group>) {
+    pub(crate) fn start(&mut self, group: Box<SequencedGroup>) {
         self.busy.flushing.store(true, Ordering::SeqCst);
         self.in_flight = true;
-        if !self.order(Order::Flush(group)) {
+        if !self.order(Command::Flush(group)) {
             self.busy.flushing.store(false, Ordering::SeqCst);
         }
     }
 
     /// Waits for the group under way; `None` if there is none.
-    pub(crate) fn finish(&mut self) -> Option<Flushed> {
+    pub(crate) fn finish(&mut self) -> Option<FlushResult> {
         if !std::mem::take(&mut self.in_flight) {
             return None;
         }
@@ -158,7 +158,7 @@ impl Flushing {
             .running
             .as_ref()
             .and_then(|running| running.results.recv().ok());
-        Some(result.unwrap_or(Flushed::Panicked))
+        Some(result.unwrap_or(FlushResult::Panicked))
     }
 
     /// Whether a group is under way. When that ends, the queue wakes.
@@ -174,7 +174,7 @@ impl Flushing {
     /// Gives up the merge under way, if there is one: nothing of it is visible.
     pub(crate) fn stop_merging(&self) {
         let (sender, stopped) = channel();
-        self.order(Order::StopMerging(sender));
+        self.order(Command::StopMerging(sender));
         let _ = stopped.recv();
     }
 
@@ -182,21 +182,21 @@ impl Flushing {
     pub(crate) fn finish_merging(&self) {
         if self.is_merging() {
             let (sender, finished) = channel();
-            self.order(Order::FinishMerging(sender));
+            self.order(Command::FinishMerging(sender));
             let _ = finished.recv();
         }
     }
 
     /// Whether it was taken. A thread that has ended says so by the results.
-    fn order(&self, order: Order) -> bool {
+    fn order(&self, order: Command) -> bool {
         let running = self.running.as_ref();
         running.is_some_and(|running| running.orders.send(order).is_ok())
     }
 }
 
-impl Drop for Flushing {
+impl Drop for FlushHandle {
     fn drop(&mut self) {
-        self.order(Order::End);
+        self.order(Command::End);
         if let Some(running) = self.running.take() {
             let _ = running.thread.join();
         }
@@ -204,20 +204,20 @@ impl Drop for Flushing {
 }
 
 /// The thread's own.
-struct Back<'a> {
-    merging: Merging,
-    shared: &'a Shared,
-    busy: &'a Busy,
+struct FlushThread<'a> {
+    merging: PackMaintenance,
+    shared: &'a TrailInner,
+    busy: &'a Activity,
 }
 
 /// However the thread ends, nobody takes it for busy afterwards.
-struct Resting {
-    shared: Arc<Shared>,
-    busy: Arc<Busy>,
+struct IdleOnDrop {
+    shared: Arc<TrailInner>,
+    busy: Arc<Activity>,
     ended: Arc<AtomicBool>,
 }
 
-impl Drop for Resting {
+impl Drop for IdleOnDrop {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
         self.busy.flushing.store(false, Ordering::SeqCst);
@@ -226,39 +226,39 @@ impl Drop for Resting {
     }
 }
 
-impl Back<'_> {
-    fn run(&mut self, orders: &Receiver<Order>, results: &Sender<Flushed>) {
+impl FlushThread<'_> {
+    fn run(&mut self, orders: &Receiver<Command>, results: &Sender<FlushResult>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Flush(group) => {
+                Command::Flush(group) => {
                     // A panic must not leave anybody waiting for ever.
                     let flushed = catch_unwind(AssertUnwindSafe(|| self.flush(*group)));
-                    let flushed = flushed.unwrap_or(Flushed::Panicked);
-                    if matches!(flushed, Flushed::Done) {
+                    let flushed = flushed.unwrap_or(FlushResult::Panicked);
+                    if matches!(flushed, FlushResult::Done) {
                         self.merging.start_if_due();
                     }
                     self.busy.flushing.store(false, Ordering::SeqCst);
                     let _ = results.send(flushed);
                     self.shared.queue.wake();
                 }
-                Order::Merged(number) => self.merging.take_over(number),
-                Order::FinishMerging(finished) => {
+                Command::Merged(number) => self.merging.take_over(number),
+                Command::FinishMerging(finished) => {
                     self.merging.finish();
                     let _ = finished.send(());
                 }
-                Order::StopMerging(stopped) => {
+                Command::StopMerging(stopped) => {
                     self.merging.stop();
                     let _ = stopped.send(());
                 }
-                Order::End => break,
+                Command::End => break,
             }
         }
         self.merging.stop();
     }
 
-    fn flush(&self, sealed: Group) -> Flushed {
+    fn flush(&self, sealed: SequencedGroup) -> FlushResult {
         let shared = self.shared;
-        let Group {
+        let SequencedGroup {
             builder,
             expected,
             nothing_before,
@@ -269,11 +269,11 @@ impl Back<'_> {
         } = sealed;
         let last = sequenced.last().expect("a group has an entry");
         let tip = last.commit;
-        let appearing: Vec<Appearing> = match shared.identity.placement {
+        let checkout_files: Vec<CheckoutFile> = match shared.identity.placement {
             Placement::Ref => Vec::new(),
-            Placement::Checkout => sequenced.iter().map(appearing).collect(),
+            Placement::Checkout => sequenced.iter().map(checkout_file).collect(),
         };
-        let group = flush::Group {
+        let group = flush::FlushGroup {
             pack: builder.finish(),
             expected,
             mark: Mark {
@@ -281,14 +281,14 @@ impl Back<'_> {
                 boot: shared.boot.clone(),
                 microseconds,
             },
-            appearing: &appearing,
+            checkout_files: &checkout_files,
             committer: &shared.author,
             subject: &last.item.subject,
             is_trail: true,
         };
         let result = Flusher::of(shared).flush(&group);
         if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {
-            return Flushed::of(result, sequenced);
+            return FlushResult::of(result, sequenced);
         }
         let before = {
             let mut view = shared.view();
@@ -307,7 +307,7 @@ impl Back<'_> {
             .map(|entry| (&entry.item.task_id, entry.commit))
             .collect();
         shared.note(
-            &Added {
+            &AddedEntries {
                 parent: expected,
                 nothing_before,
                 entries: &entries,
@@ -315,20 +315,20 @@ impl Back<'_> {
             },
             &leaves,
         );
-        Flushed::of(result, sequenced)
+        FlushResult::of(result, sequenced)
     }
 }
 
-impl Flushed {
-    fn of(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> Flushed {
+impl FlushResult {
+    fn of(result: Result<(), FlushError>, sequenced: Vec<Sequenced>) -> FlushResult {
         match result {
-            Ok(()) => Flushed::Done,
-            Err(error) => Flushed::Not(error, sequenced),
+            Ok(()) => FlushResult::Done,
+            Err(error) => FlushResult::Failed(error, sequenced),
         }
     }
 }
 
-impl Shared {
+impl TrailInner {
     /// Gives the receipts of entries that are durable.
     pub(crate) fn settle(&self, sequenced: &[Sequenced]) {
         {
@@ -344,7 +344,7 @@ impl Shared {
             unsigned,
         } in sequenced
         {
-            item.ticket.settle(Ok(Placed {
+            item.ticket.settle(Ok(CommittedEntry {
                 commit: commit.to_string(),
                 path: path.clone(),
                 unsigned: *unsigned,
@@ -353,7 +353,7 @@ impl Shared {
     }
 
     /// Notes in the caches what is durable.
-    fn note(&self, added: &Added<'_>, leaves: &[(ObjectId, TreeHash)]) {
+    fn note(&self, added: &AddedEntries<'_>, leaves: &[(ObjectId, TreeHash)]) {
         let noted = catch_unwind(AssertUnwindSafe(|| {
             self.catalogue.note(&self.repository, added);
             self.leaves
@@ -366,8 +366,8 @@ impl Shared {
     }
 }
 
-fn appearing(sequenced: &Sequenced) -> Appearing {
-    Appearing {
+fn checkout_file(sequenced: &Sequenced) -> CheckoutFile {
+    CheckoutFile {
         path: sequenced.path.clone(),
         blob: sequenced.item.blob,
         contents: sequenced.item.entry.clone(),

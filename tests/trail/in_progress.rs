@@ -39,7 +39,7 @@ fn waits_for(repo: &Repo, begin: &[&str], operation: &str, end: &[&str]) {
 }
 
 #[test]
-fn a_merge_under_way_is_waited_for() {
+fn a_merge_in_progress_is_waited_for() {
     waits_for(&torn(), &["merge", "other"], "merge", &["merge", "--abort"]);
     waits_for(
         &torn(),
@@ -50,7 +50,7 @@ fn a_merge_under_way_is_waited_for() {
 }
 
 #[test]
-fn a_rebase_under_way_is_waited_for() {
+fn a_rebase_in_progress_is_waited_for() {
     waits_for(
         &torn(),
         &["rebase", "other"],
@@ -66,7 +66,7 @@ fn a_rebase_under_way_is_waited_for() {
 }
 
 #[test]
-fn a_cherry_pick_and_a_revert_under_way_are_waited_for() {
+fn a_cherry_pick_and_a_revert_in_progress_are_waited_for() {
     waits_for(
         &torn(),
         &["cherry-pick", "other"],
@@ -95,7 +95,7 @@ fn a_cherry_pick_between_two_of_its_picks_is_waited_for() {
 }
 
 #[test]
-fn a_bisect_under_way_is_waited_for() {
+fn a_bisect_in_progress_is_waited_for() {
     let repo = torn();
     repo.git(&["bisect", "start", "-q"]);
     repo.git(&["bisect", "bad"]);
@@ -120,7 +120,7 @@ fn waits_for_bisect(repo: &Repo, begin: &[&str]) {
 }
 
 #[test]
-fn what_is_under_way_on_another_branch_is_no_obstacle() {
+fn an_operation_in_progress_on_another_branch_is_no_obstacle() {
     let repo = torn();
     repo.git(&["switch", "-q", "other"]);
     try_git(&repo.path, &["merge", "main"]);

@@ -15,16 +15,16 @@ use crate::write::lock::WriterLock;
 
 /// How a host that accepts outcomes and commits them writes the trail.
 #[derive(Clone, Debug)]
-pub struct Committing {
+pub struct CommitterOptions {
     /// When it may write.
-    pub tenure: Arc<Tenure>,
+    pub fence: Arc<Fence>,
     /// By how many steps of `nice` the trail's threads give way to the program's others.
     pub nicer: i32,
 }
 
-impl Committing {
+impl CommitterOptions {
     /// The calling thread, and what it begins, gives way.
-    pub fn give_way(&self) {
+    pub fn lower_priority(&self) {
         let niced = rustix::process::getpriority_process(None).and_then(|nice| {
             rustix::process::setpriority_process(None, (nice + self.nicer).min(19))
         });
@@ -36,19 +36,19 @@ impl Committing {
 
 /// A host's turn to commit, as far as it knows.
 #[derive(Debug, Default)]
-pub struct Tenure {
+pub struct Fence {
     number: AtomicI64,
     overrules: AtomicBool,
 }
 
-impl Tenure {
+impl Fence {
     /// Sets the number of the turn, greater than 0. Says whether it is another than before.
-    pub fn begin(&self, number: i64) -> bool {
+    pub fn enter_turn(&self, number: i64) -> bool {
         self.number.swap(number, Ordering::SeqCst) != number
     }
 
     /// Whether this is the number of the present turn.
-    pub fn is(&self, number: i64) -> bool {
+    pub fn is_turn(&self, number: i64) -> bool {
         self.number.load(Ordering::SeqCst) == number
     }
 

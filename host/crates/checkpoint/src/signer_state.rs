@@ -18,7 +18,7 @@ const TREE: &str = "tree";
 const REFERENCE: &str = "ref";
 
 /// The state of one key and one trail, locked by this process.
-pub(super) struct Signed {
+pub(super) struct SignerState {
     dir: PathBuf,
     /// Held until this is dropped; `None` if the state is not writable.
     lock: Option<File>,
@@ -26,14 +26,14 @@ pub(super) struct Signed {
     reference: Option<String>,
 }
 
-impl Signed {
+impl SignerState {
     /// Opens or creates the state of this trail. If it is not writable, nothing counts as signed and all of history
     /// is read.
     ///
     /// # Errors
     ///
     /// The existing state can be written by others, or is not a checkpoint.
-    pub(super) fn open(states: &Path, trail: &Trail) -> Result<Signed, CheckpointError> {
+    pub(super) fn open(states: &Path, trail: &Trail) -> Result<SignerState, CheckpointError> {
         let origin = &trail.origin(&trees(states))?;
         let dir = states.join(target::id(origin));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
@@ -71,7 +71,7 @@ impl Signed {
             None => None,
         };
         let reference = target::read(&dir.join(REFERENCE))?.map(|text| text.trim().to_owned());
-        Ok(Signed {
+        Ok(SignerState {
             dir,
             lock,
             last,

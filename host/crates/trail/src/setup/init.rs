@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 
-use crate::begin::beginning;
 use crate::disk;
 use crate::error::{IoContext, TrailError};
 use crate::objects::commit::Commit;
@@ -13,11 +12,12 @@ use crate::objects::object::{self, Deflater};
 use crate::objects::pack::{PackBuilder, TYPE_TREE};
 use crate::place::mount;
 use crate::place::repository::Repository;
-use crate::place::shared;
+use crate::place::shared_repository;
 use crate::place::state::{self, Identity, Mark, StateDir};
 use crate::read::history;
+use crate::setup::locate;
 use crate::work_tree::attributes;
-use crate::write::flush::{FlushError, Flusher, Group};
+use crate::write::flush::{FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Layout, OpenOptions, Placement, Trail, message};
 use outcome::clock::Timestamp;
@@ -45,7 +45,7 @@ pub struct InitOptions {
 
 /// What was begun.
 #[derive(Clone, Debug)]
-pub struct Initialised {
+pub struct InitReport {
     /// There was no repository before.
     pub created_repository: bool,
     /// There was no genesis commit before.
@@ -62,7 +62,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`TrailError::Invalid`] if the options contradict what is there.
-    pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, Initialised), TrailError> {
+    pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, InitReport), TrailError> {
         crate::place::regular::check(dir)?;
         crate::place::discover::check_not_damaged(dir)?;
         let created_repository = !is_repository(dir);
@@ -72,12 +72,12 @@ impl Trail {
         let repository = Repository::open(dir, &options.open.environment)?;
         let state = StateDir::new(&repository.common_dir);
         let disk = options.open.disk.clone();
-        let disk = shared::wrap(disk, repository.sharing, &repository.common_dir);
+        let disk = shared_repository::wrap(disk, repository.sharing, &repository.common_dir);
         let disk = disk.as_ref();
         let is_free = options.reference.is_none() && state.read_identity()?.is_none();
         let identity = choose_identity(&repository, &state, &options)?;
         let apart = match identity.placement {
-            Placement::Ref if is_free => beginning::why_apart(&repository)?,
+            Placement::Ref if is_free => locate::own_ref_reason(&repository)?,
             _ => None,
         };
         repository.check_writable()?;
@@ -92,13 +92,13 @@ impl Trail {
             state.write_identity(disk, &identity)?;
         }
         if let Some(accepted) = &options.accept_tip {
-            accept(&repository, &state, &identity, accepted, &options, disk)?;
+            accept_tip(&repository, &state, &identity, accepted, &options, disk)?;
         }
         let is_there = repository.read_ref(&identity.reference)?.is_some();
         let mut uuid = find_genesis(&repository, &identity)?;
         let kept = match options.accept_tip {
             Some(_) => Ok(()),
-            None => attributes::keep_entries_as_they_are(disk, &state, &repository),
+            None => attributes::write_entry_attributes(disk, &state, &repository),
         };
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
@@ -120,14 +120,14 @@ impl Trail {
             // Another `init` may have come first while nobody held the lock.
             let begun = find_genesis(&shared.repository, &identity).and_then(|existing| {
                 created_trail = existing.is_none();
-                existing.map_or_else(|| begin(&trail, &identity, &options), Ok)
+                existing.map_or_else(|| write_genesis(&trail, &identity, &options), Ok)
             });
             lock.release();
             uuid = Some(begun?);
         }
         Ok((
             trail,
-            Initialised {
+            InitReport {
                 created_repository,
                 created_trail,
                 uuid,
@@ -258,7 +258,7 @@ fn choose_identity(
                 layout: None,
             }
         }
-        None => beginning::decide(repository)?.identity,
+        None => locate::decide(repository)?.identity,
     };
     identity.layout = options.layout;
     Ok(identity)
@@ -273,10 +273,10 @@ fn check_no_other(
     if options.second_trail || repository.read_ref(reference)?.is_some() {
         return Ok(());
     }
-    if beginning::adoptable(repository, reference)?.is_some() {
+    if locate::find_adoptable(repository, reference)?.is_some() {
         return Ok(());
     }
-    let found = match beginning::find(repository) {
+    let found = match locate::find(repository) {
         Ok(None) => return Ok(()),
         Ok(Some(found)) => found,
         // No ref holds one, and where it would begin is not asked.
@@ -293,7 +293,7 @@ fn check_no_other(
     )))
 }
 
-fn accept(
+fn accept_tip(
     repository: &Repository,
     state: &StateDir,
     identity: &Identity,
@@ -331,13 +331,13 @@ fn accept(
             .boot
             .clone()
             .unwrap_or_else(|| mount::boot_and_mounts(repository)),
-        microseconds: last_time(repository, id)?,
+        microseconds: newest_trail_commit_time(repository, id)?,
     };
     state.write_mark(disk, &state.acknowledged_path(), &mark)
 }
 
 /// The time of the newest trail commit in the history of `tip`: what is recorded next is no older. A person's clock counts for nothing.
-fn last_time(repository: &Repository, tip: ObjectId) -> Result<i64, TrailError> {
+fn newest_trail_commit_time(repository: &Repository, tip: ObjectId) -> Result<i64, TrailError> {
     let mut next = Some(tip);
     while let Some(id) = next {
         let commit = repository.commit(&id)?;
@@ -377,7 +377,11 @@ fn holds_entries(trail: &Trail, identity: &Identity) -> Result<bool, TrailError>
 }
 
 /// Makes the genesis commit: the tree is the parent's, or empty. Returns the trail's identity.
-fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<String, TrailError> {
+fn write_genesis(
+    trail: &Trail,
+    identity: &Identity,
+    options: &InitOptions,
+) -> Result<String, TrailError> {
     let shared = trail.shared();
     let repository = &shared.repository;
     let hash = repository.hash;
@@ -409,7 +413,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
     }
     .make(hash, shared.signing.as_ref())?;
     builder.add_commit(id, &commit, &mut deflater);
-    let group = Group {
+    let group = FlushGroup {
         pack: builder.finish(),
         expected: parent,
         mark: Mark {
@@ -417,7 +421,7 @@ fn begin(trail: &Trail, identity: &Identity, options: &InitOptions) -> Result<St
             boot: shared.boot.clone(),
             microseconds: options.time.microseconds(),
         },
-        appearing: &[],
+        checkout_files: &[],
         committer: &shared.author,
         subject,
         is_trail: true,

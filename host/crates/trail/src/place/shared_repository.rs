@@ -13,7 +13,7 @@ use crate::disk::{Disk, DiskFile};
 
 /// What `core.sharedRepository` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sharing {
+pub(crate) enum SharingMode {
     /// The permissions that the umask leaves.
     No,
     /// These permissions as well.
@@ -22,19 +22,19 @@ pub(crate) enum Sharing {
     Exactly(u32),
 }
 
-impl Sharing {
+impl SharingMode {
     /// Of the setting's value. `Err` says that git would not take it either.
-    pub(crate) fn parse(value: &str) -> Result<Sharing, String> {
+    pub(crate) fn parse(value: &str) -> Result<SharingMode, String> {
         let wrong = || format!("core.sharedRepository is `{}`", value.escape_default());
         Ok(match value.to_ascii_lowercase().as_str() {
-            "umask" | "false" | "no" | "off" => Sharing::No,
-            "" | "group" | "true" | "yes" | "on" => Sharing::AtLeast(0o660),
-            "all" | "world" | "everybody" => Sharing::AtLeast(0o664),
+            "umask" | "false" | "no" | "off" => SharingMode::No,
+            "" | "group" | "true" | "yes" | "on" => SharingMode::AtLeast(0o660),
+            "all" | "world" | "everybody" => SharingMode::AtLeast(0o664),
             digits => match u32::from_str_radix(digits, 8).map_err(|_| wrong())? {
-                0 => Sharing::No,
-                1 => Sharing::AtLeast(0o660),
-                2 => Sharing::AtLeast(0o664),
-                mode if mode & 0o600 == 0o600 => Sharing::Exactly(mode & 0o666),
+                0 => SharingMode::No,
+                1 => SharingMode::AtLeast(0o660),
+                2 => SharingMode::AtLeast(0o664),
+                mode if mode & 0o600 == 0o600 => SharingMode::Exactly(mode & 0o666),
                 _ => return Err(wrong()),
             },
         })
@@ -43,9 +43,9 @@ impl Sharing {
     /// The permissions of a file or directory that has `mode` now.
     fn mode(self, mode: u32, is_directory: bool) -> u32 {
         let (mut extra, kept) = match self {
-            Sharing::No => return mode,
-            Sharing::AtLeast(extra) => (extra, mode),
-            Sharing::Exactly(extra) => (extra, mode & !0o777),
+            SharingMode::No => return mode,
+            SharingMode::AtLeast(extra) => (extra, mode),
+            SharingMode::Exactly(extra) => (extra, mode & !0o777),
         };
         if mode & 0o200 == 0 {
             extra &= !0o222;
@@ -66,7 +66,7 @@ impl Sharing {
 
     /// Gives a file or directory its permissions. That of another user has them from that user.
     pub(crate) fn apply(self, path: &Path) -> io::Result<()> {
-        if self == Sharing::No {
+        if self == SharingMode::No {
             return Ok(());
         }
         let metadata = fs::symlink_metadata(path)?;
@@ -102,14 +102,14 @@ pub(crate) fn follow_directory(path: &Path) {
 /// A disk on which everything that is made below one directory is shared.
 struct SharedDisk {
     inner: Arc<dyn Disk>,
-    sharing: Sharing,
+    sharing: SharingMode,
     /// The common git directory: files in work trees are not shared, as git does not share them.
     below: PathBuf,
 }
 
 /// The disk as a repository with this setting needs it.
-pub(crate) fn wrap(disk: Arc<dyn Disk>, sharing: Sharing, below: &Path) -> Arc<dyn Disk> {
-    if sharing == Sharing::No {
+pub(crate) fn wrap(disk: Arc<dyn Disk>, sharing: SharingMode, below: &Path) -> Arc<dyn Disk> {
+    if sharing == SharingMode::No {
         return disk;
     }
     Arc::new(SharedDisk {
@@ -187,28 +187,28 @@ mod tests {
 
     #[test]
     fn values_are_read_as_git_reads_them() {
-        let check = |value: &str, expect: Option<Sharing>| {
-            assert_eq!(Sharing::parse(value).ok(), expect, "{value}");
+        let check = |value: &str, expect: Option<SharingMode>| {
+            assert_eq!(SharingMode::parse(value).ok(), expect, "{value}");
         };
-        check("group", Some(Sharing::AtLeast(0o660)));
-        check("TRUE", Some(Sharing::AtLeast(0o660)));
-        check("1", Some(Sharing::AtLeast(0o660)));
-        check("all", Some(Sharing::AtLeast(0o664)));
-        check("umask", Some(Sharing::No));
-        check("0640", Some(Sharing::Exactly(0o640)));
-        check("0777", Some(Sharing::Exactly(0o666)));
+        check("group", Some(SharingMode::AtLeast(0o660)));
+        check("TRUE", Some(SharingMode::AtLeast(0o660)));
+        check("1", Some(SharingMode::AtLeast(0o660)));
+        check("all", Some(SharingMode::AtLeast(0o664)));
+        check("umask", Some(SharingMode::No));
+        check("0640", Some(SharingMode::Exactly(0o640)));
+        check("0777", Some(SharingMode::Exactly(0o666)));
         check("0400", None);
         check("sometimes", None);
     }
 
     #[test]
     fn the_umask_is_widened_or_replaced() {
-        let group = Sharing::AtLeast(0o660);
+        let group = SharingMode::AtLeast(0o660);
         assert_eq!(group.mode(0o600, false), 0o660);
         assert_eq!(group.mode(0o444, false), 0o444);
         assert_eq!(group.mode(0o755, true), 0o2775);
-        assert_eq!(Sharing::Exactly(0o640).mode(0o644, false), 0o640);
-        assert_eq!(Sharing::Exactly(0o640).mode(0o755, true), 0o2750);
-        assert_eq!(Sharing::Exactly(0o600).mode(0o755, true), 0o700);
+        assert_eq!(SharingMode::Exactly(0o640).mode(0o644, false), 0o640);
+        assert_eq!(SharingMode::Exactly(0o640).mode(0o755, true), 0o2750);
+        assert_eq!(SharingMode::Exactly(0o600).mode(0o755, true), 0o700);
     }
 }

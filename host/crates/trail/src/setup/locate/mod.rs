@@ -4,14 +4,14 @@
 //! Decides, and writes nothing. The answer is kept in `trail.toml` at the first record; until then each command decides
 //! alike from the refs.
 
-mod anew;
 mod choice;
 mod default_branch;
-mod held;
+mod new_trail;
 mod remotes;
+mod search;
 
-pub(crate) use anew::why_apart;
 pub(crate) use default_branch::default_branch;
+pub(crate) use new_trail::own_ref_reason;
 
 use gix::ObjectId;
 
@@ -19,12 +19,12 @@ use crate::Placement;
 use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::place::state::{self, Identity};
-use choice::Foremost;
-use held::{Held, Search};
+use choice::MostComplete;
 pub(crate) use remotes::{Remotes, short};
+use search::{Search, TrailRef};
 
 /// Where a trail is, or begins.
-pub(crate) struct Whereabouts {
+pub(crate) struct TrailLocation {
     pub(crate) identity: Identity,
     /// The ref that holds the trail, where that is not the trail's own yet.
     pub(crate) adopts: Option<RemoteTip>,
@@ -45,11 +45,11 @@ pub(crate) struct RemoteTip {
 ///
 /// [`TrailError::SeveralTrails`] where refs hold trails that have parted, [`TrailError::Unsupported`] where no ref fits, and
 /// what cannot be read.
-pub(crate) fn decide(repository: &Repository) -> Result<Whereabouts, TrailError> {
+pub(crate) fn decide(repository: &Repository) -> Result<TrailLocation, TrailError> {
     Ok(match find(repository)? {
         Some(found) => found,
-        None => Whereabouts {
-            identity: anew::identity(repository)?,
+        None => TrailLocation {
+            identity: new_trail::identity(repository)?,
             adopts: None,
             is_new: true,
         },
@@ -57,7 +57,7 @@ pub(crate) fn decide(repository: &Repository) -> Result<Whereabouts, TrailError>
 }
 
 /// Where a ref holds the trail already; none if no ref does.
-pub(crate) fn find(repository: &Repository) -> Result<Option<Whereabouts>, TrailError> {
+pub(crate) fn find(repository: &Repository) -> Result<Option<TrailLocation>, TrailError> {
     let remotes = Remotes::read(repository);
     let mut search = Search::new(repository);
     let local = search.below(&["refs/heads/".to_owned()])?;
@@ -66,7 +66,7 @@ pub(crate) fn find(repository: &Repository) -> Result<Option<Whereabouts>, Trail
         if let Some(found) = on_default_branch(repository, &remotes, &mut search, chosen)? {
             return Ok(Some(found));
         }
-        return Ok(Some(Whereabouts {
+        return Ok(Some(TrailLocation {
             identity: identity_of(repository, &remotes, &chosen.reference, chosen)?,
             adopts: None,
             is_new: false,
@@ -77,7 +77,7 @@ pub(crate) fn find(repository: &Repository) -> Result<Option<Whereabouts>, Trail
         let chosen = choice::of_tracked(repository, &remotes, &tracked)?;
         let reference = remotes.branch(&chosen.reference);
         state::check_reference(&reference)?;
-        return Ok(Some(Whereabouts {
+        return Ok(Some(TrailLocation {
             identity: identity_of(repository, &remotes, &reference, chosen)?,
             adopts: Some(chosen.remote_tip()),
             is_new: false,
@@ -94,8 +94,8 @@ fn on_default_branch(
     repository: &Repository,
     remotes: &Remotes,
     search: &mut Search<'_>,
-    branch: &Held,
-) -> Result<Option<Whereabouts>, TrailError> {
+    branch: &TrailRef,
+) -> Result<Option<TrailLocation>, TrailError> {
     if remotes.is_default_branch(repository, &branch.reference) {
         return Ok(None);
     }
@@ -104,8 +104,8 @@ fn on_default_branch(
     let mut failed = None;
     ahead.retain(|remote| {
         let is_ahead = branch
-            .has_all_of(remote, repository)
-            .and_then(|has| Ok(!has && remote.has_all_of(branch, repository)?));
+            .contains(remote, repository)
+            .and_then(|has| Ok(!has && remote.contains(branch, repository)?));
         is_ahead.unwrap_or_else(|error| {
             failed = Some(error);
             false
@@ -120,7 +120,7 @@ fn on_default_branch(
     let chosen = choice::of_tracked(repository, remotes, &ahead)?;
     let reference = remotes.branch(&chosen.reference);
     let is_here = repository.read_ref(&reference)?.is_some();
-    Ok(Some(Whereabouts {
+    Ok(Some(TrailLocation {
         identity: identity_of(repository, remotes, &reference, chosen)?,
         adopts: (!is_here).then(|| chosen.remote_tip()),
         is_new: false,
@@ -132,7 +132,7 @@ fn on_default_branch(
 /// # Errors
 ///
 /// [`TrailError::SeveralTrails`] where several remotes have the ref, and their trails have parted.
-pub(crate) fn adoptable(
+pub(crate) fn find_adoptable(
     repository: &Repository,
     reference: &str,
 ) -> Result<Option<RemoteTip>, TrailError> {
@@ -166,56 +166,59 @@ pub(crate) fn tracked_tips(
 }
 
 /// What remote-tracking refs of the trail's ref have that the trail lacks.
-pub(crate) enum Elsewhere {
+pub(crate) enum RemoteDifference {
     Nothing,
     /// A remote has all that is here, and more.
     Ahead(RemoteTip),
     /// The trail here and those at remotes have parted.
-    Parted(Vec<Parted>),
+    Diverged(Vec<DivergedTrail>),
 }
 
 /// A trail that has parted from the one here.
-pub(crate) struct Parted {
+pub(crate) struct DivergedTrail {
     pub(crate) reference: String,
     /// The root tree of its tip.
     pub(crate) tree: ObjectId,
 }
 
 /// Compares the trail on `reference`, which is at `tip`, with what remotes have of it.
-pub(crate) fn elsewhere(
+pub(crate) fn compare_with_remotes(
     repository: &Repository,
     reference: &str,
     tip: ObjectId,
-) -> Result<Elsewhere, TrailError> {
+) -> Result<RemoteDifference, TrailError> {
     let remotes = Remotes::read(repository);
     let mut search = Search::new(repository);
     let mut tracked = search.tracking(&remotes, |branch| branch == reference)?;
     tracked.retain(|remote| remote.tip != tip);
     if tracked.is_empty() {
-        return Ok(Elsewhere::Nothing);
+        return Ok(RemoteDifference::Nothing);
     }
-    let Some(here) = search.look(reference, tip)? else {
+    let Some(here) = search.inspect(reference, tip)? else {
         // A branch that lies behind the commit on which the trail was begun.
         let chosen = choice::of_tracked(repository, &remotes, &tracked)?;
-        return Ok(Elsewhere::Ahead(chosen.remote_tip()));
+        return Ok(RemoteDifference::Ahead(chosen.remote_tip()));
     };
     let mut lacking = Vec::new();
     for remote in tracked {
-        if !here.has_all_of(&remote, repository)? {
+        if !here.contains(&remote, repository)? {
             lacking.push(remote);
         }
     }
     if lacking.is_empty() {
-        return Ok(Elsewhere::Nothing);
+        return Ok(RemoteDifference::Nothing);
     }
-    let Foremost { foremost, apart } = choice::foremost(repository, &lacking)?;
-    if apart.is_empty() && foremost.has_all_of(&here, repository)? {
-        return Ok(Elsewhere::Ahead(foremost.remote_tip()));
+    let MostComplete {
+        most_complete,
+        apart,
+    } = choice::most_complete(repository, &lacking)?;
+    if apart.is_empty() && most_complete.contains(&here, repository)? {
+        return Ok(RemoteDifference::Ahead(most_complete.remote_tip()));
     }
-    Ok(Elsewhere::Parted(
+    Ok(RemoteDifference::Diverged(
         lacking
             .iter()
-            .map(|remote| Parted {
+            .map(|remote| DivergedTrail {
                 reference: remote.reference.clone(),
                 tree: remote.tree,
             })
@@ -228,12 +231,12 @@ fn identity_of(
     repository: &Repository,
     remotes: &Remotes,
     reference: &str,
-    held: &Held,
+    held: &TrailRef,
 ) -> Result<Identity, TrailError> {
     let is_for_people = || -> Result<bool, TrailError> {
         Ok(repository.is_checked_out(reference)?
             || remotes.is_default_branch(repository, reference)
-            || held.lies_beside_files(repository)?)
+            || held.has_other_files(repository)?)
     };
     if !repository.is_bare() {
         // Otherwise a branch under somebody's work tree would be taken for a bare repository's.

@@ -38,7 +38,7 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
             continue;
         }
         if first >= chain.len() {
-            let Some((place, new)) = added(context, &mut reader, chain, second, key) else {
+            let Some((place, new)) = task_at_depth(context, &mut reader, chain, second, key) else {
                 continue;
             };
             let what = format!(
@@ -49,8 +49,8 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
             told = true;
             continue;
         }
-        let earlier = added(context, &mut reader, chain, first, key);
-        let later = added(context, &mut reader, chain, second, key);
+        let earlier = task_at_depth(context, &mut reader, chain, first, key);
+        let later = task_at_depth(context, &mut reader, chain, second, key);
         let (Some((before, old)), Some((place, new))) = (earlier, later) else {
             continue;
         };
@@ -76,7 +76,7 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
 }
 
 /// The first-parent commit so many steps below the tip, and its task with this key.
-fn added(
+fn task_at_depth(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
     chain: &Chain,

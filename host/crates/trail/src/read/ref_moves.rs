@@ -8,25 +8,25 @@ use crate::Trail;
 
 /// The ref was moved by somebody else than this handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct RefMove {
     pub(crate) from: Option<ObjectId>,
     pub(crate) to: ObjectId,
 }
 
 /// So many are kept apart; what nobody asks for becomes one long one.
-const NOTED_MOST: usize = 64;
+const MAX_NOTED: usize = 64;
 
 #[derive(Default)]
-pub(crate) struct Noted(Mutex<Vec<Moved>>);
+pub(crate) struct RefMoves(Mutex<Vec<RefMove>>);
 
-impl Noted {
+impl RefMoves {
     pub(crate) fn note(&self, from: Option<ObjectId>, to: ObjectId) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = noted.len() == NOTED_MOST;
+        let is_full = noted.len() == MAX_NOTED;
         // Each begins where the one before has ended, or later.
         match noted.last_mut() {
             Some(last) if is_full || Some(last.to) == from => last.to = to,
-            _ => noted.push(Moved { from, to }),
+            _ => noted.push(RefMove { from, to }),
         }
     }
 }
@@ -34,7 +34,7 @@ impl Noted {
 impl Trail {
     /// How the ref was moved by others since this was last asked, the oldest first. What came before the handle's first look at
     /// the ref is not among it.
-    pub fn take_moved(&self) -> Vec<Moved> {
+    pub fn take_ref_moves(&self) -> Vec<RefMove> {
         let noted = self.shared().moved.0.lock();
         std::mem::take(&mut *noted.unwrap_or_else(PoisonError::into_inner))
     }
@@ -44,7 +44,7 @@ impl Trail {
 mod tests {
     use gix::ObjectId;
 
-    use super::{Moved, NOTED_MOST, Noted};
+    use super::{MAX_NOTED, RefMove, RefMoves};
 
     fn id(number: usize) -> ObjectId {
         ObjectId::from_hex(format!("{number:040x}").as_bytes()).expect("an id")
@@ -52,20 +52,20 @@ mod tests {
 
     #[test]
     fn movements_that_follow_each_other_are_one_and_they_are_bounded() {
-        let noted = Noted::default();
+        let noted = RefMoves::default();
         noted.note(None, id(1));
         noted.note(Some(id(1)), id(2));
         noted.note(Some(id(5)), id(6));
-        let of = |noted: &Noted| noted.0.lock().expect("nobody panicked").clone();
-        let first = Moved {
+        let of = |noted: &RefMoves| noted.0.lock().expect("nobody panicked").clone();
+        let first = RefMove {
             from: None,
             to: id(2),
         };
         assert_eq!(of(&noted)[0], first);
         assert_eq!(of(&noted).len(), 2);
-        for number in 10..10 + 2 * NOTED_MOST {
+        for number in 10..10 + 2 * MAX_NOTED {
             noted.note(Some(id(2 * number)), id(2 * number + 1));
         }
-        assert_eq!(of(&noted).len(), NOTED_MOST);
+        assert_eq!(of(&noted).len(), MAX_NOTED);
     }
 }

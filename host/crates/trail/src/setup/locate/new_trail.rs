@@ -4,11 +4,11 @@
 //! squashed and deleted when their work is done, and the trail would go with them: then it begins on a ref of its own.
 
 use crate::Placement;
-use crate::begin::beginning::default_branch::default_branch;
 use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::place::state::{self, Identity};
 use crate::place::work_trees::Head;
+use crate::setup::locate::default_branch::default_branch;
 
 /// The ref of a trail that cannot begin on the branch that is checked out.
 pub(crate) const OWN_REF: &str = "refs/heads/audit";
@@ -23,8 +23,8 @@ pub(super) fn identity(repository: &Repository) -> Result<Identity, TrailError> 
         )));
     };
     state::check_reference(&reference)?;
-    if why_apart(repository)?.is_some() {
-        return apart(repository);
+    if own_ref_reason(repository)?.is_some() {
+        return identity_on_own_ref(repository);
     }
     // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
     repository.check_work_tree_known(&reference)?;
@@ -41,7 +41,7 @@ pub(super) fn identity(repository: &Repository) -> Result<Identity, TrailError> 
 }
 
 /// Why a new trail does not begin on the branch that is checked out; `None` if it does.
-pub(crate) fn why_apart(repository: &Repository) -> Result<Option<String>, TrailError> {
+pub(crate) fn own_ref_reason(repository: &Repository) -> Result<Option<String>, TrailError> {
     let Head::Branch(head) = Repository::head(&repository.git_dir)? else {
         return Ok(None);
     };
@@ -71,7 +71,7 @@ pub(crate) fn why_apart(repository: &Repository) -> Result<Option<String>, Trail
 }
 
 /// A trail on a ref of its own, which must be free.
-fn apart(repository: &Repository) -> Result<Identity, TrailError> {
+fn identity_on_own_ref(repository: &Repository) -> Result<Identity, TrailError> {
     let taken = |what: &str| {
         TrailError::Invalid(format!(
             "a new trail would begin on {OWN_REF}, but {what}; `chiffon-audit init --ref refs/heads/NAME` begins it on another ref"

@@ -1,37 +1,42 @@
 //! Choosing among the refs that hold a trail: the one that has all that the others have.
 
-use crate::begin::beginning::held::Held;
-use crate::begin::beginning::remotes::{Remotes, short};
 use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::place::work_trees::Head;
+use crate::setup::locate::remotes::{Remotes, short};
+use crate::setup::locate::search::TrailRef;
 
 /// How one of several trails relates to the others.
-pub(super) struct Foremost<'a> {
+pub(super) struct MostComplete<'a> {
     /// Has all that those have which have not parted from it.
-    pub(super) foremost: &'a Held,
+    pub(super) most_complete: &'a TrailRef,
     /// Those that have parted from it.
-    pub(super) apart: Vec<&'a Held>,
+    pub(super) apart: Vec<&'a TrailRef>,
 }
 
 /// The one that has all that the others have. `held` is not empty.
-pub(super) fn foremost<'a>(
+pub(super) fn most_complete<'a>(
     repository: &Repository,
-    held: &'a [Held],
-) -> Result<Foremost<'a>, TrailError> {
-    let mut foremost = &held[0];
+    held: &'a [TrailRef],
+) -> Result<MostComplete<'a>, TrailError> {
+    let mut most_complete = &held[0];
     for other in &held[1..] {
-        if !foremost.has_all_of(other, repository)? && other.has_all_of(foremost, repository)? {
-            foremost = other;
+        if !most_complete.contains(other, repository)?
+            && other.contains(most_complete, repository)?
+        {
+            most_complete = other;
         }
     }
     let mut apart = Vec::new();
     for other in held {
-        if !foremost.has_all_of(other, repository)? {
+        if !most_complete.contains(other, repository)? {
             apart.push(other);
         }
     }
-    Ok(Foremost { foremost, apart })
+    Ok(MostComplete {
+        most_complete,
+        apart,
+    })
 }
 
 /// The branch that is the trail's: of those that have everything, the default branch, the one that is checked out, `audit`,
@@ -39,20 +44,23 @@ pub(super) fn foremost<'a>(
 pub(super) fn of_branches<'a>(
     repository: &Repository,
     remotes: &Remotes,
-    held: &'a [Held],
-) -> Result<&'a Held, TrailError> {
+    held: &'a [TrailRef],
+) -> Result<&'a TrailRef, TrailError> {
     let head = match Repository::head(&repository.git_dir)? {
         Head::Branch(name) => Some(name),
         Head::Detached => None,
     };
-    let Foremost { foremost, apart } = foremost(repository, held)?;
+    let MostComplete {
+        most_complete,
+        apart,
+    } = most_complete(repository, held)?;
     if !apart.is_empty() {
         let current = held
             .iter()
             .find(|held| Some(&held.reference) == head.as_ref());
-        return current.ok_or_else(|| several(held));
+        return current.ok_or_else(|| several_trails_error(held));
     }
-    let rank = |held: &&Held| {
+    let rank = |held: &&TrailRef| {
         let name = held.reference.as_str();
         let is_default = remotes.is_default_branch(repository, name);
         (
@@ -62,8 +70,8 @@ pub(super) fn of_branches<'a>(
             name.to_owned(),
         )
     };
-    let equal = equal_to(foremost, held, repository)?;
-    Ok(equal.into_iter().min_by_key(rank).unwrap_or(foremost))
+    let equal = equal_to(most_complete, held, repository)?;
+    Ok(equal.into_iter().min_by_key(rank).unwrap_or(most_complete))
 }
 
 /// The remote-tracking ref that is the trail's: of those that have everything, one of a default branch, `audit`, or the
@@ -71,13 +79,16 @@ pub(super) fn of_branches<'a>(
 pub(super) fn of_tracked<'a>(
     repository: &Repository,
     remotes: &Remotes,
-    held: &'a [Held],
-) -> Result<&'a Held, TrailError> {
-    let Foremost { foremost, apart } = foremost(repository, held)?;
+    held: &'a [TrailRef],
+) -> Result<&'a TrailRef, TrailError> {
+    let MostComplete {
+        most_complete,
+        apart,
+    } = most_complete(repository, held)?;
     if !apart.is_empty() {
-        return Err(several(held));
+        return Err(several_trails_error(held));
     }
-    let rank = |held: &&Held| {
+    let rank = |held: &&TrailRef| {
         let branch = remotes.branch(&held.reference);
         (
             !remotes.is_default_branch(repository, &branch),
@@ -86,31 +97,31 @@ pub(super) fn of_tracked<'a>(
             held.reference.clone(),
         )
     };
-    let equal = equal_to(foremost, held, repository)?;
-    Ok(equal.into_iter().min_by_key(rank).unwrap_or(foremost))
+    let equal = equal_to(most_complete, held, repository)?;
+    Ok(equal.into_iter().min_by_key(rank).unwrap_or(most_complete))
 }
 
 /// Those that have all that the foremost has.
 fn equal_to<'a>(
-    foremost: &Held,
-    held: &'a [Held],
+    most_complete: &TrailRef,
+    held: &'a [TrailRef],
     repository: &Repository,
-) -> Result<Vec<&'a Held>, TrailError> {
+) -> Result<Vec<&'a TrailRef>, TrailError> {
     let mut equal = Vec::new();
     for held in held {
-        if held.has_all_of(foremost, repository)? {
+        if held.contains(most_complete, repository)? {
             equal.push(held);
         }
     }
     Ok(equal)
 }
 
-fn several(held: &[Held]) -> TrailError {
+fn several_trails_error(held: &[TrailRef]) -> TrailError {
     /// A message tells no more names than this.
-    const NAMES_MOST: usize = 5;
+    const MAX_NAMES: usize = 5;
     let names: Vec<&str> = held
         .iter()
-        .take(NAMES_MOST)
+        .take(MAX_NAMES)
         .map(|held| held.reference.as_str())
         .collect();
     let first = names[0];

@@ -1,6 +1,6 @@
 //! Opening and beginning a trail, and taking one up in a clone.
 
-pub(crate) mod adopting;
-pub(crate) mod beginning;
 pub(crate) mod init;
+pub(crate) mod locate;
 pub(crate) mod open;
+pub(crate) mod remote_trails;

@@ -1,12 +1,12 @@
 //! The claim that somebody still makes checkpoints: a trail that is frozen, or shown as it was long ago, has only old ones.
 
-use super::given::{CLOCKS_APART, Given};
+use super::given::{GivenCheckpoint, MAX_CLOCK_SKEW};
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
 
 /// How new the newest checkpoint must be.
 #[derive(Clone, Copy, Debug)]
-pub struct Fresh {
+pub struct Freshness {
     /// What time it is, in seconds since 1970.
     pub now: i64,
     /// The newest checkpoint must be of this time or later.
@@ -14,13 +14,16 @@ pub struct Fresh {
 }
 
 /// The claim about the newest of all checkpoints that were given.
-pub(crate) fn claim<'a>(fresh: Fresh, given: impl Iterator<Item = &'a Given>) -> Claim {
-    let given: Vec<&Given> = given.collect();
+pub(crate) fn claim<'a>(
+    fresh: Freshness,
+    given: impl Iterator<Item = &'a GivenCheckpoint>,
+) -> Claim {
+    let given: Vec<&GivenCheckpoint> = given.collect();
     let title = "the newest checkpoint is not too old";
     Claim::new("fresh", title, judge(fresh, &given))
 }
 
-fn judge(fresh: Fresh, given: &[&Given]) -> Verdict {
+fn judge(fresh: Freshness, given: &[&GivenCheckpoint]) -> Verdict {
     if given.is_empty() {
         return Verdict::NotShown {
             missing: "a checkpoint; `--against CHECKPOINT` gives one".to_owned(),
@@ -47,7 +50,7 @@ fn judge(fresh: Fresh, given: &[&Given]) -> Verdict {
             show_time(fresh.since)
         ));
     }
-    if seconds > fresh.now.saturating_add(CLOCKS_APART) {
+    if seconds > fresh.now.saturating_add(MAX_CLOCK_SKEW) {
         return broken(format!(
             "{} is of {}, and here it is {}: a clock is wrong, or it was dated ahead",
             newest.name(),

@@ -13,22 +13,22 @@ use gix::hashtable::HashMap;
 
 use crate::objects::tree::Node;
 use crate::place::layout::{self, ROOT};
-use crate::{Shared, Trail};
+use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
 /// Trees that were read and not asked for yet; beyond so many they were read in vain.
-const READY_MOST: usize = 4096;
+const MAX_READY: usize = 4096;
 /// How many calls may wait. Who comes when they do needs no more help.
-const CALLS_MOST: usize = 8;
+const MAX_CALLS: usize = 8;
 
 /// Trees that somebody is going to ask for. Their contents have the names that they are kept under.
 #[derive(Default)]
-pub(crate) struct Ready(Mutex<HashMap<ObjectId, Vec<u8>>>);
+pub(crate) struct ReadAheadTrees(Mutex<HashMap<ObjectId, Vec<u8>>>);
 
-impl Ready {
+impl ReadAheadTrees {
     pub(crate) fn put(&self, id: ObjectId, contents: Vec<u8>) {
         if let Ok(mut ready) = self.0.lock() {
-            if ready.len() >= READY_MOST {
+            if ready.len() >= MAX_READY {
                 ready.clear();
             }
             ready.insert(id, contents);
@@ -52,8 +52,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// `None` if there can be no thread: then nothing is read in advance.
-    fn start(shared: Weak<Shared>) -> Option<Reader> {
-        let (sender, calls) = sync_channel(CALLS_MOST);
+    fn start(shared: Weak<TrailInner>) -> Option<Reader> {
+        let (sender, calls) = sync_channel(MAX_CALLS);
         let thread = std::thread::Builder::new()
             .name("trail-ahead".into())
             .spawn(move || run(&shared, &calls));
@@ -73,7 +73,7 @@ impl Drop for Reader {
     }
 }
 
-fn run(shared: &Weak<Shared>, calls: &Receiver<Vec<TaskId>>) {
+fn run(shared: &Weak<TrailInner>, calls: &Receiver<Vec<TaskId>>) {
     while let Ok(tasks) = calls.recv() {
         let Some(shared) = shared.upgrade() else {
             return;
@@ -88,7 +88,7 @@ fn run(shared: &Weak<Shared>, calls: &Receiver<Vec<TaskId>>) {
 }
 
 /// Reads the directory where a sharded layout has the task, if it is not in memory.
-fn read(shared: &Shared, root: &std::sync::Arc<Node>, task: &TaskId) {
+fn read(shared: &TrailInner, root: &std::sync::Arc<Node>, task: &TaskId) {
     let repository = &shared.repository;
     let digits = layout::shard(task).map(String::from);
     let [a, b, c, d] = digits.each_ref().map(String::as_str);

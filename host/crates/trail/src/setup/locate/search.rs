@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
-use crate::begin::beginning::RemoteTip;
-use crate::begin::beginning::remotes::Remotes;
 use crate::checkpoints::CHECKPOINTS_REF;
 use crate::error::TrailError;
 use crate::message;
@@ -14,15 +12,17 @@ use crate::place::layout::ROOT;
 use crate::place::repository::Repository;
 use crate::policies::POLICIES_REF;
 use crate::read::history::{entry_in_tree, keeps_entries, tasks_of};
+use crate::setup::locate::RemoteTip;
+use crate::setup::locate::remotes::Remotes;
 use outcome::TaskId;
 
 /// So many commits are looked at for a trail commit on each ref: a trail that people's commits cover shows its entries
 /// all the same.
-const SEARCH_MOST: usize = 10_000;
+const MAX_SEARCH: usize = 10_000;
 
 /// A ref that holds a trail.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct TrailRef {
     pub(super) reference: String,
     pub(super) tip: ObjectId,
     /// The root tree of `tip`.
@@ -35,7 +35,7 @@ pub(super) struct Held {
 pub(super) struct Search<'a> {
     repository: &'a Repository,
     /// Commits whose history holds no trail.
-    barren: HashSet<ObjectId>,
+    without_trail: HashSet<ObjectId>,
     unreadable: Option<TrailError>,
 }
 
@@ -43,17 +43,17 @@ impl<'a> Search<'a> {
     pub(super) fn new(repository: &'a Repository) -> Search<'a> {
         Search {
             repository,
-            barren: HashSet::new(),
+            without_trail: HashSet::new(),
             unreadable: None,
         }
     }
 
     /// The refs in these namespaces that hold a trail.
-    pub(super) fn below(&mut self, namespaces: &[String]) -> Result<Vec<Held>, TrailError> {
+    pub(super) fn below(&mut self, namespaces: &[String]) -> Result<Vec<TrailRef>, TrailError> {
         let mut held = Vec::new();
         for (name, tip) in self.refs(namespaces)? {
-            if !is_ours(&name) {
-                held.extend(self.look(&name, tip)?);
+            if !is_companion_ref(&name) {
+                held.extend(self.inspect(&name, tip)?);
             }
         }
         Ok(held)
@@ -64,11 +64,11 @@ impl<'a> Search<'a> {
         &mut self,
         remotes: &Remotes,
         is_wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Held>, TrailError> {
+    ) -> Result<Vec<TrailRef>, TrailError> {
         let mut held = Vec::new();
         for (name, tip) in self.refs(&remotes.namespaces())? {
             if is_wanted(&remotes.branch(&name)) {
-                held.extend(self.look(&name, tip)?);
+                held.extend(self.inspect(&name, tip)?);
             }
         }
         Ok(held)
@@ -89,12 +89,12 @@ impl<'a> Search<'a> {
 
     /// What a ref holds, if it holds a trail: entries in its tree, or a trail commit in its first-parent history. A ref that
     /// cannot be read is remembered.
-    pub(super) fn look(
+    pub(super) fn inspect(
         &mut self,
         reference: &str,
         tip: ObjectId,
-    ) -> Result<Option<Held>, TrailError> {
-        match self.try_look(reference, tip) {
+    ) -> Result<Option<TrailRef>, TrailError> {
+        match self.try_inspect(reference, tip) {
             Err(error @ TrailError::Unreadable { .. }) => {
                 self.unreadable = Some(error);
                 Ok(None)
@@ -103,15 +103,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn try_look(&mut self, reference: &str, tip: ObjectId) -> Result<Option<Held>, TrailError> {
+    fn try_inspect(
+        &mut self,
+        reference: &str,
+        tip: ObjectId,
+    ) -> Result<Option<TrailRef>, TrailError> {
         let repository = self.repository;
         let tree = repository.commit(&tip)?.tree;
         let has_entries = tasks_of(repository, tree)?.is_some();
         let mut last = None;
         let mut walked = Vec::new();
         let mut next = Some(tip);
-        while let Some(id) = next.filter(|_| walked.len() < SEARCH_MOST) {
-            if self.barren.contains(&id) {
+        while let Some(id) = next.filter(|_| walked.len() < MAX_SEARCH) {
+            if self.without_trail.contains(&id) {
                 break;
             }
             let commit = repository.commit(&id)?;
@@ -124,9 +128,9 @@ impl<'a> Search<'a> {
             walked.push(id);
         }
         if last.is_none() {
-            self.barren.extend(walked);
+            self.without_trail.extend(walked);
         }
-        let held = Held {
+        let held = TrailRef {
             reference: reference.to_owned(),
             tip,
             tree,
@@ -141,7 +145,7 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Held {
+impl TrailRef {
     pub(super) fn remote_tip(&self) -> RemoteTip {
         RemoteTip {
             reference: self.reference.clone(),
@@ -150,9 +154,9 @@ impl Held {
     }
 
     /// Whether the trail here has all that `other` has: the newest entry of the one is in the other as it was recorded.
-    pub(super) fn has_all_of(
+    pub(super) fn contains(
         &self,
-        other: &Held,
+        other: &TrailRef,
         repository: &Repository,
     ) -> Result<bool, TrailError> {
         if self.tip == other.tip {
@@ -191,7 +195,7 @@ impl Held {
     }
 
     /// Whether the tree holds anything but the trail.
-    pub(super) fn lies_beside_files(&self, repository: &Repository) -> Result<bool, TrailError> {
+    pub(super) fn has_other_files(&self, repository: &Repository) -> Result<bool, TrailError> {
         let raw = repository.object(Kind::Tree, &self.tree)?;
         Ok(TreeRefIter::from_bytes(&raw, repository.hash)
             .filter_map(Result::ok)
@@ -200,7 +204,7 @@ impl Held {
 }
 
 /// Whether a ref is one of those beside a trail, here or at a remote.
-fn is_ours(name: &str) -> bool {
+fn is_companion_ref(name: &str) -> bool {
     [POLICIES_REF, CHECKPOINTS_REF].iter().any(|ours| {
         let short = ours.trim_start_matches("refs/heads");
         name.ends_with(short)

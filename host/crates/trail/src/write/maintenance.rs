@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use crate::Shared;
-use crate::caches::multi_index::Indexed;
+use crate::TrailInner;
+use crate::caches::multi_index::NewIndex;
 use crate::error::TrailError;
 use crate::write::flush::Flusher;
-use crate::write::flushing::{Busy, Order};
-use crate::write::packs::{Due, Merged, Owned};
+use crate::write::flush_thread::{Activity, Command};
+use crate::write::packs::{MergedPack, OwnPack, PackTask};
 
 const NAME: &str = "trail-merge";
 
 /// The merge under way, if there is one. Belongs to the thread that flushes.
-pub(crate) struct Merging {
-    shared: Arc<Shared>,
-    orders: Sender<Order>,
-    busy: Arc<Busy>,
+pub(crate) struct PackMaintenance {
+    shared: Arc<TrailInner>,
+    orders: Sender<Command>,
+    busy: Arc<Activity>,
     running: Option<Running>,
     /// How many there have been.
     count: u64,
@@ -35,42 +35,50 @@ struct Running {
     number: u64,
     stop: Arc<AtomicBool>,
     /// What it made: nothing if it failed; or that there was nothing to be made.
-    made: Receiver<Option<Option<Made>>>,
+    made: Receiver<Option<Option<FinishedTask>>>,
     thread: JoinHandle<()>,
 }
 
 /// What is durable and not in its place yet.
-enum Made {
-    Pack(Vec<Owned>, Merged),
-    Index(Indexed),
+enum FinishedTask {
+    Pack(Vec<OwnPack>, MergedPack),
+    Index(NewIndex),
 }
 
-impl Due {
+impl PackTask {
     /// `None` if there was nothing to be made.
-    fn make(self, shared: &Shared, stop: &AtomicBool) -> Result<Option<Made>, TrailError> {
+    fn make(
+        self,
+        shared: &TrailInner,
+        stop: &AtomicBool,
+    ) -> Result<Option<FinishedTask>, TrailError> {
         let flusher = Flusher::of(shared);
         Ok(match self {
-            Due::Merge(packs) => flusher
+            PackTask::Merge(packs) => flusher
                 .merge(&packs, stop)?
-                .map(|merged| Made::Pack(packs, merged)),
-            Due::Index(packs) => flusher.make_index(packs, stop)?.map(Made::Index),
+                .map(|merged| FinishedTask::Pack(packs, merged)),
+            PackTask::Index(packs) => flusher.make_index(packs, stop)?.map(FinishedTask::Index),
         })
     }
 }
 
-impl Made {
-    fn put_in_place(&self, shared: &Shared) -> Result<(), TrailError> {
+impl FinishedTask {
+    fn put_in_place(&self, shared: &TrailInner) -> Result<(), TrailError> {
         let flusher = Flusher::of(shared);
         match self {
-            Made::Pack(packs, merged) => flusher.replace(packs, merged),
-            Made::Index(indexed) => flusher.install(indexed),
+            FinishedTask::Pack(packs, merged) => flusher.replace(packs, merged),
+            FinishedTask::Index(indexed) => flusher.install(indexed),
         }
     }
 }
 
-impl Merging {
-    pub(crate) fn new(shared: Arc<Shared>, orders: Sender<Order>, busy: Arc<Busy>) -> Merging {
-        Merging {
+impl PackMaintenance {
+    pub(crate) fn new(
+        shared: Arc<TrailInner>,
+        orders: Sender<Command>,
+        busy: Arc<Activity>,
+    ) -> PackMaintenance {
+        PackMaintenance {
             shared,
             orders,
             busy,
@@ -90,21 +98,21 @@ impl Merging {
             self.merge_in_turn();
             return;
         }
-        if let Some(Some(due)) = caught(|| Flusher::of(&self.shared).due())
+        if let Some(Some(due)) = caught(|| Flusher::of(&self.shared).next_task())
             && self.is_new(&due)
         {
             self.start(due);
         }
     }
 
-    fn is_new(&mut self, due: &Due) -> bool {
+    fn is_new(&mut self, due: &PackTask) -> bool {
         match due {
-            Due::Merge(_) => true,
-            Due::Index(packs) => std::mem::replace(&mut self.indexed, packs.clone()) != *packs,
+            PackTask::Merge(_) => true,
+            PackTask::Index(packs) => std::mem::replace(&mut self.indexed, packs.clone()) != *packs,
         }
     }
 
-    fn start(&mut self, due: Due) {
+    fn start(&mut self, due: PackTask) {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, orders) = (self.shared.clone(), self.orders.clone());
         let stopped = stop.clone();
@@ -115,7 +123,7 @@ impl Merging {
         let work = Box::new(move || {
             let made = caught(|| due.make(&shared, &stopped));
             let _ = sender.send(made);
-            let _ = orders.send(Order::Merged(number));
+            let _ = orders.send(Command::Merged(number));
         });
         match self.shared.disk.start_thread(NAME, work) {
             Ok(thread) => {
@@ -189,7 +197,7 @@ impl Merging {
     fn merge_in_turn(&mut self) {
         let shared = self.shared.clone();
         caught(|| {
-            while let Some(due) = Flusher::of(&shared).due()?
+            while let Some(due) = Flusher::of(&shared).next_task()?
                 && self.is_new(&due)
                 && let Some(made) = due.make(&shared, &AtomicBool::new(false))?
             {

@@ -11,20 +11,20 @@ use outcome::clock::{Clock, Timestamp};
 use trail::Trail;
 
 /// The result of an attempt to make a checkpoint.
-pub enum Kept {
+pub enum CheckpointAttempt {
     /// This checkpoint was kept, at this time, and why witnesses did not cosign it, where any did not.
-    At(Timestamp, Checkpoint, Vec<String>),
+    Kept(Timestamp, Checkpoint, Vec<String>),
     /// No checkpoint was kept at this time, with the error. A rolled-back trail is reported here.
-    Not(Timestamp, CheckpointError),
+    Failed(Timestamp, CheckpointError),
 }
 
 /// Makes a checkpoint now and then at regular intervals. Stops when it is dropped, after the current attempt.
-pub struct Keeper {
+pub struct PeriodicCheckpoints {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl PeriodicCheckpoints {
     /// Starts the thread. Calls `tell` with the result of each attempt. A failure is logged, and the next attempt is
     /// at the usual time.
     pub fn start(
@@ -34,8 +34,8 @@ impl Keeper {
         witnesses: Witnesses,
         every: Duration,
         clock: Arc<dyn Clock>,
-        tell: impl Fn(&Kept) + Send + 'static,
-    ) -> Keeper {
+        tell: impl Fn(&CheckpointAttempt) + Send + 'static,
+    ) -> PeriodicCheckpoints {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
             loop {
@@ -47,11 +47,15 @@ impl Keeper {
                         for why in &made.unwitnessed {
                             tracing::error!(%why, "a checkpoint was kept, but not cosigned");
                         }
-                        tell(&Kept::At(now, made.checkpoint, made.unwitnessed));
+                        tell(&CheckpointAttempt::Kept(
+                            now,
+                            made.checkpoint,
+                            made.unwitnessed,
+                        ));
                     }
                     Ok(Err(error)) => {
                         tracing::error!(%error, "no checkpoint was kept");
-                        tell(&Kept::Not(now, error));
+                        tell(&CheckpointAttempt::Failed(now, error));
                     }
                     Err(_) => tracing::error!("no checkpoint was kept: a panic"),
                 }
@@ -67,14 +71,14 @@ impl Keeper {
             // The missing checkpoint is noticed by its watcher.
             tracing::error!(%error, "no checkpoint will be kept: cannot start a thread");
         }
-        Keeper {
+        PeriodicCheckpoints {
             stop: Some(stop),
             thread: started.ok(),
         }
     }
 }
 
-impl Drop for Keeper {
+impl Drop for PeriodicCheckpoints {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
