@@ -1,5 +1,5 @@
-//! The parts of one record, each on its own: parse, policy call, tree update, pack write, flush; and what they make together.
-//! The whole, on trails of some size, is in `table`.
+//! The parts of one record, each by itself: parse, policy call, tree update, pack write, flush; and all of them
+//! together. `table` measures the whole on trails of some size.
 //!
 //! `cargo bench --bench parts [-- NAME]`.
 
@@ -101,7 +101,8 @@ fn decided(
     numbers.map(decide).collect()
 }
 
-/// What the writer's thread makes of an entry, without a disk: by how many entries there are, since directories grow.
+/// The work of the writer's thread for an entry, without a disk, for several numbers of entries, since directories
+/// grow.
 fn writer(criterion: &mut Criterion) {
     let (policy, settings) = (builtin(Allocation::Pooling), PolicySettings::default());
     let mut group = criterion.benchmark_group("writer");
@@ -157,7 +158,7 @@ fn writer(criterion: &mut Criterion) {
     }
 }
 
-/// Without a policy: what the trail costs, by the size of the group that is flushed together.
+/// The cost of the trail without a policy, by the size of a group.
 fn append(criterion: &mut Criterion) {
     let place = directory();
     let trail = trail(place.path(), NOW);
@@ -212,7 +213,7 @@ fn record(criterion: &mut Criterion) {
         settings: PolicySettings::default(),
         secret: None,
     };
-    // Not `NOW`, which is ahead of the clock: nothing would be recorded.
+    // `NOW` is ahead of the clock, so nothing would be recorded.
     let trail = trail(place.path(), SystemClock.now());
     let recorder = Recorder::new(trail, builtin(Allocation::Pooling), options);
     let recorded = |answer: Answer| {

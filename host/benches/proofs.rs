@@ -1,7 +1,8 @@
-//! What signatures and checkpoints cost: ingest with and without a signature on every commit, audits with and without checking
-//! them, proofs of one entry among a million. Method: README.md beside this.
+//! The cost of signatures and checkpoints: ingest with and without a signature on every commit, audits with and without
+//! checking them, proofs of one entry among a million. Method: README.md in this directory.
 //!
-//! `cargo bench --bench proofs -- [--entries 100000] [--large 1000000] [--runs 3] [--only rates|verify|large]` prints Markdown.
+//! `cargo bench --bench proofs -- [--entries 100000] [--large 1000000] [--runs 3] [--only rates|verify|large]` prints
+//! Markdown.
 
 #![expect(
     clippy::disallowed_methods,
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// A latency is the median of so many processes.
+/// A latency is the median of this many processes.
 const PROCESSES: usize = 21;
 
 fn main() -> Result<()> {
@@ -171,7 +172,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Audits and `git fsck --full` of the same trail in turns, as it was written and as git packs it.
+    /// Compares an audit and `git fsck --full` of the same trail in turns, as it was written and as git packs it.
     fn beside_git(&self, entries: usize, runs: usize) -> Result<()> {
         self.outcomes(entries)?;
         self.record("signed", &["--signing-key", "key"])?;
@@ -199,7 +200,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The most memory that an audit of a trail takes, with all that can be asked for.
+    /// The peak memory of an audit with all options.
     fn memory(&self, entries: usize, arguments: &[&str]) -> Result<()> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"))
             .current_dir(&self.dir)
@@ -320,7 +321,7 @@ impl Bench {
         Ok(())
     }
 
-    /// How much longer than its entry a proof is.
+    /// How many bytes longer a proof is than its entry.
     fn beside_entry(&self, proof: &str) -> Result<usize> {
         let bytes = fs::read(self.dir.join(proof))?;
         let text = String::from_utf8_lossy(&bytes);

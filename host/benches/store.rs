@@ -1,19 +1,16 @@
-//! The store's figures: how many outcomes a second are accepted, durable, from 64 callers, and how long queries take.
+//! The store's figures: how many outcomes a second are durably accepted from 64 callers, and how long queries take.
 //!
-//! `TMPDIR=/a/real/disk cargo bench --bench store -- [--rows 1000000] [--seconds 10] [--only sqlite|postgres]`. Each figure is
-//! of the library, in this process; the databases lie below TMPDIR. Results: host/benches/README.md.
+//! `TMPDIR=/a/real/disk cargo bench --bench store -- [--rows 1000000] [--seconds 10] [--only sqlite|postgres]`. Each
+//! figure is of the library, in this process; the databases are below TMPDIR. Results: host/benches/README.md.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it starts a PostgreSQL of its own"
-)]
+#![expect(clippy::disallowed_methods, reason = "it starts its own PostgreSQL")]
 
 #[expect(dead_code, reason = "tests use more of it")]
 #[path = "../../tests/store/server.rs"]
 mod server;
 
-/// Where a server keeps its data.
+/// The directory for a server's data.
 fn place() -> std::path::PathBuf {
     std::env::temp_dir()
 }
@@ -93,7 +90,7 @@ fn measure(name: &str, url: &StoreUrl, rows: i64, seconds: Duration, plain: Opti
     });
 }
 
-/// About 900 bytes, as outcomes usually have.
+/// A document of about 900 bytes, the usual size of outcomes.
 fn document(task_id: &str) -> String {
     let words = "planned resolved restarted verified rolled-out observed ".repeat(10);
     format!(
@@ -156,7 +153,8 @@ async fn accept(name: &str, store: &Arc<dyn Store>, seconds: Duration, plain: Op
     );
 }
 
-/// The least that could be done: the text into a table of one column, what arrives together in one transaction, as durable.
+/// The lower bound: inserts the text into a table of one column, equally durable, with simultaneous inserts in one
+/// transaction.
 fn plain_insert(path: &std::path::Path, seconds: Duration) -> f64 {
     let (queue, works) = mpsc::sync_channel::<(String, tokio::sync::oneshot::Sender<()>)>(16_384);
     let connection = rusqlite::Connection::open(path).unwrap();
@@ -190,7 +188,7 @@ fn plain_insert(path: &std::path::Path, seconds: Duration) -> f64 {
                 tokio::spawn(async move {
                     let mut count = 0;
                     while began.elapsed() < seconds {
-                        // The same work of the caller's, so that only the store differs.
+                        // The caller does the same work, so that only the store differs.
                         let text = submission(&format!("plain-{caller}-{count}")).text;
                         let (answer, answered) = tokio::sync::oneshot::channel();
                         queue.send((text, answer)).unwrap();
@@ -211,7 +209,8 @@ fn plain_insert(path: &std::path::Path, seconds: Duration) -> f64 {
     rate
 }
 
-/// A year of entries: one in twelve failed, forty services of which the first is in every other entry, two hundred intents.
+/// A year of entries: one in twelve failed, forty services of which the first is in every other entry, two hundred
+/// intents.
 fn entry(number: i64, rows: i64) -> Entry {
     let step = 365 * 86_400_000_000 / rows;
     let time = Timestamp::from_microseconds(1_736_000_000_000_000 + number * step).to_rfc3339();

@@ -1,4 +1,4 @@
-//! Attributes of a person's repository: entries stay as they are, and clear text is never recorded without a word.
+//! Attributes of a person's repository: entries stay unchanged, and clear text is never recorded silently.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
@@ -35,7 +35,7 @@ fn filters_and_line_endings_leave_entries_as_they_are() {
             1
         );
         let recorded = machine.git(&["rev-parse", "HEAD:.audit"]);
-        // As after a checkout: nothing that git remembers of the files counts.
+        // As after a checkout: nothing that git has cached about the files counts.
         std::fs::remove_file(machine.path("repo/.audit/tasks/a.json")).unwrap();
         machine.git(&["checkout", "-q", "--", ".audit"]);
         let index = machine.path("repo/.git/index");
@@ -108,7 +108,7 @@ fn where_a_filter_encrypts_an_outcome_is_refused_unless_the_operator_allows_it()
         );
         assert_eq!(ran.exit, Some(0), "{ran:?}");
         assert_eq!(machine.git(&["status", "--porcelain"]), "");
-        // What is recorded is recorded.
+        // An entry that is recorded stays recorded.
         let ran = machine.run_with_input(&["-C", "repo", "commit", "-"], outcome("a", "completed"));
         assert_eq!(ran.exit, Some(0), "{ran:?}");
     }

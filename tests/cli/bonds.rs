@@ -87,7 +87,7 @@ fn a_store_is_rebound_only_if_both_trails_are_named() {
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert_eq!(machine.reconcile_in("other.git", &[]).exit, Some(0));
     assert_eq!(machine.reconcile_in("one.git", &[]).exit, Some(7));
-    // Where it says the same again, there is nothing to do.
+    // Rebinding to the same trail again does nothing.
     let again = machine.reconcile_in("other.git", &["--rebind", &one, &other]);
     assert_eq!(again.exit, Some(0), "{again:?}");
 }
@@ -115,7 +115,7 @@ fn a_copy_that_lacks_what_was_acknowledged_is_another_trail_though_its_name_is_t
             "{ran:?}"
         );
     }
-    // One that is up to date is the same trail.
+    // A copy that is up to date is the same trail.
     support::git(
         &machine.path("copy.git"),
         &["fetch", "-q", "origin", "+refs/heads/*:refs/heads/*"],
@@ -145,7 +145,7 @@ fn a_store_of_before_is_bound_if_its_last_entry_is_in_the_trail() {
         ran.err.contains(last) && ran.err.contains(&machine.uuid("one.git")),
         "{ran:?}"
     );
-    // The same rows, but of this trail.
+    // The same rows, with this trail's commits.
     let ours = made(
         "ours.sqlite",
         &before.replace(last, &machine.tip("one.git")),

@@ -1,4 +1,4 @@
-//! `commit` and `init`: one outcome in, one commit out, and an answer that a program can act on.
+//! `commit` and `init`: one outcome makes one commit, and the answer is machine-readable.
 
 use serde_json::json;
 
@@ -111,7 +111,7 @@ fn a_document_beyond_the_limit_is_not_read_to_its_end() {
         .env("CHIFFON_AUDIT_OUTCOME_MAX_BYTES", "10")
         .output()
         .unwrap();
-    // Standard input is empty here, which is another refusal: the limit has not been exceeded.
+    // Standard input is empty here, which is refused for another reason: the limit is not exceeded.
     assert!(String::from_utf8_lossy(&small.stdout).contains("document: is empty"));
 }
 
@@ -273,7 +273,7 @@ fn init_bare_is_for_volume() {
     );
 }
 
-/// Where the entry of a task goes that is committed in a directory with these arguments more.
+/// The path of a task's entry that is committed in a directory with these additional arguments.
 #[track_caller]
 fn path_of(machine: &Machine, directory: &str, task: &str, more: &[&str]) -> String {
     let args = [&["-C", directory, "commit", "-", "--json"], more].concat();
@@ -284,7 +284,7 @@ fn path_of(machine: &Machine, directory: &str, task: &str, more: &[&str]) -> Str
         .to_owned()
 }
 
-/// The user's file is for all trails; a trail that has chosen stays with its choice.
+/// The user's file applies to all trails; a trail that has a layout keeps it.
 #[test]
 fn a_trails_own_layout_is_before_the_users_and_after_what_is_said() {
     let machine = Machine::new();
@@ -303,7 +303,7 @@ fn a_trails_own_layout_is_before_the_users_and_after_what_is_said() {
         let path = path_of(&machine, directory, "b", &[]);
         assert_eq!(path, ".audit/tasks/b.json", "{directory}");
     }
-    // Doing it again changes nothing.
+    // A second call changes nothing.
     let again = machine.run(&["init", "flat", "--json"]).object();
     assert_eq!(again["layout"], "flat");
     let sharded = |path: String| path.split('/').count() == 7;
@@ -315,7 +315,7 @@ fn a_trails_own_layout_is_before_the_users_and_after_what_is_said() {
     )));
     machine.write("flat/.git/chiffon-audit/config.toml", "layout = 'sharded'");
     assert!(sharded(path_of(&machine, "flat", "d", &[])));
-    // A trail that has no layout yet gets the user's.
+    // A trail without a layout gets the user's.
     let made = machine.run(&["init", "new", "--json"]).object();
     assert_eq!(made["layout"], "sharded");
     crate::support::git(machine.dir.path(), &["init", "-q", "unborn"]);
@@ -353,7 +353,7 @@ fn a_damaged_repository_is_not_passed_over_for_the_one_around_it() {
     assert!(!machine.path("repo/.git/chiffon-audit").exists());
 }
 
-/// A stack that no address space has room for: the system refuses every thread, as it does at a limit of processes.
+/// The stack is too large for any address space: the system refuses every thread, as it does at a limit of processes.
 #[test]
 fn a_system_without_a_thread_left_is_an_answer_that_may_pass() {
     let machine = Machine::with_repository();
@@ -393,7 +393,8 @@ fn init_makes_no_repository_within_another_unless_the_place_is_named() {
     let left = std::fs::read_dir(machine.path("repo/below")).unwrap();
     assert_eq!(left.count(), 0);
     assert_eq!(machine.git(&["for-each-ref"]), "");
-    // Where it is, it is no news; and named, it is made, and said to lie within the other.
+    // In an existing repository this is not mentioned. With a name, a repository is created, and the message says that
+    // it is inside another.
     assert_eq!(machine.run(&["-C", "repo", "init"]).exit, Some(0));
     let ran = machine.run(&["init", "repo/below/new"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");

@@ -1,4 +1,4 @@
-//! `demo`: it runs, it shows what was run, and it leaves alone what is not its own.
+//! `demo`: it runs, shows the commands that it ran, and leaves other files alone.
 
 use super::Machine;
 

@@ -17,7 +17,7 @@ fn with_store() -> Machine {
 
 const STORE: &str = "repo/.git/chiffon-audit/store.sqlite";
 
-/// What it finds of that name, each with its finding, and whether all is fit.
+/// The findings with this name, and whether everything is in order.
 fn found(machine: &Machine, args: &[&str], name: &str) -> (bool, Vec<(String, String)>) {
     let ran = machine.run(&[&["-C", "repo", "doctor", "--json"], args].concat());
     let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"));
@@ -31,7 +31,7 @@ fn found(machine: &Machine, args: &[&str], name: &str) -> (bool, Vec<(String, St
     (fit, of_name.collect())
 }
 
-/// The one finding of that name.
+/// Checks the only finding with this name.
 #[track_caller]
 fn says(machine: &Machine, name: &str, finding: &str, words: &str) {
     let (fit, found) = found(machine, &[], name);
@@ -165,7 +165,7 @@ fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
         let lines = numbers.map(|number| outcome(&format!("t{number}"), "completed") + "\n");
         lines.collect()
     };
-    // Where one directory was asked for: otherwise entries are spread long before.
+    // The flat layout was requested; otherwise entries are sharded long before.
     let flat = ["-C", "repo", "init", "--layout", "flat"];
     assert_eq!(machine.run(&flat).exit, Some(0));
     says(&machine, "layout", "good", "flat, by choice: 0 entries");
@@ -173,7 +173,7 @@ fn a_directory_that_becomes_too_large_is_told_before_it_is_slow() {
     says(&machine, "layout", "good", "4999 entries in one directory");
     machine.commit(&outcome("one-more", "completed"));
     says(&machine, "layout", "warning", "init --layout sharded");
-    // What is done about it is for the entries to come.
+    // The change applies to later entries.
     let sharded = ["-C", "repo", "init", "--layout", "sharded"];
     let ran = machine.run(&sharded);
     assert_eq!(ran.exit, Some(0), "{ran:?}");

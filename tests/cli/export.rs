@@ -24,7 +24,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
-/// The name that git gives these bytes.
+/// The id that git gives these bytes.
 fn named(kind: &str, bytes: &[u8]) -> String {
     let mut hasher = sha1::Sha1::new();
     hasher.update(format!("{kind} {}\0", bytes.len()));
@@ -36,7 +36,7 @@ fn named(kind: &str, bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The leaf's hash as `docs/src/reference/proofs.md` defines it, worked out by hand.
+/// The hash of the leaf as `docs/src/reference/proofs.md` defines it, computed by hand.
 fn leaf(path: &str, entry: &[u8], commit: &[u8]) -> String {
     let mut hasher = sha2::Sha256::new();
     hasher.update(b"\0chiffon-audit/leaf/v1\n");
@@ -108,7 +108,8 @@ fn events_have_what_cloudevents_requires() {
         assert!(text(&event, "source").starts_with("urn:uuid:"));
         assert_eq!(event["data"]["task_id"], event["subject"]);
         assert_eq!(event["data"]["timestamp"], event["time"]);
-        // Names of attributes: lower-case letters and digits, as the specification wants; `data` and its kin are no attributes.
+        // Names of attributes have lower-case letters and digits, as the specification requires; `data` and similar
+        // members are not attributes.
         for name in event.as_object().unwrap().keys() {
             let plain = name
                 .bytes()

@@ -114,7 +114,7 @@ fn every_line_is_answered_in_order_and_a_bad_one_stops_nothing() {
         ]),
         "a\nc\n"
     );
-    // What was an input stays one.
+    // The input file is still there.
     assert!(input.is_file());
 }
 
@@ -196,7 +196,7 @@ fn a_line_of_any_length_is_refused_without_being_held() {
         "{}",
         ran.err
     );
-    // The tally goes where the receipts are not.
+    // The summary goes to the stream without receipts.
     assert!(ran.err.contains("1 recorded, 1 refused in "), "{}", ran.err);
     let reject: Value =
         serde_json::from_slice(&std::fs::read(machine.path("rejects")).unwrap()).unwrap();
@@ -256,7 +256,7 @@ fn an_output_that_is_an_input_is_refused() {
     );
 }
 
-/// An orchestrator in any language: it writes one line, waits for its receipt, and only then writes the next.
+/// Like an orchestrator in any language: writes one line, waits for its receipt, and only then writes the next.
 #[test]
 fn a_co_process_gets_each_receipt_while_the_input_is_open() {
     let machine = Machine::with_repository();
@@ -310,7 +310,7 @@ fn a_reader_of_receipts_that_goes_away_ends_it_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    // And again, to the end.
+    // Again, to the end.
     let ran = machine.run(&["-C", "repo", "ingest", "in"]);
     assert_eq!(ran.exit, Some(0));
     assert_eq!(
@@ -328,7 +328,7 @@ fn every_run_of_the_sample_data_is_recorded() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../shared/data/airline-agent-runs.ndjson"
     );
-    // The data lies beside the repository, not in it.
+    // The data is beside the repository, not in it.
     if !std::path::Path::new(data).exists() {
         return;
     }
@@ -357,7 +357,7 @@ fn a_signal_ends_the_reading_and_what_was_accepted_is_durable_and_counted() {
         for task in ["a", "b", "c"] {
             writeln!(stdin, "{}", outcome(task, "completed")).unwrap();
         }
-        // The beginning of a line is no line.
+        // An incomplete line is not a line.
         write!(stdin, r#"{{"task_id":"d","#).unwrap();
         stdin.flush().unwrap();
         let receipts = || std::fs::read_to_string(machine.path("receipts")).unwrap_or_default();
@@ -369,7 +369,7 @@ fn a_signal_ends_the_reading_and_what_was_accepted_is_durable_and_counted() {
             .status()
             .unwrap();
         assert!(sent.success());
-        // The input stays open: nobody but the signal ends it.
+        // The input stays open: only the signal ends it.
         let ran = Ran::of(child.wait_with_output().unwrap());
         drop(stdin);
         assert_eq!(ran.exit, Some(exit), "{ran:?}");
@@ -434,7 +434,7 @@ fn a_signal_in_the_middle_of_a_stream_leaves_a_beginning_of_it_and_a_second_run_
     );
 }
 
-/// One that is opened only to see whether it can be tells its writer that nobody reads any more.
+/// Opening the pipe only to test it would tell its writer that the reader is gone.
 #[test]
 fn a_named_pipe_is_opened_once() {
     let machine = Machine::with_repository();
@@ -444,7 +444,7 @@ fn a_named_pipe_is_opened_once() {
     let writer = std::thread::spawn(move || {
         let mut pipe = std::fs::OpenOptions::new().write(true).open(pipe)?;
         for id in ["a", "b"] {
-            // Long enough for whoever has only looked to be gone.
+            // Long enough for a program that only tests the pipe to be gone.
             std::thread::sleep(std::time::Duration::from_millis(300));
             writeln!(pipe, "{}", outcome(id, "completed"))?;
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Machine;
 use super::witness::{Serving, verify, witnessed};
 
-/// What a service that makes checkpoints is started with, and how it says that it runs and is ready.
+/// The arguments of a service that makes checkpoints, and its process, which has reported that it is ready.
 struct Keeping {
     child: Child,
     socket: std::path::PathBuf,
@@ -126,7 +126,7 @@ fn a_service_is_told_all_of_a_witness_or_nothing() {
         ([&url[..], &keys].concat(), "how often"),
         (
             [&["--checkpoint-witness", "ftp://x"], &keys[..], &every].concat(),
-            "must begin with http://",
+            "must start with http://",
         ),
         (
             [&url[..], &["--checkpoint-witness-keys", "nosuch"], &every].concat(),

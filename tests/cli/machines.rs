@@ -1,4 +1,4 @@
-//! Everyday machines: homes and caches that cannot be written, other people's configuration, filters, shared repositories.
+//! Real machines: homes and caches that cannot be written, other people's configuration, filters, shared repositories.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::{Machine, Ran, outcome};
 use crate::support;
 
-/// Records a task with these variables; everything else is the machine's.
+/// Records a task with these variables; everything else is as on the machine.
 pub(super) fn commit_with(
     machine: &Machine,
     id: &str,
@@ -27,7 +27,7 @@ fn a_cache_that_cannot_be_made_is_a_warning_in_every_command() {
     let machine = Machine::with_repository();
     let file = machine.write("file", "");
     let file = file.to_str().unwrap();
-    // Nobody, not even root, makes a directory there.
+    // Nobody, not even root, can create a directory there.
     for (number, home) in ["/sys/kernel", "/proc", file].into_iter().enumerate() {
         let ran = commit_with(
             &machine,
@@ -61,7 +61,7 @@ fn a_cache_that_cannot_be_made_is_a_warning_in_every_command() {
     let mut command = machine.command(&["-C", "repo", "ingest", lines.to_str().unwrap()]);
     let ran = Ran::of(command.env(no_cache.0, no_cache.1).output().unwrap());
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    // A cache that others may write holds machine code of anybody's: it is not used.
+    // A cache that others can write may contain anyone's machine code: it is not used.
     let open = machine.path("open");
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -76,7 +76,7 @@ fn a_cache_that_cannot_be_made_is_a_warning_in_every_command() {
     assert_eq!(std::fs::read_dir(&open).unwrap().count(), 0);
 }
 
-/// A container with a random user: no entry in the list of users, a home that is root's.
+/// A container with a random user id: the user is not in the list of users, and the home is root's.
 #[test]
 fn a_user_whom_the_system_does_not_know_records_with_a_home_that_is_another_s() {
     let machine = Machine::new();
@@ -248,7 +248,7 @@ fn with_little_address_space_policies_run_all_the_same() {
     assert_eq!(machine.run(&["-C", "repo", "verify"]).exit, Some(0));
 }
 
-/// Every file and directory of ours below the git directory, with its permissions.
+/// Every file and directory of the program below the git directory, with its permissions.
 fn modes(machine: &Machine) -> Vec<(String, u32, bool)> {
     let root = machine.path("repo");
     let mut dirs = vec![root.clone()];
@@ -318,7 +318,7 @@ fn a_shared_repository_is_written_as_git_writes_it() {
             }
             let expect = match is_directory {
                 true => directory,
-                // Submissions may hold what a policy redacts.
+                // Submissions may contain data that a policy redacts.
                 false if name.contains("store.sqlite") => 0o060,
                 false => file,
             };

@@ -1,4 +1,4 @@
-//! The command line: settings, texts, and the built program from outside.
+//! The command line: settings, messages, and the built program from outside.
 
 mod attributes;
 mod bonds;
@@ -35,7 +35,7 @@ struct Machine {
     dir: TempDir,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 struct Ran {
     exit: Option<i32>,
@@ -44,14 +44,14 @@ struct Ran {
 }
 
 impl Machine {
-    /// With nothing on it.
+    /// An empty machine.
     fn new() -> Machine {
         Machine {
             dir: crate::support::temporary(),
         }
     }
 
-    /// With a repository `repo` that stock git has made.
+    /// A machine with a repository `repo` made by stock git.
     fn with_repository() -> Machine {
         let machine = Machine::new();
         std::fs::create_dir(machine.path("repo")).unwrap();
@@ -129,7 +129,7 @@ impl Ran {
         }
     }
 
-    /// What was printed as JSON, a value a line.
+    /// The JSON values on standard output, one a line.
     fn json(&self) -> Vec<Value> {
         self.out
             .lines()
@@ -137,7 +137,7 @@ impl Ran {
             .collect()
     }
 
-    /// The one object that was printed.
+    /// The only JSON object on standard output.
     #[track_caller]
     fn object(&self) -> Value {
         let mut objects = self.json();
@@ -147,7 +147,7 @@ impl Ran {
     }
 }
 
-/// An outcome with nothing but what is required.
+/// An outcome with only the required members.
 fn outcome(task_id: &str, status: &str) -> String {
     format!(r#"{{"task_id":"{task_id}","status":"{status}"}}"#)
 }

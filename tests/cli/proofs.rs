@@ -1,4 +1,4 @@
-//! `checkpoint`, `prove` and `verify` of both, and signing, as a person calls them.
+//! `checkpoint`, `prove`, `verify` of both, and signing, on the command line.
 
 use serde_json::json;
 
@@ -139,7 +139,7 @@ fn a_signed_trail_is_made_and_checked_by_flags_and_variables() {
     let document = machine.write("b.json", outcome("b", "completed"));
     machine.run(&["-C", "repo", "commit", document.to_str().unwrap()]);
     assert_eq!(machine.run(&verify).exit, Some(3));
-    // A signer that is not there holds the outcome, and says so in a word.
+    // A signer that is not available holds the outcome, and the cause says so.
     let mut command =
         machine.command(&["-C", "repo", "commit", "--json", document.to_str().unwrap()]);
     let document = machine.write("b.json", outcome("c", "completed"));
@@ -165,7 +165,7 @@ fn a_service_keeps_checkpoints() {
     machine.run(&["-C", "repo", "checkpoint", "--new-key", "key"]);
     let serve = ["-C", "repo", "serve", "--listen", "unix:socket", "--json"];
     let every = ["--checkpoint-every", "1", "--checkpoint-to", "kept"];
-    // Without a key nothing begins.
+    // Without a key the service does not start.
     let missing = machine.run(&[&serve[..], &every].concat());
     assert_eq!(missing.exit, Some(2), "{missing:?}");
     let mut command = machine.command(&[&serve[..], &every, &["--checkpoint-key", "key"]].concat());
@@ -246,7 +246,7 @@ fn a_checkpoint_that_is_too_old_is_called_stale() {
         (exit, &claims[0]["verdict"]),
         (Some(6), &json!("not-shown"))
     );
-    // The same checkpoint, made two hours ago; who signed it is another claim.
+    // The same checkpoint, made two hours ago; another claim is about its signature.
     let note = std::fs::read_to_string(machine.path("kept")).unwrap();
     let line = note.lines().find(|line| line.starts_with("time ")).unwrap();
     machine.write(
@@ -260,7 +260,7 @@ fn a_checkpoint_that_is_too_old_is_called_stale() {
         what.starts_with("stale: the checkpoint `old` is the newest and of 2026-01-21T10:00:00Z"),
         "{what}"
     );
-    // The newest of all counts.
+    // The newest of all checkpoints counts.
     let (_, claims) = fresh(&["--against", "old", "--against", "kept", "--max-age", "1h"]);
     assert_eq!(claims[0]["verdict"], "holds");
     machine.write(
@@ -326,18 +326,18 @@ fn a_proof_of_another_trail_under_the_same_key_is_not_taken_for_this_one() {
         "-C", "repo", "prove", "approval", "--key", "key", "--to", "p",
     ]);
     assert_eq!(machine.run(&check).exit, Some(0));
-    // The same is asked of a repository.
+    // A repository can be checked in the same way.
     for (trail, exit) in [(origin, 0), (theirs, 3)] {
         let ran = machine.run(&["verify", "repo", "--trail", trail]);
         assert_eq!(ran.exit, Some(exit), "{ran:?}");
     }
-    // And numbers have one form.
+    // Numbers have one canonical form.
     let text = std::fs::read_to_string(machine.path("p")).unwrap();
     for form in ["index +0", "index 00"] {
         machine.write("p", text.replacen("index 0", form, 1));
         let ran = machine.run(&check);
         assert_eq!(ran.exit, Some(1), "{ran:?}");
-        assert!(ran.err.contains("not in its one form"), "{ran:?}");
+        assert!(ran.err.contains("not in canonical form"), "{ran:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `show` and `log`: what is recorded, for people and for programs.
+//! `show` and `log`: recorded entries, for people and for programs.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ fn show_prints_the_entry_with_its_commit() {
     assert_eq!(shown["commit"], head.trim());
     assert_eq!(shown["path"], ".audit/tasks/a.json");
     assert_eq!(shown["entry"]["status"], "completed");
-    // Numbers are as they were written.
+    // Numbers are shown as they were written.
     assert!(ran.out.contains(r#""outcome":{"n":1.0E+2}"#), "{}", ran.out);
 }
 
@@ -63,7 +63,7 @@ fn a_repository_of_another_user_is_refused_with_git_s_advice() {
     machine.commit(&outcome("a", "failed"));
     let git_dir = machine.path("repo/.git");
     if std::os::unix::fs::chown(&git_dir, Some(12345), Some(12345)).is_err() {
-        // Only root can give it away.
+        // Only root can change the owner.
         return;
     }
     let ran = machine.run(&["-C", "repo", "log"]);
@@ -165,7 +165,7 @@ fn log_filters_by_what_the_entries_say() {
             "{filter:?}"
         );
     }
-    // What no settings could add is a mistake, and no empty answer.
+    // A status that no setting can add is an error, rather than an empty answer.
     for wrong in ["FAILED", "failed,completed", ""] {
         let ran = machine.run(&["-C", "repo", "log", "--status", wrong]);
         assert_eq!(ran.exit, Some(2), "{ran:?}");
@@ -206,7 +206,7 @@ fn what_entries_bring_cannot_act_on_a_terminal() {
         };
         assert!(!ran.out.contains(hidden), "{args:?} {:?}", ran.out);
     }
-    // The value is the same, only written otherwise.
+    // The value is the same, in another form.
     let shown = machine.run(&["-C", "repo", "show", "a", "--json"]).object();
     assert_eq!(shown["entry"]["plan_id"], "\u{1b}[2J\u{202e}\n\u{9b}");
     assert_eq!(
@@ -234,9 +234,9 @@ fn times_are_those_of_the_entries_and_not_of_their_commits() {
     );
 }
 
-/// Records outcomes of these numbers in one flat directory.
+/// Records outcomes with these numbers in one flat directory.
 fn ingest(machine: &Machine, numbers: std::ops::Range<u32>) {
-    // In no order, so that entries come anywhere in the directory.
+    // In no particular order, so that entries are inserted anywhere in the directory.
     let lines =
         numbers.map(|number| outcome(&format!("t{:05}", number * 7919 % 10_007), "completed"));
     let ran = machine.run_with_input(
@@ -250,7 +250,7 @@ fn ingest(machine: &Machine, numbers: std::ops::Range<u32>) {
 fn the_log_of_a_large_directory_shows_each_entry_as_its_commit_added_it() {
     let machine = Machine::with_repository();
     ingest(&machine, 0..700);
-    // A person alters an entry of the middle, takes another away, and all this is accepted.
+    // A person changes an entry in the middle, removes another, and the operator accepts this.
     let altered = machine.path("repo/.audit/tasks/t07919.json");
     let before = std::fs::read_to_string(&altered).unwrap();
     std::fs::write(&altered, before.replace("completed", "rejected")).unwrap();

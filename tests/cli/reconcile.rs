@@ -1,4 +1,4 @@
-//! `reconcile` and the filters of `log`, from outside: two layers that were made to differ, and what is said and done.
+//! `reconcile` and the filters of `log`, from outside: trail and store that differ, and what is reported and repaired.
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl Machine {
         Connection::open(self.path("repo/.git/chiffon-audit/store.sqlite")).unwrap()
     }
 
-    /// Changes rows behind the store's back.
+    /// Changes rows without the store.
     fn tamper(&self, sql: &str) {
         let sql = format!("UPDATE meta SET repairing = 1; {sql}; UPDATE meta SET repairing = 0");
         self.rows().execute_batch(&sql).unwrap();

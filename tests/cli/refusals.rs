@@ -1,4 +1,4 @@
-//! Refusals that are right: each names the way out.
+//! Refusals: each names the way out.
 
 use super::{Machine, Ran, outcome};
 use crate::support;

@@ -1,8 +1,8 @@
-//! `report`: what is told, in each form, and that nothing an entry says becomes markup, a formula or a script.
+//! `report`: its contents in each form. Text of an entry never becomes markup, a formula or a script.
 
 use super::{Machine, Ran};
 
-/// Outcomes that try to be something else where they are shown.
+/// Outcomes whose text is dangerous in one of the forms.
 fn machine() -> Machine {
     let machine = Machine::with_repository();
     let document = |task: &str, status: &str, service: &str, pool: &str| {
@@ -65,27 +65,27 @@ fn the_page_stands_alone_and_shows_hostile_names_as_text() {
     ] {
         assert!(page.contains(present), "{present}");
     }
-    // The style's digest is that of what stands between the tags.
+    // The digest of the style is that of the text between the tags.
     let style = page.split("<style>").nth(1).unwrap();
     let style = style.split("</style>").next().unwrap();
     let digest = <sha2::Sha256 as sha2::Digest>::digest(style);
     let digest = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
     assert!(page.contains(&format!("'sha256-{digest}'")));
-    // No attribute that a policy of that kind would refuse.
+    // No attribute that a strict content security policy would refuse.
     assert!(!page.contains(" style=\"") && !page.contains(" onload"));
 }
 
 #[test]
 fn the_page_can_be_read_without_seeing_colours_or_pictures() {
     let page = report(&machine(), &[]).out;
-    // Every head of a column or a row says which it is.
+    // Every header cell has a scope.
     let heads = page.matches("<th ").count();
     assert_eq!(
         page.matches("<th").count() - page.matches("<thead").count(),
         heads
     );
     assert_eq!(page.matches(" scope=\"").count(), heads);
-    // What a picture shows stands beside it in words; the one that does not has a name, and a table.
+    // The text beside a picture describes it; the only other one has a name and a table.
     for (picture, _) in page.match_indices("<svg ") {
         let tag = page[picture..].split('>').next().unwrap();
         let is_named = tag.contains("role=\"img\" aria-label=\"Outcomes by status, for each ");
@@ -96,7 +96,7 @@ fn the_page_can_be_read_without_seeing_colours_or_pictures() {
         "{page}"
     );
     assert!(page.contains("<summary>The same in numbers</summary>"));
-    // What scrolls sideways can be reached and scrolled with keys.
+    // Areas that scroll sideways can be reached and scrolled with keys.
     let scrolls = page.matches("<div class=\"scroll\"").count();
     assert!(scrolls > 4);
     assert_eq!(
@@ -104,7 +104,7 @@ fn the_page_can_be_read_without_seeing_colours_or_pictures() {
         scrolls
     );
     assert_eq!(page.matches(" tabindex=\"0\"").count(), scrolls);
-    // Headings go down by one.
+    // Heading levels are not skipped.
     assert_eq!(
         (page.matches("<h1").count(), page.matches("<h3").count()),
         (1, 0)

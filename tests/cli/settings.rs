@@ -1,4 +1,4 @@
-//! Settings: which source wins, and what each may say.
+//! Settings: which source takes precedence, and what each may contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use chiffon_audit_cli::config::{
 };
 use tempfile::TempDir;
 
-/// A user's home and a repository, neither of which is anybody's.
+/// A user's home and a repository, in a temporary directory.
 struct Place {
     dir: TempDir,
 }
@@ -142,7 +142,7 @@ fn every_setting_is_read_from_the_users_file() {
     let signing = Signing {
         key: Some(place.path("home/.config/chiffon-audit/id.pub")),
         openpgp_key: Some("ABCD".into()),
-        // A bare name is looked for where programs are.
+        // A plain name is looked up on the path.
         program: Some("gpg2".into()),
         passphrase_file: Some("/run/pass".into()),
         extent: Some(SigningExtent::Group),

@@ -1,4 +1,4 @@
-//! Arguments, help, and what holds for every command.
+//! Arguments, help, and rules for every command.
 
 use super::{Machine, Ran, outcome};
 use std::process::Stdio;
@@ -201,7 +201,7 @@ fn completions_and_manual_pages_name_every_command() {
         assert_eq!(ran.exit, Some(0));
         assert!(ran.out.contains("ingest"), "{shell}");
     }
-    // In a real bash, behind the first word too.
+    // In a real bash, also after the first word.
     for (words, wanted) in [("policy in", "inspect"), ("commit --pol", "--policy")] {
         let script = format!(
             "eval \"$($0 completions bash)\"; COMP_WORDS=(chiffon-audit {words}); COMP_CWORD=2; \
@@ -319,7 +319,7 @@ fn what_is_named_and_is_not_there_is_a_mistake_in_the_call() {
             assert!(told.contains(named), "{args:?} {told}");
         }
     }
-    // Where a directory may be named.
+    // Arguments that name a directory.
     for args in [
         &["verify", "repo", "--since", "no-such"][..],
         &["verify", "repo", "--against", "no-such"],

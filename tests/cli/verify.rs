@@ -1,4 +1,4 @@
-//! `verify`: its exit codes and shapes. What it finds is tested where it lives.
+//! `verify`: its exit codes and output. Its findings are tested in `tests/verify`.
 
 use super::{Machine, outcome};
 
@@ -140,7 +140,7 @@ fn a_repository_of_another_user_is_audited_and_nothing_it_names_is_run() {
         machine.git(&["config", name, evil]);
     }
     machine.git(&["config", "filter.x.smudge", evil]);
-    // Only root can give files away; where the tests run as another user, the rest still counts.
+    // Only root can change the owner; if the tests run as another user, the rest still counts.
     let _ = std::os::unix::fs::lchown(machine.path("repo/.git"), Some(12345), Some(12345));
     let ran = machine.run(&["-C", "repo", "verify"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");

@@ -1,4 +1,4 @@
-//! Witnesses, both ends as processes: who asks, and who cosigns what extends what it saw.
+//! Witnesses, both ends as processes: the client, and the server, which cosigns checkpoints that extend what it saw.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Machine, Ran, outcome};
 
-/// A witness that runs.
+/// A running witness.
 pub(super) struct Serving {
     child: Child,
     pub(super) url: String,
@@ -40,7 +40,7 @@ impl Serving {
         Serving { child, url }
     }
 
-    /// Posts this body: status, head and body of the answer.
+    /// Posts this body; returns status, head and body of the answer.
     fn post(&self, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
         let length = body.len();
@@ -140,7 +140,7 @@ fn a_witness_cosigns_what_extends_what_it_saw_and_remembers_it() {
             .unwrap()
             .starts_with("`witness.example/1` cosigned it at")
     );
-    // The same again, and more, of which it is shown that it extends the last.
+    // The same size again, and greater ones, which are shown to extend the last.
     for id in ["", "c", "d"] {
         if !id.is_empty() {
             machine.commit(&outcome(id, "completed"));
@@ -148,12 +148,12 @@ fn a_witness_cosigns_what_extends_what_it_saw_and_remembers_it() {
         let made = checkpoint(&machine, &witness.url);
         assert_eq!(made.exit, Some(0), "{id}: {made:?}");
     }
-    // What it saw outlives it.
+    // The state of the witness is durable.
     drop(witness);
     let witness = Serving::start(&machine);
     machine.commit(&outcome("e", "completed"));
     assert_eq!(checkpoint(&machine, &witness.url).exit, Some(0));
-    // A proof takes the cosignatures along.
+    // A proof includes the cosignatures.
     machine.run(&["-C", "repo", "prove", "c", "--checkpoint", "kept"]);
     let check = [
         "verify",
@@ -170,7 +170,7 @@ fn a_witness_cosigns_what_extends_what_it_saw_and_remembers_it() {
         proved.out.contains("cosigned by 1 of 1 witness"),
         "{proved:?}"
     );
-    // Two witnesses may not use one memory.
+    // Two witnesses cannot use the same state.
     let second = machine.run(&[
         "witness",
         "serve",
@@ -208,7 +208,7 @@ fn a_witness_tells_of_a_roll_back_and_a_rewrite_though_the_signer_forgot() {
         "{refused:?}"
     );
     assert!(!machine.path("kept").exists());
-    // Another third entry, and a fourth.
+    // A different third entry, and a fourth.
     let accept = machine.git(&["rev-parse", "HEAD"]);
     machine.run(&["-C", "repo", "init", "--accept-tip", accept.trim()]);
     for (id, words) in [
@@ -238,7 +238,7 @@ fn a_witness_answers_as_c2sp_says() {
         line.starts_with("\u{2014} witness.example/1 ") && line.ends_with('\n'),
         "{line:?}"
     );
-    // What it remembers is another size now.
+    // The witness has another size now.
     let (status, head, said) = post(&body);
     assert_eq!((status, said.as_str()), (409, "2\n"));
     assert!(
@@ -262,9 +262,9 @@ fn a_witness_answers_as_c2sp_says() {
     assert_eq!(post(&format!("old 2\n{hash}\n\n{note}")).0, 422);
     assert_eq!(post(&format!("old 2\n\n{note}")).0, 422);
     assert_eq!(post(&format!("old 2\n{hash}x\n\n{note}")).0, 400);
-    // Nothing of that moved it.
+    // None of these changed its state.
     assert_eq!(post(&body).2, "2\n");
-    // It is the note's own key that signs for the trail, and no other.
+    // Only the key for the trail signs for it, no other.
     machine.run(&["-C", "repo", "checkpoint", "--new-key", "other"]);
     let other = machine
         .run(&["-C", "repo", "checkpoint", "--key", "other"])
@@ -416,7 +416,7 @@ fn a_cosignature_that_was_forged_is_named_and_one_key_counts_once() {
         ran.err.contains("the keys of 1 witnesses, and 2 must"),
         "{ran:?}"
     );
-    // Two are two, and one of them is missing.
+    // With a quorum of two, one is missing.
     let second = machine
         .run(&["witness", "new-key", "second.example", "wk2"])
         .out;

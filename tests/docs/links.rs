@@ -1,11 +1,11 @@
-//! Every page is in the summary, and every link and every named page leads somewhere.
+//! Every page is in the summary, and every link and every page name has a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Page, book, top};
 
-/// The targets of the links of a text.
+/// The targets of the links in a text.
 fn targets(page: &Page) -> Vec<String> {
     let mut targets = Vec::new();
     for line in page.prose() {
@@ -16,7 +16,7 @@ fn targets(page: &Page) -> Vec<String> {
     targets
 }
 
-/// A heading's anchor, as mdBook and GitHub make it.
+/// The anchor of a heading, as mdBook and GitHub make it.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .trim()
@@ -69,7 +69,7 @@ fn broken(pages: &[Page]) -> Vec<String> {
                 Some(anchors) => fragment.is_empty() || anchors.contains(fragment),
                 None => top().join(&path).exists() && fragment.is_empty(),
             };
-            // A page of the book is shown without the source tree around it.
+            // A page of the book is published without the source tree.
             let stays = !page.path.starts_with("docs/src") || path.starts_with("docs/src");
             if !leads || !stays {
                 broken.push(format!("{} links to {target}", page.name()));
@@ -166,7 +166,7 @@ fn every_page_that_is_named_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Paths of the source tree that the book names in code, such as `host/demo/git_service.py`.
+/// Paths of the source tree that the book has in code, such as `host/demo/git_service.py`.
 #[test]
 fn every_path_of_the_source_tree_that_the_book_names_exists() {
     let mut missing = Vec::new();

@@ -1,6 +1,6 @@
-//! The documentation is true: sessions run as they are shown, links lead somewhere, and what the code knows is listed in full.
+//! The documentation is true: sessions run as shown, links have targets, and generated lists are complete.
 //!
-//! `SNAPSHOTS=overwrite` writes sessions and generated parts anew; read what changed before you accept it.
+//! `SNAPSHOTS=overwrite` rewrites sessions and generated parts; read the changes before you accept them.
 
 mod links;
 mod readme;
@@ -43,7 +43,7 @@ impl Page {
         })
     }
 
-    /// The page holds this text, or is given it where snapshots are overwritten.
+    /// Checks that the page has this text, or writes it if snapshots are overwritten.
     fn expect(&self, text: String) {
         if is_overwriting() {
             std::fs::write(top().join(&self.path), text).unwrap();
@@ -57,7 +57,7 @@ fn is_overwriting() -> bool {
     std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite")
 }
 
-/// The pages of the book, in the order of their paths.
+/// The pages of the book, ordered by path.
 fn book() -> Vec<Page> {
     let mut paths = Vec::new();
     let mut directories = vec![PathBuf::from("docs/src")];
@@ -77,7 +77,7 @@ fn book() -> Vec<Page> {
     paths.into_iter().map(read).collect()
 }
 
-/// The text of the one source file of the host that has this line.
+/// The text of the only source file of the host with this line.
 fn source_with(marker: &str) -> String {
     let mut found = Vec::new();
     let mut directories = vec![top().join("host")];

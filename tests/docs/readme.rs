@@ -1,4 +1,4 @@
-//! The README is short; what it and the book quote is what is there.
+//! The README is short, and its quotes and those of the book are correct.
 
 use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
 
@@ -18,7 +18,7 @@ fn a_person_with_an_editor_open_sees_what_the_book_says() {
     repo.commit_file("readme", "hello");
     std::fs::write(repo.path.join("readme"), "changed").unwrap();
     repo.git(&["add", "readme"]);
-    // An entry lands while the editor is open.
+    // An entry is recorded while the editor is open.
     let editor = r#"sh -c 'echo "{\"task_id\":\"a\",\"status\":\"failed\"}" | chiffon-audit commit - && echo mine > "$0"'"#;
     let said = run(
         &format!(
@@ -33,7 +33,7 @@ fn a_person_with_an_editor_open_sees_what_the_book_says() {
     );
     let page = Page::read("docs/src/explanation/trails.md");
     assert!(page.text.contains("`fatal: cannot lock ref 'HEAD'`"));
-    // Nothing is lost: what was staged still is, and the second try keeps the entry.
+    // Nothing is lost: the staged file still is, and the second attempt keeps the entry.
     repo.git(&["commit", "--quiet", "-m", "mine"]);
     assert_eq!(
         repo.git(&["show", "--format=", "--name-status", "HEAD"]),

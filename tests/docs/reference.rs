@@ -1,4 +1,4 @@
-//! Parts of the reference that are made from what the code knows.
+//! Parts of the reference that are generated from the code.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn with_part(page: &Page, name: &str, part: &str) -> String {
     format!("{before}{begin}\n{}\n\n{end}{after}", part.trim())
 }
 
-/// What the program prints as its help for a command, without the options that every command has.
+/// The program's help for a command, without the options that every command has.
 fn help(command: &[&str]) -> String {
     let program = env!("CARGO_BIN_EXE_chiffon-audit");
     let output = support::isolated(Command::new(program).args(command).arg("--help"))
@@ -33,7 +33,7 @@ fn help(command: &[&str]) -> String {
     lines.join("\n").trim_end().to_owned()
 }
 
-/// The commands that a help text lists.
+/// The commands in a help text.
 fn commands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| !line.starts_with("Usage:"));
     let listed = lines.take_while(|line| *line != "Options:" && *line != "Arguments:");
@@ -86,7 +86,7 @@ fn the_reference_has_every_metric() {
     page.expect(with_part(&page, "metrics", &part));
 }
 
-/// Answers that nearly every route can give: the page says so once.
+/// Answers that nearly every route can give: the page lists them once.
 const OF_ALL: &[&str] = &[
     "400", "401", "403", "408", "421", "422", "429", "500", "503",
 ];

@@ -1,10 +1,10 @@
-//! The runbook has a section for every word that the program answers by, and for no other.
+//! The runbook has a section for every cause word of the program, and no other.
 
 use std::collections::BTreeSet;
 
 use super::{Page, source_with};
 
-/// The words of a table in a source: the texts that are quoted after `marker` in lines of the part that begins with `from`.
+/// The words of a table in a source: the quoted texts after `marker`, in the lines of the part that starts with `from`.
 fn words(source: &str, from: &str, marker: &str) -> BTreeSet<String> {
     let (_, part) = source.split_once(from).expect("the table's beginning");
     let (part, _) = part.split_once("\n    }\n").expect("the table's end");
@@ -16,7 +16,7 @@ fn words(source: &str, from: &str, marker: &str) -> BTreeSet<String> {
     quoted.collect()
 }
 
-/// The sections of a page whose headings are words.
+/// The sections of a page whose headings are single words.
 fn sections(page: &Page) -> BTreeSet<String> {
     let headings = page.prose().filter_map(|line| line.strip_prefix("## "));
     let word = |heading: &str| heading.trim_matches('`').to_owned();
@@ -34,7 +34,7 @@ fn every_cause_has_its_section_and_every_section_its_cause() {
         causes.contains("rolled-back") && causes.len() > 30,
         "{causes:?}"
     );
-    // What HTTP says beside them, within `"schema": 1` for ever.
+    // The additional words of HTTP, which stay for all of `"schema": 1`.
     causes.insert("refused".into());
     assert_eq!(sections(&Page::read("docs/src/runbook/causes.md")), causes);
 }
@@ -73,7 +73,7 @@ fn every_claim_of_an_audit_is_explained() {
     assert_eq!(explained, claims);
 }
 
-/// The ids that are given to claims below a directory.
+/// Collects the ids of claims below a directory.
 fn collect_claims(directory: &std::path::Path, claims: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Every block that shows a prompt is run: a page is a terminal session of its own, in a directory of its own.
+//! Every block with a prompt is run: each page is a terminal session in a new directory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::{Page, book, is_overwriting, top};
 use crate::support;
 
-/// How many pages run at once: most of their time they wait for processes to start.
+/// How many pages run at once: most of the time they wait for processes to start.
 const WORKERS: usize = 4;
 
 const BEGIN: &str = "\n```console\n";
@@ -50,7 +50,7 @@ fn every_session_runs_as_it_is_shown() {
     }
 }
 
-/// The page as it would be shown now. Blocks that print what they printed before keep their ids and times.
+/// The page with its current output. Blocks with the same output keep their ids and times.
 fn replay_page(page: &Page) -> String {
     let directory = support::temporary();
     let _leftover = Leftover(directory.path());
@@ -69,7 +69,7 @@ fn replay_page(page: &Page) -> String {
     shown + rest
 }
 
-/// Ends processes that a session has left, which are in files such as `serve.pid`.
+/// Ends processes that a session has left running; their ids are in files such as `serve.pid`.
 struct Leftover<'a>(&'a Path);
 
 impl Drop for Leftover<'_> {
@@ -85,7 +85,7 @@ impl Drop for Leftover<'_> {
     }
 }
 
-/// Runs the commands of a block, and gives the block as it would be shown now.
+/// Runs the commands of a block, and returns the block with its current output.
 fn replay(block: &str, directory: &Path) -> String {
     let mut shown = String::new();
     let mut lines = block.lines().peekable();
@@ -107,7 +107,7 @@ fn replay(block: &str, directory: &Path) -> String {
     shown.trim_end().to_owned()
 }
 
-/// What a command prints, on both streams.
+/// The output of a command, on both streams.
 pub fn run(command: &str, directory: &Path) -> String {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_chiffon-audit"));
     let path = std::env::var_os("PATH").unwrap();
@@ -133,7 +133,7 @@ pub fn run(command: &str, directory: &Path) -> String {
         .replace(&format!("{}/", directory.display()), "")
 }
 
-/// A text in which ids, times and digests, which differ each time, are replaced by their kind.
+/// Replaces ids, times and digests, which differ each time, by their kind.
 fn neutral(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-:.+".contains(c);
     let mut neutral = String::new();

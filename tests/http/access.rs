@@ -1,8 +1,8 @@
-//! The access log: a line for each request, which holds no secret and cannot be forged.
+//! The access log: one line for each request, without secrets and safe from forged lines.
 
 use super::*;
 
-/// The lines of a service's access log after these requests: each is sent as it stands.
+/// The lines of a service's access log after these requests, which are sent verbatim.
 fn lines(settings: &str, args: &[&str], requests: &[&str]) -> Vec<Value> {
     let mut host = Host::with_settings(settings, &[]);
     host.served.signal("-TERM");

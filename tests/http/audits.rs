@@ -1,4 +1,4 @@
-//! What an auditor gets from a service: a report with what was turned down, checkpoints and their alarms.
+//! What a service offers to an auditor: a report with refusals and conflicts, checkpoints and their alarms.
 
 use super::*;
 
@@ -106,7 +106,7 @@ fn a_service_that_keeps_checkpoints_sounds_the_alarm_when_the_trail_is_rolled_ba
             .body
             .contains("chiffon_audit_checkpoint_failing 1")
     );
-    // The recorder meets it as well, which is no second cause.
+    // The recorder fails for the same reason, which is not a second cause.
     host.post(
         "/api/v1/outcomes?wait=committed",
         &outcome("later", "failed"),

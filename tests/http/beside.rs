@@ -1,4 +1,4 @@
-//! What is recorded beside the service, by `commit` and `ingest` on the same trail.
+//! Entries that `commit` and `ingest` record beside the service on the same trail.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn what_is_recorded_beside_the_service_or_before_its_start_gets_its_rows() {
     beside(&host, "before-1");
     beside(&host, "before-2");
     host.served = Served::start(host.dir.path(), &[]);
-    // Its row is there before anybody has looked at those.
+    // Its row exists before those are read.
     host.commit("at-once", "failed");
     assert_eq!(
         failures(&host, 5),

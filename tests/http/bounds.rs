@@ -1,8 +1,8 @@
-//! What clients may use: connections, bytes, memory. Nobody takes the host from the others.
+//! Limits for clients: connections, bytes, memory. No client can block the others.
 
 use super::*;
 
-/// The most memory that the process has had, in megabytes.
+/// The peak memory of the process in megabytes.
 fn peak(served: &Served) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.child.id())).unwrap();
     let line = status
@@ -62,7 +62,7 @@ fn a_page_is_bounded_in_bytes_and_continues_with_its_cursor() {
         .map(|number| format!("big-{number}"))
         .collect();
     assert_eq!(seen, expected);
-    // Those who ask and do not read hold little.
+    // Clients that send requests and do not read the answers use little.
     let mut asking = Vec::new();
     for _ in 0..64 {
         let mut stream = host.served.connect();
@@ -104,12 +104,12 @@ fn many_large_submissions_of_one_task_are_told_in_full_and_in_little_memory() {
 #[test]
 fn a_large_body_that_does_not_come_is_in_nobodys_way() {
     let host = Host::with_settings("[serve]\nbytes_in_flight = 1000000\n", &[]);
-    // One that begins and does not go on holds all of it.
+    // A client that starts a request and does not continue uses all of it.
     let mut slow = host.served.connect();
     let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{";
     slow.write_all(head.as_bytes()).unwrap();
     host.until_metric("chiffon_audit_http_bytes_in_flight 1000000");
-    // An ordinary report needs no room; a large one gets theirs.
+    // An ordinary report needs no reservation; a large one gets theirs.
     assert_eq!(
         host.post("/api/v1/outcomes", &outcome("small", "completed"))
             .status,
@@ -122,7 +122,7 @@ fn a_large_body_that_does_not_come_is_in_nobodys_way() {
     );
     assert_eq!(read_answer(slow).unwrap().status, 408);
     host.until_metric("chiffon_audit_http_bytes_in_flight 0");
-    // One that does not say how long it is, in pieces.
+    // A body without a length, in chunks.
     let mut stream = host.served.connect();
     let body = large("pieces", 900_000);
     let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -206,7 +206,7 @@ fn probes_and_metrics_have_a_listener_of_their_own() {
     for path in ["/api/v1/trail", "/api/v1/audit/query", "/openapi.json"] {
         assert_eq!(ask(path).status, 404, "{path}");
     }
-    // On the other one tokens are asked for as ever.
+    // On the other address tokens are required as usual.
     assert_eq!(host.get("/metrics").status, 401);
     assert_eq!(host.get("/healthz").status, 200);
     let beyond = program(
@@ -225,7 +225,7 @@ fn probes_and_metrics_have_a_listener_of_their_own() {
 }
 
 impl Host {
-    /// Asks until a line is among the metrics.
+    /// Polls until a line is among the metrics.
     #[track_caller]
     fn until_metric(&self, line: &str) {
         for _ in 0..1000 {

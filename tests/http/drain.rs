@@ -1,4 +1,4 @@
-//! Taking leave: a load balancer learns of it before the first request is turned away.
+//! Shutting down: a load balancer learns of it before the first request is refused.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn after_sigterm_requests_are_taken_while_readyz_says_stopping_and_connections_a
     let ready = host.until("/readyz", |ready| ready["status"] == "stopping");
     assert_eq!(ready["causes"], serde_json::json!([]), "{ready}");
     assert_eq!(host.get("/readyz").status, 503);
-    // One that would be kept open is closed.
+    // A connection that would be kept alive is closed.
     let mut stream = host.served.connect();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -30,7 +30,7 @@ fn after_sigterm_requests_are_taken_while_readyz_says_stopping_and_connections_a
         "{answer:?}"
     );
     host.commit("b", "completed");
-    // Nobody has to wait for the rest.
+    // The rest of the test need not wait.
     host.served.signal("-TERM");
     assert!(host.served.child.wait().unwrap().success());
     assert_eq!(host.entries(), 2);
@@ -44,8 +44,8 @@ fn a_person_who_interrupts_it_waits_for_no_load_balancer() {
     assert!(host.served.child.wait().unwrap().success());
 }
 
-/// Takes turns among the hosts that say that they are ready, and asks them again and again: what HAProxy does with
-/// `option httpchk GET /readyz`, without its retries.
+/// Alternates between the hosts that report that they are ready, and polls them: like HAProxy with `option httpchk GET
+/// /readyz`, without its retries.
 struct Balancer {
     address: String,
     end: Arc<AtomicBool>,
@@ -115,7 +115,7 @@ fn pass_on(client: TcpStream, host: &str) -> std::io::Result<()> {
     to.shutdown(std::net::Shutdown::Both)
 }
 
-/// HAProxy in front of two hosts, as the book has it (`docs/src/how-to/proxy.md`); nothing where it is not installed.
+/// HAProxy in front of two hosts, as in the book (`docs/src/how-to/proxy.md`); `None` if it is not installed.
 struct Proxy(Child);
 
 impl Proxy {
@@ -157,7 +157,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A free port, for a host that is to have the same after its restart.
+/// A free port, for a host that needs the same one after its restart.
 fn free() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -186,7 +186,7 @@ fn rolling_restart(
         host.signal("-TERM");
         assert!(host.child.wait().unwrap().success());
         *host = start(dir.path(), port);
-        // Until the balancer has seen that it is back.
+        // Until the balancer has noticed that it is back.
         load.until_accepted(1_000);
     }
     let told = load.stop();

@@ -1,10 +1,10 @@
-//! Following: every entry once, in the order of the trail, wherever and whenever one goes on.
+//! Following: every entry once, in the order of the trail, from any position and at any time.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-/// Follows, and reads events until told enough.
+/// A client that follows events.
 struct Follower {
     lines: std::io::Lines<BufReader<TcpStream>>,
 }
@@ -31,7 +31,7 @@ impl Follower {
 
     fn at(served: &Served, path: &str, headers: &str) -> Follower {
         let mut stream = served.connect();
-        // Ended by the connection's end: without pieces.
+        // The connection's end ends the stream, so there are no chunks.
         let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream).lines();
@@ -42,7 +42,7 @@ impl Follower {
         Follower { lines }
     }
 
-    /// The next event; none at the end of the stream.
+    /// The next event; `None` at the end of the stream.
     fn next(&mut self) -> Option<Event> {
         let mut event = Event::default();
         loop {
@@ -62,7 +62,7 @@ impl Follower {
     }
 }
 
-/// Ids of all entries, as the trail has them.
+/// The ids of all entries in the trail.
 fn ids(host: &Host) -> Vec<String> {
     let commits = host.git(&["log", "--reverse", "--format=%H", "--grep=^Audit-Task: "]);
     let numbered = (1..).zip(commits.lines());
@@ -86,7 +86,8 @@ fn ingest(host: &Host, prefix: &str, count: usize) {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-/// Rows of what is ingested beside the service come later than newer ones of its own: events were lost by that.
+/// Rows of entries that are ingested beside the service come later than newer rows of the service. This once lost
+/// events.
 #[test]
 fn entries_ingested_beside_the_service_are_sent_once_and_in_order() {
     let host = Host::new();
@@ -114,7 +115,7 @@ fn an_id_is_good_at_any_time_on_any_host_and_after_a_restart() {
         let events = after(&host.served, number).take(1000 - number);
         assert_eq!(ids_of(&events), all[number..], "{number}");
     }
-    // The store is of no use to it, and may be another.
+    // It does not use the store, which may be another one.
     let other = Served::start(host.dir.path(), &["--store", "sqlite:other.sqlite"]);
     assert_eq!(ids_of(&after(&other, 500).take(500)), all[500..]);
     drop(other);
@@ -124,7 +125,7 @@ fn an_id_is_good_at_any_time_on_any_host_and_after_a_restart() {
     let path = format!("/api/v1/events?after={}", all[499]);
     let mut follower = Follower::at(&host.served, &path, "");
     assert_eq!(ids_of(&follower.take(500)), all[500..]);
-    // It goes on with what is recorded now.
+    // It continues with new entries.
     host.commit("now", "failed");
     let event = follower.next().unwrap();
     assert_eq!(
@@ -177,7 +178,7 @@ fn an_id_of_another_history_is_a_gap_and_nonsense_is_refused() {
     }
 }
 
-/// Sixteen megabytes are kept for those who are slow.
+/// Sixteen megabytes are kept for slow followers.
 #[test]
 fn a_follower_that_does_not_read_is_cut_and_continues_after_its_last_event() {
     let host = Host::new();
@@ -228,7 +229,7 @@ fn followers_are_bounded_and_counted_and_the_end_of_the_service_ends_them() {
     assert_eq!(refused.status, 503, "{refused:?}");
     let kind = refused.json()["type"].clone();
     assert_eq!(kind, "urn:chiffon-audit:problem:too-many-streams");
-    // One that goes leaves its place.
+    // A follower that leaves frees its place.
     drop(second);
     let mut answer = host.served.connect();
     for _ in 0..1000 {

@@ -1,4 +1,4 @@
-//! What goes wrong: clients, git, the policy. Nothing that was accepted is lost by any of it.
+//! Faults of clients, git and the policy. No accepted outcome is lost.
 
 mod clients;
 mod clock;
@@ -38,7 +38,7 @@ fn clients_that_send_too_much_or_nothing_do_no_harm() {
         "{:?}",
         String::from_utf8_lossy(&status)
     );
-    // Who asks first is told so, and sends nothing.
+    // A client that asks first gets this answer, and sends nothing.
     let mut asking = host.served.connect();
     let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n";
     asking.write_all(head.as_bytes()).unwrap();
@@ -64,7 +64,7 @@ fn git_trouble_never_fails_a_report_and_what_waited_is_committed_without_a_hand(
     let host = Host::new();
     host.commit("a", "completed");
     let away = host.dir.path().join("away.git");
-    // The ref cannot be read any more: whatever it is, accepting goes on.
+    // The ref cannot be read any more; accepting continues.
     std::fs::rename(host.trail().join("refs"), &away).unwrap();
     for number in 0..50 {
         let body = format!(r#"{{"task_id":"w{number}","status":"failed"}}"#);
@@ -80,7 +80,7 @@ fn git_trouble_never_fails_a_report_and_what_waited_is_committed_without_a_hand(
     let task = host.get("/api/v1/tasks/w9").json();
     assert_eq!(task["state"], "blocked", "{task}");
     assert!(task["submissions"][0]["cause"].is_string(), "{task}");
-    // Nothing stands in the way of putting it back.
+    // Nothing prevents restoring it.
     assert!(!host.trail().join("refs").exists());
     std::fs::rename(&away, host.trail().join("refs")).unwrap();
     host.until("/api/v1/trail", |trail| {
@@ -97,7 +97,7 @@ fn while_git_is_away_nothing_is_recorded_in_a_repository_around_it() {
     let away = around.join("away.git");
     std::fs::rename(host.trail().join("refs"), &away).unwrap();
     host.post("/api/v1/outcomes", r#"{"task_id":"a","status":"failed"}"#);
-    // It has failed twice, and the trail was opened anew before the third time.
+    // It has failed twice, and the trail was opened again before the third attempt.
     let tried = |task: &serde_json::Value| {
         task["state"] == "committed" || task["submissions"][0]["attempts"].as_u64() >= Some(3)
     };

@@ -1,11 +1,11 @@
-//! Heads that nobody should send, and what they are answered: a problem document, and then the end.
+//! Invalid request heads: the answer is a problem document, and the connection is closed.
 
 use super::*;
 
-/// Sends bytes as they are, ends sending, and reads to the end.
+/// Sends these bytes, ends sending, and reads to the end.
 fn raw(served: &Served, bytes: &[u8]) -> Answer {
     let mut stream = served.connect();
-    // The answer may come before all of it is taken.
+    // The answer may come before all of it is read.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     read_answer(stream).unwrap()
@@ -52,12 +52,12 @@ fn what_is_no_request_is_400() {
         b"POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
-        // Ended in the middle of a head.
+        // Cut off in the middle of a head.
         b"GET /healthz HTTP/1.1\r\nHost: loc",
     ] {
         check(&host.served, request, 400);
     }
-    // Nothing of it has harmed anybody.
+    // Other clients are not affected.
     assert_eq!(host.get("/healthz").status, 200);
 }
 
@@ -91,7 +91,7 @@ fn a_host_is_given_once_and_can_be_one() {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         check(&host.served, request.as_bytes(), 400);
     }
-    // Before HTTP/1.1 there need not be one; but then nobody says whom it is for, and only probes are answered.
+    // Before HTTP/1.1 the `Host` header is optional; without it only probes are answered.
     let old = raw(&host.served, b"GET /api/v1/trail HTTP/1.0\r\n\r\n");
     assert_eq!(old.status, 421, "{old:?}");
     let probe = raw(&host.served, b"GET /healthz HTTP/1.0\r\n\r\n");
@@ -147,7 +147,7 @@ fn another_version_is_505() {
     }
 }
 
-/// What is well-formed in front of it is answered first.
+/// The well-formed request before it is answered first.
 #[test]
 fn a_malformed_head_behind_a_good_one_takes_nothing_from_it() {
     let host = Host::new();
@@ -193,7 +193,7 @@ fn methods_and_targets_that_there_are_not_are_told_apart() {
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 }
 
-/// A proxy of this machine keeps the name that it was asked by.
+/// A proxy on this machine forwards the name that the client used.
 #[test]
 fn with_tokens_any_host_is_served_and_without_those_that_are_allowed() {
     let tokens = tempfile::NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! Several hosts on one store and one trail: any accepts, one commits, and when it dies the next takes over.
+//! Several hosts on one store and one trail: each accepts, one commits, and when it dies another takes over.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn when_the_committer_is_killed_the_next_takes_over_and_nothing_is_lost_or_doubl
             host.served.child.wait().unwrap();
         }
     }
-    // A caller of a host that does not commit hears of the commit all the same.
+    // A client of a host that does not commit learns of the commit too.
     for (number, other) in others.iter().enumerate() {
         let body = outcome(&format!("waited-{number}"), "completed");
         let answer = other.post("/api/v1/outcomes?wait=committed", &body);
@@ -45,7 +45,7 @@ fn when_the_committer_is_killed_the_next_takes_over_and_nothing_is_lost_or_doubl
     let all = tasks.len();
     tasks.dedup();
     assert_eq!((all, tasks.len()), (expected, expected));
-    // A host at work merges packs, and `git fsck` takes one that goes meanwhile for damage.
+    // A running host merges packs, and `git fsck` reports one that disappears meanwhile as damage.
     drop(others);
     host.git(&["fsck", "--strict", "--no-dangling"]);
 }
@@ -63,7 +63,7 @@ fn a_committer_that_is_stopped_and_continues_finds_that_another_has_taken_over()
         assert_eq!(host.post("/api/v1/outcomes", &body).status, 202);
     }
     host.until("/api/v1/trail", |trail| trail["degraded"] == true);
-    // Not while it holds the trail's lock: then nobody writes until it goes on or dies, which is a fence, too.
+    // Not while it holds the trail's lock: then no host can write until it continues or dies, which also fences it.
     host.served.signal("-STOP");
     while is_locked(&host.trail()) {
         host.served.signal("-CONT");
@@ -84,7 +84,7 @@ fn a_committer_that_is_stopped_and_continues_finds_that_another_has_taken_over()
     assert_eq!(trail["role"], "committing");
 }
 
-/// Whether somebody holds the trail's lock.
+/// Whether a process holds the trail's lock.
 fn is_locked(trail: &Path) -> bool {
     let lock = std::fs::File::open(trail.join("chiffon-audit/lock")).unwrap();
     matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock))

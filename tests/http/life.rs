@@ -1,4 +1,4 @@
-//! The service's life: another policy while it runs, signals, what systemd hears.
+//! The life of the service: another policy while it runs, signals, notifications to systemd.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitStatus;
@@ -8,7 +8,7 @@ use super::*;
 const ADMIN: &str = "Authorization: Bearer admin-0123456789abcdef";
 const REDACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/prebuilt/redact.wasm");
 
-/// What decides, as the service says, and as the newest commit says.
+/// The policy that the service reports, after a check that the newest commit names the same one.
 fn deciding(host: &Host, headers: &[&str]) -> String {
     let trail = host.served.send("GET", "/api/v1/trail", headers, b"");
     trail.json()["policy"]["digest"]
@@ -22,7 +22,7 @@ fn recorded_by(host: &Host) -> String {
     host.git(&["log", "-1", format]).trim().to_owned()
 }
 
-/// Waits for the end, which is near.
+/// Waits for the end of the process.
 #[track_caller]
 fn ended(served: &mut Served) -> ExitStatus {
     for _ in 0..6_000 {
@@ -95,7 +95,7 @@ fn a_second_signal_ends_it_at_once_and_what_was_accepted_stays() {
         let body = outcome("b", "completed");
         assert_eq!(host.post("/api/v1/outcomes", &body).status, 202);
         host.served.signal(first);
-        // It takes no more connections, and goes on for what waits.
+        // It accepts no more connections, and continues with the pending outcomes.
         while TcpStream::connect(&host.served.address).is_ok() {
             std::thread::yield_now();
         }
@@ -194,7 +194,7 @@ fn with_tokens(settings: &str) -> (Host, PathBuf, PathBuf, PathBuf) {
     (Host { dir, served }, config, tokens, log)
 }
 
-/// What a report with that token is answered.
+/// The status of the answer to a report with that token.
 fn report(host: &Host, token: &str, task_id: &str) -> u16 {
     let token = format!("Authorization: Bearer {token}");
     let headers = ["Content-Type: application/json", &token];
@@ -205,7 +205,7 @@ fn report(host: &Host, token: &str, task_id: &str) -> u16 {
         .status
 }
 
-/// Sends SIGHUP, and waits for a line of the log that holds these words and was not there before.
+/// Sends SIGHUP, and waits for a new line of the log with these words.
 #[track_caller]
 fn reload(host: &Host, log: &Path, words: &[&str]) -> String {
     let before = std::fs::read_to_string(log).unwrap().len();
@@ -245,7 +245,7 @@ fn sighup_reloads_tokens_and_settings_and_says_what_needs_a_start() {
     assert_eq!(done["tokens_changed"], true, "{done}");
     assert_eq!(report(&host, "first-0123456789ab", "c"), 401);
     assert_eq!(report(&host, "second-0123456789ab", "d"), 202);
-    // What needs a start is said again, until there is one.
+    // Settings that need a restart are reported each time, until there is one.
     let said = reload(&host, &log, &["take effect at the next start"]);
     assert!(
         said.contains("lock_wait") && !said.contains("policy.fuel"),
@@ -332,7 +332,7 @@ fn a_file_that_is_wrong_changes_nothing_at_sighup_and_says_why() {
     reload(&host, &log, &["were reloaded"]);
 }
 
-/// A page, or nothing, of that many events' followers: each takes a place.
+/// Opens a stream of events, which takes a place; returns it with the status.
 fn follow(host: &Host) -> (TcpStream, u16) {
     let mut stream = host.served.connect();
     let headers = "Host: localhost\r\nAuthorization: Bearer admin-0123456789ab";
@@ -391,7 +391,7 @@ fn sighup_changes_what_documents_and_followers_are_held_to() {
     let (_second, status) = follow(&host);
     assert_eq!(status, 200);
     assert_eq!(follow(&host).1, 503);
-    // Fewer: who has a place keeps it, and no other gets one.
+    // With fewer places the current followers stay, and no other is admitted.
     std::fs::write(
         &config,
         "[serve]\nfollowers = 1\n[outcome]\nmax_bytes = 200\n",

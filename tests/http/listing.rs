@@ -1,8 +1,9 @@
-//! Lists of what waits and what was turned down, over HTTP and on the command line.
+//! Lists of pending, refused and conflicting submissions, over HTTP and on the command line.
 
 use super::*;
 
-/// A service whose policy takes too much fuel for a long outcome: `b` is blocked; `a` is committed, and conflicts; `A` collides.
+/// A service whose policy uses too much fuel for a long outcome: `b` is blocked; `a` is committed, and conflicts; `A`
+/// collides.
 fn with_one_in_each_state() -> Host {
     let host = Host::with_settings("[policy]\nfuel = 3000000\n", &[]);
     host.commit("a", "completed");

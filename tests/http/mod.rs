@@ -1,4 +1,4 @@
-//! The service from outside: the built program on a free port, real git, real SQLite, a client that sends bytes.
+//! The service from outside: the built program on a free port, real git, real SQLite, and a client that sends bytes.
 
 mod access;
 mod audits;
@@ -29,26 +29,27 @@ use tempfile::TempDir;
 
 use crate::support;
 
-/// What Prometheus reads of a host that has committed something.
+/// The metrics of a host that has committed an outcome.
 pub fn metrics_of_a_host() -> String {
     let host = Host::new();
     host.commit("a", "completed");
     host.get("/metrics").body
 }
 
-/// A bare trail, and the program serving it. The service ends before its directory goes: fields are dropped in this order.
+/// A bare trail, and the program that serves it. The service ends before its directory is removed: fields are dropped
+/// in this order.
 struct Host {
     served: Served,
     dir: TempDir,
 }
 
-/// The program while it serves. Killed when it is dropped.
+/// The running program. Killed when it is dropped.
 struct Served {
     child: Child,
     address: String,
 }
 
-/// What was answered.
+/// An answer of the service.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -68,12 +69,12 @@ impl Host {
         Host::with(&[])
     }
 
-    /// With these arguments beside those that a test needs.
+    /// Starts a host with these arguments besides those that a test needs.
     fn with(args: &[&str]) -> Host {
         Host::with_settings("", args)
     }
 
-    /// With these settings too, after every restart.
+    /// Starts a host with these settings too, after every restart.
     fn with_settings(settings: &str, args: &[&str]) -> Host {
         let dir = crate::support::temporary();
         let home = dir.path().join("home/.config/chiffon-audit");
@@ -95,7 +96,7 @@ impl Host {
         support::git(&self.trail(), args)
     }
 
-    /// How many entries the trail has.
+    /// The number of entries in the trail.
     fn entries(&self) -> usize {
         self.git(&[
             "log",
@@ -122,7 +123,7 @@ impl Host {
         answer.json()
     }
 
-    /// Asks until the answer is as it should be. The host works on its own; there is nothing to wait for but that.
+    /// Polls until the answer fits. The host works by itself, so there is nothing else to wait for.
     #[track_caller]
     fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.served.until(path, fits)
@@ -134,12 +135,12 @@ impl Served {
         Served::start_in(dir, args, &[])
     }
 
-    /// With these variables too.
+    /// Starts the program with these variables too.
     fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
         Served::start_with(dir, args, environment, Stdio::null())
     }
 
-    /// With its log there.
+    /// Starts the program with its log on this stream.
     fn start_with(
         dir: &Path,
         args: &[&str],
@@ -148,7 +149,7 @@ impl Served {
     ) -> Served {
         let mut all = vec!["-C", "audit.git", "serve", "--json"];
         all.extend(args);
-        // There is no load balancer in most tests.
+        // Most tests have no load balancer.
         for (option, value) in [
             ("--log", "error"),
             ("--drain", "0"),
@@ -163,7 +164,7 @@ impl Served {
         Served::spawn(&mut command)
     }
 
-    /// Starts what serves, and waits until it says where.
+    /// Starts the program, and waits until it prints its address.
     fn spawn(command: &mut Command) -> Served {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -205,7 +206,7 @@ impl Served {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        // An answer may come before all of the body is taken.
+        // An answer may come before all of the body is read.
         let _ = stream.write_all(body);
         read_answer(stream)
     }
@@ -248,7 +249,7 @@ impl Drop for Served {
     }
 }
 
-/// The bytes of all chunks, as far as they came.
+/// The bytes of all chunks that arrived.
 fn without_chunks(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {

@@ -1,4 +1,4 @@
-//! Operating: the description, metrics, another policy while it runs.
+//! Operation: the description, metrics, another policy while it runs.
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn a_bad_policy_is_refused_with_its_reason_and_the_one_in_force_stays() {
         .json()["policy"]
         .clone();
     assert_eq!(before["digest"], after["digest"]);
-    // Members in order, without their names, are no object.
+    // An array of members without names is not an object.
     for body in [&b"[null,null]"[..], b"[]", b"null", b"1", b"\"x\""] {
         assert_eq!(send("application/json", body).status, 400);
     }

@@ -1,8 +1,8 @@
-//! Queries and headers that say two things, or something that is no text: refused by name, on every route.
+//! Ambiguous or malformed queries and headers: refused by name, on every route.
 
 use super::*;
 
-/// What is wrong, as the problem document names it.
+/// Checks that the problem document names this parameter.
 #[track_caller]
 fn check(host: &Host, method: &str, target: &str, parameter: &str) {
     let answer = host.served.send(
@@ -90,7 +90,7 @@ fn what_is_given_twice_or_not_known_is_refused_by_name() {
     ] {
         check(&host, method, target, name);
     }
-    // Probes may be asked so that no cache answers.
+    // Probes may have a query, so that no cache answers.
     assert_eq!(host.get("/healthz?now=1").status, 200);
 }
 
@@ -166,7 +166,7 @@ fn headers_that_contradict_each_other_are_refused() {
         &["Content-Type: Application/JSON ; Charset=\"UTF-8\"; x=y"],
         &[json, "Content-Encoding: Identity"],
     ] {
-        // The second and the third are the same again.
+        // The second and the third repeat the first.
         assert!([200, 202].contains(&post(headers)), "{headers:?}");
     }
     let twice = ["Last-Event-ID: 1", "Last-Event-ID: 2"];

@@ -1,4 +1,4 @@
-//! Who reported: the names of tokens, from the request to the commit, and what each token may use.
+//! Reporters: the names of tokens, from the request to the commit, and the limits of each token.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const JSON: &str = "Content-Type: application/json";
 const TOKENS: &str = "write deploy-bot Deploy-0123456789abcdef\nwrite ci Ci-0123456789abcdef\n\
     write Nameless-0123456789abcdef\nread dashboard Read-0123456789abcdef\nadmin Admin-0123456789abcdef\n";
 
-/// A host with named tokens, and with these settings.
+/// A host with named tokens and these settings.
 fn host(settings: &str) -> Host {
     Host::with_settings(&format!("tokens = \"\"\"\n{TOKENS}\"\"\"\n{settings}"), &[])
 }
@@ -188,7 +188,7 @@ fn who_reported_an_outcome_first_is_its_reporter() {
     assert_eq!(task["submissions"][0]["reporter"], "deploy-bot");
     let task = host.served.ask("Admin", "/api/v1/tasks/b").json();
     assert_eq!(task["recorded"]["reporter"], Value::Null);
-    // Something else for the same task is a conflict of its reporter's.
+    // Another outcome for the same task is a conflict of its reporter.
     let path = "/api/v1/outcomes?wait=committed";
     let other = host.served.report("Ci", path, &outcome("a", "failed"));
     assert_eq!(other.status, 409, "{other:?}");
@@ -244,7 +244,7 @@ fn a_repair_and_a_rebuild_keep_the_reporter() {
     host.served.child.wait().unwrap();
     assert!(host.out(&["reconcile", "--rebuild"]).contains('2'));
     assert!(host.run(&["reconcile"]).status.success());
-    // A row that says another reporter than its commit is found and corrected.
+    // A row with another reporter than its commit is found and corrected.
     let store = host.trail().join("chiffon-audit/store.sqlite");
     let database = rusqlite::Connection::open(&store).unwrap();
     database
@@ -258,18 +258,18 @@ fn a_repair_and_a_rebuild_keep_the_reporter() {
         "{found:?}"
     );
     assert!(host.run(&["reconcile", "--repair"]).status.success());
-    // A trail that was rolled back: what it lost is recorded anew, as reported by whoever it was.
+    // A trail that was rolled back: lost entries are recorded again, with their reporters.
     host.git(&["update-ref", "HEAD", before.trim()]);
     let accepted = host.run(&["init", "--accept-tip", before.trim()]);
     assert!(accepted.status.success(), "{accepted:?}");
-    // The store has heard of what is gone, and says what to do where that is meant.
+    // The store knows the missing entries, and the message says what to do if that is intended.
     let refused = host.run(&["reconcile", "--repair"]);
     assert_eq!(refused.status.code(), Some(7), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     let (_, names) = said.split_once("--rebind ").expect("the way out");
     let names: Vec<&str> = names.split(['`', ' ']).take(2).collect();
     let repaired = host.run(&["reconcile", "--repair", "--rebind", names[0], names[1]]);
-    // They differ until what was put back is recorded.
+    // They differ until the restored outcomes are recorded.
     assert_eq!(repaired.status.code(), Some(3), "{repaired:?}");
     host.served = Served::start(host.dir.path(), &[]);
     host.served.ask_until("/api/v1/trail", |trail| {
@@ -323,7 +323,7 @@ fn a_list_of_tokens_that_is_none_is_refused_with_its_line_and_quotes_nothing() {
 fn a_token_that_asks_too_often_is_told_when_to_ask_again_and_others_are_not() {
     let host = host("[serve]\ntoken_rate = 1\n");
     let limited = |who: &str| {
-        // On a machine that is busy a second may pass between two requests.
+        // On a busy machine a second may pass between two requests.
         let answers = (0..200).map(|_| host.served.ask(who, "/api/v1/trail"));
         answers.into_iter().find(|answer| answer.status == 429)
     };
@@ -336,7 +336,7 @@ fn a_token_that_asks_too_often_is_told_when_to_ask_again_and_others_are_not() {
     let problem = answer.json();
     assert_eq!(problem["type"], "urn:chiffon-audit:problem:limited");
     assert_eq!(problem["status"], 429);
-    // Nobody shares the limit, a token without a name has one too, and reports count as questions do.
+    // Limits are not shared, a token without a name has one too, and reports count like queries.
     assert_eq!(host.served.ask("Ci", "/api/v1/trail").status, 200);
     assert!(limited("Nameless").is_some());
     let body = outcome("a", "completed");
@@ -349,7 +349,7 @@ fn a_token_that_asks_too_often_is_told_when_to_ask_again_and_others_are_not() {
             "probes have no limit"
         );
     }
-    // Who is not known has no allowance to use up.
+    // An unknown client has no allowance to use up.
     assert_eq!(host.served.ask("Unknown", "/api/v1/trail").status, 401);
     let metrics = host.served.ask("Admin", "/metrics").body;
     assert!(
@@ -368,7 +368,7 @@ fn a_token_that_sends_too_much_waits_until_it_is_made_good() {
     let host = host("[serve]\ntoken_bytes = 1000\n");
     let long = "x".repeat(20_000);
     let body = format!(r#"{{"task_id":"a","status":"completed","metadata":{{"long":"{long}"}}}}"#);
-    // One body is taken whole, however large.
+    // One body is accepted whole, whatever its size.
     assert_eq!(
         host.served
             .report("Deploy", "/api/v1/outcomes", &body)
@@ -395,7 +395,7 @@ fn a_token_that_sends_too_much_waits_until_it_is_made_good() {
             .status,
         202
     );
-    // What is sent counts, too.
+    // Sent bytes count too.
     assert!(
         (0..200)
             .map(|_| host.served.ask("Read", "/metrics"))
@@ -420,7 +420,7 @@ fn limits_are_taken_over_by_sighup() {
     std::fs::write(&file, settings).unwrap();
     host.served.signal("-HUP");
     let mut since_limited = 0;
-    // A second's worth is one request: two hundred in a row are not limited.
+    // The limit is one request a second, so two hundred successes in a row show that it is off.
     assert!((0..20_000).any(|_| {
         since_limited = if trail("Deploy") == 429 {
             0

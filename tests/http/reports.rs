@@ -1,4 +1,4 @@
-//! Reporting and asking: what goes in, what comes out, and the seed's integration point.
+//! Reporting and querying: what goes in, what comes out, and the seed's integration point.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn the_same_again_makes_no_commit_and_something_else_is_a_conflict_that_is_kept(
     let problem = other.json();
     assert_eq!(problem["type"], "urn:chiffon-audit:problem:conflicting");
     assert_eq!(problem["receipt"]["state"], "conflicting");
-    // The task is recorded, and the conflict is kept beside that.
+    // The task is recorded, and the conflict is kept beside it.
     let task = host.get("/api/v1/tasks/a").json();
     assert_eq!(
         (&task["state"], &task["conflicts"]),

@@ -46,14 +46,14 @@ fn who_has_a_task_an_entry_or_a_page_is_told_that_it_is_still_so() {
             );
         }
     }
-    // The tag is another once something has changed; the entry's never is.
+    // The tag changes with every change; that of the entry never does.
     let (task, entry) = ("/api/v1/tasks/a", "/api/v1/tasks/a/entry");
     let (before, fixed) = (tag(&host.get(task)), tag(&host.get(entry)));
     let again = host.post("/api/v1/outcomes?wait=committed", &outcome("a", "failed"));
     assert_eq!(again.status, 409, "{again:?}");
     assert_ne!(tag(&host.get(task)), before);
     assert_eq!(tag(&host.get(entry)), fixed);
-    // Nothing is there to be still so.
+    // There is nothing yet that could be unchanged.
     let none = ["If-None-Match: *"];
     assert_eq!(
         host.served
@@ -139,7 +139,7 @@ fn a_proof_is_what_prove_writes_and_where_there_is_none_it_is_said_why() {
         .served
         .send("GET", "/api/v1/tasks/a/proof", &[&header], b"");
     assert_eq!(known.status, 304);
-    // The checkpoint is older than this one.
+    // The checkpoint is older than this entry.
     host.commit("b", "completed");
     let answer = host.get("/api/v1/tasks/b/proof");
     assert_eq!(answer.status, 409, "{answer:?}");
@@ -149,7 +149,7 @@ fn a_proof_is_what_prove_writes_and_where_there_is_none_it_is_said_why() {
             .unwrap()
             .contains("was made before")
     );
-    // With a key alone, one is made now.
+    // With only a key, a checkpoint is made now.
     restart(&mut host, &["--checkpoint-key", "key"]);
     let answer = host.get("/api/v1/tasks/b/proof");
     assert_eq!(answer.status, 200, "{answer:?}");

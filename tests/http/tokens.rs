@@ -1,4 +1,4 @@
-//! Who may: tokens, the `Host` of loopback, where it listens.
+//! Permissions: tokens, the `Host` of loopback, the listening address.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A store that works, but for the calls that a test has panic: a defect in the task that makes the call.
+//! A store that works, except that chosen calls panic: a defect in the task that makes the call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use chiffon_audit_cli::store::{
 
 pub struct Faulty {
     inner: Arc<dyn Store>,
-    /// How often each method still panics.
+    /// How many times each method will still panic.
     left: Mutex<HashMap<&'static str, usize>>,
 }
 
@@ -27,12 +27,12 @@ impl Faulty {
         })
     }
 
-    /// Has the next calls of a method panic.
+    /// Makes the next calls of a method panic.
     pub fn break_at(&self, method: &'static str, times: usize) {
         self.left.lock().unwrap().insert(method, times);
     }
 
-    /// How many of them are still to come.
+    /// How many panics of a method are left.
     pub fn left(&self, method: &str) -> usize {
         let left = self.left.lock().unwrap();
         left.get(method).copied().unwrap_or(0)

@@ -1,4 +1,5 @@
-//! What a program of before has committed, and erased the fingerprint of: a report of it is compared with its entry.
+//! Outcomes that an older program has committed, and whose fingerprint it has erased: a new report is compared with the
+//! entry.
 
 use std::path::Path;
 
@@ -9,14 +10,14 @@ use super::{run, start, start_on};
 use crate::store::server;
 use crate::support::{Repo, git, task};
 
-/// Stores that 48eaa2e has made: `plain` is committed, and a conflict of it is kept. The entry's commit and text are those of a trail
-/// that is not here.
+/// Stores made by 48eaa2e: `plain` is committed, and a conflict with it is kept. The entry's commit and text are of a
+/// trail that is not here.
 const SQLITE: &str = include_str!("../data/store/sqlite-2.sql");
 const POSTGRES: &str = include_str!("../data/store/postgres-1.sql");
 
 const PLAIN: &str = r#"{"task_id":"plain","status":"completed","execution_result":{"services_touched":["web"]},"metadata":{"intent":"roll out"}}"#;
 
-/// A trail that has the entry of `plain`; with its commit and text.
+/// A trail with the entry of `plain`; returned with its commit and text.
 async fn trail() -> (Repo, String, String) {
     let repo = Repo::bare();
     let orchestrator = start(&repo.path).await;
@@ -32,7 +33,7 @@ async fn trail() -> (Repo, String, String) {
     (repo, commit, text)
 }
 
-/// A store of before, as if that program had worked with this trail.
+/// Changes an older store so that it belongs to this trail.
 fn of_trail(dump: &str, commit: &str, text: &str) -> String {
     let line = dump.lines().find(|line| {
         line.contains("'plain', 'completed', NULL, 'roll out'")
@@ -44,7 +45,7 @@ fn of_trail(dump: &str, commit: &str, text: &str) -> String {
         .split('\'')
         .find(|part| part.len() == 40 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .unwrap();
-    // The text begins with the first brace of the row, and its last line ends with one.
+    // The text starts with the first brace of the row, and its last line ends with one.
     let begin = from + dump[from..].find("'{\n").unwrap() + 1;
     let end = begin + dump[begin..].find("\n}\n").unwrap() + 3;
     let entry = text.trim_end().to_owned() + "\n";
@@ -64,7 +65,7 @@ async fn check(repository: &Path, store: std::sync::Arc<dyn Store>) {
     assert_eq!(count().await, 2);
     for again in [
         PLAIN,
-        // The same in other words: members in another order, a number of blanks, defaults written out.
+        // The same outcome in another form: members in another order, other blanks, explicit defaults.
         r#"{ "metadata": {"intent": "roll out"}, "status": "completed", "plan_id": null, "task_id": "plain",
             "execution_result": {"services_touched": ["web"], "outcome": {}} }"#,
     ] {
@@ -77,10 +78,10 @@ async fn check(repository: &Path, store: std::sync::Arc<dyn Store>) {
         );
         assert_eq!(count().await, 2, "no row is added");
     }
-    // The conflict that was kept has its fingerprint still.
+    // The conflict that was kept still has its fingerprint.
     let kept = accept(&orchestrator, r#"{"task_id":"plain","status":"failed"}"#).await;
     assert!(kept.repeated && kept.sequence.0 == 5, "{kept:?}");
-    // Another one is taken in and conflicts, and is known from then on.
+    // Another outcome is accepted and conflicts, and is recognised afterwards.
     let other = PLAIN.replace("\"web\"", "\"db\"");
     let receipt = accept(&orchestrator, &other).await;
     assert!(!receipt.repeated, "{receipt:?}");

@@ -26,7 +26,7 @@ fn run<T>(case: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(case)
 }
 
-/// An orchestrator on a repository, with the built-in policy and a store beside the trail.
+/// Starts an orchestrator on a repository, with the built-in policy and a store beside the trail.
 async fn start(repository: &Path) -> Orchestrator {
     start_at(repository, Arc::new(SystemClock)).await
 }
@@ -37,7 +37,7 @@ async fn start_at(repository: &Path, clock: Arc<dyn Clock>) -> Orchestrator {
     start_with(repository, store, "test", clock)
 }
 
-/// The same with that store, and a name of its own.
+/// Starts one with that store and that host name.
 fn start_on(repository: &Path, store: Arc<dyn Store>, host: &str) -> Orchestrator {
     start_with(repository, store, host, Arc::new(SystemClock))
 }
@@ -139,8 +139,8 @@ fn each_outcome_is_decided_once_however_often_the_outbox_is_looked_through() {
     });
 }
 
-/// A clock that breaks where outcomes are decided, at every second look until it was looked at so often: a defect of the host's
-/// own, which can still say when it was.
+/// A clock that panics where outcomes are decided, at every second call up to a number of calls: a defect of the host
+/// that can still tell the time.
 struct Breaks(AtomicUsize);
 
 impl Clock for Breaks {
@@ -181,7 +181,7 @@ fn a_panic_sets_one_outcome_aside_is_reported_and_the_outcome_is_committed_later
         ] {
             assert!(metrics.contains(line), "{line} is not in {metrics}");
         }
-        // Another is not held up, and this one is tried again by itself.
+        // Another outcome is not delayed, and this one is tried again automatically.
         let document = br#"{"task_id":"b","status":"completed"}"#;
         let second = orchestrator
             .accept(document, Origin::default())
@@ -201,7 +201,7 @@ fn a_panic_sets_one_outcome_aside_is_reported_and_the_outcome_is_committed_later
     });
 }
 
-/// A store of each kind, in a place that is gone with what it comes with.
+/// A store of each kind, in a place that is removed afterwards.
 async fn stores() -> Vec<(StoreUrl, Option<tempfile::TempDir>)> {
     let dir = crate::support::temporary();
     let file = StoreUrl::Sqlite(dir.path().join("store.sqlite"));
@@ -229,7 +229,7 @@ fn an_orchestrator_accepts_and_commits_nothing_on_the_store_of_another_trail() {
             let open = async || store::open(&url, &store::Options::default()).await.unwrap();
             let (one, other) = (Repo::bare(), Repo::bare());
             let first = start_on(&one.path, open().await, "one");
-            // It commits, so that the other one waits.
+            // It holds the lease, so the other one waits.
             while let LeaseAnswer::Held(taken) = first
                 .store()
                 .lease("nobody", Duration::from_millis(1))
@@ -239,12 +239,12 @@ fn an_orchestrator_accepts_and_commits_nothing_on_the_store_of_another_trail() {
                 first.store().release(&taken).await.unwrap();
             }
             let second = start_on(&other.path, open().await, "other");
-            // Neither has a commit yet: the first entry says whose store it is.
+            // Neither has a commit yet: the first entry decides to which trail the store belongs.
             committed(&first, r#"{"task_id":"a","status":"completed"}"#).await;
             let document = br#"{"task_id":"b","status":"completed"}"#;
             let refused = second.accept(document, Origin::default()).await;
             let refused = match refused {
-                // It had not heard of it.
+                // It did not know of the other trail.
                 Err(AcceptError::Store(StoreError::Rebound)) => {
                     second.accept(document, Origin::default()).await
                 }
@@ -276,7 +276,7 @@ fn a_host_that_panics_on_whatever_it_is_to_record_gives_up_and_gives_its_lease_b
     let repo = Repo::bare();
     run(async {
         let broken = start_at(&repo.path, Arc::new(Breaks(AtomicUsize::new(10)))).await;
-        // Together, so that the first is not tried again before the last was.
+        // At the same time, so that the first is not tried again before the last was.
         let accepting = (0..5).map(|number| {
             let broken = broken.clone();
             let document = format!(r#"{{"task_id":"t{number}","status":"completed"}}"#);
@@ -296,7 +296,7 @@ fn a_host_that_panics_on_whatever_it_is_to_record_gives_up_and_gives_its_lease_b
     });
 }
 
-/// How many a host commits that comes after.
+/// How many outcomes a new host commits.
 async fn orchestrator_takes_over(repo: &Repo) -> usize {
     let next = start(&repo.path).await;
     let mut committed = 0;
@@ -306,7 +306,7 @@ async fn orchestrator_takes_over(repo: &Repo) -> usize {
             .accept(document.as_bytes(), Origin::default())
             .await
             .unwrap();
-        // What the host before had set aside is told at once, and tried again by itself.
+        // An outcome that the previous host has set aside is reported immediately, and tried again automatically.
         let state = loop {
             match next.settled(receipt.sequence).await.unwrap() {
                 State::Blocked { .. } => tokio::task::yield_now().await,

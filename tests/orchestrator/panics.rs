@@ -1,4 +1,4 @@
-//! Each task of the pipeline, made to panic: it is told over HTTP and started again, and nothing is lost.
+//! Each task of the pipeline is made to panic: HTTP reports it, the task is started again, and nothing is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::support::Repo;
 /// Short, so that it is renewed while a test waits.
 const TERM: Duration = Duration::from_millis(600);
 
-/// A host on a store that breaks when it is told to, and where it answers.
+/// A host on a store that panics on demand, and its address.
 struct Host {
     repo: Repo,
     store: Arc<Faulty>,
@@ -68,7 +68,7 @@ impl Host {
     }
 }
 
-/// Reports an outcome and waits until it is in the trail, whatever happens meanwhile.
+/// Reports an outcome and waits until it is in the trail.
 async fn commit(orchestrator: &Orchestrator, id: &str) {
     let document = format!(r#"{{"task_id":"{id}","status":"completed"}}"#);
     let accepted = orchestrator.accept(document.as_bytes(), Origin::default());
@@ -99,7 +99,7 @@ fn a_task_that_panics_is_reported_and_started_again_and_nothing_is_lost() {
             assert!(ready.contains(r#""status":"ready""#), "{ready}");
             host.store.break_at(method, 1);
             host.commit("while").await;
-            // The lease is renewed in its own time.
+            // The lease is renewed at its own interval.
             while host.store.left(method) > 0 || host.orchestrator.known_status().failed.is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -138,7 +138,7 @@ fn a_task_that_panics_again_and_again_ends_the_hosts_work_and_another_takes_over
             let reason = reason.expect("it gives up");
             assert!(reason.contains("keeps panicking"), "{reason}");
             assert_eq!(host.get("/healthz").await.0, 503);
-            // The process ends now. Until then what is accepted is durable, and waits.
+            // The process ends now. Accepted outcomes are durable, and wait.
             let (_, ready) = host.get("/readyz").await;
             assert!(
                 ready.contains("stalled") && ready.contains("task-failed"),

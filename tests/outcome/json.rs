@@ -1,4 +1,4 @@
-//! The rules that hold for any JSON, and where an offence is said to be.
+//! The rules for any JSON, and the positions of violations.
 
 use chiffon_audit_cli::outcome::json::validate;
 
@@ -171,8 +171,8 @@ fn a_pointer_that_would_be_too_long_names_the_enclosing_value() {
 }
 
 proptest::proptest! {
-    /// Against the library's own reading, on texts that are nearly JSON: nothing panics, and nothing is accepted or refused
-    /// but for the rules that are ours.
+    /// Compared with the library's parser, on texts that are nearly JSON: nothing panics, and the results differ only
+    /// by our additional rules.
     #[test]
     fn what_is_accepted_is_json(text in r#"[\[\]{},: "ab0-9eE.+\\u\-nultrfs]{0,24}"#) {
         let ours = validate(&text, 64);

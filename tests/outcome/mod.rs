@@ -1,4 +1,4 @@
-//! The outcome document: what is accepted, what it becomes, and what is refused with which words.
+//! The outcome document: valid documents and their meaning, and invalid ones with their messages.
 
 mod json;
 mod refused;
@@ -9,7 +9,7 @@ use chiffon_audit_cli::outcome::{
 
 const GOOD: &str = r#""task_id":"t1","status":"completed""#;
 
-/// Refused for exactly that, at that pointer, in those words.
+/// Checks that the document is refused with exactly this message at this pointer.
 #[track_caller]
 fn check(document: impl AsRef<[u8]>, pointer: &str, message: &str) {
     check_all(document, &[(pointer, message)]);
@@ -222,7 +222,7 @@ fn every_run_of_the_sample_data_is_an_outcome() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../shared/data/airline-agent-runs.ndjson"
     );
-    // The data lies beside the repository, not in it.
+    // The data is beside the repository, not in it.
     let Ok(lines) = std::fs::read_to_string(path) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Documents that are no outcome, each refused at its place and in its words.
+//! Documents that are not outcomes, each refused with the position and a message.
 
 use chiffon_audit_cli::outcome::{Limits, MAX_VIOLATIONS, TaskOutcome};
 

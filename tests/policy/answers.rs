@@ -1,4 +1,5 @@
-//! Policies that answer what is not so, or not in the interface's form: each is caught, and told what it did.
+//! Policies with answers that are false, or not in the interface's form: each is detected, and the message says what it
+//! did.
 
 use super::guest::{hostile, hostile_with};
 use super::*;

@@ -1,4 +1,4 @@
-//! The contract: two policies that keep it, and policies that break it in one way each.
+//! The contract: two policies that keep it, and policies that break one part of it each.
 
 use super::guest::{hostile, minimal};
 use super::*;
@@ -9,7 +9,7 @@ fn check(component: &[u8], contract: &Contract) -> Report {
     contract.check(&policy, &mut |_| {})
 }
 
-/// The claims that are broken, and what is said of them.
+/// The broken claims, with their messages.
 fn broken(component: &[u8]) -> Vec<Claim> {
     let contract = Contract {
         repetitions: 3,
@@ -41,7 +41,7 @@ fn the_default_policy_keeps_the_contract() {
 fn so_does_the_smallest_policy() {
     let report = check(&minimal(&[]), &Contract::default());
     for claim in &report.claims {
-        // It knows two times of recording only, and all calls are made at these.
+        // It knows only two times of recording, and all calls are made at these.
         assert_eq!(
             claim.standing,
             ClaimResult::Holds,
@@ -107,7 +107,7 @@ fn each_way_to_break_the_contract_is_found_and_named() {
     }
 }
 
-/// What is kept of a breach shows it again.
+/// Checks that the recording of a breach reproduces it.
 fn replays(component: &[u8], recording: &Recording) {
     let text = recording.to_text();
     let recording = Recording::parse(text.as_bytes()).unwrap();

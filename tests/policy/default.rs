@@ -1,4 +1,4 @@
-//! The default policy as the component that is built in.
+//! The default policy, as the built-in component.
 
 use super::*;
 use chiffon_audit_cli::policy::{HostCall, LogLine};
@@ -152,7 +152,7 @@ fn the_largest_outcomes_stay_within_every_limit() {
             r#"{{"task_id":"t","status":"failed","execution_result":{{"outcome":[{list}{last}]}}}}"#
         ))
     };
-    // As many values as an entry of the largest size can hold, all of them equal but the last.
+    // As many values as an entry of the largest size can hold, all of them equal except the last.
     for unit in ["1,", "[[]],", "{\"a\":\"b\"},"] {
         let sizes = [300 << 10, 400 << 10];
         let entries = sizes.map(|size| call(builtin(), &document(unit, size, 0), None));
@@ -172,7 +172,7 @@ fn the_largest_outcomes_stay_within_every_limit() {
             assert!(again.fuel < 600_000_000, "{}", again.fuel);
         }
     }
-    // The most that indentation can make of a document.
+    // The greatest expansion of a document by indentation.
     let deep = ["[".repeat(60), "]".repeat(60), ",".to_owned()].concat();
     let call = call(builtin(), &document(&deep, 1_000_000, 0), None);
     assert!(call.fuel < 800_000_000, "{}", call.fuel);

@@ -1,4 +1,4 @@
-//! Policies for the tests: the `.wat` files of tests/policies, made components of the world as `wit/` has it.
+//! Policies for the tests: the `.wat` files of tests/policies, made into components of the world in `wit/`.
 
 use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -9,7 +9,7 @@ const PRELUDE: &str = include_str!("../policies/prelude.wat");
 const EXTRAS: &str = include_str!("../policies/extras.wit");
 const EXPORT: &str = "chiffon:audit/recorder@0.1.0#commit-task-outcome";
 
-/// One policy file, with words in it replaced.
+/// A policy file with words in it replaced.
 pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
     let path = here()
         .join("tests/policies")
@@ -23,7 +23,7 @@ pub fn hostile(name: &str, replacements: &[(&str, &str)]) -> Vec<u8> {
     component(&module(&text), "hostile", |wit| wit)
 }
 
-/// A policy file whose `cabi_realloc`, which the host calls to pass texts, is this.
+/// A policy file with this `cabi_realloc`, which the host calls to pass texts.
 pub fn with_realloc(name: &str, body: &str) -> Vec<u8> {
     let usual = "(global.set $heap (i32.add (local.get $at) (local.get $size)))";
     let text = std::fs::read_to_string(here().join(format!("tests/policies/{name}.wat"))).unwrap();
@@ -32,7 +32,8 @@ pub fn with_realloc(name: &str, body: &str) -> Vec<u8> {
     component(&module.replace(usual, body), "hostile", |wit| wit)
 }
 
-/// A policy for each function of `wasi:filesystem/types`, which it calls with zeros: there is no descriptor to call it with.
+/// A policy for each function of `wasi:filesystem/types`, which it calls with zeros: there is no descriptor to call it
+/// with.
 pub fn file_functions() -> Vec<(String, Vec<u8>)> {
     const TYPES: &str = "wasi:filesystem/types@0.2.0";
     let resolve = world("hostile", |wit| wit).0;
@@ -80,7 +81,7 @@ fn wasm_type(kind: &WasmType) -> &'static str {
     }
 }
 
-/// The smallest policy that keeps the contract, with some of its words replaced by what breaks it.
+/// The smallest policy that keeps the contract, with some of its words replaced to break it.
 pub fn minimal(replacements: &[(&str, &str)]) -> Vec<u8> {
     let extra = |text: &str| (text.matches('\\').count(), text.len());
     let given = replacements.iter().find(|(word, _)| *word == "EXTRA");
@@ -105,7 +106,7 @@ pub fn minimal(replacements: &[(&str, &str)]) -> Vec<u8> {
     hostile("minimal", &chosen)
 }
 
-/// One policy file in which `word` is replaced by bytes, as they are, and LENGTH by their number.
+/// A policy file in which `word` is replaced by these bytes, and LENGTH by their number.
 pub fn hostile_with(name: &str, word: &str, bytes: &[u8]) -> Vec<u8> {
     let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
     hostile(
@@ -125,7 +126,7 @@ pub fn honest(world: &str, change: impl Fn(String) -> String) -> Vec<u8> {
     component(&change(policy), world, change)
 }
 
-/// A component that exports something else than what a policy must.
+/// A component with another export than a policy must have.
 pub fn without_export() -> Vec<u8> {
     component(
         "(module (func (export \"describe\")))",
@@ -134,7 +135,7 @@ pub fn without_export() -> Vec<u8> {
     )
 }
 
-/// A core module's text: the prelude, the policy's own definitions, and the export that calls its `$decide`.
+/// The text of a core module: the prelude, the policy's own definitions, and the export that calls its `$decide`.
 pub fn module(policy: &str) -> String {
     // Imports come first in a module, wherever the policy's file has them.
     let (imports, rest): (Vec<&str>, Vec<&str>) =
@@ -150,7 +151,7 @@ pub fn module(policy: &str) -> String {
     format!("(module\n{prelude}\n{}\n{export})", rest.join("\n"))
 }
 
-/// The top-level fields of a policy's file: each begins a line with a parenthesis.
+/// The top-level fields of a policy's file: each starts a line with a parenthesis.
 fn fields(policy: &str) -> impl Iterator<Item = &str> {
     let starts: Vec<usize> = policy
         .match_indices('(')
@@ -196,7 +197,7 @@ fn world(name: &str, change: impl Fn(String) -> String) -> (Resolve, WorldId) {
     (resolve, world)
 }
 
-/// The workspace.
+/// The root of the workspace.
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

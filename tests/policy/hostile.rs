@@ -1,4 +1,4 @@
-//! Policies that compute, grow and write without end, or reach for what is not theirs: each ends as named.
+//! Policies that compute, grow and write without end, or reach for more than they may: each ends as specified.
 
 use super::guest::{hostile, hostile_with};
 use super::*;

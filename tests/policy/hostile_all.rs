@@ -1,4 +1,5 @@
-//! All hostile policies of the list, and components that are cut or damaged: each ends as named, and the host lives on.
+//! All hostile policies of the list, and components that are cut or damaged: each ends as specified, and the host
+//! continues.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use super::guest::{file_functions, minimal};
 use super::hostile_list::{ALL, bit_flips, end, honest, truncations};
 use super::*;
 
-/// A small limit of fuel, so that what computes for ever is soon over.
+/// An engine with little fuel, so that endless computations end soon.
 fn brief() -> Engine {
     limited(Limits {
         fuel: 1_000_000,
@@ -14,7 +15,7 @@ fn brief() -> Engine {
     })
 }
 
-/// The limits as they are, but for time: what ends by another limit does so on a busy machine too.
+/// The default limits without the one for time, so that a policy ends by the same limit on a busy machine.
 fn patient() -> Limits {
     Limits {
         wall_time: Duration::from_secs(300),

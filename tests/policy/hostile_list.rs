@@ -1,19 +1,19 @@
-//! Every hostile policy there is, with how it must end: read by a test, and by the table of `cargo bench --bench hostile`.
+//! All hostile policies, with the way each must end: for a test, and for the table of `cargo bench --bench hostile`.
 
 use super::guest::{hostile, with_realloc};
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::{self, TaskOutcome};
 use chiffon_audit_cli::policy::{Engine, Policy, PolicySettings, Trial};
 
-/// One of them.
+/// A hostile policy.
 pub struct Hostile {
-    /// What it does.
+    /// What the policy does.
     pub name: &'static str,
-    /// The component.
+    /// Makes the component.
     pub make: fn() -> Vec<u8>,
-    /// What is said at its end, or the part of it that matters.
+    /// The message at its end, or the relevant part of it.
     pub ends: &'static str,
-    /// Whether it takes a test's patience: compiled code is what takes time.
+    /// Whether it takes too long for a normal test run: compiled code takes the time.
     pub slow: bool,
 }
 
@@ -26,7 +26,7 @@ const fn quick(name: &'static str, make: fn() -> Vec<u8>, ends: &'static str) ->
     }
 }
 
-/// Each of them.
+/// All hostile policies.
 pub const ALL: &[Hostile] = &[
     quick("honest, for comparison", honest, "committed"),
     quick(
@@ -184,12 +184,12 @@ pub const ALL: &[Hostile] = &[
     },
 ];
 
-/// The one that is not hostile.
+/// The policy that is not hostile.
 pub fn honest() -> Vec<u8> {
     hostile("honest", &[])
 }
 
-/// Loads a policy and calls it once; what is said at its end.
+/// Loads a policy and calls it once; returns the message at its end.
 pub fn end(engine: &Engine, component: &[u8]) -> String {
     let policy = match Policy::load(engine, "hostile", component) {
         Ok(policy) => policy,
@@ -203,18 +203,18 @@ pub fn end(engine: &Engine, component: &[u8]) -> String {
     call.reason().unwrap_or_else(|| call.result().to_owned())
 }
 
-/// Each length at which a component is cut: every kilobyte.
+/// The component cut at every kilobyte.
 pub fn truncations(component: &[u8]) -> impl Iterator<Item = &[u8]> {
     (0..component.len())
         .step_by(1024)
         .map(|length| &component[..length])
 }
 
-/// The component with one bit turned over, `count` times, from a seed.
+/// Copies of the component with one bit flipped each, `count` of them, from a seed.
 pub fn bit_flips(component: &[u8], seed: u64, count: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut state = seed;
     (0..count).map(move |_| {
-        // SplitMix64: any sequence does that repeats.
+        // SplitMix64; any reproducible sequence would do.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -227,7 +227,7 @@ pub fn bit_flips(component: &[u8], seed: u64, count: usize) -> impl Iterator<Ite
     })
 }
 
-/// The honest policy with sections at its end.
+/// The honest policy with additional sections at its end.
 pub fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut component = honest();
     for (id, body) in sections {
@@ -238,7 +238,7 @@ pub fn with_sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     component
 }
 
-/// The honest policy with a core module beside its own, which is instantiated.
+/// The honest policy with an additional core module, which is instantiated.
 pub fn with_module(module: &[u8]) -> Vec<u8> {
     let instance = [leb(1), vec![0], leb(modules()), vec![0]].concat();
     with_sections(&[(1, module.to_vec()), (2, instance)])
@@ -250,7 +250,8 @@ fn many_instances() -> Vec<u8> {
 }
 
 fn million_lists() -> Vec<u8> {
-    // The first is a list of strings, each further one a list of the one before. The honest policy has types already.
+    // The first type is a list of strings, each further one a list of the one before. The honest policy has types
+    // already.
     let types = component_types();
     let mut body = leb(1_000_000);
     body.extend([0x70, 0x73]);
@@ -261,7 +262,7 @@ fn million_lists() -> Vec<u8> {
     with_sections(&[(7, body)])
 }
 
-/// Components, each in the one before: the bytes are the beginnings, one after the other.
+/// Nested components: the bytes are the headers, one after the other.
 fn nested(depth: usize) -> Vec<u8> {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
     let mut sizes = vec![HEADER.len()];
@@ -279,7 +280,7 @@ fn nested(depth: usize) -> Vec<u8> {
     with_sections(&[(4, bytes)])
 }
 
-/// A module with so many bytes of code, in functions of some seven kilobytes.
+/// A module with this many bytes of code, in functions of about seven kilobytes.
 fn code(bytes: usize) -> Vec<u8> {
     // local.get 0, i32.const 1, i32.add, local.set 0
     let step = [0x20, 0, 0x41, 1, 0x6a, 0x21, 0];
@@ -295,7 +296,7 @@ fn code(bytes: usize) -> Vec<u8> {
     ])
 }
 
-/// One function of some 70 KiB: loops in loops, out of which jumps lead to everywhere, over a thousand variables.
+/// One function of about 70 KiB: nested loops with jumps to every level, over a thousand variables.
 pub fn slow_code() -> Vec<u8> {
     const LOOPS: usize = 800;
     const VARIABLES: usize = 1_000;
@@ -325,7 +326,7 @@ pub fn slow_code() -> Vec<u8> {
     ])
 }
 
-/// Sections with so many components, each of which has two instances of the one before, and an instance of the last.
+/// Sections with this many components, each with two instances of the one before, and an instance of the last.
 pub fn doubled(times: usize) -> Vec<(u8, Vec<u8>)> {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
     let first = components();
@@ -353,7 +354,7 @@ fn module(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     module
 }
 
-/// A vector: how many, and each of them.
+/// A vector: the count, and the elements.
 fn repeated(count: usize, one: &[u8]) -> Vec<u8> {
     [leb(count), one.repeat(count)].concat()
 }
@@ -371,7 +372,7 @@ fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// How many core modules and how many types the honest policy has at its top: the index of what is added.
+/// The number of core modules and of types at the top of the honest policy, which is the index of an added one.
 fn modules() -> usize {
     tops(|section| usize::from(matches!(section, wasmparser::Payload::ModuleSection { .. })))
 }
@@ -387,7 +388,7 @@ fn components() -> usize {
 
 fn component_types() -> usize {
     use wasmparser::Payload;
-    // Imports and exports of types make further ones; the sum only has to be a type that is there.
+    // Imports and exports of types define further ones; the sum only has to be the index of an existing type.
     tops(|section| match section {
         Payload::ComponentTypeSection(types) => types.count() as usize,
         _ => 0,

@@ -1,4 +1,4 @@
-//! What is no policy, told in its author's words; and what is one although it looks different.
+//! Files that are not policies, with messages for their author; and unusual ones that are.
 
 use super::guest::{honest, hostile, module, without_export};
 use super::*;
@@ -62,7 +62,7 @@ fn what_is_no_component_is_told_by_its_first_bytes() {
 fn a_truncated_or_corrupt_component_is_refused_wherever_it_is_broken() {
     let whole = hostile("honest", &[]);
     for length in (8..whole.len()).step_by(97) {
-        // Cut between two sections it is a smaller component, and lacks something.
+        // Cut between two sections it is a smaller component, which lacks something.
         let text = refused(&whole[..length]);
         assert!(!text.is_empty());
     }
@@ -77,7 +77,7 @@ fn a_truncated_or_corrupt_component_is_refused_wherever_it_is_broken() {
         ),
         "{text}"
     );
-    // Whatever byte is changed, loading ends with an answer.
+    // Loading returns, whichever byte is changed.
     for at in (8..whole.len()).step_by(61) {
         let mut changed = whole.clone();
         changed[at] ^= 0x55;

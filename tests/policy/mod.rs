@@ -1,4 +1,4 @@
-//! Policies through the real engine: the default one, every hostile one, and all that is no policy.
+//! Policies in the real engine: the default one, all hostile ones, and files that are not policies.
 
 mod answers;
 mod contract;
@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 /// 2026-01-21T10:05:02.000123Z
 pub const NOW: Timestamp = Timestamp::from_microseconds(1_768_989_902_000_123);
 
-/// The engine of all tests that need no limits of their own: compiling the default policy takes a while.
+/// The shared engine of tests without special limits: compiling the default policy takes a while.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(Allocation::Pooling, Limits::default(), None).unwrap())
@@ -37,7 +37,7 @@ pub fn builtin() -> &'static Policy {
     POLICY.get_or_init(|| Policy::builtin(engine()).unwrap())
 }
 
-/// A trail that answers with this.
+/// A trail with this answer.
 pub struct Trail(pub Result<Option<Vec<u8>>, String>);
 
 impl Snapshot for Trail {
@@ -50,29 +50,29 @@ pub fn outcome(document: &str) -> TaskOutcome {
     TaskOutcome::parse(document.as_bytes(), &outcome::Limits::default()).unwrap()
 }
 
-/// The outcome that the hostile policies are asked about.
+/// The outcome for the hostile policies.
 pub fn task_t() -> TaskOutcome {
     outcome(r#"{"task_id":"t","status":"completed"}"#)
 }
 
-/// A call about `outcome`, with `existing` as the task's entry.
+/// Calls a policy about `outcome`, with `existing` as the task's entry.
 pub fn call(policy: &Policy, outcome: &TaskOutcome, existing: Option<&[u8]>) -> Call {
     let trail = Trail(Ok(existing.map(<[u8]>::to_vec)));
     policy.call(outcome, Box::new(trail), NOW, &PolicySettings::default())
 }
 
-/// A hostile policy's call about task `t`, with no entry on the trail.
+/// Calls a hostile policy about task `t`, without an entry in the trail.
 pub fn ask(component: &[u8]) -> Call {
     ask_in(engine(), component)
 }
 
-/// The same under other limits.
+/// The same call with another engine.
 pub fn ask_in(engine: &Engine, component: &[u8]) -> Call {
     let policy = Policy::load(engine, "hostile", component).unwrap();
     call(&policy, &task_t(), None)
 }
 
-/// The fault that the policy ends with.
+/// The fault at the end of the call.
 pub fn fault(call: Call) -> String {
     match call.verdict {
         Err(fault) => fault.to_string(),

@@ -1,4 +1,4 @@
-//! WASI as a policy finds it: present, empty, and never waiting.
+//! WASI in a policy: present, empty, and never waiting.
 
 use super::guest::hostile;
 use super::*;

@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn a_missing_repository_is_told_apart_from_an_outcome_that_is_there() {
-    // The seed answers both with `False`.
+    // The seed returns `False` in both cases.
     let dir = crate::support::temporary();
     let output = with_input(&mut program(dir.path(), &["commit", "-", "--json"]), TASK);
     assert_eq!(output.status.code(), Some(1));
@@ -43,7 +43,7 @@ fn what_git_cannot_do_now_changes_nothing_and_succeeds_when_it_can() {
         },
     );
     let head = service.head();
-    // As if a person's git were at work on the branch.
+    // As if a person's git were working on the branch.
     let lock = service.repo.path.join(".git/refs/heads/main.lock");
     std::fs::write(&lock, "").unwrap();
     let answer = service.record(TASK);
@@ -57,7 +57,7 @@ fn what_git_cannot_do_now_changes_nothing_and_succeeds_when_it_can() {
         "{answer:?}"
     );
     assert_eq!(service.head(), head);
-    // The seed has written its file by now, and so the retry would skip: the entry would be lost.
+    // The seed has written its file at this point, so the retry would skip it: the entry would be lost.
     assert!(!service.repo.path.join(TASK_PATH).exists());
     assert_eq!(service.repo.git(&["status", "--porcelain"]), "");
 
@@ -93,7 +93,7 @@ fn a_task_without_a_status_is_refused_by_that_field() {
 
 #[test]
 fn every_failure_is_an_error_that_names_its_cause_and_whether_to_try_again() {
-    let busy = TrailError::Busy("a rebase is under way on `main` in /srv/repo".into());
+    let busy = TrailError::Busy("a rebase is in progress on `main` in /srv/repo".into());
     for (error, may_pass, said) in [
         (
             TrailError::NoRepository("/srv/x".into()),
@@ -105,13 +105,13 @@ fn every_failure_is_an_error_that_names_its_cause_and_whether_to_try_again() {
             false,
             "unsupported repository: reftable",
         ),
-        (busy, true, "a rebase is under way on `main` in /srv/repo"),
+        (busy, true, "a rebase is in progress on `main` in /srv/repo"),
     ] {
         assert_eq!(
             (error.to_string().as_str(), error.may_pass()),
             (said, may_pass)
         );
-        // What a caller of the library catches, as the seed's callers catch `GitServiceError`.
+        // The error that a caller of the library catches, as the seed's callers catch `GitServiceError`.
         let caught: Box<dyn std::error::Error + Send + Sync> = error.into();
         assert!(caught.is::<TrailError>());
     }

@@ -45,7 +45,7 @@ fn the_timestamp_is_iso_8601_in_utc_and_the_time_of_recording() {
     let service = Service::new();
     let entry = json(&service.entry());
     assert_eq!(entry["timestamp"], NOW);
-    // The subject and git's own date agree with it.
+    // The subject and git's own date have the same time.
     let shown = service.repo.git(&[
         "show",
         "-s",
@@ -111,7 +111,7 @@ fn execution_result_has_its_five_fields_with_numbers_and_times_as_they_were_writ
 fn an_entry_is_valid_json_and_what_is_no_json_never_becomes_one() {
     let service = Service::new();
     assert!(json(&service.entry()).is_object());
-    // The seed's `json.dumps` writes these, and then no strict reader reads the entry.
+    // The seed's `json.dumps` writes these, and a strict reader then rejects the entry.
     let head = service.head();
     for number in ["NaN", "Infinity", "-Infinity", "1e999"] {
         let answer = service.record(&format!(

@@ -1,4 +1,5 @@
-//! The seed's `TestGitCommandGeneration`. Ours generates no commands: what the seed asks of them is asked of the result.
+//! The seed's `TestGitCommandGeneration`. This program generates no git commands, so the tests check the result
+//! instead.
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn a_message_cannot_be_forged_through_a_task_id() {
 #[test]
 fn nothing_but_the_answer_is_printed_and_no_program_is_run() {
     let repo = Repo::init(&[]);
-    // Each of these would run, or rewrite the entry, if the seed's `git add` and `git commit` were called.
+    // Each of these would run a program, or change the entry, if the seed's `git add` and `git commit` were called.
     for (key, value) in [
         ("core.hooksPath", "hooks"),
         ("commit.gpgSign", "true"),
@@ -53,9 +54,9 @@ fn nothing_but_the_answer_is_printed_and_no_program_is_run() {
         repo.git(&["config", key, value]);
     }
     std::fs::write(repo.path.join(".git/info/attributes"), "* filter=x\n").unwrap();
-    // No git, and no shell either, can be found.
+    // No git and no shell can be found.
     let mut command = program(&repo.path, &["commit", "-", "--json"]);
-    // A filter with a program of its own may encrypt: that entries lie in clear text beside it must be said.
+    // A filter with a program may encrypt: entries in clear text beside it must be allowed explicitly.
     command.env("CHIFFON_AUDIT_CHECKOUT_PLAINTEXT", "true");
     let output = with_input(command.env("PATH", "/nonexistent"), TASK);
     assert!(output.status.success(), "{output:?}");

@@ -10,7 +10,7 @@ fn a_second_submission_is_already_recorded_and_names_the_first_commit() {
     assert_eq!(again.result, AnswerKind::AlreadyRecorded);
     assert_eq!((again.commit, again.path), (first.commit, first.path));
 
-    // The seed drops a different outcome for the same task in silence.
+    // The seed silently drops a different outcome for the same task.
     let other = service.record(&TASK.replace("\"completed\"", "\"failed\""));
     assert_eq!(other.result, AnswerKind::Conflicting);
     assert!(other.reason.unwrap().contains("/status"));
@@ -18,7 +18,7 @@ fn a_second_submission_is_already_recorded_and_names_the_first_commit() {
 
 #[test]
 fn a_file_that_was_never_committed_is_no_record() {
-    // What the seed leaves when it dies between writing the file and committing: its retry sees the file and skips.
+    // The state after the seed dies between writing the file and committing: its retry sees the file and skips it.
     let service = Service::new();
     let file = service.repo.path.join(TASK_PATH);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -27,7 +27,7 @@ fn a_file_that_was_never_committed_is_no_record() {
     let entry = service.entry();
     assert_eq!(json(&entry)["task_id"], TASK_ID);
     assert_eq!(service.record(TASK).result, AnswerKind::AlreadyRecorded);
-    // A file that we have not written is a person's: it stays as it is, and git shows that it differs.
+    // A file by another program belongs to a person: it is not changed, and git shows that it differs.
     assert_eq!(
         std::fs::read_to_string(&file).unwrap(),
         "{\"task_id\": \"7b0c"

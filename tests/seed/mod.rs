@@ -1,7 +1,7 @@
 //! The seed's own table: its 34 tests, class by class, against real git and the real default policy.
 //!
-//! `tests/README.md` says which of ours stands for which of the seed's. Where the seed gets something wrong, ours shows
-//! the better behaviour. Knows the recorder and the built program, nothing below them.
+//! `tests/README.md` maps the seed's tests to these. If the seed gets something wrong, these show the better behaviour.
+//! Knows the recorder and the built program, nothing below them.
 
 mod commit;
 mod errors;
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::support::{self, Repo, at};
 
-/// A finished task with every field that the seed has, its numbers written in ways that a careless reader changes.
+/// A finished task with every field of the seed, its numbers in forms that a careless reader changes.
 const TASK: &str = r#"{
   "task_id": "7b0c9a52-4f0e-4f7e-9a53-0d1c5c1f2a11",
   "status": "completed",
@@ -47,14 +47,14 @@ const TASK_PATH: &str = ".audit/tasks/7b0c9a52-4f0e-4f7e-9a53-0d1c5c1f2a11.json"
 /// The time of recording in all of these tests.
 const NOW: &str = "2026-01-21T10:00:00.000000Z";
 
-/// What the seed calls `GitService`: a repository and a recorder for it.
+/// The counterpart of the seed's `GitService`: a repository and a recorder for it.
 struct Service {
     repo: Repo,
     recorder: Recorder,
 }
 
 impl Service {
-    /// For a repository with a person's commit in it.
+    /// A repository with a person's commit in it.
     fn new() -> Service {
         let repo = Repo::init(&[]);
         repo.commit_file("readme", "hello");
@@ -98,7 +98,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The built program, in this directory, without anything of this machine's configuration.
+/// The built program in this directory, without this machine's configuration.
 fn program(directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"));
     support::isolated(&mut command)

@@ -25,7 +25,7 @@ fn a_failed_task_is_committed_too() {
     );
 }
 
-/// As the seed's `handle_work_result` calls it, task attributes and all; prints what it is answered.
+/// Calls `handle_work_result` as the seed does, with task attributes; prints the answer.
 const CALLER: &str = r#"
 import asyncio, datetime, enum, logging, sys, types, uuid
 from git_service import GitService, GitServiceError
@@ -118,7 +118,7 @@ GitServiceError False cannot submit task 7b0c9a52-4f0e-4f7e-9a53-0d1c5c1f2a11: [
     assert_eq!(repo.git(&["rev-list", "--count", "HEAD"]).trim(), "1");
 }
 
-/// The interpreter itself: what `python3` finds may be a shim that needs a home.
+/// The interpreter itself: `python3` on the path may be a shim that needs a home.
 fn python() -> Option<String> {
     let output = Command::new("python3")
         .args(["-c", "import sys; print(sys.executable, end='')"])
@@ -135,7 +135,8 @@ fn skipped() {
     eprintln!("skipped: python3 is not installed");
 }
 
-/// The seed's service: the orchestrator over a repository with a work tree, its store beside the trail.
+/// The counterpart of the seed's service: the orchestrator over a repository with a work tree, its store beside the
+/// trail.
 async fn orchestrator(repo: &Repo) -> Orchestrator {
     let path = repo.path.clone();
     let url = StoreUrl::beside_trail(&path.join(".git"));

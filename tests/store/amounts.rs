@@ -1,4 +1,4 @@
-//! The contract where much comes at once: many writes in one transaction, documents that are large.
+//! The contract with large amounts: many writes in one transaction, large documents.
 
 use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
 use chiffon_audit_cli::store::{DUE_BYTES, Fingerprint, StoreError, Submission};

@@ -100,7 +100,7 @@ async fn a_different_result_is_taken_in_after_the_first_and_kept_as_a_conflict(p
     assert_eq!(states[0].state.to_string(), "committed");
     assert_eq!(states[1].state.to_string(), "conflicting");
     assert_eq!(states[1].text.as_deref(), Some(other));
-    // The task stays what the first said, and the conflict is known when it comes once more.
+    // The task keeps its first outcome, and the conflict is recognised when it comes again.
     let found = store.task(&task("a")).await.unwrap().unwrap();
     assert_eq!(found.finished.unwrap().status, "completed");
     let again = accept(&*store, submission(other)).await;
@@ -166,7 +166,7 @@ async fn a_result_made_from_a_plan_that_has_changed_is_made_again(place: Place) 
             .is_none()
     );
     accept(&*store, made_from(1)).await;
-    // A retry finds what is there, whatever it was made from.
+    // A retry finds the existing submission, whichever plan it was made from.
     assert!(accept(&*store, made_from(0)).await.repeated);
     let mut unknown = completed("b");
     unknown.revision = Some(0);
@@ -199,7 +199,7 @@ async fn a_committed_submission_is_erased_and_its_entry_is_there(place: Place) {
     assert!(state.closed_at.is_some());
     assert_eq!(store.entry(&task("a")).await.unwrap(), Some(found));
     assert!(store.due(None, 10).await.unwrap().is_empty());
-    // Told twice, it is as it is; submitted again, it is for the policy to find.
+    // Settling twice changes nothing; a new submission is for the policy to recognise.
     store.settle(&lease, vec![settlement]).await.unwrap();
     let again = accept(&*store, submission(secret)).await;
     assert!(!again.repeated && !again.differs);
@@ -268,7 +268,7 @@ async fn a_keyed_fingerprint_outlives_the_submission(place: Place) {
     );
 }
 
-/// Tries what is due first, to that end.
+/// Settles the first due submission in this way.
 async fn settle_first(store: &dyn Store, result: SettlementResult) {
     let lease = lease(store).await;
     let first = store.due(None, 1).await.unwrap().remove(0);
@@ -369,7 +369,7 @@ async fn one_host_at_a_time_has_the_lease(place: Place) {
         panic!("one has it");
     };
     assert_eq!(renewed.fence(), first.fence());
-    // Of no length, it has run out.
+    // Its term is zero, so it has run out.
     let LeaseAnswer::Held(second) = other.lease("other", term).await.unwrap() else {
         panic!("it has run out");
     };
@@ -449,7 +449,7 @@ async fn a_dropped_call_leaves_a_whole_submission_or_none(place: Place) {
     let store = place.open().await;
     for number in 0..50 {
         let accepting = store.accept(completed(&format!("t{number}")));
-        // Polled once: it has begun.
+        // Polled once, so it has started.
         let _ = tokio::time::timeout(Duration::ZERO, accepting).await;
     }
     store.ping().await.unwrap();
@@ -462,7 +462,7 @@ async fn a_dropped_call_leaves_a_whole_submission_or_none(place: Place) {
     run_again(&*store).await;
 }
 
-/// A store goes on after whatever has happened to it.
+/// Checks that a store continues to work.
 async fn run_again(store: &dyn Store) {
     let accepted = accept(store, completed("afterwards")).await;
     assert!(!accepted.repeated);

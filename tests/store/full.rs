@@ -1,4 +1,5 @@
-//! A disk without room: said as such, nothing acknowledged that is not kept, and the same store goes on when there is room.
+//! A full disk: it is reported, nothing is acknowledged that is not stored, and the same store continues when there is
+//! room.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,14 +9,14 @@ use chiffon_audit_cli::store::{self, StoreUrl};
 use super::place::options;
 use super::{accept, completed, run, submission};
 
-/// A file system of a megabyte or so, in memory.
+/// A file system of about a megabyte, in memory.
 struct Small {
     path: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Small {
-    /// `None`, and a line on standard error, where the tests may not mount.
+    /// Mounts it; `None`, with a line on standard error, if the tests may not mount.
     fn mount() -> Option<Small> {
         let dir = crate::support::temporary();
         let path = dir.path().join("small");
@@ -25,7 +26,7 @@ impl Small {
             return Some(small);
         }
         use std::io::Write as _;
-        // Not through the macros, whose words a passing test keeps to itself.
+        // Not through the macros: a passing test captures their output.
         let _ =
             std::io::stderr().write_all(b"skipped: a full disk, since nothing may be mounted\n");
         None

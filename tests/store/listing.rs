@@ -1,4 +1,4 @@
-//! Lists of submissions: by state and time, page by page, without their texts.
+//! Lists of submissions: by state and time, page by page, without their documents.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn ids(listed: &SubmissionPage) -> Vec<String> {
     submissions.map(|one| one.task_id.to_string()).collect()
 }
 
-/// One in each state, and `a` twice: committed, and a conflict.
+/// One submission in each state, and `a` twice: committed, and a conflict.
 async fn one_in_each_state(store: &dyn Store) {
     let lease = lease(store).await;
     for (document, result) in [
@@ -134,7 +134,7 @@ async fn a_list_continues_page_by_page_and_within_a_span_of_time(place: Place) {
             ..listing(&StateName::ALL)
         };
         let listed = store.list_submissions(&within).await.unwrap();
-        // Where a database's clock does not tell them apart there are more.
+        // If a database's clock does not distinguish them there are more.
         assert!(listed.submissions.len() >= expected, "{since:?} {until:?}");
     }
     let later = last.unwrap().microseconds() + Duration::from_secs(1).as_micros() as i64;

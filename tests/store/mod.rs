@@ -49,12 +49,12 @@ use chiffon_audit_cli::store::{
 
 use crate::support;
 
-/// Where a server keeps its data.
+/// The directory for a server's data.
 pub fn place() -> &'static std::path::Path {
     crate::support::place::place()
 }
 
-/// Runs a case in a runtime of its own, which ends with it.
+/// Runs a case in a separate runtime, which ends with it.
 pub fn run<T>(case: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -85,7 +85,7 @@ fn submission(document: &str) -> Submission {
     }
 }
 
-/// An outcome with nothing but what is required.
+/// An outcome with only the required members.
 fn completed(task_id: &str) -> Submission {
     submission(&format!(
         r#"{{"task_id":"{task_id}","status":"completed"}}"#
@@ -96,7 +96,7 @@ async fn accept(store: &dyn Store, submission: Submission) -> Accepted {
     store.accept(submission).await.unwrap()
 }
 
-/// The lease, which nobody else has.
+/// Takes the lease, which is free.
 async fn lease(store: &dyn Store) -> Lease {
     let term = std::time::Duration::from_secs(60);
     match store.lease("test", term).await.unwrap() {
@@ -105,12 +105,12 @@ async fn lease(store: &dyn Store) -> Lease {
     }
 }
 
-/// The commit of the so manieth entry.
+/// The commit of the entry with this number.
 fn commit(number: i64) -> String {
     format!("{number:040x}")
 }
 
-/// An entry as the trail has it, so many microseconds after the first.
+/// An entry as in the trail, this many microseconds after the first.
 fn entry(task_id: &str, status: &str, members: &str, microseconds: i64) -> Entry {
     let time: Timestamp = support::at(microseconds);
     let text = format!(

@@ -1,4 +1,4 @@
-//! Stores that an older program has made are brought up to date, with all that is in them.
+//! Stores of older programs are migrated with all their data.
 
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::Reporter;
@@ -11,19 +11,20 @@ use super::place::Place;
 use super::{accept, completed, entry, run, server};
 use crate::support::task;
 
-/// The first version's, dumped from a store that its program had worked with: a plan, a result with and one without a plan, a
-/// conflict, and two that wait for git.
+/// A dump of version 1, from a store that its program had used: a plan, a result with and one without a plan, a
+/// conflict, and two pending submissions.
 const FIRST: &str = include_str!("../data/store/sqlite-1.sql");
 
-/// SQLite's second and PostgreSQL's first: three entries of a service without a name, a conflict, one that waits, and one that is
-/// set aside until it is told.
+/// Dumps of SQLite's version 2 and PostgreSQL's version 1: three entries of a service without a name, a conflict, a
+/// pending submission, and a blocked one.
 const SECOND: &str = include_str!("../data/store/sqlite-2.sql");
 const FIRST_OF_POSTGRES: &str = include_str!("../data/store/postgres-1.sql");
 
-/// PostgreSQL's third: a plan, one that was finished, one that was reported twice, two reports that wait, and a refusal.
+/// A dump of PostgreSQL's version 3: a plan, a finished one, one that was reported twice, two pending reports, and a
+/// refusal.
 const THIRD_OF_POSTGRES: &str = include_str!("../data/store/postgres-3.sql");
 
-/// The version of the tables that this program works with.
+/// The current version of the tables.
 fn present(place: &Place) -> u32 {
     match place.url {
         StoreUrl::Sqlite(_) => 3,
@@ -64,7 +65,7 @@ async fn wrong_totals_are_counted_again(place: Place) {
     assert_eq!(total(&*store, None).await, 4);
     assert_eq!(total(&*store, Some("")).await, 3);
     assert_eq!(total(&*store, Some("web")).await, 1);
-    // What is added is counted with what was there.
+    // New entries are counted together with the existing ones.
     let more = entry(
         "more",
         "failed",
@@ -149,7 +150,7 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         assert!(matches!(states[0].state, State::Committed { .. }));
         assert!(matches!(states[1].state, State::Conflicting { .. }));
         let entry = store.entry(&task("reported")).await.unwrap().unwrap();
-        // No token had a name.
+        // Tokens had no names.
         assert_eq!((&states[0].reporter, entry.reporter), (&None, None));
         let mut named = completed("named");
         named.reporter = Reporter::parse("deploy-bot").ok();
@@ -166,7 +167,7 @@ fn what_waits_is_due_and_what_was_said_is_known() {
         assert_eq!(found.sequence.0, 4);
         let other = accept(&*store, completed("waiting")).await;
         assert!(other.differs && other.sequence.0 == 7);
-        // What was committed was erased, so that nobody can tell whether this is it.
+        // Data of committed submissions was erased, so whether this is the same one is not known.
         let again = accept(&*store, completed("planned-and-done")).await;
         assert!(!again.repeated && !again.differs);
     });
@@ -199,7 +200,7 @@ fn plans_go_on_where_they_were() {
     });
 }
 
-/// A store of version 3 in PostgreSQL, opened by this program, and the place that it is in.
+/// A store of version 3 in PostgreSQL, opened by this program, and its place.
 async fn third_of_postgres() -> Option<(Place, std::sync::Arc<dyn Store>)> {
     let place = Place::postgres().await?;
     let server = server::shared().unwrap();
@@ -238,7 +239,7 @@ fn tasks_of_version_3_in_postgres_are_what_they_were() {
             assert_eq!(task.revision, revision, "{id}");
             assert_eq!(task.plan.plan_id.as_deref(), plan_id, "{id}");
         }
-        // A plan goes on where it was, unless its task is finished.
+        // A plan continues where it was, unless its task is finished.
         let noted = store.plan(Plan::new(task("planned"))).await.unwrap();
         assert_eq!(noted.revision, 2);
         let late = store.plan(Plan::new(task("waiting"))).await.unwrap();
@@ -260,14 +261,14 @@ fn submissions_of_version_3_in_postgres_are_told_from_each_other() {
             again.fingerprint = Fingerprint { bytes, keyed: true };
             accept(&*store, again).await
         };
-        // The one that finished the task, and one after it.
+        // The submission that finished the task, and a later one.
         let first = again("waiting", [0x22; 32]).await;
         assert!(first.repeated && first.sequence.0 == 4, "{first:?}");
         let second = again("waiting", [0x33; 32]).await;
         assert!(second.repeated && second.sequence.0 == 5, "{second:?}");
         let third = again("waiting", [0x44; 32]).await;
         assert!(!third.repeated && third.differs && third.sequence.0 > 6);
-        // What was refused is taken in once more, and does not finish the task again.
+        // A refused submission is accepted once more, and does not finish the task again.
         let refused = again("refused", [0x55; 32]).await;
         assert!(!refused.repeated && !refused.differs);
         let finished = store.task(&task("refused")).await.unwrap().unwrap();

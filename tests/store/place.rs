@@ -1,4 +1,4 @@
-//! Where the tests' stores are: each in a place of its own that is gone with it.
+//! The places of the tests' stores: each is removed with its test.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A SQLite file that is not there yet.
+    /// A SQLite file that does not exist yet.
     pub fn sqlite() -> Place {
         let dir = crate::support::temporary();
         Place {
@@ -23,7 +23,7 @@ impl Place {
         }
     }
 
-    /// A PostgreSQL database with nothing in it, if there is a server to be had.
+    /// An empty PostgreSQL database, if a server is available.
     pub async fn postgres() -> Option<Place> {
         let server = server::shared()?;
         Some(Place {
@@ -32,7 +32,7 @@ impl Place {
         })
     }
 
-    /// The SQLite file.
+    /// The path of the SQLite file.
     pub fn file(&self) -> PathBuf {
         match &self.url {
             StoreUrl::Sqlite(path) => path.clone(),
@@ -40,7 +40,7 @@ impl Place {
         }
     }
 
-    /// The PostgreSQL database's name.
+    /// The name of the PostgreSQL database.
     pub fn database(&self) -> String {
         let url = self.url.to_string();
         url.rsplit('/').next().unwrap().to_owned()
@@ -63,7 +63,7 @@ impl Place {
     }
 }
 
-/// As callers have them, but for a wait that a test has the patience for.
+/// The default options, with a shorter time limit.
 pub fn options() -> Options {
     Options {
         lock_wait: std::time::Duration::from_millis(200),

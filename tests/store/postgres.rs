@@ -1,4 +1,4 @@
-//! What can befall a PostgreSQL store: settings that lose commits, another's schema, a crash in mid-commit, locks.
+//! Faults of a PostgreSQL store: settings that lose commits, another program's schema, a crash during a commit, locks.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn durability_is_asked_for_and_told() {
         );
         assert!(about.warnings.is_empty());
         drop(store);
-        // Off for whoever does not say otherwise: our own sessions do, and the operator is told.
+        // Off for sessions that do not set it: ours do, and the operator is warned.
         let server = server::shared().unwrap();
         let lax = format!(
             "ALTER DATABASE {} SET synchronous_commit = off",
@@ -78,7 +78,7 @@ fn what_is_not_a_store_is_refused_and_left_as_it_is() {
 }
 
 fn url_of(place: &Place) -> String {
-    // No password, so what is shown is the whole.
+    // There is no password, so the shown URL is complete.
     place.url.to_string()
 }
 
@@ -157,7 +157,7 @@ fn what_another_session_holds_is_unavailable_after_a_while_and_nothing_is_lost()
     });
 }
 
-/// Where a task is not there yet there is nothing to lock, and what was planned of it may come in between.
+/// A task that does not exist yet cannot be locked, so a plan may be stored in between.
 #[test]
 fn a_plan_that_arrives_beside_the_result_of_an_unknown_task_is_not_left_out() {
     run(async {
@@ -182,14 +182,14 @@ fn a_plan_that_arrives_beside_the_result_of_an_unknown_task_is_not_left_out() {
             )
             .await
             .unwrap();
-        // The document was made when nothing was planned.
+        // The document was made when there was no plan.
         let mut result = completed("a");
         result.revision = Some(0);
         let accepting = tokio::spawn({
             let (store, result) = (store.clone(), result.clone());
             async move { store.accept(result).await }
         });
-        // It has looked for the task, which it cannot see, and waits to make it.
+        // It has looked for the task, does not see it, and waits to create it.
         let waits = format!(
             "DO $$ BEGIN
                 PERFORM FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock';
@@ -329,7 +329,7 @@ fn a_crash_under_load_loses_nothing_that_was_acknowledged_and_doubles_nothing() 
             .collect();
         server.resume();
         runtime.block_on(async {
-            // The same store goes on, and what was cut off is told apart from what was not.
+            // The same store continues, and submissions that were cut off are distinguished from others.
             for (acknowledged, cut_off) in &ended {
                 for id in acknowledged {
                     assert!(

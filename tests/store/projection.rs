@@ -1,4 +1,4 @@
-//! The projection and its queries: the same cases for both databases, answers held against a plain scan.
+//! The projection and its queries: the same cases for both databases, compared with a plain scan.
 
 use chiffon_audit_cli::outcome::Reporter;
 use chiffon_audit_cli::store::{
@@ -47,7 +47,7 @@ fn entries() -> Vec<Entry> {
                 r#""execution_result": {{"services_touched": [{}]}}, {intent}"#,
                 services[(number % 4) as usize]
             );
-            // Steps that land on, before and behind the borders of minutes and days.
+            // Steps onto, before and after the borders of minutes and days.
             let time = (number / 3) * 37 * MINUTE + (number / 3) % 3 - 1 - DAY;
             let mut entry = entry(
                 &format!("t{:03}", number * 131 % 400),
@@ -100,7 +100,7 @@ fn filters() -> Vec<Filter> {
     filters
 }
 
-/// What a filter leaves of entries, newest first.
+/// The entries that match a filter, newest first.
 fn scan(entries: &[Entry], filter: &Filter) -> Vec<Entry> {
     let mut left: Vec<Entry> = entries
         .iter()
@@ -220,11 +220,11 @@ async fn a_page_ends_early_where_its_entries_are_large(place: Place) {
         store.restore(some.to_vec()).await.unwrap();
     }
     let size = |entries: &[Entry]| entries.iter().map(|entry| entry.text.len()).sum::<usize>();
-    // Each seventh is of every kind: seven divides no number of values.
+    // Every seventh covers every kind, since seven divides no number of values.
     let step = if sweeps_are_whole() { 1 } else { 7 };
     for filter in filters().into_iter().step_by(step) {
         let expected = scan(&entries, &filter);
-        // One by one takes as many questions.
+        // Pages of one entry take as many queries.
         let few = expected.len() < 60;
         let sizes = [(1, 5), (1, 1000), (1000, 3), (1000, 1000), (100_000, 1000)];
         for (bytes, limit) in sizes.into_iter().filter(|(bytes, _)| few || *bytes > 1) {
@@ -236,7 +236,7 @@ async fn a_page_ends_early_where_its_entries_are_large(place: Place) {
                 };
                 let answer = query(&*store, &filter, &request).await;
                 assert_eq!(answer.total, Some(expected.len() as u64));
-                // Up to the first beyond the limit, and as far as that.
+                // Counts up to the first entry beyond the limit.
                 let but_last = answer.entries.len().saturating_sub(1);
                 assert!(answer.entries.is_empty() || size(&answer.entries[..but_last]) < bytes);
                 let is_full =
@@ -301,7 +301,7 @@ async fn an_entry_is_projected_once_and_replaced_when_the_trail_says_otherwise(p
     };
     let answer = query(&*store, &by_service, &page(10, 0, None)).await;
     assert_eq!((answer.entries.len(), answer.total), (0, Some(0)));
-    // The committer's word counts as much.
+    // The committer's report counts as much.
     let accepted = accept(&*store, completed("a")).await;
     let lease = lease(&*store).await;
     let settlement = Settlement {
@@ -399,7 +399,7 @@ async fn a_second_rebuild_ends_the_first(place: Place) {
 
 async fn entries_come_in_order_of_task_id(place: Place) {
     let store = place.open().await;
-    // As bytes, whatever a database thinks of letters.
+    // Ordered as bytes, whatever the database's collation.
     let ids = ["B", "a", "a-1", "a.1", "a_1", "aB", "ab"];
     let mut sorted = ids;
     sorted.sort_unstable();

@@ -1,4 +1,4 @@
-//! Several hosts at once at one task: plans, reports, and what is deleted meanwhile.
+//! Several hosts that work on one task at once: plans, reports, and concurrent deletions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ super::cases! {
 
 const TASKS: usize = 40;
 
-/// Two hosts' handles, which wait for each other as long as it takes.
+/// The handles of two hosts, which wait for each other without a limit.
 async fn two_hosts(place: &Place) -> [Arc<dyn Store>; 2] {
     let patient = chiffon_audit_cli::store::Options {
         lock_wait: Duration::from_secs(60),
@@ -29,7 +29,7 @@ async fn two_hosts(place: &Place) -> [Arc<dyn Store>; 2] {
     ]
 }
 
-/// Reports what was made from the plan as it is, again while that changes. Answers the revision that was accepted.
+/// Reports a result for the current plan, and again while the plan changes. Returns the accepted revision.
 async fn report(store: &dyn Store, id: &str) -> i64 {
     loop {
         let known = store.task(&task(id)).await.unwrap();

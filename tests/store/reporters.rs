@@ -1,4 +1,4 @@
-//! Who reported: the same cases for both databases.
+//! Reporters: the same cases for both databases.
 
 use chiffon_audit_cli::outcome::Reporter;
 use chiffon_audit_cli::store::{Settlement, SettlementResult};

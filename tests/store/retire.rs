@@ -1,4 +1,4 @@
-//! Conflicts and refusals that are old enough are deleted by who commits, and nothing else ever is.
+//! The committer deletes old conflicts and refusals, and nothing else.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn what_was_turned_down_goes_when_it_is_old_enough_and_nothing_else(place:
     accept(&*store, completed("open")).await;
     let retire = async |older_than| store.retire(&lease, older_than, 1).await.unwrap();
     assert_eq!(retire(Duration::from_secs(3600)).await, 0);
-    // However many go at a time.
+    // Also if they are deleted in several steps.
     assert_eq!(retire(Duration::ZERO).await, 1);
     assert_eq!(retire(Duration::ZERO).await, 1);
     assert_eq!(retire(Duration::ZERO).await, 0);
@@ -61,11 +61,11 @@ async fn what_was_turned_down_goes_when_it_is_old_enough_and_nothing_else(place:
         matches!(left[..], [ref one] if matches!(one.state, State::Committed { .. })),
         "{left:?}"
     );
-    // It was finished by the first that is left.
+    // The first remaining submission finished it.
     let both = store.task(&task("both")).await.unwrap().unwrap();
     assert_eq!(both.finished.unwrap().status, "failed");
     assert!(store.task(&task("kept")).await.unwrap().is_some());
-    // Places are never given again, and what is gone may come again.
+    // Sequence numbers are never reused, and a deleted submission may come again.
     let again = accept(&*store, completed("refused")).await;
     assert!(!again.repeated && again.sequence > second);
     commit_all(&*store, &lease).await;

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the tests' own: in a temporary directory, on a socket there, gone with the test process.
+//! A PostgreSQL server for the tests: in a temporary directory, on a socket there, removed with the test process.
 
 use std::io::Write as _;
 use std::os::unix::fs::chown;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chiffon_audit_cli::store::StoreUrl;
 use tokio_postgres::NoTls;
 
-/// A server that runs.
+/// A running server.
 pub struct Server {
     dir: PathBuf,
     programs: PathBuf,
-    /// A shell that ends the server when its input ends: when this process does, whatever the reason.
+    /// A shell that ends the server when its input ends, which is when this process ends for any reason.
     guard: Option<Child>,
     settings: String,
 }
 
-/// PostgreSQL refuses to run as root; Debian's package makes this user, and everybody has the other.
+/// PostgreSQL refuses to run as root; Debian's package creates the first user, and every system has the other.
 fn user() -> Option<(u32, u32)> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt as _;
@@ -41,7 +41,7 @@ fn user() -> Option<(u32, u32)> {
     })
 }
 
-/// Where Debian, or else the path, has `initdb` and `postgres`; the newest version wins.
+/// The directory with `initdb` and `postgres`, from Debian or on the path; the newest version is used.
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
     let mut found: Vec<(u32, PathBuf)> = versions
@@ -65,23 +65,23 @@ fn programs() -> Option<PathBuf> {
 }
 
 impl Server {
-    /// Makes and starts a server; `None`, and a line on standard error, where PostgreSQL is not installed.
+    /// Creates and starts a server; `None`, with a line on standard error, if PostgreSQL is not installed.
     pub fn start() -> Option<Server> {
         Server::start_with("-c shared_buffers=32MB")
     }
 
-    /// The same with these options of `postgres`.
+    /// Creates and starts a server with these options of `postgres`.
     pub fn start_with(settings: &str) -> Option<Server> {
         let Some(programs) = programs() else {
             static SAID: OnceLock<()> = OnceLock::new();
             SAID.get_or_init(|| {
-                // Not through the macros, whose words a passing test keeps to itself.
+                // Not through the macros: a passing test captures their output.
                 let _ = std::io::stderr()
                     .write_all(b"skipped: the store on PostgreSQL, which is not installed\n");
             });
             return None;
         };
-        // Kept: the guard removes it.
+        // The guard removes it.
         let dir = tempfile::Builder::new()
             .prefix("pg")
             .tempdir_in(super::place())
@@ -166,7 +166,7 @@ impl Server {
         assert!(ready, "PostgreSQL does not start: {log}");
     }
 
-    /// Ends the server as a crash would: at once, whatever is under way, nothing written out.
+    /// Ends the server like a crash: immediately, whatever it is doing, without writing anything.
     pub fn crash(&mut self) {
         std::fs::write(self.dir.join("stay"), "").unwrap();
         if let Some(mut guard) = self.guard.take() {
@@ -176,12 +176,12 @@ impl Server {
         std::fs::remove_file(self.dir.join("stay")).unwrap();
     }
 
-    /// Stops every process of the server where it is: nobody is answered, and no connection ends.
+    /// Stops every process of the server: it answers nobody, and no connection ends.
     pub fn stop(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets them go on.
+    /// Continues the stopped processes.
     pub fn go_on(&self) {
         self.signal("-CONT");
     }
@@ -191,11 +191,11 @@ impl Server {
         let main = file.lines().next().unwrap();
         let sent = |pid: &str| {
             let mut kill = Command::new("kill");
-            // A client of the server may have gone meanwhile, and its process with it.
+            // A client may have disconnected meanwhile, and its process is gone.
             kill.args([signal, pid]).stderr(Stdio::null());
             kill.status().unwrap()
         };
-        // First the one that would start others.
+        // First the process that would start others.
         assert!(sent(main).success());
         let children = format!("/proc/{main}/task/{main}/children");
         for child in std::fs::read_to_string(children)
@@ -206,7 +206,7 @@ impl Server {
         }
     }
 
-    /// A connection pooler before this server, in that mode; `None` where pgbouncer is not installed.
+    /// A connection pooler in front of this server, in that mode; `None` if pgbouncer is not installed.
     pub fn pooler(&self, mode: &str, settings: &str) -> Option<Pooler> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let program = std::env::split_paths(&paths)
@@ -229,7 +229,7 @@ impl Server {
             dir.display(),
             dir.join("log").display(),
         );
-        // Whoever asks for `any` is everybody: so the user of the server is named.
+        // With `auth_type = any` every client has all rights, so the server's user is configured.
         let text = text.replace("host=", "user=test host=");
         std::fs::write(&file, text).unwrap();
         let child = self
@@ -250,7 +250,7 @@ impl Server {
         Some(pooler)
     }
 
-    /// Where its socket is.
+    /// The directory of its socket.
     pub fn directory(&self) -> &Path {
         &self.dir
     }
@@ -271,7 +271,7 @@ impl Server {
         StoreUrl::parse(&self.address(&name)).unwrap()
     }
 
-    /// The address of the database of a URL, with its password if there were one.
+    /// Runs a statement in a database.
     pub async fn execute(&self, database: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::connect(&self.address(database), NoTls).await?;
         let connection = tokio::spawn(connection);
@@ -282,7 +282,7 @@ impl Server {
     }
 }
 
-/// A pooler that runs.
+/// A running pooler.
 pub struct Pooler {
     child: Child,
     dir: PathBuf,
@@ -312,7 +312,7 @@ impl Drop for Server {
     }
 }
 
-/// The server that tests share which do it no harm.
+/// The server for tests that do not harm it.
 pub fn shared() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER

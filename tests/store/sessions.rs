@@ -1,4 +1,4 @@
-//! PostgreSQL as a DBA gives it: a schema and no more, few connections, a pooler in between.
+//! PostgreSQL as a DBA provides it: only a schema, few connections, a pooler in between.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::server::{self, Server};
 use super::{accept, commit_all, completed, lease, run};
 use crate::support::task;
 
-/// The database of a place, as another role sees it that may create nothing there.
+/// The database of a place, as seen by another role that may not create anything there.
 async fn as_app(place: &Place) -> StoreUrl {
     let server = server::shared().unwrap();
     let role = "DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
@@ -42,7 +42,7 @@ fn a_role_that_may_not_create_a_schema_takes_one_that_is_made_for_it() {
         let error = store::open(&url, &options()).await.err().unwrap();
         assert!(error.to_string().contains("store ddl"), "{error}");
         let execute = async |sql: &str| server.execute(&place.database(), sql).await.unwrap();
-        // Empty, and its own.
+        // Empty, and owned by the role.
         execute("CREATE SCHEMA chiffon_audit AUTHORIZATION app").await;
         works(&*store::open(&url, &options()).await.unwrap()).await;
         // With the tables in it.
@@ -54,7 +54,7 @@ fn a_role_that_may_not_create_a_schema_takes_one_that_is_made_for_it() {
             ..options()
         };
         works(&*store::open(&other, &reader).await.unwrap()).await;
-        // Somebody else's, however empty.
+        // Another role's schema, even if empty.
         execute("CREATE SCHEMA theirs").await;
         let theirs = url.in_schema(Some("theirs")).unwrap();
         let error = store::open(&theirs, &options()).await.err().unwrap();
@@ -141,7 +141,7 @@ fn behind_a_pooler_a_session_keeps_what_it_was_set_to_or_the_store_is_refused() 
             assert_eq!(store.info().durability[2].1, "on");
             works(&*store).await;
             drop(store);
-            // The tables are where they belong: without the pooler it is the same store.
+            // The tables are in the right place: without the pooler it is the same store.
             let store = store::open(&direct, &options()).await.unwrap();
             assert!(store.entry(&task("a")).await.unwrap().is_some());
         }
@@ -160,7 +160,7 @@ fn behind_a_pooler_a_session_keeps_what_it_was_set_to_or_the_store_is_refused() 
                 );
                 assert!(error.to_string().contains(mode), "{error}");
             }
-            // Nothing was made.
+            // Nothing was created.
             let reader = Options {
                 create: false,
                 ..options()

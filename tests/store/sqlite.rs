@@ -1,4 +1,4 @@
-//! What can befall a SQLite file: locked, deleted, truncated, garbage, newer, another program's, full.
+//! Faults of a SQLite file: locked, deleted, truncated, garbage, newer, another program's, full.
 
 use std::fs;
 
@@ -159,7 +159,7 @@ fn what_another_process_holds_is_unavailable_after_a_while_and_nothing_is_lost()
             error.may_pass() && error.to_string().ends_with("is locked by another process"),
             "{error}"
         );
-        // Who reads is not in the way of who writes.
+        // A reader does not block a writer.
         assert_eq!(store.backlog().await.unwrap().pending, 1);
         other.execute_batch("ROLLBACK").unwrap();
         assert!(!accept(&*store, completed("a")).await.repeated);
@@ -224,7 +224,7 @@ fn the_database_itself_keeps_what_is_finished_and_closed() {
             ("REPLACE INTO plans (task_id, created_at, revision) VALUES ('a', 0, 1)", "a finished task cannot be replaced"),
             ("UPDATE submissions SET status = 'failed' WHERE task_id = 'later'", "what was submitted cannot be changed"),
             ("UPDATE submissions SET accepted_at = 0 WHERE task_id = 'later'", "what was submitted cannot be changed"),
-            // By another of its names; from which task, in what order and as which text it came.
+            // By another of its names; the task, the order and the document it came with.
             ("UPDATE submissions SET rowid = 9 WHERE task_id = 'later'", "what was submitted cannot be changed"),
             ("UPDATE OR REPLACE submissions SET _rowid_ = 1 WHERE task_id = 'later'", "what was submitted cannot be changed"),
             ("UPDATE submissions SET text = '{}' WHERE task_id = 'later'", "what was submitted cannot be changed"),

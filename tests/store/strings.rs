@@ -1,4 +1,4 @@
-//! Names that are anything JSON can hold: no answer may take one for another, or for none.
+//! Names with anything that JSON allows: no answer may confuse two of them, or ignore one.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ super::cases! {
     what_was_planned_comes_back_as_it_was_said
 }
 
-/// Names that a program could take for something else, among any others.
+/// Names that a program could mistake for something else, among others.
 fn name() -> impl Strategy<Value = String> {
     let special = [
         "",
@@ -54,7 +54,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A task's services, intent and plan.
+/// The services, intent and plan of a task.
 fn names() -> impl Strategy<Value = (Vec<String>, Option<String>, Option<String>)> {
     (
         proptest::collection::vec(name(), 0..4),
@@ -88,7 +88,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap()
 }
 
-/// Every name, and some that there are not, as service and as intent: totals and rows are those of a plain scan.
+/// Checks every name, and some that do not exist, as service and as intent: totals and rows are those of a plain scan.
 async fn check(store: &dyn Store, entries: &[Entry]) {
     let mut names: BTreeSet<String> = entries
         .iter()

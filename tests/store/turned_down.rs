@@ -1,4 +1,4 @@
-//! What was turned down, as a report asks for it.
+//! Refused and conflicting submissions, as a report queries them.
 
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::Violation;
@@ -58,7 +58,7 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
     let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     assert_eq!(turned(None, None, 9).await, (2, 1, ids(&["c", "b", "a"])));
     assert_eq!(turned(None, None, 1).await, (2, 1, ids(&["c"])));
-    // A database's clock may tell all three apart or none.
+    // A database's clock may distinguish all three or none.
     let latest = store.count_turned_down(None, None, 9).await.unwrap().latest;
     let [newest, oldest] = [0, 2].map(|at| latest[at].closed_at.unwrap().microseconds());
     let time = |microseconds| Some(Timestamp::from_microseconds(microseconds));

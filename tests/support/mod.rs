@@ -1,4 +1,4 @@
-//! What the tests share: temporary repositories, stock git with an isolated configuration, and outcomes.
+//! Shared parts of the tests: temporary repositories, stock git with an isolated configuration, and outcomes.
 
 pub mod place;
 pub mod signers;
@@ -24,7 +24,7 @@ impl Repo {
         Repo::init_in(temporary(), args)
     }
 
-    /// The same on the disk, where what is about locks and durability is tried too.
+    /// A repository on the disk, for tests of locks and durability.
     pub fn init_on_disk(args: &[&str]) -> Repo {
         Repo::init_in(temporary_on_disk(), args)
     }
@@ -67,7 +67,7 @@ impl Repo {
     }
 }
 
-/// A command without anything of this machine's git configuration.
+/// Removes this machine's git configuration from a command.
 pub fn isolated(command: &mut Command) -> &mut Command {
     command
         .env_clear()
@@ -102,7 +102,7 @@ pub fn task(id: &str) -> TaskId {
     TaskId::parse(id).unwrap()
 }
 
-/// 2026-01-21T10:00:00Z and so many microseconds.
+/// 2026-01-21T10:00:00Z plus this many microseconds.
 pub fn at(microseconds: i64) -> Timestamp {
     Timestamp::from_microseconds(1_768_989_600_000_000 + microseconds)
 }
@@ -117,7 +117,7 @@ pub fn provenance() -> Provenance {
     }
 }
 
-/// The entry of a task, formatted as the default policy does, in short.
+/// The entry of a task in the default policy's format, abbreviated.
 pub fn entry(id: &str, time: Timestamp) -> Vec<u8> {
     format!(
         "{{\n  \"task_id\": \"{id}\",\n  \"status\": \"completed\",\n  \"timestamp\": \"{}\"\n}}\n",
@@ -137,7 +137,7 @@ pub fn append(trail: &Trail, id: &str, time: Timestamp) -> Result<Ticket, TrailE
     })
 }
 
-/// Whether the long sweeps go through all of their cases, as in `.ci/run --full`.
+/// Whether the long sweeps run all of their cases, as in `.ci/run --full`.
 pub fn sweeps_are_whole() -> bool {
     std::env::var_os("CHIFFON_AUDIT_TEST_SWEEPS").is_some_and(|value| value == "whole")
 }

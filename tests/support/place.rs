@@ -1,24 +1,25 @@
-//! Where the tests put what they make: in memory where there is room, and on the disk what is about durability and locks.
+//! The places for temporary files: in memory if there is room, and on the disk for tests of durability and locks.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// All of the tests together, several at a time, need about a gigabyte at most.
+/// The space that all tests together need, several at a time, with a margin: they use about a gigabyte.
 const ROOM: u64 = 4 << 30;
 
-/// A temporary directory. Thousands of small repositories are made in them, by a git that is asked to write everything out.
+/// A temporary directory. Thousands of small repositories are made in them, with a git that syncs everything.
 pub fn temporary() -> TempDir {
     TempDir::new_in(place()).unwrap()
 }
 
-/// A temporary directory on the disk, unless `TMPDIR` leads elsewhere: for what a file system in memory does not do as a disk does.
+/// A temporary directory on the disk, unless `TMPDIR` names another place: for tests that depend on the behaviour of a
+/// disk.
 pub fn temporary_on_disk() -> TempDir {
     TempDir::new_in(std::env::temp_dir()).unwrap()
 }
 
-/// The directory of temporary directories: what `TMPDIR` says, else memory if there is enough, else the system's.
+/// The directory of temporary directories: `TMPDIR`, else memory if there is enough, else the system's.
 pub fn place() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {

@@ -1,10 +1,10 @@
-//! Signers for tests: SSH keys, an agent that has them, an OpenPGP key ring, and a directory for all of it.
+//! Signers for tests: SSH keys, an agent, an OpenPGP key ring, and a directory for all of them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Somebody's keys. What it starts ends with it.
+/// A set of keys. Processes that it starts end with it.
 pub struct Signers {
     dir: tempfile::TempDir,
     agent: Option<Child>,
@@ -30,7 +30,7 @@ impl Signers {
         path
     }
 
-    /// A program of this text.
+    /// An executable file with this text.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.write(name, &format!("#!/bin/sh\n{text}\n"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -52,7 +52,7 @@ impl Signers {
         self.write("allowed", &format!("host@example.org {public}"))
     }
 
-    /// Starts an agent that has this key; returns its socket.
+    /// Starts an agent with this key; returns its socket.
     pub fn agent(&mut self, key: &Path) -> PathBuf {
         let socket = self.path("agent");
         let mut agent = Command::new("ssh-agent")
@@ -61,7 +61,7 @@ impl Signers {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It says where it listens once it does.
+        // The agent prints its address once it listens.
         let mut line = String::new();
         let mut said = std::io::BufReader::new(agent.stdout.take().unwrap());
         std::io::BufRead::read_line(&mut said, &mut line).unwrap();
@@ -78,7 +78,7 @@ impl Signers {
         self.openpgp_at(&[], "0")
     }
 
-    /// The same, with these arguments to the program, and a key that expires so.
+    /// A key ring with one key; takes arguments for the program and the key's expiry.
     pub fn openpgp_at(&mut self, arguments: &[&str], expires: &str) -> (String, PathBuf) {
         let home = self.path("g");
         std::fs::create_dir(&home).unwrap();
@@ -106,7 +106,7 @@ impl Signers {
         (fingerprint, self.script("gpg", &program))
     }
 
-    /// The public half of the OpenPGP key, as others are given it.
+    /// The public half of the OpenPGP key.
     pub fn openpgp_public(&self) -> PathBuf {
         let output = gpg(&self.path("g"))
             .args(["--armor", "--export"])

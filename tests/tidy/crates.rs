@@ -1,11 +1,12 @@
-//! Which crate may depend on which, read from `cargo metadata`: a dependency that is not in these tables is a decision to be made here.
+//! The allowed dependencies of the crates, checked with `cargo metadata`: a new dependency is a decision to be made
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The crates of the host, each with those of ours that it may depend on.
+/// The crates of the host, each with the crates of this workspace that it may depend on.
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("verify", &[]),
@@ -28,7 +29,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Packages of others that only these crates may depend on.
+/// Other packages that only these crates may depend on.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("anstream", &["host"]),
     ("axum", &["checkpoint", "http"]),
@@ -41,7 +42,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime-wasi", &["policy"]),
 ];
 
-/// The directory's name of each package of the host, with the names of what it depends on: ours by directory, others by package.
+/// The dependencies of each package of the host: those of this workspace by directory, others by package.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = env!("CARGO");
     let output = Command::new(cargo)
@@ -74,7 +75,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
             (place.ends_with("/host") || place.contains("/host/crates/")).then(|| {
                 let needed = package["dependencies"].as_array().unwrap().iter();
                 let needed = needed
-                    // What only tests need does not reach anybody who depends on the crate.
+                    // Dependencies of tests do not affect users of the crate.
                     .filter(|dependency| dependency["kind"].is_null())
                     .map(|dependency| match dependency["path"].as_str() {
                         Some(path) => directory(&path.replace('\\', "/")),
@@ -142,7 +143,7 @@ fn packages_of_others_stay_behind_the_crate_that_hides_them() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// What the core of `verify` may depend on: what compiles to wasm, reads no file and runs no program.
+/// The packages that the core of `verify` may depend on: they compile to wasm, read no file and run no program.
 const CORE: &[&str] = &[
     "base64",
     "ed25519-dalek",

@@ -1,4 +1,4 @@
-//! The check finds what it is for, and nothing else.
+//! Tests of the checks themselves.
 
 use super::source::Source;
 use super::{LINES_MOST, check};

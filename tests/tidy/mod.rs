@@ -1,7 +1,8 @@
-//! The architecture, where the compiler does not hold it: which crate may depend on which, and what is named only in one place.
+//! The parts of the architecture that the compiler does not check: dependencies of crates, and names that belong in one
+//! place only.
 //!
-//! README.md and design state these rules for people; here they are for the machine. `clippy.toml` holds what can be said
-//! of single functions.
+//! README.md and the design state these rules for people; here they are for the machine. `clippy.toml` has the rules
+//! about single functions.
 
 mod crates;
 mod examples;
@@ -15,7 +16,7 @@ use std::path::Path;
 use names::{has_name, has_word};
 use source::Source;
 
-/// What is named only in these places, and why it matters.
+/// Names that are allowed only in these places, with the reason.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "io::stdout",
@@ -50,7 +51,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "env::var_os",
-        // git's own variables say where git's configuration is; they are no settings of ours.
+        // Git's own variables locate git's configuration; they are not settings of this program.
         &[
             "host/src/config/",
             "host/crates/trail/src/place/git_config/environment.rs",
@@ -109,7 +110,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// A file is one idea; 400 lines is the point to split, and this is where a test insists.
+/// The longest file, in lines. 400 lines is the point to split; a test fails beyond this.
 const LINES_MOST: usize = 500;
 
 #[test]

@@ -1,6 +1,6 @@
-//! Which names a piece of code mentions: words, and paths with what they bring in.
+//! The names in a piece of code: words, and paths with their imports.
 
-/// The names right after `root::`, those in braces included.
+/// The names right after `root::`, including those in braces.
 pub fn named_after<'a>(code: &'a str, root: &str) -> Vec<&'a str> {
     let mut names = Vec::new();
     for (at, found) in code.match_indices(&format!("{root}::")) {
@@ -33,7 +33,7 @@ pub fn named_after<'a>(code: &'a str, root: &str) -> Vec<&'a str> {
     names
 }
 
-/// Whether a line names this; `a::b` also as `a::{…, b}`.
+/// Whether a line has this name; `a::b` also as `a::{…, b}`.
 pub fn has_name(line: &str, name: &str) -> bool {
     match name.split_once("::") {
         Some((module, item)) => named_after(line, module).contains(&item),

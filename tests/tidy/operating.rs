@@ -1,4 +1,4 @@
-//! Alert rules, runbook and dashboard: what they name is there, and Prometheus's own tool has nothing to say against them.
+//! Alert rules, runbook and dashboard: everything that they name exists, and Prometheus's own tool accepts them.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -8,14 +8,14 @@ use crate::http::metrics_of_a_host;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The page of the runbook that has a section for each rule.
+/// The page of the runbook with a section for each rule.
 const RUNBOOK: &str = "src/runbook/alerts.md";
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(format!("{ROOT}/docs/{name}")).unwrap()
 }
 
-/// The metrics that a text names.
+/// The metrics in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let is_metric =
@@ -23,7 +23,7 @@ fn named(text: &str) -> BTreeSet<String> {
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
-/// The value of each line of that key.
+/// The values of the lines with that key.
 fn values<'a>(rules: &'a str, key: &str) -> Vec<&'a str> {
     let key = format!("{key}: ");
     let lines = rules
@@ -32,7 +32,7 @@ fn values<'a>(rules: &'a str, key: &str) -> Vec<&'a str> {
     lines.filter_map(|line| line.strip_prefix(&key)).collect()
 }
 
-/// Gives a text to promtool; nothing where it is not installed.
+/// Checks a text with promtool; `None` if it is not installed.
 fn promtool(args: &[&str], text: &str) -> Option<(bool, String)> {
     let tool = Command::new("promtool")
         .args(args)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// One file of Rust.
 pub struct Source {
-    /// From the top of the repository, with `/`.
+    /// The path from the top of the repository, with `/`.
     pub path: String,
     pub text: String,
 }
@@ -105,7 +105,7 @@ fn skipped(text: &str, after_word: bool) -> Option<usize> {
             .starts_with('"')
             .then(|| until(open + 1, &format!("\"{}", "#".repeat(hashes))));
     }
-    // A lifetime has no second quote where a character has one.
+    // A lifetime has no closing quote, a character has one.
     let is_character =
         text.starts_with("'\\") || text.starts_with('\'') && text.chars().nth(2) == Some('\'');
     is_character.then(|| quoted(text, '\''))

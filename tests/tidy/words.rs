@@ -12,10 +12,12 @@ const IDIOMS: &[(&str, &str)] = &[
     ("albeit", "although"),
     ("anew", "again"),
     ("are said", "are reported"),
+    ("are to be", "must be, or will be"),
     ("are told of", "are reported, or hear about"),
     ("are told that", "learn that"),
     ("as far as", "if, or where"),
     ("as good as none", "is ignored"),
+    ("as it stands", "unchanged"),
     ("asked no more", "no longer needed"),
     ("at most so long", "name the limit"),
     ("at most so many", "name the limit"),
@@ -23,24 +25,33 @@ const IDIOMS: &[(&str, &str)] = &[
     ("became of", "the result of, or happened to"),
     ("become of", "the state of, or happen to"),
     ("becomes of", "happens to"),
+    ("befall", "happen to"),
     ("befalls", "happens to"),
     ("borne out", "confirmed"),
     ("by now", "already"),
     ("came of it", "the result"),
     ("cannot be had", "is not available"),
+    ("come to lie", "are, or end up"),
     ("comes of it", "the result"),
     ("else than", "other than"),
     ("for want of", "without"),
+    ("goes on", "continues"),
+    ("hang together", "are connected"),
+    ("hangs together", "is connected"),
+    ("has parted", "has diverged"),
+    ("have parted", "have diverged"),
     ("hear of", "learn about, or are called for"),
     ("hears of", "learns about, or is called for"),
+    ("hears why", "gets the error"),
+    ("held against", "compared with"),
     ("how-manieth", "number"),
     ("hence", "so, or therefore"),
     ("in its turn", "then"),
+    ("in silence", "silently"),
     ("in their turn", "then"),
     ("in vain", "without a result"),
     ("is said", "is reported"),
     ("is to be", "must be, or will be"),
-    ("are to be", "must be, or will be"),
     ("is told of", "is reported, or hears about"),
     ("is told that", "learns that"),
     ("lest", "so that … not"),
@@ -52,10 +63,14 @@ const IDIOMS: &[(&str, &str)] = &[
     ("lies beside", "is beside"),
     ("lies in", "is in"),
     ("lies under", "is under"),
+    ("likewise", "in the same way"),
+    ("look along", "visit"),
+    ("looks along", "visits"),
     ("naught", "nothing"),
     ("no more be", "no longer be"),
     ("nobody's business", "say who does it instead"),
     ("nobody who", "name the reader or caller"),
+    ("none the worse", "not affected"),
     ("of its own", "separate, or its own …"),
     ("of itself", "by default, or by itself"),
     ("of ours", "our"),
@@ -66,13 +81,16 @@ const IDIOMS: &[(&str, &str)] = &[
     ("says nothing of", "does not mention"),
     ("says of", "says about"),
     ("shall", "must, or will"),
+    ("so far as", "if, or where"),
     ("so many", "this many"),
     ("so long ago", "name the time"),
     ("somebody else", "another process, or another user"),
     ("somebody else's", "another process's, or another user's"),
+    ("somebody's", "another user's, or a person's"),
     ("speaks of", "mentions"),
     ("such as it is", "unchanged"),
     ("take note", "store, or count"),
+    ("taken up", "adopted, or started"),
     ("takes note", "stores, or counts"),
     ("tells of", "reports"),
     ("that which", "name the thing"),
@@ -82,29 +100,32 @@ const IDIOMS: &[(&str, &str)] = &[
     ("those who", "name them"),
     ("thus", "so"),
     ("to be had", "available"),
+    ("told of", "reported"),
     ("under way", "in flight, or in progress"),
     ("upon", "on"),
+    ("waited out", "tolerated"),
+    ("what came after", "later …"),
+    ("what lies", "name the thing"),
     ("what those", "name the thing"),
     ("what was where", "name the thing"),
     ("whence", "from where"),
     ("whereof", "of which"),
     ("whilst", "while"),
+    ("who asks", "name the caller"),
     ("whoever", "name the reader or caller"),
     ("whom", "name the person or program"),
     ("whosoever", "name the reader or caller"),
 ];
 
-/// Words that are no documentation by themselves.
+/// Question words, which are not documentation by themselves.
 const FRAGMENTS: &[&str] = &[
     "how", "what", "when", "where", "whether", "which", "who", "whose", "why",
 ];
 
-/// Folders that are still to be rewritten. Only ever shortened.
+/// Folders that are still to be rewritten. This list only gets shorter.
 const NOT_YET: &[&str] = &[
-    "host/benches/",
-    "host/crates/trail/",
-    "host/crates/verify/",
-    "tests/",
+    // Quotes a message of the built-in policy, whose digest must not change for a word.
+    "tests/policy/default.rs",
 ];
 
 #[test]
@@ -129,7 +150,7 @@ fn comments_and_texts_are_plain_english() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// The idioms in a file's prose, each with its place.
+/// The idioms in a file's prose, each with its position.
 fn idioms(source: &Source) -> impl Iterator<Item = String> {
     let words = words(&source.prose());
     IDIOMS.iter().flat_map(move |(idiom, instead)| {
@@ -168,7 +189,8 @@ fn fragments(source: &Source) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-/// The words of a text in lower case, with their lines. The end of a sentence or of a piece of prose is an empty word.
+/// The words of a text in lower case, with their lines. An empty word marks the end of a sentence or of a piece of
+/// prose.
 fn words(prose: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (number, line) in (1..).zip(prose.lines()) {

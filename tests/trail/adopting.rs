@@ -1,10 +1,10 @@
-//! Taking up the trail of a remote is durable and safe from crashes: at every operation, and whoever comes first.
+//! Adopting the trail of a remote is durable and safe from crashes at every operation, and from concurrent writers.
 
 use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
 
 use super::*;
 
-/// A clone below `root`, whose remote's trail has the task `theirs`; nothing was recorded in it.
+/// A clone below `root`, whose remote's trail has the task `theirs`; nothing was recorded in the clone.
 fn clone(root: &Path) -> PathBuf {
     let hub = root.join("hub");
     git(root, &["init", "-q", "--bare", "-b", "main", "hub"]);

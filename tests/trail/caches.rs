@@ -1,8 +1,8 @@
-//! What lies beside the trail to make it faster: swept, kept up, and never in the way of a receipt.
+//! The caches beside the trail: swept, updated, and never an obstacle to a receipt.
 
 use super::*;
 
-/// Beside what the flush leaves, which every crash in `crash` shows swept.
+/// Besides the leftovers of a flush, whose removal every crash in `crash` tests.
 #[test]
 fn what_a_crash_left_of_the_caches_is_swept() {
     let repo = Repo::bare();
@@ -20,7 +20,7 @@ fn what_a_crash_left_of_the_caches_is_swept() {
     assert_eq!(tasks(&open(&repo.path).unwrap()), ["a", "b"]);
 }
 
-/// Whoever makes the tree of leaves anew unlinks its files: what comes afterwards must not go to those.
+/// A process that rebuilds the tree of leaves deletes its files: later leaves must not be written to the deleted ones.
 #[test]
 fn leaves_go_to_the_current_files_after_another_process_rebuilt_them() {
     let repo = Repo::bare();
@@ -39,7 +39,7 @@ fn leaves_go_to_the_current_files_after_another_process_rebuilt_them() {
     assert_eq!(tree.root(), trail.rebuild_tree().unwrap().root());
 }
 
-/// The caches are written by whoever flushes, after the receipts: what is wrong with them is nobody's concern but theirs.
+/// The caches are written after the receipts, so a fault in them affects nothing else.
 #[test]
 fn caches_that_cannot_be_written_hold_up_no_receipt() {
     let repo = Repo::bare();

@@ -1,4 +1,4 @@
-//! Git's configuration, read as git reads it: git itself is asked, in the same repository with the same variables.
+//! Git's configuration, read as git reads it, compared with git in the same repository with the same variables.
 
 use std::process::Command;
 
@@ -69,7 +69,7 @@ impl Person {
         output.status.success().then(|| text.trim().to_owned())
     }
 
-    /// The author as git has it, without the time; `None` where it gives up.
+    /// The author by git, without the time; `None` if git fails.
     fn by_git(&self, dir: &Path) -> Option<String> {
         let ident = self.git(
             dir,
@@ -78,7 +78,7 @@ impl Person {
         Some(ident[..=ident.rfind('>').unwrap()].to_owned())
     }
 
-    /// Both have the same author, and this one.
+    /// Checks that both have this author.
     #[track_caller]
     fn is(&self, dir: &Path, email: &str) {
         let by_git = self.by_git(dir);
@@ -131,7 +131,7 @@ fn the_user_s_files_and_what_they_include_give_the_identity() {
     person.is(&repo, "other@x");
     person.set("GIT_CONFIG_GLOBAL", "");
     person.is(&repo, NOBODY);
-    // The machine's file comes first, and only if it is wanted.
+    // The machine's file comes first, if it is enabled.
     person.set("GIT_CONFIG_SYSTEM", "ROOT/system");
     person.write(
         "system",
@@ -268,7 +268,7 @@ fn an_include_that_git_gives_up_on_is_an_error() {
     }
 }
 
-/// Its file may be the work of another, and could name any file of this machine.
+/// An attacker may have written its file, which could name any file of this machine.
 #[test]
 fn the_repository_s_own_includes_are_not_followed() {
     let person = Person::new();
@@ -298,7 +298,7 @@ fn another_user_s_repository_is_safe_where_git_says_so() {
     std::os::unix::fs::symlink(person.root.join("home/work"), person.root.join("link")).unwrap();
     let given = |dir: &Path| std::os::unix::fs::chown(dir, Some(12345), Some(12345)).is_ok();
     if !given(&bare) || !given(&repo.join(".git")) {
-        // Only root can give it away.
+        // Only root can change the owner.
         return;
     }
     person.set("GIT_CONFIG_NOSYSTEM", "0");
@@ -339,7 +339,7 @@ fn another_user_s_repository_is_safe_where_git_says_so() {
         for dir in [&repo, &bare] {
             let expect = person.git(dir, &["rev-parse", "--git-dir"]).is_some();
             let opened = Trail::open(dir, person.options()).map(drop);
-            // A condition on the git directory is one that git cannot judge before it trusts the repository.
+            // Git cannot evaluate a condition on the git directory before it trusts the repository.
             if system.contains("includeIf") && !expect {
                 continue;
             }

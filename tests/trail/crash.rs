@@ -1,7 +1,8 @@
-//! Crashes and power cuts at every operation of the writer, and what rests on each sync.
+//! Crashes and power cuts at every operation of the writer, and the need for each sync.
 //!
-//! A scenario is run on the simulated disk until the chosen operation. After a crash the directory is as it is; after a
-//! power cut it is what the disk kept. Either way the trail must hold what was acknowledged and go on without a hand.
+//! A scenario runs on the simulated disk until the chosen operation. After a crash the directory is as it is; after a
+//! power cut it has what the disk kept. In both cases the trail must have everything that was acknowledged, and
+//! continue without help.
 
 use std::fs;
 use std::path::Path;
@@ -12,21 +13,22 @@ use chiffon_audit_cli::trail::disk::simulated::{ONLY_REMOVALS, Plan, SimulatedDi
 
 use super::*;
 
-/// A placement to try, and whether a person commits in between.
+/// The kind of trail, and whether a person commits in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     Bare,
     Checkout,
-    /// Bare, with so many packs that the scenario's flushes lead to a merge.
+    /// Bare, with enough packs that the scenario's flushes cause a merge.
     Merging,
-    /// The same, with the merge beside the flushes and not in turn with them.
+    /// The same, with the merge in the background.
     MergingBeside,
-    /// Bare, with packs that all count as large, so that they get an index together, and a new one when more have come.
+    /// Bare, with packs that all count as large, so that they get an index, and a new one after more packs.
     Indexing,
 }
 
 impl Kind {
-    /// What the trail holds before: eight packs are merged, in turn after the second group, beside it after the first.
+    /// The tasks before the scenario: eight packs are merged, after the second group on the same thread, or after the
+    /// first in the background.
     fn before(self) -> &'static [&'static str] {
         match self {
             Kind::Bare | Kind::Checkout => &[],
@@ -37,10 +39,10 @@ impl Kind {
     }
 }
 
-/// What trails that merge hold before: one pack each.
+/// The tasks of trails that merge, one pack each.
 const BEFORE: [&str; 7] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
 
-/// The repository before the scenario, and somebody else's clone of it that holds one entry more.
+/// The repository before the scenario, and a person's clone of it with one more entry.
 fn template(kind: Kind) -> (Repo, Repo) {
     let repo = if kind == Kind::Checkout {
         Repo::init(&[])
@@ -105,8 +107,8 @@ pub(super) fn open(
     Trail::open(dir, options)
 }
 
-/// A person fetches an entry, which is submitted here too; one entry alone, a person's commit, a group of two, another
-/// process with one more. Returns what was acknowledged.
+/// A person fetches an entry, which is submitted here too; then one entry alone, a person's commit, a group of two, and
+/// one more by another process. Returns what was acknowledged.
 fn scenario(
     dir: &Path,
     other: &Path,
@@ -162,7 +164,7 @@ fn scenario(
     acknowledged
 }
 
-/// Says what is wrong with a trail that should hold `acknowledged` and go on.
+/// Describes what is wrong with a trail that should have `acknowledged` and continue.
 fn check(
     dir: &Path,
     kind: Kind,
@@ -172,7 +174,7 @@ fn check(
     with_git: bool,
 ) -> Result<(), String> {
     if elsewhere {
-        // Somebody switches branches meanwhile: the trail must still know its own.
+        // A person switches branches meanwhile: the trail must still find its own.
         fs::write(
             git_dir(dir, kind).join("HEAD"),
             "ref: refs/heads/elsewhere\n",
@@ -213,7 +215,7 @@ fn check(
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("twice: {seen:?}"));
     }
-    // Before the first receipt, what a person's git has not synced may be torn.
+    // Before the first receipt, files that a person's git has not synced may be torn.
     if with_git && !acknowledged.is_empty() {
         let fsck = try_git(dir, &["fsck", "--strict", "--no-dangling"]);
         if !fsck.status.success() {
@@ -258,9 +260,9 @@ fn leftover_locks(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// A small generator, seeded, so that every run is the same.
+/// A small random number generator with a seed, so that every run is the same.
 pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
-    // Neighbouring seeds must not begin alike.
+    // Adjacent seeds must not start with the same numbers.
     let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |choices| {
         state ^= state << 13;
@@ -270,7 +272,7 @@ pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Runs the scenario in a fresh copy; returns the directory, the disk and what was acknowledged.
+/// Runs the scenario in a new copy; returns the directory, the disk and what was acknowledged.
 fn run(
     (template, other): &(Repo, Repo),
     kind: Kind,
@@ -290,8 +292,8 @@ fn run(
     (dir, disk, acknowledged)
 }
 
-/// Whether a crash at that operation is tried: each on a bare trail, whose operations the others have too, and each third of the
-/// others' unless all are asked for.
+/// Whether a crash at that operation is tried: every one on a bare trail, whose operations the others have too, and
+/// every third of the others' unless all are requested.
 fn is_swept(kind: Kind, crash: usize) -> bool {
     kind == Kind::Bare || crash.is_multiple_of(3) || sweeps_are_whole()
 }
@@ -325,13 +327,13 @@ fn crash_everywhere(kind: Kind) {
     for crash in (0..operations).filter(|crash| is_swept(kind, *crash)) {
         let plan = Plan {
             crash_at: Some(crash),
-            // The merge begins somewhere in the flushes that go on meanwhile, each time elsewhere.
+            // The merge starts at a different point of the flushes each time.
             hold: (kind == Kind::MergingBeside).then_some(("merged.", crash * 7 % operations)),
             ..Plan::default()
         };
         let (dir, disk, acknowledged) = run(&template, kind, plan);
         let work = dir.path().join("work");
-        // The power cut first: the check after the crash goes on writing.
+        // The power cut first: the check after the crash writes more.
         for seed in 0..3 {
             let kept = dir.path().join(format!("kept-{seed}"));
             disk.after_power_cut(&kept, &mut dice(crash as u64 * 31 + seed))
@@ -402,7 +404,7 @@ fn every_sync_is_needed(kind: Kind) {
     let (operations, syncs) = (disk.operations(), disk.syncs());
     assert!(syncs.len() > 15, "only {} syncs", syncs.len());
     let noticed = |sync: usize, name: &str| {
-        // The cut at the end tells most; some syncs matter only while a lock is held.
+        // The cut at the end finds most; some syncs matter only while a lock is held.
         let cuts = std::iter::once(None).chain((0..operations).rev().map(Some));
         cuts.into_iter().any(|crash_at| {
             let plan = Plan {
@@ -420,7 +422,7 @@ fn every_sync_is_needed(kind: Kind) {
                     &acknowledged,
                     "second",
                     seed % 2 == 1,
-                    // What only git itself notices.
+                    // Only git itself reads this file.
                     name.ends_with(".rev")
                         || name.contains("multi-pack-index")
                         || name.ends_with(ONLY_REMOVALS),
@@ -431,7 +433,7 @@ fn every_sync_is_needed(kind: Kind) {
     };
     let of_merge = syncs.iter().position(|name| name.contains("merged.pack"));
     if kind == Kind::Indexing {
-        // The flushes' own are as on any bare trail.
+        // The syncs of the flushes are as on any bare trail.
         let of_index: Vec<_> = syncs
             .iter()
             .enumerate()
@@ -447,10 +449,11 @@ fn every_sync_is_needed(kind: Kind) {
         .iter()
         .enumerate()
         .filter(|(sync, name)| match of_merge {
-            // The merge's own: its pack, its index, and that they appear before what they replace goes.
+            // The syncs of the merge itself: its pack, its index, and their appearance before their sources are
+            // removed.
             Some(first) => (first..first + 3).contains(sync),
-            // What only removes locks and `.keep` files of ours is undone by recovery: it rests on no sync.
-            // The directory that holds the repository is synced for one made a moment ago: begun.rs shows the need.
+            // A sync that only removes the program's own locks and `.keep` files is not needed: recovery removes them.
+            // The directory of the repository is synced for new repositories, which new_repositories.rs tests.
             None => !name.ends_with(ONLY_REMOVALS) && !name.ends_with("sync directory "),
         })
         .filter(|(sync, name)| !noticed(*sync, name))

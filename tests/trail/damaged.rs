@@ -1,8 +1,8 @@
-//! A repository that is not whole, inside another one: it is named, and what lies around it is left alone.
+//! A damaged repository inside another one: the message names it, and the outer one is not changed.
 
 use super::*;
 
-/// A repository with one inside it, which has a trail.
+/// A repository with another one inside it, which has a trail.
 struct Nested {
     outer: Repo,
     inner: PathBuf,
@@ -22,7 +22,8 @@ fn nested(args: &[&str]) -> Nested {
 }
 
 impl Nested {
-    /// With `name` away, whoever comes to `from` hears that; with it back again, all is well.
+    /// Checks that without `name`, opening from each of `from` fails with these words, and works again when it is
+    /// restored.
     #[track_caller]
     fn without(&self, name: &str, from: &[PathBuf], words: &str) {
         let (there, away) = (self.inner.join(name), self.outer.path.join("away"));
@@ -90,7 +91,7 @@ fn a_git_file_that_leads_nowhere_and_an_empty_git_directory_are_named() {
     }
 }
 
-/// The damaged repository is left as it is: its configuration is somebody's.
+/// The damaged repository is not changed: its configuration belongs to a person.
 #[test]
 fn a_damaged_repository_is_not_initialised_again() {
     let nested = nested(&["--bare"]);
@@ -101,7 +102,7 @@ fn a_damaged_repository_is_not_initialised_again() {
     assert_eq!(listing(&nested.inner), before);
 }
 
-/// What only has a name in common with a git directory is passed over, as git does.
+/// A directory that only has the name of a git directory is skipped, as git does.
 #[test]
 fn ordinary_directories_are_none() {
     let outer = checkout();
@@ -114,7 +115,7 @@ fn ordinary_directories_are_none() {
         for file in files {
             let path = outer.path.join(name).join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "somebody's").unwrap();
+            std::fs::write(path, "another's").unwrap();
         }
         let trail = open(&outer.path.join(name)).unwrap();
         let common = trail.common_dir().canonicalize().unwrap();

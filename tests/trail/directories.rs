@@ -18,7 +18,7 @@ fn options(disk: &Watched, reference: &str) -> InitOptions {
     }
 }
 
-/// Before each of the first operations that name something in a directory, the empty directories below `below` go.
+/// Removes the empty directories below `below` before each of the first operations on a path in a directory.
 fn sweeping(disk: &Watched, below: PathBuf, times: usize) -> Arc<AtomicUsize> {
     let swept = Arc::new(AtomicUsize::new(0));
     let seen = swept.clone();
@@ -36,7 +36,8 @@ fn sweeping(disk: &Watched, below: PathBuf, times: usize) -> Arc<AtomicUsize> {
     swept
 }
 
-/// As git does it: whatever is empty goes, but not `below` itself. Says whether anything went.
+/// As git does it: removes every empty directory below `below`, but not `below` itself. Returns whether any was
+/// removed.
 fn remove_empty_below(below: &Path) -> bool {
     let mut went = false;
     for entry in std::fs::read_dir(below).into_iter().flatten().flatten() {
@@ -67,7 +68,7 @@ fn the_directories_of_a_ref_that_go_before_its_lock_is_made_are_made_again() {
     }
 }
 
-/// Whoever removes them all the time does not keep the writer for ever.
+/// A program that keeps removing them does not block the writer for ever.
 #[test]
 fn directories_that_are_removed_for_ever_end_the_wait_for_the_lock() {
     let repo = checkout();
@@ -86,7 +87,7 @@ fn directories_that_are_removed_for_ever_end_the_wait_for_the_lock() {
 fn the_directories_of_a_reflog_that_go_are_made_again() {
     let repo = checkout();
     repo.git(&["switch", "-q", "-c", "audit/of/tasks"]);
-    // Settled there, as a trail that was begun before.
+    // The trail was there before.
     let disk = Watched::default();
     let mut options = options(&disk, REFERENCE);
     options.reference = None;
@@ -100,7 +101,7 @@ fn the_directories_of_a_reflog_that_go_are_made_again() {
     assert!(log.contains("commit: audit: task a"), "{log}");
 }
 
-/// A deleted branch leaves empty directories, which stand where the ref and its log are to be.
+/// A deleted branch leaves empty directories in the place of the ref and its log.
 #[test]
 fn empty_directories_at_the_place_of_the_ref_and_its_log_make_room() {
     let repo = checkout();
@@ -126,7 +127,7 @@ fn empty_directories_at_the_place_of_the_ref_and_its_log_make_room() {
     check(&repo, &["a"]);
 }
 
-/// `git worktree add` makes a work tree's directory before its `HEAD`.
+/// `git worktree add` creates a work tree's directory before its `HEAD`.
 #[test]
 fn a_work_tree_that_git_is_just_making_or_removing_is_no_obstacle() {
     let repo = checkout();
@@ -138,7 +139,7 @@ fn a_work_tree_that_git_is_just_making_or_removing_is_no_obstacle() {
     std::fs::remove_file(&head).unwrap();
     record_at(&repo.path, "b", 1).unwrap();
     std::fs::write(&head, text).unwrap();
-    // The trail's branch is checked out in a work tree that goes while its index is about to be locked.
+    // The trail's branch is checked out in a work tree that is removed just before its index is locked.
     repo.git(&["switch", "-q", "-c", "other"]);
     git(&linked, &["switch", "-q", "main"]);
     let disk = Watched::default();

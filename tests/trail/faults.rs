@@ -1,5 +1,5 @@
-//! A disk that fails: every operation once, and outages that last. The caller gets an error or a receipt, never a lie,
-//! and when the disk is well again the trail goes on, whether it was opened again or not.
+//! A disk that fails: every operation once, and longer outages. The caller gets an error or a receipt, never a false
+//! one, and when the disk works again the trail continues, whether it was opened again or not.
 
 use std::sync::Mutex;
 
@@ -9,13 +9,13 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
-/// One entry, a commit of a person's, a group of two, one more. What was acknowledged, and what was not.
+/// One entry, a person's commit, a group of two, one more. Returns what was acknowledged, and what was not.
 fn work(trail: &Trail, repo: &Repo, bare: bool) -> (Vec<(String, CommittedEntry)>, Vec<String>) {
     let mut acknowledged = Vec::new();
     let mut failed = Vec::new();
     for (second, group) in [&["a"][..], &["b", "c"], &["d"]].into_iter().enumerate() {
         if second == 1 && !bare {
-            // Somebody else's lock may have been in the way; the trail's own never stays.
+            // Another program's lock may have been in the way; the trail's own never stays.
             repo.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
         }
         let tickets: Vec<_> = group
@@ -32,7 +32,7 @@ fn work(trail: &Trail, repo: &Repo, bare: bool) -> (Vec<(String, CommittedEntry)
     (acknowledged, failed)
 }
 
-/// The disk is well: the open trail goes on and so does a new one, and everything is there once.
+/// With a working disk: the open trail continues and so does a new one, and every entry exists once.
 fn goes_on(
     repo: &Repo,
     bare: bool,
@@ -60,7 +60,7 @@ fn goes_on(
     let mut seen = tasks(&trail);
     seen.sort();
     assert_eq!(seen, ["a", "b", "c", "d", "new", "same"]);
-    // Packs may be merged behind the last receipt, and `git fsck` calls a pack that goes while it looks an error.
+    // Packs may be merged after the last receipt, and `git fsck` reports a pack that disappears meanwhile as an error.
     drop(trail);
     repo.fsck();
     assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
@@ -73,7 +73,7 @@ fn prepared(bare: bool) -> Repo {
     if bare { Repo::bare() } else { checkout() }
 }
 
-/// Works with the operation of that number failing once; what was done until then.
+/// Records with the operation of that number failing once; returns the operations until then.
 fn work_failing(bare: bool, fails: usize, code: i32) -> (Vec<String>, bool) {
     let repo = prepared(bare);
     let disk = Watched::default();
@@ -123,7 +123,7 @@ fn any_operation_may_fail_on_a_checkout() {
     every_operation_fails_once(false);
 }
 
-/// Everything fails from the operation with that number on, until it is healed.
+/// Everything fails from the operation with that number on, until the disk is repaired.
 fn outage(bare: bool, code: i32, from: usize) {
     let repo = prepared(bare);
     let disk = Watched::default();
@@ -162,7 +162,7 @@ fn an_outage_ends_and_the_trail_continues() {
     }
 }
 
-/// Root is not stopped by permissions, so the disk says what a read-only directory would.
+/// Permissions do not stop root, so the disk simulates a read-only directory.
 #[test]
 fn a_read_only_object_directory_is_named_and_changes_nothing() {
     for bare in [true, false] {
@@ -215,7 +215,7 @@ fn while_syncs_fail_there_is_no_receipt() {
                     "{error}"
                 );
             }
-            // What was durable before may be said to be recorded; what was not may not.
+            // Entries that were durable before may be reported as recorded, others must not.
             if let Ok(snapshot) = trail.snapshot(&task("b"))
                 && snapshot.entry.is_some()
             {
@@ -252,8 +252,8 @@ fn a_full_disk_is_not_filled_further_by_failed_attempts() {
     check(&repo, &["a", "b"]);
 }
 
-/// The commit is durable and acknowledged although its file could not be written; the next record makes up for it, so
-/// that a person's `git commit -a` after that does not take the entry out.
+/// The commit is durable and acknowledged although its file could not be written. The next record repairs this, so that
+/// a person's later `git commit -a` does not remove the entry.
 #[test]
 fn a_work_tree_that_could_not_be_updated_is_repaired_by_the_next_record() {
     let places: [fn(&Path) -> bool; 4] = [
@@ -291,7 +291,7 @@ fn a_work_tree_that_could_not_be_updated_is_repaired_by_the_next_record() {
     }
 }
 
-/// While it cannot be brought in step, there are no further receipts for what a person might undo unknowingly.
+/// While it cannot be repaired, no more receipts are given for entries that a person might remove unknowingly.
 #[test]
 fn a_work_tree_that_stays_full_stops_the_trail_with_the_reason() {
     let repo = prepared(false);
@@ -308,7 +308,7 @@ fn a_work_tree_that_stays_full_stops_the_trail_with_the_reason() {
     check(&repo, &["a", "b", "c"]);
 }
 
-/// A defect of the writer's own is an answer too: whoever waited for ever would never try again.
+/// A defect of the writer is an answer too: a caller that waited for ever would never try again.
 #[test]
 fn a_writer_that_panics_leaves_nobody_waiting() {
     for (operation, end) in [

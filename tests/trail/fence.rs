@@ -1,4 +1,4 @@
-//! Hosts that commit in turns: one whose turn is over writes nothing more, however late it wakes up.
+//! Hosts that take turns to commit: a host whose turn is over writes nothing more, however late it continues.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use chiffon_audit_cli::trail::{CommitterOptions, Fence};
 
 use super::*;
 
-/// A host's own handle of the trail, and its turn.
+/// A host's own handle of the trail, and its fence.
 fn host(dir: &Path, turn: i64) -> (Trail, Arc<Fence>) {
     let trail = open(dir).unwrap();
     let fence = Arc::new(Fence::default());
@@ -24,7 +24,7 @@ fn a_host_whose_turn_is_over_writes_nothing_more() {
     let (first, _) = host(&repo.path, 1);
     record(&first, "a", 1).unwrap();
     let (second, _) = host(&repo.path, 2);
-    // Its first look at the trail is enough; nothing has to be recorded.
+    // Its first check of the trail is enough; nothing has to be recorded.
     second.check().unwrap();
     let tip = repo.git(&["rev-parse", "main"]);
     let fenced = record(&first, "b", 2).unwrap_err();

@@ -1,12 +1,12 @@
 //! A repository whose configuration names programs, and an environment that points elsewhere: nothing is run, nothing
-//! is followed, and the entry's bytes are what they are.
+//! is followed, and the entry's bytes are unchanged.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
 
-/// A repository in which everything that git knows how to run leaves a mark.
+/// A repository in which every program that git can be configured to run leaves a mark.
 struct Trap {
     repo: Repo,
     marks: tempfile::TempDir,
@@ -93,7 +93,7 @@ impl Trap {
         ] {
             trap.repo.git(&["config", key, value]);
         }
-        // Setting the trap may have sprung it.
+        // Setting the trap may have triggered it.
         let _ = std::fs::remove_file(sprung);
         trap
     }
@@ -164,7 +164,7 @@ fn the_trap_works() {
     assert!(trap.sprung_path().exists());
 }
 
-/// The built program, in an environment that would send git elsewhere.
+/// The built program, in an environment that would lead git to another place.
 fn program(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"));
     isolated(&mut command)
@@ -208,7 +208,8 @@ fn the_environment_of_git_is_ignored() {
             here.path.to_str().unwrap().to_owned(),
         ),
         ("GIT_CONFIG", included.to_str().unwrap().to_owned()),
-        // GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM name the operator's own configuration: `trail::configuration` holds that against git.
+        // GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM name the operator's own configuration, which `trail::configuration`
+        // compares with git.
         ("GIT_CONFIG_NOSYSTEM", "0".into()),
         ("GIT_CONFIG_COUNT", "1".into()),
         ("GIT_CONFIG_KEY_0", "core.worktree".into()),

@@ -1,4 +1,5 @@
-//! A person in the middle of something, and locks that others hold: waited for, then said so, and nothing changes.
+//! A person's operation in progress, and locks of other programs: the trail waits, then reports them, and nothing
+//! changes.
 
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ fn torn() -> Repo {
     repo
 }
 
-/// While `begin` is under way the trail says so and touches nothing; after `end` it goes on.
+/// Checks that while `begin` is in progress the trail reports it and changes nothing, and continues after `end`.
 #[track_caller]
 fn waits_for(repo: &Repo, begin: &[&str], operation: &str, end: &[&str]) {
     let long_lived = open(&repo.path).unwrap();
@@ -81,7 +82,7 @@ fn a_cherry_pick_and_a_revert_in_progress_are_waited_for() {
     );
 }
 
-/// After the first of several picks is resolved with `git commit`, the rest is still to come.
+/// After the first of several picks is resolved with `git commit`, the others are still to come.
 #[test]
 fn a_cherry_pick_between_two_of_its_picks_is_waited_for() {
     let repo = torn();
@@ -193,7 +194,7 @@ fn failed_attempts_leave_no_files_behind() {
     }
     std::fs::remove_file(&lock).unwrap();
     record(&trail, "b", 9).unwrap();
-    // The trail is still open: nothing waits for its end to be tidied up.
+    // The trail is still open: leftovers are removed before it is closed.
     assert_eq!(leftovers(&repo.path), Vec::<PathBuf>::new());
     let temporary = listing(&repo.path.join(".git/chiffon-audit/tmp"));
     assert!(temporary.is_empty(), "{:?}", temporary.keys());
@@ -214,7 +215,7 @@ fn a_lock_that_is_released_in_time_is_waited_for() {
     let trail = Trail::open(&repo.path, options).unwrap();
     for (second, lock) in lock_files(&repo).into_iter().enumerate() {
         std::fs::write(&lock, "").unwrap();
-        // Its owner lets go once we have tried twenty times.
+        // Its owner releases it after twenty attempts.
         let mut tries = 0;
         disk.watch(move |operation, path| {
             if operation == "link" && path == lock {

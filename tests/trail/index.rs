@@ -1,8 +1,8 @@
-//! Odd indexes: an entry appears in each kind that git knows, or the trail says why not and moves nothing.
+//! Unusual indexes: an entry appears in each kind that git knows, or the error says why not and the ref is not moved.
 
 use super::*;
 
-/// Records beside an index of that kind; a person's files stay as they are.
+/// Records beside an index of that kind; a person's files are not changed.
 fn recorded_beside(prepare: impl Fn(&Repo)) {
     for args in [&[][..], &["--object-format=sha256"]] {
         let repo = Repo::init(args);
@@ -149,7 +149,7 @@ fn without_an_index_there_is_one_afterwards_with_the_entry_alone() {
     check(&repo, &["a"]);
 }
 
-/// `git stash pop` and `git apply -3` leave conflicts without a merge under way.
+/// `git stash pop` and `git apply -3` leave conflicts without a merge in progress.
 #[test]
 fn a_conflict_at_the_entry_s_own_path_stays_the_person_s() {
     let repo = checkout();
@@ -192,7 +192,7 @@ fn a_person_s_staged_file_where_a_directory_must_be_is_kept() {
         error.to_string().contains(".audit is not a directory"),
         "{error}"
     );
-    // Staged only: the index cannot hold both, so the file of the person's wins there.
+    // Only staged: the index cannot hold both, so the person's file wins there.
     std::fs::remove_file(repo.path.join(".audit")).unwrap();
     let error = record_at(&repo.path, "a", 0).unwrap_err();
     assert!(error.to_string().contains(".audit"), "{error}");

@@ -1,4 +1,4 @@
-//! Policies kept with a trail: the format of their ref, who puts one in force, and power cuts at every operation.
+//! Policies stored with a trail: the format of their ref, activation, and power cuts at every operation.
 
 use std::fs;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use super::*;
 use crate::policy::{NOW, builtin, engine};
 use crate::support::try_git;
 
-/// The default policy with something at its end that does nothing: another digest, the same decisions.
+/// The default policy with unused bytes at its end: another digest, the same decisions.
 fn variant(name: u8) -> Policy {
     static VARIANTS: OnceLock<[Policy; 2]> = OnceLock::new();
     let variants = VARIANTS.get_or_init(|| {
@@ -74,7 +74,7 @@ fn what_decides_is_kept_before_its_first_entry_one_file_a_commit() {
         repo.git(&["show", &format!("{POLICIES_REF}:{}.json", file(&canonical))]),
         r#"{"k":"v"}"#
     );
-    // The person's branch has the two entries and nothing else.
+    // The person's branch has only the two entries.
     assert_eq!(repo.git(&["rev-list", "--count", "main"]), "3\n");
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     repo.fsck();
@@ -134,7 +134,7 @@ fn a_ref_that_was_fetched_puts_nothing_in_force() {
             .unwrap()
             .is_none()
     );
-    // Activated here too, from what is there already.
+    // Activated here too, from the stored files.
     policies::activate(&clone.trail(), &variant(b'a'), &settings("v"), NOW).unwrap();
     assert!(
         policies::in_force(&clone.trail(), engine())
@@ -169,7 +169,7 @@ fn in_a_clone_the_policies_of_the_remote_are_read_and_continued() {
     let remote = repo.git(&["rev-parse", POLICIES_REF]);
     assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "3\n");
     clone.git(&["merge-base", "--is-ancestor", remote.trim(), POLICIES_REF]);
-    // The remote has more by now: the next file continues that, too.
+    // The remote has more now: the next file continues that, too.
     clone.git(&[
         "push",
         "-q",
@@ -253,14 +253,14 @@ fn a_persons_files_on_the_ref_stay_and_a_checked_out_ref_is_named() {
     repo.git(&["worktree", "add", "-q", "beside", "audit-policies"]);
     let error = policies::activate(&repo.trail(), &variant(b'b'), &settings("v"), NOW).unwrap_err();
     assert!(error.to_string().contains("audit-policies"), "{error}");
-    // What is kept already is still in force, and needs no writing.
+    // Stored files need not be written again, and the policy is still in force.
     assert_eq!(
         record(&repo.trail(), &variant(b'a'), &settings("v"), "a").result,
         AnswerKind::Committed
     );
 }
 
-/// Whether every entry's policy and settings are there, as they were.
+/// Checks that every entry's policy and settings are stored unchanged.
 fn explained(trail: &Trail) -> Result<(), String> {
     for entry in trail.history().map_err(|error| error.to_string())? {
         let entry = entry.map_err(|error| error.to_string())?;
@@ -318,7 +318,7 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
             let trail = crash::open(&kept, None, "second", crash::Kind::Bare).unwrap();
             let told = || format!("operation {crash}, seed {seed}\n{}", disk.log().join("\n"));
             explained(&trail).unwrap_or_else(|wrong| panic!("{wrong}: {}", told()));
-            // Not loaded, which would compile it each time; it is there, with the right digest.
+            // It is not loaded, which would compile it each time; it is there, with the right digest.
             let in_force = trail.in_force().unwrap();
             assert!(in_force.is_some() || !activated, "{}", told());
             if let Some(in_force) = in_force {
@@ -335,7 +335,7 @@ fn after_a_power_cut_at_any_operation_every_entry_has_its_policy_and_what_was_ac
             }
             let found = trail.find(&task("a")).unwrap();
             assert!(found.is_some() || !recorded, "{}", told());
-            // And it goes on.
+            // The trail continues.
             policies::activate(&trail, &variant(b'b'), &settings("w"), NOW)
                 .unwrap_or_else(|error| panic!("{error}: {}", told()));
             let next = record(&trail, &variant(b'b'), &settings("w"), "next");

@@ -1,4 +1,4 @@
-//! Packs that are merged no more: git's multi-pack-index over them.
+//! Packs that are not merged any more: git's multi-pack-index over them.
 
 use std::fs;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ fn open_large(repo: &Repo) -> Trail {
     Trail::open(&repo.path, options).unwrap()
 }
 
-/// Records tasks of these numbers, a pack for each.
+/// Records tasks with these numbers, one pack each.
 fn record_each(repo: &Repo, numbers: std::ops::Range<usize>) {
     let trail = open_large(repo);
     for number in numbers {
@@ -27,7 +27,7 @@ fn index(repo: &Repo) -> PathBuf {
     repo.path.join("objects/pack/multi-pack-index")
 }
 
-/// How many packs the index names; 0 if there is none.
+/// How many packs the index names; 0 if there is no index.
 fn named(repo: &Repo) -> usize {
     match fs::read(index(repo)) {
         Ok(bytes) => u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize,
@@ -76,7 +76,7 @@ fn in_a_sha256_repository_too() {
     assert!(path.join("objects/pack/multi-pack-index").exists());
 }
 
-/// `git repack` that has begun before the index was written removes the packs and leaves it.
+/// A `git repack` that started before the index was written removes the packs and leaves it.
 #[test]
 fn an_index_over_packs_that_are_gone_goes_too() {
     let repo = Repo::bare();
@@ -95,7 +95,7 @@ fn an_index_over_packs_that_are_gone_goes_too() {
 fn what_a_person_indexes_is_left_to_the_person() {
     let repo = Repo::bare();
     record_each(&repo, 0..2);
-    // A pack of somebody else's is in it.
+    // A pack of another program is in it.
     let other = Repo::init(&[]);
     other.commit_file("readme", "hello");
     repo.git(&[
@@ -127,7 +127,7 @@ fn nothing_is_indexed_while_git_is_at_it() {
     fs::write(&pid, "1 host").unwrap();
     record_each(&repo, 4..5);
     assert_eq!(named(&repo), 0, "the packs are about to go");
-    // One that was killed is believed for twelve hours, as git does.
+    // The file of a killed process is trusted for twelve hours, as in git.
     let long_ago = SystemTime::now() - Duration::from_secs(13 * 60 * 60);
     fs::File::open(&pid)
         .unwrap()
@@ -138,7 +138,7 @@ fn nothing_is_indexed_while_git_is_at_it() {
     repo.fsck();
 }
 
-/// An index that cannot be written is in nobody's way, and is not begun again for each entry.
+/// An index that cannot be written blocks nothing, and is not tried again for each entry.
 #[test]
 fn an_index_that_fails_is_tried_again_when_the_next_large_pack_has_come() {
     let repo = Repo::bare();
@@ -170,7 +170,7 @@ fn an_index_that_fails_is_tried_again_when_the_next_large_pack_has_come() {
     repo.fsck();
 }
 
-/// Where the names are said to be, no file can have anything.
+/// The names are at an offset that no file can have.
 #[test]
 fn an_index_that_is_no_index_is_left_alone_and_packs_are_merged() {
     let repo = Repo::bare();

@@ -1,10 +1,10 @@
-//! The layout that adapts: flat up to a number of entries, sharded from there on, unless somebody chose.
+//! The adaptive layout: flat up to a number of entries, sharded from there on, unless a layout is configured.
 
 use chiffon_audit_cli::trail::MAX_FLAT_ENTRIES;
 
 use super::*;
 
-/// Records so many tasks, `t-0` and on, at once; their paths.
+/// Records tasks from `t-0` on at once; returns their paths.
 fn record_many(trail: &Trail, tasks: std::ops::Range<usize>) -> Vec<String> {
     let tickets: Vec<_> = tasks
         .map(|n| append(trail, &format!("t-{n}"), at(n as i64)).unwrap())
@@ -34,10 +34,10 @@ fn entries_are_spread_once_a_directory_is_full_in_the_middle_of_a_batch() {
     assert!(paths[..MAX_FLAT_ENTRIES].iter().all(|path| is_flat(path)));
     assert!(paths[MAX_FLAT_ENTRIES..].iter().all(|path| !is_flat(path)));
     assert_eq!(counts(&repo), (MAX_FLAT_ENTRIES, 40));
-    // Every process decides alike, from the parent commit.
+    // Every process decides the same, from the parent commit.
     drop(trail);
     assert!(!is_flat(&record_at(&repo.path, "later", 1).unwrap().path));
-    // Both are read: nothing is recorded again on the other side of the border.
+    // Both layouts are read: no task is recorded again in the other one.
     let trail = repo.trail();
     for task in ["t-0", "t-511", "t-512", "later"] {
         assert!(trail.snapshot(&super::task(task)).unwrap().entry.is_some());
@@ -61,7 +61,7 @@ fn one_process_after_the_other_crosses_the_border_at_the_same_entry() {
     record_many(&repo.trail(), 0..MAX_FLAT_ENTRIES - 1);
     assert!(is_flat(&record_at(&repo.path, "last", 1).unwrap().path));
     assert!(!is_flat(&record_at(&repo.path, "first", 1).unwrap().path));
-    // What a person puts beside the entries does not count.
+    // A person's files beside the entries do not count.
     let other = checkout();
     std::fs::create_dir_all(other.path.join(".audit/tasks")).unwrap();
     other.commit_file(".audit/tasks/README", "what this is");
@@ -127,7 +127,7 @@ fn a_trail_of_an_older_version_is_spread_from_now_on() {
     record_many(&repo.trail(), MAX_FLAT_ENTRIES + 30..MAX_FLAT_ENTRIES + 33);
     assert_eq!(counts(&repo), (MAX_FLAT_ENTRIES + 30, 3));
     assert_eq!(repo.trail().chosen_layout(), None);
-    // Whoever wants one directory says so once more.
+    // The operator can request the flat layout again.
     let options = InitOptions {
         layout: Some(Layout::Flat),
         ..init_options()
@@ -137,7 +137,7 @@ fn a_trail_of_an_older_version_is_spread_from_now_on() {
     assert!(is_flat(
         &record_at(&repo.path, "flat-again", 9).unwrap().path
     ));
-    // One whose ref is of its own is sharded, as it was.
+    // A trail on a separate ref is sharded, as before.
     let older = "reference = \"refs/heads/main\"\nplacement = \"ref\"\nlayout = \"sharded\"\n";
     std::fs::write(&toml, older).unwrap();
     assert_eq!(repo.trail().chosen_layout(), Some(Layout::Sharded));

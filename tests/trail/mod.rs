@@ -41,7 +41,7 @@ use chiffon_audit_cli::trail::{
 use crate::support::*;
 use watched::Watched;
 
-/// Opens the trail of a repository; somebody else's lock is waited for only briefly.
+/// Opens the trail of a repository, with a short time limit for other programs' locks.
 fn open(dir: &Path) -> Result<Trail, TrailError> {
     Trail::open(
         dir,
@@ -52,7 +52,7 @@ fn open(dir: &Path) -> Result<Trail, TrailError> {
     )
 }
 
-/// The same, on a disk that the test watches.
+/// Opens a trail on a disk that the test watches.
 fn open_watched(dir: &Path, disk: &Watched) -> Trail {
     let options = OpenOptions {
         disk: Arc::new(disk.clone()),
@@ -67,7 +67,7 @@ fn record(trail: &Trail, id: &str, second: i64) -> Result<CommittedEntry, TrailE
     append(trail, id, at(second * 1_000_000))?.wait()
 }
 
-/// Records a task with a trail opened for it alone, as one command does.
+/// Records a task with a newly opened trail, like a single command.
 fn record_at(dir: &Path, id: &str, second: i64) -> Result<CommittedEntry, TrailError> {
     record(&open(dir)?, id, second)
 }
@@ -88,7 +88,7 @@ fn init_options() -> InitOptions {
     }
 }
 
-/// Every file below `dir` with its contents, every directory with nothing.
+/// Every file below `dir` with its contents, and every directory with nothing.
 fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
@@ -110,7 +110,7 @@ fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Lock and keep files below `dir`, which nobody should have left.
+/// Lock and keep files below `dir`. There should be none.
 fn leftovers(dir: &Path) -> Vec<PathBuf> {
     listing(dir)
         .into_keys()
@@ -121,7 +121,7 @@ fn leftovers(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The tasks that the trail's commits name, oldest first.
+/// The tasks in the trail's commits, oldest first.
 fn tasks(trail: &Trail) -> Vec<String> {
     let mut tasks: Vec<String> = trail
         .history()
@@ -132,7 +132,7 @@ fn tasks(trail: &Trail) -> Vec<String> {
     tasks
 }
 
-/// Checks a checkout after everything: sound, in step, nothing left behind, and these tasks, each once.
+/// Checks a checkout at the end: it is sound and up to date, without leftovers, and has these tasks, each once.
 #[track_caller]
 fn check(repo: &Repo, expected: &[&str]) {
     repo.fsck();
@@ -145,7 +145,7 @@ fn check(repo: &Repo, expected: &[&str]) {
     assert_eq!(tasks(&open(&repo.path).unwrap()), expected);
 }
 
-/// The message of an error that must be.
+/// The message of an expected error.
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(result: Result<T, TrailError>) -> String {
     result.unwrap_err().to_string()

@@ -1,4 +1,4 @@
-//! The ref moved by others: continued where it continues, blocked by name where it does not.
+//! A ref that other programs moved: continued if the history continues, otherwise blocked with both commits named.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn rolled_back(result: Result<CommittedEntry, TrailError>) -> String {
     error.to_string()
 }
 
-/// Three entries, then the person takes the last one back.
+/// Three entries, then the person removes the last one.
 fn taken_back() -> (Repo, String, String) {
     let repo = checkout();
     for (second, id) in ["a", "b", "c"].into_iter().enumerate() {
@@ -44,7 +44,7 @@ fn a_ref_forced_back_blocks_by_name_until_it_is_accepted_by_name() {
     }
     assert_eq!(repo.git(&["rev-parse", "HEAD"]).trim(), tip);
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
-    // By another name it is not accepted.
+    // Another name is not accepted.
     for wrong in [&lost[..], "HEAD", &tip[..12]] {
         assert!(matches!(
             Trail::init(&repo.path, accepting(wrong)),
@@ -55,7 +55,7 @@ fn a_ref_forced_back_blocks_by_name_until_it_is_accepted_by_name() {
     let (trail, _) =
         Trail::init(&repo.path, accepting(&tip)).unwrap_or_else(|error| panic!("{error}"));
     record(&trail, "d", 4).unwrap();
-    // What was taken back may come again.
+    // The removed task may come again.
     record(&trail, "c", 5).unwrap();
     drop(trail);
     check(&repo, &["a", "b", "d", "c"]);
@@ -70,7 +70,7 @@ fn an_open_trail_notices_too_and_continues_after_the_acceptance() {
     let snapshot = trail.snapshot(&task("b")).unwrap();
     repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
     rolled_back(record(&trail, "c", 2));
-    // `b` is in memory still, but an "already recorded" must not rest on that.
+    // `b` is still in memory, but "already recorded" must not depend on that.
     assert!(matches!(
         trail.confirm(&task("b"), &snapshot),
         Err(TrailError::RolledBack { .. })
@@ -108,7 +108,7 @@ fn a_history_rewritten_or_replaced_blocks() {
     rolled_back(record_at(&repo.path, "d", 4));
 }
 
-/// The commits of a history that was given up are still there to be read, and name the same tasks.
+/// The commits of an abandoned history can still be read, and name the same tasks.
 #[test]
 fn a_task_s_commit_is_one_of_the_history_as_it_is() {
     let (repo, tip, lost) = taken_back();
@@ -126,7 +126,7 @@ fn a_task_s_commit_is_one_of_the_history_as_it_is() {
     }
     let (accepted, _) =
         Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
-    // Not before what was picked now.
+    // Not before the time of the accepted tip.
     record(&accepted, "d", 400_000_000).unwrap();
     drop(accepted);
     for trail in [&long_lived, &open(&repo.path).unwrap()] {
@@ -158,7 +158,7 @@ fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
     repo.git(&["update-ref", "refs/heads/main", &lost]);
     record(&trail, "c", 2).unwrap();
     assert_eq!(tasks(&trail), ["a", "b", "c"]);
-    // Or the operator accepts that it is gone.
+    // Or the operator accepts that it was deleted.
     repo.git(&["update-ref", "-d", "refs/heads/main"]);
     let accepted = InitOptions {
         accept_tip: Some("none".into()),
@@ -185,7 +185,7 @@ fn a_deleted_ref_blocks_and_says_how_to_restore_it() {
 
 #[test]
 fn a_ref_that_moves_between_read_and_update_is_continued() {
-    // The person commits while the index is not locked yet, and moves the ref as plumbing does when it is.
+    // The person commits while the index is not locked yet, and moves the ref with plumbing when it is.
     for step in ["tmp/ref", "main.lock"] {
         let repo = checkout();
         let disk = Watched::default();
@@ -251,7 +251,7 @@ fn entries_that_a_person_changes_block_until_they_are_put_back_or_accepted_by_na
         let repo = checkout();
         let trail = open(&repo.path).unwrap();
         record(&trail, "a", 0).unwrap();
-        // What leaves them alone is nobody's business.
+        // A commit that keeps the entries is accepted.
         repo.commit_file("other", "x");
         record(&trail, "b", 1).unwrap();
         let base = repo.git(&["rev-parse", "HEAD"]);
@@ -287,7 +287,7 @@ fn refs_that_are_moved_away_during_a_flush_are_not_created_again() {
         move || std::fs::rename(&from, &to).unwrap(),
     );
     record(&trail, "b", 1).unwrap_err();
-    // Whoever puts them back finds nothing in the way.
+    // Nothing is in the way of restoring them.
     assert!(!refs.exists());
     std::fs::rename(&away, &refs).unwrap();
     record(&trail, "b", 1).unwrap();

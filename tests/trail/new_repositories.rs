@@ -1,11 +1,11 @@
-//! Repositories made a moment ago: stock git syncs nothing of them, and yet the first receipt is as good as any.
+//! New repositories: git does not sync them, and yet the first receipt must be durable.
 
 use chiffon_audit_cli::trail::disk::simulated::{Plan, SimulatedDisk};
 
 use super::*;
 
-/// The directory `name` in a durable directory becomes a repository, of which nothing is durable when the trail comes to
-/// it. After the receipt the power goes; what is left must hold the entry. Also the syncs that there were.
+/// Makes a repository of the directory `name`, in a durable directory, and records in it before anything of it is
+/// durable. After the receipt the power is cut; the rest must have the entry. Also returns the syncs.
 fn begun(args: &[&str], name: &str, leave_out_sync: Option<usize>) -> (Vec<String>, bool) {
     let dir = crate::support::temporary();
     let root = dir.path().join("root");
@@ -25,7 +25,8 @@ fn begun(args: &[&str], name: &str, leave_out_sync: Option<usize>) -> (Vec<Strin
     let trail = Trail::open(&root.join(name), options).unwrap();
     let placed = record(&trail, "a", 0).unwrap();
     drop(trail);
-    // Once everything that was not synced is lost, once all of it is written, which says nothing, and in between.
+    // With one seed everything that was not synced is lost, with another all of it is written, which proves nothing,
+    // and the others are in between.
     let holds = (0..4).all(|seed| {
         let kept = dir.path().join(format!("kept-{seed}"));
         let mut thrown = 0;
@@ -49,12 +50,12 @@ fn begun(args: &[&str], name: &str, leave_out_sync: Option<usize>) -> (Vec<Strin
 
 #[test]
 fn the_first_receipt_survives_in_a_repository_made_a_moment_ago() {
-    // SHA-256 is what a lost configuration would make unreadable.
+    // A lost configuration makes SHA-256 unreadable.
     let sha256 = "--object-format=sha256";
     for (args, name) in [(&["--bare", sha256][..], "repo"), (&[sha256], ".")] {
         let (syncs, holds) = begun(args, name, None);
         assert!(holds, "{}", syncs.join("\n"));
-        // What makes the repository itself durable is needed, each sync of it.
+        // Each sync of the repository itself is needed.
         let git_dir = if name == "." { ".git" } else { name };
         let own = ["HEAD", "config", "refs", "objects"].map(|below| format!("{git_dir}/{below}"));
         for (number, sync) in syncs.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Odd repositories: each works, or says why not and is not touched.
+//! Unusual repositories: each works, or the error says why not and the repository is not changed.
 
 use super::*;
 
-/// Nothing can be recorded here, the reason has `words`, and not a byte changes.
+/// Checks that nothing can be recorded here, the reason has `words`, and not a byte changes.
 #[track_caller]
 fn unsupported(dir: &Path, root: &Path, words: &str) {
     let before = listing(root);
@@ -85,7 +85,7 @@ fn a_partial_clone_is_refused() {
     );
     let clone = dir.path().join("clone");
     unsupported(&clone, &clone, "partial clone");
-    // Newer versions of git say it with the remote alone.
+    // Newer versions of git mark it with the remote alone.
     let _ = try_git(&clone, &["config", "--unset", "extensions.partialClone"]);
     git(&clone, &["config", "remote.origin.promisor", "true"]);
     unsupported(&clone, &clone, "partial clone");
@@ -208,7 +208,7 @@ fn a_subdirectory_finds_its_repository() {
 fn a_missing_repository_is_named() {
     let dir = crate::support::temporary();
     assert!(matches!(open(dir.path()), Err(TrailError::NoRepository(_))));
-    // A leftover of one is none either.
+    // A `.git` file without a target is not a repository either.
     std::fs::write(dir.path().join(".git"), "gitdir: /nowhere/at/all\n").unwrap();
     assert!(open(dir.path()).is_err());
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! OpenPGP signatures in the one form that GnuPG writes, and keys that have expired since.
+//! OpenPGP signatures in GnuPG's form, and keys that have expired since.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::signing::{signatures, signed_trail, with_key};
 use crate::support::signers::Signers;
 use crate::support::*;
 
-/// A trail that an OpenPGP key signs, and who checks it.
+/// A trail that an OpenPGP key signs, with the options to check it.
 fn trail(arguments: &[&str], expires: &str) -> (Repo, Signers, verify::Options<'static>) {
     let (repo, mut signers) = (Repo::bare(), Signers::new());
     let (key, program) = signers.openpgp_at(arguments, expires);
@@ -96,7 +96,7 @@ fn an_openpgp_signature_that_was_written_otherwise_without_the_key_is_named() {
         };
         assert!(missing.contains(words), "{missing}");
     }
-    // The part of the packet that nobody signs: more in it, and another beginning of the digest.
+    // The part of the packet that is not signed: more in it, and another prefix of the digest.
     assert_eq!(packet[0], 0x88);
     let hashed = usize::from(u16::from_be_bytes([packet[6], packet[7]]));
     let unhashed = 8 + hashed;
@@ -105,7 +105,7 @@ fn an_openpgp_signature_that_was_written_otherwise_without_the_key_is_named() {
     let comment = [2, 100, b'x'];
     more.splice(unhashed + 2..unhashed + 2, comment);
     more[1] += 3;
-    broken(&write(&more, 64, "", true), "holds more than was signed");
+    broken(&write(&more, 64, "", true), "has data that is not signed");
     let mut digest = packet.clone();
     let left = unhashed + 2 + usize::from(packet[unhashed + 1]);
     digest[left] ^= 1;

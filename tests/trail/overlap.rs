@@ -1,4 +1,4 @@
-//! What overlaps: entries that are sequenced while the group before them is flushed, and flushes beside a merge.
+//! Overlapping work: entries that are sequenced while the group before them is flushed, and flushes during a merge.
 
 use std::sync::Mutex;
 
@@ -6,10 +6,10 @@ use chiffon_audit_cli::trail::Ticket;
 
 use super::*;
 
-/// Records `a`; in the middle of that, before the operation with that number, two more are appended, the second of them
-/// a second time, and a person's git looks at the repository. Then that operation is done, or fails with `code`.
+/// Records `a`. During that, before the operation with that number, two more are appended, the second of them twice,
+/// and a person's git reads the repository. Then that operation is done, or fails with `code`.
 ///
-/// How many operations the flush of `a` has.
+/// Returns how many operations the flush of `a` has.
 fn appended_meanwhile(bare: bool, at_operation: usize, code: Option<i32>) -> usize {
     let repo = if bare { Repo::bare() } else { checkout() };
     let disk = Watched::default();
@@ -22,7 +22,7 @@ fn appended_meanwhile(bare: bool, at_operation: usize, code: Option<i32>) -> usi
         let (later, count) = (later.clone(), count.clone());
         disk.watch(move |_, path| {
             let mut count = count.lock().unwrap();
-            // What comes before the group's pack is not the group's.
+            // Operations before the group's pack do not belong to the group.
             if *count == 0 && !path.to_string_lossy().contains("tmp/pack-") {
                 return Ok(());
             }
@@ -38,7 +38,7 @@ fn appended_meanwhile(bare: bool, at_operation: usize, code: Option<i32>) -> usi
             }
             let again = append(&trail, "c", at(2_000_000));
             assert!(matches!(again, Err(TrailError::Changed)));
-            // Until then the two have their places.
+            // The two have their places at this point.
             git(&place, &["fsck", "--strict", "--no-dangling"]);
             code.map_or(Ok(()), |code| Err(std::io::Error::from_raw_os_error(code)))
         });
@@ -62,14 +62,14 @@ fn appended_meanwhile(bare: bool, at_operation: usize, code: Option<i32>) -> usi
     let mut recorded = tasks(&trail);
     recorded.retain(|id| expected.contains(&id.as_str()));
     assert_eq!(recorded, expected, "in this order");
-    // What failed may be there nevertheless, where only its durability was in doubt.
+    // A failed entry may be there nevertheless, if only its durability was uncertain.
     let again = record(&trail, "a", 3);
     assert!(
         matches!(again, Ok(_) | Err(TrailError::Changed)),
         "{again:?}"
     );
     drop(trail);
-    // Whoever comes next sweeps what could not be removed.
+    // The next writer sweeps files that could not be removed.
     record_at(&repo.path, "last", 4).unwrap();
     let mut seen = tasks(&open(&repo.path).unwrap());
     assert!(seen.iter().any(|id| id == "a"));
@@ -105,7 +105,7 @@ fn entries_behind_a_group_are_recorded_whatever_becomes_of_it_on_a_checkout() {
     every_operation_with_entries_behind_it(false);
 }
 
-/// Records until eight packs are to be merged.
+/// Records until eight packs are due to be merged.
 fn almost_due(trail: &Trail) -> usize {
     for number in 0..7 {
         record(trail, &format!("t{number}"), number).unwrap();
@@ -122,7 +122,7 @@ fn a_receipt_does_not_wait_for_a_merge_and_closing_does() {
     let (go, may_go) = std::sync::mpsc::channel::<()>();
     let (begun, has_begun) = std::sync::mpsc::channel();
     let may_go = Mutex::new(Some((begun, may_go)));
-    // The first operation of the merge holds it up until it may go.
+    // The first operation of the merge blocks until it is released.
     disk.watch_beside(move |operation, path| {
         if operation == "create" && path.ends_with("merged.pack") {
             let (begun, may_go) = may_go.lock().unwrap().take().unwrap();
@@ -143,7 +143,7 @@ fn a_receipt_does_not_wait_for_a_merge_and_closing_does() {
     repo.fsck();
 }
 
-/// A merge that fails, or meets a defect, is in nobody's way and is tried again.
+/// A merge that fails or panics blocks nothing and is tried again.
 #[test]
 fn a_merge_that_fails_is_made_up_for_after_the_next_group() {
     for (operation, end) in [
@@ -180,7 +180,7 @@ fn a_merge_that_fails_is_made_up_for_after_the_next_group() {
     }
 }
 
-/// While a merge is under way a person decides to keep one of the packs.
+/// A person decides to keep one of the packs while they are being merged.
 #[test]
 fn a_pack_that_a_person_keeps_while_it_is_merged_stays() {
     let repo = Repo::bare();

@@ -1,4 +1,5 @@
-//! A person's git beside the trail: nothing of theirs is swept in, overwritten or undone, and no entry of ours by them.
+//! A person's git beside the trail: none of their changes is committed, overwritten or undone, and they undo no entry
+//! by accident.
 
 use super::*;
 
@@ -197,7 +198,7 @@ fn files_in_place_of_the_trail_s_directories_are_reported() {
     }
 }
 
-/// Two names that are equal in one tree are what `git fsck` calls a duplicate entry.
+/// `git fsck` reports two equal names in one tree as a duplicate entry.
 #[test]
 fn a_directory_with_the_entry_s_name_is_reported() {
     let repo = checkout();
@@ -238,14 +239,14 @@ fn a_switch_between_the_lock_and_the_index_is_noticed() {
     let steps = ["index.lock", "main.lock", "tasks/d.json"];
     for ((second, id), step) in (1..).zip(["b", "c", "d"]).zip(steps) {
         let path = repo.path.clone();
-        // `git symbolic-ref` asks for no lock.
+        // `git symbolic-ref` takes no lock.
         disk.once(
             move |_, at| at.to_string_lossy().ends_with(step),
             move || drop(git(&path, &["symbolic-ref", "HEAD", "refs/heads/other"])),
         );
         record(&trail, id, second).unwrap();
         disk.heal();
-        // The index is the other branch's now, and so is the work tree: nothing of ours is put there.
+        // Index and work tree belong to the other branch now: no entry is written there.
         assert_eq!(repo.git(&["symbolic-ref", "HEAD"]), "refs/heads/other\n");
         let path = format!(".audit/tasks/{id}.json");
         assert_eq!(repo.git(&["ls-files", &path]), "", "{step}");
@@ -269,7 +270,7 @@ fn objects_that_are_repacked_while_they_are_made_durable_are_looked_for_again() 
     let synced = packed.clone();
     let mut repacked = false;
     disk.watch(move |operation, at| {
-        // The person's commit is in loose files, which must survive a power cut. They go, one after the other.
+        // The person's commit is in loose files, which must survive a power cut. They are removed one after the other.
         let is_loose = at.to_string_lossy().contains("/objects/") && at.extension().is_none();
         if operation == "sync" && is_loose && !repacked {
             repacked = true;
@@ -302,7 +303,7 @@ fn a_human_merge_and_a_fast_forward_carry_the_trail_on() {
     record(&trail, "a", 0).unwrap();
     repo.git(&["merge", "-q", "--no-edit", "feature"]);
     record(&trail, "b", 1).unwrap();
-    // As `git pull` does when nothing of ours is ahead.
+    // As `git pull` does without local entries.
     repo.git(&["switch", "-q", "-c", "ahead"]);
     repo.commit_file("ahead", "x");
     repo.git(&["switch", "-q", "main"]);
@@ -341,14 +342,14 @@ fn entries_that_come_by_pull_count_as_recorded() {
     assert_eq!(names.lines().count(), 4);
 }
 
-/// An entry that a person has removed by a commit of theirs is not put back into the index by a repair.
+/// The repair does not put an entry back into the index that a person has removed with a commit.
 #[test]
 fn a_repair_does_not_bring_back_what_a_person_has_removed() {
     let repo = checkout();
     let disk = Watched::default();
     let trail = open_watched(&repo.path, &disk);
     record(&trail, "a", 0).unwrap();
-    // As if killed before the work tree was brought in step.
+    // As if killed before the work tree was updated.
     disk.fail(5, |_, path| {
         path.ends_with("acknowledged") || path.ends_with("mark")
     });
@@ -375,7 +376,7 @@ fn a_repair_does_not_bring_back_what_a_person_has_removed() {
 fn a_readme_beside_the_entries_and_a_commit_that_ends_with_its_headers_are_recorded_over() {
     let repo = checkout();
     record(&open(&repo.path).unwrap(), "a", 1).unwrap();
-    std::fs::write(repo.path.join(".audit/README.md"), "what lies here\n").unwrap();
+    std::fs::write(repo.path.join(".audit/README.md"), "what is here\n").unwrap();
     repo.git(&["add", "."]);
     repo.git(&[
         "commit",

@@ -1,10 +1,10 @@
-//! Where a new trail begins: on the default branch, or on a ref that no one deletes after a merge.
+//! Where a new trail starts: on the default branch, or on a ref that nobody deletes after a merge.
 
 use chiffon_audit_cli::trail::{GitEnvironment, Placement};
 
 use super::*;
 
-/// Opened with an operator's `init.defaultBranch`.
+/// Opens a trail with the operator's `init.defaultBranch`.
 fn opened(dir: &Path, default: Option<&str>) -> Trail {
     let pairs: Vec<(String, String)> = default
         .into_iter()
@@ -56,7 +56,7 @@ fn on_the_default_branch_it_starts_there_and_on_another_on_a_separate_ref() {
     begins(&repo.path, None, "refs/heads/main", Placement::Checkout);
     repo.git(&["switch", "-q", "-c", "agent/task-1"]);
     begins(&repo.path, None, OWN, Placement::Ref);
-    // What the operator calls the default branch comes before `main`, if there is such a branch.
+    // The operator's default branch precedes `main`, if it exists.
     begins(
         &repo.path,
         Some("agent/task-1"),
@@ -64,7 +64,7 @@ fn on_the_default_branch_it_starts_there_and_on_another_on_a_separate_ref() {
         Placement::Checkout,
     );
     begins(&repo.path, Some("trunk"), OWN, Placement::Ref);
-    // `origin/HEAD` comes before both.
+    // `origin/HEAD` precedes both.
     repo.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
     repo.git(&[
         "symbolic-ref",
@@ -113,7 +113,7 @@ fn with_linked_work_trees_it_starts_on_a_separate_ref_wherever_it_is_recorded_fr
     begins(&linked, None, OWN, Placement::Ref);
     record_at(&linked, "sub-1", 0).unwrap();
     assert_eq!(git(&linked, &["status", "--porcelain"]), "");
-    // The usual end of a task: squashed, and branch and work tree deleted.
+    // The usual end of a task: a squash merge, and branch and work tree deleted.
     repo.git(&["merge", "-q", "--squash", "agent/1"]);
     repo.git(&["worktree", "remove", "--force", linked.to_str().unwrap()]);
     repo.git(&["branch", "-qD", "agent/1"]);
@@ -122,7 +122,7 @@ fn with_linked_work_trees_it_starts_on_a_separate_ref_wherever_it_is_recorded_fr
     assert_eq!((trail.reference(), trail.own_ref_reason()), (OWN, None));
     assert_eq!(tasks(&trail), ["sub-1", "sub-2"]);
     repo.fsck();
-    // One that was deleted by hand and not pruned is no work tree any more.
+    // A work tree that was deleted by hand and not pruned does not count.
     let repo = checkout();
     repo.git(&["worktree", "add", "-q", linked.to_str().unwrap()]);
     std::fs::remove_dir_all(&linked).unwrap();
@@ -189,7 +189,7 @@ fn a_trail_whose_ref_is_gone_is_not_opened_and_the_way_back_is_named() {
     assert_eq!(tasks(&open(&repo.path).unwrap()), ["a"]);
 }
 
-/// Git knows it, and nothing stores it.
+/// Git knows it without storing it.
 #[test]
 fn an_empty_tree_that_is_not_stored_is_known_as_git_knows_it() {
     for format in ["sha1", "sha256"] {
@@ -198,7 +198,7 @@ fn an_empty_tree_that_is_not_stored_is_known_as_git_knows_it() {
         let root = repo.git(&["commit-tree", empty.trim(), "-m", "root"]);
         repo.git(&["update-ref", "refs/heads/main", root.trim()]);
         record_at(&repo.path, "a", 0).unwrap();
-        // `git fsck` alone misses it, before and after.
+        // `git fsck` alone reports it as missing, before and after.
         assert_eq!(repo.git(&["status", "--porcelain"]), "");
         assert_eq!(tasks(&open(&repo.path).unwrap()), ["a"]);
         let report = chiffon_audit_cli::verify::verify(&repo.path, &Default::default()).unwrap();

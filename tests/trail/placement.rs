@@ -1,4 +1,4 @@
-//! Both placements, both layouts, both hashes: what git sees of a recorded entry.
+//! Both placements, both layouts, both hashes: a recorded entry as git sees it.
 
 use super::*;
 

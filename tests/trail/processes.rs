@@ -33,8 +33,8 @@ fn outcomes(ids: impl Iterator<Item = usize>) -> String {
     .collect()
 }
 
-/// A repository with one commit of a person's, on the disk: what several processes do with locks and directories is what the
-/// disk's file system lets them.
+/// A repository with one commit of a person's, on the disk: locks and directories of several processes depend on the
+/// disk's file system.
 fn checkout_on_disk() -> Repo {
     let repo = Repo::init_on_disk(&[]);
     repo.commit_file("readme", "hello");
@@ -54,7 +54,7 @@ fn summary(child: Child) -> Value {
     serde_json::from_str(line.lines().last().unwrap()).unwrap()
 }
 
-/// These tasks, each once, and nothing else.
+/// Checks that the trail has these tasks, each once, and no others.
 #[track_caller]
 fn holds(repo: &Repo, count: usize) {
     repo.fsck();
@@ -144,7 +144,7 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_or_twice() {
                 .spawn()
                 .unwrap();
             let receipts = BufReader::new(child.stdout.take().unwrap());
-            // Somewhere after a few receipts of this round; the pause moves it around within a flush.
+            // After a few receipts of this round; the pause varies the moment within a flush.
             let after = round * 37 % 101;
             for (number, line) in receipts.lines().enumerate() {
                 let Ok(line) = line else { break };
@@ -189,7 +189,7 @@ fn beside(repo: &Repo, reference: Option<&str>, maintenance: &[&[&str]]) {
     beside_with(repo, reference, maintenance, &OpenOptions::default());
 }
 
-/// The same with trails that are opened so.
+/// The same with trails opened by `open`.
 fn beside_with(
     repo: &Repo,
     reference: Option<&str>,
@@ -210,7 +210,7 @@ fn beside_with(
         scope.spawn(|| {
             while recording.load(Ordering::SeqCst) {
                 for command in maintenance {
-                    // It may meet a lock of ours and give up; it must not break anything.
+                    // It may find the program's lock and give up; it must not break anything.
                     try_git(&repo.path, command);
                 }
                 rounds.fetch_add(1, Ordering::SeqCst);
@@ -226,7 +226,7 @@ fn beside_with(
                 for ticket in tickets {
                     ticket.wait().unwrap();
                 }
-                // What the trail has read and remembers is replaced under it all the time.
+                // The data that the trail has read is replaced all the time.
                 for id in [count / 3, count / 2, count] {
                     let found = trail.find(&task(&format!("t-{id:04}"))).unwrap().unwrap();
                     assert_eq!(found.entry, entry(&format!("t-{id:04}"), at(id as i64)));
@@ -256,7 +256,7 @@ fn a_person_s_maintenance_beside_a_bare_trail_loses_nothing() {
     beside(&Repo::init_on_disk(&["--bare"]), None, &MAINTENANCE);
 }
 
-/// Every pack counts as large: an index over them is written, and git removes it, again and again.
+/// Every pack counts as large: an index over them is written, and git removes it, repeatedly.
 #[test]
 fn a_person_s_maintenance_beside_an_index_over_packs_loses_nothing() {
     let options = OpenOptions {
@@ -294,7 +294,7 @@ fn one_that_writes_all_the_time_lets_others_in() {
     let done = AtomicBool::new(false);
     let slow = Watched::default();
     slow.watch(|operation, _| {
-        // While a group is flushed the next one comes in: the queue is never empty.
+        // While a group is flushed the next one arrives: the queue is never empty.
         if operation == "sync directory" {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -343,13 +343,13 @@ fn one_that_writes_all_the_time_lets_others_in() {
     repo.fsck();
 }
 
-/// Each hand-over may take a while; what matters is that there are hand-overs.
+/// Each hand-over may take a while; it only matters that there are hand-overs.
 #[test]
 fn many_that_wait_their_turn_are_not_told_that_the_lock_is_stuck() {
     let repo = Repo::init_on_disk(&["--bare"]);
     let slow = Watched::default();
     slow.watch(|operation, _| {
-        // A slow disk: all the flushes together take several times as long as anybody waits.
+        // A slow disk: all flushes together take several times the time limit.
         if operation == "sync directory" {
             std::thread::sleep(Duration::from_millis(40));
         }

@@ -1,4 +1,4 @@
-//! The recorder on a real trail with real policies: what becomes of each submission, and what it rests on.
+//! The recorder on a real trail with real policies: the result of each submission, and the entry that it depends on.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -178,7 +178,7 @@ fn a_policy_that_says_already_recorded_of_everything_is_not_believed() {
         "{answer:?}"
     );
     committed(recorder(open(&repo.path).unwrap(), builtin(), &clock).record(&completed("t")));
-    // Another status than the recorded one is no record of this outcome either.
+    // A record with another status is not a record of this outcome.
     let lying = recorder(open(&repo.path).unwrap(), &liar, &clock);
     let answer = lying.record(&document("t", "failed", ""));
     assert_eq!(answer.result, AnswerKind::Unavailable, "{answer:?}");
@@ -233,7 +233,7 @@ fn a_clock_that_is_set_back_does_not_take_the_trail_with_it() {
     let clock = Hands::at_now();
     let first = recorder(open(&repo.path).unwrap(), builtin(), &clock);
     committed(first.record(&completed("a")));
-    // Five minutes at most are waited out; they pass as the same moment.
+    // The writer waits for at most five minutes; they pass as the same moment.
     clock.turn(-290);
     committed(first.record(&completed("b")));
     committed(recorder(open(&repo.path).unwrap(), builtin(), &clock).record(&completed("c")));
@@ -249,7 +249,7 @@ fn a_clock_that_is_set_back_does_not_take_the_trail_with_it() {
             "{answer:?}"
         );
         assert!(answer.retry);
-        // What is recorded already can be said at any time … once the clock is right.
+        // A recorded outcome can be answered at any time once the clock is right.
     }
     clock.turn(3600 + 290 + 1);
     committed(first.record(&completed("d")));
@@ -317,7 +317,7 @@ fn an_outcome_that_another_process_recorded_meanwhile_is_decided_again() {
     committed(here.record(&completed("first")));
     let same = committed(there.record(&completed("same")));
     let other = committed(there.record(&document("other", "failed", "")));
-    // `here` still knows the trail as it was.
+    // `here` still has the earlier state of the trail.
     let pending = [
         here.submit(&completed("same")),
         here.submit(&completed("other")),
@@ -357,14 +357,14 @@ fn the_same_outcome_submitted_twice_at_once_makes_one_commit() {
     check(&repo, &["t"]);
 }
 
-/// An answer that rests on an entry which then fails to become durable is taken again, not given.
+/// If an answer depends on an entry that then fails to become durable, the policy decides again.
 #[test]
 fn a_caller_that_must_not_block_is_notified_when_the_answer_is_there() {
     let repo = checkout();
     let clock = Hands::at_now();
     let recorder = recorder(open(&repo.path).unwrap(), builtin(), &clock);
     let (sender, receiver) = std::sync::mpsc::channel();
-    // Placed; resting on one that is not durable yet; refused at once.
+    // One gets a place, one depends on an entry that is not durable yet, one is refused immediately.
     let submissions = [completed("t"), completed("t"), b"{}".to_vec()];
     let pending: Vec<_> = submissions
         .iter()

@@ -1,4 +1,4 @@
-//! Signed trails: what the host signs, stock git and the auditor find good; and what happens when nobody signs.
+//! Signed trails: stock git and the auditor accept the host's signatures; and the handling of signers that fail.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
     ticket.unwrap()
 }
 
-/// A trail with a beginning and two entries.
+/// A trail with a genesis commit and two entries.
 pub fn signed_trail(repo: &Repo, signing: &SigningOptions) -> Trail {
     let init = InitOptions {
         open: options(signing),
@@ -83,7 +83,7 @@ pub fn signatures(report: &Report) -> &Verdict {
     &claim.unwrap().verdict
 }
 
-/// Stock git's word for each commit's signature, the oldest first: `G` is good.
+/// Stock git's verdict on each commit's signature, the oldest first: `G` is good.
 fn as_git_says(repo: &Repo, setting: &str) -> String {
     repo.git(&["-c", setting, "log", "--reverse", "--format=%G?"])
         .replace('\n', "")
@@ -123,7 +123,7 @@ fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
         ..with_key(&key)
     };
     let trail = signed_trail(&repo, &signing);
-    // Queued before anybody waits, so that they become durable at once.
+    // Queued before any call waits, so that they become durable together.
     let tickets: Vec<_> = (0..20)
         .map(|n| append(&trail, &format!("t{n}"), 3))
         .collect();
@@ -151,7 +151,7 @@ fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
     );
     let unsigned = as_git_says(&repo, &setting).matches('N').count();
     assert_eq!(unsigned, covered as usize);
-    // Receipts name the commits that are there, the signed one too.
+    // Receipts name the final commits, including the signed one.
     let ids = repo.git(&["rev-list", "--reverse", "HEAD"]);
     let ids: Vec<&str> = ids.lines().skip(3).collect();
     assert_eq!(
@@ -161,7 +161,7 @@ fn the_last_commit_of_a_group_is_signed_for_all_of_it() {
             .collect::<Vec<_>>(),
         ids
     );
-    // Without its signer a group is held as one.
+    // Without its signer the whole group is held.
     let failing = SigningOptions {
         key: SigningKey::OpenPgp {
             key: "host".into(),
@@ -206,7 +206,7 @@ fn an_encrypted_key_opens_with_its_passphrase_file() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("does not open with that passphrase"),
+        error.contains("cannot be decrypted with that passphrase"),
         "{error}"
     );
     signing.passphrase_file = Some(signers.write("pass", "correct horse\n"));
@@ -249,7 +249,7 @@ fn an_agent_signs() {
     };
     signed_trail(&repo, &signing);
     holds_here_and_for_git(&repo, &signers.allow(&key));
-    // Another key is not the agent's.
+    // The agent does not have another key.
     let other = signers.ssh("other", "ed25519", "").with_extension("pub");
     signing.key = SigningKey::Ssh {
         file: other,
@@ -286,7 +286,7 @@ fn an_openpgp_key_signs_through_the_operators_program() {
     };
     let report = verify::verify(&repo.path, &check).unwrap();
     assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
-    // An edited message under the old signature, then somebody else's key ring.
+    // A changed message with the old signature, then another person's key ring.
     let commit = repo.git(&["cat-file", "commit", "HEAD"]);
     let edited = signers.write(
         "edited",
@@ -313,7 +313,7 @@ fn an_openpgp_key_signs_through_the_operators_program() {
     let Verdict::Broken { what, .. } = signatures(&report) else {
         panic!("{report:#?}");
     };
-    assert!(what.contains("not among those that were given"), "{what}");
+    assert!(what.contains("not among the given keys"), "{what}");
     check.openpgp_keys = Some(signers.write("none", "no key"));
     assert!(verify::verify(&repo.path, &check).is_err());
 }
@@ -355,11 +355,11 @@ fn an_audit_gives_up_an_openpgp_program_that_hangs_and_names_it() {
     }
 }
 
-/// Signers that do not sign, by what is said of them.
+/// Signers that fail, each with the expected message.
 fn failing(signers: &Signers) -> Vec<(SigningKey, &'static str)> {
     let hangs = signers.path("hangs");
     let listener = std::os::unix::net::UnixListener::bind(&hangs).unwrap();
-    // Never accepted: whoever connects waits.
+    // Connections are never accepted, so a client waits.
     std::mem::forget(listener);
     let public = signers.ssh("key", "ed25519", "").with_extension("pub");
     let openpgp = |program| SigningKey::OpenPgp {
@@ -372,7 +372,7 @@ fn failing(signers: &Signers) -> Vec<(SigningKey, &'static str)> {
     };
     vec![
         (agent(hangs), "did not answer within"),
-        (agent(signers.path("gone")), "cannot be asked"),
+        (agent(signers.path("gone")), "cannot be used"),
         (
             openpgp(signers.script("sleeps", "exec sleep 60")),
             "did not end within",

@@ -1,10 +1,11 @@
-//! A system that has no thread for us, and a thread that ends by a defect: nobody waits for ever, and the next call tries again.
+//! A system that cannot start a thread, and a thread that ends by a defect: no caller waits for ever, and the next call
+//! tries again.
 
 use super::*;
 
 const EAGAIN: i32 = 11;
 
-/// The system has no thread of that name.
+/// Makes the system refuse threads with that name.
 fn without(disk: &Watched, name: &'static str) {
     disk.fail(EAGAIN, move |operation, path| {
         operation == "start thread" && path == Path::new(name)
@@ -75,7 +76,7 @@ fn where_packs_cannot_be_merged_for_want_of_a_thread_receipts_come_and_they_are_
     repo.fsck();
 }
 
-/// Outside what is watched for panics: the thread itself ends.
+/// Outside of the code that catches panics: the thread itself ends.
 #[test]
 fn a_thread_that_ends_by_a_defect_is_replaced() {
     let repo = Repo::bare();

@@ -1,5 +1,4 @@
-//! The real disk with somebody looking over its shoulder: before each operation of the writer a test may fail it, or do
-//! something else first.
+//! The real disk with hooks: before each operation of the writer a test can make it fail, or do something else first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,10 +7,10 @@ use std::thread::JoinHandle;
 
 use chiffon_audit_cli::trail::disk::{Disk, DiskFile, RealDisk};
 
-/// Called with the operation's name and path; an error is what the operation answers, undone.
+/// Called with the operation's name and path; if it returns an error, the operation is not done and returns that error.
 pub type Hook = Box<dyn FnMut(&str, &Path) -> io::Result<()> + Send>;
 
-/// Called likewise, also by several threads at once, each of which it may hold up.
+/// Called in the same way, also by several threads at once, each of which it may block.
 pub type Bystander = Arc<dyn Fn(&str, &Path) + Send + Sync>;
 
 #[derive(Clone, Default)]
@@ -21,12 +20,12 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// From now on `hook` is asked before each operation.
+    /// Calls `hook` before each operation from now on.
     pub fn watch(&self, hook: impl FnMut(&str, &Path) -> io::Result<()> + Send + 'static) {
         *self.hook.lock().unwrap() = Some(Box::new(hook));
     }
 
-    /// Before the first operation that `matches`, `act` is done once.
+    /// Calls `act` once, before the first operation that `matches`.
     pub fn once(
         &self,
         matches: impl Fn(&str, &Path) -> bool + Send + 'static,
@@ -41,7 +40,7 @@ impl Watched {
         });
     }
 
-    /// Every operation that `matches` fails with that error number.
+    /// Makes every operation that `matches` fail with that error number.
     pub fn fail(&self, code: i32, matches: impl Fn(&str, &Path) -> bool + Send + 'static) {
         self.watch(move |operation, path| {
             if matches(operation, path) {
@@ -52,12 +51,12 @@ impl Watched {
         });
     }
 
-    /// From now on `bystander` sees each operation before it is done.
+    /// Calls `bystander` before each operation from now on.
     pub fn watch_beside(&self, bystander: impl Fn(&str, &Path) + Send + Sync + 'static) {
         *self.bystander.lock().unwrap() = Some(Arc::new(bystander));
     }
 
-    /// All is well again.
+    /// Removes all hooks.
     pub fn heal(&self) {
         *self.hook.lock().unwrap() = None;
     }
@@ -67,7 +66,7 @@ impl Watched {
         if let Some(bystander) = bystander {
             bystander(operation, path);
         }
-        // A hook may panic: then it is gone.
+        // If a hook panics, it is removed.
         let Some(mut hook) = self.hook.lock().unwrap().take() else {
             return Ok(());
         };
@@ -141,7 +140,7 @@ struct WatchedFile {
 
 impl DiskFile for WatchedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // A full disk takes some of it.
+        // A full disk writes a part of it.
         if let Err(error) = self.disk.ask("write", &self.path) {
             self.file.write(&bytes[..bytes.len() / 2])?;
             return Err(error);

@@ -1,4 +1,4 @@
-//! Work trees wherever they are: entries appear where the branch is checked out, or the trail says why not.
+//! Work trees in any place: entries appear where the branch is checked out, or the error says why not.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn from_a_linked_work_tree_the_branch_is_that_tree_s() {
         "side",
         linked.to_str().unwrap(),
     ]);
-    // A trail that was settled there before new ones began on a ref of their own.
+    // A trail that started there before new ones started on a separate ref.
     std::fs::create_dir(repo.path.join(".git/chiffon-audit")).unwrap();
     std::fs::write(
         repo.path.join(".git/chiffon-audit/trail.toml"),
@@ -37,7 +37,7 @@ fn from_a_linked_work_tree_the_branch_is_that_tree_s() {
     record_at(&linked, "a", 0).unwrap();
     assert_eq!(open(&repo.path).unwrap().reference(), "refs/heads/side");
     assert!(linked.join(".audit/tasks/a.json").is_file());
-    // From the main work tree the trail is the same, and the entry appears where the branch is.
+    // In the main work tree the trail is the same, and the entry appears in the work tree with the branch.
     record_at(&repo.path, "b", 1).unwrap();
     assert!(linked.join(".audit/tasks/b.json").is_file());
     assert_eq!(git(&linked, &["status", "--porcelain"]), "");
@@ -65,8 +65,8 @@ fn from_a_linked_work_tree_entries_appear_in_the_main_one() {
     check(&repo, &["a", "b"]);
 }
 
-/// A git directory does not say where its work tree is when that is apart from it. Moving a branch that may be checked
-/// out there would leave its index behind, and the person's next commit would take the entries out again.
+/// A git directory in another place than its work tree does not name it. Moving a branch that may be checked out there
+/// would leave its index outdated, and the person's next commit would remove the entries.
 #[test]
 fn a_main_work_tree_that_cannot_be_found_is_not_left_behind() {
     let dir = crate::support::temporary();
@@ -92,7 +92,7 @@ fn a_main_work_tree_that_cannot_be_found_is_not_left_behind() {
     }
     record_at(&repo.path, "b", 1).unwrap();
     check(&repo, &["a", "b"]);
-    // The first record from there does not make it a trail of another placement either.
+    // The first record from there does not change the trail's placement either.
     let apart = dir.path().join("second.git");
     let repo = Repo::init(&["--separate-git-dir", apart.to_str().unwrap()]);
     repo.commit_file("readme", "hello");

@@ -1,4 +1,4 @@
-//! A trail beside other copies of it: equal, ahead, behind, parted.
+//! A trail compared with other copies of it: equal, ahead, behind, diverged.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 
 use super::forge::{Forge, git, sharded, verdict};
 
-/// A copy of the trail as it is now.
+/// A copy of the trail in its current state.
 fn copy(forge: &Forge, name: &str) -> PathBuf {
     let to = forge.beside(name);
     git(
@@ -34,7 +34,7 @@ fn an_equal_copy_and_one_that_is_the_beginning_hold() {
     let report = against(&forge, &other);
     assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
     let claim = report.claims.iter().find(|claim| claim.id == "against");
-    assert!(claim.unwrap().notes[0].contains("goes on by 1 commit"));
+    assert!(claim.unwrap().notes[0].contains("this has 1 commit more"));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn two_remotes_that_show_different_histories_are_named_with_the_place() {
         panic!("{report:#?}");
     };
     assert_eq!(commit.as_ref(), Some(&common));
-    assert!(what.contains("they part after"), "{what}");
+    assert!(what.contains("they diverge after"), "{what}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn branches_of_a_copy_that_are_not_this_trail_are_not_compared() {
     assert_eq!(against(&forge, &other).result(), AuditResult::Holds);
     forge.record(&sharded("d"));
     assert_eq!(against(&forge, &other).result(), AuditResult::Holds);
-    // A copy that lost the trail shows nothing of it, whatever its code says.
+    // A copy that lost the trail shows none of it, whatever its code says.
     git(&other, &["update-ref", "-d", "refs/heads/audit"]);
     git(&other, &["update-ref", "-d", "refs/heads/feature"]);
     let report = against(&forge, &other);

@@ -1,9 +1,9 @@
-//! Histories that no host wrote, each called by its name, with the commit to look at.
+//! Histories that no host wrote, each with the claim that it breaks and the commit to look at.
 
 use super::forge::{Forge, Operation, entry, flat, sharded, timestamp, write};
 
-/// A person, or somebody posing as the host, commits this on an honest trail; the claim is broken by that commit. An honest
-/// entry after it must not change the verdict.
+/// A person, or an attacker posing as the host, makes this commit on an honest trail; the claim is broken by that
+/// commit. An honest entry after it must not change the verdict.
 fn check(by_host: bool, claim: &str, words: &str, operations: Vec<Operation>) {
     let mut forge = Forge::trail();
     let commit = if by_host {
@@ -235,7 +235,7 @@ fn a_squashed_history_is_named() {
         "entries without a task: 3 files",
     );
     assert_eq!((report.commits, report.entries), (1, 0));
-    // What follows is shown, but does not mend it.
+    // A later commit is seen, but repairs nothing.
     forge.record(&sharded("d"));
     assert_eq!(
         forge
@@ -250,11 +250,11 @@ fn a_trail_that_begins_twice_or_late_is_named() {
     let mut forge = Forge::trail();
     let id = forge.genesis();
     forge.record(&sharded("d"));
-    forge.only_broken("one-entry", &id, "begins a second time");
+    forge.only_broken("one-entry", &id, "starts a second time");
     let mut forge = Forge::bare(&[]);
     forge.record(&flat("a"));
     let id = forge.genesis();
-    forge.only_broken("one-entry", &id, "begins after its entries");
+    forge.only_broken("one-entry", &id, "starts after its entries");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Checkpoints of trails that the host recorded, and what they bring to light: the writer makes them, the auditor builds the tree
-//! again with other code.
+//! Checkpoints of trails that the host recorded, and the attacks that they reveal: the writer makes them, the auditor
+//! rebuilds the tree with separate code.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn a_trail_extends_its_checkpoints_of_every_size() {
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     holds(&place.audit(&names));
-    // Not through what lies beside the trail: a clone has none of it.
+    // Not from the files beside the trail: a clone does not have them.
     let clone = place.path("clone");
     git(
         place.repo.path.parent().unwrap(),
@@ -80,7 +80,7 @@ fn a_tip_rolled_back_is_revealed_by_the_checkpoint() {
     );
 }
 
-/// Makes the trail's history anew, with the same key, other policies from `changed` on, and `count` entries.
+/// Rewrites the trail's history with the same key, other policies from `changed` on, and `count` entries.
 pub fn rewritten(place: &mut Place, signed: bool, changed: usize, tasks: &[&str]) {
     place.repo.git(&["update-ref", "-d", "HEAD"]);
     std::fs::remove_dir_all(place.repo.path.join("chiffon-audit")).unwrap();
@@ -109,7 +109,7 @@ fn history_rewritten_and_signed_with_the_real_key_is_revealed_only_by_the_checkp
     let commit = broken(
         &place.audit(&["early", "late"]),
         "checkpoints",
-        "history was rewritten at or before this commit, whoever signed it since",
+        "history was rewritten at or before this commit, even if it was signed again",
     );
     assert_eq!(
         commit.as_deref(),
@@ -163,7 +163,7 @@ fn a_checkpoint_file_rolled_back_is_revealed_by_one_stored_elsewhere() {
     let later = place.checkpoint("c").unwrap();
     assert_eq!(later.before.unwrap().size, 2);
     std::fs::write(place.path("elsewhere"), &later.note).unwrap();
-    // With the file put back and the trail cut to match, only another copy tells.
+    // With the file restored and the trail cut to match, only another copy reveals it.
     std::fs::copy(place.path("old"), place.path("c")).unwrap();
     place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
     holds(&place.audit(&["c"]));
@@ -210,7 +210,7 @@ fn a_checkpoint_of_another_trail_or_key_or_hand_is_named() {
 fn a_backdated_entry_is_revealed_by_the_checkpoint_before_it() {
     let mut place = Place::new();
     place.record(&["a"]);
-    // An hour later the checkpoint is made; then somebody records as if it were before.
+    // The checkpoint is made an hour later; then an entry is recorded with an earlier time.
     place.seconds = 3600;
     place.checkpoint("c").unwrap();
     record(&place.trail, "b", 5);
@@ -300,7 +300,7 @@ fn a_trail_without_an_identity_is_named_by_its_first_entry() {
     assert_eq!(verdict(&report, "checkpoints"), &Verdict::Holds);
 }
 
-/// Audits what came after a checkpoint.
+/// Audits the commits after a checkpoint.
 fn audit_since(place: &Place, checkpoint: &str) -> verify::Report {
     let options = Options {
         since: Some(place.path(checkpoint)),
@@ -338,7 +338,7 @@ fn offences_after_a_checkpoint_are_found_by_an_audit_since_it() {
     place.checkpoint("c").unwrap();
     record(&place.trail, "d", 10);
     broken(&audit_since(&place, "c"), "since-times", "it is backdated");
-    // The same task in other case and layout, where only what lay there before shows it.
+    // The same task with another case and layout; only the earlier entries reveal it.
     place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
     let clone = Repo::init(&[]);
     clone.git(&["pull", "-q", place.repo.path.to_str().unwrap(), "main"]);
@@ -393,7 +393,7 @@ fn a_service_keeps_checkpoints_by_itself_and_tells_of_a_roll_back() {
             checkpoint::CheckpointAttempt::Kept(_, checkpoint, _) => checkpoint.size.to_string(),
             checkpoint::CheckpointAttempt::Failed(_, error) => error.to_string(),
         };
-        // The test may be over.
+        // The test may have ended.
         let _ = told.send(said);
     };
     let witnesses = checkpoint::Witnesses::default();

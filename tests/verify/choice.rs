@@ -1,4 +1,4 @@
-//! Which ref is audited where several hold a trail, or a part of one.
+//! The choice of the ref to audit if several hold a trail, or a part of one.
 
 use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict, VerifyError};
 
@@ -23,7 +23,7 @@ fn audit(forge: &Forge) -> Result<Report, VerifyError> {
     verify::verify(&forge.path, &Options::default())
 }
 
-/// Several must be named: these, and no others.
+/// Checks that these refs, and no others, are listed as ambiguous.
 #[track_caller]
 fn ambiguous(forge: &Forge, names: &[&str]) -> String {
     match audit(forge) {
@@ -62,13 +62,13 @@ fn a_record_on_the_default_branch_hides_no_trail_on_a_separate_ref() {
     let text = ambiguous(&forge, &["refs/heads/audit", "refs/heads/main"]);
     assert!(text.contains(super::forge::TRAIL), "{text}");
     assert!(text.contains(&format!("commit-{decoy}")), "{text}");
-    // Nor does one that lies below people's commits.
+    // Nor does one with the trail below people's commits.
     let work = forge.by_person(vec![write("code", "later\n")]);
     forge.add_to("refs/heads/main", "refs/heads/main", &work);
     let gone = forge.by_person(vec![Operation::Delete(".audit".into())]);
     forge.add_to("refs/heads/main", "refs/heads/main", &gone);
     ambiguous(&forge, &["refs/heads/audit", "refs/heads/main"]);
-    // A clone sees the same.
+    // A clone gives the same result.
     let clone = forge.beside("clone");
     git(&forge.path, &["clone", "-q", ".", clone.to_str().unwrap()]);
     let cloned = verify::verify(&clone, &Options::default());
@@ -102,7 +102,7 @@ fn branches_with_people_s_work_add_nothing() {
     let later = forge.record(&sharded("b"));
     forge.record(&sharded("c"));
     holds_on(&forge, tip);
-    // One of them takes over what was recorded meanwhile, and goes on.
+    // One of them takes over later records, and continues.
     let file = forge.git(&["show", &format!("{later}:{}", sharded("b"))]);
     let mut merge = forge.by_person(vec![write(&sharded("b"), &file)]);
     merge.merge = vec![later];
@@ -115,18 +115,18 @@ fn branches_with_people_s_work_add_nothing() {
     // Checked out, it is a branch like the others.
     forge.git(&["symbolic-ref", "HEAD", "refs/heads/one"]);
     assert!(note(&holds_on(&forge, tip)).is_none());
-    // One that ends before the trail does is what git shows; that the trail goes on elsewhere is said.
+    // Git shows the branch that ends earlier; the note says that the trail continues on another one.
     forge.git(&["symbolic-ref", "HEAD", "refs/heads/two"]);
     forge.git(&["update-ref", "refs/heads/two", "audit~1"]);
     let report = holds_on(&forge, "refs/heads/two");
     let note = note(&report).unwrap();
-    assert!(note.contains("`refs/heads/audit` goes on from"), "{note}");
-    // One that holds nothing of it is not.
+    assert!(note.contains("`refs/heads/audit` continues"), "{note}");
+    // A branch without a part of the trail is not a candidate.
     forge.git(&["symbolic-ref", "HEAD", "refs/heads/three"]);
     holds_on(&forge, tip);
 }
 
-/// What is said beside `hidden`.
+/// The note on `hidden`.
 fn note(report: &Report) -> Option<&String> {
     let hidden = report.claims.iter().find(|claim| claim.id == "hidden");
     hidden.unwrap().notes.first()
@@ -162,7 +162,7 @@ fn two_tips_of_one_trail_are_both_named() {
     holds_on(&forge, "refs/heads/audit");
     record_on(&mut forge, "refs/heads/other", &sharded("d"));
     ambiguous(&forge, &["refs/heads/audit", "refs/heads/other"]);
-    // A branch on which somebody undid what is recorded is no branch with work of its own.
+    // A branch on which recorded entries were undone does not count as one with other work.
     let mut forge = Forge::trail();
     let removal = forge.by_person(vec![Operation::Delete(flat("b"))]);
     forge.add_to("refs/heads/audit", "refs/heads/audit", &removal);
@@ -177,7 +177,7 @@ fn two_tips_of_one_trail_are_both_named() {
         },
     );
     assert_eq!(named.unwrap().result(), AuditResult::Broken);
-    // Nor is one that goes back to entries of before.
+    // Nor does one that returns to earlier entries.
     let mut forge = Forge::trail();
     let back = forge.git(&["rev-parse", "audit~1^{tree}"]);
     let person = forge.by_person(Vec::new());

@@ -1,4 +1,4 @@
-//! Builds trails with stock git (`fast-import`), honest ones and any others, and audits them.
+//! Builds honest and forged trails with stock git (`fast-import`), and audits them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 use sha2::{Digest, Sha256};
 
-/// A repository under construction. Every commit goes on top of the branch and is one second younger.
+/// A repository under construction. Every commit extends the branch and is one second later.
 pub struct Forge {
     _directory: tempfile::TempDir,
     pub path: PathBuf,
@@ -20,7 +20,7 @@ pub struct Commit {
     pub message: String,
     pub author: String,
     pub committer: String,
-    /// Merged beside the first parent, which is always the branch's tip.
+    /// Further parents; the first one is always the branch's tip.
     pub merge: Vec<String>,
     pub operations: Vec<Operation>,
 }
@@ -39,7 +39,7 @@ pub enum Operation {
 
 pub const TRAIL: &str = "0b8f9d3e-1111-4222-8333-444455556666";
 
-/// The first second of every forged trail.
+/// The time of the first commit of every forged trail.
 pub const BEGIN: i64 = 1_767_225_600;
 
 impl Forge {
@@ -65,7 +65,7 @@ impl Forge {
         }
     }
 
-    /// A repository that is there already.
+    /// An existing repository.
     pub fn at(path: &Path) -> Forge {
         Forge {
             _directory: crate::support::temporary(),
@@ -84,7 +84,7 @@ impl Forge {
         forge
     }
 
-    /// The same, on a ref of its own.
+    /// The same trail on a separate ref.
     pub fn trail_on_ref() -> Forge {
         let mut forge = Forge::bare(&[]);
         forge.genesis_of("ref");
@@ -118,12 +118,12 @@ impl Forge {
         format!("Chiffon Audit <audit@localhost> {} +0000", self.time)
     }
 
-    /// The trail's first commit, on a branch that people commit on, too.
+    /// The genesis commit of a trail on a branch that people commit on, too.
     pub fn genesis(&mut self) -> String {
         self.genesis_of("checkout")
     }
 
-    /// The trail's first commit, of this placement.
+    /// The genesis commit of a trail with this placement.
     pub fn genesis_of(&mut self, placement: &str) -> String {
         let message = format!(
             "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: {TRAIL}\nAudit-Placement: {placement}\n"
@@ -138,7 +138,7 @@ impl Forge {
         })
     }
 
-    /// What an honest host would commit for the entry at this path.
+    /// The commit of an honest host for the entry at this path.
     pub fn draft(&mut self, path: &str) -> Commit {
         let task = path
             .rsplit('/')
@@ -169,7 +169,7 @@ impl Forge {
         self.add(&draft)
     }
 
-    /// What a person would commit, at a time and in a zone of their own.
+    /// A commit by a person, with another time and time zone.
     pub fn by_person(&mut self, operations: Vec<Operation>) -> Commit {
         let stamp = format!("A Person <person@example.org> {} +0530", self.time - 86_400);
         Commit {
@@ -260,12 +260,12 @@ impl Forge {
         verify::verify(&self.path, &Options::default()).unwrap()
     }
 
-    /// The trail must hold in every claim that was asked for.
+    /// Checks that every requested claim holds.
     pub fn holds(&self) -> Report {
         holds(&self.path)
     }
 
-    /// The claim must be broken, by this commit if one is given, and say so in these words.
+    /// Checks that the claim is broken with these words, by this commit if one is given.
     pub fn broken(&self, claim: &str, commit: Option<&str>, words: &str) -> Report {
         let report = self.verify();
         assert_eq!(report.result(), AuditResult::Broken, "{report:#?}");
@@ -286,7 +286,7 @@ impl Forge {
         report
     }
 
-    /// The claim must be the only one that is broken.
+    /// Checks that this claim is the only broken one.
     pub fn only_broken(&self, claim: &str, commit: &str, words: &str) {
         let report = self.broken(claim, Some(commit), words);
         for other in &report.claims {
@@ -297,7 +297,7 @@ impl Forge {
         }
     }
 
-    /// The program must come to this exit code with no more than 512 MiB, of addresses even.
+    /// Checks that the program ends with this exit code and uses at most 512 MiB of address space.
     pub fn ends_within_512_mebibytes(&self, exit: i32) {
         let output = Command::new("sh")
             .args(["-c", "ulimit -v 524288 && exec \"$0\" verify \"$1\""])
@@ -308,7 +308,7 @@ impl Forge {
         assert_eq!(output.status.code(), Some(exit), "{output:?}");
     }
 
-    /// Nothing may be broken, and the claim must be not shown, in these words.
+    /// Checks that no claim is broken, and this one is not shown, with these words.
     pub fn not_shown(&self, claim: &str, words: &str) -> Report {
         let report = self.verify();
         assert_eq!(report.result(), AuditResult::NotShown, "{report:#?}");
@@ -364,7 +364,7 @@ pub fn entry(task: &str, timestamp: &str) -> String {
     )
 }
 
-/// A time of the day on which every forged trail begins, as an entry writes it.
+/// A time on the day of every forged trail, in the form of an entry.
 pub fn timestamp(seconds: i64) -> String {
     let second = seconds - BEGIN;
     format!(
@@ -406,7 +406,7 @@ pub fn try_git(path: &Path, arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// Runs git on this input; returns what it prints.
+/// Runs git with this input; returns its output.
 pub fn feed(path: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = command(path, arguments)
         .stdin(Stdio::piped())

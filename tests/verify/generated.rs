@@ -1,5 +1,5 @@
-//! A thousand honest histories, made up by a seeded generator: none may raise an alarm, and none may be taken for less than
-//! it is, whatever git's housekeeping makes of the repository.
+//! A thousand honest histories from a seeded generator: none may cause an alarm, and none may lose entries, whatever
+//! git's housekeeping does to the repository.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use chiffon_audit_cli::verify::{AuditResult, Options, Require, verify};
 use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, git, sharded, timestamp, write};
 use super::signatures::{Key, sign_tip};
 
-/// How many histories there are, or with `PROPTEST_CASES`, as `.ci/run --full` sets it, how many of so many.
+/// The number of histories; with `PROPTEST_CASES`, as `.ci/run --full` sets it, a share of that.
 fn number(default: u32, share: u32, most: u32) -> u32 {
     let cases = std::env::var("PROPTEST_CASES").ok();
     let cases = cases.and_then(|cases| cases.parse::<u32>().ok());
     cases.map_or(default, |cases| (cases / share).clamp(4, most))
 }
 
-/// What people write, about their work and about trails.
+/// Messages of people, about their work and about trails.
 const SAID: [&str; 9] = [
     "work\n\nSigned-off-by: A Person <p@example.org>\n",
     "",
@@ -29,10 +29,10 @@ const SAID: [&str; 9] = [
     "\u{2713}\n\n# no comment\n\n",
 ];
 
-/// Histories in one repository.
+/// The number of histories in one repository.
 const TOGETHER: u32 = 500;
 
-/// One branch's history as commands of fast-import.
+/// The history of one branch as commands of fast-import.
 pub(super) struct Script<'a> {
     pub(super) text: &'a mut String,
     pub(super) branch: &'a str,
@@ -42,7 +42,7 @@ pub(super) struct Script<'a> {
 }
 
 impl Script<'_> {
-    /// A commit on the branch, with what it merges.
+    /// Adds a commit to the branch, with the commits that it merges.
     pub(super) fn add(
         &mut self,
         stamp: &str,
@@ -70,7 +70,7 @@ impl Script<'_> {
         };
         let (mark, from, merge) = (self.marks, line("from", from), line("merge", merges));
         let length = message.len();
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             self.text,
             "commit {branch}\nmark :{mark}\nauthor {stamp}\ncommitter {stamp}\ndata {length}\n{message}\n{from}{merge}{operations}\n"
@@ -79,7 +79,7 @@ impl Script<'_> {
     }
 }
 
-/// Writes one branch's history, and says how many entries it has.
+/// Writes the history of one branch, and returns the number of its entries.
 pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> u64 {
     let mut time = BEGIN;
     let mut entries = 0;
@@ -91,12 +91,12 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
     };
     let host = |time: i64| format!("Chiffon Audit <audit@localhost> {time} +0000");
     if random.bool() {
-        // A person's work that was there before.
+        // A person's earlier work.
         let stamp = format!("A Person <p@example.org> {} -0330", time - 9999);
         let work = "M 100644 inline src/x\ndata 2\nx\n";
         script.add(&stamp, "begin\n", work, None);
     }
-    // A ref of its own is the trail's alone once it has begun.
+    // A separate ref has only the trail once it has started.
     let mut is_alone = false;
     if random.u8(..4) > 0 {
         is_alone = random.u8(..3) == 0;
@@ -119,7 +119,7 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
             script.add(&stamp, message, &work, None);
         }
         if random.u8(..6) == 0 && !script.own.is_empty() && !is_alone {
-            // A branch from any commit before, or of another project, that a person merges.
+            // A person merges a branch from any earlier commit, or of another project.
             let fork = script.own[random.usize(..script.own.len())];
             let fork = (random.u8(..4) > 0).then_some(fork);
             let side = format!("{branch}-side-{number}");
@@ -134,7 +134,7 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
             true => flat(&task),
             false => sharded(&task),
         };
-        // Mostly at once, at times after waiting as long as a writer waits, or as older ones did.
+        // Mostly immediately, sometimes after the longest wait of a writer, or of an older one.
         let waited = match random.u8(..8) {
             0 => random.i64(0..=60),
             1 => random.i64(0..=3600),
@@ -211,7 +211,7 @@ fn a_thousand_generated_honest_histories_hold() {
         forge.git(&["pack-refs", "--all"]);
         forge.git(&["repack", "-adfq"]);
         all_hold(&forge.path, &histories, "repacked");
-        // These two write the same packs again: a sample will do.
+        // These two rewrite the same packs, so a sample is enough.
         let sample = &histories[..histories.len() / 4];
         forge.git(&["gc", "-q", "--prune=now"]);
         all_hold(&forge.path, sample, "after gc");
@@ -219,7 +219,7 @@ fn a_thousand_generated_honest_histories_hold() {
     }
 }
 
-/// The moment of the tip, as allowed signers have it.
+/// The time of the tip, in the format of allowed signers.
 fn moment(forge: &Forge) -> String {
     let format = [
         "log",
@@ -255,7 +255,7 @@ fn generated_honest_histories_hold_through_rotations_of_their_keys() {
                     let work = forge.by_person(vec![write(&name, "x\n")]);
                     forge.add(&work);
                 }
-                // One for itself, or a group whose last signs for all.
+                // A single commit, or a group whose last commit is signed for all.
                 let group = random.u64(1..4);
                 for place in 1..=group {
                     let task = format!("t{}", tasks.next().unwrap_or(0));
@@ -301,7 +301,7 @@ fn generated_honest_histories_hold_through_rotations_of_their_keys() {
                 "{history}, {state}: {report:#?}\n{signers}"
             );
         };
-        holds(&forge.path, "as it was made");
+        holds(&forge.path, "unchanged");
         forge.git(&["gc", "-q", "--prune=now"]);
         holds(&forge.path, "after gc");
         holds(&clone(&forge), "as a clone");

@@ -1,10 +1,10 @@
-//! Honest trails hold, whatever stock git does to the repository around them.
+//! Honest trails hold, whatever stock git does to the repository.
 
 use chiffon_audit_cli::verify::Verdict;
 
 use super::forge::{Forge, TRAIL, flat, git, holds, sharded, verdict, write};
 
-/// Audits the trail as it is and after everything that git's housekeeping does.
+/// Audits the trail as it is, and after all of git's housekeeping.
 fn holds_always(forge: &Forge, entries: u64) {
     let report = forge.holds();
     assert_eq!(report.entries, entries);
@@ -91,7 +91,7 @@ fn a_person_s_commits_and_merges_beside_the_trail_hold() {
     forge.genesis();
     forge.record(&flat("a"));
     let fork = forge.record(&sharded("b"));
-    // A branch that knows the entries so far, and a root of another project.
+    // A branch with the entries so far, and a root commit of another project.
     let topic = forge.by_person(vec![write("src/topic.rs", "//\n")]);
     let topic = forge.add_to("refs/heads/topic", &fork, &topic);
     let other = forge.by_person(vec![write("vendor/x", "x\n")]);

@@ -1,4 +1,4 @@
-//! Commits that look like records and are none: on a ref of the trail's own, on a branch that people commit on, in what they merged.
+//! Commits that imitate records: on the trail's separate ref, on a branch that people commit on, in merged histories.
 
 use chiffon_audit_cli::verify::{self, Options, VerifyError};
 
@@ -32,11 +32,11 @@ fn on_a_separate_ref_every_commit_is_the_trails() {
     let mut merge = says(&mut forge, LOOKS);
     merge.merge = vec![side];
     let id = forge.add(&merge);
-    forge.broken("one-entry", Some(&id), "is no trail commit");
+    forge.broken("one-entry", Some(&id), "is not a trail commit");
     let mut forge = Forge::trail_on_ref();
     let work = forge.by_person(vec![write("x", "x\n")]);
     let ids = [forge.add(&work), forge.add(&work)];
-    forge.only_broken("one-entry", &ids[0], "is no trail commit");
+    forge.only_broken("one-entry", &ids[0], "is not a trail commit");
     let json = serde_json::to_value(forge.verify()).unwrap();
     assert_eq!(json["claims"][2]["count"], 2);
 }
@@ -62,7 +62,7 @@ fn on_a_branch_of_peoples_an_imitation_is_named() {
             "the subject of a record",
         ),
         ("audit: begin trail\n", "the subject of a record"),
-        // Whose message it is no host has written is said first.
+        // An offence of the message is reported first.
         (record.as_str(), ""),
         (
             "work\n\nsigned-off-by: x\naudit-format:1\naudit-task :y\n",
@@ -74,7 +74,7 @@ fn on_a_branch_of_peoples_an_imitation_is_named() {
         let id = forge.add(&commit);
         forge.record(&sharded("after"));
         forge.broken("agreement", Some(&id), words);
-        // With work of a person's, too, and as a merge.
+        // Also with a person's work, and as a merge.
         let mut forge = Forge::trail();
         let fork = forge.git(&["rev-parse", "audit"]).trim().to_owned();
         let work = forge.by_person(vec![write("x", "x\n")]);
@@ -100,7 +100,7 @@ fn a_message_that_git_shows_from_another_encoding_is_not_taken_for_harmless() {
     };
     let hidden = LOOKS.replacen("audit", "+AGEAdQBkAGkAdA-", 1);
     let id = forge.object("commit", commit("UTF-7", &hidden).as_bytes());
-    // Where the C library knows the encoding, `git log` shows LOOKS.
+    // If the C library knows the encoding, `git log` shows LOOKS.
     forge.git(&["update-ref", "refs/heads/audit", &id]);
     forge.not_shown("agreement", "from the encoding `UTF-7`");
     let id = forge.object("commit", commit("ISO-8859-1", "work").as_bytes());
@@ -148,7 +148,7 @@ fn a_readme_beside_the_entries_is_a_persons() {
     let report = holds(&forge.path);
     let claim = report.claims.iter().find(|claim| claim.id == "one-entry");
     assert_eq!(claim.unwrap().notes.len(), 4);
-    // Where an entry may be, or as anything but a file, it is none.
+    // At the path of an entry, or as anything except a file, it is not an entry.
     for operation in [
         write(".audit/tasks/README.md", "x\n"),
         write(".audit/README.md/x", "x\n"),
@@ -193,7 +193,7 @@ fn imitations_that_were_merged_are_listed() {
     let mut merge = says(&mut forge, "Merge branch 'side'\n");
     merge.merge = vec![second.clone()];
     forge.add(&merge);
-    // While its branch is there, it has records that the trail lacks: which of them is meant must be said.
+    // While its branch exists, it has records that the trail lacks, so the ref must be given.
     let asked = verify::verify(&forge.path, &Options::default());
     assert!(matches!(asked, Err(VerifyError::Ambiguous(_))), "{asked:?}");
     forge.git(&["branch", "-q", "-D", "side"]);

@@ -1,4 +1,5 @@
-//! Checkpoints that another repository keeps, as `checkpoint --to DIR` leaves them: as good as a file, and read as hostile as a trail.
+//! Checkpoints that another repository stores, written by `checkpoint --to DIR`: as good as a file, and treated as
+//! hostile.
 
 use chiffon_audit_cli::checkpoint::{self, Target};
 use chiffon_audit_cli::verify::{self, AuditResult, Options, Verdict};
@@ -37,14 +38,14 @@ fn a_repository_that_keeps_checkpoints_is_as_good_as_a_file() {
         let report = place.audit(&[kept]);
         holds(&report);
         assert_eq!(verdict(&report, "checkpoint-key"), &Verdict::Holds);
-        // All that it ever kept, not the newest alone.
+        // All checkpoints that it ever stored, not only the newest.
         let notes = notes(&report, "checkpoints");
         assert!(
             notes[0].contains(": 2 entries") && notes[1].contains(": 4 entries"),
             "{notes:?}"
         );
     }
-    // An audit goes on from it as from a file, and it is as old as a file would be.
+    // An audit can continue from it as from a file, with the same age.
     let options = Options {
         since: Some(from.clone()),
         fresh: Some(verify::Freshness {
@@ -76,7 +77,7 @@ fn a_repository_that_keeps_other_trails_checkpoints_shows_nothing_and_says_so() 
     let mut place = Place::new();
     keeper(&place, "keeper");
     keeper(&place, "empty");
-    // A trail without a beginning is known by its first entry.
+    // A trail without a genesis commit is identified by its first entry.
     let other = Repo::bare();
     let trail = other.trail();
     record(&trail, "x", 1);
@@ -90,7 +91,7 @@ fn a_repository_that_keeps_other_trails_checkpoints_shows_nothing_and_says_so() 
         });
         assert!(shown, "{report:#?}");
     };
-    none(&place.audit(&["keeper"]), "which keeps those of others");
+    none(&place.audit(&["keeper"]), "which has those of others");
     none(&place.audit(&["empty"]), "there is nothing to compare with");
     place.checkpoint("keeper").unwrap();
     holds(&place.audit(&["keeper"]));
@@ -99,14 +100,14 @@ fn a_repository_that_keeps_other_trails_checkpoints_shows_nothing_and_says_so() 
         ..Options::default()
     };
     holds(&verify::verify(&other.path, &options).unwrap());
-    // With two in it, nobody can tell which an audit would go on from.
+    // With two trails in it, the one to continue from is ambiguous.
     let options = Options {
         since: Some(place.path("keeper")),
         ..Options::default()
     };
     let error = verify::verify(&place.repo.path, &options).err().unwrap();
     assert!(error.to_string().contains("several trails"), "{error}");
-    // Our file in it, but with the other's words.
+    // Our file, with the contents of the other trail's.
     let keeper = place.path("keeper");
     let tree = git(&keeper, &["ls-tree", "audit-checkpoints"]);
     let blobs: Vec<&str> = tree.lines().map(|line| &line[12..52]).collect();
@@ -142,7 +143,7 @@ fn a_copy_that_keeps_checkpoints_too_is_both() {
         against: vec![copy.clone()],
         ..Options::default()
     };
-    // A copy alone says nothing of checkpoints, and another trail's beside it do not either.
+    // A copy alone has no checkpoints, and neither do those of another trail beside it count.
     let other = Repo::bare();
     let trail = other.trail();
     record(&trail, "x", 1);

@@ -1,11 +1,11 @@
-//! What stock git does around a trail by itself, or when a person asks for it, is no attack: maintenance, branches, notes, clones of
-//! every kind.
+//! The normal operations of stock git and of people around a trail are not attacks: maintenance, branches, notes,
+//! clones of every kind.
 
 use chiffon_audit_cli::verify::{self, AuditResult, Options};
 
 use super::forge::{Forge, flat, git, holds, sharded, try_git, write};
 
-/// Code, a trail in it, and a branch with work of its own.
+/// Code, a trail in it, and a branch with other work.
 fn with_branches() -> Forge {
     let mut forge = Forge::checkout();
     let work = forge.by_person(vec![write("code", "1\n")]);
@@ -62,7 +62,7 @@ fn what_git_does_to_a_repository_by_itself_holds() {
         forge.record(&flat(&format!("after{number}")));
         holds(&forge.path);
     }
-    // Newer than the oldest git that is supported, so it may not be known.
+    // Newer than the oldest supported git, so it may not exist.
     if try_git(&forge.path, &["multi-pack-index", "write", "--incremental"]).is_some() {
         holds(&forge.path);
     }

@@ -2,7 +2,7 @@
 
 use super::forge::{BEGIN, Commit, Forge, Operation, entry, flat, sharded, timestamp, write};
 
-/// Changes one thing about an honest commit on an honest trail; the claim alone is broken, by that commit.
+/// Changes one part of an honest commit on an honest trail; only this claim is broken, by that commit.
 fn check(claim: &str, words: &str, forge_it: impl FnOnce(&mut Commit)) {
     let mut forge = Forge::trail();
     let mut commit = forge.draft(&sharded("x"));
@@ -71,12 +71,12 @@ fn forged_trailers_are_named() {
     );
     check(
         "agreement",
-        "`Audit-Policy` stands after `Audit-Reporter`",
+        "`Audit-Policy` is after `Audit-Reporter`",
         replace("Audit-Policy", "Audit-Reporter: a\nAudit-Policy"),
     );
     check(
         "agreement",
-        "`Audit-Interface` stands after `Audit-Settings`",
+        "`Audit-Interface` is after `Audit-Settings`",
         |commit| {
             let line = "Audit-Interface: chiffon:audit@0.1.0\n";
             commit.message = commit.message.replace(line, "") + line;
@@ -137,8 +137,8 @@ fn another_author_or_zone_is_named() {
 fn a_malformed_entry_is_named() {
     let time = timestamp(BEGIN);
     let good = entry("x", &time);
-    check("one-entry", "no JSON object", contents("[]\n"));
-    check("one-entry", "no JSON object", contents(""));
+    check("one-entry", "not a JSON object", contents("[]\n"));
+    check("one-entry", "not a JSON object", contents(""));
     check(
         "one-entry",
         "valid JSON",
@@ -207,7 +207,7 @@ fn a_large_entry_holds_with_a_note() {
     let claim = report.claims.iter().find(|claim| claim.id == "one-entry");
     let notes = &claim.unwrap().notes;
     assert!(
-        notes[0].contains("only where its limits were raised"),
+        notes[0].contains("only if its limits were raised"),
         "{notes:?}"
     );
 }

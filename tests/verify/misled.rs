@@ -1,5 +1,5 @@
-//! What git reads in place of the objects: pack indexes, the multi-pack-index, the commit-graph and its filters. Each is poisoned so
-//! that git shows something else, and named; what git itself writes is let pass.
+//! Files that git reads instead of the objects: pack indexes, the multi-pack-index, the commit-graph and its filters.
+//! Each is changed so that git shows something else, and must be reported; git's own files must be accepted.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 
 use super::forge::{Forge, flat, sharded, try_git, write};
 
-/// Overwrites a file that git made read-only, its checksum put right.
+/// Overwrites a file that git made read-only, with a corrected checksum.
 pub fn overwrite(path: &Path, mut bytes: Vec<u8>) {
     let body = bytes.len() - 20;
     let checksum = Sha1::digest(&bytes[..body]);
@@ -30,7 +30,7 @@ pub fn only_pack(forge: &Forge, end: &str) -> PathBuf {
         .unwrap()
 }
 
-/// Where a chunk of a commit-graph or multi-pack-index begins, whose table of chunks begins after so many bytes.
+/// The start of a chunk in a commit-graph or multi-pack-index, whose table of chunks starts at `head`.
 pub fn chunk(bytes: &[u8], head: usize, name: &[u8]) -> usize {
     let row = bytes[head..]
         .chunks(12)
@@ -74,23 +74,23 @@ fn a_pack_index_in_any_other_form_is_named() {
         },
         "the index of",
     );
-    // Git finds nothing that begins with the first name's byte any more.
+    // Git no longer finds any id with the first byte of the first one.
     let first = usize::from(good[names]);
     check(
         &|bytes| bytes[8 + first * 4..12 + first * 4].fill(0),
-        "does not count its names",
+        "wrong counts of its ids",
     );
     check(
         &|bytes| bytes[offsets..offsets + 4].fill(0),
-        "outside its pack",
+        "outside of its pack",
     );
     check(
         &|bytes| bytes[offsets..offsets + 4].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]),
-        "outside its pack",
+        "outside of its pack",
     );
     check(
         &|bytes| bytes[offsets..offsets + 4].copy_from_slice(&[0x80, 0, 0, 9]),
-        "outside its pack",
+        "outside of its pack",
     );
     overwrite(&path, good.clone());
     forge.holds();
@@ -101,7 +101,7 @@ fn packs_and_indexes_belong_together_and_strangers_are_notes() {
     let forge = packed();
     let (pack, index) = (only_pack(&forge, "pack"), only_pack(&forge, "idx"));
     let directory = pack.parent().unwrap();
-    // An index that git reads whatever its name is.
+    // Git reads an index with any name.
     std::fs::copy(&index, directory.join(".idx")).unwrap();
     std::fs::copy(&pack, directory.join(".pack")).unwrap();
     forge.holds();
@@ -162,14 +162,14 @@ fn a_multi_pack_index_that_misleads_is_named() {
                 bytes.swap(place(&blobs[0]) + at, place(&blobs[1]) + at);
             }
         },
-        "leads to another place",
+        "has another offset",
     );
     assert!(
         forge
             .git(&["show", &format!("audit:{}", flat("a"))])
             .contains("\"b\"")
     );
-    // It names another object in place of one, so git does not find that.
+    // It names another object instead, so git does not find the first one.
     check(
         &|bytes| {
             let last = places - 20;
@@ -184,10 +184,10 @@ fn a_multi_pack_index_that_misleads_is_named() {
     let fanout = chunk(&good, 12, b"OIDF");
     check(
         &|bytes| bytes[fanout + 400..fanout + 404].fill(0xff),
-        "does not count its names",
+        "wrong counts of its ids",
     );
-    check(&|bytes| bytes[0] = b'X', "is none of version 1");
-    // A part that ends before it begins.
+    check(&|bytes| bytes[0] = b'X', "is not of version 1");
+    // A part that ends before it starts.
     let row = 12
         + good[12..]
             .chunks(12)
@@ -243,7 +243,7 @@ fn a_commit_graph_that_misleads_is_named() {
     );
     check(&|bytes| bytes[row + 31] ^= 4, "generations");
     check(&|bytes| bytes[row + 35] ^= 1, "");
-    check(&|bytes| bytes[0] = b'X', "no commit-graph of version 1");
+    check(&|bytes| bytes[0] = b'X', "not a commit-graph of version 1");
     check(&|bytes| bytes[names + 19] ^= 1, "");
     overwrite(&path, good.clone());
     forge.holds();
@@ -282,7 +282,7 @@ fn a_filter_that_hides_a_path_from_git_log_is_named() {
     let words = bytes[data..end].len();
     bytes[data..data + words].fill(0);
     overwrite(&path, bytes);
-    // Git passes the commits by.
+    // Git skips the commits.
     assert!(log().lines().count() < 23);
     forge.broken("hidden", None, "hides from `git log --");
 }
@@ -300,11 +300,11 @@ fn a_reverse_index_in_any_other_form_is_named() {
         change(&mut bytes);
         overwrite(&path, bytes);
         forge.broken("hidden", None, words);
-        // Git's own check passes over the name of the pack.
+        // Git's own check ignores the name of the pack.
         let is_sound = try_git(&forge.path, &["fsck", "--full"]).is_some();
         assert_eq!(is_sound, words == OTHER, "{words}");
     };
-    let wrong = "does not say where objects lie";
+    let wrong = "differs from the index";
     check(
         &|bytes| {
             let (first, second) = bytes[12..].split_at_mut(4);
@@ -314,7 +314,7 @@ fn a_reverse_index_in_any_other_form_is_named() {
     );
     check(&|bytes| bytes.copy_within(12..16, 16), wrong);
     check(&|bytes| bytes[12..16].fill(0xff), wrong);
-    check(&|bytes| bytes[0] = b'X', "is none of version 1");
+    check(&|bytes| bytes[0] = b'X', "is not of version 1");
     check(&|bytes| drop(bytes.drain(12..16)), "has the wrong length");
     let checksum = good.len() - 40;
     check(&|bytes| bytes[checksum] ^= 1, OTHER);

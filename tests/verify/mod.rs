@@ -1,4 +1,4 @@
-//! Audits of real repositories, honest and forged. Knows nothing of the writer: trails are built by stock git.
+//! Audits of real repositories, honest and forged. Knows nothing about the writer: trails are built by stock git.
 
 mod against;
 mod attacks;

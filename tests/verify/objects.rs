@@ -1,4 +1,4 @@
-//! Objects whose content was replaced, lost or cut beneath their names.
+//! Objects whose content was replaced, lost or cut while their ids stayed.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ fn a_pipe_in_place_of_an_object_does_not_stop_the_audit() {
             .unwrap()
             .success()
     );
-    forge.broken("objects", Some(&commit), "is no regular file");
+    forge.broken("objects", Some(&commit), "is not a regular file");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_pack_with_any_byte_changed_never_holds_silently_or_panics() {
             let mut bytes = good.clone();
             bytes[at] = !bytes[at];
             overwrite(&path, &bytes);
-            // An index's checksums of its own are no content; everything else that is read must be right.
+            // The checksums of an index itself are not content; everything else that is read must be right.
             if let Ok(report) = chiffon_audit_cli::verify::verify(&forge.path, &Default::default())
                 && extension == "pack"
             {

@@ -84,7 +84,7 @@ fn a_shallow_clone_is_not_shown() {
             "{claim}"
         );
     }
-    // A cut that somebody wrote into a whole repository hides nothing from the audit, but is said.
+    // A cut in a complete repository hides nothing from the audit, but is reported.
     let tip = forge.git(&["rev-parse", "audit"]);
     put(&forge, "shallow", &tip);
     let report = forge.not_shown("hidden", "shallow");
@@ -373,7 +373,7 @@ fn a_ref_that_git_takes_for_the_branch_is_named() {
         forge.git(&["rev-parse", "audit"]),
         forge.git(&["rev-parse", "audit~1"]),
     );
-    // What shows the same commit hides nothing, nor does a tag on a tag of it.
+    // A tag of the same commit hides nothing, nor does a tag of that tag.
     forge.git(&["tag", "audit", "refs/heads/audit"]);
     forge.holds();
     forge.git(&["tag", "-f", "-a", "-m", "x", "audit", "refs/heads/audit"]);

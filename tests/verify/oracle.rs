@@ -1,9 +1,9 @@
-//! Our judgement of a signature beside that of `git verify-commit`, over generated commits, signatures and files of allowed signers.
-//! Git and OpenSSH are the oracle: we must find good what they find good, and nothing else.
+//! Our verdict on a signature compared with that of `git verify-commit`, over generated commits, signatures and files
+//! of allowed signers. Git and OpenSSH are the oracle: both must accept the same signatures.
 //!
-//! Stricter on purpose, and counted apart: the armour around a signature must be as `ssh-keygen` writes it, where OpenSSH skips
-//! spaces in it and whatever follows it. Files that OpenSSH reads in another way than they look are refused before anything is judged
-//! (`verify::signature::allowed` tests that), so none is generated here.
+//! Deliberate exceptions are counted separately: the armour of a signature must be as `ssh-keygen` writes it, where
+//! OpenSSH skips spaces in it and anything after it. Files that OpenSSH reads differently than they look are refused
+//! before anything is judged (`verify::signature::allowed` tests that), so none is generated here.
 
 use std::process::Command;
 
@@ -13,17 +13,17 @@ use super::forge::{BEGIN, Forge, sharded};
 use super::signatures::Key;
 use crate::support::isolated;
 
-/// Commits judged against one pair of files.
+/// The number of commits for one pair of files.
 const ROUND: u32 = 8;
 
-/// How many commits there are, each with some five processes: `.ci/run --full` asks for more.
+/// The number of commits, each with about five processes: `.ci/run --full` runs more.
 fn rounds() -> u32 {
     let cases = std::env::var("PROPTEST_CASES").ok();
     let cases = cases.and_then(|cases| cases.parse::<u32>().ok());
     cases.map_or(8, |cases| (cases / ROUND).clamp(2, 250))
 }
 
-/// Somebody who makes things up.
+/// A generator of random data.
 struct Inventor(fastrand::Rng);
 
 impl Inventor {
@@ -31,7 +31,7 @@ impl Inventor {
         choices[self.0.usize(..choices.len())]
     }
 
-    /// A moment near those at which commits are made, as a file has it.
+    /// A time near those of the commits, in the format of the file.
     fn moment(&mut self) -> String {
         let (day, hour, second) = (self.0.u32(1..4), self.0.u32(..24), self.0.u32(..3));
         let text = match self.0.u8(..3) {
@@ -88,7 +88,7 @@ impl Inventor {
         file
     }
 
-    /// The same text with one byte changed, or one put in or left out.
+    /// The text with one byte changed, inserted or removed.
     fn touched(&mut self, text: &str) -> Vec<u8> {
         let mut bytes = text.as_bytes().to_vec();
         let at = self.0.usize(..bytes.len());
@@ -102,7 +102,7 @@ impl Inventor {
     }
 }
 
-/// What a signature says, whatever stands around it: how OpenSSH reads it.
+/// The contents of a signature without the text around it: the way OpenSSH reads it.
 fn inside(signature: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(signature);
     let text = text.strip_prefix("-----BEGIN SSH SIGNATURE-----")?;
@@ -119,7 +119,7 @@ fn inside(signature: &[u8]) -> Option<Vec<u8>> {
 struct Signed {
     id: String,
     told: String,
-    /// Whether only what stands around the signature was changed.
+    /// Whether only the text around the signature was changed.
     only_around: bool,
 }
 
@@ -173,7 +173,7 @@ fn signed(forge: &Forge, inventor: &mut Inventor, payload: &str, keys: &[Key]) -
 #[test]
 fn a_signature_is_good_where_git_finds_it_good_and_nowhere_else() {
     let mut forge = Forge::bare(&[]);
-    // The last of them stands in no file.
+    // The last of them is in no file.
     let keys: Vec<Key> = ["k0", "k1", "k2", "k3"]
         .map(|name| Key::new(&forge, name))
         .into();
@@ -197,7 +197,7 @@ fn a_signature_is_good_where_git_finds_it_good_and_nowhere_else() {
             let payload = plain.replace(&(BEGIN + 1).to_string(), &seconds.to_string());
             let case = signed(&forge, &mut inventor, &payload, &keys);
             let theirs = isolated(Command::new("git").arg("-C").arg(&forge.path))
-                // A time without a zone is one of the machine's to OpenSSH, and UTC to us.
+                // A time without a zone is in the machine's zone for OpenSSH, and UTC here.
                 .env("TZ", "UTC0")
                 .arg("-c")
                 .arg(format!("gpg.ssh.allowedSignersFile={}", allowed.display()))
@@ -235,7 +235,7 @@ fn a_signature_is_good_where_git_finds_it_good_and_nowhere_else() {
             }
         }
     }
-    // Neither answer may be the only one that is ever given.
+    // Both verdicts must occur.
     assert!(
         good * 5 > bad && bad * 5 > good,
         "{good} good, {bad} bad, {stricter} stricter"

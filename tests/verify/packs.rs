@@ -1,4 +1,4 @@
-//! Packs that no git writes: bombs, endless chains, cycles, garbage. Each ends as a named claim.
+//! Packs that no git writes: bombs, endless chains, cycles, garbage. Each results in a specific claim.
 
 use sha1::{Digest, Sha1};
 
@@ -19,7 +19,7 @@ impl Pack {
         }
     }
 
-    /// Adds an entry with this head and this name; `size` is what its head says.
+    /// Adds an entry with this header and id; `size` is the declared size.
     fn push(&mut self, name: &str, kind: u8, size: u64, base: &[u8], content: &[u8]) -> u32 {
         let offset = self.bytes.len() as u32;
         self.objects.push((unhex(name), offset));
@@ -39,7 +39,7 @@ impl Pack {
         offset
     }
 
-    /// Puts pack and index into the repository.
+    /// Writes pack and index into the repository.
     fn install(mut self, forge: &Forge) {
         let count = (self.objects.len() as u32).to_be_bytes();
         self.bytes[8..12].copy_from_slice(&count);
@@ -92,8 +92,8 @@ fn blob_name(content: &[u8]) -> String {
         .collect()
 }
 
-/// A person's commit names this blob, which only a forged pack holds. Made before the pack is there: `mktree` looks into it,
-/// and stock git takes all memory over deltas that rest on each other.
+/// Makes a person's commit with this blob, which only a forged pack has. This runs before the pack exists: `mktree`
+/// would read it, and stock git uses all memory on deltas that depend on each other.
 fn name_blob(forge: &mut Forge, blob: &str) -> String {
     let root = forge.git(&["ls-tree", "audit"]);
     let listing = format!("{root}100644 blob {blob}\tforged\n");
@@ -104,7 +104,7 @@ fn name_blob(forge: &mut Forge, blob: &str) -> String {
     id
 }
 
-/// An offset of a base, as a delta's head says it.
+/// The offset of a base, in the form of a delta's header.
 fn back(distance: u32) -> Vec<u8> {
     let mut bytes = vec![(distance & 127) as u8];
     let mut rest = distance >> 7;
@@ -123,7 +123,7 @@ fn copy(size: u8) -> Vec<u8> {
 
 #[test]
 fn a_decompression_bomb_is_named() {
-    // It says ten bytes and holds 128 MiB; then one that says what it holds, as a delta's base.
+    // It declares ten bytes and has 128 MiB; then one with the right size, as the base of a delta.
     let zeros = vec![0; 128 << 20];
     let name = "11".repeat(20);
     let mut forge = Forge::trail();
@@ -160,7 +160,7 @@ fn a_large_blob_is_hashed_as_a_stream() {
     pack.push(&name, 3, content.len() as u64, &[], &content[1..]);
     let id = name_blob(&mut forge, &name);
     pack.install(&forge);
-    forge.broken("objects", Some(&id), "shorter than its head says");
+    forge.broken("objects", Some(&id), "shorter than its header says");
 }
 
 #[test]
@@ -201,16 +201,16 @@ fn garbage_in_a_pack_is_named() {
     for (kind, size, base, content, words) in [
         (0, 4, &[][..], &b"four"[..], "no known type"),
         (5, 4, &[], b"four", "no known type"),
-        (6, 4, &[0][..], b"four", "lies before the pack"),
+        (6, 4, &[0][..], b"four", "is before the start of the pack"),
         (
             6,
             4,
             &[0xff, 0xff, 0xff, 0xff, 0x7f],
             b"four",
-            "lies before the pack",
+            "is before the start of the pack",
         ),
         (7, 4, &[9; 20], b"four", "is missing"),
-        (3, 9 << 20, &[], b"four", "shorter than its head says"),
+        (3, 9 << 20, &[], b"four", "shorter than its header says"),
         (2, 9 << 20, &[], b"four", "compressed data is corrupt"),
         (3, 5, &[], b"four", "compressed data is corrupt"),
         (3, 3, &[], b"four", "compressed data is corrupt"),

@@ -1,4 +1,4 @@
-//! A trail that the host records, with keys and a place for checkpoints beside it.
+//! A trail that the host records, with keys and a place for checkpoints.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Where a repository is, and files that are none: one reading or an error, and nothing that hangs.
+//! The location of a repository, and special files in it: one interpretation or an error, and nothing that hangs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -113,7 +113,7 @@ fn a_head_that_git_would_not_take_is_refused() {
     forge.holds();
 }
 
-/// Runs the program; it must end within a few seconds.
+/// Runs the program, which must end within a few seconds.
 #[track_caller]
 fn ends(directory: &Path, arguments: &[&str]) -> i32 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chiffon-audit"))
@@ -170,7 +170,7 @@ fn a_pipe_in_place_of_any_file_of_git_s_stops_no_command() {
         assert!(made.success());
         let file = forge.beside("outcome");
         let file = file.to_str().unwrap();
-        // An index is none of the audit's business.
+        // The audit does not read the index of a work tree.
         let judged = ends(&forge.path, &["verify"]);
         assert!(
             name == "index" || name == "config.worktree" || judged != 0,

@@ -45,7 +45,7 @@ fn a_proof_needs_nothing_but_the_key() {
         .err()
         .unwrap();
     assert!(matches!(error, CheckpointError::NoEntry(_)));
-    // Without the key it shows nothing, and says so.
+    // Without the key it shows nothing, and reports that.
     let report = verify::verify_proof(&place.path("t3.proof"), &Options::default()).unwrap();
     assert_eq!(report.result(), AuditResult::NotShown);
 }
@@ -130,12 +130,13 @@ fn the_tree_is_made_again_where_it_is_missing_behind_or_wrong() {
     }
     std::fs::remove_dir_all(&dir).unwrap();
     check("nothing there");
-    // Where the trail may not be written it is made all the same; a file in the way is as good as no permission.
+    // If the directory cannot be written, the proof is made nevertheless; a file in its place has the same effect as
+    // missing permissions.
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::write(&dir, b"in the way").unwrap();
     check("in the way");
     std::fs::remove_file(&dir).unwrap();
-    // What was recorded meanwhile, without the files, is caught up with, and what comes then is added.
+    // Entries recorded meanwhile, without the files, are added first, then later ones.
     place.record(&["f"]);
     place.checkpoint("c").unwrap();
     place.record(&["g"]);

@@ -1,5 +1,5 @@
-//! Refs that git reads otherwise than they look, and refs that hide or shadow the trail: each is made, git is asked what it shows, and
-//! the audit must not pass it by.
+//! Refs that git reads differently than they look, and refs that hide or shadow the trail: each is made, git shows its
+//! result, and the audit must report it.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::forge::{Forge, flat, git, try_git, verdict};
 
 const HEADER: &str = "# pack-refs with: peeled fully-peeled sorted \n";
 
-/// Writes a file of this name, byte for byte, in the git directory.
+/// Writes a file with this name in the git directory.
 fn put(forge: &Forge, name: &[u8], contents: &[u8]) -> PathBuf {
     let path = forge.git_dir().join(std::ffi::OsStr::from_bytes(name));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -25,7 +25,7 @@ fn tip(forge: &Forge) -> String {
         .to_owned()
 }
 
-/// A trail, an entry's blob, and another that says something else.
+/// A trail, an entry's blob, and another blob with different content.
 fn with_victim() -> (Forge, String, String) {
     let forge = Forge::trail();
     let victim = forge.git(&["rev-parse", &format!("audit:{}", flat("b"))]);
@@ -97,7 +97,7 @@ fn packed_refs_in_any_other_form_are_named() {
             .replace("$P", &"1".repeat(40));
         put(&forge, b"packed-refs", format!("{HEADER}{text}").as_bytes());
         let report = forge.broken("hidden", None, words);
-        // Which of two lines counts is not known, and so it is not said.
+        // Which of the two lines counts is not known, so it is not reported.
         let is_twice = text.contains("1111");
         assert!(is_twice || report.tip.as_ref() == Some(&head), "{text}");
         put(
@@ -107,14 +107,14 @@ fn packed_refs_in_any_other_form_are_named() {
         );
         forge.holds();
     }
-    // A first line that is longer than any, after which another reader may begin anew.
+    // A first line that is too long, after which another program may read the rest as a new file.
     let long = format!(
         "# pack-refs with: {}\n{head} refs/heads/audit\n",
         "x ".repeat(5000)
     );
     put(&forge, b"packed-refs", long.as_bytes());
     forge.broken("hidden", None, "its first line");
-    // What other tools write, and no header at all.
+    // The headers of other programs, and none at all.
     for header in [
         "# pack-refs with: peeled \n",
         "# pack-refs with: peeled fully-peeled\n",
@@ -169,7 +169,7 @@ fn loose_refs_in_any_other_form_are_named() {
     .unwrap();
     forge.broken("hidden", None, "symbolic link to a directory");
     std::fs::remove_file(forge.git_dir().join("refs/heads/linked")).unwrap();
-    // What git passes over: locks that were left, and what begins with a dot.
+    // Files that git ignores: leftover locks, and names that start with a dot.
     put(&forge, b"refs/heads/audit.lock", b"");
     put(&forge, b"refs/heads/.DS_Store", b"x");
     forge.holds();
@@ -192,12 +192,12 @@ fn what_a_short_name_is_taken_for_first_is_named() {
         forge.broken("hidden", None, "makes git show another commit");
         std::fs::remove_file(path).unwrap();
     }
-    // Where it is called `heads/audit`.
+    // A person calls the branch `heads/audit`.
     let path = put(&forge, b"heads/audit", before.as_bytes());
     assert_eq!(forge.git(&["rev-parse", "heads/audit"]), before);
     forge.broken("hidden", None, "where it is called `heads/audit`");
     std::fs::remove_file(path).unwrap();
-    // Packed, and a remote's branch behind a branch of this one's.
+    // Packed, and a remote-tracking branch after a local one.
     forge.git(&["update-ref", "refs/tags/audit", id]);
     forge.git(&["pack-refs", "--all"]);
     forge.broken(
@@ -225,7 +225,7 @@ fn a_ref_is_named_as_a_branch_or_in_full() {
             },
         )
     };
-    // Not the tag, which git would take.
+    // Not the tag, which git would use.
     let head = tip(&forge);
     assert_eq!(with("audit").unwrap().tip, Some(head.clone()));
     assert_eq!(

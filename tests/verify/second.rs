@@ -1,4 +1,4 @@
-//! Holds `verify` against a second verifier in another language, which was written from the documentation alone.
+//! Compares `verify` with a second verifier in another language, which was written only from the documentation.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use chiffon_audit_cli::verify::{Options, Verdict, verify};
 use super::forge::{BEGIN, Forge, TRAIL, entry, feed, flat, sharded, timestamp};
 use super::generated::{Script, history};
 
-/// The claims that both judge.
+/// The claims that both check.
 const CLAIMS: [&str; 6] = [
     "objects",
     "append-only",
@@ -26,7 +26,7 @@ fn number(default: usize) -> usize {
     }
 }
 
-/// What the second verifier finds broken in each branch, and its reasons.
+/// The claims that the second verifier finds broken in each branch, and its reasons.
 fn second(path: &Path, branches: &[String]) -> Vec<(BTreeSet<String>, String)> {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -56,7 +56,7 @@ fn second(path: &Path, branches: &[String]) -> Vec<(BTreeSet<String>, String)> {
         .collect()
 }
 
-/// What `verify` finds broken in a branch, and all that it says; none where something is not shown.
+/// The claims that `verify` finds broken in a branch, and its report; `None` if a claim is not shown.
 fn first(path: &Path, branch: &str) -> Option<(BTreeSet<String>, String)> {
     let options = Options {
         reference: Some(branch.to_owned()),
@@ -134,7 +134,7 @@ fn both_verifiers_find_the_same_claims_broken_in_forged_histories() {
     }
 }
 
-/// A record that an honest host would make, before something is done to it.
+/// The record of an honest host, before something in it is changed.
 struct Draft {
     author: String,
     committer: String,
@@ -147,7 +147,7 @@ fn file(mode: &str, path: &str, contents: &str) -> String {
     format!("M {mode} inline {path}\ndata {length}\n{contents}\n")
 }
 
-/// Writes a history in which one or two records are forged; returns how.
+/// Writes a history in which one or two records are forged; describes the changes.
 fn forged(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> Vec<&'static str> {
     let mut script = Script {
         text,
@@ -190,7 +190,7 @@ fn forged(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> Vec<&'
             script.add(&draft.committer, &draft.message, &draft.operations, None);
         } else {
             let stamps = format!("{}\ncommitter {}", draft.author, draft.committer);
-            // The script writes the stamp twice; git takes the last of each.
+            // The script writes the stamp twice; git uses the last one.
             script.add(&draft.committer, &draft.message, &draft.operations, None);
             let line = format!("author {0}\ncommitter {0}", draft.committer);
             let at = script.text.rfind(&line).expect("it was just written");
@@ -203,7 +203,7 @@ fn forged(random: &mut fastrand::Rng, branch: &str, text: &mut String) -> Vec<&'
     spoils
 }
 
-/// Does one thing to a record that no host does.
+/// Changes one thing in a record that no host would.
 fn spoil(
     random: &mut fastrand::Rng,
     draft: &mut Draft,

@@ -1,5 +1,5 @@
-//! Every attack called by its name, beside what git's own tools say of it. The attacker holds the key, unless it is said
-//! otherwise. The table in tests/README.md is made here, by running all three on each forged trail.
+//! All attacks, with the claim that reveals each, and the verdict of git's own tools. The attacker holds the key,
+//! unless stated otherwise. The table in tests/README.md is made here, by running all three on each forged trail.
 
 mod files;
 mod indexes;
@@ -14,21 +14,21 @@ use super::forge::{
     BEGIN, Forge, Operation, entry, flat, git, sharded, timestamp, try_git, verdict, write,
 };
 
-/// A signed trail of a genesis commit and the entries `a`, `b` (flat) and `c`, and the key that signed it.
+/// A signed trail of a genesis commit and the entries `a`, `b` (flat) and `c`, with its key.
 struct Scene {
     forge: Forge,
     key: PathBuf,
     /// A copy from before the attack.
     copy: PathBuf,
-    /// Options of the allowed signer, such as from when to when its key counts.
+    /// Options of the allowed signer, such as the time from which its key counts.
     validity: &'static str,
 }
 
-/// An attack, and what `verify` says of it.
+/// An attack, and the verdict of `verify`.
 struct Attack {
     name: &'static str,
     run: fn(&mut Scene),
-    /// What has to be given for it to be seen.
+    /// What the audit needs to detect it.
     given: Given,
     claim: &'static str,
     words: &'static str,
@@ -45,7 +45,7 @@ impl Scene {
     fn new() -> Scene {
         let mut forge = Forge::bare(&[]);
         let key = forge.beside("key");
-        // The same key each time: ids follow from signatures, and what git notices of a changed index from ids.
+        // The same key each time: ids depend on signatures, and what git notices about a changed index depends on ids.
         std::fs::write(&key, include_str!("second_opinion/signer.key")).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         let public = Command::new("ssh-keygen").arg("-yf").arg(&key).output();
@@ -100,7 +100,7 @@ impl Scene {
         self.sign();
     }
 
-    /// A commit as a host would make it for this path, changed.
+    /// A host's commit for this path, with a change.
     fn host(&mut self, path: &str, change: impl FnOnce(&mut super::forge::Commit)) {
         let mut commit = self.forge.draft(path);
         change(&mut commit);
@@ -128,7 +128,7 @@ impl Scene {
     }
 }
 
-/// Instead of a claim: nothing is judged before `--ref` says what.
+/// Stands for a refusal instead of a claim: nothing is judged without `--ref`.
 const REFUSED: &str = "--ref";
 
 const ATTACKS: &[Attack] = &[
@@ -262,7 +262,7 @@ const ATTACKS: &[Attack] = &[
         },
         given: Given::Nothing,
         claim: "hidden",
-        words: "what lies before",
+        words: "the history before",
     },
     Attack {
         name: "alternates",
@@ -303,7 +303,7 @@ const ATTACKS: &[Attack] = &[
         },
         given: Given::Copy,
         claim: "against",
-        words: "they part after",
+        words: "they diverge after",
     },
     Attack {
         name: "policy digest swapped, signed again",
@@ -317,7 +317,7 @@ const ATTACKS: &[Attack] = &[
         },
         given: Given::Copy,
         claim: "against",
-        words: "they part after",
+        words: "they diverge after",
     },
     Attack {
         name: "tip rolled back",
@@ -361,7 +361,7 @@ const ATTACKS: &[Attack] = &[
         },
         given: Given::Copy,
         claim: "against",
-        words: "they part after",
+        words: "they diverge after",
     },
     Attack {
         name: "unsigned commit (without the key)",
@@ -391,7 +391,7 @@ const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// What `verify` says: the verdict's name.
+/// The verdict of `verify`, by name.
 fn audit(scene: &Scene, attack: &Attack) -> &'static str {
     let options = Options {
         against: match attack.given {
@@ -429,7 +429,7 @@ fn audit(scene: &Scene, attack: &Attack) -> &'static str {
     }
 }
 
-/// Whether `git verify-commit` finds fault with any commit that git shows.
+/// Whether `git verify-commit` rejects any commit that git shows.
 fn verify_commit_notices(scene: &Scene) -> bool {
     let allowed = format!("gpg.ssh.allowedSignersFile={}", scene.allowed().display());
     let Some(commits) = try_git(&scene.forge.path, &["rev-list", "HEAD"]) else {

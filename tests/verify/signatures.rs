@@ -1,4 +1,4 @@
-//! Signatures by OpenSSH's own program on forged trails: what counts, what does not, and whether stock git agrees.
+//! Signatures by OpenSSH's own program on forged trails: which count, which do not, and whether stock git agrees.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Require, Ver
 
 use super::forge::{BEGIN, Forge, sharded, try_git, verdict, write};
 
-/// A key of somebody's.
+/// A signing key.
 pub struct Key {
     file: PathBuf,
 }
@@ -27,7 +27,7 @@ impl Key {
         Key { file }
     }
 
-    /// The public key, as a line of a file has it.
+    /// The public key, as a line of a file.
     pub fn public(&self) -> String {
         let text = std::fs::read_to_string(self.file.with_extension("pub")).unwrap();
         text.trim().to_owned()
@@ -49,7 +49,7 @@ impl Key {
     }
 }
 
-/// Puts a commit with this signature in place of the branch's tip.
+/// Replaces the branch's tip by a commit with this signature.
 fn replace_tip(forge: &Forge, commit: &str, signature: &str) -> String {
     let (headers, message) = commit.split_once("\n\n").unwrap();
     let signature = signature.trim_end().replace('\n', "\n ");
@@ -64,7 +64,7 @@ pub fn sign_tip(forge: &Forge, key: &Key) -> String {
     replace_tip(forge, &commit, &key.sign(commit.as_bytes(), "git"))
 }
 
-/// A trail whose commits this key signs: a beginning and three entries.
+/// A trail whose commits this key signs: a genesis commit and three entries.
 fn signed(forge: &mut Forge, key: &Key) -> Vec<String> {
     forge.genesis();
     let mut ids = vec![sign_tip(forge, key)];
@@ -87,7 +87,7 @@ fn audit(forge: &Forge, allowed: &str, revoked: &str) -> Report {
     verify::verify(&forge.path, &options).unwrap()
 }
 
-/// Whether stock git finds the signature of this commit good, with the files that were audited with last.
+/// Whether stock git accepts the signature of this commit, with the files of the last audit.
 fn git_agrees(forge: &Forge, commit: &str) -> bool {
     let allowed = format!(
         "gpg.ssh.allowedSignersFile={}",
@@ -101,7 +101,7 @@ fn git_agrees(forge: &Forge, commit: &str) -> bool {
     try_git(&forge.path, &arguments).is_some()
 }
 
-/// The claim must be broken by this commit in these words, and nothing else must be.
+/// Checks that the claim is broken by this commit with these words, and no other claim is.
 #[track_caller]
 fn broken(report: &Report, commit: &str, words: &str) {
     let Verdict::Broken {
@@ -131,7 +131,7 @@ fn a_signed_trail_holds_and_git_agrees() {
         let mut forge = Forge::bare(arguments);
         let key = Key::new(&forge, "key");
         if !arguments.is_empty() {
-            // Stock git names the header otherwise there; one commit by hand is enough to see that we do too.
+            // The header has another name in stock git there; one commit made by hand is enough to check that.
             forge.record(&sharded("a"));
             let commit = forge.git(&["cat-file", "commit", "audit"]);
             let id = replace_tip(&forge, &commit, &key.sign(commit.as_bytes(), "git"));
@@ -175,7 +175,7 @@ fn what_was_recorded_before_signing_began_is_not_shown() {
     sign_tip(&forge, &key);
     let report = audit(&forge, &format!("host {}\n", key.public()), "");
     not_shown(&report, "who wrote the first 3 commits");
-    // The beginning alone records nothing.
+    // The genesis commit alone records nothing.
     let mut forge = Forge::bare(&[]);
     forge.genesis();
     forge.record(&sharded("a"));
@@ -277,13 +277,13 @@ fn a_key_that_is_not_allowed_is_named() {
     forge.record(&sharded("d"));
     let id = sign_tip(&forge, &mallory);
     let report = audit(&forge, &format!("host {}\n", key.public()), "");
-    broken(&report, &id, "no allowed signer's key");
+    broken(&report, &id, "not an allowed signer's key");
     assert!(!git_agrees(&forge, &id));
 }
 
 #[test]
 fn an_edited_signed_commit_is_named() {
-    // A swapped policy digest, a forged trailer, another time: whatever it is, the signature is not of these bytes.
+    // A swapped policy digest, a forged trailer, another time: the signature is not of these bytes.
     for (from, to) in [
         ("Audit-Policy: sha256:0", "Audit-Policy: sha256:1"),
         ("completed at", "failed at"),
@@ -324,7 +324,7 @@ fn a_signed_later_commit_that_edits_an_entry_is_named_by_what_it_does() {
     };
     assert_eq!(commit.as_deref(), Some(id.as_str()));
     assert!(what.contains("is edited"), "{what}");
-    // The very attack that git does not see.
+    // This is the attack that git does not detect.
     assert!(git_agrees(&forge, &id));
 }
 
@@ -379,7 +379,7 @@ fn a_key_of_another_type_is_not_shown() {
     );
 }
 
-/// A signature's header, changed, on the tip; whoever does that needs no key.
+/// A changed signature header on the tip, which anyone can make without a key.
 fn rewrapped(change: impl Fn(&str) -> String) -> (Forge, String, String) {
     let mut forge = Forge::bare(&[]);
     let key = Key::new(&forge, "key");
@@ -416,7 +416,7 @@ fn armour_that_was_wrapped_again_without_the_key_is_named() {
         });
         broken(&audit(&forge, &allowed, ""), &id, "lines of 70 letters");
     }
-    // An empty line in it, and something where the format has nothing that is signed.
+    // An empty line in it, and data in the part that is not signed.
     let (forge, id, allowed) =
         rewrapped(|commit| commit.replacen("SIGNATURE-----\n U1N", "SIGNATURE-----\n \n U1N", 1));
     broken(&audit(&forge, &allowed, ""), &id, "its armour");
@@ -425,7 +425,7 @@ fn armour_that_was_wrapped_again_without_the_key_is_named() {
         use base64::engine::general_purpose::STANDARD;
         let (begin, end, text) = base64_of(commit);
         let mut blob = STANDARD.decode(text).unwrap();
-        // Magic and version, key, namespace; then what is reserved, which is empty.
+        // Magic and version, key, namespace; then the reserved field, which is empty.
         let at = 10 + 4 + 51 + 4 + 3;
         assert_eq!(blob[at..at + 4], [0; 4]);
         blob[at + 3] = 1;
@@ -440,7 +440,11 @@ fn armour_that_was_wrapped_again_without_the_key_is_named() {
             &commit[end..]
         )
     });
-    broken(&audit(&forge, &allowed, ""), &id, "where nothing may be");
+    broken(
+        &audit(&forge, &allowed, ""),
+        &id,
+        "reserved field is not empty",
+    );
 }
 
 #[test]
@@ -463,7 +467,7 @@ fn a_signature_that_says_that_it_is_for_more_than_there_is_is_named() {
         let allowed = format!("host {}\n", key.public());
         broken(&audit(&forge, &allowed, ""), &id, words);
     }
-    // Where nobody signed, nothing is covered.
+    // Without signatures nothing is covered.
     let mut forge = Forge::bare(&[]);
     let key = Key::new(&forge, "key");
     signed(&mut forge, &key);

@@ -1,4 +1,4 @@
-//! What a signer of checkpoints believes, remembers and refuses: history, what it signed, and a clock that is behind.
+//! What a signer of checkpoints trusts, remembers and refuses: history, its own signatures, and a clock that is behind.
 
 use chiffon_audit_cli::checkpoint::{self, CheckpointError, Target};
 use chiffon_audit_cli::verify::{self, Options, Verdict};
@@ -7,7 +7,7 @@ use super::forge::verdict;
 use super::place::{Place, broken, holds};
 use crate::support::*;
 
-/// Writes an id into the head of the recorder's cache of the tree, with a digest that fits.
+/// Writes an id into the head of the recorder's cached tree, with a matching digest.
 fn patch_cache(place: &Place, at: usize, bytes: &[u8]) {
     use sha2::{Digest, Sha256};
     let path = place.repo.path.join("chiffon-audit/tree/head");
@@ -30,14 +30,14 @@ fn nothing_that_the_recorder_keeps_is_signed() {
     let mut place = Place::new();
     place.record(&["a", "b", "c", "d"]);
     let tip = place.repo.git(&["rev-parse", "HEAD"]);
-    // The signer has seen the trail before, or not.
+    // Whether the signer has seen the trail before.
     for known in [true, false] {
         if known {
             place.checkpoint("kept").unwrap();
         } else {
             std::fs::remove_dir_all(place.path("checkpoint-key.signed")).unwrap();
         }
-        // A roll-back that the cache denies.
+        // A roll-back that the cache hides.
         place.repo.git(&["update-ref", "HEAD", "HEAD~2"]);
         patch_cache(&place, 24, &id_of(&place, "HEAD"));
         let error = place.checkpoint("kept").unwrap_err();
@@ -47,7 +47,7 @@ fn nothing_that_the_recorder_keeps_is_signed() {
         );
         place.repo.git(&["update-ref", "HEAD", tip.trim()]);
     }
-    // A leaf that the cache made up.
+    // A forged leaf in the cache.
     let honest = place.checkpoint("kept").unwrap().checkpoint.root;
     let leaves = place.repo.path.join("chiffon-audit/tree/0");
     let mut bytes = std::fs::read(&leaves).unwrap();
@@ -65,7 +65,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
     place.record(&["a", "b", "c"]);
     place.checkpoint("here").unwrap();
     place.record(&["d"]);
-    // One that was only printed counts, too.
+    // A checkpoint that was only printed counts, too.
     checkpoint::make(&place.trail, &place.key, None, place.now()).unwrap();
     let tip = place.repo.git(&["rev-parse", "HEAD"]);
     place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
@@ -76,7 +76,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
     );
     assert!(error.contains("checkpoint-key.signed"), "{error}");
     place.repo.git(&["update-ref", "HEAD", tip.trim()]);
-    // Its state may be lost, torn or stale, and what it signs is the same.
+    // Its state may be lost, torn or outdated, and it signs the same.
     let state = place.path("checkpoint-key.signed/6b0d4ad0-6f4e-4bd5-8f0d-6c1c6f0b9f55");
     let root = place.checkpoint("here").unwrap().checkpoint.root;
     for name in ["tree/head", "tree/0"] {
@@ -95,7 +95,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
             );
         }
     }
-    // A leaf away from the edge that rotted is no roll-back.
+    // A corrupt leaf away from the edge is not a roll-back.
     let mut leaves = std::fs::read(state.join("tree/0")).unwrap();
     leaves[3] ^= 1;
     std::fs::write(state.join("tree/0"), leaves).unwrap();
@@ -107,7 +107,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
         error.contains("does not hold a checkpoint of this trail"),
         "{error}"
     );
-    // Others must not be able to write it.
+    // Other users must not be able to write it.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(&state, open).unwrap();
     let error = place.checkpoint("here").unwrap_err().to_string();
@@ -119,7 +119,7 @@ fn a_trail_that_is_reported_on_another_ref_is_not_signed() {
     let mut place = Place::new();
     place.record(&["a", "b"]);
     place.checkpoint("kept").unwrap();
-    // The recorder's own state leads the signer to the honest tip, while the trail that everybody reads is rolled back.
+    // The recorder's own state leads the signer to the honest tip, while the public trail is rolled back.
     place.repo.git(&["update-ref", "refs/heads/hidden", "HEAD"]);
     place.repo.git(&["update-ref", "HEAD", "HEAD~1"]);
     let head = place.repo.git(&["symbolic-ref", "HEAD"]);
@@ -211,7 +211,7 @@ fn an_entry_dated_before_a_checkpoint_that_it_came_after_is_named_by_its_own_tim
     place.record(&["a"]);
     place.seconds = 3000;
     place.checkpoint("c").unwrap();
-    // A commit of its day, and an entry of half an hour before.
+    // A commit with its own time, and an entry dated half an hour before.
     let (id, time) = (task("b"), at(3_001_000_000));
     let provenance = chiffon_audit_cli::trail::Provenance {
         interface: "chiffon:audit@0.1.0".into(),

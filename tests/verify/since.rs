@@ -1,4 +1,4 @@
-//! The border of an audit that begins at a checkpoint: what comes after it must fit what it stands on.
+//! The border of an audit that starts at a checkpoint: later commits must fit the state before them.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use chiffon_audit_cli::verify::{self, AuditResult, Options, Report, Verdict};
 use super::forge::{BEGIN, Commit, Forge, TRAIL, sharded, verdict, write};
 use super::signatures::{Key, sign_tip};
 
-/// A checkpoint of the trail as it is, in a file.
+/// A checkpoint of the trail's current state, in a file.
 fn checkpoint(forge: &Forge) -> PathBuf {
     let tip = forge.git(&["rev-parse", "audit"]);
     let root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -61,7 +61,7 @@ fn a_second_beginning_after_the_checkpoint_is_named_and_not_believed() {
         &report,
         "one-entry",
         &forged,
-        "the trail begins after its entries",
+        "the trail starts after its entries",
     );
     assert_eq!(report.trail_id.as_deref(), Some(TRAIL));
 }
@@ -70,7 +70,7 @@ fn a_second_beginning_after_the_checkpoint_is_named_and_not_believed() {
 fn times_do_not_run_backwards_across_the_checkpoint() {
     let mut forge = Forge::trail();
     let since = checkpoint(&forge);
-    // A person's commit between changes nothing about it.
+    // A person's commit in between does not change that.
     let between = work(&mut forge);
     forge.add(&between);
     let mut commit = forge.draft(&sharded("d"));
@@ -109,13 +109,13 @@ fn an_unsigned_commit_after_a_signed_checkpoint_is_named() {
     sign_tip(&forge, &key);
     let report = audit(&forge, since.clone(), Some(allowed.clone()));
     broken(&report, "signatures", &id, "it is unsigned");
-    // Whose key was revoked meanwhile signed the checkpoint's commit, too.
+    // A key that was revoked later signed the checkpoint's commit, too.
     let stranger = Key::new(&forge, "stranger");
     std::fs::write(&allowed, format!("host {}\n", stranger.public())).unwrap();
     let tip = std::fs::read_to_string(&since).unwrap();
     let tip = tip.lines().nth(3).unwrap().trim_start_matches("commit ");
     let report = audit(&forge, since.clone(), Some(allowed));
-    broken(&report, "signatures", tip, "no allowed signer's key");
+    broken(&report, "signatures", tip, "not an allowed signer's key");
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn a_foreign_commit_after_the_checkpoint_of_a_trail_on_a_ref_is_named() {
         &audit(&forge, since, None),
         "one-entry",
         &id,
-        "is no trail commit",
+        "is not a trail commit",
     );
-    // Where people commit, too, nothing is wrong with it, nor with what they merge from before the checkpoint.
+    // On a trail that people commit to, this is in order, and so is merging a commit from before the checkpoint.
     let mut forge = Forge::trail();
     let since = checkpoint(&forge);
     let fork = forge.git(&["rev-parse", "audit~2"]).trim().to_owned();
@@ -161,7 +161,7 @@ fn a_checkpoint_must_name_the_commit_of_a_record() {
         &audit(&forge, since, None),
         "one-entry",
         &id,
-        "no record of a task",
+        "not a record of a task",
     );
 }
 

@@ -1,10 +1,10 @@
-//! What time an entry says it is of, beside its commit's and the checkpoints around it.
+//! The time in an entry, compared with its commit's and the checkpoints around it.
 
 use chiffon_audit_cli::verify::{AuditResult, Report, Verdict};
 
 use super::forge::{BEGIN, Forge, entry, holds, sharded, timestamp, verdict, write};
 
-/// A trail whose last commit was made `distance` seconds after its entry says that it was recorded.
+/// A trail whose last commit was made `distance` seconds after the time in its entry.
 fn apart(distance: i64) -> (Forge, String) {
     let mut forge = Forge::trail();
     let mut commit = forge.draft(&sharded("x"));

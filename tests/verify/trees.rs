@@ -57,7 +57,7 @@ fn malformed_trees_are_named() {
                 node("40000", ".git", &audit),
             ]
             .concat(),
-            "no tree may hold",
+            "name that is not allowed",
         ),
         (
             [
@@ -65,11 +65,11 @@ fn malformed_trees_are_named() {
                 node("100644", "a/b", &blob),
             ]
             .concat(),
-            "no well-formed tree",
+            "not a well-formed tree",
         ),
         (
             [node("40000", ".audit", &audit), node("140000", "x", &blob)].concat(),
-            "no well-formed tree",
+            "not a well-formed tree",
         ),
         (
             [node("40000", ".audit", &audit), node("40000", "x", &blob)].concat(),
@@ -81,7 +81,7 @@ fn malformed_trees_are_named() {
         ),
         (
             node("40000", ".audit", &audit)[..20].to_vec(),
-            "no well-formed tree",
+            "not a well-formed tree",
         ),
     ] {
         let root = forge.object("tree", &tree);
@@ -155,7 +155,7 @@ fn a_bomb_of_trees_is_walked_once() {
     );
     let commit = forge.by_person(Vec::new());
     forge.add_tree(&root, &commit);
-    // The same again with another leaf: as many pairs to compare.
+    // The same with another leaf: as many pairs to compare.
     let mut below = node("100644", "y", &blob);
     for _ in 0..30 {
         let tree = forge.object("tree", &below);
@@ -176,7 +176,7 @@ fn a_bomb_of_trees_is_walked_once() {
     forge.add_tree(&root, &commit);
     forge.record(&sharded("after"));
     forge.holds();
-    // Within the trail it is no honest change, and ends as well.
+    // Within the trail it is not an honest change, and ends as well.
     let root = forge.object("tree", &node("40000", ".audit", &bomb));
     let commit = forge.by_person(Vec::new());
     let forged = forge.add_tree(&root, &commit);
@@ -211,7 +211,7 @@ fn names_and_commits_beyond_all_measure_end_as_claims() {
 fn many_long_commits_are_not_held_at_once() {
     let mut forge = Forge::trail();
     let mut script = String::new();
-    // The whole are together longer than the audit may need.
+    // All of them together take longer than the audit may.
     let commits = if sweeps_are_whole() { 36 } else { 6 };
     for number in 0..commits {
         let commit = forge.by_person(Vec::new());

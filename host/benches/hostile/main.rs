@@ -1,5 +1,5 @@
-//! Every hostile policy in a process of its own: how long it takes to load and to call, the most memory that the process had, and how
-//! it ends. `cargo bench --bench hostile [-- --quick]`; the table is kept in host/benches/hostile/README.md.
+//! Every hostile policy in a separate process: how long it takes to load and to call, the peak memory of the process,
+//! and how it ends. `cargo bench --bench hostile [-- --quick]`; the table is in host/benches/hostile/README.md.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -20,7 +20,7 @@ mod hostile_list;
 
 use hostile_list::{ALL, bit_flips, end, truncations};
 
-/// Rows that are many components in one process.
+/// Rows with many components in one process.
 const SWEEPS: [&str; 3] = [
     "every function of the empty file system",
     "the default policy, cut at every kilobyte",
@@ -54,9 +54,9 @@ fn main() {
     }
 }
 
-/// One row but its name.
+/// One row without its name.
 fn one(name: &str) {
-    // As a command has it: what is compiled is compiled in a process of its own, and cached.
+    // As for a command: a policy is compiled in a separate process, and cached.
     let cache = tempfile::tempdir().unwrap();
     let compiler = Compiler {
         program: env!("CARGO_BIN_EXE_chiffon-audit").into(),
@@ -80,7 +80,7 @@ fn one(name: &str) {
         }
         None => sweep(&engine, name),
     };
-    // The host is alive, and does its work.
+    // The host is alive and works.
     assert_eq!(end(&engine, &hostile_list::honest()), "committed");
     println!(
         "{} | {:.1} ms | {} MiB | {how} |",
@@ -120,7 +120,7 @@ fn sweep(engine: &Engine, name: &str) -> (usize, std::time::Duration, String) {
     (components.iter().map(Vec::len).max().unwrap(), seconds, how)
 }
 
-/// The beginning of what is said: some of wasmtime's messages are long.
+/// Shortens a message: some of wasmtime's are long.
 fn short(text: &str) -> String {
     let text = text.replace('|', "\\|");
     match text.char_indices().nth(150) {
@@ -137,7 +137,7 @@ fn bytes(size: usize) -> String {
     }
 }
 
-/// The most memory that this process had resident, as Linux tells it.
+/// The peak resident memory of this process, by Linux.
 fn peak_kibibytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status

@@ -1,4 +1,4 @@
-//! The services that are measured, each a process of its own: the product as it is installed, and the plain one.
+//! The services under test, each in a separate process: the product as it is installed, and the plain one.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::load::get;
 
-/// A process that serves.
+/// A service process.
 pub struct Host {
     pub address: String,
     pub spawned: Instant,
     child: Child,
 }
 
-/// A command in an environment of its own: no configuration but the flags.
+/// A command in a separate environment: no configuration except the flags.
 #[expect(
     clippy::disallowed_methods,
     reason = "programs are what is measured, and they need a search path"
@@ -27,7 +27,7 @@ pub fn command(program: &Path, work: &Path) -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", work)
         .env("XDG_CACHE_HOME", work.join("cache"))
-        // While the repository is away, nothing around it is one.
+        // While the repository is away, git must not find another one around it.
         .env("GIT_CEILING_DIRECTORIES", work)
         .stdin(Stdio::null());
     command
@@ -59,7 +59,7 @@ impl Host {
         host
     }
 
-    /// The plain service: this program, asked for it.
+    /// The plain service, which is in this program.
     pub fn plain(work: &Path) -> Host {
         let mut command = command(&std::env::current_exe().unwrap(), work);
         command.arg("--plain").arg(work.join("plain.sqlite"));
@@ -83,7 +83,7 @@ impl Host {
         (host, line)
     }
 
-    /// How long it took from the start of the process until it said that it is ready.
+    /// The time from the start of the process until it is ready.
     pub async fn ready(&self) -> Duration {
         loop {
             if let Some((200, _)) = get(&self.address, "/readyz").await {
@@ -93,14 +93,14 @@ impl Host {
         }
     }
 
-    /// How many outcomes wait.
+    /// The number of pending outcomes.
     pub async fn pending(&self) -> u64 {
         let (_, body) = get(&self.address, "/api/v1/trail").await.unwrap();
         let trail: serde_json::Value = serde_json::from_str(&body).unwrap();
         trail["backlog"]["pending"].as_u64().unwrap()
     }
 
-    /// How many were committed since it started.
+    /// The number of outcomes committed since the start.
     pub async fn committed(&self) -> u64 {
         let (_, body) = get(&self.address, "/metrics").await.unwrap();
         body.lines()
@@ -108,7 +108,7 @@ impl Host {
             .map_or(0, |count| count.parse().unwrap())
     }
 
-    /// Until nothing waits: how long that took.
+    /// Waits until nothing is pending; returns the time that took.
     pub async fn drain(&self) -> Duration {
         let began = Instant::now();
         while self.pending().await > 0 {
@@ -117,16 +117,16 @@ impl Host {
         began.elapsed()
     }
 
-    /// The processor time that it has taken so far.
+    /// The processor time used so far.
     pub fn processor(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
-        // User and system time in ticks of a hundredth of a second.
+        // User and system time, in ticks of a hundredth of a second.
         let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
         Duration::from_millis((ticks(12) + ticks(13)) * 10)
     }
 
-    /// The most memory that it has had, in megabytes.
+    /// The peak memory in megabytes.
     pub fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap();
@@ -135,7 +135,7 @@ impl Host {
         kilobytes.parse::<u64>().unwrap() / 1024
     }
 
-    /// As a crash would.
+    /// Kills the process, like a crash.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -1,4 +1,5 @@
-//! The loader: clients that send an outcome, wait for the answer and send the next, each on a connection of its own.
+//! The load generator: clients that send an outcome, wait for the answer and send the next, each on a separate
+//! connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,7 @@ pub const CONNECTIONS: usize = 64;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// An outcome of 1.4 KB that nobody has recorded before, in this run or another.
+/// A new outcome of 1.4 KB, different from all others in this run and earlier ones.
 pub fn document() -> String {
     static RUN: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| fastrand::u64(..));
     let run = *RUN;
@@ -23,7 +24,7 @@ pub fn document() -> String {
     )
 }
 
-/// What a load came to.
+/// The results of a load.
 pub struct Load {
     pub count: u64,
     pub per_second: f64,
@@ -31,14 +32,14 @@ pub struct Load {
     pub p99: Duration,
 }
 
-/// A load under way.
+/// A running load.
 pub struct Loading {
     stop: Arc<AtomicBool>,
     began: Instant,
     clients: Vec<JoinHandle<Vec<Duration>>>,
 }
 
-/// Begins to load, until it is told to end, or each client has sent so many.
+/// Starts a load, which runs until it is ended, or each client has sent `most` outcomes.
 pub fn begin(address: &str, path: &'static str, most: usize) -> Loading {
     let stop = Arc::new(AtomicBool::new(false));
     Loading {
@@ -56,7 +57,7 @@ impl Loading {
         self.join().await
     }
 
-    /// Waits until every client has sent what it was to send.
+    /// Waits until every client has sent all of its outcomes.
     pub async fn join(self) -> Load {
         let mut times = Vec::new();
         for client in self.clients {
@@ -73,7 +74,7 @@ impl Loading {
     }
 }
 
-/// Loads for so long.
+/// Runs a load for this time.
 pub async fn load(address: &str, path: &'static str, time: Duration) -> Load {
     let loading = begin(address, path, usize::MAX);
     tokio::time::sleep(time).await;
@@ -109,7 +110,7 @@ async fn client(
     times
 }
 
-/// Reads one answer; its status.
+/// Reads one answer and returns its status.
 async fn answered(stream: &mut TcpStream, answer: &mut Vec<u8>) -> u16 {
     answer.clear();
     loop {
@@ -129,7 +130,7 @@ async fn answered(stream: &mut TcpStream, answer: &mut Vec<u8>) -> u16 {
     }
 }
 
-/// Asks once: status and body.
+/// Makes one request; returns status and body.
 pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");

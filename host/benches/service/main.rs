@@ -1,8 +1,9 @@
-//! The service's figures: every one that issue 4 asks for of it, against a plain service, as a Markdown table.
+//! The service's figures: those that issue 4 asks for, compared with a plain service, as a Markdown table.
 //!
-//! `cargo bench --bench service -- [SECONDS] [--quick] [--recorded N] [--only SECTION,…]`, sections `load away reading restart postgres`.
-//! Loader and service are processes of their own on one machine; the service is the program with its default settings, its log in a
-//! file. Everything lies below `target/tmp/service`: that must be a real disk. Results: host/benches/README.md.
+//! `cargo bench --bench service -- [SECONDS] [--quick] [--recorded N] [--only SECTION,…]`, sections `load away reading
+//! restart postgres`. Load generator and service are separate processes on one machine; the service is the program with
+//! its default settings, its log in a file. All files are below `target/tmp/service`, which must be on a real disk.
+//! Results: host/benches/README.md.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
@@ -30,13 +31,13 @@ use host::Host;
 use load::{Load, begin, load};
 use report::{Row, Table, milliseconds, per_second, times};
 
-/// What is measured, and for how long.
+/// The measurements, and their durations.
 pub struct Plan {
-    /// Each phase of a load.
+    /// The duration of each phase of a load.
     time: Duration,
     /// How long git is away.
     away: Duration,
-    /// How many are recorded when it is restarted.
+    /// The number of entries at the restart.
     recorded: u64,
     only: Option<String>,
 }
@@ -69,12 +70,12 @@ impl Plan {
     }
 }
 
-/// Where a server of the bench's own keeps its data.
+/// The directory for a server's data.
 fn place() -> PathBuf {
     std::env::temp_dir()
 }
 
-/// Tests and this have the name in common: a runtime for something short.
+/// Runs a short future; has the same name as in the tests.
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(work)
 }
@@ -88,7 +89,7 @@ fn main() {
     let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("service");
     std::fs::create_dir_all(&work).unwrap();
     tempfile::env::override_temp_dir(&work).unwrap();
-    // The server waits for itself in a runtime of its own.
+    // The server waits for its process in a separate runtime.
     let postgres = plan.has("postgres").then(|| {
         server::Server::start_with("-c shared_buffers=256MB -c max_wal_size=4GB")
             .map(|server| (run(server.database()), server))
@@ -116,7 +117,7 @@ fn main() {
     println!("{}", table.markdown());
 }
 
-/// A new trail in a directory of its own.
+/// A new trail in a new directory.
 struct Place {
     work: PathBuf,
     trail: PathBuf,
@@ -146,7 +147,7 @@ fn said(load: &Load) -> String {
     )
 }
 
-/// What a service has used of the processors for each request of a load.
+/// The processor time of a service for each request of a load.
 fn cost(before: Duration, host: &Host, load: &Load) -> String {
     let spent = (host.processor() - before).as_secs_f64() * 1e6;
     format!("{:.0} µs of processor each", spent / load.count as f64)
@@ -167,7 +168,7 @@ const OUTCOMES: &str = "/api/v1/outcomes";
 
 async fn sqlite(plan: &Plan, place: &Place, table: &mut Table) {
     let plain = Host::plain(&place.work);
-    // What the first seconds do to files that grow is none of the figure.
+    // The first seconds, while files grow, do not count.
     load(&plain.address, "/", Duration::from_secs(1)).await;
     let before = plain.processor();
     let plain_load = load(&plain.address, "/", plan.time).await;
@@ -189,7 +190,7 @@ async fn sqlite(plan: &Plan, place: &Place, table: &mut Table) {
     }
 }
 
-/// ACCEPTED, while what is accepted is committed beside.
+/// ACCEPTED, while accepted outcomes are committed in the background.
 async fn accepted(
     plan: &Plan,
     host: &Host,
@@ -206,7 +207,7 @@ async fn accepted(
             times(accepted.per_second / plain.per_second)
         }),
         ..row(
-            format!("{name}POST /outcomes, ACCEPTED, while committing goes on"),
+            format!("{name}POST /outcomes, ACCEPTED, while committing"),
             format!("{}; {}", said(&accepted), cost(before, host, &accepted)),
             goal(name, ">= 5,000/s, p99 < 25 ms"),
             is_sqlite(name).then_some(
@@ -242,17 +243,17 @@ async fn committed(plan: &Plan, host: &Host, name: &str, table: &mut Table) {
     ));
 }
 
-/// The goals are SQLite's: of PostgreSQL nothing is asked, and its rows are there to be compared.
+/// The goals are SQLite's. PostgreSQL has none, and its rows are for comparison.
 fn goal(name: &str, goal: &'static str) -> &'static str {
     if is_sqlite(name) { goal } else { "–" }
 }
 
-/// Its rows have no other name before them.
+/// Its rows have no prefix.
 fn is_sqlite(name: &str) -> bool {
     name.is_empty()
 }
 
-/// Git cannot be read or written for a while, under load; then it can again, and the load goes on.
+/// Git cannot be read or written for a while under load, then works again while the load continues.
 async fn git_away(
     plan: &Plan,
     place: &Place,
@@ -290,7 +291,7 @@ async fn git_away(
     });
     let loading = begin(&host.address, OUTCOMES, usize::MAX);
     std::fs::rename(&away, &refs).unwrap();
-    // Until it is seen that git is back.
+    // Until the service notices that git works again.
     let committed = host.committed().await;
     while host.committed().await == committed {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -301,7 +302,7 @@ async fn git_away(
     let rate = count as f64 / began.elapsed().as_secs_f64();
     let beside = loading.end().await;
     table.push(row(
-        "git back: drained while accepting goes on",
+        "git back: drained while accepting",
         format!("{}; accepting {}", per_second(rate), said(&beside)),
         ">= 3,000/s",
         Some(rate >= 3000.0),

@@ -1,13 +1,13 @@
-//! A plain service with the same durability: axum, one SQLite connection, WAL and `synchronous=FULL`, commits grouped.
+//! A plain service with the same durability: axum, one SQLite connection, WAL and `synchronous=FULL`, grouped commits.
 //!
-//! It takes a body of any length as JSON, looks at nothing but the task's id, and inserts the text into a table of one row a task.
+//! It accepts a JSON body of any length, reads only the task's id, and inserts the text into a table of one row a task.
 //! It validates nothing else, finishes no task, has no outbox, and commits nothing to git.
 
 use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Serves until it is killed; says its address on standard output.
+/// Serves until it is killed; prints its address on standard output.
 pub async fn serve(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection

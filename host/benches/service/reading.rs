@@ -1,4 +1,5 @@
-//! What readers cost: accepting beside two hundred followers, and the memory that any reader can make the service take.
+//! The cost of readers: accepting beside two hundred followers, and the memory that any reader can make the service
+//! use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +15,10 @@ use super::{OUTCOMES, Place, Plan, row, said};
 
 const FOLLOWERS: usize = 200;
 
-/// How often loads with and without followers take turns: what else the machine does meanwhile is then in both.
+/// How many times loads with and without followers alternate, so that other activity of the machine affects both.
 const TURNS: usize = 3;
 
-/// The most memory that readers may make it take, in megabytes.
+/// The limit for the memory that readers may make it use, in megabytes.
 const MEMORY: u64 = 300;
 
 pub async fn measure(plan: &Plan, place: &Place, table: &mut Table) {
@@ -25,7 +26,7 @@ pub async fn measure(plan: &Plan, place: &Place, table: &mut Table) {
     memory(place, table).await;
 }
 
-/// Accepting without followers and with two hundred, in turns.
+/// Accepting without followers and with two hundred, alternately.
 async fn followers(plan: &Plan, place: &Place, table: &mut Table) {
     let host = Host::serve(&place.work, &place.trail, None);
     host.ready().await;
@@ -55,7 +56,7 @@ async fn followers(plan: &Plan, place: &Place, table: &mut Table) {
     });
 }
 
-/// Followers that read, on a thread of their own.
+/// Followers that read, on a separate thread.
 struct Following {
     stop: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,
@@ -125,7 +126,7 @@ async fn read(mut stream: TcpStream, bytes: Arc<AtomicU64>, begun: Arc<AtomicU64
     }
 }
 
-/// Pages of entries of a megabyte, followers that do not read, bodies that wait for a store that is locked.
+/// Pages of entries of a megabyte, followers that do not read, bodies that wait for a locked store.
 async fn memory(place: &Place, table: &mut Table) {
     let host = Host::serve(&place.work, &place.trail, None);
     host.ready().await;

@@ -1,4 +1,4 @@
-//! A restart with a backlog, on a trail and a store that hold a lot already.
+//! A restart with a backlog, on a large trail and store.
 
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -20,7 +20,7 @@ fn succeed(command: &mut Command) {
     assert!(command.stdout(Stdio::null()).status().unwrap().success());
 }
 
-/// The trail with that many entries, and rows: made once and kept. Each run adds its ten thousand.
+/// The trail and rows with that many entries, made once and kept. Each run adds its ten thousand.
 fn kept(work: &Path, recorded: u64) -> std::path::PathBuf {
     let trail = work.join(format!("recorded-{recorded}.git"));
     if trail.exists() {
@@ -57,7 +57,7 @@ pub async fn measure(work: &Path, recorded: u64, table: &mut Table) {
     let trail = kept(work, recorded);
     let (refs, away) = (trail.join("refs"), trail.join("refs-away"));
     if away.exists() {
-        // Of a run that was ended.
+        // The leftover of a run that was interrupted.
         std::fs::rename(&away, &refs).unwrap();
     }
     let first = Host::serve(work, &trail, None);

@@ -1,4 +1,4 @@
-//! PostgreSQL for the store's benchmark: the plain insert beside it, and a way to it that is as long as a network's.
+//! PostgreSQL for the store's benchmark: the plain insert for comparison, and a connection with the delay of a network.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use tokio_postgres::NoTls;
 
 use super::{CALLERS, submission};
 
-/// The least that could be done: the text into a table of one column, what arrives together in one statement, as durable.
+/// The lower bound: inserts the text into a table of one column, equally durable, with simultaneous inserts in one
+/// statement.
 pub async fn plain_insert(url: &str, seconds: Duration) -> f64 {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -42,7 +43,7 @@ pub async fn plain_insert(url: &str, seconds: Duration) -> f64 {
             tokio::spawn(async move {
                 let mut count = 0;
                 while began.elapsed() < seconds {
-                    // The same work of the caller's, so that only the store differs.
+                    // The caller does the same work, so that only the store differs.
                     let text = submission(&format!("plain-{caller}-{count}")).text;
                     let (answer, answered) = oneshot::channel();
                     queue.send((text, answer)).await.unwrap();
@@ -60,7 +61,7 @@ pub async fn plain_insert(url: &str, seconds: Duration) -> f64 {
     f64::from(total) / began.elapsed().as_secs_f64()
 }
 
-/// How many a second are accepted over a network of that round-trip time, from 8 callers that have one under way each.
+/// How many a second are accepted over a network with that round-trip time, from 8 callers with one request each.
 pub async fn accepted_at(
     server: &std::path::Path,
     database: &str,
@@ -98,7 +99,7 @@ pub async fn accepted_at(
     f64::from(total) / began.elapsed().as_secs_f64()
 }
 
-/// Passes connections on, every byte that much later, as many as are under way at once.
+/// Forwards connections and delays every byte, with any number of bytes in transit.
 async fn delay(listener: UnixListener, to: PathBuf, by: Duration) {
     while let Ok((client, _)) = listener.accept().await {
         let to = to.clone();

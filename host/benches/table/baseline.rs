@@ -1,4 +1,4 @@
-//! What we are measured against, written by us: `git fast-import` of the same entries, and the seed's way.
+//! The baselines, written for this benchmark: `git fast-import` of the same entries, and the seed's way.
 //!
 //! Neither has a policy, idempotency or a promise of durability.
 

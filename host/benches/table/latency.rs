@@ -1,4 +1,4 @@
-//! How long one takes: processes that record one outcome, callers of the library, calls of the policy.
+//! Latencies: processes that record one outcome, callers of the library, calls of the policy.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ use super::report::{Row, milliseconds, per_second, rate, thousands, times};
 use super::shell::{self, median, median_of};
 use super::trails::Kind;
 
-/// The library's recorder on one trail, as a service would hold it.
+/// The library's recorder on one trail, as in a service.
 pub fn recorder(bench: &Bench, repository: &Path) -> Result<Recorder> {
     let engine = Engine::new(
         Allocation::Pooling,
@@ -229,7 +229,7 @@ pub fn lookups(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Issue 2: one `commit` from the shell in a checkout against `git add X && git commit -qm m -- X`.
+/// Issue 2: one `commit` from the shell in a checkout, compared with `git add X && git commit -qm m -- X`.
 pub fn shell_commit(bench: &mut Bench) -> Result<()> {
     let starts = bench.plan.starts;
     for (existing, goal, most) in [(0, "<= 1x", 1.0), (10_000, "<= 0.5x", 0.5)] {

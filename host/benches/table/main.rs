@@ -1,6 +1,7 @@
-//! The table of figures: what the product does, against stock git on the same machine in the same run.
+//! The table of figures: the product compared with stock git, on the same machine in the same run.
 //!
-//! `cargo bench --bench table -- [--quick] [--existing 0,100000,1000000]` prints Markdown. Method: README.md beside this.
+//! `cargo bench --bench table -- [--quick] [--existing 0,100000,1000000]` prints Markdown. Method: README.md in this
+//! directory.
 
 mod baseline;
 mod latency;
@@ -26,7 +27,7 @@ use report::Table;
 use shell::Shell;
 use trails::{Kind, Trails};
 
-/// What a section works with, and what it adds to.
+/// The inputs of a section, and the table that it adds to.
 pub struct Bench<'a> {
     plan: &'a Plan,
     shell: &'a Shell,
@@ -38,7 +39,7 @@ pub struct Bench<'a> {
 
 type Section = (&'static str, fn(&mut Bench<'_>) -> Result<()>);
 
-/// In this order. What takes longest comes last.
+/// The sections in order. The slowest ones come last.
 const SECTIONS: [Section; 12] = [
     ("policy", latency::policy),
     ("cold-start", latency::cold_start),
@@ -90,7 +91,7 @@ fn main() -> Result<()> {
         fs::write(place, plot::svg(&bench.plot))?;
     }
     print(&bench.table.markdown(), &load, &shell, began)?;
-    // Only what the next run can use stays.
+    // Only files for the next run are kept.
     fs::remove_dir_all(shell.work.join("run")).or_else(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             Ok(())
@@ -101,7 +102,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Makes what the sections find prepared.
+/// Makes the trails that the sections need.
 fn prepare(bench: &mut Bench<'_>) -> Result<()> {
     let plan = bench.plan;
     for existing in &plan.existing {

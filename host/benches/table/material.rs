@@ -1,4 +1,4 @@
-//! The outcomes that are recorded, and the entries that baselines are given: made from a number, the same each time.
+//! The outcomes to record, and the entries for baselines: made from a number, always the same.
 //!
 //! A document has about 900 bytes and compresses about as well as real ones: words, identifiers, numbers and times.
 
@@ -14,7 +14,7 @@ use chiffon_audit_cli::outcome::{self, TaskOutcome};
 use chiffon_audit_cli::policy::{self, Allocation, Engine, Policy, PolicySettings, Verdict};
 use sha2::{Digest, Sha256};
 
-/// What documents are filled up to.
+/// The length to which documents are filled.
 const DOCUMENT_BYTES: usize = 900;
 
 const WORDS: [&str; 48] = [
@@ -68,7 +68,7 @@ const WORDS: [&str; 48] = [
     "timeout",
 ];
 
-/// A small generator of well mixed numbers (splitmix64).
+/// A small random number generator (splitmix64).
 struct Mix(u64);
 
 impl Mix {
@@ -116,7 +116,7 @@ pub fn document(number: u64) -> String {
     text + &end
 }
 
-/// Writes the outcomes of these tasks to a file, one a line, unless it is there.
+/// Writes the outcomes of these tasks to a file, one a line, unless it exists.
 pub fn write_documents(path: &Path, tasks: Range<u64>) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -135,14 +135,14 @@ pub struct Recorded {
     pub message: String,
 }
 
-/// Makes entries as the product does, by asking the built-in policy.
+/// Makes entries as the product does, with the built-in policy.
 pub struct Entries {
     policy: Policy,
     settings: PolicySettings,
     limits: outcome::Limits,
 }
 
-/// A task that no trail has an entry for.
+/// A task without an entry in the trail.
 pub struct Nothing;
 
 impl policy::Snapshot for Nothing {
@@ -151,8 +151,8 @@ impl policy::Snapshot for Nothing {
     }
 }
 
-/// When the baselines' entries are recorded: after all that a trail holds already. Were it before, fast-import would walk
-/// the whole history to see whether its commits continue it.
+/// The time of the baselines' entries: after all entries of a trail. If it were before, fast-import would walk the
+/// whole history to check whether its commits continue it.
 pub const NOW: Timestamp = Timestamp::from_microseconds(1_950_000_000_123_456);
 
 impl Entries {
@@ -177,7 +177,7 @@ impl Entries {
             .map_err(|rejection| anyhow!("{rejection}"))
     }
 
-    /// What is recorded for one task.
+    /// The record of one task.
     pub fn recorded(&self, number: u64, sharded: bool) -> Result<Recorded> {
         let outcome = self.parse(number)?;
         let Ok(Verdict::Commit { entry, subject }) = self

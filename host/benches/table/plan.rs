@@ -1,35 +1,35 @@
-//! How much is measured: what the command line says.
+//! The sizes of the measurements, from the command line.
 
 use anyhow::{Context as _, Result, bail};
 
 /// The sizes of one run.
 pub struct Plan {
     pub quick: bool,
-    /// Only prepare trails, which takes longest and is not timed.
+    /// Whether to prepare trails only, which takes longest and is not timed.
     pub prepare: bool,
-    /// Use trails that another build has made.
+    /// Whether to use trails that another build has made.
     pub reuse: bool,
-    /// Entries that a trail has before something is added; ascending.
+    /// The numbers of existing entries in the trails, ascending.
     pub existing: Vec<u64>,
-    /// How often a rate is measured.
+    /// How many times a rate is measured.
     pub runs: usize,
-    /// How often a process is started that does one thing.
+    /// How many times a process is started for a latency.
     pub starts: usize,
-    /// How many outcomes one ingest adds.
+    /// The number of outcomes in one ingest.
     pub batch: u64,
-    /// How many entries one fast-import adds.
+    /// The number of entries in one fast-import.
     pub baseline_batch: u64,
-    /// How many tasks are recorded in the seed's way.
+    /// The number of tasks that are recorded in the seed's way.
     pub seed_tasks: u64,
-    /// How many outcomes the concurrent callers record together.
+    /// The number of outcomes that the concurrent callers record together.
     pub called: u64,
-    /// How many commits are made alone, each its own flush.
+    /// The number of commits that are made singly, each with its own flush.
     pub lone: u64,
-    /// How many outcomes are ingested for the peak of memory.
+    /// The number of outcomes that are ingested for the peak of memory.
     pub memory: u64,
-    /// The largest trail that is compared with its repacked copy: that takes git minutes for a million entries.
+    /// The largest trail that is compared with its repacked copy: git takes minutes for a million entries.
     pub repack_most: u64,
-    /// Only these sections.
+    /// The names of the sections to run.
     pub only: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl Plan {
             };
             match argument.as_str() {
                 "--quick" => {}
-                // Cargo says so to every benchmark.
+                // Cargo passes this to every benchmark.
                 "--bench" => {}
                 "--prepare" => plan.prepare = true,
                 "--reuse" => plan.reuse = true,
@@ -93,7 +93,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The existing entries of what issue 3 measures at 100,000.
+    /// The existing entries for the figures that issue 3 measures at 100,000.
     pub fn middle(&self) -> u64 {
         let below = self
             .existing

@@ -1,4 +1,4 @@
-//! The growth plot: rate against existing entries, as SVG.
+//! The growth plot as SVG: rate by existing entries.
 
 use std::fmt::Write as _;
 
@@ -17,12 +17,12 @@ const LEFT: f64 = 80.0;
 const RIGHT: f64 = 290.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 60.0;
-/// Colours that people tell apart whatever they see (Okabe and Ito).
+/// Colours that people with any colour vision can distinguish (Okabe and Ito).
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 /// The logarithms of the axes' ends: rates from 1 to 100,000 a second.
 const DECADES: i32 = 5;
 
-/// The plot. Both axes are logarithmic; 0 existing entries stand at the left end.
+/// The plot. Both axes are logarithmic; 0 existing entries are at the left end.
 pub fn svg(points: &[Point]) -> String {
     let mut sizes: Vec<u64> = points.iter().map(|point| point.existing).collect();
     sizes.sort_unstable();

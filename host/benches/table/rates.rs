@@ -1,4 +1,4 @@
-//! How many outcomes a second, by how many there are, and what memory that takes.
+//! The rate of outcomes by the number of existing entries, and the memory that they take.
 
 use anyhow::Result;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::report::{Row, mebibytes, per_second, rate, thousands, times};
 use super::shell::{self, median_of};
 use super::trails::Kind;
 
-/// Tasks from here on are in no prepared trail.
+/// Tasks from this number on are in no prepared trail.
 pub const NEW: u64 = 10_000_000;
 
-/// `ingest` against `git fast-import` of the same entries in the same layout.
+/// `ingest`, compared with `git fast-import` of the same entries in the same layout.
 pub fn sharded(bench: &mut Bench) -> Result<()> {
     let plan = bench.plan;
     let documents = bench.trails.documents(NEW, plan.batch)?;
@@ -28,7 +28,7 @@ pub fn sharded(bench: &mut Bench) -> Result<()> {
     for existing in plan.existing.clone() {
         bench.trails.kept(Kind::BareSharded, existing)?;
         let mut theirs = Vec::new();
-        // Ours and theirs in turns, so that a slow minute of the machine slows both.
+        // Both alternate, so that a slow minute of the machine affects both.
         let took = median_of(plan.runs, |_| {
             let copy = bench
                 .trails
@@ -81,7 +81,7 @@ pub fn sharded(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// `ingest` into a checkout against the seed's way.
+/// `ingest` into a checkout, compared with the seed's way.
 pub fn checkout(bench: &mut Bench) -> Result<()> {
     let plan = bench.plan;
     let existing = 10_000;
@@ -128,7 +128,7 @@ pub fn checkout(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The peak of memory while a long stream goes into a large trail; and issue 2's 20,000 into an empty one.
+/// The peak of memory while a long stream is ingested into a large trail; and issue 2's 20,000 into an empty one.
 pub fn memory(bench: &mut Bench) -> Result<()> {
     let plan = bench.plan;
     let existing = plan.largest();
@@ -183,7 +183,7 @@ fn ingest(bench: &Bench, repository: &Path, documents: &Path) -> Result<Duration
     shell::time(&mut ours(bench, repository, documents))
 }
 
-/// What was copied is on the disk before the clock starts.
+/// Syncs copied files to the disk before the clock starts.
 pub fn settle(bench: &Bench) -> Result<()> {
     shell::time(&mut bench.shell.command("sync")).map(drop)
 }

@@ -1,4 +1,4 @@
-//! The Markdown table, and how quantities are written.
+//! The Markdown table, and the formats of quantities.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,11 +10,11 @@ pub struct Row {
     pub baseline: String,
     pub ratio: String,
     pub goal: &'static str,
-    /// Whether the goal is reached; `None` where there is none, or not at this size.
+    /// Whether the goal is reached; `None` without a goal, or at another size.
     pub met: Option<bool>,
 }
 
-/// Rows as they come; each is shown on standard error at once.
+/// A table. Each row is shown on standard error immediately.
 #[derive(Default)]
 pub struct Table {
     pub rows: Vec<Row>,

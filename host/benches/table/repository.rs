@@ -1,4 +1,4 @@
-//! What the repository is like afterwards, for stock git, against a copy that git has packed anew.
+//! The resulting repository for stock git, compared with a copy that git has repacked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub fn afterwards(bench: &mut Bench) -> Result<()> {
     reading(bench, &ours, &copy, &what, &material::task_id(existing / 2))
 }
 
-/// The largest trail that is compared, how many entries it has, and its repacked copy.
+/// The largest trail that is compared, the number of its entries, and its repacked copy.
 pub fn prepare(bench: &mut Bench) -> Result<Option<(u64, PathBuf, PathBuf)>> {
     let sizes = bench.plan.existing.iter().copied();
     let Some(existing) = sizes
@@ -35,13 +35,13 @@ pub fn prepare(bench: &mut Bench) -> Result<Option<(u64, PathBuf, PathBuf)>> {
         return Ok(None);
     };
     let (ours, _) = bench.trails.kept(Kind::BareSharded, existing)?;
-    // Beside its trail, and gone with it: another build's would be a copy of other commits.
+    // Beside its trail, and removed with it: a copy of another build's trail would have other commits.
     let place = bench.trails.beside(&format!("repacked-{existing}"));
     let copy = repacked(bench, &ours, &place)?;
     Ok(Some((existing, ours, copy)))
 }
 
-/// A trail of lone commits, each its own flush.
+/// A trail of single commits, each with its own flush.
 pub fn lone(bench: &mut Bench) -> Result<()> {
     let repository = bench.trails.init(Kind::BareSharded, "lone")?;
     let recorder = latency::recorder(bench, &repository)?;
@@ -130,7 +130,7 @@ fn sizes(bench: &mut Bench, ours: &Path, copy: &Path, what: &str, most: f64) -> 
     Ok(())
 }
 
-/// How fast stock git reads, against the copy.
+/// The speed of stock git's reads, compared with the copy.
 fn reading(bench: &mut Bench, ours: &Path, copy: &Path, what: &str, task: &str) -> Result<()> {
     let documents = bench.shell.ours(ours, &["--json", "show", task]);
     let path = shell::output(&mut { documents })?;
@@ -175,7 +175,7 @@ fn reading(bench: &mut Bench, ours: &Path, copy: &Path, what: &str, task: &str) 
         }
         settle(bench)?;
         let mut command = bench.shell.command("git");
-        // Not `--local`: objects go through the protocol, as they would to another machine.
+        // Without `--local`, so that objects go through the protocol as to another machine.
         command
             .args(["clone", "--quiet", "--bare", "--no-local"])
             .arg(from)
@@ -210,7 +210,7 @@ fn object_bytes(repository: &Path) -> Result<u64> {
     sum(&repository.join("objects"))
 }
 
-/// Issue 2: the real outcomes, where they are there.
+/// Issue 2: the real outcomes, if they are available.
 pub fn real_outcomes(bench: &mut Bench) -> Result<()> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/airline-agent-runs.ndjson");

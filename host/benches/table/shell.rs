@@ -1,4 +1,4 @@
-//! Programs as they are timed: in an environment of their own, with their time, and with their memory watched.
+//! Timed programs: in a separate environment, with their time and memory.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Where programs run: no configuration but ours, and a cache of compiled policies of its own.
+/// The environment of programs: a separate configuration, and a separate cache of compiled policies.
 pub struct Shell {
     pub work: PathBuf,
-    /// A copy of the program, so that a build beside a run of hours does not replace it.
+    /// A copy of the program, so that a build during a long run does not replace it.
     pub program: PathBuf,
 }
 
-/// How much of its own memory a process had: anonymous pages, sampled; files that it maps do not count.
+/// The memory of a process: anonymous pages, sampled, without mapped files.
 #[derive(Clone, Copy, Default)]
 pub struct Memory {
-    /// The highest.
+    /// The peak.
     pub peak: u64,
-    /// The highest of the first and of the last third of the time.
+    /// The peak of the first third of the time, and of the last third.
     pub early: u64,
     pub late: u64,
-    /// The highest resident set, mapped files included.
+    /// The peak of the resident set, including mapped files.
     pub resident: u64,
 }
 
 impl Shell {
-    /// A command of the environment.
+    /// A command in this environment.
     #[expect(
         clippy::disallowed_methods,
         reason = "programs are what is measured, and they need a search path"
@@ -54,7 +54,7 @@ impl Shell {
         command
     }
 
-    /// Our program, on one repository.
+    /// The product's program on one repository.
     pub fn ours(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = self.command(&self.program);
         command
@@ -64,7 +64,7 @@ impl Shell {
         command
     }
 
-    /// Stock git, on one repository. Garbage collection in the background would only make it slower.
+    /// Stock git on one repository. Garbage collection in the background would only make it slower.
     pub fn git(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = self.command("git");
         command
@@ -76,7 +76,7 @@ impl Shell {
     }
 }
 
-/// Runs a program that must succeed; how long it took.
+/// Runs a program, which must succeed; returns the time that it took.
 pub fn time(command: &mut Command) -> Result<Duration> {
     let began = Instant::now();
     let status = command
@@ -89,7 +89,7 @@ pub fn time(command: &mut Command) -> Result<Duration> {
     Ok(took)
 }
 
-/// Runs a program that must succeed; what it printed.
+/// Runs a program, which must succeed; returns its output.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdout(Stdio::piped())
@@ -101,7 +101,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program with a file as its input; how long it took.
+/// Runs a program with a file as its input; returns the time that it took.
 pub fn time_with_input(command: &mut Command, input: &Path) -> Result<Duration> {
     time(command.stdin(File::open(input)?))
 }
@@ -145,7 +145,7 @@ pub fn watch(command: &mut Command) -> Result<(Duration, Memory)> {
     ))
 }
 
-/// `RssAnon` and `VmHWM` of a process that runs, in bytes.
+/// `RssAnon` and `VmHWM` of a running process, in bytes.
 fn memory_of(child: &Child) -> Option<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let field = |name: &str| {
@@ -155,7 +155,7 @@ fn memory_of(child: &Child) -> Option<(u64, u64)> {
     Some((field("RssAnon:")?, field("VmHWM:")?))
 }
 
-/// The middle one of these.
+/// The median of these.
 pub fn median(mut durations: Vec<Duration>) -> Duration {
     durations.sort_unstable();
     durations
@@ -164,7 +164,7 @@ pub fn median(mut durations: Vec<Duration>) -> Duration {
         .unwrap_or_default()
 }
 
-/// The middle of several runs, each of which says how long what is timed took.
+/// The median of several runs, each of which returns its time.
 pub fn median_of(runs: usize, mut run: impl FnMut(usize) -> Result<Duration>) -> Result<Duration> {
     Ok(median((0..runs).map(&mut run).collect::<Result<_>>()?))
 }

@@ -1,4 +1,4 @@
-//! Trails that exist before something is measured: made once by the program itself, kept below `target/`, copied for each run.
+//! Existing trails for the measurements: made once by the program itself, kept below `target/`, copied for each run.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::material;
 use super::shell::{self, Memory, Shell};
 
-/// How a trail lies and is laid out.
+/// The placement and layout of a trail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     BareSharded,
@@ -26,7 +26,8 @@ pub struct Trails<'a> {
 pub const REF: &str = "refs/heads/main";
 
 impl<'a> Trails<'a> {
-    /// Trails of another build are removed, unless they are to be used again: packs lie as the build made them.
+    /// Opens the trails. Those of another build are removed unless `reuse` is on: their packs are as that build made
+    /// them.
     pub fn open(shell: &'a Shell, reuse: bool) -> Result<Trails<'a>> {
         let mut hasher = DefaultHasher::new();
         fs::read(&shell.program)?.hash(&mut hasher);
@@ -48,7 +49,7 @@ impl<'a> Trails<'a> {
         Ok(Trails { shell, kept })
     }
 
-    /// A place beside the kept trails, for what goes with them.
+    /// A path beside the kept trails, for files that belong to them.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.kept.join(name)
     }
@@ -68,9 +69,9 @@ impl<'a> Trails<'a> {
         Ok(path)
     }
 
-    /// The trail with that many entries, tasks 0 and up, at its kept place: for reading only.
+    /// The trail with that many entries, tasks 0 and up, at its kept path: for reading only.
     ///
-    /// With it the memory that making it took, if it was made now.
+    /// Also returns the memory that making it took, if it was made now.
     pub fn kept(&self, kind: Kind, existing: u64) -> Result<(PathBuf, Option<Memory>)> {
         let prefix = if kind == Kind::BareSharded {
             "sharded"
@@ -92,7 +93,7 @@ impl<'a> Trails<'a> {
         Ok((path, memory))
     }
 
-    /// A copy of the trail with that many entries. Packs, which nobody changes in place, are hard links.
+    /// A copy of the trail with that many entries. Packs, which are never changed in place, are hard links.
     pub fn copy(&self, kind: Kind, existing: u64, name: &str) -> Result<PathBuf> {
         let (from, _) = self.kept(kind, existing)?;
         self.copy_of(&from, name)
@@ -106,13 +107,13 @@ impl<'a> Trails<'a> {
         }
         copy_tree(from, &to)?;
         if to.join(".git").exists() {
-            // The copies are other files than those that the index remembers: git would read each again when it is timed.
+            // The copies are other files than those in the index: git would read each of them again when it is timed.
             shell::time(&mut self.shell.git(&to, &["update-index", "-q", "--refresh"]))?;
         }
         Ok(to)
     }
 
-    /// A file of outcomes: so many tasks from that number on.
+    /// A file with the outcomes of `count` tasks from that number on.
     pub fn documents(&self, first: u64, count: u64) -> Result<PathBuf> {
         let path = self
             .shell

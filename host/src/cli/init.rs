@@ -131,7 +131,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     if let Some(warning) = trail.take_warning() {
         warn(output.is_quiet(), &warning);
     }
-    if let Some(why) = &made.apart {
+    if let Some(why) = &made.own_ref_reason {
         let note = separate_ref_note(trail.reference(), why);
         output.note(format_args!("{note}"));
     }

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
 use crate::outcome::counted;
-use crate::verify::{self, Claim, Outcome, Report, Verdict};
+use crate::verify::{self, AuditResult, Claim, Report, Verdict};
 
 /// Audit a trail, or any clone of one
 ///

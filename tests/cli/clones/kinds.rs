@@ -1,4 +1,4 @@
-//! However a clone was made, and whatever is checked out in it, its trail is found; where it cannot be, that is said.
+//! The trail is found in every kind of clone, with anything checked out; if it cannot be found, a message says so.
 
 use super::{Machine, git, machine, on_audit};
 
@@ -22,7 +22,7 @@ fn however_a_clone_was_made_the_trail_is_found() {
         assert_ne!(machine.rev("job", "audit~1"), None, "{args:?}");
         std::fs::remove_dir_all(machine.path("job")).unwrap();
     }
-    // Refs that are fetched to a place of their own, and a head that is detached, as in a job of a hosting service.
+    // Refs in a separate namespace, and a detached head, as in a job of a hosting service.
     machine.clone(&[], "job");
     let job = machine.path("job");
     git(
@@ -88,7 +88,7 @@ fn a_trail_on_the_default_branch_is_gone_on_with_from_a_feature_branch() {
         machine.rev("job", "feature"),
         machine.rev("job", "origin/main")
     );
-    // A clone of the feature branch alone.
+    // A clone of only the feature branch.
     git(&job, &["push", "-q", "origin", "main", "feature"]);
     machine.clone(&["-b", "feature"], "second");
     assert_eq!(machine.record("second", "two", "failed").exit, Some(5));
@@ -137,7 +137,7 @@ fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
     let ran = machine.record("narrow", "one", "failed");
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert!(ran.err.contains(words), "{ran:?}");
-    // Once it is begun, nobody is told again.
+    // Once the trail has started, the warning is not repeated.
     assert_eq!(machine.record("narrow", "two", "failed").err, "");
 
     machine.clone(&["--mirror"], "mirror");
@@ -146,7 +146,7 @@ fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
     assert!(
         doctor
             .out
-            .contains("a `git fetch` puts refs/heads/audit where"),
+            .contains("a `git fetch` sets refs/heads/audit to"),
         "{doctor:?}"
     );
 }

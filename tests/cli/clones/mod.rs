@@ -1,4 +1,5 @@
-//! Clones: the trail of a remote is taken up, never begun a second time, and no task is recorded again that a remote has.
+//! Clones: the trail of a remote is adopted, never started a second time, and no task that a remote has is recorded
+//! again.
 
 mod kinds;
 
@@ -26,7 +27,7 @@ fn machine(init: &[&str], branch: &str) -> Machine {
     machine
 }
 
-/// With the trail on a ref of its own.
+/// A machine whose trail is on a separate ref.
 fn on_audit() -> Machine {
     machine(&["--ref", "refs/heads/audit"], "audit")
 }
@@ -45,7 +46,7 @@ impl Machine {
         git(self.dir.path(), &args);
     }
 
-    /// The tasks of a trail, the newest first.
+    /// The tasks of a trail, newest first.
     fn tasks(&self, args: &[&str]) -> Vec<String> {
         let ran = self.run(args);
         assert_eq!(ran.exit, Some(0), "{ran:?}");
@@ -69,7 +70,7 @@ impl Machine {
 fn a_clone_adopts_the_trail_of_its_remote_and_records_nothing_twice() {
     let machine = on_audit();
     machine.clone(&[], "job");
-    // Reading changes nothing, and says where it reads.
+    // Reading changes nothing, and says which ref is read.
     let log = machine.run(&["-C", "job", "log", "--oneline"]);
     assert!(log.out.contains("task one completed"), "{log:?}");
     assert!(
@@ -80,7 +81,7 @@ fn a_clone_adopts_the_trail_of_its_remote_and_records_nothing_twice() {
     assert_eq!(shown.exit, Some(0), "{shown:?}");
     let doctor = machine.run(&["-C", "job", "doctor"]);
     assert!(
-        doctor.out.contains("the next record takes it up"),
+        doctor.out.contains("the next record adopts it"),
         "{doctor:?}"
     );
     assert_eq!(machine.rev("job", "refs/heads/audit"), None);
@@ -107,7 +108,7 @@ fn a_clone_adopts_the_trail_of_its_remote_and_records_nothing_twice() {
         machine.rev("job", "origin/main")
     );
     assert_eq!(machine.run(&["verify", "job"]).exit, Some(0));
-    // What was recorded here goes on where the remote's trail ended.
+    // New entries continue the remote's trail.
     git(&machine.path("job"), &["push", "-q", "origin", "audit"]);
 }
 
@@ -189,7 +190,7 @@ fn if_trails_have_diverged_tasks_of_the_remote_are_not_recorded_again() {
     assert_eq!(machine.record("seed", "theirs", "completed").exit, Some(0));
     git(&machine.path("seed"), &["push", "-q", "origin", "audit"]);
     git(&machine.path("job"), &["fetch", "-q"]);
-    // The refs may be in a file together.
+    // The refs may be packed.
     git(&machine.path("job"), &["pack-refs", "--all"]);
     let ran = machine.record("job", "theirs", "completed");
     assert_eq!(ran.exit, Some(1), "{ran:?}");
@@ -207,12 +208,12 @@ fn if_trails_have_diverged_tasks_of_the_remote_are_not_recorded_again() {
     );
     assert_eq!(machine.record("job", "more", "completed").exit, Some(0));
     let doctor = machine.run(&["-C", "job", "doctor"]);
-    assert!(doctor.out.contains("have parted"), "{doctor:?}");
-    // By the name of a ref the other one is read.
+    assert!(doctor.out.contains("have diverged"), "{doctor:?}");
+    // The other trail can be read by the name of its ref.
     for name in ["refs/remotes/origin/audit", "origin/audit"] {
         let log = ["-C", "job", "log", "--json", "--ref", name];
         assert_eq!(machine.tasks(&log), ["theirs", "one"]);
-        // An audit takes a name that has one reading.
+        // An audit accepts a name that is not ambiguous.
         for command in ["verify", "report"] {
             let audit = ["-C", "job", command, "--ref", "refs/remotes/origin/audit"];
             let ran = machine.run(&audit);
@@ -233,7 +234,7 @@ fn remotes_with_the_same_trail_are_one_and_diverged_ones_are_named() {
         machine.dir.path(),
         &["clone", "-q", "--bare", "hub.git", "copy.git"],
     );
-    // The copy has one entry more.
+    // The copy has one more entry.
     machine.clone(&[], "writer");
     assert_eq!(machine.record("writer", "two", "completed").exit, Some(0));
     git(
@@ -328,7 +329,7 @@ fn a_branch_that_is_checked_out_behind_its_remote_is_for_git_to_move() {
     git(&machine.path("job"), &["push", "-q", "origin", "main"]);
     git(&seed, &["fetch", "-q"]);
     assert_eq!(machine.record("seed", "four", "completed").exit, Some(0));
-    // Nor is a clone in which nothing is checked out yet for us to fill.
+    // Nor is a clone without a checked-out commit.
     git(machine.dir.path(), &["init", "-q", "-b", "main", "unborn"]);
     let unborn = machine.path("unborn");
     git(&unborn, &["remote", "add", "origin", "../hub.git"]);

@@ -1,4 +1,4 @@
-//! `policy check` and `policy bench`, wired.
+//! `policy check` and `policy bench` on the command line.
 
 use super::machine;
 use crate::policy::guest::minimal;

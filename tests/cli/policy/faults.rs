@@ -1,4 +1,5 @@
-//! What a person is told of a policy that fails or cannot be had: which, where, which limit; and that the host is none the worse.
+//! The messages about a policy that fails or cannot be loaded: they name the policy, the place and the limit, and the
+//! host is not affected.
 
 use super::super::{Machine, Ran, outcome};
 use super::machine;
@@ -87,7 +88,7 @@ fn compiling_has_a_time_and_a_memory_and_the_trail_is_as_it_was() {
         for command in ["inspect", "check", "bench"] {
             let ran = machine.run(&["policy", command, policy, "--limit", &limit]);
             assert_eq!(ran.exit, Some(1), "{ran:?}");
-            // On a busy machine there may be a word first that it takes long.
+            // On a busy machine a message about the slow policy may come first.
             let lines = ran.err.lines();
             let lines = lines.filter(|line| !line.starts_with("compiling the policy "));
             assert_eq!(lines.collect::<Vec<_>>(), [format!("error: {told}")]);
@@ -130,7 +131,7 @@ fn a_setting_that_a_policy_does_not_ask_for_is_named() {
     for command in [&run[..], &activate] {
         let with = |config| machine.run(&[command, &["--config", config]].concat());
         let ran = with("max_txt=4096");
-        // A trial goes on; what is to be in force does not.
+        // A trial continues; a policy that cannot be loaded is not put in force.
         let exit = if command == run { 0 } else { 2 };
         assert_eq!(ran.exit, Some(exit), "{ran:?}");
         assert!(
@@ -189,7 +190,7 @@ fn what_has_been_compiled_is_not_compiled_again() {
     let inspect = ["policy", "inspect", "honest.wasm"];
     let ran = machine.run(&inspect);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
-    // In this no process can even begin.
+    // With this limit no process can start.
     let ran = machine.run(&[&inspect[..], &["--limit", "compile_memory=1000"]].concat());
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     machine.write("slow.wasm", with_module(&slow_code()));

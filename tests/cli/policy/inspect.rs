@@ -1,4 +1,4 @@
-//! `policy inspect`: what a component is and can reach, and why another is none.
+//! `policy inspect`: what a component is and can reach, and why another file is not a policy.
 
 use super::machine;
 use crate::policy::guest::hostile;

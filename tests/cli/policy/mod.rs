@@ -1,4 +1,4 @@
-//! `policy …`: looking at policies, trying and testing them, with no repository.
+//! `policy …`: inspecting, trying and testing policies, without a repository.
 
 mod check;
 mod faults;

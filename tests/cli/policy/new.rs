@@ -1,5 +1,5 @@
-//! `policy new`: what is made, and that nothing is written over; and the policies that come with the host, by their own cases. That the
-//! projects build and pass is `.ci/templates`'.
+//! `policy new`: the project that it makes, and that no file is overwritten; and the built-in policies with their test
+//! cases. `.ci/templates` checks that the projects build and pass.
 
 use super::super::Machine;
 
@@ -24,7 +24,7 @@ fn a_project_is_complete_and_names_its_next_commands() {
         }
         let case = machine.path(&format!("{name}/tests/{name}.test.toml"));
         let ran = machine.run(&["policy", "test", "builtin", case.to_str().unwrap()]);
-        // All but the template's own rule is what the built-in policy does.
+        // Everything except the template's rule is as in the built-in policy.
         assert!(
             ran.out.contains("3 passed, 1 failed") || ran.err.contains("3 passed, 1 failed"),
             "{ran:?}"

@@ -1,4 +1,4 @@
-//! A real call is kept and made again: a field problem becomes a test.
+//! A real call is recorded and replayed: a problem in the field becomes a test.
 
 use std::os::unix::fs::PermissionsExt as _;
 

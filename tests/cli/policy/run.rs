@@ -1,4 +1,4 @@
-//! `policy run`: one call shown in full, recorded, and made again.
+//! `policy run`: one call shown in full, recorded, and replayed.
 
 use super::{Ran, machine};
 use crate::policy::guest::hostile;

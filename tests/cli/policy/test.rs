@@ -1,4 +1,4 @@
-//! `policy test`: cases that pass, fail, are rewritten, and are none.
+//! `policy test`: cases that pass, fail, are rewritten, and are invalid.
 
 use super::{Machine, machine};
 use crate::policy::guest::hostile;

@@ -1,4 +1,4 @@
-//! What a trail knows of policies: one is put in force, what decided is shown, made again, and tried against another.
+//! The policies of a trail: one is put in force, decisions are shown, reproduced, and compared with another policy.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn an_activated_policy_decides_until_another_is_and_the_log_shows_the_spans() {
         "{entry}"
     );
     assert!(entry.contains("1.0E+2"), "{entry}");
-    // The same again, secret and all.
+    // The same outcome again, with the secret.
     let again = machine.run_with_input(&["-C", "repo", "commit", "-"], WITH_SECRET);
     assert!(again.out.starts_with("already recorded leak"), "{again:?}");
     machine.commit(&outcome("b", "completed"));
@@ -116,7 +116,7 @@ fn settings_are_activated_with_the_policy_and_others_are_not_taken_by_half() {
     );
     assert!(ran.err.contains("its own settings"), "{ran:?}");
     assert_ne!(ran.exit, Some(0));
-    // Another policy for one invocation is named with its own settings; it is kept, too.
+    // Another policy for one invocation is given with its settings; it is stored too.
     let ran = machine.run_with_input(
         &[
             "-C",
@@ -151,7 +151,7 @@ fn a_policy_that_breaks_the_contract_is_not_put_in_force() {
         machine.git(&["for-each-ref", "refs/heads/audit-policies"]),
         ""
     );
-    // Rules that do not parse record nothing, which no policy may do of everything.
+    // Rules that cannot be parsed refuse every outcome, which a policy must not do.
     let rules = [
         "-C",
         "repo",
@@ -168,7 +168,7 @@ fn a_policy_that_breaks_the_contract_is_not_put_in_force() {
 fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing() {
     let machine = Machine::with_repository();
     machine.commit(&outcome("a", "completed"));
-    // The same with a section that says nothing: another policy, which does not come with the program.
+    // The same component with an empty section: another policy, which is not built in.
     let mut other = chiffon_audit_cli::policy::Policy::builtin_component().to_vec();
     other.extend_from_slice(&[0, 2, 1, b'x']);
     machine.write("other.wasm", other);
@@ -177,7 +177,7 @@ fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing(
         let ran = machine.run_with_input(&args, outcome(task, "failed"));
         assert_eq!(ran.exit, Some(0), "{ran:?}");
     }
-    // Gone from here, as from a clone of the trail alone: what comes with the program is there still, of the other it cannot be told.
+    // Deleted here, as in a clone of the trail alone: the built-in policy is still available, the other one is not.
     let kept = machine.git(&["rev-parse", "refs/heads/audit-policies"]);
     machine.git(&["update-ref", "-d", "refs/heads/audit-policies"]);
     let ran = machine.run(&["-C", "repo", "policy", "reproduce"]);
@@ -193,7 +193,7 @@ fn reproduce_names_the_first_entry_that_comes_out_otherwise_and_what_is_missing(
         Some(0)
     );
 
-    // Somebody commits an entry that the built-in policy would not have made so.
+    // An attacker commits an entry that the built-in policy would not have made.
     let forged = machine
         .git(&["log", "-1", "--format=%B", "HEAD~2"])
         .replace("task a ", "task f ");
@@ -282,7 +282,7 @@ fn backtest_shows_what_another_policy_would_have_made_of_the_trail() {
         "2100-01-01",
     ]);
     assert!(ran.out.starts_with("0 entries tried"), "{ran:?}");
-    // Nothing was changed by any of it.
+    // None of this changed anything.
     assert_eq!(
         machine.git(&["for-each-ref", "--format=%(refname)"]),
         "refs/heads/main\n"
@@ -320,7 +320,7 @@ fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
     assert!(missing.err.contains("there is no store"), "{missing:?}");
 }
 
-/// The store beside the trail, which keeps what was submitted, has this submission as committed.
+/// The store beside the trail, which keeps submissions, has this one as committed.
 fn keep_submission(machine: &Machine) {
     use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
     use chiffon_audit_cli::store::*;
@@ -358,7 +358,7 @@ fn keep_submission(machine: &Machine) {
         let accepted = store.accept(submission).await.unwrap();
         let term = std::time::Duration::from_secs(60);
         let LeaseAnswer::Held(lease) = store.lease("test", term).await.unwrap() else {
-            panic!("somebody else has the lease");
+            panic!("another host has the lease");
         };
         let settlement = Settlement {
             sequence: accepted.sequence,

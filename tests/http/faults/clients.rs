@@ -1,4 +1,4 @@
-//! Clients that are slow, wrong or many. None of them holds up another, and each is told in the form of the others.
+//! Clients that are slow, wrong or many. None of them blocks another, and each gets the same form of answer.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn a_body_that_comes_slowly_or_never_holds_up_nobody_and_is_not_taken_for_less()
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    // Byte by byte, others in between.
+    // Byte by byte, with other requests in between.
     let mut slow = host.served.connect();
     for (number, byte) in head.bytes().chain(body.bytes()).enumerate() {
         slow.write_all(&[byte]).unwrap();
@@ -20,7 +20,7 @@ fn a_body_that_comes_slowly_or_never_holds_up_nobody_and_is_not_taken_for_less()
         }
     }
     assert_eq!(read_answer(slow).unwrap().status, 200);
-    // Gone in the middle: nothing is taken in, not even if what has come is JSON.
+    // Disconnected in the middle: nothing is accepted, even if the part that arrived is JSON.
     for cut in [0, 1, body.len() - 1] {
         let mut gone = host.served.connect();
         gone.write_all(head.replace("slow", "gone").as_bytes())
@@ -129,7 +129,7 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
             "{answer:?}"
         );
     }
-    // A body that is not UTF-8, and what is not even HTTP.
+    // A body that is not UTF-8, and a request that is not HTTP.
     let kind = ["Content-Type: application/json"];
     let answer = host
         .served

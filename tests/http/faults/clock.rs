@@ -1,4 +1,4 @@
-//! The system's clock, set back under a running host: a shim between the program and libc moves it.
+//! The system's clock, set back under a running host by a shim between the program and libc.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_clock_that_is_set_back_holds_up_commits_until_it_is_near_again_and_nothing_
         .unwrap();
     assert!(compiled.status.success(), "{compiled:?}");
     let by = dir.path().join("by");
-    // In one step, as the clock is.
+    // In one step, like a clock that is set.
     let set = |seconds: i64| {
         let new = dir.path().join("new");
         std::fs::write(&new, seconds.to_string()).unwrap();
@@ -75,7 +75,7 @@ fn a_clock_that_is_set_back_holds_up_commits_until_it_is_near_again_and_nothing_
     assert!(line.contains("200"), "{line}");
 
     set(-3600);
-    // Accepting goes on, the lease with it, and what stands in the way is said.
+    // Accepting continues, and so does the lease; the obstacle is reported.
     assert_eq!(
         host.post("/api/v1/outcomes", &outcome("b", "completed"))
             .status,
@@ -89,7 +89,7 @@ fn a_clock_that_is_set_back_holds_up_commits_until_it_is_near_again_and_nothing_
     );
     assert_eq!(host.get("/readyz").json()["causes"][0], "clock");
     assert_eq!(host.entries(), 1);
-    // Within five minutes the trail bears it: it goes on from its own last time.
+    // Within five minutes the trail tolerates it: it continues from its own last time.
     set(-120);
     host.until("/api/v1/tasks/b", |task| task["state"] == "committed");
     host.until("/readyz", |ready| ready["status"] == "ready");
@@ -97,7 +97,7 @@ fn a_clock_that_is_set_back_holds_up_commits_until_it_is_near_again_and_nothing_
     let times = host.git(&["log", "--reverse", "--format=%ct"]);
     let times: Vec<i64> = times.lines().map(|time| time.parse().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
-    // Whoever follows hears of both, and a query from the last time on finds both.
+    // A follower sees both, and a query from the last time finds both.
     for expected in ["b", "c"] {
         let data = loop {
             line.clear();

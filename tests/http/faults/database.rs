@@ -1,4 +1,4 @@
-//! What befalls the SQLite file under a running host, and what a host says that is started on what is left of it.
+//! Faults of the SQLite file under a running host, and the messages of a host that is started with the rest of it.
 
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Nothing is accepted, with a reason, and whoever asks hears it.
+/// Nothing is accepted, and clients get the reason.
 #[track_caller]
 fn refuses(host: &Host, task_id: &str, says: &str) {
     let answer = host.post("/api/v1/outcomes", &outcome(task_id, "completed"));
@@ -49,7 +49,7 @@ fn works_again(host: &Host, task_id: &str) {
     assert_eq!(host.get("/api/v1/trail").json()["store"], Value::Null);
 }
 
-/// What a host says that does not start.
+/// The message of a host that does not start.
 #[track_caller]
 fn refused_start(host: &Host, code: i32) -> String {
     let args = [
@@ -77,7 +77,7 @@ fn a_database_that_is_locked_is_waited_for_and_then_told_and_recovers_by_itself(
     host.commit("a", "completed");
     let other = Connection::open(store(&host)).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // For a moment: whoever reports notices nothing but the moment.
+    // Locked for a moment: clients notice only a delay.
     let caller = {
         let address = host.served.address.clone();
         let body = outcome("b", "completed");
@@ -86,7 +86,7 @@ fn a_database_that_is_locked_is_waited_for_and_then_told_and_recovers_by_itself(
     std::thread::park_timeout(Duration::from_millis(200));
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(caller.join().unwrap().status, 202);
-    // For longer than anybody waits.
+    // Locked for longer than any client waits.
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     refuses(&host, "c", "is locked by another process");
     other.execute_batch("ROLLBACK").unwrap();
@@ -112,7 +112,7 @@ fn a_database_that_is_replaced_accepts_nothing_until_the_host_is_started_again()
     let mut host = Host::new();
     host.commit("a", "completed");
     let file = store(&host);
-    // As `cp` of a backup and `mv` would: the same bytes, in another file.
+    // As after `cp` of a backup and `mv`: the same bytes, in another file.
     let copy = host.dir.path().join("copy");
     Connection::open(&file)
         .unwrap()
@@ -137,7 +137,7 @@ fn a_database_that_is_truncated_accepts_nothing_more_and_is_refused_at_the_next_
         open.set_len(left).unwrap();
         refuses(&host, "b", "the database was truncated while it was in use");
         end(&mut host);
-        // It was not made to look whole.
+        // It was not changed to look complete.
         assert_eq!(std::fs::metadata(&file).unwrap().len(), left);
         let said = refused_start(&host, 7);
         assert!(said.contains("is damaged: "), "{said}");
@@ -147,7 +147,7 @@ fn a_database_that_is_truncated_accepts_nothing_more_and_is_refused_at_the_next_
         );
         assert!(said.contains("reconcile --rebuild"), "{said}");
         assert_eq!(std::fs::metadata(&file).unwrap().len(), left);
-        // What the message says, done.
+        // The steps that the message describes.
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::rename(
                 beside(&file, suffix),
@@ -201,7 +201,7 @@ fn a_database_that_is_missing_at_the_start_is_created_and_its_rows_come_from_git
     assert_eq!(total(&host), 0);
     load::holds(host.dir.path(), &["reconcile", "--rebuild"]);
     assert_eq!(total(&host), 2);
-    // Who reports again what is recorded makes no second entry.
+    // Reporting a recorded outcome again makes no second entry.
     assert_eq!(host.commit("a", "completed")["state"], "committed");
     assert_eq!(host.entries(), 2);
     load::holds(host.dir.path(), &["reconcile"]);

@@ -1,15 +1,15 @@
-//! Disks that are full or read-only: that of the database and that of git, apart.
+//! Disks that are full or read-only: the database's and git's, each alone.
 
 use super::load;
 use super::*;
 
-/// A file system of its own in memory, so large.
+/// A small file system in memory.
 struct Disk {
     path: PathBuf,
 }
 
 impl Disk {
-    /// `None`, and a line on standard error, where the tests may not mount.
+    /// Mounts it; `None`, with a line on standard error, if the tests may not mount.
     fn mount(path: PathBuf, size: &str) -> Option<Disk> {
         std::fs::create_dir_all(&path).unwrap();
         let disk = Disk { path };
@@ -31,7 +31,7 @@ impl Disk {
         assert!(self.run("mount", &["-o", &options]), "{options}");
     }
 
-    /// Takes all the room that is left.
+    /// Uses all the free space.
     fn fill(&self) {
         let mut file = std::fs::File::create(self.path.join("filling")).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
@@ -72,7 +72,7 @@ fn a_full_disk_under_the_database_is_told_to_who_reports_and_what_was_accepted_i
     disk.fill();
     let mut accepted = 1;
     let problem = loop {
-        // What the log has room for is accepted still.
+        // Outcomes for which the log has room are still accepted.
         let answer = host.post("/api/v1/outcomes", &large(&format!("t{accepted}")));
         match answer.status {
             202 => accepted += 1,
@@ -113,7 +113,7 @@ fn a_full_or_read_only_disk_under_git_holds_up_commits_and_no_report() {
     host.commit("a", "completed");
     let fill = || disk.fill();
     let make_room = || disk.make_room();
-    // The service has files open there, so that a remount would be refused; and root minds no permissions.
+    // The service has open files there, so a remount would be refused; and permissions do not stop root.
     let immutable = |how: &str| {
         let directories = ["refs/heads", "objects/pack", "chiffon-audit/tmp"];
         let changed = Command::new("chattr")

@@ -1,11 +1,11 @@
-//! `kill -9` at random moments under load, on both stores: five times here, as often as `CHIFFON_AUDIT_TEST_KILLS` says in
+//! `kill -9` at random moments under load, on both stores: five times here, and `CHIFFON_AUDIT_TEST_KILLS` times in
 //! `.ci/run --full`.
 
 use super::load::{self, Load, Told, everything_is_there_once, holds, nothing_is_lost_or_doubled};
 use super::*;
 use crate::store::server;
 
-/// So many kills on one trail; then another is begun, so that the last costs no more than the first.
+/// The number of kills on one trail before a new one is used, so that the last costs no more than the first.
 const ON_ONE_TRAIL: usize = 10;
 
 #[test]
@@ -48,15 +48,15 @@ fn kill_again_and_again(url: &str, times: usize, chance: &mut fastrand::Rng) {
     let mut told = Told::default();
     for round in 0..times {
         let load = Load::start(&format!("r{round}"), 6, &[&host.served.address]);
-        // The lease of the one before runs out in the middle of this, so that some are killed before they commit, some
-        // in the middle of their first flush, and some at full speed.
+        // The lease of the killed host runs out in the middle of this range, so some hosts are killed before they
+        // commit, some during their first flush, and some at full speed.
         let moment = Duration::from_millis(chance.u64(0..1_500));
         std::thread::park_timeout(moment);
         host.served.child.kill().unwrap();
         host.served.child.wait().unwrap();
         told.add(load.stop());
         nothing_is_lost_or_doubled(&host.trail(), &told);
-        // Of a trail without entries nothing can be shown.
+        // A trail without entries shows nothing.
         if !load::recorded(&host.trail()).is_empty() {
             holds(host.dir.path(), &["verify"]);
         }

@@ -1,4 +1,4 @@
-//! Callers who report without pause and note what they were answered, and the reckoning: all of it is in the trail, once.
+//! Callers that report without pause and note their answers, and the final check: everything is in the trail once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::thread::JoinHandle;
 
 use super::*;
 
-/// So that whoever comes after one that was killed commits at once.
+/// So that the successor of a killed host commits immediately.
 pub const SETTINGS: &str = "[serve]\nlease = 0.5\n";
 
-/// What one caller was answered.
+/// The answers to one caller.
 #[derive(Default)]
 pub struct Told {
-    /// 202 or 200: each is to be in the trail once.
+    /// 202 or 200: each must be in the trail once.
     pub accepted: BTreeSet<String>,
-    /// 200: in the trail by then.
+    /// 200: in the trail already.
     pub committed: BTreeSet<String>,
-    /// No answer, or 503: nobody knows, so they are reported again.
+    /// No answer, or 503: the result is unknown, so they are reported again.
     pub unsure: BTreeSet<String>,
-    /// The problems that were told.
+    /// The problems in the answers.
     pub problems: BTreeSet<String>,
 }
 
@@ -32,7 +32,7 @@ impl Told {
     }
 }
 
-/// Callers at work.
+/// Running callers.
 pub struct Load {
     enough: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -40,7 +40,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// So many callers report to these hosts in turn. Task ids begin with `name`.
+    /// Starts this many callers, which report to these hosts in turn. Task ids start with `name`.
     pub fn start(name: &str, callers: usize, addresses: &[&str]) -> Load {
         let (enough, answered) = (Arc::default(), Arc::default());
         let callers = (0..callers)
@@ -58,7 +58,7 @@ impl Load {
         }
     }
 
-    /// Until so many more were accepted.
+    /// Waits until this many more were accepted.
     pub fn until_accepted(&self, more: usize) {
         let enough = self.answered.load(Ordering::Relaxed) + more;
         for _ in 0..12_000 {
@@ -70,7 +70,7 @@ impl Load {
         panic!("nothing is accepted any more");
     }
 
-    /// What they were told, once each has had its last answer.
+    /// Waits for the last answer to each caller, and returns all answers.
     pub fn stop(self) -> Told {
         self.enough.store(true, Ordering::Relaxed);
         let mut told = Told::default();
@@ -102,20 +102,20 @@ fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &Atom
                 told.accepted.insert(id);
             }
             Ok(answer) if answer.status == 503 => {
-                // A proxy's own answer is no problem document.
+                // A proxy's own answer is not a problem document.
                 let problem: Value = serde_json::from_str(&answer.body).unwrap_or_default();
                 let detail = problem["detail"].as_str().unwrap_or_default();
                 told.problems.insert(detail.into());
                 told.unsure.insert(id);
             }
-            // Cut off in the middle, or nobody there.
+            // The answer was cut off, or the host is gone.
             Ok(answer) if answer.status == 0 => {
                 told.unsure.insert(id);
             }
             Ok(answer) => panic!("{answer:?}"),
             Err(_) => {
                 told.unsure.insert(id);
-                // One who is dead needs not be asked a thousand times a second.
+                // A host that is down need not be tried a thousand times a second.
                 std::thread::park_timeout(Duration::from_millis(10));
             }
         }
@@ -123,7 +123,7 @@ fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &Atom
     told
 }
 
-/// Posts to a host that may not be there.
+/// Posts to a host that may be down.
 pub fn post(address: &str, path: &str, body: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -146,7 +146,7 @@ pub fn recorded(trail: &Path) -> Vec<String> {
         .collect()
 }
 
-/// What must hold at any moment: what was answered as committed is there, and nothing is there twice.
+/// The invariants at any moment: committed outcomes are in the trail, and no entry is there twice.
 #[track_caller]
 pub fn nothing_is_lost_or_doubled(trail: &Path, told: &Told) {
     let all = recorded(trail);
@@ -156,13 +156,14 @@ pub fn nothing_is_lost_or_doubled(trail: &Path, told: &Told) {
     assert!(lost.is_empty(), "answered as committed, and lost: {lost:?}");
 }
 
-/// What must hold in the end, when those who are unsure have reported again, the backlog is empty and the hosts have ended:
-/// everything is there, once; git, `verify` and `reconcile` agree.
+/// The final state, after unsure callers have reported again, the backlog is empty and the hosts have ended: every
+/// entry exists once; git, `verify` and `reconcile` agree.
 #[track_caller]
 pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, store: &[&str]) {
     let served = &hosts[0];
     for id in &told.unsure {
-        // It came through one of two doors; the other has a fingerprint of its own, and the policy knows its entry.
+        // It came through one of two interfaces; the other has another fingerprint, and the policy recognises its
+        // entry.
         let path = match id.rsplit('-').next().unwrap().parse::<usize>().unwrap() % 4 {
             1 => "/api/v1/work-results",
             _ => "/api/v1/outcomes",
@@ -173,7 +174,7 @@ pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, s
     served.until("/api/v1/trail", |trail| {
         trail["backlog"]["pending"] == 0 && trail["backlog"]["blocked"] == 0
     });
-    // A host at work merges packs, and `git fsck` takes one that goes meanwhile for damage.
+    // A running host merges packs, and `git fsck` reports one that disappears meanwhile as damage.
     for host in hosts {
         end(host);
     }
@@ -191,14 +192,14 @@ pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, s
     holds(dir, &[&["reconcile"], store].concat());
 }
 
-/// Ends a host in order.
+/// Shuts a host down.
 #[track_caller]
 pub fn end(host: &mut Served) {
     host.signal("-TERM");
     assert!(host.child.wait().unwrap().success());
 }
 
-/// A command on the trail that must end well.
+/// Runs a command on the trail, which must succeed.
 #[track_caller]
 pub fn holds(dir: &Path, args: &[&str]) {
     let args = [&["-C", "audit.git", "--json"], args].concat();

@@ -1,4 +1,4 @@
-//! A log that cannot be written, or that nobody reads: nothing waits for it, and nothing is lost but its lines.
+//! A log that cannot be written, or that nobody reads: the service does not wait for it, and only its lines are lost.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -6,16 +6,16 @@ use std::os::fd::OwnedFd;
 use super::load;
 use super::*;
 
-/// More lines than a pipe and the queue behind it take, each with a name of some length.
+/// More lines than a pipe and the queue behind it hold, each with a long name.
 const MANY: usize = 400;
 
-/// A pipe: where the log goes, and its reader, which reads nothing by itself.
+/// A pipe for the log, and its reader, which does not read by itself.
 fn pipe() -> (Stdio, std::io::PipeReader) {
     let (reader, writer) = std::io::pipe().unwrap();
     (Stdio::from(OwnedFd::from(writer)), reader)
 }
 
-/// Serves with a log of every line, which goes there.
+/// Serves with a log of every line, to this stream.
 fn host(stderr: Stdio) -> Host {
     let dir = crate::support::temporary();
     let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
@@ -25,7 +25,7 @@ fn host(stderr: Stdio) -> Host {
     Host { dir, served }
 }
 
-/// Everything that is reported is committed, the host says that it is well, and it ends when it is told to.
+/// Checks that every report is committed, the host reports that it is healthy, and it ends when it is told to.
 fn goes_on(mut host: Host) -> String {
     for number in 0..MANY {
         let body = outcome(&format!("task-{number}"), "completed");
@@ -108,7 +108,8 @@ fn a_log_whose_reader_never_reads_holds_up_nothing_and_a_signal_ends_it() {
 fn a_log_that_is_read_again_says_how_much_is_missing() {
     let (stderr, mut reader) = pipe();
     let host = host(stderr);
-    // The pipe takes 64 KiB and the queue 4 MiB: at `trace` a body of this size is not in the log, so it takes requests.
+    // The pipe holds 64 KiB and the queue 4 MiB: at `trace` a body of this size is not in the log,
+    // so it takes many requests.
     for number in 0.. {
         host.post(
             "/api/v1/outcomes",
@@ -131,7 +132,7 @@ fn a_log_that_is_read_again_says_how_much_is_missing() {
         .find(|line| line.contains("log lines were lost"));
     let report: Value = serde_json::from_str(report.unwrap()).unwrap();
     assert!(report["lines"].as_u64() > Some(0), "{report}");
-    // The rest of it, so that the host's end does not wait for a reader.
+    // Reads the rest, so that the host's end does not wait for a reader.
     std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
 }
 

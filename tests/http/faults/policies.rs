@@ -1,10 +1,11 @@
-//! Outcomes on which the policy faults, and what an operator can do about them: set aside, tried again, by hand if need be.
+//! Outcomes on which the policy faults, and what an operator can do: they are set aside, tried again, and resolved by
+//! hand if needed.
 
 use super::*;
 
 const ADMIN: &str = "Authorization: Bearer admin-0123456789abcdef";
 
-/// Enough fuel for what is usual, and not for what is [`large`].
+/// Enough fuel for usual outcomes, and not for [`large`] ones.
 const LITTLE: &str = "[policy]\nfuel = 3000000\n";
 
 fn large(task_id: &str) -> String {
@@ -23,7 +24,7 @@ fn settings(host: &Host, text: &str) {
 #[test]
 fn an_outcome_on_which_the_policy_faults_is_set_aside_and_is_committed_once_the_limit_is_raised() {
     let host = Host::with_settings(LITTLE, &[]);
-    // More than three in a row: but the policy passes its trial, so it is they and not it.
+    // More than three in a row; but the policy passes its trial, so they are at fault and not the policy.
     for number in 0..4 {
         let id = format!("large-{number}");
         let answer = host.post("/api/v1/outcomes?wait=committed", &large(&id));
@@ -44,11 +45,11 @@ fn an_outcome_on_which_the_policy_faults_is_set_aside_and_is_committed_once_the_
     assert_eq!(host.get("/readyz").json()["status"], "ready");
     let metrics = host.get("/metrics").body;
     assert!(metrics.contains("chiffon_audit_blocked 4"), "{metrics}");
-    // It says when it is tried again, and it is.
+    // The status names the time of the next attempt, which happens.
     let tried = |task: &Value| task["submissions"][0]["attempts"].as_u64() >= Some(2);
     let task = host.until("/api/v1/tasks/large-0", tried);
     assert!(task["submissions"][0]["next_attempt"].is_string(), "{task}");
-    // By hand: the limit is raised and the host told to look.
+    // By hand: the limit is raised and the host is told to reload.
     settings(&host, "[policy]\nfuel = 1000000000\n");
     host.served.signal("-HUP");
     host.until("/api/v1/trail", |trail| trail["backlog"]["blocked"] == 0);
@@ -64,7 +65,7 @@ fn a_policy_in_quarantine_gives_way_to_one_that_works_and_what_waited_is_committ
     let file = dir.path().join("policy.wasm");
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     std::fs::copy(format!("{here}/host/demo/looping.wasm"), &file).unwrap();
-    // A policy that is loaded is not tried at the start: it decides, and faults.
+    // A loaded policy is not tried at the start: it decides, and faults.
     let args = [
         "--policy",
         file.to_str().unwrap(),
@@ -97,7 +98,7 @@ fn a_policy_in_quarantine_gives_way_to_one_that_works_and_what_waited_is_committ
         (ready.status, ready.json()["causes"].clone()),
         (200, serde_json::json!(["policy-quarantined"]))
     );
-    // Garbage in its place: refused, and nothing changes.
+    // An invalid file in its place is refused, and nothing changes.
     std::fs::write(&file, "garbage").unwrap();
     let refused = send("POST", "/api/v1/policy", "{}");
     assert_eq!(refused.status, 422, "{refused:?}");
@@ -105,7 +106,7 @@ fn a_policy_in_quarantine_gives_way_to_one_that_works_and_what_waited_is_committ
         trail["policy"]["quarantined"].is_object()
     });
     assert_eq!(host.entries(), 0);
-    // One that works.
+    // A policy that works.
     std::fs::copy(format!("{here}/host/prebuilt/policy.wasm"), &file).unwrap();
     let changed = send("POST", "/api/v1/policy", "{}");
     assert_eq!(changed.status, 200, "{changed:?}");

@@ -1,10 +1,10 @@
-//! PostgreSQL, stopped and cut off under three hosts, the one that commits killed: the demonstration.
+//! PostgreSQL, stopped and cut off under three hosts, and the committer killed: the demonstration.
 
 use super::load::{self, Load, Told, everything_is_there_once, nothing_is_lost_or_doubled};
 use super::*;
 use crate::store::server::Server;
 
-/// Which of the hosts commits; waits until one does.
+/// Waits until one of the hosts commits, and returns its index.
 fn committer(hosts: &[Served]) -> usize {
     for _ in 0..2_000 {
         let role =
@@ -42,7 +42,7 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
             nothing_is_lost_or_doubled(&trail, &answers);
             told.add(answers);
         };
-    // The committer is killed, twice; the others go on accepting, and one of them commits.
+    // The committer is killed twice; the others continue to accept, and one of them commits.
     for _ in 0..2 {
         under_load(&mut hosts, &mut |hosts, load| {
             let dead = committer(hosts);
@@ -54,13 +54,13 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
         committer(&hosts);
         hosts.push(start());
     }
-    // The database crashes in the middle of commits, and comes back.
+    // The database crashes during commits, and comes back.
     under_load(&mut hosts, &mut |_, load| {
         server.crash();
         server.resume();
         load.until_accepted(50);
     });
-    // It stops answering, its connections open.
+    // It stops answering, with open connections.
     under_load(&mut hosts, &mut |hosts, load| {
         server.stop();
         let ready = hosts[0].send("GET", "/readyz", &[], b"");
@@ -77,7 +77,7 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
         server.go_on();
         load.until_accepted(50);
     });
-    // It is stopped for as long as callers have patience, and both are told.
+    // It is stopped for longer than callers wait, and both are reported.
     server.stop();
     let answer = hosts[0].post("/api/v1/outcomes", &outcome("cut-0", "completed"));
     assert_eq!(answer.status, 503, "{answer:?}");

@@ -1,10 +1,10 @@
-//! A pipeline that is stuck, a lock that is not let go, a database that is not there yet.
+//! A pipeline that is stuck, a lock that is not released, a database that is not there yet.
 
 use super::load;
 use super::*;
 use crate::store::server::Server;
 
-/// Waits for the end, which is near.
+/// Waits for the end of the process.
 #[track_caller]
 fn ended(served: &mut Served) -> std::process::ExitStatus {
     for _ in 0..12_000 {
@@ -16,7 +16,7 @@ fn ended(served: &mut Served) -> std::process::ExitStatus {
     panic!("it does not end");
 }
 
-/// So that a stall is known after some seconds: the store's own patience of five, and ten.
+/// So that a stall is known after some seconds: the store's time limits of five and ten.
 const IMPATIENT: &str =
     "lock_wait = 1\n[policy]\nwall_time = 1\n[serve]\nlease = 0.5\n[signing]\ntimeout = 1\n";
 
@@ -24,7 +24,7 @@ const IMPATIENT: &str =
 fn a_writer_that_hangs_is_reported_and_ends_the_process_so_that_another_host_continues() {
     let mut host = Host::with_settings(IMPATIENT, &[]);
     host.commit("a", "completed");
-    // Whoever opens a pipe for reading waits for a writer: here the thread that holds the trail's lock.
+    // Opening a pipe for reading waits for a writer: here the thread that holds the trail's lock.
     let trail = host.get("/api/v1/trail").json();
     let reference = host.trail().join(trail["reference"].as_str().unwrap());
     let kept = host.dir.path().join("kept");
@@ -84,7 +84,7 @@ fn a_committer_that_is_stopped_with_the_lock_is_named_within_five_seconds_by_the
     let ready = other.until("/readyz", |ready| ready["lock_holder"].is_object());
     let within = stopped.elapsed();
     assert!(within < Duration::from_secs(5), "{within:?}");
-    // It may hold a lock of the database, too.
+    // It may hold a lock of the database too.
     let causes = ready["causes"].as_array().unwrap();
     assert!(causes.contains(&"locked".into()), "{ready}");
     let holder = &ready["lock_holder"];
@@ -209,7 +209,7 @@ fn a_database_that_does_not_come_or_lets_nobody_in_ends_the_start_with_its_reaso
     };
     crate::store::run(server.execute("postgres", "CREATE ROLE stranger NOLOGIN")).unwrap();
     let url = crate::store::run(server.database()).to_string();
-    // Waiting would last longer than a test may.
+    // Waiting would take longer than a test may.
     let said = serve(&url.replace("test@", "stranger@"), "100000");
     assert!(said.contains("not permitted to log in"), "{said}");
 }

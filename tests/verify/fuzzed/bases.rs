@@ -10,7 +10,7 @@ pub struct Base {
     pub path: PathBuf,
     /// Every commit of the honest trail, the tip first.
     pub honest: Vec<String>,
-    /// Objects that break a rule or begin another history: commits, and the trees and blobs beside the honest ones.
+    /// Objects that break a rule or start another history: commits, and the trees and blobs beside the honest ones.
     pub forged: Forged,
     /// Objects of the trail: commits, trees and blobs in the order of `forged`.
     pub replaced: Forged,
@@ -96,7 +96,7 @@ fn fill(forge: &mut Forge, name: &'static str) {
     }
 }
 
-/// Adds the objects of an attacker, which nothing reaches, and names what there is.
+/// Adds the objects of an attacker, which are unreachable, and collects the ids.
 fn describe(name: &'static str, path: PathBuf) -> Base {
     let tip = git(&path, &["rev-parse", "HEAD"]).trim().to_owned();
     let list = git(&path, &["rev-list", "HEAD"]);
@@ -149,7 +149,7 @@ fn describe(name: &'static str, path: PathBuf) -> Base {
     }
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory with its contents.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for item in std::fs::read_dir(from).unwrap() {

@@ -1,10 +1,11 @@
-//! Changes inside pack indexes, multi-pack-indexes and commit-graphs, with the checksum at the end made right again.
+//! Changes in pack indexes, multi-pack-indexes and commit-graphs, with a corrected checksum at the end.
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// Changes the file so that git still takes it for sound; says how, or nothing if there was nothing to change.
+/// Changes the file so that git still accepts it; describes the change, or returns `None` if there was nothing to
+/// change.
 pub fn mutate(random: &mut fastrand::Rng, file: &Path) -> Option<String> {
     let mut bytes = std::fs::read(file).ok()?;
     let name = file.file_name()?.to_str()?;
@@ -103,7 +104,7 @@ fn swap(
     (left != right).then(|| format!("rows {left} and {right} of {count} swapped"))
 }
 
-/// Where a chunk lies in a file of chunks.
+/// The range of a chunk in a file of chunks.
 fn chunk(bytes: &[u8], id: &[u8; 4], table: usize) -> Option<std::ops::Range<usize>> {
     let place = |at: usize| {
         let number = bytes.get(at + 4..at + 12)?.try_into().ok()?;

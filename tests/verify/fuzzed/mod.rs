@@ -1,7 +1,8 @@
-//! Mutates the files of small repositories and compares what git shows with what `verify` judged.
+//! Mutates the files of small repositories, and compares what git shows with the verdict of `verify`.
 //!
-//! The rule: where `verify` finds that every claim holds, git shows the history of the tip that `verify` names, and nothing else. git may
-//! fail; it must not show another history. `GIT_MUTANTS` sets how many mutants are made, `GIT_MUTANTS_SEED` where to begin.
+//! The rule: if `verify` finds that every claim holds, git shows the history of the tip that `verify` names, and
+//! nothing else. Git may fail; it must not show another history. `GIT_MUTANTS` sets the number of mutants,
+//! `GIT_MUTANTS_SEED` the first seed.
 
 mod bases;
 mod indexes;
@@ -16,7 +17,7 @@ use chiffon_audit_cli::verify::{AuditResult, Options, verify};
 
 use bases::Base;
 
-/// Mutants where `GIT_MUTANTS` says nothing: ten seconds of one processor. `.ci/run` makes 2,000.
+/// The default number of mutants: ten seconds on one processor. `.ci/run` makes 2,000.
 const MUTANTS: u64 = 300;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -76,7 +77,7 @@ fn git_shows_what_verify_judged_or_verify_says_that_something_is_wrong() {
         failures.len(),
         failures.join("\n")
     );
-    // A run in which nothing holds, or everything, compares nothing.
+    // A run in which all mutants hold, or none, compares nothing.
     let held = held.into_inner();
     assert!(
         count < 100 || (held > count / 50 && held < count),

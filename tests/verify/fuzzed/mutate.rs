@@ -1,4 +1,4 @@
-//! One change to one file of a repository: bytes at random, or what an attacker who knows git would write.
+//! One change to one file of a repository: random bytes, or a change by an attacker who knows git.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub fn git_dir(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes one change, and says which.
+/// Makes one change, and describes it.
 pub fn mutate(random: &mut fastrand::Rng, base: &Base, path: &Path) -> String {
     let git_dir = git_dir(path);
     let change = match random.u8(..10) {
@@ -26,7 +26,7 @@ pub fn mutate(random: &mut fastrand::Rng, base: &Base, path: &Path) -> String {
     change.unwrap_or_else(|| "nothing".to_owned())
 }
 
-/// Writes a file, in place of what is there.
+/// Writes a file, and replaces an existing one.
 pub fn put(file: &Path, contents: &[u8]) {
     if let Some(parent) = file.parent() {
         let _ = std::fs::create_dir_all(parent);
@@ -63,10 +63,10 @@ fn name(git_dir: &Path, file: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Damages a file without knowing what it is.
+/// Damages a file without knowing its format.
 fn bytes(random: &mut fastrand::Rng, git_dir: &Path) -> Option<String> {
     let all = files(git_dir);
-    // Half of the time one of the few that are not objects, of which there are many.
+    // Half of the time one of the few files that are not objects.
     let others: Vec<&PathBuf> = all
         .iter()
         .filter(|file| !file.starts_with(git_dir.join("objects")))
@@ -127,7 +127,7 @@ fn bytes(random: &mut fastrand::Rng, git_dir: &Path) -> Option<String> {
     Some(format!("{}: {what} at {at}", name(git_dir, &file)))
 }
 
-/// An id that an attacker would like to be seen.
+/// An id that an attacker would like git to show.
 fn id(random: &mut fastrand::Rng, base: &Base) -> String {
     let id = match random.u8(..4) {
         0 => &base.honest[random.usize(..base.honest.len())],
@@ -139,7 +139,7 @@ fn id(random: &mut fastrand::Rng, base: &Base) -> String {
     }
 }
 
-/// Writes a ref, or something in the place of one.
+/// Writes a ref, or something else in its place.
 fn reference(random: &mut fastrand::Rng, base: &Base, git_dir: &Path) -> Option<String> {
     let places = [
         "HEAD",
@@ -293,7 +293,7 @@ fn line(random: &mut fastrand::Rng, base: &Base, git_dir: &Path) -> Option<Strin
     ))
 }
 
-/// Puts the bytes of one loose object in the place of another.
+/// Replaces the bytes of one loose object by those of another.
 fn object(random: &mut fastrand::Rng, base: &Base, git_dir: &Path) -> Option<String> {
     let path = |id: &str| git_dir.join("objects").join(&id[..2]).join(&id[2..]);
     let (old, new) = match random.u8(..3) {

@@ -1,4 +1,4 @@
-//! What git shows of a repository, and whether that is the history that `verify` judged.
+//! The history that git shows of a repository, compared with the one that `verify` judged.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,11 +8,11 @@ use chiffon_audit_cli::verify::Report;
 use super::super::forge;
 use super::bases::Base;
 
-/// Commits with all that their headers and messages say, and every change of theirs by object id.
+/// Commits with all their headers and messages, and all their changes by object id.
 const LOG: &[&str] = &[
     "log",
     "--format=%H %T %P%n%an <%ae> %at%n%cn <%ce> %ct%n%B",
-    // How a terminal shows letters is the reader's own setting, and changes no letter.
+    // The encoding of the terminal is a setting of the reader.
     "--encoding=UTF-8",
     "--raw",
     "-z",
@@ -22,7 +22,7 @@ const LOG: &[&str] = &[
     "-m",
 ];
 
-/// Says how what git shows differs from the history of the tip that `verify` named.
+/// Describes how the history that git shows differs from that of the tip that `verify` named.
 pub fn difference(base: &Base, mutant: &Path, report: &Report) -> Option<String> {
     let tip = report.tip.as_deref().expect("a trail that holds has a tip");
     let known = base
@@ -95,7 +95,7 @@ fn first(expected: &[u8], shown: &[u8]) -> String {
     }
 }
 
-/// What git prints; none if it fails. A git that hangs is ended.
+/// The output of git; `None` if it fails. A git that hangs is killed.
 fn git(place: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     let plain = forge::command(place, arguments);
     let mut command = Command::new("timeout");

@@ -158,7 +158,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         },
     ),
     attack(
-        "removal beside a branch that goes on without it",
+        "removal beside a branch that continues without it",
         REFUSED,
         "`refs/heads/decoy`",
         |scene| {
@@ -248,7 +248,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         },
     ),
     attack(
-        "header that goes on with hidden text",
+        "header that continues with hidden text",
         "agreement",
         "it has the header",
         |scene| {
@@ -361,7 +361,7 @@ pub(super) fn id(scene: &Scene, name: &str) -> String {
     scene.forge.git(&["rev-parse", name]).trim().to_owned()
 }
 
-/// An entry's blob, and one that says something else.
+/// An entry's blob, and one with different content.
 fn victim(scene: &Scene) -> (String, String) {
     let victim = id(scene, &format!("audit:{}", flat("b")));
     (victim, scene.forge.object("blob", b"{}\n"))
@@ -378,7 +378,7 @@ fn replace(scene: &Scene, directory: &[u8]) {
     assert_eq!(scene.forge.git(&["cat-file", "blob", &victim]), "{}\n");
 }
 
-/// Packs the branch, and then these lines.
+/// Packs the branch, followed by these lines.
 fn pack_refs(scene: &Scene, lines: &str) {
     let tip = git(&scene.copy, &["rev-parse", "audit"]);
     scene.put(

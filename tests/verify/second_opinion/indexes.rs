@@ -1,4 +1,5 @@
-//! Attacks on what git reads in place of the objects: indexes of packs, the multi-pack-index, the commit-graph. None needs the key.
+//! Attacks on files that git reads instead of the objects: indexes of packs, the multi-pack-index, the commit-graph.
+//! None needs the key.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         "pack index that counts its names wrongly",
         "objects",
-        "does not count",
+        "wrong counts",
         |scene| {
             change_index(scene, |bytes, _| bytes[8..8 + 512].fill(0));
         },
@@ -39,7 +40,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "objects",
         "its content is that of",
         |scene| {
-            // Certain ones: which objects come first is another with each key, and so is what git notices.
+            // Fixed ones: which objects come first depends on the key, and so does what git notices.
             let [commit, tree] =
                 ["refs/heads/audit", "refs/heads/audit^{tree}"].map(|name| unhex(&id(scene, name)));
             change_index(scene, |bytes, count| {
@@ -59,9 +60,9 @@ pub(super) const ATTACKS: &[Attack] = &[
         },
     ),
     attack(
-        "pack index that leads outside its pack",
+        "pack index that leads outside of its pack",
         "objects",
-        "outside its pack",
+        "outside of its pack",
         |scene| {
             change_index(scene, |bytes, count| {
                 let offsets = 1032 + count * 24;
@@ -77,7 +78,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         "multi-pack-index that leads to another object",
         "hidden",
-        "another place",
+        "another offset",
         |scene| {
             let path = write_midx(scene);
             let mut bytes = std::fs::read(&path).unwrap();
@@ -180,7 +181,7 @@ fn write_midx(scene: &Scene) -> PathBuf {
     scene.forge.path.join("objects/pack/multi-pack-index")
 }
 
-/// Changes what a commit-graph says of the tip.
+/// Changes the data about the tip in a commit-graph.
 fn change_graph(scene: &Scene, arguments: &[&str], change: fn(&mut Vec<u8>, usize)) {
     scene
         .forge

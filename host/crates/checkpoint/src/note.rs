@@ -1,7 +1,7 @@
 //! Checkpoints as signed notes (C2SP `tlog-checkpoint`): writing one, and reading one's contents.
 //!
-//! After origin, size and root come two lines of our own. `commit` names the commit of the last entry, which locates
-//! it in a clone. `time` says when the checkpoint was made. A witness's cosignature is one more signature line.
+//! After origin, size and root come two more lines. `commit` names the commit of the last entry, which locates it in a
+//! clone. `time` says when the checkpoint was made. A witness's cosignature is one more signature line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -12,13 +12,13 @@ use trail::Trail;
 
 /// The result of an attempt to make a checkpoint.
 pub enum CheckpointAttempt {
-    /// This checkpoint was kept, at this time, and why witnesses did not cosign it, where any did not.
+    /// A checkpoint was stored at this time, with the reasons why witnesses did not cosign it, if any did not.
     Kept(Timestamp, Checkpoint, Vec<String>),
-    /// No checkpoint was kept at this time, with the error. A rolled-back trail is reported here.
+    /// No checkpoint was stored at this time. The error also reports a trail that was rolled back.
     Failed(Timestamp, CheckpointError),
 }
 
-/// Makes a checkpoint now and then at regular intervals. Stops when it is dropped, after the current attempt.
+/// Makes checkpoints at regular intervals. Stops when it is dropped, after the current attempt.
 pub struct PeriodicCheckpoints {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,

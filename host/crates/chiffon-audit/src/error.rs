@@ -1,4 +1,4 @@
-//! What can go wrong, told apart by what a caller can do about it.
+//! Errors, by what a caller can do about them.
 
 use std::error::Error as StdError;
 
@@ -25,7 +25,7 @@ pub enum Error {
     /// The policy cannot be loaded.
     #[error("the policy cannot be loaded")]
     Policy(#[source] Source),
-    /// The trail cannot be audited at all. What an audit finds is not an error: the report says it.
+    /// The trail cannot be audited. Offences that an audit finds are not errors: they are in the report.
     #[error("the trail cannot be audited")]
     Verify(#[source] Source),
     /// The process cannot start a thread, or a defect of this library ended a task.

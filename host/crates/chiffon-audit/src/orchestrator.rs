@@ -1,4 +1,4 @@
-//! The embedded orchestrator: reports go into the store, the committer brings them into the trail.
+//! The embedded orchestrator: reports go into the store, and the committer records them in the trail.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use store::Sequence;
 use crate::builder::blocking;
 use crate::{Builder, Error, Receipt, State};
 
-/// Accepts outcomes and commits them. Cheap to clone: every clone is the same orchestrator. It stops when the last clone is
-/// dropped; outcomes that are not in the trail by then stay in the store, and the next start commits them.
+/// Accepts outcomes and commits them. Cheap to clone: every clone is the same orchestrator. It stops when the last
+/// clone is dropped; outcomes that are not in the trail then stay in the store, and the next start commits them.
 #[derive(Clone)]
 pub struct Orchestrator {
     inner: service::orchestrator::Orchestrator,
@@ -19,7 +19,7 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Starts to describe an orchestrator for the git repository in a directory.
+    /// Starts to configure an orchestrator for the git repository in a directory.
     pub fn builder(directory: impl Into<PathBuf>) -> Builder {
         Builder::new(directory.into())
     }
@@ -40,30 +40,31 @@ impl Orchestrator {
     ///
     /// # Errors
     ///
-    /// As [`accept`](Orchestrator::accept). After an error of [`settled`](Orchestrator::settled) the outcome is accepted all
-    /// the same.
+    /// As for [`accept`](Orchestrator::accept). After an error of [`settled`](Orchestrator::settled) the outcome is
+    /// accepted nevertheless.
     pub async fn record(&self, outcome: impl AsRef<[u8]>) -> Result<State, Error> {
         let receipt = self.accept(outcome).await?;
         self.settled(receipt.submission).await
     }
 
-    /// Accepts an outcome document: a JSON object with `task_id` and `status`, at most 1 MiB. When this returns, the outcome
-    /// is durable in the store and will be committed. The state of git does not matter.
+    /// Accepts an outcome document: a JSON object with `task_id` and `status`, at most 1 MiB. When this returns, the
+    /// outcome is durable in the store and will be committed. The state of git does not matter.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if it is not an outcome, [`Error::Store`] if it could not be stored. Nothing was accepted then.
+    /// [`Error::Refused`] if it is not an outcome, [`Error::Store`] if it could not be stored. In both cases nothing
+    /// was accepted.
     pub async fn accept(&self, outcome: impl AsRef<[u8]>) -> Result<Receipt, Error> {
         let receipt = self.inner.accept(outcome.as_ref(), Origin::default()).await;
         receipt.map(Receipt::from).map_err(Error::from)
     }
 
-    /// Accepts the result of a task that was announced by [`plan`](Orchestrator::plan), or of any other task. The outcome is
-    /// made of the plan and the result. Durable when this returns.
+    /// Accepts the result of a task that was announced by [`plan`](Orchestrator::plan), or of any other task. The
+    /// outcome is made from the plan and the result. Durable when this returns.
     ///
     /// # Errors
     ///
-    /// As [`accept`](Orchestrator::accept).
+    /// As for [`accept`](Orchestrator::accept).
     pub async fn handle_work_result(&self, result: impl AsRef<[u8]>) -> Result<Receipt, Error> {
         let receipt = self
             .inner
@@ -71,7 +72,7 @@ impl Orchestrator {
         receipt.await.map(Receipt::from).map_err(Error::from)
     }
 
-    /// Stores what is planned or dispatched of a task, for the outcome that is made when its result arrives.
+    /// Stores the plan or the dispatch of a task, for the outcome that is made when its result arrives.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl Orchestrator {
     ///
     /// # Errors
     ///
-    /// [`Error::Verify`] if the trail cannot be audited at all. What the audit finds is in the report.
+    /// [`Error::Verify`] if the trail cannot be audited. Offences that the audit finds are in the report.
     pub async fn verify(&self) -> Result<Report, Error> {
         let directory = self.directory.clone();
         blocking(move || {

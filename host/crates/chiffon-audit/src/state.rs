@@ -39,14 +39,14 @@ pub enum State {
     },
     /// The task has an entry that differs. The submission is kept in the store.
     Conflicting {
-        /// Which part differs.
+        /// The part that differs.
         reason: String,
     },
     /// The outcome or the policy's rules do not allow an entry. The submission is kept in the store.
     Refused {
         /// What is wrong with the document.
         violations: Vec<Violation>,
-        /// What the policy says, if it refused.
+        /// The reason from the policy, if it refused.
         reason: Option<String>,
     },
 }
@@ -79,13 +79,13 @@ impl From<store::State> for State {
     }
 }
 
-/// One thing that is wrong with a document.
+/// One defect of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
     /// The place in the document, as a JSON pointer; empty for the whole document.
     pub pointer: String,
-    /// What is wrong there.
+    /// A description of the defect.
     pub message: String,
 }
 

@@ -1,6 +1,7 @@
-//! Checkpoints of other trails, kept in a repository of their own: one file a trail, on a ref of its own, a commit each time.
+//! Checkpoints of other trails, stored in a separate repository: one file for each trail on one ref, and a commit for
+//! each checkpoint.
 //!
-//! Owns the ref. Knows nothing of what a checkpoint says; whoever keeps one has compared it with the one before.
+//! Owns the ref. Does not read checkpoints; the caller has compared a checkpoint with the one before.
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
@@ -16,11 +17,11 @@ use crate::write::lock::WriterLock;
 use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
 
-/// The ref on which a repository keeps checkpoints of trails.
+/// The ref on which a repository stores checkpoints of trails.
 pub const CHECKPOINTS_REF: &str = "refs/heads/audit-checkpoints";
 
 impl Trail {
-    /// The checkpoint that this repository keeps under a name.
+    /// Reads the checkpoint that this repository stores under a name.
     ///
     /// # Errors
     ///
@@ -29,11 +30,11 @@ impl Trail {
         self.shared().checkpoint(name)
     }
 
-    /// Keeps a checkpoint in place of `before`, durably.
+    /// Replaces the checkpoint `before` by another one, durably.
     ///
     /// # Errors
     ///
-    /// Those of any writing; [`TrailError::Busy`] if another is kept there meanwhile.
+    /// Those of any write; [`TrailError::Busy`] if another checkpoint was stored meanwhile.
     pub fn keep_checkpoint(
         &self,
         name: &str,
@@ -158,7 +159,7 @@ impl TrailInner {
     }
 }
 
-/// The files of a flat tree. What else is in it is nobody's, and goes with the next commit.
+/// The files of a flat tree. Anything else in the tree is dropped by the next commit.
 fn files(repository: &Repository, tree: ObjectId) -> Result<Vec<(String, ObjectId)>, TrailError> {
     let raw = repository.object(Kind::Tree, &tree)?;
     let entries = TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok);

@@ -1,4 +1,4 @@
-//! What can go wrong with a trail, by the case that a caller decides on.
+//! Trail errors, one variant for each case that a caller decides on.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,128 +6,129 @@ use std::path::PathBuf;
 /// Why a trail cannot be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TrailError {
-    /// There is no git repository here.
+    /// There is no git repository at this path or above it.
     #[error("no git repository at {0} or above it")]
     NoRepository(PathBuf),
-    /// The repository is of a kind that is not supported; nothing was touched.
+    /// The repository is of a kind that is not supported; nothing was changed.
     #[error("unsupported repository: {0}")]
     Unsupported(String),
     /// Git or gix cannot read something in the repository.
     #[error("cannot read {what}: {cause}")]
     Unreadable {
-        /// What was read.
+        /// The thing that could not be read.
         what: String,
-        /// What gix said.
+        /// The error of git or gix.
         cause: String,
     },
-    /// The operating system said no.
+    /// The operating system refused an operation.
     #[error("cannot {action} {path}: {cause}")]
     Io {
-        /// What was tried, a verb.
+        /// The operation, a verb.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said, in words.
+        /// The system's error, in words.
         cause: String,
-        /// What the system said.
+        /// The system's error.
         kind: io::ErrorKind,
     },
-    /// The operating system has no thread for us: a limit of processes is reached.
+    /// The operating system could not start a thread, for example because the limit of processes is reached.
     #[error("cannot start the thread {name}: {cause}")]
     NoThread {
-        /// Which.
+        /// The name of the thread.
         name: &'static str,
-        /// What the system said, in words.
+        /// The system's error, in words.
         cause: String,
     },
-    /// Somebody else holds a lock.
+    /// Another process holds a lock.
     #[error(
-        "{path} is held by another program and was not released within {seconds} s; `chiffon-audit doctor` says what to do if that \
-         program is gone"
+        "{path} is held by another program and was not released within {seconds} s; `chiffon-audit doctor` says what \
+         to do if that program is gone"
     )]
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the call waited, in seconds.
         seconds: u64,
     },
-    /// The host's turn to commit is over: another has taken over since.
-    #[error("another host commits to this trail by now")]
+    /// This host's turn to commit is over: another host has taken over.
+    #[error("another host commits to this trail now")]
     Fenced,
     /// The ref was moved to a commit that does not continue the trail.
     #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
     RolledBack {
         /// The trail's ref.
         reference: String,
-        /// Where it is; `None` if it is gone.
+        /// Where the ref is; `None` if it was deleted.
         found: Option<String>,
-        /// Where it was when it was last acknowledged.
+        /// The last commit that was acknowledged here.
         acknowledged: String,
     },
-    /// Commits that are not the trail's have changed or removed entries.
+    /// Commits by other programs have changed or removed entries.
     #[error(
-        "blocked: entries were altered: {newest} is no commit of the trail and lacks or changes entries of {base} before it; \
-         `git restore --source={base} --staged --worktree .audit` and a commit put them back, \
-         `chiffon-audit init --accept-tip {tip}` accepts this by name, and `verify` tells what was changed"
+        "blocked: entries were altered: {newest} is not a trail commit, and removes or changes entries of {base} \
+         before it; `git restore --source={base} --staged --worktree .audit` and a commit restore them, \
+         `chiffon-audit init --accept-tip {tip}` accepts the change, and `verify` shows what was changed"
     )]
     Altered {
-        /// The last of those commits.
+        /// The newest of those commits.
         newest: String,
-        /// The trail's own commit before them.
+        /// The trail commit before them.
         base: String,
         /// Where the ref is.
         tip: String,
     },
     /// A remote-tracking ref has entries that the trail lacks, and the trail's ref cannot be moved there from here.
     #[error(
-        "blocked: behind a remote: {remote} has entries that {reference} lacks, and another one here would part the two; \
-         `git {command}` takes them up"
+        "blocked: behind a remote: {remote} has entries that {reference} lacks, and another one here would make the \
+         two diverge; `git {command}` adds them"
     )]
     Behind {
         /// The trail's ref.
         reference: String,
         /// The remote-tracking ref.
         remote: String,
-        /// The arguments of the git command that takes up what the remote has.
+        /// The arguments of the git command that takes in the remote's entries.
         command: String,
     },
-    /// The trail here and one at a remote have parted, and that one has an entry for the task.
+    /// The trail here and one at a remote have diverged, and that one has an entry for the task.
     #[error(
-        "{remote} has an entry for {task} already, which is not in {reference}: the two trails have parted \
+        "{remote} has an entry for {task} already, which is not in {reference}: the two trails have diverged \
          (`show --ref {remote} {task}` prints it)"
     )]
     RecordedAtRemote {
-        /// The task.
+        /// The id of the task.
         task: String,
         /// The trail's ref.
         reference: String,
         /// The remote-tracking ref that has the entry.
         remote: String,
     },
-    /// Refs hold trails that have parted, and nothing says which is the repository's.
-    #[error("several refs hold trails that have parted: {refs}; `{choose}` chooses the first")]
+    /// Several refs hold trails that have diverged, and nothing says which one is the repository's.
+    #[error("several refs hold trails that have diverged: {refs}; `{choose}` chooses the first")]
     SeveralTrails {
-        /// The refs.
+        /// The names of the refs, separated by commas.
         refs: String,
-        /// The command that chooses one.
+        /// The command that chooses the first of them.
         choose: String,
     },
-    /// A person's operation on the branch or in the work tree is under way.
+    /// A person's operation on the branch or in the work tree is in progress.
     #[error("{0}")]
     Busy(String),
-    /// The ref moved while it was written, more often than it is tried again.
+    /// The ref moved during every attempt to write it.
     #[error("{reference} keeps moving: other processes write to it")]
     Moved {
-        /// The ref, in full.
+        /// The full name of the ref.
         reference: String,
     },
-    /// A thread that writes or reads the trail panicked: a defect of this program. Nothing was acknowledged, and it was started again.
+    /// A thread that writes or reads the trail panicked: a defect of this program. Nothing was acknowledged, and the
+    /// thread was started again.
     #[error("internal error: a task that works on the trail panicked")]
     Internal,
-    /// A filter of the repository would encrypt the entry, which is recorded in clear text.
+    /// A filter of the repository would encrypt the entry, but the trail stores it in clear text.
     #[error(
-        "{path} has the filter `{filter}` by the repository's attributes, and the trail would hold it in clear text; the setting \
-         checkout.plaintext = true allows that, and a trail in a repository of its own avoids it"
+        "{path} has the filter `{filter}` by the repository's attributes, and the trail would hold it in clear text; \
+         the setting checkout.plaintext = true allows that, and a trail in a separate repository avoids it"
     )]
     Filter {
         /// The entry's path.
@@ -135,26 +136,27 @@ pub enum TrailError {
         /// The filter's name.
         filter: String,
     },
-    /// Nobody signs now.
+    /// No signature could be made.
     #[error("cannot sign: {0}")]
     Signing(String),
     /// The trail's last commit is in the future.
     #[error(
-        "the trail's last commit is {seconds} s in the future of this machine's clock (at most 300 s are waited out): set the clock right"
+        "the trail's last commit is {seconds} s in the future of this machine's clock (at most 300 s are tolerated): \
+         correct the clock"
     )]
     Future {
-        /// How far.
+        /// How far it is ahead of this machine's clock, in seconds.
         seconds: i64,
     },
     /// The contents carry the marks of a SHA-1 collision attack.
     #[error("the entry carries the marks of a SHA-1 collision attack")]
     Collision,
-    /// An id that differs from a recorded one only by case.
+    /// The task's id differs from a recorded one only by case.
     #[error(
         "task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both"
     )]
     CaseCollision(String),
-    /// What the call read has changed: decide again.
+    /// The trail has changed since the policy read it: the caller must decide again.
     #[error("the trail has changed since the policy read it")]
     Changed,
     /// A setting or an argument does not fit this trail.
@@ -162,19 +164,19 @@ pub enum TrailError {
     Invalid(String),
 }
 
-/// What an operator reads when the trail was rolled back: what is lost, and both ways on.
+/// The message for an operator whose trail was rolled back: what is lost, and both ways to go on.
 fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> String {
     match found {
         Some(found) => format!(
             "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, \
              the last commit that was acknowledged here; `git reset --keep {acknowledged}` on the branch (or `git update-ref \
-             {reference} {acknowledged}`) goes back to it, `chiffon-audit init --accept-tip {found}` accepts this by \
-             name, and what was recorded after it may then be missing for good"
+             {reference} {acknowledged}`) goes back to it, `chiffon-audit init --accept-tip {found}` accepts the \
+             rollback, and later entries may then be lost for good"
         ),
         None => format!(
             "blocked: rolled back: {reference} is gone, and with it {acknowledged}, the last commit that was \
              acknowledged here; `git update-ref {reference} {acknowledged}` restores it, `chiffon-audit init \
-             --accept-tip none` accepts this by name"
+             --accept-tip none` accepts the loss"
         ),
     }
 }
@@ -187,7 +189,7 @@ impl TrailError {
         }
     }
 
-    /// Whether submitting again, later and unchanged, may help.
+    /// Whether it may help to submit the same outcome again later.
     pub fn may_pass(&self) -> bool {
         !matches!(
             self,
@@ -203,7 +205,7 @@ impl TrailError {
     }
 }
 
-/// Turns an I/O error into one that names what was tried on what.
+/// Turns an I/O error into one that names the operation and the path.
 pub(super) trait IoContext<T> {
     fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T, TrailError>;
 }

@@ -1,10 +1,10 @@
 //! The trail: task outcomes as git commits, appended in order, durable before they are acknowledged.
 //!
-//! Owns everything between a decided entry and git. Knows no policy: it is given an entry's bytes and a subject, and
-//! checks what must hold whoever decided (create-only, one entry a commit, no case collision).
+//! Owns everything between a decided entry and git. Knows no policy: it receives an entry's bytes and a subject, and
+//! checks what must hold whatever the policy says (create-only, one entry a commit, no case collision).
 //!
-//! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place
-//! in memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
+//! How an entry flows: [`Trail::snapshot`] (what the policy may read) → [`Trail::append`] (the entry gets its place in
+//! memory) → the writer thread (objects, pack, ref; durable) → [`Ticket::wait`] (the receipt).
 
 mod caches;
 mod checkpoints;
@@ -65,19 +65,20 @@ use write::writer::Writer;
 
 /// An entry that a policy has decided to record.
 pub struct NewEntry<'a> {
-    /// The task.
+    /// The task that the entry belongs to.
     pub task_id: &'a TaskId,
     /// The entry's bytes.
     pub entry: Vec<u8>,
     /// The first line of the commit's message.
     pub subject: String,
-    /// What the trailers say.
+    /// The policy, settings and reporter that the trailers name.
     pub provenance: &'a Provenance,
     /// The entry's time.
     pub time: Timestamp,
 }
 
-/// An open trail. Cheap to clone; every clone is the same trail. Dropping the last one waits for what is queued.
+/// An open trail. Cheap to clone; all clones are the same trail. Dropping the last clone waits until the queued entries
+/// are written.
 #[derive(Clone)]
 pub struct Trail {
     handle: Arc<Handle>,
@@ -89,7 +90,7 @@ struct Handle {
     ahead: Mutex<Option<read::read_ahead::Reader>>,
 }
 
-/// What callers and writer share.
+/// The state of one open trail, shared by its callers and its threads.
 struct TrailInner {
     repository: Repository,
     state: StateDir,
@@ -99,7 +100,7 @@ struct TrailInner {
     signing: Option<signing::Signing>,
     lock_wait: Duration,
     disk: Arc<dyn Disk>,
-    /// Grows with every operation of the writer's that ends, and every commit that is made.
+    /// Increases with every file operation of the writer that ends, and with every commit that is made.
     progress: Arc<Progress>,
     boot: String,
     view: Mutex<View>,
@@ -107,19 +108,19 @@ struct TrailInner {
     waiting: Arc<write::ticket::WaitingCallers>,
     catalogue: caches::catalogue::Catalogue,
     leaves: caches::leaves::Leaves,
-    /// The last entry was stored as a delta.
+    /// Whether the last entry was stored as a delta.
     deltas_serve: AtomicBool,
     merge_beside: bool,
-    /// A pack of more bytes is merged no more.
+    /// Packs of more bytes are not merged.
     large: u64,
     moved: read::ref_moves::RefMoves,
     remotes: setup::remote_trails::RemoteWatch,
-    /// Opened by the name of a ref, to be read.
+    /// Whether the trail was opened by the name of a ref, and can only be read.
     is_for_reading: bool,
     committing: OnceLock<CommitterOptions>,
-    /// Why a trail that begins now does not begin on the branch that is checked out.
-    apart: Option<String>,
-    /// Entries may lie in clear text where a filter encrypts.
+    /// The reason why a trail that starts now does not start on the branch that is checked out.
+    own_ref_reason: Option<String>,
+    /// Whether entries may be in clear text where a filter encrypts.
     plaintext: bool,
     environment: GitEnvironment,
     attributes: Mutex<work_tree::attributes::CachedAttributes>,
@@ -138,7 +139,7 @@ impl TrailInner {
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
-        // Whoever panicked while it read a tree had changed nothing yet: that must not be the end of all others.
+        // Ignore poisoning: a panic while reading leaves the view unchanged.
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,7 +158,7 @@ impl Trail {
         &self.handle.shared
     }
 
-    /// What a policy may read of one task: a snapshot that holds what is sequenced, durable or not.
+    /// Returns what a policy may read about one task. The snapshot includes entries that are sequenced, durable or not.
     ///
     /// # Errors
     ///
@@ -187,7 +188,7 @@ impl Trail {
         read::view::read(&root, task_id, &shared.repository)
     }
 
-    /// The time to record at: `present`, or the last trail commit's time if that is later.
+    /// Returns the time to record at: `present`, or the time of the last trail commit if that is later.
     ///
     /// # Errors
     ///
@@ -209,18 +210,19 @@ impl Trail {
         ))
     }
 
-    /// Gives an entry its place, in memory. The ticket's [`Ticket::wait`] returns once it is durable.
+    /// Gives an entry its place in the trail, in memory. The ticket's [`Ticket::wait`] returns once the entry is
+    /// durable.
     ///
-    /// The caller's policy has seen that the task has no entry.
+    /// The caller's policy MUST have seen that the task has no entry.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Changed`] if the task has an entry by now; [`TrailError::CaseCollision`].
+    /// [`TrailError::Changed`] if the task got an entry meanwhile; [`TrailError::CaseCollision`].
     pub fn append(&self, append: NewEntry<'_>) -> Result<Ticket, TrailError> {
         let shared = self.shared();
         let blob =
             objects::object::name_checked(shared.repository.hash, Kind::Blob, &append.entry)?;
-        // Where entries resemble each other the writer makes small deltas; where not, the caller's core compresses.
+        // The writer makes small deltas while entries resemble each other. Otherwise the caller's thread compresses.
         let deflated = (!shared.deltas_serve.load(Ordering::Relaxed)).then(|| {
             let mut deflated = Vec::new();
             objects::object::with_deflater(|deflater| {
@@ -278,11 +280,11 @@ impl Trail {
         Ok(ticket)
     }
 
-    /// Waits until what a snapshot answered is durable, and checks that the trail still says it.
+    /// Waits until the entry in a snapshot is durable, and checks that the trail still has it.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Changed`] if it does not: decide again.
+    /// [`TrailError::Changed`] if it has not: the caller must decide again.
     pub fn confirm(&self, task_id: &TaskId, snapshot: &Snapshot) -> Result<(), TrailError> {
         let shared = self.shared();
         if let Some(ticket) = &snapshot.depends_on {
@@ -304,29 +306,30 @@ impl Trail {
         }
     }
 
-    /// Whether the trail can be written now, without writing an entry: takes the lock, repairs what a crash left, looks
-    /// for a roll-back.
+    /// Checks that the trail can be written now, without writing an entry: takes the lock, repairs what a crash left,
+    /// looks for a roll-back.
     ///
     /// # Errors
     ///
-    /// What the next record would meet.
+    /// The error that the next record would fail with.
     pub fn check(&self) -> Result<(), TrailError> {
         self.refresh()
     }
 
-    /// Takes the ref as it is now, under the lock: recovery, the check for a roll-back, durability of the tip.
+    /// Reads the ref under the lock: recovers from a crash, checks for a roll-back, makes the tip durable.
     fn refresh(&self) -> Result<(), TrailError> {
         let receiver = self.shared().queue.request_refresh();
         self.start_writer();
         receiver.recv().unwrap_or(Err(TrailError::Internal))
     }
 
-    /// Writes from now on as a host's committer does. To be said before anything is written by this handle.
+    /// Makes this handle write as the committer of a host. MUST be called before this handle writes.
     pub fn set_committer_options(&self, committing: CommitterOptions) {
         let _ = self.shared().committing.set(committing);
     }
 
-    /// Sees to it that the writer runs. Where it cannot, whoever waits hears why, and the next who comes tries again.
+    /// Starts the writer thread if it is not running. If it cannot be started, all waiting callers get the error, and
+    /// the next call tries again.
     fn start_writer(&self) {
         const NAME: &str = "trail-writer";
         let shared = self.shared();
@@ -344,30 +347,30 @@ impl Trail {
             Ok(started) => *writer = Some(started),
             Err(error) => {
                 let waiting = shared.take_waiting();
-                // What is told may come back with more.
+                // Callers that get the error may call back into this function.
                 drop(writer);
                 waiting.fail(&TrailError::no_thread(NAME, &error));
             }
         }
     }
 
-    /// A number that changes as long as the writer gets on with its work. One that stays while something waits means that it
-    /// is stuck, or waits for a lock.
+    /// A number that changes while the writer makes progress. If it stays the same while entries wait, the writer is
+    /// stuck, or waits for a lock.
     pub fn progress(&self) -> u64 {
         self.shared().progress.completed()
     }
 
-    /// Author and committer of what is recorded through this handle.
+    /// The author and committer of the commits that this handle makes.
     pub fn author(&self) -> &str {
         &self.shared().author
     }
 
-    /// The ref that holds the trail, in full.
+    /// The full name of the ref that holds the trail.
     pub fn reference(&self) -> &str {
         &self.shared().identity.reference
     }
 
-    /// How the trail lies in its repository.
+    /// The trail's placement in its repository.
     pub fn placement(&self) -> Placement {
         self.shared().identity.placement
     }
@@ -383,7 +386,7 @@ impl Trail {
         shared.layout.after(&root, &shared.repository)
     }
 
-    /// The layout that the operator has chosen, or the placement; nothing where the number of entries decides.
+    /// The layout that the operator or the placement sets; `None` if the number of entries decides.
     pub fn chosen_layout(&self) -> Option<Layout> {
         self.shared().identity.layout
     }

@@ -5,35 +5,35 @@ use std::fmt::Write;
 use crate::Placement;
 use outcome::Reporter;
 
-/// The trailer that makes a commit a trail commit; its value is the version of the format.
+/// The trailer that makes a commit a trail commit. Its value is the version of the format.
 pub(super) const FORMAT: &str = "Audit-Format";
-/// Names the task whose entry the commit adds.
+/// The trailer for the task whose entry the commit adds.
 pub(super) const TASK: &str = "Audit-Task";
-/// Names the version of the interface that the policy was built for.
+/// The trailer for the version of the interface that the policy was built for.
 pub(super) const INTERFACE: &str = "Audit-Interface";
-/// Names the policy that decided.
+/// The trailer for the digest of the policy that decided.
 pub(super) const POLICY: &str = "Audit-Policy";
-/// Names the settings that it decided by.
+/// The trailer for the digest of the policy's settings.
 pub(super) const SETTINGS: &str = "Audit-Settings";
-/// Names who reported the outcome, if the report came with a name.
+/// The trailer for the reporter of the outcome, if the report named one.
 pub(super) const REPORTER: &str = "Audit-Reporter";
-/// Gives the trail its identity, in the genesis commit.
+/// The trailer for the trail's uuid, in the genesis commit.
 pub(super) const TRAIL: &str = "Audit-Trail";
-/// Says what kind of trail the genesis commit began.
+/// The trailer for the trail's placement, in the genesis commit.
 pub(super) const PLACEMENT: &str = "Audit-Placement";
 
-/// What a commit says beside its subject.
+/// What a commit says in its trailers, besides the task.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// The version of the interface that the policy was built for, `chiffon:audit@X.Y.Z`.
     pub interface: String,
-    /// Digest of the policy component, `sha256:…`.
+    /// The digest of the policy component, `sha256:…`.
     pub policy: String,
-    /// Digest of the policy's settings, `sha256:…`.
+    /// The digest of the policy's settings, `sha256:…`.
     pub settings: String,
-    /// Keyed digest of the submission, `hmac-sha256:…`, where the operator has given the trail a secret.
+    /// The keyed digest of the submission, `hmac-sha256:…`, if the operator has configured a secret.
     pub outcome: Option<String>,
-    /// Who reported the outcome, if that is known.
+    /// The reporter of the outcome, if known.
     pub reporter: Option<Reporter>,
 }
 
@@ -60,19 +60,20 @@ pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenanc
     message
 }
 
-/// The message of the commit that begins a trail.
+/// The message of a genesis commit, the first commit of a trail with a uuid.
 pub(super) fn genesis_message(uuid: &str, placement: Placement) -> String {
     format!("audit: begin trail\n\n{FORMAT}: 1\n{TRAIL}: {uuid}\n{PLACEMENT}: {placement}\n")
 }
 
-/// The trailers of a message: the lines of its last paragraph, if that is not the subject's.
+/// The trailers of a message: the lines of its last paragraph, unless that is the subject.
 pub(super) fn trailers(message: &str) -> impl Iterator<Item = (&str, &str)> {
     let body = message.trim_end_matches('\n');
     let last = body.rsplit_once("\n\n").map_or("", |(_, last)| last);
     last.lines().filter_map(|line| line.split_once(": "))
 }
 
-/// Whether this is the message of a commit of the trail: a format by its number, and a task or a trail. People may write about trailers.
+/// Whether this is the message of a trail commit: it has a format with a version number, and a task or a trail. People
+/// may write about trailers in their own commits.
 pub(super) fn is_of_trail(message: &str) -> bool {
     let is_number =
         |value: &str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -90,7 +91,8 @@ pub(super) fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Who reported, as far as a message says so in form; `verify` calls anything else by its name.
+/// The reporter that a message names. `None` if the value is not in the form that a host writes; `verify` reports
+/// those.
 pub(super) fn reporter(message: &str) -> Option<Reporter> {
     Reporter::parse(trailer(message, REPORTER)?).ok()
 }

@@ -1,4 +1,4 @@
-//! The writer's parts, each on its own and without a disk: what `cargo bench --bench parts` measures. Nothing else uses them.
+//! The parts of the writer, each by itself and without a disk, for `cargo bench --bench parts`. Nothing else uses them.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct InMemory {
     deflater: Deflater,
 }
 
-/// All trees are in memory.
+/// Fails for every tree: all of them are in memory.
 struct NoOther;
 
 impl TreeSource for NoOther {
@@ -47,7 +47,7 @@ impl Default for InMemory {
 }
 
 impl InMemory {
-    /// Makes the trees that one more entry needs: seven, from its directory up to the root, each with its name.
+    /// Makes the trees for one more entry, seven of them, from the entry's directory up to the root, each with its id.
     ///
     /// # Errors
     ///
@@ -69,8 +69,8 @@ impl InMemory {
         Node::add_file(&mut self.root, &path, blob, &NoOther, made)
     }
 
-    /// Makes the pack of a group, with its index: for each entry its blob, its trees (updated here) and a commit. How many bytes
-    /// they have.
+    /// Makes the pack and index of one group: for each entry a blob, its updated trees and a commit. Returns their size
+    /// in bytes.
     ///
     /// # Errors
     ///

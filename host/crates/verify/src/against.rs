@@ -1,5 +1,5 @@
-//! Compares a trail with another copy of it: equal, one the beginning of the other, or where they part. Reads the other as
-//! hostile as the first, and nothing of it but the first-parent commits of its branches, here and of remotes.
+//! Compares a trail with another copy of it: they are equal, one is a prefix of the other, or they diverge. Treats the
+//! other repository as hostile too, and reads only the first-parent commits of its branches and remote-tracking refs.
 
 mod tips;
 
@@ -18,21 +18,21 @@ use super::walk::chain::Chain;
 use super::{VerifyError, claims};
 use tips::{End, Tip};
 
-/// The trail that is audited.
+/// The trail under audit.
 pub(crate) struct Audited<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) reference: &'a str,
     pub(crate) chain: &'a Chain,
 }
 
-/// As many names as a message tells.
+/// The most names in a message.
 const MAX_NAMES: usize = 5;
 
 /// Claims that the audited trail and the one in the repository at `path` are one history.
 ///
 /// # Errors
 ///
-/// Says why the other repository cannot be read at all.
+/// The other repository cannot be read.
 pub(crate) fn compare(
     path: &Path,
     context: &Context<'_>,
@@ -45,7 +45,7 @@ pub(crate) fn compare(
         return Ok(Claim::new("against", title, Verdict::NotShown { missing }));
     }
     if repository.algorithm != context.algorithm {
-        let what = "the two do not even name objects in the same way (SHA-1 and SHA-256)";
+        let what = "the two use different object formats (SHA-1 and SHA-256)";
         return Ok(Claim::new("against", title, broken(None, what.to_owned())));
     }
     let store = Store::open(&repository.common_dir.join("objects"), repository.algorithm);
@@ -73,11 +73,13 @@ pub(crate) fn compare(
     Ok(claim)
 }
 
-/// The worst of what the other's branches say.
+/// The worst verdict on the other repository's branches.
 fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
     let not_shown = |missing: String| (Verdict::NotShown { missing }, None);
     if found.is_empty() {
-        return not_shown("any commit in the other; there is nothing to compare with".to_owned());
+        return not_shown(
+            "any commit in the other repository; there is nothing to compare with".to_owned(),
+        );
     }
     if id_of(audited.chain).is_none() {
         return not_shown(claims::NOTHING.to_owned());
@@ -100,7 +102,9 @@ fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
         .map(name_with_trail)
         .collect();
     match others.is_empty() {
-        true => not_shown("this trail in the other: none of its branches holds it".to_owned()),
+        true => not_shown(
+            "this trail in the other repository: none of its branches holds it".to_owned(),
+        ),
         false => {
             let meets = found.iter().any(|tip| matches!(tip.end, End::Known(..)));
             let begin = match meets {
@@ -113,7 +117,7 @@ fn judge(audited: &Audited<'_>, found: &[Tip]) -> (Verdict, Option<String>) {
     }
 }
 
-/// What one branch of the other says about the trail, the worse the greater; none if it has nothing to do with it.
+/// The verdict on one branch of the other repository; a greater number is worse. `None` if the branch is unrelated.
 fn compare_tip(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, Option<String>)> {
     let chain = audited.chain;
     let is_namesake = tip
@@ -124,11 +128,11 @@ fn compare_tip(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, 
     let (ours, common) = match &tip.end {
         End::Known(depth, id) if is_recorded(chain, *depth) => (*depth, *id),
         End::Known(_, id) if is_same_trail => {
-            let what = format!("the two part after {id}, before their first entries");
+            let what = format!("the two diverge after {id}, before their first entries");
             return Some(((4, tip.commits), broken(Some(*id), what), None));
         }
         End::First if is_same_trail => {
-            let what = "the two have no commit in common, though they call themselves one trail";
+            let what = "the two have no commit in common, although they have the same trail id";
             return Some(((4, tip.commits), broken(None, what.to_owned()), None));
         }
         End::Lost(why) if is_namesake || tip.recorded > 0 => {
@@ -137,7 +141,7 @@ fn compare_tip(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, 
         }
         _ => return None,
     };
-    // A branch with people's work of its own goes on from the trail, but is no copy of it.
+    // A branch with people's own work continues from the trail, but is not a copy of it.
     let theirs = match is_namesake || tip.recorded > 0 {
         true => tip.commits,
         false => 0,
@@ -155,7 +159,7 @@ fn compare_tip(audited: &Audited<'_>, tip: &Tip) -> Option<((u8, u64), Verdict, 
     ))
 }
 
-/// The verdict where the newest common commit is known, by how far each goes on from there.
+/// The verdict from the newest common commit, by how many commits each history has after it.
 fn relate_histories(
     ours: u64,
     theirs: u64,
@@ -174,10 +178,10 @@ fn relate_histories(
         }
         (ours, 0) => {
             let note = format!(
-                "the other is its beginning: this goes on by {}",
+                "the other is a prefix of it: this has {} more",
                 commits(ours)
             );
-            // Of several, the one that goes furthest counts.
+            // The branch with the most commits counts.
             ((0, u64::MAX - ours), Verdict::Holds, Some(note))
         }
         (0, theirs) => {
@@ -190,7 +194,7 @@ fn relate_histories(
         (ours, theirs) => {
             let first = oldest.map(|id| id.to_string()).unwrap_or_default();
             let what = format!(
-                "they part after {common}: {name} of the other goes on with {first} and {} in all, this with {}",
+                "they diverge after {common}: {name} of the other continues with {first} and {} in all, this with {}",
                 commits(theirs),
                 commits(ours)
             );
@@ -199,21 +203,22 @@ fn relate_histories(
     }
 }
 
-/// Whether some of the trail lies at this depth or below.
+/// Whether a trail commit is at this depth or below.
 fn is_recorded(chain: &Chain, depth: u32) -> bool {
     chain.until.is_some()
         || chain.entries_from(depth) > 0
         || chain.genesis.is_some_and(|genesis| genesis >= depth)
 }
 
-/// What the audited trail is known by: its uuid, or its first record.
+/// The id of the audited trail: its uuid, or its first record.
 fn id_of(chain: &Chain) -> Option<String> {
     let first = || chain.first_entry().map(|id| format!("commit-{id}"));
     let until = || chain.until.map(|id| format!("commit-{id}"));
     chain.trail_id.clone().or_else(first).or_else(until)
 }
 
-/// Whether a ref of the other holds what `reference` does here: the same branch, there or of one of its remotes.
+/// Whether a ref of the other repository corresponds to `reference` here: the same branch, there or of one of its
+/// remotes.
 fn is_namesake(reference: &str, name: &[u8]) -> bool {
     let branch = |name: &[u8]| -> Option<Vec<u8>> {
         if let Some(branch) = name.strip_prefix(b"refs/heads/") {

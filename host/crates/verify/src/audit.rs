@@ -21,75 +21,77 @@ use super::walk::history::{self, Walked};
 use super::walk::{self, Context};
 use super::{VerifyError, checkpoints, claims, expected, hidden, signatures, since, trails, trust};
 
-/// How to audit.
+/// Options of an audit.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// The ref to audit: a branch, a ref's full name, or a commit's id. By default the branch that holds the trail; where two
-    /// hold something of a trail that the other has not, it must be named.
+    /// The ref to audit: a branch, a full ref name, or a commit id. By default the branch that holds the trail. If two
+    /// branches each have a part of the trail that the other lacks, it must be given.
     pub reference: Option<String>,
-    /// Called now and then on the calling thread.
+    /// Called at intervals on the calling thread.
     pub progress: Option<&'a dyn Fn(Progress)>,
-    /// The number of threads; by default as many as there are processors, at most eight.
+    /// The number of threads; by default the number of processors, at most eight.
     pub threads: Option<usize>,
-    /// Whose signatures count, and when: a file in git's format of allowed signers.
+    /// The keys whose signatures count, and when: a file in git's format of allowed signers.
     pub allowed_signers: Option<PathBuf>,
-    /// OpenPGP keys whose signatures count: a file as `gpg --export` writes it.
+    /// The OpenPGP keys whose signatures count: a file from `gpg --export`.
     pub openpgp_keys: Option<PathBuf>,
-    /// The program that checks them; `gpg` if not given.
+    /// The program that checks OpenPGP signatures; `gpg` by default.
     pub openpgp_program: Option<PathBuf>,
-    /// How long it may take for one signature; ten seconds if not given. It is then ended, and not asked again.
+    /// The time limit of that program for one signature; ten seconds by default. After a timeout the program is killed
+    /// and not called again.
     pub openpgp_timeout: Option<Duration>,
-    /// Keys whose signatures do not count any more, whatever their time: public keys or fingerprints, one a line.
+    /// Keys whose signatures no longer count, whatever their time: public keys or fingerprints, one a line.
     pub revoked_signers: Option<PathBuf>,
     /// The key that signs the trail's checkpoints, as `name+id+base64`.
     pub checkpoint_key: Option<String>,
-    /// Keys of witnesses: a file of them, `name+id+base64`, one a line.
+    /// A file with keys of witnesses, `name+id+base64`, one a line.
     pub witness_keys: Option<PathBuf>,
-    /// How many of them must have cosigned the newest checkpoint; one if not given.
+    /// How many witnesses must have cosigned the newest checkpoint; one by default.
     pub witness_quorum: Option<usize>,
-    /// The trail that it should be: what an origin ends with, as [`trail_named`] reads it.
+    /// The expected trail: the last part of its origin, as [`trail_named`] parses it.
     pub trail: Option<String>,
-    /// What must be shown, whether or not something is given to show it with.
+    /// The claims that must be shown, even if nothing is given to show them with.
     pub require: Require,
-    /// Checkpoints (files), repositories that keep checkpoints, and other copies of the trail (directories) to compare with.
+    /// What to compare with: checkpoints (files), repositories that store checkpoints, and other copies of the trail
+    /// (directories).
     pub against: Vec<PathBuf>,
     /// A checkpoint up to which the trail was audited before.
     pub since: Option<PathBuf>,
-    /// How new the newest of these checkpoints must be.
+    /// How recent the newest of the checkpoints must be.
     pub fresh: Option<Freshness>,
-    /// Others who look along.
+    /// Visitors that see the commits and make claims.
     pub visitors: Vec<&'a dyn Visitor>,
-    /// To show them the trail's commits one by one, the oldest first.
+    /// Whether visitors see the trail's commits one after the other, the oldest first.
     pub in_order: bool,
-    /// To judge in order only what came after this commit, by its id. The rest is then not asked about.
+    /// With `in_order`, the id of the commit after which to start. No claim is made about earlier commits.
     pub after: Option<String>,
 }
 
-/// Claims that are asked for by name.
+/// Claims that are required by name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Require {
-    /// That every commit of the trail is signed, itself or by the chain.
+    /// Every commit of the trail must be signed, itself or by a later commit.
     pub signed: bool,
-    /// That a checkpoint shows that nothing was cut off.
+    /// A checkpoint must show that no entry was removed from the end.
     pub checkpoint: bool,
 }
 
-/// How far an audit has come.
+/// The progress of an audit.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// First-parent commits found so far; once some are judged, all that there are.
+    /// First-parent commits found so far; all of them once some are judged.
     pub commits: u64,
-    /// How many of them were handed out to be judged; none while they are still being found.
+    /// How many commits were handed out to be judged; `None` while commits are still being found.
     pub judged: Option<u64>,
 }
 
-/// Audits the trail of the repository at or above `path`. Reads only; environment variables, hooks, filters and helpers have no
-/// part in it. Memory stays below 256 MiB for a million commits.
+/// Audits the trail of the repository at or above `path`. Only reads; environment variables, hooks, filters and helpers
+/// have no influence. Memory stays below 256 MiB for a million commits.
 ///
 /// # Errors
 ///
-/// Says why nothing could be audited at all. What is wrong with the trail is told by the report's claims.
+/// The repository could not be audited. Offences of the trail are in the report's claims instead.
 pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError> {
     let repository = Repository::discover(path)?;
     let store = Store::open(&repository.common_dir.join("objects"), repository.algorithm).map_err(
@@ -142,7 +144,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 shallow: &shallow,
                 threads,
                 until,
-                // The tree over all entries is built by their numbers.
+                // The tree over all entries needs their numbers.
                 ahead: !options.visitors.is_empty() || !kept.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
@@ -156,7 +158,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             let tasks = std::mem::take(&mut walked.tally.tasks);
             walk::duplicates::find(&context, &walked.chain, tasks);
             if let Some(foreign) = walked.chain.foreign {
-                let what = "it is no trail commit, on a ref that is the trail's alone (`Audit-Placement: ref`)";
+                let what = "it is not a trail commit, on a ref that is only for the trail (`Audit-Placement: ref`)";
                 let findings = &context.findings;
                 findings.broken_by(Rule::OneEntry, foreign, what.to_owned());
             }
@@ -185,7 +187,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         .iter()
         .flat_map(|visitor| visitor.finish(&walk))
         .collect();
-    // What came before a checkpoint counts as something, though nothing may have come after it.
+    // Entries before a checkpoint count, even if there are none after it.
     let before = since.as_ref().map_or(0, |since| since.size());
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
@@ -222,7 +224,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     })
 }
 
-/// Shows those who look along the commit at which the audit begins.
+/// Shows the commit where the audit starts to the visitors.
 fn show_border(context: &Context<'_>, chain: &Chain) {
     let (Some(id), Some(content)) = (chain.until, &chain.border) else {
         return;
@@ -245,7 +247,7 @@ fn show_border(context: &Context<'_>, chain: &Chain) {
     }
 }
 
-/// The commit after which the audit begins, if it is not to be all.
+/// The commit after which the audit starts, if it does not cover all of history.
 fn after(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
     let Some(name) = &options.after else {
         return Ok(None);
@@ -256,11 +258,11 @@ fn after(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, V
     }
 }
 
-/// Why an object may be missing here without anything being wrong.
+/// The reason why an object may be missing here without an offence.
 pub(crate) fn elsewhere(repository: &Repository, alternates: &[String]) -> Option<String> {
     if let Some(alternate) = alternates.first() {
         return Some(format!(
-            "it may lie in {}, which this repository borrows from",
+            "it may be in {}, which this repository borrows from",
             quote(alternate.as_bytes())
         ));
     }

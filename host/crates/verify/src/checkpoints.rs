@@ -1,4 +1,4 @@
-//! The claim that the trail extends every checkpoint that was given: the tree is built again from the trail itself.
+//! The claim that the trail extends every given checkpoint. The tree is rebuilt from the trail itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,11 +20,11 @@ use super::{Options, VerifyError};
 
 pub(crate) const TITLE: &str = "extends every checkpoint";
 
-/// Who looks along to make the claim, about all checkpoints that were given.
+/// Makes the visitor for the claims about all given checkpoints.
 ///
 /// # Errors
 ///
-/// Says why the key cannot be used.
+/// The key cannot be used.
 pub(crate) fn visitor<'a>(
     options: &Options<'_>,
     kept: &'a Sources,
@@ -40,7 +40,7 @@ pub(crate) fn visitor<'a>(
     }))
 }
 
-/// Reads a file of checkpoints, one or more.
+/// Reads a file with one or more checkpoints.
 pub(crate) fn load(path: &Path) -> Result<Vec<GivenCheckpoint>, VerifyError> {
     let found = Checkpoint::parse_all(&read(path)?).map_err(|why| unreadable(path, why))?;
     let given = found.into_iter().map(|checkpoint| GivenCheckpoint {
@@ -54,30 +54,30 @@ pub(crate) fn load(path: &Path) -> Result<Vec<GivenCheckpoint>, VerifyError> {
 struct Checkpoints<'a> {
     kept: &'a Sources,
     key: Option<NoteKey>,
-    /// Whether something must be shown though nothing is given.
+    /// Whether a checkpoint is required.
     asked: bool,
     seen: Mutex<SeenEntries>,
 }
 
-/// What was seen of the entries: a hash for each, and little else, however many there are.
+/// What is kept of the entries: little more than a hash for each.
 #[derive(Default)]
 struct SeenEntries {
-    /// By their number; all zeros where none was seen, which is no leaf's hash.
+    /// The hashes by index; all zeros if the entry was not seen, which is no leaf's hash.
     hashes: Vec<Hash>,
-    /// The commits of entries that may have to be named.
+    /// The commits of entries that a claim may have to name.
     ids: BTreeMap<u64, Id>,
-    /// The first that says that it is older than the checkpoint before it, and how many do.
+    /// The first entry dated before the checkpoint that precedes it, and how many there are.
     early: Option<WrongTime>,
     number_early: u64,
-    /// Likewise those that say that they are younger than the checkpoint after them.
+    /// The first entry dated after the checkpoint that follows it, and how many there are.
     late: Option<WrongTime>,
     number_late: u64,
 }
 
-/// An entry's number, its commit, and what is wrong with its time.
+/// The index of an entry, its commit, and what is wrong with its time.
 type WrongTime = (u64, Id, String);
 
-/// Keeps the first.
+/// Keeps the entry with the lowest index, and counts all.
 fn keep_first(first: &mut Option<WrongTime>, number: &mut u64, wrong_time: WrongTime) {
     *number += 1;
     if first
@@ -88,13 +88,13 @@ fn keep_first(first: &mut Option<WrongTime>, number: &mut u64, wrong_time: Wrong
     }
 }
 
-/// No leaf.
+/// The hash for an entry that was not seen.
 const NONE: Hash = [0; 32];
 
 impl Visitor for Checkpoints<'_> {
     fn begin(&self, walk: &Walk<'_>) {
         let first = || Some(format!("commit-{}", walk.chain.first_entry()?));
-        // Which trail it is shows at its beginning.
+        // The start of the trail identifies it.
         let is_whole = walk.cut.is_none() && walk.until.is_none();
         let own = walk.trail_id.map(str::to_owned);
         let own = own.or_else(|| is_whole.then(first)?);
@@ -151,7 +151,7 @@ impl Visitor for Checkpoints<'_> {
         }
         let seen = std::mem::take(&mut *self.seen());
         let mut claims = vec![self.claim_extends(&seen, walk)];
-        // Without the first entries none has its number.
+        // Without the first entries no entry has a number.
         if walk.until.is_none() {
             claims.push(self.claim_times(seen));
         }
@@ -165,12 +165,12 @@ impl Checkpoints<'_> {
         &self.kept.of_trail().given
     }
 
-    /// The verdict where there is no checkpoint of the trail.
+    /// The verdict if there is no checkpoint of the trail.
     fn verdict_on_nothing(&self, walk: &Walk<'_>) -> Verdict {
         let missing = self.kept.of_trail().missing.first().cloned();
         if missing.is_none() && !self.asked {
             return Verdict::NotAsked {
-                why: "nothing here shows that nothing was cut off the end",
+                why: "nothing here shows that no entry was removed from the end",
             };
         }
         let missing = missing.map(|missing| incomplete_reason(walk).unwrap_or(missing));
@@ -184,14 +184,14 @@ impl Checkpoints<'_> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a claim may name this entry's commit: the first, and those that checkpoints end with.
+    /// Whether a claim may name this entry's commit: the first entry, and the last one of each checkpoint.
     fn may_be_named(&self, index: u64) -> bool {
         let ends = |given: &GivenCheckpoint| given.checkpoint.size.cmp(&(index + 1));
         index == 0 || self.given().binary_search_by(ends).is_ok()
     }
 
     fn claim_extends(&self, seen: &SeenEntries, walk: &Walk<'_>) -> Claim {
-        // More of them are nobody's to read.
+        // The most checkpoints in the notes.
         const MOST: usize = 10;
         let mut claim = Claim::new("checkpoints", TITLE, Verdict::Holds);
         if let Some(missing) = incomplete_reason(walk) {
@@ -218,7 +218,7 @@ impl Checkpoints<'_> {
         if let (true, Some(last)) = (held < self.given().len(), told.last()) {
             let size = last.checkpoint.size;
             claim.notes.push(format!(
-                "the first {size} entries are as they were; what is wrong lies after them"
+                "the first {size} entries are unchanged; the difference is after them"
             ));
         }
         if let (Verdict::Holds, Some(missing)) =
@@ -230,7 +230,7 @@ impl Checkpoints<'_> {
         claim
     }
 
-    /// Says that an entry, or its commit, is older than the checkpoint that it came after.
+    /// Describes an entry or commit that is dated before the checkpoint that precedes it.
     fn backdated(&self, index: u64, seconds: i64, recorded: Option<i64>) -> Option<String> {
         let after = self
             .given()
@@ -247,8 +247,8 @@ impl Checkpoints<'_> {
         })
     }
 
-    /// Says that an entry's commit is younger than the checkpoint that it came before: the clock of one of the two was wrong. The
-    /// checkpoint's root fixes what there was when it was made, so nothing was changed since.
+    /// Describes a commit that is dated after the checkpoint that follows it: the clock of one of the two machines was
+    /// wrong. The checkpoint's root fixes the entries before it, so nothing was changed since.
     fn postdated(&self, index: u64, seconds: i64) -> Option<String> {
         let after = self
             .given()
@@ -257,7 +257,8 @@ impl Checkpoints<'_> {
         let made = given.checkpoint.seconds?;
         (seconds > made.saturating_add(MAX_CLOCK_SKEW)).then(|| {
             format!(
-                "postdated: it came before {} of {}, and says that it is of {}: the clock of whoever recorded it was fast, or that of whoever made the checkpoint slow",
+                "postdated: it came before {} of {}, and says that it is of {}: the clock of the recorder was fast, \
+                 or that of the checkpoint's maker slow",
                 given.name(),
                 show_time(made),
                 show_time(seconds)
@@ -265,9 +266,10 @@ impl Checkpoints<'_> {
         })
     }
 
-    /// Claims that entries after a checkpoint are not older than it. Those before it that are younger are noted.
+    /// Claims that entries after a checkpoint are not dated before it. Entries before it that are dated later are
+    /// noted.
     fn claim_times(&self, seen: SeenEntries) -> Claim {
-        let title = "commit times lie between those of the neighbouring checkpoints";
+        let title = "commit times are between those of the neighbouring checkpoints";
         let mut claim = Claim::new("checkpoint-times", title, Verdict::Holds);
         let is_untimed = |given: &GivenCheckpoint| given.checkpoint.seconds.is_none();
         if let Some((_, id, what)) = seen.early {
@@ -291,8 +293,8 @@ impl Checkpoints<'_> {
     }
 }
 
-/// Says which of the two times of an entry that came after a checkpoint, its commit's or its own, lies before when that was made,
-/// and is farther from it than honest ones can be.
+/// Returns which time of an entry after a checkpoint, its commit's or its own, is so far before the checkpoint that
+/// clock differences cannot explain it.
 pub(crate) fn is_backdated(
     seconds: i64,
     recorded: Option<i64>,
@@ -306,7 +308,7 @@ pub(crate) fn is_backdated(
     (recorded < earliest.saturating_sub(time::MAX_ENTRY_AGE)).then_some(("its entry", recorded))
 }
 
-/// Why the tree over all entries cannot be built.
+/// The reason why the tree over all entries cannot be built.
 fn incomplete_reason(walk: &Walk<'_>) -> Option<String> {
     let since = walk.until.map(
         |_| "what came before the checkpoint of `--since`, which was not read; leave that out",
@@ -314,7 +316,7 @@ fn incomplete_reason(walk: &Walk<'_>) -> Option<String> {
     walk.cut.or(since).map(str::to_owned)
 }
 
-/// Compares one checkpoint with the tree, which grows up to its size.
+/// Compares one checkpoint with the tree, which grows up to the checkpoint's size.
 fn compare(
     given: &GivenCheckpoint,
     tree: &mut GrowingTree,
@@ -348,12 +350,13 @@ fn compare(
     let entries = seen.hashes.len() as u64;
     if *size > entries {
         let what = format!(
-            "{} was made over {size} entries, and here are {entries}: the rest was cut off the end (rolled back), or this copy is behind",
+            "{} was made over {size} entries, and here are {entries}: the rest was cut off the end (rolled back), or \
+             this copy is behind",
             given.name(),
         );
         return broken(entries.checked_sub(1).and_then(name), what);
     }
-    // Not beyond the size: what is there is as long as a vector can be.
+    // The size is at most the number of hashes, so it fits a `usize`.
     for hash in &seen.hashes[tree.size() as usize..*size as usize] {
         if *hash == NONE {
             let what = "it adds no entry, so no tree over the entries can be built with it";
@@ -364,7 +367,8 @@ fn compare(
     let last = size.checked_sub(1).and_then(name);
     if tree.root() != *root {
         let what = format!(
-            "the first {size} entries are not those of {}: history was rewritten at or before this commit, whoever signed it since",
+            "the first {size} entries are not those of {}: history was rewritten at or before this commit, even if it \
+             was signed again",
             given.name()
         );
         return broken(last, what);

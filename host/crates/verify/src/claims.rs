@@ -1,9 +1,9 @@
-//! The structural claims: what is asked of every trail, and the verdict on each by what was found.
+//! The structural claims, which are made about every trail, and their verdicts from the findings.
 
 use super::findings::{Finding, RULES, Rule};
 use super::report::{Claim, Verdict};
 
-/// The claims' names and titles, in the order of [`Rule`].
+/// The names and titles of the claims, in the order of [`Rule`].
 const CLAIMS: [(&str, &str); RULES] = [
     ("objects", "every object is what its name says"),
     ("append-only", "nothing recorded is changed or removed"),
@@ -17,11 +17,11 @@ const CLAIMS: [(&str, &str); RULES] = [
     ("hidden", "nothing is hidden"),
 ];
 
-/// The claims by what was found about each rule.
+/// Makes the claims from the findings about each rule.
 pub(crate) fn structural(findings: [Finding; RULES], entries: u64) -> Vec<Claim> {
     let each = findings.into_iter().zip(CLAIMS).enumerate();
     each.map(|(place, (finding, (id, title)))| {
-        // Without an entry nothing is shown about entries; whether something is hidden can be told all the same.
+        // Without an entry the claims about entries are not shown. Hidden data is found all the same.
         let empty = entries == 0 && place != Rule::Hidden as usize;
         let (mut notes, count) = finding.notes.clone();
         if count > notes.len() as u64 {
@@ -35,7 +35,7 @@ pub(crate) fn structural(findings: [Finding; RULES], entries: u64) -> Vec<Claim>
     .collect()
 }
 
-/// What is missing where there is no entry.
+/// What is missing if there is no entry.
 pub(crate) const NOTHING: &str = "any entry; there is nothing to verify";
 
 fn verdict(finding: Finding, empty: bool) -> Verdict {

@@ -1,12 +1,13 @@
-//! The claim that what was given is of the trail that was asked for: many trails may be signed by one key.
+//! The claim that the data is of the expected trail. One key may sign many trails.
 
 use super::merkle::note::ORIGIN;
 use super::quote::quote;
 use super::report::{Claim, Verdict};
 
-pub(crate) const TITLE: &str = "it is the trail that was asked for";
+pub(crate) const TITLE: &str = "it is the expected trail";
 
-/// What an origin ends with: a trail's uuid, or `commit-` and an id, with or without `chiffon-audit/` before it; none for anything else.
+/// The last part of an origin: a trail's uuid, or `commit-` and an id, with or without `chiffon-audit/` before it;
+/// `None` for any other text.
 pub fn trail_named(text: &str) -> Option<String> {
     let id = text.strip_prefix(ORIGIN).unwrap_or(text);
     let is_hex = |text: &str| {
@@ -24,7 +25,8 @@ pub fn trail_named(text: &str) -> Option<String> {
     is_named.then(|| id.to_owned())
 }
 
-/// The claim about a repository; none if nothing was asked. `own` is what its trail's origin ends with, if that is known.
+/// The claim about a repository; `None` if no trail was expected. `own` is the last part of its trail's origin, if
+/// known.
 pub(crate) fn claim(wanted: Option<&str>, own: Option<&str>) -> Option<Claim> {
     let wanted = wanted?;
     let verdict = match own {
@@ -37,8 +39,8 @@ pub(crate) fn claim(wanted: Option<&str>, own: Option<&str>) -> Option<Claim> {
     Some(Claim::new("trail", TITLE, verdict))
 }
 
-/// The claim about a proof, whose checkpoint names this origin and is signed by a key of this name, if one was given. A key that was
-/// made for a trail bears its origin as its name.
+/// The claim about a proof whose checkpoint names this origin; `key` is the name of the given key, if any. The name of
+/// a key that was made for a trail is the trail's origin.
 pub(crate) fn claim_of_proof(wanted: Option<&str>, origin: &str, key: Option<&str>) -> Claim {
     let id = origin.strip_prefix(ORIGIN).unwrap_or(origin);
     let verdict = match (wanted, key) {
@@ -46,14 +48,15 @@ pub(crate) fn claim_of_proof(wanted: Option<&str>, origin: &str, key: Option<&st
         (Some(wanted), _) => other_trail(id, wanted),
         (None, Some(key)) if key.starts_with(ORIGIN) && key != origin => Verdict::NotShown {
             missing: format!(
-                "which trail is meant: the key was made for {} and the proof is of {}; `--trail` says which it should be",
+                "which trail is meant: the key was made for {} and the proof is of {}; `--trail` names the expected \
+                 one",
                 quote(key.as_bytes()),
                 quote(origin.as_bytes())
             ),
         },
         (None, Some(key)) if key == origin => Verdict::Holds,
         (None, _) => Verdict::NotAsked {
-            why: "one key may sign for many trails; `--trail` says which it should be",
+            why: "one key may sign for many trails; `--trail` names the expected one",
         },
     };
     Claim::new("trail", TITLE, verdict)
@@ -63,7 +66,7 @@ fn other_trail(own: &str, wanted: &str) -> Verdict {
     Verdict::Broken {
         commit: None,
         what: format!(
-            "it is of the trail {}, and {} was asked for",
+            "it is of the trail {}, and {} was expected",
             quote(own.as_bytes()),
             quote(wanted.as_bytes())
         ),

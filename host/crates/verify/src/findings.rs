@@ -1,10 +1,10 @@
-//! What was found, claim by claim: the oldest offence of each and their number, gathered from all threads.
+//! The findings for each claim: the oldest offence and the number of offences, collected from all threads.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::object::Id;
 
-/// The structural claims, in the order in which they are told.
+/// The structural claims, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Objects,
@@ -19,7 +19,7 @@ pub(crate) enum Rule {
 /// The number of rules.
 pub(crate) const RULES: usize = 7;
 
-/// Where an offence is: how many first-parent steps below the tip. Greater is older.
+/// The position of an offence: the number of first-parent steps below the tip. Greater is older.
 pub(crate) type Depth = u32;
 
 /// The oldest offence against a rule.
@@ -31,19 +31,19 @@ pub(crate) struct Offence {
     pub(crate) count: u64,
 }
 
-/// What is known about one rule.
+/// The findings about one rule.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Finding {
     pub(crate) broken: Option<Offence>,
     pub(crate) not_shown: Option<Offence>,
-    /// What there is to know beside the verdict, the first of it, and how much there is.
+    /// The first notes besides the verdict, and the number of all notes.
     pub(crate) notes: (Vec<String>, u64),
 }
 
-/// As many notes as are told about one rule.
+/// The most notes for one rule in a report.
 const MAX_NOTES: usize = 5;
 
-/// All findings.
+/// The findings about all rules.
 #[derive(Default)]
 pub(crate) struct Findings(Mutex<[Finding; RULES]>);
 
@@ -58,7 +58,7 @@ impl Findings {
         self.add(rule, None, what, |finding| &mut finding.broken);
     }
 
-    /// Records that something is missing to tell whether a rule is kept.
+    /// Records that something is missing, so that a rule cannot be checked.
     pub(crate) fn not_shown(&self, rule: Rule, place: Option<(Depth, Id)>, what: String) {
         self.add(rule, place, what, |finding| &mut finding.not_shown);
     }
@@ -72,7 +72,7 @@ impl Findings {
         }
     }
 
-    /// Records what is to be known beside the verdict on a rule, and leaves the verdict alone.
+    /// Records a note on a rule. The verdict does not change.
     pub(crate) fn note(&self, rule: Rule, what: String) {
         let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (notes, count) = &mut findings[rule as usize].notes;
@@ -82,7 +82,7 @@ impl Findings {
         }
     }
 
-    /// What was found about each rule.
+    /// Takes the findings about each rule.
     pub(crate) fn take(self) -> [Finding; RULES] {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +99,7 @@ impl Findings {
         let depth = place.map(|(depth, _)| depth);
         let count = slot.as_ref().map_or(0, |offence| offence.count) + 1;
         match slot {
-            // What is wrong with the repository as a whole explains what is wrong in it.
+            // An offence of the repository as a whole explains the offences in it.
             Some(offence) if offence.depth.is_none() || offence.depth >= depth => {
                 offence.count = count;
             }

@@ -1,19 +1,19 @@
-//! The claim that somebody still makes checkpoints: a trail that is frozen, or shown as it was long ago, has only old ones.
+//! The claim that checkpoints are still being made. A trail that is frozen, or an old copy of it, has only old ones.
 
 use super::given::{GivenCheckpoint, MAX_CLOCK_SKEW};
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
 
-/// How new the newest checkpoint must be.
+/// How recent the newest checkpoint must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Freshness {
-    /// What time it is, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: i64,
-    /// The newest checkpoint must be of this time or later.
+    /// The earliest allowed time of the newest checkpoint, in seconds since 1970.
     pub since: i64,
 }
 
-/// The claim about the newest of all checkpoints that were given.
+/// The claim about the newest given checkpoint.
 pub(crate) fn claim<'a>(
     fresh: Freshness,
     given: impl Iterator<Item = &'a GivenCheckpoint>,
@@ -44,7 +44,8 @@ fn judge(fresh: Freshness, given: &[&GivenCheckpoint]) -> Verdict {
     };
     if seconds < fresh.since {
         return broken(format!(
-            "stale: {} is the newest and of {}, before {}: no checkpoint was made since, so the trail, or this copy, may be frozen or rolled back",
+            "stale: {} is the newest and of {}, before {}: no checkpoint was made since, so the trail, or this copy, \
+             may be frozen or rolled back",
             newest.name(),
             show_time(seconds),
             show_time(fresh.since)

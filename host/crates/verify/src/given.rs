@@ -1,4 +1,4 @@
-//! Checkpoints that the auditor was given, and the claim that the checkpoint key signed them.
+//! The checkpoints that the auditor gave, and the claim that the checkpoint key signed them.
 
 use std::path::PathBuf;
 
@@ -9,23 +9,24 @@ use super::quote::quote;
 use super::report::{Claim, Verdict};
 use super::signature::show_time;
 
-/// A checkpoint and where it came from.
+/// A checkpoint and its source.
 #[derive(Clone)]
 pub(crate) struct GivenCheckpoint {
     pub(crate) path: PathBuf,
-    /// The commit of the repository there that brought it.
+    /// The commit that stored it, if the source is a repository.
     pub(crate) kept_by: Option<Id>,
     pub(crate) checkpoint: Checkpoint,
 }
 
-/// A checkpoint's maker and the recorder may be two machines; a recorder waits out no more than this of a clock that is wrong.
+/// The greatest clock difference in seconds between the machines of a recorder and of a checkpoint's maker. A recorder
+/// tolerates no more.
 pub(crate) const MAX_CLOCK_SKEW: i64 = 300;
 
-/// Reads a key that checks checkpoints.
+/// Parses a key that checks checkpoints.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// The text is not such a key.
 pub(crate) fn parse_key(text: &str) -> Result<NoteKey, VerifyError> {
     NoteKey::parse(text).map_err(|why| VerifyError::Unreadable {
         what: "the checkpoint key:".to_owned(),
@@ -37,7 +38,7 @@ pub(crate) fn parse_key(text: &str) -> Result<NoteKey, VerifyError> {
 pub(crate) fn claim_signed(given: &[GivenCheckpoint], key: Option<&NoteKey>) -> Claim {
     let title = "each checkpoint is signed by the checkpoint key";
     let Some(key) = key else {
-        let why = "a checkpoint is as good as the place that it was kept in; `--checkpoint-key` shows whose it is";
+        let why = "a checkpoint is only as trustworthy as its storage; `--checkpoint-key` checks its signature";
         return Claim::new("checkpoint-key", title, Verdict::NotAsked { why });
     };
     let mut bad = given.iter().filter_map(|given| {
@@ -56,7 +57,7 @@ pub(crate) fn claim_signed(given: &[GivenCheckpoint], key: Option<&NoteKey>) -> 
 }
 
 impl GivenCheckpoint {
-    /// What to call it.
+    /// The checkpoint's name in messages.
     pub(crate) fn name(&self) -> String {
         let path = quote(self.path.as_os_str().as_encoded_bytes());
         match self.kept_by {
@@ -65,7 +66,7 @@ impl GivenCheckpoint {
         }
     }
 
-    /// How it is told when it holds.
+    /// The note about a checkpoint that the trail extends.
     pub(crate) fn tell(&self) -> String {
         let of = self.checkpoint.seconds.map(show_time);
         let of = of.map(|time| format!(", of {time}")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Git's commit-graph, whole or in layers: held against the commits, since git believes its parents, trees and times in their place.
-//! It is read whole and into memory, some sixty bytes a commit.
+//! Git's commit-graph, whole or in layers. It is compared with the commits, because git trusts its parents, trees and
+//! times instead of theirs. It is read into memory as a whole, about sixty bytes a commit.
 
 mod filter;
 mod layer;
@@ -11,13 +11,13 @@ use super::repository::Repository;
 use super::rules::commit::Commit;
 use layer::Layer;
 
-/// No generation is counted further.
+/// The greatest generation number.
 const MAX_LEVEL: u32 = 0x3fff_ffff;
 
-/// What stands for a parent that is not there.
+/// The mark for a missing parent.
 const NO_PARENT: u32 = 0x7000_0000;
 
-/// The bits of a commit time that the graph keeps.
+/// The bits of a commit time that the graph stores.
 const TIME_BITS: u64 = 0x3_ffff_ffff;
 
 /// The layers of a commit-graph, the oldest first.
@@ -26,11 +26,11 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Reads the commit-graph; none if there is none.
+    /// Reads the commit-graph; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Says why it is not as git writes it.
+    /// It is not as git writes it.
     pub(crate) fn open(repository: &Repository) -> Result<Option<Graph>, String> {
         let info = repository.common_dir.join("objects/info");
         let hash_len = repository.algorithm.len_in_bytes();
@@ -71,7 +71,7 @@ impl Graph {
             .map_or(0, |layer| layer.first + layer.count)
     }
 
-    /// The layer that a position lies in, and the place there.
+    /// The layer of a position, and the index in it.
     fn at(&self, position: u32) -> Option<(&Layer, u32)> {
         let place = self.layers.partition_point(|layer| layer.first <= position);
         let layer = &self.layers[place.checked_sub(1)?];
@@ -79,12 +79,12 @@ impl Graph {
         (place < layer.count).then_some((layer, place))
     }
 
-    /// Says in what the graph differs from a commit that is in it.
+    /// Describes the difference between the graph and a commit that is in it.
     pub(crate) fn differs(&self, id: &Id, commit: &Commit<'_>) -> Option<String> {
         let (layer, place) = self.find(id)?;
         let row = layer.row(place);
         if row.tree != commit.tree.as_slice() {
-            return Some("the commit-graph gives it another tree".to_owned());
+            return Some("the commit-graph has another tree for it".to_owned());
         }
         let parents = layer.parents(&row);
         let same = parents.is_some_and(|parents| {
@@ -98,34 +98,34 @@ impl Graph {
                     })
         });
         if !same {
-            return Some("the commit-graph gives it other parents".to_owned());
+            return Some("the commit-graph has other parents for it".to_owned());
         }
-        // What git makes of a time that is not in its form is its own affair.
+        // A time in another format may be read by git in any way.
         let time = commit.time().and_then(|time| u64::try_from(time).ok());
         match time {
             Some(time) if time & TIME_BITS != row.time => {
-                Some("the commit-graph gives it another time".to_owned())
+                Some("the commit-graph has another time for it".to_owned())
             }
             _ => None,
         }
     }
 
-    /// Whether a search by path would pass a commit by, though it changes this path.
+    /// Whether a search by path would skip a commit although it changes this path.
     pub(crate) fn would_skip(&self, id: &Id, path: &[u8]) -> bool {
         self.find(id)
             .is_some_and(|(layer, place)| layer.would_skip(place, path))
     }
 
     fn find(&self, id: &Id) -> Option<(&Layer, u32)> {
-        // Git looks into the newest layer first.
+        // Git searches the newest layer first.
         let mut layers = self.layers.iter().rev();
         layers.find_map(|layer| Some((layer, layer.find(id.as_slice())?)))
     }
 
-    /// Every commit's generation follows from its parents'.
+    /// Checks that every commit's generation follows from its parents'.
     fn check_generations(&self) -> Result<(), String> {
-        let wrong = || "the commit-graph does not count its generations as they are".to_owned();
-        // Before generations were counted, all were zero.
+        let wrong = || "the commit-graph has wrong generation numbers".to_owned();
+        // Old versions wrote zero for all generations.
         let is_counted = self
             .layers
             .iter()
@@ -134,7 +134,7 @@ impl Graph {
         for layer in &self.layers {
             for place in 0..layer.count {
                 let row = layer.row(place);
-                // Without parents git begins to count at one, whatever the time.
+                // Without parents git starts at one, whatever the time.
                 let (mut level, mut date) = (0, 1);
                 for parent in layer.parents(&row).ok_or_else(wrong)? {
                     let (layer, place) = self.at(parent).ok_or_else(wrong)?;

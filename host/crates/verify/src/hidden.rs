@@ -1,5 +1,5 @@
-//! What makes git show something other than what is there: refs in another form, replace refs, grafts, borrowed objects, cut
-//! history, settings.
+//! Things that make git show something other than the stored data: refs in another form, replace refs, grafts, borrowed
+//! objects, cut history, settings.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use super::store::reader::Reader;
 use super::walk::Context;
 use super::{VerifyError, trails};
 
-/// Where git looks for notes by itself.
+/// The ref that git reads notes from by default.
 const NOTES: &[u8] = b"refs/notes/commits";
 
-/// Looks for what makes git show something other than what is there.
+/// Finds what makes git show something other than the stored data.
 pub(crate) fn find(
     repository: &Repository,
     refs: &Refs<'_>,
@@ -30,7 +30,7 @@ pub(crate) fn find(
     }
     for name in refs.replacing() {
         let what = format!(
-            "the ref {} makes git show another object in place of the one it names",
+            "the ref {} makes git show another object instead of the one it names",
             quote(name)
         );
         findings.broken_anywhere(Rule::Hidden, what);
@@ -44,7 +44,8 @@ pub(crate) fn find(
     }
     if let Some(alternate) = alternates.first() {
         let what = format!(
-            "the objects that lie in {} (`objects/info/alternates`); `git repack -a -d` brings them here, then remove that file",
+            "the objects that are in {} (`objects/info/alternates`); `git repack -a -d` brings them here, then remove \
+             that file",
             quote(alternate.as_bytes())
         );
         findings.not_shown(Rule::Hidden, None, what);
@@ -52,7 +53,7 @@ pub(crate) fn find(
     if let Some(commit) = shallow.iter().min() {
         let number = shallow.len();
         let what = format!(
-            "what lies before {commit} ({number} in the file `shallow`); `git fetch --unshallow` brings it"
+            "the history before {commit} ({number} in the file `shallow`); `git fetch --unshallow` fetches it"
         );
         findings.not_shown(Rule::Hidden, None, what);
     }
@@ -86,10 +87,11 @@ pub(crate) fn find(
     Ok(())
 }
 
-/// The one line that the host itself writes into `info/attributes`, so that no filter changes what git checks out of the trail.
+/// The only line that the host writes into `info/attributes`, so that no filter changes what git checks out of the
+/// trail.
 const OWN_ATTRIBUTES: &[u8] = b"/.audit/** -filter -text -ident -working-tree-encoding";
 
-/// Looks for files that change what git shows of a commit, and leave the commit alone: other names for people, attributes.
+/// Finds files that change how git shows a commit without changing the commit: other names for people, attributes.
 pub(crate) fn find_files(repository: &Repository, context: &Context<'_>, tip: Option<Id>) {
     let note = |what: String| context.findings.note(Rule::Hidden, what);
     let mut reader = Reader::new(context.current);
@@ -135,7 +137,7 @@ fn tree_of(context: &Context<'_>, reader: &mut Reader<'_>, commit: &Id) -> Optio
     Some(Commit::parse(&content.data, context.algorithm.len_in_hex())?.tree)
 }
 
-/// Looks at how the packs lie there: what git cannot use or is led astray by, and what is none of its files.
+/// Checks the files of the packs: those that git cannot use or that mislead it, and those that are not git's.
 pub(crate) fn find_in_store(context: &Context<'_>) {
     let store = context.current.get();
     for why in &store.unusable {
@@ -145,12 +147,13 @@ pub(crate) fn find_in_store(context: &Context<'_>) {
         context.findings.broken_anywhere(Rule::Hidden, why.clone());
     }
     for name in store.unexpected_files() {
-        let what = format!("{name} in `objects/pack` belongs to no pack; git does not look at it");
+        let what = format!("{name} in `objects/pack` belongs to no pack; git ignores it");
         context.findings.note(Rule::Objects, what);
     }
 }
 
-/// Looks for what git takes for the trail's branch where a person calls it by a short name: `git log audit` shows the tag.
+/// Finds other refs that git uses when a person calls the trail's branch by a short name: `git log audit` shows a tag
+/// of that name.
 pub(crate) fn find_shadows(
     refs: &Refs<'_>,
     context: &Context<'_>,
@@ -161,7 +164,7 @@ pub(crate) fn find_shadows(
         let shown = match refs.resolve(name.as_bytes()) {
             Ok(None) => continue,
             Ok(Some(found)) => match found.id {
-                // It leads nowhere, so git goes on to the branch.
+                // It leads nowhere, so git uses the branch.
                 None => continue,
                 Some(id) => trails::peel(context, name.as_bytes(), id).ok(),
             },
@@ -179,7 +182,7 @@ pub(crate) fn find_shadows(
     }
 }
 
-/// The short names of a ref, and for each the names that git tries before it, in git's order.
+/// The short names of a ref, with the names that git tries before it, in git's order.
 fn competing_names(reference: &str) -> Vec<(String, String)> {
     let prefixes = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
     let mut names = Vec::new();

@@ -1,8 +1,8 @@
-//! Audits a trail in any clone. A second implementation on purpose: it shares no code with the writer, knows no policy, no
-//! store and no configuration, believes no cache of git's, and opens every repository as hostile.
+//! Audits a trail in any clone. This is deliberately a second implementation: it shares no code with the writer, knows
+//! no policy, store or configuration, trusts none of git's caches, and treats every repository as hostile.
 //!
-//! Without the feature `repository` it is the core that checks proofs: no file, no process, no git, and nothing that
-//! `wasm32-unknown-unknown` lacks. [`check_proof`] is its one function.
+//! Without the feature `repository` this is the core that checks proofs: it uses no file, process or git, and compiles
+//! to `wasm32-unknown-unknown`. [`check_proof`] is its only function.
 
 #![cfg_attr(
     not(feature = "repository"),
@@ -75,39 +75,39 @@ pub use trust::verify_proof;
 #[cfg(feature = "repository")]
 pub use visit::{TrailCommit, TrailEntry, Visitor, Walk};
 
-/// Why nothing could be audited at all.
+/// Why a repository or a proof could not be checked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// There is no repository.
+    /// There is no repository at this path or above it.
     #[error("no git repository at or above {}", .0.display())]
     NoRepository(PathBuf),
     /// The repository uses something that this version cannot read.
     #[error("the repository uses {0}, which is unsupported")]
     Unsupported(String),
-    /// A file of the repository cannot be read or makes no sense.
+    /// A file of the repository cannot be read, or is malformed.
     #[error("{what} {why}")]
     Unreadable {
-        /// The file.
+        /// The file that cannot be read.
         what: String,
         /// What is wrong with it.
         why: String,
     },
     /// There is no such ref.
-    #[error("there is no ref {0}; `git for-each-ref` lists those that there are")]
+    #[error("there is no ref {0}; `git for-each-ref` lists all refs")]
     NoReference(String),
-    /// A ref leads nowhere.
+    /// A ref does not lead to an object.
     #[error("the ref {name} is broken: {why}")]
     BadReference {
-        /// The ref.
+        /// The name of the ref.
         name: String,
         /// What is wrong with it.
         why: String,
     },
-    /// A commit is not where it was said to be.
+    /// A commit is not in the history where it was expected.
     #[error("the commit {0} is not in this history; it was rewritten, or this is another trail")]
     NotInHistory(String),
-    /// Several branches hold a trail, or something of one that the others have not.
+    /// Several branches hold a trail, or each a part of one that the others lack.
     #[error(
         "several refs have a trail, or part of one that the others lack; name one with --ref: {0}"
     )]

@@ -1,11 +1,11 @@
-//! Names of git's objects, and the name that content must have. Owns hashing alone; it never reads a file.
+//! The ids of git's objects: computes the id of content. Only hashes, never reads a file.
 
 use std::fmt;
 use std::hash::{Hash, Hasher as StdHasher};
 
 use sha2::{Digest as _, Sha256};
 
-/// The hash algorithm that names the objects of a repository.
+/// The hash algorithm of a repository's object ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Algorithm {
     Sha1,
@@ -13,7 +13,7 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    /// The length of a name in bytes.
+    /// The length of an id in bytes.
     pub(crate) fn len_in_bytes(self) -> usize {
         match self {
             Algorithm::Sha1 => 20,
@@ -21,25 +21,25 @@ impl Algorithm {
         }
     }
 
-    /// The length of a name in hexadecimal digits.
+    /// The length of an id in hexadecimal digits.
     pub(crate) fn len_in_hex(self) -> usize {
         2 * self.len_in_bytes()
     }
 }
 
-/// The name of an object: a SHA-1 or SHA-256 digest. Displays as lower-case hexadecimal digits.
+/// The id of an object: a SHA-1 or SHA-256 digest. Displays as lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectId {
     algorithm: Algorithm,
-    /// Zeros follow a SHA-1 name.
+    /// The digest; zeros follow a SHA-1 digest.
     bytes: [u8; 32],
 }
 
-/// The short form for use within this crate.
+/// The short name within this crate.
 pub(crate) type Id = ObjectId;
 
 impl ObjectId {
-    /// Reads a name from hexadecimal digits; none if they are not 40 or 64.
+    /// Parses an id in hexadecimal; `None` unless it has 40 or 64 digits.
     pub(crate) fn from_hex(hex: &[u8]) -> Option<ObjectId> {
         let algorithm = match hex.len() {
             40 => Algorithm::Sha1,
@@ -53,7 +53,7 @@ impl ObjectId {
         Some(ObjectId { algorithm, bytes })
     }
 
-    /// The name with these bytes, of which there must be 20 or 32.
+    /// The id with these bytes. Panics unless there are 20 or 32.
     pub(crate) fn from_bytes_or_panic(digest: &[u8]) -> ObjectId {
         let algorithm = match digest.len() {
             20 => Algorithm::Sha1,
@@ -65,7 +65,7 @@ impl ObjectId {
         ObjectId { algorithm, bytes }
     }
 
-    /// The bytes of the name.
+    /// The bytes of the id.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.algorithm.len_in_bytes()]
     }
@@ -110,7 +110,7 @@ fn digit(digit: u8) -> Option<u8> {
     }
 }
 
-/// What an object is.
+/// The type of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Commit,
@@ -120,7 +120,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind's name in an object's header.
+    /// The name of the type in an object's header.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Commit => "commit",
@@ -130,7 +130,7 @@ impl Kind {
         }
     }
 
-    /// The kind that a loose object's header names.
+    /// The type with this name in a loose object's header.
     pub(crate) fn from_name(name: &[u8]) -> Option<Kind> {
         [Kind::Commit, Kind::Tree, Kind::Blob, Kind::Tag]
             .into_iter()
@@ -138,7 +138,7 @@ impl Kind {
     }
 }
 
-/// Content being hashed piece by piece. SHA-1 comes with git's own collision detection.
+/// Hashes content piece by piece. SHA-1 is computed with git's collision detection.
 pub(crate) struct ObjectHasher(Hasher);
 
 enum Hasher {
@@ -147,7 +147,7 @@ enum Hasher {
 }
 
 impl ObjectHasher {
-    /// Begins to name an object of this kind and size.
+    /// Starts to hash an object of this type and size.
     pub(crate) fn begin(algorithm: Algorithm, kind: Kind, size: u64) -> ObjectHasher {
         let mut header = [0_u8; 32];
         let name = kind.name().as_bytes();
@@ -175,7 +175,7 @@ impl ObjectHasher {
         naming
     }
 
-    /// Takes in the next piece.
+    /// Adds the next piece.
     pub(crate) fn update(&mut self, piece: &[u8]) {
         match &mut self.0 {
             Hasher::Sha1(hasher) => hasher.update(piece),
@@ -183,7 +183,7 @@ impl ObjectHasher {
         }
     }
 
-    /// The name, or none if the content carries the marks of a SHA-1 collision attack.
+    /// The id; `None` if the content carries the marks of a SHA-1 collision attack.
     pub(crate) fn finish(self) -> Option<Id> {
         Some(match self.0 {
             Hasher::Sha1(hasher) => {
@@ -195,7 +195,7 @@ impl ObjectHasher {
     }
 }
 
-/// The name of this content, or none if it carries the marks of a SHA-1 collision attack.
+/// The id of this content; `None` if it carries the marks of a SHA-1 collision attack.
 pub(crate) fn name(algorithm: Algorithm, kind: Kind, content: &[u8]) -> Option<Id> {
     let mut naming = ObjectHasher::begin(algorithm, kind, content.len() as u64);
     naming.update(content);

@@ -1,4 +1,4 @@
-//! Checks a proof by itself: no repository, no network, years later.
+//! Checks a proof by itself: without a repository or a network, years later.
 
 use std::path::Path;
 
@@ -17,61 +17,61 @@ use super::signature::{self, AllowedSigners, Signers};
 use super::witnesses::Witnesses;
 use super::{VerifyError, expected};
 
-/// What a proof file shows.
+/// The result of checking a proof file.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ProofReport {
-    /// The task whose entry is in it, if its path names one.
+    /// The task of the entry, if the path names one.
     pub task_id: Option<String>,
     /// The entry's path in the trail.
     pub path: String,
     /// The commit that added the entry.
     pub commit: Option<String>,
-    /// The entry, as it was recorded.
+    /// The entry as it was recorded.
     pub entry: String,
-    /// How many entries came before it.
+    /// The number of entries before it.
     pub index: u64,
-    /// How many entries the checkpoint is over.
+    /// The number of entries that the checkpoint covers.
     pub size: u64,
-    /// The origin that the checkpoint names: which trail it is of.
+    /// The origin in the checkpoint, which identifies the trail.
     pub origin: String,
-    /// When the checkpoint was made, if it says so.
+    /// The time of the checkpoint, if it has one.
     pub time: Option<String>,
-    /// What is shown.
+    /// The claims about the proof.
     pub claims: Vec<Claim>,
 }
 
 impl ProofReport {
-    /// The report in one word.
+    /// The overall result.
     pub fn result(&self) -> AuditResult {
         report::result(&self.claims)
     }
 }
 
-/// What a proof is checked with: the contents of files, not their names. Without a key a proof only shows that its parts belong
-/// together.
+/// The keys and expectations for a proof: the contents of files, not their names. Without a key a proof only shows that
+/// its parts belong together.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ProofOptions<'a> {
     /// The key that signs the trail's checkpoints, as `name+id+base64`.
     pub checkpoint_key: Option<&'a str>,
-    /// The trail that it should be, as [`trail_named`](crate::trail_named) reads it.
+    /// The expected trail, as [`trail_named`](crate::trail_named) parses it.
     pub trail: Option<&'a str>,
-    /// Whose SSH signatures count, and when: git's format of allowed signers.
+    /// The SSH keys whose signatures count, and when: git's format of allowed signers.
     pub allowed_signers: Option<&'a str>,
     /// SSH keys whose signatures no longer count: public keys or fingerprints, one a line.
     pub revoked_signers: Option<&'a str>,
-    /// Keys of witnesses, `name+id+base64`, one a line.
+    /// The keys of witnesses, `name+id+base64`, one a line.
     pub witness_keys: Option<&'a str>,
-    /// How many of the witnesses must have cosigned the checkpoint; one if not given.
+    /// How many witnesses must have cosigned the checkpoint; one by default.
     pub witness_quorum: Option<usize>,
 }
 
-/// Checks a proof. Reads no file, and takes no time but that of its arguments.
+/// Checks a proof. Reads no file.
 ///
 /// # Errors
 ///
-/// Says why the bytes are no proof at all, or which of the options cannot be used.
+/// The bytes are not a proof, or an option cannot be used.
 pub fn check_proof(proof: &[u8], options: &ProofOptions<'_>) -> Result<ProofReport, VerifyError> {
     let bad = |what: &str| {
         let what = format!("{what}:");
@@ -104,21 +104,21 @@ pub fn check_proof(proof: &[u8], options: &ProofOptions<'_>) -> Result<ProofRepo
     check(Path::new("proof"), proof, &trust).map_err(bad("the proof"))
 }
 
-/// The same, read and ready.
+/// The parsed options.
 pub(crate) struct Trust<'a> {
     pub(crate) key: Option<NoteKey>,
     pub(crate) trail: Option<&'a str>,
     pub(crate) signers: Option<Signers>,
-    /// Whether a signature must be shown even where nothing says whose count.
+    /// Whether a signature is required even if no signers are given.
     pub(crate) asks_for_signatures: bool,
     pub(crate) witnesses: Option<Witnesses>,
 }
 
-/// Checks the proof that is in a file of this name.
+/// Checks the proof in a file with this name.
 ///
 /// # Errors
 ///
-/// Says why it is no proof at all.
+/// The bytes are not a proof.
 pub(crate) fn check(file: &Path, bytes: &[u8], trust: &Trust<'_>) -> Result<ProofReport, String> {
     let proof = Proof::parse(bytes)?;
     let is_sha256 = proof.commit.starts_with(b"tree ") && proof.commit.get(69) == Some(&b'\n');
@@ -180,12 +180,12 @@ fn broken(what: impl Into<String>) -> Verdict {
     }
 }
 
-/// Whether the commit speaks of this entry.
+/// Checks that the commit adds this entry.
 fn check_commit_matches(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Verdict> {
     let task = path::task_at(proof.path.as_bytes()).map_err(broken)?;
     let entry = entry::parse(proof.entry).map_err(|why| broken(format!("the entry {why}")))?;
     if message::role(commit.message) != Role::Entry {
-        return Err(broken("its commit is no record of a task"));
+        return Err(broken("its commit is not a record of a task"));
     }
     commit.check_headers().map_err(broken)?;
     let trailers = message::check(commit.message, Role::Entry).map_err(|error| match error {
@@ -211,7 +211,7 @@ fn check_commit_matches(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Ve
     Ok(())
 }
 
-/// Without the key a proof shows nothing: anybody can make a tree with any entry in it.
+/// Without the key a proof shows nothing: anyone can make a tree with any entry in it.
 fn claim_key(file: &Path, proof: &Proof<'_>, trust: &Trust<'_>) -> Vec<Claim> {
     let checkpoints = [GivenCheckpoint {
         path: file.to_owned(),
@@ -223,7 +223,8 @@ fn claim_key(file: &Path, proof: &Proof<'_>, trust: &Trust<'_>) -> Vec<Claim> {
     claim.title = "the checkpoint is signed by the checkpoint key".into();
     if trust.key.is_none() {
         claim.verdict = Verdict::NotShown {
-            missing: "whose checkpoint it is; anybody can make one with any entry in it, so `--checkpoint-key` must name the key".into(),
+            missing: "whose checkpoint it is; anyone can make one with any entry in it, so `--checkpoint-key` must \
+                 name the key".into(),
         };
     }
     let witnesses = trust.witnesses.iter();
@@ -250,8 +251,7 @@ fn claim_signature(
             Verdict::Holds
         }
         signature::Judgement::Unsigned => Verdict::NotShown {
-            missing: "a signature of its own; a later commit may have one that is for it too"
-                .into(),
+            missing: "its own signature; that of a later commit may cover it".into(),
         },
         signature::Judgement::Broken(what) => broken(what),
         signature::Judgement::NotShown(missing) => Verdict::NotShown { missing },

@@ -1,8 +1,8 @@
-//! Bytes of others in messages. Knows nothing of what they mean.
+//! Quotes foreign bytes in messages. Does not interpret them.
 
-/// Quotes bytes that others wrote for a message: control and bidirectional characters escaped, long text cut.
+/// Quotes foreign bytes for a message: escapes control and bidirectional characters, and cuts long text.
 pub(crate) fn quote(bytes: &[u8]) -> String {
-    // As long as the longest path of an entry, with room.
+    // Longer than the longest path of an entry.
     const LONGEST: usize = 200;
     let cut = &bytes[..bytes.len().min(LONGEST)];
     let text = String::from_utf8_lossy(cut);

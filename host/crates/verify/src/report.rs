@@ -1,26 +1,26 @@
-//! What an audit says: claims and their verdicts, in words and for machines. Decides nothing.
+//! The report of an audit: claims and their verdicts, for people and programs. Decides nothing.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The ref that was audited, in full.
+    /// The full name of the audited ref.
     pub reference: String,
-    /// The commit that it names; none on a branch without commits.
+    /// The commit of that ref; `None` on a branch without commits.
     pub tip: Option<String>,
-    /// The trail's identity (a uuid), if it has a genesis commit.
+    /// The uuid of the trail, if it has a genesis commit.
     pub trail_id: Option<String>,
-    /// First-parent commits, people's included.
+    /// The number of first-parent commits, including those by people.
     pub commits: u64,
-    /// Entries that trail commits added.
+    /// The number of entries that trail commits added.
     pub entries: u64,
-    /// Objects that the commits added and that were hashed.
+    /// The number of objects that the commits added and that were hashed.
     pub objects: u64,
-    /// Entries before the checkpoint that the audit began at; nothing is said about them.
+    /// The number of entries before the checkpoint that the audit started at. The report makes no claim about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_verified_again: Option<u64>,
     /// The claims, in a fixed order.
@@ -30,14 +30,14 @@ pub struct Report {
 /// A statement about the trail.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
-    /// A stable name.
+    /// The stable name of the claim.
     pub id: &'static str,
     /// The claim in words.
     pub title: Cow<'static, str>,
-    /// Whether it holds.
+    /// The verdict on the claim.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// What else there is to know about it, a line each: who signed, up to where a copy goes.
+    /// Notes, one line each: for example who signed, or how many commits a copy has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -54,47 +54,47 @@ impl Claim {
     }
 }
 
-/// Whether a claim holds.
+/// The verdict on a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It holds for all of the trail.
+    /// The claim holds for all of the trail.
     Holds,
-    /// It does not hold.
+    /// The claim does not hold.
     Broken {
-        /// The oldest offending commit, unless the repository as a whole offends.
+        /// The oldest offending commit; `None` if the repository as a whole offends.
         commit: Option<String>,
-        /// What is wrong there, and what to look at.
+        /// What is wrong there, and what to check.
         what: String,
-        /// How many offences there are.
+        /// The number of offences.
         count: u64,
     },
-    /// Nothing contradicts it, but something is missing to tell.
+    /// Nothing contradicts the claim, but something is missing to show it.
     NotShown {
         /// What is missing.
         missing: String,
     },
-    /// Nobody asked.
+    /// The claim was not asked for.
     NotAsked {
-        /// What is therefore not known.
+        /// What is not known for that reason.
         why: &'static str,
     },
 }
 
-/// The audit in one word.
+/// The overall result of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditResult {
     /// Every claim that was asked for holds.
     Holds,
-    /// At least one is broken.
+    /// At least one claim is broken.
     Broken,
-    /// None is broken, but at least one could not be shown.
+    /// No claim is broken, but at least one could not be shown.
     NotShown,
 }
 
 impl Report {
-    /// The audit in one word: broken before not shown before holds.
+    /// The overall result: broken takes precedence over not shown, and that over holds.
     pub fn result(&self) -> AuditResult {
         match result(&self.claims) {
             AuditResult::Holds
@@ -107,7 +107,7 @@ impl Report {
     }
 }
 
-/// Claims in one word.
+/// The overall result of these claims.
 pub(crate) fn result(claims: &[Claim]) -> AuditResult {
     let any = |test: fn(&Verdict) -> bool| claims.iter().any(|claim| test(&claim.verdict));
     if any(|verdict| matches!(verdict, Verdict::Broken { .. })) {

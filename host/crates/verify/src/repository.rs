@@ -1,5 +1,5 @@
-//! Finds a repository and reads what decides how its objects and refs are read. Hostile: runs nothing, follows no
-//! include, no alternate and no environment variable.
+//! Finds a repository and reads how its objects and refs are stored. Treats it as hostile: runs nothing, and follows no
+//! include, alternate or environment variable.
 
 mod config;
 
@@ -15,23 +15,23 @@ use super::store::open_file;
 
 /// A repository's directories and format.
 pub(crate) struct Repository {
-    /// Where `HEAD` is.
+    /// The directory with `HEAD`.
     pub(crate) git_dir: PathBuf,
-    /// Where objects and refs are; another directory in a linked work tree.
+    /// The directory with objects and refs; another one in a linked work tree.
     pub(crate) common_dir: PathBuf,
     pub(crate) algorithm: Algorithm,
-    /// Whether objects may be left at another place by design.
+    /// Whether objects may be missing by design (a partial clone).
     pub(crate) partial: bool,
     /// Extensions that this version does not know.
     pub(crate) unknown_extensions: Vec<String>,
-    /// Settings of its own configuration that change what git shows, `section.name` each.
+    /// Settings in its configuration that change what git shows, each as `section.name`.
     pub(crate) settings: Vec<String>,
 }
 
-/// The largest of git's small files (`HEAD`, `config`, …) that is read.
+/// The largest of git's small files (`HEAD`, `config`, …) that is read, in bytes.
 const MAX_SMALL_FILE: u64 = 16 << 20;
 
-/// The largest file `shallow` that is read: six million commits.
+/// The largest file `shallow` that is read, in bytes: six million commits.
 const MAX_SHALLOW: u64 = 256 << 20;
 
 impl Repository {
@@ -78,7 +78,7 @@ impl Repository {
                 let id = std::str::from_utf8(line)
                     .ok()
                     .and_then(|line| self.id(line));
-                id.ok_or_else(|| unreadable("shallow", "holds a line that is no object id"))
+                id.ok_or_else(|| unreadable("shallow", "has a line that is not an object id"))
             })
             .collect()
     }
@@ -95,13 +95,13 @@ impl Repository {
         Ok(lines)
     }
 
-    /// An object id of this repository's format.
+    /// Parses an object id of this repository's format.
     pub(crate) fn id(&self, hex: &str) -> Option<Id> {
         let right = hex.len() == self.algorithm.len_in_hex();
         Id::from_hex(hex.as_bytes()).filter(|_| right)
     }
 
-    /// Whether both are one repository, by whatever paths they are called.
+    /// Whether both are one repository, whatever their paths.
     pub(crate) fn is_same(&self, other: &Repository) -> bool {
         let of = |path: &Path| std::fs::canonicalize(path).ok();
         let same = |name: &str| {
@@ -111,7 +111,7 @@ impl Repository {
         same("") || same("refs")
     }
 
-    /// The lines of a file of git's, as they are, but for empty ones and comments.
+    /// The lines of one of git's files, without empty lines and comments.
     fn lines(&self, name: &str) -> Result<Vec<String>, VerifyError> {
         let text = small_file(&self.common_dir.join(name))
             .map_err(|why| unreadable(name, &why))?
@@ -124,7 +124,7 @@ impl Repository {
     }
 }
 
-/// Reads a small file whole; none if there is none.
+/// Reads a small file; `None` if it does not exist.
 pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     read_file(path, MAX_SMALL_FILE)
 }
@@ -160,7 +160,8 @@ pub(super) fn unreadable(what: &str, why: &str) -> VerifyError {
     }
 }
 
-/// A `.git` file of a linked work tree or a submodule names the directory: `gitdir: PATH` and nothing else.
+/// Reads a `.git` file of a linked work tree or a submodule, which names the directory: `gitdir: PATH` and nothing
+/// else.
 fn follow_git_file(dot_git: &Path) -> Result<PathBuf, VerifyError> {
     if dot_git.is_dir() {
         return Ok(dot_git.to_owned());
@@ -175,7 +176,7 @@ fn follow_git_file(dot_git: &Path) -> Result<PathBuf, VerifyError> {
 
 const NO_PATH: &str = "does not name one directory, without blanks around its name";
 
-/// The path that a line of a file names; none where git and others might read another.
+/// The path in a line of a file; `None` if git and other programs might read it differently.
 fn path_of(line: &[u8]) -> Option<&Path> {
     let path = line.strip_suffix(b"\n").unwrap_or(line);
     let plain = !path.is_empty()
@@ -184,7 +185,7 @@ fn path_of(line: &[u8]) -> Option<&Path> {
     plain.then(|| Path::new(OsStr::from_bytes(path)))
 }
 
-/// Whether a directory without `.git` has what makes a git directory, whole or damaged. One sign alone may be anything.
+/// Whether a directory without `.git` looks like a git directory, complete or damaged. One sign alone may be anything.
 fn looks_like(directory: &Path) -> bool {
     let begins = |name: &str, what: &[u8]| {
         let contents = small_file(&directory.join(name)).ok().flatten();
@@ -198,14 +199,14 @@ fn looks_like(directory: &Path) -> bool {
         is_dir("objects/pack"),
         is_dir("refs/heads"),
     ];
-    // A linked work tree's own directory has neither objects nor refs.
+    // The private directory of a linked work tree has neither objects nor refs.
     let is_linked = has_head && directory.join("commondir").symlink_metadata().is_ok();
     is_linked
         || has_head && is_dir("objects") && is_dir("refs")
         || signs.into_iter().filter(|sign| *sign).count() > 1
 }
 
-/// Fails if a directory with `.git` is a git directory itself: what is given its path may take either.
+/// Fails if a directory with `.git` is a git directory itself: programs may use either one.
 fn check_not_two(directory: &Path) -> Result<(), VerifyError> {
     match looks_like(directory) {
         false => Ok(()),
@@ -216,11 +217,11 @@ fn check_not_two(directory: &Path) -> Result<(), VerifyError> {
     }
 }
 
-/// The directory of objects and refs of a git directory.
+/// The directory with the objects and refs of a git directory.
 ///
 /// # Errors
 ///
-/// Says what it lacks: a verdict on a repository around it would be taken for its own.
+/// The git directory is incomplete. A verdict on a repository around it would be mistaken for one on it.
 fn directories(git_dir: &Path) -> Result<PathBuf, VerifyError> {
     let incomplete = |why: String| unreadable(&git_dir.display().to_string(), &why);
     let named =
@@ -243,20 +244,20 @@ fn directories(git_dir: &Path) -> Result<PathBuf, VerifyError> {
     if !missing.is_empty() {
         let missing = missing.join(", ");
         return Err(incomplete(format!(
-            "is no whole git directory: {missing} is missing"
+            "is not a complete git directory: {missing} is missing"
         )));
     }
     if !common_dir.join("objects").is_dir() || !common_dir.join("refs").is_dir() {
-        return Err(incomplete("is no git directory".to_owned()));
+        return Err(incomplete("is not a git directory".to_owned()));
     }
     if !is_head(&git_dir.join("HEAD")) {
-        let why = "is no git directory: its HEAD names neither a ref nor a commit";
+        let why = "is not a git directory: its HEAD names neither a ref nor a commit";
         return Err(incomplete(why.to_owned()));
     }
     Ok(common_dir)
 }
 
-/// Whether git takes this for the `HEAD` of a repository.
+/// Whether git accepts this file as the `HEAD` of a repository.
 fn is_head(path: &Path) -> bool {
     if let Ok(target) = std::fs::read_link(path)
         && target.starts_with("refs")

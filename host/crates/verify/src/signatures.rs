@@ -1,4 +1,4 @@
-//! The claim that every commit of the trail is signed by a key that was allowed at its time.
+//! The claim that every commit of the trail is signed by a key that was allowed at the time.
 
 mod extent;
 
@@ -15,11 +15,11 @@ use super::trust;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
-/// Who looks along to make the claim.
+/// Makes the visitor for the claim.
 ///
 /// # Errors
 ///
-/// Says why the file of allowed signers cannot be used.
+/// The file of allowed signers cannot be used.
 pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyError> {
     Ok(match trust::signers(options)? {
         None => Box::new(FixedClaim(claim_without_signers(
@@ -32,7 +32,7 @@ pub(crate) fn visitor(options: &Options<'_>) -> Result<Box<dyn Visitor>, VerifyE
     })
 }
 
-/// Makes the same claim whatever it sees.
+/// A visitor that always makes the same claim.
 struct FixedClaim(Claim);
 
 impl Visitor for FixedClaim {
@@ -48,21 +48,21 @@ struct Signatures {
     found: Mutex<SignatureFindings>,
 }
 
-/// A commit and how far below the tip it is; greater is older.
+/// A commit and its depth below the tip; greater is older.
 type Place = (u32, Id);
 
 #[derive(Default)]
 struct SignatureFindings {
     broken: Offences,
     not_shown: Offences,
-    /// Commits whose signatures count, and how many commits each says that it is for.
+    /// Commits whose signatures count, and how many commits each signature covers.
     signed: Vec<(u32, u32)>,
-    /// How many commits have no signature of their own and are covered by another's.
+    /// How many commits have no signature themselves and are covered by another's.
     covered: u64,
     unsigned: Vec<Unsigned>,
-    /// Whether the commit at which the audit begins is signed.
+    /// Whether the commit where the audit starts is signed.
     signed_before: bool,
-    /// By the names of who signed: how many, the oldest time and the newest.
+    /// The number of signatures of each signer, with the oldest and the newest time.
     signers: BTreeMap<String, (u64, i64, i64)>,
 }
 
@@ -73,7 +73,7 @@ struct Unsigned {
     says_so: bool,
 }
 
-/// The oldest offence, and how many there are.
+/// The oldest offence, and the number of offences.
 #[derive(Default)]
 struct Offences {
     oldest: Option<(Place, String)>,
@@ -97,7 +97,7 @@ impl Visitor for Signatures {
     fn visit(&self, commit: &TrailCommit<'_>) {
         let place = (commit.depth, commit.id);
         let sha256 = commit.id.algorithm() == Algorithm::Sha256;
-        // A commit that says no time is broken by another claim; no key's time has begun then.
+        // A commit without a time breaks another claim. No key is valid at its time.
         let seconds = commit.seconds.unwrap_or(i64::MIN);
         let judgement = signature::judge(&self.signers, commit.raw, seconds, sha256);
         let said = extent::declared_extent(commit.raw);
@@ -123,7 +123,7 @@ impl Visitor for Signatures {
                 }
             }
             Judgement::Unsigned if matches!(said, DeclaredExtent::Covers(_)) => {
-                let what = "it says for how many commits its signature is, and has none";
+                let what = "it says how many commits its signature covers, and has none";
                 found.broken.add(place, what.to_owned());
             }
             Judgement::Unsigned => found.unsigned.push(Unsigned {
@@ -161,7 +161,7 @@ impl Visitor for Signatures {
 }
 
 impl SignatureFindings {
-    /// Judges the commits without a signature of their own: how many lie before the first that has one.
+    /// Judges the commits without a signature. Returns how many are before the first commit that has one.
     fn judge_unsigned(&mut self, walk: &Walk<'_>) -> u64 {
         let mut unsigned = std::mem::take(&mut self.unsigned);
         unsigned.sort_unstable_by_key(|commit| commit.depth);
@@ -172,10 +172,10 @@ impl SignatureFindings {
         let is_whole = walk.cut.is_none() && walk.until.is_none();
         let oldest = self.signed.last().map(|(depth, _)| *depth);
         for over in beyond {
-            // What lies below the oldest was not seen, if anything was cut off there.
+            // If history was cut off, the commits below the oldest one were not seen.
             if is_whole || Some(over.depth) != oldest {
                 let what = format!(
-                    "it says that its signature is for {} commits, and there are {} for it",
+                    "it says that its signature covers {} commits, and there are only {}",
                     over.covers, over.there
                 );
                 self.broken
@@ -231,7 +231,7 @@ impl SignatureFindings {
         let missing = if let Some(cut) = walk.cut {
             cut.to_owned()
         } else if walk.entries == 0 && walk.until.is_some() {
-            // Nothing was recorded since the checkpoint, so there is nothing unsigned.
+            // Nothing was recorded since the checkpoint, so nothing is unsigned.
             return Verdict::Holds;
         } else if walk.entries == 0 {
             super::claims::NOTHING.to_owned()
@@ -239,7 +239,8 @@ impl SignatureFindings {
             "any signature; no commit of the trail is signed".to_owned()
         } else if before > 0 {
             format!(
-                "who wrote the first {before} commits of the trail, from before it was signed; the first signature after them only keeps them as they were then"
+                "who wrote the first {before} commits of the trail, from before it was signed; the first later \
+                 signature only fixes their contents"
             )
         } else {
             return Verdict::Holds;
@@ -248,7 +249,7 @@ impl SignatureFindings {
     }
 
     fn notes(&self) -> Vec<String> {
-        // A list of more names is nobody's to read; the report has room for all.
+        // The most names in a note.
         const MOST: usize = 10;
         let mut notes: Vec<String> = self
             .signers
@@ -267,7 +268,7 @@ impl SignatureFindings {
         let covered = self.covered;
         if covered > 0 {
             notes.push(format!(
-                "{covered} commits have no signature of their own: the last of their group has one that is for all of it"
+                "{covered} commits are not signed themselves: the signature of the last one in their group covers them"
             ));
         }
         notes

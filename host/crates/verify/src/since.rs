@@ -1,4 +1,4 @@
-//! An audit of what came after a checkpoint: the claim that history leads to it, and what is therefore not said.
+//! An audit that starts at a checkpoint: the claim that history leads to it, and the limits of such an audit.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,37 +13,37 @@ use super::trust::unreadable;
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::{Options, VerifyError};
 
-/// The checkpoint that an audit begins at.
+/// The checkpoint that an audit starts at.
 pub(crate) struct Since {
     pub(crate) given: GivenCheckpoint,
-    /// The commit of its last entry.
+    /// The commit of the last entry in the checkpoint.
     pub(crate) commit: Id,
 }
 
 impl Since {
-    /// How many entries are not verified again.
+    /// The number of entries that are not verified again.
     pub(crate) fn size(&self) -> u64 {
         self.given.checkpoint.size
     }
 
-    /// The trail that it is of, as the end of its origin says.
+    /// The last part of the checkpoint's origin, which identifies the trail.
     pub(crate) fn origin_id(&self) -> &str {
         let origin = &self.given.checkpoint.origin;
         origin.strip_prefix(ORIGIN).unwrap_or(origin)
     }
 
-    /// The identity of the trail that it is of, if that has one.
+    /// The uuid of the checkpoint's trail, if it has one.
     pub(crate) fn trail_id(&self) -> Option<String> {
         let id = self.origin_id();
         (!id.starts_with("commit-")).then(|| id.to_owned())
     }
 }
 
-/// Reads the checkpoint that `options.since` names, the last in its file or the newest that its repository keeps.
+/// Reads the checkpoint in `options.since`: the last one in a file, or the newest one in a repository.
 ///
 /// # Errors
 ///
-/// It cannot be read, or names no commit to begin at.
+/// It cannot be read, or does not name a commit to start at.
 pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> {
     let Some(path) = &options.since else {
         return Ok(None);
@@ -55,11 +55,11 @@ pub(crate) fn load(options: &Options<'_>) -> Result<Option<Since>, VerifyError> 
     });
     match (given, commit) {
         (Some(given), Some(commit)) => Ok(Some(Since { given, commit })),
-        _ => Err(unreadable(path, "it names no commit to begin at")),
+        _ => Err(unreadable(path, "it names no commit to start at")),
     }
 }
 
-/// Who looks along to make the claims.
+/// Makes the visitor for the claims.
 ///
 /// # Errors
 ///
@@ -88,15 +88,15 @@ impl Visitor for NoVisitor {
     fn visit(&self, _: &TrailCommit<'_>) {}
 }
 
-/// The oldest such commit: its depth and id, which of its two times it is and that time; and how many there are.
+/// The oldest backdated commit: its depth and id, which of its two times is wrong and that time; and the number of such
+/// commits.
 type Backdated = (u32, Id, (&'static str, i64), u64);
 
 struct SinceVisitor {
     commit: Id,
     signed: Claim,
     given: GivenCheckpoint,
-    /// The oldest commit that says that it is older than the checkpoint, or whose entry does, its depth, which of the two and its
-    /// time, and how many there are.
+    /// The oldest commit dated before the checkpoint, or with an entry dated before it.
     backdated: Mutex<Option<Backdated>>,
 }
 
@@ -139,9 +139,10 @@ impl Visitor for SinceVisitor {
             },
         };
         let entries = if size == 1 { "entry" } else { "entries" };
-        let mut claim = Claim::new("since", "goes on from the checkpoint", verdict);
+        let mut claim = Claim::new("since", "continues the checkpoint", verdict);
         claim.notes.push(format!(
-            "the {size} {entries} up to {} not verified again: the name {} fixes them, as far as nobody can make two histories with one name",
+            "the {size} {entries} up to {} not verified again: the id {} fixes them, if nobody can make two histories \
+             with one id",
             self.given.name(),
             self.commit
         ));

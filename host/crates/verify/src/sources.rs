@@ -1,5 +1,6 @@
-//! Checkpoints as they were kept: in files, or in the history of a ref of another repository, as `checkpoint --to` leaves them.
-//! That repository is read as hostile as the trail; which of its checkpoints are the trail's is known once the trail is.
+//! The checkpoints and copies to compare with: files, repositories that `checkpoint --to` writes to, and other copies
+//! of the trail. Those repositories are treated as hostile too. The checkpoints of the audited trail are selected once
+//! the trail is known.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,13 +21,13 @@ use super::store::{CurrentStore, Store};
 use super::walk::Context;
 use super::{Options, VerifyError, trails, trust};
 
-/// The branch on which a repository keeps checkpoints, a file for each trail.
+/// The branch on which a repository stores checkpoints, in one file for each trail.
 const BRANCH: &str = "audit-checkpoints";
 
-/// Commits of it that are read: two years of one every ten minutes.
+/// The most commits of that branch that are read: two years with one every ten minutes.
 const MAX_COMMITS: usize = 100_000;
 
-/// All that was given to compare with.
+/// Everything to compare the trail with.
 pub(crate) struct Sources {
     files: Vec<GivenCheckpoint>,
     repositories: Vec<CheckpointRepository>,
@@ -35,22 +36,22 @@ pub(crate) struct Sources {
     ours: OnceLock<TrailCheckpoints>,
 }
 
-/// The checkpoints of the trail that is audited.
+/// The checkpoints of the audited trail.
 #[derive(Default)]
 pub(crate) struct TrailCheckpoints {
-    /// The smallest first, and of one size the oldest.
+    /// The checkpoints, the smallest first, and the oldest first among those of one size.
     pub(crate) given: Vec<GivenCheckpoint>,
-    /// Why a repository that was given has none, a sentence each.
+    /// For each repository without a checkpoint of the trail, a sentence with the reason.
     pub(crate) missing: Vec<String>,
 }
 
 impl Sources {
-    /// Opens what `options.against` names: files hold checkpoints; directories are repositories, which keep checkpoints, or hold a
+    /// Opens what `options.against` names: files with checkpoints; directories are repositories with checkpoints, a
     /// copy of the trail, or both.
     ///
     /// # Errors
     ///
-    /// Says what cannot be read.
+    /// A file or a repository cannot be read.
     pub(crate) fn open(options: &Options<'_>) -> Result<Sources, VerifyError> {
         let mut kept = Sources {
             files: Vec::new(),
@@ -72,17 +73,17 @@ impl Sources {
         Ok(kept)
     }
 
-    /// Whether there may be a checkpoint at all.
+    /// Whether there is no source of checkpoints.
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.repositories.is_empty()
     }
 
-    /// Learns which trail is audited, by the last part of its origin; none if that cannot be told.
+    /// Selects the checkpoints of the audited trail, by the last part of its origin; `None` if that is not known.
     pub(crate) fn choose(&self, trail: Option<&str>) {
         self.ours.get_or_init(|| self.collect(trail));
     }
 
-    /// The trail's checkpoints.
+    /// The checkpoints of the audited trail.
     pub(crate) fn of_trail(&self) -> &TrailCheckpoints {
         self.ours.get_or_init(|| self.collect(None))
     }
@@ -96,10 +97,10 @@ impl Sources {
             let path = quote(keeper.path.as_os_str().as_encoded_bytes());
             match keeper.of(trail) {
                 Ok(found) if !found.is_empty() => ours.given.extend(found),
-                // It is a copy of the trail, and keeps others' checkpoints.
+                // It is a copy of the trail, with the checkpoints of other trails.
                 Ok(_) if keeper.has_trail => {}
                 Ok(_) => ours.missing.push(format!(
-                    "a checkpoint of this trail in {path}, which keeps those of others"
+                    "a checkpoint of this trail in {path}, which has those of others"
                 )),
                 Err(why) => ours
                     .missing
@@ -112,11 +113,12 @@ impl Sources {
     }
 }
 
-/// The newest checkpoint at a place that is not the trail: the last in a file, or that of the one trail that a repository keeps.
+/// The newest checkpoint in another place than the trail: the last one in a file, or that of the only trail whose
+/// checkpoints a repository stores.
 ///
 /// # Errors
 ///
-/// It cannot be read, or it is not clear which is meant.
+/// It cannot be read, or there are several trails.
 pub(crate) fn newest(path: &Path) -> Result<Option<GivenCheckpoint>, VerifyError> {
     if !path.is_dir() {
         return Ok(checkpoints::load(path)?.pop());
@@ -134,25 +136,25 @@ pub(crate) fn newest(path: &Path) -> Result<Option<GivenCheckpoint>, VerifyError
             .rev()
             .max_by_key(|given| (given.checkpoint.size, given.checkpoint.seconds))),
         _ => Err(unreadable(
-            "keeps the checkpoints of several trails: give the trail's as a file (`git show audit-checkpoints:NAME`)",
+            "has checkpoints of several trails: give the trail's as a file (`git show audit-checkpoints:NAME`)",
         )),
     }
 }
 
-/// A repository that keeps checkpoints.
+/// A repository that stores checkpoints.
 struct CheckpointRepository {
     path: PathBuf,
     algorithm: Algorithm,
     current: CurrentStore,
-    /// Where its branch, or in a clone each remote's, ends.
+    /// The tips of the branch, here or at each remote of a clone.
     tips: Vec<Id>,
     shallow: HashSet<Id>,
-    /// Whether it holds a trail, too.
+    /// Whether it holds a trail too.
     has_trail: bool,
 }
 
 impl CheckpointRepository {
-    /// Opens the repository at `path`; none if it keeps no checkpoints.
+    /// Opens the repository at `path`; `None` if it stores no checkpoints.
     fn open(path: &Path) -> Result<Option<CheckpointRepository>, VerifyError> {
         let repository = Repository::discover(path)?;
         let refs = Refs::load(&repository)?;
@@ -183,7 +185,7 @@ impl CheckpointRepository {
         }))
     }
 
-    /// The checkpoints of this trail; of the only one that it keeps, if it cannot be told which it is.
+    /// The checkpoints of this trail. If the trail is not known, those of the only trail that has any.
     fn of(&self, trail: Option<&str>) -> Result<Vec<GivenCheckpoint>, String> {
         match (trail, &self.names()?[..]) {
             (Some(trail), _) => self.all(&format!("{trail}.checkpoint")),
@@ -192,7 +194,7 @@ impl CheckpointRepository {
         }
     }
 
-    /// The files at its tips.
+    /// The files at the tips.
     fn names(&self) -> Result<Vec<String>, String> {
         let mut reader = Reader::new(&self.current);
         let mut names = Vec::new();
@@ -207,7 +209,7 @@ impl CheckpointRepository {
         Ok(names)
     }
 
-    /// All checkpoints that it ever kept in a file of this name, the newest first.
+    /// All checkpoints that were ever in a file of this name, the newest first.
     fn all(&self, name: &str) -> Result<Vec<GivenCheckpoint>, String> {
         let mut reader = Reader::new(&self.current);
         let mut found = Vec::new();
@@ -216,7 +218,7 @@ impl CheckpointRepository {
             let mut next = Some(*tip);
             let mut newer = None;
             for _ in 0..MAX_COMMITS {
-                // What two branches share is read once.
+                // Commits that two branches share are read once.
                 let Some(id) = next.take().filter(|id| read.insert(*id)) else {
                     break;
                 };
@@ -238,7 +240,7 @@ impl CheckpointRepository {
                 }
                 next = parent.filter(|_| !self.shallow.contains(&id));
             }
-            // What lies behind must not count as agreeing.
+            // Older checkpoints were not read, so they must not count as extended.
             if next.is_some() {
                 return Err(format!(
                     "it has more than {MAX_COMMITS} commits: give the checkpoint as a file"
@@ -271,7 +273,7 @@ fn fetch(reader: &mut Reader<'_>, id: &Id, kind: Kind) -> Result<Arc<Content>, S
     })
 }
 
-/// Where the branch ends: here, and at each remote as it was when that was last fetched from.
+/// The tips of the branch: here, and at each remote as of the last fetch.
 fn tips(refs: &Refs<'_>) -> Result<Vec<Id>, VerifyError> {
     let mut tips = Vec::new();
     for branch in refs.branches() {

@@ -1,4 +1,4 @@
-//! What an audit is checked with, read from the files that the auditor named.
+//! The keys and expectations of an audit, read from the files that the auditor named.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::signature::{AllowedSigners, KeyRing, Signers};
 use super::witnesses::Witnesses;
 use super::{Options, VerifyError};
 
-/// A proof holds one entry. As long as the longest that git's objects are read to here.
+/// The largest proof file, in bytes. It has one entry, which is limited like git's objects.
 const MAX_PROOF_BYTES: u64 = 128 << 20;
 
-/// Checks a proof file. Of the options, those about signers, witnesses, the trail and the checkpoint key count.
+/// Checks a proof file. Uses the options about signers, witnesses, the trail and the checkpoint key.
 ///
 /// # Errors
 ///
-/// Says why the file is no proof at all, or what was given with it cannot be used.
+/// The file is not a proof, or a file in the options cannot be used.
 pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, VerifyError> {
     let bytes = read_at_most(file, MAX_PROOF_BYTES)?;
     let trust = Trust {
@@ -34,16 +34,16 @@ pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, V
     check(file, &bytes, &trust).map_err(|why| unreadable(file, why))
 }
 
-/// Whether a signature must be shown even where nothing says whose count.
+/// Whether a signature is required even if no signers are given.
 pub(crate) fn asks_for_signatures(options: &Options<'_>) -> bool {
     options.require.signed || options.revoked_signers.is_some()
 }
 
-/// The witnesses' keys, if they are given.
+/// The keys of the witnesses, if any are given.
 ///
 /// # Errors
 ///
-/// The keys cannot be read, or are fewer than must have cosigned.
+/// The keys cannot be read, or there are fewer than the required cosignatures.
 pub(crate) fn witnesses(options: &Options<'_>) -> Result<Option<Witnesses>, VerifyError> {
     let Some(path) = &options.witness_keys else {
         return Ok(None);
@@ -54,11 +54,11 @@ pub(crate) fn witnesses(options: &Options<'_>) -> Result<Option<Witnesses>, Veri
     Ok(Some(witnesses))
 }
 
-/// Whose signatures count, if that is said.
+/// The keys whose signatures count, if any are given.
 ///
 /// # Errors
 ///
-/// Says why a file of signers cannot be used.
+/// A file of signers cannot be used.
 pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyError> {
     if options.allowed_signers.is_none() && options.openpgp_keys.is_none() {
         return Ok(None);
@@ -83,10 +83,10 @@ pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyEr
     Ok(Some(signers))
 }
 
-/// An OpenPGP program answers in some ten milliseconds; on a busy machine in a second.
+/// An OpenPGP program takes about ten milliseconds, or a second on a busy machine.
 const OPENPGP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A list of signers that is longer than this is something else.
+/// The largest list of signers, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads a file that the auditor named.
@@ -94,7 +94,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
     read_at_most(path, MAX_BYTES)
 }
 
-/// The same, where it may be longer.
+/// Reads a file of at most `most` bytes.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyError> {
     let length = std::fs::metadata(path).map(|metadata| metadata.len());
     match length.and_then(|length| Ok((length, std::fs::read(path)?))) {

@@ -1,51 +1,51 @@
-//! What may look along while history is judged: signatures, Merkle leaves, statistics. A visitor sees what the judge sees and
-//! makes claims of its own; it decides nothing about the others'.
+//! Visitors of the history, such as signatures, Merkle leaves and statistics. A visitor sees every commit that is
+//! judged, and makes its own claims; it does not influence others.
 
 use super::object::Id;
 use super::report::Claim;
 use super::walk::chain::Chain;
 
-/// A commit of the trail, never a person's.
+/// A trail commit. Commits by people are not shown.
 #[non_exhaustive]
 pub struct TrailCommit<'a> {
-    /// First-parent steps below the tip, people's commits counted; greater is older.
+    /// The number of first-parent steps below the tip, counting commits by people; greater is older.
     pub depth: u32,
-    /// How many commits of the trail are older that add an entry, or say that they do: an entry's place in the tree over all.
+    /// The number of older trail commits that add an entry, or claim to: the index of the entry in the tree.
     pub position: u64,
-    /// Its name.
+    /// The id of the commit.
     pub id: Id,
-    /// The object's content, byte for byte.
+    /// The content of the object, byte for byte.
     pub raw: &'a [u8],
-    /// Whether it is the trail's beginning, which adds nothing.
+    /// Whether it is the genesis commit, which adds no entry.
     pub is_genesis: bool,
-    /// What decided, `sha256:…`, as the commit says; empty where it does not say so in form.
+    /// The digest of the policy, `sha256:…`, as the commit names it; empty if it is missing or malformed.
     pub policy: &'a str,
-    /// The settings of what decided, likewise.
+    /// The digest of the policy's settings, in the same form.
     pub settings: &'a str,
-    /// Who reported the outcome, as the commit says; none where it does not say so in form.
+    /// The reporter of the outcome, as the commit names it; `None` if it is missing or malformed.
     pub reporter: Option<&'a str>,
-    /// When it was committed, in seconds since 1970; none if that is not said in git's form.
+    /// The commit time, in seconds since 1970; `None` if it is malformed.
     pub seconds: Option<i64>,
-    /// What it adds; none for the beginning, and where a commit does not add one file that can be read.
+    /// The entry that it adds; `None` for the genesis commit, and if the commit does not add exactly one readable file.
     pub entry: Option<TrailEntry<'a>>,
 }
 
-/// The file that a commit of the trail adds.
+/// The file that a trail commit adds.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct TrailEntry<'a> {
-    /// Where, `.audit/…`.
+    /// The path, `.audit/…`.
     pub path: &'a [u8],
-    /// The blob's name.
+    /// The id of the blob.
     pub blob: Id,
-    /// The file, byte for byte; well-formed or not.
+    /// The content of the file, byte for byte; it may be malformed.
     pub bytes: &'a [u8],
-    /// When it says that it was recorded, in seconds since 1970; none if it does not say so in form.
+    /// The time in the entry, in seconds since 1970; `None` if it is missing or malformed.
     pub recorded: Option<i64>,
 }
 
 impl TrailCommit<'_> {
-    /// The hash of the entry's leaf in the tree over all entries, in hexadecimal.
+    /// The hash of the entry's leaf in the Merkle tree, in hexadecimal.
     pub fn leaf(&self) -> Option<String> {
         let entry = self.entry?;
         let hash = super::merkle::leaf::hash(entry.path, entry.bytes, self.raw);
@@ -53,45 +53,46 @@ impl TrailCommit<'_> {
     }
 }
 
-/// What is known of all of history.
+/// Facts about the whole history.
 #[non_exhaustive]
 pub struct Walk<'a> {
-    /// First-parent commits, people's included.
+    /// The number of first-parent commits, including those by people.
     pub commits: u64,
-    /// Entries that trail commits added.
+    /// The number of entries that trail commits added.
     pub entries: u64,
-    /// The trail's identity, if it has a beginning.
+    /// The uuid of the trail, if it has a genesis commit.
     pub trail_id: Option<&'a str>,
-    /// Why the oldest commits were not seen, if they were not.
+    /// The reason why the oldest commits were not seen, if there is one.
     pub cut: Option<&'a str>,
-    /// The commit at which the audit began, which it did not look at, if history led to it.
+    /// The commit where the audit started, which is not judged, if history led to it.
     pub until: Option<Id>,
-    /// Its commits' names.
+    /// The ids of the commits.
     pub(crate) chain: &'a Chain,
 }
 
-/// Looks along at every commit of the trail.
+/// Sees every commit of the trail during an audit.
 pub trait Visitor: Sync {
-    /// Learns what is known before the first commit is judged; `entries` counts commits that say that they add one.
+    /// Called before the first commit is judged. `entries` counts commits that claim to add one.
     fn begin(&self, walk: &Walk<'_>) {
         let _ = walk;
     }
 
-    /// Sees a commit. Called from several threads and in no order, once for each; what it takes time for is shared out
-    /// among the threads. Whoever needs an order keeps `depth` beside what is made of a commit, and sorts in [`Visitor::finish`].
+    /// Sees a commit. Called once for each commit, from several threads and in no particular order; slow work is shared
+    /// among the threads. A visitor that needs an order stores `depth` with its data, and sorts in [`Visitor::finish`].
     fn visit(&self, commit: &TrailCommit<'_>);
 
-    /// Sees the commit at which the audit begins, which is judged no further, once all others were seen. Its `entry` is left out.
+    /// Sees the commit where the audit starts, which is not judged, after all others. Its `entry` is `None`.
     fn visit_border(&self, commit: &TrailCommit<'_>) {
         let _ = commit;
     }
 
-    /// Whether it has seen enough: an audit in order then ends early. Asked now and then.
+    /// Whether the visitor has seen enough. An audit in order then ends early. Called at intervals.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// Makes claims, once all of history was seen; they are told in the order of the visitors, after the structural ones.
+    /// Makes claims after all of history was seen. The report has them in the order of the visitors, after the
+    /// structural ones.
     fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
         let _ = walk;
         Vec::new()

@@ -1,5 +1,5 @@
-//! The claim that witnesses cosigned the newest checkpoint: each saw that the trail extends what it saw before, so nobody was shown
-//! another history under the same key.
+//! The claim that witnesses cosigned the newest checkpoint. Each witness has checked that the trail extends what it saw
+//! before, so nobody was shown another history under the same key.
 
 use super::given::GivenCheckpoint;
 use super::merkle::note::WitnessKey;
@@ -14,11 +14,11 @@ pub(crate) struct Witnesses {
 }
 
 impl Witnesses {
-    /// Reads keys, one a line.
+    /// Parses keys, one a line.
     ///
     /// # Errors
     ///
-    /// Says which line is no key, or that the keys are fewer than must have cosigned.
+    /// Names the line that is not a key, or there are fewer keys than required cosignatures.
     pub(crate) fn parse(text: &str, quorum: usize) -> Result<Witnesses, String> {
         let keys = WitnessKey::parse_all(text)?;
         let known = WitnessKey::count(&keys);

@@ -7,7 +7,7 @@ use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::{Settings, Signing};
 use crate::outcome::counted;
-use crate::verify::{self, Fresh, Options, Require};
+use crate::verify::{self, Freshness, Options, Require};
 
 /// What to check besides the structural claims.
 #[derive(clap::Args, Debug)]

@@ -16,7 +16,7 @@ use super::{MAX_BODY, SIZE_TYPE};
 use crate::note::{Checkpoint, canonical_number};
 use trail::{EntryTree, TrailError};
 
-/// A witness answers when its disk has; a distance of half the world adds little.
+/// The time limit of a request. A witness answers when its disk is done, and even the longest distance adds little.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A witness's address: `http://HOST[:PORT]` and a path, to which `/add-checkpoint` is added.
@@ -31,7 +31,7 @@ pub struct Witness {
 #[non_exhaustive]
 pub enum WitnessError {
     /// It cannot be reached, or the connection breaks.
-    #[error("the witness {0} cannot be asked: {1}")]
+    #[error("the witness {0} cannot be reached: {1}")]
     Io(String, String),
     /// It refuses.
     #[error("the witness {witness} answers {status}: {says}")]
@@ -76,7 +76,7 @@ impl FromStr for Witness {
     fn from_str(text: &str) -> Result<Witness, &'static str> {
         let rest = text
             .strip_prefix("http://")
-            .ok_or("must begin with http://; what comes over it is signed")?;
+            .ok_or("must start with http://; the answers are signed")?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -98,11 +98,8 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Requests a cosignature of this checkpoint, which belongs to the tree. The witness itself says how far it has come.
-///
-/// # Errors
-///
-/// [`WitnessError`].
+/// Requests a cosignature of this checkpoint, which belongs to the tree. The witness itself says which size it has
+/// cosigned.
 pub fn ask(
     witness: &Witness,
     keys: &[CosignerKey],
@@ -120,7 +117,7 @@ pub fn ask(
         what,
     };
     let mut old = 0;
-    // The first answer says where the witness stands; concurrent requests are rare.
+    // The first answer has the size that the witness has cosigned; concurrent requests are rare.
     for _ in 0..4 {
         let proof = tree.consistency(old, checkpoint.size)?;
         let body = Request::write(old, &proof, note);
@@ -139,10 +136,10 @@ pub fn ask(
             }
             (409, Some(size)) if kind == SIZE_TYPE && size != old => old = size,
             (409, _) if old == checkpoint.size => {
-                return Err(another(format!("its {old} entries are others")));
+                return Err(another(format!("its {old} entries are different")));
             }
             (422, _) => {
-                return Err(another(format!("its first {old} entries are others")));
+                return Err(another(format!("its first {old} entries are different")));
             }
             (status, _) => {
                 let says = said.lines().next().unwrap_or_default();

@@ -168,7 +168,7 @@ impl Logs {
             let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
             Some((size, root))
         };
-        // Starting over would mean to sign anything.
+        // Starting again without the state would allow signing anything.
         parse().map(Some).ok_or_else(|| {
             CheckpointError::Target(format!(
                 "{} does not contain the last cosigned state",

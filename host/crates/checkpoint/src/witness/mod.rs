@@ -1,5 +1,5 @@
-//! Witnesses (C2SP `tlog-witness`, `tlog-cosignature`): a third party that remembers how far each trail had come, and
-//! signs a checkpoint only if it extends that. Contains the client, and a small server.
+//! Witnesses (C2SP `tlog-witness`, `tlog-cosignature`): a third party that remembers the last cosigned size of each
+//! trail, and signs a checkpoint only if it extends that. Contains the client, and a small server.
 
 mod client;
 mod key;

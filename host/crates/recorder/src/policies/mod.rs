@@ -72,7 +72,7 @@ pub fn in_force(
     trail: &Trail,
     engine: &Engine,
 ) -> Result<Option<PolicyWithSettings>, PoliciesError> {
-    let Some(InForce {
+    let Some(PolicyInForce {
         component,
         settings,
         ..
@@ -174,7 +174,7 @@ impl<'a> TrailPolicies<'a> {
         if let Some(policy) = self.policies.get(digest) {
             return Ok(policy.clone());
         }
-        let policy = match self.trail.kept(Kept::Component, digest)? {
+        let policy = match self.trail.policy_file(PolicyFileKind::Component, digest)? {
             Some(bytes) => Some(Policy::load(self.engine, &short_digest(digest), &bytes)?),
             None => included_policy(self.engine, digest)?,
         };

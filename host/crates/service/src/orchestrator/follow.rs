@@ -46,7 +46,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
     // After the trail was reopened or this host took over, earlier entries are unknown.
     let mut began: Weak<PolicyInForce> = Weak::new();
-    let mut left: Vec<Moved> = Vec::new();
+    let mut left: Vec<RefMove> = Vec::new();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Immediately when this host becomes committer, because the entries that it settles will hide those that other

@@ -67,7 +67,7 @@ fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) 
     // The consecutive outcomes that failed with the policy of this digest.
     let mut streak: (String, HashSet<Sequence>) = Default::default();
     let mut panics = Panics::new("outbox-decide");
-    inner.committing.give_way();
+    inner.committing.lower_priority();
     while let Ok(LineItem { queued, lease }) = items.recv() {
         inner.pulse.beat(Stage::Line);
         let mut attempted = AttemptedSubmission {

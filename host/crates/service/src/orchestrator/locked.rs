@@ -45,7 +45,7 @@ fn look(inner: &Weak<Inner>, watching: &mut Option<LockWatch>) -> Option<()> {
     let inner = inner.upgrade().filter(|inner| !inner.has_ended())?;
     let watch =
         watching.get_or_insert_with(|| inner.current_policy.now().recorder.trail().lock_watch());
-    let before = watch.hand_overs();
+    let before = watch.handovers();
     let stuck = watch.look();
     if watch.handovers() != before {
         // A waiter makes progress while the lock changes hands.

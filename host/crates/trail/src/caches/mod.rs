@@ -1,4 +1,4 @@
-//! What is remembered to be fast, and is believed only after a check: git's tree is the authority.
+//! Caches beside the trail. Each is used only after a check: git's tree is the authority.
 
 pub(crate) mod catalogue;
 pub(crate) mod leaves;

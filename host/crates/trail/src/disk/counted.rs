@@ -1,4 +1,4 @@
-//! A disk that counts what it has done, so that a writer at work can be told from one that is stuck.
+//! A disk that counts its operations, which shows whether a writer makes progress.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use crate::disk::{Disk, DiskFile};
 use crate::write::progress::Progress;
 
-/// Counts each operation when it has ended, whether it succeeded or not.
+/// Counts each operation when it has ended, successful or not.
 pub(crate) struct Counted {
     disk: Arc<dyn Disk>,
     progress: Arc<Progress>,
@@ -45,7 +45,7 @@ impl Disk for Counted {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // Not counted: a lock file that another program holds is asked for again and again.
+        // Not counted: a lock file that another program holds is tried repeatedly.
         self.disk.link(from, to)
     }
 

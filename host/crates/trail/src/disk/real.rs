@@ -23,7 +23,7 @@ impl Disk for RealDisk {
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        // One write call: O_APPEND makes it land in one piece beside a person's git.
+        // One write call: with O_APPEND it is not mixed with writes of a person's git.
         OpenOptions::new()
             .append(true)
             .create(true)

@@ -1,10 +1,10 @@
-//! A disk that forgets: the real file system below one directory, and a model of what of it would survive a power cut.
+//! A disk that forgets: the real file system below one directory, and a model of what would survive a power cut.
 //!
-//! Every operation is done for real, so that gix and git see it, and noted in a model that keeps, for each file, the
-//! contents of its last sync, and for each directory, the entries of its last sync. [`SimulatedDisk::after_power_cut`]
-//! writes what survives into another directory: what was synced for certain, and of the rest what the dice say, since a
-//! real disk may or may not have written it. Also counts operations, stops at a chosen one (a crash), fails at a
-//! chosen one, and leaves out a chosen sync.
+//! Every operation is done for real, so that gix and git see it, and noted in a model. For each file the model has the
+//! contents of its last sync, and for each directory the entries of its last sync. [`SimulatedDisk::after_power_cut`]
+//! writes what survives into another directory: everything that was synced, and a random part of the rest, since a real
+//! disk may or may not have written it. The disk also counts operations, stops at a chosen one (a crash), fails at a
+//! chosen one, and omits a chosen sync.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,21 +14,21 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::disk::{Disk, DiskFile, RealDisk};
 
-/// What befalls the disk.
+/// The faults of the disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan {
     /// From this operation on (counted from 0) nothing is done and everything fails: the process was killed.
     pub crash_at: Option<usize>,
-    /// This operation fails and is not done; the process goes on.
+    /// This operation fails with the given error and is not done; the process continues.
     pub fail_at: Option<(usize, i32)>,
-    /// Whoever works beside the others, on files whose names begin so, waits until there have been that many operations,
-    /// or until [`SimulatedDisk::release_held`].
+    /// Threads that work on files with this prefix wait until this many operations were done, or until
+    /// [`SimulatedDisk::release_held`].
     pub hold: Option<(&'static str, usize)>,
-    /// This sync (counted from 0 among those that have something to sync) says `Ok` and syncs nothing.
+    /// This sync (counted from 0 among those that have something to sync) returns `Ok` and syncs nothing.
     pub leave_out_sync: Option<usize>,
 }
 
-/// A file as the model knows it.
+/// A file in the model.
 #[derive(Clone, Default)]
 struct Inode {
     now: Vec<u8>,
@@ -52,18 +52,18 @@ struct Model {
     synced: Vec<String>,
     log: Vec<String>,
     inodes: Vec<Inode>,
-    /// Files by path, relative to the root, as every process sees them.
+    /// Files by path relative to the root, as every process sees them.
     names: HashMap<PathBuf, usize>,
-    /// Files by path as they are on disk for certain.
+    /// Files by path that are certainly on disk.
     durable: HashMap<PathBuf, usize>,
     durable_dirs: Vec<PathBuf>,
     changes: Vec<Change>,
 }
 
-/// Ends the label of a sync that made nothing durable but removals.
+/// The suffix for a sync that made only removals durable.
 pub const ONLY_REMOVALS: &str = " (only removals)";
 
-/// See the module.
+/// The disk that the module describes.
 #[derive(Clone)]
 pub struct SimulatedDisk {
     root: PathBuf,
@@ -72,7 +72,7 @@ pub struct SimulatedDisk {
 }
 
 impl SimulatedDisk {
-    /// Takes everything that is below `root` now for durable.
+    /// Creates the disk. Everything below `root` counts as durable.
     pub fn new(root: &Path, plan: Plan) -> io::Result<SimulatedDisk> {
         let mut model = Model {
             plan,
@@ -93,13 +93,13 @@ impl SimulatedDisk {
             .expect("nothing panics while it holds the model")
     }
 
-    /// Lets go on who is held back.
+    /// Releases the threads that wait.
     pub fn release_held(&self) {
         self.model().plan.hold = None;
         self.moved.notify_all();
     }
 
-    /// How many operations there have been.
+    /// The number of operations so far.
     pub fn operations(&self) -> usize {
         self.model().operations
     }
@@ -109,16 +109,16 @@ impl SimulatedDisk {
         self.model().synced.clone()
     }
 
-    /// What was done, one line an operation.
+    /// All operations, one line each.
     pub fn log(&self) -> Vec<String> {
         self.model().log.clone()
     }
 
-    /// Writes what is left after a power cut to `target`, which must not exist.
+    /// Writes the state after a power cut to `target`, which must not exist.
     ///
-    /// What was synced is there. Of what was not, `dice` decides: called with the number of choices it returns one of
-    /// them. An entry of a directory that was not synced may be there or not; contents that were not synced may be
-    /// empty, as at the last sync, or complete.
+    /// Synced data is there. `dice` decides about the rest: it gets the number of choices and returns one of them. A
+    /// directory entry that was not synced may be there or not; contents that were not synced may be empty, as at the
+    /// last sync, or complete.
     pub fn after_power_cut(
         &self,
         target: &Path,
@@ -142,7 +142,7 @@ impl SimulatedDisk {
         dirs.sort();
         for dir in dirs {
             let to = target.join(dir);
-            // A directory whose own entry did not survive is lost with all that is in it.
+            // A directory whose own entry did not survive is lost with its contents.
             if to.parent().is_some_and(Path::is_dir) && !to.is_dir() {
                 fs::create_dir(to)?;
             }
@@ -180,7 +180,7 @@ impl SimulatedDisk {
         path.strip_prefix(&self.root).unwrap_or(&path).to_owned()
     }
 
-    /// Counts an operation; an error if it is not to be done.
+    /// Counts an operation; returns an error if it must not be done.
     fn begin(&self, what: &str, path: &Path) -> io::Result<()> {
         let mut model = self.model();
         while model.holds(path) {
@@ -207,7 +207,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Syncs a file's contents, unless they are clean or this sync is to be left out.
+    /// Syncs the contents of a file, unless they are clean or this sync is omitted.
     fn sync_inode(&self, inode: usize) {
         let mut model = self.model();
         let file = &model.inodes[inode];
@@ -232,7 +232,7 @@ impl SimulatedDisk {
         });
     }
 
-    /// The file at `path` as the model knows it; what somebody else put there counts as not synced.
+    /// The model's file at `path`. Contents that another program wrote count as not synced.
     fn inode_of(&self, path: &Path) -> io::Result<usize> {
         let now = fs::read(path)?;
         let relative = self.relative(path);
@@ -255,7 +255,7 @@ impl Model {
         })
     }
 
-    /// Counts a sync that has something to sync; whether it is to be done.
+    /// Counts a sync that has something to sync; returns whether to do it.
     fn begin_sync(&mut self) -> bool {
         let number = self.syncs;
         self.syncs += 1;
@@ -283,7 +283,7 @@ impl Model {
         inode
     }
 
-    /// Takes note of what somebody else has changed in a directory, before it is synced.
+    /// Notes the changes of other programs in a directory, before it is synced.
     fn track_dir(&mut self, root: &Path, dir: &Path) -> io::Result<()> {
         let mut there = Vec::new();
         for entry in fs::read_dir(root.join(dir))? {
@@ -421,7 +421,7 @@ impl Disk for SimulatedDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin("sync directory", path)?;
         if !path.canonicalize()?.starts_with(&self.root) {
-            // The directory above the root: what is there is durable.
+            // The directory above the root is durable.
             return RealDisk.sync_dir(path);
         }
         let path = self.relative(path);

@@ -1,4 +1,4 @@
-//! The commit object: the one place that makes its bytes and its name.
+//! The commit object: the only place that makes its bytes and its id.
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
@@ -6,19 +6,19 @@ use gix::hash::Kind as HashKind;
 use crate::error::TrailError;
 use crate::signing::{self, FinishedCommit, Signing};
 
-/// What a commit says.
+/// The parts of a commit.
 pub(crate) struct Commit<'a> {
     pub(crate) tree: ObjectId,
     pub(crate) parent: Option<ObjectId>,
     /// Author and committer, `Name <email>`.
     pub(crate) author: &'a str,
-    /// Seconds since the epoch.
+    /// Author and committer time, in seconds since the epoch.
     pub(crate) seconds: i64,
     pub(crate) message: &'a str,
 }
 
 impl Commit<'_> {
-    /// The object, signed if somebody signs.
+    /// Makes the object, signed if signatures are configured.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
 //! Deltas in git's format: between a tree and its predecessor, and between texts that share lines.
 //!
-//! Knows bytes only. A delta is the two sizes and then copies from the base and insertions.
+//! Knows only bytes. A delta is the two sizes and then copies from the base and insertions.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use crate::objects::tree::Edit;
 
-/// A delta that keeps the base but for one edit.
+/// Makes a delta for one edit of the base.
 pub(crate) fn of_edit(edit: Edit, new: &[u8], out: &mut Vec<u8>) {
     let old_length = new.len() - edit.added + edit.removed;
     let mut delta = Delta::begin(old_length, new.len(), out);
@@ -17,7 +17,7 @@ pub(crate) fn of_edit(edit: Edit, new: &[u8], out: &mut Vec<u8>) {
     delta.flush();
 }
 
-/// A delta between two versions of a tree: entries that both have are copied.
+/// Makes a delta between two versions of a tree. Entries that both have are copied.
 pub(crate) fn of_trees(base: &[u8], new: &[u8], id_length: usize, out: &mut Vec<u8>) {
     let mut delta = Delta::begin(base.len(), new.len(), out);
     let mut old = TreeEntries {
@@ -32,7 +32,7 @@ pub(crate) fn of_trees(base: &[u8], new: &[u8], id_length: usize, out: &mut Vec<
         id_length,
     }) {
         let name = &entry[..entry.len() - id_length];
-        // Both are in git's order, so what the old one has before this name is gone or was changed.
+        // Both are in git's order, so the old entries before this name were removed or changed.
         while old
             .next_if(|(_, there)| {
                 there[..there.len() - id_length] < *name && !new[start..].starts_with(there)
@@ -55,7 +55,7 @@ pub(crate) fn of_trees(base: &[u8], new: &[u8], id_length: usize, out: &mut Vec<
     delta.flush();
 }
 
-/// The entries of a tree object, each with where it begins.
+/// The entries of a tree object, each with its offset.
 struct TreeEntries<'a> {
     raw: &'a [u8],
     at: usize,
@@ -74,15 +74,15 @@ impl<'a> Iterator for TreeEntries<'a> {
     }
 }
 
-/// A text that others are likely to resemble, with its lines at hand.
+/// A text that others are likely to resemble, with its lines.
 pub(crate) struct Anchor {
     text: Vec<u8>,
-    /// Where each line begins, and where the last one ends.
+    /// The offset of each line, and the end of the last one.
     starts: Vec<usize>,
     by_line: HashMap<u64, usize, BuildHasherDefault<DefaultHasher>>,
 }
 
-/// A copy shorter than this costs about what it saves.
+/// A shorter copy costs about what it saves.
 const MIN_COPY: usize = 8;
 
 impl Anchor {
@@ -108,10 +108,10 @@ impl Anchor {
         }
     }
 
-    /// Appends the delta that makes `new` of this text.
+    /// Appends the delta from this text to `new`.
     ///
-    /// A line that the anchor has is copied; one that it has not is compared with the anchor's line at that place, and
-    /// what they share at either end is copied.
+    /// A line that the anchor has is copied. Any other line is compared with the anchor's line at that position, and
+    /// their common prefix and suffix are copied.
     pub(crate) fn delta(&self, new: &[u8], out: &mut Vec<u8>) {
         let mut delta = Delta::begin(self.text.len(), new.len(), out);
         let mut place = 0;
@@ -161,7 +161,7 @@ fn hash(line: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A delta under construction: neighbouring copies and insertions are joined.
+/// A delta under construction. Adjacent copies and insertions are joined.
 struct Delta<'a> {
     out: &'a mut Vec<u8>,
     copying: (usize, usize),
@@ -200,7 +200,7 @@ impl<'a> Delta<'a> {
 
     fn flush(&mut self) {
         self.flush_copy();
-        // An insertion says its length in seven bits.
+        // The length of an insertion has seven bits.
         for piece in self.inserting.chunks(127) {
             self.out.push(piece.len() as u8);
             self.out.extend_from_slice(piece);
@@ -208,7 +208,7 @@ impl<'a> Delta<'a> {
         self.inserting.clear();
     }
 
-    /// Copies come in pieces of at most 64 KiB, what a pack of version 2 can say.
+    /// Copies have at most 64 KiB, the limit of pack version 2.
     fn flush_copy(&mut self) {
         let (mut at, to) = std::mem::take(&mut self.copying);
         while at < to {

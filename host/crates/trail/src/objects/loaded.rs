@@ -1,10 +1,10 @@
-//! How much memory the trees of one trail hold. Knows bytes only.
+//! The memory of one trail's trees. Knows only bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the bytes of one trail's trees that are in memory. The writer starts over from the root when they grow too large.
-/// Clones count together.
+/// Counts the bytes of one trail's trees in memory. The writer starts again from the root when they are too large.
+/// Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadedBytes(Arc<AtomicUsize>);
 

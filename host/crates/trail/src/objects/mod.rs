@@ -1,4 +1,4 @@
-//! git's objects as bytes: names, trees, deltas, packs. Knows no trail.
+//! Git's objects as bytes: ids, trees, deltas, packs. Knows no trail.
 
 pub(crate) mod commit;
 pub(crate) mod delta;

@@ -1,4 +1,4 @@
-//! Finding a name in a large directory without reading all of it: a flat layout has one with every entry.
+//! Finding a name in a large directory without reading all of it. In the flat layout one directory has every entry.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
@@ -7,20 +7,21 @@ use gix::hash::Kind as HashKind;
 
 use crate::objects::tree_object::Entry;
 
-/// Directories below this size are read from their beginning: that costs less than this index of them.
+/// Smaller directories are scanned, which is faster than building this index.
 const MIN_INDEXED_BYTES: usize = 4 << 10;
 
-/// Where the entries of one tree object begin, and what names it has but for case.
+/// The offsets of a tree object's entries, and their names without case.
 #[derive(Clone, Debug)]
 pub(crate) struct NameIndex {
-    /// Ascending.
+    /// The offsets, ascending.
     starts: Vec<u32>,
-    /// Hashes of the names in lower case. One that is not there is not in the directory; one that is may be another's.
+    /// Hashes of the names in lower case. A name whose hash is missing is not in the directory; one whose hash is there
+    /// may be.
     folded: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
 }
 
 impl NameIndex {
-    /// The index of a directory; `None` if it is small, or not what it should be.
+    /// The index of a directory; `None` if the directory is small, or malformed.
     pub(crate) fn of(raw: &[u8], hash: HashKind) -> Option<NameIndex> {
         if raw.len() < MIN_INDEXED_BYTES {
             return None;
@@ -39,19 +40,20 @@ impl NameIndex {
         Some(names)
     }
 
-    /// The start of the last entry for which `before` holds, which holds for all before it; 0 if it holds for none.
+    /// The offset of the last entry for which `before` holds, which holds for all entries before it; 0 if it holds for
+    /// none.
     pub(crate) fn last_not_after(&self, before: impl Fn(usize) -> bool) -> usize {
         let count = self.starts.partition_point(|start| before(*start as usize));
         let last = count.checked_sub(1).and_then(|last| self.starts.get(last));
         last.map_or(0, |start| *start as usize)
     }
 
-    /// Whether the directory may have a name that equals this one but for case.
+    /// Whether the directory may have a name that equals this one except for case.
     pub(crate) fn may_contain(&self, name: &[u8]) -> bool {
         self.folded.contains(&fold(name))
     }
 
-    /// Takes note of an entry of `length` bytes that was put at `at`.
+    /// Adds an entry of `length` bytes that was inserted at `at`.
     pub(crate) fn insert(&mut self, at: usize, length: usize, name: &[u8]) {
         let place = self.starts.partition_point(|start| (*start as usize) < at);
         let moved = u32::try_from(length).expect("an entry is short");
@@ -72,7 +74,7 @@ fn fold(name: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Takes a number that is a hash already for its hash.
+/// A hasher for numbers that are hashes already.
 #[derive(Default)]
 struct IdentityHasher(u64);
 

@@ -1,4 +1,4 @@
-//! Git objects as the writer makes them: their names and their compressed form.
+//! Git objects as the writer makes them: their ids and their compressed form.
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
@@ -7,11 +7,11 @@ use sha1::Digest;
 
 use crate::error::TrailError;
 
-/// Names an object whose bytes somebody else may have chosen: SHA-1 with collision detection.
+/// Computes the id of an object whose bytes an attacker may have chosen: SHA-1 with collision detection.
 ///
 /// # Errors
 ///
-/// Fails where the contents carry the marks of a SHA-1 collision attack.
+/// Fails if the contents carry the marks of a SHA-1 collision attack.
 pub(crate) fn name_checked(
     hash: HashKind,
     kind: Kind,
@@ -20,32 +20,32 @@ pub(crate) fn name_checked(
     gix::objs::compute_hash(hash, kind, contents).map_err(|_| TrailError::Collision)
 }
 
-/// Names a tree that the host has made itself, with the processor's SHA instructions.
+/// Computes the id of a tree that the host has made itself, with the processor's SHA instructions.
 ///
-/// Sound without collision detection because nobody chooses these bytes: modes are constants, names are checked task
-/// ids, `.audit`, `tasks` and hexadecimal digits or what the tree held before, and every object id is a hash that git or
-/// [`name_checked`] computed. Git's own detection stays content: the name is the same.
+/// This is safe without collision detection because nobody chooses these bytes: modes are constants, names are checked
+/// task ids, `.audit`, `tasks`, hexadecimal digits or names that the tree had before, and every object id is a hash
+/// that git or [`name_checked`] computed. Git's own detection accepts the tree: the id is the same.
 pub(crate) fn name_own_tree(hash: HashKind, contents: &[u8]) -> ObjectId {
     let mut header = [0u8; 32];
     let length = header_of(Kind::Tree, contents.len(), &mut header);
     digest(hash, &[&header[..length], contents])
 }
 
-/// Whether contents are those that an id names. Without collision detection: whoever named them has looked.
+/// Whether the contents match an id. Without collision detection, which ran when the id was computed.
 pub(crate) fn has_name(hash: HashKind, kind: Kind, contents: &[u8], id: &gix::oid) -> bool {
     let mut header = [0u8; 32];
     let length = header_of(kind, contents.len(), &mut header);
     digest(hash, &[&header[..length], contents]) == id
 }
 
-/// The digest of the parts, one after the other, without collision detection: for checksums and our own trees.
+/// The digest of the concatenated parts, without collision detection: for checksums and this program's own trees.
 pub(crate) fn digest(hash: HashKind, parts: &[&[u8]]) -> ObjectId {
     let mut digest = RunningDigest::new(hash);
     parts.iter().for_each(|part| digest.update(part));
     digest.finish()
 }
 
-/// A digest that is taken piece by piece, without collision detection: for checksums.
+/// An incremental digest without collision detection, for checksums.
 #[derive(Clone)]
 pub(crate) enum RunningDigest {
     Sha1(sha1::Sha1),
@@ -82,18 +82,18 @@ fn header_of(kind: Kind, size: usize, header: &mut [u8; 32]) -> usize {
     32 - rest.len()
 }
 
-/// A zlib compressor; one per thread, since its tables are large.
+/// A zlib compressor. There is one per thread, since its tables are large.
 pub(crate) struct Deflater(libdeflater::Compressor);
 
 impl Deflater {
-    /// Level 1 takes half the time of git's own 6, and for texts of the length of an entry the result is as small.
+    /// Level 1 takes half the time of git's level 6, and the result is as small for texts of the length of an entry.
     pub(crate) fn new() -> Deflater {
         Deflater(libdeflater::Compressor::new(
             libdeflater::CompressionLvl::new(1).expect("1 is a level"),
         ))
     }
 
-    /// Appends a zlib stream that is made without compressing, if `data` is not longer than `most`.
+    /// Appends a zlib stream, without compression if `data` is not longer than `most`.
     pub(crate) fn store_or_deflate_into(&mut self, data: &[u8], most: usize, out: &mut Vec<u8>) {
         if data.len() <= most {
             store_into(data, out);
@@ -117,12 +117,13 @@ impl Deflater {
     }
 }
 
-/// Up to this many bytes compression gains nothing: a tree's delta is an id, which is noise, and a few bytes about it.
+/// The longest data that compression does not shorten: a tree's delta is an id, which is random, and a few bytes around
+/// it.
 const MAX_STORED: usize = 64;
 
-/// How much longer than its contents a stream is that is made without compressing.
+/// How many bytes a stream without compression adds to its contents.
 pub(crate) const STORED_MORE: usize = 11;
-/// What one stored block can hold.
+/// The largest stored block, in bytes.
 pub(crate) const MAX_STORED_BLOCK: usize = u16::MAX as usize;
 
 /// Appends a zlib stream of one stored block (RFC 1950, RFC 1951 section 3.2.4).
@@ -135,7 +136,7 @@ pub(crate) fn store_into(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&libdeflater::adler32(data).to_be_bytes());
 }
 
-/// Lends the calling thread's compressor.
+/// Calls `work` with the compressor of the calling thread.
 pub(crate) fn with_deflater<T>(work: impl FnOnce(&mut Deflater) -> T) -> T {
     thread_local! {
         static DEFLATER: std::cell::RefCell<Deflater> = std::cell::RefCell::new(Deflater::new());

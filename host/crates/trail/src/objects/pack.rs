@@ -1,7 +1,7 @@
 //! Packs: a group's objects in one file with its index, in git's formats (pack version 2, index version 2).
 //!
-//! Objects are appended as they are sequenced; trees as deltas against their predecessor in the same pack. Commits lie
-//! together before all else: who walks history reads them and nothing else. Knows bytes, not files.
+//! Objects are appended as they are sequenced; trees are deltas of their predecessor in the same pack. Commits come
+//! before all other objects, so that reading history reads only them. Knows bytes, not files.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ use crate::objects::object::{self, Deflater};
 use crate::objects::tree::{Edit, Node};
 use crate::objects::tree_stream;
 
-/// How many deltas may follow each other: git's own default for `pack.depth`.
+/// The longest chain of deltas: git's default for `pack.depth`.
 pub(crate) const MAX_CHAIN: u8 = 50;
 
 pub(crate) const TYPE_COMMIT: u8 = 1;
@@ -22,49 +22,49 @@ pub(crate) const TYPE_BLOB: u8 = 3;
 pub(crate) const TYPE_OFS_DELTA: u8 = 6;
 pub(crate) const TYPE_REF_DELTA: u8 = 7;
 
-/// A commit's delta up to this length is stored: it is the digits of ids, and what compressing saves (a quarter of 120
-/// bytes) takes as long as all else that is done for it.
+/// A commit's delta up to this length is stored: it consists of the digits of ids, and compression (a quarter of 120
+/// bytes) would take as long as all other work for it.
 pub(crate) const MAX_STORED_COMMIT: usize = 256;
 
-/// A tree's delta up to this length is stored when packs are merged: it is ids and little about them.
+/// A tree's delta up to this length is stored when packs are merged: it consists mostly of ids.
 pub(crate) const MAX_STORED_TREE_DELTA: usize = 256;
 
-/// A whole tree up to this length is stored at first: when packs are merged it becomes a delta, or is compressed then. Longer
-/// ones come seldom, and are large.
+/// A whole tree up to this length is stored at first. When packs are merged it becomes a delta, or is compressed.
+/// Longer ones are rare.
 const MAX_STORED_TREE: usize = 4 << 10;
 
 /// A pack under construction.
 pub(crate) struct PackBuilder {
     hash: HashKind,
-    /// Tells [`PackLocation`]s in this pack from those in others.
+    /// Distinguishes [`PackLocation`]s in this pack from those in others.
     serial: u64,
     commits: Section,
     rest: Section,
-    /// What entries, and what commits, are deltas of: they resemble each other, and a chain of one costs a reader least.
+    /// The bases for entries and commits, which resemble each other. A chain of one delta costs a reader least.
     entries_anchor: Anchored,
     commits_anchor: Anchored,
     scratch: Vec<u8>,
 }
 
-/// Objects that lie together; offsets count from the section's beginning.
+/// A section of objects; offsets count from its start.
 #[derive(Default)]
 struct Section {
     bytes: Vec<u8>,
     entries: Vec<IndexEntry>,
-    /// Deltas up to this length are stored.
+    /// Deltas up to this length are stored without compression.
     stored_most: usize,
 }
 
-/// Where a tree lies in a pack under construction: a later version of it may be a delta of it.
+/// The location of a tree in a pack under construction. A later version of the tree may be a delta of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PackLocation {
-    /// 0: in none.
+    /// The serial of the pack; 0 for none.
     pack: u64,
     at: u64,
     chain: u8,
 }
 
-/// A text in the pack that later ones may be a delta of.
+/// A text in the pack that later ones may be deltas of.
 #[derive(Default)]
 pub(crate) struct Anchored {
     anchor: Option<(Anchor, u64)>,
@@ -72,7 +72,7 @@ pub(crate) struct Anchored {
     misses: u32,
 }
 
-/// After so many deltas that saved too little the next text becomes the anchor.
+/// After this many deltas that saved too little the next text becomes the anchor.
 const MAX_MISSES: u32 = 4;
 
 /// One line of an index.
@@ -120,7 +120,7 @@ impl Section {
         self.entered(id, start)
     }
 
-    /// Adds a text as a delta of its anchor, if that saves a third; says whether it did.
+    /// Adds a text as a delta of its anchor, if that saves a third; returns whether it did.
     fn add_like(
         &mut self,
         anchored: &mut Anchored,
@@ -151,7 +151,7 @@ impl Section {
         offset
     }
 
-    /// Moves the section behind what is there already.
+    /// Appends the section to the pack and the index.
     fn append_to(self, pack: &mut Vec<u8>, index: &mut Vec<IndexEntry>) {
         let moved = pack.len() as u64;
         pack.extend_from_slice(&self.bytes);
@@ -179,12 +179,13 @@ impl PackBuilder {
         }
     }
 
-    /// The bytes so far.
+    /// The current length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.commits.bytes.len() + self.rest.bytes.len()
     }
 
-    /// Adds an entry's blob; says whether a delta served. `deflated` is the whole blob's stream, if it is there already.
+    /// Adds the blob of an entry; returns whether it became a delta. `deflated` is the stream of the whole blob, if it
+    /// exists already.
     pub(crate) fn add_entry(
         &mut self,
         id: ObjectId,
@@ -220,7 +221,7 @@ impl PackBuilder {
         }
     }
 
-    /// Adds a tree, as a delta if its predecessor is in this pack. `edit` is how it differs from that.
+    /// Adds a tree, as a delta if its predecessor is in this pack. `edit` is the difference from that.
     pub(crate) fn add_tree(
         &mut self,
         node: &mut Node,
@@ -249,7 +250,7 @@ impl PackBuilder {
         };
     }
 
-    /// Adds an object as it is.
+    /// Adds an object without delta compression.
     pub(crate) fn add(&mut self, kind: u8, id: ObjectId, contents: &[u8], deflater: &mut Deflater) {
         let section = match kind {
             TYPE_COMMIT => &mut self.commits,
@@ -279,7 +280,8 @@ impl PackBuilder {
 }
 
 impl Anchored {
-    /// The delta of a text that will lie at `at` whole or as this, and where its base lies; `None` to store it whole.
+    /// Returns the delta of a text that will be at offset `at`, and the offset of its base; `None` to store the text
+    /// whole.
     pub(crate) fn delta_or_offer(&mut self, contents: &[u8], at: u64) -> Option<(Vec<u8>, u64)> {
         if let Some((anchor, base)) = &self.anchor {
             let mut delta = Vec::new();
@@ -294,7 +296,7 @@ impl Anchored {
         None
     }
 
-    /// Takes a text that was added whole for the anchor, if there is none or it has served too badly.
+    /// Makes a text that was added whole the anchor, if there is none or the current one saves too little.
     fn offer(&mut self, contents: &[u8], at: u64) {
         if self.anchor.is_none() || self.misses >= MAX_MISSES {
             *self = Anchored {
@@ -317,7 +319,8 @@ pub(crate) fn header(count: u32) -> [u8; 12] {
     header
 }
 
-/// Type and inflated size before an object: three bits of type, size in groups of 4, then 7 bits, least first.
+/// Writes type and inflated size before an object: three bits of type, size in groups of 4, then 7 bits, least
+/// significant first.
 pub(crate) fn object_header(kind: u8, size: u64, out: &mut Vec<u8>) {
     let mut byte = (kind << 4) | (size & 15) as u8;
     let mut rest = size >> 4;
@@ -329,7 +332,8 @@ pub(crate) fn object_header(kind: u8, size: u64, out: &mut Vec<u8>) {
     out.push(byte);
 }
 
-/// The distance back to a delta's base: groups of 7 bits, most first, each continued group one less.
+/// Writes the distance back to a delta's base: groups of 7 bits, most significant first, each continued group minus
+/// one.
 pub(crate) fn offset_distance(distance: u64, out: &mut Vec<u8>) {
     let mut bytes = [0u8; 10];
     let mut at = bytes.len() - 1;
@@ -344,7 +348,7 @@ pub(crate) fn offset_distance(distance: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[at..]);
 }
 
-/// The number that an id begins with: ids differ in it as a rule, and numbers compare faster than slices.
+/// The first eight bytes of an id as a number. Ids usually differ in them, and numbers compare faster than slices.
 pub(crate) fn beginning(id: &gix::oid) -> u64 {
     let (first, _) = id
         .as_bytes()
@@ -399,7 +403,7 @@ pub(crate) fn index(hash: HashKind, entries: &[IndexEntry], pack_checksum: &gix:
     out
 }
 
-/// Reads an index of version 2; `None` if it is not whole.
+/// Reads an index of version 2; `None` if it is incomplete.
 pub(crate) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>> {
     let length = hash.len_in_bytes();
     let word = |at: usize| {
@@ -440,7 +444,7 @@ pub(crate) fn read_index(hash: HashKind, bytes: &[u8]) -> Option<Vec<IndexEntry>
         .collect()
 }
 
-/// Reads the header of a packed object: its type, its inflated size and the header's length.
+/// Reads the header of a packed object. Returns its type, its inflated size and the header's length.
 pub(crate) fn read_object_header(raw: &[u8]) -> Option<(u8, u64, usize)> {
     let length = raw.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
     let more = raw[1..length]
@@ -454,7 +458,7 @@ pub(crate) fn read_object_header(raw: &[u8]) -> Option<(u8, u64, usize)> {
     ))
 }
 
-/// Reads the distance to a delta's base: it and its length.
+/// Reads the distance to a delta's base. Returns it and its length in bytes.
 pub(crate) fn read_offset_distance(raw: &[u8]) -> Option<(u64, usize)> {
     let mut value = u64::from(raw.first()? & 0x7f);
     let mut at = 0;

@@ -1,8 +1,8 @@
-//! The trail's trees in memory: a persistent path from the root to each touched directory.
+//! The trail's trees in memory: a persistent path from the root to each changed directory.
 //!
-//! A node that somebody else may look at never changes: an update copies those along one path that are shared, changes
-//! the copies in place, and shares the rest, so readers need no lock. Children are loaded when they are first looked
-//! into. Knows object contents, not how they are stored.
+//! A node that another thread may read never changes: an update copies the shared nodes along one path, changes the
+//! copies, and shares the rest, so readers need no lock. Children are loaded when needed. Knows the contents of
+//! objects, not how they are stored.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -18,9 +18,9 @@ use crate::objects::object;
 use crate::objects::pack::PackLocation;
 use crate::objects::tree_object::{Entry, MODE_FILE, MODE_TREE, git_order, id_length};
 
-/// Supplies the trees that are not in memory.
+/// Reads trees that are not in memory.
 pub(crate) trait TreeSource {
-    /// The contents of a tree object.
+    /// Reads the contents of a tree object.
     fn tree(&self, id: &gix::oid) -> Result<Vec<u8>, TrailError>;
 }
 
@@ -29,18 +29,19 @@ pub(crate) trait TreeSource {
 pub(crate) struct Node {
     pub(crate) id: ObjectId,
     pub(crate) raw: Vec<u8>,
-    /// Where the writer has put it last.
+    /// Where the writer has last put it in a pack.
     pub(crate) place: PackLocation,
     level: u8,
-    /// All names consist of `[A-Za-z0-9._-]`: no attacker had free bytes, see [`object::name_own_tree`].
+    /// Whether all names consist of `[A-Za-z0-9._-]`, so that an attacker could not choose bytes freely; see
+    /// [`object::name_own_tree`].
     plain: bool,
     children: Box<[OnceLock<Arc<Node>>]>,
-    /// What finds a name in a large directory.
+    /// The index of the names in a large directory.
     names: Option<NameIndex>,
     loaded: LoadedBytes,
 }
 
-/// How a new tree differs from the one before it: `removed` bytes at `at` were replaced by `added` new ones.
+/// The difference of a new tree from the one before it: `removed` bytes at `at` were replaced by `added` new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub(crate) at: usize,
@@ -48,8 +49,8 @@ pub(crate) struct Edit {
     pub(crate) added: usize,
 }
 
-/// Takes each tree that an update makes, the leaf first and the root last, with what it differs in from the one that it
-/// replaces (`None` for a directory that is new).
+/// Receives each tree that an update makes, the leaf first and the root last, with the difference from the tree that it
+/// replaces (`None` for a new directory).
 pub(crate) type TreeSink<'a> = &'a mut dyn FnMut(&mut Node, Option<Edit>);
 
 impl Drop for Node {
@@ -59,7 +60,7 @@ impl Drop for Node {
 }
 
 impl Clone for Node {
-    /// With room for one more entry: whoever copies a directory adds to it.
+    /// Reserves room for one more entry, which is the reason for the copy.
     fn clone(&self) -> Node {
         const ROOM: usize = 128;
         let mut raw = Vec::with_capacity(self.raw.len() + ROOM);
@@ -154,7 +155,7 @@ impl Node {
         Err(at)
     }
 
-    /// The child directory of that name, loaded if needed; `None` if there is none. `seen` is one that may be it.
+    /// The child directory with this name, loaded if needed; `None` if there is none. `seen` is a candidate.
     fn child(
         &self,
         name: &str,
@@ -193,7 +194,7 @@ impl Node {
         Ok(Some(slot.get_or_init(|| Arc::new(node))))
     }
 
-    /// The id of the child directory of that name, if there is one that is not in memory.
+    /// The id of the child directory with this name, if it exists and is not in memory.
     pub(crate) fn missing_child(&self, name: &str) -> Option<ObjectId> {
         let slot = &self.children[slot(self.level, name)?];
         if slot.get().is_some() {
@@ -203,7 +204,7 @@ impl Node {
         Some(entry.id.to_owned())
     }
 
-    /// The entry whose name equals `name` but for case, file or not: its exact name and id.
+    /// The entry whose name equals `name` except for case, file or not: its exact name and id.
     pub(crate) fn entry_ignoring_case(&self, name: &str) -> Option<(String, ObjectId)> {
         if self
             .names
@@ -226,12 +227,13 @@ impl Node {
         None
     }
 
-    /// Whether the directory of entries has directories of a sharded layout.
+    /// Whether the directory of entries has directories of the sharded layout.
     pub(crate) fn is_spread(&self) -> bool {
         self.is_spread_or_holds(usize::MAX)
     }
 
-    /// Whether the directory of entries has directories of a sharded layout, or at least so many entries of the flat one.
+    /// Whether the directory of entries has directories of the sharded layout, or at least this many entries of the
+    /// flat one.
     pub(crate) fn is_spread_or_holds(&self, entries: usize) -> bool {
         let hash = self.id.kind();
         let mut rest = &self.raw[..];
@@ -252,7 +254,7 @@ impl Node {
         false
     }
 
-    /// The directory below this one at that path, if there is one.
+    /// The directory at this path below this one, if it exists.
     pub(crate) fn descend<'a>(
         self: &'a Arc<Node>,
         path: &[&str],
@@ -269,10 +271,10 @@ impl Node {
         Ok(Some(node))
     }
 
-    /// Adds a file below `node`, which becomes the directory that has it.
+    /// Adds a file below `node`, which becomes the updated directory.
     ///
-    /// `path` holds directory names and then the file's; the caller has checked that the file is not there. After an
-    /// error the node is of no use.
+    /// `path` has directory names and then the file's; the caller has checked that the file does not exist. After an
+    /// error the node cannot be used.
     pub(crate) fn add_file(
         node: &mut Arc<Node>,
         path: &[&str],
@@ -300,7 +302,7 @@ impl Node {
         Ok(())
     }
 
-    /// Changes the contents for a file that is added here or below; says how.
+    /// Changes the contents for a file that is added here or below; returns the difference.
     fn change(
         &mut self,
         name: &str,
@@ -340,7 +342,7 @@ impl Node {
         Ok((!was_empty).then_some(edit))
     }
 
-    /// Puts an entry at that place.
+    /// Inserts an entry at this offset.
     fn insert(&mut self, at: usize, mode: &[u8], name: &str, id: &gix::oid) -> Edit {
         let mut entry = Vec::with_capacity(mode.len() + name.len() + 2 + id.as_bytes().len());
         entry.extend_from_slice(mode);
@@ -371,7 +373,7 @@ fn fresh_children(level: u8) -> Box<[OnceLock<Arc<Node>>]> {
     (0..count).map(|_| OnceLock::new()).collect()
 }
 
-/// Which child slot a directory name has at that level; other directories are not the trail's.
+/// The child slot of a directory name at this level; `None` for other directories.
 fn slot(level: u8, name: &str) -> Option<usize> {
     match (level, name) {
         (0, ".audit") | (1, "tasks") => Some(0),

@@ -1,4 +1,4 @@
-//! A tree object's bytes: its entries, and the order that git keeps them in.
+//! The bytes of a tree object: its entries, and git's order of them.
 
 use std::cmp::Ordering;
 
@@ -57,7 +57,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Where the ids of a tree's entries begin, as far as it can be read.
+/// The offsets of the ids of a tree's entries, up to the first malformed one.
 pub(crate) fn id_starts(raw: &[u8], hash: HashKind) -> impl Iterator<Item = usize> {
     let mut at = 0;
     std::iter::from_fn(move || {

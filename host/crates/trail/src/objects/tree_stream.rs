@@ -1,19 +1,19 @@
-//! The zlib stream of a tree object (RFC 1950, RFC 1951), made by what a tree is: each entry repeats the beginning of its name
-//! and its end from the entry before it, and the rest is an id, which is noise.
+//! The zlib stream of a tree object (RFC 1950, RFC 1951), made from its structure: each entry repeats the start and the
+//! end of the name of the entry before it, and the rest is an id, which is random.
 //!
-//! A compressor that looks for what repeats takes ten times as long for a tree of a kilobyte, most of it to make codes for
-//! noise. Here the codes are the fixed ones. Knows bytes only.
+//! A general compressor takes ten times as long for a tree of a kilobyte, most of it to compute codes for random bytes.
+//! Here the fixed codes are used. Knows only bytes.
 
 use gix::hash::Kind as HashKind;
 
 use crate::objects::object;
 use crate::objects::tree_object::Entry;
 
-/// A copy shorter than this cannot be said.
+/// The shortest copy that the format allows.
 const MIN_COPY: usize = 3;
-/// One longer than this takes two.
+/// The longest copy that the format allows.
 const MAX_COPY: usize = 258;
-/// Nothing from further back can be copied.
+/// The greatest distance of a copy.
 const MAX_DISTANCE: usize = 32 << 10;
 
 /// Appends the stream of a tree's contents.
@@ -49,7 +49,7 @@ pub(crate) fn deflate_into(raw: &[u8], hash: HashKind, out: &mut Vec<u8>) {
     }
 }
 
-/// What is written bit by bit, the least significant first.
+/// Writes bit by bit, the least significant first.
 struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     held: u64,
@@ -76,7 +76,7 @@ impl BitWriter<'_> {
         }
     }
 
-    /// Mode and name of an entry, with the zero after it, by those of the entry before it.
+    /// Writes mode and name of an entry, with the zero after them, as copies from the entry before it.
     fn head(&mut self, head: &[u8], before: &[u8], id_length: usize) {
         let same = |pair: &(&u8, &u8)| pair.0 == pair.1;
         let begin = head.iter().zip(before).take_while(same).count();
@@ -84,7 +84,7 @@ impl BitWriter<'_> {
         let most = (head.len() - begin).min(before.len().saturating_sub(begin));
         let ends = head.iter().rev().zip(before.iter().rev());
         let end = ends.take_while(same).count().min(most);
-        // Nothing is copied before it is decided, so that what lies between comes first.
+        // Both copies are chosen before one is written, because the bytes between them come first.
         let end = if end >= MIN_COPY {
             end.min(MAX_COPY)
         } else {
@@ -96,7 +96,8 @@ impl BitWriter<'_> {
         }
     }
 
-    /// Copies so many bytes from so far back, at most the longest copy; how many, or `None` if that cannot be said.
+    /// Copies bytes from this distance, at most the longest copy. Returns how many, or `None` if the format does not
+    /// allow it.
     fn copy(&mut self, length: usize, distance: usize) -> Option<usize> {
         let length = length.min(MAX_COPY);
         if length < MIN_COPY || distance > MAX_DISTANCE {
@@ -117,7 +118,7 @@ impl BitWriter<'_> {
     }
 }
 
-/// The code of a distance, and what is added to it in how many bits (RFC 1951 section 3.2.5).
+/// The code of a distance, with the value and number of its extra bits (RFC 1951 section 3.2.5).
 fn distance_code(distance: u32) -> (u32, u32, u32) {
     let less = distance - 1;
     if less < 4 {
@@ -128,7 +129,7 @@ fn distance_code(distance: u32) -> (u32, u32, u32) {
     (code, less & ((1 << extra_bits) - 1), extra_bits)
 }
 
-/// Codes are written with their most significant bit first.
+/// Reverses a code, which is written with its most significant bit first.
 const fn reversed(code: u32, count: u32) -> u32 {
     code.reverse_bits() >> (32 - count)
 }
@@ -144,7 +145,7 @@ const fn fixed_code(symbol: u32) -> (u32, u32) {
     (reversed(code, count), count)
 }
 
-/// The code of each literal, and how many bits it has.
+/// The code of each literal, and its number of bits.
 static LITERALS: [(u16, u8); 256] = {
     let mut table = [(0, 0); 256];
     let mut byte = 0;
@@ -156,7 +157,7 @@ static LITERALS: [(u16, u8); 256] = {
     table
 };
 
-/// The code of each length from 3 on, with the bits that are added to it.
+/// The code of each length from 3 on, with its extra bits.
 static LENGTHS: [(u16, u8); MAX_COPY - MIN_COPY + 1] = {
     let mut table = [(0, 0); MAX_COPY - MIN_COPY + 1];
     let mut less = 0;
@@ -205,7 +206,7 @@ mod tests {
         check(b"no tree at all");
         check(&tree(["a".into()]));
         check(&tree(["b", "ba", "c.json", "cc.json"].map(String::from)));
-        // Every length of a copy, at either end, and beyond the longest; further back than can be said.
+        // Every length of a copy, at either end, and longer ones; distances beyond the limit.
         for length in (1..300).chain([40_000]) {
             let long = "x".repeat(length);
             check(&tree([
@@ -231,7 +232,7 @@ mod tests {
             check(&raw),
             raw.len()
         );
-        // Nothing is shared: hardly longer than what it holds.
+        // Nothing is shared: the stream is hardly longer than its contents.
         let one = tree(["task-1.json".into()]);
         assert!(check(&one) <= one.len() + object::STORED_MORE);
     }

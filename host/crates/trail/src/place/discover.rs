@@ -1,7 +1,7 @@
 //! Finding the repository: at a directory or above it as git does, but never past one that is damaged.
 //!
-//! Git passes over what is no repository, and so over one whose `refs` is away or whose disk is not mounted, and takes one
-//! around it. A person sees that; a recorder would record in the wrong place.
+//! Git skips a directory that is not a complete repository, for example because its `refs` is missing or its disk is
+//! not mounted, and uses one around it. A person notices that; a recorder would record in the wrong place.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`] where git would pass over something that is a repository but for what is missing.
+    /// [`TrailError::Unreadable`] if git would skip a directory that looks like a damaged repository.
     pub(crate) fn discover(
         dir: &Path,
         environment: &GitEnvironment,
@@ -34,7 +34,8 @@ impl Repository {
             trust: gix::discover::upwards::TrustPolicy::Required(gix::sec::Trust::Reduced),
             ..Default::default()
         };
-        // Never by a relative path: gix makes a bare repository at `../audit.git` into `../.git`, which is another or none.
+        // The path must be absolute: gix turns a bare repository at `../audit.git` into `../.git`, which is another one
+        // or none.
         let (path, _) = gix::discover::upwards_opts(&start, options).map_err(|_| none())?;
         let (git_dir, work_tree) = path.into_repository_and_work_tree_directories();
         Repository::open(work_tree.as_deref().unwrap_or(&git_dir), environment)
@@ -45,7 +46,7 @@ fn is_repository(path: &Path) -> bool {
     gix::discover::is_git(path).is_ok()
 }
 
-/// Fails if there is, or was, a repository at `dir`, and not all of it.
+/// Fails if there is an incomplete repository at `dir`.
 pub(crate) fn check_not_damaged(dir: &Path) -> Result<(), TrailError> {
     let dot_git = dir.join(".git");
     let git_dir = if fs::symlink_metadata(&dot_git).is_ok() {
@@ -64,8 +65,8 @@ pub(crate) fn check_not_damaged(dir: &Path) -> Result<(), TrailError> {
     })
 }
 
-/// Whether a directory has what our writer keeps in a git directory, or at least two of what git keeps there: one alone may be
-/// anything.
+/// Whether a directory has the files that this program keeps in a git directory, or at least two that git keeps there.
+/// One of git's alone may be anything.
 fn was_git_dir(dir: &Path) -> bool {
     let signs = [
         head(dir).is_ok(),
@@ -111,14 +112,14 @@ fn damage(git_dir: &Path) -> String {
         }
     }
     let what = if wrong.is_empty() {
-        "git does not take it for a git directory".to_owned()
+        "git does not accept it as a git directory".to_owned()
     } else {
         wrong.join(", ")
     };
     format!("in {}, {what}", git_dir.display())
 }
 
-/// Whether `HEAD` is as git writes it; what is wrong with it.
+/// Checks that `HEAD` is as git writes it. The error says what is wrong.
 fn head(git_dir: &Path) -> Result<(), String> {
     let text = fs::read_to_string(git_dir.join("HEAD")).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "HEAD is missing".to_owned(),
@@ -129,6 +130,6 @@ fn head(git_dir: &Path) -> Result<(), String> {
     if text.starts_with("ref:") || is_id {
         Ok(())
     } else {
-        Err("HEAD is not what git writes".to_owned())
+        Err("HEAD is not as git writes it".to_owned())
     }
 }

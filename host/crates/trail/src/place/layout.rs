@@ -1,4 +1,4 @@
-//! Where an entry is stored: the two layouts, which differ in path only and may mix in one trail.
+//! Where an entry is stored: the two layouts, which differ only in the path and can be mixed in one trail.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::error::TrailError;
 use crate::objects::tree::{Node, TreeSource};
 use outcome::TaskId;
 
-/// The directory of all entries, as path components.
+/// The path components of the directory of all entries.
 pub(crate) const ROOT: [&str; 2] = [".audit", "tasks"];
 
 /// How the entries of new outcomes are spread over directories.
@@ -19,28 +19,28 @@ pub enum Layout {
     /// `.audit/tasks/{task_id}.json`: one directory, which every commit rewrites; about 7 MB at 100,000 entries.
     Flat,
     /// `.audit/tasks/{a}/{b}/{c}/{d}/{task_id}.json`: the first four hexadecimal digits of SHA-256 of the id in lower
-    /// case, so that ids which differ only by case meet in one directory.
+    /// case, so that ids which differ only by case share a directory.
     Sharded,
 }
 
-/// As many entries are put in one directory where nobody has chosen a layout; those that come after are spread.
+/// The number of entries in one directory if no layout is configured; later entries are sharded.
 ///
-/// Every commit writes that directory, and whoever checks the commit reads it: with 512 entries that is about 20 kB, with all
-/// of a long trail it takes the square of the trail's length.
+/// Every commit writes that directory, and every check of the commit reads it. With 512 entries it has about 20 kB;
+/// without a limit the cost would grow with the square of the trail's length.
 pub const MAX_FLAT_ENTRIES: usize = 512;
 
 /// What decides how the next entry is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LayoutChoice {
-    /// The operator, or the placement: a ref is read by machines.
+    /// The layout that the operator or the placement sets. A ref is read by programs, not by people.
     Always(Layout),
-    /// The parent commit's tree: flat up to [`MAX_FLAT_ENTRIES`] entries, then sharded.
+    /// The parent commit's tree decides: flat up to [`MAX_FLAT_ENTRIES`] entries, then sharded.
     BySize,
 }
 
 impl LayoutChoice {
-    /// The layout of the entry that comes after that tree. The tree alone decides, so that every process and host decides
-    /// alike, and again after a crash.
+    /// The layout of the entry that follows this tree. Only the tree decides, so that every process and host decides
+    /// the same, also after a crash.
     pub(crate) fn after(
         self,
         root: &Arc<Node>,
@@ -62,7 +62,7 @@ impl LayoutChoice {
 }
 
 impl Layout {
-    /// The layout's name in settings and output.
+    /// The name of the layout in settings and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Layout::Flat => "flat",
@@ -70,7 +70,7 @@ impl Layout {
         }
     }
 
-    /// The entry's path below `.audit/tasks`, as components.
+    /// The path components of the entry below `.audit/tasks`.
     pub(crate) fn components(self, task_id: &TaskId) -> Vec<String> {
         let name = format!("{task_id}.json");
         match self {
@@ -86,7 +86,7 @@ impl Layout {
         }
     }
 
-    /// The entry's whole path, with `/`.
+    /// The full path of the entry, with `/`.
     pub fn path(self, task_id: &TaskId) -> String {
         format!(
             "{}/{}/{}",
@@ -115,7 +115,7 @@ impl FromStr for Layout {
     }
 }
 
-/// The four shard digits of an id.
+/// The four shard digits of a task id.
 pub(crate) fn shard(task_id: &TaskId) -> [char; 4] {
     let digest = Sha256::digest(task_id.folded().as_bytes());
     let digit = |nibble: u8| {

@@ -1,4 +1,5 @@
-//! What an open trail says of the place where it is: its branch, the locks beside it, whether another is there too.
+//! The location of an open trail: its branch, the lock files beside it, and whether another trail has the same
+//! location.
 
 use std::path::PathBuf;
 
@@ -7,12 +8,13 @@ use crate::setup::locate;
 use crate::{POLICIES_REF, Placement, Trail, TrailInner};
 
 impl Trail {
-    /// Why the trail, which had not begun when it was opened, begins on a ref of its own; `None` if it had, or does not.
+    /// The reason why a new trail starts on a separate ref; `None` if the trail had started when it was opened, or
+    /// starts on the branch that is checked out.
     pub fn own_ref_reason(&self) -> Option<&str> {
-        self.shared().apart.as_deref()
+        self.shared().own_ref_reason.as_deref()
     }
 
-    /// The default branch, if the trail is on another one that people check out.
+    /// The default branch, if the trail is on another branch that people check out.
     ///
     /// # Errors
     ///
@@ -30,7 +32,7 @@ impl Trail {
         Ok(default.filter(|default| *default != identity.reference))
     }
 
-    /// The lock files of git that may stand in the way of recording, whether or not they are there.
+    /// The lock files of git that can block recording. They need not exist.
     pub fn git_locks(&self) -> Vec<PathBuf> {
         let TrailInner {
             repository,
@@ -52,8 +54,8 @@ impl Trail {
         locks
     }
 
-    /// Whether both are at one place: the same git directory, the same ref. Opening looks upward, as git does, so where a
-    /// repository is gone another may be found above it.
+    /// Whether both trails have the same git directory and ref. Opening searches upwards, as git does, so it may find
+    /// another repository if the expected one was deleted.
     pub fn has_same_location(&self, other: &Trail) -> bool {
         let place = |trail: &Trail| {
             let shared = trail.shared();

@@ -1,4 +1,5 @@
-//! The repository that holds the trail: where it lies, whose it is, its refs, its configuration, our state beside it.
+//! The repository that holds the trail: its location, owner, refs and configuration, and the trail's state directory in
+//! it.
 
 pub(crate) mod discover;
 pub(crate) mod git_config;

@@ -1,7 +1,7 @@
-//! Which mounts the repository lies on: what was written and not synced is there only as long as they are.
+//! The mounts of the repository: data that was written and not synced is lost when they go.
 //!
-//! After a power cut the kernel is another. After a disk was detached, or its file system shut down, the kernel is the same and the
-//! mount is another.
+//! After a power cut there is another kernel. After a disk was detached, or its file system shut down, the kernel is
+//! the same and the mount is another.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,8 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, major, minor, statx};
 use crate::place::repository::Repository;
 use crate::place::state;
 
-/// Identifies this boot of the machine together with the mounts of the git directory and of its work trees. A word.
+/// Identifies this boot of the machine together with the mounts of the git directory and of its work trees, as one
+/// word.
 pub(crate) fn boot_and_mounts(repository: &Repository) -> String {
     let trees = repository.work_trees().unwrap_or_default();
     let roots = trees.iter().map(|tree| tree.root.as_path());
@@ -29,10 +30,11 @@ pub(crate) fn boot_and_mounts(repository: &Repository) -> String {
     word
 }
 
-/// Identifies the mount that a path lies on.
+/// Identifies the mount of a path.
 ///
-/// Where the file system has a directory in sysfs, that is made with each mount of the disk and is the same in every container.
-/// Elsewhere it is the number of the mount, which each container has for itself: then more is checked than needed.
+/// If the file system has a directory in sysfs, that is created with each mount of the disk and is the same in every
+/// container. Otherwise this is the number of the mount, which differs in each container: then more is checked than
+/// needed.
 fn mount_of(path: &Path) -> String {
     let Ok(metadata) = fs::metadata(path) else {
         return "unknown".to_owned();
@@ -55,7 +57,7 @@ fn in_sysfs(device: &str) -> Option<u64> {
     directories.find_map(|directory| Some(fs::metadata(directory).ok()?.ino()))
 }
 
-/// The number of the mount that the system never gives again, or where it has none (before Linux 6.8) the one that it may.
+/// The unique number of the mount, which the system never reuses. Before Linux 6.8 the number can be reused.
 fn number(path: &Path) -> u64 {
     /// `STATX_MNT_ID_UNIQUE` of statx(2).
     const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);

@@ -1,7 +1,8 @@
-//! Whose repository it is: git uses one of another user only if the operator has said so, and so does the trail.
+//! The owner of the repository: git uses another user's repository only if the operator allows it, and so does the
+//! trail.
 //!
-//! The rule is that of git's `setup.c`: the `.git` file, the work tree and the git directory must belong to the current user, or
-//! `safe.directory` must name the work tree, or the git directory where there is none.
+//! The rule is that of git's `setup.c`: the `.git` file, the work tree and the git directory must belong to the current
+//! user, or `safe.directory` must name the work tree, or the git directory if there is no work tree.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,7 +11,7 @@ use std::path::Path;
 use crate::error::TrailError;
 use crate::place::git_config::{GitConfig, GitEnvironment};
 
-/// Fails if the repository is another user's, and the operator's configuration does not say that it is safe.
+/// Fails if another user owns the repository, and the operator's configuration does not call it safe.
 pub(crate) fn check(
     repository: &gix::Repository,
     config: &GitConfig,
@@ -32,8 +33,8 @@ pub(crate) fn check(
         return Ok(());
     }
     Err(TrailError::Unsupported(format!(
-        "{} is not owned by the current user; `git config --global --add safe.directory {}` trusts it, and so do the variables \
-         GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0={1}",
+        "{} is not owned by the current user; `git config --global --add safe.directory {}` trusts it, and so do the \
+         variables GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0={1}",
         foreign.display(),
         asked.display()
     )))
@@ -44,6 +45,6 @@ fn is_own(path: &Path, environment: &GitEnvironment) -> bool {
         return false;
     };
     let user = rustix::process::geteuid().as_raw();
-    // Under `sudo` a repository of the user who called it is one's own too.
+    // Under `sudo`, a repository of the user who called it counts as the current user's.
     metadata.uid() == user || user == 0 && environment.sudo_user == Some(metadata.uid())
 }

@@ -1,19 +1,19 @@
-//! How a trail lies in its repository.
+//! The placements of a trail in its repository.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a trail lies in its repository.
+/// The placement of a trail in its repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// On a branch that people check out: entries appear in its work tree and index.
     Checkout,
-    /// On a ref of its own: nothing but the object database and that ref is touched.
+    /// On a separate ref: only the object database and that ref change.
     Ref,
 }
 
 impl Placement {
-    /// The placement's name in files and output.
+    /// The name of the placement in files and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Placement::Checkout => "checkout",

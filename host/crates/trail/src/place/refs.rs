@@ -1,4 +1,4 @@
-//! Reading the repository's refs: loose files and packed-refs, as git does. Never written here.
+//! Reading the repository's refs: loose files and packed-refs, as git does. Never writes them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::error::{IoContext, TrailError};
 use crate::place::repository::Repository;
 
 impl Repository {
-    /// The commit that a ref names; `None` if there is no such ref.
+    /// Reads the commit that a ref names; `None` if there is no such ref.
     ///
     /// Reads the loose file first and packed-refs after it, as git does.
     pub(crate) fn read_ref(&self, name: &str) -> Result<Option<ObjectId>, TrailError> {
@@ -51,7 +51,8 @@ impl Repository {
             .transpose()
     }
 
-    /// An object id as this repository has them: in one whose configuration is lost, ids of the other length turn up.
+    /// Parses an object id in this repository's hash. If the repository's configuration is lost, ids of the other
+    /// length appear.
     fn parse_id(&self, text: &[u8], name: &str) -> Result<ObjectId, TrailError> {
         ObjectId::from_hex(text)
             .ok()
@@ -71,8 +72,8 @@ impl Repository {
         }
     }
 
-    /// The refs below a prefix such as `refs/remotes/`, each with its commit. Symbolic refs, and files that hold no id, are left
-    /// out.
+    /// The refs below a prefix such as `refs/remotes/`, each with its commit. Skips symbolic refs, and files without an
+    /// id.
     pub(crate) fn refs_below(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, TrailError> {
         let mut found = BTreeMap::new();
         let packed = self.packed_refs()?.unwrap_or_default();
@@ -92,7 +93,7 @@ impl Repository {
         let mut dirs = vec![self.common_dir.join(prefix)];
         while let Some(dir) = dirs.pop() {
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                // A link to a directory is not followed: it could lead round in a circle.
+                // Links to directories are not followed: they can form a loop.
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     dirs.push(entry.path());
                     continue;
@@ -114,7 +115,7 @@ impl Repository {
         Ok(found.into_iter().collect())
     }
 
-    /// The refs that the `HEAD` of each remote names: its default branch, as it was when it was cloned.
+    /// The refs that the `HEAD` of each remote names: the default branches when the remotes were cloned.
     pub(crate) fn remote_heads(&self) -> Vec<String> {
         let remotes = self.common_dir.join("refs/remotes");
         let mut heads = Vec::new();
@@ -134,12 +135,12 @@ impl Repository {
         self.config.of_remotes("fetch")
     }
 
-    /// The full name of the ref that git would take `name` for.
+    /// The full name of the ref that git would resolve `name` to.
     pub(crate) fn full_name(&self, name: &str) -> Result<String, TrailError> {
         for prefix in ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"] {
             let whole = format!("{prefix}{name}");
             let is_name = gix::validate::reference::name(whole.as_str().into()).is_ok();
-            // Without a prefix only what is one already: `HEAD` and its like are no trail's.
+            // Without a prefix the name must be full already: `HEAD` and similar names cannot hold a trail.
             if is_name && whole.starts_with("refs/") && self.read_ref(&whole)?.is_some() {
                 return Ok(whole);
             }
@@ -150,7 +151,7 @@ impl Repository {
         )))
     }
 
-    /// Fails if git has a ref that cannot exist beside one of this name, because one would be a directory of the other.
+    /// Fails if git has a ref that cannot exist beside one of this name, because one of them would be a directory.
     pub(crate) fn check_name_free(&self, reference: &str) -> Result<(), TrailError> {
         let taken = |name: &str| {
             TrailError::Invalid(format!(
@@ -172,7 +173,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The names of all local branches, in no order.
+    /// The names of all local branches, in no particular order.
     pub(crate) fn branches(&self) -> Result<Vec<String>, TrailError> {
         const PREFIX: &str = "refs/heads/";
         let mut names = std::collections::BTreeSet::new();

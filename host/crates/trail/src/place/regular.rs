@@ -1,5 +1,6 @@
-//! Keeps gix from opening what is no file: a named pipe in place of one of git's files would be waited for, a device read for ever.
-//! Looked at before a repository is opened; an attacker who can change it in between can stop us in other ways.
+//! Keeps gix from opening special files: it would wait for a named pipe in place of one of git's files, and read a
+//! device for ever. The check happens before a repository is opened; an attacker who can change files in between can
+//! stop this program in other ways.
 
 use std::fs::{self, FileType};
 use std::os::unix::fs::FileTypeExt;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::TrailError;
 
-/// Below a git directory, what is looked into, however deep.
+/// The directories below a git directory that are checked, at any depth.
 const DIRECTORIES: [&str; 5] = [
     "info",
     "refs",
@@ -16,10 +17,11 @@ const DIRECTORIES: [&str; 5] = [
     "chiffon-audit",
 ];
 
-/// The longest line that names a directory.
+/// The longest line that names a directory, in bytes.
 const MAX_LINE: u64 = 1 << 16;
 
-/// Fails if something at `dir` that may be a git directory, or may lead to one, holds a pipe or a device in place of a file.
+/// Fails if something at `dir` that may be a git directory, or may lead to one, has a pipe or a device in place of a
+/// file.
 pub(crate) fn check(dir: &Path) -> Result<(), TrailError> {
     let dot_git = dir.join(".git");
     check_one(&dot_git)?;
@@ -29,7 +31,7 @@ pub(crate) fn check(dir: &Path) -> Result<(), TrailError> {
     if let Some(named) = named_in(&dot_git, "gitdir:") {
         return check_git_dir(&named);
     }
-    // Any directory may hold pipes, but not beside what makes a git directory.
+    // Any directory may contain pipes, but not beside the files of a git directory.
     match dir.join("HEAD").symlink_metadata().is_ok() && dir.join("objects").is_dir() {
         true => check_git_dir(dir),
         false => Ok(()),
@@ -53,7 +55,7 @@ fn check_below(git_dir: &Path) -> Result<(), TrailError> {
     Ok(())
 }
 
-/// Checks what lies in a directory, and adds the directories in it.
+/// Checks the entries of a directory, and adds its subdirectories to `directories`.
 fn check_entries(directory: &Path, directories: &mut Vec<PathBuf>) -> Result<(), TrailError> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         match entry.file_type() {
@@ -66,18 +68,18 @@ fn check_entries(directory: &Path, directories: &mut Vec<PathBuf>) -> Result<(),
 }
 
 fn check_one(path: &Path) -> Result<(), TrailError> {
-    // A socket cannot be opened, so nothing waits for it; git's file system monitor has one.
+    // A socket cannot be opened, so it blocks nothing; git's file system monitor has one.
     let waits = |kind: FileType| kind.is_fifo() || kind.is_char_device() || kind.is_block_device();
     match path.metadata() {
         Ok(metadata) if waits(metadata.file_type()) => Err(TrailError::Unreadable {
             what: path.display().to_string(),
-            cause: "it is no regular file".to_owned(),
+            cause: "it is not a regular file".to_owned(),
         }),
         _ => Ok(()),
     }
 }
 
-/// The directory that a file names, if there is such a file.
+/// The directory that a file names, if the file exists.
 fn named_in(file: &Path, prefix: &str) -> Option<PathBuf> {
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > MAX_LINE {

@@ -1,7 +1,7 @@
 //! The git repository as the trail reads it: opened as hostile, never written here.
 //!
-//! Nothing that the repository's configuration names is executed: gix is opened isolated, hooks and filters are never
-//! asked for, replace refs are off. What is taken from git's configuration is read by `git_config`, and is plain text.
+//! Nothing that the repository's configuration names is executed: gix is opened isolated, hooks and filters are not
+//! used, replace refs are off. `git_config` reads the values that are needed, as plain text.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::read::database::Objects;
 /// An open repository.
 pub(crate) struct Repository {
     pub(crate) config: GitConfig,
-    /// The directory that all work trees share; the trail's state lives below it.
+    /// The directory that all work trees share. The state directory is below it.
     pub(crate) common_dir: PathBuf,
     /// The git directory of the work tree that was opened.
     pub(crate) git_dir: PathBuf,
@@ -33,17 +33,17 @@ pub(crate) struct Repository {
     pub(crate) hash: HashKind,
     pub(crate) shallow: bool,
     pub(crate) sharing: SharingMode,
-    /// The trees of this trail that are in memory.
+    /// Counts the trees of this trail that are in memory.
     pub(crate) loaded: LoadedBytes,
     objects: Objects,
 }
 
-/// What the trail needs to know of a commit.
+/// The parts of a commit that the trail needs.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitInfo {
     pub(crate) tree: ObjectId,
     pub(crate) parents: Vec<ObjectId>,
-    /// Committer time, seconds since the epoch.
+    /// Committer time, in seconds since the epoch.
     pub(crate) seconds: i64,
     pub(crate) message: String,
 }
@@ -54,7 +54,7 @@ impl Repository {
         regular::check(dir)?;
         let inner = gix::open::Options::isolated()
             .strict_config(true)
-            // Who may use it is decided below, as git decides it.
+            // Ownership is checked below, as git does it.
             .with(gix::sec::Trust::Full)
             .config_overrides(["core.useReplaceRefs=false"])
             .open(dir)
@@ -98,12 +98,12 @@ impl Repository {
         self.work_tree.is_none()
     }
 
-    /// `Name <email>` from git's configuration, if both are there.
+    /// `Name <email>` from git's configuration, if both are set.
     pub(crate) fn identity(&self) -> Option<String> {
         self.config.author()
     }
 
-    /// Whether a filter has a program that would change files.
+    /// Whether a filter has a program that changes files.
     pub(crate) fn has_filter(&self, filter: &str) -> bool {
         self.config.has_filter(filter)
     }
@@ -113,12 +113,12 @@ impl Repository {
         self.config.attributes_file(environment)
     }
 
-    /// The branch that the operator's new repositories begin with.
+    /// The operator's setting for the first branch of new repositories.
     pub(crate) fn default_branch_of_operator(&self) -> Option<String> {
         self.config.default_branch()
     }
 
-    /// The value of `core.logAllRefUpdates` as git takes it for branches.
+    /// Whether git keeps reflogs for branches, by `core.logAllRefUpdates`.
     pub(crate) fn keeps_reflogs(&self) -> bool {
         match self.config.log_all_ref_updates().as_deref() {
             Some("false" | "no" | "off" | "0") => false,
@@ -132,12 +132,12 @@ impl Repository {
         self.objects.read(kind, id)
     }
 
-    /// Reads a tree that is going to be asked for.
+    /// Reads a tree that will be needed soon.
     pub(crate) fn read_ahead(&self, id: &gix::oid) {
         self.objects.read_ahead(id);
     }
 
-    /// Whether there is such an object.
+    /// Whether the object exists.
     pub(crate) fn has(&self, kind: Kind, id: &gix::oid) -> bool {
         self.objects.has(kind, id).unwrap_or(false)
     }
@@ -150,7 +150,7 @@ impl Repository {
         };
         let whole;
         let commit = match CommitRef::from_bytes(&raw, self.hash) {
-            // Git takes a commit that ends with its headers for one without a message.
+            // Git accepts a commit that ends after its headers as one without a message.
             Err(_) if !raw.windows(2).any(|pair| pair == b"\n\n") => {
                 whole = [&raw[..], b"\n"].concat();
                 CommitRef::from_bytes(&whole, self.hash)

@@ -1,6 +1,7 @@
-//! `core.sharedRepository`: a repository that several users write has files and directories that all of them may write.
+//! `core.sharedRepository`: all users of a shared repository can write its files and directories.
 //!
-//! The rule is that of git's `path.c` (`adjust_shared_perm`): the umask decides, and these permissions come on top, or in its place.
+//! The rule is that of git's `path.c` (`adjust_shared_perm`): these permissions are added to those that the umask
+//! leaves, or replace them.
 
 use std::fs;
 use std::io;
@@ -11,19 +12,19 @@ use std::thread::JoinHandle;
 
 use crate::disk::{Disk, DiskFile};
 
-/// What `core.sharedRepository` asks for.
+/// The value of `core.sharedRepository`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SharingMode {
     /// The permissions that the umask leaves.
     No,
-    /// These permissions as well.
+    /// At least these permissions.
     AtLeast(u32),
     /// Exactly these permissions.
     Exactly(u32),
 }
 
 impl SharingMode {
-    /// Of the setting's value. `Err` says that git would not take it either.
+    /// Parses the setting's value. Git rejects the same values.
     pub(crate) fn parse(value: &str) -> Result<SharingMode, String> {
         let wrong = || format!("core.sharedRepository is `{}`", value.escape_default());
         Ok(match value.to_ascii_lowercase().as_str() {
@@ -40,7 +41,7 @@ impl SharingMode {
         })
     }
 
-    /// The permissions of a file or directory that has `mode` now.
+    /// The permissions for a file or directory that has `mode` now.
     fn mode(self, mode: u32, is_directory: bool) -> u32 {
         let (mut extra, kept) = match self {
             SharingMode::No => return mode,
@@ -56,7 +57,7 @@ impl SharingMode {
         let mut new = kept | extra;
         if is_directory {
             new |= (new & 0o444) >> 2;
-            // What is made in it belongs to its group, if the group matters.
+            // New files in the directory get its group, if the group has access.
             if new & 0o060 != 0 {
                 new |= 0o2000;
             }
@@ -64,7 +65,7 @@ impl SharingMode {
         new
     }
 
-    /// Gives a file or directory its permissions. That of another user has them from that user.
+    /// Sets the permissions of a file or directory. Files of another user are left alone.
     pub(crate) fn apply(self, path: &Path) -> io::Result<()> {
         if self == SharingMode::No {
             return Ok(());
@@ -82,8 +83,8 @@ impl SharingMode {
     }
 }
 
-/// Lets whoever may write a directory write a file or directory in it that was just made past [`Disk`], or found. What cannot be
-/// changed is another user's to change.
+/// Gives a file or directory that was created without [`Disk`], or found, the access permissions of its parent
+/// directory. Failures are ignored: the file belongs to another user.
 pub(crate) fn follow_directory(path: &Path) {
     let directory = path.parent().and_then(|parent| fs::metadata(parent).ok());
     let Some(directory) = directory.filter(|directory| directory.mode() & 0o020 != 0) else {
@@ -99,15 +100,15 @@ pub(crate) fn follow_directory(path: &Path) {
     }
 }
 
-/// A disk on which everything that is made below one directory is shared.
+/// A disk that shares everything it creates below one directory.
 struct SharedDisk {
     inner: Arc<dyn Disk>,
     sharing: SharingMode,
-    /// The common git directory: files in work trees are not shared, as git does not share them.
+    /// The common git directory. Files in work trees are not shared, as in git.
     below: PathBuf,
 }
 
-/// The disk as a repository with this setting needs it.
+/// Wraps the disk for a repository with this setting.
 pub(crate) fn wrap(disk: Arc<dyn Disk>, sharing: SharingMode, below: &Path) -> Arc<dyn Disk> {
     if sharing == SharingMode::No {
         return disk;
@@ -159,7 +160,7 @@ impl Disk for SharedDisk {
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         match self.inner.create_dir(path) {
-            // It may be from before the repository was shared.
+            // The directory may be older than the setting.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let _ = self.share(path);
                 Err(error)

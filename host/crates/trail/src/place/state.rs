@@ -1,7 +1,7 @@
-//! The trail's own files beside git's: `chiffon-audit/` in the common git directory.
+//! The state directory of the trail: `chiffon-audit/` in the common git directory.
 //!
-//! Owns their names and formats. All of them but what the operator said, `config.toml` and `policy.toml`, can be deleted while
-//! no process of ours runs: the trail itself is in git.
+//! Owns the names and formats of its files. All of them except the operator's, `config.toml` and `policy.toml`, can be
+//! deleted while no process of this program runs: the trail itself is in git.
 
 use std::fs;
 use std::io;
@@ -23,13 +23,13 @@ pub(crate) struct StateDir {
     root: PathBuf,
 }
 
-/// What the trail is: fixed by `init` or by the first record.
+/// The identity of the trail, set by `init` or by the first record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The ref that holds the trail, in full.
+    /// The full name of the ref that holds the trail.
     pub(crate) reference: String,
     pub(crate) placement: Placement,
-    /// The layout that the operator has chosen, or the placement; `None` where the number of entries decides.
+    /// The layout that the operator or the placement sets; `None` if the number of entries decides.
     pub(crate) layout: Option<Layout>,
 }
 
@@ -39,11 +39,11 @@ struct IdentityFile {
     reference: String,
     placement: String,
     layout: Option<String>,
-    /// Versions before 0.2 wrote `flat` where nobody had chosen it too, and not this.
+    /// Whether somebody chose the layout. Versions before 0.2 always wrote `flat`, without this member.
     layout_chosen: Option<bool>,
 }
 
-/// A point of the trail that was reached on this machine, and during which of its boots.
+/// A commit that was reached on this machine, and the boot during which it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) tip: ObjectId,
@@ -73,14 +73,14 @@ impl StateDir {
     pub(crate) fn waiting_path(&self) -> PathBuf {
         self.root.join("waiting")
     }
-    /// The registered file that lock files of ours are links of.
+    /// The token file: the program's own lock files are links of it.
     pub(crate) fn token_path(&self) -> PathBuf {
         self.root.join("token")
     }
     pub(crate) fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
     }
-    /// Holds one empty file for each pack that we made.
+    /// The directory with an empty file for each pack of this program.
     pub(crate) fn packs_dir(&self) -> PathBuf {
         self.root.join("packs")
     }
@@ -91,12 +91,12 @@ impl StateDir {
     pub(crate) fn acknowledged_path(&self) -> PathBuf {
         self.root.join("acknowledged")
     }
-    /// The tip up to which index and work tree are known to be in step.
+    /// The tip up to which index and work tree are known to be up to date.
     pub(crate) fn in_step_path(&self) -> PathBuf {
         self.root.join("in-step")
     }
 
-    /// Creates what is missing, before anything is locked.
+    /// Creates the directory and the lock files, before anything is locked.
     pub(crate) fn create_root(&self, disk: &dyn Disk) -> Result<(), TrailError> {
         match disk.create_dir(&self.root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -106,7 +106,8 @@ impl StateDir {
         }
     }
 
-    /// Creates what is missing, under the lock; says whether anything was. [`StateDir::write_identity`] makes it durable.
+    /// Creates the missing files, under the lock; returns whether any was missing. [`StateDir::write_identity`] makes
+    /// them durable.
     pub(crate) fn create_contents(&self, disk: &dyn Disk) -> Result<bool, TrailError> {
         let mut created = false;
         for dir in [self.tmp_dir(), self.packs_dir()] {
@@ -152,10 +153,10 @@ impl StateDir {
         }))
     }
 
-    /// Records what the trail is, and makes it and the directory durable.
+    /// Writes the identity, and makes it and the directory durable.
     ///
-    /// If it were lost in a power cut, the next record could begin on another branch; and a lock file of ours that
-    /// outlived one without its token would block every later flush as a stranger's.
+    /// If it were lost in a power cut, the next record could start on another branch. A lock file that survives without
+    /// the token would be treated as another program's, and block every later flush.
     pub(crate) fn write_identity(
         &self,
         disk: &dyn Disk,
@@ -180,8 +181,8 @@ impl StateDir {
 
     /// Makes the entries of the common git directory durable.
     ///
-    /// A person's git has put its index there without syncing it: its contents come first, or a power cut could leave
-    /// an index that is there for certain and empty.
+    /// A person's git has written its index there without syncing it. Its contents are synced first: otherwise a power
+    /// cut could leave an empty index.
     pub(crate) fn sync_common_dir(&self, disk: &dyn Disk) -> Result<(), TrailError> {
         let index = self.common_dir.join("index");
         if index.exists() {
@@ -191,14 +192,14 @@ impl StateDir {
             .doing("sync", &self.common_dir)
     }
 
-    /// Reads a mark; one that is missing or torn counts as absent.
+    /// Reads a mark. A missing or torn mark counts as absent.
     pub(crate) fn read_mark(&self, path: &Path) -> Option<Mark> {
         let text = fs::read_to_string(path).ok()?;
         let mut words = text.lines().next()?.split(' ');
         let tip = ObjectId::from_hex(words.next()?.as_bytes()).ok()?;
         let boot = words.next()?.to_owned();
         let microseconds = words.next()?.parse().ok()?;
-        // The line must be whole: the end of a torn number would be another number.
+        // The line must be complete: a torn number would be another number.
         (text.ends_with('\n') && words.next().is_none()).then_some(Mark {
             tip,
             boot,
@@ -206,7 +207,7 @@ impl StateDir {
         })
     }
 
-    /// Replaces a mark. Not synced: an older mark costs work at the next start and nothing else.
+    /// Replaces a mark without syncing it. An older mark only causes more work at the next start.
     pub(crate) fn write_mark(
         &self,
         disk: &dyn Disk,
@@ -221,7 +222,7 @@ impl StateDir {
     }
 }
 
-/// A trail's ref is a branch: `refs/heads/…`, valid for git.
+/// Checks the name of a trail's ref: a branch, `refs/heads/…`, valid for git.
 pub(crate) fn check_reference(name: &str) -> Result<(), TrailError> {
     let valid = gix::validate::reference::name(name.into()).is_ok();
     if valid && name.starts_with("refs/heads/") && name.len() > "refs/heads/".len() {
@@ -234,10 +235,10 @@ pub(crate) fn check_reference(name: &str) -> Result<(), TrailError> {
     }
 }
 
-/// Identifies this boot of the machine, so that what is in the page cache can be told from what survived a power cut.
+/// Identifies this boot of the machine, which tells whether unsynced data is still in the page cache.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
-        // Without one every process counts as a boot of its own, and checks everything.
+        // Without an id every process counts as a new boot, and checks everything.
         |_| format!("unknown-{}", std::process::id()),
         |text| text.trim().to_owned(),
     )

@@ -1,4 +1,5 @@
-//! Repositories that the trail does not support, and what stands in the way of recording: said before anything is touched.
+//! Checks for repositories that the trail does not support, and for obstacles to recording. They run before anything is
+//! written.
 
 use std::fs;
 use std::path::Path;
@@ -9,20 +10,20 @@ use crate::error::TrailError;
 use crate::place::repository::Repository;
 
 impl Repository {
-    /// Says what stands in the way of recording here, beyond what [`Repository::open`] refuses.
+    /// Fails if something prevents recording here, beyond what [`Repository::open`] refuses.
     pub(crate) fn check_writable(&self) -> Result<(), TrailError> {
         let alternates = self.common_dir.join("objects/info/alternates");
         if fs::read(&alternates).is_ok_and(|text| !text.trim_ascii().is_empty()) {
             return Err(TrailError::Unsupported(
-                "its object database borrows from another one (objects/info/alternates), whose objects it cannot keep; \
-                 `git repack -a -d && rm .git/objects/info/alternates` makes it whole"
+                "its object database borrows objects from another one (objects/info/alternates), which may delete \
+                 them; `git repack -a -d && rm .git/objects/info/alternates` makes it complete"
                     .into(),
             ));
         }
         let grafts = self.common_dir.join("info/grafts");
         if fs::read(&grafts).is_ok_and(|text| !text.trim_ascii().is_empty()) {
             return Err(TrailError::Unsupported(
-                "info/grafts changes what git shows of its history".into(),
+                "info/grafts changes the history that git shows".into(),
             ));
         }
         Ok(())
@@ -42,7 +43,7 @@ impl Repository {
     }
 }
 
-/// What gix refuses, in our words.
+/// The error for a repository that gix refuses.
 pub(crate) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
     let mut cause = error.to_string();
     let mut source = error.source();
@@ -71,7 +72,7 @@ pub(crate) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
     TrailError::Unsupported(cause)
 }
 
-/// The remote that promises the objects that are lacking, if there is one.
+/// The remote that promises the missing objects, if there is one.
 fn promisor(config: &gix::config::Snapshot<'_>) -> Option<String> {
     let remotes = config.plumbing().sections_by_name("remote")?;
     remotes.into_iter().find_map(|section| {
@@ -84,25 +85,26 @@ fn promisor(config: &gix::config::Snapshot<'_>) -> Option<String> {
     })
 }
 
-/// What is said of a partial clone, and how it becomes a whole one.
+/// The message about a partial clone, and how to complete it.
 fn partial_clone(remote: &str) -> String {
     let name = remote.escape_default();
     format!(
-        "it is a partial clone (remote.{name}.promisor), which lacks objects; `git fetch --refetch --no-filter {name}` and then \
-         `git config --unset-all remote.{name}.promisor`, `git config --unset-all remote.{name}.partialclonefilter` and \
-         `git config --unset-all extensions.partialClone` make it whole, and `chiffon-audit doctor` says whether it is"
+        "it is a partial clone (remote.{name}.promisor), which lacks objects; `git fetch --refetch --no-filter \
+         {name}` and then `git config --unset-all remote.{name}.promisor`, `git config --unset-all \
+         remote.{name}.partialclonefilter` and `git config --unset-all extensions.partialClone` make it complete, \
+         and `chiffon-audit doctor` checks that"
     )
 }
 
-/// What is said of a repository whose refs are not files.
+/// The message about a repository whose refs are not files.
 fn reftable(stored_as: &str) -> String {
     format!(
-        "its refs are stored as {stored_as} (extensions.refStorage); `git refs migrate --ref-format=files` stores them as files \
-         (git 2.46 or later)"
+        "its refs are stored as {stored_as} (extensions.refStorage); `git refs migrate --ref-format=files` stores \
+         them as files (git 2.46 or later)"
     )
 }
 
-/// Git refuses a repository with an extension that it does not know; so does the trail.
+/// Fails if the repository has an extension that git does not know; git refuses it too.
 pub(crate) fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
     const KNOWN: [&str; 5] = [
         "noop",

@@ -1,4 +1,4 @@
-//! The work trees of a repository: where they are, and what they have checked out.
+//! The work trees of a repository: their locations, and the branches that they have checked out.
 
 use std::fs;
 use std::io;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use crate::error::{IoContext, TrailError};
 use crate::place::repository::{Repository, absolute};
 
-/// What a `HEAD` file says.
+/// The contents of a `HEAD` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     Branch(String),
     Detached,
 }
 
-/// The work tree of the common git directory itself.
+/// The main work tree, which belongs to the common git directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MainWorkTree {
-    /// It is bare.
+    /// The repository is bare.
     None,
     At(PathBuf),
-    /// There must be one, and it lies apart: the git directory does not say where.
+    /// There is one in another place, which the git directory does not name.
     Unknown,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct WorkTree {
 }
 
 impl Repository {
-    /// What the `HEAD` of a work tree says.
+    /// Reads the `HEAD` of a work tree.
     pub(crate) fn head(git_dir: &Path) -> Result<Head, TrailError> {
         let path = git_dir.join("HEAD");
         let text = fs::read_to_string(&path).doing("read", &path)?;
@@ -42,7 +42,8 @@ impl Repository {
         })
     }
 
-    /// Whether a work tree has `reference` checked out. One that git is just making or removing has nothing checked out.
+    /// Whether a work tree has `reference` checked out. A work tree that git is creating or removing has nothing
+    /// checked out.
     pub(crate) fn has_checked_out(
         &self,
         tree: &WorkTree,
@@ -64,15 +65,15 @@ impl Repository {
             && Repository::head(&self.common_dir)? == Head::Branch(reference.to_owned())
         {
             return Err(TrailError::Busy(format!(
-                "{reference} is checked out in the main work tree, and {} does not say where that is: record from \
-                 there, or set core.worktree, or core.bare if there is none",
+                "{reference} is checked out in the main work tree, and {} does not name it: record from there, or set \
+                 core.worktree, or core.bare if there is none",
                 self.common_dir.display()
             )));
         }
         Ok(())
     }
 
-    /// Whether there is a work tree beside the main one.
+    /// Whether there are linked work trees.
     pub(crate) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
         let trees = self.work_trees()?;
         Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
@@ -88,7 +89,7 @@ impl Repository {
         Ok(false)
     }
 
-    /// Every work tree of the repository that can be found, the main one first.
+    /// All work trees of the repository that can be found, the main one first.
     pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
         if let MainWorkTree::At(root) = &self.main {
@@ -105,7 +106,7 @@ impl Repository {
         };
         for entry in entries {
             let git_dir = entry.doing("list", &linked)?.path();
-            // `gitdir` holds the path of the work tree's `.git` file; a work tree that is gone has nothing to keep in step.
+            // `gitdir` holds the path of the work tree's `.git` file. A deleted work tree need not be updated.
             let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
                 continue;
             };
@@ -121,9 +122,10 @@ impl Repository {
     }
 }
 
-/// Where the work tree of the common git directory is.
+/// Finds the work tree of the common git directory.
 ///
-/// A git directory apart from its work tree does not say, and gix takes its parent for it: what is there must say so too.
+/// A git directory in another place than its work tree does not name it, and gix assumes its parent directory. That
+/// directory must name the git directory too.
 pub(crate) fn find_main(
     local: &gix::Repository,
     is_main: bool,

@@ -1,9 +1,8 @@
-//! Reading objects, and believing none that does not have its name.
+//! Reading objects, and checking that each one matches its id.
 //!
-//! gix numbers the packs that it knows and remembers by number what it has unpacked. A pack that comes when another has
-//! gone may bear that one's number (at the latest after a thousand have come and gone), and what was remembered of the
-//! old one is taken for the new one's: gix then answers with other objects than it was asked for. So every object is
-//! hashed, and at the first doubt everything that is remembered goes.
+//! gix numbers the packs that it knows and caches unpacked objects by that number. A pack that appears after another
+//! was removed may get its number (at the latest after a thousand packs), and gix then returns cached objects of the
+//! old pack for the new one. Every object is therefore hashed, and after any mismatch all caches are dropped.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,7 +18,7 @@ use crate::error::TrailError;
 use crate::objects::object;
 use crate::read::read_ahead::ReadAheadTrees;
 
-/// The object database of one repository. Any number of threads may read at once.
+/// The object database of one repository. Any number of threads may read at the same time.
 pub(crate) struct Objects {
     dir: PathBuf,
     hash: HashKind,
@@ -29,15 +28,15 @@ pub(crate) struct Objects {
 
 struct CurrentStore {
     store: Arc<Store>,
-    /// Readers of that store that nobody uses at the moment; each has caches of its own.
+    /// Unused readers of that store. Each reader has its own caches.
     idle: Vec<HandleArc>,
 }
 
-/// What came of one look.
+/// The result of one attempt to read an object.
 enum ReadAttempt {
     Found(Vec<u8>),
     Missing,
-    /// It is there and cannot be read, or is not what it should be.
+    /// The object cannot be read, or does not match its id.
     Bad(String),
 }
 
@@ -59,7 +58,7 @@ impl Objects {
             .expect("nothing panics while it holds the readers")
     }
 
-    /// Whether there is such an object. For those that may well be missing: it is not waited for.
+    /// Whether the object exists. Does not wait: the object may well be missing.
     pub(crate) fn has(&self, kind: Kind, id: &gix::oid) -> Result<bool, TrailError> {
         if matches!(self.try_read(kind, id), ReadAttempt::Found(_)) || self.is_empty_tree(kind, id)
         {
@@ -76,8 +75,8 @@ impl Objects {
         {
             return Ok(contents);
         }
-        // A person's `git repack` may take a pack away after it was listed and before it is read. What it held is in
-        // another by then, so it is looked for again.
+        // A person's `git repack` may remove a pack after it was listed and before it is read. Another pack then has
+        // its objects, so they are looked for again.
         const MAX_LOOKS: u64 = 10;
         let mut looks = 1;
         loop {
@@ -94,18 +93,18 @@ impl Objects {
                 });
             }
             self.reopen()?;
-            // The first time what was remembered is at fault, later what happens in the meantime.
+            // The first failure is due to outdated caches, later ones to concurrent changes.
             std::thread::sleep(Duration::from_millis(looks - 1));
             looks += 1;
         }
     }
 
-    /// Git knows the empty tree without having it.
+    /// Git knows the empty tree without storing it.
     fn is_empty_tree(&self, kind: Kind, id: &gix::oid) -> bool {
         kind == Kind::Tree && *id == *ObjectId::empty_tree(self.hash)
     }
 
-    /// Reads a tree that is going to be asked for, if it can be found at once.
+    /// Reads a tree that will be needed soon, if it is found immediately.
     pub(crate) fn read_ahead(&self, id: &gix::oid) {
         if let ReadAttempt::Found(contents) = self.try_read(Kind::Tree, id) {
             self.ready.put(id.to_owned(), contents);
@@ -120,7 +119,7 @@ impl Objects {
         let reader = reader.unwrap_or_else(|| new_reader(&store));
         let mut buffer = Vec::new();
         let found = match self.is_not_a_file(id) {
-            true => Err("its file is no regular file".to_owned()),
+            true => Err("its file is not a regular file".to_owned()),
             false => reader
                 .try_find(id, &mut buffer)
                 .map_err(|error| error.to_string()),
@@ -130,7 +129,7 @@ impl Objects {
                 ReadAttempt::Bad(format!("it is a {}", data.kind))
             }
             Ok(Some(data)) if !object::has_name(self.hash, kind, data.data, id) => {
-                ReadAttempt::Bad("its contents are not those that its name stands for".into())
+                ReadAttempt::Bad("its contents do not match its id".into())
             }
             Ok(Some(_)) => ReadAttempt::Found(buffer),
             Ok(None) => ReadAttempt::Missing,
@@ -143,14 +142,14 @@ impl Objects {
         result
     }
 
-    /// Whether something lies in place of the loose object's file that gix would wait for.
+    /// Whether the path of the loose object is something that gix would block on, such as a named pipe.
     fn is_not_a_file(&self, id: &gix::oid) -> bool {
         let hex = id.to_string();
         let path = self.dir.join(&hex[..2]).join(&hex[2..]);
         path.metadata().is_ok_and(|metadata| !metadata.is_file())
     }
 
-    /// Forgets what is remembered of the object database.
+    /// Drops everything that is cached of the object database.
     fn reopen(&self) -> Result<(), TrailError> {
         let store = open_store(&self.dir, self.hash)?;
         let mut current = self.current();
@@ -163,11 +162,11 @@ impl Objects {
 fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, TrailError> {
     let options = Options {
         slots: Slots::Given(slots(dir)?),
-        // Each pack has an index of its own; gix may miss that a person's git has replaced the one over all of them.
+        // Each pack has its own index. gix may not notice that a person's git has replaced the multi-pack-index.
         use_multi_pack_index: false,
         ..Options::default()
     };
-    // No replacements: what the trail reads is what it wrote.
+    // Without replace refs: the trail reads what it wrote.
     Store::at_opts(dir.to_owned(), hash, &mut std::iter::empty(), options)
         .map(Arc::new)
         .map_err(|error| TrailError::Unreadable {
@@ -176,13 +175,13 @@ fn open_store(dir: &std::path::Path, hash: HashKind) -> Result<Arc<Store>, Trail
         })
 }
 
-/// The packs that may come beside those that are there, before the store is opened anew.
+/// How many more packs may appear before the store is opened again.
 const MORE_PACKS: usize = 1024;
 
-/// gix numbers packs with so many bits, and can know no more of them.
+/// The most packs that gix can number.
 const MAX_PACKS: usize = (1 << 15) - 1;
 
-/// How many packs there may be. gix fixes that when it opens a store, and fails at the next one.
+/// How many packs the store has room for. gix sets the limit when it opens a store, and fails beyond it.
 fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
     let entries = std::fs::read_dir(dir.join("pack")).into_iter().flatten();
     let is_index = |entry: &std::fs::DirEntry| {
@@ -194,7 +193,7 @@ fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
         return Err(TrailError::Unreadable {
             what: dir.display().to_string(),
             cause: format!(
-                "it has {packs} packs, more than {MAX_PACKS}; `git repack -a -d` makes one of them"
+                "it has {packs} packs, more than {MAX_PACKS}; `git repack -a -d` merges them"
             ),
         });
     }
@@ -202,8 +201,7 @@ fn slots(dir: &std::path::Path) -> Result<u16, TrailError> {
 }
 
 fn new_reader(store: &Arc<Store>) -> HandleArc {
-    // Trees are deltas of their predecessors: keep bases, up to 16 MiB, so that a chain is not resolved again and
-    // again.
+    // Trees are deltas of their predecessors. A cache of up to 16 MiB avoids resolving the same chains repeatedly.
     store.to_cache_arc().with_pack_cache(|| {
         Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(
             16 << 20,
@@ -232,7 +230,7 @@ mod tests {
         }
     }
 
-    /// A pack of a tree and of three that are deltas, each of the one before; what it holds, and its name.
+    /// Writes a pack of one tree and three deltas, each of the one before. Returns the objects and the pack's name.
     fn put_pack(dir: &Path, seed: u8) -> (Vec<(ObjectId, Vec<u8>)>, String) {
         let mut builder = PackBuilder::new(HashKind::Sha1);
         let mut root = Arc::new(Node::empty(0, HashKind::Sha1, &LoadedBytes::default()));
@@ -270,7 +268,7 @@ mod tests {
             for extension in ["idx", "pack"] {
                 std::fs::remove_file(packs.join(format!("{name}.{extension}"))).unwrap();
             }
-            // gix takes note of what has gone when it misses something.
+            // gix notices removed packs when it misses an object.
             let missing = ObjectId::from_bytes_or_panic(&[seed; 20]);
             assert!(matches!(
                 objects.try_read(Kind::Tree, &missing),

@@ -1,9 +1,10 @@
-//! A large directory of entries, followed back through history without being read again for each commit.
+//! A large directory of entries, followed back through history without reading it again for each commit.
 //!
-//! A directory of n entries is a tree of some fifty bytes times n, and every commit has another one: reading them all takes the square
-//! of the trail. Here the newest is read, and on the way down each commit's entry is taken out of it. Whether that was right is seen at
-//! the end of a stretch, where what is left must have the name of the tree that is there. Then no commit of the stretch did anything
-//! but add its entry, unless it altered one that the stretch itself added, under trailers that are forged: `verify` reads every tree.
+//! A directory of n entries is a tree of about fifty bytes times n, and every commit has another one: reading them all
+//! would cost the square of the trail's length. Instead the newest one is read, and each commit's entry is removed from
+//! it on the way down. The check comes at the end of a stretch, where the rest must have the id of the tree that is
+//! there. If it has, each commit of the stretch only added its entry, unless one altered an entry that the stretch
+//! itself added, under forged trailers. `verify` reads every tree and finds those.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use gix::hash::Kind as HashKind;
 use crate::objects::object;
 use crate::objects::tree_object::{Entry, MODE_FILE};
 
-/// A smaller directory is read as fast as it is followed: some hundred entries.
+/// The size in bytes from which directories are followed. Smaller ones, of some hundred entries, are as fast to read.
 pub(crate) const LARGE: usize = 16 << 10;
 
-/// A directory's entries: their bytes in the tree, by their names as git sorts them.
+/// The entries of a directory: their bytes in the tree, by name in git's order.
 pub(crate) struct Directory {
     entries: BTreeMap<Vec<u8>, Box<[u8]>>,
     hash: HashKind,
@@ -24,7 +25,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Of a tree's bytes. What cannot be read is left out, and seen at the end of the stretch.
+    /// Parses a tree's bytes. Skips what cannot be read; the check at the end of the stretch then fails.
     pub(crate) fn parse(raw: &[u8], hash: HashKind) -> Directory {
         let mut entries = BTreeMap::new();
         let mut rest = raw;
@@ -44,7 +45,8 @@ impl Directory {
         }
     }
 
-    /// Takes out a file: what is left is the directory before that was added. None if there is no such file.
+    /// Removes a file and returns its blob. The rest is the directory before the file was added. `None` if there is no
+    /// such file.
     pub(crate) fn take(&mut self, name: &str) -> Option<ObjectId> {
         let raw = self.entries.remove(name.as_bytes())?;
         self.size -= raw.len();
@@ -52,7 +54,7 @@ impl Directory {
         (entry.mode == MODE_FILE).then(|| entry.id.to_owned())
     }
 
-    /// The name of the tree that it is.
+    /// The id of the tree.
     pub(crate) fn id(&self) -> ObjectId {
         let mut raw = Vec::with_capacity(self.size);
         self.entries
@@ -92,7 +94,7 @@ mod tests {
         let left = tree(&entries[1..4]);
         assert_eq!(directory.id(), object::name_own_tree(HashKind::Sha1, &left));
         assert_eq!(directory.take("c.json"), None);
-        // Neither a directory nor a program is an entry.
+        // A directory or an executable file is no entry.
         assert_eq!(directory.take("a"), None);
         assert_eq!(directory.take("b.json"), None);
     }

@@ -1,4 +1,4 @@
-//! Going through a trail: which policy decided what, and every entry of the tip, one after the other in constant memory.
+//! Iterating over a trail: the policy of each entry, and every entry of the tip, in constant memory.
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
@@ -13,18 +13,18 @@ use crate::read::ref_moves::RefMove;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
 
-/// What a trail commit says about who decided.
+/// The policy decision that a trail commit names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The commit's id, in hexadecimal.
     pub commit: String,
     /// The commit's time.
     pub time: Timestamp,
-    /// The task.
+    /// The id of the task.
     pub task_id: TaskId,
-    /// The digest of the policy; empty, if the commit does not say.
+    /// The digest of the policy; empty if the commit does not name it.
     pub policy: String,
-    /// The digest of its settings; empty, if the commit does not say.
+    /// The digest of the policy's settings; empty if the commit does not name it.
     pub settings: String,
 }
 
@@ -53,10 +53,10 @@ impl Iterator for Decisions<'_> {
     }
 }
 
-/// The entries of a trail's tip, in the order of their paths.
+/// The entries of a trail's tip, ordered by path.
 pub struct Entries<'a> {
     repository: &'a Repository,
-    /// The directories on the way to where we are: the tree's bytes, how far they are read, and the path.
+    /// The directories down to the current position: the tree's bytes, the offset in them, and the path.
     open: Vec<Directory>,
 }
 
@@ -75,7 +75,7 @@ impl Entries<'_> {
                 self.open.pop();
                 continue;
             };
-            // Mode, a space, the name, a zero, the id.
+            // The mode, a space, the name, a zero, the id.
             let mode = directory.raw[directory.at..]
                 .iter()
                 .position(|byte| *byte == b' ')
@@ -121,7 +121,7 @@ impl Iterator for Entries<'_> {
 }
 
 impl Trail {
-    /// Who decided each entry, newest first.
+    /// The decisions for all entries, newest first.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Trail {
         Ok(Decisions(self.history()?))
     }
 
-    /// Who decided each entry that came with a movement of the ref, newest first.
+    /// The decisions for the entries that came with a move of the ref, newest first.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Trail {
         Ok(Decisions(history.down_to(moved.from)))
     }
 
-    /// How many entries lie in one directory at the tip: those of the flat layout.
+    /// The number of entries in the flat layout at the tip.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl Trail {
         Ok(entries.filter(|entry| entry.mode.is_blob()).count())
     }
 
-    /// Every entry of the tip as it is now, in the order of paths.
+    /// All entries of the current tip, ordered by path.
     ///
     /// # Errors
     ///

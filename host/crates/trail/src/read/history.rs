@@ -1,4 +1,4 @@
-//! Reading the trail back: one task's entry, and the log of all of them.
+//! Reading the trail: one task's entry, and the log of all entries.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -21,11 +21,11 @@ pub struct RecordedEntry {
     pub path: String,
     /// The entry's bytes, as that commit added them.
     pub entry: Vec<u8>,
-    /// The commit's id, in hexadecimal; `None` where history is cut off before it (a shallow clone).
+    /// The commit's id, in hexadecimal; `None` if history is cut off before it (a shallow clone).
     pub commit: Option<String>,
-    /// The trail's tip has other bytes: somebody has changed the entry by a commit of their own.
+    /// Whether the trail's tip has other bytes: a later commit has changed the entry.
     pub altered: bool,
-    /// Who reported it, if that commit says so.
+    /// The reporter, if that commit names one.
     pub reporter: Option<Reporter>,
 }
 
@@ -38,7 +38,7 @@ pub struct LoggedEntry {
     pub time: Timestamp,
     /// The first line of the commit's message.
     pub subject: String,
-    /// The task, as the commit's trailer names it.
+    /// The task, as named in the commit's trailer.
     pub task_id: String,
     /// The entry's path in the trail.
     pub path: String,
@@ -46,36 +46,36 @@ pub struct LoggedEntry {
     pub entry: Vec<u8>,
     /// The digest of the policy that decided.
     pub policy: Option<String>,
-    /// Who reported the outcome, if the commit says so.
+    /// The reporter of the outcome, if the commit names one.
     pub reporter: Option<Reporter>,
 }
 
-/// The trail's commits, newest first, in first-parent order.
+/// The trail's commits in first-parent order, newest first.
 pub struct History<'a> {
     repository: &'a Repository,
     next: Option<ObjectId>,
     end: Option<ObjectId>,
-    /// Commits that were read ahead of being asked for.
+    /// Commits that were read ahead.
     ahead: VecDeque<Step>,
-    /// What went wrong behind those.
+    /// The error after those commits.
     failed: Option<TrailError>,
-    /// The entries' directory as it was before the last of those, if it is large.
+    /// The directory of entries before the last of those commits, if it is large.
     directory: Option<Directory>,
-    /// How many commits are read ahead at a time.
+    /// How many commits to read ahead at a time.
     stretch: usize,
 }
 
-/// A trail commit, and where its entry is, if that is known without reading its tree.
+/// A trail commit, and the path and blob of its entry if they are known without reading its tree.
 struct Step {
     id: ObjectId,
     commit: CommitInfo,
     task: TaskId,
-    /// Whether it is the first parent of the one before it.
+    /// Whether it is the first parent of the commit before it in the list.
     follows: bool,
     blob: Option<ObjectId>,
 }
 
-/// The longest stretch: then checking the directory at its end is a small part of the work.
+/// The longest stretch, so that the check of the directory at its end is a small part of the work.
 const MAX_STRETCH: usize = 1024;
 
 impl<'a> History<'a> {
@@ -87,17 +87,17 @@ impl<'a> History<'a> {
             ahead: VecDeque::new(),
             failed: None,
             directory: None,
-            // Whoever asks for a few waits for a few.
+            // A caller that needs only a few commits waits only for a few.
             stretch: 1,
         }
     }
 
-    /// The same, as far as that commit, which is left out.
+    /// Ends the history at that commit, without it.
     pub(crate) fn down_to(self, end: Option<ObjectId>) -> History<'a> {
         History { end, ..self }
     }
 
-    /// The next trail commit that names a task: its id, what it says, and the task.
+    /// The next trail commit that names a task: its id, its contents, and the task.
     pub(crate) fn next_commit(
         &mut self,
     ) -> Result<Option<(ObjectId, CommitInfo, TaskId)>, TrailError> {
@@ -136,14 +136,14 @@ impl<'a> History<'a> {
                 }
                 None => self.repository.logged(&step.id, &step.commit, &step.task)?,
             };
-            // A commit without the entry that it names is for `verify` to call by its name.
+            // `verify` reports a commit without the entry that it names.
             if let Some(logged) = logged {
                 return Ok(Some(logged));
             }
         }
     }
 
-    /// Reads the commits of a stretch, and finds their entries in the directory if there is a large one.
+    /// Reads the commits of a stretch, and finds their entries in the directory if it is large.
     fn read_ahead(&mut self) -> Result<(), TrailError> {
         let mut steps = Vec::new();
         while steps.len() < self.stretch && self.failed.is_none() {
@@ -157,14 +157,14 @@ impl<'a> History<'a> {
                     task,
                     blob: None,
                 }),
-                // Those before it can be shown.
+                // The commits before it can be returned.
                 Err(error) => self.failed = Some(error),
             }
         }
         self.stretch = (self.stretch * 2).min(MAX_STRETCH);
-        // A person's commit between may have altered the directory in any way.
+        // A commit by a person in between may have changed the directory in any way.
         for run in steps.chunk_by_mut(|_, after| after.follows) {
-            // What cannot be read is met again where its commit is shown: those before it are shown first.
+            // The same error occurs again when the commit is returned. The commits before it come first.
             if self.locate(run).is_err() {
                 self.directory = None;
             }
@@ -173,7 +173,7 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// Finds the entries of commits that follow each other, where that does not take reading each one's trees.
+    /// Finds the entries of consecutive commits, if that is possible without reading their trees.
     fn locate(&mut self, run: &mut [Step]) -> Result<(), TrailError> {
         let [first, .., last] = run else {
             self.directory = None;
@@ -236,7 +236,7 @@ fn large_directory(
 }
 
 impl Repository {
-    /// A commit with the entry that it added, if its tree has it.
+    /// Reads a commit with the entry that it added; `None` if its tree lacks it.
     pub(crate) fn logged(
         &self,
         id: &gix::oid,
@@ -249,7 +249,7 @@ impl Repository {
             .transpose()
     }
 
-    /// A commit with the entry that it added, which is there.
+    /// Reads a commit with the entry that it added, which is in its tree.
     fn entry_at(
         &self,
         id: &gix::oid,
@@ -290,7 +290,7 @@ impl Repository {
     }
 }
 
-/// The entry of a task in a commit's tree, in either layout: its path and blob.
+/// Finds the entry of a task in a commit's tree, in either layout: its path and blob.
 pub(crate) fn entry_in_tree(
     repository: &Repository,
     tree: ObjectId,
@@ -302,7 +302,7 @@ pub(crate) fn entry_in_tree(
     let Some(tasks) = tasks_of(repository, tree)? else {
         return Ok(None);
     };
-    // It may be large: read once for both layouts.
+    // The directory may be large: it is read once for both layouts.
     let tasks = repository.object(Kind::Tree, &tasks)?;
     for layout in [Layout::Sharded, Layout::Flat] {
         if let Some(blob) = blob_below(repository, &tasks, &layout.components(&task_id))? {
@@ -330,7 +330,7 @@ fn blob_below(
     Ok(child(repository, &raw, name, false))
 }
 
-/// What a tree has under a name, if it is a directory or a file, as asked.
+/// The id of the directory or file with this name in a tree.
 fn child(repository: &Repository, tree: &[u8], name: &str, is_tree: bool) -> Option<ObjectId> {
     TreeRefIter::from_bytes(tree, repository.hash)
         .filter_map(Result::ok)
@@ -345,7 +345,7 @@ fn child(repository: &Repository, tree: &[u8], name: &str, is_tree: bool) -> Opt
         .map(|entry| entry.oid.to_owned())
 }
 
-/// Whether the tree `after` has all that `before` has below `.audit`, as it was.
+/// Whether the tree `after` has everything that `before` has below `.audit`, unchanged.
 pub(crate) fn keeps_entries(
     repository: &Repository,
     before: ObjectId,
@@ -382,7 +382,7 @@ pub(crate) fn keeps_entries(
     Ok(true)
 }
 
-/// Every file below `.audit/tasks` whose name is an entry's: path and blob.
+/// Every file below `.audit/tasks` with the name of an entry: its path and blob.
 pub(crate) fn entries_of_tree(
     repository: &Repository,
     tree: ObjectId,

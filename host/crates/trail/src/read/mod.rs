@@ -1,4 +1,4 @@
-//! What a trail answers: one entry, the history, numbers, the entries of the tip.
+//! Reading a trail: one entry, the history, the numbers of entries, the entries of the tip.
 
 pub(crate) mod database;
 pub(crate) mod directory;

@@ -1,4 +1,4 @@
-//! What a trail is called, and whether a commit belongs to its history: to tell one trail from another.
+//! The name of a trail, and whether a commit belongs to its history: tells one trail from another.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use gix::ObjectId;
 use crate::error::TrailError;
 use crate::{Trail, message};
 
-/// What tells a trail from others, wherever a copy of it lies.
+/// The name of a trail. Every copy of the trail has the same one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailName {
-    /// The uuid that `init` has given it; a trail that was begun by its first entry has none.
+    /// The uuid from `init`; `None` for a trail that started with its first entry.
     pub uuid: Option<String>,
-    /// Its first commit, in hexadecimal.
+    /// The first commit of the trail, in hexadecimal.
     pub first_commit: String,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for TrailName {
 }
 
 impl Trail {
-    /// What this trail is called; nothing before its first commit. Reads the whole history.
+    /// The name of this trail; `None` before its first commit. Reads the whole history.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl Trail {
         Ok(first)
     }
 
-    /// Whether a commit, in hexadecimal, is in this trail's history, first parents only. Soon answered for a recent one.
+    /// Whether a commit, in hexadecimal, is in this trail's first-parent history. Fast for a recent commit.
     ///
     /// # Errors
     ///
@@ -70,11 +70,11 @@ impl Trail {
         };
         let mut next = repository.read_ref(&shared.identity.reference)?;
         match next {
-            // Where this cannot be read either, nothing can be told.
+            // If the tip cannot be read either, the answer is not known.
             Some(tip) => drop(repository.commit(&tip)?),
             None => return Ok(false),
         }
-        // Without the object there is no need to walk.
+        // Without the object the commit cannot be in the history.
         if repository.commit(&wanted).is_err() {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
-//! The order of the trail's entries: each entry has a number, which is the same in every copy of the trail.
+//! The numbers of the trail's entries: each entry has a number, which is the same in every copy of the trail.
 //!
-//! The number of an entry is its place in first-parent history, from 1; it is one more than its leaf's index in the Merkle tree.
-//! Only durable entries have a place. Numbers never change while history is only extended.
+//! The number of an entry is its position in first-parent history, from 1; it is one more than the index of its leaf in
+//! the Merkle tree. Only durable entries have a number. Numbers never change while history is only extended.
 
 use gix::ObjectId;
 
@@ -12,7 +12,7 @@ use crate::read::history::History;
 use crate::{Trail, TrailInner, message};
 use outcome::TaskId;
 
-/// How far a trail's durable history goes, and how many entries it has.
+/// The end of a trail's durable history, and the number of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailEnd {
     tip: Option<ObjectId>,
@@ -35,7 +35,7 @@ impl NumberedCommit {
         self.id.to_string()
     }
 
-    /// A commit that a caller names. Its number is the caller's claim.
+    /// A commit that a caller names, with the number that the caller claims for it.
     pub fn claimed(number: u64, commit: &str) -> Option<NumberedCommit> {
         let id = ObjectId::from_hex(commit.as_bytes()).ok()?;
         Some(NumberedCommit { number, id })
@@ -43,9 +43,9 @@ impl NumberedCommit {
 }
 
 impl Trail {
-    /// The durable end of the trail. `known` is an end that was answered before: only what came after it is read.
+    /// The durable end of the trail. Only history after `known`, an earlier end, is read.
     ///
-    /// Answers `None` in place of the end if history does not continue `known`: somebody has moved the ref by force.
+    /// Returns `None` if history does not continue `known`, because the ref was moved by force.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Trail {
         }))
     }
 
-    /// The durable end of the trail. Reads all of history only where the Merkle tree beside the trail is not kept up.
+    /// The durable end of the trail. Reads all of history only if the Merkle tree beside the trail is not up to date.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Trail {
     pub fn end(&self) -> Result<TrailEnd, TrailError> {
         let shared = self.shared();
         let repository = &shared.repository;
-        // In this order: the ref moves before the tree is brought up, and the tip is noted as durable after it.
+        // The order matters: the ref moves before the tree is updated, and the tip is noted as durable after it.
         let tree = known_size(&shared.leaves);
         let newest = repository.read_ref(&shared.identity.reference)?;
         let tip = durable_tip(shared)?;
@@ -89,9 +89,10 @@ impl Trail {
         Ok(TrailEnd { tip, entries })
     }
 
-    /// The commits of the entries whose numbers are greater than `after`, at most `limit`, the oldest first.
+    /// The commits of the entries with numbers greater than `after`, at most `limit`, the oldest first.
     ///
-    /// Reads history from `from` down. `visit` is told the place of each entry on the way, for later questions.
+    /// Reads history from `from` down. Calls `visit` with each entry on the way, so that the caller can remember it for
+    /// later calls.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Trail {
         Ok(found)
     }
 
-    /// The place of the entry that a commit added, if it is in the history that ends there.
+    /// The number of the entry that a commit added, if the commit is in the history that ends at `end`.
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl Trail {
     ) -> Result<Option<NumberedCommit>, TrailError> {
         let mut number = end.entries;
         let mut history = History::from(&self.shared().repository, end.tip);
-        // A text that is no id is no commit's.
+        // A text that is not an id names no commit.
         let commit = gix::ObjectId::from_hex(commit.as_bytes()).ok();
         while let Some((id, _, _)) = history.next_commit()? {
             if Some(id) == commit {
@@ -148,26 +149,26 @@ impl Trail {
     }
 }
 
-/// Where [`Trail::numbered`] begins to read.
+/// Where [`Trail::numbered`] starts to read.
 #[derive(Clone, Debug)]
 pub enum NumberedStart {
     /// The end of the trail.
     End(TrailEnd),
-    /// An entry whose place is known.
+    /// An entry whose number is known.
     Entry(NumberedCommit),
 }
 
-/// The newest commit that is known to be durable: the recorder notes it before receipts are given.
+/// The newest commit known to be durable: the recorder notes it before it gives receipts.
 fn durable_tip(shared: &TrailInner) -> Result<Option<ObjectId>, TrailError> {
     let state = &shared.state;
     match state.read_mark(&state.acknowledged_path()) {
         Some(mark) => Ok(Some(mark.tip)),
-        // Nothing was recorded on this machine yet: the history came by clone or fetch.
+        // Nothing was recorded on this machine yet: the history came from a clone or fetch.
         None => shared.repository.read_ref(&shared.identity.reference),
     }
 }
 
-/// How many entries history has from `tip` down to `end`, which is left out, and whether `end` was met.
+/// Counts the entries from `tip` down to `end`, without `end`. Also returns whether `end` was reached.
 fn count_down_to(
     repository: &Repository,
     tip: Option<ObjectId>,

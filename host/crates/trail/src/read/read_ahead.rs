@@ -1,7 +1,8 @@
-//! Reading directories before they are needed. Who submits a stream says which tasks come; a thread of its own reads what of the
-//! trail is not in memory yet, while the policy decides what came before.
+//! Reading directories before they are needed. A caller that submits a stream announces its tasks; a separate thread
+//! reads the trees that are not in memory yet, while the policy decides earlier outcomes.
 //!
-//! A hint and nothing more: what is not read in advance is read when it is needed, and what was read in vain is dropped.
+//! This is only a hint. A tree that was not read ahead is read when it is needed; a tree that was not needed is
+//! dropped.
 
 use std::sync::Mutex;
 use std::sync::Weak;
@@ -16,12 +17,12 @@ use crate::place::layout::{self, ROOT};
 use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
-/// Trees that were read and not asked for yet; beyond so many they were read in vain.
+/// The most trees that were read ahead and not used yet. Beyond this they are dropped.
 const MAX_READY: usize = 4096;
-/// How many calls may wait. Who comes when they do needs no more help.
+/// The most announcements that wait. Further ones are dropped.
 const MAX_CALLS: usize = 8;
 
-/// Trees that somebody is going to ask for. Their contents have the names that they are kept under.
+/// Trees that will be needed soon, by their ids, which were checked.
 #[derive(Default)]
 pub(crate) struct ReadAheadTrees(Mutex<HashMap<ObjectId, Vec<u8>>>);
 
@@ -44,14 +45,14 @@ impl ReadAheadTrees {
     }
 }
 
-/// The thread that reads. Ends when nobody can call it any more.
+/// The thread that reads. Ends when no caller is left.
 pub(crate) struct Reader {
     calls: Option<SyncSender<Vec<TaskId>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
-    /// `None` if there can be no thread: then nothing is read in advance.
+    /// Returns `None` if the thread cannot be started: then nothing is read ahead.
     fn start(shared: Weak<TrailInner>) -> Option<Reader> {
         let (sender, calls) = sync_channel(MAX_CALLS);
         let thread = std::thread::Builder::new()
@@ -87,13 +88,13 @@ fn run(shared: &Weak<TrailInner>, calls: &Receiver<Vec<TaskId>>) {
     }
 }
 
-/// Reads the directory where a sharded layout has the task, if it is not in memory.
+/// Reads the directory of the task in a sharded layout, unless it is in memory.
 fn read(shared: &TrailInner, root: &std::sync::Arc<Node>, task: &TaskId) {
     let repository = &shared.repository;
     let digits = layout::shard(task).map(String::from);
     let [a, b, c, d] = digits.each_ref().map(String::as_str);
     let above = [ROOT[0], ROOT[1], a, b, c];
-    // What cannot be read is an error for whoever needs it.
+    // The error is reported to the caller that needs the tree.
     if let Ok(Some(above)) = root.descend(&above, repository, None)
         && let Some(id) = above.missing_child(d)
     {
@@ -102,8 +103,8 @@ fn read(shared: &TrailInner, root: &std::sync::Arc<Node>, task: &TaskId) {
 }
 
 impl Trail {
-    /// Says that entries of these tasks are going to be looked for soon, in this order. What has to be read for that may be
-    /// read meanwhile.
+    /// Announces that entries of these tasks will be looked up soon, in this order, so that their trees can be read
+    /// ahead.
     pub fn expect(&self, tasks: Vec<TaskId>) {
         let Ok(mut ahead) = self.handle.ahead.lock() else {
             return;

@@ -1,4 +1,4 @@
-//! What a trail answers about its past: one task's entry and commit, and the whole history.
+//! Queries about the past of a trail: one task's entry and commit, and the whole history.
 
 use gix::ObjectId;
 use gix::objs::Kind;
@@ -40,7 +40,7 @@ impl Trail {
         }))
     }
 
-    /// Where the entry of a task is: its path, and the commit that added it.
+    /// The path of a task's entry, and the commit that added it.
     pub fn locate(&self, task_id: &TaskId) -> Result<Option<(String, Option<String>)>, TrailError> {
         let Some((tip, path, _)) = self.entry_at_tip(task_id)? else {
             return Ok(None);
@@ -48,7 +48,7 @@ impl Trail {
         Ok(Some((path, self.commit_of(task_id, tip)?)))
     }
 
-    /// Whether this repository has a trail: `init` has made one, or something was recorded.
+    /// Whether this repository has a trail: from `init`, or because an entry was recorded.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Trail {
         Ok(tasks.is_some())
     }
 
-    /// The newest commit on the trail's ref, in hexadecimal; nothing before the first.
+    /// The newest commit on the trail's ref, in hexadecimal; `None` before the first.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Trail {
         Ok(tip.map(|tip| tip.to_string()))
     }
 
-    /// The trail commit that added a task's entry, as the log shows it.
+    /// The trail commit that added a task's entry, in the form of the log.
     pub fn logged(&self, task_id: &TaskId) -> Result<Option<LoggedEntry>, TrailError> {
         let repository = &self.shared().repository;
         let Some((_, Some(commit))) = self.locate(task_id)? else {
@@ -85,7 +85,7 @@ impl Trail {
         repository.logged(&id, &repository.commit(&id)?, task_id)
     }
 
-    /// Who reported what a trail commit added, if the commit says so.
+    /// The reporter of the entry that a trail commit added, if the commit names one.
     ///
     /// # Errors
     ///
@@ -95,13 +95,14 @@ impl Trail {
         Ok(message::reporter(&commit.message))
     }
 
-    /// Whether this handle records what nobody can sign now, rather than hold it.
+    /// Whether this handle records entries that cannot be signed now, rather than holding them.
     pub fn records_unsigned(&self) -> bool {
         let signing = self.shared().signing.as_ref();
         signing.is_some_and(Signing::records_unsigned)
     }
 
-    /// Whether a commit says that nobody could sign it. Of those that one signature is for, only the last says so.
+    /// Whether a commit says that it could not be signed. If one signature covers a group, only its last commit says
+    /// so.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl Trail {
         Ok(signing::is_unavailable(&contents))
     }
 
-    /// What a trail commit added, as the log shows it; nothing if it names no task or lacks what it names.
+    /// The entry that a trail commit added, in the form of the log; `None` if it names no task or lacks the entry.
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl Trail {
         let Some(tip) = shared.read_tip()? else {
             return Ok(None);
         };
-        // What the writer has in memory spares reading and checking a large directory for each question.
+        // The trees in the writer's memory avoid reading and checking a large directory for each query.
         let known = {
             let view = shared.view();
             view.root.clone().filter(|_| view.tip == Some(tip))
@@ -153,7 +154,7 @@ impl Trail {
         )
     }
 
-    /// The commit that added a task's entry: from the catalogue as far down as that goes, checked, or else from history.
+    /// Finds the commit that added a task's entry: from the catalogue, which is checked, or else from history.
     fn commit_of(&self, task_id: &TaskId, tip: ObjectId) -> Result<Option<String>, TrailError> {
         let TrailInner {
             repository,
@@ -162,7 +163,7 @@ impl Trail {
             ..
         } = &**self.shared();
         if !self.shared().reads_own_ref() {
-            // What is remembered is of the trail's own ref.
+            // The caches are of the trail's own ref.
             let mut history = History::from(repository, Some(tip));
             while let Some((id, _, task)) = history.next_commit()? {
                 if task == *task_id {
@@ -172,12 +173,13 @@ impl Trail {
             return Ok(None);
         }
         let noted = catalogue.tip();
-        // The ref moves before it is noted: looked at after the catalogue, it has all that this has, unless it was forced.
+        // The ref moves before the catalogue is updated. Read after the catalogue, it contains all of the catalogue's
+        // commits, unless it was moved by force.
         let tip = match noted {
             Some(noted) if noted != tip => repository.read_ref(&identity.reference)?.unwrap_or(tip),
             _ => tip,
         };
-        // Where the catalogue is missing, or is not of this history, a longer walk makes it again.
+        // If the catalogue is missing, or of another history, a longer search rebuilds it.
         const MAX_WALK: usize = 1000;
         let mut history = History::from(repository, Some(tip));
         let mut seen: Vec<(TaskId, ObjectId)> = Vec::new();
@@ -200,12 +202,12 @@ impl Trail {
             && let Some((_, newest)) = seen.first()
             && let Err(error) = catalogue.rebuild(&seen, *newest)
         {
-            tracing::debug!(%error, "the catalogue could not be made");
+            tracing::debug!(%error, "the catalogue could not be rebuilt");
         }
         Ok(among(&seen))
     }
 
-    /// The commit that the catalogue names, if it is of that task.
+    /// The commit in the catalogue, if it is of that task.
     fn noted(&self, task_id: &TaskId) -> Option<String> {
         let TrailInner {
             repository,
@@ -220,7 +222,7 @@ impl Trail {
         found.map(|id| id.to_string())
     }
 
-    /// The trail's commits as they are now, newest first.
+    /// The current commits of the trail, newest first.
     pub fn history(&self) -> Result<History<'_>, TrailError> {
         let shared = self.shared();
         Ok(History::from(&shared.repository, shared.read_tip()?))

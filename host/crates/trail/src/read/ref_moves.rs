@@ -1,4 +1,4 @@
-//! Movements of the ref by others' hand, noted for whoever keeps something about the trail's entries.
+//! Moves of the ref by other processes, noted for callers that keep data about the trail's entries.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,14 +6,14 @@ use gix::ObjectId;
 
 use crate::Trail;
 
-/// The ref was moved by somebody else than this handle.
+/// A move of the ref by another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefMove {
     pub(crate) from: Option<ObjectId>,
     pub(crate) to: ObjectId,
 }
 
-/// So many are kept apart; what nobody asks for becomes one long one.
+/// The most moves that are noted separately; then the last one is extended.
 const MAX_NOTED: usize = 64;
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl RefMoves {
     pub(crate) fn note(&self, from: Option<ObjectId>, to: ObjectId) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = noted.len() == MAX_NOTED;
-        // Each begins where the one before has ended, or later.
+        // Each move starts where the one before ended, or later.
         match noted.last_mut() {
             Some(last) if is_full || Some(last.to) == from => last.to = to,
             _ => noted.push(RefMove { from, to }),
@@ -32,8 +32,8 @@ impl RefMoves {
 }
 
 impl Trail {
-    /// How the ref was moved by others since this was last asked, the oldest first. What came before the handle's first look at
-    /// the ref is not among it.
+    /// Returns the moves of the ref by other processes since the last call, the oldest first. Does not include moves
+    /// before this handle first read the ref.
     pub fn take_ref_moves(&self) -> Vec<RefMove> {
         let noted = self.shared().moved.0.lock();
         std::mem::take(&mut *noted.unwrap_or_else(PoisonError::into_inner))

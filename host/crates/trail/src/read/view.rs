@@ -1,4 +1,4 @@
-//! The trail as callers see it: what is durable, and what has its place and is not durable yet.
+//! The trail as callers see it: durable entries, and entries with a place that are not durable yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,56 +13,57 @@ use crate::place::repository::Repository;
 use crate::write::ticket::Ticket;
 use outcome::TaskId;
 
-/// The present state. Guarded by one lock, held for look-ups in memory only.
+/// The current state. Guarded by one lock, which is held only for look-ups in memory.
 pub(crate) struct View {
     /// The ref's commit as of the last flush or refresh.
     pub(crate) tip: Option<ObjectId>,
-    /// The tree of `tip`; `None` until it is first needed. What is sequenced beyond it is in `pending`.
+    /// The tree of `tip`; `None` until it is first needed. Sequenced entries after `tip` are in `pending`.
     pub(crate) root: Option<Arc<Node>>,
-    /// What is sequenced or queued and not durable, by folded id.
+    /// Entries that are queued or sequenced and not durable, by folded task id.
     pub(crate) pending: HashMap<String, PendingEntry>,
-    /// Time of the last trail commit, microseconds since the epoch; `clock.now` is never before it.
+    /// The time of the last trail commit, in microseconds since the epoch; `clock.now` is never before it.
     pub(crate) floor: i64,
-    /// The writer has held the lock once, and `tip` is known to continue what was acknowledged, and to be durable.
+    /// Whether the writer has held the lock once, and has checked that `tip` is durable and continues what was
+    /// acknowledged.
     pub(crate) confirmed: bool,
 }
 
-/// An entry on its way.
+/// An entry that is not durable yet.
 pub(crate) struct PendingEntry {
     pub(crate) task_id: TaskId,
     pub(crate) entry: Arc<[u8]>,
     pub(crate) ticket: Ticket,
 }
 
-/// What one call of a policy may read.
+/// What one call of a policy may read about its task.
 pub struct Snapshot {
-    /// The task's entry, if it has one.
+    /// The entry of the task, if it has one.
     pub entry: Option<Arc<[u8]>>,
-    /// The promise of that entry, while it is not durable yet.
+    /// The ticket of that entry, if it is not durable yet.
     pub(crate) depends_on: Option<Ticket>,
     pub(crate) blob: Option<ObjectId>,
 }
 
 impl Snapshot {
-    /// The promise that the entry rests on, while it is not durable.
+    /// The ticket of the entry, if it is not durable yet.
     pub fn depends_on(&self) -> Option<&Ticket> {
         self.depends_on.as_ref()
     }
 
-    /// Whether [`crate::Trail::confirm`] need not wait for the disk.
+    /// Whether [`crate::Trail::confirm`] returns without waiting for the disk.
     pub fn is_settled(&self) -> bool {
         self.depends_on.as_ref().is_none_or(Ticket::is_settled)
     }
 }
 
-/// What the tree says about a task.
+/// What the tree has for a task.
 pub(crate) enum Presence {
     Absent,
     Present {
         blob: ObjectId,
         layout: Layout,
     },
-    /// Another id that equals this one but for case.
+    /// The entry of another id that differs only by case.
     Collides(String),
 }
 
@@ -77,7 +78,7 @@ impl View {
         }
     }
 
-    /// The tree of a commit, with nothing below it loaded.
+    /// Reads the root tree of a commit. Its children are loaded when needed.
     pub(crate) fn load_root(
         repository: &Repository,
         tip: Option<ObjectId>,
@@ -100,8 +101,8 @@ impl View {
     }
 }
 
-/// Looks a task up in both layouts. With what is there comes the directory where a sharded layout has it, if there is
-/// one; `seen` is one that may be it.
+/// Looks a task up in both layouts. Also returns its directory in the sharded layout, if that exists; `seen` is a
+/// candidate for that.
 pub(crate) fn presence(
     root: &Arc<Node>,
     task_id: &TaskId,
@@ -130,7 +131,7 @@ pub(crate) fn presence(
     Ok((Presence::Absent, sharded.cloned()))
 }
 
-/// Reads the entry that the tree has for a task.
+/// Reads the entry of a task from the tree.
 pub(crate) fn read(
     root: &Arc<Node>,
     task_id: &TaskId,

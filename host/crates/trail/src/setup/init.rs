@@ -1,4 +1,4 @@
-//! Beginning a trail: the repository if there is none, the trail's identity, the genesis commit.
+//! Initialising a trail: the repository if there is none, the trail's identity, the genesis commit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,20 +22,20 @@ use crate::write::lock::WriterLock;
 use crate::{Layout, OpenOptions, Placement, Trail, message};
 use outcome::clock::Timestamp;
 
-/// What to begin.
+/// Which trail to initialise, and how.
 pub struct InitOptions {
-    /// Make a bare repository, if there is none.
+    /// Whether to make a bare repository, if there is none.
     pub bare: bool,
-    /// The ref that holds the trail; without it, the branch checked out.
+    /// The ref that will hold the trail; `None` for the branch that is checked out.
     pub reference: Option<String>,
     /// The layout of new entries.
     pub layout: Option<Layout>,
-    /// Begin a trail though another ref holds one.
+    /// Whether to start a trail although another ref holds one.
     pub second_trail: bool,
-    /// Accepts, by its id, a tip that does not continue what was acknowledged here; `none`, that the ref is gone. Begins
-    /// nothing.
+    /// The full id of a tip to accept although it does not continue what was acknowledged here; `none` accepts that the
+    /// ref was deleted. No trail is started then.
     pub accept_tip: Option<String>,
-    /// The trail's identity, if it gets one now.
+    /// The trail's uuid, if it gets one now.
     pub uuid: String,
     /// The time of the genesis commit.
     pub time: Timestamp,
@@ -43,25 +43,26 @@ pub struct InitOptions {
     pub open: OpenOptions,
 }
 
-/// What was begun.
+/// The result of initialising a trail.
 #[derive(Clone, Debug)]
 pub struct InitReport {
-    /// There was no repository before.
+    /// Whether the repository was created.
     pub created_repository: bool,
-    /// There was no genesis commit before.
+    /// Whether the genesis commit was created.
     pub created_trail: bool,
-    /// The trail's identity; `None` if a tip was accepted of a trail that has none, or a layout was given to one.
+    /// The trail's uuid; `None` if the trail has none, and a tip was accepted or a layout was set.
     pub uuid: Option<String>,
-    /// Why the trail, which began now, is not on the branch that is checked out, where that was not asked for.
-    pub apart: Option<String>,
+    /// The reason why the trail started on another ref than the branch that is checked out, unless the caller named the
+    /// ref.
+    pub own_ref_reason: Option<String>,
 }
 
 impl Trail {
-    /// Begins a trail at `dir`, or opens the one that is there: doing it again changes nothing.
+    /// Starts a trail at `dir`, or opens the one that is there. A second call changes nothing.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Invalid`] if the options contradict what is there.
+    /// [`TrailError::Invalid`] if the options contradict the existing trail.
     pub fn init(dir: &Path, options: InitOptions) -> Result<(Trail, InitReport), TrailError> {
         crate::place::regular::check(dir)?;
         crate::place::discover::check_not_damaged(dir)?;
@@ -76,7 +77,7 @@ impl Trail {
         let disk = disk.as_ref();
         let is_free = options.reference.is_none() && state.read_identity()?.is_none();
         let identity = choose_identity(&repository, &state, &options)?;
-        let apart = match identity.placement {
+        let own_ref_reason = match identity.placement {
             Placement::Ref if is_free => locate::own_ref_reason(&repository)?,
             _ => None,
         };
@@ -103,21 +104,21 @@ impl Trail {
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
         if !is_there && trail.reads_from().is_some() {
-            // Takes up the trail of a remote, which may have an identity and entries.
+            // This adopts the trail of a remote, which may have an identity and entries.
             trail.refresh()?;
             uuid = find_genesis(&trail.shared().repository, &identity)?;
         }
         let mut created_trail = false;
         *trail.shared().warning() = kept.err();
-        // What has entries already gets no identity any more, and may get another layout all the same.
+        // A trail with entries can get another layout, but no identity.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
         let is_taken_up = trail.adopted().is_some();
         if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_taken_up {
-            // Recovery, and the check for a roll-back, come before the first commit as before any other.
+            // Recovery and the check for a roll-back come before the first commit, as before any other.
             trail.refresh()?;
             let shared = trail.shared();
             let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-            // Another `init` may have come first while nobody held the lock.
+            // Another `init` may have come first while the lock was free.
             let begun = find_genesis(&shared.repository, &identity).and_then(|existing| {
                 created_trail = existing.is_none();
                 existing.map_or_else(|| write_genesis(&trail, &identity, &options), Ok)
@@ -131,19 +132,20 @@ impl Trail {
                 created_repository,
                 created_trail,
                 uuid,
-                apart: apart.filter(|_| created_trail),
+                own_ref_reason: own_ref_reason.filter(|_| created_trail),
             },
         ))
     }
 }
 
-/// The repository in which a new one at `dir` would lie: what git finds from there upward. None if there is one at `dir` itself.
+/// The repository that git finds above `dir`, in which a new one would be nested. `None` if `dir` itself is a
+/// repository.
 pub fn repository_around(dir: &Path) -> Option<PathBuf> {
     if is_repository(dir) {
         return None;
     }
     let dir = std::path::absolute(dir).ok()?;
-    // What is not there yet has no links in it either.
+    // Directories that do not exist contain no links.
     let there = dir.ancestors().find(|level| level.exists())?;
     let begin = usize::from(there == dir);
     let there = there.canonicalize().ok()?;
@@ -158,11 +160,11 @@ fn is_repository(dir: &Path) -> bool {
         || (dir.join("HEAD").exists() && dir.join("objects").is_dir() && dir.join("refs").is_dir())
 }
 
-/// Makes an empty repository: the files that `git init` makes, without its templates.
+/// Makes an empty repository with the files that `git init` makes, without its templates.
 fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<(), TrailError> {
     let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
     state::check_reference(&reference)?;
-    // `HEAD` names the trail's ref only in a bare repository; with `--ref` a person's branch stays apart.
+    // `HEAD` names the trail's ref only in a bare repository. RemoteDifference `--ref` leaves a person's branch checked out.
     let head = if bare || reference == "refs/heads/main" {
         reference
     } else {
@@ -264,7 +266,7 @@ fn choose_identity(
     Ok(identity)
 }
 
-/// Fails if a ref holds a trail already that is not to be on `reference`: a second one is begun by name only.
+/// Fails if another ref than `reference` holds a trail: a second trail is started only on request.
 fn check_no_other(
     repository: &Repository,
     reference: &str,
@@ -279,7 +281,7 @@ fn check_no_other(
     let found = match locate::find(repository) {
         Ok(None) => return Ok(()),
         Ok(Some(found)) => found,
-        // No ref holds one, and where it would begin is not asked.
+        // No ref holds a trail, and the ref for a new one is given.
         Err(TrailError::Unsupported(_) | TrailError::Busy(_) | TrailError::Moved { .. }) => {
             return Ok(());
         }
@@ -288,8 +290,8 @@ fn check_no_other(
     let own = found.identity.reference;
     let holder = found.adopts.map_or(own.clone(), |remote| remote.reference);
     Err(TrailError::Invalid(format!(
-        "{holder} holds a trail already: `init` without --ref goes on with that (on {own}), and --second-trail begins \
-         another on {reference}"
+        "{holder} holds a trail already: `init` without --ref continues that (on {own}), and --second-trail starts \
+         another one on {reference}"
     )))
 }
 
@@ -315,7 +317,7 @@ fn accept_tip(
             tip.map_or("no commit".into(), |tip| tip.to_string())
         )));
     }
-    // It may name commits that the accepted history does not have.
+    // The catalogue may name commits that the accepted history does not have.
     crate::caches::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash)
         .discard();
     let Some(id) = id else {
@@ -336,7 +338,8 @@ fn accept_tip(
     state.write_mark(disk, &state.acknowledged_path(), &mark)
 }
 
-/// The time of the newest trail commit in the history of `tip`: what is recorded next is no older. A person's clock counts for nothing.
+/// The time of the newest trail commit in the history of `tip`; later entries are not dated before it. Commits by
+/// people do not count.
 fn newest_trail_commit_time(repository: &Repository, tip: ObjectId) -> Result<i64, TrailError> {
     let mut next = Some(tip);
     while let Some(id) = next {
@@ -349,7 +352,7 @@ fn newest_trail_commit_time(repository: &Repository, tip: ObjectId) -> Result<i6
     Ok(i64::MIN)
 }
 
-/// The uuid of the trail on this ref, if a genesis commit gave it one.
+/// The uuid of the trail on this ref, if it has a genesis commit with one.
 fn find_genesis(
     repository: &Repository,
     identity: &Identity,
@@ -376,7 +379,7 @@ fn holds_entries(trail: &Trail, identity: &Identity) -> Result<bool, TrailError>
     Ok(!entries.is_empty())
 }
 
-/// Makes the genesis commit: the tree is the parent's, or empty. Returns the trail's identity.
+/// Makes the genesis commit. Its tree is the parent's, or empty. Returns the trail's uuid.
 fn write_genesis(
     trail: &Trail,
     identity: &Identity,
@@ -427,7 +430,7 @@ fn write_genesis(
         is_trail: true,
     };
     match Flusher::of(shared).flush(&group) {
-        // What is not in step yet is brought in step before the first record.
+        // The work tree is brought up to date before the first record.
         Ok(()) | Err(FlushError::Behind(_)) => Ok(options.uuid.clone()),
         Err(FlushError::Moved) => Err(TrailError::Moved {
             reference: identity.reference.clone(),

@@ -1,4 +1,4 @@
-//! Opening and beginning a trail, and taking one up in a clone.
+//! Opening a trail, initialising one, and adopting the trail of a remote in a clone.
 
 pub(crate) mod init;
 pub(crate) mod locate;

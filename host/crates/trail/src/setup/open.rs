@@ -1,4 +1,4 @@
-//! Opening a trail: what the repository at hand is, and how its entries are laid out. Changes nothing.
+//! Opening a trail: which trail the repository holds, and how its entries are laid out. Changes nothing.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -31,29 +31,30 @@ use crate::{Handle, Layout, Placement, Trail, TrailInner};
 /// How to open a trail.
 #[derive(Clone)]
 pub struct OpenOptions {
-    /// The layout of new entries; `None` takes the trail's own.
+    /// The layout of new entries; `None` for the trail's own layout.
     pub layout: Option<Layout>,
-    /// The layout of a trail that has none of its own yet: neither by `init` nor by its entries. `None` takes what fits its
-    /// placement.
+    /// The layout of a trail that has none yet, neither from `init` nor from its entries. `None` for the one that fits
+    /// its placement.
     pub default_layout: Option<Layout>,
-    /// Author and committer, `Name <email>`; `None` takes git's `user.name` and `user.email`, or a name of our own.
+    /// Author and committer, `Name <email>`; `None` for git's `user.name` and `user.email`, or [`DEFAULT_AUTHOR`].
     pub author: Option<String>,
-    /// Who signs the commits that are made here; nobody if not given.
+    /// How commits are signed; `None` for unsigned commits.
     pub signing: Option<SigningOptions>,
-    /// How long somebody else's lock is waited for.
+    /// How long to wait for a lock held by another process.
     pub lock_wait: Duration,
-    /// The writer's file operations.
+    /// The file operations of the writer.
     pub disk: Arc<dyn Disk>,
-    /// Whether packs are merged while entries are recorded, or in turn with that: slower, and the writer's file
-    /// operations then always come in the same order.
+    /// Whether packs are merged in the background while entries are recorded. If not, merging is slower, and the
+    /// writer's file operations always have the same order.
     pub merge_beside: bool,
-    /// A pack of more bytes is large: merged no more, and indexed together with its like. At most, and by default, 96 MiB.
+    /// Packs of more bytes are large: they are not merged, and share one index. The maximum and the default are 96 MiB.
     pub large_pack: u64,
-    /// Identifies this boot of the machine; `None` asks the system.
+    /// The id of this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
-    /// Whether entries may lie in clear text in a repository whose filters encrypt files.
+    /// Whether entries may be in clear text in a repository whose filters encrypt files.
     pub plaintext: bool,
-    /// Where git's configuration is: identity, `safe.directory`, the name of the default branch.
+    /// The environment that decides which git configuration is read: identity, `safe.directory`, the name of the
+    /// default branch.
     pub environment: GitEnvironment,
 }
 
@@ -64,7 +65,7 @@ impl Default for OpenOptions {
             default_layout: None,
             author: None,
             signing: None,
-            // Longer than any flush of ours and most commands of a person's git; shorter than a caller's patience.
+            // Longer than any flush and most commands of a person's git; shorter than a caller waits.
             lock_wait: Duration::from_secs(10),
             disk: Arc::new(RealDisk),
             merge_beside: true,
@@ -76,19 +77,20 @@ impl Default for OpenOptions {
     }
 }
 
-/// The committer where neither the operator nor git names one.
+/// The committer if neither the operator nor git names one.
 pub const DEFAULT_AUTHOR: &str = "Chiffon Audit <chiffon-audit@localhost>";
 
 impl Trail {
     /// Opens the trail of the repository at `dir` or above it. Changes nothing.
     ///
-    /// A repository that holds no trail yet is one: its first record makes it a checkout trail on the branch checked
-    /// out, or a ref trail if it is bare. In a clone whose remote-tracking refs hold a trail the first record takes that up.
+    /// A repository without a trail can be opened. Its first record starts a checkout trail on the branch that is
+    /// checked out, or a ref trail if the repository is bare. In a clone, the first record adopts a trail that a
+    /// remote-tracking ref holds.
     ///
     /// # Errors
     ///
-    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`], what cannot be read, and [`TrailError::RolledBack`] if the trail's
-    /// ref is gone.
+    /// [`TrailError::NoRepository`], [`TrailError::Unsupported`], files that cannot be read, and
+    /// [`TrailError::RolledBack`] if the trail's ref was deleted.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Trail, TrailError> {
         let repository = Repository::discover(dir, &options.environment)?;
         let trail = Trail::from_repository(repository, options)?;
@@ -96,8 +98,8 @@ impl Trail {
         Ok(trail)
     }
 
-    /// Fails if the trail's ref is gone since something was acknowledged on it: an answer without it would look as if there had
-    /// never been an entry.
+    /// Fails if the trail's ref was deleted after entries were acknowledged on it. Otherwise the trail would seem to
+    /// have no entries.
     fn check_not_gone(&self) -> Result<(), TrailError> {
         let shared = self.shared();
         let Some(mark) = shared.state.read_mark(&shared.state.acknowledged_path()) else {
@@ -119,11 +121,11 @@ impl Trail {
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
-        let mut apart = None;
+        let mut own_ref_reason = None;
         let mut unseen = None;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
-                // A crash can come between the note of what the trail is and the ref.
+                // A crash can happen after the identity was written and before the ref.
                 let begins_here = repository.read_ref(&identity.reference)?.is_some()
                     || state.read_mark(&state.acknowledged_path()).is_some();
                 let adopts = match begins_here {
@@ -135,7 +137,7 @@ impl Trail {
             None => {
                 let found = locate::decide(&repository)?;
                 if found.is_new && found.identity.placement == Placement::Ref {
-                    apart = locate::own_ref_reason(&repository)?;
+                    own_ref_reason = locate::own_ref_reason(&repository)?;
                 }
                 if found.is_new {
                     unseen = locate::Remotes::read(&repository).only();
@@ -149,13 +151,13 @@ impl Trail {
             identity,
             RemoteWatch::new(adopts, unseen),
             false,
-            apart,
+            own_ref_reason,
             options,
         )
     }
 
-    /// Opens the trail that a ref of the repository at `dir` holds, such as `refs/remotes/origin/audit`, to be read: a name that
-    /// git would take for it, or in full. Nothing can be recorded by it.
+    /// Opens the trail on a ref of the repository at `dir`, for reading only. `name` is a full name, or a short one
+    /// that git would resolve to it, such as `refs/remotes/origin/audit`.
     ///
     /// # Errors
     ///
@@ -186,7 +188,7 @@ impl Trail {
         identity: Identity,
         remotes: RemoteWatch,
         is_for_reading: bool,
-        apart: Option<String>,
+        own_ref_reason: Option<String>,
         options: OpenOptions,
     ) -> Result<Trail, TrailError> {
         let tip = match (&remotes.adopts, repository.read_ref(&identity.reference)?) {
@@ -239,7 +241,7 @@ impl Trail {
             remotes,
             is_for_reading,
             committing: OnceLock::new(),
-            apart,
+            own_ref_reason,
             plaintext: options.plaintext,
             environment: options.environment,
             attributes: Mutex::default(),
@@ -274,8 +276,8 @@ fn check_author(author: String) -> Result<String, TrailError> {
     }
 }
 
-/// What decides how entries are stored: whoever opens the trail, the operator by `init`, the user's configuration for a trail
-/// without entries, the placement.
+/// Chooses what decides the layout of entries: the options, `init`, the user's configuration if the trail has no
+/// entries, or the placement.
 fn choose_layout(
     repository: &Repository,
     identity: &Identity,
@@ -293,7 +295,7 @@ fn choose_layout(
         (false, None) if identity.placement == Placement::Ref => {
             LayoutChoice::Always(Layout::Sharded)
         }
-        // Those that are there were not spread by that; whoever wants one directory wants no other from some number on.
+        // A flat layout is kept only if the existing entries are flat.
         (true, Some(Layout::Flat)) if !tasks.is_some_and(|tasks| tasks.is_spread()) => {
             LayoutChoice::Always(Layout::Flat)
         }

@@ -1,7 +1,7 @@
-//! What remote-tracking refs mean to the writer: a trail of a remote's is taken up where none is here, and no task is recorded
-//! a second time that a remote has.
+//! Trails on remote-tracking refs: the writer adopts one if there is none here, and records no task that a remote's
+//! trail has.
 //!
-//! Nothing is fetched: what a remote has is what the last `git fetch` has brought.
+//! Nothing is fetched. The refs are as the last `git fetch` left them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -23,23 +23,23 @@ use crate::write::writer::Writer;
 use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
-/// A trail of a remote's that was taken up.
+/// A trail that was adopted from a remote-tracking ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdoptedTrail {
     /// The remote-tracking ref.
     pub from: String,
-    /// The commit that the trail's ref was put at, in hexadecimal.
+    /// The commit that the trail's ref was set to, in hexadecimal.
     pub tip: String,
-    /// The trail's ref was not there before.
+    /// Whether the trail's ref did not exist before.
     pub is_new: bool,
 }
 
-/// What an open trail knows of remote-tracking refs.
+/// What an open trail knows about remote-tracking refs.
 #[derive(Default)]
 pub(crate) struct RemoteWatch {
-    /// The ref to begin at, as it was found when the trail was opened.
+    /// The remote-tracking ref to start at, as found when the trail was opened.
     pub(crate) adopts: Option<RemoteTip>,
-    /// The one branch that this clone fetches, where a trail is to begin that another branch may hold.
+    /// The only branch that this clone fetches, if a new trail would start although another branch may hold one.
     pub(crate) only_fetched_branch: Option<String>,
     adopted: OnceLock<AdoptedTrail>,
     seen: Mutex<RemoteComparison>,
@@ -47,13 +47,13 @@ pub(crate) struct RemoteWatch {
 
 #[derive(Default)]
 struct RemoteComparison {
-    /// How the refs were when they were compared last; `None` before that.
+    /// The state of the refs at the last comparison; `None` before the first.
     stamp: Option<RefsStamp>,
-    /// Trails that have parted from the one here.
+    /// Trails that have diverged from the one here.
     parted: Vec<(String, Arc<Node>)>,
 }
 
-/// Tells whether remote-tracking refs may have changed: every change of a ref changes its directory or `packed-refs`.
+/// Shows whether remote-tracking refs may have changed: every change of a ref changes its directory or `packed-refs`.
 type RefsStamp = Vec<(PathBuf, Option<[i64; 4]>)>;
 
 impl RemoteWatch {
@@ -72,7 +72,7 @@ impl RemoteWatch {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if a trail that has parted from the one here has an entry for the task.
+    /// Fails if a trail that has diverged from the one here has an entry for the task.
     pub(crate) fn check_not_recorded_at_remote(
         &self,
         shared: &TrailInner,
@@ -93,17 +93,18 @@ impl RemoteWatch {
 }
 
 impl Trail {
-    /// The trail that was taken up from a remote-tracking ref since this handle was opened.
+    /// The trail that was adopted from a remote-tracking ref since this handle was opened.
     pub fn adopted(&self) -> Option<&AdoptedTrail> {
         self.shared().remotes.adopted.get()
     }
 
-    /// Where a trail begins in a clone that fetches one branch only: that branch. Another one of the remote's may hold a trail.
+    /// The only branch that this clone fetches, if the trail starts here. Another branch of the remote may hold a
+    /// trail.
     pub fn only_fetched_branch(&self) -> Option<&str> {
         self.shared().remotes.only_fetched_branch.as_deref()
     }
 
-    /// What remote-tracking refs have of the trail, in sentences: whether it is trouble, and what it is.
+    /// Sentences about the trail on remote-tracking refs, each with whether it is a problem.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl Trail {
         let reference = &shared.identity.reference;
         if let Some(remote) = self.reads_from() {
             let says =
-                format!("{remote} holds the trail; the next record takes it up, on {reference}");
+                format!("{remote} holds the trail; the next record adopts it, on {reference}");
             return Ok(vec![(false, says)]);
         }
         let mut told = Vec::new();
@@ -122,8 +123,8 @@ impl Trail {
         }
         if Remotes::read(&shared.repository).overwrites(reference) {
             let says = format!(
-                "a `git fetch` puts {reference} where the remote has it (remote.*.fetch), and takes what was recorded here off it: \
-                 push first, or fetch to refs/remotes/"
+                "a `git fetch` sets {reference} to the remote's commit (remote.*.fetch), and drops entries that were \
+                 recorded here: push first, or fetch to refs/remotes/"
             );
             told.push((true, says));
         }
@@ -135,7 +136,8 @@ impl Trail {
             RemoteDifference::Ahead(remote) => vec![(
                 true,
                 format!(
-                    "{} has entries that {reference} lacks: the next record takes them up, or says which git command does",
+                    "{} has entries that {reference} lacks: the next record adds them, or names the git command that \
+                     does",
                     remote.reference
                 ),
             )],
@@ -143,8 +145,8 @@ impl Trail {
                 .iter()
                 .map(|trail| {
                     let says = format!(
-                        "{} and {reference} have parted: what that one has recorded is not recorded here, and `verify --against` \
-                         a clone of it tells where they part",
+                        "{} and {reference} have diverged: entries of that one are not recorded here, and `verify \
+                         --against` a clone of it shows where they diverge",
                         trail.reference
                     );
                     (true, says)
@@ -154,7 +156,7 @@ impl Trail {
         Ok(told)
     }
 
-    /// The remote-tracking ref that is read in place of the trail's own, which the next record creates.
+    /// The remote-tracking ref that is read instead of the trail's ref, which the next record creates.
     pub fn reads_from(&self) -> Option<&str> {
         let shared = self.shared();
         let adopts = shared.remotes.adopts.as_ref()?;
@@ -163,16 +165,16 @@ impl Trail {
     }
 }
 
-/// What a person is to know where a trail begins that another branch may hold.
+/// The warning for a person whose trail starts in a clone that does not fetch all branches.
 pub fn unfetched_branches_warning(branch: &str) -> String {
     format!(
-        "this clone has only {branch} of its remote, and a trail on another branch there is not seen: \
-         `git remote set-branches origin '*'` and a `git fetch` show it"
+        "this clone has only {branch} of its remote, and a trail on another branch there is not visible: `git remote \
+         set-branches origin '*'` and a `git fetch` show it"
     )
 }
 
 impl TrailInner {
-    /// The tip that is read: the trail's ref, or else the remote-tracking ref that it is to begin at.
+    /// The tip to read: that of the trail's ref, or else of the remote-tracking ref to adopt.
     pub(crate) fn read_tip(&self) -> Result<Option<ObjectId>, TrailError> {
         let own = self.repository.read_ref(&self.identity.reference)?;
         match (&self.remotes.adopts, own) {
@@ -181,7 +183,7 @@ impl TrailInner {
         }
     }
 
-    /// Whether what is read is the trail's own ref, so that what is remembered of it serves.
+    /// Whether the trail's own ref is read, so that the caches apply.
     pub(crate) fn reads_own_ref(&self) -> bool {
         let is_there = || {
             matches!(
@@ -218,12 +220,12 @@ impl TrailInner {
 }
 
 impl Writer<'_> {
-    /// Compares the trail, which is at `tip`, with what remote-tracking refs have of it, and takes up what can be: where the
-    /// trail's ref is not there, it is created; where it is checked out nowhere, it is moved forward. Returns where it is then.
+    /// Compares the trail, which is at `tip`, with remote-tracking refs, and adopts what it can. If the trail's ref
+    /// does not exist, it is created; if no work tree has it checked out, it is moved forward. Returns the new tip.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Behind`] where a person has to take it up.
+    /// [`TrailError::Behind`] if a person has to update the branch.
     pub(crate) fn follow_remotes(
         &self,
         tip: Option<ObjectId>,
@@ -232,7 +234,7 @@ impl Writer<'_> {
         let shared = self.shared;
         let (repository, reference) = (&shared.repository, &shared.identity.reference);
         let Some(here) = tip else {
-            // A ref that is gone is not put back in silence.
+            // A deleted ref is not restored silently.
             let remote = match acknowledged {
                 Some(_) => None,
                 None => locate::find_adoptable(repository, reference)?,
@@ -252,7 +254,7 @@ impl Writer<'_> {
             RemoteDifference::Ahead(remote) => {
                 match self.check_continues(Some(remote.tip), acknowledged) {
                     Ok(_) => now = self.adopt_remote(Some(here), &remote)?,
-                    // It has changed entries, or cut some off: no continuation of what was acknowledged here.
+                    // The remote has changed or removed entries, so it does not continue what was acknowledged here.
                     Err(TrailError::Altered { .. } | TrailError::RolledBack { .. }) => {
                         let tree = repository.commit(&remote.tip)?.tree;
                         parted.push((remote.reference, tree));
@@ -272,7 +274,7 @@ impl Writer<'_> {
         for (remote, tree) in parted {
             tracing::warn!(
                 remote,
-                "the trail at a remote has parted from {reference}: what it has recorded is not recorded here"
+                "the trail at a remote has diverged from {reference}: its entries are not recorded here"
             );
             let raw = repository.object(gix::objs::Kind::Tree, &tree)?;
             let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;
@@ -285,7 +287,7 @@ impl Writer<'_> {
         Ok(Some(now))
     }
 
-    /// Puts the trail's ref where a remote has it.
+    /// Sets the trail's ref to a remote's tip.
     fn adopt_remote(
         &self,
         from: Option<ObjectId>,
@@ -293,7 +295,8 @@ impl Writer<'_> {
     ) -> Result<ObjectId, TrailError> {
         let shared = self.shared;
         let reference = &shared.identity.reference;
-        // A branch that is checked out moves with index and work tree, which hold other people's files: that is for git.
+        // Moving a branch that is checked out would have to change index and work tree, which hold other people's
+        // files. That is left to git.
         let is_checked_out =
             checkout::check_not_checked_out(&shared.repository, reference).is_err();
         let follows = is_first_parent_ancestor(&shared.repository, from, remote.tip)?;
@@ -316,9 +319,9 @@ impl Writer<'_> {
         tracing::info!(
             from = remote.reference,
             tip = %remote.tip,
-            "{reference} takes up the trail of a remote"
+            "{reference} adopts the trail of a remote"
         );
-        // Of several times in the life of a handle, the first is told.
+        // If this happens several times, the handle reports the first.
         let _ = shared.remotes.adopted.set(AdoptedTrail {
             from: remote.reference.clone(),
             tip: remote.tip.to_string(),
@@ -348,8 +351,8 @@ pub(crate) fn is_first_parent_ancestor(
 }
 
 impl Flusher<'_> {
-    /// Moves the ref forward to a commit that is in the object database, and makes both durable. The caller holds the writer
-    /// lock and has checked that the ref loses no commit by it.
+    /// Moves the ref forward to a commit in the object database, and makes both durable. The caller holds the writer lock
+    /// and has checked that the ref loses no commit.
     pub(crate) fn fast_forward(
         &self,
         from: Option<ObjectId>,
@@ -366,7 +369,7 @@ impl Flusher<'_> {
         if self.repository.read_ref(self.reference)? != from {
             lock.release()?;
             return Err(TrailError::Busy(format!(
-                "{} was moved while it was put where a remote has it",
+                "{} was moved while it was set to a remote's commit",
                 self.reference
             )));
         }

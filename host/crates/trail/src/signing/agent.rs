@@ -1,4 +1,4 @@
-//! Keys that an ssh-agent has: asks it for signatures (draft-miller-ssh-agent), over its socket, with a time limit.
+//! Signatures by keys in an ssh-agent (draft-miller-ssh-agent), over its socket, with a time limit.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::TrailError;
 use crate::signing::ssh;
 
-/// A key that an agent has.
+/// A key that an agent holds.
 pub(super) struct AgentKey {
     public: Vec<u8>,
     socket: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct AgentKey {
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
 
-/// A signature is a hundred bytes; an agent that answers with more is none.
+/// The longest answer, in bytes. A signature has about a hundred.
 const MAX_ANSWER: usize = 64 << 10;
 
 impl AgentKey {
@@ -30,7 +30,7 @@ impl AgentKey {
     ) -> Result<AgentKey, TrailError> {
         let socket = socket.ok_or_else(|| {
             TrailError::Invalid(format!(
-                "the signing key {} is a public key, and there is no ssh-agent (SSH_AUTH_SOCK) with its private half",
+                "the signing key {} is a public key, and there is no ssh-agent (SSH_AUTH_SOCK) with its private part",
                 file.display()
             ))
         })?;
@@ -41,7 +41,7 @@ impl AgentKey {
         })
     }
 
-    /// The armoured signature of these bytes.
+    /// Makes the armoured signature of these bytes.
     pub(super) fn sign(&self, payload: &[u8]) -> Result<String, String> {
         let answer = self
             .ask(&ssh::to_be_signed(payload))
@@ -50,7 +50,7 @@ impl AgentKey {
                     "the ssh-agent did not answer within {} s",
                     self.timeout.as_secs_f32()
                 ),
-                _ => format!("the ssh-agent cannot be asked: {error}"),
+                _ => format!("the ssh-agent cannot be used: {error}"),
             })?;
         let signature = match answer.split_first_chunk::<5>() {
             Some(([SIGN_RESPONSE, ..], signature)) if !signature.is_empty() => signature,

@@ -1,6 +1,7 @@
-//! Signatures of the trail's commits: who makes them and what becomes of an entry when nobody does.
+//! Signatures of the trail's commits: how they are made, and what happens to an entry if none can be made.
 //!
-//! Owns keys and git's signature header. Is given everything: a repository never says who signs, or with what program.
+//! Owns keys and git's signature header. The caller configures everything: a repository never decides who signs, or
+//! with which program.
 
 mod agent;
 mod openpgp;
@@ -23,33 +24,34 @@ use ssh::SshKey;
 /// How the trail's commits are signed.
 #[derive(Clone, Debug)]
 pub struct SigningOptions {
-    /// Whose signature it is.
+    /// The key that signs.
     pub key: SigningKey,
     /// Which commits are signed.
     pub extent: Extent,
-    /// What becomes of an entry that could not be signed.
+    /// What happens to an entry that cannot be signed.
     pub on_failure: OnFailure,
-    /// How long an agent or a program may take for one signature.
+    /// The time limit of an agent or a program for one signature.
     pub timeout: Duration,
-    /// The file whose first line opens an encrypted SSH key.
+    /// The file whose first line is the passphrase of an encrypted SSH key.
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Whose signature it is.
+/// The key that signs commits.
 #[derive(Clone, Debug)]
 pub enum SigningKey {
-    /// An SSH key, ed25519: a private key's file, or a public key's, whose private half an agent at `agent` has.
+    /// An SSH key (ed25519): the file of a private key, or of a public key whose private half the agent at `agent`
+    /// holds.
     Ssh {
-        /// The key's file.
+        /// The file of the key.
         file: PathBuf,
-        /// The agent's socket, if there is an agent.
+        /// The socket of the agent, if there is one.
         agent: Option<PathBuf>,
     },
-    /// An OpenPGP key, by a program such as `gpg`.
+    /// An OpenPGP key, used through a program such as `gpg`.
     OpenPgp {
-        /// What names the key for the program, best its fingerprint.
+        /// The name of the key for the program, preferably its fingerprint.
         key: String,
-        /// The program.
+        /// The program that signs.
         program: PathBuf,
     },
 }
@@ -57,24 +59,26 @@ pub enum SigningKey {
 /// Which commits are signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// Every one.
+    /// Every commit.
     #[default]
     Commit,
-    /// The last of each group that becomes durable at once; it names its parents, and they theirs.
+    /// The last commit of each group that becomes durable together. It names its parent, which names the next, and so
+    /// on.
     Group,
 }
 
-/// What becomes of an entry that could not be signed.
+/// What happens to an entry that cannot be signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// It is not recorded: its caller hears that trying again may help.
+    /// It is not recorded: its caller learns that trying again may help.
     #[default]
     Hold,
-    /// It is recorded, and its commit says that nobody signed it.
+    /// It is recorded, and its commit says that it is not signed.
     Unsigned,
 }
 
-/// After a failure nobody is asked again for so long: a signer that hangs would hold up every entry for its timeout.
+/// How long the signer is not called after a failure. Otherwise a signer that hangs would delay every entry by its
+/// timeout.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A signer, ready to sign.
@@ -96,7 +100,7 @@ impl Signing {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Invalid`]: the key cannot be used, and why.
+    /// [`TrailError::Invalid`] if the key cannot be used, with the reason.
     pub fn open(options: &SigningOptions) -> Result<Signing, TrailError> {
         let signer = match &options.key {
             SigningKey::Ssh { file, agent } => match ssh::read(file, options)? {
@@ -120,16 +124,16 @@ impl Signing {
         })
     }
 
-    /// Whether what nobody can sign is recorded all the same.
+    /// Whether entries that cannot be signed are recorded.
     pub(super) fn records_unsigned(&self) -> bool {
         self.on_failure == OnFailure::Unsigned
     }
 
-    /// The commit with its signature in it.
+    /// Returns the commit with its signature.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Signing`] if there is none to be had now.
+    /// [`TrailError::Signing`] if no signature can be made now.
     pub(super) fn sign(&self, commit: &[u8], hash: HashKind) -> Result<Vec<u8>, TrailError> {
         let signature = match &self.signer {
             // A key in memory does not fail.
@@ -157,7 +161,7 @@ impl Signing {
             }
             Err(why) => {
                 let error = TrailError::Signing(why);
-                // From now, not from when the attempt began.
+                // The pause starts after the attempt.
                 *failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }
@@ -165,18 +169,18 @@ impl Signing {
     }
 }
 
-/// The trailer that says what a signature is for, or that there is none.
+/// The trailer for the extent of a signature, or for its absence.
 const TRAILER: &str = "Audit-Signature";
 
-/// A commit as it is stored: its name and its contents.
+/// The id and contents of a commit as it is stored.
 pub(super) type FinishedCommit = (ObjectId, Vec<u8>);
 
-/// Makes of a commit's bytes what is stored, signed if somebody signs. `covers` says for how many
-/// commits of the trail the signature is, this one the last of them.
+/// Signs a commit if signatures are configured, and returns what is stored. The signature covers this many commits of
+/// the trail, of which this is the last.
 ///
 /// # Errors
 ///
-/// [`TrailError::Signing`] if nobody signs now and what is unsigned is held; [`TrailError::Collision`].
+/// [`TrailError::Signing`] if no signature can be made now and unsigned entries are held; [`TrailError::Collision`].
 pub(super) fn finish_commit(
     signing: Option<&Signing>,
     mut commit: Vec<u8>,
@@ -199,17 +203,18 @@ pub(super) fn finish_commit(
             Err(error) => return Err(error),
         }
     }
-    // The subject is the policy's: somebody else may have chosen these bytes.
+    // The policy chose the subject, so an attacker may have chosen these bytes.
     let id = object::name_checked(hash, Kind::Commit, &commit)?;
     Ok((id, commit))
 }
 
-/// Whether a commit says that nobody could sign it. A host's last trailer ends it, so no subject can say so.
+/// Whether a commit says that it could not be signed. The host's trailer is the last one, so a subject cannot imitate
+/// it.
 pub(super) fn is_unavailable(commit: &[u8]) -> bool {
     commit.ends_with(format!("\n{TRAILER}: unavailable\n").as_bytes())
 }
 
-/// The message ends with its trailers, and so does the commit.
+/// Appends a trailer to the message, which ends the commit.
 fn append_trailer(commit: &mut Vec<u8>, value: &str) {
     commit.extend_from_slice(format!("{TRAILER}: {value}\n").as_bytes());
 }
@@ -220,7 +225,7 @@ impl std::fmt::Debug for Signing {
     }
 }
 
-/// Puts a signature where git has it: behind the headers that it signs, each further line after a space.
+/// Inserts a signature as git does: after the headers that it covers, each further line after a space.
 fn with_header(commit: &[u8], signature: &str, hash: HashKind) -> Vec<u8> {
     let name = match hash {
         HashKind::Sha256 => "gpgsig-sha256",

@@ -1,6 +1,6 @@
-//! OpenPGP signatures, made by the operator's program (`gpg`, or what speaks its language) within a time limit.
+//! OpenPGP signatures, made by the operator's program (`gpg`, or a compatible one) within a time limit.
 //!
-//! The program is named by the operator's configuration, never by a repository's `gpg.program`.
+//! The operator's configuration names the program, never a repository's `gpg.program`.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -15,21 +15,21 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::error::TrailError;
 use crate::signing::SigningOptions;
 
-/// A key that a program has.
+/// A key that a program holds.
 pub(super) struct OpenPgpKey {
     program: PathBuf,
     arguments: Vec<OsString>,
     timeout: Duration,
 }
 
-/// How often it is looked whether a program that has said everything has ended too.
+/// How often to check whether a program has ended after it closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Ends a program that was given up, with those that it has started.
+/// Kills a program that took too long, and its children.
 fn end(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(group) = group {
-        // It was not waited for, so its number is still its own.
+        // It was not waited for, so its process id was not reused.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let _ = child.kill();
@@ -56,7 +56,7 @@ impl OpenPgpKey {
         }
         let name = program.file_name().map(|name| name.to_string_lossy());
         if name.is_some_and(|name| name.starts_with("gpg")) {
-            // Whatever its own configuration says: nobody signs such lines, so an audit takes none.
+            // These override its configuration: such lines are not signed, so an audit rejects them.
             arguments.extend(["--no-comments", "--no-emit-version"].map(Into::into));
         }
         arguments.extend(["-bsau", key].map(Into::into));
@@ -67,7 +67,7 @@ impl OpenPgpKey {
         })
     }
 
-    /// The armoured signature of these bytes.
+    /// Makes the armoured signature of these bytes.
     pub(super) fn sign(&self, payload: &[u8]) -> Result<String, String> {
         let name = self.program.display();
         #[expect(
@@ -77,7 +77,7 @@ impl OpenPgpKey {
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
-            // Whatever it starts ends with it.
+            // So that its children end with it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,7 +105,7 @@ impl OpenPgpKey {
         Err(format!("{name} did not sign: {}", why.escape_debug()))
     }
 
-    /// Gives the child its input; what it wrote to standard output and standard error before the time was over.
+    /// Writes the child's input. Returns what it wrote to standard output and standard error within the time limit.
     fn talk(&self, child: &mut Child, payload: Vec<u8>) -> Result<(String, String), String> {
         let deadline = Instant::now() + self.timeout;
         let late = || {
@@ -117,7 +117,7 @@ impl OpenPgpKey {
         };
         let (sender, receiver) = mpsc::channel();
         if let Some(mut input) = child.stdin.take() {
-            // A program that reads nothing must not hold us up; what it misses shows in what it says.
+            // A program that does not read its input must not block; its output shows the failure.
             start(move || {
                 let _ = input.write_all(&payload);
             })?;
@@ -131,10 +131,10 @@ impl OpenPgpKey {
             start(move || {
                 let mut text = Vec::new();
                 if let Some(stream) = stream {
-                    // A signature is short; somebody's endless output is cut off, and then it is none.
+                    // A signature is short. Longer output is cut off, and is not a signature.
                     let _ = stream.take(1 << 20).read_to_end(&mut text);
                 }
-                // The one who asked may have given up.
+                // The receiver may be gone after a timeout.
                 let _ = sender.send((place, String::from_utf8_lossy(&text).into_owned()));
             })?;
         }
@@ -159,7 +159,7 @@ impl OpenPgpKey {
     }
 }
 
-/// Lets somebody else do it, if the system has a thread for that.
+/// Runs the work on another thread, if the system can start one.
 fn start(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
     std::thread::Builder::new()
         .name("trail-sign".into())

@@ -19,7 +19,7 @@ pub(super) struct SshKey {
     public: Vec<u8>,
 }
 
-/// What a key's file holds.
+/// The contents of a key file.
 pub(super) enum KeyFile {
     Private(Box<SshKey>),
     /// A public key, in SSH's own encoding.
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, Tra
         check_algorithm(&public, &unusable)?;
         return encoded(&public).map(KeyFile::Public);
     }
-    // As ssh itself does: a key that others can read is theirs too.
+    // As ssh does: a private key that others can read is not accepted.
     let mode = fs::metadata(path).doing("read", path)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(unusable(format!(
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, Tra
         )));
     }
     let mut key = PrivateKey::from_openssh(&text).map_err(|_| {
-        unusable("is no OpenSSH private key; `ssh-keygen -t ed25519` makes one".into())
+        unusable("is not an OpenSSH private key; `ssh-keygen -t ed25519` makes one".into())
     })?;
     check_algorithm(key.public_key(), &unusable)?;
     if key.is_encrypted() {
@@ -65,13 +65,13 @@ pub(super) fn read(path: &Path, options: &SigningOptions) -> Result<KeyFile, Tra
         })?;
         key = key
             .decrypt(passphrase.lines().next().unwrap_or_default())
-            .map_err(|_| unusable("does not open with that passphrase".into()))?;
+            .map_err(|_| unusable("cannot be decrypted with that passphrase".into()))?;
     }
     let public = encoded(key.public_key())?;
     let pair = key
         .key_data()
         .ed25519()
-        .ok_or_else(|| unusable("has no private half".into()))?;
+        .ok_or_else(|| unusable("has no private part".into()))?;
     Ok(KeyFile::Private(Box::new(SshKey {
         key: SigningKey::from_bytes(&pair.private.to_bytes()),
         public,
@@ -98,7 +98,7 @@ fn encoded(key: &PublicKey) -> Result<Vec<u8>, TrailError> {
 }
 
 impl SshKey {
-    /// The armoured signature of these bytes.
+    /// Makes the armoured signature of these bytes.
     pub(super) fn sign(&self, payload: &[u8]) -> String {
         let signature = self.key.sign(&to_be_signed(payload));
         let mut blob = Vec::with_capacity(96);
@@ -111,7 +111,7 @@ impl SshKey {
 const NAMESPACE: &[u8] = b"git";
 const HASH: &[u8] = b"sha512";
 
-/// What a key signs in place of the payload itself.
+/// The bytes that a key signs for a payload.
 pub(super) fn to_be_signed(payload: &[u8]) -> Vec<u8> {
     let mut signed = Vec::with_capacity(128);
     signed.extend_from_slice(b"SSHSIG");
@@ -121,7 +121,7 @@ pub(super) fn to_be_signed(payload: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// The signature's file form. `signature` is a key type and a signature, each after its length.
+/// The armoured form of a signature. `signature` is a key type and a signature, each after its length.
 pub(super) fn armour(public: &[u8], signature: &[u8]) -> String {
     let mut blob = b"SSHSIG\0\0\0\x01".to_vec();
     for part in [public, NAMESPACE, b"", HASH, signature] {
@@ -130,7 +130,7 @@ pub(super) fn armour(public: &[u8], signature: &[u8]) -> String {
     let text = STANDARD.encode(blob);
     let mut armoured = String::with_capacity(text.len() + 70);
     armoured.push_str("-----BEGIN SSH SIGNATURE-----\n");
-    // ssh-keygen breaks its lines here.
+    // ssh-keygen breaks lines at this length.
     for line in text.as_bytes().chunks(70) {
         armoured.extend(line.iter().map(|byte| char::from(*byte)));
         armoured.push('\n');
@@ -139,7 +139,7 @@ pub(super) fn armour(public: &[u8], signature: &[u8]) -> String {
     armoured
 }
 
-/// A string of SSH's encoding: its length in four bytes, then itself.
+/// Appends a string in SSH's encoding: its length in four bytes, then its bytes.
 pub(super) fn append(blob: &mut Vec<u8>, part: &[u8]) {
     blob.extend_from_slice(&(part.len() as u32).to_be_bytes());
     blob.extend_from_slice(part);

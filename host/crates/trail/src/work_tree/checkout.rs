@@ -1,7 +1,7 @@
-//! The work tree beside a checkout trail: entries appear in it and in its index, as after `git commit -- path`.
+//! The work tree of a checkout trail: entries are written to it and to its index, as after `git commit -- path`.
 //!
-//! Rests on the ref: what is done here can be done again from it, so nothing but the new index is synced (a torn index
-//! would stop a person's git). A person's files and staged changes are never overwritten.
+//! All of this can be done again from the ref, so only the new index is synced (a torn index would stop a person's
+//! git). A person's files and staged changes are never overwritten.
 
 use std::fs;
 use std::io;
@@ -20,14 +20,14 @@ use crate::place::state::StateDir;
 use crate::place::work_trees::{Head, WorkTree};
 use crate::write::lock::{GitLock, remove_leftover};
 
-/// An entry as it is to appear in the work tree.
+/// An entry to be written to the work tree.
 pub(crate) struct CheckoutFile {
     pub(crate) path: String,
     pub(crate) blob: ObjectId,
     pub(crate) contents: std::sync::Arc<[u8]>,
 }
 
-/// The work tree that has the trail's branch checked out, its index locked.
+/// The work tree that has the trail's branch checked out, with its index locked.
 pub(crate) struct LockedWorkTree<'a> {
     disk: &'a dyn Disk,
     state: &'a StateDir,
@@ -41,7 +41,7 @@ pub(crate) struct LockedWorkTree<'a> {
 ///
 /// # Errors
 ///
-/// [`TrailError::Busy`] while a rebase, merge, bisect or the like is under way on the branch.
+/// [`TrailError::Busy`] while a rebase, merge, bisect or similar operation is in progress on the branch.
 pub(crate) fn lock_work_tree<'a>(
     disk: &'a dyn Disk,
     state: &'a StateDir,
@@ -49,7 +49,7 @@ pub(crate) fn lock_work_tree<'a>(
     reference: &str,
     wait: Duration,
 ) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
-    // HEAD can move until the index is locked (`git switch` locks it too): look again after locking.
+    // HEAD can move until the index is locked (`git switch` locks it too), so it is checked again afterwards.
     for _ in 0..8 {
         let Some(tree) = checked_out(repository, reference)? else {
             return Ok(None);
@@ -97,11 +97,11 @@ pub(crate) fn lock_work_tree<'a>(
         }));
     }
     Err(TrailError::Busy(format!(
-        "{reference} is being switched to and from"
+        "{reference} is being checked out repeatedly"
     )))
 }
 
-/// Removes index locks that a crash of ours left behind.
+/// Removes index locks that a crash of this program left behind.
 pub(crate) fn remove_leftovers(
     disk: &dyn Disk,
     state: &StateDir,
@@ -113,8 +113,8 @@ pub(crate) fn remove_leftovers(
     Ok(())
 }
 
-/// Fails if `reference` is checked out: a *ref* trail touches no work tree, and would leave that one's index behind, so
-/// that the person's next commit took the entries out again. Git itself refuses to push or fetch into such a branch.
+/// Fails if `reference` is checked out. A *ref* trail changes no work tree, so that one's index would be outdated, and
+/// the person's next commit would remove the entries. Git itself refuses to push or fetch into such a branch.
 pub(crate) fn check_not_checked_out(
     repository: &Repository,
     reference: &str,
@@ -124,7 +124,7 @@ pub(crate) fn check_not_checked_out(
         if repository.has_checked_out(&tree, reference)? {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(
-                "`{short}` is checked out in {}, which this trail does not keep in step: switch to another branch there",
+                "`{short}` is checked out in {}, which this trail does not update: switch to another branch there",
                 tree.root.display()
             )));
         }
@@ -132,7 +132,7 @@ pub(crate) fn check_not_checked_out(
     Ok(())
 }
 
-/// The work tree whose branch `reference` is, after the check that nobody is in the middle of something there.
+/// Finds the work tree that has `reference` checked out, and checks that no operation is in progress there.
 fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
     repository.check_work_tree_known(reference)?;
     let mut found = None;
@@ -141,7 +141,7 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
         if let Some(operation) = operation_in_progress(&tree.git_dir, reference, on_branch) {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(
-                "a {operation} is under way on `{short}` in {}",
+                "a {operation} is in progress on `{short}` in {}",
                 tree.root.display()
             )));
         }
@@ -153,7 +153,7 @@ fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTr
 }
 
 fn operation_in_progress(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
-    // A rebase and a bisect detach HEAD and note the branch that they will come back to.
+    // A rebase and a bisect detach HEAD and note the branch to return to.
     let notes = |file: &str| {
         fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
             text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference
@@ -171,7 +171,7 @@ fn operation_in_progress(git_dir: &Path, reference: &str, on_branch: bool) -> Op
         ("CHERRY_PICK_HEAD", "cherry-pick"),
         ("REVERT_HEAD", "revert"),
         ("rebase-apply", "`git am`"),
-        // Between two picks of several there is nothing but this.
+        // Between two of several picks this is the only file.
         ("sequencer", "cherry-pick or revert"),
     ]
     .into_iter()
@@ -199,24 +199,24 @@ fn check_no_links(root: &Path) -> Result<(), TrailError> {
     Ok(())
 }
 
-/// What the index has at an entry's path.
+/// The state of an entry's path in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
-    /// Nothing.
+    /// There is nothing.
     Free,
-    /// The entry.
+    /// The entry is there.
     Ours,
-    /// What a person has put there: theirs to decide.
+    /// A person has put something else there, and has to resolve it.
     Theirs,
 }
 
-/// What became of an entry's file.
+/// The result of writing an entry's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
     Created,
-    /// It was there already, with the entry's contents.
+    /// The file exists with the entry's contents.
     Same,
-    /// Another is there, and stays.
+    /// Another file is there, and stays.
     Kept,
 }
 
@@ -226,9 +226,9 @@ impl LockedWorkTree<'_> {
         &self.tree.git_dir
     }
 
-    /// Lets the entries appear, and lets the index go.
+    /// Writes the entries to the work tree and the index, and unlocks the index.
     ///
-    /// With `repair`, a file that is a beginning of its entry counts as one that a crash of ours cut short.
+    /// With `repair`, a file that is a prefix of its entry counts as one that a crash cut short.
     pub(crate) fn write_entries(
         mut self,
         entries: &[CheckoutFile],
@@ -237,7 +237,7 @@ impl LockedWorkTree<'_> {
         if !self.is_on_branch()? {
             return self.lock.release();
         }
-        // Looked up before anything is added: the index is sorted only until then.
+        // Looked up before anything is added: afterwards the index is not sorted.
         let slots: Vec<Slot> = entries.iter().map(|entry| self.slot(entry)).collect();
         let mut created = Vec::new();
         let mut changed = false;
@@ -264,8 +264,8 @@ impl LockedWorkTree<'_> {
                 changed = true;
             }
         }
-        // The branch may have been left without the index's lock (`git symbolic-ref`): then index and work tree are
-        // another's, and what was put there only stands in the way of coming back.
+        // HEAD may have moved without the index's lock (`git symbolic-ref`). Index and work tree then belong to another
+        // branch, and the new files would be in the way when the person comes back.
         if !self.is_on_branch()? {
             for path in created {
                 disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
@@ -280,12 +280,12 @@ impl LockedWorkTree<'_> {
         Ok(Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()))
     }
 
-    /// What the index has at an entry's path.
+    /// The state of an entry's path in the index.
     fn slot(&self, entry: &CheckoutFile) -> Slot {
         let path: &BStr = entry.path.as_str().into();
         let index = &self.index;
         if let Some(range) = index.entry_range(path) {
-            // More than one are the sides of a conflict, which `git stash pop` leaves without a merge under way.
+            // Several are the sides of a conflict, which `git stash pop` leaves without a merge in progress.
             let ours = match &index.entries()[range] {
                 [only] => only.stage() == Stage::Unconflicted && only.id == entry.blob,
                 _ => false,
@@ -370,7 +370,7 @@ impl LockedWorkTree<'_> {
 
     fn write_index(&mut self) -> Result<(), TrailError> {
         self.index.sort_entries();
-        // The cached trees of the directories above would be wrong now; git computes them again.
+        // The cached trees of the parent directories would be wrong now; git computes them again.
         self.index.remove_tree();
         let mut bytes = Vec::new();
         let options = gix::index::write::Options {
@@ -381,7 +381,7 @@ impl LockedWorkTree<'_> {
             skip_hash: false,
         };
         let index_path = self.tree.git_dir.join("index");
-        // The state, not the file: the checksum after it is ours, taken with the processor's instructions.
+        // The state rather than the file, so that the checksum is computed here, with the processor's instructions.
         let index: &gix::index::State = &self.index;
         index
             .write_to(&mut bytes, options)

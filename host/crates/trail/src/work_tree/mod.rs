@@ -1,4 +1,4 @@
-//! The files and the index of a checkout, kept in step with the trail.
+//! The files and the index of a checkout, kept up to date with the trail.
 
 pub(crate) mod attributes;
 pub(crate) mod checkout;

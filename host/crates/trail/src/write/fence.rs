@@ -1,9 +1,9 @@
-//! The fence: of several hosts that commit in turns, only the one whose turn began last writes the trail.
+//! The fence: of several hosts that take turns to commit, only the one with the latest turn writes the trail.
 //!
-//! Who commits is decided elsewhere, by a lease that runs out. A host that was stopped while it held it cannot know, when
-//! it goes on, that another has taken over: so each turn has a number, greater than those before, and the greatest that has
-//! written is kept in the trail's lock file, where it is read and changed by whoever holds the lock, and by nobody else.
-//! Writers without a turn, such as `commit` and `ingest`, are not fenced: entries are create-only, whoever adds them.
+//! The lease that decides who commits is elsewhere. A host that was stopped during its turn cannot know, when it
+//! continues, that another host has taken over. Each turn therefore has a number, greater than those before it. The
+//! greatest number that has written is in the trail's lock file, where only the holder of the lock reads and changes
+//! it. Writers without a turn, such as `commit` and `ingest`, are not fenced: entries are create-only.
 
 use std::io;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use crate::error::{IoContext as _, TrailError};
 use crate::place::state::StateDir;
 use crate::write::lock::WriterLock;
 
-/// How a host that accepts outcomes and commits them writes the trail.
+/// How the committer of a host writes the trail.
 #[derive(Clone, Debug)]
 pub struct CommitterOptions {
-    /// When it may write.
+    /// The fence that decides whether the host may write.
     pub fence: Arc<Fence>,
-    /// By how many steps of `nice` the trail's threads give way to the program's others.
+    /// How many steps of `nice` the trail's threads have a lower priority than the program's other threads.
     pub nicer: i32,
 }
 
 impl CommitterOptions {
-    /// The calling thread, and what it begins, gives way.
+    /// Lowers the priority of the calling thread, and of the threads that it starts.
     pub fn lower_priority(&self) {
         let niced = rustix::process::getpriority_process(None).and_then(|nice| {
             rustix::process::setpriority_process(None, (nice + self.nicer).min(19))
         });
         if let Err(error) = niced {
-            tracing::debug!(%error, "committing does not give way");
+            tracing::debug!(%error, "the priority of committing could not be lowered");
         }
     }
 }
 
-/// A host's turn to commit, as far as it knows.
+/// The host's current turn to commit.
 #[derive(Debug, Default)]
 pub struct Fence {
     number: AtomicI64,
@@ -42,23 +42,23 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Sets the number of the turn, greater than 0. Says whether it is another than before.
+    /// Sets the number of the turn, greater than 0. Returns whether it is a new one.
     pub fn enter_turn(&self, number: i64) -> bool {
         self.number.swap(number, Ordering::SeqCst) != number
     }
 
-    /// Whether this is the number of the present turn.
+    /// Whether this is the number of the current turn.
     pub fn is_turn(&self, number: i64) -> bool {
         self.number.load(Ordering::SeqCst) == number
     }
 
-    /// Takes the present turn for the last one, whatever the trail says: for a host that was fenced although those who decide say
-    /// that it is its turn. The number in the trail is then from another life, such as of a store that was lost.
+    /// Treats the current turn as the latest, whatever number the trail has: for a host that was fenced although it
+    /// holds the lease. The number in the trail then belongs to an earlier store, for example one that was lost.
     pub fn overrule(&self) {
         self.overrules.store(true, Ordering::SeqCst);
     }
 
-    /// Lets only the last turn pass. Called under the lock.
+    /// Fails if another turn is later than this one. Called under the lock.
     pub(crate) fn check(&self, lock: &WriterLock, state: &StateDir) -> Result<(), TrailError> {
         let own = self.number.load(Ordering::SeqCst);
         if own == 0 {

@@ -1,8 +1,8 @@
-//! One flush: a group's pack, index and ref update, made durable in the order that a crash at any instant allows.
+//! One flush: makes a group's pack, index and ref update durable, in an order that is safe for a crash at any instant.
 //!
-//! The order is the point. Temporaries are written and synced; `.keep` shields the pack from a concurrent
-//! `git gc --prune=now`; the pack appears, then its index, which makes it visible; their directory is synced; the ref
-//! moves by compare-and-swap under git's own lock; its directory is synced. Only then may a receipt be given.
+//! Temporaries are written and synced; `.keep` protects the pack from a concurrent `git gc --prune=now`; the pack
+//! appears, then its index, which makes it visible; their directory is synced; the ref moves by compare-and-swap under
+//! git's own lock; its directory is synced. Only then may a receipt be given.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::lock::GitLock;
 use crate::{Placement, TrailInner};
 
-/// Where and how a trail is flushed.
+/// The destination and options of a flush.
 pub(crate) struct Flusher<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) state: &'a StateDir,
@@ -28,34 +28,35 @@ pub(crate) struct Flusher<'a> {
     pub(crate) reference: &'a str,
     pub(crate) placement: Placement,
     pub(crate) lock_wait: Duration,
-    /// A pack of more bytes is merged no more.
+    /// Packs of more bytes are not merged.
     pub(crate) large: u64,
 }
 
-/// A group, ready to be flushed.
+/// A group of commits that is ready to be flushed.
 pub(crate) struct FlushGroup<'a> {
     pub(crate) pack: Pack,
-    /// The tip that the group continues; `None` where the ref does not exist yet.
+    /// The tip that the group continues; `None` if the ref does not exist yet.
     pub(crate) expected: Option<ObjectId>,
     pub(crate) mark: Mark,
     pub(crate) checkout_files: &'a [CheckoutFile],
-    /// What the reflogs say.
+    /// The committer in the reflogs.
     pub(crate) committer: &'a str,
     pub(crate) subject: &'a str,
-    /// Whether the ref is the trail's: then `mark` is noted as acknowledged, and the entries are shown.
+    /// Whether the ref is the trail's. If so, `mark` is stored as acknowledged, and the entries are written to the work
+    /// tree.
     pub(crate) is_trail: bool,
 }
 
 /// Why a group was not flushed.
 #[derive(Debug)]
 pub(crate) enum FlushError {
-    /// The ref is not where the group continues it. Nothing is visible but an unreferenced pack.
+    /// The ref is not at the tip that the group continues. Only an unreferenced pack was left behind.
     Moved,
     /// Something failed before the ref moved.
     Failed(TrailError),
-    /// The ref has moved and it is not known whether durably.
+    /// The ref has moved, and it is not known whether durably.
     Uncertain(TrailError),
-    /// The group is durable; index and work tree, or what we note of it, are not in step with it yet.
+    /// The group is durable; the index, the work tree or the notes about it are not up to date yet.
     Behind(TrailError),
 }
 
@@ -66,7 +67,7 @@ impl From<TrailError> for FlushError {
 }
 
 impl<'a> Flusher<'a> {
-    /// Flushes to that trail.
+    /// The flusher of this trail.
     pub(crate) fn of(shared: &'a TrailInner) -> Flusher<'a> {
         Flusher {
             disk: shared.disk.as_ref(),
@@ -94,7 +95,7 @@ impl Flusher<'_> {
         self.temporary(&file(&tmp, "idx"), &group.pack.index)?;
         self.temporary(&new_ref, format!("{}\n", group.mark.tip).as_bytes())?;
 
-        let held = match self.placement {
+        let work_tree = match self.placement {
             Placement::Checkout => checkout::lock_work_tree(
                 disk,
                 state,
@@ -108,7 +109,7 @@ impl Flusher<'_> {
             }
         };
 
-        // A link of the token, as our lock files are, so that recovery knows it for ours.
+        // A link of the token, like the program's lock files, so that recovery recognises it.
         let keep = file(&pack_dir, "keep");
         disk::remove_if_present(disk, &keep).doing("remove", &keep)?;
         disk.link(&state.token_path(), &keep)
@@ -121,18 +122,20 @@ impl Flusher<'_> {
         }
         disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
 
-        let git_dir = held.as_ref().map(|held| held.git_dir().to_owned());
+        let git_dir = work_tree
+            .as_ref()
+            .map(|work_tree| work_tree.git_dir().to_owned());
         let moved = self.move_ref(group, &new_ref, git_dir.as_deref());
-        // Either the ref protects the pack now or nobody needs it: a pack that was kept for ever would never be
-        // collected. Should this fail, the sweep after a failure or at the next start makes up for it.
+        // The ref protects the pack now, or the pack is not needed: with `.keep` it would never be collected. If this
+        // fails, the next sweep removes the file.
         let _ = disk.remove(&keep);
         moved?;
         if !group.is_trail {
             return Ok(());
         }
 
-        // The group is durable. What fails from here on is repaired before the next group and takes no receipt back.
-        self.after(group, held).map_err(FlushError::Behind)
+        // The group is durable. Later failures are repaired before the next group, and do not revoke a receipt.
+        self.after(group, work_tree).map_err(FlushError::Behind)
     }
 
     /// Moves the ref by compare-and-swap and makes the move durable.
@@ -152,7 +155,7 @@ impl Flusher<'_> {
             lock.release()?;
             return Err(FlushError::Moved);
         }
-        // The commit point: from here on every reader sees the group.
+        // The commit point: every reader sees the group from here on.
         self.replace_ref(new_ref, &path).doing("replace", &path)?;
         let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
         self.append_reflogs(group, git_dir);
@@ -160,7 +163,7 @@ impl Flusher<'_> {
         durable.and(released).map_err(FlushError::Uncertain)
     }
 
-    /// Makes the entry of a ref durable, and those of the directories above it that git makes and removes at will.
+    /// Makes the entry of a ref durable, and those of the directories above it, which git creates and removes.
     pub(crate) fn sync_dirs_above(&self, parent: &Path) -> io::Result<()> {
         let heads = self.repository.common_dir.join("refs/heads");
         let mut dir = parent;
@@ -176,14 +179,14 @@ impl Flusher<'_> {
     fn after(
         &self,
         group: &FlushGroup<'_>,
-        held: Option<checkout::LockedWorkTree<'_>>,
+        work_tree: Option<checkout::LockedWorkTree<'_>>,
     ) -> Result<(), TrailError> {
         let noted = self
             .state
             .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
-        // Tried even so: a person may commit from this index at any moment.
-        if let Some(held) = held {
-            held.write_entries(group.checkout_files, false)?;
+        // This runs after a failure too: a person may commit from this index at any moment.
+        if let Some(work_tree) = work_tree {
+            work_tree.write_entries(group.checkout_files, false)?;
         }
         noted?;
         if self.placement == Placement::Checkout {
@@ -193,7 +196,7 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// As git does for a branch that is checked out: one line for the branch and one for `HEAD`.
+    /// Appends to the reflogs as git does for a branch that is checked out: one line for the branch and one for `HEAD`.
     fn append_reflogs(&self, group: &FlushGroup<'_>, git_dir: Option<&Path>) {
         if self.placement == Placement::Ref || !self.repository.keeps_reflogs() {
             return;
@@ -215,14 +218,14 @@ impl Flusher<'_> {
             logs.push(git_dir.join("logs/HEAD"));
         }
         for log in logs {
-            // A reflog is a convenience: its loss stops nothing.
+            // A reflog is a convenience: a failure here is ignored.
             if let Err(error) = self.append_to_log(&log, line.as_bytes()) {
                 tracing::warn!(%error, log = %log.display(), "cannot append to the reflog");
             }
         }
     }
 
-    /// Puts a ref in its place, where git may be making and removing empty directories of that name.
+    /// Renames a ref into place, while git may be creating and removing empty directories with that name.
     fn replace_ref(&self, new_ref: &Path, path: &Path) -> io::Result<()> {
         try_again(|| {
             remove_empty_dirs(path);
@@ -230,7 +233,8 @@ impl Flusher<'_> {
         })
     }
 
-    /// Appends to a reflog. Git removes the empty directories above one at any moment, and leaves empty ones at its place.
+    /// Appends to a reflog. Git may remove the empty directories above it at any moment, and leave empty directories at
+    /// its path.
     fn append_to_log(&self, log: &Path, line: &[u8]) -> io::Result<()> {
         try_again(|| {
             remove_empty_dirs(log);
@@ -255,21 +259,21 @@ impl Flusher<'_> {
             })
     }
 
-    /// A file whose contents are durable, under a name that is swept after a crash.
+    /// Writes a durable file under a name that is swept after a crash.
     fn temporary(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
         disk::remove_if_present(self.disk, path).doing("remove", path)?;
         disk::write_synced(self.disk, path, contents).doing("write", path)
     }
 
-    /// A file that only has to be there while this process lives, or whose loss costs nothing.
+    /// Writes a file that is only needed while this process lives, or whose loss does no harm.
     fn register(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
         disk::remove_if_present(self.disk, path).doing("remove", path)?;
         disk::write_unsynced(self.disk, path, contents).doing("write", path)
     }
 }
 
-/// Does something below `refs` or `logs` again if a directory came or went meanwhile: `git pack-refs` and `git branch -d` make and
-/// remove those that are empty, at any moment. Git itself tries again, too.
+/// Repeats an operation below `refs` or `logs` if a directory came or went meanwhile: `git pack-refs` and `git branch
+/// -d` create and remove empty ones at any moment. Git itself tries again, too.
 fn try_again(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     const TRIES: usize = 100;
     let mut last = act();
@@ -293,7 +297,8 @@ fn try_again(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
 
 /// Removes the empty directories that deleted branches left at a ref's path, as git does.
 ///
-/// Past [`Disk`], because nothing rests on them: one that is not empty stays, and the update of the ref says so.
+/// This does not use [`Disk`], because durability does not matter: a directory that is not empty stays, and the update
+/// of the ref then fails.
 fn remove_empty_dirs(path: &Path) {
     if !path.is_dir() {
         return;

@@ -1,7 +1,7 @@
-//! The thread behind the writer: makes one group durable while the writer sequences the next.
+//! The flush thread: makes one group durable while the writer sequences the next.
 //!
-//! It alone changes the repository while a group is under way; the writer does so only while it rests. Receipts of a
-//! group that has become durable are given here; one that has not goes back to the writer.
+//! While a group is in flight only this thread changes the repository; the writer does so only while this thread is
+//! idle. This thread gives the receipts of a durable group, and returns one that failed to the writer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,47 +26,47 @@ use crate::write::sequence::Sequenced;
 use crate::write::ticket::CommittedEntry;
 use outcome::TaskId;
 
-/// A group that is sequenced.
+/// A group of entries that have their place in the trail.
 pub(crate) struct SequencedGroup {
     pub(crate) builder: PackBuilder,
     /// The tip that the group continues.
     pub(crate) expected: Option<ObjectId>,
-    /// The trail had no entry before it.
+    /// Whether the trail had no entry before this group.
     pub(crate) nothing_before: bool,
-    /// The tree of its last commit.
+    /// The tree of the last commit.
     pub(crate) root: Arc<Node>,
-    /// The time of its last commit.
+    /// The time of the last commit, in microseconds since the epoch.
     pub(crate) microseconds: i64,
-    /// At least one.
+    /// The entries, at least one.
     pub(crate) sequenced: Vec<Sequenced>,
-    /// Their commits, and their leaves in the tree over the entries.
+    /// The commits of the entries, and their leaves in the Merkle tree.
     pub(crate) leaves: Vec<(ObjectId, TreeHash)>,
 }
 
-/// What became of a group.
+/// The result of flushing a group.
 pub(crate) enum FlushResult {
-    /// It is durable, and its receipts are given.
+    /// The group is durable, and its receipts are given.
     Done,
-    /// Its receipts are not given.
+    /// The flush failed, and no receipts were given.
     Failed(FlushError, Vec<Sequenced>),
-    /// This thread met a defect of its own.
+    /// The thread panicked.
     Panicked,
 }
 
 pub(crate) enum Command {
     Flush(Box<SequencedGroup>),
-    /// The merge of that number is ready to replace what it merged.
+    /// The merge with this number is ready to replace its sources.
     Merged(u64),
     FinishMerging(Sender<()>),
     StopMerging(Sender<()>),
     End,
 }
 
-/// The writer's handle of the thread.
+/// The writer's handle of the flush thread.
 pub(crate) struct FlushHandle {
     shared: Arc<TrailInner>,
     busy: Arc<Activity>,
-    /// A group was given to the thread and its result not taken yet.
+    /// Whether a group was given to the thread and its result not taken yet.
     in_flight: bool,
     running: Option<Running>,
 }
@@ -74,12 +74,12 @@ pub(crate) struct FlushHandle {
 struct Running {
     orders: Sender<Command>,
     results: Receiver<FlushResult>,
-    /// It takes no more orders.
+    /// Whether the thread takes no more commands.
     ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-/// What the thread is at.
+/// What the flush thread is doing.
 #[derive(Default)]
 pub(crate) struct Activity {
     pub(crate) flushing: AtomicBool,
@@ -96,7 +96,7 @@ impl FlushHandle {
         }
     }
 
-    /// Starts the thread if there is none. Nothing may be under way.
+    /// Starts the thread if there is none. No group may be in flight.
     pub(crate) fn ensure_running(&mut self) -> Result<(), TrailError> {
         const NAME: &str = "trail-flush";
         let running = self.running.as_ref();
@@ -117,7 +117,7 @@ impl FlushHandle {
         };
         let merging = PackMaintenance::new(shared.clone(), orders.clone(), busy.clone());
         let work = Box::new(move || {
-            // Dropped last, after the channels: whoever then finds this thread at rest can be sure that it takes nothing more.
+            // Dropped last, after the channels: once this thread is idle, it takes no more commands.
             let idle_on_drop = idle_on_drop;
             let (orders, results) = (receiver, sender);
             let mut thread = FlushThread {
@@ -140,7 +140,7 @@ impl FlushHandle {
         Ok(())
     }
 
-    /// Begins to make a group durable. The one before it MUST be finished.
+    /// Starts to make a group durable. The previous one MUST be finished.
     pub(crate) fn start(&mut self, group: Box<SequencedGroup>) {
         self.busy.flushing.store(true, Ordering::SeqCst);
         self.in_flight = true;
@@ -149,7 +149,7 @@ impl FlushHandle {
         }
     }
 
-    /// Waits for the group under way; `None` if there is none.
+    /// Waits for the group in flight; `None` if there is none.
     pub(crate) fn finish(&mut self) -> Option<FlushResult> {
         if !std::mem::take(&mut self.in_flight) {
             return None;
@@ -161,24 +161,24 @@ impl FlushHandle {
         Some(result.unwrap_or(FlushResult::Panicked))
     }
 
-    /// Whether a group is under way. When that ends, the queue wakes.
+    /// Whether a group is in flight. The queue wakes when it is done.
     pub(crate) fn is_flushing(&self) -> bool {
         self.busy.flushing.load(Ordering::SeqCst)
     }
 
-    /// Whether packs are being merged. When that ends, the queue wakes.
+    /// Whether packs are being merged. The queue wakes when that is done.
     pub(crate) fn is_merging(&self) -> bool {
         self.busy.merging.load(Ordering::SeqCst)
     }
 
-    /// Gives up the merge under way, if there is one: nothing of it is visible.
+    /// Cancels the current merge, if there is one. Nothing of it is visible.
     pub(crate) fn stop_merging(&self) {
         let (sender, stopped) = channel();
         self.order(Command::StopMerging(sender));
         let _ = stopped.recv();
     }
 
-    /// Waits until no more packs are to be merged.
+    /// Waits until no merge is running or due.
     pub(crate) fn finish_merging(&self) {
         if self.is_merging() {
             let (sender, finished) = channel();
@@ -187,7 +187,7 @@ impl FlushHandle {
         }
     }
 
-    /// Whether it was taken. A thread that has ended says so by the results.
+    /// Sends a command; returns whether it was accepted. A thread that has ended closes the results.
     fn order(&self, order: Command) -> bool {
         let running = self.running.as_ref();
         running.is_some_and(|running| running.orders.send(order).is_ok())
@@ -203,14 +203,14 @@ impl Drop for FlushHandle {
     }
 }
 
-/// The thread's own.
+/// The state of the thread itself.
 struct FlushThread<'a> {
     merging: PackMaintenance,
     shared: &'a TrailInner,
     busy: &'a Activity,
 }
 
-/// However the thread ends, nobody takes it for busy afterwards.
+/// Marks the thread as idle when it ends, for any reason.
 struct IdleOnDrop {
     shared: Arc<TrailInner>,
     busy: Arc<Activity>,
@@ -231,7 +231,7 @@ impl FlushThread<'_> {
         while let Ok(order) = orders.recv() {
             match order {
                 Command::Flush(group) => {
-                    // A panic must not leave anybody waiting for ever.
+                    // Callers must not wait for ever after a panic.
                     let flushed = catch_unwind(AssertUnwindSafe(|| self.flush(*group)));
                     let flushed = flushed.unwrap_or(FlushResult::Panicked);
                     if matches!(flushed, FlushResult::Done) {
@@ -296,12 +296,12 @@ impl FlushThread<'_> {
             view.floor = microseconds;
             view.root.replace(root)
         };
-        // Not under the lock: a large tree may go with it.
+        // Outside of the lock: this may free a large tree.
         drop(before);
         if result.is_ok() {
             shared.settle(&sequenced);
         }
-        // Nobody waits for the caches: what they lack is read from history.
+        // No caller waits for the caches: missing entries are read from history.
         let entries: Vec<(&TaskId, ObjectId)> = sequenced
             .iter()
             .map(|entry| (&entry.item.task_id, entry.commit))
@@ -329,7 +329,7 @@ impl FlushResult {
 }
 
 impl TrailInner {
-    /// Gives the receipts of entries that are durable.
+    /// Gives the receipts of durable entries.
     pub(crate) fn settle(&self, sequenced: &[Sequenced]) {
         {
             let mut view = self.view();
@@ -352,7 +352,7 @@ impl TrailInner {
         }
     }
 
-    /// Notes in the caches what is durable.
+    /// Adds durable entries to the caches.
     fn note(&self, added: &AddedEntries<'_>, leaves: &[(ObjectId, TreeHash)]) {
         let noted = catch_unwind(AssertUnwindSafe(|| {
             self.catalogue.note(&self.repository, added);
@@ -360,7 +360,7 @@ impl TrailInner {
                 .note(&self.repository, added.parent, added.nothing_before, leaves);
         }));
         if noted.is_err() {
-            tracing::warn!("what was recorded is not in the caches; they will be made again");
+            tracing::warn!("new entries are not in the caches, which will be rebuilt");
             self.catalogue.discard();
         }
     }

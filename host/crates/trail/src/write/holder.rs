@@ -1,6 +1,7 @@
-//! Who holds the trail's lock: told in the lock file, and watched, so that a holder that is stuck can be named.
+//! The holder of the trail's lock: written to the lock file, and watched, so that a holder that is stuck can be named.
 //!
-//! Only tells. A lock is never taken over: a process that was stopped just before it moves the ref moves it when it wakes.
+//! This only reports. A lock is never taken over: a process that was stopped just before it moves the ref moves it when
+//! it continues.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,22 +12,23 @@ use std::time::{Duration, Instant};
 
 use crate::Trail;
 
-/// Where the lock file says who holds it: after the count of hand-overs and the number of the last turn.
+/// The offset of the holder in the lock file, after the count of hand-overs and the number of the last turn.
 const HOLDER_AT: u64 = 16;
 
-/// As long as the longest name of a machine and the numbers beside it. Blanks fill the rest.
+/// The length of the holder in bytes: a long machine name and the numbers beside it. Blanks fill the rest.
 const HOLDER_BYTES: usize = 160;
 
-/// The first offset of the lock file behind the text that names the holder.
+/// The first offset of the lock file after the text that names the holder.
 pub(crate) const HOLDER_END: u64 = HOLDER_AT + HOLDER_BYTES as u64;
 
-/// A process, as it tells of itself under the lock.
+/// A process, as it describes itself under the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
-    /// The count of hand-overs with which it took the lock: another count means that somebody else has taken it since.
+    /// The count of hand-overs when it took the lock. If the count has changed, another process has taken the lock
+    /// since.
     handovers: u64,
     pid: u32,
-    /// When it was started, in the kernel's ticks: an id is given again, and this is not.
+    /// The start time in the kernel's ticks: process ids are reused, start times are not.
     started: u64,
     host: String,
 }
@@ -66,7 +68,7 @@ impl Process {
         let handovers = words.next()?.parse().ok()?;
         let pid = words.next()?.parse().ok()?;
         let started = words.next()?.parse().ok()?;
-        // Anybody who may write the repository may write this.
+        // Everyone who can write the repository can write this.
         let host: String = words.next()?.chars().take(64).collect();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         host.chars().all(is_plain).then_some(Process {
@@ -78,19 +80,19 @@ impl Process {
     }
 }
 
-/// Says in the lock file that this process has the lock, which it took with that count of hand-overs.
+/// Notes in the lock file that this process holds the lock, and the count of hand-overs when it took it.
 ///
-/// Not durable, and of no consequence where it fails: it is for people.
+/// Not durable, and a failure is ignored: the note is for people.
 pub(crate) fn note(lock: &File, handovers: u64) {
     let _ = lock.write_all_at(Process::this(handovers).text().as_bytes(), HOLDER_AT);
 }
 
-/// What the kernel says of a process on this machine.
+/// The kernel's data about a process on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProcessStatus {
-    /// `T` or `t` if it is stopped.
+    /// The state; `T` or `t` if the process is stopped.
     state: char,
-    /// Ticks of a processor that it has used.
+    /// The processor time that it has used, in ticks.
     used: u64,
     started: u64,
 }
@@ -100,7 +102,8 @@ impl ProcessStatus {
         ProcessStatus::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Reads `/proc/PID/stat` (proc(5)): the name in brackets may hold anything, so what counts begins after the last one.
+    /// Parses `/proc/PID/stat` (proc(5)). The name in brackets may contain anything, so parsing starts after the last
+    /// bracket.
     fn parse(stat: &str) -> Option<ProcessStatus> {
         let (_, rest) = stat.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
@@ -117,17 +120,17 @@ impl ProcessStatus {
     }
 }
 
-/// Why a holder is taken for stuck.
+/// Why a holder is considered stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderState {
-    /// It is stopped, as by SIGSTOP or a debugger.
+    /// It is stopped, for example by SIGSTOP or a debugger.
     Stopped,
-    /// It does nothing, and others wait for the lock.
+    /// It uses no processor time while others wait for the lock.
     Silent,
 }
 
 impl HolderState {
-    /// The word, as it is in JSON.
+    /// The name of the state in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             HolderState::Stopped => "stopped",
@@ -136,33 +139,33 @@ impl HolderState {
     }
 }
 
-/// A process that holds the lock and does not get on.
+/// A process that holds the lock and makes no progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StuckHolder {
-    /// The machine, as it calls itself.
+    /// The name of the machine.
     pub host: String,
-    /// The process.
+    /// The process id.
     pub pid: u32,
-    /// Why it is taken for stuck.
+    /// Why it is considered stuck.
     pub state: HolderState,
 }
 
-/// A lock that is not handed over for less than this is in order.
+/// A lock without a hand-over for less than this is in order.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// So long may a holder that does nothing keep others waiting: it may be waiting for its disk.
+/// How long an idle holder may make others wait: it may be waiting for its disk.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// The same where the kernel does not say what the holder does, such as one in another container.
+/// The same limit if the kernel does not know the holder, for example because it is in another container.
 const UNSEEN: Duration = Duration::from_secs(3);
 
-/// Looks at the trail's lock again and again, without taking it.
+/// Watches the trail's lock without taking it.
 pub struct LockWatch {
     lock: PathBuf,
     waiting: PathBuf,
     handovers: u64,
     since: Instant,
-    /// Since when others wait and the holder has used no processor, and how much it had used by then.
+    /// Since when others wait and the holder has used no processor time, and how much it had used by then.
     silent: Option<(Instant, u64)>,
 }
 
@@ -181,12 +184,12 @@ impl Trail {
 }
 
 impl LockWatch {
-    /// How often the lock has been taken by anybody, as it was seen last.
+    /// How often the lock was taken, when last seen.
     pub fn handovers(&self) -> u64 {
         self.handovers
     }
 
-    /// Looks now. Names another process that holds the lock and is stuck.
+    /// Checks the lock now. Names another process that holds the lock and is stuck.
     pub fn look(&mut self) -> Option<StuckHolder> {
         let lock = File::open(&self.lock).ok()?;
         let mut bytes = vec![0; HOLDER_AT as usize + HOLDER_BYTES];
@@ -206,10 +209,10 @@ impl LockWatch {
         let told = bytes.get(HOLDER_AT as usize..);
         let told = told.and_then(|told| Process::parse(std::str::from_utf8(told).ok()?));
         let told = told.filter(|process| process.handovers == handovers);
-        // A version that does not tell, or a disk that was full: the kernel knows, on this machine.
+        // The holder has an older version, or its disk was full. The kernel knows a holder on this machine.
         let holder = told.or_else(|| holder_by_kernel(&lock))?;
         if holder.pid == std::process::id() {
-            // What this process does with its lock, it watches itself.
+            // This process watches its own use of the lock by other means.
             return None;
         }
         let status = ProcessStatus::of(holder.pid);
@@ -245,12 +248,12 @@ impl LockWatch {
     }
 }
 
-/// Whether somebody holds the lock. Where nobody does it is held here for a moment, in which one who wants it has to ask again.
+/// Whether a process holds the lock. If none does, it is locked for a moment, and a waiting process has to poll again.
 fn is_locked(lock: &File) -> bool {
     would_block(lock.try_lock_shared())
 }
 
-/// Whether somebody waits, which is said by a shared lock.
+/// Whether a process waits, which it shows by a shared lock.
 fn is_shared(waiting: &File) -> bool {
     would_block(waiting.try_lock())
 }
@@ -259,7 +262,7 @@ fn would_block(answer: Result<(), TryLockError>) -> bool {
     matches!(answer, Err(TryLockError::WouldBlock))
 }
 
-/// Who has locked a file of this machine, by `/proc/locks`.
+/// Finds the process that has locked a file of this machine, by `/proc/locks`.
 fn holder_by_kernel(lock: &File) -> Option<Process> {
     let inode = lock.metadata().ok()?.ino();
     let locks = fs::read_to_string("/proc/locks").ok()?;
@@ -272,8 +275,8 @@ fn holder_by_kernel(lock: &File) -> Option<Process> {
     })
 }
 
-/// The process of a line such as `1: FLOCK  ADVISORY  WRITE 1234 08:01:131 0 EOF`, if it is about that file. The device is
-/// not compared: a file system in layers gives another one here than with the file.
+/// The process of a line such as `1: FLOCK  ADVISORY  WRITE 1234 08:01:131 0 EOF`, if it is about that file. The device
+/// is not compared: on an overlay file system it differs from that of the file.
 fn locker(line: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_whitespace().skip(1);
     let is_exclusive = words.next()? == "FLOCK" && words.nth(1)? == "WRITE";
@@ -282,7 +285,7 @@ fn locker(line: &str, inode: u64) -> Option<u32> {
     (is_exclusive && found == inode).then_some(pid)
 }
 
-/// The count of hand-overs in a lock file; 0 where it cannot be read.
+/// The count of hand-overs in a lock file; 0 if it cannot be read.
 pub(crate) fn handovers(lock: &File) -> u64 {
     let mut bytes = [0; 8];
     let read: io::Result<()> = lock.read_exact_at(&mut bytes, 0);

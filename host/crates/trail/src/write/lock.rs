@@ -1,4 +1,4 @@
-//! Locks: one `flock` among our processes, and git's own lock files, made so that they carry an owner.
+//! Locks: a `flock` among this program's processes, and git's own lock files, made so that they show their owner.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -16,7 +16,7 @@ use crate::place::state::StateDir;
 use crate::write::holder::{self, handovers};
 use crate::write::progress::{self, Progress, Publication};
 
-/// The right to write the trail, among our own processes. The system frees it when the process dies.
+/// The right to write the trail, among this program's processes. The system frees it when the process dies.
 pub(crate) struct WriterLock {
     lock: File,
     waiting: File,
@@ -24,7 +24,7 @@ pub(crate) struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the lock, waiting for at most `wait`.
+    /// Takes the lock; waits for at most `wait`.
     pub(crate) fn acquire(state: &StateDir, wait: Duration) -> Result<WriterLock, TrailError> {
         let path = state.flock_path();
         let lock = open(&path)?;
@@ -32,7 +32,7 @@ impl WriterLock {
         let waiting = open(&waiting_path)?;
         let exclusive = FlockOperation::NonBlockingLockExclusive;
         if !try_flock(&lock, exclusive, &path)? {
-            // A shared lock on the second file tells the holder that somebody waits.
+            // A shared lock on the second file tells the holder that a process waits.
             flock(&waiting, FlockOperation::LockShared)
                 .map_err(io::Error::from)
                 .doing("lock", &waiting_path)?;
@@ -41,8 +41,8 @@ impl WriterLock {
                 if try_flock(&lock, exclusive, &path)? {
                     return Ok(Attempt::Taken);
                 }
-                // With many waiters, or on a slow disk, the turn may be long in coming. As long as the lock changes hands
-                // or its holder completes operations, nobody is stuck.
+                // With many waiters, or on a slow disk, a turn may take long to come. While the lock changes hands or its
+                // holder completes operations, no process is stuck.
                 let now = advance(&lock);
                 let advanced = std::mem::replace(&mut seen, now) != now;
                 Ok(if advanced {
@@ -69,7 +69,7 @@ impl WriterLock {
         })
     }
 
-    /// Publishes the writer's progress to those who wait, until the guard is dropped.
+    /// Publishes the writer's progress to waiting processes until the guard is dropped.
     pub(crate) fn publish<'a>(&self, progress: &'a Progress) -> Publication<'a> {
         progress.publish(&self.lock)
     }
@@ -90,12 +90,12 @@ impl WriterLock {
         }
     }
 
-    /// Lets the lock go and, if others wait, leaves them the time to take it.
+    /// Releases the lock and, if others wait, gives them time to take it.
     pub(crate) fn release(self) {
         let others = self.has_waiters();
         drop(self);
         if others {
-            // `flock` is not fair: without a pause the process that lets go takes it again before a waiter polls.
+            // `flock` is not fair: without a pause the same process takes the lock again before a waiter polls.
             thread::sleep(MAX_POLL * 2);
         }
     }
@@ -103,13 +103,13 @@ impl WriterLock {
 
 impl Drop for WriterLock {
     fn drop(&mut self) {
-        // Closing is not enough: a program that this process starts has a copy of the open file until it runs, which on a busy
-        // machine is longer than others wait.
+        // Closing is not enough: a program that this process starts has a copy of the open file until its `exec`, which
+        // on a busy machine takes longer than others wait.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
-/// Where the lock file has the number of the last turn: after the count of hand-overs.
+/// The offset of the last turn's number in the lock file, after the count of hand-overs.
 const TURN_AT: u64 = 8;
 
 impl WriterLock {
@@ -121,7 +121,7 @@ impl WriterLock {
             .map_or(0, |()| i64::from_le_bytes(bytes))
     }
 
-    /// Not made durable: after a power cut there is no host of before.
+    /// Not durable: no host survives a power cut.
     pub(crate) fn set_turn(&self, number: i64) -> io::Result<()> {
         self.lock.write_all_at(&number.to_le_bytes(), TURN_AT)
     }
@@ -138,7 +138,7 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .inspect(|_| shared_repository::follow_directory(path))
 }
 
-/// Says to those who wait that the lock has a new holder, and who that is.
+/// Tells waiting processes that the lock has a new holder, and which.
 fn count_hand_over(lock: &File) -> io::Result<()> {
     let count = handovers(lock).wrapping_add(1);
     lock.write_all_at(&count.to_le_bytes(), 0)?;
@@ -160,17 +160,17 @@ fn try_flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool
 }
 
 const MIN_POLL: Duration = Duration::from_micros(50);
-/// Long enough to cost nothing, short enough that a hand-over does not show beside a flush.
+/// The longest pause between polls: it costs little, and is short beside a flush.
 const MAX_POLL: Duration = Duration::from_millis(1);
 
-/// How often the directory of a lock file is made again within one attempt.
+/// How often the directory of a lock file is created again within one attempt.
 const MAX_RECREATIONS: usize = 100;
 
-/// What came of one attempt at a lock.
+/// The result of one attempt at a lock.
 enum Attempt {
     Taken,
     Refused,
-    /// Refused, but the lock has changed hands or its holder has advanced: the wait starts again.
+    /// Refused, but the lock has changed hands or its holder has advanced: the time limit starts again.
     Progress,
 }
 
@@ -192,10 +192,10 @@ fn poll(
     }
 }
 
-/// A lock file of git's protocol (`index.lock`, `<ref>.lock`), made as a link of the registered token.
+/// A lock file of git's protocol (`index.lock`, `<ref>.lock`), made as a link of the token.
 ///
-/// Git's lock files carry no owner. Ours share the token's inode, so that whoever holds the [`WriterLock`] knows one
-/// that a crash left behind from a stranger's, which is waited for.
+/// Git's lock files do not name their owner. Those of this program share the token's inode. The holder of the
+/// [`WriterLock`] can therefore tell one that a crash left behind from another program's, which it waits for.
 pub(crate) struct GitLock<'a> {
     disk: &'a dyn Disk,
     path: PathBuf,
@@ -217,7 +217,7 @@ impl<'a> GitLock<'a> {
         let parent = path.parent().unwrap_or(target);
         let refs = state.common_dir().join("refs");
         let taken = poll(wait, || {
-            // Each time that the directory was gone again, another program has packed refs: that is progress, and ends.
+            // If the directory was removed again, another program has packed refs. That is progress, and ends.
             for _ in 0..MAX_RECREATIONS {
                 match disk.link(&token, &path) {
                     Ok(()) => return Ok(Attempt::Taken),
@@ -227,8 +227,8 @@ impl<'a> GitLock<'a> {
                         }
                         disk.remove(&path).doing("remove", &path)?;
                     }
-                    // `git pack-refs` removes the directories that it empties, at any moment; `refs` itself it never
-                    // removes: made here, it would stand in the way of whoever puts the real one back.
+                    // `git pack-refs` removes the directories that it empties, but never `refs` itself. If `refs` were
+                    // created here, it would block a person who restores the real one.
                     Err(error)
                         if error.kind() == io::ErrorKind::NotFound
                             && token.exists()
@@ -269,13 +269,13 @@ impl<'a> GitLock<'a> {
 impl Drop for GitLock<'_> {
     fn drop(&mut self) {
         if self.held {
-            // On the way out of a failure; what stays is removed by the next holder of the writer lock.
+            // This is the path after a failure. The next holder of the writer lock removes a lock file that stays.
             let _ = self.disk.remove(&self.path);
         }
     }
 }
 
-/// Removes a lock file beside `target` that a crash of ours left behind.
+/// Removes a lock file beside `target` that a crash of this program left behind.
 pub(crate) fn remove_leftover(
     disk: &dyn Disk,
     state: &StateDir,
@@ -308,7 +308,7 @@ mod tests {
         let state = StateDir::new(dir.path());
         state.create_root(&disk::RealDisk).expect("a directory");
         let lock = WriterLock::acquire(&state, Duration::ZERO).expect("it is free");
-        // As a process has it that was forked, and has not begun to run another program.
+        // Like a process that was forked, and has not run another program yet.
         let copy = lock.lock.try_clone().expect("a copy");
         assert!(WriterLock::acquire(&state, Duration::ZERO).is_err());
         lock.release();

@@ -1,8 +1,8 @@
-//! Merging and indexing packs beside the writing: a thread makes the merged pack, or the index over the large ones, and that
-//! takes its place between two flushes.
+//! Merging and indexing packs in the background: a thread makes the merged pack, or the index over the large packs,
+//! which is installed between two flushes.
 //!
-//! No receipt waits for it. What is made is durable before it is visible, and nothing rests on it until it is in its
-//! place; so it can be given up at any time. The writer lock is held until it has ended.
+//! No receipt waits for it. The result is durable before it is visible, and nothing depends on it until it is
+//! installed, so it can be cancelled at any time. The writer lock is held until the thread has ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,34 +19,34 @@ use crate::write::packs::{MergedPack, OwnPack, PackTask};
 
 const NAME: &str = "trail-merge";
 
-/// The merge under way, if there is one. Belongs to the thread that flushes.
+/// The current merge, if there is one. Belongs to the flush thread.
 pub(crate) struct PackMaintenance {
     shared: Arc<TrailInner>,
     orders: Sender<Command>,
     busy: Arc<Activity>,
     running: Option<Running>,
-    /// How many there have been.
+    /// How many tasks have been started.
     count: u64,
-    /// Of which packs an index was begun last: one that fails is not tried again before others have come.
+    /// The packs of the index that was started last. After a failure it is not tried again for the same packs.
     indexed: Vec<String>,
 }
 
 struct Running {
     number: u64,
     stop: Arc<AtomicBool>,
-    /// What it made: nothing if it failed; or that there was nothing to be made.
+    /// The result: `None` if the task failed, `Some(None)` if there was nothing to do.
     made: Receiver<Option<Option<FinishedTask>>>,
     thread: JoinHandle<()>,
 }
 
-/// What is durable and not in its place yet.
+/// A result that is durable and not installed yet.
 enum FinishedTask {
     Pack(Vec<OwnPack>, MergedPack),
     Index(NewIndex),
 }
 
 impl PackTask {
-    /// `None` if there was nothing to be made.
+    /// Returns `None` if there was nothing to do.
     fn make(
         self,
         shared: &TrailInner,
@@ -88,8 +88,8 @@ impl PackMaintenance {
         }
     }
 
-    /// Begins a merge if there are too many packs of one size, or an index if there are large ones without, and none is under
-    /// way.
+    /// Starts a merge if there are too many packs of one size, or an index if there are large packs without one, unless
+    /// a task is running.
     pub(crate) fn start_if_due(&mut self) {
         if self.running.is_some() {
             return;
@@ -141,7 +141,7 @@ impl PackMaintenance {
         }
     }
 
-    /// Takes over what the merge of that number has made, unless that was done or given up.
+    /// Installs the result of the merge with this number, unless that was done or cancelled.
     pub(crate) fn take_over(&mut self, number: u64) {
         if self
             .running
@@ -152,14 +152,14 @@ impl PackMaintenance {
         }
     }
 
-    /// Waits until no more packs are to be merged.
+    /// Waits until no task is running or due.
     pub(crate) fn finish(&mut self) {
         while self.running.is_some() {
             self.finish_one();
         }
     }
 
-    /// Puts what was merged in the place of its sources, and begins the next merge if that is due now.
+    /// Installs the result, and starts the next task if one is due.
     fn finish_one(&mut self) {
         let Some(running) = self.running.take() else {
             return;
@@ -167,7 +167,7 @@ impl PackMaintenance {
         let _ = running.thread.join();
         let in_place = match running.made.try_recv() {
             Ok(Some(Some(made))) => caught(|| made.put_in_place(&self.shared)).is_some(),
-            // Without what was in the way there may be something.
+            // There may be another task without this one in the way.
             Ok(Some(None)) => true,
             Ok(None) | Err(_) => false,
         };
@@ -177,7 +177,7 @@ impl PackMaintenance {
         self.rest();
     }
 
-    /// Gives up the merge under way.
+    /// Cancels the current task.
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop.store(true, Ordering::SeqCst);
@@ -193,7 +193,7 @@ impl PackMaintenance {
         }
     }
 
-    /// Merges at once: the order of operations is then always the same.
+    /// Merges on this thread, so that the order of operations is always the same.
     fn merge_in_turn(&mut self) {
         let shared = self.shared.clone();
         caught(|| {
@@ -208,8 +208,8 @@ impl PackMaintenance {
     }
 }
 
-/// What comes of a part of merging that may fail or panic: the receipts are given already, and what fails here is tried again
-/// after the next group.
+/// Runs a part of merging that may fail or panic, and logs the failure. The receipts are given already, and the task is
+/// tried again after the next group.
 fn caught<T>(work: impl FnOnce() -> Result<T, TrailError>) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Some(done),

@@ -1,10 +1,10 @@
-//! Merging packs: several become one that holds what all of them hold, smaller.
+//! Merging packs: several become one smaller pack with the same objects.
 //!
-//! Commits come first, as in every pack of ours: who walks history then reads one stretch of the file. Deltas are copied
-//! as they are. What was whole because its pack held nothing like it becomes a delta here, if
-//! something like it has come before: a tree of an earlier version of the same directory, an entry or a commit of
-//! their anchor. Sources are read and the result is written in one pass each; in memory are the index, and one version of
-//! each directory.
+//! Commits come first, as in every pack of this program, so that reading history reads one stretch of the file. Deltas
+//! are copied unchanged. An object that was stored whole, because its pack had no similar one, becomes a delta here if
+//! a similar one came before: a tree of an earlier version of the same directory, or an entry or commit that resembles
+//! their anchor. Sources are read and the result is written in one pass each; the index and one version of each
+//! directory are in memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -28,21 +28,21 @@ use crate::objects::tree_stream;
 /// A pack and its index, open for merging.
 pub(crate) struct Source {
     reader: BufReader<File>,
-    /// By offset.
+    /// The objects, by offset.
     objects: Vec<IndexEntry>,
     end: u64,
-    /// How many of them are read.
+    /// How many of them were read.
     read: usize,
-    /// The bytes of the one that was read last.
+    /// The bytes of the object that was read last.
     raw: Vec<u8>,
-    /// It is to be read again.
+    /// Whether that object is returned again.
     again: bool,
-    /// Where each object has come to lie, beside its offset here.
+    /// The offset of each object in the result, beside its offset here.
     moved: Vec<(u64, u64)>,
 }
 
 impl Source {
-    /// Opens a pack of ours; `None` if pack and index are not what we write.
+    /// Opens a pack of this program; `None` if pack and index are not in its format.
     pub(crate) fn open(hash: HashKind, pack: &Path, index: &Path) -> io::Result<Option<Source>> {
         let Some(mut objects) = pack::read_index(hash, &std::fs::read(index)?) else {
             return Ok(None);
@@ -90,20 +90,20 @@ impl Source {
         Ok(Some(object))
     }
 
-    /// Gives back what is only needed while it is read.
+    /// Frees the memory that is only needed while the pack is read.
     fn forget(&mut self) {
         self.objects = Vec::new();
         self.moved = Vec::new();
     }
 
-    /// Lets the object that was read last be the next again.
+    /// Makes the next call of `next` return the last object again.
     fn back(&mut self) {
         self.read -= 1;
         self.again = true;
     }
 }
 
-/// Why one object could not be taken over.
+/// Why one object was not copied.
 enum CopyError {
     Foreign,
     Stopped,
@@ -119,17 +119,17 @@ impl From<io::Error> for CopyError {
 /// Why packs were not merged.
 #[derive(Debug)]
 pub(crate) enum MergeError {
-    /// The pack of that number is not as we make them.
+    /// The pack with this number is not in the program's format.
     Foreign(usize),
-    /// It was given up.
+    /// The merge was cancelled.
     Stopped,
     Io(io::Error),
 }
 
-/// How many objects the merged pack will hold, and whether any is in more than one source.
+/// Counts the objects of the merged pack. Also returns whether any object is in more than one source.
 fn count(sources: &[Source]) -> (usize, bool) {
     let objects = || sources.iter().flat_map(|source| &source.objects);
-    // Ids that begin alike are looked at in full only if there are any: numbers sort faster.
+    // Whole ids are compared only if their prefixes are equal: numbers sort faster.
     let mut beginnings: Vec<u64> = objects()
         .map(|object| pack::beginning(&object.id))
         .collect();
@@ -143,18 +143,18 @@ fn count(sources: &[Source]) -> (usize, bool) {
     (ids.len(), ids.len() < beginnings.len())
 }
 
-/// The merged pack, as far as it is written.
+/// The part of the merged pack that is written.
 pub(crate) struct Merger<'a> {
     hash: HashKind,
     out: &'a mut dyn DiskFile,
     stop: &'a AtomicBool,
     digest: RunningDigest,
-    /// Written to `out` and digested in pieces.
+    /// Written to `out` and hashed in pieces.
     buffer: Vec<u8>,
-    /// Where `buffer` begins.
+    /// The offset of `buffer` in the file.
     flushed: u64,
     entries: Vec<IndexEntry>,
-    /// Where each object lies; only kept where sources share some.
+    /// The offset of each object; only kept if sources share objects.
     places: Option<HashMap<ObjectId, u64>>,
     directories: Directories,
     blobs: Anchored,
@@ -166,7 +166,7 @@ pub(crate) struct Merger<'a> {
 const BUFFER: usize = 1 << 20;
 
 impl<'a> Merger<'a> {
-    /// Writes to `out` what all sources hold and makes it durable; its index, and the name of both.
+    /// Writes the objects of all sources to `out` and makes it durable. Returns the index, and the name of both files.
     pub(crate) fn merge(
         hash: HashKind,
         mut sources: Vec<Source>,
@@ -194,7 +194,7 @@ impl<'a> Merger<'a> {
         for only_commits in [true, false] {
             for (number, source) in sources.iter_mut().enumerate() {
                 match merger.add(source, only_commits) {
-                    // What was where in it is asked no more: of millions of objects that is much memory.
+                    // The offset map is no longer needed, and is large for millions of objects.
                     Ok(()) if !only_commits => source.forget(),
                     Ok(()) => {}
                     Err(CopyError::Foreign) => return Err(MergeError::Foreign(number)),
@@ -210,7 +210,7 @@ impl<'a> Merger<'a> {
         self.flushed + self.buffer.len() as u64
     }
 
-    /// Copies every object that is not there yet: the commits that a source begins with, or else what is left of it.
+    /// Copies every object that is not in the result yet: the commits at the start of a source, or the rest of it.
     fn add(&mut self, source: &mut Source, only_commits: bool) -> Result<(), CopyError> {
         while let Some(object) = source.next()? {
             if only_commits && !may_be_commit(&source.raw) {
@@ -309,7 +309,7 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    /// Takes note of the object that begins at that place of the buffer.
+    /// Notes the object that starts at this offset of the buffer.
     fn entered(&mut self, id: ObjectId, mark: usize) {
         self.entries.push(IndexEntry {
             id,
@@ -338,24 +338,24 @@ impl<'a> Merger<'a> {
     }
 }
 
-/// Whether an object is a commit or, in the stretch of them that a pack of ours begins with, a delta of one.
+/// Whether an object is a commit or, at the start of a pack of this program, a delta of one.
 fn may_be_commit(raw: &[u8]) -> bool {
     pack::read_object_header(raw)
         .is_some_and(|(kind, ..)| kind == TYPE_COMMIT || kind == TYPE_OFS_DELTA)
 }
 
-/// Beyond this many bytes of versions they are forgotten: the memory of a merge must not grow with the trail.
+/// The limit for all versions in bytes. Beyond it they are dropped: the memory of a merge must not grow with the trail.
 const MAX_VERSIONS_BYTES: usize = 32 << 20;
 
-/// The last whole version of each directory that has come by, found by what it holds.
+/// The last whole version of each directory, found by its entries.
 #[derive(Default)]
 struct Directories {
     versions: Vec<Option<Version>>,
-    /// By the ids of some children: most of them are in the next version too.
+    /// The version for the ids of some entries: the next version has most of them too.
     by_child: HashMap<ObjectId, usize>,
-    /// The bytes of all versions.
-    held: usize,
-    /// Room for where ids begin in one.
+    /// The size of all versions in bytes.
+    versions_bytes: usize,
+    /// A reusable buffer for the offsets of ids.
     starts: Vec<usize>,
 }
 
@@ -366,14 +366,15 @@ struct Version {
 }
 
 impl Directories {
-    /// The delta that makes `raw`, which will lie at `place`, of an earlier version, and where that lies; and `raw` again.
+    /// Makes the delta from an earlier version to `raw`, which will be at `place`. Returns it with the offset of that
+    /// version, or `raw` itself.
     fn delta(
         &mut self,
         raw: Vec<u8>,
         place: u64,
         hash: HashKind,
     ) -> (Option<(Vec<u8>, u64)>, &[u8]) {
-        if self.held > MAX_VERSIONS_BYTES {
+        if self.versions_bytes > MAX_VERSIONS_BYTES {
             *self = Directories::default();
         }
         let children = some_children(&raw, hash, &mut self.starts);
@@ -384,8 +385,8 @@ impl Directories {
         let mut made = None;
         let mut chain = 0;
         let before = known.and_then(|known| self.versions[known].take());
-        self.held -= before.as_ref().map_or(0, |version| version.raw.len());
-        self.held += raw.len();
+        self.versions_bytes -= before.as_ref().map_or(0, |version| version.raw.len());
+        self.versions_bytes += raw.len();
         if let Some(version) = before
             && version.chain < MAX_CHAIN
         {
@@ -415,7 +416,8 @@ impl Directories {
     }
 }
 
-/// The ids of up to four entries of a tree: the outer ones, and two between. `starts` is room for where ids begin.
+/// The ids of up to four entries of a tree: the first, the last, and two between. `starts` is a buffer for the offsets
+/// of ids.
 fn some_children(raw: &[u8], hash: HashKind, starts: &mut Vec<usize>) -> [Option<ObjectId>; 4] {
     starts.clear();
     starts.extend(tree_object::id_starts(raw, hash));

@@ -1,4 +1,4 @@
-//! From a decided entry to a durable commit: the queue, the writer's thread, packs and the ref, one after the other under the lock.
+//! From a decided entry to a durable commit: the queue, the writer's thread, packs and the ref, under the writer lock.
 
 pub(crate) mod fence;
 pub(crate) mod flush;

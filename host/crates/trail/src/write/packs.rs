@@ -1,7 +1,7 @@
-//! Keeping packs few: packs that we made are merged as they come, in tiers of size.
+//! Keeping the number of packs small: packs of this program are merged in tiers of size.
 //!
-//! Only packs registered as ours, never one that a person keeps (`.keep`) or that a multi-pack-index names. What is
-//! merged is durable before what it replaces goes. Those that are merged no more get one [index](crate::caches::multi_index) together.
+//! Only registered packs are merged, never one with a person's `.keep` or in a multi-pack-index. The merged pack is
+//! durable before its sources are removed. Packs that are not merged share one [index](crate::caches::multi_index).
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,36 +14,37 @@ use crate::error::{IoContext, TrailError};
 use crate::write::flush::Flusher;
 use crate::write::merge::{MergeError, Merger, Source};
 
-/// Up to which size packs belong to a tier, and how many of it become one.
+/// The tiers: the greatest size of a pack in bytes, and how many packs become one.
 ///
-/// Each object is copied once a tier, and copying costs more than all else that an entry needs. So tiers are few: in one that is
-/// wide more packs wait, and the groups of a stream (4 MiB and more, once there are many directories) are copied once.
+/// Each object is copied once per tier, and copying costs more than all other work for an entry. There are therefore
+/// few tiers: in a wide one more packs wait, and the groups of a stream (4 MiB and more, once there are many
+/// directories) are copied once.
 ///
-/// Packs beyond the last tier are left alone: merging them, too, would hold up the writer for many seconds, and an index of
+/// Packs beyond the last tier are left alone: merging them would delay the writer for many seconds, with an index of
 /// hundreds of megabytes in memory.
 const TIERS: [(u64, usize); 4] = [(64 << 10, 8), (512 << 10, 8), (4 << 20, 8), (LARGE, 16)];
 
-/// A pack of more bytes is large: it is merged no more.
+/// Packs of more bytes are large, and are not merged.
 pub(crate) const LARGE: u64 = 96 << 20;
 
-/// What is to be done with packs.
+/// The next task for the packs of the trail.
 pub(crate) enum PackTask {
     Merge(Vec<OwnPack>),
-    /// The names of those that get one index.
+    /// Write one index over the packs with these names.
     Index(Vec<String>),
 }
 
-/// A pack that we made.
+/// A pack of this program.
 pub(crate) struct OwnPack {
     name: String,
     size: u64,
     modified: std::time::SystemTime,
 }
 
-/// The lowest tier with packs enough to become one of the next.
+/// The lowest tier with enough packs for one of the next tier.
 fn lowest_full_tier(packs: &[OwnPack]) -> Option<usize> {
     let mut tiers: HashMap<usize, usize> = HashMap::new();
-    // What may not be merged fills no tier: or it would have all that is smaller merged again and again.
+    // Packs that cannot be merged do not fill a tier. Otherwise all smaller packs would be merged again and again.
     for tier in packs.iter().filter_map(|pack| tier(pack.size)) {
         *tiers.entry(tier).or_default() += 1;
     }
@@ -53,7 +54,7 @@ fn lowest_full_tier(packs: &[OwnPack]) -> Option<usize> {
     full.map(|(tier, _)| tier).min()
 }
 
-/// The packs of the lowest tier that is full, oldest first, with all that is smaller.
+/// The packs of the lowest full tier and all smaller ones, oldest first.
 fn lowest_full(mut packs: Vec<OwnPack>) -> Option<Vec<OwnPack>> {
     let full = lowest_full_tier(&packs)?;
     packs.retain(|pack| tier(pack.size).is_some_and(|tier| tier <= full));
@@ -70,8 +71,8 @@ impl Flusher<'_> {
         self.pack_dir().join(format!("{name}.{extension}"))
     }
 
-    /// What is to be done with the packs that are there: to merge those of the lowest tier that is full, oldest first, with
-    /// all that is smaller; or else to index the large ones.
+    /// The next task for the existing packs: merging those of the lowest full tier and all smaller ones, or indexing
+    /// the large ones.
     pub(crate) fn next_task(&self) -> Result<Option<PackTask>, TrailError> {
         let owned = self.own_packs()?;
         let (large, mut owned): (Vec<OwnPack>, Vec<OwnPack>) =
@@ -88,7 +89,7 @@ impl Flusher<'_> {
         Ok(self.index_due(large)?.map(PackTask::Index))
     }
 
-    /// The packs that we made.
+    /// The packs of this program.
     fn own_packs(&self) -> Result<Vec<OwnPack>, TrailError> {
         let dir = self.state.packs_dir();
         let mut owned = Vec::new();
@@ -106,13 +107,13 @@ impl Flusher<'_> {
                     name,
                 }),
                 Ok(_) => {
-                    // Its index went first, in a merge that a crash cut short.
+                    // A merge that a crash cut short had removed its index first.
                     disk::remove_if_present(self.disk, &self.pack_path(&name, "pack"))
                         .doing("remove", &dir)?;
                     disk::remove_if_present(self.disk, &entry.path())
                         .doing("remove", &entry.path())?;
                 }
-                // Repacked by a person's git.
+                // A person's git has repacked.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     disk::remove_if_present(self.disk, &entry.path())
                         .doing("remove", &entry.path())?;
@@ -123,7 +124,7 @@ impl Flusher<'_> {
         Ok(owned)
     }
 
-    /// Whether somebody relies on this very pack.
+    /// Whether another file relies on this pack.
     fn is_bound(&self, pack: &OwnPack, indexed: Option<&[u8]>) -> bool {
         ["keep", "bitmap", "promisor", "mtimes"]
             .iter()
@@ -131,8 +132,8 @@ impl Flusher<'_> {
             || indexed.is_some_and(|index| contains(index, pack.name.as_bytes()))
     }
 
-    /// Writes one pack that holds what all of them hold, durably but not visibly; `None` if one has gone or is not as
-    /// we make them, or it was stopped.
+    /// Writes one durable pack, not visible yet, with the objects of all packs. `None` if one of them was removed or is
+    /// not in the program's format, or the merge was cancelled.
     pub(crate) fn merge(
         &self,
         packs: &[OwnPack],
@@ -170,14 +171,14 @@ impl Flusher<'_> {
     fn left_alone(&self, owned: &OwnPack) -> Result<Option<MergedPack>, TrailError> {
         tracing::warn!(
             pack = owned.name,
-            "a pack of ours is not as we made it, and is no longer merged"
+            "a pack of this program was changed, and is no longer merged"
         );
         let registered = self.state.packs_dir().join(&owned.name);
         disk::remove_if_present(self.disk, &registered).doing("remove", &registered)?;
         Ok(None)
     }
 
-    /// Puts the merged pack in the place of the others.
+    /// Installs the merged pack, and removes the others.
     pub(crate) fn replace(&self, old: &[OwnPack], merged: &MergedPack) -> Result<(), TrailError> {
         let pack_dir = self.pack_dir();
         let registered = self.state.packs_dir().join(&merged.name);
@@ -188,12 +189,12 @@ impl Flusher<'_> {
             self.disk.rename(from, &visible).doing("create", &visible)?;
         }
         self.disk.sync_dir(&pack_dir).doing("sync", &pack_dir)?;
-        // While it was made somebody may have come to rely on a pack: that one stays.
+        // If a file has come to rely on a pack during the merge, that pack stays.
         let indexed = self.indexed_names()?;
         let replaced = old
             .iter()
             .filter(|pack| pack.name != merged.name && !self.is_bound(pack, indexed.as_deref()));
-        // Index before pack: one that came back after a power cut without its pack is passed over by git and gix.
+        // Index before pack: git and gix ignore an index that reappears after a power cut without its pack.
         for pack in replaced {
             let registered = self.state.packs_dir().join(&pack.name);
             for path in [
@@ -215,7 +216,7 @@ pub(crate) struct MergedPack {
     name: String,
 }
 
-/// The tier of packs of that size; `None` if they are left alone.
+/// The tier of packs of this size; `None` if they are left alone.
 fn tier(size: u64) -> Option<usize> {
     TIERS.iter().position(|(most, _)| size <= *most)
 }
@@ -230,7 +231,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The names of those that are to be merged, of packs of these sizes, which are named by their place.
+    /// The packs to merge, for packs of these sizes, which are named by their position.
     fn next_task(sizes: &[u64]) -> Vec<usize> {
         let pack = |(place, size): (usize, &u64)| OwnPack {
             name: place.to_string(),
@@ -267,7 +268,7 @@ mod tests {
         let (largest, _) = TIERS[TIERS.len() - 1];
         let large = [largest + 1; 20];
         assert_eq!(next_task(&large), [0; 0]);
-        // Once they did, all that is smaller was merged after each flush.
+        // A defect once merged all smaller packs after each flush here.
         assert_eq!(next_task(&[&large[..], &[1; 7]].concat()), [0; 0]);
     }
 }

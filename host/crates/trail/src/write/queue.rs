@@ -1,4 +1,4 @@
-//! What waits for the writer: entries in the order in which they got their place, and requests to look at the ref.
+//! The queue of the writer: entries in the order of their places, and requests to read the ref.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,13 +21,13 @@ struct State {
     closed: bool,
 }
 
-/// What the writer is called for besides entries.
+/// A request to the writer besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     None,
-    /// To look at the ref.
+    /// Read the ref.
     Refresh,
-    /// To end.
+    /// End the thread.
     Close,
 }
 
@@ -43,7 +43,7 @@ impl Queue {
         self.wake.notify_all();
     }
 
-    /// Asks the writer to take the ref as it is now; the receiver hears when it has.
+    /// Asks the writer to read the ref. The receiver gets the result.
     pub(crate) fn request_refresh(&self) -> Receiver<Result<(), TrailError>> {
         let (sender, receiver) = channel();
         self.state().refreshes.push(sender);
@@ -52,7 +52,7 @@ impl Queue {
     }
 
     pub(crate) fn wake(&self) {
-        // Under the lock: otherwise it could fall between the writer's look and its sleep.
+        // Under the lock: otherwise the wake-up could come between the writer's check and its sleep.
         let _state = self.state();
         self.wake.notify_all();
     }
@@ -83,7 +83,7 @@ impl Queue {
         }
     }
 
-    /// The next entry, waited for as long as `patience` says.
+    /// Takes the next entry; waits for it as long as `patience` says.
     pub(crate) fn next(&self, patience: impl Fn(Call) -> Duration) -> Option<Item> {
         let mut state = self.state();
         loop {
@@ -106,7 +106,7 @@ impl Queue {
         }
     }
 
-    /// Puts entries back that have to be sequenced again, before all others.
+    /// Puts entries that must be sequenced again at the front of the queue.
     pub(crate) fn requeue(&self, items: Vec<Item>) {
         let mut state = self.state();
         items
@@ -115,7 +115,7 @@ impl Queue {
             .for_each(|item| state.items.push_front(item));
     }
 
-    /// Whether somebody wants the ref to be looked at.
+    /// Whether a caller has asked to read the ref.
     pub(crate) fn wants_refresh(&self) -> bool {
         !self.state().refreshes.is_empty()
     }
@@ -124,20 +124,21 @@ impl Queue {
         self.state().items.drain(..).collect()
     }
 
-    /// How many want the ref to be looked at.
+    /// How many callers have asked to read the ref.
     pub(crate) fn refreshes(&self) -> usize {
         self.state().refreshes.len()
     }
 
-    /// Tells the first so many that the ref was looked at since they asked. Whoever asked later may have seen a later ref.
+    /// Tells the first callers, this many, that the ref was read after they asked. Callers that asked later may have
+    /// seen a later ref.
     pub(crate) fn settle_refreshes(&self, first: usize) {
         for sender in self.state().refreshes.drain(..first) {
-            // The one who asked may have gone.
+            // The caller may be gone.
             let _ = sender.send(Ok(()));
         }
     }
 
-    /// All who want the ref to be looked at.
+    /// Takes all requests to read the ref.
     pub(crate) fn take_refreshes(&self) -> Vec<Sender<Result<(), TrailError>>> {
         std::mem::take(&mut self.state().refreshes)
     }
@@ -149,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever asks while the writer looks may have seen a ref that it has not.
+    /// A caller that asks during a read may have seen a newer ref than the writer.
     #[test]
     fn who_asks_while_the_ref_is_looked_at_is_answered_by_the_next_look() {
         let queue = Queue::default();

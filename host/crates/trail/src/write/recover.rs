@@ -1,4 +1,5 @@
-//! What the holder of the writer lock does first: sweeps what a crash left, and brings the work tree back in step.
+//! Recovery, the first step of the holder of the writer lock: removes the leftovers of a crash, and updates the work
+//! tree.
 
 use std::fs;
 use std::io;
@@ -18,7 +19,7 @@ use crate::write::flush::Flusher;
 use crate::write::lock::{remove_leftover, same_file};
 
 impl Flusher<'_> {
-    /// Removes the leftovers of a crash: lock files of ours, `.keep` files of ours, temporaries.
+    /// Removes the leftovers of a crash: lock files and `.keep` files of this program, temporaries.
     pub(crate) fn sweep(&self) -> Result<(), TrailError> {
         let common_dir = &self.repository.common_dir;
         remove_leftover(self.disk, self.state, &common_dir.join(self.reference))?;
@@ -35,7 +36,7 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// Removes `.keep` files of ours, and packs that did not get as far as their index: nothing can rest on them.
+    /// Removes `.keep` files of this program, and packs without an index, which nothing can depend on.
     fn sweep_keeps(&self) -> Result<(), TrailError> {
         let pack_dir = self.pack_dir();
         let entries = match fs::read_dir(&pack_dir) {
@@ -59,10 +60,11 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// Lets every entry appear in index and work tree that a crash kept from it.
+    /// Writes every entry to index and work tree that a crash kept from them.
     ///
-    /// `tip` is the ref's commit. Without a reboot the page cache is as we left it, and only what came after the mark
-    /// can be missing; after one, anything can. `was_written_before` says that we have written here before this process.
+    /// `tip` is the ref's commit. Without a reboot the page cache is intact, and only entries after the mark can be
+    /// missing. After a reboot any entry can be missing. `was_written_before` says that this trail was written here
+    /// before this process.
     pub(crate) fn catch_up_work_tree(
         &self,
         tip: Option<ObjectId>,
@@ -79,11 +81,11 @@ impl Flusher<'_> {
             Some(_) => self.all_entries(tip)?,
             // The first flush here was cut short.
             None if was_written_before => self.all_entries(tip)?,
-            // Never in step: a clone, which git itself has brought in step.
+            // There is no mark: the repository is a clone, and git itself has written the work tree.
             None => Vec::new(),
         };
         if !missing.is_empty()
-            && let Some(held) = checkout::lock_work_tree(
+            && let Some(work_tree) = checkout::lock_work_tree(
                 self.disk,
                 self.state,
                 self.repository,
@@ -91,13 +93,13 @@ impl Flusher<'_> {
                 self.lock_wait,
             )?
         {
-            held.write_entries(&missing, true)?;
+            work_tree.write_entries(&missing, true)?;
         }
         self.state
             .write_mark(self.disk, &self.state.in_step_path(), mark)
     }
 
-    /// What trail commits after `since` added, as far as `tip` still has it.
+    /// The entries that trail commits after `since` added, if `tip` still has them.
     fn entries_since(
         &self,
         tip: ObjectId,
@@ -136,7 +138,7 @@ impl Flusher<'_> {
         })
     }
 
-    /// Makes durable the repository itself, which may have been made a moment ago: stock git syncs nothing of it.
+    /// Makes the repository itself durable. It may be new, and git does not sync it.
     pub(crate) fn sync_repository(&self) -> Result<(), TrailError> {
         let common_dir = &self.repository.common_dir;
         for file in ["HEAD", "config"] {
@@ -156,9 +158,9 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// Makes durable what a tip rests on that somebody else has written: their git does not sync.
+    /// Makes the commits and objects durable that other programs have written below a tip. Git does not sync them.
     pub(crate) fn sync_foreign_writes(&self) -> Result<(), TrailError> {
-        // What goes while it is looked at has been repacked, into files that this pass may have missed.
+        // Files that disappear during a pass were repacked, into files that this pass may have missed.
         const MAX_PASSES: usize = 20;
         for _ in 0..MAX_PASSES {
             if self.try_sync_foreign_writes()? {
@@ -170,7 +172,7 @@ impl Flusher<'_> {
         ))
     }
 
-    /// One pass; says whether nothing went away meanwhile.
+    /// Makes one pass; returns whether no file disappeared meanwhile.
     fn try_sync_foreign_writes(&self) -> Result<bool, TrailError> {
         let common_dir = &self.repository.common_dir;
         let objects = self.repository.objects_dir();
@@ -217,7 +219,7 @@ impl Flusher<'_> {
     }
 }
 
-/// Whether the file was there to be synced.
+/// Whether the file existed.
 fn unless_gone(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -225,9 +227,8 @@ fn unless_gone(result: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Whether a file may still be waiting to be written back. Systems write back within half a minute or so by
-/// themselves (Linux: `dirty_expire_centisecs`, 30 s, `dirty_writeback_centisecs`, 5 s); ten minutes leave room for
-/// machines that are tuned.
+/// Whether a file may not be written back yet. Systems write back within about half a minute (Linux:
+/// `dirty_expire_centisecs`, 30 s, `dirty_writeback_centisecs`, 5 s); ten minutes leave room for tuned machines.
 fn recent(entry: &fs::DirEntry) -> bool {
     let age = entry
         .metadata()

@@ -1,6 +1,6 @@
-//! Taking the trail's ref as it is now: what a tip must satisfy before anything is built or answered on it.
+//! Reading the trail's ref: the checks that a tip must pass before the writer builds on it or answers from it.
 //!
-//! Rests on the writer lock. Knows what this machine acknowledged last; what comes next is the writer's.
+//! The caller holds the writer lock. Knows what this machine acknowledged last.
 
 use gix::ObjectId;
 
@@ -13,19 +13,19 @@ use crate::read::view::View;
 use crate::write::writer::Writer;
 
 impl Writer<'_> {
-    /// Takes the ref as it is now, after the checks that a tip of somebody else's needs.
+    /// Reads the ref, and checks a tip that another program has set.
     pub(crate) fn refresh(&mut self) -> Result<(), TrailError> {
         let shared = self.shared;
         let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         if !self.swept {
-            // What it has made so far would be swept too.
+            // The sweep would remove its partial result.
             self.flushing.stop_merging();
             let created = shared.state.create_contents(shared.disk.as_ref())?;
             self.flusher().sweep()?;
             shared.catalogue.sweep();
             let identity = shared.state.read_identity()?;
             self.was_written_before |= identity.is_some();
-            // Once a receipt was given here, all of this was made durable before it.
+            // If a receipt was given here, all of this was made durable before it.
             if created || acknowledged.is_none() || identity.is_none() {
                 shared
                     .state
@@ -89,7 +89,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Checks that `tip` continues what was acknowledged; the time of the last trail commit in it.
+    /// Checks that `tip` continues what was acknowledged. Returns the time of the last trail commit in it, in
+    /// microseconds since the epoch.
     pub(crate) fn check_continues(
         &self,
         tip: Option<ObjectId>,
@@ -104,8 +105,8 @@ impl Writer<'_> {
         let Some(tip) = tip else {
             return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));
         };
-        // Without a mark there is nothing to continue; how far back the last trail commit lies only matters for
-        // clocks that run backwards, so the search for it is bounded.
+        // Without a mark there is nothing to continue. The time of the last trail commit only matters for clocks that
+        // run backwards, so the search is bounded.
         const MAX_SEARCH: usize = 10_000;
         let mut newest = None;
         let mut next = Some(tip);
@@ -142,10 +143,11 @@ impl Writer<'_> {
     }
 }
 
-/// Commits that are not the trail's: those that follow one another must together keep every entry that they found.
+/// Commits by other programs. Each run of them must keep every entry that existed before it.
 ///
-/// One that changes an entry and one that puts it back is content, and so is a merge that brings entries; that it was so, and
-/// whether a trail commit adds what it says, `verify` tells. This is for what people do with ordinary commits.
+/// A commit that changes an entry and another one that restores it are accepted, and so is a merge that brings entries.
+/// `verify` reports those, and trail commits that do not add what they say. This check is for the ordinary commits of
+/// people.
 #[derive(Default)]
 struct ForeignCommits {
     newest: Option<ObjectId>,
@@ -157,7 +159,7 @@ impl ForeignCommits {
         self.newest.get_or_insert(id);
     }
 
-    /// They came after `base`, which is the trail's.
+    /// Ends a run of foreign commits after `base`, which is a trail commit.
     fn end_run(&mut self, repository: &Repository, base: ObjectId) -> Result<(), TrailError> {
         if let Some(newest) = self.newest.take()
             && self.altered.is_none()

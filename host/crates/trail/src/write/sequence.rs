@@ -1,5 +1,4 @@
-//! Sequencing: each entry gets its place in the chain of commits, in memory. Groups that are sequenced are flushed
-//! elsewhere.
+//! Sequencing: each entry gets its place in the chain of commits, in memory. The flush thread makes the groups durable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,43 +21,43 @@ use crate::write::ticket::Ticket;
 use crate::write::writer::Writer;
 use outcome::TaskId;
 
-/// An entry on its way into a commit.
+/// An entry that waits for its commit.
 pub(crate) struct Item {
     pub(crate) task_id: TaskId,
     pub(crate) entry: Arc<[u8]>,
     pub(crate) blob: ObjectId,
-    /// The entry's zlib stream, if the caller's thread has made it.
+    /// The zlib stream of the entry, if the caller's thread has made it.
     pub(crate) deflated: Option<Vec<u8>>,
     pub(crate) subject: String,
     pub(crate) message: String,
-    /// The entry's time, microseconds since the epoch.
+    /// The time of the entry, in microseconds since the epoch.
     pub(crate) microseconds: i64,
-    /// The directory where a sharded layout has the entry, as the caller's thread has found it.
+    /// The directory of the entry in a sharded layout, if the caller's thread has found it.
     pub(crate) directory: Option<Arc<Node>>,
     pub(crate) ticket: Ticket,
 }
 
-/// One sequenced entry.
+/// An entry with its commit.
 pub(crate) struct Sequenced {
     pub(crate) item: Item,
     pub(crate) commit: ObjectId,
     pub(crate) path: String,
-    /// Nobody could sign it, as its commit or its group's last says.
+    /// Whether the entry could not be signed, as its commit or the last one of its group says.
     pub(crate) unsigned: bool,
 }
 
-/// A group is flushed at this many entries: memory, and what a caller waits for, stay bounded.
+/// The most entries of a group: limits memory, and how long a caller waits.
 const GROUP_ENTRIES: usize = 4096;
-/// … or at this many bytes of pack.
+/// The most bytes in the pack of a group.
 const GROUP_BYTES: usize = 32 << 20;
-/// … or when its first entry is this old, though nobody is blocked on it: receipts should not lag.
+/// The greatest age of a group's first entry, even if no caller is blocked: receipts should not lag.
 const GROUP_AGE: Duration = Duration::from_millis(50);
-/// An entry's time may be this much before its commit's, in microseconds; the auditor wants no more.
+/// How long an entry's time may be before its commit's, in microseconds. The auditor allows no more.
 const MAX_WAITED: i64 = 60_000_000;
-/// Longer than any flush or merge takes: the queue wakes when one ends.
+/// Longer than any flush or merge takes. The queue wakes when one ends.
 const UNTIL_WOKEN: Duration = Duration::from_secs(60);
 
-/// The end of what is sequenced: what the next entry comes after. Ahead of the ref by the group that is being flushed.
+/// The end of the sequenced commits, which the next entry follows. It is ahead of the ref by the group in flight.
 #[derive(Clone)]
 pub(crate) struct Chain {
     pub(crate) root: Arc<Node>,
@@ -67,7 +66,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The end of what is durable.
+    /// The end of the durable commits.
     pub(crate) fn of(view: &View) -> Chain {
         Chain {
             root: view.root.clone().expect("a refresh has loaded it"),
@@ -77,18 +76,18 @@ impl Chain {
     }
 }
 
-/// What came of one entry.
+/// The result of sequencing one entry.
 enum SequenceResult {
-    /// With its commit's contents, which are not stored yet.
+    /// The entry has a place. The commit's contents are not stored yet.
     At(Box<Sequenced>, Vec<u8>),
-    /// It gets no place; nothing has changed.
+    /// The entry has no place, and nothing has changed.
     Nowhere(Item, TrailError),
-    /// It gets no place, and the chain is of no use.
+    /// The entry has no place, and the chain cannot be used any more.
     Broken(Item, TrailError),
 }
 
 impl Writer<'_> {
-    /// Sequences what is queued until the group is full, or nothing is gained by waiting; `None` if there was nothing.
+    /// Sequences queued entries until the group is full, or waiting for more does not help; `None` if there was none.
     pub(crate) fn sequence_group(
         &mut self,
         lock: &WriterLock,
@@ -101,7 +100,7 @@ impl Writer<'_> {
             .is_ok_and(|tasks| tasks.is_none());
         let mut builder = PackBuilder::new(self.shared.repository.hash);
         let mut sequenced: Vec<Sequenced> = Vec::new();
-        // Whether the newest commit is the group's last is known when nothing comes after it.
+        // Whether the newest commit is the last one of its group is only known later.
         let mut newest: Option<FinishedCommit> = None;
         let mut leaves = Vec::new();
         let mut began = None;
@@ -122,7 +121,7 @@ impl Writer<'_> {
                 SequenceResult::Nowhere(item, error) => self.fail(vec![item], &error),
                 SequenceResult::Broken(item, error) => {
                     self.fail(vec![item], &error);
-                    // The others are placed anew.
+                    // The other entries are placed again.
                     *chain = base;
                     let items = sequenced.into_iter().map(|sequenced| sequenced.item);
                     self.shared.queue.requeue(items.collect());
@@ -158,7 +157,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Stores a commit; its name, and its leaf in the tree over the entries.
+    /// Stores a commit. Returns its id, and its leaf in the Merkle tree.
     fn store(
         &mut self,
         builder: &mut PackBuilder,
@@ -169,7 +168,7 @@ impl Writer<'_> {
         (*id, leaves::leaf(&of.path, &of.item.entry, contents))
     }
 
-    /// Signs the last commit of a group of so many, if that is the one that is signed.
+    /// Signs the last commit of a group if groups are signed; the signature covers `covers` commits.
     fn sign_last(
         &self,
         newest: FinishedCommit,
@@ -184,7 +183,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Where one signature is for all of a group and there is none, none of the group is signed.
+    /// Marks all entries of a group as unsigned if its one signature is missing.
     fn mark_unsigned(&self, group: &mut [Sequenced]) {
         let signing = self.shared.signing.as_ref();
         if signing.is_some_and(|signing| signing.extent == Extent::Group) {
@@ -192,10 +191,10 @@ impl Writer<'_> {
         }
     }
 
-    /// How long another entry is waited for. `began` is when the group got its first.
+    /// How long to wait for another entry. `began` is when the group got its first one.
     fn max_wait(&self, lock: &WriterLock, began: Option<Instant>, call: Call) -> Duration {
         if self.flushing.is_flushing() {
-            // Nothing is gained by a smaller group: it could not be flushed yet.
+            // A smaller group would not help: it could not be flushed yet.
             return UNTIL_WOKEN;
         }
         let Some(began) = began else {
@@ -213,7 +212,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes the objects of one commit, and stores all but the commit itself.
+    /// Makes the objects of one commit, and stores all of them except the commit itself.
     fn place(
         &mut self,
         builder: &mut PackBuilder,
@@ -222,7 +221,7 @@ impl Writer<'_> {
     ) -> SequenceResult {
         let shared = self.shared;
         let repository = &shared.repository;
-        // The tree may have been replaced since the policy looked.
+        // The tree may have been replaced since the policy read it.
         let directory = item.directory.take();
         let there = view::presence(&chain.root, &item.task_id, repository, directory.as_ref());
         match there {
@@ -242,7 +241,7 @@ impl Writer<'_> {
             return SequenceResult::Nowhere(item, error);
         }
         drop(directory);
-        // It would say that it was recorded long before its commit: it is decided again, at the time that it is now.
+        // The entry would be dated long before its commit. The policy must decide again, at the current time.
         let microseconds = chain.microseconds.max(item.microseconds);
         if microseconds.saturating_sub(item.microseconds) > MAX_WAITED {
             return SequenceResult::Nowhere(item, TrailError::Changed);
@@ -256,7 +255,7 @@ impl Writer<'_> {
         path.extend(below.iter().map(String::as_str));
         let deflater = &mut self.deflater;
         let served = builder.add_entry(item.blob, &item.entry, item.deflated.as_deref(), deflater);
-        // Where entries do not resemble each other the caller's thread compresses the next one.
+        // If entries do not resemble each other, the caller's thread compresses the next one.
         shared.deltas_serve.store(served, Ordering::Relaxed);
         item.deflated = None;
         let made = Node::add_file(
@@ -278,7 +277,7 @@ impl Writer<'_> {
             let each = each.filter(|signing| signing.extent == Extent::Commit);
             commit.make(repository.hash, each)
         });
-        // A signature may take as long as its limit.
+        // A signature may take as long as its time limit.
         shared.progress.advance();
         let (commit, contents) = match made {
             Ok(made) => made,

@@ -1,4 +1,4 @@
-//! Tickets: the promise that an entry which has its place will be made durable, or its caller told why not.
+//! Tickets: the promise that an entry with a place becomes durable, or that its caller gets an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::error::TrailError;
 
-/// Where an entry ended up. Given out only once it is durable.
+/// A durable entry and its commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedEntry {
     /// The commit's id, in hexadecimal.
     pub commit: String,
     /// The entry's path in the trail.
     pub path: String,
-    /// The trail's commits are signed, and nobody could sign this one, as it says itself.
+    /// Whether the commit should be signed but could not be, as it says itself.
     pub unsigned: bool,
 }
 
@@ -32,11 +32,11 @@ struct Slot {
 #[derive(Default)]
 struct State {
     outcome: Option<Result<CommittedEntry, TrailError>>,
-    /// Called when there is an outcome.
+    /// Called when the result is known.
     then: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-/// How many callers are blocked: the writer flushes a small group only if somebody waits for it.
+/// How many callers are blocked. The writer flushes a small group only if a caller waits for it.
 pub(crate) struct WaitingCallers {
     count: AtomicUsize,
     wake_writer: Box<dyn Fn() + Send + Sync>,
@@ -89,21 +89,21 @@ impl Ticket {
             .waiting
             .count
             .fetch_sub(then.len(), Ordering::SeqCst);
-        // One that panics must not take the others' receipts with it.
+        // A callback that panics must not keep others from their receipts.
         for then in then {
             let _ = catch_unwind(AssertUnwindSafe(then));
         }
     }
 
-    /// Whether [`Ticket::wait`] would return at once.
+    /// Whether [`Ticket::wait`] would return immediately.
     pub fn is_settled(&self) -> bool {
         self.state().outcome.is_some()
     }
 
-    /// Calls `then` as soon as [`Ticket::wait`] would return at once, which may be now.
+    /// Calls `then` as soon as [`Ticket::wait`] would return immediately, which may be now.
     ///
-    /// It is called on the thread that makes entries durable: it MUST be quick and MUST NOT wait for the trail. Until
-    /// then it counts as a blocked caller, for whom the writer flushes without waiting for more entries.
+    /// It is called on the flush thread: it MUST be quick and MUST NOT wait for the trail. Until then it counts as a
+    /// blocked caller, for which the writer flushes without waiting for more entries.
     pub fn on_settled(&self, then: Box<dyn FnOnce() + Send>) {
         {
             let mut state = self.state();
@@ -120,7 +120,7 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Changed`] if the decision has to be taken again; otherwise why the entry was not recorded.
+    /// [`TrailError::Changed`] if the policy must decide again; otherwise the reason why the entry was not recorded.
     pub fn wait(&self) -> Result<CommittedEntry, TrailError> {
         let mut state = self.state();
         if state.outcome.is_none() {

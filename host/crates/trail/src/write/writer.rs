@@ -1,8 +1,8 @@
-//! The writer: one thread for each open trail, which holds the lock while there is work, sequences groups of entries, has
-//! them made durable, and takes them back where that fails.
+//! The writer: one thread for each open trail. It holds the lock while there is work, sequences groups of entries, has
+//! them made durable, and takes them back if that fails.
 //!
-//! While one group is flushed the next is sequenced on top of it. When a flush fails, everything sequenced after it is
-//! sequenced again from the durable tip.
+//! While one group is flushed the next is sequenced on top of it. When a flush fails, all later entries are sequenced
+//! again from the durable tip.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,25 +18,25 @@ use crate::write::flush_thread::{FlushHandle, FlushResult, SequencedGroup};
 use crate::write::lock::WriterLock;
 use crate::write::sequence::{Chain, Item, Sequenced};
 
-/// Trees in memory beyond this are dropped and read again when needed.
+/// Beyond this many bytes, the trees in memory are dropped, and read again when needed.
 const MAX_LOADED: usize = 192 << 20;
-/// How often the ref may move under one group. Each time somebody else has made progress.
+/// How often the ref may move under one group. Another process makes progress each time.
 const MAX_MOVES: usize = 100;
 
 pub(crate) struct Writer<'a> {
     pub(crate) shared: &'a TrailInner,
     pub(crate) flushing: FlushHandle,
     pub(crate) deflater: Deflater,
-    /// Nothing of a crash or failure is left over.
+    /// Whether the leftovers of a crash or failure were removed.
     pub(crate) swept: bool,
-    /// The trail was written here before, so that work tree and index can be behind.
+    /// Whether the trail was written here before, so that work tree and index can be outdated.
     pub(crate) was_written_before: bool,
-    /// How often in a row the ref has moved under a group.
+    /// How many times in a row the ref has moved under a group.
     moves: usize,
 }
 
 impl Writer<'_> {
-    /// Works until the trail is closed and its queue empty.
+    /// Works until the trail is closed and its queue is empty.
     pub(crate) fn run(shared: &Arc<TrailInner>) {
         if let Some(committing) = shared.committing.get() {
             committing.lower_priority();
@@ -50,7 +50,7 @@ impl Writer<'_> {
             moves: 0,
         };
         while shared.queue.wait_for_work() {
-            // A panic must not leave anybody waiting for ever.
+            // Callers must not wait for ever after a panic.
             let worked = catch_unwind(AssertUnwindSafe(|| writer.work()));
             let result = worked.unwrap_or(Err(TrailError::Internal));
             if let Err(error) = result {
@@ -63,7 +63,7 @@ impl Writer<'_> {
         Flusher::of(self.shared)
     }
 
-    /// Holds the lock while there is work and nobody else waits.
+    /// Holds the lock while there is work and no other process waits.
     fn work(&mut self) -> Result<(), TrailError> {
         let shared = self.shared;
         self.flushing.ensure_running()?;
@@ -77,7 +77,7 @@ impl Writer<'_> {
         let publication = lock.publish(&shared.progress);
         let worked = catch_unwind(AssertUnwindSafe(|| self.work_locked(&lock)));
         let worked = worked.unwrap_or(Err(TrailError::Internal));
-        // Nothing is under way when the lock goes, whatever happened.
+        // Nothing may be in flight when the lock is released.
         let rest = self.flushing.finish();
         let rested = self.handle_result(rest, None);
         if self.flushing.is_merging() {
@@ -94,7 +94,7 @@ impl Writer<'_> {
     fn work_locked(&mut self, lock: &WriterLock) -> Result<(), TrailError> {
         let shared = self.shared;
         'from_the_durable_tip: loop {
-            // Before the first group, and after one that has failed half-way.
+            // Before the first group, and after one that failed half-way.
             let asked = shared.queue.refreshes();
             self.refresh()?;
             shared.queue.settle_refreshes(asked);
@@ -132,7 +132,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Takes the result of a flush, with the group that was sequenced after it.
+    /// Handles the result of a flush. `after` is the group that was sequenced after it.
     fn handle_result(
         &mut self,
         flushed: Option<FlushResult>,
@@ -154,11 +154,12 @@ impl Writer<'_> {
         let mut again: Vec<Item> = Vec::new();
         match error {
             FlushError::Behind(error) => {
-                tracing::warn!(%error, "the commits are durable, but what goes with them is not in step");
-                // Once more, before a person can hear of it and commit from an index that lacks the entries. If this
-                // fails too, the receipts are due nevertheless, and the next group has to wait.
+                tracing::warn!(%error, "the commits are durable, but the work tree or the notes about them are not up \
+                     to date");
+                // Try again before a person can notice, and commit from an index that lacks the entries. If this fails
+                // too, the receipts are due nevertheless, and the next group has to wait.
                 if let Err(error) = self.refresh() {
-                    tracing::warn!(%error, "they could not be brought in step");
+                    tracing::warn!(%error, "they could not be brought up to date");
                 }
                 self.shared.settle(&sequenced);
             }
@@ -176,9 +177,10 @@ impl Writer<'_> {
             }
             FlushError::Failed(error) => self.fail(items(sequenced), &error),
             FlushError::Uncertain(error) => {
-                // The branch has moved: before a person hears of it, their index should have what it has.
+                // The branch has moved: a person's index should be updated before they notice.
                 if let Err(error) = self.refresh() {
-                    tracing::warn!(%error, "what is not durable yet could not be brought in step");
+                    tracing::warn!(%error, "the work tree could not be brought up to date with commits that may not \
+                         be durable");
                 }
                 self.fail(items(sequenced), &error);
             }
@@ -192,7 +194,7 @@ impl Writer<'_> {
         Ok(Next::StartOver)
     }
 
-    /// Drops the trees that are in memory. Nothing may be under way.
+    /// Drops the trees that are in memory. Nothing may be in flight.
     fn forget_trees(&self) {
         let tip = self.shared.view().tip;
         if let Ok(root) = View::load_root(&self.shared.repository, tip) {
@@ -201,7 +203,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Lets the next refresh look at everything again: leftovers, the ref, the work tree.
+    /// Makes the next refresh check everything again: leftovers, the ref, the work tree.
     fn invalidate(&mut self) {
         self.shared.view().confirmed = false;
         self.swept = false;
@@ -219,28 +221,28 @@ impl Writer<'_> {
     }
 }
 
-/// Everybody who waited for the writer at one moment.
+/// All requests that waited for the writer at one moment.
 pub(crate) struct WaitingRequests {
     entries: HashMap<String, PendingEntry>,
     refreshes: Vec<Sender<Result<(), TrailError>>>,
 }
 
 impl TrailInner {
-    /// Fails if the trail was opened by the name of a ref.
+    /// Fails if the trail was opened for reading.
     fn check_records(&self) -> Result<(), TrailError> {
         if !self.is_for_reading {
             return Ok(());
         }
         Err(TrailError::Invalid(format!(
-            "{} was opened to be read",
+            "{} was opened for reading",
             self.identity.reference
         )))
     }
 
-    /// Takes everything that waits, whether queued or, after a panic, under way.
+    /// Takes everything that waits, queued or, after a panic, in flight.
     pub(crate) fn take_waiting(&self) -> WaitingRequests {
         let mut view = self.view();
-        // Under the view's lock, as they are put there: what comes now is not failed by what was before.
+        // Under the view's lock, like the insertion: later requests do not get an earlier error.
         self.queue.drain();
         WaitingRequests {
             entries: std::mem::take(&mut view.pending),
@@ -250,23 +252,23 @@ impl TrailInner {
 }
 
 impl WaitingRequests {
-    /// Lets all of them know why nothing comes of it.
+    /// Reports the error to all of them.
     pub(crate) fn fail(self, error: &TrailError) {
         for waiting in self.entries.into_values() {
             waiting.ticket.settle(Err(error.clone()));
         }
         for sender in self.refreshes {
-            // The one who asked may have gone.
+            // The caller may be gone.
             let _ = sender.send(Err(error.clone()));
         }
     }
 }
 
-/// What comes after a flush.
+/// The next step after a flush.
 enum Next {
-    /// The group that was sequenced meanwhile, if there is one.
+    /// Continue with the group that was sequenced meanwhile, if there is one.
     Group(Option<Box<SequencedGroup>>),
-    /// The queue, on the durable tip: what was sequenced after it is in the queue again.
+    /// Start over from the durable tip. Entries that were sequenced after it are in the queue again.
     StartOver,
 }
 

@@ -1,5 +1,5 @@
-//! The branches of another repository, each followed down its first parents until it meets the audited history, another branch, or
-//! its end. Every commit is read once.
+//! The branches of another repository. Each is followed through its first parents until it meets the audited history,
+//! another branch, or its end. Every commit is read once.
 
 use std::collections::HashMap;
 
@@ -10,33 +10,33 @@ use crate::rules::message::{self, Role};
 use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 
-/// Where a branch, followed down, comes to.
+/// Where a branch leads.
 #[derive(Clone, Debug)]
 pub(super) enum End {
-    /// The audited history, so many steps below its tip.
+    /// To the audited history, at this depth below its tip.
     Known(u32, Id),
-    /// Its own first commit.
+    /// To its own first commit.
     First,
-    /// A commit that cannot be read, and why.
+    /// To a commit that cannot be read, with the reason.
     Lost(String),
 }
 
-/// What a branch has that the audited history has not.
+/// The commits of a branch that the audited history does not have.
 #[derive(Clone, Debug)]
 pub(super) struct Tip {
     pub(super) names: Vec<Vec<u8>>,
     pub(super) end: End,
-    /// How many commits lie above that end.
+    /// The number of commits before that end.
     pub(super) commits: u64,
-    /// How many of them are a trail's.
+    /// The number of trail commits among them.
     pub(super) recorded: u64,
-    /// The oldest of them.
+    /// The oldest trail commit among them.
     pub(super) oldest: Option<Id>,
-    /// The trail that begins among them: its uuid, or its first record.
+    /// The trail that starts among them: its uuid, or its first record.
     pub(super) trail: Option<String>,
 }
 
-/// A branch's commits down to where they meet another's.
+/// The commits of a branch until it meets another one.
 struct Line {
     recorded: Vec<bool>,
     oldest: Option<Id>,
@@ -138,7 +138,7 @@ fn read_line(
     line
 }
 
-/// What a line and those that it joins come to.
+/// Adds up a line and the lines that it joins.
 fn sum_up(line: &Line, lines: &[Line], found: &[Tip], names: Vec<Vec<u8>>) -> Tip {
     let own = |recorded: &[bool]| recorded.iter().filter(|recorded| **recorded).count() as u64;
     let first = line.first_record.map(|id| format!("commit-{id}"));

@@ -1,23 +1,24 @@
-//! Bloom filters over the paths that a commit changes. `git log -- PATH` passes by every commit whose filter says no.
+//! Bloom filters over the paths that a commit changes. `git log -- PATH` skips every commit whose filter does not
+//! match.
 
 /// The filters of a layer.
 pub(super) struct Filters {
-    /// Where the numbers begin that say where each filter ends.
+    /// The offset of the numbers with the end of each filter.
     ends: usize,
-    /// Where the filters begin, and how long they are in all.
+    /// The offset of the filters, and their total length.
     data: (usize, usize),
     version: u32,
     hashes: u32,
 }
 
-/// The numbers before the first filter.
+/// The length of the header before the first filter.
 const HEAD: usize = 12;
 
-/// What hashes begin with; git's choice.
+/// The seeds of the hashes, as in git.
 const SEEDS: [u32; 2] = [0x293a_e76f, 0x7e64_6e2c];
 
 impl Filters {
-    /// The filters of a layer of so many commits; none where git takes none, for their version is another.
+    /// Reads the filters of a layer with this many commits; `None` if git ignores them because of their version.
     ///
     /// # Errors
     ///
@@ -42,7 +43,7 @@ impl Filters {
         Ok(known.then_some(filters))
     }
 
-    /// Whether the filter at this place says that its commit changes neither this path nor a directory that it is in.
+    /// Whether the filter of a commit excludes this path and all its directories.
     pub(super) fn would_skip(&self, bytes: &[u8], place: u32, path: &[u8]) -> bool {
         let end = |place: u32| be32(&bytes[self.ends + place as usize * 4..]) as usize;
         let begin = place.checked_sub(1).map_or(0, end);
@@ -51,7 +52,7 @@ impl Filters {
             return true;
         }
         let filter = &bytes[data + begin..data + end];
-        // Git takes an empty one for none.
+        // Git ignores an empty filter.
         if filter.is_empty() {
             return false;
         }
@@ -70,7 +71,7 @@ impl Filters {
         })
     }
 
-    /// Murmur3, in which git's first version took bytes for signed.
+    /// Murmur3. Git's first version treated bytes as signed.
     fn hash(&self, seed: u32, bytes: &[u8]) -> u32 {
         let wide = |byte: u8| match self.version {
             1 => byte as i8 as u32,
@@ -131,7 +132,7 @@ mod tests {
                 assert_eq!(filters(version).hash(0, text.as_bytes()), expect, "{text}");
             }
         }
-        // Only the second hashes as others do what is not ASCII.
+        // Only the second version hashes other bytes than ASCII as other programs do.
         let high = b"\x99\xaa\xbb\xcc\xdd\xee\xff";
         assert_eq!(filters(2).hash(0, high), 0xa183_ccfd);
         assert_ne!(filters(1).hash(0, high), 0xa183_ccfd);

@@ -1,4 +1,4 @@
-//! One file of a commit-graph: its chunks, taken apart.
+//! One file of a commit-graph, split into its chunks.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -6,27 +6,27 @@ use std::path::Path;
 use super::{NO_PARENT, filter};
 use crate::store::open_file;
 
-/// A graph of a hundred million commits is larger than any that is audited.
+/// The largest file that is read, in bytes: a hundred million commits.
 const MAX_BYTES: u64 = 8 << 30;
 
-/// One file, in memory.
+/// One file in memory.
 pub(super) struct Layer {
     bytes: Vec<u8>,
     hash_len: usize,
     pub(super) count: u32,
-    /// How many commits lie in the layers below.
+    /// The number of commits in the layers below.
     pub(super) first: u32,
     names: usize,
     rows: usize,
-    /// More parents than two, by number.
+    /// The third and further parents, by number.
     edges: (usize, usize),
-    /// How much later than its time each commit counts, and what does not fit there.
+    /// The offset of each commit's time correction, and the table of large ones.
     later: Option<(usize, (usize, usize))>,
-    /// The paths that each commit changes, as filters: where each ends, and all of them.
+    /// The filters over the paths that each commit changes.
     paths: Option<filter::Filters>,
 }
 
-/// What a layer says about a commit.
+/// The data of a layer about a commit.
 pub(super) struct Row<'a> {
     pub(super) tree: &'a [u8],
     pub(super) parents: [u32; 2],
@@ -35,9 +35,11 @@ pub(super) struct Row<'a> {
 }
 
 impl Layer {
+    /// Reads a layer.
+    ///
     /// # Errors
     ///
-    /// Says why it is not as git writes it.
+    /// It is not as git writes it.
     pub(super) fn read(path: &Path, hash_len: usize) -> Result<Layer, String> {
         let mut bytes = Vec::new();
         let file = open_file(path)?;
@@ -47,7 +49,7 @@ impl Layer {
         let hash_version = if hash_len == 20 { 1 } else { 2 };
         if bytes.len() < 8 + hash_len || !bytes.starts_with(b"CGPH\x01") || bytes[5] != hash_version
         {
-            return Err("is no commit-graph of version 1 for this repository's names".to_owned());
+            return Err("is not a commit-graph of version 1 for this object format".to_owned());
         }
         let body = bytes.len() - hash_len;
         let mut chunks: Vec<([u8; 4], usize)> = Vec::new();
@@ -144,7 +146,7 @@ impl Layer {
         }
     }
 
-    /// The positions of a commit's parents; none if they cannot be read as git would.
+    /// The positions of a commit's parents; `None` if git could not read them.
     pub(super) fn parents(&self, row: &Row<'_>) -> Option<Vec<u32>> {
         let mut parents = Vec::new();
         let [one, two] = row.parents;
@@ -175,7 +177,7 @@ impl Layer {
         self.later.is_some()
     }
 
-    /// How much later than its time a commit counts.
+    /// The correction that is added to the time of a commit, in seconds.
     pub(super) fn time_correction(&self, place: u32) -> Option<u64> {
         let (begin, (large, length)) = self.later?;
         let later = be32(&self.bytes[begin + place as usize * 4..]);
@@ -187,7 +189,7 @@ impl Layer {
         Some(u64::from(be32(wide)) << 32 | u64::from(be32(&wide[4..])))
     }
 
-    /// Whether the filter of a commit says that it does not change this path.
+    /// Whether the filter of a commit excludes this path.
     pub(super) fn would_skip(&self, place: u32, path: &[u8]) -> bool {
         let paths = self.paths.as_ref();
         paths.is_some_and(|paths| paths.would_skip(&self.bytes, place, path))

@@ -1,18 +1,18 @@
-//! Leaves of the tree over a trail's entries: the encoding never changes. `docs/src/reference/proofs.md` defines it; the golden
-//! test below holds it.
+//! The leaves of the tree over a trail's entries. Their encoding never changes: `docs/src/reference/proofs.md` defines
+//! it, and the golden test below checks it.
 
 use sha2::{Digest, Sha256};
 
-/// What every leaf begins with: what it is, and in which version.
+/// The first bytes of every leaf: its type and version.
 const TAG: &[u8] = b"chiffon-audit/leaf/v1\n";
 
-/// A hash in the tree.
+/// A hash in the Merkle tree.
 pub(crate) type Hash = [u8; 32];
 
 /// The hash of an entry's leaf (RFC 6962, section 2.1: SHA-256 of a zero byte and the leaf).
 ///
-/// The leaf is the tag, then path, entry and commit, each after its length in eight bytes, the highest first. The commit is its
-/// object's contents, without git's header and not compressed.
+/// The leaf is the tag, then path, entry and commit, each after its length in eight bytes, most significant byte first.
+/// The commit is its object's contents, uncompressed and without git's header.
 pub(crate) fn hash(path: &[u8], entry: &[u8], commit: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update([0]);

@@ -1,4 +1,5 @@
-//! Signed notes (C2SP `signed-note`) and the checkpoints in them (C2SP `tlog-checkpoint`): reads and checks, never signs.
+//! Signed notes (C2SP `signed-note`) and the checkpoints in them (C2SP `tlog-checkpoint`): parses and checks them,
+//! never signs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,32 +10,32 @@ use super::leaf::Hash;
 use crate::quote::quote;
 use crate::rules::time;
 
-/// A note is a page at most; witnesses' cosignatures included.
+/// The longest note in bytes, including the cosignatures of witnesses.
 const MAX_BYTES: usize = 64 << 10;
 
-/// A note may bear the signatures of many witnesses, and no more than this.
+/// The most signatures of a note.
 const MAX_SIGNATURES: usize = 100;
 
 /// The algorithm byte of Ed25519 in keys and key hashes.
 const ED25519: u8 = 1;
 
-/// That of Ed25519 for cosignatures.
+/// The algorithm byte of Ed25519 cosignatures.
 const COSIGNATURE: u8 = 4;
 
 /// A checkpoint, read but not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
-    /// What is signed.
+    /// The signed text.
     text: String,
-    /// Which trail it is of.
+    /// The origin, which identifies the trail.
     pub(crate) origin: String,
-    /// How many entries there were.
+    /// The number of entries.
     pub(crate) size: u64,
-    /// The root over them.
+    /// The root over the entries.
     pub(crate) root: Hash,
-    /// The trail's tip then, if it is said.
+    /// The trail's tip at that time, if the checkpoint names it.
     pub(crate) commit: Option<String>,
-    /// When it was made, in seconds since 1970, if it is said.
+    /// The time of the checkpoint in seconds since 1970, if it has one.
     pub(crate) seconds: Option<i64>,
     signatures: Vec<NoteSignature>,
 }
@@ -47,17 +48,17 @@ struct NoteSignature {
 }
 
 impl Checkpoint {
-    /// Reads a file of checkpoints, one after the other.
+    /// Parses a file of one or more checkpoints.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the first that cannot be read, or that there is none.
+    /// Describes the first checkpoint that cannot be parsed, or that there is none.
     pub(crate) fn parse_all(bytes: &[u8]) -> Result<Vec<Checkpoint>, String> {
         let mut found = Vec::new();
         let mut begin = 0;
         let mut in_signatures = false;
         let mut at = 0;
-        // A note ends with its last signature line; what follows, but for empty lines, is another.
+        // A note ends with its last signature line. Another note may follow after empty lines.
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_signature = line.starts_with("\u{2014} ".as_bytes());
             if in_signatures && !is_signature {
@@ -77,11 +78,11 @@ impl Checkpoint {
         Ok(found)
     }
 
-    /// Reads a checkpoint.
+    /// Parses a checkpoint.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Describes what is wrong with it.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         if bytes.len() > MAX_BYTES {
             return Err("it is longer than any checkpoint".into());
@@ -95,7 +96,7 @@ impl Checkpoint {
         }
         let (text, signatures) = note
             .rsplit_once("\n\n")
-            .ok_or("it is no signed note: no empty line comes before signatures")?;
+            .ok_or("it is not a signed note: no empty line comes before signatures")?;
         let text = format!("{text}\n");
         let signatures = signatures
             .strip_suffix('\n')
@@ -108,14 +109,14 @@ impl Checkpoint {
         let mut lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
         let mut next = || lines.next().filter(|line| !line.is_empty());
         let (Some(origin), Some(size), Some(root)) = (next(), next(), next()) else {
-            return Err("it is no checkpoint: it lacks origin, size or root".into());
+            return Err("it is not a checkpoint: it lacks origin, size or root".into());
         };
-        let size = canonical_number(size).ok_or("its size is no number in its one form")?;
+        let size = canonical_number(size).ok_or("its size is not a number in canonical form")?;
         let root = STANDARD
             .decode(root)
             .ok()
             .and_then(|root| root.try_into().ok())
-            .ok_or("its root is no hash")?;
+            .ok_or("its root is not a hash")?;
         let mut checkpoint = Checkpoint {
             origin: origin.to_owned(),
             size,
@@ -127,7 +128,7 @@ impl Checkpoint {
         };
         for line in lines {
             match line.split_once(' ') {
-                // What is said twice has two readings.
+                // A repeated line would be ambiguous.
                 Some(("commit", _)) if checkpoint.commit.is_some() => {
                     return Err("it names two commits".into());
                 }
@@ -138,7 +139,7 @@ impl Checkpoint {
                 Some(("time", at)) => {
                     checkpoint.seconds = Some(time::seconds(at).ok_or("its time is malformed")?);
                 }
-                // Lines of others' are signed too, and say nothing to us.
+                // Lines by other programs are signed too, and are ignored.
                 _ if line.is_empty() => return Err("it holds an empty line".into()),
                 _ => {}
             }
@@ -151,7 +152,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Says that it did not.
+    /// It did not.
     pub(crate) fn check(&self, key: &NoteKey) -> Result<(), String> {
         let theirs =
             |signature: &&NoteSignature| signature.name == key.name && signature.key_id == key.id;
@@ -187,11 +188,11 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// The witnesses among these that cosigned it, each key once, and when they did, in seconds since 1970.
+    /// Returns the witnesses that cosigned the checkpoint, each key once, with the times in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// Says that a line claims to be one of theirs and is not.
+    /// A line names one of the witnesses, and its signature is wrong.
     pub(crate) fn cosigned<'a>(
         &self,
         keys: &'a [WitnessKey],
@@ -229,24 +230,24 @@ pub(crate) struct WitnessKey {
 }
 
 impl WitnessKey {
-    /// Reads a file of keys, one a line; empty lines and those that begin with `#` are none.
+    /// Parses a file of keys, one a line. Empty lines and lines that start with `#` are ignored.
     ///
     /// # Errors
     ///
-    /// Says which line is no key.
+    /// Names the line that is not a key.
     pub(crate) fn parse_all(text: &str) -> Result<Vec<WitnessKey>, String> {
         let lines = (1..).zip(text.lines().map(str::trim));
         lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .map(|(number, line)| {
                 let (name, id, key) = parse_key(line, COSIGNATURE)
-                    .map_err(|why| format!("holds no witness's key in line {number}: {why}"))?;
+                    .map_err(|why| format!("has no witness's key in line {number}: {why}"))?;
                 Ok(WitnessKey { name, id, key })
             })
             .collect()
     }
 
-    /// How many different keys there are.
+    /// The number of different keys.
     pub(crate) fn count(keys: &[WitnessKey]) -> usize {
         let different = |(at, key): &(usize, &WitnessKey)| {
             !keys[..*at].iter().any(|other| other.key == key.key)
@@ -254,7 +255,7 @@ impl WitnessKey {
         keys.iter().enumerate().filter(different).count()
     }
 
-    /// When this was signed, if it was: a time in eight bytes, and a signature over it and the note.
+    /// The time of a cosignature, if it is valid: eight bytes, and a signature over them and the note.
     fn check(&self, bytes: &[u8], text: &str) -> Option<u64> {
         let (seconds, signature) = bytes.split_first_chunk::<8>()?;
         let seconds = u64::from_be_bytes(*seconds);
@@ -268,7 +269,7 @@ impl WitnessKey {
     }
 }
 
-/// What the origin of a trail's checkpoints begins with; the trail's uuid follows.
+/// The prefix of a checkpoint's origin. The trail's uuid follows.
 pub(crate) const ORIGIN: &str = "chiffon-audit/";
 
 /// A key that checks notes: `name+id+base64`, as C2SP writes one.
@@ -280,38 +281,38 @@ pub(crate) struct NoteKey {
 }
 
 impl NoteKey {
-    /// Reads a key.
+    /// Parses a key.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Describes what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<NoteKey, String> {
         let (name, id, key) = parse_key(text.trim(), ED25519)?;
         Ok(NoteKey { name, id, key })
     }
 }
 
-/// Reads a key of this algorithm: its name, its id and itself.
+/// Parses a key of this algorithm: its name, its id and the key itself.
 fn parse_key(text: &str, expected: u8) -> Result<(String, [u8; 4], VerifyingKey), String> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("it is no key of the form name+id+base64".into());
+        return Err("it is not a key of the form name+id+base64".into());
     };
-    let bytes = STANDARD.decode(key).map_err(|_| "it is no base64")?;
+    let bytes = STANDARD.decode(key).map_err(|_| "it is not base64")?;
     let (algorithm, key) = bytes.split_first().ok_or("it is empty")?;
     let key: &[u8; 32] = match key.try_into() {
         Ok(key) if *algorithm == expected => key,
-        _ => return Err("it is no Ed25519 key".into()),
+        _ => return Err("it is not an Ed25519 key".into()),
     };
     let computed = key_id(name, expected, key);
     if hex(&computed) != id {
-        return Err("its id is not that of its name and key: it was changed".into());
+        return Err("its id does not match its name and key: it was changed".into());
     }
-    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is no point of the curve")?;
+    let key = VerifyingKey::from_bytes(key).map_err(|_| "it is not a point of the curve")?;
     Ok((name.to_owned(), computed, key))
 }
 
-/// A number in its one form: digits, and no zero in front.
+/// Parses a number in its canonical form: digits without a leading zero.
 pub(crate) fn canonical_number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
@@ -349,14 +350,19 @@ mod tests {
 
     // From the package golang.org/x/mod/sumdb/note, whose documentation signs this text with this key.
     const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-    const NOTE: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+    const NOTE: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your \
+         problem is.\n\n\u{2014} PeterNeumann \
+         x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
     #[test]
     fn notes_of_others_are_read() {
         let key = NoteKey::parse(PETER).unwrap();
         assert!(NoteKey::parse(&PETER.replace("c74f", "c74e")).is_err());
         let error = Checkpoint::parse(NOTE.as_bytes()).unwrap_err();
-        assert_eq!(error, "it is no checkpoint: it lacks origin, size or root");
+        assert_eq!(
+            error,
+            "it is not a checkpoint: it lacks origin, size or root"
+        );
         let (text, line) = NOTE.rsplit_once("\n\n").unwrap();
         let signature = super::signature(line.trim_end()).unwrap();
         let mut checkpoint = Checkpoint {

@@ -1,6 +1,7 @@
-//! Proof files: one entry, its commit, and the way from there to a checkpoint, all in one file. Reads, never writes.
+//! Proof files: one entry, its commit, and the path from there to a checkpoint. Parses them, never writes them.
 //!
-//! A header of lines, an empty line, then entry, commit and checkpoint as they are, each as long as the header says.
+//! The file has a header of lines, an empty line, then entry, commit and checkpoint verbatim, each with the length in
+//! the header.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,10 @@ use super::tree;
 /// The first line of every proof file.
 const FORMAT: &str = "chiffon-audit/proof/v1";
 
-/// Two to the power of this many entries fit no disk.
+/// The most hashes in a proof: a trail of two to the power of this many entries fits no disk.
 const MAX_HASHES: usize = 64;
 
-/// The header is a few lines of a few words.
+/// The longest header, in bytes.
 const MAX_HEADER: usize = 16 << 10;
 
 /// A proof, read but not checked.
@@ -30,22 +31,22 @@ pub(crate) struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
-    /// Reads a proof file.
+    /// Parses a proof file.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Describes what is wrong with it.
     pub(crate) fn parse(file: &'a [u8]) -> Result<Proof<'a>, String> {
         let end = file
             .windows(2)
             .take(MAX_HEADER)
             .position(|pair| pair == b"\n\n")
-            .ok_or("it is no proof file: its header has no end")?;
+            .ok_or("it is not a proof file: its header has no end")?;
         let header = std::str::from_utf8(&file[..end]).map_err(|_| "its header is not UTF-8")?;
         let mut lines = header.split('\n');
         if lines.next() != Some(FORMAT) {
             return Err(format!(
-                "it is no proof file: it does not begin with `{FORMAT}`"
+                "it is not a proof file: it does not start with `{FORMAT}`"
             ));
         }
         let mut member = |name: &str| {
@@ -59,7 +60,7 @@ impl<'a> Proof<'a> {
         let path = member("path")?;
         let number = |text: &str| {
             canonical_number(text).ok_or_else(|| {
-                "its header holds a number that is none, or not in its one form".to_owned()
+                "its header has a number that is malformed or not in canonical form".to_owned()
             })
         };
         let index = number(member("index")?)?;
@@ -76,7 +77,7 @@ impl<'a> Proof<'a> {
             })
             .collect::<Option<_>>()
             .filter(|hashes: &Vec<Hash>| hashes.len() <= MAX_HASHES)
-            .ok_or("its header holds a line that is no hash")?;
+            .ok_or("its header has a line that is not a hash")?;
         let mut rest = &file[end + 2..];
         let mut take = |length: u64| {
             let (part, after) = usize::try_from(length)
@@ -88,7 +89,7 @@ impl<'a> Proof<'a> {
         };
         let (entry, commit, checkpoint) = (take(lengths[0])?, take(lengths[1])?, take(lengths[2])?);
         if !rest.is_empty() {
-            return Err("it goes on after its end".into());
+            return Err("it continues after its end".into());
         }
         Ok(Proof {
             path,
@@ -101,7 +102,7 @@ impl<'a> Proof<'a> {
         })
     }
 
-    /// Whether entry and commit are in the tree whose root the checkpoint has.
+    /// Whether entry and commit are in the tree with the checkpoint's root.
     pub(crate) fn leads_to_root(&self) -> bool {
         let leaf = leaf::hash(self.path.as_bytes(), self.entry, self.commit);
         let root = tree::root_from_proof(self.index, self.checkpoint.size, leaf, &self.hashes);

@@ -1,10 +1,10 @@
-//! The Merkle tree of RFC 6962, section 2.1: its root while leaves come in one after the other, and whether a leaf is in it.
+//! The Merkle tree of RFC 6962, section 2.1: its root as leaves are added, and inclusion proofs.
 
 use sha2::{Digest, Sha256};
 
 use super::leaf::Hash;
 
-/// The hash of a node above two others.
+/// The hash of a node above two hashes.
 pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update([1]);
@@ -13,11 +13,11 @@ pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
     hasher.finalize().into()
 }
 
-/// A tree to which leaves are added; it keeps one hash for each bit of its size.
+/// A tree that grows by leaves. Stores one hash for each bit of its size.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GrowingTree {
     size: u64,
-    /// The roots of its whole subtrees, the largest first.
+    /// The roots of its complete subtrees, the largest first.
     peaks: Vec<Hash>,
 }
 
@@ -38,7 +38,7 @@ impl GrowingTree {
         self.size += 1;
     }
 
-    /// The root as of now; that of no leaves is the hash of nothing.
+    /// The current root. The root of an empty tree is the hash of the empty string.
     pub(crate) fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();
         let Some(last) = peaks.next() else {
@@ -48,7 +48,8 @@ impl GrowingTree {
     }
 }
 
-/// The root that a leaf's inclusion proof leads to (RFC 9162, section 2.1.3.2); none if the proof is not of that length.
+/// Computes the root from a leaf's inclusion proof (RFC 9162, section 2.1.3.2); `None` if the proof has the wrong
+/// length.
 pub(crate) fn root_from_proof(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
     if index >= size {
         return None;
@@ -85,7 +86,7 @@ pub(crate) mod tests {
             .collect()
     }
 
-    /// The definition, word for word.
+    /// The definition in the RFC, word for word.
     fn root(leaves: &[Hash]) -> Hash {
         match leaves {
             [] => Sha256::digest([]).into(),

@@ -1,4 +1,4 @@
-//! Refs as files of their own: what one holds, and which there are.
+//! Loose refs: refs in files of their name.
 
 use std::ffi::OsStr;
 use std::fs::FileType;
@@ -11,7 +11,7 @@ use crate::object::Id;
 use crate::quote::quote;
 use crate::store::open_file;
 
-/// What a ref holds.
+/// The value of a ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Id(Id),
@@ -19,26 +19,26 @@ pub(super) enum Target {
     Ref(Vec<u8>),
 }
 
-/// A ref's file, as git would read it.
+/// The file of a ref, as git reads it.
 pub(super) struct LooseRef {
     pub(super) target: Target,
-    /// Why it is not in the form that git writes.
+    /// The difference from the form that git writes, if there is one.
     pub(super) odd: Option<&'static str>,
 }
 
-/// No ref that a file system can hold has a longer name.
+/// The longest file, in bytes: longer than any name of a ref that a file system allows.
 const MAX_BYTES: u64 = 8 << 10;
 
-/// Reads a ref's file; none if there is none. A symbolic link that names a ref is an old form of a symbolic ref.
+/// Reads the file of a ref; `None` if it does not exist. A symbolic link to a ref is an old form of a symbolic ref.
 ///
 /// # Errors
 ///
-/// Says why git can make nothing of it.
+/// Git cannot read the file.
 pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<LooseRef>, String> {
     let Ok(metadata) = path.symlink_metadata() else {
         return Ok(None);
     };
-    // A directory where a ref is sought holds other refs.
+    // A directory with the name of a ref has other refs.
     if metadata.is_dir() {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<LooseRef>, Stri
             let target = Target::Ref(target);
             return Ok(Some(LooseRef { target, odd }));
         }
-        odd = Some("it is a symbolic link to a file that is no ref");
+        odd = Some("it is a symbolic link to a file that is not a ref");
     }
     let mut contents = Vec::new();
     open_file(path)?
@@ -62,13 +62,16 @@ pub(super) fn read(path: &Path, hex_len: usize) -> Result<Option<LooseRef>, Stri
     Ok(Some(LooseRef { target, odd }))
 }
 
-/// What git makes of a ref's file, and why it is not as git writes it.
+/// Parses the file of a ref as git does. Also returns the difference from the form that git writes.
 fn parse(contents: &[u8], hex_len: usize) -> Result<(Target, Option<&'static str>), String> {
     let line = contents.strip_suffix(b"\n").unwrap_or(contents);
     if let Some(target) = contents.strip_prefix(b"ref:") {
         let target = target.trim_ascii();
         if !name::is_valid(target) {
-            return Err(format!("leads to {}, which is no valid ref", quote(target)));
+            return Err(format!(
+                "leads to {}, which is not a valid ref",
+                quote(target)
+            ));
         }
         let is_canonical = line.strip_prefix(b"ref: ") == Some(target);
         let odd = (!is_canonical).then_some("it is not `ref: ` and a name");
@@ -83,20 +86,20 @@ fn parse(contents: &[u8], hex_len: usize) -> Result<(Target, Option<&'static str
     Ok((Target::Id(id), odd))
 }
 
-/// The refs that have files below a directory.
+/// The loose refs below a directory.
 #[derive(Default)]
 pub(super) struct LooseRefs {
-    /// Full names, in no order.
+    /// The full names, in no particular order.
     pub(super) names: Vec<Vec<u8>>,
-    /// What lies there that is no ref.
+    /// Files there that are not refs.
     pub(super) odd: Vec<String>,
 }
 
-/// Lists the refs below `refs/`, however deep and however named. Links to directories are not followed.
+/// Lists the refs below `refs/`, at any depth and with any name. Does not follow links to directories.
 ///
 /// # Errors
 ///
-/// Says which directory cannot be listed.
+/// Names the directory that cannot be listed.
 pub(super) fn list(common_dir: &Path) -> Result<LooseRefs, String> {
     let mut found = LooseRefs::default();
     let mut directories: Vec<Vec<u8>> = vec![b"refs".to_vec()];
@@ -111,7 +114,7 @@ pub(super) fn list(common_dir: &Path) -> Result<LooseRefs, String> {
         for entry in std::fs::read_dir(path).map_err(unlisted)? {
             let entry = entry.map_err(unlisted)?;
             let last = entry.file_name().into_vec();
-            // Git sees neither.
+            // Git ignores both.
             if last.starts_with(b".") || last.ends_with(b".lock") {
                 continue;
             }
@@ -138,11 +141,11 @@ impl LooseRefs {
             self.odd.push(format!("{} {what}", quote(&full)));
         } else if !kind.is_file() && !kind.is_symlink() {
             self.odd
-                .push(format!("{} is no regular file", quote(&full)));
+                .push(format!("{} is not a regular file", quote(&full)));
         } else {
             if !name::is_valid(&full) {
                 self.odd
-                    .push(format!("{} is no valid name of a ref", quote(&full)));
+                    .push(format!("{} is not a valid name of a ref", quote(&full)));
             }
             self.names.push(full);
         }

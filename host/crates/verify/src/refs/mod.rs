@@ -1,5 +1,5 @@
-//! Refs as files, loose and packed, read once and byte for byte. Knows no object: a ref is a name that leads to an id. What is not
-//! in the form that git writes is kept to be said: another tool may read it otherwise.
+//! The refs, loose and packed, read once and byte for byte. Knows no object: a ref is a name for an id. Anything that
+//! is not in the form that git writes is reported, because another program may read it differently.
 
 mod loose;
 mod name;
@@ -12,40 +12,40 @@ use super::repository::Repository;
 use loose::Target;
 use packed::PackedRefs;
 
-/// Git follows as many symbolic refs.
+/// The most symbolic refs that git follows.
 const MAX_SYMBOLIC: usize = 5;
 
-/// Where a ref leads.
+/// The result of following a ref.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
-    /// The last name: the branch that `HEAD` names.
+    /// The last name: for `HEAD` the branch that it names.
     pub(crate) name: Vec<u8>,
-    /// Nothing, if that branch has no commit yet.
+    /// The id; `None` if that branch has no commit yet.
     pub(crate) id: Option<Id>,
 }
 
-/// The refs of a repository as they were found at one time.
+/// The refs of a repository at one time.
 pub(crate) struct Refs<'a> {
     repository: &'a Repository,
     packed: PackedRefs,
-    /// The names of those with files, in order.
+    /// The names of the loose refs, in order.
     loose: Vec<Vec<u8>>,
-    /// What is not in git's form, a sentence each.
+    /// Sentences about everything that is not in git's form.
     pub(crate) odd: Vec<String>,
 }
 
-/// A branch, here or of a remote, and the commit that it names; or why git can make nothing of it.
+/// A local or remote-tracking branch and its commit, or the reason why git cannot read it.
 pub(crate) struct Branch {
     pub(crate) name: Vec<u8>,
     pub(crate) id: Result<Option<Id>, VerifyError>,
 }
 
 impl<'a> Refs<'a> {
-    /// Reads the packed refs, and lists those with files.
+    /// Reads the packed refs, and lists the loose ones.
     ///
     /// # Errors
     ///
-    /// Says what cannot be read.
+    /// A file or directory cannot be read.
     pub(crate) fn load(repository: &'a Repository) -> Result<Refs<'a>, VerifyError> {
         let unreadable = |what: &str, why| VerifyError::Unreadable {
             what: what.to_owned(),
@@ -79,7 +79,7 @@ impl<'a> Refs<'a> {
         Ok(refs)
     }
 
-    /// Reads the files of branches and `HEAD`, and keeps what is not in git's form.
+    /// Reads the files of branches and `HEAD`, and notes what is not in git's form.
     fn check_form(&mut self) {
         let branches =
             [&b"refs/heads/"[..], b"refs/remotes/"].map(|prefix| self.loose_below(prefix));
@@ -110,7 +110,7 @@ impl<'a> Refs<'a> {
     }
 
     fn read_loose(&self, name: &[u8]) -> Result<Option<loose::LooseRef>, String> {
-        // `HEAD` and its like belong to the work tree.
+        // `HEAD` and similar refs belong to the work tree.
         let directory = match name.contains(&b'/') {
             true => &self.repository.common_dir,
             false => &self.repository.git_dir,
@@ -121,11 +121,11 @@ impl<'a> Refs<'a> {
         )
     }
 
-    /// Follows a ref to an id. None if there is no ref of this name; a symbolic ref to nothing is unborn.
+    /// Follows a ref to an id; `None` if there is no ref with this name. A symbolic ref to a missing ref has no id.
     ///
     /// # Errors
     ///
-    /// Git can make nothing of it.
+    /// Git cannot read the ref.
     pub(crate) fn resolve(&self, name: &[u8]) -> Result<Option<Resolved>, VerifyError> {
         let broken = |why: &str| VerifyError::BadReference {
             name: quote(name),
@@ -154,11 +154,11 @@ impl<'a> Refs<'a> {
             }
         }
         Err(broken(&format!(
-            "more than {MAX_SYMBOLIC} symbolic refs lead on from it"
+            "it leads through more than {MAX_SYMBOLIC} symbolic refs"
         )))
     }
 
-    /// All branches, here and of remotes, each once. A remote's own `HEAD` repeats one of them.
+    /// All local and remote-tracking branches, each once. The `HEAD` of a remote is left out.
     pub(crate) fn branches(&self) -> Vec<Branch> {
         let mut branches = Vec::new();
         for prefix in [&b"refs/heads/"[..], b"refs/remotes/"] {
@@ -172,7 +172,7 @@ impl<'a> Refs<'a> {
                 });
             }
             for (name, id) in self.packed.below(prefix) {
-                // A ref with a file hides the packed one.
+                // A loose ref takes precedence over the packed one.
                 if self
                     .loose
                     .binary_search_by(|loose| loose.as_slice().cmp(name))
@@ -192,14 +192,14 @@ impl<'a> Refs<'a> {
         branches
     }
 
-    /// The refs below `refs/replace/`, by name.
+    /// The names of the refs below `refs/replace/`.
     pub(crate) fn replacing(&self) -> impl Iterator<Item = &[u8]> {
         let prefix = b"refs/replace/";
         let loose = self.loose_below(prefix).map(Vec::as_slice);
         loose.chain(self.packed.below(prefix).map(|(name, _)| name))
     }
 
-    /// Whether a ref of this name has a file that git can make nothing of.
+    /// Whether the loose ref with this name cannot be read by git.
     pub(crate) fn is_broken(&self, name: &[u8]) -> bool {
         self.read_loose(name).is_err()
     }

@@ -1,4 +1,4 @@
-//! Names of refs: which of them git accepts. Knows no file.
+//! The names of refs that git accepts. Knows no file.
 
 /// Whether git accepts this as the full name of a ref: `HEAD`, or at least two components (`git check-ref-format`).
 pub(crate) fn is_valid(name: &[u8]) -> bool {
@@ -15,7 +15,7 @@ pub(crate) fn is_valid(name: &[u8]) -> bool {
     components > 1 && !name.ends_with(b".") && !has_pair(name, b'@', b'{')
 }
 
-/// Whether this is what git can make of a name beside `HEAD`, as in `git log NAME`: one component is enough.
+/// Whether git accepts this as a name besides `HEAD`, as in `git log NAME`: one component is enough.
 pub(super) fn is_valid_one_level(name: &[u8]) -> bool {
     !name.contains(&b'/')
         && is_component(name)

@@ -1,6 +1,6 @@
-//! The file `packed-refs`, byte for byte: a header that git knows, then lines of one id and one valid name, each name once, in
-//! order where the header says so. Git finds a name in it by a binary search and believes its order, so a file in any other form
-//! may show one tool what it hides from another.
+//! The file `packed-refs`, byte for byte: a header that git knows, then lines of one id and one valid name, each name
+//! once, in order if the header says so. Git uses a binary search and relies on the order, so a file in another form
+//! may show a ref to one program and hide it from another.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,28 +10,28 @@ use crate::object::Id;
 use crate::quote::quote;
 use crate::store::open_file;
 
-/// Git's own file of so many bytes holds fifty million refs.
+/// The largest file, in bytes: fifty million refs.
 const MAX_BYTES: u64 = u32::MAX as u64;
 
-/// What git's header may say.
+/// The words that git's header may have.
 const TRAITS: [&[u8]; 3] = [b"peeled", b"fully-peeled", b"sorted"];
 
-/// The packed refs, held as the file is, with the place of each line in the order of names.
+/// The packed refs: the file, and the offsets of its lines in the order of names.
 #[derive(Default)]
 pub(super) struct PackedRefs {
     bytes: Vec<u8>,
     lines: Vec<u32>,
     hex_len: usize,
-    /// What is not in git's form, the first and how many there are.
+    /// The first difference from git's form, and the number of differences.
     pub(super) odd: Option<(String, u64)>,
 }
 
 impl PackedRefs {
-    /// Reads the file; no ref where there is none.
+    /// Reads the file. A missing file has no refs.
     ///
     /// # Errors
     ///
-    /// Says why it cannot be read.
+    /// It cannot be read.
     pub(super) fn read(path: &Path, hex_len: usize) -> Result<PackedRefs, String> {
         if path
             .symlink_metadata()
@@ -46,7 +46,7 @@ impl PackedRefs {
             .map_err(|error| format!("cannot be read: {error}"))?;
         if bytes.len() as u64 == MAX_BYTES {
             return Err(format!(
-                "is larger than {MAX_BYTES} bytes; `git pack-refs --all --prune` writes it anew"
+                "is larger than {MAX_BYTES} bytes; `git pack-refs --all --prune` rewrites it"
             ));
         }
         Ok(PackedRefs::parse(bytes, hex_len))
@@ -81,7 +81,7 @@ impl PackedRefs {
                         if is_id(id, hex_len) && rest.starts_with(b" ") && is_full(&rest[1..]) =>
                     {
                         packed.lines.push(begin as u32);
-                        // What a branch names is a commit, which nothing is peeled off.
+                        // A branch names a commit, which cannot be peeled.
                         peelable = !rest.starts_with(b" refs/heads/");
                     }
                     _ => odd.add(|| format!("it holds the line {}", quote(line))),
@@ -94,7 +94,7 @@ impl PackedRefs {
         packed
     }
 
-    /// Puts the lines in the order of their names.
+    /// Sorts the lines by name.
     fn order(&mut self, is_sorted: bool, odd: &mut Irregularities) {
         let mut lines = std::mem::take(&mut self.lines);
         if !lines.is_sorted_by(|one, next| self.name_at(*one) < self.name_at(*next)) {
@@ -114,7 +114,7 @@ impl PackedRefs {
         self.lines = lines;
     }
 
-    /// The id of the ref of this name.
+    /// The id of the ref with this name.
     pub(super) fn get(&self, name: &[u8]) -> Option<Id> {
         let place = self
             .lines
@@ -122,7 +122,7 @@ impl PackedRefs {
         self.id_at(self.lines[place.ok()?])
     }
 
-    /// The refs whose names begin so, in order.
+    /// The refs whose names have this prefix, in order.
     pub(super) fn below(&self, prefix: &[u8]) -> impl Iterator<Item = (&[u8], Id)> {
         let first = self
             .lines
@@ -146,7 +146,7 @@ impl PackedRefs {
     }
 }
 
-/// What was found that is not in git's form.
+/// The differences from git's form.
 #[derive(Default)]
 struct Irregularities(Option<(String, u64)>);
 
@@ -158,13 +158,13 @@ impl Irregularities {
         }
     }
 
-    /// Reads the header; whether it promises that the names are in order.
+    /// Parses the header; returns whether it promises that the names are sorted.
     fn header(&mut self, line: &[u8]) -> bool {
         let Some(rest) = line.strip_prefix(b"# pack-refs with:") else {
             self.add(|| format!("it holds the line {}", quote(line)));
             return false;
         };
-        // Git ends it in a space, other tools do not.
+        // Git ends the header with a space, other programs do not.
         let rest = rest.strip_suffix(b" ").unwrap_or(rest);
         let mut traits: Vec<&[u8]> = rest.split(|byte| *byte == b' ').collect();
         let is_known =
@@ -180,7 +180,7 @@ fn is_full(name: &[u8]) -> bool {
     name.starts_with(b"refs/") && name::is_valid(name)
 }
 
-/// Whether this is an object id as git writes it, with small letters.
+/// Whether this is an object id as git writes it, in lower case.
 pub(super) fn is_id(hex: &[u8], hex_len: usize) -> bool {
     hex.len() == hex_len
         && hex
@@ -219,7 +219,7 @@ mod tests {
             );
         }
         check("", None);
-        // Without the promise git sorts them itself.
+        // Without the promise git sorts the lines itself.
         check(
             "# pack-refs with: peeled \n$1 refs/heads/b\n$2 refs/heads/a\n",
             None,

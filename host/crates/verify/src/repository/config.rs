@@ -1,4 +1,4 @@
-//! The repository's own configuration: what decides how objects and refs are read, and what changes what git shows.
+//! The repository's own configuration: how objects and refs are stored, and what changes the output of git.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,8 @@ use crate::VerifyError;
 use crate::object::Algorithm;
 use crate::quote::quote;
 
-/// Settings that change what `git log` and `git show` print, or let another file do so. `*` stands for all of a section.
+/// Settings that change what `git log` and `git show` print, or name another file that does. `*` stands for all keys of
+/// a section.
 const SHOWING: [(&str, &str); 21] = [
     ("include", "*"),
     ("includeif", "*"),
@@ -45,7 +46,7 @@ pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, 
     let own = parse(&repository.common_dir.join("config"), "config")?;
     let format = read_extensions(&mut repository, &own)?;
     read_settings(&mut repository, &own);
-    // A work tree's own settings count where the extension says so.
+    // A work tree's own settings apply if the extension is on.
     let path = repository.git_dir.join("config.worktree");
     if format.has_worktree_config {
         let of_work_tree = parse(&path, "config.worktree")?;
@@ -62,7 +63,7 @@ pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, 
             "refs in files and in a `reftable`, of which only one counts".to_owned(),
         ));
     }
-    // A promisor remote without the extension marks a partial clone too.
+    // A promisor remote without the extension also marks a partial clone.
     let promisor = own
         .sections_by_name("remote")
         .into_iter()
@@ -84,7 +85,7 @@ fn parse(path: &Path, name: &str) -> Result<gix::config::File, VerifyError> {
     .map_err(|_| unreadable(name, "is malformed"))
 }
 
-/// What the extensions say that is no part of a [`Repository`].
+/// The extensions that are not in [`Repository`].
 #[derive(Default)]
 struct Format {
     has_worktree_config: bool,
@@ -105,7 +106,7 @@ fn read_extensions(
                 .to_string()
                 .to_ascii_lowercase();
             let name = name.to_ascii_lowercase();
-            // Which of two counts depends on who reads them.
+            // Programs differ in which of two values they use.
             if seen.contains(&name) && matches!(name.as_str(), "objectformat" | "refstorage") {
                 let twice = format!("the extension {} twice", quote(name.as_bytes()));
                 return Err(VerifyError::Unsupported(twice));

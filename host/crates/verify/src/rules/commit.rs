@@ -1,23 +1,23 @@
-//! Commits: their headers and their message, as git stores them.
+//! Commits: their headers and message, as git stores them.
 
 use crate::object::Id;
 
-/// A commit's parts.
+/// The parts of a commit.
 #[derive(Debug)]
 pub(crate) struct Commit<'a> {
     pub(crate) tree: Id,
     pub(crate) parents: Vec<Id>,
     pub(crate) author: Option<&'a [u8]>,
     pub(crate) committer: Option<&'a [u8]>,
-    /// What the message is said to be written in, if that is said.
+    /// The encoding of the message, if the commit names one.
     pub(crate) encoding: Option<&'a [u8]>,
-    /// A header that is neither one of these nor a signature.
+    /// A header that is none of the others and not a signature.
     pub(crate) other: Option<&'a [u8]>,
     pub(crate) message: &'a [u8],
 }
 
 impl<'a> Commit<'a> {
-    /// Reads a commit; none if it is malformed.
+    /// Parses a commit; `None` if it is malformed.
     pub(crate) fn parse(bytes: &'a [u8], hex_len: usize) -> Option<Commit<'a>> {
         let mut rest = bytes;
         let tree = id(header(&mut rest, b"tree ")?, hex_len)?;
@@ -30,7 +30,7 @@ impl<'a> Commit<'a> {
         let (mut encoding, mut other) = (None, None);
         let mut in_signature = false;
         loop {
-            // Git takes a commit that ends with its headers for one without a message.
+            // Git accepts a commit that ends after its headers as one without a message.
             let (line, after) = if rest.is_empty() && committer.is_some() {
                 (rest, rest)
             } else {
@@ -48,7 +48,7 @@ impl<'a> Commit<'a> {
                 });
             }
             encoding = encoding.or_else(|| line.strip_prefix(b"encoding "));
-            // A header of several lines goes on after a space; only a signature has several.
+            // A header continues on lines that start with a space. Only a signature has several lines.
             let is_more = line.starts_with(b" ") && in_signature;
             in_signature =
                 is_more || line.starts_with(b"gpgsig ") || line.starts_with(b"gpgsig-sha256 ");
@@ -59,7 +59,7 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// When it was committed, in seconds since 1970; none if that is not said in git's form.
+    /// The commit time, in seconds since 1970; `None` if it is malformed.
     pub(crate) fn time(&self) -> Option<i64> {
         let stamp = self.committer?;
         let after = stamp.iter().rposition(|byte| *byte == b'>')? + 1;
@@ -70,11 +70,11 @@ impl<'a> Commit<'a> {
         seconds.parse().ok()
     }
 
-    /// Whether a trail's host wrote these headers: the author is the committer, and times are in UTC.
+    /// Checks that a host may have written these headers: the author is the committer, and times are in UTC.
     ///
     /// # Errors
     ///
-    /// Says which part is not as a host writes it.
+    /// Names the part that a host writes differently.
     pub(crate) fn check_headers(&self) -> Result<(), String> {
         let (Some(author), Some(committer)) = (self.author, self.committer) else {
             return Err("it names no author or no committer".to_owned());
@@ -123,7 +123,7 @@ fn header<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    // A signature makes most of a commit's bytes, so lines are sought many bytes at a time.
+    // Most of a commit is its signature, so lines are found many bytes at a time.
     let end = memchr::memchr(b'\n', bytes)?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
@@ -136,7 +136,8 @@ fn id(hex: &[u8], hex_len: usize) -> Option<Id> {
 mod tests {
     use super::Commit;
 
-    const HEAD: &str = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nparent 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n";
+    const HEAD: &str = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nparent \
+         4b825dc642cb6eb9a060e54bf8d69288fbee4904\n";
 
     fn check(stamps: &str, time: Option<i64>, ours: bool) {
         let text = format!("{HEAD}{stamps}\n\nsubject\n");

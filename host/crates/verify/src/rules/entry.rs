@@ -1,24 +1,24 @@
-//! Entries: what the bytes of one must be, whatever policy wrote them.
+//! The rules for the bytes of an entry, whatever the policy.
 
 use super::json::{self, Value};
 use super::time;
 
-/// No host writes an entry larger than this unless its operator has raised the limits, which start at 1 MiB for an outcome.
+/// The largest entry in bytes, unless the operator has raised the limits, which are 1 MiB for an outcome by default.
 pub(crate) const USUAL_BYTES: usize = 16 << 20;
 
-/// The members of an entry that the host answers for.
+/// The members of an entry that the host checks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) task_id: String,
-    /// The whole seconds of its timestamp.
+    /// The seconds of its timestamp, without the fraction.
     pub(crate) seconds: i64,
 }
 
-/// Reads an entry.
+/// Parses an entry.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// Describes what is wrong with it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let [task_id, status, timestamp] = json::members(text, ["task_id", "status", "timestamp"])?;

@@ -1,23 +1,23 @@
-//! A strict reader of JSON (RFC 8259): no duplicate keys at any depth, however they are escaped, no lone surrogates, nothing
-//! after the document. It recurses nowhere and builds nothing but the few strings that are asked for.
+//! A strict JSON parser (RFC 8259): rejects duplicate keys at any depth, in any escaped form, lone surrogates, and
+//! anything after the document. It does not recurse, and builds only the few strings that are asked for.
 
 use std::borrow::Cow;
 
-/// Outcomes nest 64 deep at most, an entry a few levels more; this bounds memory, not honest policies.
+/// Outcomes nest at most 64 levels, and entries a few more. The limit bounds memory, and no honest policy reaches it.
 const MAX_DEPTH: usize = 1024;
 
-/// A member of the document's object.
+/// The value of a member of the document.
 pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
-    /// Anything but a string.
+    /// Any other value than a string.
     Other,
 }
 
-/// Reads a document that must be an object; returns the values of its `wanted` members.
+/// Parses a document, which must be an object. Returns the values of its `wanted` members.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the document.
+/// Describes what is wrong with the document.
 pub(crate) fn members<'a, const N: usize>(
     document: &'a str,
     wanted: [&str; N],
@@ -28,15 +28,15 @@ pub(crate) fn members<'a, const N: usize>(
         at: 0,
     };
     let mut found = [const { None }; N];
-    // Each open container: where its keys begin, or none for an array.
+    // The open containers: the start of an object's keys, or `None` for an array.
     let mut open: Vec<Option<usize>> = Vec::new();
     let mut keys: Vec<Cow<'a, str>> = Vec::new();
     reader.space();
     if reader.peek() != Some(b'{') {
-        return Err("is no JSON object");
+        return Err("is not a JSON object");
     }
     loop {
-        // A value begins here.
+        // A value starts here.
         let mut text = None;
         match reader.next() {
             Some(b'{') => {
@@ -59,7 +59,7 @@ pub(crate) fn members<'a, const N: usize>(
             Some(b'f') => reader.word("alse")?,
             Some(b'n') => reader.word("ull")?,
             Some(first @ (b'-' | b'0'..=b'9')) => reader.number(first)?,
-            _ => return Err("is no valid JSON"),
+            _ => return Err("is not valid JSON"),
         }
         if open.len() > MAX_DEPTH {
             return Err("is nested too deep");
@@ -71,7 +71,7 @@ pub(crate) fn members<'a, const N: usize>(
         {
             found[place] = Some(text.map_or(Value::Other, Value::Text));
         }
-        // A value ended here, or an empty container is open: what follows ends containers or begins the next value.
+        // A value has ended here, or a container is empty: next comes the end of containers or another value.
         loop {
             reader.space();
             match (reader.next(), open.last()) {
@@ -94,21 +94,21 @@ pub(crate) fn members<'a, const N: usize>(
                 (Some(b']'), Some(None)) => {
                     open.pop();
                 }
-                _ => return Err("is no valid JSON"),
+                _ => return Err("is not valid JSON"),
             }
             if open.is_empty() {
                 reader.space();
                 return if reader.peek().is_none() {
                     Ok(found)
                 } else {
-                    Err("goes on after its end")
+                    Err("continues after its end")
                 };
             }
         }
     }
 }
 
-/// A handful of keys is compared pair by pair, more are sorted: a forged entry may hold a million.
+/// A few keys are compared in pairs, more are sorted: a forged entry may have a million.
 fn has_duplicates(keys: &mut [Cow<'_, str>]) -> bool {
     if keys.len() <= 8 {
         return keys
@@ -143,15 +143,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A key, its colon, and the space up to its value.
+    /// Parses a key, its colon, and the space up to its value.
     fn key(&mut self) -> Result<Cow<'a, str>, &'static str> {
         if self.next() != Some(b'"') {
-            return Err("is no valid JSON");
+            return Err("is not valid JSON");
         }
         let key = self.string()?;
         self.space();
         if self.next() != Some(b':') {
-            return Err("is no valid JSON");
+            return Err("is not valid JSON");
         }
         self.space();
         Ok(key)
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self, rest: &str) -> Result<(), &'static str> {
         if !self.bytes[self.at..].starts_with(rest.as_bytes()) {
-            return Err("is no valid JSON");
+            return Err("is not valid JSON");
         }
         self.at += rest.len();
         Ok(())
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         if self.at == begin {
-            Err("is no valid JSON")
+            Err("is not valid JSON")
         } else {
             Ok(())
         }
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                 }
             }
-            _ => return Err("is no valid JSON"),
+            _ => return Err("is not valid JSON"),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A string whose opening quote has been read.
+    /// Parses a string after its opening quote.
     fn string(&mut self) -> Result<Cow<'a, str>, &'static str> {
         let mut begin = self.at;
         let mut built = String::new();
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
                     begin = self.at;
                 }
                 Some(0x20..) => {}
-                _ => return Err("is no valid JSON"),
+                _ => return Err("is not valid JSON"),
             }
         }
     }
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
                 };
                 char::from_u32(code).ok_or("holds a lone surrogate")?
             }
-            _ => return Err("is no valid JSON"),
+            _ => return Err("is not valid JSON"),
         })
     }
 
@@ -259,14 +259,14 @@ impl<'a> Reader<'a> {
         let digits = self
             .bytes
             .get(self.at..self.at + 4)
-            .ok_or("is no valid JSON")?;
+            .ok_or("is not valid JSON")?;
         self.at += 4;
         digits
             .iter()
             .try_fold(0, |sum, digit| {
                 Some(sum << 4 | char::from(*digit).to_digit(16)?)
             })
-            .ok_or("is no valid JSON")
+            .ok_or("is not valid JSON")
     }
 }
 
@@ -332,7 +332,7 @@ mod tests {
         }
         check("{\"a\":\"\\ud800\"}", Err("holds a lone surrogate"));
         check("{\"a\":\"\\ud800\\u0041\"}", Err("holds a lone surrogate"));
-        check("{} {}", Err("goes on after its end"));
+        check("{} {}", Err("continues after its end"));
         check(r#"{"k":"a","\u006b":"b"}"#, Err("holds a key twice"));
         check(r#"{"a":[{"b":1,"c":2,"b":3}]}"#, Err("holds a key twice"));
         let many: String = (0..20).map(|n| format!("\"x{}\":0,", n % 19)).collect();

@@ -1,20 +1,20 @@
-//! Messages of trail commits: one line that the policy chose, and the host's trailers.
+//! The messages of trail commits: one line from the policy, and the host's trailers.
 
 use super::trailers;
 use crate::quote::quote;
 
-/// What a commit claims to be, by its message.
+/// The role of a commit, by its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A person's.
+    /// A commit by a person.
     Person,
-    /// The trail's beginning.
+    /// The genesis commit of a trail.
     Genesis,
-    /// The record of a task.
+    /// The commit of an entry.
     Entry,
 }
 
-/// What a trail commit's trailers say.
+/// The trailers of a trail commit.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trailers<'a> {
     pub(crate) task: Option<&'a str>,
@@ -25,21 +25,21 @@ pub(crate) struct Trailers<'a> {
     pub(crate) reporter: Option<&'a str>,
 }
 
-/// Why a message is not one that a host writes.
+/// Why no host writes this message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MessageError {
     /// It breaks a rule.
     Broken(String),
-    /// It is of a later format than this version knows.
+    /// Its format is newer than this version.
     Later(String),
 }
 
 /// The longest subject, in bytes.
 const MAX_SUBJECT: usize = 200;
 
-/// What the commit is: a trail commit is one whose trailers, as git reads them, have a number for `Audit-Format`, and for
-/// `Audit-Task` or `Audit-Trail` a word. A person may write about trailers, and nothing of that is one. Git ignores the case of
-/// trailers, so this does too: a forged one is judged as what a reader would take it for.
+/// The role of a commit. A trail commit has a number in `Audit-Format` and a word in `Audit-Task` or `Audit-Trail`, in
+/// the trailers that git finds. People may write about trailers elsewhere in their messages. Git ignores the case of
+/// trailers, and so does this: a forged trailer counts as what a reader would take it for.
 pub(crate) fn role(message: &[u8]) -> Role {
     if let Some(role) = role_of_hosts(message) {
         return role;
@@ -50,7 +50,7 @@ pub(crate) fn role(message: &[u8]) -> Role {
         let is_word = !value.is_empty() && !value.iter().any(u8::is_ascii_whitespace);
         if is("Audit-Format") && is_word && value.iter().all(u8::is_ascii_digit) {
             format = true;
-            // What else a later format has is not known.
+            // The other trailers of a newer format are not known.
             is_later |= value != b"1";
         }
         task |= is_word && is("Audit-Task");
@@ -63,7 +63,8 @@ pub(crate) fn role(message: &[u8]) -> Role {
     }
 }
 
-/// The role of a message in the host's own form, which nearly all of a trail's have, without looking for where git sees trailers.
+/// The role of a message in the host's own form, which nearly all messages of a trail have. This avoids finding the
+/// trailers as git does.
 fn role_of_hosts(message: &[u8]) -> Option<Role> {
     const OTHERS: [&[u8]; 7] = [
         b"Audit-Interface: ",
@@ -87,7 +88,7 @@ fn role_of_hosts(message: &[u8]) -> Option<Role> {
             _ if OTHERS.iter().any(|name| line.starts_with(name)) => continue,
             _ => return None,
         };
-        // What is said twice, or is no word, is looked at as git would.
+        // A repeated value, or one that is not a word, is handled as git does.
         if role.is_some() || value.is_empty() || value.iter().any(u8::is_ascii_whitespace) {
             return None;
         }
@@ -100,7 +101,7 @@ fn role_of_hosts(message: &[u8]) -> Option<Role> {
 ///
 /// # Errors
 ///
-/// Says what no host would have written.
+/// Describes what no host writes.
 pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageError> {
     let broken = |why: String| Err(MessageError::Broken(why));
     let Ok(text) = std::str::from_utf8(message) else {
@@ -116,7 +117,7 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
         .strip_prefix('\n')
         .and_then(|rest| rest.strip_suffix('\n'))
     else {
-        return broken("its trailers do not stand in one paragraph after its subject".to_owned());
+        return broken("its trailers are not in one paragraph after its subject".to_owned());
     };
     let mut trailers = Trailers::default();
     let mut seen: Vec<&str> = Vec::new();
@@ -159,7 +160,7 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
                     && place(last) > place(key)
                 {
                     return broken(format!(
-                        "its trailer `{key}` stands after `{last}`; a host writes it before"
+                        "its trailer `{key}` is after `{last}`; a host writes it before"
                     ));
                 }
                 seen.push(key);
@@ -191,7 +192,7 @@ pub(crate) fn check(message: &[u8], role: Role) -> Result<Trailers<'_>, MessageE
     }
 }
 
-/// The order in which a host writes trailers.
+/// The order of trailers in a host's message.
 const ORDER: [&str; 10] = [
     "Audit-Format",
     "Audit-Trail",
@@ -209,7 +210,7 @@ fn place(key: &str) -> Option<usize> {
     ORDER.iter().position(|known| *known == key)
 }
 
-/// The form of a trailer's value; none if no such commit has this trailer.
+/// The check for a trailer's value; `None` if such a commit has no trailer with this name.
 fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
     Some(match (role, key) {
         (_, "Audit-Format") => |value| value == "1",
@@ -231,7 +232,7 @@ fn is_digest(value: &str, algorithm: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
 }
 
-/// A name of 1 to 64 lower-case letters, digits, `.`, `_` and `-` that begins with a letter or a digit.
+/// A name of 1 to 64 lower-case letters, digits, `.`, `_` and `-` that starts with a letter or a digit.
 fn is_reporter(value: &str) -> bool {
     let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
     let mut bytes = value.bytes();
@@ -244,7 +245,7 @@ fn is_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// What a signature is for, or that there is none.
+/// The extent of a signature, or its absence.
 fn is_extent(value: &str) -> bool {
     let number = |number: &str| {
         (1..=9).contains(&number.len())
@@ -278,8 +279,8 @@ fn is_interface(value: &str) -> bool {
     version.split('.').count() == 3 && version.split('.').all(number)
 }
 
-/// Neither a control character nor one that turns, hides, joins or breaks what it stands in (Unicode's category `Cf` and the two
-/// separators): with one of those, two subjects look alike that are not.
+/// Whether a character is visible and changes no others: not a control character, and not in Unicode's category `Cf` or
+/// the two separators. Otherwise two different subjects could look the same.
 pub(crate) fn is_printable(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
@@ -296,7 +297,8 @@ mod tests {
     fn message() -> String {
         let digest = format!("sha256:{}", "0".repeat(64));
         format!(
-            "audit: task a completed\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n"
+            "audit: task a completed\n\nAudit-Format: 1\nAudit-Task: a\nAudit-Interface: \
+             chiffon:audit@0.1.0\nAudit-Policy: {digest}\nAudit-Settings: {digest}\n"
         )
     }
 
@@ -322,7 +324,7 @@ mod tests {
                 Role::Person,
             ),
             ("x\n\n  Audit-Format: 1\n  Audit-Task: a\n", Role::Person),
-            // What people write about trailers.
+            // Text of people about trailers.
             (
                 "x\n\nAudit-Format: says which version it is\n",
                 Role::Person,
@@ -376,11 +378,14 @@ mod tests {
             let text = format!("{good}Audit-Reporter: {reporter}\n");
             assert!(check(text.as_bytes(), Role::Entry).is_err(), "{reporter:?}");
         }
-        let genesis = "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: 00000000-0000-4000-8000-000000000000\nAudit-Placement: ref\n";
+        let genesis = "audit: begin trail\n\nAudit-Format: 1\nAudit-Trail: \
+             00000000-0000-4000-8000-000000000000\nAudit-Placement: ref\n";
         assert!(check(genesis.as_bytes(), Role::Genesis).is_ok());
         for bad in [
             format!("{genesis}Audit-Reporter: a\n"),
-            "audit: begin trail\n\nAudit-Format: 1\nAudit-Placement: ref\nAudit-Trail: 00000000-0000-4000-8000-000000000000\n".to_owned(),
+            "audit: begin trail\n\nAudit-Format: 1\nAudit-Placement: ref\nAudit-Trail: \
+             00000000-0000-4000-8000-000000000000\n"
+                .to_owned(),
         ] {
             assert!(check(bad.as_bytes(), Role::Genesis).is_err(), "{bad}");
         }

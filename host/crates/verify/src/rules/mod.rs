@@ -1,5 +1,5 @@
-//! The rules of a trail's bytes: commit, message, tree, path, entry. Pure functions over bytes; they read no object.
-//! Written from the design, not from the writer: a shared mistake would hide itself.
+//! The rules for a trail's bytes: commit, message, tree, path, entry. They are pure functions over bytes and read no
+//! object. They are written from the design, not from the writer: code that both share would share its defects.
 
 pub(crate) mod commit;
 pub(crate) mod entry;

@@ -1,4 +1,4 @@
-//! Paths of entries: which there may be, in both layouts, and which task each names.
+//! The paths of entries in both layouts, and the task of each.
 
 use sha2::{Digest, Sha256};
 
@@ -8,15 +8,15 @@ pub(crate) const TASKS: &[u8] = b".audit/tasks/";
 /// The longest task id, in bytes.
 const MAX_ID: usize = 128;
 
-/// The task that an entry at this path is about.
+/// The task of the entry at this path.
 ///
 /// # Errors
 ///
-/// Says why no entry may have this path.
+/// The reason why an entry cannot have this path.
 pub(crate) fn task_at(path: &[u8]) -> Result<&str, &'static str> {
     let rest = path
         .strip_prefix(TASKS)
-        .ok_or("it does not lie in `.audit/tasks/`")?;
+        .ok_or("it is not in `.audit/tasks/`")?;
     let (shard, name) = match rest.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (Some(&rest[..slash]), &rest[slash + 1..]),
         None => (None, rest),
@@ -26,9 +26,7 @@ pub(crate) fn task_at(path: &[u8]) -> Result<&str, &'static str> {
         .ok_or("its name does not end in `.json`")?;
     let task = task_id(task)?;
     match shard {
-        Some(shard) if shard != shard_of(task) => {
-            Err("it lies in the wrong directory for its task")
-        }
+        Some(shard) if shard != shard_of(task) => Err("it is in the wrong directory for its task"),
         _ => Ok(task),
     }
 }
@@ -52,7 +50,7 @@ fn shard_of(task: &str) -> [u8; 7] {
 ///
 /// # Errors
 ///
-/// Says which rule it breaks.
+/// Names the rule that it breaks.
 pub(crate) fn task_id(bytes: &[u8]) -> Result<&str, &'static str> {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let text = std::str::from_utf8(bytes).map_err(|_| "its task id is not ASCII")?;
@@ -60,11 +58,11 @@ pub(crate) fn task_id(bytes: &[u8]) -> Result<&str, &'static str> {
         return Err("its task id is not between 1 and 128 bytes long");
     }
     if !bytes.iter().all(allowed) || !bytes[0].is_ascii_alphanumeric() {
-        return Err("its task id holds a character that none may hold");
+        return Err("its task id has a character that is not allowed");
     }
     let lower = text.to_ascii_lowercase();
     if text.contains("..") || text.ends_with('.') || lower.ends_with(".lock") {
-        return Err("its task id is no safe file name");
+        return Err("its task id is not a safe file name");
     }
     let stem = lower.split('.').next().unwrap_or_default();
     let device = match stem.as_bytes() {

@@ -1,9 +1,10 @@
-//! Subjects that only a record has: `audit: task ID STATUS at TIME`, or the one of a trail's beginning, as plain `git log` shows them.
+//! The subjects of records: `audit: task ID STATUS at TIME`, or that of a genesis commit, as plain `git log` shows
+//! them.
 
 use super::message::is_printable;
 use super::path;
 
-/// Whether git shows this message under a subject of exactly the host's form.
+/// Whether git shows exactly a host's subject for this message.
 pub(crate) fn is_record(message: &[u8]) -> bool {
     let subject = displayed_subject(message);
     if subject == "audit: begin trail" {
@@ -19,18 +20,18 @@ pub(crate) fn is_record(message: &[u8]) -> bool {
     path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time)
 }
 
-/// What an encoding makes of a message's bytes when git shows them.
+/// How git decodes the ASCII bytes of a message in some encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Letters, digits and signs of ASCII stand for themselves.
+    /// ASCII letters, digits and punctuation stand for themselves.
     Plain,
-    /// They may stand for something else between others.
+    /// They may stand for other characters after an escape sequence.
     Shifting,
-    /// They stand for something else.
+    /// They stand for other characters.
     Other,
 }
 
-/// What this encoding makes of ASCII.
+/// How this encoding treats ASCII.
 pub(crate) fn encoding(name: &[u8]) -> Encoding {
     const PLAIN: [&str; 16] = [
         "utf-8", "utf8", "us-ascii", "ascii", "iso-8859", "iso8859", "latin", "windows-", "cp125",
@@ -49,7 +50,7 @@ pub(crate) fn encoding(name: &[u8]) -> Encoding {
     }
 }
 
-/// The first paragraph on one line, as git shows it; what has no width is left out, and every space is one.
+/// The first paragraph on one line, as git shows it, without invisible characters and with plain spaces.
 fn displayed_subject(message: &[u8]) -> String {
     let text = String::from_utf8_lossy(message);
     let lines = text.lines().skip_while(|line| line.trim().is_empty());
@@ -62,7 +63,7 @@ fn displayed_subject(message: &[u8]) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a letter shows: neither a control nor a format character, nor a variation selector or joiner.
+/// Whether a character is visible: not a control or format character, and not a variation selector or joiner.
 fn is_visible(letter: char) -> bool {
     is_printable(letter)
         && !matches!(letter, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')

@@ -1,12 +1,13 @@
-//! The one form in which an entry's timestamp is written.
+//! The canonical form of an entry's timestamp.
 
-/// How long before its commit an entry may be dated: a writer decides again if it took longer.
+/// How long an entry may be dated before its commit, in seconds. After a longer wait the writer decides again.
 pub(crate) const MAX_ENTRY_AGE: i64 = 60;
 
-/// Writers before that rule let an entry wait for as long as another machine's clock was ahead, or a policy took; no hour.
+/// The same limit for older writers: an entry could wait until another machine's clock caught up, or for a policy, but
+/// less than an hour.
 pub(crate) const MAX_ENTRY_AGE_BEFORE_RULE: i64 = 3600;
 
-/// The seconds since 1970 of `YYYY-MM-DDThh:mm:ss.ffffffZ`; none for any other text.
+/// Parses `YYYY-MM-DDThh:mm:ss.ffffffZ` as seconds since 1970; `None` for any other text.
 pub(crate) fn seconds(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let shape = b"0000-00-00T00:00:00.000000Z";

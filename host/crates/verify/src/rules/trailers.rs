@@ -1,12 +1,12 @@
-//! The trailers of a message as git reads them (trailer.c): which lines at its end are a block of them, and what each says.
+//! The trailers of a message as git parses them (trailer.c): the block of lines at its end, and their names and values.
 
-/// A trailer's name and its value, without the space around them.
+/// The name and value of a trailer, trimmed.
 pub(crate) type Trailer<'a> = (&'a [u8], &'a [u8]);
 
-/// What git takes for the beginning of a line that it has written itself.
+/// The prefixes of lines that git itself writes.
 const OWN: [&[u8]; 2] = [b"Signed-off-by: ", b"(cherry picked from commit "];
 
-/// The trailers of a message. What a value goes on with on further lines is left out.
+/// The trailers of a message. Continuation lines of values are left out.
 pub(crate) fn read(message: &[u8]) -> impl Iterator<Item = Trailer<'_>> {
     let lines = block(message).split_inclusive(|byte| *byte == b'\n');
     lines.filter(|line| !is_comment(line)).filter_map(|line| {
@@ -15,10 +15,10 @@ pub(crate) fn read(message: &[u8]) -> impl Iterator<Item = Trailer<'_>> {
     })
 }
 
-/// The lines of the block; empty if the message has none.
+/// The lines of the trailer block; empty if there is none.
 fn block(message: &[u8]) -> &[u8] {
     let text = &message[..end(message)];
-    // The title is no trailer.
+    // The title is not a trailer.
     let mut title = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if is_blank(line) {
@@ -66,7 +66,7 @@ fn block(message: &[u8]) -> &[u8] {
     &[]
 }
 
-/// Where the message ends for git: before comments, empty lines and a list of conflicts.
+/// The end of the message for git: before comments, empty lines and a list of conflicts.
 fn end(message: &[u8]) -> usize {
     let mut end = None;
     let mut in_conflicts = false;
@@ -94,7 +94,7 @@ fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
 }
 
-/// Where the colon of `name:` is.
+/// The position of the colon in `name:`.
 fn separator(line: &[u8]) -> Option<usize> {
     let mut is_after_name = false;
     for (at, byte) in line.iter().enumerate() {

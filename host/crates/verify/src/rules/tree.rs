@@ -1,14 +1,14 @@
-//! Trees: their entries one by one, and whether they stand in git's order.
+//! Trees: their entries, and git's order of them.
 
 use std::cmp::Ordering;
 
 use crate::object::Id;
 
-/// What an entry of a tree is, by its mode.
+/// The type of a tree's entry, by its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Tree,
-    /// A regular file, with the permissions that git knows.
+    /// A regular file with normal permissions.
     File,
     Executable,
     /// A regular file with permissions that old versions wrote.
@@ -40,18 +40,18 @@ pub(crate) struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// The object's name.
+    /// The id of the object.
     pub(crate) fn id(&self) -> Id {
         Id::from_bytes_or_panic(self.id)
     }
 
-    /// Whether both are the same thing, wherever they are.
+    /// Whether both entries have the same mode and id, whatever their names.
     pub(crate) fn is_same(&self, other: &Node<'_>) -> bool {
         self.id == other.id && self.mode == other.mode
     }
 }
 
-/// The entries of a tree. A malformed one ends the iteration; [`check`] tells.
+/// The entries of a tree. A malformed entry ends the iteration; [`check`] reports it.
 #[derive(Clone)]
 pub(crate) struct Nodes<'a> {
     rest: &'a [u8],
@@ -66,7 +66,8 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Passes over the entries that two trees have in common, from where both are: most of them, and only one side is parsed.
+    /// Skips the entries that two trees have in common at their current positions: usually most of them, and only one
+    /// side is parsed.
     pub(crate) fn skip_same(&mut self, other: &mut Nodes<'_>) {
         let mut next = self.clone();
         while next.next().is_some() {
@@ -79,7 +80,7 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The next entry, which stays.
+    /// The next entry, without consuming it.
     pub(crate) fn peek(&self) -> Option<Node<'a>> {
         self.clone().next()
     }
@@ -141,22 +142,23 @@ pub(crate) fn order(left: &Node<'_>, right: &Node<'_>) -> Ordering {
         })
 }
 
-/// Checks a tree's form. Says whether a mode in it is padded with a zero, as some old tools wrote it: another tree that reads the same.
+/// Checks the form of a tree. Returns whether a mode is padded with a zero, as some old programs wrote it: such a tree
+/// has another id and reads the same.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it; each of these can make git show one thing and check out another.
+/// Describes what is wrong with it. Each of these defects can make git show one thing and check out another.
 pub(crate) fn check(tree: &[u8], hash_len: usize) -> Result<bool, &'static str> {
     let mut nodes = Nodes::new(tree, hash_len);
     let mut is_padded = false;
     let mut before: Option<Node<'_>> = None;
-    // Files whose name is the beginning of what follows: a directory of the same name may come later.
+    // The names of files that are prefixes of the current name: a directory with the same name may come later.
     let mut beginnings: Vec<&[u8]> = Vec::new();
     while !nodes.rest.is_empty() {
         is_padded |= nodes.rest.starts_with(b"0");
-        let node = nodes.parse().ok_or("it is no well-formed tree")?;
+        let node = nodes.parse().ok_or("it is not a well-formed tree")?;
         if matches!(node.name, b"." | b"..") || node.name.eq_ignore_ascii_case(b".git") {
-            return Err("it holds a name that no tree may hold (`.`, `..` or `.git`)");
+            return Err("it has a name that is not allowed (`.`, `..` or `.git`)");
         }
         if let Some(before) = &before {
             match order(before, &node) {

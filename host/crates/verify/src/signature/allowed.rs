@@ -1,5 +1,4 @@
-//! Allowed signers: who may sign, from when to when, in the file format of OpenSSH that git uses, and the keys that are
-//! revoked for ever.
+//! Allowed signers: who may sign and when, in OpenSSH's file format that git uses, and permanently revoked keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +9,14 @@ use super::pattern::matches_list;
 use super::sshsig::{self, NAMESPACE, PublicKey};
 use super::time;
 
-/// Who may sign.
+/// The keys that may sign.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllowedSigners {
     keys: HashMap<Vec<u8>, Key>,
     revoked: HashSet<String>,
 }
 
-/// A key and all that is allowed to it.
+/// A key and its permissions.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) public: PublicKey,
@@ -34,25 +33,25 @@ struct Grant {
     before: Option<i64>,
 }
 
-/// Why a key may not sign a commit of a time.
+/// Why a key may not sign a commit with this time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// It stands in no line.
+    /// No line has the key.
     Unknown,
-    /// It is revoked.
+    /// The key is revoked.
     Revoked,
-    /// Its lines allow other namespaces.
+    /// Its lines are for other namespaces.
     Namespace(String),
-    /// Its lines allow other times.
+    /// Its lines are for other times.
     Time(String),
 }
 
 impl AllowedSigners {
-    /// Reads a file of allowed signers.
+    /// Parses a file of allowed signers.
     ///
     /// # Errors
     ///
-    /// Names the line at fault: one that is skipped would decide otherwise than its author believes.
+    /// Names the malformed line. Skipping it could change the verdict against its author's intent.
     pub(crate) fn parse(text: &str) -> Result<AllowedSigners, String> {
         let mut signers = AllowedSigners::default();
         for (number, line) in (1..).zip(text.lines()) {
@@ -65,11 +64,11 @@ impl AllowedSigners {
         Ok(signers)
     }
 
-    /// Reads a file of revoked keys: public keys or fingerprints, one a line.
+    /// Parses a file of revoked keys: public keys or fingerprints, one a line.
     ///
     /// # Errors
     ///
-    /// Names the line at fault.
+    /// Names the malformed line.
     pub(crate) fn revoke(&mut self, bytes: &[u8]) -> Result<(), String> {
         if bytes.starts_with(b"SSHKRL") {
             return Err(
@@ -89,7 +88,7 @@ impl AllowedSigners {
                     .split_whitespace()
                     .find_map(|word| key_blob(word).ok())
                     .ok_or_else(|| {
-                        format!("line {number}: it holds no public key and no fingerprint")
+                        format!("line {number}: it has neither a public key nor a fingerprint")
                     })?;
                 sshsig::fingerprint(&blob)
             };
@@ -98,19 +97,19 @@ impl AllowedSigners {
         Ok(())
     }
 
-    /// The key in this encoding, if any line names it.
+    /// The key with this encoding, if a line has it.
     pub(crate) fn key(&self, blob: &[u8]) -> Option<&Key> {
         self.keys.get(blob)
     }
 
-    /// Who signed, if this key may sign a commit of this time.
+    /// Returns the name of the signer, if this key may sign a commit with this time.
     ///
     /// # Errors
     ///
-    /// Says why it may not.
+    /// The reason why it may not.
     pub(crate) fn allows(&self, blob: &[u8], seconds: i64) -> Result<&str, Denied> {
         let key = self.keys.get(blob);
-        // A revoked key is told before all else, whether or not it is still listed.
+        // Revocation is reported first, whether or not the key is still listed.
         let is_revoked = match key {
             Some(key) => self.revoked.contains(&key.fingerprint),
             None => self.revoked.contains(&sshsig::fingerprint(blob)),
@@ -129,8 +128,8 @@ impl AllowedSigners {
             grant.after.is_none_or(|after| seconds >= after)
                 && grant.before.is_none_or(|before| seconds <= before)
         };
-        // As git goes about it: the first line of that time says who it is, and then a line of that name, time and purpose must be
-        // there. Two lines for two people do not add up.
+        // As in git: the first line for that time gives the name, and then a line with that name, time and namespace
+        // must exist. Lines for two people do not combine.
         let Some(first) = key.grants.iter().find(of_time) else {
             return Err(match key.grants.iter().find(for_git) {
                 Some(grant) => Denied::Time(grant.window()),
@@ -239,7 +238,7 @@ impl Grant {
         Ok(())
     }
 
-    /// Whether it is for somebody of this name.
+    /// Whether the line is for this name.
     fn is_for(&self, name: &str) -> bool {
         matches_list(&self.principals, name.as_bytes())
     }
@@ -256,12 +255,12 @@ impl Grant {
     }
 }
 
-/// The names that a line says, one by one, as OpenSSH takes them apart.
+/// The names in a line, split as OpenSSH does.
 fn names(principals: &str) -> impl Iterator<Item = &str> {
     principals.split(',').take_while(|name| !name.is_empty())
 }
 
-/// A word without the quotation marks around it; none if there are others in it.
+/// The word without its quotation marks; `None` if it has others inside.
 fn unquoted(word: &str) -> Option<&str> {
     let inner = word.strip_prefix('"');
     let inner = inner
@@ -270,7 +269,7 @@ fn unquoted(word: &str) -> Option<&str> {
     (!inner.contains(['"', '\\'])).then_some(inner)
 }
 
-/// The next word of a line, quoted or not, quotation marks left on; and what follows it.
+/// Splits off the next word of a line, with its quotation marks. Returns it and the rest.
 fn word(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start();
     let mut quoted = false;
@@ -340,7 +339,7 @@ mod tests {
             5,
             Ok("a@b"),
         );
-        // OpenSSH takes the space for a part of the name.
+        // OpenSSH treats the space as part of the name.
         check(
             &format!("a@b namespaces=\"file, g*\" ssh-ed25519 {KEY}"),
             5,

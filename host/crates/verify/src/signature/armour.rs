@@ -1,5 +1,5 @@
-//! The one form of an OpenPGP signature, which is what GnuPG writes. Neither the armour nor all of a signature's packet is signed: who
-//! has no key could write both otherwise, and make another commit with the same signature.
+//! The canonical form of an OpenPGP signature, which is GnuPG's. The armour and parts of the signature's packet are not
+//! signed: without this check anyone could rewrite them and make another commit with the same signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,23 +10,23 @@ use super::quote;
 const BEGIN: &[u8] = b"-----BEGIN PGP SIGNATURE-----\n";
 const END: &[u8] = b"-----END PGP SIGNATURE-----\n";
 
-/// Letters in a line.
+/// The number of characters in a line.
 const WIDTH: usize = 64;
 
-/// Why a signature is not in its one form.
+/// Why a signature is not in canonical form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ArmourFault {
-    /// No program writes it so.
+    /// No program writes this form.
     Broken(&'static str),
-    /// Another program, or a setting, may have written it so; anybody could have.
+    /// Another program or setting may have written this form, but anyone could have.
     Other(String),
 }
 
-/// Checks the form of an armoured signature of this payload. Whose it is, and whether it is good, is for the program to say.
+/// Checks the form of an armoured signature of this payload. The program checks the signer and the signature itself.
 ///
 /// # Errors
 ///
-/// Says in what it has another form.
+/// Describes the difference from the canonical form.
 pub(super) fn check(armoured: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
     let inner = armoured
         .strip_prefix(BEGIN)
@@ -38,7 +38,7 @@ pub(super) fn check(armoured: &[u8], payload: &[u8]) -> Result<(), ArmourFault> 
             .next()
             .unwrap_or_default();
         return Err(ArmourFault::Other(format!(
-            "its armour has the line {}, which nobody signed",
+            "its armour has the line {}, which is not signed",
             quote(line)
         )));
     };
@@ -55,7 +55,7 @@ pub(super) fn check(armoured: &[u8], payload: &[u8]) -> Result<(), ArmourFault> 
     }
     let packet = STANDARD
         .decode(lines.concat())
-        .map_err(|_| ArmourFault::Broken("it is no base64"))?;
+        .map_err(|_| ArmourFault::Broken("it is not base64"))?;
     match checksum {
         Some(line) if line[1..] == *STANDARD.encode(crc24(&packet)).as_bytes() => {}
         Some(_) => return Err(ArmourFault::Broken("its checksum is wrong")),
@@ -82,7 +82,7 @@ fn crc24(bytes: &[u8]) -> [u8; 3] {
 
 fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
     const CUT: ArmourFault = ArmourFault::Broken("it is cut off");
-    // GnuPG writes the old form of a packet's head, with the shortest length that fits.
+    // GnuPG writes the old packet header, with the shortest length that fits.
     let (body, length_fits) = match packet {
         [0x88, length, body @ ..] => (body, usize::from(*length) == body.len()),
         [0x89, high, low, body @ ..] => {
@@ -91,10 +91,10 @@ fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
         }
         [0xc2, ..] => {
             return Err(ArmourFault::Other(
-                "its packet has the newer kind of head, and GnuPG writes the older".to_owned(),
+                "its packet has the newer header format, and GnuPG writes the older".to_owned(),
             ));
         }
-        _ => return Err(ArmourFault::Broken("it is no single signature")),
+        _ => return Err(ArmourFault::Broken("it is not a single signature")),
     };
     if !length_fits {
         return Err(ArmourFault::Broken(
@@ -120,14 +120,14 @@ fn check_packet(packet: &[u8], payload: &[u8]) -> Result<(), ArmourFault> {
         11 => digest::<Sha224>(&parts),
         _ => {
             return Err(ArmourFault::Other(
-                "its digest is of an older kind".to_owned(),
+                "its digest algorithm is outdated".to_owned(),
             ));
         }
     };
-    // A signature of a text is over other line ends.
+    // A signature of type text has other line ends.
     if *kind == 0 && digest[..2] != *left {
         return Err(ArmourFault::Broken(
-            "the first bytes of its digest are others",
+            "the first bytes of its digest are different",
         ));
     }
     check_numbers(*algorithm, numbers)
@@ -139,18 +139,18 @@ fn digest<D: sha2::Digest>(parts: &[&[u8]]) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-/// Subpackets, after their length in two bytes.
+/// Splits off subpackets, which follow their length in two bytes.
 fn area(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
-/// What is not signed may say which key it was, as GnuPG does, and nothing else.
+/// Unsigned subpackets may name the key, as GnuPG does, and nothing else.
 fn check_unhashed(hashed: &[u8], unhashed: &[u8]) -> Result<(), ArmourFault> {
     let issuer = match unhashed {
         [] => return Ok(()),
         [9, 16, issuer @ ..] if issuer.len() == 8 => issuer,
-        _ => return Err(ArmourFault::Broken("it holds more than was signed")),
+        _ => return Err(ArmourFault::Broken("it has data that is not signed")),
     };
     // Issuer fingerprint: its length, its type, the key's version, and twenty bytes.
     let fingerprint = hashed
@@ -163,10 +163,10 @@ fn check_unhashed(hashed: &[u8], unhashed: &[u8]) -> Result<(), ArmourFault> {
     }
 }
 
-/// The numbers that are the signature: each as short as it can be.
+/// Checks the numbers of the signature: each must be as short as possible.
 fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), ArmourFault> {
     const CUT: ArmourFault = ArmourFault::Broken("it is cut off");
-    // Of an Ed25519 signature, either may begin with zeros that belong to it, and GnuPG leaves them out.
+    // In an Ed25519 signature both numbers may start with zeros, which GnuPG leaves out.
     let mut numbers = Vec::new();
     while !rest.is_empty() {
         let (bits, after) = rest.split_first_chunk::<2>().ok_or(CUT)?;
@@ -177,7 +177,7 @@ fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), ArmourFault> {
         let zeros = number.first().map_or(0, |byte| byte.leading_zeros());
         if bits == 0 || u32::from(bits) != number.len() as u32 * 8 - zeros {
             return Err(ArmourFault::Broken(
-                "a number in it has another length than it says",
+                "a number in it has another length than declared",
             ));
         }
         numbers.push(number);
@@ -192,7 +192,8 @@ fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), ArmourFault> {
         return Err(ArmourFault::Broken("it has more numbers than its kind"));
     }
     if algorithm == 22 {
-        // The second is below the order of the curve's group, the lowest byte first; greater ones stand for the same.
+        // The second number must be below the order of the curve's group, least significant byte first. Greater ones
+        // would be equivalent.
         let mut scalar = [0; 32];
         let number = numbers[1];
         let begin = scalar.len().checked_sub(number.len());
@@ -206,7 +207,7 @@ fn check_numbers(algorithm: u8, mut rest: &[u8]) -> Result<(), ArmourFault> {
     Ok(())
 }
 
-/// The order of Ed25519's group (RFC 8032, section 5.1), the highest byte first.
+/// The order of Ed25519's group (RFC 8032, section 5.1), most significant byte first.
 const GROUP_ORDER: [u8; 32] = [
     0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xde, 0xf9, 0xde, 0xa2, 0xf7, 0x9c,
     0xd6, 0x58, 0x12, 0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,

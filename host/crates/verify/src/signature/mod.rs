@@ -1,5 +1,5 @@
-//! Signatures of commits: whether a key that was allowed at that time signed these bytes. Reads git's and OpenSSH's own formats
-//! with code of its own; the writer's is another.
+//! Signatures of commits: whether a key that was allowed at that time signed these bytes. Parses git's and OpenSSH's
+//! formats, and shares no code with the writer.
 
 mod allowed;
 #[cfg(feature = "repository")]
@@ -26,7 +26,7 @@ use super::report::{Claim, Verdict};
 /// The claim in words.
 pub(crate) const TITLE: &str = "signed by a key that was allowed";
 
-/// The claim where nothing says whose signatures count.
+/// The claim if no signers are given.
 pub(crate) fn claim_without_signers(is_asked: bool) -> Claim {
     let verdict = match is_asked {
         false => Verdict::NotAsked {
@@ -39,31 +39,32 @@ pub(crate) fn claim_without_signers(is_asked: bool) -> Claim {
     Claim::new("signatures", TITLE, verdict)
 }
 
-/// Whose signatures count.
+/// The OpenPGP keys whose signatures count.
 #[derive(Default)]
 pub(crate) struct Signers {
-    /// Those of SSH keys.
+    /// The SSH keys.
     pub(crate) allowed: AllowedSigners,
-    /// Those of OpenPGP keys.
+    /// The OpenPGP keys.
     #[cfg(feature = "repository")]
     pub(crate) openpgp: Option<KeyRing>,
 }
 
-/// What is known about one commit's signature.
+/// The verdict on one commit's signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judgement<'a> {
-    /// These signed it, and could.
+    /// These signers were allowed to sign, and did.
     Signed(Cow<'a, str>),
-    /// It has no signature.
+    /// The commit has no signature.
     Unsigned,
-    /// Its signature is not one that counts.
+    /// The signature does not count.
     Broken(String),
-    /// Something is missing to tell.
+    /// Something is missing to check it.
     NotShown(String),
 }
 
 #[cfg(feature = "repository")]
-/// What the program says of a signature, if that is in its one form: what is wrong with it otherwise says the program.
+/// The program's verdict on a signature in canonical form. If the form is wrong, another verdict of the program takes
+/// precedence.
 fn judged_and_checked(
     ring: &KeyRing,
     signed: &split::Signed,
@@ -76,7 +77,7 @@ fn judged_and_checked(
     Ok(judgement)
 }
 
-/// Judges an OpenPGP signature with the keys that were given, if any were.
+/// Judges an OpenPGP signature with the given keys, if there are any.
 #[cfg(feature = "repository")]
 fn judge_openpgp(signers: &Signers, signed: &split::Signed, seconds: i64) -> Judgement<'static> {
     let Some(ring) = &signers.openpgp else {
@@ -85,11 +86,11 @@ fn judge_openpgp(signers: &Signers, signed: &split::Signed, seconds: i64) -> Jud
     match judged_and_checked(ring, signed, seconds) {
         Ok(judgement) => judgement,
         Err(armour::ArmourFault::Broken(why)) => Judgement::Broken(format!(
-            "its OpenPGP signature is not in its one form: {why}"
+            "its OpenPGP signature is not in canonical form: {why}"
         )),
-        Err(armour::ArmourFault::Other(why)) => Judgement::NotShown(format!(
-            "whether its OpenPGP signature is as it was made: {why}"
-        )),
+        Err(armour::ArmourFault::Other(why)) => {
+            Judgement::NotShown(format!("whether its OpenPGP signature is unchanged: {why}"))
+        }
     }
 }
 
@@ -100,9 +101,9 @@ fn judge_openpgp(_: &Signers, _: &split::Signed, _: i64) -> Judgement<'static> {
 }
 
 const NO_OPENPGP_KEYS: &str =
-    "who made its OpenPGP signature; `--openpgp-keys` gives the keys that may";
+    "who made its OpenPGP signature; `--openpgp-keys` gives the allowed keys";
 
-/// Judges the signature of a commit with these bytes that says that it was made then.
+/// Judges the signature of a commit with these bytes and this time.
 pub(crate) fn judge<'a>(
     signers: &'a Signers,
     commit: &[u8],
@@ -121,7 +122,7 @@ pub(crate) fn judge<'a>(
         return judge_openpgp(signers, &signed, seconds);
     }
     if !signed.signature.starts_with(sshsig::BEGIN) {
-        return Judgement::Broken("its signature is of no known form".to_owned());
+        return Judgement::Broken("its signature has an unknown format".to_owned());
     }
     let signature = match sshsig::parse(&signed.signature) {
         Ok(signature) => signature,
@@ -129,12 +130,12 @@ pub(crate) fn judge<'a>(
     };
     let signers = &signers.allowed;
     let fingerprint = || sshsig::fingerprint(&signature.key);
-    // Who it claims to be comes before whether it is: a key that is not allowed need not be checked.
+    // The key is looked up first: the signature of a key that is not allowed need not be checked.
     let who = match signers.allows(&signature.key, seconds) {
         Ok(who) => who,
         Err(Denied::Unknown) => {
             return Judgement::Broken(format!(
-                "it is signed by {}, which is no allowed signer's key",
+                "it is signed by {}, which is not an allowed signer's key",
                 fingerprint()
             ));
         }

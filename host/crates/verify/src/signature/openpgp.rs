@@ -1,5 +1,5 @@
-//! OpenPGP signatures, checked by the auditor's own program (`gpg`, or what speaks its language) with the keys that were given, in
-//! a key ring of their own: neither the user's keys nor anybody's idea of trust has a part in it.
+//! OpenPGP signatures, checked by the auditor's program (`gpg`, or a compatible one) with the given keys in a separate
+//! key ring. The user's keys and trust settings have no influence.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,38 +14,39 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Judgement, quote, show_time};
 
-/// The keys whose signatures count.
+/// The OpenPGP keys whose signatures count.
 pub(crate) struct KeyRing {
     home: tempfile::TempDir,
     program: PathBuf,
-    /// How long it may take for one signature.
+    /// The time limit for one signature.
     timeout: Duration,
-    /// Whether it ever took longer. It is not asked again then: a limit for each of a hundred thousand commits is none.
+    /// Whether a call took longer. The program is not called again then: with a hundred thousand commits the limit
+    /// would be useless.
     is_silent: AtomicBool,
     number: AtomicU64,
 }
 
-/// What the program says of one signature is a page; somebody's endless output is cut off.
+/// The longest output for one signature, in bytes; the rest is cut off.
 const MAX_STATUS: u64 = 1 << 20;
 
-/// How often it is looked whether a program that has said everything has ended too.
+/// How often to check whether a program has ended after it closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Why the program's answer cannot be had.
+/// Why there is no answer from the program.
 enum GpgFailure {
-    /// It did not end in time.
+    /// It did not end within the time limit.
     Late,
-    /// It cannot be run.
+    /// It could not be run.
     NotRun(String),
 }
 
 impl KeyRing {
-    /// Reads exported public keys.
+    /// Imports exported public keys.
     ///
     /// # Errors
     ///
-    /// The program cannot be run, or takes none of the file for a key. One that does not answer in time shows nothing, which is
-    /// said of each signature.
+    /// The program cannot be run, or finds no key in the file. After a timeout there is no error, but each signature is
+    /// not shown.
     pub(crate) fn open(keys: &Path, program: &Path, timeout: Duration) -> Result<KeyRing, String> {
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
         let private = std::fs::Permissions::from_mode(0o700);
@@ -66,7 +67,7 @@ impl KeyRing {
         }
     }
 
-    /// Judges a signature of these bytes, of a commit that says that it was made then.
+    /// Judges a signature of these bytes, for a commit with this time.
     pub(super) fn judge(
         &self,
         payload: &[u8],
@@ -81,7 +82,7 @@ impl KeyRing {
                 let arguments = ["--verify".as_ref(), file.as_ref(), "-".as_ref()];
                 self.run(&arguments, payload.to_vec())
             });
-        // Only room is lost if it stays.
+        // A failure only leaves a file behind.
         let _ = std::fs::remove_file(&file);
         match status {
             Ok(status) => read_status(&status, seconds),
@@ -89,7 +90,7 @@ impl KeyRing {
                 let why = match no_answer {
                     GpgFailure::NotRun(why) => why,
                     GpgFailure::Late => format!(
-                        "{} did not end within {} s, and is not asked again",
+                        "{} did not end within {} s, and is not called again",
                         quote(self.program.as_os_str().as_encoded_bytes()),
                         self.timeout.as_secs_f32()
                     ),
@@ -99,7 +100,7 @@ impl KeyRing {
         }
     }
 
-    /// Runs the program on this input; what it says on its status channel.
+    /// Runs the program with this input. Returns its status lines.
     fn run(&self, arguments: &[&std::ffi::OsStr], input: Vec<u8>) -> Result<String, GpgFailure> {
         if self.is_silent.load(Ordering::Relaxed) {
             return Err(GpgFailure::Late);
@@ -122,7 +123,7 @@ impl KeyRing {
             ])
             .args(["--no-auto-key-retrieve", "--trust-model=always"])
             .args(arguments)
-            // Whatever it starts ends with it.
+            // So that its children end with it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -139,7 +140,7 @@ impl KeyRing {
         said
     }
 
-    /// Gives the child its input; what it wrote before the time was over.
+    /// Writes the child's input. Returns its output within the time limit.
     fn talk(
         &self,
         child: &mut Child,
@@ -149,7 +150,7 @@ impl KeyRing {
         let stdin = child.stdin.take();
         self.start(move || {
             if let Some(mut stdin) = stdin {
-                // A program that reads nothing says nothing good either.
+                // A program that does not read its input does not report a good signature.
                 let _ = stdin.write_all(&input);
             }
         })?;
@@ -160,7 +161,7 @@ impl KeyRing {
             if let Some(stdout) = stdout {
                 let _ = stdout.take(MAX_STATUS).read_to_end(&mut said);
             }
-            // The one who asked may have given up.
+            // The receiver may be gone after a timeout.
             let _ = sender.send(said);
         })?;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -178,7 +179,7 @@ impl KeyRing {
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// Lets somebody else do it, who may be left behind.
+    /// Runs the work on another thread, which may outlive the call.
     fn start(&self, work: impl FnOnce() + Send + 'static) -> Result<(), GpgFailure> {
         let thread = std::thread::Builder::new().name("verify-openpgp".into());
         thread
@@ -193,17 +194,17 @@ impl KeyRing {
     }
 }
 
-/// Ends a program that was given up, with those that it has started.
+/// Kills a program that took too long, and its children.
 fn end(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(group) = group {
-        // It was not waited for, so its number is still its own.
+        // It was not waited for, so its process id was not reused.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let _ = child.wait();
 }
 
-/// What the lines of GnuPG's doc/DETAILS say of a signature.
+/// Judges a signature by the status lines of GnuPG's doc/DETAILS.
 fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
     let lines = || {
         status
@@ -241,7 +242,7 @@ fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
     }
     let signatures = lines().filter(|line| line.starts_with("NEWSIG")).count();
     if let Some(found) = find("EXPKEYSIG") {
-        // As for SSH keys: what it signed while it was valid stays signed.
+        // As for SSH keys: signatures from the time when the key was valid stay valid.
         let made = find("VALIDSIG").and_then(|valid| time(valid.split(' ').nth(2)?));
         let ends = lines().filter_map(|line| line.strip_prefix("KEYEXPIRED "));
         let end = ends.map(|end| time(end.trim())).min().flatten();
@@ -250,7 +251,8 @@ fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
                 Judgement::Signed(name(&found).into())
             }
             (Some(made), Some(end)) if signatures == 1 => Judgement::Broken(format!(
-                "it is signed by the OpenPGP key of {} after its time: it expired at {}, and the signature is of {}, the commit of {}",
+                "it is signed by the OpenPGP key of {} after its time: it expired at {}, and the signature is of {}, \
+                 the commit of {}",
                 key(&found),
                 show_time(end),
                 show_time(made),
@@ -264,7 +266,7 @@ fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
     }
     if let Some(found) = find("NO_PUBKEY") {
         return Judgement::Broken(format!(
-            "it is signed by the OpenPGP key {}, which is not among those that were given",
+            "it is signed by the OpenPGP key {}, which is not among the given keys",
             quote(found.as_bytes())
         ));
     }
@@ -274,13 +276,13 @@ fn read_status(status: &str, seconds: i64) -> Judgement<'static> {
     }
 }
 
-/// Who it is, by what stands after the key's id.
+/// The name of the signer, which follows the key's id.
 fn name(found: &str) -> String {
     let (id, name) = found.split_once(' ').unwrap_or((found, found));
     if name.is_empty() { id } else { name }.to_owned()
 }
 
-/// A time of the status channel: seconds since 1970, or `YYYYMMDDThhmmss`.
+/// Parses a time of the status lines: seconds since 1970, or `YYYYMMDDThhmmss`.
 fn time(text: &str) -> Option<i64> {
     match text.split_once('T') {
         Some((day, second)) => super::time::parse(&format!("{day}{second}Z")),

@@ -1,6 +1,6 @@
-//! Patterns of names, as OpenSSH has them.
+//! OpenSSH's patterns for names.
 
-/// Whether a name matches a list of patterns as OpenSSH has them: `*`, `?`, and `!` before what is left out.
+/// Whether a name matches a list of OpenSSH's patterns: `*`, `?`, and `!` for exclusions.
 pub(super) fn matches_list(list: &str, name: &[u8]) -> bool {
     let mut matched = false;
     for pattern in list.split(',') {
@@ -13,8 +13,8 @@ pub(super) fn matches_list(list: &str, name: &[u8]) -> bool {
     matched
 }
 
-/// Whether a name matches a pattern. Only the last `*` is ever tried again: what the ones before it took can stay as it is, so the
-/// time is bounded by the product of the lengths, whatever the pattern.
+/// Whether a name matches a pattern. Only the last `*` is extended on a mismatch, so the time is bounded by the product
+/// of the lengths, whatever the pattern.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut in_name) = (0, 0);
     let mut star = None;

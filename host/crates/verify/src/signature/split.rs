@@ -1,19 +1,19 @@
-//! A commit's signature and what it signs, taken apart as git does. Knows no key.
+//! Splits a commit into its signature and the signed bytes, as git does. Knows no key.
 
-/// A commit without its signature, and that.
+/// A commit without its signature, and the signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
-    /// The commit's bytes but for the header with the signature.
+    /// The bytes of the commit without the header of the signature.
     pub(crate) payload: Vec<u8>,
-    /// The header's value, one line after the other.
+    /// The value of the header, one line after the other.
     pub(crate) signature: Vec<u8>,
 }
 
-/// Takes a commit apart; none if it has no signature header.
+/// Splits a commit; `None` if it has no signature header.
 ///
 /// # Errors
 ///
-/// Says what no host writes: a second signature, or one for another object format.
+/// No host writes this: a second signature, or one for another object format.
 pub(crate) fn split(commit: &[u8], sha256: bool) -> Result<Option<Signed>, &'static str> {
     let ours: &[u8] = if sha256 {
         b"gpgsig-sha256 "

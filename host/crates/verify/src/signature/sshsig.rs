@@ -1,4 +1,4 @@
-//! SSH signatures (OpenSSH's PROTOCOL.sshsig): the armour, the blob in it, and what its key signed. Knows nothing of who may
+//! SSH signatures (OpenSSH's PROTOCOL.sshsig): the armour, the blob in it, and the signed bytes. Does not know who may
 //! sign.
 
 use base64::Engine as _;
@@ -6,35 +6,35 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256, Sha512};
 
-/// How an SSH signature begins.
+/// The first line of an SSH signature.
 pub(crate) const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----\n";
 const END: &[u8] = b"-----END SSH SIGNATURE-----\n";
 
-/// Letters in a line of it.
+/// The number of characters in a line.
 const WIDTH: usize = 70;
 
 /// The namespace of git's signatures.
 pub(crate) const NAMESPACE: &[u8] = b"git";
 
-/// The one kind of key that is checked here.
+/// The only key type that is checked here.
 const ED25519: &[u8] = b"ssh-ed25519";
 
 /// An SSH signature, read but not checked.
 #[derive(Debug)]
 pub(crate) struct SshSignature {
-    /// The public key in SSH's own encoding, which is how allowed signers are compared.
+    /// The public key in SSH's own encoding, which identifies it among allowed signers.
     pub(crate) key: Vec<u8>,
-    /// What the signature is for.
+    /// The purpose of the signature.
     pub(crate) namespace: Vec<u8>,
     hash: Vec<u8>,
     signature: Vec<u8>,
 }
 
-/// Reads an armoured signature.
+/// Parses an armoured signature.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// Describes what is wrong with it.
 pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
     let inner = armoured
         .strip_prefix(BEGIN)
@@ -45,22 +45,23 @@ pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
         .copied()
         .filter(|byte| *byte != b'\n')
         .collect();
-    let blob = STANDARD.decode(text).map_err(|_| "it is no base64")?;
-    // Nothing signs the armour, so it has one form: who has no key must not be able to make another commit of the same.
+    let blob = STANDARD.decode(text).map_err(|_| "it is not base64")?;
+    // The armour is not signed, so only one form is accepted: otherwise anyone could make another commit with the same
+    // signature.
     if !is_wrapped(inner) {
         return Err("its armour is not as `ssh-keygen` writes it, lines of 70 letters");
     }
     let mut rest = blob
         .strip_prefix(b"SSHSIG\0\0\0\x01".as_slice())
-        .ok_or("it is of no version that is known")?;
+        .ok_or("it has an unknown version")?;
     let mut next = || string(&mut rest).ok_or("it is cut off");
     let signature = SshSignature {
         key: next()?.to_vec(),
         namespace: next()?.to_vec(),
         hash: {
-            // Nobody signs what stands here.
+            // This field is not signed.
             if !next()?.is_empty() {
-                return Err("it holds something where nothing may be");
+                return Err("its reserved field is not empty");
             }
             next()?.to_vec()
         },
@@ -69,7 +70,7 @@ pub(crate) fn parse(armoured: &[u8]) -> Result<SshSignature, &'static str> {
     if rest.is_empty() {
         Ok(signature)
     } else {
-        Err("it goes on after its end")
+        Err("it continues after its end")
     }
 }
 
@@ -88,12 +89,12 @@ fn is_wrapped(inner: &[u8]) -> bool {
         })
 }
 
-/// Why a signature was not found to be good.
+/// Why a signature is not good.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum InvalidSignature {
-    /// It is not the key's signature of these bytes.
+    /// The key did not sign these bytes.
     Wrong,
-    /// It is of a kind that this version does not check.
+    /// This version does not check signatures of this type.
     Unknown(String),
 }
 
@@ -102,7 +103,7 @@ impl SshSignature {
     ///
     /// # Errors
     ///
-    /// Says that it did not, or why that cannot be told.
+    /// It did not, or that cannot be checked.
     pub(crate) fn check(&self, key: &PublicKey, payload: &[u8]) -> Result<(), InvalidSignature> {
         let digest: Vec<u8> = match self.hash.as_slice() {
             b"sha512" => Sha512::digest(payload).to_vec(),
@@ -128,7 +129,7 @@ impl SshSignature {
         };
         let mut signed = Vec::with_capacity(128);
         signed.extend_from_slice(b"SSHSIG");
-        // What is reserved must be empty: nothing else is signed by any version there is.
+        // The reserved field must be empty: no version signs anything else.
         for part in [&self.namespace, &Vec::new(), &self.hash, &digest] {
             signed.extend_from_slice(&(part.len() as u32).to_be_bytes());
             signed.extend_from_slice(part);
@@ -141,32 +142,32 @@ impl SshSignature {
 /// A public key, ready to check with.
 #[derive(Clone, Debug)]
 pub(crate) enum PublicKey {
-    /// One that is checked here.
+    /// An Ed25519 key, which is checked here.
     Ed25519(Box<VerifyingKey>),
-    /// One of another type.
+    /// A key of another type.
     Other,
 }
 
 impl PublicKey {
-    /// Reads a key from SSH's own encoding.
+    /// Parses a key in SSH's own encoding.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Describes what is wrong with it.
     pub(crate) fn parse(blob: &[u8]) -> Result<PublicKey, &'static str> {
         let mut rest = blob;
         match string(&mut rest) {
             Some(ED25519) => {}
             Some(_) => return Ok(PublicKey::Other),
-            None => return Err("it is no key"),
+            None => return Err("it is not a key"),
         }
         let bytes = string(&mut rest).filter(|_| rest.is_empty());
         let bytes: &[u8; 32] = bytes
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or("it is no ed25519 key")?;
+            .ok_or("it is not an ed25519 key")?;
         VerifyingKey::from_bytes(bytes)
             .map(|key| PublicKey::Ed25519(Box::new(key)))
-            .map_err(|_| "it is no point of the curve")
+            .map_err(|_| "it is not a point of the curve")
     }
 }
 
@@ -175,12 +176,12 @@ pub(crate) fn kind(mut blob: &[u8]) -> &[u8] {
     string(&mut blob).unwrap_or_default()
 }
 
-/// A key's fingerprint, as `ssh-keygen -l` writes it.
+/// The fingerprint of a key, as `ssh-keygen -l` shows it.
 pub(crate) fn fingerprint(blob: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob)))
 }
 
-/// A string of SSH's encoding: its length in four bytes, then itself.
+/// Splits off a string in SSH's encoding: its length in four bytes, then its bytes.
 fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let length = u32::from_be_bytes(*length) as usize;

@@ -1,9 +1,9 @@
-//! Times as allowed signers write them, and as a person reads them.
+//! Times in files of allowed signers, and in messages.
 
-/// The seconds since 1970 of `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, each with or without a `Z`.
+/// Parses `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, each with or without a `Z`, as seconds since 1970.
 ///
-/// OpenSSH takes a time without `Z` for one of the machine's zone. An audit must not depend on where it is made, so here it is
-/// UTC.
+/// OpenSSH reads a time without `Z` in the machine's time zone. An audit must not depend on the machine, so it is UTC
+/// here.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let digits = text.strip_suffix('Z').unwrap_or(text);
     if !matches!(digits.len(), 8 | 12 | 14) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -21,7 +21,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     ))
 }
 
-/// The same, the other way: `2026-01-02T03:04:05Z`.
+/// Formats seconds since 1970 as `2026-01-02T03:04:05Z`.
 pub(crate) fn show(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days since 0000-03-01, so that a leap day is the last of its year (Howard Hinnant, "chrono-compatible date algorithms").

@@ -1,22 +1,22 @@
-//! What a commit says of its own signature: for how many commits it is, or that there was none to be had.
+//! What a commit says about its own signature: how many commits it covers, or that it could not be made.
 
-/// The trailer that says it.
+/// The trailer with this information.
 const TRAILER: &[u8] = b"\nAudit-Signature: ";
 
-/// What a commit says of its own signature.
+/// What a commit says about its own signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeclaredExtent {
-    /// Nothing: it is for itself.
+    /// Nothing: a signature covers only this commit.
     Nothing,
-    /// It is for so many commits of the trail, itself the last of them.
+    /// The signature covers this many commits of the trail, of which this is the last.
     Covers(u32),
-    /// Nobody could sign.
+    /// The commit could not be signed.
     Unavailable,
 }
 
-/// Reads it from a commit. Whether the message is one that a host writes is another claim's to say.
+/// Reads the trailer of a commit. Another claim checks the rest of the message.
 pub(super) fn declared_extent(commit: &[u8]) -> DeclaredExtent {
-    // A host's trailers end the message, and this one is the last of them.
+    // A host's trailers end the message, and this is the last one.
     let text = commit.strip_suffix(b"\n").unwrap_or(commit);
     let Some(begin) = text.iter().rposition(|byte| *byte == b'\n') else {
         return DeclaredExtent::Nothing;
@@ -34,20 +34,20 @@ pub(super) fn declared_extent(commit: &[u8]) -> DeclaredExtent {
     }
 }
 
-/// A signature that says that it is for more commits than there are for it.
+/// A signature that declares more commits than it covers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ExcessExtent {
     pub(super) depth: u32,
     pub(super) covers: u32,
-    /// How many there are, itself included.
+    /// How many it covers, including itself.
     pub(super) there: u32,
 }
 
-/// Which of the unsigned commits a signature is for, and which signatures say more. Both lists by depth, the newest first; greater
-/// depths are older.
+/// Returns which of the unsigned commits are covered by a signature, and which signatures declare too many. Both lists
+/// are ordered by depth, the newest first; greater depths are older.
 ///
-/// A group is what one flush made, so nobody else's commit lies in it: a signature reaches down over commits of the trail without one
-/// that follow each other, and no farther.
+/// One flush makes a group, so it contains no foreign commit: a signature covers consecutive unsigned commits of the
+/// trail below it, and no others.
 pub(super) fn covered(signed: &[(u32, u32)], unsigned: &[u32]) -> (Vec<bool>, Vec<ExcessExtent>) {
     let mut covered = vec![false; unsigned.len()];
     let mut beyond = Vec::new();
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_signature_reaches_over_its_own_group_and_no_farther() {
-        // Newest first: 0 unsigned, 1 signed for three, 4 signed for two, 6 unsigned and nobody's.
+        // Newest first: 0 is unsigned, 1 is signed for three, 4 is signed for two, 6 is unsigned and not covered.
         assert_eq!(
             covered(&[(1, 3), (4, 2)], &[0, 2, 3, 5, 6]),
             (vec![false, true, true, true, false], Vec::new())
@@ -115,7 +115,7 @@ mod tests {
             covered(&[(0, 9), (2, 1)], &[1, 3]),
             (vec![true, false], vec![over(0, 9, 2)])
         );
-        // A person's commit lies between.
+        // A person's commit is in between.
         assert_eq!(
             covered(&[(0, 999_999_998)], &[1, 3]),
             (vec![true, false], vec![over(0, 999_999_998, 2)])

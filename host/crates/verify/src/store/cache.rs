@@ -1,4 +1,4 @@
-//! Objects kept for a while: bases of deltas, and trees that the next commit names again. Knows positions, not names.
+//! A cache of objects: bases of deltas, and trees that the next commit names again. Knows positions, not ids.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::object::{self, Algorithm, Id, Kind};
 
-/// An object in memory, with the name that its content has once somebody asked for it.
+/// An object in memory, and its id once it was computed.
 pub(crate) struct Content {
     pub(crate) kind: Kind,
-    /// How many deltas it rests on in its pack.
+    /// The number of deltas that it depends on in its pack.
     pub(crate) depth: u32,
     pub(crate) data: Box<[u8]>,
     name: OnceLock<Option<Id>>,
@@ -26,7 +26,7 @@ impl Content {
         }
     }
 
-    /// The name that the content has; none if it carries the marks of a collision attack.
+    /// The id of the content; `None` if it carries the marks of a collision attack.
     pub(crate) fn name(&self, algorithm: Algorithm) -> Option<Id> {
         *self
             .name
@@ -34,26 +34,26 @@ impl Content {
     }
 }
 
-/// A cache by position, bounded in bytes, shared by all readers.
+/// A cache by position, limited in bytes and shared by all readers.
 pub(crate) struct Cache {
     shards: Vec<Mutex<Shard>>,
-    /// For objects that are too long for a shard: directories of thousands of entries.
+    /// The shard for objects that are too long for the others: directories of thousands of entries.
     large: Mutex<Shard>,
-    /// Whether there ever was one.
+    /// Whether there ever was such an object.
     has_large: AtomicBool,
 }
 
-/// Enough shards that two to eight readers seldom meet at a lock.
+/// Enough shards that two to eight readers rarely wait for the same lock.
 const SHARDS: usize = 256;
 
-/// What is left for long objects, of the whole: one in so many bytes.
+/// The part of the cache for long objects: one in this many bytes.
 const LARGE: usize = 4;
 
-/// What an object costs beside its bytes: its header, the slot, the map's entry, the allocator's own.
+/// The memory of an object besides its bytes: its header, the slot, the map's entry, the allocator's overhead.
 const OVERHEAD: usize = 160;
 
 impl Cache {
-    /// A cache of at most this many bytes.
+    /// Makes a cache of at most this many bytes.
     pub(crate) fn new(bytes: usize) -> Cache {
         let shard = |limit| {
             Mutex::new(Shard {
@@ -84,7 +84,7 @@ impl Cache {
     }
 
     pub(crate) fn put(&self, position: u64, content: &Arc<Content>) {
-        // What has to go is let go when nobody waits for the lock any more.
+        // Evicted objects are freed after the lock is released.
         let mut gone = Vec::new();
         if !lock(self.shard(position)).put(position, content, &mut gone) {
             self.has_large.store(true, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Cache {
         }
     }
 
-    /// Keeps an object in place of what it was made of, which is wanted no more.
+    /// Replaces an object, which is not needed any more, by one that was made from it.
     pub(crate) fn replace(&self, base: u64, position: u64, content: &Arc<Content>) {
         let gone = lock(self.shard(base)).remove(base);
         drop(gone);
@@ -105,7 +105,7 @@ impl Cache {
     }
 }
 
-/// One part of the cache; the second-chance algorithm needs one bit where exact recency needs two links.
+/// One part of the cache. The second-chance algorithm needs one bit where exact recency needs two links.
 struct Shard {
     places: HashMap<u64, u32, BuildHasherDefault<MixHasher>>,
     slots: Vec<Slot>,
@@ -115,7 +115,7 @@ struct Shard {
     limit: usize,
 }
 
-/// Hashes positions, which are no secret and at worst make one shard slow, faster than the standard hasher does.
+/// A hasher for positions, faster than the standard one. Positions are not secret, and at worst make one shard slow.
 #[derive(Default)]
 struct MixHasher(u64);
 
@@ -149,10 +149,10 @@ impl Shard {
         slot.content.clone()
     }
 
-    /// Keeps an object; what makes room for it is added to `gone`. False if it is too long.
+    /// Adds an object; evicted objects are added to `gone`. Returns false if it is too long.
     fn put(&mut self, position: u64, content: &Arc<Content>, gone: &mut Vec<Arc<Content>>) -> bool {
         let cost = content.data.len() + OVERHEAD;
-        // One object must not drive out half of the others.
+        // One object must not evict half of the others.
         if cost > self.limit / 2 {
             return false;
         }

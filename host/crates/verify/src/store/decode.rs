@@ -1,4 +1,4 @@
-//! Rebuilds objects from packs and loose files, under bounds. Names nothing and believes no length.
+//! Rebuilds objects from packs and loose files, within limits. Computes no id and trusts no length.
 
 use std::sync::{Arc, PoisonError};
 
@@ -10,22 +10,22 @@ use super::reader::Fault;
 use super::{Store, loose};
 use crate::object::{Id, Kind, ObjectHasher};
 
-/// Stock git writes no longer chain (`pack-objects` and `fast-import` both refuse).
+/// The longest chain that git writes (`pack-objects` and `fast-import` both refuse longer ones).
 const MAX_DEPTH: u32 = 4095;
 
-/// What the pieces of one chain may take in all, inflated; a chain of bombs ends here.
+/// The limit for all pieces of one chain in inflated bytes, which stops chains of decompression bombs.
 const MAX_CHAIN_BYTES: u64 = 4 << 30;
 
-/// An object larger than this is rebuilt alone.
+/// Larger objects are rebuilt one at a time.
 const LARGE: u64 = 8 << 20;
 
-/// A blob at least this large that is no delta is hashed as a stream.
+/// Blobs of at least this size that are not deltas are hashed as a stream.
 pub(super) const STREAMED: u64 = 1 << 20;
 
-/// One in so many objects of a chain of deltas is kept on the way to its end.
+/// One in this many objects of a chain of deltas is cached.
 const KEPT: u32 = 8;
 
-/// What an object turned out to be, when its content is not wanted or too large to keep.
+/// An object: its content, or only its kind and id if the content is not needed or too large.
 pub(super) enum ObjectCopy {
     Whole(Arc<Content>),
     Streamed(Kind, Option<Id>),
@@ -43,19 +43,19 @@ impl ObjectCopy {
 /// What the caller knows about an object.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Wanted {
-    /// A large blob is only to be hashed.
+    /// Whether a large blob need only be hashed.
     pub(super) streamed: bool,
-    /// It was not read before, so that looking for it among what was kept would be in vain.
+    /// Whether the object was not read before, so that it cannot be in the cache.
     pub(super) is_new: bool,
-    /// Objects are sought in the order in which they were made.
+    /// Whether objects are read in the order in which they were made.
     pub(super) forward: bool,
 }
 
-/// Rebuilds objects with buffers that are used again and again.
+/// Rebuilds objects with reusable buffers.
 pub(super) struct Decoder {
     window: Window,
     inflater: Inflater,
-    /// Offset, begin and size of the deltas of the chain that is being followed.
+    /// The offset, start and size of the deltas in the current chain.
     chain: Vec<(u64, u64, u64)>,
     scratch: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Decoder {
         }
     }
 
-    /// Rebuilds the entry of a pack at this position. A chain of deltas is followed step by step, never by recursion.
+    /// Rebuilds the entry of a pack at this position. Follows a chain of deltas in a loop, without recursion.
     pub(super) fn decode(
         &mut self,
         store: &Store,
@@ -153,8 +153,8 @@ impl Decoder {
             }
             content = Arc::new(Content::new(content.kind, depth, data));
             let base = std::mem::replace(&mut made_at, pack.base + at);
-            // The tree itself and its base are wanted next; of the rest of a long chain every eighth is kept, so that it neither
-            // drives out other trees nor has to be rebuilt from its beginning.
+            // The tree itself and its base are needed next. Of the rest of a long chain every eighth is cached: more
+            // would evict other trees, fewer would be rebuilt from the start.
             let is_kept = if chain.is_empty() {
                 content.kind == Kind::Tree
             } else {
@@ -170,7 +170,7 @@ impl Decoder {
         Ok(ObjectCopy::Whole(content))
     }
 
-    /// Inflates what begins at `begin` into exactly `out`.
+    /// Inflates the data at `begin` into exactly `out`.
     fn inflate(
         &mut self,
         store: &Store,
@@ -179,7 +179,8 @@ impl Decoder {
         out: &mut [u8],
     ) -> Result<(), Fault> {
         let size = out.len() as u64;
-        // No compressor makes more of it than this; a stream padded with empty blocks is read again without a bound.
+        // No compressor makes a longer stream than the first bound. A stream padded with empty blocks is read again
+        // with the second one.
         for bound in [size + size / 512 + 64, size + (16 << 20)] {
             let input = self
                 .window
@@ -192,7 +193,7 @@ impl Decoder {
         Err(Fault::Corrupt("its compressed data is corrupt".to_owned()))
     }
 
-    /// Hashes a large blob of a pack without holding it.
+    /// Hashes a large blob of a pack without holding it in memory.
     fn stream(
         &mut self,
         store: &Store,
@@ -213,7 +214,7 @@ impl Decoder {
         let sink = |piece: &[u8]| {
             left = left
                 .checked_sub(piece.len() as u64)
-                .ok_or("it is longer than its head says")?;
+                .ok_or("it is longer than its header says")?;
             naming.update(piece);
             Ok(())
         };
@@ -221,7 +222,7 @@ impl Decoder {
         match left {
             0 => Ok(naming.finish()),
             _ => Err(Fault::Corrupt(
-                "it is shorter than its head says".to_owned(),
+                "it is shorter than its header says".to_owned(),
             )),
         }
     }
@@ -279,7 +280,7 @@ impl Decoder {
     }
 }
 
-/// Finds the base of a delta that names it. It lies in the same pack, or the pack is broken.
+/// Finds the base of a delta by its id. It is in the same pack, or the pack is broken.
 fn base_by_name(store: &Store, place: usize, base: &Id) -> Result<u64, Fault> {
     let pack = &store.packs[place];
     let mut places = store
@@ -289,7 +290,7 @@ fn base_by_name(store: &Store, place: usize, base: &Id) -> Result<u64, Fault> {
         .map(|position| position - pack.base);
     let found = match (places.next(), places.next()) {
         (only, None) => only,
-        // Names that look alike in the table: the index tells them apart.
+        // The table does not distinguish these ids; the index does.
         _ => pack.index.find(base).filter(|offset| *offset < pack.len),
     };
     found.ok_or_else(|| Fault::Corrupt(format!("the base of its delta, {base}, is missing")))
@@ -303,6 +304,6 @@ fn too_large(size: u64) -> Fault {
 
 fn too_deep() -> Fault {
     Fault::Beyond(format!(
-        "it rests on more than {MAX_DEPTH} deltas, which no git writes"
+        "it depends on more than {MAX_DEPTH} deltas, which git never writes"
     ))
 }

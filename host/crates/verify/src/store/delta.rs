@@ -1,7 +1,8 @@
-//! Deltas as packs hold them: rebuilds a result from its base. Knows no pack and trusts no length.
+//! Deltas in packs: rebuilds a result from its base. Knows no pack and trusts no length.
 
 /// The largest object that is rebuilt in memory. Git's own threshold for deltas is 512 MiB, but the audit must stay
-/// within that together with the base and the delta; what is larger and not a delta is hashed as a stream.
+/// within its memory limit together with the base and the delta. Larger objects that are not deltas are hashed as a
+/// stream.
 pub(crate) const MAX_IN_MEMORY: u64 = 96 << 20;
 
 /// Why a delta could not be applied.
@@ -12,7 +13,7 @@ pub(crate) enum DeltaError {
     TooLarge(u64),
 }
 
-/// Reads the sizes of base and result, and where the instructions begin.
+/// Reads the sizes of base and result, and the offset of the instructions.
 fn sizes(delta: &[u8]) -> Option<(u64, u64, usize)> {
     let mut at = 0;
     let mut number = || {
@@ -63,7 +64,9 @@ pub(crate) fn apply(base: &[u8], delta: &[u8]) -> Result<Box<[u8]>, DeltaError> 
             };
             let length = if length == 0 { 0x10000 } else { length };
             let Some(copied) = base.get(offset..offset + length) else {
-                return Err(DeltaError::Corrupt("its delta copies from beyond its base"));
+                return Err(DeltaError::Corrupt(
+                    "its delta copies from outside of its base",
+                ));
             };
             if result.len() + length > size {
                 return Err(DeltaError::Corrupt("its delta makes more than it says"));

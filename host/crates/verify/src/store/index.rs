@@ -1,5 +1,5 @@
-//! Pack indexes (`.idx`, versions 1 and 2): where to look for a name. Nothing in one is believed: what is found there is
-//! hashed, and what cannot be used is said.
+//! Pack indexes (`.idx`, versions 1 and 2): where an object may be. Nothing in them is trusted: objects found through
+//! one are hashed, and an index that cannot be used is reported.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,16 +10,16 @@ use crate::object::Id;
 /// How many index entries are read at a time.
 const STRIDE: usize = 4096;
 
-/// An index whose lengths fit together.
+/// An index with consistent lengths.
 pub(crate) struct Index {
     pub(super) path: PathBuf,
     version: u32,
     /// The number of objects.
     pub(crate) count: u32,
-    /// The number of offsets that need eight bytes.
+    /// The number of offsets with eight bytes.
     large: u64,
     hash_len: usize,
-    /// The checksum of the pack that it was made for.
+    /// The checksum of its pack.
     pub(crate) pack_checksum: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// Says why it cannot be used.
+    /// The reason why it cannot be used.
     pub(crate) fn open(path: &Path, hash_len: usize) -> Result<Index, String> {
         let file = super::open_file(path)?;
         let len = file.metadata().map_err(|error| error.to_string())?.len();
@@ -65,11 +65,11 @@ impl Index {
         })
     }
 
-    /// Calls `visit` with each name. Every offset must lie in a pack of this length.
+    /// Calls `visit` with each id. Every offset must be within a pack of this length.
     ///
     /// # Errors
     ///
-    /// Says why the index cannot be read, or in what it is not as git writes it.
+    /// The index cannot be read, or differs from what git writes.
     pub(crate) fn check(&self, pack_len: u64, mut visit: impl FnMut(&[u8])) -> Result<(), String> {
         let file = super::open_file(&self.path)?;
         let mut fanout = vec![0; 1024];
@@ -81,7 +81,7 @@ impl Index {
             visit(name);
             let mut found = order.next(name).err();
             if offset < 12 || offset >= pack_len {
-                found = found.or_else(|| Some("names a place outside its pack".to_owned()));
+                found = found.or_else(|| Some("names an offset outside of its pack".to_owned()));
             }
             if wrong.is_none() {
                 wrong = found;
@@ -93,11 +93,11 @@ impl Index {
         }
     }
 
-    /// Calls `visit` with each name and offset, in the index's order.
+    /// Calls `visit` with each id and offset, in the order of the index.
     ///
     /// # Errors
     ///
-    /// Says why the index cannot be read.
+    /// The index cannot be read.
     pub(crate) fn scan(&self, mut visit: impl FnMut(&[u8], u64)) -> Result<(), String> {
         let file = super::open_file(&self.path)?;
         let mut names = vec![0; STRIDE * (self.hash_len + 4)];
@@ -129,7 +129,7 @@ impl Index {
         Ok(())
     }
 
-    /// Where the index says that this object is.
+    /// The offset of this object in the index.
     pub(crate) fn find(&self, id: &Id) -> Option<u64> {
         let file = super::open_file(&self.path).ok()?;
         let wanted = id.as_slice();
@@ -168,7 +168,8 @@ impl Index {
         }
     }
 
-    /// The offset, which may stand in the table of large ones. A place beyond that table is an offset beyond any pack.
+    /// The offset of an object, which may be in the table of large ones. A position beyond that table is an offset
+    /// beyond any pack.
     fn large_offset(&self, file: &File, offset: u32) -> Result<u64, String> {
         if offset & 0x8000_0000 == 0 {
             return Ok(u64::from(offset));
@@ -183,8 +184,8 @@ impl Index {
     }
 }
 
-/// The order that names must have for a binary search to find what is there: ascending, each once, as many below each first
-/// byte as the fanout table says. Git searches by that table, and finds only one of two equal names.
+/// Checks the order that a binary search needs: ids are ascending and unique, and the fanout table has their number for
+/// each first byte. Git searches with that table, and finds only one of two equal ids.
 pub(crate) struct Order<'a> {
     fanout: &'a [u32],
     before: Vec<u8>,
@@ -202,11 +203,11 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Takes in the next name.
+    /// Checks the next id.
     ///
     /// # Errors
     ///
-    /// Says why it must not stand there.
+    /// The reason why it must not be there.
     pub(crate) fn next(&mut self, name: &[u8]) -> Result<(), String> {
         if self.before.as_slice() >= name && self.count > 0 {
             let what = if self.before == name {
@@ -226,9 +227,11 @@ impl<'a> Order<'a> {
         Ok(())
     }
 
+    /// Checks the end of the ids.
+    ///
     /// # Errors
     ///
-    /// The table speaks of other names than there were.
+    /// The table has other counts than the ids.
     pub(crate) fn end(mut self) -> Result<(), String> {
         while self.bucket < 256 {
             self.check_bucket()?;
@@ -238,7 +241,7 @@ impl<'a> Order<'a> {
 
     fn check_bucket(&mut self) -> Result<(), String> {
         if self.fanout[self.bucket] != self.count {
-            return Err("does not count its names as they are".to_owned());
+            return Err("has wrong counts of its ids".to_owned());
         }
         self.bucket += 1;
         Ok(())

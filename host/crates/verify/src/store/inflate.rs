@@ -1,14 +1,14 @@
-//! Inflation under a bound: whole buffers of a declared size, and streams too large to hold.
+//! Inflation within limits: whole buffers of a declared size, and streams that are too large for memory.
 
 use gix::zlib::{Decompress, FlushDecompress, Status};
 
-/// A decompressor that is used again and again.
+/// A reusable decompressor.
 pub(crate) struct Inflater {
     whole: libdeflater::Decompressor,
     stream: Decompress,
 }
 
-/// How much of a stream is inflated at a time.
+/// How many bytes of a stream are inflated at a time.
 const PIECE: usize = 64 << 10;
 
 impl Inflater {
@@ -19,18 +19,18 @@ impl Inflater {
         }
     }
 
-    /// Fills `out` from the zlib stream at the start of `input`; true if it holds exactly that many bytes. Bytes after
-    /// the stream are ignored.
+    /// Fills `out` from the zlib stream at the start of `input`. Returns true if the stream has exactly that many
+    /// bytes. Ignores bytes after the stream.
     pub(crate) fn fill(&mut self, input: &[u8], out: &mut [u8]) -> bool {
         matches!(self.whole.zlib_decompress(input, out), Ok(length) if length == out.len())
     }
 
-    /// Inflates a stream piece by piece. `source` fills a buffer and says with how much (nothing at the end); `sink`
-    /// takes each inflated piece and may stop the stream. Returns whether compressed bytes are left over.
+    /// Inflates a stream piece by piece. `source` fills a buffer and returns the number of bytes (0 at the end); `sink`
+    /// receives each inflated piece and may stop the stream. Returns whether compressed bytes are left over.
     ///
     /// # Errors
     ///
-    /// What `source` or `sink` says, or that the stream is corrupt.
+    /// An error of `source` or `sink`, or a corrupt stream.
     pub(crate) fn stream(
         &mut self,
         mut source: impl FnMut(&mut [u8]) -> Result<usize, String>,
@@ -58,7 +58,7 @@ impl Inflater {
             sink(&out[..produced])?;
             match status {
                 Status::StreamEnd => return Ok(begin < end || source(&mut input)? > 0),
-                // No progress with nothing left to feed: the stream is cut short.
+                // No progress and no more input: the stream is cut short.
                 _ if consumed == 0 && produced == 0 && (ended || begin < end) => {
                     return Err("its compressed data ends early".to_owned());
                 }

@@ -1,4 +1,4 @@
-//! The files of packs: which indexes there are, and what else lies beside them. Knows names, not contents.
+//! The files of packs: the indexes, and other files beside them. Knows names, not contents.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -7,16 +7,16 @@ use std::time::SystemTime;
 
 use crate::quote::quote;
 
-/// What `objects/pack` held at one time.
+/// The files in `objects/pack` at one time.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    /// All names, in order.
+    /// All names, sorted.
     names: Vec<OsString>,
-    /// When the directory was last changed, if that is long enough ago to show every later change.
+    /// When the directory was last changed, if that is long enough ago to detect every later change.
     changed: Option<SystemTime>,
 }
 
-/// What belongs to a pack of git's.
+/// The extensions of a pack's files.
 const OF_PACKS: [&[u8]; 7] = [
     b".pack",
     b".idx",
@@ -32,7 +32,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// Says why it cannot be listed.
+    /// The reason why it cannot be listed.
     pub(super) fn read(objects: &Path) -> Result<Listing, String> {
         let unlisted = |error| format!("its packs cannot be listed: {error}");
         let directory = objects.join("pack");
@@ -50,7 +50,7 @@ impl Listing {
         Ok(Listing { names, changed })
     }
 
-    /// Whether the directory still holds the same. Costs one look at it, as long as nothing in it changes.
+    /// Whether the directory has not changed. This takes one call if nothing changes.
     pub(super) fn is_current(&self, objects: &Path) -> bool {
         let now = changed(&objects.join("pack"));
         if now.is_some() && now == self.changed {
@@ -70,7 +70,7 @@ impl Listing {
             .collect()
     }
 
-    /// The names of what has no business there, or has nothing to belong to. Git does not look at it.
+    /// The names of files that are not git's, or do not belong to a pack. Git ignores them.
     pub(super) fn unexpected_files(&self) -> impl Iterator<Item = String> {
         let is_stranger = |name: &&OsString| {
             let bytes = name.as_bytes();
@@ -89,14 +89,14 @@ impl Listing {
     }
 }
 
-/// The path of an index's pack.
+/// The path of the pack of an index.
 pub(super) fn pack_of(index: &Path) -> PathBuf {
     let bytes = index.as_os_str().as_bytes();
     let begin = bytes.strip_suffix(b".idx").unwrap_or(bytes);
     PathBuf::from(OsStr::from_bytes(&[begin, b".pack"].concat()))
 }
 
-/// A change within this time may have the same time as one before it.
+/// Two changes within this time may have the same timestamp.
 const CLOCK_STEP: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn changed(directory: &Path) -> Option<SystemTime> {

@@ -1,4 +1,4 @@
-//! Loose objects: which there are, and their content as a stream.
+//! Loose objects: their ids, and their content as a stream.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::inflate::Inflater;
 use crate::object::{Id, Kind};
 
-/// The names of all loose objects, as their first eight bytes, in order. What looks alike is told apart by the file.
+/// The ids of all loose objects, as their first eight bytes, sorted. The file shows the whole id.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Names(Vec<u64>);
 
@@ -16,7 +16,7 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// Says why a directory cannot be read.
+    /// The reason why a directory cannot be read.
     pub(crate) fn list(objects: &Path, hash_len: usize) -> Result<Names, String> {
         let mut names = Vec::new();
         for first in 0..=255_u8 {
@@ -41,7 +41,7 @@ impl Names {
         Ok(Names(names))
     }
 
-    /// Whether there may be a loose object of this name.
+    /// Whether there may be a loose object with this id.
     pub(crate) fn may_hold(&self, id: &Id) -> bool {
         !self.0.is_empty() && self.0.binary_search(&prefix(id)).is_ok()
     }
@@ -54,7 +54,7 @@ fn prefix(id: &Id) -> u64 {
     ])
 }
 
-/// Opens the file of a loose object; none if there is none.
+/// Opens the file of a loose object; `None` if it does not exist.
 pub(crate) fn open(objects: &Path, id: &Id) -> Result<Option<File>, String> {
     let hex = id.to_string();
     let path = objects.join(&hex[..2]).join(&hex[2..]);
@@ -65,11 +65,11 @@ pub(crate) fn open(objects: &Path, id: &Id) -> Result<Option<File>, String> {
     }
 }
 
-/// Inflates a loose object: `begin` learns its kind and size, `piece` its content bit by bit.
+/// Inflates a loose object. Calls `begin` with its type and size, and `piece` with each piece of its content.
 ///
 /// # Errors
 ///
-/// What a caller's function says, or what is wrong with the file.
+/// An error of a callback, or what is wrong with the file.
 pub(crate) fn stream<State>(
     mut file: File,
     inflater: &mut Inflater,
@@ -85,7 +85,7 @@ pub(crate) fn stream<State>(
     };
     let left_over = inflater.stream(source, |mut bytes| {
         if state.is_none() {
-            // "commit " and twenty digits: no header is longer.
+            // The longest header is "commit " and twenty digits.
             let end = bytes.iter().position(|byte| *byte == 0);
             header.extend_from_slice(&bytes[..end.unwrap_or(bytes.len()).min(40)]);
             let Some(end) = end.filter(|_| header.len() <= 32) else {

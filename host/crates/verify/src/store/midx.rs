@@ -1,5 +1,5 @@
-//! Git's index over many packs (`multi-pack-index`, whole or in layers): held against the packs' own indexes, since git believes it
-//! in their place. Only what says the same as they do is let pass.
+//! Git's index over many packs (`multi-pack-index`, whole or in layers). It is compared with the packs' own indexes,
+//! because git trusts it instead of them. Any difference is reported.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,20 +15,20 @@ use crate::object::Id;
 /// How many objects are read at a time.
 const STRIDE: usize = 4096;
 
-/// As many packs as a pack of all packs may have, and as many chunks.
+/// The most packs, and the most chunks.
 const MAX_PACKS: u32 = 1 << 20;
 
-/// One file of it.
+/// One file of the multi-pack-index.
 pub(super) struct Midx {
     path: PathBuf,
     hash_len: usize,
     count: u32,
     fanout: Vec<u32>,
-    /// Where names, places and large offsets begin.
+    /// The offsets of ids, positions and large offsets.
     names_at: u64,
     places_at: u64,
     large: Option<(u64, u64)>,
-    /// The packs' names, in its own order.
+    /// The names of the packs, in the order of the file.
     packs: Vec<Vec<u8>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Midx {
 ///
 /// # Errors
 ///
-/// Says which cannot be read as git would, and why.
+/// Names a file that git could not read, and the reason.
 pub(super) fn open_all(objects: &Path, hash_len: usize) -> Result<Vec<Midx>, String> {
     let directory = objects.join("pack");
     let mut paths = Vec::new();
@@ -76,7 +76,7 @@ impl Midx {
         read(&file, &mut head, 0)?;
         let hash_version = if hash_len == 20 { 1 } else { 2 };
         if &head[..4] != b"MIDX" || head[4] != 1 || head[5] != hash_version {
-            return Err("is none of version 1 for this repository's names".to_owned());
+            return Err("is not of version 1 for this object format".to_owned());
         }
         let number = be32(&head[8..]);
         let mut table = vec![0; (usize::from(head[6]) + 1) * 12];
@@ -133,7 +133,7 @@ impl Midx {
         })
     }
 
-    /// Where each of its packs lies among those of the store.
+    /// The position of each of its packs among those of the store.
     fn places_of_packs(&self, store: &Store) -> Result<Vec<usize>, String> {
         let names = store
             .packs
@@ -154,7 +154,7 @@ impl Midx {
         places.collect()
     }
 
-    /// Calls `visit` with each name, the place of its pack in this file, and its offset.
+    /// Calls `visit` with each id, the position of its pack in this file, and its offset.
     fn scan(
         &self,
         mut visit: impl FnMut(&[u8], u32, u64) -> Result<(), String>,
@@ -185,7 +185,7 @@ impl Midx {
     }
 
     fn offset(&self, file: &File, offset: u32) -> Result<u64, String> {
-        // Without a table of large ones all 32 bits are the offset.
+        // Without a table of large offsets all 32 bits are the offset.
         let Some((begin, length)) = self.large else {
             return Ok(u64::from(offset));
         };
@@ -202,11 +202,11 @@ impl Midx {
     }
 }
 
-/// Checks that these files say what the packs' own indexes say, of every object of their packs, and nothing else.
+/// Checks that these files have the same objects as the packs' own indexes.
 ///
 /// # Errors
 ///
-/// Says where they differ.
+/// Describes the difference.
 pub(super) fn check(all: &[Midx], store: &Store) -> Result<(), String> {
     let mut covered = vec![false; store.packs.len()];
     let mut of_files = Vec::new();
@@ -222,10 +222,10 @@ pub(super) fn check(all: &[Midx], store: &Store) -> Result<(), String> {
             .take(2)
             .collect::<Vec<_>>()
     };
-    // What both say cancels out; the key keeps anybody from making up what cancels out by chance.
+    // Equal entries cancel out. The key keeps an attacker from preparing others that do.
     let keys = RandomState::new();
     let mut balance = 0_u64;
-    // Objects that lie in several packs, of which any one is right, and whether one was named.
+    // Objects in several packs, any of which is correct, and whether one was named.
     let mut twins: HashMap<Id, (Vec<u64>, bool)> = HashMap::new();
     for (pack, _) in store
         .packs
@@ -270,7 +270,7 @@ pub(super) fn check(all: &[Midx], store: &Store) -> Result<(), String> {
             match is_right {
                 true => Ok(()),
                 false => Err(format!(
-                    "it leads to another place for {} than the pack's own index",
+                    "it has another offset for {} than the pack's own index",
                     hex(name)
                 )),
             }

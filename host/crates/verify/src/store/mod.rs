@@ -1,5 +1,5 @@
-//! The object database as files: packs, loose objects, and nothing else. Believes no name that it has not hashed; knows
-//! nothing of trails.
+//! The object database as files: packs and loose objects. Trusts no id that it has not computed; knows nothing about
+//! trails.
 
 pub(crate) mod cache;
 mod decode;
@@ -27,13 +27,14 @@ use table::{Counts, MAX_OBJECTS, MAX_POSITION, Table};
 
 use crate::object::Algorithm;
 
-/// Memory for objects that are likely to be wanted again: bases of deltas, and the trees of the newest commits.
+/// The memory for objects that are likely to be needed again, in bytes: bases of deltas, and the trees of the newest
+/// commits.
 const CACHE: usize = 64 << 20;
 
-/// A repository that is repacked again each time it is opened is not at rest enough to be audited.
+/// A repository that is repacked more often while it is opened is too busy to be audited.
 const MAX_REOPENED: usize = 8;
 
-/// An object database as it was found at one time.
+/// An object database at one time.
 pub(crate) struct Store {
     pub(crate) algorithm: Algorithm,
     objects: PathBuf,
@@ -42,12 +43,12 @@ pub(crate) struct Store {
     files: Files,
     table: Table,
     loose: loose::Names,
-    /// Packs and indexes that are not as git writes them, and why.
+    /// Packs and indexes that are not as git writes them, with the reasons.
     pub(crate) unusable: Vec<String>,
-    /// What leads git elsewhere than to what the packs hold, and how.
+    /// Files that make git read other objects than those in the packs, with descriptions.
     pub(crate) misleading: Vec<String>,
     cache: Cache,
-    /// Held by whoever rebuilds a large object, so that two such never lie in memory at once.
+    /// Locked while a large object is rebuilt, so that only one is in memory at a time.
     large: Mutex<()>,
 }
 
@@ -56,12 +57,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says why it cannot be opened at all; a pack that cannot be used only makes its objects missing.
+    /// The reason why it cannot be opened. If only a pack cannot be used, its objects are missing.
     pub(crate) fn open(objects: &Path, algorithm: Algorithm) -> Result<Store, String> {
         let mut store = Store::open_now(objects, algorithm)?;
         for _ in 0..MAX_REOPENED {
             let is_sound = store.unusable.is_empty() && store.misleading.is_empty();
-            // A repository in use is repacked while its packs are listed.
+            // A repository in use may be repacked while its packs are listed.
             if is_sound || store.listing.is_current(objects) {
                 break;
             }
@@ -122,18 +123,19 @@ impl Store {
         Ok(store)
     }
 
-    /// What lies beside the packs and is none of git's.
+    /// Files beside the packs that are not git's.
     pub(crate) fn unexpected_files(&self) -> impl Iterator<Item = String> {
         self.listing.unexpected_files()
     }
 
-    /// The pack that this position lies in.
+    /// The pack of this position.
     fn pack_at(&self, position: u64) -> usize {
         self.packs.partition_point(|pack| pack.base <= position) - 1
     }
 }
 
-/// The store of the day: a repository in use is repacked while it is read, and then what was read last is gone.
+/// The newest store. A repository in use may be repacked while it is read, and then the files of the previous store are
+/// gone.
 pub(crate) struct CurrentStore(Mutex<Arc<Store>>);
 
 impl CurrentStore {
@@ -145,7 +147,7 @@ impl CurrentStore {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A store newer than `old`, if the directory has changed since.
+    /// Returns a newer store than `old`, if the directory has changed.
     fn reopen_if_changed(&self, old: &Arc<Store>) -> Option<Arc<Store>> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, old) {
@@ -173,13 +175,13 @@ fn build_table(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
                 filling.place(name, pack.base + offset);
             }
         });
-        // Said by the first pass already; what it could not read is missing.
+        // The first pass has reported it already; objects that could not be read are missing.
         placed.unwrap_or_default();
     }
     filling.finish()
 }
 
-/// Opens a regular file for reading; a pipe or a device put in its place neither blocks nor is read.
+/// Opens a regular file for reading. A pipe or a device in its place neither blocks nor is read.
 pub(crate) fn open_file(path: &Path) -> Result<File, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "is missing".to_owned(),
@@ -193,6 +195,6 @@ pub(crate) fn open_file(path: &Path) -> Result<File, String> {
         .map_err(unreadable)?;
     match file.metadata().map_err(unreadable)?.is_file() {
         true => Ok(file),
-        false => Err("is no regular file".to_owned()),
+        false => Err("is not a regular file".to_owned()),
     }
 }

@@ -1,4 +1,5 @@
-//! Pack files: opened few at a time, read in blocks, never mapped (a mapping counts as memory, and dies with the file).
+//! Pack files: few are open at a time, and they are read in blocks, never mapped (a mapping counts as memory, and fails
+//! if the file is cut).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::index::Index;
 use crate::object::{Id, Kind};
 
-/// A pack whose index belongs to it.
+/// A pack with a matching index.
 pub(crate) struct Pack {
     pub(crate) path: PathBuf,
     pub(crate) index: Index,
-    /// Where the pack's first byte lies among all packs.
+    /// The position of the pack's first byte among all packs.
     pub(crate) base: u64,
-    /// Its length without the checksum at its end.
+    /// The length without the checksum at the end.
     pub(crate) len: u64,
 }
 
@@ -25,7 +26,7 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// Says which file cannot be used and why; git would not use it either.
+    /// Names the file that cannot be used and the reason; git could not use it either.
     pub(crate) fn open(index_path: &Path, hash_len: usize, base: u64) -> Result<Pack, String> {
         let path = super::listing::pack_of(index_path);
         let named = |path: &Path, why: String| {
@@ -63,7 +64,7 @@ impl Pack {
     }
 }
 
-/// Checks a pack's head and tail; returns its length without the checksum.
+/// Checks the start and the end of a pack. Returns its length without the checksum.
 fn check(path: &Path, index: &Index, hash_len: usize) -> Result<u64, String> {
     let file = super::open_file(path)?;
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
@@ -74,7 +75,7 @@ fn check(path: &Path, index: &Index, hash_len: usize) -> Result<u64, String> {
     let mut head = [0; 12];
     file.read_exact_at(&mut head, 0).map_err(unreadable)?;
     if &head[..4] != b"PACK" || !matches!(head[4..8], [0, 0, 0, 2 | 3]) {
-        return Err("is no pack of version 2 or 3".to_owned());
+        return Err("is not a pack of version 2 or 3".to_owned());
     }
     if head[8..12] != index.count.to_be_bytes() {
         return Err("holds another number of objects than its index".to_owned());
@@ -90,15 +91,15 @@ fn check(path: &Path, index: &Index, hash_len: usize) -> Result<u64, String> {
     Ok(body)
 }
 
-/// Open pack files, so few that the process keeps descriptors for others.
+/// The open pack files. They are few, so that the process has descriptors left.
 #[derive(Default)]
 pub(crate) struct Files(Mutex<Open>);
 
 #[derive(Default)]
 struct Open {
-    /// Counts uses.
+    /// The number of uses so far.
     clock: u64,
-    /// Each open file by its pack, with its last use.
+    /// The open files by pack, with their last use.
     files: HashMap<usize, (u64, Arc<File>)>,
 }
 
@@ -128,7 +129,7 @@ impl Files {
     }
 }
 
-/// The blocks of packs that one reader looked at last.
+/// The blocks that one reader has read last.
 pub(crate) struct Window {
     blocks: Vec<Block>,
     joined: Vec<u8>,
@@ -142,10 +143,11 @@ struct Block {
     bytes: Vec<u8>,
 }
 
-/// Objects of a trail take some hundred bytes each, and neighbours are often wanted together.
+/// The length of a block in bytes. Objects of a trail have some hundred bytes, and neighbours are often needed
+/// together.
 const BLOCK: u64 = 4 << 10;
 
-/// Blocks for each reader, 4 MiB in all.
+/// The number of blocks for each reader, 4 MiB in all.
 const BLOCKS: usize = 1024;
 
 impl Window {
@@ -163,7 +165,7 @@ impl Window {
         }
     }
 
-    /// The pack's bytes from `offset`, `len` of them or as many as there are before its checksum.
+    /// The bytes of the pack from `offset`: `len` of them, or fewer if its checksum comes first.
     pub(crate) fn bytes(
         &mut self,
         files: &Files,
@@ -184,7 +186,7 @@ impl Window {
         }
         let mut joined = std::mem::take(&mut self.joined);
         joined.clear();
-        // What a large object needs is kept no longer than the object.
+        // The buffer for a large object is not kept longer than the object.
         joined.shrink_to(1 << 20);
         if last - first >= 8 {
             joined.resize((end - offset) as usize, 0);
@@ -246,35 +248,35 @@ impl Window {
     }
 }
 
-/// What an entry of a pack is made of.
+/// How an entry of a pack is stored.
 pub(crate) enum EntryType {
     Whole(Kind),
-    /// A delta against the entry at this offset of the same pack.
+    /// A delta of the entry at this offset of the same pack.
     Onto(u64),
-    /// A delta against the object of this name.
+    /// A delta of the object with this id.
     OntoNamed(Id),
 }
 
-/// The head of a pack's entry.
+/// The header of a pack's entry.
 pub(crate) struct Head {
     pub(crate) make: EntryType,
-    /// The size of what is compressed: the object, or the delta.
+    /// The inflated size of the object, or of the delta.
     pub(crate) size: u64,
-    /// How many bytes the head takes.
+    /// The length of the header in bytes.
     pub(crate) len: usize,
 }
 
-/// The longest head: ten bytes of size, and a base's name or offset.
+/// The longest header: ten bytes for the size, and the id or offset of a base.
 pub(crate) const MAX_HEAD: u64 = 10 + 32;
 
-/// Reads the head of the entry at `offset`.
+/// Reads the header of the entry at `offset`.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// Describes what is wrong with it.
 pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &'static str> {
-    let early = "its head ends early";
-    let first = *bytes.first().ok_or("it lies beyond the end of the pack")?;
+    let early = "its header ends early";
+    let first = *bytes.first().ok_or("it is beyond the end of the pack")?;
     let mut at = 1;
     let mut size = u64::from(first & 0x0f);
     let mut shift = 4;
@@ -282,7 +284,7 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
     while more {
         let byte = *bytes.get(at).ok_or(early)?;
         if shift > 57 {
-            return Err("its size is beyond all bounds");
+            return Err("its size is too large");
         }
         size |= u64::from(byte & 0x7f) << shift;
         shift += 7;
@@ -302,14 +304,14 @@ pub(crate) fn head(bytes: &[u8], offset: u64, hash_len: usize) -> Result<Head, &
                 byte = *bytes.get(at).ok_or(early)?;
                 at += 1;
                 if back >> 56 != 0 {
-                    return Err("its base lies before the pack");
+                    return Err("its base is before the start of the pack");
                 }
                 back = (back + 1) << 7 | u64::from(byte & 0x7f);
             }
             let base = offset
                 .checked_sub(back)
                 .filter(|base| back > 0 && *base >= 12);
-            EntryType::Onto(base.ok_or("its base lies before the pack")?)
+            EntryType::Onto(base.ok_or("its base is before the start of the pack")?)
         }
         7 => {
             let name = bytes.get(at..at + hash_len).ok_or(early)?;

@@ -1,4 +1,4 @@
-//! Reads objects by name and hashes every copy of them that there is. One reader for each thread.
+//! Reads objects by id and hashes every copy of them. There is one reader per thread.
 
 use std::sync::Arc;
 
@@ -7,46 +7,46 @@ use super::decode::{Decoder, ObjectCopy, STREAMED, Wanted};
 use super::{CurrentStore, Store};
 use crate::object::{self, Id, Kind};
 
-/// Why an object cannot be had.
+/// Why an object is not available.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// There is no object of that name.
+    /// There is no object with this id.
     Missing,
-    /// There is something, but it is not what its name says.
+    /// The stored content does not match the id.
     Corrupt(String),
-    /// There is something that is beyond the bounds of what can be read.
+    /// The object is beyond the limits of the audit.
     Beyond(String),
 }
 
-/// Objects that a reader keeps for itself: the upper levels of a sharded trail.
+/// The number of objects that a reader caches for itself: the upper levels of a sharded trail.
 const RECENT: usize = 4096;
 
-/// The longest of them; six megabytes for each reader.
+/// The longest of these objects in bytes; six megabytes for each reader.
 const RECENT_BYTES: usize = 1536;
 
-/// A repository that is repacked again each time an object is sought is not at rest enough to be audited.
+/// A repository that is repacked more often while an object is searched is too busy to be audited.
 const MAX_RENEWALS: usize = 8;
 
-/// A commit is held in memory together with hundreds of others.
+/// The largest commit in bytes. Hundreds of commits are in memory at a time.
 const MAX_COMMIT: usize = 16 << 20;
 
-/// Trees are compared in pairs, by every thread. A directory of half a million entries fits.
+/// The largest tree in bytes: half a million entries. Every thread compares trees in pairs.
 const MAX_TREE: usize = 32 << 20;
 
-/// More copies than this of one object are a forged index.
+/// An index with more copies of one object is forged.
 const MAX_COPIES: usize = 1024;
 
 /// A reader of objects.
 pub(crate) struct Reader<'a> {
     current: &'a CurrentStore,
     store: Arc<Store>,
-    /// Whether objects are sought in the order in which they were made, so that nobody wants again what a tree is a delta of
-    /// once the tree is there.
+    /// Whether objects are read in the order in which they were made, so that the base of a tree is not needed after
+    /// the tree.
     pub(crate) forward: bool,
-    /// Small objects that were found and hashed, by the first bits of their names: most trees near the root.
+    /// Small objects that were found and hashed, by the first bits of their ids: most trees near the root.
     recent: Vec<Option<(Id, Arc<Content>)>>,
     pub(super) decoder: Decoder,
-    /// Copies that are not what their name says, of objects of which there is a good copy.
+    /// Copies that do not match their id, of objects with another, good copy.
     pub(crate) bad_copies: Vec<(Id, String)>,
 }
 
@@ -62,22 +62,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The object of this name, its content hashed.
+    /// Reads the object with this id, and hashes its content.
     ///
     /// # Errors
     ///
-    /// Says why there is none; an object of another kind is one that is not what its name says.
+    /// The reason why it is not available. An object of another type counts as corrupt.
     pub(crate) fn fetch(&mut self, id: &Id, kind: Kind) -> Result<Arc<Content>, Fault> {
         self.fetch_with(id, kind, Wanted::default())
     }
 
-    /// The same for an object that only one commit brings, and that was hardly read before.
+    /// Reads an object that only one commit adds, and that was probably not read before.
     ///
     /// # Errors
     ///
-    /// As [`Reader::fetch`].
+    /// As for [`Reader::fetch`].
     pub(crate) fn fetch_new(&mut self, id: &Id, kind: Kind) -> Result<Arc<Content>, Fault> {
-        // From the tip down, a commit's tree was read as what the newer one changed.
+        // From the tip down, a commit's tree was read when the newer one was compared with it.
         let is_new = self.forward || kind == Kind::Commit;
         let wanted = Wanted {
             is_new,
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The object of this name, whatever kind it is.
+    /// Reads the object with this id, of any type.
     pub(crate) fn fetch_any(&mut self, id: &Id) -> Result<Arc<Content>, Fault> {
         match self.find(id, Wanted::default())? {
             ObjectCopy::Whole(content) => Ok(content),
@@ -133,12 +133,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the packs hold this object, if they seem to: good for guessing, not for believing.
+    /// The likely position of an object in the packs. It is a hint that is not checked.
     pub(crate) fn likely_position(&self, id: &Id) -> Option<u64> {
         self.store.table.candidates(id.as_slice()).next()
     }
 
-    /// A tree, which may be one of those that were found last.
+    /// Finds an object that may be one of those found last.
     fn find_recent(&mut self, id: &Id, wanted: Wanted) -> Result<ObjectCopy, Fault> {
         let bytes = id.as_slice();
         let recent = usize::from(u16::from_be_bytes([bytes[0], bytes[1]])) % RECENT;
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Looks again where the repository was repacked meanwhile.
+    /// Finds an object, and searches again if the repository was repacked meanwhile.
     fn find(&mut self, id: &Id, mut wanted: Wanted) -> Result<ObjectCopy, Fault> {
         wanted.forward = self.forward;
         let mut found = self.find_now(id, wanted);
@@ -183,13 +183,13 @@ impl<'a> Reader<'a> {
         for (number, position) in store.table.candidates(id.as_slice()).enumerate() {
             if number > MAX_COPIES {
                 return Err(Fault::Corrupt(
-                    "its index names too many places for it".to_owned(),
+                    "its index has too many offsets for it".to_owned(),
                 ));
             }
             let place = store.pack_at(position);
             match decoder.decode(store, place, position, wanted) {
                 Ok(copy) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
-                // The table knows only the first bits of names: another object may live here.
+                // The table has only the first bits of ids: this may be another object.
                 _ if store.packs[place].index.find(id)
                     != Some(position - store.packs[place].base) => {}
                 Ok(copy) => {
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
                 Err(fault) => bad = Some(fault.within(&store.packs[place].name())),
             }
         }
-        // It may have been written since the loose objects were listed.
+        // It may have been written after the loose objects were listed.
         if store.loose.may_hold(id) || good.is_none() {
             match decoder.decode_loose(store, id, wanted.streamed) {
                 Ok(Some(copy)) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
             }
             (Some(good), _) => Ok(good),
             (None, Some(fault)) => Err(fault),
-            // Git knows the empty tree without having it.
+            // Git knows the empty tree without storing it.
             (None, None) if Some(*id) == object::name(id.algorithm(), Kind::Tree, b"") => {
                 let empty = Content::new(Kind::Tree, 0, Box::default());
                 Ok(ObjectCopy::Whole(Arc::new(empty)))

@@ -1,5 +1,5 @@
-//! Reverse indexes (`.rev`): git takes from them which object lies where in a pack, to copy it or to list it. One that says otherwise
-//! than the index makes `git fsck` and clones fail, and `git rev-list --use-bitmap-index` list other objects.
+//! Reverse indexes (`.rev`): git reads from them the order of objects in a pack, to copy or list them. If one differs
+//! from the index, `git fsck` and clones fail, and `git rev-list --use-bitmap-index` lists other objects.
 
 use super::index::{be32, read};
 use super::pack::Pack;
@@ -7,14 +7,14 @@ use super::pack::Pack;
 /// How many rows are read at a time.
 const STRIDE: usize = 16 << 10;
 
-/// What comes before the rows: a mark, a version, and which hash it is.
+/// The length of the header: a mark, a version, and the hash algorithm.
 const HEAD: u64 = 12;
 
-/// Checks that a pack's reverse index, if it has one, is that of its index.
+/// Checks that a pack's reverse index, if it has one, matches its index.
 ///
 /// # Errors
 ///
-/// Says in what it is not.
+/// Describes the difference.
 pub(super) fn check(pack: &Pack, hash_len: usize) -> Result<(), String> {
     let path = pack.path.with_extension("rev");
     if path.symlink_metadata().is_err() {
@@ -36,7 +36,7 @@ fn check_rows(pack: &Pack, path: &std::path::Path, hash_len: usize) -> Result<()
     read(&file, &mut head, 0)?;
     let hash_version = if hash_len == 20 { 1 } else { 2 };
     if &head[..8] != b"RIDX\0\0\0\x01" || be32(&head[8..]) != hash_version {
-        return Err("is none of version 1 for this repository's names".to_owned());
+        return Err("is not of version 1 for this object format".to_owned());
     }
     if len != HEAD + rows + 2 * hash_len as u64 {
         return Err("has the wrong length for the number of its objects".to_owned());
@@ -57,7 +57,7 @@ fn check_rows(pack: &Pack, path: &std::path::Path, hash_len: usize) -> Result<()
         for row in bytes.chunks_exact(4) {
             let offset = offsets.get(be32(row) as usize).copied().unwrap_or_default();
             if offset <= before {
-                return Err("does not say where objects lie as the index does".to_owned());
+                return Err("differs from the index".to_owned());
             }
             before = offset;
         }

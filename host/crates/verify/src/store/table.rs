@@ -1,37 +1,37 @@
-//! One table over all packs: from the first bytes of a name to the places where the object may be. Eight bytes an object.
-//! A place is a candidate only; the reader hashes what is there.
+//! One table over all packs: from the first bytes of an id to the positions where the object may be, eight bytes an
+//! object. A position is only a candidate; the reader hashes the object there.
 
-/// Places are positions in all packs laid end to end, so that one number names a pack and an offset.
+/// The bits of a position in the concatenation of all packs, so that one number stands for a pack and an offset.
 const POSITION_BITS: u32 = 40;
 
-/// The packs of a store may hold this much in all: 1 TiB.
+/// The limit for all packs of a store together: 1 TiB.
 pub(crate) const MAX_POSITION: u64 = 1 << POSITION_BITS;
 
-/// The packs of a store may hold this many objects in all, so that no forged index takes more than 512 MiB.
+/// The limit of objects in all packs of a store, so that a forged index takes at most 512 MiB.
 pub(crate) const MAX_OBJECTS: u64 = 64 << 20;
 
-/// A name's first bits choose the bucket, the next 24 are kept: among ten million objects a handful of pairs look alike, and
-/// each costs one object read in vain. Buckets hold about eight slots, one line of the processor's cache.
+/// The first bits of an id select the bucket, and the next 24 are stored. Among ten million objects a few pairs are
+/// equal, and each costs one read. Buckets have about eight slots, one line of the processor's cache.
 pub(crate) struct Table {
     bits: u32,
     starts: Vec<u32>,
     slots: Vec<u64>,
 }
 
-/// A table being filled: every name is counted first, then placed.
+/// A table under construction: every id is counted first, then placed.
 pub(crate) struct TableBuilder {
     table: Table,
     next: Vec<u32>,
 }
 
-/// How many objects each bucket will hold.
+/// The number of objects for each bucket.
 pub(crate) struct Counts {
     bits: u32,
     counts: Vec<u32>,
 }
 
 impl Counts {
-    /// Begins to count this many names.
+    /// Starts to count this many ids.
     pub(crate) fn new(names: u64) -> Counts {
         let bits = (names / 8).max(1).ilog2().clamp(4, 22);
         Counts {
@@ -64,11 +64,11 @@ impl Counts {
     }
 }
 
-/// A slot whose object was counted and then not placed.
+/// A slot whose object was counted and not placed.
 const EMPTY: u64 = u64::MAX;
 
 impl TableBuilder {
-    /// Places an object; one more than was counted (the index changed meanwhile) is left out.
+    /// Places an object. Objects beyond the count (the index changed meanwhile) are left out.
     pub(crate) fn place(&mut self, name: &[u8], position: u64) {
         let bucket = bucket(name, self.table.bits);
         let place = self.next[bucket];
@@ -87,7 +87,7 @@ impl TableBuilder {
 }
 
 impl Table {
-    /// The positions of all objects whose names may be this one.
+    /// The positions of all objects that may have this id.
     pub(crate) fn candidates(&self, name: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
         let bucket = bucket(name, self.bits);
         let slots = &self.slots[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];

@@ -1,4 +1,4 @@
-//! Which branches add something to a trail, and which only hold a part of it.
+//! Which branches add something to a trail, and which only have a part of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,15 +8,15 @@ use crate::object::Id;
 use crate::quote::quote;
 use crate::walk::Context;
 
-/// A trail: the branch to audit, which is `HEAD`'s or the one that holds most, and those that hold something else beside.
+/// A trail: the branch to audit, which is `HEAD`'s or the most complete one, and branches with something else.
 pub(crate) struct Trail {
     pub(crate) candidate: Candidate,
     pub(crate) tip: Id,
-    /// Its uuid, or its first record; none where that cannot be told, or need not be.
+    /// Its uuid, or its first record; `None` if that is not known or not needed.
     pub(crate) id: Option<String>,
-    /// Other branches of the same trail that go on with something else, and their tips.
+    /// Other branches of the same trail that continue differently, with their tips.
     pub(crate) beside: Vec<(Candidate, Id)>,
-    /// Where `HEAD` holds only a part of it: the branch that holds more.
+    /// The more complete branch, if `HEAD` has only a part of the trail.
     pub(crate) further: Option<Candidate>,
 }
 
@@ -32,7 +32,7 @@ impl Trail {
     }
 }
 
-/// Finds the trails that these tips hold.
+/// Finds the trails at these tips.
 pub(super) fn find(
     context: &Context<'_>,
     shallow: &HashSet<Id>,
@@ -53,7 +53,7 @@ pub(super) fn find(
         groups[group].1.push(place);
     }
     groups.retain(|(_, lines)| lines.iter().any(|place| survey.lines[*place].shows_trail()));
-    // The benefit of the doubt: a commit that is lost must not lead the audit to another branch.
+    // If in doubt, use `HEAD`: a missing commit must not lead the audit to another branch.
     if let Some(head) = head
         && survey.lines[head].unreadable
         && survey.lines[head].joins.is_none()
@@ -70,36 +70,37 @@ pub(super) fn find(
     trails
 }
 
-/// Lines that hang together.
+/// Lines with a common history.
 struct Group {
     lines: Vec<usize>,
     head: Option<usize>,
-    /// How much lies on each line and below, as far as lines were followed.
+    /// The size of the history from each line down, for the lines that were followed.
     sizes: HashMap<usize, HistorySize>,
-    /// The line that holds most.
+    /// The most complete line.
     best: usize,
-    /// The way down from its tip: from which depth on each line is part of it, and how many commits come before that.
+    /// The path down from its tip: for each line the depth from which it is part of the path, and the number of commits
+    /// before that.
     way: HashMap<usize, (u32, u64)>,
     order: Vec<usize>,
-    /// Where each other line's end comes to that way.
+    /// Where the end of each other line meets the path.
     met: HashMap<usize, LinePosition>,
-    /// The entries at the commits of the way, with the newest place of each, as far as anybody asked.
+    /// The entries at the commits of the path, with the newest number of each. Filled when needed.
     states: HashMap<Id, u64>,
     scanned: (usize, u32, u64),
 }
 
-/// What a branch has that the one with most has not.
+/// What a branch has and the most complete one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Surplus {
-    /// Nothing, but for people's work: what it holds of the trail is a beginning of it.
+    /// Nothing except people's work: its part of the trail is a prefix.
     Nothing,
     /// Merges that bring in what the trail records, or that the trail brought in.
     Merges,
-    /// Records, or changes to what is recorded.
+    /// Records, or changes of recorded entries.
     Records,
 }
 
-/// Records, and all commits.
+/// The number of records, and of all commits.
 type HistorySize = (u64, u64);
 
 impl Group {
@@ -160,7 +161,7 @@ impl Group {
             let candidate = line.refs.first().cloned();
             (candidate.expect("a line begins at a ref"), line.tip)
         };
-        // What git shows of the trail by itself is what is asked about, though another branch may hold more.
+        // Git shows this branch by default, so it is the one in question, though another may be more complete.
         let holds_some = |line: &usize| {
             let line = &survey.lines[*line];
             line.has_entries || !line.recorded.is_empty()
@@ -185,7 +186,7 @@ impl Group {
         }
     }
 
-    /// What a line has that the best one has not.
+    /// What a line has and the best one lacks.
     fn surplus(&mut self, survey: &mut Survey<'_, '_>, line: usize) -> Surplus {
         let meeting = self.meeting(survey, line);
         if meeting == (line, 0) {
@@ -202,20 +203,20 @@ impl Group {
                 false => Surplus::Records,
             };
         }
-        // Only people's commits are left: those of a branch with work of its own.
+        // Only people's commits are left: the branch has other work.
         let now = survey.audit_tree(&tip).map(|(tree, _)| tree);
         let meets = survey.lines[meeting.0].commits[meeting.1 as usize];
         if survey.audit_tree(&meets).map(|(tree, _)| tree) == now {
             return Surplus::Nothing;
         }
-        // Or of one that took over what the trail recorded later, by a merge.
+        // Or the branch took over later records of the trail, by a merge.
         match now.is_some_and(|now| self.had_entries_since(survey, meeting, now)) {
             true => Surplus::Merges,
             false => Surplus::Records,
         }
     }
 
-    /// Where a line comes to the best one's way: at its own tip, if that lies on it.
+    /// Where a line meets the best one's path: at its own tip, if that is on the path.
     fn meeting(&mut self, survey: &Survey<'_, '_>, line: usize) -> LinePosition {
         let mut passed = Vec::new();
         let mut spot = (line, 0);
@@ -240,7 +241,7 @@ impl Group {
         (recorded - above as u64, commits - u64::from(spot.1))
     }
 
-    /// Whether the best line had these entries at a commit after the one where another left it.
+    /// Whether the best line had these entries at a commit after the one where the other line left it.
     fn had_entries_since(
         &mut self,
         survey: &mut Survey<'_, '_>,
@@ -266,7 +267,7 @@ impl Group {
     }
 }
 
-/// Adds up what lies on a line and below.
+/// Adds up the sizes from a line down.
 fn add_size(survey: &Survey<'_, '_>, line: usize, sizes: &mut HashMap<usize, HistorySize>) {
     let mut passed = Vec::new();
     let mut next = Some((line, 0));

@@ -1,5 +1,5 @@
-//! Chooses the ref to audit. Believes no state of ours: what a trail is shows in its commits. Two branches that hold one trail are
-//! told apart by what they add; where a choice is left, it is the caller's.
+//! Chooses the ref to audit. Reads no state of the writer: the commits show what a trail is. Two branches with one
+//! trail are distinguished by what they add; if that is not enough, the caller must choose.
 
 mod choice;
 mod survey;
@@ -15,27 +15,27 @@ use super::store::reader::Reader;
 use super::walk::Context;
 pub(crate) use choice::Trail;
 
-/// Tags that tag tags end somewhere.
+/// The most tags in a chain of tags.
 const MAX_TAGS: usize = 16;
 
 /// The ref to audit.
 pub(crate) struct AuditedRef {
-    /// Its full name, or a commit's id.
+    /// The full name of the ref, or a commit id.
     pub(crate) name: String,
-    /// Its commit, if it has one.
+    /// The commit, if the ref has one.
     pub(crate) tip: Option<Id>,
-    /// What is to be known of the choice.
+    /// Notes about the choice.
     pub(crate) notes: Vec<String>,
 }
 
-/// A ref that may hold a trail; what comes first is preferred among those that hold the same.
+/// A ref that may hold a trail. Among equal ones the least is preferred.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
     pub(crate) of: RefKind,
     pub(crate) name: Vec<u8>,
 }
 
-/// Whose a ref is.
+/// The kind of a ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RefKind {
     Head,
@@ -43,11 +43,11 @@ pub(crate) enum RefKind {
     Remote,
 }
 
-/// Finds the ref to audit: the one that is wanted, the one that holds the trail, or `HEAD`'s.
+/// Finds the ref to audit: the requested one, the one that holds the trail, or `HEAD`'s.
 ///
 /// # Errors
 ///
-/// There is no such ref, or it is not clear which is meant.
+/// There is no such ref, or there are several.
 pub(crate) fn choose(
     repository: &Repository,
     refs: &Refs<'_>,
@@ -72,7 +72,7 @@ pub(crate) fn choose(
     };
     let notes = trail.further.iter().map(|further| {
         format!(
-            "{} goes on from {}, which HEAD names and which is audited",
+            "{} continues {}, which HEAD names and which is audited",
             quote(&further.name),
             quote(&trail.candidate.name)
         )
@@ -85,7 +85,7 @@ pub(crate) fn choose(
     })
 }
 
-/// The ref of this name: a branch, a full name, or a commit's id.
+/// The ref with this name: a branch, a full name, or a commit id.
 fn named(
     repository: &Repository,
     refs: &Refs<'_>,
@@ -131,7 +131,7 @@ fn head(refs: &Refs<'_>) -> Result<Resolved, VerifyError> {
     }))
 }
 
-/// All trails that a repository holds on its branches, those of its remotes, and `HEAD`.
+/// All trails on the branches of a repository, its remote-tracking branches, and `HEAD`.
 ///
 /// # Errors
 ///
@@ -175,7 +175,7 @@ pub(crate) fn trails(
     }
 }
 
-/// The commit that a tag is about.
+/// The commit that a tag points to.
 pub(crate) fn peel(context: &Context<'_>, name: &[u8], mut id: Id) -> Result<Id, VerifyError> {
     let mut reader = Reader::new(context.current);
     let broken = |why: &str| VerifyError::BadReference {
@@ -202,7 +202,7 @@ pub(crate) fn peel(context: &Context<'_>, name: &[u8], mut id: Id) -> Result<Id,
             .and_then(Id::from_hex)
             .ok_or_else(|| broken("its tag names no object"))?;
     }
-    Err(broken("too many tags lead on from it"))
+    Err(broken("it leads through too many tags"))
 }
 
 fn text(name: &[u8]) -> String {

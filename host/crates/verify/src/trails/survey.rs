@@ -1,5 +1,6 @@
-//! How the branches of a repository hang together: each is followed down its first parents, newest commits first, until it meets
-//! another or ends. No more is read than it takes to tell where two part, unless they have nothing in common.
+//! The relations between the branches of a repository. Each is followed through its first parents, newest commits
+//! first, until it meets another one or ends. Reading stops where two branches meet, unless they have nothing in
+//! common.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
@@ -11,21 +12,21 @@ use crate::rules::tree::{self, Mode, Nodes};
 use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 
-/// A place on a branch: which line, and how many steps below its tip.
+/// A position on a branch: the number of its line, and the depth below its tip.
 pub(super) type LinePosition = (usize, u32);
 
-/// The first parents of a tip, down to where they meet another line.
+/// The first-parent commits of a tip, until they meet another line.
 pub(super) struct Line {
     pub(super) tip: Id,
-    /// The refs that name the tip.
+    /// The refs at the tip.
     pub(super) refs: Vec<Candidate>,
     /// The commits that were read and are on no other line, newest first.
     pub(super) commits: Vec<Id>,
-    /// Which of them are a trail's.
+    /// The depths of trail commits among them.
     pub(super) recorded: Vec<u32>,
-    /// Whether its tip holds entries.
+    /// Whether the tip has entries.
     pub(super) has_entries: bool,
-    /// Why it could not be followed to its end, if that is not explained.
+    /// Whether the line could not be followed to its end, for no known reason.
     pub(super) unreadable: bool,
     /// Where it meets another line.
     pub(super) joins: Option<LinePosition>,
@@ -45,18 +46,18 @@ pub(super) struct Survey<'a, 'b> {
     pub(super) reader: Reader<'a>,
     shallow: &'a HashSet<Id>,
     pub(super) lines: Vec<Line>,
-    /// Where each commit lies that was read.
+    /// The position of each commit that was read.
     spots: HashMap<u64, LinePosition>,
-    /// The lines that still have to be followed, newest commit first: those without a sign of a trail, and those with.
+    /// The lines to be followed, newest commit first: those without a sign of a trail, and those with one.
     waiting: [BinaryHeap<(i64, usize)>; 2],
-    /// For each line, one that it was found to hang together with.
+    /// For each line, another one that it is connected to.
     root: Vec<usize>,
-    /// Whether a line ended, met another, or showed a trail since [`Survey::is_decided`] looked at all of them.
+    /// Whether a line has ended, met another, or shown a trail since [`Survey::is_decided`] checked all of them.
     changed: bool,
 }
 
 impl<'a, 'b> Survey<'a, 'b> {
-    /// Begins a line at each of these tips.
+    /// Starts a line at each of these tips.
     pub(super) fn begin(
         context: &'a Context<'b>,
         shallow: &'a HashSet<Id>,
@@ -91,7 +92,8 @@ impl<'a, 'b> Survey<'a, 'b> {
         survey
     }
 
-    /// Follows all lines until it is clear how those with a trail hang together. `head` is the line of `HEAD`, if it has one.
+    /// Follows all lines until the relations of those with a trail are known. `head` is the line of `HEAD`, if it has
+    /// one.
     pub(super) fn follow(&mut self, head: Option<usize>) {
         while !self.is_decided(head) {
             let [without, with] = &mut self.waiting;
@@ -111,11 +113,11 @@ impl<'a, 'b> Survey<'a, 'b> {
             _ => return false,
         };
         let last = last.map_or(0, |(_, place)| *place);
-        // As long as the last one only goes on, nothing changes.
+        // While only the last line continues, nothing changes.
         if !std::mem::take(&mut self.changed) {
             return false;
         }
-        // What it may still find decides nothing if all others with a trail hang on it; nor what it may still meet.
+        // The rest of the line does not matter if all others with a trail are connected to it.
         let last = self.root_of(last);
         let others = (0..self.lines.len()).filter(|place| self.lines[*place].shows_trail());
         let others: Vec<usize> = others.collect();
@@ -123,7 +125,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         head_is_there && others.into_iter().all(|place| self.root_of(place) == last)
     }
 
-    /// Takes one step down a line.
+    /// Follows a line by one commit.
     fn step(&mut self, place: usize) {
         let Some(id) = self.lines[place].next.take() else {
             return;
@@ -172,7 +174,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         }
     }
 
-    /// The line that stands for all that hang together with this one.
+    /// The line that represents all lines connected to this one.
     pub(super) fn root_of(&mut self, mut place: usize) -> usize {
         while self.root[place] != place {
             self.root[place] = self.root[self.root[place]];
@@ -181,7 +183,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         place
     }
 
-    /// What a commit's tree has below `.audit`, and whether tasks are among it; none where there is nothing, or nothing to read.
+    /// The tree of `.audit` at a commit, and whether it has tasks; `None` if it does not exist or cannot be read.
     pub(super) fn audit_tree(&mut self, commit: &Id) -> Option<(Id, bool)> {
         let content = self.reader.fetch(commit, Kind::Commit).ok()?;
         let tree = Commit::parse(&content.data, self.context.algorithm.len_in_hex())?.tree;
@@ -196,7 +198,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         nodes.find(|node| node.name == name).map(|node| node.id())
     }
 
-    /// Whether one commit is an ancestor of another, by whatever parents.
+    /// Whether one commit is an ancestor of another, through any parents.
     pub(super) fn is_merged(&mut self, tip: Id, ancestor: Id) -> bool {
         let hex_len = self.context.algorithm.len_in_hex();
         let mut seen = HashSet::from([self.context.key(tip.as_slice())]);
@@ -218,7 +220,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         false
     }
 
-    /// Whether the entries at one commit are all there, unchanged, at another.
+    /// Whether all entries at one commit are unchanged at another.
     pub(super) fn holds_all(&mut self, commit: &Id, part: &Id) -> bool {
         let (Some((whole, _)), Some((part, _))) = (self.audit_tree(commit), self.audit_tree(part))
         else {
@@ -249,7 +251,7 @@ impl<'a, 'b> Survey<'a, 'b> {
         true
     }
 
-    /// The trail that a line belongs to, read as far down as it takes: its uuid, or else its first record.
+    /// The trail of a line: its uuid, or else its first record. Reads as much of the line as needed.
     pub(super) fn trail_of(&mut self, place: usize) -> Option<String> {
         let mut next = Some(self.lines[place].tip);
         let mut first = None;

@@ -1,5 +1,5 @@
-//! First-parent history as a chain of commits, read from the tip down: each names the next, so nobody can help. Judges what
-//! depends on their order alone; what each commit changes is judged later, in whichever order is fastest.
+//! First-parent history as a chain of commits, read from the tip down by one thread, because each commit names the
+//! next. Judges the rules about their order; the changes of each commit are judged later, in the fastest order.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use crate::visit::Walk;
 /// The first-parent commits of a tip.
 #[derive(Default)]
 pub(crate) struct Chain {
-    /// Their names end to end, newest first.
+    /// The concatenated ids of the commits, newest first.
     names: Vec<u8>,
     hash_len: usize,
-    /// A bit for each: whether it says that it adds an entry.
+    /// One bit for each commit: whether it claims to add an entry.
     adding: Vec<u64>,
     pub(crate) trail_id: Option<String>,
-    /// How far down its beginning is, if it has one.
+    /// The depth of the genesis commit, if there is one.
     pub(crate) genesis: Option<Depth>,
-    /// On a ref of its own: the oldest commit since the beginning that is none of the trail's, and how many there are.
+    /// On a separate ref: the oldest foreign commit after the genesis commit, and the number of such commits.
     pub(crate) foreign: Option<(Place, u64)>,
     /// The commit where the walk was to end.
     pub(crate) border: Option<Arc<Content>>,
-    /// First-parent commits from there down, as far as they were read.
+    /// The first-parent commits from there down that were read.
     pub(super) below: Vec<Id>,
-    /// Why the oldest commits were not seen, if they were not.
+    /// The reason why the oldest commits were not seen, if there is one.
     pub(crate) cut: Option<String>,
-    /// The commit below the oldest, where the walk was to end, if it came to it.
+    /// The commit where the walk was to end, if it was reached.
     pub(crate) until: Option<Id>,
-    /// Second and further parents, and the commit that merges them.
+    /// Second and further parents, with the commit that merges them.
     pub(super) merged: Vec<(Id, Place)>,
 }
 
@@ -49,19 +49,19 @@ impl Chain {
         }
     }
 
-    /// The commit so many steps below the tip.
+    /// The commit at this depth below the tip.
     pub(crate) fn id(&self, depth: Depth) -> Id {
         let at = depth as usize * self.hash_len;
         Id::from_bytes_or_panic(&self.names[at..at + self.hash_len])
     }
 
-    /// Whether the commit says that it adds an entry.
+    /// Whether the commit claims to add an entry.
     pub(super) fn adds(&self, depth: Depth) -> bool {
         let word = self.adding.get(depth as usize / 64);
         word.is_some_and(|word| word >> (depth % 64) & 1 == 1)
     }
 
-    /// How many commits at this depth and below say that they add an entry.
+    /// How many commits at this depth and below claim to add an entry.
     pub(crate) fn entries_from(&self, depth: Depth) -> u64 {
         let (word, bit) = (depth as usize / 64, depth % 64);
         let Some(first) = self.adding.get(word) else {
@@ -73,14 +73,15 @@ impl Chain {
         u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
     }
 
-    /// The oldest commit that says that it adds an entry.
+    /// The oldest commit that claims to add an entry.
     pub(crate) fn first_entry(&self) -> Option<Id> {
         let word = self.adding.iter().rposition(|word| *word != 0)?;
         let bit = 63 - self.adding[word].leading_zeros();
         Some(self.id(word as Depth * 64 + bit))
     }
 
-    /// What the origin of its checkpoints ends with: its uuid, or where it has none its first entry's commit; none if neither was seen.
+    /// The last part of the trail's origin: its uuid, or else the commit of its first entry; `None` if neither was
+    /// seen.
     pub(crate) fn origin_id(&self) -> Option<String> {
         if self.trail_id.is_some() || self.cut.is_some() || self.until.is_some() {
             return self.trail_id.clone();
@@ -88,14 +89,14 @@ impl Chain {
         self.first_entry().map(|id| format!("commit-{id}"))
     }
 
-    /// How far down this commit is.
+    /// The depth of this commit.
     pub(crate) fn depth_of(&self, id: &Id) -> Option<Depth> {
         let mut names = self.names.chunks_exact(self.hash_len.max(1));
         let place = names.position(|name| name == id.as_slice())?;
         Some(place as Depth)
     }
 
-    /// What can be told before anything is judged.
+    /// The facts that are known before commits are judged.
     pub(crate) fn outline(&self) -> Walk<'_> {
         Walk {
             commits: u64::from(self.len()),
@@ -113,10 +114,10 @@ impl Chain {
     }
 }
 
-/// How often progress is told, in commits.
+/// The number of commits between two progress reports.
 const PROGRESS: u32 = 4096;
 
-/// Rules about which nothing can be said where history is not seen.
+/// The rules that cannot be shown without the whole history.
 const NEED_ALL: [Rule; 6] = [
     Rule::Objects,
     Rule::AppendOnly,
@@ -133,7 +134,7 @@ pub(super) struct ReadCommit {
     pub(super) role: Role,
 }
 
-/// A chain that is being read, from the tip down.
+/// Reads a chain from the tip down.
 pub(super) struct ChainReader<'a> {
     pub(super) chain: Chain,
     context: &'a Context<'a>,
@@ -145,7 +146,7 @@ pub(super) struct ChainReader<'a> {
 }
 
 impl<'a> ChainReader<'a> {
-    /// Begins at this tip.
+    /// Starts at this tip.
     pub(super) fn begin(
         context: &'a Context<'a>,
         tip: Id,
@@ -166,7 +167,7 @@ impl<'a> ChainReader<'a> {
         }
     }
 
-    /// Reads the next older commit; none where history ends, or cannot be read any further.
+    /// Reads the next older commit; `None` if history ends, or cannot be read further.
     pub(super) fn read_next(&mut self, reader: &mut Reader<'_>) -> Option<ReadCommit> {
         let id = self.next.take()?;
         if self.how.until == Some(id) {
@@ -235,7 +236,7 @@ impl<'a> ChainReader<'a> {
         })
     }
 
-    /// Reads the commit where the walk ends, which what comes after it must fit.
+    /// Reads the commit where the walk ends, which later commits are compared with.
     fn read_border(&mut self, reader: &mut Reader<'_>, id: Id) {
         let (context, place) = (self.context, (self.chain.len(), id));
         let Ok(content) = read_other(context, reader, &id, Kind::Commit, place) else {
@@ -251,20 +252,20 @@ impl<'a> ChainReader<'a> {
             _ => context.findings.broken(
                 Rule::OneEntry,
                 place,
-                "it is the commit of the checkpoint's last entry, and no record of a task"
+                "it is the commit of the checkpoint's last entry, and not a record of a task"
                     .to_owned(),
             ),
         }
     }
 
-    /// Reads on from the border to the trail's beginning, where people's commits or merges came after it: the beginning says whether
-    /// they may, and what was merged leads to what is there.
+    /// Reads on from the border to the genesis commit, if commits by people or merges come after it. The genesis commit
+    /// says whether they are allowed, and merged commits lead to existing ones.
     fn read_below(&mut self, reader: &mut Reader<'_>) {
         let hex_len = self.context.algorithm.len_in_hex();
         let mut next = self.chain.until.filter(|_| self.order.people.is_some());
         let mut genesis = None;
         while let Some(id) = next {
-            // What cannot be read was there before the checkpoint; it is not judged again.
+            // It was there before the checkpoint, and is not judged again.
             let Ok(content) = reader.fetch(&id, Kind::Commit) else {
                 break;
             };
@@ -283,7 +284,7 @@ impl<'a> ChainReader<'a> {
         }
     }
 
-    /// Reads what is left. Judges the beginning.
+    /// Reads the rest, and judges the start of the trail.
     pub(super) fn finish(mut self, reader: &mut Reader<'_>) -> Chain {
         while self.read_next(reader).is_some() {}
         self.read_below(reader);
@@ -291,7 +292,7 @@ impl<'a> ChainReader<'a> {
         chain.foreign = self.order.foreign;
         chain.trail_id = self.order.end(self.context);
         if chain.until.is_some() {
-            // Its beginning lies farther down; one that comes after it is none.
+            // The genesis commit is farther down; one after it does not count.
             chain.trail_id = None;
             chain.genesis = None;
         }
@@ -307,28 +308,28 @@ impl<'a> ChainReader<'a> {
     }
 }
 
-/// What depends on the commits above: the order of times, and of beginnings.
+/// The checks that depend on newer commits: the order of times, and of genesis commits.
 #[derive(Default)]
 struct OrderCheck {
-    /// The trail commit above, and its time.
+    /// The next newer trail commit, and its time.
     newer: Option<(i64, Place)>,
     /// The oldest genesis commit so far, and an entry that is older.
     genesis: Option<(Place, Option<Id>)>,
     trail_id: Option<String>,
-    /// The oldest commit so far that is none of the trail's, and how many there are.
+    /// The oldest foreign commit so far, and the number of such commits.
     people: Option<(Place, u64)>,
-    /// Those that are newer than the oldest genesis commit so far, if that says that they may not be.
+    /// The foreign commits after the oldest genesis commit so far, if it does not allow them.
     foreign: Option<(Place, u64)>,
 }
 
-/// Whether a trail's first commit says that the trail has a ref of its own.
+/// Whether a genesis commit says that the trail has a separate ref.
 fn is_on_ref(genesis: &Commit<'_>) -> bool {
     message::check(genesis.message, Role::Genesis)
         .is_ok_and(|trailers| trailers.placement == Some("ref"))
 }
 
 impl OrderCheck {
-    /// Takes in the next older commit.
+    /// Checks the next older commit.
     fn follow(&mut self, context: &Context<'_>, place: Place, commit: &Commit<'_>, role: Role) {
         if role == Role::Person {
             let before = self.people.map_or(0, |(_, number)| number);
@@ -351,7 +352,7 @@ impl OrderCheck {
                 findings.broken(
                     Rule::OneEntry,
                     above,
-                    format!("the trail begins a second time; it began at {}", place.1),
+                    format!("the trail starts a second time; it started at {}", place.1),
                 );
             }
             self.genesis = Some((place, None));
@@ -364,13 +365,13 @@ impl OrderCheck {
         }
     }
 
-    /// Judges the beginning, when there is no older commit. Returns the trail's identity.
+    /// Judges the start of the trail after the oldest commit. Returns the trail's uuid.
     fn end(self, context: &Context<'_>) -> Option<String> {
         if let Some((place, Some(older))) = self.genesis {
             context.findings.broken(
                 Rule::OneEntry,
                 place,
-                format!("the trail begins after its entries; look at {older}"),
+                format!("the trail starts after its entries; look at {older}"),
             );
         }
         self.trail_id

@@ -1,4 +1,4 @@
-//! What a commit does below `.audit`, path by path: compares two trees, entering only where they differ.
+//! The changes of a commit below `.audit`, by path: compares two trees, and enters only directories that differ.
 
 use super::objects::{self, read_tree_and_form};
 use super::{Context, Place};
@@ -20,25 +20,25 @@ pub(super) struct Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) list: Vec<Change>,
-    /// There are more, or something could not be read.
+    /// Whether there are more changes, or something could not be read.
     pub(super) more: bool,
-    /// New trees that were hashed on the way.
+    /// The number of new trees that were hashed.
     pub(super) objects: u64,
 }
 
-/// A commit that changes more is no trail commit of any kind; that, and its first changes, is what there is to say.
+/// The most changes that are listed. No trail commit has more, so the first ones are enough for the report.
 const MAX_CHANGES: usize = 10_000;
 
-/// Directories that are compared for one commit, for the same reason.
+/// The most directories that are compared for one commit, for the same reason.
 const MAX_COMPARED: usize = 100_000;
 
-/// `.audit/tasks/a/b/c/d` is six levels; below twice as many nothing is named, only hashed.
+/// `.audit/tasks/a/b/c/d` has six levels. Below twice as many, paths are not named, only hashed.
 const MAX_LEVELS: usize = 12;
 
-/// The longest path that is named; an entry's is a tenth of it.
+/// The longest path that is named, in bytes; ten times that of an entry.
 const MAX_PATH: usize = 4096;
 
-/// Two directories at one path.
+/// Two directories at the same path.
 struct Pair {
     path: Vec<u8>,
     level: usize,
@@ -46,7 +46,8 @@ struct Pair {
     after: Option<Id>,
 }
 
-/// Compares the two states of `.audit`. What is new and not listed is hashed here; new files that are listed are not.
+/// Compares the two states of `.audit`. New objects that are not listed are hashed here; new files that are listed are
+/// not.
 pub(super) fn compare(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -80,7 +81,7 @@ pub(super) fn compare(
         let old = match pair.before.map(|id| reader.fetch(&id, Kind::Tree)) {
             None => None,
             Some(Ok(content)) => Some(content),
-            // Said where it was new; here it only hides what changed.
+            // Reported where it was new; here it only hides the change.
             Some(Err(_)) => {
                 changes.more = true;
                 if let Some(after) = pair.after {
@@ -103,7 +104,7 @@ pub(super) fn compare(
         };
         let old: &[u8] = old.as_ref().map_or(&[], |content| &content.data);
         let new: &[u8] = new.as_ref().map_or(&[], |content| &content.data);
-        // Git keeps no empty directory; one that appears or goes is a change like any other.
+        // Git stores no empty directories. One that appears or disappears is a change like any other.
         if old.is_empty() && new.is_empty() {
             let tree = |id: Option<Id>| id.map(|id| (Mode::Tree, id));
             changes.list.push(Change {
@@ -158,7 +159,7 @@ pub(super) fn compare(
     changes
 }
 
-/// Notes a difference: directories are looked into, everything else is a change.
+/// Notes a difference: directories are entered, everything else is a change.
 #[expect(
     clippy::too_many_arguments,
     reason = "the loop's state, taken apart so that it can be borrowed"

@@ -1,4 +1,4 @@
-//! Tasks that were recorded twice, found by short hashes of their names and then told by name.
+//! Tasks that were recorded twice: found by short hashes of their ids, then compared by id.
 
 use super::chain::Chain;
 use super::changes;
@@ -12,22 +12,22 @@ use crate::rules::path;
 use crate::rules::tree::Nodes;
 use crate::store::reader::Reader;
 
-/// Records every task that occurs twice. Greater depths are older.
+/// Reports every task that occurs twice. Greater depths are older.
 pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, Depth)>) {
     let mut reader = Reader::new(context.current);
-    // What lay there already is as if the commit before the first had recorded it all.
+    // Earlier entries count as recorded by the commit before the first.
     let before = earlier::tasks(context, &mut reader, chain);
     tasks.extend(before.into_iter().map(|key| (key, chain.len())));
     tasks.sort_unstable_by_key(|(key, depth)| (*key, std::cmp::Reverse(*depth)));
     let mut again: Vec<(u64, Depth, Depth)> = Vec::new();
     for pair in tasks.windows(2) {
-        // Two that lay there before are nobody's to judge here.
+        // Both are earlier entries, which are not judged here.
         if pair[0].0 == pair[1].0 && pair[1].1 < chain.len() {
             again.push((pair[0].0, pair[0].1, pair[1].1));
         }
     }
     drop(tasks);
-    // The oldest is the one that is told, so it comes first; two names whose hashes meet by chance are no offence.
+    // The report names the oldest, so it comes first. Two ids whose hashes are equal by chance are not an offence.
     again.sort_unstable_by_key(|(_, _, second)| std::cmp::Reverse(*second));
     let mut told = false;
     for (key, first, second) in again {
@@ -75,7 +75,7 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
     }
 }
 
-/// The first-parent commit so many steps below the tip, and its task with this key.
+/// The first-parent commit at this depth, and its task with this key.
 fn task_at_depth(
     context: &Context<'_>,
     reader: &mut Reader<'_>,

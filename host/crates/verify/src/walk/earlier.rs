@@ -1,5 +1,5 @@
-//! The tasks that were recorded before an audit begins, as the tree of the commit before it says: so that none of them is
-//! recorded again unnoticed.
+//! The tasks that were recorded before an audit starts, from the tree of the commit before it, so that a second record
+//! of one of them is noticed.
 
 use super::Context;
 use super::chain::Chain;
@@ -9,10 +9,10 @@ use crate::rules::path;
 use crate::rules::tree::{Mode, Nodes};
 use crate::store::reader::Reader;
 
-/// Directories below `.audit/tasks` that are looked into: four, as the sharded layout has.
+/// The levels of directories below `.audit/tasks` that are entered: four, as in the sharded layout.
 const DEPTH: usize = 4;
 
-/// The keys of all tasks that lie in the tree of the commit where the chain ends, if it ends before the trail's beginning.
+/// The keys of all tasks in the tree of the commit where the chain ends, if it ends after the genesis commit.
 pub(super) fn tasks(context: &Context<'_>, reader: &mut Reader<'_>, chain: &Chain) -> Vec<u64> {
     let mut keys = Vec::new();
     let root = chain.until.and_then(|id| {
@@ -23,7 +23,7 @@ pub(super) fn tasks(context: &Context<'_>, reader: &mut Reader<'_>, chain: &Chai
     });
     let mut trees: Vec<(Id, usize)> = root.map(|id| (id, 0)).into_iter().collect();
     while let Some((id, depth)) = trees.pop() {
-        // What cannot be read lay there before the checkpoint; it is not judged again.
+        // It was there before the checkpoint, and is not judged again.
         let Ok(content) = reader.fetch(&id, Kind::Tree) else {
             continue;
         };

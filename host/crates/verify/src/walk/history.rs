@@ -1,5 +1,5 @@
-//! Judges a chain of commits on all threads, in the order in which the packs hold their objects: then what an object is a
-//! delta of was read just before.
+//! Judges a chain of commits on all threads, in the order of their objects in the packs: the base of each delta was
+//! then read just before.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
@@ -18,25 +18,25 @@ use crate::rules::message::{self, Role};
 use crate::store::cache::Content;
 use crate::store::reader::Reader;
 
-/// What a walk found beside offences.
+/// The results of a walk besides offences.
 #[derive(Default)]
 pub(crate) struct WalkResult {
     pub(crate) chain: Chain,
     pub(crate) tally: Tally,
 }
 
-/// How to walk.
+/// Options of a walk.
 pub(crate) struct WalkOptions<'a> {
-    /// Where history may be cut off.
+    /// The commits where history may be cut off.
     pub(crate) shallow: &'a HashSet<Id>,
     pub(crate) threads: usize,
-    /// The commit before the first that is judged, if not all are.
+    /// The commit before the first one to judge; `None` to judge all.
     pub(crate) until: Option<Id>,
-    /// Whether somebody who looks along must know all of the chain before the first commit is judged.
+    /// Whether a visitor needs the whole chain before the first commit is judged.
     pub(crate) ahead: bool,
 }
 
-/// Commits of a chain that were read, hashed and kept, so that they need not be read again: the oldest, which are judged first.
+/// The oldest commits of a chain, kept after reading and hashing because they are judged first.
 #[derive(Default)]
 pub(super) struct KeptCommits {
     first: Depth,
@@ -44,10 +44,10 @@ pub(super) struct KeptCommits {
     bytes: usize,
 }
 
-/// What they may take in all.
+/// The limit for all kept commits, in bytes.
 const MAX_KEPT: usize = 40 << 20;
 
-/// What each takes beside its bytes.
+/// The memory for each commit besides its bytes.
 const KEPT_OVERHEAD: usize = 128;
 
 impl KeptCommits {
@@ -68,33 +68,33 @@ impl KeptCommits {
     }
 }
 
-/// Work for any thread.
+/// A job for any thread.
 pub(super) enum Job<'c> {
-    /// The commits of a chain at these depths.
+    /// Judge the commits of a chain at these depths.
     Judge(&'c Chain, &'c KeptCommits, Range<Depth>),
-    /// Commits that were just read.
+    /// Judge commits that were just read.
     Read(Vec<Step>),
     Side(Vec<Side>),
 }
 
-/// A commit that was just read, and what came before it.
+/// A commit that was just read, and its parent's tree.
 pub(super) struct Step {
     place: Place,
     found: ReadCommit,
     before: ParentTree,
 }
 
-/// Commits in a job: enough that handing over costs nothing, few enough that all threads end together, and that what one
-/// thread needs another has just read.
+/// The commits in a job: enough to make the hand-over cheap, few enough that all threads end together and share
+/// recently read objects.
 const BATCH: Depth = 1024;
 
-/// Their bytes, since a forged commit may be as long as a thousand honest ones.
+/// The limit of a job in bytes, since a forged commit may be as long as a thousand honest ones.
 const BATCH_BYTES: usize = 2 << 20;
 
-/// Pairs of neighbours that are asked in which order they lie.
+/// The number of neighbouring pairs that are checked for their order.
 const SAMPLES: Depth = 64;
 
-/// Commits that are read before that is asked.
+/// The number of commits that are read before that check.
 const PROBE: usize = 256;
 
 /// Walks the whole history of `tip`.
@@ -115,7 +115,7 @@ pub(crate) fn walk(
         bytes += found.content.data.len();
         first.push(found);
     }
-    // Where newer commits lie first, as git packs them, each is judged as soon as it is read.
+    // If newer commits come first in the pack, as git writes them, each is judged as soon as it is read.
     if !how.ahead && how.threads > 1 && !is_oldest_first(&reader, &reading.chain) {
         return stream(context, how, reader, reading, first);
     }
@@ -175,7 +175,7 @@ fn stream(
             if let Some(newer) = steps.last_mut() {
                 newer.before = ParentTree::Tree(found.tree);
             }
-            // The newest waits for the one before it.
+            // The newest commit waits for its parent.
             if steps.len() > BATCH as usize || bytes > BATCH_BYTES {
                 let newest = steps.pop();
                 walker.hand_out(Job::Read(std::mem::take(&mut steps)));
@@ -203,7 +203,7 @@ fn stream(
     WalkResult { chain, tally }
 }
 
-/// Has this thread hand out work to all, and adds up what they found.
+/// Distributes work from this thread to all threads, and adds up the results.
 fn share_out<'c>(
     context: &Context<'_>,
     how: &WalkOptions<'_>,
@@ -243,8 +243,8 @@ fn share_out<'c>(
     })
 }
 
-/// Walks the history of `tip`, oldest commits first, on this thread: those after a commit, or all. None if that commit is not
-/// in it. What people merged is left out, for it is no part of the trail.
+/// Walks the history of `tip` on this thread, oldest commits first: those after a commit, or all. `None` if that commit
+/// is not in the history. Skips merged commits, which are not part of the trail.
 pub(crate) fn walk_in_order(
     context: &Context<'_>,
     tip: Id,
@@ -284,8 +284,8 @@ pub(crate) fn walk_in_order(
     Some(WalkResult { chain, tally })
 }
 
-/// Whether older commits lie before newer ones, as the trail's host and `git fast-import` write them; `git repack` turns
-/// that round.
+/// Whether older commits come before newer ones in the packs, as the host and `git fast-import` write them; `git
+/// repack` reverses the order.
 fn is_oldest_first(reader: &Reader<'_>, chain: &Chain) -> bool {
     let step = (chain.len() / SAMPLES).max(1);
     let mut balance = 0;
@@ -323,7 +323,7 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
         }
         Job::Read(steps) => {
             for step in steps {
-                // Nobody asks for its number: that is not known yet.
+                // The number is not known yet, and not needed.
                 let place = (step.place, 0);
                 let ReadCommit { content, role, .. } = step.found;
                 let known = (Some(content), Some(role));
@@ -338,7 +338,7 @@ fn work(context: &Context<'_>, reader: &mut Reader<'_>, tally: &mut Tally, job: 
     }
 }
 
-/// Judges neighbouring commits, in the order in which they lie.
+/// Judges consecutive commits, in the order of the packs.
 fn judge_all(
     context: &Context<'_>,
     (chain, kept): (&Chain, &KeptCommits),
@@ -392,7 +392,7 @@ fn judge_one(
     judge::judge(context, reader, tally, &case);
 }
 
-/// The commit so many steps below the tip, and what it is to the one above.
+/// The commit at this depth, as the parent of the one above it.
 fn before(
     context: &Context<'_>,
     (chain, kept): (&Chain, &KeptCommits),
@@ -400,7 +400,7 @@ fn before(
     depth: Depth,
 ) -> (Option<Arc<Content>>, ParentTree) {
     let content = match chain.until {
-        // Not judged itself, but the first that is judged changes what it left.
+        // It is not judged, but the first commit that is judged is compared with it.
         Some(until) if depth >= chain.len() => reader.fetch(&until, Kind::Commit).ok(),
         _ if depth < chain.len() => kept
             .get(depth)
@@ -416,7 +416,7 @@ fn before(
     (content, before)
 }
 
-/// What a commit is to the one above it.
+/// The tree of a commit, as the parent of the one above it.
 fn tree_of(context: &Context<'_>, content: Option<&Content>) -> ParentTree {
     let hex_len = context.algorithm.len_in_hex();
     let commit = content.and_then(|content| Commit::parse(&content.data, hex_len));
@@ -432,14 +432,14 @@ fn read(
 ) -> Option<Arc<Content>> {
     let id = chain.id(depth);
     let content = reader.fetch(&id, Kind::Commit);
-    // Said when the chain was read.
+    // These were reported when the chain was read.
     reader.bad_copies.clear();
     content
         .map_err(|fault| context.record_fault(&id, "commit", &fault, (depth, id)))
         .ok()
 }
 
-/// The thread that hands out work.
+/// The thread that distributes work.
 pub(super) struct Walker<'a, 'b, 'c> {
     pub(super) context: &'a Context<'b>,
     pub(super) reader: Reader<'a>,
@@ -448,7 +448,7 @@ pub(super) struct Walker<'a, 'b, 'c> {
 }
 
 impl<'c> Walker<'_, '_, 'c> {
-    /// Gives a job to another thread, or does it if all have enough.
+    /// Gives a job to another thread, or does it here if all of them are busy.
     pub(super) fn hand_out(&mut self, job: Job<'c>) {
         match self.sender.try_send(job) {
             Ok(()) => {}

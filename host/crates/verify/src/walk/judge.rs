@@ -1,4 +1,4 @@
-//! Judges one commit against its first parent: what it changes, and whether its message and its entry agree with that.
+//! Judges one commit against its first parent: what it changes, and whether its message and its entry match.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::store::cache::Content;
 use crate::store::reader::Reader;
 use crate::visit::{TrailCommit, TrailEntry};
 
-/// The commit's first parent.
+/// The tree of a commit's first parent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ParentTree {
-    /// There is none.
+    /// The commit has no parent.
     Nothing,
-    /// It has this tree.
+    /// The parent has this tree.
     Tree(Id),
-    /// It is cut off or broken; what the commit changes cannot be told.
+    /// The parent is cut off or broken; the commit's changes are not known.
     Unknown,
 }
 
 /// A commit to judge.
 pub(super) struct CommitCase<'a> {
     pub(super) place: Place,
-    /// How many entries are older.
+    /// The number of older entries.
     pub(super) position: u64,
-    /// The commit's bytes.
+    /// The bytes of the commit.
     pub(super) raw: &'a [u8],
     pub(super) commit: Commit<'a>,
     pub(super) role: Role,
@@ -67,31 +67,32 @@ pub(super) fn judge(
     show(context, case, trailers.as_ref(), &seen);
 }
 
-/// Judges the encoding that a person's commit names: git may show another text than was looked at here.
+/// Judges the encoding in a person's commit: git may show another text than was checked here.
 fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8]) {
     let (id, findings, name_quoted) = (place.1, &context.findings, quote(name));
     match subject::encoding(name) {
         subject::Encoding::Plain => {}
         subject::Encoding::Shifting => findings.note(
             Rule::Agreement,
-            format!("commit {id}: git shows its message from the encoding {name_quoted}, so whether it looks like a record was not seen"),
+            format!("commit {id}: git decodes its message from {name_quoted}, so whether it looks like a record was \
+                 not checked"),
         ),
         subject::Encoding::Other => findings.not_shown(
             Rule::Agreement,
             Some(place),
-            format!("whether the commit {id} looks like a record: git shows its message from the encoding {name_quoted}"),
+            format!("whether the commit {id} looks like a record: git decodes its message from {name_quoted}"),
         ),
     }
 }
 
-/// The one file that the commit adds, kept for those who look along.
+/// The only file that the commit adds, kept for visitors.
 #[derive(Default)]
 pub(super) struct SeenFile(pub(super) Option<File>);
 
-/// Its path, its name, what it holds, and the time that it says it was recorded at.
+/// The path, the id, the content, and the time in the entry.
 type File = (Vec<u8>, Id, Arc<Content>, Option<i64>);
 
-/// Shows a trail commit to those who look along.
+/// Shows a trail commit to the visitors.
 fn show(
     context: &Context<'_>,
     case: &CommitCase<'_>,
@@ -130,7 +131,7 @@ fn show(
     }
 }
 
-/// Checks what a trail commit says by itself.
+/// Checks a trail commit by itself.
 fn check_commit<'a>(context: &Context<'_>, case: &'a CommitCase<'_>) -> Option<Trailers<'a>> {
     let place = case.place;
     if case.commit.parents.len() > 1 {
@@ -176,7 +177,7 @@ fn judge_changes(
         judge_without_changes(context, case);
         return;
     }
-    // What is wrong with the parent's tree is said where it was new.
+    // Defects of the parent's tree are reported where it was new.
     let before = match parent.map(|id| reader.fetch(&id, Kind::Tree)) {
         None => None,
         Some(Ok(content)) => Some(content),
@@ -214,7 +215,7 @@ fn judge_changes(
             context.findings.broken(
                 Rule::OneEntry,
                 place,
-                format!("a trail commit changes what lies outside `.audit`: {name}"),
+                format!("a trail commit changes a path outside `.audit`: {name}"),
             );
         }
         check_names(context, old, &after.data, place);
@@ -236,7 +237,7 @@ fn judge_changes(
     judge_audit(context, reader, tally, case, trailers, changes, seen);
 }
 
-/// Judges a commit that changes nothing of the trail: it must not look like one that does.
+/// Judges a commit that does not change the trail: it must not look like one that does.
 fn judge_without_changes(context: &Context<'_>, case: &CommitCase<'_>) {
     let (findings, place) = (&context.findings, case.place);
     match case.role {
@@ -258,7 +259,7 @@ fn judge_without_changes(context: &Context<'_>, case: &CommitCase<'_>) {
     }
 }
 
-/// A name that some systems take for `.audit` hides what is there.
+/// A name that some systems treat as `.audit` hides the real one.
 fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
     let shadows = |node: &Node<'_>| node.name != b".audit" && imitates_audit(node.name);
     let hash_len = context.hash_len();
@@ -274,7 +275,7 @@ fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
     }
 }
 
-/// Whether a system that ignores case, or that drops invisible characters, takes this name for `.audit`.
+/// Whether a system that ignores case, or invisible characters, treats this name as `.audit`.
 fn imitates_audit(name: &[u8]) -> bool {
     let text = String::from_utf8_lossy(name);
     let dropped = |letter: &char| matches!(letter, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
@@ -299,7 +300,10 @@ fn judge_audit(
         let readmes = changes.list.extract_if(.., |change| is_readme(change));
         for change in readmes {
             let path = quote(&change.path);
-            let what = format!("commit {}: {path} is a person's, and no entry", place.1);
+            let what = format!(
+                "commit {}: {path} is a person's file, not an entry",
+                place.1
+            );
             context.findings.note(Rule::OneEntry, what);
             tally.objects += check_file(context, reader, &change, place);
         }
@@ -341,7 +345,7 @@ fn judge_audit(
     }
 }
 
-/// Hashes the file that a change leaves, if it leaves one. Returns the number of objects.
+/// Hashes the file after a change, if there is one. Returns the number of objects.
 fn check_file(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -359,7 +363,8 @@ fn check_file(
     objects::check_leaf(context, reader, &node, place)
 }
 
-/// Whether this is about a file that says what lies here: `.audit/README` or `.audit/README.md`, which nothing takes for an entry.
+/// Whether the change is of a file with information for readers: `.audit/README` or `.audit/README.md`, which cannot be
+/// an entry.
 fn is_readme(change: &Change) -> bool {
     const NAME: &[u8] = b"readme";
     let is_file = |side: Option<(Mode, Id)>| side.is_none_or(|(mode, _)| mode == Mode::File);
@@ -374,7 +379,7 @@ fn is_readme(change: &Change) -> bool {
         && is_file(change.after)
 }
 
-/// Judges what a commit adds that is not one entry.
+/// Judges the changes of a commit other than one added entry.
 fn judge_others(
     context: &Context<'_>,
     tally: &mut Tally,
@@ -419,13 +424,14 @@ fn judge_others(
         ),
         (Role::Person, [_]) => {
             let what = format!(
-                "an entry without a task: {first} is added by a commit that is no trail commit"
+                "an entry without a task: {first} is added by a commit that is not a trail commit"
             );
             context.findings.broken(Rule::OneEntry, place, what);
         }
         (Role::Person, _) => {
             let what = format!(
-                "entries without a task: {number} files, {first} among them, are added by a commit that is no trail commit"
+                "entries without a task: {number} files, {first} among them, are added by a commit that is not a \
+                 trail commit"
             );
             context.findings.broken(Rule::OneEntry, place, what);
         }
@@ -437,7 +443,7 @@ fn judge_others(
     }
 }
 
-/// Says which recorded thing a change undoes, if it does.
+/// Describes the recorded entry that a change undoes, if it undoes one.
 fn describe_undone(change: &Change, changes: &Changes) -> Option<String> {
     let (mode, id) = change.before?;
     let path = quote(&change.path);

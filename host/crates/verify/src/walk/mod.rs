@@ -1,5 +1,5 @@
-//! The walk through a trail's history: one thread reads commits from the tip down, then all threads judge them. Knows objects by
-//! name and the rules of their bytes; decides which rule each commit keeps.
+//! The walk through a trail's history: one thread reads commits from the tip down, then all threads judge them. Reads
+//! objects by id and applies the rules for their bytes.
 
 pub(crate) mod chain;
 mod changes;
@@ -23,24 +23,24 @@ use super::store::CurrentStore;
 use super::store::reader::{Fault, Reader};
 use super::visit::Visitor;
 
-/// What all threads share.
+/// The data that all threads share.
 pub(crate) struct Context<'a> {
     pub(crate) current: &'a CurrentStore,
     pub(crate) algorithm: Algorithm,
     pub(crate) findings: Findings,
-    /// Whether objects may be elsewhere: why, in words.
+    /// The reason why objects may be in another place, if there is one.
     pub(crate) elsewhere: Option<String>,
-    /// What git believes in place of the commits.
+    /// The commit-graph, which git trusts instead of the commits.
     pub(crate) graph: Option<Graph>,
-    /// Those who look along.
+    /// The visitors of the walk.
     pub(crate) visitors: Vec<&'a dyn Visitor>,
-    /// Keys the hashes that stand for ids and names, so that nobody can prepare two that meet.
+    /// The key of the hashes that stand for ids and names, so that an attacker cannot prepare a collision.
     keys: RandomState,
-    /// Objects that were walked into whole, by keyed hash.
+    /// The objects that were entered, by keyed hash.
     seen: Mutex<HashSet<u64>>,
 }
 
-/// A commit and where it is.
+/// A commit and its depth.
 pub(crate) type Place = (Depth, Id);
 
 impl<'a> Context<'a> {
@@ -65,17 +65,17 @@ impl<'a> Context<'a> {
         self.algorithm.len_in_bytes()
     }
 
-    /// A short stand-in for an id or a name.
+    /// A short hash that stands for an id or a name.
     pub(crate) fn key(&self, bytes: &[u8]) -> u64 {
         self.keys.hash_one(bytes)
     }
 
-    /// A stand-in for a task, the same for all ids that differ only by case.
+    /// A hash that stands for a task, the same for all ids that differ only by case.
     fn task_key(&self, task: &str) -> u64 {
         self.key(task.to_ascii_lowercase().as_bytes())
     }
 
-    /// Notes that an object is walked into; false if it was before.
+    /// Notes that an object is entered; returns false if it was entered before.
     fn enter(&self, id: &Id) -> bool {
         let key = self.key(id.as_slice());
         self.seen
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
             .insert(key)
     }
 
-    /// Records an object that cannot be had.
+    /// Records an object that is not available.
     fn record_fault(&self, id: &Id, name: &str, fault: &Fault, place: Place) {
         let what = |why: &str| format!("the {name} {id}: {why}");
         match (fault, &self.elsewhere) {
@@ -107,19 +107,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Records in what git's commit-graph differs from a commit.
+    /// Records the differences between git's commit-graph and a commit.
     fn check_graph(&self, id: &Id, commit: &Commit<'_>, place: Place) {
         let differs = self
             .graph
             .as_ref()
             .and_then(|graph| graph.differs(id, commit));
         if let Some(why) = differs {
-            let what = format!("git shows the commit {id} otherwise than it is: {why}");
+            let what = format!("git shows the commit {id} differently than it is: {why}");
             self.findings.broken(Rule::Hidden, place, what);
         }
     }
 
-    /// Records the bad copies that a reader came across.
+    /// Records the bad copies that a reader has found.
     fn record_bad_copies(&self, reader: &mut Reader<'_>, place: Place) {
         for (id, why) in reader.bad_copies.drain(..) {
             self.findings.broken(
@@ -131,12 +131,12 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What one thread found out, to be added up.
+/// The results of one thread, to be added up.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) objects: u64,
     pub(crate) entries: u64,
-    /// Tasks, by keyed hash of the folded id, and where each was recorded.
+    /// The tasks, by keyed hash of the folded id, with the depth of their commits.
     pub(crate) tasks: Vec<(u64, Depth)>,
 }
 

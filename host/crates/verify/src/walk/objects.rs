@@ -1,4 +1,5 @@
-//! Walks into trees only to hash everything in them. Bounded by the number of objects, however often they are named.
+//! Enters trees only to hash everything in them. The work is bounded by the number of objects, however often they
+//! occur.
 
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use crate::rules::tree::{self, Mode, Node, Nodes};
 use crate::store::cache::Content;
 use crate::store::reader::{Fault, Reader};
 
-/// Pairs of trees that are compared for one commit before its whole tree is walked instead: trees that name each other
-/// in many ways have more pairs than objects.
+/// The most pairs of trees that are compared for one commit before its whole tree is walked instead. Trees that contain
+/// each other in many ways have more pairs than objects.
 const MAX_PAIRS: usize = 4096;
 
-/// Hashes everything that `tree` holds and `parent`, at the same place, does not. Returns how many objects that were.
+/// Hashes everything in `tree` that `parent` does not have at the same path. Returns the number of objects.
 pub(super) fn check_new(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -31,7 +32,7 @@ pub(super) fn check_new(
             count += check_whole(context, reader, tree, place);
             continue;
         };
-        // What is wrong with the parent's is said where it was new.
+        // Defects of the parent's tree are reported where it was new.
         let Ok(before) = reader.fetch(&parent, Kind::Tree) else {
             count += check_whole(context, reader, tree, place);
             continue;
@@ -61,7 +62,7 @@ pub(super) fn check_new(
     count
 }
 
-/// Hashes everything in a tree that no walk entered before.
+/// Hashes everything in a tree that was not entered before.
 fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: Place) -> u64 {
     let mut count = 0;
     let mut trees = vec![tree];
@@ -87,7 +88,7 @@ fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: 
     count
 }
 
-/// Hashes what is no directory.
+/// Hashes an object that is not a directory.
 pub(super) fn check_leaf(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -107,7 +108,7 @@ pub(super) fn check_leaf(
     }
 }
 
-/// Reads a tree that is new and checks its form.
+/// Reads a new tree and checks its form.
 pub(super) fn read_tree(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -117,7 +118,7 @@ pub(super) fn read_tree(
     read_tree_and_form(context, reader, id, place).map(|(content, _)| content)
 }
 
-/// Reads a tree that is new and checks its form; also says whether a mode in it is padded with a zero.
+/// Reads a new tree and checks its form. Also returns whether a mode is padded with a zero.
 pub(super) fn read_tree_and_form(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -137,7 +138,7 @@ pub(super) fn read_tree_and_form(
     Some((content, form == Ok(true)))
 }
 
-/// Reads an object that is no part of a tree and says what is wrong with it.
+/// Reads an object that is not in a tree, and reports what is wrong with it.
 pub(super) fn read_other(
     context: &Context<'_>,
     reader: &mut Reader<'_>,

@@ -1,4 +1,4 @@
-//! Judges the one entry that a trail commit adds: its file, its bytes, and whether the message speaks of the same task.
+//! Judges the entry that a trail commit adds: its file, its bytes, and whether the message names the same task.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::rules::{entry, path, time};
 use crate::store::cache::Content;
 use crate::store::reader::Reader;
 
-/// Judges the one file that a trail commit adds. Returns it, if it can be read, and the time that it says it was recorded at.
+/// Judges the only file that a trail commit adds. Returns it, if it can be read, with the time in it.
 pub(super) fn judge_entry(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -43,7 +43,7 @@ pub(super) fn judge_entry(
             .broken(Rule::OneEntry, place, format!("{}: {why}", quoted()))
     };
     if mode != Mode::File {
-        malformed(&format!("it is {}, no regular file", mode.name()));
+        malformed(&format!("it is {}, not a regular file", mode.name()));
     }
     if matches!(mode, Mode::Submodule | Mode::Tree) {
         return None;
@@ -73,7 +73,7 @@ pub(super) fn judge_entry(
         context.findings.note(
             Rule::OneEntry,
             format!(
-                "commit {}: {} has {} bytes, which a host writes only where its limits were raised",
+                "commit {}: {} has {} bytes, which a host writes only if its limits were raised",
                 place.1,
                 quoted(),
                 content.data.len()
@@ -104,7 +104,7 @@ pub(super) fn judge_entry(
     Some((content, Some(entry.seconds)))
 }
 
-/// Compares the time that an entry says it was recorded at with that of its commit.
+/// Compares the time in an entry with that of its commit.
 fn judge_time(context: &Context<'_>, case: &CommitCase<'_>, path: &str, recorded: i64) {
     let findings = &context.findings;
     let before = case.commit.time().map(|time| time.saturating_sub(recorded));
@@ -127,7 +127,8 @@ fn judge_time(context: &Context<'_>, case: &CommitCase<'_>, path: &str, recorded
         Some(before) if before > time::MAX_ENTRY_AGE => findings.note(
             Rule::Times,
             format!(
-                "commit {}: {path} says that it was recorded {before} s before it was committed; a writer decides again after {} s, older ones did not",
+                "commit {}: {path} says that it was recorded {before} s before it was committed; a writer decides \
+                 again after {} s, older ones did not",
                 case.place.1,
                 time::MAX_ENTRY_AGE
             ),

@@ -1,4 +1,4 @@
-//! The histories that people merged: their objects are hashed like all others, but they are no part of the trail.
+//! Histories that people merged: their objects are hashed like all others, but they are not part of the trail.
 
 use std::collections::HashSet;
 
@@ -17,14 +17,14 @@ use crate::store::reader::{Fault, Reader};
 pub(super) struct Side {
     tree: Id,
     parent: Option<Id>,
-    /// The first-parent commit that brought it in.
+    /// The first-parent commit that merged it.
     place: Place,
 }
 
 /// Commits in a batch.
 const BATCH: usize = 256;
 
-/// Reads every commit that only merges lead to.
+/// Reads every commit that is reachable only through merges.
 pub(super) fn walk(
     walker: &mut Walker<'_, '_, '_>,
     chain: &Chain,
@@ -62,7 +62,8 @@ pub(super) fn walk(
         };
         if message::role(commit.message) != Role::Person || subject::is_record(commit.message) {
             let what = format!(
-                "commit {id}, which was merged, looks like a record and is none of this trail: plain `git log` shows it among the others"
+                "commit {id}, which was merged, looks like a record and is not one of this trail: plain `git log` \
+                 shows it among the others"
             );
             context.findings.note(Rule::Agreement, what);
         }
@@ -96,7 +97,7 @@ pub(super) fn walk(
 /// Hashes what a commit of a merged history adds to its first parent. Returns the number of objects.
 pub(super) fn check(context: &Context<'_>, reader: &mut Reader<'_>, side: &Side) -> u64 {
     let hex_len = context.algorithm.len_in_hex();
-    // A parent that cannot be read is said where it is walked.
+    // A parent that cannot be read is reported where it is walked.
     let parent = side
         .parent
         .and_then(|id| reader.fetch(&id, Kind::Commit).ok());

@@ -1,4 +1,4 @@
-//! The catalogue's two files: their headers, how a table is written, and the temporaries that come before both.
+//! The two files of the catalogue: their headers, writing a table, and the temporaries for both.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -13,7 +13,7 @@ use crate::place::shared_repository;
 
 use crate::caches::catalogue::{Catalogue, HEADER, LOG_MAGIC, TABLE_MAGIC};
 
-/// One of the two files, with what its header says.
+/// One of the two files, with the contents of its header.
 pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) count: u64,
@@ -22,7 +22,7 @@ pub(super) struct OpenFile {
 
 impl Catalogue {
     pub(super) fn open(&self, path: &Path, magic: &[u8; 8]) -> Option<OpenFile> {
-        // A trail that may only be read is read.
+        // A trail that cannot be written can still be read.
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -53,7 +53,7 @@ impl Catalogue {
         header
     }
 
-    /// An empty log in the place of the one that is there.
+    /// Replaces the log by an empty one.
     pub(super) fn begin_log(&self, tip: ObjectId) -> io::Result<OpenFile> {
         let (temporary, mut file) = self.temporary("log")?;
         file.write_all(&self.header(LOG_MAGIC, 0, &tip))?;
@@ -62,9 +62,9 @@ impl Catalogue {
             .ok_or_else(|| io::Error::other("the log is not what was written"))
     }
 
-    /// A new file, locked as long as somebody works on it: what is not locked was left by a crash.
+    /// Creates a temporary file and locks it while it is in use. One without a lock was left by a crash.
     pub(super) fn temporary(&self, of: &str) -> io::Result<(PathBuf, File)> {
-        // A reader may make the table anew while the writer merges.
+        // A reader may rebuild the table while the writer merges.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self
@@ -76,7 +76,7 @@ impl Catalogue {
         Ok((path, file))
     }
 
-    /// Removes the temporaries that a crash left. Fails only by leaving them.
+    /// Removes the temporaries that a crash left. A failure leaves them.
     pub(crate) fn sweep(&self) {
         let dir = self.table.parent().and_then(|dir| fs::read_dir(dir).ok());
         for entry in dir.into_iter().flatten().flatten() {
@@ -86,7 +86,7 @@ impl Catalogue {
                     .extension()
                     .and_then(|extension| extension.to_str())
                     .is_some_and(|it| it.starts_with("log-") || it.starts_with("new-"));
-            // Whoever is about to lock it makes its table another time: this is a cache.
+            // A process that is about to lock it rebuilds its table another time: this is a cache.
             if is_ours
                 && File::open(&path).is_ok_and(|file| {
                     flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -97,7 +97,7 @@ impl Catalogue {
         }
     }
 
-    /// Writes a table of what the old one holds and these records, which are sorted.
+    /// Writes a table of the old one's records and these, which are sorted.
     pub(super) fn replace_table(
         &self,
         old: Option<OpenFile>,

@@ -1,16 +1,16 @@
-//! Which commit added a task's entry: a sorted table in a file beside the trail, and a log of what came since.
+//! Finds the commit that added a task's entry: a sorted table in a file beside the trail, and a log of later entries.
 //!
-//! A cache and nothing more. What it says is checked against the commit itself; what it does not say is looked for in
-//! history; where it is missing, behind or wrong it is made again. Nothing is synced. One writer at a time: whoever holds the
-//! writer lock, or whoever makes it anew under another name.
+//! This is only a cache. Its answers are checked against the commit; tasks that it does not have are searched for in
+//! history; if it is missing, outdated or wrong, it is rebuilt. Nothing is synced. There is one writer at a time: the
+//! holder of the writer lock, or a process that rebuilds it under another name.
 //!
-//! All that it names is in the first-parent history of its tip. So it may be believed where that tip is in the history that is
-//! asked about, and nowhere else: the commits of a history that was given up are still there to be read.
+//! All its commits are in the first-parent history of its tip. It is valid only if that tip is in the history in
+//! question: commits of an abandoned history can still be read.
 //!
-//! Both files: a header of 64 bytes (magic, length of an id, count, the tip that they are complete up to), then records
-//! of 8 bytes of SHA-256 of the task id and the commit's id. The table's are sorted, the log's are in the order in which
-//! they came. When the log has grown large it is merged into the table: writing at random places of a large table
-//! would touch a page of it for each entry.
+//! Both files have a header of 64 bytes (magic, length of an id, count, the tip that they are complete up to), then
+//! records of 8 bytes of SHA-256 of the task id and the commit's id. The records of the table are sorted, those of the
+//! log are in order of arrival. A large log is merged into the table: writing at random places of a large table would
+//! touch one page for each entry.
 
 mod files;
 
@@ -33,36 +33,36 @@ use outcome::TaskId;
 const TABLE_MAGIC: &[u8; 8] = b"CHIFCAT3";
 const LOG_MAGIC: &[u8; 8] = b"CHIFLOG3";
 const HEADER: usize = 64;
-/// The log is merged when it has more records than a sixteenth of the table, but within these: so that each record is
-/// copied a few times in all, and the log is read through in a fraction of a millisecond.
+/// The log is merged when it has more records than a sixteenth of the table, within these limits. Each record is then
+/// copied a few times in all, and a scan of the log takes a fraction of a millisecond.
 const MIN_LOG: u64 = 16 << 10;
 const MAX_LOG: u64 = 256 << 10;
-/// So many commits that were not noted are noted later: they cost the writer a tenth of a second.
+/// The most missing commits that the writer adds later, which takes a tenth of a second.
 const MAX_GAP: usize = 10_000;
 
-/// The table and log of one trail.
+/// The table and the log of one trail.
 pub(crate) struct Catalogue {
     table: PathBuf,
     log: PathBuf,
     hash: HashKind,
-    /// The log as it was last read.
+    /// The log when it was last read.
     known: Mutex<CachedLog>,
 }
 
 #[derive(Default)]
 struct CachedLog {
-    /// Which it was. Held open: its inode is no other file's as long as that.
+    /// The file that was read. While it is open, its inode is not reused.
     file: Option<File>,
     records: Vec<u8>,
 }
 
-/// What a flush has added.
+/// The entries that a flush has added.
 pub(crate) struct AddedEntries<'a> {
-    /// The tip that it continues.
+    /// The tip before the flush.
     pub(crate) parent: Option<ObjectId>,
-    /// The trail had no entry at `parent`.
+    /// Whether the trail had no entry at `parent`.
     pub(crate) nothing_before: bool,
-    /// Tasks and their commits, the oldest first.
+    /// The tasks and their commits, the oldest first.
     pub(crate) entries: &'a [(&'a TaskId, ObjectId)],
     pub(crate) tip: ObjectId,
 }
@@ -85,17 +85,17 @@ impl Catalogue {
         ObjectId::from_bytes_or_panic(&record[8..])
     }
 
-    /// The tip up to which they are complete: an entry's commit.
+    /// The commit of an entry, up to which the files are complete.
     pub(crate) fn tip(&self) -> Option<ObjectId> {
         let log = self.open(&self.log, LOG_MAGIC);
         let either = log.or_else(|| self.open(&self.table, TABLE_MAGIC));
         either.map(|opened| opened.tip)
     }
 
-    /// Commits that may have added the task's entry, if the tip is in its history; the caller checks.
+    /// Commits that may have added the task's entry, if the tip is in the history in question. The caller checks them.
     pub(crate) fn candidates(&self, task_id: &TaskId) -> Vec<ObjectId> {
         let key = key(task_id);
-        // Files that cannot be read know nothing.
+        // Files that cannot be read have no records.
         let mut found = self.in_table(key).unwrap_or_default();
         found.extend(self.in_log(key).unwrap_or_default());
         found.dedup();
@@ -170,23 +170,23 @@ impl Catalogue {
             .collect())
     }
 
-    /// Notes what a flush has added, and what is missing before it. The caller holds the writer lock.
+    /// Adds the entries of a flush, and missing ones before them. The caller holds the writer lock.
     pub(crate) fn note(&self, repository: &Repository, added: &AddedEntries<'_>) {
         let missing = |since| missing_entries(repository, added.parent, since);
         if let Err(error) = self.try_note(added, missing) {
-            tracing::debug!(%error, "the catalogue could not be kept up; it will be made again");
+            tracing::debug!(%error, "the catalogue could not be updated; it will be rebuilt");
             self.discard();
         }
     }
 
-    /// `missing` tells what lies between the tip that is noted and what is added.
+    /// `missing` returns the entries between the tip of the files and the added ones.
     fn try_note(
         &self,
         added: &AddedEntries<'_>,
         missing: impl FnOnce(ObjectId) -> Result<Vec<(TaskId, ObjectId)>, TrailError>,
     ) -> io::Result<()> {
         if added.nothing_before {
-            // What they hold is another history's.
+            // The files are of another history.
             self.discard();
         }
         let table = self.open(&self.table, TABLE_MAGIC);
@@ -194,7 +194,7 @@ impl Catalogue {
             (Some(log), _) => log,
             (None, Some(table)) => self.begin_log(table.tip)?,
             (None, None) if added.nothing_before => self.begin_log(ObjectId::null(self.hash))?,
-            // They would be taken for complete, and are not.
+            // The files would appear complete without being so.
             (None, None) => return Ok(()),
         };
         let continues = added.nothing_before || Some(log.tip) == added.parent;
@@ -217,7 +217,7 @@ impl Catalogue {
             tip: added.tip,
             file: log.file,
         };
-        // The records before the header that counts them.
+        // The records are written before the header that counts them.
         let header = self.header(LOG_MAGIC, log.count, &log.tip);
         log.file.write_all_at(&header, 0)?;
         let most = table.as_ref().map_or(0, |table| table.count / 16);
@@ -227,7 +227,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Takes the log into the table.
+    /// Merges the log into the table.
     fn merge(&self, table: Option<OpenFile>, log: &OpenFile) -> io::Result<()> {
         let length = self.record_length();
         let mut bytes = vec![0u8; length * usize::try_from(log.count).map_err(io::Error::other)?];
@@ -239,7 +239,7 @@ impl Catalogue {
         self.begin_log(log.tip).map(drop)
     }
 
-    /// Makes them anew from the whole of history, in any order, up to an entry's commit.
+    /// Rebuilds both files from the whole of history, in any order, up to the commit of an entry.
     pub(crate) fn rebuild(&self, entries: &[(TaskId, ObjectId)], tip: ObjectId) -> io::Result<()> {
         let mut records: Vec<Vec<u8>> = entries
             .iter()
@@ -252,14 +252,14 @@ impl Catalogue {
         self.begin_log(tip).map(drop)
     }
 
-    /// Forgets everything.
+    /// Deletes both files.
     pub(crate) fn discard(&self) {
         let _ = fs::remove_file(&self.table);
         let _ = fs::remove_file(&self.log);
     }
 }
 
-/// The entries that history has down from `parent` to `since`.
+/// Reads the entries of history from `parent` down to `since`.
 fn missing_entries(
     repository: &Repository,
     parent: Option<ObjectId>,
@@ -292,7 +292,7 @@ fn key(task_id: &TaskId) -> u64 {
     key_of(&Sha256::digest(task_id.as_str().as_bytes()))
 }
 
-/// The number that bytes begin with.
+/// The first eight bytes as a number.
 fn key_of(bytes: &[u8]) -> u64 {
     let (first, _) = bytes
         .split_first_chunk::<8>()
@@ -314,7 +314,7 @@ mod tests {
         TaskId::parse(&format!("t{n}")).unwrap()
     }
 
-    /// Notes what continues what is noted, or begins.
+    /// Adds entries that continue the files, or start them.
     fn note(
         catalogue: &Catalogue,
         parent: Option<ObjectId>,
@@ -415,7 +415,7 @@ mod tests {
         }
         let (live, _file) = catalogue.temporary("new").unwrap();
         let other = dir.path().join("catalogue.newer");
-        fs::write(&other, b"somebody's").unwrap();
+        fs::write(&other, b"another's").unwrap();
         catalogue.sweep();
         assert!(names.iter().all(|name| !name.exists()));
         assert!(live.exists() && other.exists());

@@ -1,8 +1,9 @@
-//! The tree's hashes in files: its leaves, and of its nodes those of every eighth height, so that a root or a proof costs a few
-//! reads. A cache: nothing is synced, and whoever reads checks that it leads to the root that it should.
+//! The hashes of the Merkle tree in files: the leaves, and the nodes of every eighth height, so that a root or a proof
+//! takes few reads. This is a cache: nothing is synced, and readers check that it leads to the expected root.
 //!
-//! One file a height, named by it, holds the hashes of whole subtrees of that height, 32 bytes each, the oldest first. `head` says
-//! how far they go: magic, length of an id, size, tip, the last entry's commit, root, origin, and a digest of all that.
+//! There is one file for each of these heights, named after it, with the hashes of the complete subtrees of that
+//! height, 32 bytes each, the oldest first. `head` has their state: magic, length of an id, size, tip, the last entry's
+//! commit, root, origin, and a digest of these.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,19 +20,19 @@ use crate::caches::leaves::hash::{GrowingTree, TreeHash, fold, node};
 
 const MAGIC: &[u8; 8] = b"CHIFTRE1";
 const HEAD: usize = 256;
-/// Where the origin begins in the head, and where the digest does.
+/// The offsets of the origin and the digest in the head.
 const ORIGIN: usize = 128;
 const DIGEST: usize = HEAD - 32;
-/// Heights between those that are kept: a node of any other is made of at most 2^7 of these.
+/// The difference between the stored heights: any other node is computed from at most 2^7 stored ones.
 const STEP: u32 = 8;
 /// Hashes are written in pieces of about a megabyte.
 const PIECE: usize = 32 << 10;
 
-/// How far the files go.
+/// The state of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) size: u64,
-    /// The trail's tip that they are complete up to.
+    /// The tip of the trail that the files are complete up to.
     pub(super) tip: ObjectId,
     /// The commit of the last entry; null if there is none.
     pub(super) last: ObjectId,
@@ -39,7 +40,7 @@ pub(super) struct Head {
     pub(super) origin: String,
 }
 
-/// The files of one trail's tree.
+/// The files of one trail's Merkle tree.
 pub(super) struct Files {
     dir: PathBuf,
     hash: HashKind,
@@ -59,7 +60,7 @@ impl Files {
         self.dir.join("head")
     }
 
-    /// How far the files go; none if they are not there, torn or of another form.
+    /// Reads the state of the files; `None` if they are missing, torn or in another format.
     pub(super) fn read_head(&self) -> Option<Head> {
         let bytes = std::fs::read(self.head_path()).ok()?;
         let bytes: &[u8; HEAD] = bytes.as_slice().try_into().ok()?;
@@ -103,7 +104,7 @@ impl Files {
         head.write_all_at(&bytes, 0)
     }
 
-    /// The tree that the files hold up to `head`; none if they do not lead to its root.
+    /// The tree of the files up to `head`; `None` if it does not have the root in `head`.
     pub(super) fn grown(&mut self, head: &Head) -> Option<GrowingTree> {
         let mut peaks = Vec::new();
         let mut begin = 0;
@@ -116,7 +117,7 @@ impl Files {
         (growing.root() == head.root).then_some(growing)
     }
 
-    /// Writes leaves behind those of `growing`, and what they complete.
+    /// Writes leaves after those of `growing`, and the nodes that they complete.
     pub(super) fn append(
         &mut self,
         growing: &mut GrowingTree,
@@ -146,15 +147,15 @@ impl Files {
         Ok(())
     }
 
-    /// Says that the files go up to here.
+    /// Writes the state of the files.
     pub(super) fn finish(&self, head: &Head) -> io::Result<()> {
         self.write_head(head)
     }
 
-    /// Forgets all; what is written next begins anew.
+    /// Deletes all files, so that the next write starts from nothing.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.levels.clear();
-        // The head first: without it the others mean nothing.
+        // The head first: without it the other files are ignored.
         for name in ["head", "0", "8", "16", "24", "32"] {
             match std::fs::remove_file(self.dir.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -178,7 +179,7 @@ impl Files {
         }
     }
 
-    /// The root of the whole subtree of this height and number.
+    /// The root of the complete subtree with this height and number.
     fn node(&mut self, height: u32, number: u64) -> io::Result<TreeHash> {
         let kept = height - height % STEP;
         let count = 1 << (height - kept);
@@ -186,7 +187,7 @@ impl Files {
         fold(hashes).ok_or_else(|| io::Error::other("there is no such node"))
     }
 
-    /// The root over the leaves from `begin` to before `end`, as RFC 6962 defines it.
+    /// The root over the leaves from `begin` up to but not including `end`, as RFC 6962 defines it.
     pub(super) fn root_of(&mut self, begin: u64, end: u64) -> io::Result<TreeHash> {
         let length = end - begin;
         if length.is_power_of_two() {
@@ -200,7 +201,7 @@ impl Files {
         ))
     }
 
-    /// The inclusion proof of a leaf in the tree of the first `size`.
+    /// The inclusion proof of a leaf in the tree of the first `size` leaves.
     pub(super) fn proof(&mut self, index: u64, size: u64) -> io::Result<Vec<TreeHash>> {
         let (mut begin, mut end) = (0, size);
         let mut proof = Vec::new();
@@ -225,7 +226,7 @@ impl Files {
             return Ok(proof);
         }
         let (mut begin, mut end) = (0, new);
-        // Whether the part of the old tree that is left is all of it, whose root is known already.
+        // Whether the rest of the old tree is all of it, whose root is known.
         let mut is_whole = true;
         while old != end {
             let split = begin + (end - begin).next_power_of_two() / 2;
@@ -245,7 +246,7 @@ impl Files {
         Ok(proof)
     }
 
-    /// The number of a leaf among the first `size`, found by its hash.
+    /// Finds the number of a leaf among the first `size` by its hash.
     pub(super) fn position(&mut self, leaf: &TreeHash, size: u64) -> io::Result<Option<u64>> {
         let mut piece = vec![0u8; PIECE * 32];
         let mut begin = 0;
@@ -282,7 +283,7 @@ impl Files {
     }
 }
 
-/// A trail that may only be read is read.
+/// A trail that cannot be written can still be read.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)

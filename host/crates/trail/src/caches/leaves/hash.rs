@@ -3,13 +3,13 @@
 
 use sha2::{Digest, Sha256};
 
-/// A hash in the tree.
+/// A hash in the Merkle tree.
 pub type TreeHash = [u8; 32];
 
-/// What every leaf begins with.
+/// The first bytes of every leaf.
 const TAG: &[u8] = b"chiffon-audit/leaf/v1\n";
 
-/// The hash of the leaf of an entry: its path, its bytes, and the contents of the commit that added it.
+/// The hash of an entry's leaf: its path, its bytes, and the contents of the commit that added it.
 pub(crate) fn leaf(path: &str, entry: &[u8], commit: &[u8]) -> TreeHash {
     let mut hasher = Sha256::new();
     hasher.update([0]);
@@ -21,7 +21,7 @@ pub(crate) fn leaf(path: &str, entry: &[u8], commit: &[u8]) -> TreeHash {
     hasher.finalize().into()
 }
 
-/// What the hash of a leaf is over, behind a zero byte.
+/// The bytes that are hashed for a leaf, after a zero byte.
 pub(crate) fn leaf_contents(path: &str, entry: &[u8], commit: &[u8]) -> Vec<u8> {
     let mut contents = TAG.to_vec();
     for part in [path.as_bytes(), entry, commit] {
@@ -31,7 +31,7 @@ pub(crate) fn leaf_contents(path: &str, entry: &[u8], commit: &[u8]) -> Vec<u8> 
     contents
 }
 
-/// The hash of a node above two others.
+/// The hash of a node above two hashes.
 pub(super) fn node(left: &TreeHash, right: &TreeHash) -> TreeHash {
     let mut hasher = Sha256::new();
     hasher.update([1]);
@@ -40,7 +40,7 @@ pub(super) fn node(left: &TreeHash, right: &TreeHash) -> TreeHash {
     hasher.finalize().into()
 }
 
-/// The root of a whole subtree by its leaves, or by its nodes of one height; their number is a power of two.
+/// The root of a complete subtree, from its leaves or its nodes of one height. Their number is a power of two.
 pub(super) fn fold(mut hashes: Vec<TreeHash>) -> Option<TreeHash> {
     while hashes.len() > 1 {
         hashes = hashes
@@ -51,7 +51,7 @@ pub(super) fn fold(mut hashes: Vec<TreeHash>) -> Option<TreeHash> {
     hashes.pop()
 }
 
-/// A tree to which leaves are added. Keeps the roots of its whole subtrees, the largest first.
+/// A tree that grows by leaves. Stores the roots of its complete subtrees, the largest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GrowingTree {
     pub(super) size: u64,
@@ -59,7 +59,7 @@ pub(super) struct GrowingTree {
 }
 
 impl GrowingTree {
-    /// Adds a leaf; tells of every subtree that it completes, by height.
+    /// Adds a leaf. Calls `completed` with every subtree that it completes, and its height.
     pub(super) fn push(&mut self, leaf: TreeHash, mut completed: impl FnMut(u32, &TreeHash)) {
         let mut hash = leaf;
         completed(0, &hash);
@@ -72,7 +72,7 @@ impl GrowingTree {
         self.size += 1;
     }
 
-    /// The root; that of no leaves is the hash of nothing.
+    /// The root. The root of an empty tree is the hash of the empty string.
     pub(super) fn root(&self) -> TreeHash {
         let mut peaks = self.peaks.iter().rev();
         let Some(last) = peaks.next() else {
@@ -82,7 +82,8 @@ impl GrowingTree {
     }
 }
 
-/// The root that the hashes beside its way lead a leaf to, from the definition; none if they are too few or too many.
+/// Computes the root from a leaf and the sibling hashes of its path, by the definition; `None` if there are too few or
+/// too many hashes.
 pub fn root_from_proof(
     index: u64,
     size: u64,
@@ -92,7 +93,7 @@ pub fn root_from_proof(
     if index >= size {
         return None;
     }
-    // The splits on the way down are told by index and size alone; the hashes come in the order of the way up.
+    // Index and size determine the splits on the way down; the hashes are in the order of the way up.
     let (mut begin, mut end) = (0, size);
     let mut turns = Vec::new();
     while end - begin > 1 {
@@ -128,7 +129,7 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        // The auditor's test says how to make this with printf and sha256sum.
+        // The auditor's test shows how to compute this with printf and sha256sum.
         assert_eq!(
             hex,
             "ecfc9e18074f7205813667d2a561d5e0df6674bc886a6f16f8acec045233e4f2"

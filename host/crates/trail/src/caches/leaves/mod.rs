@@ -1,7 +1,7 @@
-//! The Merkle tree over the trail's entries, kept up as they are recorded: what checkpoints and proofs are made of.
+//! The Merkle tree over the trail's entries, updated as they are recorded. Checkpoints and proofs are made from it.
 //!
-//! A cache beside the trail and nothing more: where it is missing, behind or wrong it is made again from history, and the auditor
-//! never sees it. Written by whoever holds the writer lock.
+//! This is only a cache: if it is missing, outdated or wrong, it is rebuilt from history, and the auditor never reads
+//! it. The holder of the writer lock writes it.
 
 mod files;
 mod hash;
@@ -22,17 +22,18 @@ pub use hash::{TreeHash, root_from_proof};
 pub(crate) use hash::{leaf, leaf_contents};
 pub use tree::EntryTree;
 
-/// What the origin of a trail begins with; its uuid follows, or where it has none, `commit-` and the commit of its first entry.
+/// The prefix of a trail's origin. The trail's uuid follows, or `commit-` and the commit of its first entry if it has
+/// none.
 const ORIGIN: &str = "chiffon-audit/";
 
-/// The tree of one trail.
+/// The Merkle tree of one trail.
 pub(crate) struct Leaves {
     dir: PathBuf,
     hash: HashKind,
     open: Mutex<Option<Open>>,
 }
 
-/// No open files: whoever makes the tree anew unlinks them.
+/// Has no open files: a process that rebuilds the tree deletes them.
 struct Open {
     head: Head,
     growing: GrowingTree,
@@ -51,8 +52,8 @@ impl Leaves {
         Files::new(self.dir.clone(), self.hash)
     }
 
-    /// Notes what a flush has added on top of `parent`: leaves and their commits, the oldest first. The caller holds the writer
-    /// lock. If the tree is not complete up to there, the gap stays until somebody asks for the tree.
+    /// Adds the leaves of a flush on top of `parent`, with their commits, the oldest first. The caller holds the writer
+    /// lock. If the tree is not complete up to `parent`, the gap stays until a caller needs the tree.
     pub(crate) fn note(
         &self,
         repository: &Repository,
@@ -68,7 +69,7 @@ impl Leaves {
         });
         let noted = self.try_note(&mut open, repository, parent, nothing_before, added);
         if let Err(error) = noted {
-            tracing::debug!(%error, "the tree over the entries could not be kept up; it will be made again");
+            tracing::debug!(%error, "the tree over the entries could not be updated; it will be rebuilt");
             *open = None;
             let _ = self.files().clear();
         }
@@ -87,7 +88,7 @@ impl Leaves {
         };
         let mut files = self.files();
         let on_disk = files.read_head();
-        // Another process may have added to it.
+        // Another process may have added leaves.
         if open.as_ref().map(|open| &open.head) != on_disk.as_ref() {
             *open = on_disk.and_then(|head| {
                 let growing = files.grown(&head)?;
@@ -133,13 +134,14 @@ impl Leaves {
     }
 }
 
-/// The trail's name in checkpoints; none if its beginning is too far from the first entry to look for it now.
+/// The origin of the trail in checkpoints; `None` if the start of the trail is too far from the first entry to search
+/// for it now.
 fn origin(
     repository: &Repository,
     before_first: Option<ObjectId>,
     first: Option<ObjectId>,
 ) -> Option<String> {
-    // A person's branch may be long; whoever asks for the tree has the time to look at all of it.
+    // A person's branch may be long. A caller that needs the tree has the time to read all of it.
     const MAX_SEARCH: usize = 1000;
     let mut next = before_first;
     let mut begin = None;
@@ -162,19 +164,19 @@ fn origin_of(begin: Option<&str>, first: Option<ObjectId>) -> Option<String> {
     }
 }
 
-/// The uuid that a genesis commit gives.
+/// The uuid in a genesis commit.
 fn uuid(message: &str) -> Option<String> {
     message::trailer(message, message::FORMAT)?;
     message::trailer(message, message::TRAIL).map(str::to_owned)
 }
 
-/// The number of entries that the files of the tree count, and the tip that they are complete up to.
+/// The number of entries in the files, and the tip that they are complete up to.
 pub(crate) fn known_size(leaves: &Leaves) -> Option<(u64, ObjectId)> {
     let head = leaves.files().read_head()?;
     (head.size > 0).then_some((head.size, head.tip))
 }
 
-/// Why a tree cannot be read.
+/// The error for a tree that cannot be read.
 fn unreadable(error: std::io::Error) -> TrailError {
     TrailError::Unreadable {
         what: "the tree over the entries".into(),

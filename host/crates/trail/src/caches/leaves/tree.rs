@@ -1,4 +1,4 @@
-//! The tree as of the trail's tip: brought up to date from history, and asked for roots and proofs.
+//! The Merkle tree at the trail's tip: completed from history, then queried for roots and proofs.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ use crate::write::lock::WriterLock;
 use crate::{Trail, TrailInner};
 use outcome::TaskId;
 
-/// The Merkle tree over the trail's entries, as of its tip at one time.
+/// The Merkle tree over the trail's entries, at its tip at one time.
 pub struct EntryTree {
     files: Files,
     head: Head,
-    /// Holds the files where the trail may not be written.
+    /// The directory with the files, if the trail cannot be written.
     _borrowed: Option<tempfile::TempDir>,
 }
 
@@ -29,22 +29,22 @@ impl EntryTree {
         self.head.size
     }
 
-    /// The root over all of them.
+    /// The root over all entries.
     pub fn root(&self) -> TreeHash {
         self.head.root
     }
 
-    /// The trail's name in checkpoints: `chiffon-audit/` and its uuid.
+    /// The origin of the trail in checkpoints: `chiffon-audit/` and its uuid.
     pub fn origin(&self) -> &str {
         &self.head.origin
     }
 
-    /// The commit of the last entry, in hexadecimal; none if there is no entry.
+    /// The commit of the last entry, in hexadecimal; `None` if there is no entry.
     pub fn last_commit(&self) -> Option<String> {
         (self.head.size > 0).then(|| self.head.last.to_string())
     }
 
-    /// The root over the first `size` entries; none if there are fewer.
+    /// The root over the first `size` entries; `None` if there are fewer.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl EntryTree {
         }
     }
 
-    /// The place of an entry among all, by its path, its bytes and its commit's contents.
+    /// Finds the index of an entry by its path, its bytes and its commit's contents.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl EntryTree {
             .map_err(unreadable)
     }
 
-    /// The hashes that show that the tree over the first `old` entries is the beginning of that over the first `new`.
+    /// The hashes that prove that the tree over the first `old` entries is a prefix of that over the first `new`.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl EntryTree {
         self.files.consistency(old, new).map_err(unreadable)
     }
 
-    /// The hashes that lead from the leaf at this place to the root over the first `size` entries, its neighbour first.
+    /// The hashes from the leaf with this index to the root over the first `size` entries, its sibling first.
     ///
     /// # Errors
     ///
@@ -93,18 +93,18 @@ impl EntryTree {
     }
 }
 
-/// What history has that the files have not.
+/// Entries that are in history and not in the files.
 struct MissingLeaves {
-    /// Commits of entries, the oldest first.
+    /// The commits of the entries, the oldest first.
     commits: Vec<(ObjectId, TaskId)>,
-    /// What is there already; none if the files are of no use.
+    /// The state of the files; `None` if they cannot be used.
     known: Option<Head>,
     tip: ObjectId,
     origin: String,
 }
 
 impl Trail {
-    /// The tree over the entries, as of the trail's tip. What the files lack is read from history.
+    /// The tree over the entries, at the trail's tip. Entries that the files lack are read from history.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Trail {
         self.completed(files, known)
     }
 
-    /// The same, made anew from history, whatever the files say.
+    /// Rebuilds the tree from history and ignores the files.
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl Trail {
         self.completed(self.shared().leaves.files(), None)
     }
 
-    /// The same, read from history but for what is in `dir`, which the caller alone may write and holds against other processes. What
-    /// the recorder keeps is not looked at. Without a directory, or where it cannot be written, all of history is read.
+    /// Builds the tree from history and the files in `dir`, which only the caller writes and locks. The recorder's
+    /// files are ignored. Without a directory, or if it cannot be written, all of history is read.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl Trail {
         borrowed(shared, kept, missing, leaves)
     }
 
-    /// The trail's name in checkpoints, as its history says: all of it, or what came after one of the trees in these directories, which
-    /// are as for [`Trail::tree_from_history`].
+    /// The origin of the trail in checkpoints, from its history: all of it, or the part after one of the trees in
+    /// these directories, which are as for [`Trail::tree_from_history`].
     ///
     /// # Errors
     ///
@@ -178,14 +178,14 @@ impl Trail {
         Ok(missing_leaves(shared, &known)?.origin)
     }
 
-    /// When a commit says that it was made, in seconds since 1970.
+    /// The time in a commit, in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The commit cannot be read.
     pub fn commit_seconds(&self, id: &str) -> Result<i64, TrailError> {
         let id = ObjectId::from_hex(id.as_bytes())
-            .map_err(|_| TrailError::Invalid(format!("{id} is no object id")))?;
+            .map_err(|_| TrailError::Invalid(format!("{id} is not an object id")))?;
         Ok(self.shared().repository.commit(&id)?.seconds)
     }
 
@@ -207,7 +207,7 @@ impl Trail {
             .map(|(id, task)| leaf_of(shared, id, task))
             .collect::<Result<Vec<_>, _>>()?;
         if let Ok(lock) = WriterLock::acquire(&shared.state, shared.lock_wait) {
-            // Somebody may have added to the files meanwhile; then theirs are as good, and no newer tip was asked for.
+            // Another process may have added leaves meanwhile. Its files are as good, and no newer tip was asked for.
             let same = files.read_head() == missing.known || missing.known.is_none();
             let written = same
                 .then(|| write(shared.leaves.files(), &missing, &leaves))
@@ -229,7 +229,7 @@ impl Trail {
         leaf(path, entry, commit)
     }
 
-    /// What is hashed for the leaf of an entry, behind a zero byte.
+    /// The bytes that are hashed for an entry's leaf, after a zero byte.
     pub fn leaf_contents(&self, path: &str, entry: &[u8], commit: &[u8]) -> Vec<u8> {
         leaf_contents(path, entry, commit)
     }
@@ -238,15 +238,15 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The commit cannot be read.
     pub fn commit_contents(&self, id: &str) -> Result<Vec<u8>, TrailError> {
         let id = ObjectId::from_hex(id.as_bytes())
-            .map_err(|_| TrailError::Invalid(format!("{id} is no object id")))?;
+            .map_err(|_| TrailError::Invalid(format!("{id} is not an object id")))?;
         self.shared().repository.object(Kind::Commit, &id)
     }
 }
 
-/// Walks from the tip down to what is known.
+/// Walks from the tip down to the known state.
 fn missing_leaves(shared: &TrailInner, known: &[Head]) -> Result<MissingLeaves, TrailError> {
     let none = || TrailError::Invalid("the trail has no entry yet".into());
     let repository = &shared.repository;
@@ -274,7 +274,7 @@ fn missing_leaves(shared: &TrailInner, known: &[Head]) -> Result<MissingLeaves, 
         {
             return Err(TrailError::Unreadable {
                 what: format!("commit {parent}"),
-                cause: "history is cut off there (a shallow clone), and a tree is over all of it"
+                cause: "history is cut off there (a shallow clone), and a tree needs all of it"
                     .into(),
             });
         }
@@ -299,14 +299,14 @@ fn leaf_of(shared: &TrailInner, id: &ObjectId, task: &TaskId) -> Result<TreeHash
     let (path, blob) = entry_in_tree(repository, commit.tree, task.as_str())?.ok_or_else(|| {
         TrailError::Unreadable {
             what: format!("commit {id}"),
-            cause: "it adds no entry of the task that it names; `verify` says more".into(),
+            cause: "it adds no entry of the task that it names; `verify` shows more".into(),
         }
     })?;
     let entry = repository.object(Kind::Blob, &blob)?;
     Ok(leaf(&path, &entry, &repository.object(Kind::Commit, id)?))
 }
 
-/// Adds the leaves to the files, or begins them anew. Under the writer lock.
+/// Adds the leaves to the files, or starts them again. The caller holds the writer lock.
 fn write(
     mut files: Files,
     missing: &MissingLeaves,
@@ -336,7 +336,7 @@ fn write(
     Ok((files, head))
 }
 
-/// The tree in files of our own, where the trail's may not be written.
+/// Builds the tree in temporary files if the trail's cannot be written.
 fn borrowed(
     shared: &TrailInner,
     mut files: Files,

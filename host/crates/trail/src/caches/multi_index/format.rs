@@ -1,4 +1,4 @@
-//! The file itself: written in one pass over sorted lists, and read as far as the names of packs go.
+//! The format of the file: it is written in one pass over sorted lists, and read up to the names of packs.
 //!
 //! Format: git's `gitformat-pack`, "multi-pack-index (MIDX) files".
 
@@ -17,7 +17,8 @@ use gix::odb::pack::index;
 use crate::disk::DiskFile;
 use crate::objects::object::RunningDigest;
 
-/// Writes the index of these packs, durably; says whether it was not stopped and is right: every list sorted, every offset with room.
+/// Writes the index of these packs, durably. Returns whether it is complete and correct: it was not stopped, every list
+/// is sorted, every offset fits.
 pub(super) fn write(
     hash: HashKind,
     packs: &[String],
@@ -31,11 +32,11 @@ pub(super) fn write(
     }
 }
 
-/// Which pack each object comes from, in the order of the ids: all that is remembered of a merge of sorted lists.
+/// The pack of each object in the order of the ids, the only result of merging the sorted lists.
 struct PackOrder {
-    /// A pack's number, and [`AGAIN`] where a pack before it has the object too.
+    /// The number of each object's pack, or [`AGAIN`] if a pack before it has the object too.
     packs: Vec<u16>,
-    /// How many different objects begin with each byte.
+    /// The number of different objects for each first byte.
     fan: [u32; 256],
 }
 
@@ -43,7 +44,7 @@ struct PackOrder {
 const AGAIN: u16 = 1 << 15;
 
 impl PackOrder {
-    /// `None` if one of the lists is not sorted, there are more than the format can tell, or it was stopped.
+    /// Returns `None` if a list is not sorted, there are more objects than the format allows, or it was stopped.
     fn of(sources: &[index::File], stop: &AtomicBool) -> Option<PackOrder> {
         if sources.len() >= usize::from(AGAIN) {
             return None;
@@ -89,7 +90,7 @@ impl PackOrder {
         Some(PackOrder { packs, fan })
     }
 
-    /// Calls `each` for every different object with its pack's number and its place there.
+    /// Calls `each` for every different object with its pack's number and its index there.
     fn walk(
         &self,
         sources: usize,
@@ -108,7 +109,7 @@ impl PackOrder {
     }
 }
 
-/// The file, as far as it is written.
+/// The part of the file that is written.
 struct IndexWriter<'a> {
     hash: HashKind,
     file: &'a mut dyn DiskFile,
@@ -119,7 +120,7 @@ struct IndexWriter<'a> {
 
 const BUFFER: usize = 1 << 20;
 
-/// The names of packs, how many ids begin with at most each byte, the ids, and the pack and offset of each.
+/// The chunks: the names of packs, how many ids start with at most each byte, the ids, and the pack and offset of each.
 const CHUNKS: [&[u8; 4]; 4] = [b"PNAM", b"OIDF", b"OIDL", b"OOFF"];
 
 impl<'a> IndexWriter<'a> {
@@ -133,7 +134,7 @@ impl<'a> IndexWriter<'a> {
         }
     }
 
-    /// Writes all of it, durably; says whether it was not stopped and every offset has room.
+    /// Writes the whole file, durably. Returns whether it was not stopped and every offset fits.
     fn write(
         &mut self,
         packs: &[String],
@@ -178,7 +179,7 @@ impl<'a> IndexWriter<'a> {
             self.flush_if_full()
         })? && order.walk(sources.len(), |pack, at| {
             let offset = sources[usize::from(pack)].pack_offset_at_index(at);
-            // Packs that we make have less than 2 GiB.
+            // Packs of this program have less than 2 GiB.
             let Some(offset) = u32::try_from(offset).ok().filter(|at| *at < 1 << 31) else {
                 return Ok(false);
             };
@@ -197,7 +198,7 @@ impl<'a> IndexWriter<'a> {
         Ok(true)
     }
 
-    /// Says whether to go on.
+    /// Returns whether to continue.
     fn flush_if_full(&mut self) -> io::Result<bool> {
         if self.buffer.len() < BUFFER {
             return Ok(true);
@@ -214,15 +215,15 @@ impl<'a> IndexWriter<'a> {
     }
 }
 
-/// The part of a multi-pack-index that names packs.
+/// The part of a multi-pack-index with the names of packs.
 pub(super) struct Names {
     pub(super) bytes: Vec<u8>,
-    /// Whether it is made of the parts that we write: there are more if somebody had a bitmap made with it.
+    /// Whether the file has only the chunks that this program writes. It has more if it was made with a bitmap.
     pub(super) is_plain: bool,
 }
 
 impl Names {
-    /// The packs, without extension.
+    /// The names of the packs, without extension.
     pub(super) fn packs(&self) -> Vec<String> {
         let names = self.bytes.split(|byte| *byte == 0);
         names
@@ -235,9 +236,9 @@ impl Names {
     }
 }
 
-/// Reads the names of the packs; `None` if it is no multi-pack-index.
+/// Reads the names of the packs; `None` if the file is not a multi-pack-index.
 pub(super) fn names(file: &File) -> io::Result<Option<Names>> {
-    /// Names of a million packs.
+    /// Enough for the names of a million packs.
     const MAX_BYTES: u64 = 64 << 20;
     let mut header = [0; 12];
     if !read_at(file, &mut header, 0)? || &header[..4] != b"MIDX" {
@@ -269,11 +270,11 @@ pub(super) fn names(file: &File) -> io::Result<Option<Names>> {
     }))
 }
 
-/// Whether so much was there.
+/// Reads bytes at an offset; returns whether they were all there.
 fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(bytes, offset) {
         Ok(()) => Ok(true),
-        // It says what it likes of where its parts are; an offset may be more than a file can have.
+        // The file may name any offset, even one that no file can have.
         Err(error)
             if matches!(
                 error.kind(),

@@ -1,8 +1,8 @@
-//! One index over all packs that are no longer merged: git's multi-pack-index.
+//! One index over all packs that are not merged any more: git's multi-pack-index.
 //!
-//! For each object that git reads, and for each id that it abbreviates, it looks in the index of every pack. With this file it
-//! looks once for all large ones. Only a person's git reads it, and does without it; the trail itself and `verify` never do.
-//! What it names is never removed by us: it is a cache that a crash or a power cut cannot make wrong.
+//! For each object that git reads, and each id that it abbreviates, git searches the index of every pack. With this
+//! file it searches once for all large packs. Only a person's git reads it, and works without it; the trail and
+//! `verify` never do. This program never removes a pack that it names, so a crash or a power cut cannot make it wrong.
 
 mod format;
 
@@ -19,18 +19,18 @@ use crate::error::{IoContext, TrailError};
 use crate::write::flush::Flusher;
 use crate::write::lock::{GitLock, remove_leftover, same_file};
 
-/// So many large packs outside of the index, and a third of those inside, are worth writing it anew: each object is then
-/// written some three times, 28 bytes of it.
+/// The index is written again when at least this many large packs, and a third of those inside, are outside of it. Each
+/// object is then written about three times, 28 bytes each.
 const MIN_OUTSIDE: usize = 3;
 
-/// What the file that is there says.
+/// The contents of the existing file.
 enum ExistingIndex {
     Nothing,
-    /// It names these packs, all of them ours and large.
+    /// It names these packs, which are all large and of this program.
     Ours(Vec<String>),
-    /// One that we wrote names packs that are gone: git's own repacking overlooked that it was written meanwhile.
+    /// This program wrote it, and it names packs that are gone: git repacked while it was written.
     Stale,
-    /// Somebody else cares for it.
+    /// Another program maintains it.
     Theirs,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct NewIndex {
     packs: Vec<String>,
 }
 
-/// Whether the large packs want a new index, if it names so many of them now.
+/// Whether to write a new index, if the current one names this many packs.
 fn is_worth_writing(large: usize, inside: usize) -> bool {
     large.saturating_sub(inside) >= MIN_OUTSIDE.max(inside.div_ceil(3))
 }
@@ -50,12 +50,12 @@ impl Flusher<'_> {
         self.pack_dir().join("multi-pack-index")
     }
 
-    /// Where git keeps several that make one.
+    /// The directory of a chain of multi-pack-indexes.
     fn chain_dir(&self) -> PathBuf {
         self.pack_dir().join("multi-pack-index.d")
     }
 
-    /// The bytes in which multi-pack-indexes name packs: those must stay.
+    /// The bytes of the multi-pack-indexes that name packs. Those packs must stay.
     pub(crate) fn indexed_names(&self) -> Result<Option<Vec<u8>>, TrailError> {
         let mut files = vec![self.multi_index_path()];
         if let Ok(entries) = fs::read_dir(self.chain_dir()) {
@@ -70,7 +70,7 @@ impl Flusher<'_> {
             };
             match format::names(&file).doing("read", &path)? {
                 Some(names) => bytes.extend_from_slice(&names.bytes),
-                // Of a kind that we do not know: a pack whose name is anywhere in it stays.
+                // The format is not known: a pack stays if its name is anywhere in the file.
                 None => {
                     file.read_to_end(&mut bytes).doing("read", &path)?;
                 }
@@ -79,7 +79,7 @@ impl Flusher<'_> {
         Ok((!bytes.is_empty()).then_some(bytes))
     }
 
-    /// Of these packs, which are all that are large, those to be indexed: all of them, in the same order, if now is the time.
+    /// The packs to be indexed now, given all large ones: all of them in the same order, or `None`.
     pub(crate) fn index_due(&self, large: Vec<String>) -> Result<Option<Vec<String>>, TrailError> {
         let inside = match self.present(&large)? {
             ExistingIndex::Nothing => 0,
@@ -94,8 +94,8 @@ impl Flusher<'_> {
         Ok(due.then_some(large))
     }
 
-    /// Writes the index over these packs, given in the order of their names, durably but not visibly; `None` if a pack has gone or
-    /// is not as we make them, or it was stopped.
+    /// Writes the index over these packs, given in the order of their names, durably and not visible yet. `None` if a
+    /// pack was removed or is not in the program's format, or it was stopped.
     pub(crate) fn make_index(
         &self,
         packs: Vec<String>,
@@ -122,7 +122,7 @@ impl Flusher<'_> {
         }
     }
 
-    /// Lets the index appear, unless somebody else has come to care for it or for the packs.
+    /// Makes the index visible, unless another program has started to maintain it or the packs.
     pub(crate) fn install(&self, indexed: &NewIndex) -> Result<(), TrailError> {
         let target = self.multi_index_path();
         let Some(lock) = self.lock_index()? else {
@@ -134,7 +134,7 @@ impl Flusher<'_> {
             self.disk
                 .rename(&indexed.path, &target)
                 .doing("create", &target)?;
-            // A `git repack` that has begun before does not know of it.
+            // A `git repack` that started earlier does not know the index.
             if !all_there() {
                 disk::remove_if_present(self.disk, &target).doing("remove", &target)?;
             }
@@ -142,7 +142,7 @@ impl Flusher<'_> {
         lock.release()
     }
 
-    /// Removes what a crash left of our changing it.
+    /// Removes the leftovers of a crash while the index was changed.
     pub(crate) fn sweep_index(&self) -> Result<(), TrailError> {
         remove_leftover(self.disk, self.state, &self.multi_index_path())
     }
@@ -151,7 +151,7 @@ impl Flusher<'_> {
         let Some(lock) = self.lock_index()? else {
             return Ok(());
         };
-        // Under the lock nobody puts a right one in its place meanwhile.
+        // Under the lock no other program can install a correct one meanwhile.
         if matches!(self.present(large)?, ExistingIndex::Stale) {
             let path = self.multi_index_path();
             disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
@@ -159,7 +159,7 @@ impl Flusher<'_> {
         lock.release()
     }
 
-    /// The right to change the index, which git's own commands ask for too; `None` if somebody has it.
+    /// Takes the lock of the index, which git's commands take too; `None` if another process holds it.
     fn lock_index(&self) -> Result<Option<GitLock<'_>>, TrailError> {
         match GitLock::acquire(
             self.disk,
@@ -209,7 +209,7 @@ impl Flusher<'_> {
         })
     }
 
-    /// Whether it would be for nothing: the packs are about to go, or somebody else writes the index.
+    /// Whether writing would be pointless: the packs are about to be removed, or another program writes the index.
     fn is_pointless(&self) -> bool {
         let mut lock = self.multi_index_path().into_os_string();
         lock.push(".lock");
@@ -217,7 +217,8 @@ impl Flusher<'_> {
         self.is_gc_running() || lock.exists() && !same_file(lock, &self.state.token_path())
     }
 
-    /// Whether a `git gc` says that it is under way. One that was killed is believed as long as git itself believes it.
+    /// Whether `git gc` is running, by its own file. After a crash of `git gc` the file is trusted as long as git
+    /// trusts it.
     fn is_gc_running(&self) -> bool {
         const BELIEVED: Duration = Duration::from_secs(12 * 60 * 60);
         let begun = fs::metadata(self.repository.common_dir.join("gc.pid"))

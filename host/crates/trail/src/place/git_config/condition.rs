@@ -10,7 +10,7 @@ use gix::glob::wildmatch::Mode;
 
 use crate::place::git_config::{ConfigLocation, GitEnvironment, path};
 
-/// What conditions are judged by.
+/// The facts that the conditions refer to.
 pub(super) struct IncludeContext<'a> {
     pub(super) environment: &'a GitEnvironment,
     pub(super) place: ConfigLocation<'a>,
@@ -19,7 +19,7 @@ pub(super) struct IncludeContext<'a> {
 }
 
 impl IncludeContext<'_> {
-    /// Whether a condition in the file `in_file` holds. What is not known does not.
+    /// Whether a condition in the file `in_file` is met. Unknown conditions are not.
     pub(super) fn is_met(&self, condition: &[u8], in_file: Option<&Path>) -> bool {
         let of = |prefix: &str| condition.strip_prefix(prefix.as_bytes());
         if let Some(pattern) = of("gitdir:") {
@@ -43,7 +43,7 @@ impl IncludeContext<'_> {
             Some(expanded) => expanded.into_os_string().into_encoded_bytes(),
             None => pattern.to_vec(),
         };
-        // The part that stands for the file's own directory is compared as it is.
+        // The part for the file's own directory is compared literally.
         let mut literal = 0;
         if let Some(below) = pattern.strip_prefix(b"./") {
             let Some(dir) = in_file
@@ -80,7 +80,7 @@ impl IncludeContext<'_> {
         })
     }
 
-    /// The git directory by the name that the user came there, if it is in the current directory: git tries that too.
+    /// The git directory under the name of the current directory that the user used. Git tries that too.
     fn named_git_dir(&self) -> Option<PathBuf> {
         let named = self.environment.named_directory.as_deref()?;
         let same = |left: &Path, right: &Path| {
@@ -112,7 +112,7 @@ fn matches(pattern: &[u8], text: &[u8], case: Mode) -> bool {
     gix::glob::wildmatch(pattern.as_bstr(), text.as_bstr(), mode)
 }
 
-/// A pattern that ends in a slash is for all that is below.
+/// A pattern that ends in a slash also matches everything below.
 fn with_all_below(pattern: &[u8]) -> Vec<u8> {
     let mut pattern = pattern.to_vec();
     if pattern.ends_with(b"/") {

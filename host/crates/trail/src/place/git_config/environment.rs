@@ -1,4 +1,4 @@
-//! Where git's configuration lies on this machine: what the process's environment says of it.
+//! The locations of git's configuration files on this machine, by the process's environment.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,11 +18,11 @@ pub struct GitEnvironment {
     no_system: bool,
     /// `GIT_CONFIG_KEY_<n>` and `GIT_CONFIG_VALUE_<n>`.
     pub(super) given: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where git is installed: what `%(prefix)` stands for.
+    /// The directory where git is installed, for `%(prefix)`.
     prefix: Option<PathBuf>,
-    /// The current directory by the name that the user came there.
+    /// The current directory, under the name that the user used.
     pub(super) named_directory: Option<PathBuf>,
-    /// Who called `sudo`.
+    /// The user who called `sudo`.
     pub(crate) sudo_user: Option<u32>,
 }
 
@@ -36,14 +36,14 @@ impl GitEnvironment {
         GitEnvironment::from_variables(|name| std::env::var_os(name))
     }
 
-    /// The same from any source of variables.
+    /// Reads the variables from any source.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> GitEnvironment {
         let file = |name: &str| variable(name).map(PathBuf::from);
         let set = |name: &str| file(name).filter(|path| !path.as_os_str().is_empty());
         let count = variable("GIT_CONFIG_COUNT")
             .and_then(|count| count.to_str()?.parse::<usize>().ok())
             .unwrap_or(0);
-        // More than git takes on a command line is a mistake, and would take for ever.
+        // More values than fit on a command line are a mistake, and would take too long.
         let given = (0..count.min(10_000)).map_while(|number| {
             let key = variable(&format!("GIT_CONFIG_KEY_{number}"))?;
             let value = variable(&format!("GIT_CONFIG_VALUE_{number}"))?;
@@ -62,20 +62,21 @@ impl GitEnvironment {
         }
     }
 
-    /// The machine's file, unless it is not to be read.
+    /// The machine's configuration file, unless the environment disables it.
     pub(super) fn system_file(&self) -> Option<PathBuf> {
         if self.no_system {
             return None;
         }
         Some(match (&self.system_file, &self.prefix) {
             (Some(file), _) => file.clone(),
-            // A git in `/usr` keeps it in `/etc`, and any other below the directory where it is installed.
+            // A git in `/usr` has its configuration in `/etc`; any other has it below the directory where it is
+            // installed.
             (None, Some(prefix)) if prefix != Path::new("/usr") => prefix.join("etc/gitconfig"),
             (None, _) => PathBuf::from("/etc/gitconfig"),
         })
     }
 
-    /// The user's files, in the order in which git reads them.
+    /// The user's configuration files, in git's order.
     pub(super) fn user_files(&self) -> Vec<PathBuf> {
         if let Some(file) = &self.user_file {
             return vec![file.clone()];
@@ -94,14 +95,14 @@ impl GitEnvironment {
         .collect()
     }
 
-    /// The user's file of attributes where the configuration names none.
+    /// The user's default attributes file.
     pub(super) fn attributes_file(&self) -> Option<PathBuf> {
         let xdg = self.xdg_config_home.clone();
         let dir = xdg.or_else(|| Some(self.home.as_ref()?.join(".config")))?;
         Some(dir.join("git/attributes"))
     }
 
-    /// The machine's file of attributes.
+    /// The machine's attributes file.
     pub(crate) fn system_attributes_file(&self) -> PathBuf {
         match &self.prefix {
             Some(prefix) if prefix != Path::new("/usr") => prefix.join("etc/gitattributes"),
@@ -109,7 +110,8 @@ impl GitEnvironment {
         }
     }
 
-    /// A path of a configuration value: `~/`, `~name/` and `%(prefix)/` stand for directories. `None` if one of them is not known.
+    /// Expands a path in a configuration value: `~/`, `~name/` and `%(prefix)/` stand for directories. `None` if one of
+    /// them is not known.
     pub(super) fn expand(&self, value: &[u8], real_home: bool) -> Option<PathBuf> {
         if let Some(rest) = value.strip_prefix(b"%(prefix)/") {
             return Some(self.prefix.as_ref()?.join(OsStr::from_bytes(rest)));
@@ -129,13 +131,13 @@ impl GitEnvironment {
         } else {
             gix::config::path::interpolate::home_for_user(std::str::from_utf8(user).ok()?)?
         };
-        // As text, so that what ends in a slash goes on ending in one.
+        // As text, so that a final slash is kept.
         let mut whole = home.into_os_string();
         whole.push(OsStr::from_bytes(below));
         Some(whole.into())
     }
 
-    /// Whether a value of `safe.directory` names this directory, which is given by its real path.
+    /// Whether a value of `safe.directory` names this directory, which is given by its resolved path.
     pub(super) fn names_directory(&self, value: &[u8], directory: &Path) -> bool {
         let Some(named) = self.expand(value, false) else {
             return false;
@@ -157,8 +159,8 @@ impl GitEnvironment {
     }
 }
 
-/// Where git is installed: the directory above that of the first `git` on the path. Git knows it from when it was built; this
-/// finds it without running it.
+/// The directory where git is installed: the parent of the directory of the first `git` on the path. Git has this
+/// compiled in; here it is found without running git.
 fn installed_below(path: &OsStr) -> Option<PathBuf> {
     let mut programs = std::env::split_paths(path).map(|dir| dir.join("git"));
     let program = programs.find(|program| program.is_file())?;
@@ -166,7 +168,7 @@ fn installed_below(path: &OsStr) -> Option<PathBuf> {
     bin.parent()?.parent().map(Path::to_owned)
 }
 
-/// A boolean as git reads it in a variable.
+/// Parses a boolean in a variable as git does.
 fn is_true(value: &OsStr) -> bool {
     let text = value.to_string_lossy().to_ascii_lowercase();
     match text.as_str() {

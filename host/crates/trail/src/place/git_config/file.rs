@@ -1,4 +1,4 @@
-//! Reading the files in git's order, each include at the place where it stands.
+//! Reading the files in git's order, each include at its place.
 
 use std::fs;
 use std::io;
@@ -8,17 +8,17 @@ use crate::error::{IoContext, TrailError};
 use crate::place::git_config::condition::IncludeContext;
 use crate::place::git_config::{ConfigLocation, GitConfig, GitEnvironment, Scope, Value};
 
-/// As git has it (`MAX_INCLUDE_DEPTH`).
+/// The limit of nested includes, as in git (`MAX_INCLUDE_DEPTH`).
 const MAX_DEPTH: usize = 10;
 
-/// Much more than anybody writes: a file that is none (`/dev/zero`) ends somewhere.
+/// The longest file, in bytes, so that reading a special file such as `/dev/zero` ends.
 const MAX_BYTES: u64 = 16 << 20;
 
 pub(super) fn read(
     environment: &GitEnvironment,
     place: ConfigLocation<'_>,
 ) -> Result<GitConfig, TrailError> {
-    // `hasconfig:` asks about remotes that any file may name, so those are looked for first.
+    // `hasconfig:` refers to remotes in any file, so the remotes are read first.
     let before = Reader::new(environment, place, None).all()?;
     let remotes: Vec<Vec<u8>> = before
         .values
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A file of git's own choosing: one that is not there, or that nobody may read, gives nothing.
+    /// Reads one of git's standard files. A file that is missing or unreadable has no values.
     fn file(&mut self, path: &Path, scope: Scope) -> Result<(), TrailError> {
         match contents(path) {
             Ok(text) => self.text(&text, path, scope, 0),
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Takes a value, and at once what it includes.
+    /// Adds a value, and the files that it includes.
     fn value(
         &mut self,
         value: Value,
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A value of the environment, by its key `section.name` or `section.subsection.name`.
+/// A value from the environment; its key is `section.name` or `section.subsection.name`.
 fn from_environment(key: &[u8], value: &[u8]) -> Option<Value> {
     let first = key.iter().position(|byte| *byte == b'.')?;
     let last = key.iter().rposition(|byte| *byte == b'.')?;
@@ -207,7 +207,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     fs::File::open(path)?
         .take(MAX_BYTES)
         .read_to_end(&mut text)?;
-    // Some editors begin a file with a byte order mark.
+    // Some editors start a file with a byte order mark.
     Ok(text
         .strip_prefix(b"\xef\xbb\xbf")
         .map(<[u8]>::to_vec)

@@ -1,8 +1,8 @@
 //! Git's configuration as git itself reads it: the system's and the user's files with all that they include, then the
-//! repository's own file, then what the environment gives.
+//! repository's own file, then the environment.
 //!
-//! Owns the order of the files and the includes. Only the repository's own includes are not followed: its file may be the work of
-//! another, and could name any file of this machine. Nothing that is read here is executed.
+//! Owns the order of the files and the includes. The repository's own includes are not followed: an attacker may have
+//! written its file, which could then name any file of this machine. Nothing that is read here is executed.
 
 mod condition;
 mod environment;
@@ -16,12 +16,12 @@ pub use environment::GitEnvironment;
 use crate::error::TrailError;
 use crate::place::shared_repository::SharingMode;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    /// The machine's file, or one that it includes.
+    /// The machine's file and its includes.
     System,
-    /// The user's files, or one that they include.
+    /// The user's files and their includes.
     User,
     /// The repository's own file.
     Repository,
@@ -45,7 +45,7 @@ pub(crate) struct GitConfig {
     values: Vec<Value>,
 }
 
-/// What conditional includes ask about.
+/// The directories that conditional includes refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct ConfigLocation<'a> {
     /// The git directory of the work tree.
@@ -55,12 +55,12 @@ pub(crate) struct ConfigLocation<'a> {
 }
 
 impl GitConfig {
-    /// Reads the configuration that holds in a repository.
+    /// Reads the configuration of a repository.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`] where git would stop too: a file with a bad line, an include that cannot be read, too many
-    /// levels of them.
+    /// [`TrailError::Unreadable`] if git would stop too: a file with a bad line, an include that cannot be read, too
+    /// many levels of includes.
     pub(crate) fn read(
         environment: &GitEnvironment,
         place: ConfigLocation<'_>,
@@ -89,8 +89,8 @@ impl GitConfig {
             .collect()
     }
 
-    /// Whether the operator has said that a repository at `directory` may be used though another user owns it. The
-    /// repository's own word does not count.
+    /// Whether the operator allows a repository at `directory` although another user owns it. The repository's own
+    /// configuration does not count.
     pub(crate) fn is_safe_directory(&self, environment: &GitEnvironment, directory: &Path) -> bool {
         let mut safe = false;
         let said = self
@@ -107,7 +107,7 @@ impl GitConfig {
         safe
     }
 
-    /// `Name <email>` of the author, made fit for a commit as git does it.
+    /// `Name <email>` of the author, cleaned for a commit as git does it.
     pub(crate) fn author(&self) -> Option<String> {
         let of = |name| {
             let said = self
@@ -119,17 +119,17 @@ impl GitConfig {
         (!name.is_empty() && !email.is_empty()).then(|| format!("{name} <{email}>"))
     }
 
-    /// The branch that the operator's new repositories begin with.
+    /// The operator's setting for the first branch of new repositories.
     pub(crate) fn default_branch(&self) -> Option<String> {
         self.last("init", "defaultbranch")
             .filter(|name| !name.is_empty())
     }
 
-    /// Who shares the repository: only its own file says that, as git has it.
+    /// How the repository is shared. Only its own file decides, as in git.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unsupported`] if git would not take the value either.
+    /// [`TrailError::Unsupported`] if git would reject the value too.
     pub(crate) fn sharing(&self) -> Result<SharingMode, TrailError> {
         let said =
             self.values.iter().rev().find(|value| {
@@ -141,7 +141,7 @@ impl GitConfig {
         })
     }
 
-    /// Whether a filter has a program that would change files.
+    /// Whether a filter has a program that changes files.
     pub(crate) fn has_filter(&self, filter: &str) -> bool {
         self.values.iter().any(|value| {
             value.section == "filter"
@@ -172,8 +172,8 @@ impl Value {
     }
 }
 
-/// A name or address as git puts it into a commit (its `ident.c`): without what would end it early, and without the
-/// punctuation and blanks around it.
+/// A name or address as git writes it into a commit (`ident.c`): without characters that would end it early, and
+/// without surrounding punctuation and blanks.
 fn without_crud(text: &str) -> String {
     let is_crud = |letter: char| letter <= ' ' || ".,:;<>\"\\'".contains(letter);
     text.trim_matches(is_crud)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The path without symbolic links, of which the last part need not exist. `None` if another part does not.
+/// Resolves the symbolic links in a path. The last component need not exist; `None` if another one does not.
 pub(super) fn resolve_links(path: &Path) -> Option<PathBuf> {
     if let Ok(path) = path.canonicalize() {
         return Some(path);

@@ -1,4 +1,4 @@
-//! Choosing among the refs that hold a trail: the one that has all that the others have.
+//! Choosing among the refs that hold a trail: the one that contains all others.
 
 use crate::error::TrailError;
 use crate::place::repository::Repository;
@@ -6,45 +6,45 @@ use crate::place::work_trees::Head;
 use crate::setup::locate::remotes::{Remotes, short};
 use crate::setup::locate::search::TrailRef;
 
-/// How one of several trails relates to the others.
+/// The most complete of several trails.
 pub(super) struct MostComplete<'a> {
-    /// Has all that those have which have not parted from it.
+    /// Contains every trail that has not diverged from it.
     pub(super) most_complete: &'a TrailRef,
-    /// Those that have parted from it.
-    pub(super) apart: Vec<&'a TrailRef>,
+    /// The trails that have diverged from it.
+    pub(super) diverged: Vec<&'a TrailRef>,
 }
 
-/// The one that has all that the others have. `held` is not empty.
+/// Finds the trail that contains the others. `trails` MUST NOT be empty.
 pub(super) fn most_complete<'a>(
     repository: &Repository,
-    held: &'a [TrailRef],
+    trails: &'a [TrailRef],
 ) -> Result<MostComplete<'a>, TrailError> {
-    let mut most_complete = &held[0];
-    for other in &held[1..] {
+    let mut most_complete = &trails[0];
+    for other in &trails[1..] {
         if !most_complete.contains(other, repository)?
             && other.contains(most_complete, repository)?
         {
             most_complete = other;
         }
     }
-    let mut apart = Vec::new();
-    for other in held {
+    let mut diverged = Vec::new();
+    for other in trails {
         if !most_complete.contains(other, repository)? {
-            apart.push(other);
+            diverged.push(other);
         }
     }
     Ok(MostComplete {
         most_complete,
-        apart,
+        diverged,
     })
 }
 
-/// The branch that is the trail's: of those that have everything, the default branch, the one that is checked out, `audit`,
-/// or the first. Where trails have parted, the one that is checked out.
+/// Chooses the trail's branch. Of the complete ones it is the default branch, the one that is checked out, `audit`, or
+/// the first. If the trails have diverged, it is the one that is checked out.
 pub(super) fn of_branches<'a>(
     repository: &Repository,
     remotes: &Remotes,
-    held: &'a [TrailRef],
+    trails: &'a [TrailRef],
 ) -> Result<&'a TrailRef, TrailError> {
     let head = match Repository::head(&repository.git_dir)? {
         Head::Branch(name) => Some(name),
@@ -52,16 +52,16 @@ pub(super) fn of_branches<'a>(
     };
     let MostComplete {
         most_complete,
-        apart,
-    } = most_complete(repository, held)?;
-    if !apart.is_empty() {
-        let current = held
+        diverged,
+    } = most_complete(repository, trails)?;
+    if !diverged.is_empty() {
+        let current = trails
             .iter()
-            .find(|held| Some(&held.reference) == head.as_ref());
-        return current.ok_or_else(|| several_trails_error(held));
+            .find(|trail| Some(&trail.reference) == head.as_ref());
+        return current.ok_or_else(|| several_trails_error(trails));
     }
-    let rank = |held: &&TrailRef| {
-        let name = held.reference.as_str();
+    let rank = |trail: &&TrailRef| {
+        let name = trail.reference.as_str();
         let is_default = remotes.is_default_branch(repository, name);
         (
             !is_default,
@@ -70,59 +70,59 @@ pub(super) fn of_branches<'a>(
             name.to_owned(),
         )
     };
-    let equal = equal_to(most_complete, held, repository)?;
+    let equal = equal_to(most_complete, trails, repository)?;
     Ok(equal.into_iter().min_by_key(rank).unwrap_or(most_complete))
 }
 
-/// The remote-tracking ref that is the trail's: of those that have everything, one of a default branch, `audit`, or the
-/// first, and of remotes `origin`.
+/// Chooses the trail's remote-tracking ref. Of the complete ones it is that of a default branch, `audit`, or the first,
+/// and of `origin` before other remotes.
 pub(super) fn of_tracked<'a>(
     repository: &Repository,
     remotes: &Remotes,
-    held: &'a [TrailRef],
+    trails: &'a [TrailRef],
 ) -> Result<&'a TrailRef, TrailError> {
     let MostComplete {
         most_complete,
-        apart,
-    } = most_complete(repository, held)?;
-    if !apart.is_empty() {
-        return Err(several_trails_error(held));
+        diverged,
+    } = most_complete(repository, trails)?;
+    if !diverged.is_empty() {
+        return Err(several_trails_error(trails));
     }
-    let rank = |held: &&TrailRef| {
-        let branch = remotes.branch(&held.reference);
+    let rank = |trail: &&TrailRef| {
+        let branch = remotes.branch(&trail.reference);
         (
             !remotes.is_default_branch(repository, &branch),
             branch != "refs/heads/audit",
-            !held.reference.starts_with("refs/remotes/origin/"),
-            held.reference.clone(),
+            !trail.reference.starts_with("refs/remotes/origin/"),
+            trail.reference.clone(),
         )
     };
-    let equal = equal_to(most_complete, held, repository)?;
+    let equal = equal_to(most_complete, trails, repository)?;
     Ok(equal.into_iter().min_by_key(rank).unwrap_or(most_complete))
 }
 
-/// Those that have all that the foremost has.
+/// The trails that contain everything that the most complete one has.
 fn equal_to<'a>(
     most_complete: &TrailRef,
-    held: &'a [TrailRef],
+    trails: &'a [TrailRef],
     repository: &Repository,
 ) -> Result<Vec<&'a TrailRef>, TrailError> {
     let mut equal = Vec::new();
-    for held in held {
-        if held.contains(most_complete, repository)? {
-            equal.push(held);
+    for trail in trails {
+        if trail.contains(most_complete, repository)? {
+            equal.push(trail);
         }
     }
     Ok(equal)
 }
 
-fn several_trails_error(held: &[TrailRef]) -> TrailError {
-    /// A message tells no more names than this.
+fn several_trails_error(trails: &[TrailRef]) -> TrailError {
+    /// The most names in a message.
     const MAX_NAMES: usize = 5;
-    let names: Vec<&str> = held
+    let names: Vec<&str> = trails
         .iter()
         .take(MAX_NAMES)
-        .map(|held| held.reference.as_str())
+        .map(|trail| trail.reference.as_str())
         .collect();
     let first = names[0];
     TrailError::SeveralTrails {

@@ -1,4 +1,4 @@
-//! Which branch of a repository is its default one: that which others clone, and which nobody deletes after a merge.
+//! The default branch of a repository: the one that others clone, and that is not deleted after a merge.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use crate::place::repository::Repository;
 use crate::place::work_trees::Head;
 use crate::policies::POLICIES_REF;
 
-/// The default branch, in full: where `origin/HEAD` points, else `init.defaultBranch`, else `main` or `master`, else the only
-/// branch. `None` if there are several and none of these is among them.
+/// The full name of the default branch: the target of `origin/HEAD`, else `init.defaultBranch`, else `main` or
+/// `master`, else the only branch. `None` if there are several branches and none of these.
 ///
 /// A branch that is checked out and has no commit yet counts as a branch.
 pub(crate) fn default_branch(repository: &Repository) -> Result<Option<String>, TrailError> {

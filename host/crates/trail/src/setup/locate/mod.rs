@@ -1,8 +1,8 @@
-//! Where the trail of a repository is that has no `trail.toml`: on a branch, on a remote-tracking ref, or nowhere yet; and
-//! what remote-tracking refs have that a trail lacks.
+//! Locating the trail of a repository that has no `trail.toml`: on a branch, on a remote-tracking ref, or nowhere yet.
+//! Compares the trail with remote-tracking refs.
 //!
-//! Decides, and writes nothing. The answer is kept in `trail.toml` at the first record; until then each command decides
-//! alike from the refs.
+//! Decides, and writes nothing. The first record stores the answer in `trail.toml`; until then each command decides the
+//! same from the refs.
 
 mod choice;
 mod default_branch;
@@ -23,28 +23,28 @@ use choice::MostComplete;
 pub(crate) use remotes::{Remotes, short};
 use search::{Search, TrailRef};
 
-/// Where a trail is, or begins.
+/// Where a trail is, or will start.
 pub(crate) struct TrailLocation {
     pub(crate) identity: Identity,
-    /// The ref that holds the trail, where that is not the trail's own yet.
+    /// The remote-tracking ref that holds the trail, if the trail's own ref does not exist yet.
     pub(crate) adopts: Option<RemoteTip>,
-    /// No ref holds a trail.
+    /// Whether no ref holds a trail.
     pub(crate) is_new: bool,
 }
 
-/// A remote-tracking ref, and where it is.
+/// A remote-tracking ref and its commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteTip {
     pub(crate) reference: String,
     pub(crate) tip: ObjectId,
 }
 
-/// Decides where the trail of a repository without a `trail.toml` is, or where the first record begins one.
+/// Decides where the trail of a repository without a `trail.toml` is, or where the first record will start one.
 ///
 /// # Errors
 ///
-/// [`TrailError::SeveralTrails`] where refs hold trails that have parted, [`TrailError::Unsupported`] where no ref fits, and
-/// what cannot be read.
+/// [`TrailError::SeveralTrails`] if refs hold trails that have diverged, [`TrailError::Unsupported`] if no ref is
+/// suitable, and files that cannot be read.
 pub(crate) fn decide(repository: &Repository) -> Result<TrailLocation, TrailError> {
     Ok(match find(repository)? {
         Some(found) => found,
@@ -56,7 +56,7 @@ pub(crate) fn decide(repository: &Repository) -> Result<TrailLocation, TrailErro
     })
 }
 
-/// Where a ref holds the trail already; none if no ref does.
+/// Finds the ref that holds the trail; `None` if no ref does.
 pub(crate) fn find(repository: &Repository) -> Result<Option<TrailLocation>, TrailError> {
     let remotes = Remotes::read(repository);
     let mut search = Search::new(repository);
@@ -83,13 +83,13 @@ pub(crate) fn find(repository: &Repository) -> Result<Option<TrailLocation>, Tra
             is_new: false,
         }));
     }
-    // A ref that cannot be read may be the trail's.
+    // The trail may be on a ref that cannot be read.
     search.unreadable()?;
     Ok(None)
 }
 
-/// Where the trail is if a remote's default branch has all that a branch here has, and more: the branch here left that one before
-/// the trail went on.
+/// Finds the trail on the default branch of a remote, if it contains the trail of a branch here and has more. The
+/// branch here was then created before the trail went on.
 fn on_default_branch(
     repository: &Repository,
     remotes: &Remotes,
@@ -127,11 +127,11 @@ fn on_default_branch(
     }))
 }
 
-/// The remote-tracking ref that the trail's own ref is to begin at, where that ref is not there yet.
+/// Finds the remote-tracking ref to start the trail's ref at, if that does not exist yet.
 ///
 /// # Errors
 ///
-/// [`TrailError::SeveralTrails`] where several remotes have the ref, and their trails have parted.
+/// [`TrailError::SeveralTrails`] if several remotes have the ref, and their trails have diverged.
 pub(crate) fn find_adoptable(
     repository: &Repository,
     reference: &str,
@@ -165,23 +165,23 @@ pub(crate) fn tracked_tips(
     Ok(tips)
 }
 
-/// What remote-tracking refs of the trail's ref have that the trail lacks.
+/// What the remote-tracking refs of the trail's ref have that the trail lacks.
 pub(crate) enum RemoteDifference {
     Nothing,
-    /// A remote has all that is here, and more.
+    /// A remote has everything that is here, and more.
     Ahead(RemoteTip),
-    /// The trail here and those at remotes have parted.
+    /// The trails here and at remotes have diverged.
     Diverged(Vec<DivergedTrail>),
 }
 
-/// A trail that has parted from the one here.
+/// A trail that has diverged from the one here.
 pub(crate) struct DivergedTrail {
     pub(crate) reference: String,
-    /// The root tree of its tip.
+    /// The root tree of the trail's tip.
     pub(crate) tree: ObjectId,
 }
 
-/// Compares the trail on `reference`, which is at `tip`, with what remotes have of it.
+/// Compares the trail on `reference`, which is at `tip`, with the same ref at remotes.
 pub(crate) fn compare_with_remotes(
     repository: &Repository,
     reference: &str,
@@ -195,7 +195,7 @@ pub(crate) fn compare_with_remotes(
         return Ok(RemoteDifference::Nothing);
     }
     let Some(here) = search.inspect(reference, tip)? else {
-        // A branch that lies behind the commit on which the trail was begun.
+        // The branch is behind the first commit of the trail.
         let chosen = choice::of_tracked(repository, &remotes, &tracked)?;
         return Ok(RemoteDifference::Ahead(chosen.remote_tip()));
     };
@@ -210,9 +210,9 @@ pub(crate) fn compare_with_remotes(
     }
     let MostComplete {
         most_complete,
-        apart,
+        diverged,
     } = choice::most_complete(repository, &lacking)?;
-    if apart.is_empty() && most_complete.contains(&here, repository)? {
+    if diverged.is_empty() && most_complete.contains(&here, repository)? {
         return Ok(RemoteDifference::Ahead(most_complete.remote_tip()));
     }
     Ok(RemoteDifference::Diverged(
@@ -226,20 +226,20 @@ pub(crate) fn compare_with_remotes(
     ))
 }
 
-/// What a trail is that a ref holds: its placement shows in what lies beside its entries.
+/// The identity of the trail on a ref. The other files in its tree show the placement.
 fn identity_of(
     repository: &Repository,
     remotes: &Remotes,
     reference: &str,
-    held: &TrailRef,
+    trail: &TrailRef,
 ) -> Result<Identity, TrailError> {
     let is_for_people = || -> Result<bool, TrailError> {
         Ok(repository.is_checked_out(reference)?
             || remotes.is_default_branch(repository, reference)
-            || held.has_other_files(repository)?)
+            || trail.has_other_files(repository)?)
     };
     if !repository.is_bare() {
-        // Otherwise a branch under somebody's work tree would be taken for a bare repository's.
+        // Otherwise a branch in a person's work tree would be treated as that of a bare repository.
         repository.check_work_tree_known(reference)?;
     }
     let placement = if !repository.is_bare() && is_for_people()? {

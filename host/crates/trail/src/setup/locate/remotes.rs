@@ -1,10 +1,10 @@
-//! Which branch of a remote a ref tracks, as `remote.*.fetch` says; which branch is a repository's default one.
+//! Which remote branch a ref tracks, by `remote.*.fetch`, and which branches are default branches.
 
 use crate::place::repository::Repository;
 
-/// What the configuration says of remotes. Nothing of it is executed or connected to.
+/// The configured remotes. Nothing in the configuration is executed, and nothing is connected to.
 pub(crate) struct Remotes {
-    /// Source and destination of each refspec of `remote.*.fetch`.
+    /// The source and destination of each refspec of `remote.*.fetch`.
     refspecs: Vec<(String, String)>,
 }
 
@@ -17,7 +17,7 @@ impl Remotes {
                 true => name.to_owned(),
                 false => format!("refs/heads/{name}"),
             };
-            // Those that leave something out have no destination.
+            // Negative refspecs have no destination.
             (!destination.is_empty() && !source.starts_with('^'))
                 .then(|| (whole(source), whole(destination)))
         });
@@ -26,12 +26,13 @@ impl Remotes {
         }
     }
 
-    /// Where remote-tracking refs lie. What is fetched into `refs/heads/`, as in a mirror, is a branch here.
+    /// The namespaces of remote-tracking refs. Refs that are fetched into `refs/heads/`, as in a mirror, are branches
+    /// here.
     pub(super) fn namespaces(&self) -> Vec<String> {
         let mut found = vec!["refs/remotes/".to_owned()];
         for (_, destination) in &self.refspecs {
             let namespace = destination.split('*').next().unwrap_or_default();
-            // Up to its last directory: a single ref is in one too.
+            // A single ref counts as its directory.
             let namespace = namespace
                 .rsplit_once('/')
                 .map_or("", |(directory, _)| directory);
@@ -47,7 +48,8 @@ impl Remotes {
         found
     }
 
-    /// The branches that are fetched, if not all of a remote's are: a trail on another one is not seen here.
+    /// The branches that are fetched, if not all branches of a remote are. A trail on another branch is not visible
+    /// here.
     pub(crate) fn only(&self) -> Option<String> {
         let mut sources = self.refspecs.iter().map(|(source, _)| source.as_str());
         let has_all = |source: &str| ["refs/heads/*", "refs/*"].contains(&source);
@@ -55,7 +57,7 @@ impl Remotes {
         (!sources.any(has_all)).then(|| first.to_owned())
     }
 
-    /// Whether a fetch puts this branch where a remote has it, whatever was recorded here.
+    /// Whether a fetch sets this branch to the remote's commit, and drops entries that were recorded here.
     pub(crate) fn overwrites(&self, branch: &str) -> bool {
         self.refspecs
             .iter()
@@ -65,7 +67,7 @@ impl Remotes {
             })
     }
 
-    /// The branch that a remote-tracking ref is a copy of, under the name that it has here.
+    /// The branch that a remote-tracking ref is a copy of, by its name in this repository.
     pub(super) fn branch(&self, tracking: &str) -> String {
         let tracked = self.refspecs.iter().find_map(|(source, destination)| {
             match (source.split_once('*'), destination.split_once('*')) {
@@ -80,13 +82,13 @@ impl Remotes {
         if let Some(branch) = tracked.filter(|branch| branch.starts_with("refs/heads/")) {
             return branch;
         }
-        // A remote that the configuration does not know any more: its name has no slash, as far as that can be told.
+        // The remote is no longer configured: assume that its name has no slash.
         let below = tracking.strip_prefix("refs/remotes/").unwrap_or(tracking);
         let name = below.split_once('/').map_or(below, |(_, name)| name);
         format!("refs/heads/{name}")
     }
 
-    /// Whether people work on a branch by default: the one that a remote's `HEAD` names, or else `main` or `master`.
+    /// Whether people work on this branch by default: a remote's `HEAD` names it, or it is `main` or `master`.
     pub(super) fn is_default_branch(&self, repository: &Repository, branch: &str) -> bool {
         let heads = repository.remote_heads();
         if heads.is_empty() {
@@ -96,7 +98,7 @@ impl Remotes {
     }
 }
 
-/// A ref's name as people write it.
+/// The short name of a ref, as people write it.
 pub(crate) fn short(reference: &str) -> &str {
     ["refs/heads/", "refs/remotes/"]
         .iter()

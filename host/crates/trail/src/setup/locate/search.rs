@@ -1,4 +1,4 @@
-//! Looking at refs for a trail: which hold one, and which of two has all that the other has.
+//! Searching refs for a trail, and comparing two trails.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use crate::setup::locate::RemoteTip;
 use crate::setup::locate::remotes::Remotes;
 use outcome::TaskId;
 
-/// So many commits are looked at for a trail commit on each ref: a trail that people's commits cover shows its entries
-/// all the same.
+/// The most commits to search for a trail commit on each ref. A trail below more commits by people still shows its
+/// entries.
 const MAX_SEARCH: usize = 10_000;
 
 /// A ref that holds a trail.
@@ -27,11 +27,11 @@ pub(super) struct TrailRef {
     pub(super) tip: ObjectId,
     /// The root tree of `tip`.
     pub(super) tree: ObjectId,
-    /// The newest trail commit that was found, and the task that it names; the genesis commit names none.
+    /// The newest trail commit that was found, and the task that it names; a genesis commit names none.
     last: Option<(ObjectId, Option<TaskId>)>,
 }
 
-/// Goes through refs.
+/// A search through the refs of a repository.
 pub(super) struct Search<'a> {
     repository: &'a Repository,
     /// Commits whose history holds no trail.
@@ -48,30 +48,30 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The refs in these namespaces that hold a trail.
+    /// Finds the refs in these namespaces that hold a trail.
     pub(super) fn below(&mut self, namespaces: &[String]) -> Result<Vec<TrailRef>, TrailError> {
-        let mut held = Vec::new();
+        let mut trails = Vec::new();
         for (name, tip) in self.refs(namespaces)? {
             if !is_companion_ref(&name) {
-                held.extend(self.inspect(&name, tip)?);
+                trails.extend(self.inspect(&name, tip)?);
             }
         }
-        Ok(held)
+        Ok(trails)
     }
 
-    /// The remote-tracking refs of these branches that hold a trail.
+    /// Finds the remote-tracking refs of these branches that hold a trail.
     pub(super) fn tracking(
         &mut self,
         remotes: &Remotes,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<TrailRef>, TrailError> {
-        let mut held = Vec::new();
+        let mut trails = Vec::new();
         for (name, tip) in self.refs(&remotes.namespaces())? {
             if is_wanted(&remotes.branch(&name)) {
-                held.extend(self.inspect(&name, tip)?);
+                trails.extend(self.inspect(&name, tip)?);
             }
         }
-        Ok(held)
+        Ok(trails)
     }
 
     pub(super) fn refs(
@@ -87,8 +87,8 @@ impl<'a> Search<'a> {
         Ok(refs)
     }
 
-    /// What a ref holds, if it holds a trail: entries in its tree, or a trail commit in its first-parent history. A ref that
-    /// cannot be read is remembered.
+    /// Reads the trail on a ref: entries in its tree, or a trail commit in its first-parent history. `None` if the ref
+    /// holds no trail, or cannot be read, which is noted.
     pub(super) fn inspect(
         &mut self,
         reference: &str,
@@ -130,13 +130,13 @@ impl<'a> Search<'a> {
         if last.is_none() {
             self.without_trail.extend(walked);
         }
-        let held = TrailRef {
+        let trail = TrailRef {
             reference: reference.to_owned(),
             tip,
             tree,
             last,
         };
-        Ok((has_entries || held.last.is_some()).then_some(held))
+        Ok((has_entries || trail.last.is_some()).then_some(trail))
     }
 
     /// Fails if a ref could not be read.
@@ -153,7 +153,7 @@ impl TrailRef {
         }
     }
 
-    /// Whether the trail here has all that `other` has: the newest entry of the one is in the other as it was recorded.
+    /// Whether this trail contains `other`: it has the newest entry of `other`, unchanged.
     pub(super) fn contains(
         &self,
         other: &TrailRef,
@@ -173,12 +173,12 @@ impl TrailRef {
                 }
             }
             Some((genesis, None)) => self.is_reached_from(*genesis, repository),
-            // Cut off before its newest entry (a shallow clone), or far below people's commits.
+            // The history ends before the newest entry (a shallow clone), or the entry is far below commits by people.
             None => keeps_entries(repository, other.tree, self.tree),
         }
     }
 
-    /// Whether a commit is in the first-parent history.
+    /// Whether a commit is in the first-parent history of this trail.
     fn is_reached_from(
         &self,
         commit: ObjectId,
@@ -194,7 +194,7 @@ impl TrailRef {
         Ok(false)
     }
 
-    /// Whether the tree holds anything but the trail.
+    /// Whether the tree contains other files than the trail.
     pub(super) fn has_other_files(&self, repository: &Repository) -> Result<bool, TrailError> {
         let raw = repository.object(Kind::Tree, &self.tree)?;
         Ok(TreeRefIter::from_bytes(&raw, repository.hash)
@@ -203,7 +203,7 @@ impl TrailRef {
     }
 }
 
-/// Whether a ref is one of those beside a trail, here or at a remote.
+/// Whether a ref stores the policies or checkpoints of a trail, here or at a remote.
 fn is_companion_ref(name: &str) -> bool {
     [POLICIES_REF, CHECKPOINTS_REF].iter().any(|ours| {
         let short = ours.trim_start_matches("refs/heads");

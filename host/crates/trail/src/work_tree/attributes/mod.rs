@@ -1,8 +1,8 @@
 //! Attributes that would change an entry between history and work tree: filters, line endings, `$Id$`, encodings.
 //!
-//! An entry's bytes are its record, so the work tree has them as they are: a block in `info/attributes`, which wins over every other
-//! file, says so. Where a filter encrypts what is committed, that block would put clear text into history without a word: there the
-//! operator decides.
+//! The bytes of an entry are its record, so the work tree must have the same ones. A block in `info/attributes`, which
+//! has precedence over every other file, ensures this. If a filter encrypts committed files, that block would put clear
+//! text into history silently: in that case the operator decides.
 
 mod rules;
 
@@ -22,21 +22,21 @@ use crate::place::state::StateDir;
 use crate::{Layout, Placement, Trail, TrailInner};
 use outcome::TaskId;
 
-/// The line that leaves entries as they are.
+/// The line that disables conversions of entries.
 pub const RULE: &str = "/.audit/** -filter -text -ident -working-tree-encoding";
 const BEGIN: &str =
     "# chiffon-audit: begin. Entries are never changed between history and work tree";
 const END: &str = "# chiffon-audit: end";
 
-/// How long rules that were read are believed: a person who changes them waits no longer.
+/// How long the rules are cached: a person's change takes effect after this time.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-/// The rules as they were read last, and when.
+/// The cached rules, and when they were read.
 #[derive(Default)]
 pub(crate) struct CachedAttributes(Option<(Instant, Rules)>);
 
 impl Trail {
-    /// Fails if a filter would encrypt the entry of a task, and the operator has not said that it may lie in clear text.
+    /// Fails if a filter would encrypt the entry of a task, and the operator has not allowed clear text.
     ///
     /// # Errors
     ///
@@ -53,14 +53,14 @@ impl Trail {
         }
     }
 
-    /// Whether `info/attributes` has the line that leaves entries as they are; `None` where no work tree could change them.
+    /// Whether `info/attributes` has the line that disables conversions; `None` if no work tree could change entries.
     pub fn has_attributes(&self) -> Option<bool> {
         let repository = &self.shared().repository;
         let path = path(repository);
         (!repository.is_bare()).then(|| fs::read_to_string(path).is_ok_and(|text| has_rule(&text)))
     }
 
-    /// The filter that would encrypt an entry, by its name.
+    /// The name of the filter that would encrypt an entry.
     ///
     /// # Errors
     ///
@@ -71,14 +71,14 @@ impl Trail {
         sample.map_or(Ok(None), |path| shared.filter_of(&path))
     }
 
-    /// What has gone wrong here without stopping anything, for the operator to know. Told once.
+    /// Takes the warning for the operator about a failure that did not stop anything. Returned once.
     pub fn take_warning(&self) -> Option<String> {
         self.shared().warning().take()
     }
 }
 
 impl TrailInner {
-    /// Where the entry of a task will be, or one of the same name that the same rules concern.
+    /// The path of a task's entry, or one with the same name to which the same rules apply.
     fn likely_path(&self, task_id: &TaskId) -> String {
         let layout = self.identity.layout.unwrap_or(Layout::Flat);
         layout.path(task_id)
@@ -103,13 +103,13 @@ impl TrailInner {
         let Filter::Named(name) = filter else {
             return Ok(None);
         };
-        // LFS keeps large files elsewhere; it hides nothing, and an entry is no large file.
+        // LFS stores large files elsewhere and does not encrypt. An entry is not large.
         let encrypts =
             name != "lfs" && (is_encryption_filter(&name) || repository.has_filter(&name));
         Ok(encrypts.then_some(name))
     }
 
-    /// Writes the block of attributes where a work tree could change entries. The caller holds the writer lock.
+    /// Writes the block of attributes if a work tree could change entries. The caller holds the writer lock.
     pub(crate) fn write_entry_attributes(&self) {
         let kept = write_entry_attributes(self.disk.as_ref(), &self.state, &self.repository);
         if let Err(why) = &kept {
@@ -118,7 +118,7 @@ impl TrailInner {
         *self.warning() = kept.err();
     }
 
-    /// The work tree where the entries appear.
+    /// The root of the work tree with the entries.
     fn root(&self) -> Result<Option<PathBuf>, TrailError> {
         for tree in self.repository.work_trees()? {
             if self
@@ -132,15 +132,15 @@ impl TrailInner {
     }
 }
 
-/// Whether a filter is one that encrypts, by its name: `git-crypt`, `crypt` of transcrypt, and their like. In a clone that was not
-/// unlocked they have no program, and what is committed there lies in clear text all the same.
+/// Whether a filter encrypts, by its name: `git-crypt`, `crypt` of transcrypt, and similar ones. In a clone that was
+/// not unlocked they have no program, but committed files are in clear text there too.
 fn is_encryption_filter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = ["crypt", "sops", "gpg", "vault", "secret", "cipher"];
     words.iter().any(|word| name.contains(word)) || name == "age" || name == "agebox"
 }
 
-/// Every rule that may concern a path, but for our own block.
+/// Reads every rule that may apply to a path, except the program's own block.
 fn read(repository: &Repository, environment: &GitEnvironment, root: &Path, entry: &str) -> Rules {
     let mut rules = Rules::default();
     rules.add_file(&environment.system_attributes_file(), "");
@@ -168,7 +168,7 @@ fn has_rule(text: &str) -> bool {
     text.lines().any(|line| line.trim() == RULE)
 }
 
-/// The text without the block that we have put there.
+/// The text without the program's own block.
 fn without_block(text: &str) -> String {
     let mut inside = false;
     let mut kept = String::new();
@@ -183,11 +183,13 @@ fn without_block(text: &str) -> String {
     kept
 }
 
-/// Writes the block to `info/attributes`, after what is there, if the repository has a work tree. The caller holds the writer lock.
+/// Writes the block to `info/attributes`, after the existing lines, if the repository has a work tree. The caller holds
+/// the writer lock.
 ///
 /// # Errors
 ///
-/// Says why not, in words for the operator: nothing rests on it but the peace of a person's work tree.
+/// The reason, in words for the operator. Recording does not depend on the block, only the state of a person's work
+/// tree does.
 pub(crate) fn write_entry_attributes(
     disk: &dyn Disk,
     state: &StateDir,

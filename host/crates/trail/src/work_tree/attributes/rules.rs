@@ -1,6 +1,6 @@
-//! Git's attributes, as far as they say which filter a path has: gitattributes(5).
+//! The part of gitattributes(5) that decides which filter a path has.
 //!
-//! Reads plain text. What a filter runs is never run here.
+//! Reads plain text. Never runs a filter.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,16 +10,16 @@ use std::path::Path;
 use gix::bstr::{BStr, ByteSlice as _};
 use gix::glob::wildmatch::Mode;
 
-/// Larger files of attributes are not read; git's own limit is 100 MB.
+/// The largest attributes file that is read, in bytes; git's own limit is 100 MB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Macros name macros; a ring of them ends here.
+/// The limit of nested macros, which ends a cycle.
 const MAX_DEPTH: usize = 16;
 
-/// What the attribute `filter` is for a path.
+/// The value of the attribute `filter` for a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Filter {
-    /// Nothing says.
+    /// No rule sets it.
     #[default]
     Unspecified,
     /// `-filter`, or `filter` without a name: no program.
@@ -28,7 +28,7 @@ pub(super) enum Filter {
     Named(String),
 }
 
-/// The rules of several files, those that win last.
+/// The rules of several files; later ones have precedence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     lines: Vec<Line>,
@@ -38,7 +38,7 @@ pub(super) struct Rules {
 #[derive(Clone, Debug)]
 struct Line {
     pattern: Vec<u8>,
-    /// Where the file lies, relative to the root of the work tree and ending in a slash, or empty.
+    /// The directory of the file, relative to the root of the work tree and ending in a slash, or empty.
     below: String,
     assignments: Vec<Assignment>,
 }
@@ -54,7 +54,8 @@ enum Assignment {
 }
 
 impl Rules {
-    /// Adds the rules of a file, which win over those before. One that is not there, or is no file, has none.
+    /// Adds the rules of a file, which have precedence over earlier ones. A missing file, or one that is not a regular
+    /// file, has none.
     pub(super) fn add_file(&mut self, path: &Path, below: &str) {
         let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
         let mut text = Vec::new();
@@ -66,7 +67,7 @@ impl Rules {
         }
     }
 
-    /// The same of a text.
+    /// Adds the rules of a text.
     pub(super) fn add(&mut self, text: &[u8], below: &str) {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         for line in text.lines() {
@@ -130,7 +131,7 @@ impl Line {
         let Some(path) = path.strip_prefix(&self.below) else {
             return false;
         };
-        // One for directories alone matches no file.
+        // A pattern for directories matches no file.
         if self.pattern.ends_with(b"/") {
             return false;
         }
@@ -161,7 +162,7 @@ impl Assignment {
     }
 }
 
-/// The pattern of a line, which may be quoted, and what comes after it.
+/// The pattern of a line, which may be quoted, and the rest of the line.
 fn first_word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if line.starts_with(b"\"") {
         let (pattern, length) = gix::quote::ansi_c::undo(line.into()).ok()?;
