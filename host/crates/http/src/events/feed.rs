@@ -136,6 +136,15 @@ impl Feed {
         self.ring().join(reached)
     }
 
+    /// Waits until the block is dropped.
+    pub async fn dropped(&self, sequence: u64, changes: &mut watch::Receiver<()>) {
+        while !matches!(self.find(sequence, 0), Found::Gone) {
+            if changes.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,11 +174,11 @@ impl Feed {
         loop {
             {
                 let mut ring = self.ring();
-                let Some(first) = ring.gives_way(&block) else {
+                if !ring.is_full_for(&block) {
                     ring.add(block);
                     break;
-                };
-                let is_late = |at: &Arc<AtomicU64>| at.load(Ordering::Relaxed) <= first;
+                }
+                let is_late = |at: &Arc<AtomicU64>| ring.is_first(at.load(Ordering::Relaxed));
                 if Instant::now() >= until || !self.live().values().any(is_late) {
                     ring.remove_first();
                     continue;

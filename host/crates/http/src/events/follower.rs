@@ -183,6 +183,13 @@ impl Follower {
         Ok(())
     }
 
+    /// Counts that the follower was cut off within an event.
+    fn cut(&self) -> End {
+        let numbers = &self.app.orchestrator.metrics().service;
+        numbers.followers_cut.increment();
+        End::Broken
+    }
+
     /// Sends the shared events.
     async fn send_live<W: AsyncWrite + Unpin>(
         &self,
@@ -190,13 +197,18 @@ impl Follower {
         mut sequence: u64,
     ) -> End {
         let mut changes = self.app.feed.changes();
+        let mut drops = self.app.feed.changes();
         let mut piece = 0;
         loop {
             self.registration.at.store(sequence, Ordering::Relaxed);
             let sent = match self.app.feed.find(sequence, piece) {
                 PieceLookup::Piece(bytes) => {
                     piece += 1;
-                    out.piece(&bytes).await.map_err(End::from)
+                    tokio::select! {
+                        sent = out.piece(&bytes) => sent.map_err(End::from),
+                        // The rest of the event is gone, so that it is useless to wait until the peer reads.
+                        () = self.app.feed.dropped(sequence, &mut drops) => return self.cut(),
+                    }
                 }
                 PieceLookup::End => {
                     sequence += 1;
@@ -205,11 +217,7 @@ impl Follower {
                 }
                 PieceLookup::NotYet => out.wait(&mut changes).await,
                 // Ending cleanly in the middle of an event would leave half an event.
-                PieceLookup::Gone if piece > 0 => {
-                    let numbers = &self.app.orchestrator.metrics().service;
-                    numbers.followers_cut.increment();
-                    return End::Broken;
-                }
+                PieceLookup::Gone if piece > 0 => return self.cut(),
                 PieceLookup::Gone => Err(End::Cut),
             };
             if let Err(end) = sent {

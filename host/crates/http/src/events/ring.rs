@@ -113,10 +113,15 @@ impl Ring {
         self.reached = reached;
     }
 
-    /// The sequence number of the block to drop when `added` is appended; `None` if there is room.
-    pub fn gives_way(&self, added: &Block) -> Option<u64> {
-        let is_full = self.bytes + added.bytes > RING_BYTES && !self.blocks.is_empty();
-        is_full.then_some(self.first)
+    /// Whether the first block must be dropped before `added` is appended.
+    pub fn is_full_for(&self, added: &Block) -> bool {
+        self.bytes + added.bytes > RING_BYTES && !self.blocks.is_empty()
+    }
+
+    /// Whether this is the first block, the next to be dropped. A follower at an earlier block has lost it already: waiting for that
+    /// follower would only delay the others.
+    pub fn is_first(&self, sequence: u64) -> bool {
+        sequence == self.first
     }
 
     pub fn remove_first(&mut self) {
@@ -225,13 +230,27 @@ mod tests {
         let mut ring = Ring::default();
         ring.restart(Some(reached(0)));
         for number in 1..=16 {
-            assert_eq!(ring.gives_way(&block(number, number)), None);
+            assert!(!ring.is_full_for(&block(number, number)));
             ring.add(block(number, number));
         }
-        assert_eq!(ring.gives_way(&block(17, 17)), Some(0));
+        assert!(ring.is_full_for(&block(17, 17)));
         ring.restart(None);
-        assert_eq!(ring.gives_way(&block(17, 17)), None);
+        assert!(!ring.is_full_for(&block(17, 17)));
         ring.restart(Some(reached(17)));
         assert_eq!(ring.join(reached(17)), JoinPoint::At(16));
+    }
+
+    /// Each block after it took two seconds for all the others.
+    #[test]
+    fn a_follower_whose_block_was_dropped_is_not_waited_for() {
+        let mut ring = Ring::default();
+        ring.restart(Some(reached(0)));
+        for number in 1..=3 {
+            ring.add(block(number, number));
+        }
+        let stuck = 0;
+        assert!(ring.is_first(stuck));
+        ring.remove_first();
+        assert!(!ring.is_first(stuck) && ring.is_first(1));
     }
 }
