@@ -1,7 +1,8 @@
 //! A PostgreSQL server for the tests: in a temporary directory, on a socket there, removed with the test process.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::io::Write as _;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +65,36 @@ fn programs() -> Option<PathBuf> {
         .find(|path| path.join("initdb").exists() && path.join("postgres").exists())
 }
 
+/// What `initdb` is asked for, before the directory.
+const INITDB: [&str; 6] = [
+    "--no-sync",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--auth=trust",
+    "--username=test",
+    "-D",
+];
+
+/// Copies a directory with all that is in it, for that user.
+fn copy(from: &Path, to: &Path, user: Option<(u32, u32)>) {
+    std::fs::create_dir(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy(&item.path(), &target, user);
+            continue;
+        }
+        std::fs::copy(item.path(), &target).unwrap();
+        if let Some((uid, gid)) = user {
+            chown(target, Some(uid), Some(gid)).unwrap();
+        }
+    }
+    if let Some((uid, gid)) = user {
+        chown(to, Some(uid), Some(gid)).unwrap();
+    }
+}
+
 impl Server {
     /// Creates and starts a server; `None`, with a line on standard error, if PostgreSQL is not installed.
     pub fn start() -> Option<Server> {
@@ -96,27 +127,34 @@ impl Server {
             guard: None,
             settings: settings.to_owned(),
         };
-        let data = server.dir.join("data");
-        let made = server
-            .command(&server.programs.join("initdb"))
-            .args([
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--auth=trust",
-                "--username=test",
-                "-D",
-            ])
-            .arg(data)
-            .output()
-            .unwrap();
-        assert!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        server.lay_out();
         server.resume();
         Some(server)
+    }
+
+    /// Makes the directory of data: a copy of what `initdb` has made once for all servers and runs, since it works for a second.
+    fn lay_out(&self) {
+        let data = self.dir.join("data");
+        let initdb = self.programs.join("initdb");
+        let version = self.command(&initdb).arg("--version").output().unwrap();
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&version.stdout, INITDB).hash(&mut hasher);
+        let kept =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("initdb-{:016x}", hasher.finish()));
+        if !kept.exists() {
+            let mut command = self.command(&initdb);
+            let made = command.args(INITDB).arg(&data).output().unwrap();
+            let said = String::from_utf8_lossy(&made.stderr);
+            assert!(made.status.success(), "{said}");
+            let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            copy(&data, &place.path().join("data"), None);
+            // Fails where another process was faster.
+            let _ = std::fs::rename(place.path().join("data"), &kept);
+            return;
+        }
+        copy(&kept, &data, user());
+        // The server accepts no directory that others can read.
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 
     fn command(&self, program: &Path) -> Command {
