@@ -10,7 +10,7 @@ use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::trail::{NewEntry, OpenOptions, Provenance, Ticket, Trail, TrailError};
 
-pub use place::{temporary, temporary_on_disk};
+pub use place::{copy, temporary, temporary_on_disk};
 
 /// A temporary directory with a git repository in it.
 pub struct Repo {
@@ -39,6 +39,19 @@ impl Repo {
 
     pub fn bare() -> Repo {
         Repo::init(&["--bare"])
+    }
+
+    /// The same repository in another place, for tests that need many: `git init` and `git commit` take their time.
+    pub fn copied(&self) -> Repo {
+        let dir = temporary();
+        let path = dir.path().join("repo");
+        copy(&self.path, &path);
+        let repo = Repo { _dir: dir, path };
+        if repo.path.join(".git/index").exists() {
+            // As git leaves it, which knows the files that it has written.
+            repo.git(&["update-index", "-q", "--refresh"]);
+        }
+        repo
     }
 
     /// Runs stock git here; it must succeed. Returns its standard output.

@@ -37,3 +37,17 @@ fn has_room(directory: &Path) -> bool {
     rustix::fs::statvfs(directory)
         .is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) >= ROOM)
 }
+
+/// Copies a directory with all that is in it, to one that is made if it is not there.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
+}

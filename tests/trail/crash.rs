@@ -42,48 +42,93 @@ impl Kind {
 /// The tasks of trails that merge, one pack each.
 const BEFORE: [&str; 7] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
 
-/// The repository before the scenario, and a person's clone of it with one more entry.
-fn template(kind: Kind) -> (Repo, Repo) {
-    let repo = if kind == Kind::Checkout {
-        Repo::init(&[])
-    } else {
-        Repo::bare()
-    };
-    let other = Repo::init(&[]);
-    match kind {
-        Kind::Bare => {}
-        Kind::Checkout => repo.commit_file("readme", "hello"),
-        Kind::Merging | Kind::MergingBeside | Kind::Indexing => {
-            let trail = repo.trail();
-            for (n, id) in kind.before().iter().enumerate() {
-                append(&trail, id, at(n as i64 - 9_000_000))
-                    .unwrap()
-                    .wait()
-                    .unwrap();
-            }
-        }
-    }
-    if kind != Kind::Bare {
-        other.git(&["pull", "-q", repo.path.to_str().unwrap(), "main"]);
-    }
-    append(&other.trail(), "f", at(-1_000_000))
-        .unwrap()
-        .wait()
-        .unwrap();
-    (repo, other)
+/// A repository before the scenario, and what a fetch from somebody else's clone, which holds one entry more, changes in it.
+struct Template {
+    repo: Repo,
+    fetched: Vec<(PathBuf, Vec<u8>)>,
 }
 
-pub(super) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+impl Template {
+    fn new(kind: Kind) -> Template {
+        let repo = if kind == Kind::Checkout {
+            Repo::init(&[])
         } else {
-            fs::copy(entry.path(), target).unwrap();
+            Repo::bare()
+        };
+        // Each run copies and looks through all that is there.
+        fs::remove_dir_all(git_dir(&repo.path, kind).join("hooks")).unwrap();
+        let other = Repo::init(&[]);
+        match kind {
+            Kind::Bare => {}
+            Kind::Checkout => repo.commit_file("readme", "hello"),
+            Kind::Merging | Kind::MergingBeside | Kind::Indexing => {
+                let trail = repo.trail();
+                for (n, id) in kind.before().iter().enumerate() {
+                    append(&trail, id, at(n as i64 - 9_000_000))
+                        .unwrap()
+                        .wait()
+                        .unwrap();
+                }
+            }
         }
+        if kind != Kind::Bare {
+            other.git(&["pull", "-q", repo.path.to_str().unwrap(), "main"]);
+        }
+        append(&other.trail(), "f", at(-1_000_000))
+            .unwrap()
+            .wait()
+            .unwrap();
+        let fetched = fetched(&repo.path, &other.path, kind);
+        Template { repo, fetched }
     }
+
+    /// A copy for one run, after the fetch; the disk takes what was there before for durable, and has not seen the fetch.
+    fn copy(&self, to: &Path, kind: Kind, plan: Plan) -> SimulatedDisk {
+        copy(&self.repo.path, to);
+        let disk = SimulatedDisk::new(to, plan).unwrap();
+        for (path, contents) in &self.fetched {
+            let path = to.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let _ = fs::remove_file(&path);
+            fs::write(path, contents).unwrap();
+        }
+        if kind == Kind::Checkout {
+            // As git leaves it, which knows the files that it has written.
+            git(to, &["update-index", "-q", "--refresh"]);
+        }
+        disk
+    }
+}
+
+/// The files that differ after a fetch into a copy, or a pull where there is a work tree.
+fn fetched(repo: &Path, other: &Path, kind: Kind) -> Vec<(PathBuf, Vec<u8>)> {
+    let dir = temporary();
+    let work = dir.path().join("work");
+    copy(repo, &work);
+    let other = other.to_str().unwrap();
+    let words = match kind {
+        Kind::Checkout => ["pull", "-q", "--ff-only", other, "main"],
+        _ => ["fetch", "-q", "--", other, "main:main"],
+    };
+    git(
+        &work,
+        &[&["-c", "fetch.unpackLimit=1"], &words[..]].concat(),
+    );
+    let before = relative(repo);
+    let after = relative(&work);
+    assert!(before.keys().all(|path| after.contains_key(path)));
+    let is_new = |path: &PathBuf, contents: &Vec<u8>| before.get(path) != Some(contents);
+    after
+        .into_iter()
+        .filter(|(path, contents)| work.join(path).is_file() && is_new(path, contents))
+        .collect()
+}
+
+/// What a directory holds, by the path within it.
+fn relative(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let all = listing(dir).into_iter();
+    all.map(|(path, contents)| (path.strip_prefix(dir).unwrap().to_owned(), contents))
+        .collect()
 }
 
 pub(super) fn open(
@@ -107,33 +152,10 @@ pub(super) fn open(
     Trail::open(dir, options)
 }
 
-/// A person fetches an entry, which is submitted here too; then one entry alone, a person's commit, a group of two, and
-/// one more by another process. Returns what was acknowledged.
-fn scenario(
-    dir: &Path,
-    other: &Path,
-    kind: Kind,
-    person: bool,
-    disk: &SimulatedDisk,
-) -> Vec<&'static str> {
+/// A person has fetched an entry, which is submitted here too; one entry alone, a person's commit, a group of two, another
+/// process with one more. Returns what was acknowledged.
+fn scenario(dir: &Path, kind: Kind, person: bool, disk: &SimulatedDisk) -> Vec<&'static str> {
     let mut acknowledged = kind.before().to_vec();
-    let refspec = if kind != Kind::Checkout {
-        &["fetch", "-q"][..]
-    } else {
-        &["pull", "-q", "--ff-only"]
-    };
-    let args = [
-        &["-c", "fetch.unpackLimit=1"],
-        refspec,
-        &[other.to_str().unwrap(), "main:main"],
-    ]
-    .concat();
-    let args = if kind != Kind::Checkout {
-        args
-    } else {
-        [&args[..args.len() - 1], &["main"]].concat()
-    };
-    git(dir, &args);
     let first = open(dir, Some(disk.clone()), "first", kind).unwrap();
     if let Ok(snapshot) = first.snapshot(&task("f"))
         && first.confirm(&task("f"), &snapshot).is_ok()
@@ -274,21 +296,14 @@ pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
 
 /// Runs the scenario in a new copy; returns the directory, the disk and what was acknowledged.
 fn run(
-    (template, other): &(Repo, Repo),
+    template: &Template,
     kind: Kind,
     plan: Plan,
 ) -> (tempfile::TempDir, SimulatedDisk, Vec<&'static str>) {
-    let dir = crate::support::temporary();
+    let dir = temporary();
     let work = dir.path().join("work");
-    copy(&template.path, &work);
-    let disk = SimulatedDisk::new(&work, plan).unwrap();
-    let acknowledged = scenario(
-        &work,
-        &other.path,
-        kind,
-        plan.leave_out_sync.is_none(),
-        &disk,
-    );
+    let disk = template.copy(&work, kind, plan);
+    let acknowledged = scenario(&work, kind, plan.leave_out_sync.is_none(), &disk);
     (dir, disk, acknowledged)
 }
 
@@ -299,7 +314,7 @@ fn is_swept(kind: Kind, crash: usize) -> bool {
 }
 
 fn crash_everywhere(kind: Kind) {
-    let template = template(kind);
+    let template = Template::new(kind);
     let (dir, disk, acknowledged) = run(&template, kind, Plan::default());
     assert!(
         acknowledged.ends_with(&["f", "a", "b", "c", "d"]),
@@ -383,7 +398,7 @@ fn after_a_crash_or_power_cut_beside_a_merge_the_trail_continues() {
         hold: Some(("merged.", usize::MAX)),
         ..Plan::default()
     };
-    let (_dir, disk, _) = run(&template(kind), kind, plan);
+    let (_dir, disk, _) = run(&Template::new(kind), kind, plan);
     let log = disk.log();
     let place = |what: &str| log.iter().position(|line| line.contains(what)).unwrap();
     let flushes = log.iter().filter(|line| line.ends_with(".keep"));
@@ -392,7 +407,7 @@ fn after_a_crash_or_power_cut_beside_a_merge_the_trail_continues() {
 }
 
 fn every_sync_is_needed(kind: Kind) {
-    let template = template(kind);
+    let template = Template::new(kind);
     let (_dir, disk, _) = run(
         &template,
         kind,
@@ -404,8 +419,9 @@ fn every_sync_is_needed(kind: Kind) {
     let (operations, syncs) = (disk.operations(), disk.syncs());
     assert!(syncs.len() > 15, "only {} syncs", syncs.len());
     let noticed = |sync: usize, name: &str| {
-        // The cut at the end finds most; some syncs matter only while a lock is held.
-        let cuts = std::iter::once(None).chain((0..operations).rev().map(Some));
+        // The cut at the end tells most; some syncs matter only while a lock is held, soon after them. Until there, nothing differs.
+        let begin: usize = name.split(' ').next().unwrap().parse().unwrap();
+        let cuts = std::iter::once(None).chain((begin + 1..operations).map(Some));
         cuts.into_iter().any(|crash_at| {
             let plan = Plan {
                 crash_at,
