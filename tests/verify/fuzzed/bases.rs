@@ -1,8 +1,11 @@
 //! The repositories that are mutated: small trails in the states in which git leaves repositories.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::super::forge::{Commit, Forge, flat, git, sharded, write};
+use super::view::Expected;
 
 /// A repository to mutate.
 pub struct Base {
@@ -14,6 +17,8 @@ pub struct Base {
     pub forged: Forged,
     /// Objects of the trail: commits, trees and blobs in the order of `forged`.
     pub replaced: Forged,
+    /// What git has shown of the base, by tip.
+    pub expected: Mutex<HashMap<String, Arc<Expected>>>,
 }
 
 /// A commit, its tree, and a blob in it.
@@ -44,7 +49,7 @@ pub fn all(place: &Path) -> Vec<Base> {
                     &["clone", "-q", "--no-local", paths[0], paths[1]],
                 );
             }
-            _ => copy(&forge.path, &to),
+            _ => crate::support::copy(&forge.path, &to),
         }
         if name == "worktree" {
             let linked = place.join("linked");
@@ -146,19 +151,6 @@ fn describe(name: &'static str, path: PathBuf) -> Base {
         honest,
         forged,
         replaced,
-    }
-}
-
-/// Copies a directory with its contents.
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            std::fs::write(&target, std::fs::read(item.path()).unwrap()).unwrap();
-        }
+        expected: Mutex::default(),
     }
 }

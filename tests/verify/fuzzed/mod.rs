@@ -90,7 +90,7 @@ fn try_one(bases: &[Base], place: &Path, seed: u64) -> Result<bool, String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let base = &bases[random.usize(..bases.len())];
     let _ = std::fs::remove_dir_all(place);
-    bases::copy(&base.path, place);
+    crate::support::copy(&base.path, place);
     let mut done = Vec::new();
     for _ in 0..random.u32(1..4) {
         done.push(mutate::mutate(&mut random, base, place));
