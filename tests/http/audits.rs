@@ -106,10 +106,12 @@ fn a_service_that_keeps_checkpoints_sounds_the_alarm_when_the_trail_is_rolled_ba
             .body
             .contains("chiffon_audit_checkpoint_failing 1")
     );
-    // The recorder fails for the same reason, which is not a second cause.
-    host.post(
-        "/api/v1/outcomes?wait=committed",
-        &outcome("later", "failed"),
+    // The recorder meets it as well, which is no second cause.
+    host.served.send(
+        "POST",
+        "/api/v1/outcomes",
+        &["Content-Type: application/json", "Prefer: wait=2"],
+        outcome("later", "failed").as_bytes(),
     );
     let ready = host.get("/readyz").json();
     assert_eq!(ready["causes"], serde_json::json!(["rolled-back"]));

@@ -157,7 +157,9 @@ fn it_ends_in_order_and_commits_what_waits() {
 fn a_policy_that_faults_on_everything_is_quarantined_and_nothing_is_lost() {
     let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/demo/looping.wasm");
     for (what, waits) in [("hold", true), ("builtin", false)] {
-        let host = Host::with(&["--policy", policy, "--on-policy-fault", what]);
+        // The usual limit takes seconds each time.
+        let settings = "[policy]\nfuel = 50000000\n";
+        let host = Host::with_settings(settings, &["--policy", policy, "--on-policy-fault", what]);
         for number in 0..5 {
             assert_eq!(
                 host.post(
