@@ -163,7 +163,7 @@ fn outage(template: &Repo, bare: bool, code: i32, from: usize) {
 }
 
 #[test]
-fn an_outage_ends_and_the_trail_goes_on() {
+fn an_outage_ends_and_the_trail_continues() {
     let templates = [prepared(false), prepared(true)];
     for from in (0..80).step_by(3) {
         let bare = from % 2 == 0;
