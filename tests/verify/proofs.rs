@@ -99,7 +99,7 @@ fn a_proof_in_memory_gets_the_verdicts_of_the_file() {
     given.allowed_signers = Some(&signers);
     let proof = std::fs::read(&path).unwrap();
     let in_memory = verify::check_proof(&proof, &given).unwrap();
-    assert_eq!(in_memory.outcome(), AuditResult::Holds, "{in_memory:#?}");
+    assert_eq!(in_memory.result(), AuditResult::Holds, "{in_memory:#?}");
     let json = |report| serde_json::to_string(&report).unwrap();
     assert_eq!(json(in_memory), json(of_file));
     given.allowed_signers = Some("nobody");

@@ -13,11 +13,11 @@ use super::refs::Refs;
 use super::report::{Claim, Report};
 use super::repository::Repository;
 use super::rules::commit::Commit;
-use super::sources::Kept;
+use super::sources::Sources;
 use super::store::{CurrentStore, Store};
 use super::visit::{TrailCommit, Visitor, Walk};
 use super::walk::chain::Chain;
-use super::walk::history::{self, Walked};
+use super::walk::history::{self, WalkResult};
 use super::walk::{self, Context};
 use super::{VerifyError, checkpoints, claims, expected, hidden, signatures, since, trails, trust};
 
@@ -105,7 +105,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let mut context = Context::new(
         &current,
         repository.algorithm,
-        elsewhere(&repository, &alternates),
+        external_objects_reason(&repository, &alternates),
     );
     let refs = Refs::load(&repository)?;
     let chosen = trails::choose(&repository, &refs, &context, options.reference.as_deref())?;
@@ -124,7 +124,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     }
     drop(refs);
     let since = since::load(options)?;
-    let kept = Kept::open(options)?;
+    let kept = Sources::open(options)?;
     let own = [
         signatures::visitor(options)?,
         checkpoints::visitor(options, &kept)?,
@@ -134,13 +134,13 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     context.visitors = visitors;
     context.visitors.extend(&options.visitors);
     let mut walked = match tip {
-        None => Walked::default(),
+        None => WalkResult::default(),
         Some(tip) => {
             let processors = std::thread::available_parallelism();
             let processors = processors.map_or(1, |number| number.get().min(8));
             let threads = options.threads.unwrap_or(processors).max(1);
             let until = since.as_ref().map(|since| since.commit);
-            let how = history::How {
+            let how = history::WalkOptions {
                 shallow: &shallow,
                 threads,
                 until,
@@ -148,7 +148,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 ahead: !options.visitors.is_empty() || !kept.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
-                let after = after(&repository, options)?;
+                let after = since_commit(&repository, options)?;
                 let gone = options.after.clone().unwrap_or_default();
                 history::walk_in_order(&context, tip, &how, after, options.progress)
                     .ok_or(VerifyError::NotInHistory(gone))?
@@ -191,7 +191,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let before = since.as_ref().map_or(0, |since| since.size());
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
-    let given = kept.ours().given.iter();
+    let given = kept.of_trail().given.iter();
     let given: Vec<_> = given
         .chain(since.iter().map(|since| &since.given))
         .collect();
@@ -248,7 +248,7 @@ fn show_border(context: &Context<'_>, chain: &Chain) {
 }
 
 /// The commit after which the audit starts, if it does not cover all of history.
-fn after(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
+fn since_commit(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
     let Some(name) = &options.after else {
         return Ok(None);
     };
@@ -259,7 +259,10 @@ fn after(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, V
 }
 
 /// The reason why an object may be missing here without an offence.
-pub(crate) fn elsewhere(repository: &Repository, alternates: &[String]) -> Option<String> {
+pub(crate) fn external_objects_reason(
+    repository: &Repository,
+    alternates: &[String],
+) -> Option<String> {
     if let Some(alternate) = alternates.first() {
         return Some(format!(
             "it may be in {}, which this repository borrows from",

@@ -67,7 +67,7 @@ impl GivenCheckpoint {
     }
 
     /// The note about a checkpoint that the trail extends.
-    pub(crate) fn tell(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let of = self.checkpoint.seconds.map(show_time);
         let of = of.map(|time| format!(", of {time}")).unwrap_or_default();
         let size = self.checkpoint.size;

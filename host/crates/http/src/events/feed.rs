@@ -138,7 +138,7 @@ impl Feed {
 
     /// Waits until the block is dropped.
     pub async fn dropped(&self, sequence: u64, changes: &mut watch::Receiver<()>) {
-        while !matches!(self.find(sequence, 0), Found::Gone) {
+        while !matches!(self.find(sequence, 0), PieceLookup::Gone) {
             if changes.changed().await.is_err() {
                 std::future::pending().await
             }
