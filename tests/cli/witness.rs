@@ -212,8 +212,8 @@ fn a_witness_tells_of_a_roll_back_and_a_rewrite_though_the_signer_forgot() {
     let accept = machine.git(&["rev-parse", "HEAD"]);
     machine.run(&["-C", "repo", "init", "--accept-tip", accept.trim()]);
     for (id, words) in [
-        ("x", "its 3 entries are others"),
-        ("y", "its first 3 entries are others"),
+        ("x", "its 3 entries are different"),
+        ("y", "its first 3 entries are different"),
     ] {
         machine.commit(&outcome(id, "completed"));
         std::fs::remove_dir_all(machine.path("key.signed")).unwrap();
@@ -337,7 +337,7 @@ fn a_witness_that_is_away_or_unknown_keeps_nobody_from_a_checkpoint() {
     assert_eq!(away.exit, Some(1), "{away:?}");
     assert!(
         away.err
-            .contains("not cosigned: the witness http://127.0.0.1:9 cannot be asked"),
+            .contains("not cosigned: the witness http://127.0.0.1:9 cannot be reached"),
         "{away:?}"
     );
     let (exit, claim) = verify(&machine, "1");

@@ -217,5 +217,5 @@ fn a_database_that_is_removed_without_its_log_is_not_created_again() {
     host.served.child.kill().unwrap();
     host.served.child.wait().unwrap();
     let said = refused_start(&host, 7);
-    assert!(said.contains("its log `-wal` is there"), "{said}");
+    assert!(said.contains("its log `-wal` exists"), "{said}");
 }

@@ -197,7 +197,7 @@ fn a_store_that_may_not_be_written_is_refused_at_the_start() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains("is its directory there, and writable?"),
+        said.contains("does its directory exist, and is it writable?"),
         "{said}"
     );
     let args = ["-C", "audit.git", "doctor", "--store", &url];
