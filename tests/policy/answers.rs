@@ -284,10 +284,10 @@ fn reasons_and_refusals_keep_to_the_interface() {
         ),
         (100, "/metadata/a~1b", "no")
     );
-    assert_eq!(fault(refused(0, "")), "policy's refusal names no violation");
+    assert_eq!(fault(refused(0, "")), "policy's refusal lists no violation");
     assert_eq!(
         fault(refused(101, "")),
-        "policy's refusal names more than 100 violations"
+        "policy's refusal lists more than 100 violations"
     );
     for pointer in ["metadata", "/a~2", "/a~"] {
         assert_eq!(

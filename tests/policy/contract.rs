@@ -69,7 +69,7 @@ fn each_way_to_break_the_contract_is_found_and_named() {
         (
             ("ON_OTHER", "unreachable"),
             "lost-race",
-            "it answered `fault` (policy trapped: wasm `unreachable` instruction executed) where the trail has ",
+            "it answered `fault` (policy trapped: wasm `unreachable` instruction executed) although the trail has ",
         ),
         (
             ("EXTRA", "\\\"note\\\":1,"),

@@ -66,7 +66,7 @@ fn a_component_cut_anywhere_is_refused() {
     assert!(cut > 100, "{cut}");
 }
 
-/// How many damaged components there are: so many, or what `.ci/run --full` asks for.
+/// The number of damaged components: the default, unless `.ci/run --full` asks for more.
 #[expect(
     clippy::disallowed_methods,
     reason = "`.ci/run --full` asks for more of what takes long"

@@ -72,8 +72,8 @@ fn every_metric_that_rules_runbook_and_dashboard_name_is_there() {
     for (name, file) in [
         ("chiffon_audit_checkpoint_age_seconds", "mod.rs"),
         ("chiffon_audit_checkpoint_failing", "mod.rs"),
-        ("chiffon_audit_store_connections", "standing.rs"),
-        ("chiffon_audit_store_connections_waited_for", "standing.rs"),
+        ("chiffon_audit_store_connections", "states.rs"),
+        ("chiffon_audit_store_connections_waited_for", "states.rs"),
     ] {
         let source = format!("{ROOT}/host/crates/service/src/orchestrator/metrics/{file}");
         assert!(

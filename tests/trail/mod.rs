@@ -4,6 +4,7 @@ mod adopting;
 mod caches;
 mod configuration;
 mod crash;
+mod crash_template;
 mod damaged;
 mod directories;
 mod faults;

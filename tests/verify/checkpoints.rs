@@ -149,7 +149,7 @@ fn what_still_holds_is_reported_beside_what_does_not() {
             .unwrap()
             .notes
             .iter()
-            .any(|note| note.starts_with("the first 2 entries are as they were"))
+            .any(|note| note.starts_with("the first 2 entries are unchanged"))
     );
 }
 

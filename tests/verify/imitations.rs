@@ -102,7 +102,7 @@ fn a_message_that_git_shows_from_another_encoding_is_not_taken_for_harmless() {
     let id = forge.object("commit", commit("UTF-7", &hidden).as_bytes());
     // If the C library knows the encoding, `git log` shows LOOKS.
     forge.git(&["update-ref", "refs/heads/audit", &id]);
-    forge.not_shown("agreement", "from the encoding `UTF-7`");
+    forge.not_shown("agreement", "decodes its message from `UTF-7`");
     let id = forge.object("commit", commit("ISO-8859-1", "work").as_bytes());
     forge.git(&["update-ref", "refs/heads/audit", &id]);
     forge.record(&sharded("after"));

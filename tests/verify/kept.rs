@@ -66,7 +66,7 @@ fn a_repository_that_keeps_checkpoints_is_as_good_as_a_file() {
         notes(&report, "checkpoints")
             .last()
             .unwrap()
-            .starts_with("the first 2 entries are as they were"),
+            .starts_with("the first 2 entries are unchanged"),
     );
     rewritten(&mut place, false, 9, &["a", "b"]);
     broken(&place.audit(&["keeper"]), "checkpoints", "here are 2");

@@ -241,7 +241,7 @@ fn a_commit_graph_that_misleads_is_named() {
         &|bytes| bytes[row + 24..row + 28].copy_from_slice(&[0; 4]),
         "",
     );
-    check(&|bytes| bytes[row + 31] ^= 4, "generations");
+    check(&|bytes| bytes[row + 31] ^= 4, "wrong generation numbers");
     check(&|bytes| bytes[row + 35] ^= 1, "");
     check(&|bytes| bytes[0] = b'X', "not a commit-graph of version 1");
     check(&|bytes| bytes[names + 19] ^= 1, "");
