@@ -113,7 +113,7 @@ impl Builder {
                 secret: self.secret,
             },
             deciding: Deciding { policy, settings },
-            load_policy: Box::new(|_, _, _| {
+            load_policy: Box::new(|_, _| {
                 Err("an embedded orchestrator keeps the policy that it was started with".to_owned())
             }),
             on_policy_fault: OnPolicyFault::Hold,

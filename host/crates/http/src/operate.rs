@@ -171,15 +171,19 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
 pub struct WantedPolicy {
     /// The component's bytes in base64. Without it, the policy that settings and trail name now is loaded.
     component: Option<String>,
-    /// The policy's settings. Without them the current ones are kept.
+    /// The policy's settings. Without them it has none: the settings of the policy in force are not kept.
     settings: Option<BTreeMap<String, String>>,
+    /// Put it in force in spite of objections. They are logged, and recorded with the policy in force.
+    #[serde(default)]
+    force: bool,
 }
 
 /// Puts another policy in force, between two calls.
 ///
-/// It is first checked against the interface and tried in the sandbox; if that fails, the current policy stays. An
-/// uploaded policy is kept with the trail and stays in force after a restart.
+/// It is first checked as by `policy activate`: the contract, and that it asks for every setting. If that fails, the
+/// current policy stays. An uploaded policy is kept with the trail and stays in force after a restart.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
+    params(("force" = Option<bool>, Query, description = "put it in force in spite of objections, which are recorded with it")),
     request_body(content((WantedPolicy = "application/json"), (String = "application/wasm"))),
     responses((status = 200, body = PolicyShown),
         (status = 422, description = "Refused, with the reason; the policy in force stays", body = Problem)))]
@@ -194,20 +198,20 @@ pub async fn policy(
         let component = body::read(&app, request, most, &app.uploads).await?;
         Wanted::Given {
             component: component.to_vec(),
-            settings: None,
+            settings: BTreeMap::new(),
+            force: is_forced(&uri)?,
         }
     } else if body::has_type(headers, "application/json") {
         // Base64 makes it a third longer.
         let most = app.limits.now().policy / 3 * 4 + (1 << 16);
         let text = body::read(&app, request, most, &app.uploads).await?;
-        wanted(&text)?
+        wanted(&text, is_forced(&uri)?)?
     } else {
         return Err(Problem::saying(
             Kind::MediaType,
             "send a component as application/wasm, or application/json",
         ));
     };
-    query::read(&uri, &[])?;
     let changed = app.orchestrator.change_policy(wanted).await;
     let in_force = changed.map_err(|error| Problem::swap(&error))?;
     let InForce {
@@ -226,7 +230,17 @@ pub async fn policy(
     }))
 }
 
-fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
+/// Reads the parameter `force`.
+fn is_forced(uri: &axum::http::Uri) -> Result<bool, Problem> {
+    let parameters = query::read(uri, &["force"])?;
+    match parameters.first().map(|(_, value)| value.as_str()) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::parameter("force", "must be true or false")),
+    }
+}
+
+fn wanted(text: &[u8], force: bool) -> Result<Wanted, Problem> {
     use base64::Engine as _;
     let text: &[u8] = if text.trim_ascii().is_empty() {
         b"{}"
@@ -254,7 +268,8 @@ fn wanted(text: &[u8]) -> Result<Wanted, Problem> {
         .map_err(|_| Problem::saying(Kind::PolicyRefused, "/component: is not base64"))?;
     Ok(Wanted::Given {
         component,
-        settings: wanted.settings,
+        settings: wanted.settings.unwrap_or_default(),
+        force: force || wanted.force,
     })
 }
 

@@ -25,9 +25,10 @@ pub struct Limits {
     pub compile_memory: usize,
     /// Core instances. Python components have 38 core modules.
     pub instances: usize,
-    /// Linear memories. JavaScript components (QuickJS) have 3.
+    /// Linear memories. JavaScript components (QuickJS) have 3, and a stack has one for each part and one for its driver.
+    /// More of them cost address space and nothing else.
     pub memories: usize,
-    /// Tables.
+    /// Tables. Each part of a stack has two.
     pub tables: usize,
     /// Elements in all tables together, a pointer each. Large interpreters have some 20,000.
     pub table_elements: usize,
@@ -57,8 +58,8 @@ impl Default for Limits {
             compile_time: Duration::from_secs(120),
             compile_memory: 1 << 30,
             instances: 64,
-            memories: 4,
-            tables: 16,
+            memories: 16,
+            tables: 32,
             table_elements: 200_000,
             host_calls: 1_000,
             wasi_calls: 100_000,

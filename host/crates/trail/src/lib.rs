@@ -19,6 +19,7 @@ mod place;
 mod policies;
 mod read;
 mod signing;
+mod used_policies;
 mod work_tree;
 mod write;
 
@@ -48,6 +49,7 @@ pub use read::name::TrailName;
 pub use read::order::{NumberedCommit, NumberedFrom, TrailEnd};
 pub use read::view::Snapshot;
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::RULE as ATTRIBUTES;
 pub use write::holder::{HolderState, LockWatch, StuckHolder};
 pub use write::tenure::{Committing, Tenure};

@@ -71,6 +71,9 @@ pub struct InForce {
     pub settings: String,
     /// When that was, RFC 3339.
     pub since: String,
+    /// The objections that the operator overrode to put it in force, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
 }
 
 impl Trail {
@@ -124,6 +127,24 @@ impl Trail {
         let name = kind.file_name(digest);
         name.map_or(Ok(false), |name| {
             Ok(find(&self.shared().repository, &name)?.is_some())
+        })
+    }
+
+    /// The name of a remote to fetch [`POLICIES_REF`] from: one whose copy of it is here, or else one that the repository's
+    /// configuration names. `None` if there is no remote.
+    pub fn policies_remote(&self) -> Option<String> {
+        let repository = &self.shared().repository;
+        let copies = repository.refs_below("refs/remotes/").unwrap_or_default();
+        let holder = copies.iter().find_map(|(name, _)| {
+            let name = name.strip_prefix("refs/remotes/")?;
+            name.strip_suffix("/audit-policies").map(str::to_owned)
+        });
+        holder.or_else(|| {
+            repository.fetch_refspecs().iter().find_map(|refspec| {
+                let (_, destination) = refspec.split_once(':')?;
+                let below = destination.strip_prefix("refs/remotes/")?;
+                below.split_once('/').map(|(remote, _)| remote.to_owned())
+            })
         })
     }
 
@@ -306,7 +327,12 @@ impl Shared {
                 disk.rename(&temporary, &path).doing("replace", &path)?;
             }
         }
-        disk.sync_dir(state.root()).doing("sync", state.root())
+        disk.sync_dir(state.root()).doing("sync", state.root())?;
+        // Only what was put in force is trusted: after a crash in between, the policy in force counts as used too.
+        match policy {
+            Some(policy) => self.note_used_locked(policy),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The contract that every policy must keep, whatever it is for, tried on it without a test of its own.
 //!
 //! Owns which claims there are and the report. Each claim is in `claims`; what the policy is asked is in `samples` (every kind
-//! of outcome) and `grammar` (outcomes that nobody would write, from a seed). Holds nothing against a policy for what it
+//! of outcome), `grammar` (outcomes that nobody would write, from a seed) and `texts` (long texts as tasks report them). Holds nothing against a policy for what it
 //! records, refuses or leaves out: only for contradicting itself, or the host.
 
 mod claims;
@@ -9,6 +9,7 @@ mod claims_of_existing;
 mod grammar;
 mod samples;
 mod subject;
+mod texts;
 
 use super::{Policy, PolicySettings, Recording};
 use outcome::Limits;

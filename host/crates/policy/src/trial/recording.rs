@@ -110,24 +110,21 @@ impl Recording {
             },
             outcome: serde_json::from_str(text).map_err(|error| form(error.to_string()))?,
             existing: trial.existing.map(Contents::new),
-            settings: trial
-                .settings
-                .iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            settings: settings_of(trial),
             now: trial.now.to_rfc3339(),
             calls: call.exchanges.clone(),
             result: Told::of(call),
         })
     }
 
-    /// The same questions, with what has come of them now.
-    pub fn again(&self, policy: &Policy, call: &Call) -> Recording {
+    /// The same questions with the trial's settings, and what has come of them now.
+    pub fn again(&self, policy: &Policy, trial: &Trial<'_>, call: &Call) -> Recording {
         Recording {
             policy: Recorded {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
             },
+            settings: settings_of(trial),
             calls: call.exchanges.clone(),
             result: Told::of(call),
             ..self.clone()
@@ -250,6 +247,13 @@ impl Recording {
         }
         differences
     }
+}
+
+fn settings_of(trial: &Trial<'_>) -> BTreeMap<String, String> {
+    let settings = trial.settings.iter();
+    settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 impl Told {
