@@ -32,8 +32,10 @@ impl Component {
     /// The files and directories that it is made of. Tests are not among them: they may change without a rebuild.
     fn sources(&self) -> impl Iterator<Item = String> {
         let own = ["Cargo.toml", "src"].map(|path| format!("{}/{path}", self.directory));
+        let is_of_stacks = self.name.ends_with("-layer") || self.name == "stack";
+        let layers = SHARED_BY_LAYERS.iter().filter(move |_| is_of_stacks);
         own.into_iter()
-            .chain(SHARED.iter().map(|path| (*path).to_owned()))
+            .chain(SHARED.iter().chain(layers).map(|path| (*path).to_owned()))
     }
 }
 
@@ -53,10 +55,36 @@ const COMPONENTS: &[Component] = &[
         package: "chiffon-audit-policy-bound",
         directory: "guest/bound",
     },
+    Component {
+        name: "redact-layer",
+        package: "chiffon-audit-layer-redact",
+        directory: "guest/redact-layer",
+    },
+    Component {
+        name: "bound-layer",
+        package: "chiffon-audit-layer-bound",
+        directory: "guest/bound-layer",
+    },
+    Component {
+        name: "stack",
+        package: "chiffon-audit-stack",
+        directory: "guest/stack",
+    },
 ];
 
 /// What every component is made of besides its own directory.
 const SHARED: &[&str] = &["guest/kit/Cargo.toml", "guest/kit/src", "wit"];
+
+/// What the layers and the driver of a stack are made of besides that.
+const SHARED_BY_LAYERS: &[&str] = &[
+    "guest/bound/Cargo.toml",
+    "guest/bound/src",
+    "guest/layer-kit/Cargo.toml",
+    "guest/layer-kit/src",
+    "guest/redact/Cargo.toml",
+    "guest/redact/src",
+    "guest/stack/wit",
+];
 
 const TARGET: &str = "wasm32-wasip2";
 

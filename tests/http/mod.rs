@@ -12,6 +12,7 @@ mod hosts;
 mod life;
 mod listing;
 mod operate;
+mod posted_policy;
 mod queries;
 mod reporters;
 mod reports;

@@ -70,7 +70,7 @@ fn start_for(
             policy: Policy::builtin(&engine).unwrap(),
             settings: PolicySettings::default(),
         },
-        load_policy: Box::new(|_, _, _| Err("there is no other".into())),
+        load_policy: Box::new(|_, _| Err("there is no other".into())),
         on_policy_fault: OnPolicyFault::Hold,
         host: host.into(),
         lease_term,

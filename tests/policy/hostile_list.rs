@@ -52,12 +52,12 @@ pub const ALL: &[Hostile] = &[
     quick(
         "100 memories",
         || with_module(&module(&[(5, repeated(100, &[0, 1]))])),
-        "limit of 4 memories (setting policy.memories)",
+        "limit of 16 memories (setting policy.memories)",
     ),
     quick(
         "100 tables",
         || with_module(&module(&[(4, repeated(100, &[0x70, 0, 10]))])),
-        "limit of 16 tables (setting policy.tables)",
+        "limit of 32 tables (setting policy.tables)",
     ),
     quick(
         "900 instances",

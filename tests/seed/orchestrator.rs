@@ -152,7 +152,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
             policy: crate::policy::builtin().clone(),
             settings: PolicySettings::default(),
         },
-        load_policy: Box::new(|_, _, _| Err("there is no other".into())),
+        load_policy: Box::new(|_, _| Err("there is no other".into())),
         on_policy_fault: OnPolicyFault::Hold,
         host: "seed".into(),
         lease_term: LEASE_TERM,

@@ -9,6 +9,7 @@ use serde_json::Value;
 /// The crates of the host, each with the crates of this workspace that it may depend on.
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("outcome", &[]),
+    ("compose", &["outcome"]),
     ("verify", &[]),
     ("policy", &["outcome"]),
     ("store", &["outcome"]),
@@ -38,6 +39,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("gix", &["trail", "verify"]),
     ("rusqlite", &["store"]),
     ("tokio-postgres", &["store"]),
+    ("wac-graph", &["compose"]),
     ("wasmtime", &["policy"]),
     ("wasmtime-wasi", &["policy"]),
 ];

@@ -46,7 +46,7 @@ fn the_check_finds_what_it_is_for() {
     check(
         "guest/builtin/src/entry.rs",
         "use wit_bindgen::generate;",
-        &["guest/builtin/src/entry.rs: only the kit's lib.rs makes bindings"],
+        &["guest/builtin/src/entry.rs: only the kits and the driver make bindings"],
     );
     check("tests/x.rs", "println!();", &[]);
     check(

@@ -2,4 +2,5 @@
 
 pub mod policy;
 
+#[cfg(feature = "component")]
 policy_kit::export!(crate::policy);

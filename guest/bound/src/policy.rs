@@ -20,20 +20,9 @@ pub const LEAST_TEXT: usize = 512;
 /// Setting `max_text`: how many bytes a text may have, at least 512. Applies to every text in `outcome`, `resources_used` and
 /// `metadata`.
 pub fn entry(outcome: &Outcome, now: &str, settings: &Settings<'_>) -> Result<String, Refusal> {
-    let most = match settings("max_text").as_deref() {
-        None => MAX_TEXT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|most| *most >= LEAST_TEXT)
-            .ok_or_else(|| {
-                Refusal::Unavailable(format!(
-                    "nothing is recorded, since the setting `max_text` must be a number of bytes, at least {LEAST_TEXT}"
-                ))
-            })?,
-    };
+    let mut bound = Bound::load(settings)?;
     let entry = json::format(&Entry::new(outcome, now));
-    Ok(rewrite(&entry, &mut Bound(most)))
+    Ok(rewrite(&entry, &mut bound))
 }
 
 /// Whether the entry that the trail holds for this task says the same as the one that would be made now.
@@ -41,7 +30,31 @@ pub fn same(entry: &str, existing: &str) -> bool {
     json::same(entry, existing, "timestamp")
 }
 
-struct Bound(usize);
+/// Shortens the long texts that it is shown.
+pub struct Bound(usize);
+
+impl Bound {
+    /// The bound that the setting `max_text` gives.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, if the setting is no number of bytes, or too small.
+    pub fn load(settings: &Settings<'_>) -> Result<Bound, Refusal> {
+        let most = match settings("max_text").as_deref() {
+            None => MAX_TEXT,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|most| *most >= LEAST_TEXT)
+                .ok_or_else(|| {
+                    Refusal::Unavailable(format!(
+                        "nothing is recorded, since the setting `max_text` must be a number of bytes, at least {LEAST_TEXT}"
+                    ))
+                })?,
+        };
+        Ok(Bound(most))
+    }
+}
 
 impl Rewrite for Bound {
     fn whole(&mut self, _: &[String], _: u8) -> Option<String> {

@@ -19,13 +19,13 @@ pub mod rewrite;
 mod tape;
 pub mod time;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "bindings"))]
 pub mod host;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "bindings"))]
 pub mod perform;
 
 /// The bindings to the world `chiffon:audit/policy`, generated from `wit/`.
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "bindings"))]
 #[allow(missing_docs, reason = "generated; the WIT files document the items")]
 pub mod bindings {
     wit_bindgen::generate!({

@@ -5,4 +5,5 @@ mod needles;
 pub mod policy;
 pub mod rules;
 
+#[cfg(feature = "component")]
 policy_kit::export!(crate::policy);

@@ -24,24 +24,10 @@ const FIXED: &[&[&str]] = &[
 pub fn entry(outcome: &Outcome, now: &str, settings: &Settings<'_>) -> Result<String, Refusal> {
     let rules = Rules::load(settings("rules").as_deref())
         .map_err(|problem| Refusal::Unavailable(format!("nothing is recorded, since {problem}")))?;
-    let mut redaction = Redaction {
-        rules: &rules,
-        violations: Vec::new(),
-        problem: None,
-    };
+    let mut redaction = Redaction::new(&rules);
     let entry = rewrite(&json::format(&Entry::new(outcome, now)), &mut redaction);
-    match redaction {
-        Redaction {
-            problem: Some(problem),
-            ..
-        } => Err(Refusal::Unavailable(format!(
-            "nothing is recorded, since {problem}"
-        ))),
-        Redaction { violations, .. } if !violations.is_empty() => {
-            Err(Refusal::Violations(violations))
-        }
-        _ => Ok(entry),
-    }
+    redaction.finish()?;
+    Ok(entry)
 }
 
 /// Whether the entry that the trail holds for this task says the same as the one that would be made now.
@@ -51,13 +37,41 @@ pub fn same(entry: &str, existing: &str) -> bool {
     json::same(entry, existing, "timestamp")
 }
 
-struct Redaction<'r> {
+/// Replaces the secrets that it is shown, and notes where one cannot be replaced.
+pub struct Redaction<'r> {
     rules: &'r Rules,
     violations: Vec<Violation>,
     problem: Option<String>,
 }
 
-impl Redaction<'_> {
+impl<'r> Redaction<'r> {
+    /// A redaction by these rules.
+    pub fn new(rules: &'r Rules) -> Redaction<'r> {
+        Redaction {
+            rules,
+            violations: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// Ends the redaction.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, if a rule could not be applied; `Violations`, if a secret is where nothing can be replaced.
+    pub fn finish(self) -> Result<(), Refusal> {
+        if let Some(problem) = self.problem {
+            return Err(Refusal::Unavailable(format!(
+                "nothing is recorded, since {problem}"
+            )));
+        }
+        if self.violations.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Violations(self.violations))
+        }
+    }
+
     /// The text without its secrets; `None` if it has none.
     fn redacted(&mut self, text: &str) -> Option<String> {
         match self.rules.text(text) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
-use super::policy::RecordingFile;
+use super::policy::{RecordingFile, unasked};
 use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
@@ -71,6 +71,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         (None, _) => {}
     }
     print(&answer, &mut session.output)?;
+    if answer.result == AnswerKind::Committed {
+        let asked = answer.settings_read.iter().map(|name| &**name);
+        if let Some(unasked) = unasked(args.flags.policy_setting_names(), asked) {
+            session.output.note(format_args!("note: {unasked}"));
+        }
+    }
     // The outcome is recorded and was reported. Failing to write the call is a separate error.
     kept?;
     Ok(exit)

@@ -46,8 +46,13 @@ pub struct RecordFlags {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Give the policy a setting; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    policy_setting: Vec<(String, String)>,
+    #[arg(
+        long = "setting",
+        aliases = ["policy-setting", "config"],
+        value_name = "NAME=VALUE",
+        value_parser = setting
+    )]
+    policy_settings: Vec<(String, String)>,
     /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
     #[arg(long, value_name = "AUTHOR")]
     author: Option<String>,
@@ -82,15 +87,20 @@ impl From<LayoutName> for config::Layout {
     }
 }
 
-/// Parses `KEY=VALUE` from the command line.
+/// Parses `NAME=VALUE` from the command line.
 pub fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("must be KEY=VALUE".to_owned()),
+        _ => Err("must be NAME=VALUE".to_owned()),
     }
 }
 
 impl RecordFlags {
+    /// The names of the settings that these flags give to the policy.
+    pub fn policy_setting_names(&self) -> impl Iterator<Item = &str> {
+        self.policy_settings.iter().map(|(name, _)| &**name)
+    }
+
     /// The settings that these flags give.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -98,7 +108,7 @@ impl RecordFlags {
             author: self.author.clone(),
             policy_file: self.policy.clone(),
             policy_settings: self
-                .policy_setting
+                .policy_settings
                 .iter()
                 .cloned()
                 .collect::<BTreeMap<_, _>>(),

@@ -5,32 +5,59 @@ import { get } from 'chiffon:audit/config@0.1.0';
 import { read, writeNew } from 'chiffon:audit/filesystem@0.1.0';
 import { commit } from 'chiffon:audit/git@0.1.0';
 
-import { Json, format } from './json_text.js';
+import { report } from './console.js';
+import { Json, differences, format } from './json_text.js';
 import { entry as makeEntry, same } from './policy.js';
 import { decode, encode } from './utf8.js';
 
-const CONFLICT =
-  'the task has an entry that says something else; a task that is tried again is a task of its own ' +
-  '(such as `deploy-42.2` with `metadata.attempt_of`)';
+// The host answers null where a setting is not given.
+const setting = (key) => get(key) ?? undefined;
 
 export const recorder = {
   commitTaskOutcome(outcome) {
-    const path = `.audit/tasks/${outcome.taskId}.json`;
-    const existing = attempt("could not read the task's entry", () => read(path));
-    const now = timestamp();
-    const seen = view(outcome);
-    const made = makeEntry(seen, now, get);
-    if (Array.isArray(made)) throw { tag: 'refused', val: made };
-    const entry = format(made);
-    if (existing != null) {
-      if (saysTheSame(entry, existing)) return 'already-recorded';
-      throw { tag: 'conflicting', val: CONFLICT };
+    try {
+      return decide(outcome);
+    } catch (error) {
+      // An answer of the policy's, and no failure.
+      if (typeof error?.tag === 'string') throw error;
+      // The call fails, and the host tells the last line of what is logged here.
+      report(error);
+      throw error;
     }
-    attempt("could not stage the task's entry", () => writeNew(path, encode(entry)));
-    attempt('could not ask for the commit', () => commit(`audit: task ${seen.task_id} ${seen.status} at ${now}`));
-    return 'committed';
   },
 };
+
+function decide(outcome) {
+  const path = `.audit/tasks/${outcome.taskId}.json`;
+  const existing = attempt("could not read the task's entry", () => read(path));
+  const now = timestamp();
+  const seen = view(outcome);
+  const made = makeEntry(seen, now, setting);
+  if (Array.isArray(made)) throw { tag: 'refused', val: made };
+  const entry = format(made);
+  if (existing != null) {
+    if (saysTheSame(entry, existing)) return 'already-recorded';
+    throw { tag: 'conflicting', val: conflict(entry, existing) };
+  }
+  attempt("could not stage the task's entry", () => writeNew(path, encode(entry)));
+  attempt('could not ask for the commit', () => commit(`audit: task ${seen.task_id} ${seen.status} at ${now}`));
+  return 'committed';
+}
+
+// Names where two entries differ, apart from the time of recording, and quotes no value of either.
+function conflict(entry, existing) {
+  let places;
+  try {
+    places = differences(entry, decode(existing), 'timestamp');
+  } catch {
+    return "the task's entry on the trail is not a JSON object";
+  }
+  const where = places.length > 0 ? `differs in ${places.join(', ')}` : 'says something else';
+  return (
+    `the task has an entry that ${where}; a task that is tried again is a task of its own ` +
+    '(such as `deploy-42.2` with `metadata.attempt_of`)'
+  );
+}
 
 // Calls the host; what it turns down becomes this policy's answer.
 function attempt(what, call) {

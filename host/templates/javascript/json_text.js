@@ -125,6 +125,71 @@ function afterSpace(text, at) {
   return at;
 }
 
+// How many places of a difference are named, and how long a name may be.
+const NAMED = 10;
+const LONGEST_NAME = 256;
+
+// Where two objects differ but for one member of theirs, as JSON pointers; the first ten. Throws where one is no JSON object.
+export function differences(one, other, butFor) {
+  const places = [];
+  const [ours, theirs] = [one, other].map((text) => {
+    const value = readExactly(text);
+    if (!(value instanceof Map)) throw new SyntaxError('not an object');
+    value.delete(butFor);
+    return value;
+  });
+  compare(ours, theirs, '', places);
+  return places.map((place) => (place.length <= LONGEST_NAME ? place : `${place.slice(0, LONGEST_NAME)}…`));
+}
+
+function compare(one, other, place, places) {
+  if (places.length >= NAMED) return;
+  if (one instanceof Map && other instanceof Map) {
+    for (const key of [...new Set([...one.keys(), ...other.keys()])].sort()) {
+      const below = `${place}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+      if (one.has(key) && other.has(key)) compare(one.get(key), other.get(key), below, places);
+      else if (places.length < NAMED) places.push(below);
+    }
+  } else if (Array.isArray(one) && Array.isArray(other) && one.length === other.length) {
+    one.forEach((item, index) => compare(item, other[index], `${place}/${index}`, places));
+  } else if (one instanceof Map || other instanceof Map || String(one) !== String(other) || Array.isArray(one) !== Array.isArray(other)) {
+    places.push(place);
+  }
+}
+
+// A text as maps, arrays and tokens: numbers as they were written, strings escaped in one way.
+function readExactly(text) {
+  const tokens = tokensOf(text);
+  // For the grammar.
+  JSON.parse(text);
+  return exactly(tokens.reverse());
+}
+
+function exactly(tokens) {
+  const token = tokens.pop();
+  if (token === '[') {
+    const items = [];
+    while (tokens.at(-1) !== ']') {
+      if (tokens.at(-1) === ',') tokens.pop();
+      items.push(exactly(tokens));
+    }
+    tokens.pop();
+    return items;
+  }
+  if (token === '{') {
+    const members = new Map();
+    while (tokens.at(-1) !== '}') {
+      if (tokens.at(-1) === ',') tokens.pop();
+      const key = JSON.parse(tokens.pop());
+      tokens.pop();
+      members.set(key, exactly(tokens));
+    }
+    tokens.pop();
+    return members;
+  }
+  return token.startsWith('"') ? JSON.stringify(JSON.parse(token)) : token;
+}
+
 // Whether two objects are equal but for one member of theirs: order of members ignored, strings compared decoded, numbers as they
 // were written. What is not a JSON object equals nothing.
 export function same(one, other, butFor) {

@@ -9,7 +9,8 @@ import { same as sameJson } from './json_text.js';
 //
 // `outcome` has the outcome's members; JSON of any form in it is a `Json`, its numbers as they were written. `settings(key)` is a
 // setting of the operator's, or undefined. The host requires `task_id`, `status` and `timestamp` to be the outcome's and `now`.
-// Called on its own entry, at that entry's time, it must make the same bytes again.
+// Called on its own entry, at that entry's time, it must make the same bytes again. Throw `unavailable` of answers.js where the outcome
+// cannot be recorded now. What `console.log` prints goes to the operator's log.
 export function entry(outcome, now, settings) {
   const violations = [];
   // A rule as an example: the setting `require_plan=true` turns down what belongs to no plan.

@@ -13,18 +13,33 @@ from wit_world.exports.recorder import (
 )
 from wit_world.imports import clock, config, filesystem, git, types
 
+import console
 import json_text
 import policy
+from answers import Unavailable
 from json_text import Json
 
-CONFLICT = (
-    "the task has an entry that says something else; a task that is tried again is a task of its own "
-    "(such as `deploy-42.2` with `metadata.attempt_of`)"
-)
+console.redirect()
 
 
 class Recorder(exports.Recorder):
     def commit_task_outcome(self, outcome):
+        try:
+            receipt = self.decide(outcome)
+        except Err:
+            console.finish()
+            raise
+        except Unavailable as error:
+            console.finish()
+            raise Err(RecordError_Unavailable(str(error) or "the policy does not say why"))
+        except Exception as error:
+            # The call fails, and the host tells the last line of what is logged here.
+            console.report(error)
+            raise
+        console.finish()
+        return receipt
+
+    def decide(self, outcome):
         path = f".audit/tasks/{outcome.task_id}.json"
         try:
             existing = filesystem.read(path)
@@ -39,7 +54,7 @@ class Recorder(exports.Recorder):
         if existing is not None:
             if says_the_same(entry, existing):
                 return Receipt.ALREADY_RECORDED
-            raise Err(RecordError_Conflicting(CONFLICT))
+            raise Err(RecordError_Conflicting(conflict(entry, existing)))
         try:
             filesystem.write_new(path, entry.encode())
         except Err as error:
@@ -52,6 +67,19 @@ class Recorder(exports.Recorder):
         except Err as error:
             raise unavailable("could not ask for the commit", error.value)
         return Receipt.COMMITTED
+
+
+def conflict(entry, existing):
+    """Names where two entries differ, apart from the time of recording, and quotes no value of either."""
+    try:
+        places = json_text.differences(entry, existing.decode(), but_for="timestamp")
+    except (ValueError, RecursionError):
+        return "the task's entry on the trail is not a JSON object"
+    where = "differs in " + ", ".join(places) if places else "says something else"
+    return (
+        f"the task has an entry that {where}; a task that is tried again is a task of its own "
+        "(such as `deploy-42.2` with `metadata.attempt_of`)"
+    )
 
 
 def says_the_same(entry, existing):

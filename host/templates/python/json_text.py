@@ -33,6 +33,41 @@ def same(one, other, but_for):
     return one == other
 
 
+# How many places of a difference are named, and how long a name may be.
+NAMED = 10
+LONGEST_NAME = 256
+
+
+def differences(one, other, but_for):
+    """Where two objects differ but for one member of theirs, as JSON pointers; the first ten. Raises ValueError where one is no JSON
+    object."""
+    one, other = _read(one), _read(other)
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        raise ValueError("not a JSON object")
+    one.pop(but_for, None)
+    other.pop(but_for, None)
+    places = []
+    _compare(one, other, "", places)
+    return [place if len(place) <= LONGEST_NAME else place[:LONGEST_NAME] + "…" for place in places[:NAMED]]
+
+
+def _compare(one, other, place, places):
+    if len(places) >= NAMED:
+        return
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            below = f"{place}/{key.replace('~', '~0').replace('/', '~1')}"
+            if key in one and key in other:
+                _compare(one[key], other[key], below, places)
+            else:
+                places.append(below)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, (item, theirs) in enumerate(zip(one, other)):
+            _compare(item, theirs, f"{place}/{index}", places)
+    elif one != other:
+        places.append(place)
+
+
 # An entry is at most 64 deep. What is deeper equals none, and would exhaust the sandbox's stack.
 DEEPEST = 100
 

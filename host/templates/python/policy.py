@@ -10,6 +10,8 @@ def entry(outcome, now, settings):
     """The entry of an outcome that is recorded at `now`: a dict in the order in which it is written; or a list of violations,
     each a JSON pointer and what is wrong there.
 
+    Raise `answers.Unavailable` where the outcome cannot be recorded now. What is printed goes to the operator's log.
+
     `outcome` is a dict of the outcome's members; JSON of any form in it is a `json_text.Json`, its numbers as they were written.
     `settings(key)` is a setting of the operator's, or None. The host requires `task_id`, `status` and `timestamp` to be the outcome's
     and `now`. Called on its own entry, at that entry's time, it must make the same bytes again.

@@ -1,11 +1,16 @@
 //! `policy …`: inspecting, trying and testing policies, without a repository.
 
 mod check;
+mod compose;
 mod faults;
+mod gate;
 mod inspect;
 mod new;
 mod recording;
 mod run;
+mod secrets;
+mod setting_names;
+mod swaps;
 mod test;
 mod trail;
 

@@ -113,7 +113,22 @@ fn what_an_entry_must_not_contain_is_never_updated_away() {
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     assert!(
         ran.out
-            .contains("  entry: contains \"replicas\", which it must not\n"),
+            .contains("  entry: contains \"replicas\" in the name of a member of /execution_result/outcome, which it must not\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn an_entry_does_not_lack_a_text_that_is_written_with_escapes() {
+    let machine = machine_with(
+        r#"outcome = '{"task_id": "t", "status": "completed", "execution_result": {"outcome": {"to": "mara\u0040example.com"}}}'
+expect.entry_lacks = ["mara@example.com"]
+"#,
+    );
+    let ran = machine.run(&["policy", "test", "builtin"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(
+        ran.out.contains("at /execution_result/outcome/to"),
         "{ran:?}"
     );
 }

@@ -42,15 +42,15 @@ impl Builder {
         }
     }
 
-    /// Whether to create a bare repository with a trail if the directory is missing or empty. Off by default: then a
+    /// Whether to create a bare repository and begin a trail in it if the directory is missing or empty. Off by default: then a
     /// missing repository is an error.
     pub fn create(mut self, create: bool) -> Builder {
         self.create = create;
         self
     }
 
-    /// The database for outcomes that are not in the trail yet: `sqlite:PATH` or `postgresql://…`. By default a SQLite
-    /// file beside the trail.
+    /// The database that keeps what is not in the trail yet: `sqlite:PATH` or `postgresql://…`. By default a SQLite file beside
+    /// the trail.
     pub fn store(mut self, url: impl Into<String>) -> Builder {
         self.store = Some(url.into());
         self
@@ -113,7 +113,7 @@ impl Builder {
                 secret: self.secret,
             },
             policy_with_settings: PolicyWithSettings { policy, settings },
-            load_policy: Box::new(|_, _, _| {
+            load_policy: Box::new(|_, _| {
                 Err("an embedded orchestrator keeps the policy that it was started with".to_owned())
             }),
             on_policy_fault: OnPolicyFault::Hold,
@@ -133,7 +133,7 @@ impl Builder {
     }
 }
 
-/// Opens the trail, or initialises one in a new repository. Returns git's common directory.
+/// Opens the trail, or begins one in a new repository; the answer is git's common directory.
 fn open(directory: &Path, create: bool) -> Result<PathBuf, Error> {
     let failed = |error: trail::TrailError| Error::Trail(error.into());
     let trail = if create && is_free(directory) {
@@ -154,7 +154,7 @@ fn open(directory: &Path, create: bool) -> Result<PathBuf, Error> {
     Ok(trail.common_dir().to_owned())
 }
 
-/// Whether the directory is empty or missing.
+/// Whether there is nothing in the directory, or no directory.
 fn is_free(directory: &Path) -> bool {
     match std::fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
@@ -175,7 +175,7 @@ fn load(file: Option<&Path>) -> Result<Policy, Error> {
     }
 }
 
-/// Runs blocking work on a thread for it.
+/// Runs what blocks on a thread where it may.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

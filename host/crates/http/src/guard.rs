@@ -32,7 +32,7 @@ use service::orchestrator::{Origin, is_trace_id};
 fn needs(method: &Method, route: &str) -> &'static [Right] {
     match route {
         "/healthz" | "/readyz" | "/openapi.json" => &[],
-        "/api/v1/policy" => &[Right::Admin],
+        "/api/v1/policy" if method == Method::POST => &[Right::Admin],
         // A reporter may ask what happened to its report.
         "/api/v1/tasks/{id}"
         | "/api/v1/tasks/{id}/entry"

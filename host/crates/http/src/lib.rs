@@ -21,6 +21,7 @@ mod openapi;
 mod operate;
 mod parts;
 mod path;
+mod policy;
 mod prefer;
 mod problem;
 mod proof;
@@ -419,7 +420,10 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/audit/query", get(audit::query))
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/trail", get(operate::trail))
-        .route("/api/v1/policy", post(operate::policy))
+        .route(
+            "/api/v1/policy",
+            get(policy::in_force).post(operate::policy),
+        )
         .route("/healthz", get(operate::healthz))
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))

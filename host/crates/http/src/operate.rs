@@ -173,15 +173,19 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
 pub struct PolicyRequest {
     /// The component's bytes in base64. Without it, the policy that settings and trail name now is loaded.
     component: Option<String>,
-    /// The policy's settings. Without them the current ones are kept.
+    /// The policy's settings. Without them it has none: the settings of the policy in force are not kept.
     settings: Option<BTreeMap<String, String>>,
+    /// Put it in force in spite of objections. They are logged, and recorded with the policy in force.
+    #[serde(default)]
+    force: bool,
 }
 
 /// Puts another policy in force, between two calls.
 ///
-/// It is first checked against the interface and tried in the sandbox; if that fails, the current policy stays. An
-/// uploaded policy is kept with the trail and stays in force after a restart.
+/// It is first checked as by `policy activate`: the contract, and that it asks for every setting. If that fails, the
+/// current policy stays. An uploaded policy is kept with the trail and stays in force after a restart.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
+    params(("force" = Option<bool>, Query, description = "put it in force in spite of objections, which are recorded with it")),
     request_body(content((PolicyRequest = "application/json"), (String = "application/wasm"))),
     responses((status = 200, body = PolicyInfo),
         (status = 422, description = "Refused, with the reason; the policy in force stays", body = Problem)))]
@@ -196,20 +200,20 @@ pub async fn policy(
         let component = body::read(&app, request, most, &app.uploads).await?;
         RequestedPolicy::Given {
             component: component.to_vec(),
-            settings: None,
+            settings: BTreeMap::new(),
+            force: is_forced(&uri)?,
         }
     } else if body::has_type(headers, "application/json") {
         // Base64 makes it a third longer.
         let most = app.limits.now().policy / 3 * 4 + (1 << 16);
         let text = body::read(&app, request, most, &app.uploads).await?;
-        wanted(&text)?
+        wanted(&text, is_forced(&uri)?)?
     } else {
         return Err(Problem::with_detail(
             Kind::MediaType,
             "send a component as application/wasm, or application/json",
         ));
     };
-    query::read(&uri, &[])?;
     let changed = app.orchestrator.change_policy(wanted).await;
     let in_force = changed.map_err(|error| Problem::swap(&error))?;
     let PolicyInForce {
@@ -228,7 +232,17 @@ pub async fn policy(
     }))
 }
 
-fn wanted(text: &[u8]) -> Result<RequestedPolicy, Problem> {
+/// Reads the parameter `force`.
+fn is_forced(uri: &axum::http::Uri) -> Result<bool, Problem> {
+    let parameters = query::read(uri, &["force"])?;
+    match parameters.first().map(|(_, value)| value.as_str()) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::parameter("force", "must be true or false")),
+    }
+}
+
+fn wanted(text: &[u8], force: bool) -> Result<RequestedPolicy, Problem> {
     use base64::Engine as _;
     let text: &[u8] = if text.trim_ascii().is_empty() {
         b"{}"
@@ -256,7 +270,8 @@ fn wanted(text: &[u8]) -> Result<RequestedPolicy, Problem> {
         .map_err(|_| Problem::with_detail(Kind::PolicyRefused, "/component: is not base64"))?;
     Ok(RequestedPolicy::Given {
         component,
-        settings: wanted.settings,
+        settings: wanted.settings.unwrap_or_default(),
+        force: force || wanted.force,
     })
 }
 

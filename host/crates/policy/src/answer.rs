@@ -3,6 +3,7 @@
 use super::call::{Call, Verdict};
 use super::load::Policy;
 use super::log::LogLine;
+use super::stack;
 use super::state::HostCall;
 use super::trial::level_name;
 use std::fmt;
@@ -58,6 +59,9 @@ impl Policy {
         let digest = self.digest();
         let digest = digest.get(..19).unwrap_or(digest);
         let mut text = format!("policy {} ({digest}…), ", self.name());
+        if let Some(part) = stack::last_entered(calls, &self.part_names()) {
+            text += &format!("in its part {part}, ");
+        }
         match (host_calls, calls.last()) {
             (0, _) | (_, None) => text.push_str("before its first host call"),
             (1, Some(last)) => text += &format!("after one host call, {}", last.function()),
@@ -82,6 +86,7 @@ impl HostCall {
             HostCall::Now => "clock.now",
             HostCall::ConfigGet { .. } => "config.get",
             HostCall::Log => "log.write",
+            HostCall::Enter { .. } => "stacking.enter",
             HostCall::Failed(name) => name,
         }
     }

@@ -68,6 +68,16 @@ pub struct Call {
     pub duration: Duration,
 }
 
+impl Call {
+    /// The names of the settings that the policy asked for, in order, each as often as it asked.
+    pub fn settings_read(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().filter_map(|call| match call {
+            HostCall::ConfigGet { key, .. } => Some(&**key),
+            _ => None,
+        })
+    }
+}
+
 /// Options that only trials and recordings use.
 #[derive(Debug, Default)]
 pub(super) struct TrialOptions {
@@ -123,6 +133,7 @@ impl Policy {
             now,
             own_path: [".audit/tasks/", outcome.task_id.as_str(), ".json"].concat(),
             settings: settings.clone(),
+            parts: self.part_names(),
             snapshot,
             entry: None,
             effects: Effects::default(),
@@ -145,7 +156,7 @@ impl Policy {
         let fuel = limits.fuel - store.get_fuel().unwrap_or(limits.fuel).min(limits.fuel);
         let state = store.into_data();
         let duration = state.started.elapsed();
-        let (log, log_dropped) = state.log.finish(limits);
+        let (mut log, log_dropped) = state.log.finish(limits);
         let mut backtrace = None;
         let verdict = match answer {
             Ok(answer) => check::check_answer(answer, state.effects, outcome, now),
@@ -156,8 +167,11 @@ impl Policy {
                 Err(fault(error, limits, &state.usage, &log))
             }
         };
+        settings.guard_log(&mut log);
+        let mut exchanges = state.transcript.map(Transcript::finish).unwrap_or_default();
+        settings.guard_exchanges(&mut exchanges);
         Call {
-            verdict,
+            verdict: settings.guard(verdict),
             log,
             log_dropped,
             read_entry: state.entry.is_some(),
@@ -165,7 +179,7 @@ impl Policy {
             memory: state.usage.memory,
             host_calls: state.host_calls,
             calls: state.calls,
-            exchanges: state.transcript.map(Transcript::finish).unwrap_or_default(),
+            exchanges,
             backtrace,
             duration,
         }

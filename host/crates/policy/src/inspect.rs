@@ -58,6 +58,15 @@ const GIVES: &[(&str, &str)] = &[
         "to ask for one commit of what is staged",
     ),
     ("chiffon:audit/log", "to write to the operator's log"),
+    (
+        "chiffon:audit/stacking",
+        "to say which part of a stack is called",
+    ),
+    ("config-of-", "the operator's settings for that part"),
+    (
+        "log-of-",
+        "to write to the operator's log, in that part's name",
+    ),
     ("chiffon:audit/types", "nothing: types have no functions"),
     (
         "wasi:cli/environment",
@@ -178,12 +187,12 @@ fn capabilities(imports: &[Import]) -> (Vec<&'static str>, Vec<&'static str>) {
         "see the time of recording, which every entry must contain",
     );
     say(
-        has("chiffon:audit/config@"),
+        has("chiffon:audit/config@") || has("config-of-"),
         "read the operator's settings for it, so that they may change what it does",
         "read the operator's settings: they do not change what it does",
     );
     say(
-        has("chiffon:audit/log@") || has("wasi:cli/std"),
+        has("chiffon:audit/log@") || has("log-of-") || has("wasi:cli/std"),
         "write to the operator's log",
         "write to the operator's log",
     );

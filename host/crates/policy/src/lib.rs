@@ -24,7 +24,9 @@ mod load;
 mod log;
 mod measure;
 mod problem;
+mod secrets;
 mod settings;
+mod stack;
 mod state;
 mod ticker;
 mod trial;
@@ -43,7 +45,9 @@ pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
+pub use secrets::SecretSetting;
 pub use settings::PolicySettings;
+pub use stack::StackPart;
 pub use state::HostCall;
 pub use trial::{
     Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,

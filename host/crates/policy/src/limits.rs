@@ -26,9 +26,10 @@ pub struct Limits {
     pub compile_memory: usize,
     /// The number of core instances. Python components have 38 core modules.
     pub instances: usize,
-    /// The number of linear memories. JavaScript components (QuickJS) have 3.
+    /// The number of linear memories. JavaScript components (QuickJS) have 3, and a stack has one for each part and one for
+    /// its driver. They cost nothing but address space.
     pub memories: usize,
-    /// The number of tables.
+    /// The number of tables. Each part of a stack has two.
     pub tables: usize,
     /// The number of elements in all tables together; each is a pointer. Large interpreters have about 20,000.
     pub table_elements: usize,
@@ -59,8 +60,8 @@ impl Default for Limits {
             compile_time: Duration::from_secs(120),
             compile_memory: 1 << 30,
             instances: 64,
-            memories: 4,
-            tables: 16,
+            memories: 16,
+            tables: 32,
             table_elements: 200_000,
             host_calls: 1_000,
             wasi_calls: 100_000,

@@ -6,6 +6,7 @@ use super::bindings::{PolicyPre, recorder, types};
 use super::engine::{Engine, catch_panics};
 use super::limits::NESTING;
 use super::problem::{LoadError, Problem};
+use super::stack::{self, StackPart};
 use super::state::State;
 use super::wasi;
 use outcome::digest::sha256;
@@ -29,6 +30,21 @@ const BUNDLED: &[(&str, &[u8])] = &[
         include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm")),
     ),
 ];
+
+/// The layers that come with the host, by name.
+const LAYERS: &[(&str, &[u8])] = &[
+    (
+        "bound",
+        include_bytes!(concat!(env!("OUT_DIR"), "/bound-layer.wasm")),
+    ),
+    (
+        "redact",
+        include_bytes!(concat!(env!("OUT_DIR"), "/redact-layer.wasm")),
+    ),
+];
+
+/// The component that calls the layers of a stack, and then its policy.
+const DRIVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stack.wasm"));
 
 /// The interface that a policy exports, without its version.
 const RECORDER: &str = "chiffon:audit/recorder";
@@ -56,6 +72,8 @@ struct Inner {
     bytes: Arc<[u8]>,
     engine: Engine,
     component: PolicyPre<State>,
+    /// The names of a stack's parts; empty for other policies.
+    parts: Arc<[String]>,
 }
 
 impl Policy {
@@ -76,6 +94,16 @@ impl Policy {
     /// The components of the other policies that come with the host, by name.
     pub fn bundled() -> &'static [(&'static str, &'static [u8])] {
         BUNDLED
+    }
+
+    /// The components of the layers that come with the host, by name.
+    pub fn bundled_layers() -> &'static [(&'static str, &'static [u8])] {
+        LAYERS
+    }
+
+    /// The component that calls the layers of a stack, and then its policy.
+    pub fn stack_driver() -> &'static [u8] {
+        DRIVER
     }
 
     /// Checks and compiles a component. `name` is its name in messages, such as the file's name.
@@ -104,11 +132,22 @@ impl Policy {
         let compile = || Component::from_binary(engine.wasmtime(), bytes);
         let component = catch_panics(compile)?
             .map_err(|error| wrong(Problem::from_text(one_line(&error), engine.limits())))?;
+        check_parts(engine, &component).map_err(wrong)?;
         let built_for = check_names(engine, &component).map_err(wrong)?;
-        let linked = engine
-            .linker()
+        let import_type = |error| wrong(Problem::ImportType(one_line(&error)));
+        let own = stack::linker(engine.linker(), &component).map_err(import_type)?;
+        let linked = own
+            .as_ref()
+            .unwrap_or(engine.linker())
             .instantiate_pre(&component)
-            .map_err(|error| wrong(Problem::ImportType(one_line(&error))))?;
+            .map_err(import_type)?;
+        let parts = match own {
+            Some(_) => stack::parts(bytes)
+                .into_iter()
+                .map(|part| part.name)
+                .collect(),
+            None => Arc::default(),
+        };
         check_export(engine, &component)
             .map_err(|error| wrong(Problem::ExportType(one_line(&error))))?;
         let component =
@@ -120,6 +159,7 @@ impl Policy {
             bytes: bytes.into(),
             engine: engine.clone(),
             component,
+            parts,
         };
         Ok(Policy {
             inner: Arc::new(inner),
@@ -155,6 +195,21 @@ impl Policy {
     /// The engine that it was compiled for.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// The parts of a stack, in the order in which they are called. Empty for other policies.
+    pub fn parts(&self) -> Vec<StackPart> {
+        Policy::parts_of(self.bytes())
+    }
+
+    /// The parts that a component names. The component is not loaded.
+    pub fn parts_of(component: &[u8]) -> Vec<StackPart> {
+        stack::parts(component)
+    }
+
+    /// The names of a stack's parts.
+    pub(super) fn part_names(&self) -> Arc<[String]> {
+        Arc::clone(&self.inner.parts)
     }
 
     /// The names of its imports and of its exports.
@@ -245,6 +300,25 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
         .join(" ")
 }
 
+/// Checks the numbers of memories and tables, so that a component that no call could run is not loaded.
+///
+/// An engine with a pool has checked them at compilation, along with the instances; one without would only at each call.
+fn check_parts(engine: &Engine, component: &Component) -> Result<(), Problem> {
+    let Some(needs) = component.resources_required() else {
+        return Ok(());
+    };
+    let limits = engine.limits();
+    for (what, needed, limit) in [
+        ("memories", needs.num_memories, limits.memories),
+        ("tables", needs.num_tables, limits.tables),
+    ] {
+        if needed as usize > limit {
+            return Err(Problem::Parts { what, limit });
+        }
+    }
+    Ok(())
+}
+
 /// Checks the names of the component's imports and exports, and returns the package and version of the recorder that it
 /// exports. The linker checks the types.
 fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem> {
@@ -258,7 +332,9 @@ fn check_names(engine: &Engine, component: &Component) -> Result<String, Problem
                     name: name.to_owned(),
                 });
             }
-        } else if !(wasi::INTERFACES.contains(&interface) && is_patch_of(version, "0.2.")) {
+        } else if !(stack::is_import(name)
+            || wasi::INTERFACES.contains(&interface) && is_patch_of(version, "0.2."))
+        {
             forbidden.push(name.to_owned());
         }
     }

@@ -145,13 +145,13 @@ pub(super) fn panic_message(lines: &[LogLine]) -> Option<String> {
     Some(cut(&format!("{} (at {place})", printed.join(" ")), 512).to_owned())
 }
 
-/// Finds the last line that a guest printed on standard error before it failed, such as Python's description of an
-/// exception.
+/// Finds the last line that a guest logged as an error or printed on standard error before it failed, such as Python's
+/// description of an exception.
 pub(super) fn last_stderr_line(lines: &[LogLine]) -> Option<&str> {
     let mut printed = lines
         .iter()
         .rev()
-        .filter(|line| line.source == Source::Stderr);
+        .filter(|line| line.source == Source::Stderr || line.level == Level::Error);
     let last = printed.find(|line| !line.message.trim().is_empty())?;
     Some(cut(last.message.trim(), 512))
 }
@@ -227,5 +227,25 @@ mod tests {
             Some("no such luck (at src/lib.rs:10:5)")
         );
         assert_eq!(panic_message(&lines[..1]), None);
+    }
+
+    #[test]
+    fn the_last_words_are_the_last_line_that_says_that_something_went_wrong() {
+        let limits = Limits::default();
+        let mut log = Log::default();
+        log.print(Source::Stderr, b"first\n", &limits);
+        log.add(
+            Level::Error,
+            Source::Log,
+            "ValueError: boom (policy.py, line 10)",
+            &limits,
+        );
+        log.add(Level::Info, Source::Log, "tidied up", &limits);
+        let (lines, _) = log.finish(&limits);
+        assert_eq!(
+            last_stderr_line(&lines),
+            Some("ValueError: boom (policy.py, line 10)")
+        );
+        assert_eq!(last_stderr_line(&lines[..1]), Some("first"));
     }
 }

@@ -6,6 +6,7 @@
 use super::{Call, Policy, PolicySettings, Trial};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The time of recording in every call; its value does not matter.
@@ -33,6 +34,8 @@ pub struct Measurement {
     pub memory: usize,
     /// The number of calls that ended in a fault.
     pub faults: usize,
+    /// The settings that the policy asked for.
+    pub settings_read: BTreeSet<String>,
 }
 
 impl Measurement {
@@ -103,6 +106,11 @@ impl<'a> WorkloadCalls<'a> {
                 .max()
                 .unwrap_or_default(),
             faults: calls.iter().filter(|call| call.verdict.is_err()).count(),
+            settings_read: calls
+                .iter()
+                .flat_map(Call::settings_read)
+                .map(str::to_owned)
+                .collect(),
         }
     }
 }
@@ -144,6 +152,7 @@ pub fn measure(
 #[cfg(test)]
 mod tests {
     use super::Measurement;
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     #[test]
@@ -156,6 +165,7 @@ mod tests {
             fuel: (0, 0),
             memory: 0,
             faults: 0,
+            settings_read: BTreeSet::new(),
         };
         let ten = measured(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 100]);
         assert_eq!(ten.percentile(50), Duration::from_millis(5));

@@ -9,6 +9,7 @@ use super::log::Log;
 use super::settings::PolicySettings;
 use super::trial::{HostError, HostFault, HostFunction, Transcript};
 use outcome::clock::Timestamp;
+use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::ResourceTable;
@@ -40,6 +41,11 @@ pub enum HostCall {
     },
     /// `log.write`.
     Log,
+    /// `stacking.enter`: a part of a stack is called next.
+    Enter {
+        /// The part's number, from 0 on.
+        part: u32,
+    },
     /// A function of `filesystem` or `git` that answered with an error. Holds the function's name.
     Failed(&'static str),
 }
@@ -50,6 +56,8 @@ pub(super) struct State {
     pub now: Timestamp,
     pub own_path: String,
     pub settings: PolicySettings,
+    /// The names of a stack's parts.
+    pub parts: Arc<[String]>,
     pub snapshot: Box<dyn Snapshot>,
     /// The snapshot's answer, after it was read.
     pub entry: Option<Result<Option<Vec<u8>>, String>>,

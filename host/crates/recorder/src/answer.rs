@@ -37,6 +37,8 @@ pub struct Answer {
     pub retry: bool,
     /// What the policy logged.
     pub policy_log: Vec<LogLine>,
+    /// The settings that the policy asked for in the last call.
+    pub settings_read: Vec<String>,
     /// How long the last policy call took.
     pub policy_time: Duration,
     /// The full record of the last policy call, if requested and if there was a call.
@@ -75,6 +77,7 @@ impl Answer {
             violations: Vec::new(),
             retry: true,
             policy_log: Vec::new(),
+            settings_read: Vec::new(),
             policy_time: Duration::ZERO,
             recording: None,
         }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod cause;
+mod former;
 pub mod policies;
 
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use outcome::clock::{Clock, Timestamp};
 use outcome::digest::hex;
 use outcome::{self, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
-use trail::{NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
+use trail::{DecidedBy, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
+
+use former::{FormerPolicies, Opinion, Redelivery};
 
 pub use answer::{Answer, AnswerKind};
 pub use cause::Cause;
@@ -50,6 +53,7 @@ struct Inner {
     provenance: Provenance,
     /// Whether the policy and its settings are kept with the trail.
     kept: AtomicBool,
+    former: FormerPolicies,
 }
 
 /// A decided submission. If it got a place in the trail, the entry is not durable yet.
@@ -95,6 +99,7 @@ impl Recorder {
                 options,
                 provenance,
                 kept: AtomicBool::new(false),
+                former: FormerPolicies::default(),
             }),
             with_exchanges: false,
         }
@@ -215,6 +220,7 @@ impl Recorder {
             let recording = Recording::new(policy, document, &asked, &call);
             answer.recording = recording.ok().map(Box::new);
         }
+        answer.settings_read = call.settings_read().map(str::to_owned).collect();
         let Call {
             host_calls,
             calls,
@@ -292,10 +298,59 @@ impl Recorder {
     fn keep_policy(&self, now: Timestamp) -> Result<(), TrailError> {
         let inner = &*self.inner;
         if !inner.kept.load(Ordering::Acquire) {
-            policies::keep(&inner.trail, &inner.policy, &inner.options.settings, now)?;
+            let Inner { trail, policy, .. } = inner;
+            policies::keep(trail, policy, &inner.options.settings, now)?;
+            if !policy.is_builtin() || !inner.options.settings.is_empty() {
+                // The operator of this machine has chosen it, for one invocation or for longer.
+                trail.note_used(&self.decided_by())?;
+            }
             inner.kept.store(true, Ordering::Release);
         }
         Ok(())
+    }
+}
+
+impl Recorder {
+    fn decided_by(&self) -> DecidedBy {
+        let Provenance {
+            policy, settings, ..
+        } = &self.inner.provenance;
+        DecidedBy {
+            policy: policy.clone(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Asks the policy that decided the entry before an outcome counts as another one.
+    fn reconsider(&self, outcome: &TaskOutcome, snapshot: &Snapshot, answer: &mut Answer) {
+        let inner = &*self.inner;
+        let (Some(entry), Some(commit)) = (&snapshot.entry, &answer.commit) else {
+            return;
+        };
+        let now = inner.trail.recording_time(inner.options.clock.now());
+        let Ok(now) = now else { return };
+        let redelivery = Redelivery {
+            trail: &inner.trail,
+            engine: inner.policy.engine(),
+            outcome,
+            entry,
+            commit,
+            now,
+        };
+        match inner.former.ask(&redelivery, &self.decided_by()) {
+            Opinion::Different => {}
+            Opinion::Same => {
+                answer.result = AnswerKind::AlreadyRecorded;
+                answer.cause = None;
+                answer.reason = None;
+            }
+            Opinion::NotAsked(why) => {
+                if let Some(reason) = &mut answer.reason {
+                    reason.push_str("; ");
+                    reason.push_str(&why);
+                }
+            }
+        }
     }
 }
 
@@ -376,6 +431,9 @@ impl Pending {
                             answer.reference = Some(trail.reference().to_owned());
                             answer.commit = commit;
                         }
+                        if answer.result == AnswerKind::Conflicting {
+                            self.recorder.reconsider(outcome, &snapshot, &mut answer);
+                        }
                         if answer.result == AnswerKind::AlreadyRecorded {
                             answer.entry = snapshot.entry;
                             answer.retry = false;
@@ -411,7 +469,7 @@ impl policy::Snapshot for EntrySnapshot {
 }
 
 /// `hmac-sha256:…` over the bytes of a submission.
-fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
+pub fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
     let mut mac =
         Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     mac.update(document);

@@ -19,6 +19,7 @@ mod policies;
 mod read;
 mod setup;
 mod signing;
+mod used_policies;
 mod work_tree;
 mod write;
 
@@ -48,6 +49,7 @@ pub use setup::init::{InitOptions, InitReport, repository_around};
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
 pub use setup::remote_trails::{AdoptedTrail, unfetched_branches_warning};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::RULE as ATTRIBUTES;
 pub use write::fence::{CommitterOptions, Fence};
 pub use write::holder::{HolderState, LockWatch, StuckHolder};

@@ -1,13 +1,13 @@
-//! Policies stored beside the trail, and the policy in force on this machine. Components and settings are files on a
-//! separate ref, each named by its digest.
+//! Policies kept beside the trail: their components and settings, each a file named by its digest on a ref of its own, and which
+//! of them is in force on this machine.
 //!
-//! Owns the format of that ref, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or
-//! `sha256-{hex}.json`. Knows nothing about WebAssembly: a component is bytes with a digest.
+//! Owns the ref's format, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or `sha256-{hex}.json`.
+//! Knows nothing of WebAssembly: here a component is bytes with a digest.
 //!
-//! In a clone, the remote-tracking refs are read as well, and the first file that is stored adopts the remote's history.
+//! In a clone, what remote-tracking refs hold is read as well, and the first file that is kept takes up the remote's history.
 //!
-//! A stored policy is not in force: the ref can be fetched from anywhere. The policy in force is in a file of this
-//! repository's state directory, which only [`Trail::set_policy_in_force`] writes.
+//! That something is kept puts nothing in force: the ref can be fetched from anywhere. What is in force says a file beside
+//! the repository's own, which only [`Trail::set_policy_in_force`] writes.
 
 use std::fs;
 use std::io;
@@ -32,15 +32,15 @@ use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
 
-/// The ref that stores policies.
+/// The ref on which policies are kept.
 pub const POLICIES_REF: &str = "refs/heads/audit-policies";
 
-/// The kinds of policy files.
+/// What a kept file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyFileKind {
-    /// The component of a policy.
+    /// A policy's component.
     Component,
-    /// The settings of a policy, in canonical form.
+    /// A policy's settings, in their canonical form.
     Settings,
 }
 
@@ -52,7 +52,7 @@ impl PolicyFileKind {
         }
     }
 
-    /// The file name for a digest; `None` if the text is not a digest.
+    /// The name of the file for a digest; nothing, if that is no digest.
     fn file_name(self, digest: &str) -> Option<String> {
         let hex = digest.strip_prefix("sha256:")?;
         let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -61,24 +61,27 @@ impl PolicyFileKind {
     }
 }
 
-/// The policy in force on this machine, by the digests of its parts.
+/// The policy that was put in force on this machine, by the digests of its parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyInForce {
-    /// The digest of the component, `sha256:…`.
+    /// `sha256:…` of the component.
     pub component: String,
-    /// The digest of the settings, `sha256:…`.
+    /// `sha256:…` of the settings.
     pub settings: String,
-    /// When the policy was put in force, in RFC 3339.
+    /// When that was, RFC 3339.
     pub since: String,
+    /// The objections that the operator overrode to put it in force, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
 }
 
 impl Trail {
-    /// Stores these files. Each file that is not stored yet gets its own commit. On return all of them are durable.
+    /// Keeps these files: what is not kept yet gets a commit of its own. On return all of them are durable.
     ///
     /// # Errors
     ///
-    /// Those of any write; [`TrailError::Invalid`] if the ref is checked out in a work tree.
+    /// Those of any writing; [`TrailError::Invalid`] if the ref is checked out somewhere.
     pub fn keep_policy_files(
         &self,
         files: &[(PolicyFileKind, &[u8])],
@@ -88,7 +91,7 @@ impl Trail {
         if shared.all_kept(files)? && shared.known_durable()? {
             return Ok(());
         }
-        // Recovery, the check for a roll-back, and the trail's identity come first, as before any other write.
+        // Recovery, the check for a roll-back, and the trail's own identity come first, as before any other writing.
         self.refresh()?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
         let kept = shared.keep_locked(files, time);
@@ -96,11 +99,11 @@ impl Trail {
         kept
     }
 
-    /// Reads the stored file with this digest, and checks the digest.
+    /// A kept file with this digest, checked against it.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`], also if the file's contents have another digest.
+    /// [`TrailError::Unreadable`], also where the file is there and its contents have another digest.
     pub fn policy_file(
         &self,
         kind: PolicyFileKind,
@@ -123,7 +126,7 @@ impl Trail {
         })
     }
 
-    /// Whether a file with this digest is stored. Does not read the contents.
+    /// Whether a file with this digest is kept; its contents are not looked at.
     ///
     /// # Errors
     ///
@@ -135,11 +138,29 @@ impl Trail {
         })
     }
 
-    /// The policy in force on this machine; `None` if none was set.
+    /// The name of a remote to fetch [`POLICIES_REF`] from: one whose copy of it is here, or else one that the repository's
+    /// configuration names. `None` if there is no remote.
+    pub fn policies_remote(&self) -> Option<String> {
+        let repository = &self.shared().repository;
+        let copies = repository.refs_below("refs/remotes/").unwrap_or_default();
+        let holder = copies.iter().find_map(|(name, _)| {
+            let name = name.strip_prefix("refs/remotes/")?;
+            name.strip_suffix("/audit-policies").map(str::to_owned)
+        });
+        holder.or_else(|| {
+            repository.fetch_refspecs().iter().find_map(|refspec| {
+                let (_, destination) = refspec.split_once(':')?;
+                let below = destination.strip_prefix("refs/remotes/")?;
+                below.split_once('/').map(|(remote, _)| remote.to_owned())
+            })
+        })
+    }
+
+    /// The policy that was put in force on this machine; `None` if none was.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`] if the note cannot be read. The policy is never guessed.
+    /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
     pub fn in_force(&self) -> Result<Option<PolicyInForce>, TrailError> {
         let path = self.shared().state.in_force_path();
         let text = match fs::read_to_string(&path) {
@@ -155,11 +176,11 @@ impl Trail {
             })
     }
 
-    /// Puts a stored policy in force; `None` puts the built-in policy in force. Durable on return.
+    /// Puts a kept policy in force, or with `None` the built-in one. Durable on return.
     ///
     /// # Errors
     ///
-    /// Those of any write.
+    /// Those of any writing.
     pub fn set_policy_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
         self.refresh()?;
         let shared = self.shared();
@@ -181,7 +202,7 @@ impl TrailInner {
         Ok(true)
     }
 
-    /// Whether the ref is at the tip that this program made durable.
+    /// Whether the ref is where we made it durable ourselves.
     fn known_durable(&self) -> Result<bool, TrailError> {
         let tip = self.repository.read_ref(POLICIES_REF)?;
         let mark = self.state.read_mark(&self.state.kept_path());
@@ -201,12 +222,12 @@ impl TrailInner {
         };
         if self.identity.reference == POLICIES_REF {
             return Err(TrailError::Invalid(format!(
-                "{POLICIES_REF} holds the trail, so policies cannot be stored there"
+                "{POLICIES_REF} holds the trail, so that policies cannot be kept there"
             )));
         }
         let mut expected = repository.read_ref(POLICIES_REF)?;
         match expected {
-            // The commits may have come from a person's git, which does not sync.
+            // What is there may have come from a person's git, which syncs nothing.
             Some(_) if !self.known_durable()? => flusher.sync_foreign_writes()?,
             Some(_) => {}
             None => repository.check_name_free(POLICIES_REF)?,
@@ -252,7 +273,7 @@ impl TrailInner {
             .write_mark(self.disk.as_ref(), &self.state.kept_path(), &mark)
     }
 
-    /// Makes a commit for each file that is not stored yet. Returns the id of the last one, or `expected`.
+    /// Makes a commit for each file that is not kept yet; the id of the last, or `expected`.
     fn commits(
         &self,
         files: &[(PolicyFileKind, &[u8])],
@@ -318,17 +339,22 @@ impl TrailInner {
                 disk.rename(&temporary, &path).doing("replace", &path)?;
             }
         }
-        disk.sync_dir(state.root()).doing("sync", state.root())
+        disk.sync_dir(state.root()).doing("sync", state.root())?;
+        // Only what was put in force is trusted: after a crash in between, the policy in force counts as used too.
+        match policy {
+            Some(policy) => self.note_used_locked(policy),
+            None => Ok(()),
+        }
     }
 }
 
 impl StateDir {
-    /// The file that names the policy in force on this machine.
+    /// Which policy the operator of this machine has put in force.
     fn in_force_path(&self) -> PathBuf {
         self.root().join("policy.toml")
     }
 
-    /// The file that names the last tip of [`POLICIES_REF`] that this program made durable.
+    /// The tip of [`POLICIES_REF`] that we have made durable.
     fn kept_path(&self) -> PathBuf {
         self.root().join("kept")
     }
@@ -339,7 +365,7 @@ fn file_name(kind: PolicyFileKind, contents: &[u8]) -> String {
         .expect("it is made of a digest")
 }
 
-/// The message of a commit that stores a file. It is not a trail commit: it has no `Audit-Format`.
+/// The message of a commit that keeps a file. No trail commit: it has no `Audit-Format`.
 fn message(kind: PolicyFileKind, digest: &str) -> String {
     match kind {
         PolicyFileKind::Component => {
@@ -385,19 +411,19 @@ fn ahead_of(
     repository: &Repository,
     here: Option<ObjectId>,
 ) -> Result<Option<ObjectId>, TrailError> {
-    let mut most_complete = here;
+    let mut foremost = here;
     for tip in tracked_tips(repository, POLICIES_REF)? {
         repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
-        if is_first_parent_ancestor(repository, most_complete, tip)? {
-            most_complete = Some(tip);
-        } else if !is_first_parent_ancestor(repository, Some(tip), most_complete.unwrap_or(tip))? {
+        if is_first_parent_ancestor(repository, foremost, tip)? {
+            foremost = Some(tip);
+        } else if !is_first_parent_ancestor(repository, Some(tip), foremost.unwrap_or(tip))? {
             return Ok(None);
         }
     }
-    Ok(most_complete.filter(|tip| Some(*tip) != here))
+    Ok(foremost.filter(|tip| Some(*tip) != here))
 }
 
-/// Adds a file to a well-formed tree, in git's order; `None` if the tree has a file with that name.
+/// A well-formed tree with one more file, in git's order; nothing, if it has one of that name.
 fn with_file(raw: &[u8], name: &str, blob: &gix::oid) -> Option<Vec<u8>> {
     let mut line = format!("100644 {name}\0").into_bytes();
     line.extend_from_slice(blob.as_bytes());
@@ -409,7 +435,7 @@ fn with_file(raw: &[u8], name: &str, blob: &gix::oid) -> Option<Vec<u8>> {
         if there == name.as_bytes() {
             return None;
         }
-        // Directories sort as if they ended in a slash. This program makes none, but another could.
+        // Directories, which only somebody else can have put here, sort as if they ended in a slash.
         if raw[at..].starts_with(b"40000 ") {
             there.push(b'/');
         }

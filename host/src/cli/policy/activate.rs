@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::{Exit, UsageError};
-use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, paint};
+use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::policies;
-use crate::policy::{Allocation, Contract};
+use crate::policies::{self, PolicyWithSettings};
+use crate::policy::Allocation;
 
 /// Put a policy in force on a trail
 ///
@@ -30,6 +30,10 @@ pub struct Args {
     /// Put it in force even if it did not ask for one of the settings during the check
     #[arg(long)]
     allow_unread_settings: bool,
+    /// Put it in force even if it breaks the contract or does not ask for a setting. What was overridden is recorded
+    /// with it, and `policy log` shows it
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Serialize)]
@@ -40,6 +44,8 @@ struct Activated<'a> {
     builtin: bool,
     reference: &'a str,
     in_force: bool,
+    /// The objections that --force or --allow-unread-settings overrode.
+    overridden: Vec<String>,
     broken: Vec<Broken<'a>>,
 }
 
@@ -55,17 +61,24 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
-    let policy_settings = args.config.settings();
-    let contract = Contract {
-        settings: policy_settings.clone(),
-        limits: outcome_limits(&settings)?,
-        ..Contract::default()
+    let policy_with_settings = PolicyWithSettings {
+        policy,
+        settings: args.config.settings()?,
     };
-    let report = contract.check(&policy, &mut |_| {});
-    let asked = report.settings_read.iter().map(|key| &**key);
+    let limits = outcome_limits(&settings)?;
+    let examination = policies::examine(&policy_with_settings, &limits, &mut |_| {});
+    let objections = examination.objections();
+    let report = &examination.report;
+    let PolicyWithSettings {
+        policy,
+        settings: policy_settings,
+    } = &policy_with_settings;
+    let forced = args.force || (report.holds() && args.allow_unread_settings);
     if report.holds()
-        && !args.allow_unread_settings
-        && let Some(unasked) = args.config.unasked(asked)
+        && !forced
+        && let Some(unasked) = args
+            .config
+            .unasked(report.settings_read.iter().map(|name| &**name))
     {
         // A misspelt name would have no effect without warning, and a secret that it should hide would be recorded.
         return Err(UsageError(format!(
@@ -73,13 +86,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         ))
         .into());
     }
-    if report.holds() {
+    let in_force = forced || objections.is_empty();
+    if in_force {
         let now = trail.recording_time(session.clock.now())?;
-        policies::activate(&trail, &policy, &policy_settings, now)?;
+        trail.note_secret_files(&args.config.secret_files(policy_settings)?)?;
+        policies::activate_despite(&trail, policy, policy_settings, &objections, now)?;
     }
-    if report.holds()
-        && let Some(note) = args.subject.limits.reminder()
-    {
+    if in_force && let Some(note) = args.subject.limits.reminder() {
         session.output.note(format_args!("note: {note}"));
     }
     let output = &mut session.output;
@@ -90,7 +103,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             settings: &policy_settings.digest(),
             builtin: policy.is_builtin(),
             reference: trail.reference(),
-            in_force: report.holds(),
+            in_force,
+            overridden: if in_force {
+                objections.iter().map(ToString::to_string).collect()
+            } else {
+                Vec::new()
+            },
             broken: report
                 .broken()
                 .map(|claim| Broken {
@@ -100,7 +118,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
                 })
                 .collect(),
         })?;
-    } else if !report.holds() {
+    } else if !in_force {
         output.note(format_args!(
             "{} {} breaks the contract and is not put in force",
             paint(BAD, "not in force:"),
@@ -109,7 +127,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         for claim in report.broken() {
             print_claim(claim, output)?;
         }
-        if let Some(hint) = hint(&report) {
+        if let Some(hint) = hint(report) {
             output.note(format_args!("{hint}"));
         }
     } else {
@@ -127,10 +145,15 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             paint(FAINT, "settings"),
             policy_settings.digest()
         )?;
+        for objection in &objections {
+            let objection = objection.to_string();
+            writeln!(
+                output,
+                "  {} {}",
+                paint(UNSURE, "in spite of"),
+                Line(&objection)
+            )?;
+        }
     }
-    Ok(if report.holds() {
-        Exit::Done
-    } else {
-        Exit::Broken
-    })
+    Ok(if in_force { Exit::Done } else { Exit::Broken })
 }

@@ -1,5 +1,6 @@
 //! `policy backtest`: runs a policy on everything that a trail has recorded.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -87,7 +88,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
-    let policy_settings = args.config.settings();
+    let policy_settings = args.config.settings()?;
     let limits = outcome_limits(&settings)?;
     let backtest = Backtest {
         trail: &trail,
@@ -106,14 +107,16 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let mut progress = Progress::new(None, session);
     let output = &mut session.output;
     let mut looked_at = 0;
+    let mut asked = BTreeSet::new();
     let tried = backtest.run(
         |task_id| submissions.of(task_id),
         |entry_result| {
             looked_at += 1;
             progress.reach(looked_at, looked_at, "entries");
-            let Some(entry_result) = entry_result else {
+            let Some(mut entry_result) = entry_result else {
                 return Ok(());
             };
+            asked.extend(entry_result.settings_read.drain(..));
             summary.count(&entry_result);
             let is_shown = entry_result.outcome != Comparison::Same
                 && summary.changed() + summary.unreadable <= args.max_count;
@@ -130,6 +133,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let taken = session.clock.now().microseconds() - started.microseconds();
     summary.seconds = taken as f64 / 1e6;
     print(&summary, args, &mut session.output)?;
+    if summary.entries > 0
+        && let Some(unasked) = args
+            .config
+            .unasked(asked.iter().map(|name: &String| &**name))
+    {
+        session.output.note(format_args!("note: {unasked}"));
+    }
     let fails = args.fail_on_diff && summary.changed() + summary.unreadable > 0;
     Ok(if fails { Exit::Broken } else { Exit::Done })
 }

@@ -121,12 +121,16 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     )?;
     let policy = args.subject.policy.load(&engine)?;
     let builtin = Source::Builtin.load(&engine)?;
-    let (config, none) = (args.config.settings(), PolicySettings::default());
+    let (config, none) = (args.config.settings()?, PolicySettings::default());
     let time = Duration::from_secs_f64(args.seconds);
     let mut all = Vec::new();
     for workload in workloads {
         let both = measure([(&policy, &config), (&builtin, &none)], &workload, time);
         all.push((workload.name, both));
+    }
+    let asked = all.iter().flat_map(|(_, [ours, _])| &ours.settings_read);
+    if let Some(unasked) = args.config.unasked(asked.map(|name| &**name)) {
+        session.output.note(format_args!("note: {unasked}"));
     }
     let missed = missed(args, baseline.as_ref(), &all);
     if session.output.is_json() {

@@ -78,7 +78,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let contract = Contract {
-        settings: args.config.settings(),
+        settings: args.config.settings()?,
         limits,
         documents,
         hostile: args.hostile,
@@ -103,6 +103,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         output.object(&json(&policy, &report, &kept, seconds))?;
     } else {
         print_end(&args.subject.policy, &report, &kept, seconds, output)?;
+    }
+    let asked = report.settings_read.iter().map(|name| &**name);
+    if let Some(unasked) = args.config.unasked(asked) {
+        output.note(format_args!("note: {unasked}"));
     }
     Ok(if report.holds() {
         Exit::Done

@@ -39,6 +39,16 @@ struct Inspected<'a> {
     producers: Vec<Producer<'a>>,
     metadata: serde_json::Map<String, serde_json::Value>,
     custom_sections: Vec<Custom<'a>>,
+    /// The parts of a stack, in the order in which they are called; empty for other policies.
+    parts: Vec<PartJson>,
+}
+
+#[derive(Serialize)]
+struct PartJson {
+    name: String,
+    digest: String,
+    /// Whether the stack holds the component with this digest.
+    verbatim: bool,
 }
 
 #[derive(Serialize)]
@@ -64,9 +74,7 @@ struct Custom<'a> {
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = args.subject.settings(session)?;
     let bytes = args.subject.policy.read()?;
-    let policy = args
-        .subject
-        .load(&settings, Allocation::OnDemand, session)?;
+    let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let inspection = policy.inspect(&bytes)?;
     if session.output.is_json() {
         session
@@ -116,6 +124,15 @@ fn json<'a>(policy: &'a Policy, bytes: usize, inspection: &'a Inspection) -> Ins
         producers: producers.collect(),
         metadata: metadata.collect(),
         custom_sections: custom.collect(),
+        parts: policy
+            .parts()
+            .into_iter()
+            .map(|part| PartJson {
+                name: part.name,
+                digest: part.digest,
+                verbatim: part.is_verbatim,
+            })
+            .collect(),
     }
 }
 
@@ -150,6 +167,18 @@ fn print(
             Line(name),
             Line(version)
         )?;
+    }
+    let parts = policy.parts();
+    if !parts.is_empty() {
+        heading(out, "Parts, in the order in which they are called")?;
+        for part in &parts {
+            let note = if part.is_verbatim {
+                ""
+            } else {
+                " (the component does not hold it)"
+            };
+            writeln!(out, "  {} {}{note}", Line(&part.name), Line(&part.digest))?;
+        }
     }
     heading(out, "It can")?;
     for what in &inspection.can {

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::outcome::digest::sha256;
 use crate::policies::TrailPolicies;
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
-use crate::trail::{Decision, PolicyFileKind, PolicyInForce, Trail};
+use crate::trail::{Decision, PolicyFileKind, PolicyInForce, Trail, UsedPolicies};
 
 /// Show which policy decided which span of the trail, newest first
 ///
@@ -28,6 +28,8 @@ pub struct Args {}
 struct Logged<'a> {
     schema: u32,
     in_force: Present<'a>,
+    /// The policies that are not asked about entries that they decided.
+    distrusted: Vec<&'a str>,
     spans: &'a [Span],
 }
 
@@ -39,6 +41,8 @@ struct Present<'a> {
     settings: &'a str,
     builtin: bool,
     since: Option<&'a str>,
+    /// The objections that an operator overrode to put it in force.
+    overridden: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -49,6 +53,9 @@ struct Span {
     settings: String,
     builtin: bool,
     kept: bool,
+    /// The names of its parts, if it is a stack that is kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<String>,
     /// The settings themselves if they are kept; people cannot read a digest.
     values: Option<String>,
     entries: u64,
@@ -116,18 +123,21 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let known = Known::new(&builtin);
     let spans = spans(&trail, &engine, &known)?;
     let in_force = trail.in_force()?;
+    let used = trail.used_policies()?;
     let none = PolicySettings::default().digest();
     let present = match &in_force {
         Some(PolicyInForce {
             component,
             settings,
             since,
+            overridden,
         }) => Present {
             policy: component,
             name: known.name(component),
             settings,
             builtin: component == builtin.digest(),
             since: Some(since),
+            overridden,
         },
         None => Present {
             policy: builtin.digest(),
@@ -135,6 +145,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             settings: &none,
             builtin: true,
             since: None,
+            overridden: &[],
         },
     };
     let output = &mut session.output;
@@ -142,10 +153,11 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         output.object(&Logged {
             schema: SCHEMA,
             in_force: present,
+            distrusted: used.distrusted().collect(),
             spans: &spans,
         })?;
     } else {
-        print(&present, &spans, output)?;
+        print(&present, &spans, &used, output)?;
     }
     Ok(Exit::Done)
 }
@@ -170,7 +182,12 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
         let is_builtin = name.as_deref() == Some("builtin");
         let settings = trail_policies.settings(&decision.settings)?;
         let point = Point::of(&decision, trail)?;
+        let parts = match &name {
+            Some(_) => Vec::new(),
+            None => part_names(trail, &decision.policy)?,
+        };
         spans.push(Span {
+            parts,
             builtin: is_builtin,
             kept: settings.is_some()
                 && (name.is_some()
@@ -188,6 +205,13 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
     Ok(spans)
 }
 
+/// The names of the parts of a kept stack. Empty for other policies, and if the component is not kept.
+fn part_names(trail: &Trail, digest: &str) -> anyhow::Result<Vec<String>> {
+    let component = trail.policy_file(PolicyFileKind::Component, digest)?;
+    let parts = component.map(|component| Policy::parts_of(&component));
+    Ok(parts.into_iter().flatten().map(|part| part.name).collect())
+}
+
 /// Records where the last span begins, if it has more than one entry.
 fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> anyhow::Result<()> {
     if let (Some(span), Some(oldest)) = (spans.last_mut(), oldest) {
@@ -196,7 +220,12 @@ fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> anyhow::R
     Ok(())
 }
 
-fn print(present: &Present<'_>, spans: &[Span], output: &mut Output) -> io::Result<()> {
+fn print(
+    present: &Present<'_>,
+    spans: &[Span],
+    used: &UsedPolicies,
+    output: &mut Output,
+) -> io::Result<()> {
     let name = |digest: &str, name: Option<&str>| {
         let digest = if digest.is_empty() {
             "not said"
@@ -216,14 +245,36 @@ fn print(present: &Present<'_>, spans: &[Span], output: &mut Output) -> io::Resu
             .map(|since| format!(" since {}", Line(since)))
             .unwrap_or_default()
     )?;
+    for objection in present.overridden {
+        writeln!(
+            output,
+            "  {} {}",
+            paint(UNSURE, "in spite of"),
+            Line(objection)
+        )?;
+    }
     for span in spans {
         writeln!(
             output,
             "\n{}",
             paint(STRONG, name(&span.policy, span.name.as_deref()))
         )?;
+        if !span.parts.is_empty() {
+            let parts = span.parts.join(", ");
+            writeln!(output, "  {} {}", paint(FAINT, "parts   "), Line(&parts))?;
+        }
         let values = span.values.as_deref().unwrap_or(&span.settings);
         writeln!(output, "  {} {}", paint(FAINT, "settings"), Line(values))?;
+        if used.is_distrusted(&span.policy) {
+            writeln!(
+                output,
+                "  {}",
+                paint(
+                    UNSURE,
+                    "distrusted: not asked about entries that it decided"
+                )
+            )?;
+        }
         if !span.kept {
             writeln!(
                 output,

@@ -9,6 +9,8 @@ mod bench;
 mod call;
 mod check;
 mod compile;
+mod compose;
+mod distrust;
 mod given;
 mod inspect;
 mod log;
@@ -24,7 +26,7 @@ mod test_report;
 use clap::Subcommand;
 
 pub use recording_file::RecordingFile;
-pub use subject::Source;
+pub use subject::{Source, unasked};
 
 use super::exit::Exit;
 use super::session::Session;
@@ -32,8 +34,8 @@ use super::session::Session;
 /// Write a policy, try it, test it, put it in force
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
-/// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`
-/// and `bench` need no repository, and only `activate` changes one.
+/// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`,
+/// `bench` and `compose` need no repository; only `activate` and `distrust` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -50,8 +52,10 @@ enum Command {
     #[command(hide = true)]
     Compile(compile::Args),
     Bench(bench::Args),
+    Compose(compose::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
+    Distrust(distrust::Args),
     Log(log::Args),
     Reproduce(reproduce::Args),
 }
@@ -66,8 +70,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, session),
         Command::Compile(args) => compile::run(args, session),
         Command::Bench(args) => bench::run(args, session),
+        Command::Compose(args) => compose::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),
+        Command::Distrust(args) => distrust::run(args, session),
         Command::Log(args) => log::run(args, session),
         Command::Reproduce(args) => reproduce::run(args, session),
     }

@@ -1,17 +1,18 @@
 //! `policy reproduce`: repeats every decision of a trail.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::progress::Progress;
-use crate::cli::session::{Session, engine};
-use crate::cli::text::Line;
+use crate::cli::session::{Session, engine, setting};
+use crate::cli::text::{Line, shell_word};
 use crate::config::Settings;
 use crate::outcome::counted;
-use crate::policies::{NotShown, ReproduceReport, Reproduction, reproduce};
+use crate::policies::{NotShown, ReproduceReport, Reproduction, read_secret_setting, reproduce};
 use crate::policy::Allocation;
 
 /// Repeat every decision of a trail
@@ -22,7 +23,12 @@ use crate::policy::Allocation;
 /// Exit codes: 0 all are the same; 3 one differs; 6 none differs, but a policy or its settings are not kept with the
 /// trail.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The value of a secret setting, if the policy was not activated on this machine; can be repeated. Its key must be in
+    /// FILE.key
+    #[arg(long = "secret-setting", value_name = "NAME=FILE", value_parser = setting)]
+    secrets: Vec<(String, String)>,
+}
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -48,7 +54,7 @@ struct Missing {
 }
 
 /// Runs the command.
-pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
     let engine = engine(
@@ -58,12 +64,25 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     )?;
     let decisions = trail.decisions()?.collect::<Result<Vec<_>, _>>()?;
     let mut progress = Progress::new(Some(decisions.len() as u64), session);
-    let found = reproduce(&trail, &engine, decisions, |done| {
+    let secrets = args.secrets.iter();
+    let secrets = secrets.map(|(_, file)| read_secret_setting(Path::new(file)));
+    let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+    let found = reproduce(&trail, &engine, secrets, decisions, |done| {
         progress.reach(done, done, "entries");
     });
     progress.finish();
     let found = found?;
     print(&found, session)?;
+    let is_missing = |why: &NotShown| {
+        matches!(why, NotShown::Policy(digest) if !digest.is_empty())
+            || matches!(why, NotShown::Settings(_))
+    };
+    if found.not_shown.keys().any(is_missing) {
+        let remote = trail.policies_remote();
+        session
+            .output
+            .note(format_args!("{}", how_to_fetch(remote.as_deref())));
+    }
     Ok(if found.differs > 0 {
         Exit::Broken
     } else if !found.not_shown.is_empty() {
@@ -139,6 +158,15 @@ fn print(found: &ReproduceReport, session: &mut Session) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How to get the policies that a clone of one branch does not have.
+fn how_to_fetch(remote: Option<&str>) -> String {
+    let remote = remote.map_or_else(|| "REMOTE".to_owned(), shell_word);
+    format!(
+        "note: `git fetch {} audit-policies:audit-policies` brings the policies and settings, if the remote has them",
+        Line(&remote)
+    )
+}
+
 fn reason(why: &NotShown) -> String {
     match why {
         NotShown::Policy(digest) if digest.is_empty() => "the commits name no policy".to_owned(),
@@ -149,6 +177,9 @@ fn reason(why: &NotShown) -> String {
         }
         NotShown::Settings(digest) => {
             format!("the settings {digest} are not on refs/heads/audit-policies")
+        }
+        NotShown::Secret(names) => {
+            format!("the value of the secret setting {names} is not available (--secret-setting)")
         }
         NotShown::Entry { task_id, reason } => {
             format!("the entry of {task_id} cannot be given to a policy: {reason}")

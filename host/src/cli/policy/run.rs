@@ -11,7 +11,7 @@ use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
-use crate::policy::{Allocation, HostCall, Recording, Replay, Trial};
+use crate::policy::{Allocation, Call, Recording, Replay, Trial};
 
 /// Call a policy once without a trail; nothing is recorded
 ///
@@ -37,11 +37,11 @@ pub struct Args {
     /// Write the call, with every host call and its answer, to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Repeat a recorded call with the same inputs, and show where it differs
+    /// Repeat a recorded call with the same inputs, and show where it differs; --setting replaces its settings
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["outcome", "existing", "config", "now"]
+        conflicts_with_all = ["outcome", "existing", "now"]
     )]
     replay: Option<PathBuf>,
 }
@@ -63,7 +63,7 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         Some(path) => given::existing(path, &outcome.task_id)?,
         None => None,
     };
-    let policy_settings = args.config.settings();
+    let policy_settings = args.config.settings()?;
     let now = given::now(args.now.as_deref(), session)?;
     let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = Trial {
@@ -83,13 +83,7 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         differences: None,
     };
     call::print(&report, &mut session.output)?;
-    let asked = call.calls.iter().filter_map(|call| match call {
-        HostCall::ConfigGet { key, .. } => Some(&**key),
-        _ => None,
-    });
-    if let Some(unasked) = args.config.unasked(asked) {
-        session.output.note(format_args!("note: {unasked}"));
-    }
+    note_unasked(args, &call, session);
     Ok(call::exit(&call))
 }
 
@@ -102,14 +96,18 @@ fn replay(
     let text = fs::read(path).map_err(|error| cannot_read("the recording", path, error))?;
     let wrong = |error| UsageError(format!("{} {error}", path.display()));
     let recording = Recording::parse(&text).map_err(wrong)?;
-    let replay: Replay = recording
+    let mut replay: Replay = recording
         .replay(&outcome_limits(settings)?)
         .map_err(wrong)?;
+    let given = args.config.settings()?;
+    if !given.is_empty() {
+        replay.settings = given;
+    }
     let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = replay.trial();
     let call = trial.run_with_exchanges(&policy);
     if let Some(file) = &args.record {
-        let again = recording.record_again(&policy, &call);
+        let again = recording.record_again(&policy, &trial, &call);
         fs::write(file, again.to_text())
             .with_context(|| format!("cannot write the recording {}", file.display()))?;
     }
@@ -121,9 +119,17 @@ fn replay(
         differences: Some(&differences),
     };
     call::print(&report, &mut session.output)?;
+    note_unasked(args, &call, session);
     Ok(if differences.is_empty() {
         call::exit(&call)
     } else {
         Exit::Broken
     })
+}
+
+/// Names the given settings that the policy did not ask for.
+fn note_unasked(args: &Args, call: &Call, session: &mut Session) {
+    if let Some(unasked) = args.config.unasked(call.settings_read()) {
+        session.output.note(format_args!("note: {unasked}"));
+    }
 }

@@ -1,9 +1,9 @@
 //! The policy that a command works on, with its settings and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -11,6 +11,7 @@ use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
+use crate::policies::read_secret_setting;
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
@@ -100,39 +101,77 @@ pub struct LimitFlags {
 #[command(next_help_heading = "Policy options")]
 pub struct ConfigFlags {
     /// Give the policy a setting; can be repeated. The policy sees only the settings given here
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    config: Vec<(String, String)>,
+    #[arg(
+        long = "setting",
+        aliases = ["config", "policy-setting"],
+        value_name = "NAME=VALUE",
+        value_parser = setting
+    )]
+    settings: Vec<(String, String)>,
+    /// Give the policy the text of this file as a secret setting; can be repeated. Its value is shown nowhere, and an
+    /// entry that would contain it is refused. A random key is kept in FILE.key
+    #[arg(long = "secret-setting", value_name = "NAME=FILE", value_parser = setting)]
+    secrets: Vec<(String, String)>,
 }
 
 impl ConfigFlags {
     /// A warning about settings that the policy did not ask for, since their names may be misspelt. `None` if there
     /// are none.
     pub fn unasked<'a>(&self, asked: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        let asked: Vec<&str> = asked.into_iter().collect();
-        let mut unasked: Vec<String> = self
-            .config
-            .iter()
-            .filter(|(key, _)| !asked.contains(&&**key))
-            .map(|(key, _)| format!("`{}`", Line(key)))
-            .collect();
-        unasked.dedup();
-        (!unasked.is_empty()).then(|| {
-            let known = if asked.is_empty() {
-                "none".to_owned()
-            } else {
-                asked.join(", ")
-            };
-            format!(
-                "the policy did not ask for the setting {}: is that its name? It asked for {known}.",
-                unasked.join(", ")
-            )
-        })
+        let given = self.settings.iter().chain(&self.secrets);
+        unasked(given.map(|(name, _)| &**name), asked)
     }
 
-    /// The settings to give to the policy.
-    pub fn settings(&self) -> PolicySettings {
-        PolicySettings::new(self.config.iter().cloned().collect::<BTreeMap<_, _>>())
+    /// The settings to give to the policy. Reads the files of secret settings.
+    pub fn settings(&self) -> anyhow::Result<PolicySettings> {
+        let values = self.settings.iter().cloned().collect::<BTreeMap<_, _>>();
+        let mut secrets = BTreeMap::new();
+        for (name, file) in &self.secrets {
+            secrets.insert(name.clone(), read_secret_setting(Path::new(file))?);
+        }
+        Ok(PolicySettings::with_secrets(values, secrets))
     }
+
+    /// The files of the secret settings, by what stands for their values.
+    pub fn secret_files(
+        &self,
+        settings: &PolicySettings,
+    ) -> anyhow::Result<Vec<(String, PathBuf)>> {
+        let mut files = Vec::new();
+        for (name, file) in &self.secrets {
+            let path = Path::new(file).canonicalize()?;
+            let secret = settings.secrets().find(|(secret, _)| secret == name);
+            files.extend(secret.map(|(_, secret)| (secret.tag().to_owned(), path)));
+        }
+        Ok(files)
+    }
+}
+
+/// A warning about given settings that a policy did not ask for. `None` if it asked for all of them.
+pub fn unasked<'g, 'a>(
+    given: impl IntoIterator<Item = &'g str>,
+    asked: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let asked: BTreeSet<&str> = asked.into_iter().collect();
+    let given: BTreeSet<&str> = given.into_iter().collect();
+    let unasked: Vec<String> = given
+        .iter()
+        .filter(|name| !asked.contains(*name))
+        .map(|name| format!("`{}`", Line(name)))
+        .collect();
+    if unasked.is_empty() {
+        return None;
+    }
+    let known = if asked.is_empty() {
+        "none".to_owned()
+    } else {
+        let known: Vec<String> = asked.iter().map(|name| Line(name).to_string()).collect();
+        known.join(", ")
+    };
+    Some(format!(
+        "the policy did not ask for the setting {}: is that its name? It asked for {known}.",
+        unasked.join(", ")
+    ))
 }
 
 impl LimitFlags {

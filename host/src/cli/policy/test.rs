@@ -1,14 +1,15 @@
 //! `policy test`: runs test cases from files, reports the failures, and writes result files for other tools.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::subject::Subject;
+use super::subject::{Subject, unasked};
 use super::test_report::{self, CaseRun, Totals};
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
+use crate::policy::{Allocation, CASES_SUFFIX, Call, CaseFile};
 
 /// Run test cases against a policy
 ///
@@ -56,6 +57,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let mut totals = Totals::default();
     let mut ran = Vec::new();
+    let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
     for file in &mut files {
         for index in 0..file.len() {
             let began = Instant::now();
@@ -67,6 +69,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             if !wanted {
                 continue;
             }
+            given.extend(report.settings_given.iter().cloned());
+            let calls = report.call.iter();
+            asked.extend(calls.flat_map(Call::settings_read).map(str::to_owned));
             if args.update {
                 file.update(index, &mut report)
                     .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
@@ -89,6 +94,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         test_report::write_junit(path, &policy, &ran)?;
     }
     test_report::print(&policy, &ran, &totals, &mut session.output)?;
+    let given = given.iter().map(|name: &String| &**name);
+    if let Some(unasked) = unasked(given, asked.iter().map(|name: &String| &**name)) {
+        session.output.note(format_args!("note: {unasked}"));
+    }
     Ok(if totals.failed == 0 {
         Exit::Done
     } else {

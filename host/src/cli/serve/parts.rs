@@ -290,7 +290,7 @@ fn is_readable_by_others(file: &Path) -> bool {
 /// Reads the settings again, since the policy file or the activated policy may have changed.
 fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
     let (environment, directory) = (session.environment.clone(), session.directory.clone());
-    Box::new(move |trail, wanted, in_force| {
+    Box::new(move |trail, wanted| {
         let file = repository_file(&directory);
         let settings = Settings::load(flags.clone(), &environment, file.as_deref())
             .map_err(|error| error.to_string())?;
@@ -307,14 +307,14 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
             RequestedPolicy::Given {
                 component,
                 settings: given,
+                ..
             } => {
                 let engine = engine(&settings, Allocation::Pooling, None).map_err(failed)?;
                 let policy = Policy::load(&engine, "that was sent", component)
                     .map_err(|error| error.to_string())?;
-                let given = given.clone().map(PolicySettings::new);
                 Ok(PolicyWithSettings {
                     policy,
-                    settings: given.unwrap_or_else(|| in_force.clone()),
+                    settings: PolicySettings::new(given.clone()),
                 })
             }
         }

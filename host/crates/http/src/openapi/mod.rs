@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::Problem;
-use super::{App, audit, events, operate, proof, submissions, submit, task};
+use super::{App, audit, events, operate, policy, proof, submissions, submit, task};
 use outcome::Statuses;
 
 #[derive(OpenApi)]
@@ -37,6 +37,7 @@ use outcome::Statuses;
         events::follow,
         operate::trail,
         operate::policy,
+        policy::in_force,
         operate::healthz,
         operate::readyz,
         operate::metrics,

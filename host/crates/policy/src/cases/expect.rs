@@ -3,6 +3,7 @@
 use super::super::Call;
 use super::compare;
 use super::json;
+use super::lacks;
 use super::{CaseError, Mismatch};
 use regex::Regex;
 use serde_json::Value as Json;
@@ -130,15 +131,11 @@ impl Expectations {
         }
         if let Some(entry) = call.entry() {
             let entry = String::from_utf8_lossy(entry);
-            for text in self
-                .entry_lacks
-                .iter()
-                .filter(|text| entry.contains(text.as_str()))
-            {
-                found.push(Mismatch::Fails {
+            for text in &self.entry_lacks {
+                found.extend(lacks::place(&entry, text).map(|place| Mismatch::Fails {
                     what: "entry",
-                    how: format!("contains {text:?}, which it must not"),
-                });
+                    how: format!("contains {text:?} {place}, which it must not"),
+                }));
             }
         }
         if let Some(rule) = &self.log {

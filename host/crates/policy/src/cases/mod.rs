@@ -6,6 +6,7 @@
 mod compare;
 mod expect;
 mod json;
+mod lacks;
 mod read;
 mod update;
 
@@ -59,6 +60,8 @@ pub struct CaseReport {
     pub mismatches: Vec<Mismatch>,
     /// The policy call, if there was one.
     pub call: Option<Call>,
+    /// The names of the settings that the case gives.
+    pub settings_given: Vec<String>,
     /// Whether [`CaseFile::update`] has written the result into the file.
     pub updated: bool,
 }
@@ -130,6 +133,7 @@ impl CaseFile {
             name: case.name.clone(),
             mismatches: Vec::new(),
             call: None,
+            settings_given: Vec::new(),
             updated: false,
         };
         let replay = match case.input.resolve(directory, policy, limits) {
@@ -139,7 +143,10 @@ impl CaseFile {
                 return report;
             }
         };
-        let call = replay.trial().run(policy);
+        let trial = replay.trial();
+        let settings = trial.settings.iter();
+        report.settings_given = settings.map(|(name, _)| name.to_owned()).collect();
+        let call = trial.run(policy);
         report.mismatches = match case.expect.check(&call, directory) {
             Ok(mismatches) => mismatches,
             Err(error) => vec![Mismatch::Unusable(error.0)],

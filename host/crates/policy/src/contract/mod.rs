@@ -1,14 +1,15 @@
 //! The contract that every policy must satisfy, checked without test cases for that policy.
 //!
 //! Owns the list of claims and the report. The claims are in `claims`; the inputs are in `samples` (every kind of
-//! outcome) and `grammar` (unusual outcomes from a seed). Does not judge what a policy records, refuses or leaves out,
-//! only whether it contradicts itself or the host.
+//! outcome), `grammar` (unusual outcomes from a seed) and `texts` (long texts as tasks report them). Does not judge what a
+//! policy records, refuses or leaves out, only whether it contradicts itself or the host.
 
 mod claims;
 mod claims_of_existing;
 mod grammar;
 mod samples;
 mod tested;
+mod texts;
 
 use super::{Policy, PolicySettings, Recording};
 use outcome::Limits;

@@ -112,24 +112,21 @@ impl Recording {
             },
             outcome: serde_json::from_str(text).map_err(|error| form(error.to_string()))?,
             existing: trial.existing.map(Contents::new),
-            settings: trial
-                .settings
-                .iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            settings: settings_of(trial),
             now: trial.now.to_rfc3339(),
             calls: call.exchanges.clone(),
             result: CallResult::of(call),
         })
     }
 
-    /// Creates a recording of another call with the same input.
-    pub fn record_again(&self, policy: &Policy, call: &Call) -> Recording {
+    /// Creates a recording of another call with the same outcome, entry and time, and this trial's settings.
+    pub fn record_again(&self, policy: &Policy, trial: &Trial<'_>, call: &Call) -> Recording {
         Recording {
             policy: PolicyIdentity {
                 name: policy.name().to_owned(),
                 digest: policy.digest().to_owned(),
             },
+            settings: settings_of(trial),
             calls: call.exchanges.clone(),
             result: CallResult::of(call),
             ..self.clone()
@@ -253,6 +250,13 @@ impl Recording {
         }
         differences
     }
+}
+
+fn settings_of(trial: &Trial<'_>) -> BTreeMap<String, String> {
+    let settings = trial.settings.iter();
+    settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 impl CallResult {

@@ -34,6 +34,8 @@ pub struct BacktestEntry {
     pub recorded: Vec<u8>,
     /// What the new policy would do.
     pub outcome: Comparison,
+    /// The settings that the new policy asked for.
+    pub settings_read: Vec<String>,
 }
 
 /// What the new policy would do with an entry.
@@ -101,8 +103,8 @@ impl Backtest<'_> {
             .and_then(|document| TaskOutcome::parse(document.as_bytes(), self.limits).ok())
             .filter(|submitted| submitted.task_id == task_id);
         let from_submission = submitted.is_some();
-        let outcome = match recorded {
-            Err(reason) => Comparison::Unreadable(reason),
+        let (outcome, settings_read) = match recorded {
+            Err(reason) => (Comparison::Unreadable(reason), Vec::new()),
             Ok(recorded) => {
                 let outcome = submitted.as_ref().unwrap_or(&recorded.outcome);
                 self.decide(outcome, recorded.time, &entry)
@@ -113,12 +115,20 @@ impl Backtest<'_> {
             from_submission,
             recorded: entry,
             outcome,
+            settings_read,
         })
     }
 
-    fn decide(&self, outcome: &TaskOutcome, time: Timestamp, recorded: &[u8]) -> Comparison {
+    /// What the new policy does with one outcome, and the settings that it asks for.
+    fn decide(
+        &self,
+        outcome: &TaskOutcome,
+        time: Timestamp,
+        recorded: &[u8],
+    ) -> (Comparison, Vec<String>) {
         let call = Trial::new(outcome, self.settings, time).run(self.policy);
-        match call.verdict {
+        let settings_read = call.settings_read().map(str::to_owned).collect();
+        let outcome = match call.verdict {
             Ok(Verdict::Commit { entry, .. }) if entry == recorded => Comparison::Same,
             Ok(Verdict::Commit { entry, .. }) => {
                 let canonical_outcome =
@@ -137,6 +147,7 @@ impl Backtest<'_> {
                 Comparison::Failed("the policy considers it already recorded".to_owned())
             }
             Err(fault) => Comparison::Failed(fault.to_string()),
-        }
+        };
+        (outcome, settings_read)
     }
 }

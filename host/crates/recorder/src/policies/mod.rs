@@ -4,19 +4,24 @@
 //! decides where things are kept, and the policy module defines what a component is.
 
 mod backtest;
+mod gate;
 mod recorded;
 mod reproduce;
+mod secret_file;
 mod workers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 pub use backtest::{Backtest, BacktestEntry, Comparison};
+pub use gate::{Examination, Objection, activate, activate_despite, examine};
 pub use recorded::RecordedOutcome;
 pub use reproduce::{NotShown, ReproduceReport, Reproduction, reproduce};
 
+pub use secret_file::{SecretFileError, read_secret_setting};
+
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;
-use policy::{self, Engine, LoadError, Policy, PolicySettings};
+use policy::{self, Engine, LoadError, Policy, PolicySettings, SecretSetting};
 use trail::{PolicyFileKind, PolicyInForce, Trail, TrailError};
 
 /// A policy with its settings.
@@ -47,6 +52,15 @@ pub enum PoliciesError {
         what: &'static str,
         /// Its digest, in hexadecimal.
         digest: String,
+    },
+    /// The value of a secret setting that was put in force here is no longer where it was.
+    #[error(
+        "the value of the secret setting {names} is not available: its file is gone, or it or its key has changed; activate the \
+         policy again"
+    )]
+    Secret {
+        /// The names of the settings.
+        names: String,
     },
     /// The kept settings are not valid.
     #[error("the settings {digest} that are kept with the trail are not a JSON object of strings")]
@@ -91,6 +105,12 @@ pub fn in_force(
     let settings = trail_policies
         .settings(&settings)?
         .ok_or_else(|| missing("the settings", &settings))?;
+    let missing: Vec<&str> = settings.missing_secrets().collect();
+    if !missing.is_empty() {
+        return Err(PoliciesError::Secret {
+            names: missing.join(", "),
+        });
+    }
     Ok(Some(PolicyWithSettings { policy, settings }))
 }
 
@@ -113,7 +133,7 @@ pub fn keep(
     if !policy.is_builtin() {
         files.push((PolicyFileKind::Component, policy.bytes()));
     }
-    if settings.iter().next().is_some() {
+    if !settings.is_empty() {
         files.push((PolicyFileKind::Settings, canonical.as_bytes()));
     }
     if files.is_empty() {
@@ -122,36 +142,14 @@ pub fn keep(
     trail.keep_policy_files(&files, now)
 }
 
-/// Keeps a policy and its settings with the trail and puts them in force. From then on they decide in every recorder
-/// that is opened on this trail on this machine. The built-in policy without settings is the default.
-///
-/// The caller must have checked that the policy keeps its contract.
-///
-/// # Errors
-///
-/// Errors of the trail; the previous policy stays in force then.
-pub fn activate(
-    trail: &Trail,
-    policy: &Policy,
-    settings: &PolicySettings,
-    now: Timestamp,
-) -> Result<(), TrailError> {
-    keep(trail, policy, settings, now)?;
-    let in_force = PolicyInForce {
-        component: policy.digest().to_owned(),
-        settings: settings.digest(),
-        since: now.to_rfc3339(),
-    };
-    let is_default = policy.is_builtin() && settings.iter().next().is_none();
-    trail.set_policy_in_force((!is_default).then_some(&in_force))
-}
-
 /// The policies that are kept with a trail, each loaded once, on first use.
 pub struct TrailPolicies<'a> {
     trail: &'a Trail,
     engine: &'a Engine,
     policies: HashMap<String, Option<Policy>>,
     settings: HashMap<String, Option<PolicySettings>>,
+    /// Secret settings that are given, beside those whose files are known on this machine.
+    secrets: Vec<SecretSetting>,
 }
 
 impl<'a> TrailPolicies<'a> {
@@ -162,7 +160,24 @@ impl<'a> TrailPolicies<'a> {
             engine,
             policies: HashMap::new(),
             settings: HashMap::new(),
+            secrets: Vec::new(),
         }
+    }
+
+    /// The same, with the values of these secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Vec<SecretSetting>) -> TrailPolicies<'a> {
+        TrailPolicies { secrets, ..self }
+    }
+
+    /// The value of the secret with this tag: given, or in a file that was used on this machine.
+    fn secret(&self, tag: &str) -> Option<String> {
+        let given = self.secrets.iter().find(|secret| secret.tag() == tag);
+        if let Some(secret) = given {
+            return secret.clone().into_value();
+        }
+        let used = self.trail.used_policies().ok()?;
+        secret_file::value_of(used.secret_file(tag)?, tag)
     }
 
     /// The policy with this digest; `None` if it is neither kept nor included in this program.
@@ -182,7 +197,7 @@ impl<'a> TrailPolicies<'a> {
         Ok(policy)
     }
 
-    /// The settings with this digest; `None` if they are not kept.
+    /// The settings with this digest; `None` if they are not kept. The values of secrets that are not available are missing.
     ///
     /// # Errors
     ///
@@ -192,34 +207,37 @@ impl<'a> TrailPolicies<'a> {
             return Ok(settings.clone());
         }
         let settings = match self.trail.policy_file(PolicyFileKind::Settings, digest)? {
-            Some(bytes) => Some(
-                read_settings(&bytes).ok_or_else(|| PoliciesError::Settings {
-                    digest: digest.to_owned(),
-                })?,
-            ),
+            Some(bytes) => {
+                Some(
+                    PolicySettings::parse(&bytes).ok_or_else(|| PoliciesError::Settings {
+                        digest: digest.to_owned(),
+                    })?,
+                )
+            }
             None => Some(PolicySettings::default()).filter(|none| none.digest() == digest),
         };
+        let settings = settings.map(|settings| settings.unlock(|tag| self.secret(tag)));
         self.settings.insert(digest.to_owned(), settings.clone());
         Ok(settings)
     }
 }
 
-/// The included policy with this digest.
-fn included_policy(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
-    let builtin = Policy::builtin(engine)?;
-    if builtin.digest() == digest {
-        return Ok(Some(builtin));
+/// The name and the component of the included policy with this digest. The built-in one is `built-in`.
+pub(crate) fn included(digest: &str) -> Option<(String, &'static [u8])> {
+    let builtin = Policy::builtin_component();
+    if sha256(builtin) == digest {
+        return Some(("built-in".to_owned(), builtin));
     }
     let mut bundled = Policy::bundled().iter();
     let found = bundled.find(|(_, component)| sha256(component) == digest);
-    found
-        .map(|(name, component)| Policy::load(engine, &format!("builtin:{name}"), component))
-        .transpose()
+    found.map(|(name, component)| (format!("builtin:{name}"), *component))
 }
 
-fn read_settings(canonical: &[u8]) -> Option<PolicySettings> {
-    let values: BTreeMap<String, String> = serde_json::from_slice(canonical).ok()?;
-    Some(PolicySettings::new(values))
+/// The included policy with this digest.
+fn included_policy(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
+    included(digest)
+        .map(|(name, component)| Policy::load(engine, &name, component))
+        .transpose()
 }
 
 /// The name in messages of a policy without a file: the start of its digest.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{PoliciesError, RecordedOutcome, TrailPolicies, workers};
-use policy::{Engine, Policy, PolicySettings, Trial, Verdict};
+use policy::{Engine, Policy, PolicySettings, SecretSetting, Trial, Verdict};
 use trail::{Decision, Trail, TrailError};
 
 /// The result of repeating one decision.
@@ -32,6 +32,8 @@ pub enum NotShown {
     Policy(String),
     /// The settings are not kept.
     Settings(String),
+    /// The values of these secret settings are not available.
+    Secret(String),
     /// The entry cannot be given to a policy.
     Entry {
         /// The id of the task.
@@ -65,7 +67,8 @@ struct ReproduceInput {
     policy: Result<(Policy, PolicySettings), NotShown>,
 }
 
-/// Repeats these decisions of a trail, the last one first. In the order of [`Trail::decisions`] that is the oldest.
+/// Repeats these decisions of a trail, the last one first. `secrets` are the values of secret settings, beside those that
+/// are known on this machine. In the order of [`Trail::decisions`] that is the oldest.
 /// `progress` receives the number done.
 ///
 /// # Errors
@@ -74,10 +77,11 @@ struct ReproduceInput {
 pub fn reproduce(
     trail: &Trail,
     engine: &Engine,
+    secrets: Vec<SecretSetting>,
     mut decisions: Vec<Decision>,
     mut progress: impl FnMut(u64),
 ) -> Result<ReproduceReport, PoliciesError> {
-    let mut trail_policies = TrailPolicies::new(trail, engine);
+    let mut trail_policies = TrailPolicies::new(trail, engine).with_secrets(secrets);
     let questions = std::iter::from_fn(|| decisions.pop()).map(|decision| {
         let policy = find(&mut trail_policies, &decision)?;
         Ok::<_, PoliciesError>(ReproduceInput { decision, policy })
@@ -103,7 +107,14 @@ fn find(
         return Ok(Err(NotShown::Policy(decision.policy.clone())));
     };
     Ok(match trail_policies.settings(&decision.settings)? {
-        Some(settings) => Ok((policy, settings)),
+        Some(settings) => {
+            let missing: Vec<&str> = settings.missing_secrets().collect();
+            if missing.is_empty() {
+                Ok((policy, settings))
+            } else {
+                Err(NotShown::Secret(missing.join(", ")))
+            }
+        }
         None => Err(NotShown::Settings(decision.settings.clone())),
     })
 }

@@ -23,6 +23,20 @@ pub struct PolicyInForce {
     pub stands_in: bool,
 }
 
+impl PolicyInForce {
+    /// The objections that an operator overrode to put this policy in force. Empty if that cannot be read.
+    pub fn overridden(&self) -> Vec<String> {
+        let noted = self.recorder.trail().in_force().ok().flatten();
+        noted
+            .filter(|noted| {
+                noted.component == self.policy_with_settings.policy.digest()
+                    && noted.settings == self.policy_with_settings.settings.digest()
+            })
+            .map(|noted| noted.overridden)
+            .unwrap_or_default()
+    }
+}
+
 pub(super) struct CurrentPolicy {
     options: RwLock<recorder::Options>,
     /// The same as in the options.

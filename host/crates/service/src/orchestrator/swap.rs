@@ -20,18 +20,16 @@ pub enum RequestedPolicy {
     Given {
         /// The component's bytes.
         component: Vec<u8>,
-        /// Its settings; `None` means those of the policy in force.
-        settings: Option<BTreeMap<String, String>>,
+        /// Its settings, and no others: a policy never inherits the settings of another one.
+        settings: BTreeMap<String, String>,
+        /// Whether to put it in force in spite of objections. They are recorded with it.
+        current_policy: bool,
     },
 }
 
-/// Loads a wanted policy with its settings, given the trail and the settings in force. An error is a text for the
-/// operator.
-pub type LoadPolicy = Box<
-    dyn Fn(&Trail, &RequestedPolicy, &PolicySettings) -> Result<PolicyWithSettings, String>
-        + Send
-        + Sync,
->;
+/// Loads a wanted policy with its settings, given the trail. An error is a text for the operator.
+pub type LoadPolicy =
+    Box<dyn Fn(&Trail, &RequestedPolicy) -> Result<PolicyWithSettings, String> + Send + Sync>;
 
 /// Why the policy in force stays.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +57,8 @@ impl Orchestrator {
     /// Loads the wanted policy, tries it in the sandbox, and lets it decide from the next call on. Calls in flight end on the
     /// policy before. What was set aside because of that policy is tried again at once.
     ///
+    /// A given policy passes the same gate as in `policy activate`.
+    ///
     /// # Errors
     ///
     /// [`SwapError`]; the current policy stays in force.
@@ -68,25 +68,26 @@ impl Orchestrator {
     ) -> Result<Arc<PolicyInForce>, SwapError> {
         let inner = self.inner().clone();
         let in_force = inner.current_policy.now();
-        let stays = matches!(wanted, RequestedPolicy::Given { .. });
+        let current_policy = match &wanted {
+            RequestedPolicy::Configured => None,
+            RequestedPolicy::Given { current_policy, .. } => Some(*current_policy),
+        };
         let loading = {
             let (inner, in_force) = (inner.clone(), in_force.clone());
             tokio::task::spawn_blocking(move || {
-                let trail = in_force.recorder.trail();
-                (inner.load_policy)(trail, &wanted, &in_force.policy_with_settings.settings)
+                (inner.load_policy)(in_force.recorder.trail(), &wanted)
             })
         };
         let stopped = |_| SwapError::Stopping;
         let policy_with_settings = loading.await.map_err(stopped)?.map_err(SwapError::Load)?;
-        self.try_out(&policy_with_settings).await?;
-        if stays {
-            let kept = policy_with_settings.clone();
-            tokio::task::spawn_blocking(move || {
-                let PolicyWithSettings { policy, settings } = &kept;
-                policies::activate(in_force.recorder.trail(), policy, settings, inner.now())
-            })
-            .await
-            .map_err(stopped)??;
+        match current_policy {
+            None => self.try_out(&policy_with_settings).await?,
+            Some(current_policy) => {
+                let given = policy_with_settings.clone();
+                tokio::task::spawn_blocking(move || inner.admit(&in_force, &given, current_policy))
+                    .await
+                    .map_err(stopped)??;
+            }
         }
         Ok(self.switch(policy_with_settings).await)
     }
@@ -117,6 +118,37 @@ impl Orchestrator {
 }
 
 impl Inner {
+    /// Examines a given policy and puts it in force on the trail.
+    fn admit(
+        &self,
+        in_force: &PolicyInForce,
+        given: &PolicyWithSettings,
+        current_policy: bool,
+    ) -> Result<(), SwapError> {
+        let limits = self.current_policy.limits();
+        let objections = policies::examine(given, &limits, &mut |_| {}).objections();
+        let digest = given.policy.digest();
+        if let Some(first) = objections.first()
+            && !current_policy
+        {
+            return Err(SwapError::Trial {
+                digest: digest.to_owned(),
+                reason: match objections.len() {
+                    1 => first.to_string(),
+                    more => format!("{first}; and {} more objections", more - 1),
+                },
+            });
+        }
+        for objection in &objections {
+            let objection = objection.to_string();
+            tracing::warn!(policy = digest, objection, "an objection was overridden");
+        }
+        let trail = in_force.recorder.trail();
+        let PolicyWithSettings { policy, settings } = given;
+        policies::activate_despite(trail, policy, settings, &objections, self.now())?;
+        Ok(())
+    }
+
     fn on_policy_fault(&self) -> OnPolicyFault {
         let on_policy_fault = self.on_policy_fault.lock();
         *on_policy_fault.unwrap_or_else(PoisonError::into_inner)

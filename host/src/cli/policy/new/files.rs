@@ -81,16 +81,24 @@ const PYTHON: &[(&str, &str)] = &[
     ("README.md", template!("python/README.md")),
     ("requirements.txt", template!("python/requirements.txt")),
     ("policy.py", template!("python/policy.py")),
+    ("answers.py", template!("python/answers.py")),
     ("app.py", template!("python/app.py")),
+    ("console.py", template!("python/console.py")),
     ("json_text.py", template!("python/json_text.py")),
 ];
 
 const JAVASCRIPT: &[(&str, &str)] = &[
-    (".gitignore", "/FILE.wasm\n/bundle.js\n/node_modules/\n"),
+    (
+        ".gitignore",
+        "/FILE.wasm\n/bundle.js\n/bundle.js.map\n/node_modules/\n",
+    ),
     ("README.md", template!("javascript/README.md")),
     ("package.json", template!("javascript/package.json")),
     ("policy.js", template!("javascript/policy.js")),
+    ("answers.js", template!("javascript/answers.js")),
     ("app.js", template!("javascript/app.js")),
+    ("build.mjs", template!("javascript/build.mjs")),
+    ("console.js", template!("javascript/console.js")),
     ("json_text.js", template!("javascript/json_text.js")),
     ("utf8.js", template!("javascript/utf8.js")),
 ];

@@ -1,0 +1,55 @@
+//! `GET /api/v1/policy`: the policy in force, with its settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::SCHEMA;
+use super::path::NoParameters;
+
+/// The policy that decides, with its settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolicyInForce {
+    schema: u32,
+    name: String,
+    /// `sha256:…` of the component, as in `Audit-Policy`.
+    digest: String,
+    /// `sha256:…` of its settings, as in `Audit-Settings`.
+    settings: String,
+    /// The settings themselves.
+    values: BTreeMap<String, String>,
+    /// Whether it is the built-in policy of this program.
+    builtin: bool,
+    since: String,
+    /// Whether the built-in policy replaces one in quarantine.
+    stands_in: bool,
+    /// The objections that an operator overrode to put it in force.
+    overridden: Vec<String>,
+}
+
+/// The policy that decides, and its settings.
+#[utoipa::path(get, path = "/api/v1/policy", tag = "operate",
+    responses((status = 200, body = PolicyInForce)))]
+pub async fn in_force(State(app): State<Arc<App>>, _: NoParameters) -> Json<PolicyInForce> {
+    let in_force = app.orchestrator.in_force();
+    let deciding = &in_force.deciding;
+    let values = deciding.settings.iter();
+    Json(PolicyInForce {
+        schema: SCHEMA,
+        name: deciding.policy.name().to_owned(),
+        digest: deciding.policy.digest().to_owned(),
+        settings: deciding.settings.digest(),
+        values: values
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        builtin: deciding.policy.is_builtin(),
+        since: in_force.since.to_rfc3339(),
+        stands_in: in_force.stands_in,
+        overridden: in_force.overridden(),
+    })
+}

@@ -1,0 +1,7 @@
+// Answers of a policy other than an entry or violations. There is no need to edit it.
+
+// To be thrown by `entry`: the outcome cannot be recorded now, and submitting it again may help. For example, a setting makes no sense.
+// The text says why.
+export function unavailable(reason) {
+  return { tag: 'unavailable', val: reason };
+}
