@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::CheckpointError;
 use super::note::Checkpoint;
-use outcome::TaskId;
+use outcome::{TaskId, counted};
 use trail::{EntryTree, Trail, TreeHash};
 
 /// A proof and the facts that it proves.
@@ -77,8 +77,8 @@ pub(super) fn place<'a>(
     };
     let (index, hashes) = found.ok_or_else(|| {
         CheckpointError::Target(format!(
-            "the checkpoint over {} entries does not belong to this trail: the trail was rewritten, or it is a different one",
-            checkpoint.size
+            "the checkpoint over {} does not belong to this trail: the trail was rewritten, or it is a different one",
+            counted(checkpoint.size, "entry", "entries")
         ))
     })?;
     let placed = ProvableEntry {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::CheckpointError;
 use super::note::Checkpoint;
 use outcome::clock::Timestamp;
+use outcome::counted;
 use trail::{EntryTree, OpenOptions, Trail};
 
 /// The place for a checkpoint.
@@ -150,13 +151,13 @@ pub(super) fn compare(
 ) -> Result<Option<String>, CheckpointError> {
     Ok(match tree.root_at(before.size)? {
         None => Some(format!(
-            "it was made over {} entries, and the trail has {}",
-            before.size,
+            "it was made over {}, and the trail has {}",
+            counted(before.size, "entry", "entries"),
             tree.size()
         )),
         Some(root) if root != before.root => Some(format!(
-            "the first {} entries are different from those that it covers",
-            before.size
+            "the first {} different from those that it covers",
+            counted(before.size, "entry is", "entries are")
         )),
         Some(_) => None,
     })

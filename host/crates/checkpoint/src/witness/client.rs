@@ -14,6 +14,7 @@ use super::key::CosignerKey;
 use super::request::Request;
 use super::{MAX_BODY, SIZE_TYPE};
 use crate::note::{Checkpoint, canonical_number};
+use outcome::counted;
 use trail::{EntryTree, TrailError};
 
 /// The time limit of a request. A witness answers when its disk is done, and even the longest distance adds little.
@@ -130,16 +131,23 @@ pub fn ask(
             (200, _) => return take(witness, keys, note, &said),
             (409, Some(size)) if kind == SIZE_TYPE && size > checkpoint.size => {
                 return Err(another(format!(
-                    "it has {size} entries, and the trail has {}",
+                    "it has {}, and the trail has {}",
+                    counted(size, "entry", "entries"),
                     checkpoint.size
                 )));
             }
             (409, Some(size)) if kind == SIZE_TYPE && size != old => old = size,
             (409, _) if old == checkpoint.size => {
-                return Err(another(format!("its {old} entries are different")));
+                return Err(another(format!(
+                    "its {} different",
+                    counted(old, "entry is", "entries are")
+                )));
             }
             (422, _) => {
-                return Err(another(format!("its first {old} entries are different")));
+                return Err(another(format!(
+                    "its first {} different",
+                    counted(old, "entry is", "entries are")
+                )));
             }
             (status, _) => {
                 let says = said.lines().next().unwrap_or_default();
