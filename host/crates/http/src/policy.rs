@@ -37,17 +37,17 @@ pub struct PolicyInForce {
     responses((status = 200, body = PolicyInForce)))]
 pub async fn in_force(State(app): State<Arc<App>>, _: NoParameters) -> Json<PolicyInForce> {
     let in_force = app.orchestrator.in_force();
-    let deciding = &in_force.deciding;
-    let values = deciding.settings.iter();
+    let policy_with_settings = &in_force.policy_with_settings;
+    let values = policy_with_settings.settings.iter();
     Json(PolicyInForce {
         schema: SCHEMA,
-        name: deciding.policy.name().to_owned(),
-        digest: deciding.policy.digest().to_owned(),
-        settings: deciding.settings.digest(),
+        name: policy_with_settings.policy.name().to_owned(),
+        digest: policy_with_settings.policy.digest().to_owned(),
+        settings: policy_with_settings.settings.digest(),
         values: values
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        builtin: deciding.policy.is_builtin(),
+        builtin: policy_with_settings.policy.is_builtin(),
         since: in_force.since.to_rfc3339(),
         stands_in: in_force.stands_in,
         overridden: in_force.overridden(),

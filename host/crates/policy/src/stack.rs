@@ -1,7 +1,7 @@
 //! Stacks: policies that `policy compose` has made of layers and a policy.
 //!
 //! Owns what a stack imports beyond other policies, and which parts it names. A part reads its settings and writes its
-//! log through imports of its own, so the host knows which part calls; what a part can reach stays the same.
+//! log through separate imports, so the host knows which part calls; what a part can reach stays the same.
 
 use std::sync::Arc;
 

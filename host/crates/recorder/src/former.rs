@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Readable;
-use super::policies::{Shelf, included};
+use super::EntrySnapshot;
+use super::policies::{TrailPolicies, included};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
 use policy::{Engine, Policy, PolicySettings, Verdict};
@@ -63,10 +63,10 @@ impl FormerPolicies {
             Err(why) => return Opinion::NotAsked(why),
         };
         let entry = redelivery.entry;
-        let readable = Box::new(Readable(Some(Arc::clone(entry))));
+        let readable = Box::new(EntrySnapshot(Some(Arc::clone(entry))));
         let call = policy.call(outcome, readable, redelivery.now, &settings);
         let verdict = call.verdict;
-        match verdict.and_then(|verdict| verdict.believed(outcome, Some(entry))) {
+        match verdict.and_then(|verdict| verdict.check_against_trail(outcome, Some(entry))) {
             Ok(Verdict::AlreadyRecorded) => Opinion::Same,
             Ok(_) => Opinion::Different,
             Err(fault) => Opinion::NotAsked(format!(
@@ -108,7 +108,7 @@ fn is_trusted(trail: &Trail, decided_by: &DecidedBy) -> Result<(), String> {
 
 fn find(redelivery: &Redelivery<'_>, decided_by: &DecidedBy) -> Loaded {
     let DecidedBy { policy, settings } = decided_by;
-    let mut shelf = Shelf::new(redelivery.trail, redelivery.engine);
+    let mut shelf = TrailPolicies::new(redelivery.trail, redelivery.engine);
     let missing = |what: &str, digest: &str| {
         format!(
             "{what} {digest} that decided the entry could not be asked, because it is not available"

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Deciding, keep};
+use super::{PolicyWithSettings, keep};
 use outcome::Limits;
 use outcome::clock::Timestamp;
 use policy::{Claim, Contract, Policy, PolicySettings, Report};
@@ -63,7 +63,7 @@ impl fmt::Display for Objection {
 ///
 /// Calls the policy some thousand times. `called` runs after each claim, so that a watchdog can see progress.
 pub fn examine(
-    deciding: &Deciding,
+    deciding: &PolicyWithSettings,
     limits: &Limits,
     called: &mut dyn FnMut(&Claim),
 ) -> Examination {

@@ -23,7 +23,7 @@ pub enum RequestedPolicy {
         /// Its settings, and no others: a policy never inherits the settings of another one.
         settings: BTreeMap<String, String>,
         /// Whether to put it in force in spite of objections. They are recorded with it.
-        current_policy: bool,
+        force: bool,
     },
 }
 
@@ -68,9 +68,9 @@ impl Orchestrator {
     ) -> Result<Arc<PolicyInForce>, SwapError> {
         let inner = self.inner().clone();
         let in_force = inner.current_policy.now();
-        let current_policy = match &wanted {
+        let force = match &wanted {
             RequestedPolicy::Configured => None,
-            RequestedPolicy::Given { current_policy, .. } => Some(*current_policy),
+            RequestedPolicy::Given { force, .. } => Some(*force),
         };
         let loading = {
             let (inner, in_force) = (inner.clone(), in_force.clone());
@@ -80,11 +80,11 @@ impl Orchestrator {
         };
         let stopped = |_| SwapError::Stopping;
         let policy_with_settings = loading.await.map_err(stopped)?.map_err(SwapError::Load)?;
-        match current_policy {
+        match force {
             None => self.try_out(&policy_with_settings).await?,
-            Some(current_policy) => {
+            Some(force) => {
                 let given = policy_with_settings.clone();
-                tokio::task::spawn_blocking(move || inner.admit(&in_force, &given, current_policy))
+                tokio::task::spawn_blocking(move || inner.admit(&in_force, &given, force))
                     .await
                     .map_err(stopped)??;
             }
@@ -123,13 +123,13 @@ impl Inner {
         &self,
         in_force: &PolicyInForce,
         given: &PolicyWithSettings,
-        current_policy: bool,
+        force: bool,
     ) -> Result<(), SwapError> {
         let limits = self.current_policy.limits();
         let objections = policies::examine(given, &limits, &mut |_| {}).objections();
         let digest = given.policy.digest();
         if let Some(first) = objections.first()
-            && !current_policy
+            && !force
         {
             return Err(SwapError::Trial {
                 digest: digest.to_owned(),
