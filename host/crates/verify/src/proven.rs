@@ -84,10 +84,7 @@ pub fn check_proof(proof: &[u8], options: &ProofOptions<'_>) -> Result<ProofRepo
             let revoked = allowed.revoke(revoked.as_bytes());
             revoked.map_err(bad("the revoked signers"))?;
         }
-        signers = Some(Signers {
-            allowed,
-            ..Signers::default()
-        });
+        signers = Some(Signers::with_ssh_keys(allowed));
     }
     let quorum = options.witness_quorum.unwrap_or(1);
     let witnesses = options

@@ -49,6 +49,17 @@ pub(crate) struct Signers {
     pub(crate) openpgp: Option<KeyRing>,
 }
 
+impl Signers {
+    /// Signers with SSH keys alone.
+    pub(crate) fn with_ssh_keys(allowed: AllowedSigners) -> Signers {
+        Signers {
+            allowed,
+            #[cfg(feature = "repository")]
+            openpgp: None,
+        }
+    }
+}
+
 /// The verdict on one commit's signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judgement<'a> {
