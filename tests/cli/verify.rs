@@ -44,6 +44,16 @@ fn a_sound_trail_is_exit_code_0_and_a_table_of_claims() {
 }
 
 #[test]
+fn a_branch_that_a_person_renamed_is_audited_and_what_the_machine_remembers_is_a_note() {
+    let machine = trail();
+    machine.git(&["branch", "-m", "renamed"]);
+    let ran = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.out.contains("on refs/heads/renamed"), "{}", ran.out);
+    assert!(ran.err.contains("note: "), "{}", ran.err);
+}
+
+#[test]
 fn a_removed_entry_is_exit_code_3_and_the_commit_is_named() {
     let machine = trail();
     machine.git(&["rm", "-q", ".audit/tasks/a.json"]);

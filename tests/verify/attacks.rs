@@ -196,10 +196,10 @@ fn a_backdated_commit_is_named() {
 fn an_entry_from_the_future_of_its_commit_is_named() {
     let mut forge = Forge::trail();
     let mut commit = forge.draft(&sharded("x"));
-    commit.operations = vec![write(
-        &sharded("x"),
-        &entry("x", &timestamp(super::forge::BEGIN + 900)),
-    )];
+    let time = timestamp(super::forge::BEGIN + 900);
+    let (_, trailers) = commit.message.split_once('\n').unwrap();
+    commit.message = format!("audit: task x completed at {time}\n{trailers}");
+    commit.operations = vec![write(&sharded("x"), &entry("x", &time))];
     let id = forge.add(&commit);
     forge.only_broken("times", &id, "committed before");
 }

@@ -143,7 +143,7 @@ pub(super) fn history(random: &mut fastrand::Rng, branch: &str, text: &mut Strin
         let stamp = timestamp(time - waited.min(time - BEGIN));
         let (policy, settings) = (random.u64(..3), random.u64(..3));
         let outcome = match random.bool() {
-            true => format!("Audit-AuditResult: hmac-sha256:{:064x}\n", random.u64(..)),
+            true => format!("Audit-Outcome: hmac-sha256:{:064x}\n", random.u64(..)),
             false => String::new(),
         };
         let reporter = match random.bool() {

@@ -30,9 +30,10 @@ RECORD = {
     "Audit-Reporter": "[a-z0-9][a-z0-9._-]{0,63}",
 }
 OPTIONAL = {"Audit-Signature", "Audit-Outcome", "Audit-Reporter"}
-STAMP = re.compile(rb"[^<>\0\n]*<[^<>\0\n]*> (0|[1-9][0-9]{0,17}) \+0000")
+STAMP = re.compile(rb"([^<>\0\n]*[^<>\s][^<>\0\n]*) <([^<>\0\n]*[^<>\s][^<>\0\n]*)> (0|[1-9][0-9]{0,17}) \+0000")
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-SHOWN = re.compile(r"audit: begin trail|audit: task [A-Za-z0-9][A-Za-z0-9._-]{0,127} \S+ at \d{4}-\d\d-\d\dT[\d:]{8}(\.\d+)?Z")
+SHOWN = re.compile(r"audit: begin trail|audit: task ([A-Za-z0-9][A-Za-z0-9._-]{0,127}) (\S+) at (\d{4}-\d\d-\d\dT[\d:]{8})(\.\d*)?Z")
+HIDDEN = ("Cc", "Cf", "Zl", "Zp")
 DEVICES = {"con", "prn", "aux", "nul"} | {name + digit for name in ("com", "lpt") for digit in "0123456789"}
 
 
@@ -142,8 +143,7 @@ def role(message):
 def shown(message):
     """The subject as git shows it, without what does not show."""
     paragraph = re.split(r"\n[ \t\r]*\n", message.decode("utf-8", "replace").lstrip())[0]
-    hidden = ("Cc", "Cf", "Zl", "Zp")
-    seen = (" " if char.isspace() else char for char in paragraph if char.isspace() or unicodedata.category(char) not in hidden)
+    seen = (" " if char.isspace() else char for char in paragraph if char.isspace() or unicodedata.category(char) not in HIDDEN)
     return " ".join("".join(seen).split())
 
 
@@ -155,7 +155,9 @@ def check_headers(headers, parents):
     if names[:2] != [b"author", b"committer"] or any(name not in (b"gpgsig", b"gpgsig-sha256") for name in names[2:]):
         raise Broken("agreement", "a trail commit has other headers")
     author, committer = rest[0][1], rest[1][1]
-    if author != committer or not STAMP.fullmatch(committer):
+    match = STAMP.fullmatch(committer)
+    person = (match[1] + match[2]).decode("utf-8", "surrogateescape") if match else "\0"
+    if author != committer or any(unicodedata.category(char) in HIDDEN or "\ud800" <= char <= "\udfff" for char in person):
         raise Broken("agreement", "author and committer are not in a host's form")
 
 
@@ -165,7 +167,7 @@ def trailers_of(message, kind):
     except UnicodeDecodeError as error:
         raise Broken("agreement", "the message is not UTF-8") from error
     subject, _, rest = text.partition("\n")
-    if not 1 <= len(subject.encode()) <= 200 or any(unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") for char in subject):
+    if not 1 <= len(subject.encode()) <= 200 or any(unicodedata.category(char) in HIDDEN for char in subject):
         raise Broken("agreement", "the subject is not one printable line")
     if not rest.startswith("\n") or not rest.endswith("\n") or rest == "\n":
         raise Broken("agreement", "the trailers are not one paragraph after the subject")
@@ -216,8 +218,28 @@ def check_surrogates(value):
             stack.extend(value)
 
 
+def seconds_of(timestamp):
+    """The whole seconds since 1970 of `YYYY-MM-DDThh:mm:ss` and anything after it."""
+    year = int(timestamp[:4])
+    # Python's years begin with 1; the calendar repeats after 400 years.
+    time = datetime.datetime.strptime(f"{2000 + year % 400}{timestamp[4:19]}", "%Y-%m-%dT%H:%M:%S")
+    days = (time - datetime.datetime(1970, 1, 1)).days + (year // 400 - 5) * 146097
+    return days * 86400 + time.hour * 3600 + time.minute * 60 + time.second
+
+
+def check_subject(message, task, status, seconds):
+    """A subject of a record's form says what the entry says."""
+    match = SHOWN.fullmatch(shown(message))
+    try:
+        near = match and match[1] and abs(seconds_of(match[3]) - seconds) <= 60
+    except ValueError:
+        return
+    if match and not (near and match[1] == task and match[2] == status):
+        raise Broken("agreement", "the subject is that of another record")
+
+
 def parse_entry(data):
-    """`task_id` and the timestamp in whole seconds since 1970."""
+    """`task_id`, `status`, and the timestamp in whole seconds since 1970."""
     def refuse(word):
         raise ValueError(word)
 
@@ -229,13 +251,10 @@ def parse_entry(data):
         quoted = all(type(value) is str for value in (task, status, timestamp)) and text[0] in " \t\r\n{"
         if not quoted or not status or not TIMESTAMP.fullmatch(timestamp):
             raise ValueError("a member is not in form")
-        year = int(timestamp[:4])
-        time = datetime.datetime.strptime(f"{2000 + year % 400}{timestamp[4:-8]}", "%Y-%m-%dT%H:%M:%S")
+        seconds = seconds_of(timestamp)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Broken("one-entry", f"the entry is malformed: {error}") from error
-    # Python's years begin with 1; the calendar repeats after 400 years.
-    days = (time - datetime.datetime(1970, 1, 1)).days + (year // 400 - 5) * 146097
-    return task, days * 86400 + time.hour * 3600 + time.minute * 60 + time.second
+    return task, status, seconds
 
 
 class Audit:
@@ -325,14 +344,19 @@ class Audit:
         path, (mode, blob) = added[0], after[added[0]]
         if mode != b"100644":
             raise Broken("one-entry", f"{path!r} has the mode {mode.decode()}")
-        task = task_of(path)
-        said, seconds = parse_entry(self.objects.read(blob, "blob"))
+        said, status, seconds = parse_entry(self.objects.read(blob, "blob"))
         self.entries += 1
+        task = said
+        try:
+            task = task_of(path)
+        except Broken as broken:
+            self.fail(broken, said)
         match = STAMP.fullmatch(headers[1 + len(parents)][1]) if len(headers) > 1 + len(parents) else None
-        if match and not 0 <= int(match[1]) - seconds <= 3600:
+        if match and not 0 <= int(match[3]) - seconds <= 3600:
             self.fail(Broken("times", "the entry is younger than its commit, or much older"), task)
         if said != task or trailers_of(message, kind)["Audit-Task"] != task:
             raise Broken("agreement", f"trailer, path and entry name different tasks: {task}")
+        check_subject(message, said, status, seconds)
 
     def walk(self, tree):
         """Every file of a tree by path; each object is read once."""

@@ -72,9 +72,6 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             .metadata()
             .map_err(|error| cannot_read("the checkpoint", since, error))?;
     }
-    if args.flags.reference.is_none() {
-        session.check_not_missing(&path)?;
-    }
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {
         let (count, what) = match reached.judged {
@@ -92,6 +89,12 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     progress.borrow().finish();
     let report = report?;
     let outcome = report.result();
+    // What this machine keeps beside git is no evidence, but its user should know.
+    if args.flags.reference.is_none()
+        && let Err(why) = session.check_not_missing(&path)
+    {
+        session.output.note(format_args!("note: {why}"));
+    }
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Audit {

@@ -67,7 +67,12 @@ pub(crate) fn compare(
         known.insert(other.key(until.as_slice()), audited.chain.len());
     }
     let found = tips::follow(&other, &refs, &known);
-    let (verdict, note) = judge(audited, &found);
+    let (mut verdict, note) = judge(audited, &found);
+    // Git may read these refs differently, and links may lead back to the audited repository.
+    if let (Verdict::Holds, Some(odd)) = (&verdict, refs.odd.first()) {
+        let missing = format!("what the refs of the other repository say: {odd}");
+        verdict = Verdict::NotShown { missing };
+    }
     let mut claim = Claim::new("against", title, verdict);
     claim.notes.extend(note);
     Ok(claim)

@@ -59,6 +59,8 @@ pub struct Options<'a> {
     pub since: Option<PathBuf>,
     /// How recent the newest of the checkpoints must be.
     pub fresh: Option<Freshness>,
+    /// The current time, in seconds since 1970. A trail that is dated far ahead of it is noted.
+    pub now: Option<i64>,
     /// Visitors that see the commits and make claims.
     pub visitors: Vec<&'a dyn Visitor>,
     /// Whether visitors see the trail's commits one after the other, the oldest first.
@@ -109,14 +111,16 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     );
     let refs = Refs::load(&repository)?;
     let chosen = trails::choose(&repository, &refs, &context, options.reference.as_deref())?;
-    let (reference, tip) = (chosen.name, chosen.tip);
+    let (reference, passed, tip) = (chosen.name, chosen.passed, chosen.tip);
     for note in chosen.notes {
         context.findings.note(Rule::Hidden, note);
     }
     let shallow = repository.shallow()?;
     hidden::find(&repository, &refs, &context.findings, &alternates, &shallow)?;
-    hidden::find_shadows(&refs, &context, &reference, tip);
-    hidden::find_files(&repository, &context, tip);
+    hidden::find_shadows(&refs, &context, &reference, &passed, tip);
+    hidden::find_files(&repository, &refs, &context, tip);
+    let mut names = refs.aliases(reference.as_bytes());
+    names.push(reference.as_bytes().to_vec());
     hidden::find_in_store(&context);
     match Graph::open(&repository) {
         Ok(graph) => context.graph = graph,
@@ -162,7 +166,11 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 let findings = &context.findings;
                 findings.broken_by(Rule::OneEntry, foreign, what.to_owned());
             }
+            if let Some(now) = options.now {
+                walk::chain::note_ahead(&context, &walked.chain, now);
+            }
             show_border(&context, &walked.chain);
+            hidden::find_served(&repository, &context, &names, &walked.chain);
             walked
         }
     };

@@ -1,18 +1,21 @@
 //! Things that make git show something other than the stored data: refs in another form, replace refs, grafts, borrowed
 //! objects, cut history, settings.
 
+mod files;
+mod served;
+
 use std::collections::HashSet;
 
 use super::findings::{Findings, Rule};
-use super::object::{Id, Kind};
+use super::object::Id;
 use super::quote::quote;
 use super::refs::Refs;
-use super::repository::{Repository, small_file};
-use super::rules::commit::Commit;
-use super::rules::tree::Nodes;
-use super::store::reader::Reader;
+use super::repository::Repository;
 use super::walk::Context;
 use super::{VerifyError, trails};
+
+pub(crate) use files::find_files;
+pub(crate) use served::find_served;
 
 /// The ref that git reads notes from by default.
 const NOTES: &[u8] = b"refs/notes/commits";
@@ -87,56 +90,6 @@ pub(crate) fn find(
     Ok(())
 }
 
-/// The only line that the host writes into `info/attributes`, so that no filter changes what git checks out of the
-/// trail.
-const OWN_ATTRIBUTES: &[u8] = b"/.audit/** -filter -text -ident -working-tree-encoding";
-
-/// Finds files that change how git shows a commit without changing the commit: other names for people, attributes.
-pub(crate) fn find_files(repository: &Repository, context: &Context<'_>, tip: Option<Id>) {
-    let note = |what: String| context.findings.note(Rule::Hidden, what);
-    let mut reader = Reader::new(context.current);
-    let mut directories = vec![(
-        String::new(),
-        tip.and_then(|tip| tree_of(context, &mut reader, &tip)),
-    )];
-    while let Some((path, tree)) = directories.pop() {
-        let content = tree.and_then(|tree| reader.fetch(&tree, Kind::Tree).ok());
-        let Some(content) = content else { continue };
-        for node in Nodes::new(&content.data, context.algorithm.len_in_bytes()) {
-            match (node.name, path.as_str()) {
-                (b".gitattributes", _) => note(format!(
-                    "the file `{path}.gitattributes` sets attributes, which change how git shows and exports files"
-                )),
-                (b".mailmap", "") => note(
-                    "the file `.mailmap` makes `git log` show other people than the commits name"
-                        .to_owned(),
-                ),
-                (b".audit", "") => directories.push((".audit/".to_owned(), Some(node.id()))),
-                (b"tasks", ".audit/") => {
-                    directories.push((".audit/tasks/".to_owned(), Some(node.id())))
-                }
-                _ => {}
-            }
-        }
-    }
-    let attributes = small_file(&repository.common_dir.join("info/attributes"));
-    let attributes = attributes.ok().flatten().unwrap_or_default();
-    let is_foreign = |line: &&[u8]| {
-        !line.trim_ascii().is_empty() && !line.starts_with(b"#") && *line != OWN_ATTRIBUTES
-    };
-    if let Some(line) = attributes.split(|byte| *byte == b'\n').find(is_foreign) {
-        note(format!(
-            "the file `info/attributes` sets attributes, which change how git shows and exports files here: {}",
-            quote(line)
-        ));
-    }
-}
-
-fn tree_of(context: &Context<'_>, reader: &mut Reader<'_>, commit: &Id) -> Option<Id> {
-    let content = reader.fetch(commit, Kind::Commit).ok()?;
-    Some(Commit::parse(&content.data, context.algorithm.len_in_hex())?.tree)
-}
-
 /// Checks the files of the packs: those that git cannot use or that mislead it, and those that are not git's.
 pub(crate) fn find_in_store(context: &Context<'_>) {
     let store = context.current.get();
@@ -158,8 +111,49 @@ pub(crate) fn find_shadows(
     refs: &Refs<'_>,
     context: &Context<'_>,
     reference: &str,
+    passed: &[Vec<u8>],
     tip: Option<Id>,
 ) {
+    find_shadows_of_head(refs, context);
+    let mut names = refs.aliases(reference.as_bytes());
+    names.extend_from_slice(passed);
+    names.push(reference.as_bytes().to_vec());
+    names.sort_unstable();
+    names.dedup();
+    for name in &names {
+        // Symbolic refs whose names are not UTF-8 were never short names of the trail.
+        if let Ok(name) = std::str::from_utf8(name) {
+            find_shadows_of(refs, context, name, tip);
+        }
+    }
+}
+
+/// Finds the ref that git uses in place of `HEAD`, if `HEAD` names a branch without a commit.
+fn find_shadows_of_head(refs: &Refs<'_>, context: &Context<'_>) {
+    const TRIED: [&str; 5] = [
+        "refs/HEAD",
+        "refs/tags/HEAD",
+        "refs/heads/HEAD",
+        "refs/remotes/HEAD",
+        "refs/remotes/HEAD/HEAD",
+    ];
+    let has_commit = |name: &str| {
+        let found = refs.resolve(name.as_bytes()).ok().flatten();
+        found.is_some_and(|found| found.id.is_some())
+    };
+    if has_commit("HEAD") {
+        return;
+    }
+    for name in TRIED.iter().filter(|name| has_commit(name)) {
+        let what = format!(
+            "`HEAD` names no commit, so git shows the ref {} in its place",
+            quote(name.as_bytes())
+        );
+        context.findings.broken_anywhere(Rule::Hidden, what);
+    }
+}
+
+fn find_shadows_of(refs: &Refs<'_>, context: &Context<'_>, reference: &str, tip: Option<Id>) {
     for (short, name) in competing_names(reference) {
         let shown = match refs.resolve(name.as_bytes()) {
             Ok(None) => continue,

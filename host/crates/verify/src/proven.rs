@@ -12,7 +12,7 @@ use super::quote::quote;
 use super::report::{self, AuditResult, Claim, Verdict};
 use super::rules::commit::Commit;
 use super::rules::message::{self, MessageError, Role};
-use super::rules::{entry, path, time};
+use super::rules::{entry, path, subject, time};
 use super::signature::{self, AllowedSigners, Signers};
 use super::witnesses::Witnesses;
 use super::{VerifyError, expected};
@@ -197,6 +197,7 @@ fn check_commit_matches(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Ve
             quote(trailers.task.unwrap_or_default().as_bytes())
         )));
     }
+    subject::check_agrees(commit.message, &entry).map_err(broken)?;
     let before = commit.time().map(|time| time.saturating_sub(entry.seconds));
     match before {
         None | Some(..0) => Err(broken("it is committed before the time of its entry")),

@@ -19,6 +19,8 @@ pub(crate) struct Repository {
     pub(crate) git_dir: PathBuf,
     /// The directory with objects and refs; another one in a linked work tree.
     pub(crate) common_dir: PathBuf,
+    /// The directory with `.git`; `None` in a bare repository.
+    pub(crate) work_tree: Option<PathBuf>,
     pub(crate) algorithm: Algorithm,
     /// Whether objects may be missing by design (a partial clone).
     pub(crate) partial: bool,
@@ -30,6 +32,9 @@ pub(crate) struct Repository {
 
 /// The largest of git's small files (`HEAD`, `config`, …) that is read, in bytes.
 const MAX_SMALL_FILE: u64 = 16 << 20;
+
+/// The largest file `info/refs` that is read, in bytes: several million refs.
+const MAX_SERVED_REFS: u64 = 256 << 20;
 
 /// The largest file `shallow` that is read, in bytes: six million commits.
 const MAX_SHALLOW: u64 = 256 << 20;
@@ -47,7 +52,9 @@ impl Repository {
                 check_not_two(directory)?;
                 let git_dir = follow_git_file(&dot_git)?;
                 let common_dir = directories(&git_dir)?;
-                return config::open(git_dir, common_dir);
+                let mut repository = config::open(git_dir, common_dir)?;
+                repository.work_tree = Some(directory.to_owned());
+                return Ok(repository);
             }
             if looks_like(directory) {
                 let common_dir = directories(directory)?;
@@ -95,6 +102,29 @@ impl Repository {
         Ok(lines)
     }
 
+    /// The names and ids in `info/refs`, which `git update-server-info` writes for clones over plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// The file is not as git writes it.
+    pub(crate) fn served_refs(&self) -> Result<Vec<(Vec<u8>, Id)>, String> {
+        let odd =
+            |why: &str| format!("the file `info/refs`, which clones over plain HTTP use, {why}");
+        let contents = read_file(&self.common_dir.join("info/refs"), MAX_SERVED_REFS);
+        let contents = contents.map_err(|why| odd(&why))?.unwrap_or_default();
+        let lines = contents.split_inclusive(|byte| *byte == b'\n');
+        lines
+            .map(|line| {
+                let parts = line.strip_suffix(b"\n").and_then(|line| {
+                    let tab = line.iter().position(|byte| *byte == b'\t')?;
+                    let id = std::str::from_utf8(&line[..tab]).ok()?;
+                    Some((line[tab + 1..].to_vec(), self.id(id)?))
+                });
+                parts.ok_or_else(|| odd(&format!("holds the line {}", crate::quote::quote(line))))
+            })
+            .collect()
+    }
+
     /// Parses an object id of this repository's format.
     pub(crate) fn id(&self, hex: &str) -> Option<Id> {
         let right = hex.len() == self.algorithm.len_in_hex();
@@ -108,7 +138,7 @@ impl Repository {
             let of = |repository: &Repository| of(&repository.common_dir.join(name));
             of(self).is_some_and(|path| of(other) == Some(path))
         };
-        same("") || same("refs")
+        same("") || ["refs", "refs/heads", "packed-refs"].into_iter().any(same)
     }
 
     /// The lines of one of git's files, without empty lines and comments.

@@ -94,6 +94,7 @@ impl AuditFlags {
             },
             against: self.against.clone(),
             fresh: self.fresh(session)?,
+            now: Some(session.clock.now().seconds()),
             ..Options::default()
         })
     }

@@ -5,6 +5,8 @@ mod loose;
 mod name;
 mod packed;
 
+use std::path::PathBuf;
+
 use super::VerifyError;
 use super::object::Id;
 use super::quote::quote;
@@ -12,14 +14,16 @@ use super::repository::Repository;
 use loose::Target;
 use packed::PackedRefs;
 
-/// The most symbolic refs that git follows.
-const MAX_SYMBOLIC: usize = 5;
+/// The most symbolic refs that git follows one after the other.
+const MAX_SYMBOLIC: usize = 4;
 
 /// The result of following a ref.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     /// The last name: for `HEAD` the branch that it names.
     pub(crate) name: Vec<u8>,
+    /// The symbolic refs on the way to it, in order.
+    pub(crate) passed: Vec<Vec<u8>>,
     /// The id; `None` if that branch has no commit yet.
     pub(crate) id: Option<Id>,
 }
@@ -30,6 +34,8 @@ pub(crate) struct Refs<'a> {
     packed: PackedRefs,
     /// The names of the loose refs, in order.
     loose: Vec<Vec<u8>>,
+    /// `HEAD` and the branches that are symbolic refs.
+    symbolic: Vec<Vec<u8>>,
     /// Sentences about everything that is not in git's form.
     pub(crate) odd: Vec<String>,
 }
@@ -73,6 +79,7 @@ impl<'a> Refs<'a> {
             repository,
             packed,
             loose,
+            symbolic: Vec::new(),
             odd,
         };
         refs.check_form();
@@ -88,10 +95,17 @@ impl<'a> Refs<'a> {
             .flatten()
             .map(Vec::as_slice)
             .chain([&b"HEAD"[..]]);
+        let mut symbolic = Vec::new();
         let odd: Vec<String> = names
             .filter_map(|name| {
                 let why = match self.read_loose(name) {
-                    Ok(found) => found?.odd?.to_owned(),
+                    Ok(found) => {
+                        let found = found?;
+                        if let Target::Ref(_) = found.target {
+                            symbolic.push(name.to_vec());
+                        }
+                        found.odd.or_else(|| leads_away(&found.target))?.to_owned()
+                    }
                     Err(why) => format!("it {why}"),
                 };
                 Some(format!(
@@ -101,6 +115,7 @@ impl<'a> Refs<'a> {
             })
             .collect();
         self.odd.extend(odd);
+        self.symbolic = symbolic;
     }
 
     fn loose_below<'b>(&'b self, prefix: &'b [u8]) -> impl Iterator<Item = &'b Vec<u8>> {
@@ -110,15 +125,20 @@ impl<'a> Refs<'a> {
     }
 
     fn read_loose(&self, name: &[u8]) -> Result<Option<loose::LooseRef>, String> {
-        // `HEAD` and similar refs belong to the work tree.
-        let directory = match name.contains(&b'/') {
-            true => &self.repository.common_dir,
-            false => &self.repository.git_dir,
-        };
-        loose::read(
-            &loose::join(directory, name),
-            self.repository.algorithm.len_in_hex(),
-        )
+        loose::read(&self.path_of(name), self.repository.algorithm.len_in_hex())
+    }
+
+    /// The file of a loose ref, where git looks for it: some refs belong to a work tree, and have another name when
+    /// seen from other work trees.
+    fn path_of(&self, name: &[u8]) -> PathBuf {
+        let common_dir = &self.repository.common_dir;
+        if name::is_of_work_tree(name) {
+            return loose::join(&self.repository.git_dir, name);
+        }
+        match name.strip_prefix(b"main-worktree/") {
+            Some(of_main) if name::is_of_work_tree(of_main) => loose::join(common_dir, of_main),
+            _ => loose::join(common_dir, name),
+        }
     }
 
     /// Follows a ref to an id; `None` if there is no ref with this name. A symbolic ref to a missing ref has no id.
@@ -135,19 +155,23 @@ impl<'a> Refs<'a> {
             return Err(broken("it names no valid ref"));
         }
         let mut current = name.to_vec();
-        for hop in 0..=MAX_SYMBOLIC {
+        let mut passed = Vec::new();
+        for _ in 0..=MAX_SYMBOLIC {
             let Some(found) = self
                 .read_loose(&current)
                 .map_err(|why| broken(&format!("it {why}")))?
             else {
                 let id = self.packed.get(&current);
-                return Ok((id.is_some() || hop > 0).then_some(Resolved { name: current, id }));
+                let exists = id.is_some() || !passed.is_empty();
+                let name = current;
+                return Ok(exists.then_some(Resolved { name, passed, id }));
             };
             match found.target {
-                Target::Ref(target) => current = target,
+                Target::Ref(target) => passed.push(std::mem::replace(&mut current, target)),
                 Target::Id(id) => {
                     return Ok(Some(Resolved {
                         name: current,
+                        passed,
                         id: Some(id),
                     }));
                 }
@@ -156,6 +180,20 @@ impl<'a> Refs<'a> {
         Err(broken(&format!(
             "it leads through more than {MAX_SYMBOLIC} symbolic refs"
         )))
+    }
+
+    /// The other names of a ref: branches and `HEAD`, if they are symbolic refs that lead to it or were passed on the
+    /// way.
+    pub(crate) fn aliases(&self, name: &[u8]) -> Vec<Vec<u8>> {
+        let found = self.symbolic.iter().map(|from| self.resolve(from));
+        let found = found.filter_map(|found| found.ok().flatten());
+        let mut aliases: Vec<Vec<u8>> = found
+            .filter(|found| found.name == name)
+            .flat_map(|found| found.passed)
+            .collect();
+        aliases.sort_unstable();
+        aliases.dedup();
+        aliases
     }
 
     /// All local and remote-tracking branches, each once. The `HEAD` of a remote is left out.
@@ -202,5 +240,16 @@ impl<'a> Refs<'a> {
     /// Whether the loose ref with this name cannot be read by git.
     pub(crate) fn is_broken(&self, name: &[u8]) -> bool {
         self.read_loose(name).is_err()
+    }
+}
+
+/// The reason why a symbolic ref with this target has more than one reading, if it has: the refs of a work tree differ
+/// from one work tree to the next, and other programs look for them in other places.
+fn leads_away(target: &Target) -> Option<&'static str> {
+    match target {
+        Target::Ref(name) if !name.starts_with(b"refs/") || name::is_of_work_tree(name) => {
+            Some("it leads to a ref that belongs to one work tree")
+        }
+        _ => None,
     }
 }

@@ -24,6 +24,17 @@ pub(super) fn is_valid_one_level(name: &[u8]) -> bool {
         || is_valid(name)
 }
 
+/// Whether a ref with this name belongs to one work tree: `HEAD` and similar names, and those of bisections and rebases.
+/// All other refs are the repository's, names of one component included.
+pub(super) fn is_of_work_tree(name: &[u8]) -> bool {
+    let is_root = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    let directories = [&b"refs/worktree/"[..], b"refs/bisect/", b"refs/rewritten/"];
+    name.iter().all(is_root)
+        || directories
+            .iter()
+            .any(|directory| name.starts_with(directory))
+}
+
 fn is_component(component: &[u8]) -> bool {
     let bad = |byte: &u8| {
         *byte <= b' ' || matches!(byte, b'~' | b'^' | b':' | b'?' | b'*' | b'[' | b'\\' | 0x7f)
@@ -41,7 +52,17 @@ fn has_pair(name: &[u8], first: u8, second: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_valid;
+    use super::{is_of_work_tree, is_valid};
+
+    #[test]
+    fn only_the_names_that_git_lists_belong_to_a_work_tree() {
+        for name in ["HEAD", "FETCH_HEAD", "refs/worktree/a", "refs/bisect/bad"] {
+            assert!(is_of_work_tree(name.as_bytes()), "{name}");
+        }
+        for name in ["main", "Head", "refs/heads/HEAD", "refs/worktrees/a"] {
+            assert!(!is_of_work_tree(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn names_are_those_that_git_accepts() {

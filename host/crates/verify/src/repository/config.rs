@@ -1,5 +1,6 @@
 //! The repository's own configuration: how objects and refs are stored, and what changes the output of git.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{Repository, small_file, unreadable};
@@ -9,10 +10,15 @@ use crate::quote::quote;
 
 /// Settings that change what `git log` and `git show` print, or name another file that does. `*` stands for all keys of
 /// a section.
-const SHOWING: [(&str, &str); 21] = [
+const SHOWING: [(&str, &str); 31] = [
     ("include", "*"),
     ("includeif", "*"),
+    ("attr", "tree"),
+    ("color", "*"),
     ("core", "attributesfile"),
+    ("core", "bigfilethreshold"),
+    ("core", "commentchar"),
+    ("core", "commentstring"),
     ("core", "notesref"),
     ("core", "pager"),
     ("core", "usereplacerefs"),
@@ -21,6 +27,7 @@ const SHOWING: [(&str, &str); 21] = [
     ("diff", "orderfile"),
     ("diff", "textconv"),
     ("diff", "command"),
+    ("diff", "binary"),
     ("filter", "*"),
     ("format", "pretty"),
     ("format", "notes"),
@@ -29,8 +36,12 @@ const SHOWING: [(&str, &str); 21] = [
     ("mailmap", "*"),
     ("notes", "displayref"),
     ("pager", "*"),
+    ("gpg", "*"),
     ("grep", "*"),
     ("pretty", "*"),
+    ("trailer", "*"),
+    ("transfer", "hiderefs"),
+    ("uploadpack", "hiderefs"),
 ];
 
 /// Reads the configuration of a git directory.
@@ -38,6 +49,7 @@ pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, 
     let mut repository = Repository {
         git_dir,
         common_dir,
+        work_tree: None,
         algorithm: Algorithm::Sha1,
         partial: false,
         unknown_extensions: Vec::new(),
@@ -97,14 +109,10 @@ fn read_extensions(
     config: &gix::config::File,
 ) -> Result<Format, VerifyError> {
     let mut format = Format::default();
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for section in config.sections_by_name("extensions").into_iter().flatten() {
-        for name in section.value_names() {
-            let value = section
-                .value(&name)
-                .unwrap_or_default()
-                .to_string()
-                .to_ascii_lowercase();
+        for (name, value) in section.body() {
+            let value = value.to_string().to_ascii_lowercase();
             let name = name.to_ascii_lowercase();
             // Programs differ in which of two values they use.
             if seen.contains(&name) && matches!(name.as_str(), "objectformat" | "refstorage") {
@@ -134,7 +142,7 @@ fn read_extensions(
                 ("noop" | "preciousobjects" | "relativeworktrees" | "compatobjectformat", _) => {}
                 (other, _) => repository.unknown_extensions.push(quote(other.as_bytes())),
             }
-            seen.push(name);
+            seen.insert(name);
         }
     }
     Ok(format)
@@ -142,6 +150,7 @@ fn read_extensions(
 
 /// Notes the settings that change what git shows.
 fn read_settings(repository: &mut Repository, config: &gix::config::File) {
+    let mut seen: HashSet<String> = repository.settings.iter().cloned().collect();
     for section in config.sections() {
         let header = section.header();
         let title = header.name().to_string().to_ascii_lowercase();
@@ -151,7 +160,7 @@ fn read_settings(repository: &mut Repository, config: &gix::config::File) {
                 .iter()
                 .any(|(section, key)| *section == title && (*key == "*" || *key == name));
             let setting = format!("{title}.{name}");
-            if shows && !repository.settings.contains(&setting) {
+            if shows && seen.insert(setting.clone()) {
                 repository.settings.push(setting);
             }
         }

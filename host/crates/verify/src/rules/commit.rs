@@ -104,15 +104,21 @@ fn is_stamp(stamp: &[u8]) -> bool {
     let (person, seconds) = (&rest[..space], &rest[space + 1..]);
     let plain =
         seconds == b"0" || (!seconds.starts_with(b"0") && (1..=18).contains(&seconds.len()));
-    let brackets = person
-        .iter()
-        .filter(|byte| matches!(byte, b'<' | b'>'))
-        .count();
-    plain
-        && seconds.iter().all(u8::is_ascii_digit)
-        && brackets == 2
-        && person.ends_with(b">")
-        && !person.contains(&0)
+    plain && seconds.iter().all(u8::is_ascii_digit) && is_person(person)
+}
+
+/// Whether this is exactly `name <address>`, both with printable characters alone. Git reads anything else differently.
+fn is_person(person: &[u8]) -> bool {
+    let parts = std::str::from_utf8(person).ok().and_then(|person| {
+        let (name, rest) = person.split_once(" <")?;
+        Some([name, rest.strip_suffix('>')?])
+    });
+    let fits = |part: &str| {
+        !part.trim().is_empty()
+            && !part.contains(['<', '>'])
+            && part.chars().all(super::message::is_printable)
+    };
+    parts.is_some_and(|parts| parts.into_iter().all(fits))
 }
 
 fn header<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
@@ -189,6 +195,24 @@ mod tests {
             Some(-5),
             false,
         );
+        for person in [
+            "A> a>",
+            "<A <a>",
+            "A<a@b>",
+            ">>",
+            "<>",
+            " <>",
+            "A <>",
+            " <a>",
+            "A\rB <a@b>",
+            "A \u{202e} <a@b>",
+            "A <a \u{1b}[2J>",
+        ] {
+            let text =
+                format!("{HEAD}author {person} 5 +0000\ncommitter {person} 5 +0000\n\nsubject\n");
+            let commit = Commit::parse(text.as_bytes(), 40).expect("it has all headers");
+            assert!(commit.check_headers().is_err(), "{person:?}");
+        }
         check("author A\ncommitter A", None, false);
         check("author A <a@b> 5 +0000", None, false);
     }

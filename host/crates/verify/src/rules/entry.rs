@@ -10,6 +10,9 @@ pub(crate) const USUAL_BYTES: usize = 16 << 20;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) task_id: String,
+    pub(crate) status: String,
+    /// Its timestamp, in canonical form.
+    pub(crate) timestamp: String,
     /// The seconds of its timestamp, without the fraction.
     pub(crate) seconds: i64,
 }
@@ -25,10 +28,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
     let Some(Value::Text(task_id)) = task_id else {
         return Err("has no `task_id`");
     };
-    match status {
-        Some(Value::Text(status)) if !status.is_empty() => {}
+    let status = match status {
+        Some(Value::Text(status)) if !status.is_empty() => status.into_owned(),
         _ => return Err("has no `status`"),
-    }
+    };
     let Some(Value::Text(timestamp)) = timestamp else {
         return Err("has no `timestamp`");
     };
@@ -36,6 +39,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
         .ok_or("has a `timestamp` that is not RFC 3339 with six digits and `Z`")?;
     Ok(Entry {
         task_id: task_id.into_owned(),
+        status,
+        timestamp: timestamp.into_owned(),
         seconds,
     })
 }

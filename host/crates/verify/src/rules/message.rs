@@ -41,6 +41,7 @@ const MAX_SUBJECT: usize = 200;
 /// the trailers that git finds. People may write about trailers elsewhere in their messages. Git ignores the case of
 /// trailers, and so does this: a forged trailer counts as what a reader would take it for.
 pub(crate) fn role(message: &[u8]) -> Role {
+    let message = shown(message);
     if let Some(role) = role_of_hosts(message) {
         return role;
     }
@@ -51,7 +52,7 @@ pub(crate) fn role(message: &[u8]) -> Role {
         if is("Audit-Format") && is_word && value.iter().all(u8::is_ascii_digit) {
             format = true;
             // The other trailers of a newer format are not known.
-            is_later |= value != b"1";
+            is_later |= *value != b"1"[..];
         }
         task |= is_word && is("Audit-Task");
         trail |= is_word && is("Audit-Trail");
@@ -63,6 +64,11 @@ pub(crate) fn role(message: &[u8]) -> Role {
     }
 }
 
+/// The part of a message that git shows: it stops at a zero byte.
+pub(crate) fn shown(message: &[u8]) -> &[u8] {
+    &message[..memchr::memchr(0, message).unwrap_or(message.len())]
+}
+
 /// The role of a message in the host's own form, which nearly all messages of a trail have. This avoids finding the
 /// trailers as git does.
 fn role_of_hosts(message: &[u8]) -> Option<Role> {
@@ -70,7 +76,7 @@ fn role_of_hosts(message: &[u8]) -> Option<Role> {
         b"Audit-Interface: ",
         b"Audit-Policy: ",
         b"Audit-Settings: ",
-        b"Audit-AuditResult: ",
+        b"Audit-Outcome: ",
         b"Audit-Reporter: ",
         b"Audit-Signature: ",
         b"Audit-Placement: ",
@@ -201,7 +207,7 @@ const ORDER: [&str; 10] = [
     "Audit-Interface",
     "Audit-Policy",
     "Audit-Settings",
-    "Audit-AuditResult",
+    "Audit-Outcome",
     "Audit-Reporter",
     "Audit-Signature",
 ];
@@ -219,7 +225,7 @@ fn known(role: Role, key: &str) -> Option<fn(&str) -> bool> {
         (Role::Entry, "Audit-Task") => |value| super::path::task_id(value.as_bytes()).is_ok(),
         (Role::Entry, "Audit-Interface") => is_interface,
         (Role::Entry, "Audit-Policy" | "Audit-Settings") => |value| is_digest(value, "sha256:"),
-        (Role::Entry, "Audit-AuditResult") => |value| is_digest(value, "hmac-sha256:"),
+        (Role::Entry, "Audit-Outcome") => |value| is_digest(value, "hmac-sha256:"),
         (Role::Entry, "Audit-Reporter") => is_reporter,
         (_, "Audit-Signature") => is_extent,
         _ => return None,
@@ -413,7 +419,7 @@ mod tests {
             good.replace("task a", &"x".repeat(200)),
             good.trim_end().to_owned(),
             format!("{good}\n"),
-            format!("{good} Audit-AuditResult: x\n"),
+            format!("{good} Audit-Outcome: x\n"),
             format!("{good}Audit-Reporter: a\nAudit-Reporter: a\n"),
             format!("{good}Audit-Reporter: a\nAudit-Reporter: b\n"),
             format!("{good}audit-reporter: a\n"),
@@ -426,7 +432,7 @@ mod tests {
                 "Audit-Task: a\nAudit-Format: 1\n",
             ),
             format!(
-                "{good}Audit-Reporter: a\nAudit-AuditResult: hmac-sha256:{}\n",
+                "{good}Audit-Reporter: a\nAudit-Outcome: hmac-sha256:{}\n",
                 "0".repeat(64)
             ),
             format!("{good}Audit-Signature: covers 01\n"),

@@ -2,6 +2,7 @@
 //! object. They are written from the design, not from the writer: code that both share would share its defects.
 
 pub(crate) mod commit;
+pub(crate) mod encoding;
 pub(crate) mod entry;
 mod json;
 pub(crate) mod message;

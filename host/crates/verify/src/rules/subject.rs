@@ -1,66 +1,159 @@
 //! The subjects of records: `audit: task ID STATUS at TIME`, or that of a genesis commit, as plain `git log` shows
 //! them.
 
-use super::message::is_printable;
+use super::entry::Entry;
+use super::message::{is_printable, shown};
 use super::path;
+use super::time::MAX_ENTRY_AGE;
+use crate::quote::quote;
 
-/// Whether git shows exactly a host's subject for this message.
-pub(crate) fn is_record(message: &[u8]) -> bool {
-    let subject = displayed_subject(message);
-    if subject == "audit: begin trail" {
-        return true;
-    }
-    let Some(rest) = subject.strip_prefix("audit: task ") else {
-        return false;
-    };
-    let parts: Vec<&str> = rest.split(' ').collect();
-    let [task, status, "at", time] = parts[..] else {
-        return false;
-    };
-    path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time)
+/// What a person takes a commit for, by its subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Imitated {
+    /// The genesis commit of a trail.
+    Genesis,
+    /// The record of an entry.
+    Record {
+        task: String,
+        status: String,
+        time: String,
+    },
+    /// One of both, with characters that are not seen, or that some fonts show as blanks.
+    Blurred,
 }
 
-/// How git decodes the ASCII bytes of a message in some encoding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// ASCII letters, digits and punctuation stand for themselves.
-    Plain,
-    /// They may stand for other characters after an escape sequence.
-    Shifting,
-    /// They stand for other characters.
-    Other,
-}
-
-/// How this encoding treats ASCII.
-pub(crate) fn encoding(name: &[u8]) -> Encoding {
-    const PLAIN: [&str; 16] = [
-        "utf-8", "utf8", "us-ascii", "ascii", "iso-8859", "iso8859", "latin", "windows-", "cp125",
-        "cp93", "koi8", "euc", "gb", "big5", "shift", "sjis",
-    ];
-    const OTHER: [&str; 10] = [
-        "utf-7", "utf7", "utf-16", "utf16", "utf-32", "utf32", "ucs", "unicode", "ibm", "ebcdic",
-    ];
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    let name = name.trim().replace('_', "-");
-    let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| name.starts_with(begin));
-    match (begins(&PLAIN), begins(&OTHER)) {
-        (true, _) => Encoding::Plain,
-        (_, true) => Encoding::Other,
-        _ => Encoding::Shifting,
-    }
-}
-
-/// The first paragraph on one line, as git shows it, without invisible characters and with plain spaces.
-fn displayed_subject(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(message);
-    let lines = text.lines().skip_while(|line| line.trim().is_empty());
-    let title: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).collect();
+/// The record that git shows a commit with this message as, if it does: its subject is exactly a host's.
+pub(crate) fn imitated(message: &[u8]) -> Option<Imitated> {
+    let title = title(message);
+    let title = without_colours(&title);
     let visible: String = title
-        .join(" ")
         .chars()
         .filter(|letter| letter.is_whitespace() || is_visible(*letter))
         .collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+    let subject = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    exact(&subject).or_else(|| {
+        let is_unclear = title
+            .chars()
+            .any(|letter| !(letter.is_ascii() || is_visible(letter) && is_inked(letter)));
+        let letters = title.chars();
+        let inked: String = letters
+            .filter(|letter| !letter.is_whitespace() && is_visible(*letter) && is_inked(*letter))
+            .collect();
+        (is_unclear && is_squeezed(&inked)).then_some(Imitated::Blurred)
+    })
+}
+
+/// Whether git shows exactly a host's subject for this message.
+pub(crate) fn is_record(message: &[u8]) -> bool {
+    imitated(message).is_some()
+}
+
+/// Compares a trail commit's subject with its entry, if it has the form of a record's. Policies may write subjects in
+/// other forms.
+///
+/// # Errors
+///
+/// Says what differs.
+pub(crate) fn check_agrees(message: &[u8], entry: &Entry) -> Result<(), String> {
+    let (task, status, time) = match imitated(message) {
+        None => return Ok(()),
+        Some(Imitated::Record { task, status, time }) => (task, status, time),
+        Some(Imitated::Genesis) => {
+            let why = "its subject is that of a trail's first commit, and it adds an entry";
+            return Err(why.to_owned());
+        }
+        Some(Imitated::Blurred) => {
+            let why = "its subject looks like that of a record, with characters that are not seen";
+            return Err(why.to_owned());
+        }
+    };
+    // A policy may have asked for the time twice.
+    let apart = seconds(&time).map(|said| said.abs_diff(entry.seconds));
+    let is_near = apart.is_some_and(|apart| apart <= MAX_ENTRY_AGE.unsigned_abs());
+    let pairs = [
+        ("task", &task, &entry.task_id, task == entry.task_id),
+        ("status", &status, &entry.status, status == entry.status),
+        ("time", &time, &entry.timestamp, is_near),
+    ];
+    match pairs.into_iter().find(|(.., agrees)| !agrees) {
+        None => Ok(()),
+        Some((what, said, is, _)) => Err(format!(
+            "its subject says that the {what} is {}, and its entry says {}",
+            quote(said.as_bytes()),
+            quote(is.as_bytes())
+        )),
+    }
+}
+
+/// The first paragraph on one line, as git shows it.
+fn title(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(shown(message));
+    let lines = text.lines().skip_while(|line| line.trim().is_empty());
+    let title: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).collect();
+    title.join(" ")
+}
+
+/// The first paragraph of a message in any encoding that contains ASCII.
+pub(crate) fn raw_title(message: &[u8]) -> Vec<u8> {
+    let lines = shown(message).split(|byte| *byte == b'\n');
+    let lines = lines.skip_while(|line| line.trim_ascii().is_empty());
+    let title: Vec<&[u8]> = lines
+        .take_while(|line| !line.trim_ascii().is_empty())
+        .collect();
+    title.join(&b' ')
+}
+
+fn exact(subject: &str) -> Option<Imitated> {
+    if subject == "audit: begin trail" {
+        return Some(Imitated::Genesis);
+    }
+    let rest = subject.strip_prefix("audit: task ")?;
+    let parts: Vec<&str> = rest.split(' ').collect();
+    let [task, status, "at", time] = parts[..] else {
+        return None;
+    };
+    let is_record = path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time);
+    is_record.then(|| Imitated::Record {
+        task: task.to_owned(),
+        status: status.to_owned(),
+        time: time.to_owned(),
+    })
+}
+
+/// Whether a record's subject reads like this without its blanks.
+fn is_squeezed(subject: &str) -> bool {
+    if subject == "audit:begintrail" {
+        return true;
+    }
+    let Some(rest) = subject.strip_prefix("audit:task") else {
+        return false;
+    };
+    let mut ends = rest.match_indices("at").map(|(at, _)| &rest[at + 2..]);
+    ends.any(is_time)
+}
+
+/// The text without the sequences that change colours and the like in a terminal, which git's pager lets pass.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_start = match letter {
+            '\u{1b}' => letters.next_if_eq(&'[').is_some(),
+            '\u{9b}' => true,
+            _ => {
+                plain.push(letter);
+                false
+            }
+        };
+        if is_start {
+            while letters
+                .next_if(|letter| (' '..='?').contains(letter))
+                .is_some()
+            {}
+            letters.next_if(|letter| ('@'..='~').contains(letter));
+        }
+    }
+    plain
 }
 
 /// Whether a character is visible: not a control or format character, and not a variation selector or joiner.
@@ -69,41 +162,30 @@ fn is_visible(letter: char) -> bool {
         && !matches!(letter, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
+/// Whether a visible character leaves ink: Braille without dots and the fillers of Unicode's
+/// `Default_Ignorable_Code_Point` do not, and fonts differ in whether these are as wide as others.
+fn is_inked(letter: char) -> bool {
+    !matches!(letter,
+        '\u{2800}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2065}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// `YYYY-MM-DDThh:mm:ss`, with or without a fraction, and `Z`.
 fn is_time(text: &str) -> bool {
-    let Some((second, fraction)) = text
-        .strip_suffix('Z')
-        .and_then(|text| text.split_at_checked(19))
-    else {
-        return false;
-    };
+    seconds(text).is_some()
+}
+
+/// The seconds since 1970 of a time in a subject, without its fraction.
+fn seconds(text: &str) -> Option<i64> {
+    let (second, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    super::time::seconds(&format!("{second}.000000Z")).is_some()
-        && (fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits))
+    let is_fraction = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits);
+    super::time::seconds(&format!("{second}.000000Z")).filter(|_| is_fraction)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Encoding, encoding, is_record};
-
-    #[test]
-    fn encodings_that_write_ascii_differently_are_distinguished() {
-        for (name, expect) in [
-            ("UTF-8", Encoding::Plain),
-            ("ISO-8859-15", Encoding::Plain),
-            ("Shift_JIS", Encoding::Plain),
-            ("GB18030", Encoding::Plain),
-            ("Windows-1252", Encoding::Plain),
-            ("ISO-2022-JP", Encoding::Shifting),
-            ("HZ", Encoding::Shifting),
-            ("", Encoding::Shifting),
-            ("UTF-7", Encoding::Other),
-            ("UTF-16", Encoding::Other),
-            ("IBM037", Encoding::Other),
-        ] {
-            assert_eq!(encoding(name.as_bytes()), expect, "{name}");
-        }
-    }
+    use super::{Imitated, imitated, is_record};
 
     #[test]
     fn only_the_hosts_form_is_a_records() {
@@ -113,6 +195,13 @@ mod tests {
             "audit:  task a.b rolled-back at 2026-01-02T03:04:05Z  ",
             "audit: ta\u{200b}sk a failed at 2026-01-02T03:04:05.678901Z",
             "audit: ta\u{e0061}sk a\u{ad} failed at 2026-01-02T03:04:05.678901Z",
+            "audit:\u{1b}[m task a failed at 2026-01-02T03:04:05.678901Z",
+            "audit: \u{9b}1;31mtask a failed at 2026-01-02T03:04:05.678901Z",
+            "audit:\u{3164}task\u{3164}a\u{3164}failed\u{3164}at\u{3164}2026-01-02T03:04:05.678901Z",
+            "audit:\u{2800}task a failed\u{2800}at 2026-01-02T03:04:05.678901Z",
+            "audit: ta\u{115f}sk a failed at 2026-01-02T03:04:05.678901Z",
+            "audit:\u{3164}begin\u{3164}trail",
+            "audit: task a failed at 2026-01-02T03:04:05.678901Z\u{0}more",
             "audit: begin trail\n",
         ] {
             assert!(is_record(good.as_bytes()), "{good:?}");
@@ -124,9 +213,23 @@ mod tests {
             "audit: task a completed at 2026-13-02T03:04:05Z",
             "audit: task a/b completed at 2026-01-02T03:04:05Z",
             "audit: begin trailing",
+            "\u{2800}\u{3164}",
+            "audit: task \u{e4} failed at 2026-01-02T03:04:05.678901Z later",
+            "\u{1b}",
             "",
         ] {
             assert!(!is_record(other.as_bytes()), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_subject_names_a_task_a_status_and_a_time() {
+        let found = imitated(b"audit: task a failed at 2026-01-02T03:04:05.678901Z\n\nbody\n");
+        let expect = Imitated::Record {
+            task: "a".to_owned(),
+            status: "failed".to_owned(),
+            time: "2026-01-02T03:04:05.678901Z".to_owned(),
+        };
+        assert_eq!(found, Some(expect));
     }
 }

@@ -1,18 +1,41 @@
 //! The trailers of a message as git parses them (trailer.c): the block of lines at its end, and their names and values.
 
+use std::borrow::Cow;
+
 /// The name and value of a trailer, trimmed.
-pub(crate) type Trailer<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Trailer<'a> = (&'a [u8], Cow<'a, [u8]>);
 
 /// The prefixes of lines that git itself writes.
 const OWN: [&[u8]; 2] = [b"Signed-off-by: ", b"(cherry picked from commit "];
 
-/// The trailers of a message. Continuation lines of values are left out.
-pub(crate) fn read(message: &[u8]) -> impl Iterator<Item = Trailer<'_>> {
-    let lines = block(message).split_inclusive(|byte| *byte == b'\n');
-    lines.filter(|line| !is_comment(line)).filter_map(|line| {
-        let at = separator(line).filter(|at| *at > 0)?;
-        Some((line[..at].trim_ascii(), line[at + 1..].trim_ascii()))
-    })
+/// The line below which git ignores the rest of a message, as `git commit --verbose` writes it.
+const SCISSORS: &[u8] = b"# ------------------------ >8 ------------------------\n";
+
+/// The trailers of a message. The lines of a value are joined with a space.
+pub(crate) fn read(message: &[u8]) -> Vec<Trailer<'_>> {
+    let mut found: Vec<Trailer<'_>> = Vec::new();
+    let mut goes_on = false;
+    for line in block(message).split_inclusive(|byte| *byte == b'\n') {
+        if goes_on
+            && line[0].is_ascii_whitespace()
+            && let Some((_, value)) = found.last_mut()
+        {
+            let more = line.trim_ascii();
+            let value = value.to_mut();
+            if !value.is_empty() && !more.is_empty() {
+                value.push(b' ');
+            }
+            value.extend_from_slice(more);
+            continue;
+        }
+        let at = separator(line).filter(|at| *at > 0 && !is_comment(line));
+        goes_on = at.is_some();
+        found.extend(at.map(|at| {
+            let value = Cow::Borrowed(line[at + 1..].trim_ascii());
+            (line[..at].trim_ascii(), value)
+        }));
+    }
+    found
 }
 
 /// The lines of the trailer block; empty if there is none.
@@ -66,8 +89,9 @@ fn block(message: &[u8]) -> &[u8] {
     &[]
 }
 
-/// The end of the message for git: before comments, empty lines and a list of conflicts.
+/// The end of the message for git: before comments, empty lines and a list of conflicts, all above the scissors.
 fn end(message: &[u8]) -> usize {
+    let message = &message[..scissors(message)];
     let mut end = None;
     let mut in_conflicts = false;
     let mut at = 0;
@@ -84,6 +108,22 @@ fn end(message: &[u8]) -> usize {
         at += line.len();
     }
     end.unwrap_or(message.len())
+}
+
+/// The position of the line with scissors, or of the end.
+fn scissors(message: &[u8]) -> usize {
+    if message.starts_with(SCISSORS) {
+        return 0;
+    }
+    let mut below = 0;
+    while let Some(found) = memchr::memmem::find(&message[below..], SCISSORS) {
+        let at = below + found;
+        if message[..at].ends_with(b"\n") {
+            return at;
+        }
+        below = at + 1;
+    }
+    message.len()
 }
 
 fn is_comment(line: &[u8]) -> bool {
@@ -116,6 +156,7 @@ mod tests {
     fn blocks_are_found_as_git_finds_them() {
         let check = |message: &str, expect: &[(&str, &str)]| {
             let found: Vec<(String, String)> = read(message.as_bytes())
+                .iter()
                 .map(|(name, value)| {
                     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                     (text(name), text(value))
@@ -129,7 +170,14 @@ mod tests {
         };
         check("s\n\nA: 1\nB : 2\n", &[("A", "1"), ("B", "2")]);
         check("s\n\nA: 1\nprose\n", &[]);
-        check("s\n\nA: 1\n  goes on\nB: 2\n", &[("A", "1"), ("B", "2")]);
+        check(
+            "s\n\nA: 1\n  and more\nB:\n 2\n",
+            &[("A", "1 and more"), ("B", "2")],
+        );
+        let scissors = "# ------------------------ >8 ------------------------\n";
+        check(&format!("s\n\nA: 1\n{scissors}the end\n"), &[("A", "1")]);
+        check(&format!("s\n\nA: 1\n {scissors}the end\n"), &[]);
+        check(&format!("{scissors}\nA: 1\n"), &[]);
         check("s\n\nA: 1\n\n# comment\n\n", &[("A", "1")]);
         check("s\n\nA: 1\n\nlast\n", &[]);
         check("A: 1\n", &[]);

@@ -9,6 +9,9 @@ use super::pattern::matches_list;
 use super::sshsig::{self, NAMESPACE, PublicKey};
 use super::time;
 
+/// The only characters that separate words for OpenSSH.
+const BLANKS: &[char] = &[' ', '\t'];
+
 /// The keys that may sign.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllowedSigners {
@@ -55,7 +58,7 @@ impl AllowedSigners {
     pub(crate) fn parse(text: &str) -> Result<AllowedSigners, String> {
         let mut signers = AllowedSigners::default();
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
+            let line = line.trim_matches(BLANKS);
             if !line.is_empty() && !line.starts_with('#') {
                 let added = signers.add_line(line);
                 added.map_err(|why| format!("line {number}: {why}"))?;
@@ -170,7 +173,7 @@ impl AllowedSigners {
         if !names(&grant.principals).any(|name| grant.is_for(name)) {
             return Err("it names nobody".into());
         }
-        for option in split_options(options) {
+        for option in split_options(options).filter(|_| !options.is_empty()) {
             grant.apply(option)?;
         }
         let key = match self.keys.entry(blob) {
@@ -205,6 +208,9 @@ impl Grant {
                 .map(Some)
                 .ok_or_else(|| format!("`{name}` is no time of the form YYYYMMDD[HHMM[SS]][Z]"))
         };
+        if option.is_empty() {
+            return Err("one of its options is empty".into());
+        }
         match name.to_ascii_lowercase().as_str() {
             "namespaces" => {
                 once(self.namespaces.is_some())?;
@@ -271,11 +277,11 @@ fn unquoted(word: &str) -> Option<&str> {
 
 /// Splits off the next word of a line, with its quotation marks. Returns it and the rest.
 fn word(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start();
+    let line = line.trim_start_matches(BLANKS);
     let mut quoted = false;
     let end = line.char_indices().find(|(_, letter)| {
         quoted ^= *letter == '"';
-        letter.is_whitespace() && !quoted
+        BLANKS.contains(letter) && !quoted
     });
     let end = end.map_or(line.len(), |(place, _)| place);
     let whole = line[..end].matches('"').count().is_multiple_of(2);
@@ -284,12 +290,10 @@ fn word(line: &str) -> Option<(&str, &str)> {
 
 fn split_options(options: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
-    options
-        .split(move |letter| {
-            quoted ^= letter == '"';
-            letter == ',' && !quoted
-        })
-        .filter(|option| !option.is_empty())
+    options.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    })
 }
 
 fn is_key_type(word: &str) -> bool {
@@ -423,6 +427,12 @@ mod tests {
                 "given twice",
             ),
             (format!("!a ssh-ed25519 {KEY}"), "it names nobody"),
+            (
+                format!("a namespaces=\"git\", ssh-ed25519 {KEY}"),
+                "one of its options is empty",
+            ),
+            (format!("a\u{a0}ssh-ed25519 {KEY}"), "no public key"),
+            (format!("a\u{b}ssh-ed25519 {KEY}"), "no public key"),
             (format!("!a,a ssh-ed25519 {KEY}"), "it names nobody"),
             (
                 format!("a\"b c\" ssh-ed25519 {KEY}"),

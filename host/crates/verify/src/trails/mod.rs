@@ -22,6 +22,8 @@ const MAX_TAGS: usize = 16;
 pub(crate) struct AuditedRef {
     /// The full name of the ref, or a commit id.
     pub(crate) name: String,
+    /// The symbolic refs that were passed on the way to it.
+    pub(crate) passed: Vec<Vec<u8>>,
     /// The commit, if the ref has one.
     pub(crate) tip: Option<Id>,
     /// Notes about the choice.
@@ -66,6 +68,7 @@ pub(crate) fn choose(
     let Some(trail) = trails.pop() else {
         return Ok(AuditedRef {
             name: text(&head.name),
+            passed: head.passed,
             tip: head.id,
             notes: Vec::new(),
         });
@@ -80,6 +83,7 @@ pub(crate) fn choose(
     let notes = notes.collect();
     Ok(AuditedRef {
         name: text(&trail.candidate.name),
+        passed: Vec::new(),
         tip: Some(trail.tip),
         notes,
     })
@@ -95,6 +99,7 @@ fn named(
     if let Some(id) = repository.id(name) {
         return Ok(AuditedRef {
             name: name.to_owned(),
+            passed: Vec::new(),
             tip: Some(id),
             notes: Vec::new(),
         });
@@ -119,6 +124,7 @@ fn named(
     }
     Ok(AuditedRef {
         name: text(&resolved.name),
+        passed: resolved.passed,
         tip,
         notes,
     })
@@ -127,6 +133,7 @@ fn named(
 fn head(refs: &Refs<'_>) -> Result<Resolved, VerifyError> {
     Ok(refs.resolve(b"HEAD")?.unwrap_or(Resolved {
         name: b"HEAD".to_vec(),
+        passed: Vec::new(),
         id: None,
     }))
 }

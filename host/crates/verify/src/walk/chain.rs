@@ -34,6 +34,8 @@ pub(crate) struct Chain {
     pub(super) below: Vec<Id>,
     /// The reason why the oldest commits were not seen, if there is one.
     pub(crate) cut: Option<String>,
+    /// The newest trail commit and its time.
+    pub(crate) newest: Option<(i64, Place)>,
     /// The commit where the walk was to end, if it was reached.
     pub(crate) until: Option<Id>,
     /// Second and further parents, with the commit that merges them.
@@ -290,6 +292,7 @@ impl<'a> ChainReader<'a> {
         self.read_below(reader);
         let mut chain = self.chain;
         chain.foreign = self.order.foreign;
+        chain.newest = self.order.newest;
         chain.trail_id = self.order.end(self.context);
         if chain.until.is_some() {
             // The genesis commit is farther down; one after it does not count.
@@ -311,6 +314,8 @@ impl<'a> ChainReader<'a> {
 /// The checks that depend on newer commits: the order of times, and of genesis commits.
 #[derive(Default)]
 struct OrderCheck {
+    /// The newest trail commit, and its time.
+    newest: Option<(i64, Place)>,
     /// The next newer trail commit, and its time.
     newer: Option<(i64, Place)>,
     /// The oldest genesis commit so far, and an entry that is older.
@@ -320,6 +325,21 @@ struct OrderCheck {
     people: Option<(Place, u64)>,
     /// The foreign commits after the oldest genesis commit so far, if it does not allow them.
     foreign: Option<(Place, u64)>,
+}
+
+/// How far ahead of another clock a commit may be without a note, in seconds: clocks differ, and time zones are set
+/// wrongly.
+const MAX_AHEAD: i64 = 24 * 60 * 60;
+
+/// Notes a trail whose newest commit is dated after `now`: times never decrease, so a host waits until then, or every
+/// later record has that time, too.
+pub(crate) fn note_ahead(context: &Context<'_>, chain: &Chain, now: i64) {
+    let newest = chain.newest;
+    if let Some((time, (_, id))) = newest.filter(|(time, _)| time.saturating_sub(now) > MAX_AHEAD) {
+        let time = crate::signature::show_time(time);
+        let what = format!("commit {id} is dated ahead of this machine's clock: {time}");
+        context.findings.note(Rule::Times, what);
+    }
 }
 
 /// Whether a genesis commit says that the trail has a separate ref.
@@ -346,6 +366,7 @@ impl OrderCheck {
                 findings.broken(Rule::Times, above, what);
             }
             self.newer = Some((time, place));
+            self.newest = self.newest.or(self.newer);
         }
         if role == Role::Genesis {
             if let Some((above, _)) = self.genesis {

@@ -10,6 +10,7 @@ use crate::findings::Rule;
 use crate::object::{Id, Kind};
 use crate::quote::quote;
 use crate::rules::commit::Commit;
+use crate::rules::encoding::{self, Encoding};
 use crate::rules::message::{self, MessageError, Role, Trailers};
 use crate::rules::tree::{Mode, Node, Nodes};
 use crate::rules::{path, subject};
@@ -54,7 +55,7 @@ pub(super) fn judge(
         check_commit(context, case)
     };
     if let (Role::Person, Some(name)) = (case.role, case.commit.encoding) {
-        judge_encoding(context, place, name);
+        judge_encoding(context, place, name, case.commit.message);
     }
     tally.objects += 1;
     let mut seen = SeenFile::default();
@@ -68,20 +69,29 @@ pub(super) fn judge(
 }
 
 /// Judges the encoding in a person's commit: git may show another text than was checked here.
-fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8]) {
-    let (id, findings, name_quoted) = (place.1, &context.findings, quote(name));
-    match subject::encoding(name) {
-        subject::Encoding::Plain => {}
-        subject::Encoding::Shifting => findings.note(
-            Rule::Agreement,
-            format!("commit {id}: git decodes its message from {name_quoted}, so whether it looks like a record was \
-                 not checked"),
-        ),
-        subject::Encoding::Other => findings.not_shown(
+fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8], message: &[u8]) {
+    let may_show_record = match encoding::encoding(name) {
+        Encoding::Utf8 => false,
+        Encoding::Extended => {
+            let title = subject::raw_title(message);
+            !title.is_ascii() && encoding::may_show_record(&title)
+        }
+        Encoding::Shifting => {
+            let plain = encoding::without_shifts(message);
+            message::role(&plain) != Role::Person
+                || encoding::may_show_record(&subject::raw_title(&plain))
+        }
+        Encoding::Other => true,
+    };
+    if may_show_record {
+        let (id, name) = (place.1, quote(name));
+        context.findings.not_shown(
             Rule::Agreement,
             Some(place),
-            format!("whether the commit {id} looks like a record: git decodes its message from {name_quoted}"),
-        ),
+            format!(
+                "whether the commit {id} looks like a record: git decodes its message from {name}"
+            ),
+        );
     }
 }
 

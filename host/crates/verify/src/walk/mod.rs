@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::findings::{Depth, Findings, Rule};
 use super::graph::Graph;
-use super::object::{Algorithm, Id};
+use super::object::{Algorithm, Id, Kind};
 use super::rules::commit::Commit;
 use super::store::CurrentStore;
 use super::store::reader::{Fault, Reader};
@@ -75,9 +75,9 @@ impl<'a> Context<'a> {
         self.key(task.to_ascii_lowercase().as_bytes())
     }
 
-    /// Notes that an object is entered; returns false if it was entered before.
-    fn enter(&self, id: &Id) -> bool {
-        let key = self.key(id.as_slice());
+    /// Notes that an object is entered as one of this kind; returns false if it was entered before.
+    fn enter(&self, id: &Id, kind: Kind) -> bool {
+        let key = self.keys.hash_one((id.as_slice(), kind.name()));
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

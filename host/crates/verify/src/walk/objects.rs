@@ -45,7 +45,7 @@ pub(super) fn check_new(
         for node in Nodes::new(&after.data, context.hash_len()) {
             while old.next_if(|old| tree::order(old, &node).is_lt()).is_some() {}
             let same_name = old.next_if(|old| old.name == node.name);
-            if same_name.is_some_and(|old| old.id == node.id) {
+            if same_name.is_some_and(|old| old.is_same(&node)) {
                 continue;
             }
             match node.mode {
@@ -67,7 +67,7 @@ fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: 
     let mut count = 0;
     let mut trees = vec![tree];
     while let Some(tree) = trees.pop() {
-        if !context.enter(&tree) {
+        if !context.enter(&tree, Kind::Tree) {
             continue;
         }
         let Some(content) = read_tree(context, reader, &tree, place) else {
@@ -78,7 +78,7 @@ fn check_whole(context: &Context<'_>, reader: &mut Reader<'_>, tree: Id, place: 
             match node.mode {
                 Mode::Tree => trees.push(node.id()),
                 Mode::Submodule => {}
-                _ if context.enter(&node.id()) => {
+                _ if context.enter(&node.id(), Kind::Blob) => {
                     count += check_leaf(context, reader, &node, place)
                 }
                 _ => {}

@@ -10,7 +10,7 @@ use crate::object::Kind;
 use crate::quote::quote;
 use crate::rules::message::Trailers;
 use crate::rules::tree::Mode;
-use crate::rules::{entry, path, time};
+use crate::rules::{entry, path, subject, time};
 use crate::store::cache::Content;
 use crate::store::reader::Reader;
 
@@ -99,6 +99,9 @@ pub(super) fn judge_entry(
                 quoted()
             ),
         );
+    }
+    if let Err(why) = subject::check_agrees(case.commit.message, &entry) {
+        context.findings.broken(Rule::Agreement, place, why);
     }
     judge_time(context, case, &quoted(), entry.seconds);
     Some((content, Some(entry.seconds)))
