@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::machines::commit_with;
 use super::{Machine, outcome};
+use crate::support;
 
 #[test]
 fn filters_and_line_endings_leave_entries_as_they_are() {
