@@ -89,10 +89,14 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     progress.borrow().finish();
     let report = report?;
     let outcome = report.result();
-    // What this machine keeps beside git is no evidence, but its user should know.
+    // What this machine keeps beside git is no evidence. After a branch was renamed the trail is audited, and its user should
+    // know; with no trail to audit, it is the answer.
     if args.flags.reference.is_none()
         && let Err(why) = session.check_not_missing(&path)
     {
+        if report.entries == 0 {
+            return Err(why);
+        }
         session.output.note(format_args!("note: {why}"));
     }
     let output = &mut session.output;

@@ -167,7 +167,7 @@ fn a_clone_that_fetched_only_a_part_says_that_another_branch_may_hold_a_trail() 
         git(&clone, &["remote", "add", "origin", &url]);
         let refspec = format!("+refs/heads/main:{target}");
         git(&clone, &["fetch", "-q", depth, "origin", &refspec]);
-        git(&clone, &["checkout", "-q", "--detach", target]);
+        git(&clone, &["checkout", "-q", "-B", "main", target]);
         let words = "only a part of the remote was fetched";
         let doctor = machine.run(&["-C", name, "doctor"]);
         assert!(doctor.out.contains(words), "{name}: {doctor:?}");
