@@ -15,6 +15,7 @@ use super::path::NoParameters;
 use super::problem::{Kind, Problem};
 use super::{App, body, query};
 use service::orchestrator::{self, CheckpointStatus, PolicyInForce, RequestedPolicy, Role};
+use store::StoreError;
 
 /// The current state of trail, store, backlog and policy.
 #[derive(Debug, Serialize, ToSchema)]
@@ -340,7 +341,7 @@ impl LockHolder {
 #[utoipa::path(get, path = "/readyz", tag = "operate",
     responses((status = 200, body = Ready), (status = 503, body = Ready)))]
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let accepts = app.orchestrator.ping_store().await.is_ok();
+    let accepts = app.orchestrator.ping_store().await;
     // Not the backlog, which may take long to query.
     let status = app.orchestrator.known_status();
     let is_degraded = status.is_degraded();
@@ -365,9 +366,13 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
             causes.push(word);
         }
     }
+    // A trail that was rolled back lacks the commit that the store acknowledged last. That is one cause.
+    if matches!(accepts, Err(StoreError::OtherTrail { .. })) && causes.contains(&"rolled-back") {
+        causes.retain(|cause| *cause != "store");
+    }
     let (code, word) = if app.is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if !accepts {
+    } else if accepts.is_err() {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     } else if is_degraded || checkpoint.is_some() {
         // Not 503: a load balancer must not remove a host that accepts outcomes because git fails.
