@@ -52,7 +52,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Ok(cli) => cli,
         Err(error) => return explain(&error, &arguments),
     };
-    leave_deleted_directory();
     let output = Output::new(&cli.global, &environment);
     let program = arguments.first().cloned().unwrap_or_default();
     let mut session = Session::new(&cli.global, environment, output, program);
@@ -64,15 +63,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
             &anyhow::Error::new(error).context("cannot write to standard output"),
         ),
         _ => exit,
-    }
-}
-
-/// Leaves a working directory that was deleted, so that a repository with an absolute path can be opened: the library
-/// for git needs a working directory. In the new one, a relative path leads nowhere either.
-fn leave_deleted_directory() {
-    if std::env::current_dir().is_err() {
-        // Only numbers are in it.
-        let _ = std::env::set_current_dir("/proc/self/fdinfo");
     }
 }
 

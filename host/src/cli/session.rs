@@ -204,9 +204,10 @@ impl Session {
 
     /// Prints that a remote's trail was taken over, or that a new trail was begun where another may exist.
     pub fn note_adopted(&mut self, trail: &Trail) {
-        if let Some(says) = trail.unfetched_branches_warning()
+        if let Some(branch) = trail.only_fetched_branch()
             && matches!(trail.has_begun(), Ok(true))
         {
+            let says = trail::unfetched_branches_warning(branch);
             self.output.note(format_args!("note: {}", Line(&says)));
         }
         if let Some(adopted) = trail.adopted() {

@@ -150,38 +150,3 @@ fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
         "{doctor:?}"
     );
 }
-
-/// As a build does with one commit of a branch or a pull request, with a remote that is configured as for all branches.
-#[test]
-fn a_clone_that_fetched_only_a_part_says_that_another_branch_may_hold_a_trail() {
-    let machine = on_audit();
-    let url = format!("file://{}", machine.path("hub.git").display());
-    for (name, depth, target) in [
-        ("pull", "--depth=1", "refs/remotes/pull/7/merge"),
-        ("shallow", "--depth=1", "refs/remotes/origin/main"),
-        ("merge", "--no-tags", "refs/remotes/pull/7/merge"),
-    ] {
-        let dir = machine.dir.path();
-        git(dir, &["init", "-q", "-b", "main", name]);
-        let clone = machine.path(name);
-        git(&clone, &["remote", "add", "origin", &url]);
-        let refspec = format!("+refs/heads/main:{target}");
-        git(&clone, &["fetch", "-q", depth, "origin", &refspec]);
-        git(&clone, &["checkout", "-q", "-B", "main", target]);
-        let words = "only a part of the remote was fetched";
-        let doctor = machine.run(&["-C", name, "doctor"]);
-        assert!(doctor.out.contains(words), "{name}: {doctor:?}");
-        let ran = machine.record(name, "two", "failed");
-        assert_eq!(ran.exit, Some(0), "{ran:?}");
-        assert!(ran.err.contains(words), "{name}: {ran:?}");
-        assert_eq!(machine.record(name, "three", "failed").err, "", "{name}");
-    }
-    // With all branches there is nothing to say.
-    machine.clone(&[], "whole");
-    assert!(
-        !machine
-            .record("whole", "two", "failed")
-            .err
-            .contains("a part of")
-    );
-}

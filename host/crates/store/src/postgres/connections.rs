@@ -1,14 +1,11 @@
 //! The connections of one process: as many as its pool or the server allows.
 
-use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
     HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Status,
-    Timeouts, WeakPool,
+    WeakPool,
 };
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
@@ -31,8 +28,6 @@ const AGAIN: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool,
-    /// Notified when a connection returns to the pool.
-    returned: Arc<Notify>,
     pub(super) session: SessionSettings,
 }
 
@@ -58,11 +53,7 @@ impl Connections {
             .build()
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
         tokio::spawn(give_back(pool.weak()));
-        Ok(Connections {
-            pool,
-            returned: Arc::default(),
-            session,
-        })
+        Ok(Connections { pool, session })
     }
 
     /// The number of connections, and of tasks that wait for one.
@@ -71,35 +62,11 @@ impl Connections {
     }
 
     /// Returns a connection. Waits if neither the pool nor the server has one.
-    ///
-    /// A pooler that has no server connection left lets this host connect and wait. The connections that this host has
-    /// already may be returned meanwhile, and are taken then.
-    pub(super) async fn get(&self) -> Result<Connection, Failure> {
-        const IDLE_ONLY: Timeouts = Timeouts {
-            wait: Some(Duration::ZERO),
-            create: Some(Duration::ZERO),
-            recycle: None,
-        };
+    pub(super) async fn get(&self) -> Result<Object, Failure> {
         let until = Instant::now() + WAIT;
-        let connection = |object| Connection {
-            object,
-            _returned: Returned(Arc::clone(&self.returned)),
-        };
         loop {
-            let mut next = std::pin::pin!(self.pool.get());
-            let answer = loop {
-                tokio::select! {
-                    biased;
-                    answer = &mut next => break answer,
-                    () = self.returned.notified() => {
-                        if let Ok(object) = self.pool.timeout_get(&IDLE_ONLY).await {
-                            break Ok(object);
-                        }
-                    }
-                }
-            };
-            let error = match answer {
-                Ok(object) => return Ok(connection(object)),
+            let error = match self.pool.get().await {
+                Ok(client) => return Ok(client),
                 Err(error) => error,
             };
             if !is_full(&error) || Instant::now() >= until {
@@ -107,36 +74,6 @@ impl Connections {
             }
             tokio::time::sleep(AGAIN).await;
         }
-    }
-}
-
-/// A connection of the pool, which returns there when this is dropped.
-pub(super) struct Connection {
-    object: Object,
-    // Dropped after the connection, which is in the pool then.
-    _returned: Returned,
-}
-
-impl Deref for Connection {
-    type Target = Object;
-
-    fn deref(&self) -> &Object {
-        &self.object
-    }
-}
-
-impl DerefMut for Connection {
-    fn deref_mut(&mut self) -> &mut Object {
-        &mut self.object
-    }
-}
-
-/// Tells one request that waits that a connection has returned.
-struct Returned(Arc<Notify>);
-
-impl Drop for Returned {
-    fn drop(&mut self) {
-        self.0.notify_one();
     }
 }
 

@@ -246,9 +246,7 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
     };
     if !directory.exists() {
         // Creates one level: the state directory in the git directory. More would hide a mistyped path.
-        fs::create_dir(directory)
-            .and_then(|()| share_directory(directory))
-            .map_err(|error| failed("make the directory of", error))?;
+        fs::create_dir(directory).map_err(|error| failed("make the directory of", error))?;
     }
     // Submissions may contain what a policy redacts, so other users must not read them. SQLite gives its other files
     // the same mode.
@@ -281,21 +279,6 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
     fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| failed("sync the directory of", error))
-}
-
-/// A directory in one that a group can write to (`core.sharedRepository`) is shared like that one, whatever the umask is.
-fn share_directory(directory: &Path) -> io::Result<()> {
-    const SHARED: u32 = 0o2020;
-    let above = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let above = fs::metadata(above)?.mode();
-    if above & SHARED == SHARED {
-        let mode = fs::metadata(directory)?.mode() | above & 0o2070;
-        fs::set_permissions(directory, fs::Permissions::from_mode(mode & 0o7777))?;
-    }
-    Ok(())
 }
 
 /// In a directory that a group can write to (`core.sharedRepository`), the group can write to the store too. Other

@@ -52,17 +52,6 @@ pub(crate) struct Mark {
     pub(crate) microseconds: i64,
 }
 
-impl Mark {
-    /// The mark of a work tree that is absent differs from that of the same one when it is back: its files are then
-    /// checked.
-    pub(crate) fn if_absent(mut self, is_absent: bool) -> Mark {
-        if is_absent {
-            self.boot.push_str("+absent");
-        }
-        self
-    }
-}
-
 impl StateDir {
     pub(crate) fn new(common_dir: &Path) -> StateDir {
         StateDir {

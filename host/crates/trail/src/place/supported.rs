@@ -14,18 +14,17 @@ impl Repository {
     pub(crate) fn check_writable(&self) -> Result<(), TrailError> {
         let alternates = self.common_dir.join("objects/info/alternates");
         if fs::read(&alternates).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(format!(
+            return Err(TrailError::Unsupported(
                 "its object database borrows objects from another one (objects/info/alternates), which may delete \
-                 them; `git repack -a -d && rm {}` makes it complete",
-                alternates.display()
-            )));
+                 them; `git repack -a -d && rm .git/objects/info/alternates` makes it complete"
+                    .into(),
+            ));
         }
         let grafts = self.common_dir.join("info/grafts");
         if fs::read(&grafts).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(format!(
-                "info/grafts changes the history that git shows; `rm {}` shows the recorded one again",
-                grafts.display()
-            )));
+            return Err(TrailError::Unsupported(
+                "info/grafts changes the history that git shows".into(),
+            ));
         }
         Ok(())
     }
@@ -36,7 +35,7 @@ impl Repository {
             let name = format!("refs/replace/{id}");
             if self.read_ref(&name)?.is_some() {
                 return Err(TrailError::Unsupported(format!(
-                    "{name} hides an object of the trail from plain git; `git replace -d {id}` removes it"
+                    "{name} hides an object of the trail from plain git"
                 )));
             }
         }

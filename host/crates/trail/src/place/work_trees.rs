@@ -29,26 +29,6 @@ pub(crate) enum MainWorkTree {
 pub(crate) struct WorkTree {
     pub(crate) git_dir: PathBuf,
     pub(crate) root: PathBuf,
-    /// Whether its files cannot be seen now: its directory was deleted, or is on a disk that is not mounted. Its index
-    /// is still here, and belongs to the branch that it has checked out.
-    pub(crate) is_absent: bool,
-}
-
-impl WorkTree {
-    /// What the operator does about an absent work tree.
-    pub(crate) fn remedy_if_absent(&self) -> String {
-        let forget = if self.git_dir.join("locked").exists() {
-            format!(
-                "`git worktree unlock {}` and `git worktree prune`",
-                self.root.display()
-            )
-        } else {
-            "`git worktree prune`".to_owned()
-        };
-        format!(
-            "the first record after it is back writes its files; if it is gone for good, {forget} removes it from the list"
-        )
-    }
 }
 
 impl Repository {
@@ -84,13 +64,6 @@ impl Repository {
         if self.main == MainWorkTree::Unknown
             && Repository::head(&self.common_dir)? == Head::Branch(reference.to_owned())
         {
-            if let Some(path) = self.config.last("core", "worktree") {
-                return Err(TrailError::Busy(format!(
-                    "{reference} is checked out in the work tree {path}, which is missing: mount or create it, or correct \
-                     core.worktree in {}",
-                    self.common_dir.join("config").display()
-                )));
-            }
             return Err(TrailError::Busy(format!(
                 "{reference} is checked out in the main work tree, and {} does not name it: record from there, or set \
                  core.worktree, or core.bare if there is none",
@@ -103,8 +76,7 @@ impl Repository {
     /// Whether there are linked work trees.
     pub(crate) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
         let trees = self.work_trees()?;
-        let is_linked = |tree: &WorkTree| tree.git_dir != self.common_dir && !tree.is_absent;
-        Ok(trees.iter().any(is_linked))
+        Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
     }
 
     /// Whether a work tree that can be found has `reference` checked out.
@@ -117,14 +89,13 @@ impl Repository {
         Ok(false)
     }
 
-    /// All work trees of the repository that git knows, the main one first. Linked ones may be absent.
+    /// All work trees of the repository that can be found, the main one first.
     pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
         if let MainWorkTree::At(root) = &self.main {
             found.push(WorkTree {
                 git_dir: self.common_dir.clone(),
                 root: root.clone(),
-                is_absent: false,
             });
         }
         let linked = self.common_dir.join("worktrees");
@@ -135,17 +106,15 @@ impl Repository {
         };
         for entry in entries {
             let git_dir = entry.doing("list", &linked)?.path();
-            // `gitdir` holds the path of the work tree's `.git` file. Without it, git does not know the work tree either.
+            // `gitdir` holds the path of the work tree's `.git` file. A deleted work tree need not be updated.
             let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
                 continue;
             };
             let dot_git = git_dir.join(text.trim_end());
-            if let Some(root) = dot_git.parent() {
+            if let Some(root) = dot_git.parent().filter(|root| root.is_dir()) {
                 found.push(WorkTree {
-                    root: root.to_owned(),
-                    // An empty mount point is a directory, too.
-                    is_absent: !dot_git.exists(),
                     git_dir,
+                    root: root.to_owned(),
                 });
             }
         }

@@ -75,10 +75,8 @@ impl Trail {
         let disk = options.open.disk.clone();
         let disk = shared_repository::wrap(disk, repository.sharing, &repository.common_dir);
         let disk = disk.as_ref();
-        let former = state.read_identity()?;
-        let is_free = options.reference.is_none() && former.is_none();
+        let is_free = options.reference.is_none() && state.read_identity()?.is_none();
         let identity = choose_identity(&repository, &state, &options)?;
-        let is_renamed = former.is_some_and(|former| former.reference != identity.reference);
         let own_ref_reason = match identity.placement {
             Placement::Ref if is_free => locate::own_ref_reason(&repository)?,
             _ => None,
@@ -101,9 +99,7 @@ impl Trail {
         let mut uuid = find_genesis(&repository, &identity)?;
         let kept = match options.accept_tip {
             Some(_) => Ok(()),
-            None => attributes::write_entry_attributes(disk, &state, &repository).and_then(|()| {
-                attributes::restore_entries(disk, &state, &repository, options.open.lock_wait)
-            }),
+            None => attributes::write_entry_attributes(disk, &state, &repository),
         };
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;
@@ -116,7 +112,7 @@ impl Trail {
         *trail.shared().warning() = kept.err();
         // A trail with entries can get another layout, but no identity.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
-        let is_taken_up = trail.adopted().is_some() || is_renamed;
+        let is_taken_up = trail.adopted().is_some();
         if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_taken_up {
             // Recovery and the check for a roll-back come before the first commit, as before any other.
             trail.refresh()?;
@@ -246,12 +242,6 @@ fn choose_identity(
         if let Some(asked) = asked
             && asked != identity.reference
         {
-            if locate::continues(repository, state, &identity, &asked)? {
-                // The branch was renamed. What is recorded about it stays valid.
-                identity.reference = asked;
-                identity.layout = options.layout.or(identity.layout);
-                return Ok(identity);
-            }
             return Err(TrailError::Invalid(format!(
                 "the trail is on {} already, not on {asked}",
                 identity.reference

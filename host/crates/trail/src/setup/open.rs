@@ -113,7 +113,6 @@ impl Trail {
             reference: reference.clone(),
             found: None,
             acknowledged: mark.tip.to_string(),
-            renamed_to: locate::renamed_to(&shared.repository, mark.tip),
         })
     }
 
@@ -141,7 +140,7 @@ impl Trail {
                     own_ref_reason = locate::own_ref_reason(&repository)?;
                 }
                 if found.is_new {
-                    unseen = locate::Remotes::read(&repository).unseen(&repository);
+                    unseen = locate::Remotes::read(&repository).only();
                 }
                 (found.identity, found.adopts)
             }

@@ -15,7 +15,7 @@ use crate::objects::tree::Node;
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::view::{self, Presence};
-use crate::setup::locate::{self, RemoteDifference, RemoteTip, Remotes, UnseenBranches, short};
+use crate::setup::locate::{self, RemoteDifference, RemoteTip, Remotes, short};
 use crate::work_tree::checkout;
 use crate::write::flush::Flusher;
 use crate::write::lock::GitLock;
@@ -39,8 +39,8 @@ pub struct AdoptedTrail {
 pub(crate) struct RemoteWatch {
     /// The remote-tracking ref to start at, as found when the trail was opened.
     pub(crate) adopts: Option<RemoteTip>,
-    /// Why another branch of a remote may hold a trail although a new one would start here.
-    pub(crate) unseen: Option<UnseenBranches>,
+    /// The only branch that this clone fetches, if a new trail would start although another branch may hold one.
+    pub(crate) only_fetched_branch: Option<String>,
     adopted: OnceLock<AdoptedTrail>,
     seen: Mutex<RemoteComparison>,
 }
@@ -57,10 +57,13 @@ struct RemoteComparison {
 type RefsStamp = Vec<(PathBuf, Option<[i64; 4]>)>;
 
 impl RemoteWatch {
-    pub(crate) fn new(adopts: Option<RemoteTip>, unseen: Option<UnseenBranches>) -> RemoteWatch {
+    pub(crate) fn new(
+        adopts: Option<RemoteTip>,
+        only_fetched_branch: Option<String>,
+    ) -> RemoteWatch {
         RemoteWatch {
             adopts,
-            unseen,
+            only_fetched_branch,
             ..RemoteWatch::default()
         }
     }
@@ -95,11 +98,10 @@ impl Trail {
         self.shared().remotes.adopted.get()
     }
 
-    /// The warning for a person whose trail starts in a clone that does not have all branches: another branch of the
-    /// remote may hold a trail.
-    pub fn unfetched_branches_warning(&self) -> Option<String> {
-        let unseen = self.shared().remotes.unseen.as_ref();
-        unseen.map(UnseenBranches::warning)
+    /// The only branch that this clone fetches, if the trail starts here. Another branch of the remote may hold a
+    /// trail.
+    pub fn only_fetched_branch(&self) -> Option<&str> {
+        self.shared().remotes.only_fetched_branch.as_deref()
     }
 
     /// Sentences about the trail on remote-tracking refs, each with whether it is a problem.
@@ -116,8 +118,8 @@ impl Trail {
             return Ok(vec![(false, says)]);
         }
         let mut told = Vec::new();
-        if let Some(says) = self.unfetched_branches_warning() {
-            told.push((true, says));
+        if let Some(branch) = self.only_fetched_branch() {
+            told.push((true, unfetched_branches_warning(branch)));
         }
         if Remotes::read(&shared.repository).overwrites(reference) {
             let says = format!(
@@ -161,6 +163,14 @@ impl Trail {
         let own = shared.repository.read_ref(&shared.identity.reference);
         matches!(own, Ok(None)).then_some(adopts.reference.as_str())
     }
+}
+
+/// The warning for a person whose trail starts in a clone that does not fetch all branches.
+pub fn unfetched_branches_warning(branch: &str) -> String {
+    format!(
+        "this clone has only {branch} of its remote, and a trail on another branch there is not visible: `git remote \
+         set-branches origin '*'` and a `git fetch` show it"
+    )
 }
 
 impl TrailInner {

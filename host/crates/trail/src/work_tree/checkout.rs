@@ -18,10 +18,6 @@ use crate::objects::object;
 use crate::place::repository::Repository;
 use crate::place::state::StateDir;
 use crate::place::work_trees::{Head, WorkTree};
-use crate::work_tree::checked_out::checked_out;
-pub(crate) use crate::work_tree::checked_out::{check_not_checked_out, is_absent};
-pub(crate) use crate::work_tree::unwritten::UnwrittenFile;
-use crate::work_tree::unwritten::WhyUnwritten;
 use crate::write::lock::{GitLock, remove_leftover};
 
 /// An entry to be written to the work tree.
@@ -33,12 +29,12 @@ pub(crate) struct CheckoutFile {
 
 /// The work tree that has the trail's branch checked out, with its index locked.
 pub(crate) struct LockedWorkTree<'a> {
-    pub(super) disk: &'a dyn Disk,
-    pub(super) state: &'a StateDir,
-    pub(super) tree: WorkTree,
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    tree: WorkTree,
     reference: String,
     lock: GitLock<'a>,
-    pub(super) index: gix::index::File,
+    index: gix::index::File,
 }
 
 /// Locks the index of the work tree that has `reference` checked out; `None` if none has.
@@ -69,7 +65,16 @@ pub(crate) fn lock_work_tree<'a>(
             continue;
         }
         check_no_links(&tree.root)?;
-        let index = read_index(&index_path, repository)?;
+        let index = gix::index::File::at_or_default(
+            &index_path,
+            repository.hash,
+            false,
+            Default::default(),
+        )
+        .map_err(|error| TrailError::Unreadable {
+            what: index_path.display().to_string(),
+            cause: error.to_string(),
+        })?;
         if index.is_sparse() {
             return Err(TrailError::Unsupported(
                 "its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into(),
@@ -96,53 +101,6 @@ pub(crate) fn lock_work_tree<'a>(
     )))
 }
 
-/// Locks the index of any work tree; `None` if git would not read its index as it is here.
-pub(super) fn lock_any<'a>(
-    disk: &'a dyn Disk,
-    state: &'a StateDir,
-    repository: &Repository,
-    tree: WorkTree,
-    wait: Duration,
-) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
-    let index_path = tree.git_dir.join("index");
-    if tree.is_absent || !index_path.exists() {
-        return Ok(None);
-    }
-    let lock = GitLock::acquire(disk, state, &index_path, wait)?;
-    check_no_links(&tree.root)?;
-    let index = read_index(&index_path, repository)?;
-    if index.is_sparse() {
-        lock.release()?;
-        return Ok(None);
-    }
-    Ok(Some(LockedWorkTree {
-        disk,
-        state,
-        tree,
-        reference: String::new(),
-        lock,
-        index,
-    }))
-}
-
-/// Whether the index of a work tree has entries.
-pub(super) fn has_entries(repository: &Repository, tree: &WorkTree) -> Result<bool, TrailError> {
-    let index_path = tree.git_dir.join("index");
-    let index = read_index(&index_path, repository)?;
-    Ok(index
-        .prefixed_entries_range(".audit/tasks/".into())
-        .is_some())
-}
-
-fn read_index(path: &Path, repository: &Repository) -> Result<gix::index::File, TrailError> {
-    gix::index::File::at_or_default(path, repository.hash, false, Default::default()).map_err(
-        |error| TrailError::Unreadable {
-            what: path.display().to_string(),
-            cause: error.to_string(),
-        },
-    )
-}
-
 /// Removes index locks that a crash of this program left behind.
 pub(crate) fn remove_leftovers(
     disk: &dyn Disk,
@@ -153,6 +111,72 @@ pub(crate) fn remove_leftovers(
         remove_leftover(disk, state, &tree.git_dir.join("index"))?;
     }
     Ok(())
+}
+
+/// Fails if `reference` is checked out. A *ref* trail changes no work tree, so that one's index would be outdated, and
+/// the person's next commit would remove the entries. Git itself refuses to push or fetch into such a branch.
+pub(crate) fn check_not_checked_out(
+    repository: &Repository,
+    reference: &str,
+) -> Result<(), TrailError> {
+    repository.check_work_tree_known(reference)?;
+    for tree in repository.work_trees()? {
+        if repository.has_checked_out(&tree, reference)? {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!(
+                "`{short}` is checked out in {}, which this trail does not update: switch to another branch there",
+                tree.root.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the work tree that has `reference` checked out, and checks that no operation is in progress there.
+fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
+    repository.check_work_tree_known(reference)?;
+    let mut found = None;
+    for tree in repository.work_trees()? {
+        let on_branch = repository.has_checked_out(&tree, reference)?;
+        if let Some(operation) = operation_in_progress(&tree.git_dir, reference, on_branch) {
+            let short = reference.trim_start_matches("refs/heads/");
+            return Err(TrailError::Busy(format!(
+                "a {operation} is in progress on `{short}` in {}",
+                tree.root.display()
+            )));
+        }
+        if on_branch && found.is_none() {
+            found = Some(tree);
+        }
+    }
+    Ok(found)
+}
+
+fn operation_in_progress(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
+    // A rebase and a bisect detach HEAD and note the branch to return to.
+    let notes = |file: &str| {
+        fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
+            text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference
+        })
+    };
+    if notes("rebase-merge/head-name") || notes("rebase-apply/head-name") {
+        return Some("rebase");
+    }
+    if git_dir.join("BISECT_LOG").exists() && (on_branch || notes("BISECT_START")) {
+        return Some("bisect");
+    }
+    let there = |file: &str| on_branch && git_dir.join(file).exists();
+    [
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("rebase-apply", "`git am`"),
+        // Between two of several picks this is the only file.
+        ("sequencer", "cherry-pick or revert"),
+    ]
+    .into_iter()
+    .find(|(file, _)| there(file))
+    .map(|(_, operation)| operation)
 }
 
 /// The trail never writes through a symbolic link: it could point anywhere.
@@ -202,56 +226,34 @@ impl LockedWorkTree<'_> {
         &self.tree.git_dir
     }
 
-    /// Whether the files of the work tree cannot be seen now.
-    pub(crate) fn is_absent(&self) -> bool {
-        self.tree.is_absent
-    }
-
-    /// Writes the entries to the work tree and the index, and unlocks the index. Returns the entries whose files could
-    /// not be written. The index has them nevertheless: without them, a person's next commit would remove them.
+    /// Writes the entries to the work tree and the index, and unlocks the index.
     ///
     /// With `repair`, a file that is a prefix of its entry counts as one that a crash cut short.
     pub(crate) fn write_entries(
         mut self,
         entries: &[CheckoutFile],
         repair: bool,
-    ) -> Result<Vec<UnwrittenFile>, TrailError> {
+    ) -> Result<(), TrailError> {
         if !self.is_on_branch()? {
-            return self.lock.release().map(|()| Vec::new());
+            return self.lock.release();
         }
-        let mut unwritten = Vec::new();
         // Looked up before anything is added: afterwards the index is not sorted.
         let slots: Vec<Slot> = entries.iter().map(|entry| self.slot(entry)).collect();
         let mut created = Vec::new();
         let mut changed = false;
         for (entry, slot) in entries.iter().zip(slots) {
-            let path = self.tree.root.join(&entry.path);
-            if slot == Slot::Theirs {
-                let why = WhyUnwritten::Taken;
-                unwritten.push(UnwrittenFile { path, why });
+            if slot == Slot::Theirs || (slot == Slot::Ours && !repair) {
                 continue;
             }
-            if slot == Slot::Ours && !repair {
-                continue;
+            let file = self.write_file(entry, repair)?;
+            if file == Written::Created {
+                created.push(self.tree.root.join(&entry.path));
             }
-            let written = if self.tree.is_absent {
-                Err(WhyUnwritten::Absent(self.tree.clone()))
-            } else {
-                match self.write_file(entry, repair) {
-                    Ok(Written::Kept) => Err(WhyUnwritten::Taken),
-                    Ok(Written::Created) => {
-                        created.push(path.clone());
-                        self.stat(&entry.path).map_err(WhyUnwritten::Failed)
-                    }
-                    Ok(Written::Same) => self.stat(&entry.path).map_err(WhyUnwritten::Failed),
-                    Err(error) => Err(WhyUnwritten::Failed(error)),
-                }
-            };
-            let stat = written.unwrap_or_else(|why| {
-                unwritten.push(UnwrittenFile { path, why });
-                Stat::default()
-            });
             if slot == Slot::Free {
+                let stat = match file {
+                    Written::Kept => Stat::default(),
+                    Written::Created | Written::Same => self.stat(&entry.path)?,
+                };
                 self.index.dangerously_push_entry(
                     stat,
                     entry.blob,
@@ -269,15 +271,6 @@ impl LockedWorkTree<'_> {
                 disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
             }
         } else if changed {
-            self.write_index()?;
-        }
-        self.lock.release()?;
-        Ok(unwritten)
-    }
-
-    /// Writes the index if it was changed, and unlocks it.
-    pub(super) fn finish(mut self, changed: bool) -> Result<(), TrailError> {
-        if changed {
             self.write_index()?;
         }
         self.lock.release()
@@ -368,7 +361,7 @@ impl LockedWorkTree<'_> {
         Ok(())
     }
 
-    pub(super) fn stat(&self, path: &str) -> Result<Stat, TrailError> {
+    fn stat(&self, path: &str) -> Result<Stat, TrailError> {
         let path = self.tree.root.join(path);
         let metadata =
             gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -17,7 +16,7 @@ use crate::objects::pack::Pack;
 use crate::place::repository::Repository;
 use crate::place::state::{Mark, StateDir};
 use crate::place::work_trees::Head;
-use crate::work_tree::checkout::{self, CheckoutFile, UnwrittenFile};
+use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::lock::GitLock;
 use crate::{Placement, TrailInner};
 
@@ -31,8 +30,6 @@ pub(crate) struct Flusher<'a> {
     pub(crate) lock_wait: Duration,
     /// Packs of more bytes are not merged.
     pub(crate) large: u64,
-    /// For the operator: a failure that stopped nothing.
-    pub(crate) warning: &'a Mutex<Option<String>>,
 }
 
 /// A group of commits that is ready to be flushed.
@@ -80,7 +77,6 @@ impl<'a> Flusher<'a> {
             placement: shared.identity.placement,
             lock_wait: shared.lock_wait,
             large: shared.large,
-            warning: &shared.warning,
         }
     }
 }
@@ -189,40 +185,15 @@ impl Flusher<'_> {
             .state
             .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
         // This runs after a failure too: a person may commit from this index at any moment.
-        let mut mark = group.mark.clone();
         if let Some(work_tree) = work_tree {
-            mark = mark.if_absent(work_tree.is_absent());
-            let unwritten = work_tree.write_entries(group.checkout_files, false)?;
-            let (failed, kept): (Vec<_>, Vec<_>) =
-                unwritten.into_iter().partition(UnwrittenFile::has_failed);
-            self.warn_about(&kept);
-            // These are tried once more before anybody is told.
-            if let Some(error) = failed.into_iter().find_map(UnwrittenFile::failure) {
-                return noted.and(Err(error));
-            }
+            work_tree.write_entries(group.checkout_files, false)?;
         }
         noted?;
-        // If files of earlier groups could not be written, the mark stays where it is, so that they are tried again.
-        let before = self.state.read_mark(&self.state.in_step_path());
-        let is_in_step = before.map(|mark| mark.tip) == group.expected;
-        if self.placement == Placement::Checkout && is_in_step {
+        if self.placement == Placement::Checkout {
             self.state
-                .write_mark(self.disk, &self.state.in_step_path(), &mark)?;
+                .write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
         }
         Ok(())
-    }
-
-    /// Notes for the operator which entries have no file in the work tree.
-    pub(crate) fn warn_about(&self, unwritten: &[UnwrittenFile]) {
-        let Some(first) = unwritten.first() else {
-            return;
-        };
-        let mut text = first.warning();
-        if unwritten.len() > 1 {
-            text = format!("{text} ({} entries in all)", unwritten.len());
-        }
-        tracing::warn!("{text}");
-        *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     /// Appends to the reflogs as git does for a branch that is checked out: one line for the branch and one for `HEAD`.

@@ -14,7 +14,7 @@ use crate::error::{IoContext, TrailError};
 use crate::message;
 use crate::place::state::Mark;
 use crate::read::history;
-use crate::work_tree::checkout::{self, CheckoutFile, UnwrittenFile};
+use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::flush::Flusher;
 use crate::write::lock::{remove_leftover, same_file};
 
@@ -74,8 +74,6 @@ impl Flusher<'_> {
         let (Placement::Checkout, Some(tip)) = (self.placement, tip) else {
             return Ok(());
         };
-        let is_absent = checkout::is_absent(self.repository, self.reference)?;
-        let mark = &mark.clone().if_absent(is_absent);
         let last = self.state.read_mark(&self.state.in_step_path());
         let missing = match last {
             Some(last) if last.boot == mark.boot && last.tip == tip => return Ok(()),
@@ -95,12 +93,7 @@ impl Flusher<'_> {
                 self.lock_wait,
             )?
         {
-            let unwritten = work_tree.write_entries(&missing, true)?;
-            self.warn_about(&unwritten);
-            if unwritten.iter().any(UnwrittenFile::has_failed) {
-                // Recording goes on: the index has the entries. Without a mark, the next process tries again.
-                return Ok(());
-            }
+            work_tree.write_entries(&missing, true)?;
         }
         self.state
             .write_mark(self.disk, &self.state.in_step_path(), mark)

@@ -10,7 +10,6 @@ use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::history;
 use crate::read::view::View;
-use crate::setup::locate;
 use crate::write::writer::Writer;
 
 impl Writer<'_> {
@@ -26,11 +25,6 @@ impl Writer<'_> {
             shared.catalogue.sweep();
             let identity = shared.state.read_identity()?;
             self.was_written_before |= identity.is_some();
-            // Before the identity is written: after a crash in between, this is done again.
-            match identity {
-                None => shared.write_entry_attributes(),
-                Some(_) => shared.move_entry_attributes(),
-            }
             // If a receipt was given here, all of this was made durable before it.
             if created || acknowledged.is_none() || identity.is_none() {
                 shared
@@ -39,6 +33,7 @@ impl Writer<'_> {
             }
             if identity.is_none() {
                 self.flusher().sync_repository()?;
+                shared.write_entry_attributes();
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
@@ -106,10 +101,6 @@ impl Writer<'_> {
             reference: shared.identity.reference.clone(),
             found: tip.map(|tip| tip.to_string()),
             acknowledged: acknowledged.tip.to_string(),
-            renamed_to: tip
-                .is_none()
-                .then(|| locate::renamed_to(&shared.repository, acknowledged.tip))
-                .flatten(),
         };
         let Some(tip) = tip else {
             return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));

@@ -7,7 +7,6 @@
 mod condition;
 mod environment;
 mod file;
-mod given;
 mod path;
 
 use std::path::{Path, PathBuf};

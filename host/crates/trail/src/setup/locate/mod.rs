@@ -8,7 +8,6 @@ mod choice;
 mod default_branch;
 mod new_trail;
 mod remotes;
-mod renamed;
 mod search;
 
 pub(crate) use default_branch::default_branch;
@@ -21,8 +20,7 @@ use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::place::state::{self, Identity};
 use choice::MostComplete;
-pub(crate) use remotes::{Remotes, UnseenBranches, short};
-pub(crate) use renamed::{continues, renamed_to};
+pub(crate) use remotes::{Remotes, short};
 use search::{Search, TrailRef};
 
 /// Where a trail is, or will start.

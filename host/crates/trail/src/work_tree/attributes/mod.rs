@@ -4,7 +4,6 @@
 //! has precedence over every other file, ensures this. If a filter encrypts committed files, that block would put clear
 //! text into history silently: in that case the operator decides.
 
-mod restore;
 mod rules;
 
 use std::fs;
@@ -13,8 +12,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) use restore::restore_entries;
-use rules::{Attribute, Rules};
+use rules::{Filter, Rules};
 
 use crate::disk::{self, Disk};
 use crate::error::TrailError;
@@ -32,42 +30,6 @@ const END: &str = "# chiffon-audit: end";
 
 /// How long the rules are cached: a person's change takes effect after this time.
 const BELIEVED: Duration = Duration::from_secs(1);
-
-/// What `info/attributes` does for entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryAttributes {
-    /// Git changes no entry between history and work tree.
-    InForce,
-    /// The line that disables conversions is missing.
-    Missing,
-    /// A later line of the file has precedence over it.
-    Overridden,
-}
-
-impl EntryAttributes {
-    /// Reads the text of `info/attributes`.
-    fn of(text: &str) -> EntryAttributes {
-        if !text.lines().any(|line| line.trim() == RULE) {
-            return EntryAttributes::Missing;
-        }
-        let mut rules = Rules::default();
-        rules.add(text.as_bytes(), "");
-        let is_kept = |path: &str| {
-            ["filter", "text", "ident", "working-tree-encoding"]
-                .iter()
-                .all(|attribute| rules.value(path, attribute) == Attribute::Unset)
-        };
-        let sample = TaskId::parse("task");
-        let mut paths = [Layout::Flat, Layout::Sharded]
-            .into_iter()
-            .filter_map(|layout| Some(layout.path(sample.as_ref().ok()?)));
-        if paths.all(|path| is_kept(&path)) {
-            EntryAttributes::InForce
-        } else {
-            EntryAttributes::Overridden
-        }
-    }
-}
 
 /// The cached rules, and when they were read.
 #[derive(Default)]
@@ -91,9 +53,11 @@ impl Trail {
         }
     }
 
-    /// What `info/attributes` does for entries; `None` if no work tree could change entries.
-    pub fn entry_attributes(&self) -> Option<EntryAttributes> {
-        entry_attributes(&self.shared().repository)
+    /// Whether `info/attributes` has the line that disables conversions; `None` if no work tree could change entries.
+    pub fn has_attributes(&self) -> Option<bool> {
+        let repository = &self.shared().repository;
+        let path = path(repository);
+        (!repository.is_bare()).then(|| fs::read_to_string(path).is_ok_and(|text| has_rule(&text)))
     }
 
     /// The name of the filter that would encrypt an entry.
@@ -133,10 +97,10 @@ impl TrailInner {
             known.0 = Some((Instant::now(), rules));
         }
         let filter = match &known.0 {
-            Some((_, rules)) => rules.value(path, "filter"),
-            None => Attribute::Unspecified,
+            Some((_, rules)) => rules.filter(path),
+            None => Filter::Unspecified,
         };
-        let Attribute::Value(name) = filter else {
+        let Filter::Named(name) = filter else {
             return Ok(None);
         };
         // LFS stores large files elsewhere and does not encrypt. An entry is not large.
@@ -145,32 +109,21 @@ impl TrailInner {
         Ok(encrypts.then_some(name))
     }
 
-    /// Writes the block of attributes if a work tree could change entries, and gives checked-out entries the bytes of
-    /// the record. The caller holds the writer lock.
+    /// Writes the block of attributes if a work tree could change entries. The caller holds the writer lock.
     pub(crate) fn write_entry_attributes(&self) {
-        let (disk, state, repository) = (self.disk.as_ref(), &self.state, &self.repository);
-        let kept = write_entry_attributes(disk, state, repository)
-            .and_then(|()| restore_entries(disk, state, repository, self.lock_wait));
+        let kept = write_entry_attributes(self.disk.as_ref(), &self.state, &self.repository);
         if let Err(why) = &kept {
             tracing::warn!("{why}");
         }
         *self.warning() = kept.err();
     }
 
-    /// Moves the block of attributes to the end if later lines have precedence over it.
-    pub(crate) fn move_entry_attributes(&self) {
-        if entry_attributes(&self.repository) == Some(EntryAttributes::Overridden) {
-            self.write_entry_attributes();
-        }
-    }
-
     /// The root of the work tree with the entries.
     fn root(&self) -> Result<Option<PathBuf>, TrailError> {
         for tree in self.repository.work_trees()? {
-            if !tree.is_absent
-                && self
-                    .repository
-                    .has_checked_out(&tree, &self.identity.reference)?
+            if self
+                .repository
+                .has_checked_out(&tree, &self.identity.reference)?
             {
                 return Ok(Some(tree.root));
             }
@@ -211,20 +164,8 @@ fn path(repository: &Repository) -> PathBuf {
     repository.common_dir.join("info/attributes")
 }
 
-fn entry_attributes(repository: &Repository) -> Option<EntryAttributes> {
-    let text = || fs::read(path(repository)).unwrap_or_default();
-    (!repository.is_bare()).then(|| EntryAttributes::of(&String::from_utf8_lossy(&text())))
-}
-
-/// The bytes without the lines of the program's own block, and nothing else removed: a person may have deleted one of
-/// its lines.
-fn without_own_lines(text: &[u8]) -> Vec<u8> {
-    let own = [BEGIN, RULE, END].map(str::as_bytes);
-    text.split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| !own.contains(&line.trim_ascii()))
-        .flatten()
-        .copied()
-        .collect()
+fn has_rule(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == RULE)
 }
 
 /// The text without the program's own block.
@@ -270,13 +211,13 @@ pub(crate) fn write_entry_attributes(
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
         Err(error) => return Err(failed(error)),
     };
-    if EntryAttributes::of(&String::from_utf8_lossy(&before)) == EntryAttributes::InForce {
+    if has_rule(&String::from_utf8_lossy(&before)) {
         return Ok(());
     }
     if mode.is_some_and(|mode| mode & 0o222 == 0) {
         return Err(write_failure(&path, "it is read-only"));
     }
-    let mut text = without_own_lines(&before);
+    let mut text = before;
     if !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
     }
