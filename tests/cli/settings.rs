@@ -278,6 +278,15 @@ fn an_unknown_variable_is_a_warning_and_those_of_clients_and_kubernetes_are_not(
             "unknown setting CHIFFON_AUDIT_POLICY_FIEL in the environment is ignored"
         ]
     );
+    // Its value does not matter, so it need not be UTF-8.
+    use std::os::unix::ffi::OsStringExt as _;
+    let value = std::ffi::OsString::from_vec(vec![0xff]);
+    let unknown = chiffon_audit::config::Environment::from_iter([("CHIFFON_AUDIT_FOO", value)]);
+    let settings = Settings::load(Settings::default(), &unknown, None).unwrap();
+    assert_eq!(
+        settings.warnings,
+        ["unknown setting CHIFFON_AUDIT_FOO in the environment is ignored"]
+    );
     let of_clients = [
         ("CHIFFON_AUDIT_URL", "http://localhost:8787"),
         ("CHIFFON_AUDIT_TOKEN", "secret"),

@@ -89,3 +89,34 @@ fn is_locked(trail: &Path) -> bool {
     let lock = std::fs::File::open(trail.join("chiffon-audit/lock")).unwrap();
     matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
+
+#[test]
+fn a_host_that_may_not_use_the_store_is_not_ready() {
+    let place = crate::support::temporary();
+    let store = format!("sqlite:{}", place.path().join("store.sqlite").display());
+    let mut host = Host::with(&["--store", &store]);
+    host.commit("a", "completed");
+    // A copy of the repository lacks what the store acknowledges afterwards.
+    let copy = crate::support::temporary();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(host.trail())
+        .arg(copy.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let other = Served::start(copy.path(), &["--store", &store]);
+    other.until("/api/v1/trail", |trail| trail["role"] == "stand-by");
+    host.commit("b", "completed");
+    host.served.child.kill().unwrap();
+    host.served.child.wait().unwrap();
+    other.until("/readyz", |ready| ready["status"] == "unavailable");
+    for number in 0..5 {
+        let answer = other.post(
+            "/api/v1/outcomes",
+            &outcome(&format!("c-{number}"), "failed"),
+        );
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let ready = other.send("GET", "/readyz", &[], b"");
+        assert_eq!(ready.status, 503, "{ready:?}");
+    }
+}

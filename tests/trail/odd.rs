@@ -106,7 +106,16 @@ fn borrowed_objects_are_refused_until_the_repository_is_whole() {
         ],
     );
     let clone = dir.path().join("clone");
-    unsupported(&clone, &clone, "objects/info/alternates");
+    let remedy = format!("rm {}/.git/objects/info/alternates", clone.display());
+    unsupported(&clone, &clone, &remedy);
+    let bare = dir.path().join("bare.git");
+    let from = origin.path.to_str().unwrap();
+    git(
+        dir.path(),
+        &["clone", "-q", "--bare", "--shared", from, "bare.git"],
+    );
+    let remedy = format!("rm {}/objects/info/alternates", bare.display());
+    unsupported(&bare, &bare, &remedy);
     git(&clone, &["repack", "-q", "-a", "-d"]);
     std::fs::remove_file(clone.join(".git/objects/info/alternates")).unwrap();
     record_at(&clone, "t", 0).unwrap();
@@ -117,7 +126,11 @@ fn grafts_are_refused() {
     let repo = checkout();
     let head = repo.git(&["rev-parse", "HEAD"]);
     std::fs::write(repo.path.join(".git/info/grafts"), head).unwrap();
-    unsupported(&repo.path, &repo.path, "info/grafts");
+    unsupported(
+        &repo.path,
+        &repo.path,
+        "info/grafts` shows the recorded one again",
+    );
 }
 
 #[test]
@@ -127,7 +140,7 @@ fn a_replaced_tip_is_refused_by_the_replacement_s_name() {
     let other = repo.git(&["commit-tree", "HEAD~1^{tree}", "-m", "other"]);
     repo.git(&["replace", "HEAD", other.trim()]);
     let message = refusal(record_at(&repo.path, "b", 1));
-    assert!(message.contains("refs/replace/"), "{message}");
+    assert!(message.contains("`git replace -d "), "{message}");
     repo.git(&["pack-refs", "--all"]);
     let message = refusal(record_at(&repo.path, "b", 1));
     assert!(message.contains("refs/replace/"), "{message}");

@@ -95,7 +95,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         && let Err(why) = session.check_not_missing(&path)
     {
         if report.entries == 0 {
-            return Err(why);
+            return Err(why.into());
         }
         session.output.note(format_args!("note: {why}"));
     }

@@ -60,11 +60,12 @@ impl Environment {
                 origin: "the environment".into(),
                 expected,
             };
-            let text = value.to_str().ok_or_else(|| wrong("UTF-8"))?;
+            let text = || value.to_str().ok_or_else(|| wrong("UTF-8"));
             if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                key.store(&mut settings, Value::Variable(text))
+                key.store(&mut settings, Value::Variable(text()?))
                     .ok_or_else(|| wrong(key.expected))?;
             } else if *name == variable(POLICY_SETTINGS) {
+                let text = text()?;
                 settings.policy_settings =
                     policy_settings(text).ok_or_else(|| wrong("lines of the form `key=value`"))?;
             } else if !is_injected(&name[PREFIX.len()..]) && !OF_CLIENTS.contains(&name.as_str()) {

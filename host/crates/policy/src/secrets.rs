@@ -78,7 +78,7 @@ impl PolicySettings {
     fn conceal<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut concealed = Cow::Borrowed(text);
         for (name, secret) in self.secret_values() {
-            // As it is, and as it stands in JSON.
+            // Unchanged, and as JSON writes it.
             let escaped = Value::from(secret).to_string();
             for form in [secret, &escaped[1..escaped.len() - 1]] {
                 if concealed.contains(form) {

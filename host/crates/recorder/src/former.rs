@@ -14,7 +14,7 @@ use outcome::clock::Timestamp;
 use policy::{Engine, Policy, PolicySettings, Verdict};
 use trail::{DecidedBy, Trail};
 
-/// What the policy that decided an entry says of a submission.
+/// The answer of the policy that decided an entry, about a submission.
 pub(crate) enum Opinion {
     /// It is the outcome that the entry was made of.
     Same,

@@ -1,4 +1,4 @@
-//! Policies kept beside the trail: their components and settings, each a file named by its digest on a ref of its own, and which
+//! Policies kept beside the trail: their components and settings, each a file named by its digest on a separate ref, and which
 //! of them is in force on this machine.
 //!
 //! Owns the ref's format, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or `sha256-{hex}.json`.
@@ -77,7 +77,7 @@ pub struct PolicyInForce {
 }
 
 impl Trail {
-    /// Keeps these files: what is not kept yet gets a commit of its own. On return all of them are durable.
+    /// Keeps these files, with one commit for each new file. On return all of them are durable.
     ///
     /// # Errors
     ///
@@ -435,7 +435,7 @@ fn with_file(raw: &[u8], name: &str, blob: &gix::oid) -> Option<Vec<u8>> {
         if there == name.as_bytes() {
             return None;
         }
-        // Directories, which only somebody else can have put here, sort as if they ended in a slash.
+        // Directories sort as if they ended in a slash. Only another program can have put one here.
         if raw[at..].starts_with(b"40000 ") {
             there.push(b'/');
         }

@@ -169,7 +169,12 @@ impl Orchestrator {
     /// Why not.
     pub async fn ping_store(&self) -> Result<(), StoreError> {
         let inner = self.inner();
-        let answer = soon(inner.store.ping()).await;
+        // Posts meet both conditions.
+        let answer = soon(async {
+            inner.store.ping().await?;
+            inner.may_use_store().await
+        })
+        .await;
         match &answer {
             Ok(()) => inner.store_works(),
             Err(error) => inner.store_failed(error),

@@ -14,17 +14,18 @@ impl Repository {
     pub(crate) fn check_writable(&self) -> Result<(), TrailError> {
         let alternates = self.common_dir.join("objects/info/alternates");
         if fs::read(&alternates).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(
+            return Err(TrailError::Unsupported(format!(
                 "its object database borrows objects from another one (objects/info/alternates), which may delete \
-                 them; `git repack -a -d && rm .git/objects/info/alternates` makes it complete"
-                    .into(),
-            ));
+                 them; `git repack -a -d && rm {}` makes it complete",
+                alternates.display()
+            )));
         }
         let grafts = self.common_dir.join("info/grafts");
         if fs::read(&grafts).is_ok_and(|text| !text.trim_ascii().is_empty()) {
-            return Err(TrailError::Unsupported(
-                "info/grafts changes the history that git shows".into(),
-            ));
+            return Err(TrailError::Unsupported(format!(
+                "info/grafts changes the history that git shows; `rm {}` shows the recorded one again",
+                grafts.display()
+            )));
         }
         Ok(())
     }
@@ -35,7 +36,7 @@ impl Repository {
             let name = format!("refs/replace/{id}");
             if self.read_ref(&name)?.is_some() {
                 return Err(TrailError::Unsupported(format!(
-                    "{name} hides an object of the trail from plain git"
+                    "{name} hides an object of the trail from plain git; `git replace -d {id}` removes it"
                 )));
             }
         }

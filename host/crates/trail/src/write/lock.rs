@@ -134,8 +134,24 @@ fn open(path: &Path) -> Result<File, TrailError> {
         .create(true)
         .truncate(false)
         .open(path)
+        .map_err(|error| explain_denied(error, path))
         .doing("open", path)
         .inspect(|_| shared_repository::follow_directory(path))
+}
+
+/// Names the remedy if another user began the trail, in a repository that is not shared.
+fn explain_denied(error: io::Error, path: &Path) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    let directory = path.parent().unwrap_or(path);
+    let owner = fs::metadata(path).or_else(|_| fs::metadata(directory));
+    let owner = owner.map_or_else(|_| "another user".into(), |it| format!("user {}", it.uid()));
+    let text = format!(
+        "{error}: it belongs to {owner}; record as that user, or let a group record: `git config core.sharedRepository group`, \
+         and `chgrp -R` and `chmod -R g+rwX` for the git directory"
+    );
+    io::Error::new(error.kind(), text)
 }
 
 /// Tells waiting processes that the lock has a new holder, and which.
