@@ -281,7 +281,7 @@ fn an_unknown_variable_is_a_warning_and_those_of_clients_and_kubernetes_are_not(
     // Its value does not matter, so it need not be UTF-8.
     use std::os::unix::ffi::OsStringExt as _;
     let value = std::ffi::OsString::from_vec(vec![0xff]);
-    let unknown = chiffon_audit::config::Environment::from_iter([("CHIFFON_AUDIT_FOO", value)]);
+    let unknown = chiffon_audit_cli::config::Environment::from_iter([("CHIFFON_AUDIT_FOO", value)]);
     let settings = Settings::load(Settings::default(), &unknown, None).unwrap();
     assert_eq!(
         settings.warnings,
