@@ -1,7 +1,7 @@
 //! The architecture, where the compiler does not hold it: which crate may depend on which, and what is named only in one place.
 //!
-//! README.md and design state these rules for people; here they are for the machine. `clippy.toml` holds what can be said
-//! of single functions.
+//! README.md and design state these rules for people; here they are for the machine. `clippy.toml` holds what can be stated
+//! about single functions.
 
 mod crates;
 mod examples;
@@ -50,7 +50,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "env::var_os",
-        // git's own variables say where git's configuration is; they are no settings of ours.
+        // git's own variables say where git's configuration is; they are not our settings.
         &[
             "host/src/config/",
             "host/crates/trail/src/place/git_config/environment.rs",

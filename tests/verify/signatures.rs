@@ -452,9 +452,9 @@ fn a_signature_that_says_that_it_is_for_more_than_there_is_is_named() {
     for (says, words) in [
         (
             "covers 999999998",
-            "is for 999999998 commits, and there are 2 for it",
+            "covers 999999998 commits, and there are only 2",
         ),
-        ("covers 3", "is for 3 commits, and there are 2 for it"),
+        ("covers 3", "covers 3 commits, and there are only 2"),
     ] {
         let mut forge = Forge::bare(&[]);
         let key = Key::new(&forge, "key");

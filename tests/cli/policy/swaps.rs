@@ -34,7 +34,7 @@ fn a_redelivery_stays_already_recorded_over_any_number_of_swaps() {
         assert_eq!(ran.exit, Some(0), "{swap:?} {ran:?}");
         assert!(ran.out.starts_with("already recorded s-1"), "{ran:?}");
     }
-    // Another outcome is still a conflict, whoever is asked.
+    // Another outcome is still a conflict, for each policy.
     activate(&machine, &["builtin:redact"]);
     let other = WITH_SECRET.replace("completed", "failed");
     let ran = machine.run_with_input(&["-C", "repo", "commit", "-"], other);

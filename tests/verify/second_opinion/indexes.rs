@@ -134,7 +134,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         "commit-graph with other generations",
         "hidden",
-        "generations",
+        "wrong generation numbers",
         |scene| {
             change_graph(scene, &[], |bytes, row| bytes[row + 31] ^= 0x10);
         },
