@@ -211,6 +211,7 @@ fn record(criterion: &mut Criterion) {
         limits: Limits::default(),
         settings: PolicySettings::default(),
         secret: None,
+        delivery: chiffon_audit_cli::recorder::Delivery::default(),
     };
     // Not `NOW`, which is ahead of the clock: nothing would be recorded.
     let trail = trail(place.path(), SystemClock.now());

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::store::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Lease, LeaseAnswer, Listed,
-    Listing, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, LatePlan, Lease, LeaseAnswer,
+    Listed, Listing, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
     StoreConnections, Submission, SubmissionState, Task, TurnedDown,
 };
 
@@ -91,6 +91,14 @@ impl Store for Faulty {
 
     fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
         self.at("task", self.inner.task(task_id))
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> Answer<'_, LatePlan> {
+        self.at("keep_late_plan", self.inner.keep_late_plan(task_id, text))
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> Answer<'_, Option<LatePlan>> {
+        self.at("late_plan", self.inner.late_plan(task_id))
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {

@@ -65,6 +65,7 @@ fn start_for(
             limits: outcome::Limits::default(),
             settings: PolicySettings::default(),
             secret: None,
+            delivery: chiffon_audit_cli::recorder::Delivery::default(),
         },
         deciding: Deciding {
             policy: Policy::builtin(&engine).unwrap(),

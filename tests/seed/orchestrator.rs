@@ -146,6 +146,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
             limits: Limits::default(),
             settings: PolicySettings::default(),
             secret: None,
+            delivery: chiffon_audit_cli::recorder::Delivery::default(),
         },
         deciding: Deciding {
             policy: crate::policy::builtin().clone(),

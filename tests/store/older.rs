@@ -215,7 +215,7 @@ fn tasks_of_version_3_in_postgres_are_what_they_were() {
         let Some((_place, store)) = third_of_postgres().await else {
             return;
         };
-        assert_eq!(store.about().schema, 4);
+        assert_eq!(store.about().schema, 5);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!((planned.revision, &planned.finished), (1, &None));

@@ -111,6 +111,7 @@ impl Builder {
                 limits: outcome::Limits::default(),
                 settings: theirs,
                 secret: self.secret,
+                delivery: recorder::Delivery::default(),
             },
             deciding: Deciding { policy, settings },
             load_policy: Box::new(|_, _| {

@@ -90,6 +90,14 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
     })
 }
 
+/// The kind in a column, which the database constrains.
+pub(super) fn kind(text: &str) -> Kind {
+    match text {
+        "work-result" => Kind::WorkResult,
+        _ => Kind::Outcome,
+    }
+}
+
 /// The reporter in a column. Written by us; whatever else is there names nobody, as in a commit.
 pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {
     Reporter::parse(text?).ok()

@@ -43,7 +43,7 @@ pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settled, Settlement, State, Submission,
     SubmissionState, TurnedDown,
 };
-pub use task::{Finished, Plan, Task};
+pub use task::{Finished, LatePlan, Plan, Task};
 pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use outcome::TaskId;
@@ -221,6 +221,12 @@ pub trait Store: Send + Sync {
 
     /// What is known of a task; nothing if it was neither planned nor reported.
     fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>>;
+
+    /// Keeps a plan that arrived after its task had ended, unless one was kept before. Answers the one that is kept.
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> Answer<'_, LatePlan>;
+
+    /// The plan that arrived after the task had ended.
+    fn late_plan(&self, task_id: &TaskId) -> Answer<'_, Option<LatePlan>>;
 
     // Into the outbox.
 

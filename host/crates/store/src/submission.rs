@@ -97,6 +97,8 @@ pub struct Queued {
     pub sequence: Sequence,
     /// The task.
     pub task_id: TaskId,
+    /// Which door it came through.
+    pub kind: Kind,
     /// The outcome document, for the recorder.
     pub document: String,
     /// How often it was tried before.

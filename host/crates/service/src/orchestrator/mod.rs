@@ -21,6 +21,7 @@ mod metrics;
 mod plan;
 mod pulse;
 mod recorded;
+mod refused;
 mod retire;
 mod settled;
 mod settler;
@@ -274,6 +275,11 @@ impl Orchestrator {
     /// Holds documents to other rules from now on: those that come, and those that wait and were not decided yet.
     pub fn set_limits(&self, limits: outcome::Limits) {
         self.inner().force.set_limits(limits);
+    }
+
+    /// From now on, these members do not decide whether two outcomes are the same.
+    pub fn set_delivery(&self, delivery: recorder::Delivery) {
+        self.inner().force.set_delivery(delivery);
     }
 
     /// The current time, by its clock.

@@ -6,6 +6,7 @@ mod accept;
 mod bond;
 mod connections;
 mod failure;
+mod late;
 mod lease;
 mod listing;
 mod open;
@@ -27,9 +28,10 @@ use futures_util::future::FutureExt as _;
 use super::bond::Held;
 use super::url::PostgresUrl;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
-    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
-    StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, LatePlan, Lease,
+    LeaseAnswer, Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    States, Store, StoreConnections, StoreError, Submission, SubmissionState, Task, TurnedDown,
+    columns,
 };
 use accept::Entrance;
 use connections::Connections;
@@ -183,6 +185,18 @@ impl Store for PostgresStore {
     fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move { tasks::task(&self.client().await?, &task_id).await })
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> Answer<'_, LatePlan> {
+        let task_id = task_id.clone();
+        self.answer_reporter(
+            async move { late::keep(&self.client().await?, &task_id, &text).await },
+        )
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> Answer<'_, Option<LatePlan>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move { late::find(&self.client().await?, &task_id).await })
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {

@@ -13,7 +13,7 @@ pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
 /// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone, and
 /// 4 is one of these alone.
-const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES];
+const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES, LATE_PLANS];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -239,6 +239,15 @@ CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[
         )
         SELECT array_agg(i.sequence ORDER BY i.sequence) INTO sequences FROM taken i;
     END $$;
+"#;
+
+/// Version 5. What was planned for a task that had ended already: it changes nothing about the task, and is shown beside it.
+const LATE_PLANS: &str = r#"
+CREATE TABLE late_plans (
+    task_id text COLLATE "C" PRIMARY KEY,
+    plan text NOT NULL,
+    arrived_at bigint NOT NULL
+);
 "#;
 
 /// What version 3 changes in a projection that is there. Totals are counted anew: those of version 1 counted an entry twice that

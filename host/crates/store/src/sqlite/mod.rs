@@ -7,6 +7,7 @@ mod bond;
 mod clock;
 mod failure;
 mod files;
+mod late;
 mod lease;
 mod listing;
 mod open;
@@ -28,9 +29,9 @@ use rusqlite::Connection;
 use super::bond::Held;
 use super::waiting::Room;
 use super::{
-    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, Lease, LeaseAnswer,
-    Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, States, Store,
-    StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
+    About, Accepted, Answer, Backlog, Bond, Committed, Entry, Filter, Keys, LatePlan, Lease,
+    LeaseAnswer, Listed, Listing, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    States, Store, StoreError, Submission, SubmissionState, Task, TurnedDown, columns,
 };
 use failure::Context as _;
 use outcome::TaskId;
@@ -178,6 +179,16 @@ impl Store for SqliteStore {
     fn task(&self, task_id: &TaskId) -> Answer<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| tasks::task(connection, url, &task_id))
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> Answer<'_, LatePlan> {
+        let task_id = task_id.clone();
+        self.write(move |connection, url| late::keep(connection, url, &task_id, &text))
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> Answer<'_, Option<LatePlan>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| late::find(connection, url, &task_id))
     }
 
     fn accept(&self, submission: Submission) -> Answer<'_, Accepted> {

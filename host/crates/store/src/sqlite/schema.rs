@@ -6,7 +6,8 @@
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
 /// What makes version n + 1 out of version n. The first makes an empty file a store.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED];
+pub(super) const MIGRATIONS: &[&str] =
+    &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED, LATE_PLANS];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -216,6 +217,15 @@ CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
     WHEN NOT ((SELECT retiring FROM meta) AND OLD.state IN ('conflicting', 'refused'))
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
 CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
+"#;
+
+// Version 4. What was planned for a task that had ended already: it changes nothing about the task, and is shown beside it.
+const LATE_PLANS: &str = r#"
+CREATE TABLE late_plans (
+    task_id TEXT PRIMARY KEY,
+    plan TEXT NOT NULL,
+    arrived_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 "#;
 
 /// What version 3 changes in a projection that is there. Totals are counted anew: those of version 2 counted an entry twice that
