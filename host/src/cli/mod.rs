@@ -11,10 +11,13 @@ mod demo;
 mod doctor;
 mod exit;
 mod export;
+mod hook;
 mod ingest;
 mod init;
+mod intake;
 mod log;
 mod man;
+mod map;
 mod output;
 mod policy;
 mod progress;
@@ -91,6 +94,8 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
         Command::Prove(args) => prove::run(&args, session),
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
+        Command::Hook(args) => hook::run(&args, session),
+        Command::Map(args) => map::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Store(args) => ddl::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),

@@ -1,6 +1,7 @@
 //! Which settings differ between two readings, by name. Values are not reported: some are secret.
 
 use super::Settings;
+use super::hooks::HOOKS;
 use super::key::{KEYS, POLICY_SETTINGS, Set};
 
 impl Settings {
@@ -26,6 +27,9 @@ impl Settings {
         }
         if self.policy_settings != other.policy_settings {
             changed.push(POLICY_SETTINGS);
+        }
+        if self.hooks != other.hooks {
+            changed.push(HOOKS);
         }
         changed
     }
@@ -70,12 +74,21 @@ fn plain(settings: &Settings) -> Vec<(&'static str, String)> {
         serve_drain,
         wait_for_store,
         service,
+        // Compared by `changes`.
+        hooks: _,
+        intake,
         outcome_limits: _,
         policy_limits: _,
     } = settings;
     vec![
         ("layout", format!("{layout:?} {default_layout:?}")),
         ("statuses", format!("{statuses:?}")),
+        ("status_map", format!("{:?}", intake.status_map)),
+        ("outcome.non_finite", format!("{:?}", intake.non_finite)),
+        (
+            "outcome.delivery_members",
+            format!("{:?}", intake.delivery_members),
+        ),
         ("author", format!("{author:?}")),
         ("policy.file", format!("{policy_file:?}")),
         ("secret_file", format!("{secret_file:?}")),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::author::is_author;
 use super::value::{Value, host, span};
-use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
+use super::{Layout, NonFinite, Private, Settings, SigningExtent, SigningFailure};
 
 /// One setting.
 pub(super) struct Key {
@@ -56,6 +57,15 @@ pub(super) const KEYS: &[Key] = &[
         repository: true,
         set: Set::By(|settings, value| {
             settings.statuses = Some(value.names()?);
+            Some(())
+        }),
+    },
+    Key {
+        name: "status_map",
+        expected: "`common`, or a table from words to statuses or `not_terminal`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.intake.status_map = Some(value.status_map()?);
             Some(())
         }),
     },
@@ -330,6 +340,32 @@ pub(super) const KEYS: &[Key] = &[
     limit("outcome.max_bytes", |settings| {
         &mut settings.outcome_limits.max_bytes
     }),
+    limit("outcome.accept_max_bytes", |settings| {
+        &mut settings.intake.accept_max_bytes
+    }),
+    Key {
+        name: "outcome.non_finite",
+        expected: "`refuse`, `null` or `string`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.intake.non_finite = Some(match value.text()? {
+                "refuse" => NonFinite::Refuse,
+                "null" => NonFinite::Null,
+                "string" => NonFinite::String,
+                _ => return None,
+            });
+            Some(())
+        }),
+    },
+    Key {
+        name: "outcome.delivery_members",
+        expected: "a list of JSON pointers, such as `/metadata/delivered_at`",
+        repository: false,
+        set: Set::By(|settings, value| {
+            settings.intake.delivery_members = Some(value.pointers()?);
+            Some(())
+        }),
+    },
     limit("outcome.depth", |settings| {
         &mut settings.outcome_limits.depth
     }),
@@ -447,43 +483,9 @@ pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
 }
 
-/// Whether a commit can name this text as its author. git splits it at the angle brackets and ends it at the line's
-/// end.
-fn is_author(text: &str) -> bool {
-    let Some((name, rest)) = text.split_once(" <") else {
-        return false;
-    };
-    let Some(email) = rest.strip_suffix('>') else {
-        return false;
-    };
-    let fits = |part: &str| {
-        !part.trim().is_empty()
-            && part.trim() == part
-            && !part.contains(|c: char| c.is_control() || c == '<' || c == '>')
-    };
-    fits(name) && fits(email)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, is_author};
-
-    #[test]
-    fn authors_are_what_a_commit_can_hold() {
-        for (text, expected) in [
-            ("Chiffon Audit <audit@example.com>", true),
-            ("é <e>", true),
-            ("Name", false),
-            ("Name <a@b", false),
-            (" <a@b>", false),
-            ("Name <>", false),
-            ("Na<me <a@b>", false),
-            ("Name <a@b>\nauthor X <x@y>", false),
-            ("Name <a@b> <c@d>", false),
-        ] {
-            assert_eq!(is_author(text), expected, "{text}");
-        }
-    }
+    use super::KEYS;
 
     #[test]
     fn a_repository_may_only_say_how_its_trail_looks() {

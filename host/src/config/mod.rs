@@ -8,10 +8,13 @@
 //! repository's file, so it may only set the trail's appearance. There, a setting that names a program, a file, a
 //! key, a token, a limit or a policy is rejected.
 
+mod author;
 mod changes;
 mod checkpoint;
 mod environment;
 mod file;
+mod hooks;
+mod intake;
 mod key;
 mod repository;
 mod service;
@@ -27,6 +30,8 @@ use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
+pub use hooks::{HookScheme, HookSettings};
+pub use intake::{IntakeSettings, NonFinite, StatusMap};
 pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -101,6 +106,10 @@ pub struct Settings {
     pub wait_for_store: Option<Duration>,
     /// Limits for clients of the service.
     pub service: ServiceSettings,
+    /// Webhooks that the service takes, by name.
+    pub hooks: BTreeMap<String, HookSettings>,
+    /// How documents are taken in.
+    pub intake: IntakeSettings,
     /// Limits on a document.
     pub outcome_limits: OutcomeLimits,
     /// Limits on one policy call.
@@ -271,6 +280,12 @@ impl Settings {
             serve_drain: self.serve_drain.or(farther.serve_drain),
             wait_for_store: self.wait_for_store.or(farther.wait_for_store),
             service: self.service.or(farther.service),
+            hooks: {
+                let mut hooks = farther.hooks;
+                hooks.extend(self.hooks);
+                hooks
+            },
+            intake: self.intake.or(farther.intake),
             outcome_limits: self.outcome_limits,
             policy_limits: PolicyLimits {
                 wall_time: self

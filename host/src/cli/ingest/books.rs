@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::stop::Signal;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
-use crate::cli::receipt::Receipt;
+use crate::cli::receipt::{Changes, Receipt};
 use crate::outcome::digest::hex;
 use crate::recorder::{Answer, AnswerKind};
 
@@ -37,6 +37,8 @@ pub struct Place<'a> {
     pub line: u64,
     /// The text of the line.
     pub document: Option<&'a [u8]>,
+    /// How the line was changed before it was recorded.
+    pub changes: &'a Changes,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +50,12 @@ struct Tally {
     unavailable: u64,
     /// How many of the committed outcomes are unsigned.
     unsigned: u64,
+    /// How many records are about tasks that have not ended.
+    not_terminal: u64,
+    /// How many records the map does not take.
+    skipped: u64,
+    /// How many documents were repaired or shortened.
+    changed: u64,
 }
 
 /// A reject: the receipt, and the line as it was read.
@@ -74,6 +82,15 @@ struct Summary {
     /// How many of the committed outcomes could not be signed.
     #[serde(skip_serializing_if = "is_zero")]
     unsigned: u64,
+    /// How many records are about tasks that have not ended: nothing is recorded of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    not_terminal: u64,
+    /// How many records the map does not take.
+    #[serde(skip_serializing_if = "is_zero")]
+    skipped: u64,
+    /// How many documents were repaired or shortened; their receipts say where.
+    #[serde(skip_serializing_if = "is_zero")]
+    changed: u64,
     seconds: f64,
     /// The signal that stopped the reading before the end of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +140,12 @@ impl Books {
     ) -> anyhow::Result<()> {
         self.tally.count(answer.result);
         self.tally.unsigned += u64::from(answer.unsigned);
-        let receipt = || Receipt::new(answer).at(place.file, place.line);
+        self.tally.changed += u64::from(place.changes.sentence().is_some());
+        let receipt = || {
+            Receipt::new(answer)
+                .at(place.file, place.line)
+                .changed(place.changes)
+        };
         let is_recorded = matches!(
             answer.result,
             AnswerKind::Committed | AnswerKind::AlreadyRecorded
@@ -146,6 +168,29 @@ impl Books {
             Receipts::File(book) => book.write(&receipt())?,
         }
         Ok(())
+    }
+
+    /// Counts a record that the map does not take.
+    pub fn skip(&mut self) {
+        self.tally.skipped += 1;
+    }
+
+    /// Counts a task that has not ended, and writes its receipt.
+    pub fn not_terminal(
+        &mut self,
+        task_id: Option<&str>,
+        word: &str,
+        place: Place<'_>,
+        output: &mut Output,
+    ) -> anyhow::Result<()> {
+        self.tally.not_terminal += 1;
+        let receipt = Receipt::not_terminal(task_id, word);
+        let receipt = receipt.at(place.file, place.line).changed(place.changes);
+        match &mut self.receipts {
+            Receipts::None => Ok(()),
+            Receipts::Stdout => Ok(output.object(&receipt)?),
+            Receipts::File(book) => book.write(&receipt),
+        }
     }
 
     /// Flushes the answers added so far.
@@ -210,6 +255,9 @@ impl Books {
             conflicting,
             unavailable,
             unsigned,
+            not_terminal,
+            skipped,
+            changed,
         } = self.tally;
         if output.is_json() {
             let summary = Summary {
@@ -220,6 +268,9 @@ impl Books {
                 conflicting,
                 unavailable,
                 unsigned,
+                not_terminal,
+                skipped,
+                changed,
                 seconds,
                 interrupted,
             };
@@ -237,6 +288,9 @@ impl Books {
             (conflicting, "conflicting"),
             (unavailable, "unavailable"),
             (unsigned, "of them unsigned"),
+            (not_terminal, "not terminal"),
+            (skipped, "skipped"),
+            (changed, "repaired or shortened"),
         ];
         for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
             line.push_str(&format!(", {count} {word}"));

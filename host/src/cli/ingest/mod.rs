@@ -3,6 +3,7 @@
 //! Owns the window of outcomes in flight. Every line gets an answer, in the order of the lines.
 
 mod books;
+mod documents;
 mod lines;
 mod stop;
 
@@ -10,20 +11,24 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+
+use intake::{Taken, What};
 
 use super::commit::print_policy_log;
 use super::exit::{Exit, UsageError, cannot_read};
+use super::intake::IntakeFlags;
 use super::output::{Output, warn};
 use super::progress::Progress;
-use super::receipt::reason;
-use super::session::{RecordFlags, Session, outcome_limits};
+use super::receipt::{Changes, reason};
+use super::session::{RecordFlags, Session};
 use super::text;
-use crate::outcome::{TaskOutcome, Violation};
+use crate::outcome::Violation;
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
 use books::{Books, Place};
-use lines::{Event, Line, Source};
+use lines::{Event, Reading, Record, Source};
 use stop::{Signal, Stop};
 
 /// Record a stream of outcomes, one per line
@@ -51,6 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     receipts: Option<PathBuf>,
     #[command(flatten)]
+    intake: IntakeFlags,
+    #[command(flatten)]
     record: RecordFlags,
 }
 
@@ -63,8 +70,9 @@ const WINDOW_BYTES: usize = 16 << 20;
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
-    let settings = session.record_settings(&args.record)?;
-    let max_bytes = outcome_limits(&settings)?.max_bytes;
+    let mut settings = session.record_settings(&args.record)?;
+    let door = Arc::new(args.intake.door(&mut settings)?);
+    let max_bytes = door.accept_max_bytes.max(door.limits.max_bytes);
     let files = if args.files.is_empty() {
         vec![PathBuf::from("-")]
     } else {
@@ -112,7 +120,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     };
     let (sender, events) = lines::channel();
     let stop = Stop::listen(sender.clone())?;
-    lines::read(sources, max_bytes, sender);
+    let reading = Reading {
+        door,
+        keeps_lines: intake.books.keeps_rejects(),
+    };
+    lines::read(sources, reading, sender);
     let done = intake.run(&events, &stop);
     intake.progress.finish();
     if let Some(warning) = intake.recorder.trail().take_warning() {
@@ -166,19 +178,36 @@ struct UnderWay {
     bytes: usize,
     /// The line, if it may have to be written as a reject.
     document: Option<Vec<u8>>,
+    changes: Changes,
     answer: Promise,
 }
 
 enum Promise {
     Pending(Pending),
     Ready(Answer),
+    /// The task has not ended.
+    NotTerminal {
+        task_id: Option<String>,
+        word: String,
+    },
+}
+
+/// The outcome document of a record.
+fn outcome_of(record: &Record) -> Option<&[u8]> {
+    match record.taken.as_ref()? {
+        Taken {
+            what: What::Outcome { document },
+            ..
+        } => Some(document),
+        _ => None,
+    }
 }
 
 impl UnderWay {
     fn is_ready(&self) -> bool {
         match &self.answer {
             Promise::Pending(pending) => pending.is_ready(),
-            Promise::Ready(_) => true,
+            Promise::Ready(_) | Promise::NotTerminal { .. } => true,
         }
     }
 }
@@ -195,15 +224,14 @@ impl Intake<'_> {
                 events.try_recv().ok()
             };
             match event {
-                Some(Event::Lines(source, lines)) => {
-                    let texts = lines.iter().map(|line| line.text.as_slice());
-                    self.recorder.expect(texts);
-                    for line in lines {
+                Some(Event::Records(source, records)) => {
+                    self.recorder.expect(records.iter().filter_map(outcome_of));
+                    for record in records {
                         // Lines that are not accepted yet are left for another run.
                         if stop.signal().is_some() {
                             break;
                         }
-                        self.submit(source, line);
+                        self.submit(source, record);
                         self.settle_ready()?;
                     }
                 }
@@ -248,35 +276,59 @@ impl Intake<'_> {
         Ok(stopped)
     }
 
-    fn submit(&mut self, source: usize, line: Line) {
-        let Line {
+    fn submit(&mut self, source: usize, record: Record) {
+        let Record {
             number,
-            text,
-            too_long,
-        } = line;
-        let bytes = text.len();
-        let answer = if too_long {
-            Promise::Ready(self.too_long(&text))
-        } else {
-            Promise::Pending(self.recorder.submit(&text))
+            bytes,
+            line,
+            taken,
+            task_id,
+        } = record;
+        self.bytes_done += bytes as u64;
+        let mut changes = Changes::default();
+        let mut in_flight = 0;
+        let answer = match taken {
+            None => Promise::Ready(self.too_long(task_id)),
+            Some(taken) => {
+                changes = Changes {
+                    record: taken.place,
+                    repaired: taken.repaired,
+                    shortened: taken.shortened,
+                };
+                match taken.what {
+                    What::Outcome { document } => {
+                        in_flight = document.len();
+                        Promise::Pending(self.recorder.submit(&document))
+                    }
+                    What::Refused {
+                        task_id, rejection, ..
+                    } => Promise::Ready(Answer::refused(task_id, rejection.violations)),
+                    What::NotTerminal { task_id, word } => Promise::NotTerminal { task_id, word },
+                    What::Announced(_) => Promise::NotTerminal {
+                        task_id: None,
+                        word: "of a task that has begun".to_owned(),
+                    },
+                    What::Skipped => return self.books.skip(),
+                }
+            }
         };
-        let document = (self.books.keeps_rejects() && !too_long).then_some(text);
         self.window.push_back(UnderWay {
             source,
             number,
-            bytes,
-            document,
+            bytes: in_flight,
+            document: line,
+            changes,
             answer,
         });
-        self.window_bytes += bytes;
+        self.window_bytes += in_flight;
     }
 
-    fn too_long(&self, beginning: &[u8]) -> Answer {
+    fn too_long(&self, task_id: Option<String>) -> Answer {
         let violation = Violation::whole(format!(
             "is larger than the limit of {} bytes",
             self.max_bytes
         ));
-        Answer::refused(TaskOutcome::recover_task_id(beginning), vec![violation])
+        Answer::refused(task_id, vec![violation])
     }
 
     /// Settles answers that are ready, and more until there is room for another line.
@@ -301,10 +353,23 @@ impl Intake<'_> {
             number,
             bytes,
             document,
+            changes,
             answer,
         } = first;
+        let file = &self.names[source];
+        let place = Place {
+            file,
+            line: number,
+            document: document.as_deref(),
+            changes: &changes,
+        };
         let answer = match answer {
             Promise::Ready(answer) => answer,
+            Promise::NotTerminal { task_id, word } => {
+                self.books
+                    .not_terminal(task_id.as_deref(), &word, place, self.output)?;
+                return Ok(());
+            }
             Promise::Pending(pending) => {
                 if !pending.is_ready() {
                     self.books.flush(self.output)?;
@@ -313,7 +378,6 @@ impl Intake<'_> {
             }
         };
         self.window_bytes -= bytes;
-        let file = &self.names[source];
         let is_recorded = matches!(
             answer.result,
             AnswerKind::Committed | AnswerKind::AlreadyRecorded
@@ -333,16 +397,7 @@ impl Intake<'_> {
                 }
             });
         }
-        self.books.enter(
-            &answer,
-            Place {
-                file,
-                line: number,
-                document: document.as_deref(),
-            },
-            self.output,
-        )?;
-        self.bytes_done += bytes as u64 + 1;
+        self.books.enter(&answer, place, self.output)?;
         self.progress
             .reach(self.bytes_done, self.books.lines(), "outcomes");
         Ok(())

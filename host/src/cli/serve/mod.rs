@@ -2,6 +2,7 @@
 //!
 //! Owns the process: settings, signals, notifications to systemd, and the order of startup and shutdown.
 
+mod hooks;
 mod keeping;
 mod log;
 mod memory;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::parts::{self, DRAIN};
+use crate::cli::intake::delivery;
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::{Environment, Settings, repository_file};
 use crate::http::{Gate, Limits, Listen, Tokens};
 use crate::orchestrator::{Orchestrator, Wanted};
 use crate::outcome;
+use crate::recorder::Delivery;
 use crate::store::StoreUrl;
 
 /// The settings, now and at startup.
@@ -23,7 +25,7 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 16] = [
+const LIVE: [&str; 18] = [
     "policy.",
     "tokens",
     "tokens_file",
@@ -40,6 +42,8 @@ const LIVE: [&str; 16] = [
     "serve.followers",
     "outcome.",
     "statuses",
+    "status_map",
+    "hooks",
 ];
 
 fn is_live(name: &str) -> bool {
@@ -55,6 +59,7 @@ struct Read {
     tokens: Tokens,
     limits: Limits,
     documents: outcome::Limits,
+    delivery: Delivery,
     notes: Vec<String>,
 }
 
@@ -102,6 +107,7 @@ impl Reload {
         let tokens_changed = gate.change_tokens(read.tokens);
         // First what decides: a document that comes under wider rules is not refused by the former.
         orchestrator.set_limits(read.documents);
+        orchestrator.set_delivery(read.delivery);
         gate.change_limits(read.limits);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.deciding.policy.digest();
@@ -143,8 +149,9 @@ impl Reload {
         }
         let documents = outcome_limits(&settings)?;
         Ok(Read {
-            limits: parts::service_limits(&settings, &documents),
+            limits: parts::service_limits(&settings, &documents)?,
             documents,
+            delivery: delivery(&settings)?,
             settings,
             tokens,
             notes,
