@@ -97,10 +97,8 @@ fn a_result_is_joined_with_what_was_planned_and_dispatched() {
         assert!(entry.contains(part), "{part} is missing in {entry}");
     }
     let late = host.post("/api/v1/tasks", plan);
-    assert_eq!(
-        (late.status, late.json()["type"].clone()),
-        (409, "urn:chiffon-audit:problem:finished".into())
-    );
+    assert_eq!(late.status, 200, "{late:?}");
+    assert!(late.json()["planned_late"].is_string(), "{late:?}");
     let again = host.post(
         "/api/v1/work-results?wait=committed",
         &result.replace("failed", "completed"),

@@ -114,7 +114,7 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
             "{body}"
         );
     }
-    let packed = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let packed = ["Content-Type: application/json", "Content-Encoding: br"];
     let answer = host
         .served
         .send("POST", "/api/v1/outcomes", &packed, b"\x1f\x8b");

@@ -112,9 +112,17 @@ pub struct Receipt {
     differs: bool,
     #[serde(flatten)]
     standing: Standing,
+    /// Pointers to values of the document that were repaired before it was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repaired: Vec<String>,
 }
 
 impl Receipt {
+    /// The receipt for a document that was refused and kept.
+    pub fn kept(receipt: &orchestrator::Receipt, reference: &str) -> Receipt {
+        Receipt::new(receipt, &receipt.state, reference, &HashSet::new())
+    }
+
     /// The receipt for an accepted submission in this state.
     fn new(
         receipt: &orchestrator::Receipt,
@@ -130,8 +138,41 @@ impl Receipt {
             repeated: receipt.repeated,
             differs: receipt.differs,
             standing: Standing::of(state, Some(reference)).unsigned_among(unsigned),
+            repaired: Vec::new(),
         }
     }
+}
+
+/// The status and body of the answer about one submission of several.
+pub fn told(
+    receipt: &orchestrator::Receipt,
+    state: &State,
+    reference: &str,
+    unsigned: &HashSet<String>,
+) -> (StatusCode, serde_json::Value) {
+    let shown = Receipt::new(receipt, state, reference, unsigned);
+    let problem = match state {
+        State::Committed { .. } => return (StatusCode::OK, json_of(&shown)),
+        State::Pending { .. } | State::Blocked { .. } => {
+            return (StatusCode::ACCEPTED, json_of(&shown));
+        }
+        State::Conflicting { reason } => Problem {
+            receipt: Some(Box::new(shown)),
+            ..Problem::saying(Kind::Conflicting, reason.clone())
+        },
+        State::Refused { violations, reason } => Problem {
+            errors: fields(violations),
+            detail: reason.clone(),
+            receipt: Some(Box::new(shown)),
+            ..Problem::new(Kind::Refused)
+        },
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, json_of(&problem))
+}
+
+fn json_of(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 /// The answer to a submission: 202 while it is open, 200 once it is committed, and a problem if it ended otherwise.
@@ -140,8 +181,12 @@ pub fn submitted(
     state: &State,
     reference: &str,
     unsigned: &HashSet<String>,
+    repaired: Vec<String>,
 ) -> Response {
-    let shown = Receipt::new(receipt, state, reference, unsigned);
+    let shown = Receipt {
+        repaired,
+        ..Receipt::new(receipt, state, reference, unsigned)
+    };
     let status = match state {
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,

@@ -31,6 +31,9 @@ pub struct TaskStanding {
     conflicts: u64,
     plan: Option<PlanShown>,
     finished: Option<Finished>,
+    /// What was planned after the task had ended. It changes nothing about the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned_late: Option<PlannedLate>,
     /// The entry, if the task is recorded.
     recorded: Option<Recorded>,
     // The last member: they follow when the others are written.
@@ -52,6 +55,15 @@ pub struct PlanShown {
     metadata: Option<Box<serde_json::value::RawValue>>,
     created_at: String,
     revision: i64,
+}
+
+/// A plan that arrived after its task had ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedLate {
+    arrived_at: String,
+    /// The plan as it was sent.
+    #[schema(value_type = Object)]
+    plan: Box<serde_json::value::RawValue>,
 }
 
 /// How a task ended.
@@ -202,6 +214,19 @@ impl Telling {
         let state = self.state(recorded.as_ref(), &states).await?;
         let recorded = Recorded::all(&app.orchestrator, recorded.into_iter().collect()).await;
         let finished = task.as_ref().and_then(|task| task.finished.clone());
+        let late = match &finished {
+            Some(_) => store
+                .late_plan(task_id)
+                .await
+                .map_err(|error| Problem::store(&error))?,
+            None => None,
+        };
+        let planned_late = late.and_then(|late| {
+            Some(PlannedLate {
+                arrived_at: late.arrived_at.to_rfc3339(),
+                plan: serde_json::value::RawValue::from_string(late.text.trim().to_owned()).ok()?,
+            })
+        });
         let standing = TaskStanding {
             schema: SCHEMA,
             task_id: task_id.to_string(),
@@ -212,6 +237,7 @@ impl Telling {
                 status: finished.status,
                 at: finished.at.to_rfc3339(),
             }),
+            planned_late,
             recorded: recorded.into_iter().next(),
             submissions: Vec::new(),
         };
