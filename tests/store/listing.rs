@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::outcome::{Cause, Violation};
 use chiffon_audit_cli::store::{Listed, Listing, Settled, Settlement, StateName, Store, TOGETHER};
 
 use super::place::Place;
@@ -41,12 +41,14 @@ async fn one_in_each_state(store: &dyn Store) {
         (
             r#"{"task_id":"a","status":"failed"}"#,
             Some(Settled::Conflicting {
+                cause: Cause::Differs,
                 reason: "it differs".into(),
             }),
         ),
         (
             r#"{"task_id":"b","status":"failed"}"#,
             Some(Settled::Refused {
+                cause: Cause::PolicyRefused,
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             }),
@@ -54,7 +56,8 @@ async fn one_in_each_state(store: &dyn Store) {
         (
             r#"{"task_id":"c","status":"failed"}"#,
             Some(Settled::Blocked {
-                cause: "policy-fuel: too much".into(),
+                cause: Cause::PolicyFuel,
+                reason: Some("too much".into()),
                 retry_in: None,
             }),
         ),
@@ -90,7 +93,8 @@ async fn submissions_are_listed_by_state_newest_first_without_their_texts(place:
     }
     let listed = store.listed(&listing(&[Blocked])).await.unwrap();
     let blocked = &listed.submissions[0];
-    assert_eq!(blocked.state.to_string(), "blocked: policy-fuel: too much");
+    assert_eq!(blocked.state.cause(), Some(Cause::PolicyFuel));
+    assert_eq!(blocked.state.reason(), Some("too much"));
     assert_eq!((blocked.attempts, blocked.next_attempt), (1, None));
 }
 

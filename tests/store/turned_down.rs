@@ -1,7 +1,7 @@
 //! What was turned down, as a report asks for it.
 
 use chiffon_audit_cli::clock::Timestamp;
-use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::outcome::{Cause, Violation};
 use chiffon_audit_cli::store::{Settled, Settlement};
 
 use super::place::Place;
@@ -28,6 +28,7 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
         (
             "a",
             Settled::Refused {
+                cause: Cause::PolicyRefused,
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             },
@@ -35,12 +36,14 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
         (
             "b",
             Settled::Conflicting {
+                cause: Cause::Differs,
                 reason: "it differs".into(),
             },
         ),
         (
             "c",
             Settled::Refused {
+                cause: Cause::PolicyRefused,
                 violations: Vec::new(),
                 reason: Some("no".into()),
             },

@@ -12,7 +12,7 @@ use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
 use crate::outcome::TaskOutcome;
 use crate::policy::{Allocation, Level, LoadError, level_name};
-use crate::recorder::{Answer, AnswerKind, Cause};
+use crate::recorder::{Answer, AnswerKind};
 use crate::trail::TrailError;
 
 /// Record one outcome
@@ -99,7 +99,7 @@ fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
     let trail = error.downcast_ref::<TrailError>();
     Answer {
         cause: Some(match trail {
-            Some(error) => Cause::from(error),
+            Some(error) => error.cause(),
             None if no_engine => Cause::PolicyHost,
             None => Cause::Settings,
         }),

@@ -170,11 +170,16 @@ fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
 
 fn why(state: &State) -> String {
     match state {
-        State::Pending { cause } => cause.clone().unwrap_or_default(),
-        State::Blocked { cause } => cause.clone(),
+        State::Pending { cause, reason } | State::Blocked { cause, reason } => {
+            let word = cause.map(|cause| cause.as_str());
+            let parts: Vec<&str> = word.into_iter().chain(reason.as_deref()).collect();
+            parts.join(": ")
+        }
         State::Committed { commit, .. } => commit.clone(),
-        State::Conflicting { reason } => reason.clone(),
-        State::Refused { violations, reason } => {
+        State::Conflicting { reason, .. } => reason.clone(),
+        State::Refused {
+            violations, reason, ..
+        } => {
             let each = violations.iter().map(ToString::to_string);
             let all: Vec<String> = reason.iter().cloned().chain(each).collect();
             all.join("; ")

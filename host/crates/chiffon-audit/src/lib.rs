@@ -34,6 +34,7 @@ mod error;
 mod orchestrator;
 mod state;
 
+pub use ::outcome::Cause;
 pub use builder::Builder;
 pub use error::Error;
 pub use orchestrator::{Orchestrator, Report};

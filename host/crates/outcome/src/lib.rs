@@ -2,6 +2,7 @@
 //!
 //! Owns the border where untrusted JSON becomes a valid [`TaskOutcome`]. Knows no policy, no trail and no git.
 
+mod cause;
 pub mod clock;
 pub mod digest;
 mod document;
@@ -17,6 +18,7 @@ mod time;
 
 use std::borrow::Cow;
 
+pub use cause::Cause;
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::{Limits, well_formed, without_timestamp};
 pub use reporter::Reporter;

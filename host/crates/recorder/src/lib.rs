@@ -6,7 +6,6 @@
 //! changed.
 
 mod answer;
-mod cause;
 pub mod policies;
 
 use std::sync::Arc;
@@ -16,12 +15,11 @@ use hmac::{Hmac, KeyInit, Mac};
 
 use outcome::clock::{Clock, Timestamp};
 use outcome::digest::hex;
-use outcome::{self, Reporter, TaskId, TaskOutcome};
+use outcome::{self, Cause, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use trail::{Append, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 pub use answer::{Answer, AnswerKind};
-pub use cause::Cause;
 
 /// What a recorder needs.
 #[derive(Clone)]
@@ -275,7 +273,7 @@ impl Recorder {
                 return Ok(Decision::Final(answer));
             }
             Err(fault) => {
-                answer.cause = Some(Cause::from(&fault));
+                answer.cause = Some(fault.cause());
                 let told = policy.failed_after(host_calls, &calls);
                 answer.reason = Some(format!("{fault}; {told}"));
                 answer.policy_log.extend(backtrace.iter().flat_map(|text| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use outcome::clock::Timestamp;
-use outcome::{Reporter, TaskId, Violation};
+use outcome::{Cause, Reporter, TaskId, Violation};
 
 /// The place of a submission among all: greater is later. Gaps mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,11 +125,15 @@ pub enum Settled {
     Committed(Box<Entry>),
     /// The task has an entry that says something else. Closes the submission, which is kept.
     Conflicting {
+        /// The cause in one word.
+        cause: Cause,
         /// What the recorder said.
         reason: String,
     },
     /// The document or the policy says no. Closes the submission, which is kept.
     Refused {
+        /// The cause in one word.
+        cause: Cause,
         /// What is wrong with it.
         violations: Vec<Violation>,
         /// What the recorder said.
@@ -137,32 +141,41 @@ pub enum Settled {
     },
     /// Not this time; it is tried again.
     Pending {
-        /// What stood in the way.
-        cause: String,
+        /// What stood in the way, in one word.
+        cause: Cause,
+        /// The same as a sentence for people.
+        reason: Option<String>,
         /// How long to wait.
         retry_in: Duration,
     },
     /// Set aside, so that others go on.
     Blocked {
-        /// Why: a limit's name, `rolled back`, …
-        cause: String,
+        /// The cause in one word.
+        cause: Cause,
+        /// The same as a sentence for people.
+        reason: Option<String>,
         /// How long to wait; `None` waits for [`Store::hurry`](super::Store::hurry).
         retry_in: Option<Duration>,
     },
 }
 
-/// What has become of a submission.
+/// What has become of a submission. A cause is `None` if nothing stands in the way, if the store has a word of a later version, or
+/// if a version before 4 of the tables has written the row and did not keep the word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Accepted, and not yet in the trail.
     Pending {
-        /// What stood in the way so far.
-        cause: Option<String>,
+        /// What stood in the way so far, in one word.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// Accepted and set aside.
     Blocked {
-        /// Why.
-        cause: String,
+        /// The cause in one word.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// In the trail, durable.
     Committed {
@@ -173,11 +186,15 @@ pub enum State {
     },
     /// The task's entry says something else.
     Conflicting {
+        /// The cause in one word.
+        cause: Option<Cause>,
         /// What the recorder said.
         reason: String,
     },
     /// The document or the policy says no.
     Refused {
+        /// The cause in one word.
+        cause: Option<Cause>,
         /// What is wrong with it.
         violations: Vec<Violation>,
         /// What the recorder said.
@@ -197,19 +214,39 @@ impl State {
         }
     }
 
+    /// Accepted, with nothing in the way.
+    pub fn accepted() -> State {
+        State::Pending {
+            cause: None,
+            reason: None,
+        }
+    }
+
+    /// The cause in one word.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            State::Committed { .. } => None,
+            State::Pending { cause, .. }
+            | State::Blocked { cause, .. }
+            | State::Conflicting { cause, .. }
+            | State::Refused { cause, .. } => *cause,
+        }
+    }
+
+    /// The reason as a sentence for people.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            State::Committed { .. } => None,
+            State::Conflicting { reason, .. } => Some(reason),
+            State::Pending { reason, .. }
+            | State::Blocked { reason, .. }
+            | State::Refused { reason, .. } => reason.as_deref(),
+        }
+    }
+
     /// Whether it is still to be recorded.
     pub fn is_open(&self) -> bool {
         matches!(self, State::Pending { .. } | State::Blocked { .. })
-    }
-}
-
-/// `pending`, `committed`, `conflicting`, `refused`, `blocked: <cause>`.
-impl fmt::Display for State {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            State::Blocked { cause } => write!(out, "blocked: {cause}"),
-            state => out.write_str(state.name()),
-        }
     }
 }
 

@@ -70,8 +70,10 @@ fn ask(
 
 fn note(submission: SubmissionState) -> KeptNote {
     let reason = match &submission.state {
-        State::Conflicting { reason } => reason.clone(),
-        State::Refused { violations, reason } => {
+        State::Conflicting { reason, .. } => reason.clone(),
+        State::Refused {
+            violations, reason, ..
+        } => {
             let each = violations.iter().map(ToString::to_string);
             let all: Vec<String> = reason.iter().cloned().chain(each).collect();
             all.join("; ")

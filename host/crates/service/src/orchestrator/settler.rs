@@ -11,8 +11,8 @@ use super::line::Tried;
 use super::pulse::Stage;
 use super::supervise::supervised;
 use super::{Inner, backoff};
-use outcome::{Rejection, Reporter};
-use recorder::{Answer, AnswerKind, Cause};
+use outcome::{Cause, Rejection, Reporter};
+use recorder::{Answer, AnswerKind};
 use store::{Entry, Sequence, Settled, Settlement, State, StoreError};
 
 /// The most results to write in one transaction: a few milliseconds of work, during which reporters wait.
@@ -218,31 +218,37 @@ fn note_success(inner: &Inner, tried: &Tried, answer: &Answer) {
 
 fn settled(tried: &Tried, answer: &Answer) -> Settled {
     let cause = answer.cause.unwrap_or(Cause::Io);
-    let said = || answer.reason.clone().unwrap_or_default();
+    let reason = answer.reason.clone();
     match answer.result {
         AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found(answer) {
             Ok(entry) => Settled::Committed(Box::new(entry)),
             Err(reason) => Settled::Blocked {
-                cause: format!("{}: {reason}", Cause::Unreadable.as_str()),
+                cause: Cause::Unreadable,
+                reason: Some(reason),
                 retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
             },
         },
-        AnswerKind::Conflicting => Settled::Conflicting { reason: said() },
+        AnswerKind::Conflicting => Settled::Conflicting {
+            cause,
+            reason: reason.unwrap_or_default(),
+        },
         AnswerKind::Refused => Settled::Refused {
+            cause,
             violations: answer.violations.clone(),
-            reason: answer.reason.clone(),
+            reason,
         },
         AnswerKind::Unavailable => {
-            let cause_said = format!("{}: {}", cause.as_str(), said());
             if cause.is_of_one_outcome() && cause != Cause::Changed {
                 Settled::Blocked {
-                    cause: cause_said,
+                    cause,
+                    reason,
                     retry_in: Some(backoff::OUTCOME.after(tried.attempts + 1, fastrand::f64())),
                 }
             } else {
                 // The feeder waits for the trail; this submission is the next to be tried.
                 Settled::Pending {
-                    cause: cause_said,
+                    cause,
+                    reason,
                     retry_in: Duration::ZERO,
                 }
             }
@@ -267,18 +273,26 @@ fn state(settled: &Settled) -> State {
             commit: entry.commit.clone(),
             path: entry.path.clone(),
         },
-        Settled::Conflicting { reason } => State::Conflicting {
+        Settled::Conflicting { cause, reason } => State::Conflicting {
+            cause: Some(*cause),
             reason: reason.clone(),
         },
-        Settled::Refused { violations, reason } => State::Refused {
+        Settled::Refused {
+            cause,
+            violations,
+            reason,
+        } => State::Refused {
+            cause: Some(*cause),
             violations: violations.clone(),
             reason: reason.clone(),
         },
-        Settled::Pending { cause, .. } => State::Pending {
-            cause: Some(cause.clone()),
+        Settled::Pending { cause, reason, .. } => State::Pending {
+            cause: Some(*cause),
+            reason: reason.clone(),
         },
-        Settled::Blocked { cause, .. } => State::Blocked {
-            cause: cause.clone(),
+        Settled::Blocked { cause, reason, .. } => State::Blocked {
+            cause: Some(*cause),
+            reason: reason.clone(),
         },
     }
 }
@@ -310,19 +324,23 @@ fn log(tried: &Tried, answer: &Answer, settled: &Settled) {
                 "committed"
             );
         }
-        Settled::Conflicting { reason } => {
-            tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
+        Settled::Conflicting { cause, reason } => {
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, "conflicting");
         }
-        Settled::Refused { reason, violations } => {
+        Settled::Refused {
+            cause,
+            reason,
+            violations,
+        } => {
             let violations = violations.clone();
             let violations = Rejection { violations }.to_string();
-            tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, violations, "refused");
         }
-        Settled::Pending { cause, .. } => {
-            tracing::debug!(task_id, trace_id, reporter, cause, "pending");
+        Settled::Pending { cause, reason, .. } => {
+            tracing::debug!(task_id, trace_id, reporter, %cause, reason, "pending");
         }
-        Settled::Blocked { cause, .. } => {
-            tracing::warn!(task_id, trace_id, reporter, cause, "blocked");
+        Settled::Blocked { cause, reason, .. } => {
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, "blocked");
         }
     }
 }

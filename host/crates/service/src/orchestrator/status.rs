@@ -188,7 +188,8 @@ impl Orchestrator {
         let held = health.quarantined().filter(|_| self.inner().is_held());
         match health.trail().or(held) {
             Some(trouble) => State::Blocked {
-                cause: format!("{}: {}", trouble.cause.as_str(), trouble.reason),
+                cause: Some(trouble.cause),
+                reason: Some(trouble.reason),
             },
             None => state,
         }
@@ -208,7 +209,7 @@ impl Orchestrator {
     ///
     /// The store cannot be queried.
     pub async fn submissions(&self, mut listing: Listing) -> Result<Listed, StoreError> {
-        let pending = self.shown(State::Pending { cause: None });
+        let pending = self.shown(State::accepted());
         if pending.name() != StateName::Pending.as_str() {
             // Pending submissions are displayed as blocked now.
             let wants_blocked = listing.states.contains(&StateName::Blocked);

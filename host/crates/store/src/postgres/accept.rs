@@ -303,7 +303,7 @@ fn taken(sequence: i64, differs: bool) -> Accepted {
         sequence: Sequence(sequence),
         repeated: false,
         differs,
-        state: State::Pending { cause: None },
+        state: State::accepted(),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A version that was released is never edited: what changes is a further migration.
 
+mod cause_and_reason;
 mod first_finishes;
 
 use super::rebuild;
 use super::session::quoted;
+use cause_and_reason::CAUSE_AND_REASON;
 use first_finishes::FIRST_FINISHES;
 
 /// Marks the schema as ours, in its comment; the version follows.
@@ -13,7 +15,7 @@ pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
 /// What makes version n + 1 out of version n. Version 2 was one of SQLite's tables alone, and
 /// 4 is one of these alone.
-const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES];
+const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES, CAUSE_AND_REASON];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;

@@ -11,8 +11,8 @@ use super::super::{
 };
 use super::failure::Context as _;
 use super::{bond, clock, lease, project};
-use outcome::TaskId;
 use outcome::clock::Timestamp;
+use outcome::{Cause, TaskId};
 
 /// What is to be tried now: its time has come, it was never tried, or the clock was set back since it was tried.
 pub(super) fn due(
@@ -90,22 +90,38 @@ pub(super) fn settle(
                     .context(url)?;
                 found.push(&**entry);
             }
-            Settled::Conflicting { reason } => {
+            Settled::Conflicting { cause, reason } => {
                 tried
-                    .close("conflicting", Some(reason), None)
+                    .close("conflicting", *cause, Some(reason), None)
                     .context(url)?;
             }
-            Settled::Refused { violations, reason } => {
+            Settled::Refused {
+                cause,
+                violations,
+                reason,
+            } => {
                 let violations = columns::violations(violations);
                 tried
-                    .close("refused", reason.as_deref(), Some(&violations))
+                    .close("refused", *cause, reason.as_deref(), Some(&violations))
                     .context(url)?;
             }
-            Settled::Pending { cause, retry_in } => {
-                tried.wait("pending", cause, Some(*retry_in)).context(url)?;
+            Settled::Pending {
+                cause,
+                reason,
+                retry_in,
+            } => {
+                tried
+                    .wait("pending", *cause, reason.as_deref(), Some(*retry_in))
+                    .context(url)?;
             }
-            Settled::Blocked { cause, retry_in } => {
-                tried.wait("blocked", cause, *retry_in).context(url)?;
+            Settled::Blocked {
+                cause,
+                reason,
+                retry_in,
+            } => {
+                tried
+                    .wait("blocked", *cause, reason.as_deref(), *retry_in)
+                    .context(url)?;
             }
         }
     }
@@ -124,7 +140,7 @@ impl Tried<'_> {
     fn committed(&self, commit: &str, path: &str, keep: bool) -> rusqlite::Result<()> {
         self.change(
             "UPDATE OR FAIL submissions SET state = 'committed', commit_id = ?3, path = ?4, closed_at = ?2, attempted_at = ?2,
-                attempts = attempts + 1, cause = NULL, text = iif(?5, text, NULL), document = iif(?5, document, NULL),
+                attempts = attempts + 1, cause = NULL, reason = NULL, text = iif(?5, text, NULL), document = iif(?5, document, NULL),
                 fingerprint = iif(?5 OR keyed, fingerprint, NULL)
              WHERE sequence = ?1 AND closed_at IS NULL",
             params![self.sequence.0, self.now, commit, path, keep],
@@ -135,23 +151,45 @@ impl Tried<'_> {
     fn close(
         &self,
         state: &str,
-        cause: Option<&str>,
+        cause: Cause,
+        reason: Option<&str>,
         violations: Option<&str>,
     ) -> rusqlite::Result<()> {
         self.change(
-            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, violations = ?5, closed_at = ?2, attempted_at = ?2,
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, violations = ?5, reason = ?6, closed_at = ?2, attempted_at = ?2,
                 attempts = attempts + 1, fingerprint = iif(?3 = 'refused', NULL, fingerprint)
              WHERE sequence = ?1 AND closed_at IS NULL",
-            params![self.sequence.0, self.now, state, cause, violations],
+            params![
+                self.sequence.0,
+                self.now,
+                state,
+                cause.as_str(),
+                violations,
+                reason
+            ],
         )
     }
 
-    fn wait(&self, state: &str, cause: &str, retry_in: Option<Duration>) -> rusqlite::Result<()> {
+    fn wait(
+        &self,
+        state: &str,
+        cause: Cause,
+        reason: Option<&str>,
+        retry_in: Option<Duration>,
+    ) -> rusqlite::Result<()> {
         let next = retry_in.map(|wait| columns::later(self.now, wait));
         self.change(
-            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, reason = ?6, next_attempt = ?5, attempted_at = ?2,
+                attempts = attempts + 1
              WHERE sequence = ?1 AND closed_at IS NULL",
-            params![self.sequence.0, self.now, state, cause, next],
+            params![
+                self.sequence.0,
+                self.now,
+                state,
+                cause.as_str(),
+                next,
+                reason
+            ],
         )
     }
 
@@ -177,12 +215,12 @@ pub(super) fn hurry(connection: &Connection, url: &str) -> Result<u64, StoreErro
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id, reporter";
+    closed_at, commit_id, path, text, trace_id, reporter, reason";
 
 /// The same for lists: documents may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter, reason";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
@@ -202,6 +240,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Columns> {
         text: row.get(13)?,
         trace_id: row.get(14)?,
         reporter: row.get(15)?,
+        reason: row.get(16)?,
     })
 }
 

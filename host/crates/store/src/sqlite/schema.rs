@@ -6,7 +6,12 @@
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
 /// What makes version n + 1 out of version n. The first makes an empty file a store.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED];
+pub(super) const MIGRATIONS: &[&str] = &[
+    FIRST,
+    FINISHED_BY_SUBMISSION,
+    BOUND_AND_KEYED,
+    CAUSE_AND_REASON,
+];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -216,6 +221,22 @@ CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
     WHEN NOT ((SELECT retiring FROM meta) AND OLD.state IN ('conflicting', 'refused'))
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
 CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
+"#;
+
+// Version 4. `cause` held `word: sentence` for what waits, and the sentence alone for what was turned down. Which word a refusal had
+// is not known any more.
+const CAUSE_AND_REASON: &str = r#"
+ALTER TABLE submissions ADD COLUMN reason TEXT;
+DROP TRIGGER submissions_closed_stay;
+UPDATE submissions SET reason = cause, cause = iif(state = 'conflicting', 'differs', NULL)
+    WHERE state IN ('conflicting', 'refused');
+CREATE TRIGGER submissions_closed_stay BEFORE UPDATE ON submissions WHEN OLD.closed_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a closed submission cannot be changed'); END;
+UPDATE submissions SET reason = cause, cause = NULL WHERE closed_at IS NULL AND cause IS NOT NULL;
+UPDATE submissions SET cause = substr(reason, 1, instr(reason, ': ') - 1),
+        reason = nullif(substr(reason, instr(reason, ': ') + 2), '')
+    WHERE closed_at IS NULL AND instr(reason, ': ') > 1
+        AND substr(reason, 1, instr(reason, ': ') - 1) NOT GLOB '*[^a-z-]*';
 "#;
 
 /// What version 3 changes in a projection that is there. Totals are counted anew: those of version 2 counted an entry twice that
