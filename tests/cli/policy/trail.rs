@@ -1,6 +1,7 @@
 //! What a trail knows of policies: one is put in force, what decided is shown, made again, and tried against another.
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::super::{Machine, outcome};
 use crate::policy::builtin;
@@ -345,7 +346,7 @@ fn keep_submission(machine: &Machine) {
             text: WITH_SECRET.to_owned(),
             document: None,
             fingerprint: Fingerprint {
-                bytes: outcome.fingerprint(None),
+                bytes: Sha256::digest(outcome.canonical()).into(),
                 keyed: false,
             },
             former: None,

@@ -29,6 +29,8 @@
 //!
 //! All methods need a tokio runtime with time and I/O enabled.
 
+#![warn(unreachable_pub)]
+
 mod builder;
 mod error;
 mod orchestrator;

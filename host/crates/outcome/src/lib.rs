@@ -6,7 +6,6 @@ mod cause;
 pub mod clock;
 pub mod digest;
 mod document;
-mod fingerprint;
 pub mod json;
 mod parse;
 mod reporter;

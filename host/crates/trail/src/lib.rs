@@ -13,7 +13,7 @@ pub mod disk;
 mod error;
 mod message;
 mod objects;
-#[doc(hidden)]
+#[cfg(feature = "parts")]
 pub mod parts;
 mod place;
 mod policies;
