@@ -12,6 +12,7 @@ use super::session::Session;
 use super::store::{RebindFlag, options_of, place, runtime};
 use super::text::Line;
 use crate::binding;
+use crate::cli::{Failure, Result};
 use crate::config::{Private, Settings};
 use crate::reconcile::{self, Layers, Named, Repaired, Report};
 use crate::store::{self, StoreError, StoreUrl};
@@ -39,7 +40,7 @@ pub struct Args {
 const SHOWN_MOST: usize = 1000;
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),
         ..Settings::default()
@@ -71,7 +72,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             true => Some(reconcile::repair(&layers, &report).await?),
             false => None,
         };
-        Ok::<_, anyhow::Error>(Ended::Compared {
+        Ok::<_, Failure>(Ended::Compared {
             report: Box::new(report),
             repaired,
         })

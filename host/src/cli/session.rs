@@ -15,10 +15,11 @@ use super::output::{Output, Told, warn};
 use super::policy::Source;
 use super::signing;
 use super::text::Line;
+use crate::cli::Result;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
-use crate::policies::{self, Deciding, PoliciesError};
+use crate::policies::{self, Deciding};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
@@ -216,7 +217,7 @@ impl Session {
     }
 
     /// The options for opening the trail to record, with signing if the settings say so.
-    pub fn record_options(&self, settings: &Settings) -> anyhow::Result<trail::OpenOptions> {
+    pub fn record_options(&self, settings: &Settings) -> Result<trail::OpenOptions> {
         Ok(trail::OpenOptions {
             signing: signing::options(&settings.signing, &self.environment)?,
             ..self.open_options(settings)
@@ -239,11 +240,7 @@ impl Session {
     }
 
     /// Opens the trail and the policy, joined in a recorder.
-    pub fn recorder(
-        &self,
-        settings: &Settings,
-        allocation: Allocation,
-    ) -> anyhow::Result<Recorder> {
+    pub fn recorder(&self, settings: &Settings, allocation: Allocation) -> Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
         let Deciding {
             policy,
@@ -274,7 +271,7 @@ pub fn begins_apart(reference: &str, why: &str) -> String {
 }
 
 /// The limits on a document.
-pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
+pub fn outcome_limits(settings: &Settings) -> Result<outcome::Limits> {
     let mut limits = outcome::Limits::default();
     if let Some(bytes) = settings.outcome_limits.max_bytes {
         limits.max_bytes = size(bytes);
@@ -304,13 +301,10 @@ pub fn deciding(
     settings: &Settings,
     allocation: Allocation,
     told: Option<Told>,
-) -> anyhow::Result<Deciding> {
+) -> Result<Deciding> {
     let engine = engine(settings, allocation, told)?;
     if !settings.policy_said.file {
-        let activated = policies::in_force(trail, &engine).map_err(|error| match error {
-            PoliciesError::Trail(error) => anyhow::Error::from(error),
-            other => other.into(),
-        })?;
+        let activated = policies::in_force(trail, &engine)?;
         if activated.is_some() && settings.policy_said.settings {
             return Err(UsageError(
                 "a policy is in force on this trail with its own settings: name the policy too, or activate it with these \
@@ -330,11 +324,7 @@ pub fn deciding(
 }
 
 /// The engine for policies, with the limits from the settings.
-pub fn engine(
-    settings: &Settings,
-    allocation: Allocation,
-    told: Option<Told>,
-) -> anyhow::Result<Engine> {
+pub fn engine(settings: &Settings, allocation: Allocation, told: Option<Told>) -> Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
     let in_cache = |directory: Option<&Path>| {
         Engine::compiling_in(Some(compiler(told)), allocation, limits.clone(), directory)
@@ -361,7 +351,7 @@ fn compiler(told: Option<Told>) -> Compiler {
     }
 }
 
-fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
+fn load_policy(settings: &Settings, engine: &Engine) -> Result<Policy> {
     match &settings.policy_file {
         Some(path) => Source::from(path.clone().into_os_string()).load(engine),
         None => Ok(Policy::builtin(engine)?),
@@ -407,7 +397,7 @@ pub fn layout(layout: config::Layout) -> Layout {
 }
 
 /// Reads the secret: the file's bytes without the newline that an editor adds at the end.
-pub fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
     let mut secret = fs::read(path).map_err(|error| cannot_read("the secret", path, error))?;
     if secret.last() == Some(&b'\n') {
         secret.pop();

@@ -16,6 +16,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, pa
 use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
+use crate::cli::Result;
 use crate::verify::{self, Claim, Outcome, Report, Verdict};
 
 /// Audit a trail, or any clone of one
@@ -49,7 +50,7 @@ struct Audit<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(file) = &args.proof {
         return proof::run(file, args, session);
     }

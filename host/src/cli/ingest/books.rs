@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::stop::Signal;
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
+use crate::cli::failure::Context as _;
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
 use crate::cli::receipt::Receipt;
 use crate::outcome::digest::hex;
@@ -90,7 +91,7 @@ impl Books {
         rejects: Option<&Path>,
         receipts: Option<&Path>,
         inputs: &[PathBuf],
-    ) -> anyhow::Result<Books> {
+    ) -> Result<Books> {
         let rejects = rejects.map(|path| Book::create(path, inputs)).transpose()?;
         let receipts = match receipts {
             None => Receipts::None,
@@ -115,12 +116,7 @@ impl Books {
     }
 
     /// Adds one answer.
-    pub fn enter(
-        &mut self,
-        answer: &Answer,
-        place: Place<'_>,
-        output: &mut Output,
-    ) -> anyhow::Result<()> {
+    pub fn enter(&mut self, answer: &Answer, place: Place<'_>, output: &mut Output) -> Result<()> {
         self.tally.count(answer.result);
         self.tally.unsigned += u64::from(answer.unsigned);
         let receipt = || Receipt::new(answer).at(place.file, place.line);
@@ -149,7 +145,7 @@ impl Books {
     }
 
     /// Flushes the answers added so far.
-    pub fn flush(&mut self, output: &mut Output) -> anyhow::Result<()> {
+    pub fn flush(&mut self, output: &mut Output) -> Result<()> {
         if let Some(rejects) = &mut self.rejects {
             rejects.flush()?;
         }
@@ -281,7 +277,7 @@ struct Book {
 impl Book {
     /// Creates the file, unless it is one of `taken`: overwriting the input would lose outcomes that are not recorded
     /// yet.
-    fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<Book> {
+    fn create(path: &Path, taken: &[PathBuf]) -> Result<Book> {
         let same = |other: &PathBuf| match (path.canonicalize(), other.canonicalize()) {
             (Ok(path), Ok(other)) => path == other,
             _ => false,
@@ -297,12 +293,12 @@ impl Book {
         })
     }
 
-    fn write(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+    fn write(&mut self, value: &impl Serialize) -> Result<()> {
         write_object(&mut self.out, value)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.out
             .flush()
             .with_context(|| format!("cannot write {}", self.path.display()))

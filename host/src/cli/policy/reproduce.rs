@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::progress::Progress;
@@ -47,7 +48,7 @@ struct Missing {
 }
 
 /// Runs the command.
-pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
     let engine = engine(&settings, Allocation::Pooling, session.output.told())?;
@@ -68,7 +69,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-fn print(found: &Reproduced, session: &mut Session) -> anyhow::Result<()> {
+fn print(found: &Reproduced, session: &mut Session) -> Result<()> {
     let first = match &found.first {
         Some(ReproduceResult::Differs {
             commit,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
@@ -49,7 +50,7 @@ impl Source {
     }
 
     /// Reads the component's bytes.
-    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
+    pub fn read(&self) -> Result<Vec<u8>> {
         match self {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
             Source::Bundled(_, component) => Ok(component.to_vec()),
@@ -71,7 +72,7 @@ impl Source {
     }
 
     /// Loads the policy: from the cache if it is there, otherwise compiled.
-    pub fn load(&self, engine: &Engine) -> anyhow::Result<Policy> {
+    pub fn load(&self, engine: &Engine) -> Result<Policy> {
         Ok(Policy::load(engine, &self.name(), &self.read()?)?)
     }
 }
@@ -174,7 +175,7 @@ impl Subject {
         settings: &Settings,
         allocation: Allocation,
         session: &Session,
-    ) -> anyhow::Result<Policy> {
+    ) -> Result<Policy> {
         let told = session.output.told();
         self.policy.load(&engine(settings, allocation, told)?)
     }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::subject::Subject;
 use super::test_report::{self, Ran, Totals};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
+use crate::cli::failure::failure;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
 use crate::policy::{Allocation, CASES_SUFFIX, CaseFile};
@@ -39,7 +41,7 @@ pub struct Args {
 const NOT_SEARCHED: &[&str] = &["target", "node_modules"];
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let started = Instant::now();
     let settings = args.subject.settings(session)?;
     let limits = outcome_limits(&settings)?;
@@ -49,8 +51,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let mut files = Vec::new();
     for path in find(&args.cases)? {
-        let file = CaseFile::load(&path)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let file =
+            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", path.display()))?;
         files.push(file);
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
@@ -69,7 +71,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             }
             if args.update {
                 file.update(index, &mut report)
-                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+                    .map_err(|error| failure!("{}: {error}", file.path().display()))?;
             }
             totals.count(&report);
             ran.push(Ran {
@@ -79,11 +81,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             });
         }
         file.save()
-            .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+            .map_err(|error| failure!("{}: {error}", file.path().display()))?;
     }
     totals.seconds = started.elapsed().as_secs_f64();
     if ran.is_empty() {
-        return Err(anyhow::anyhow!("{}", nothing_found(args)));
+        return Err(failure!("{}", nothing_found(args)));
     }
     if let Some(path) = &args.junit {
         test_report::write_junit(path, &policy, &ran)?;
@@ -113,7 +115,7 @@ fn nothing_found(args: &Args) -> String {
     }
 }
 
-fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let here = [PathBuf::from(".")];
     let paths = if paths.is_empty() { &here } else { paths };
     let mut files = Vec::new();
@@ -131,7 +133,7 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Collects the files of cases below a directory, ordered by name.
-fn search(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(directory)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {

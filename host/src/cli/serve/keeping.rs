@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checkpoint::{CheckpointError, CheckpointKey, Keeper, Kept, Target, Witnesses};
+use crate::cli::Result;
 use crate::cli::checkpoint::key;
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
@@ -28,7 +29,7 @@ pub fn keeping(
     trail: &Trail,
     witnesses: Witnesses,
     session: &Session,
-) -> anyhow::Result<Option<Keeping>> {
+) -> Result<Option<Keeping>> {
     let Some(every) = settings.checkpoint.every else {
         if !witnesses.at.is_empty() {
             return Err(UsageError(

@@ -13,10 +13,12 @@ use super::proving::proving;
 use super::reload::Reload;
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
+use crate::cli::failure::failure;
 use crate::cli::session::{
     Session, begins_apart, deciding, engine, outcome_limits, policy_limits, read_secret,
 };
 use crate::cli::store::{options_of, place};
+use crate::cli::{Failure, Result};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, Wanted};
@@ -72,7 +74,7 @@ pub fn gather(
     flags: Settings,
     witnesses: Witnesses,
     session: &mut Session,
-) -> anyhow::Result<Parts> {
+) -> Result<Parts> {
     let said = settings
         .serve_listen
         .clone()
@@ -206,10 +208,10 @@ pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limit
 }
 
 /// The repository's trail. If there is none, begins one on a separate ref, because a service leaves work trees alone.
-fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> anyhow::Result<Trail> {
+fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> Result<Trail> {
     let directory = &session.directory;
     let trail = session.trail(settings).map_err(|error| match error {
-        TrailError::NoRepository(_) => anyhow::anyhow!(
+        TrailError::NoRepository(_) => failure!(
             "{error}; `chiffon-audit init --bare {}` creates a trail for a service",
             directory.display()
         ),
@@ -250,7 +252,7 @@ pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
 }
 
 /// The tokens from the settings.
-pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
+pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> Result<Tokens> {
     let text = match (&settings.tokens_file, &settings.tokens) {
         (Some(file), _) => {
             if is_readable_by_others(file) {
@@ -289,7 +291,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
         let file = repository_file(&directory);
         let settings = Settings::load(flags.clone(), &environment, file.as_deref())
             .map_err(|error| error.to_string())?;
-        let failed = |error: anyhow::Error| format!("{error:#}");
+        let failed = |error: Failure| format!("{error:#}");
         match wanted {
             Wanted::Configured => {
                 deciding(trail, &settings, Allocation::Pooling, None).map_err(failed)

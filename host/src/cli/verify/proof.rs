@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Args, outcome_line, print_claims};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, is_there};
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -21,7 +22,7 @@ struct Checked<'a> {
 }
 
 /// Runs the command.
-pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> Result<Exit> {
     is_there("the proof", file)?;
     let options = args.asked.options(session)?;
     let report = verify::verify_proof(file, &options)?;
