@@ -15,14 +15,3 @@ pub struct CheckpointSettings {
     /// How often the service makes a checkpoint.
     pub every: Option<Duration>,
 }
-
-impl CheckpointSettings {
-    pub(super) fn or(self, farther: CheckpointSettings) -> CheckpointSettings {
-        CheckpointSettings {
-            key: self.key.or(farther.key),
-            to: self.to.or(farther.to),
-            state: self.state.or(farther.state),
-            every: self.every.or(farther.every),
-        }
-    }
-}

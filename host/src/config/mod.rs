@@ -16,13 +16,15 @@ mod key;
 mod repository;
 mod service;
 mod signing;
+mod table;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set};
+use key::Key;
+use table::{KEYS, POLICY_SETTINGS};
 use value::Value;
 
 pub use checkpoint::CheckpointSettings;
@@ -31,10 +33,43 @@ pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
-/// Every setting: its name, what its value must be, and whether the file in a git directory may give it.
-pub fn settings() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    KEYS.iter()
-        .map(|key| (key.name, key.expected, key.repository))
+/// A row of the reference of settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The section of the reference.
+    pub section: &'static str,
+    /// The name in files.
+    pub name: &'static str,
+    /// What the value must be.
+    pub expected: &'static str,
+    /// What holds if nobody gives it.
+    pub default: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Whether the file in a git directory may give it.
+    pub repository: bool,
+}
+
+/// Every setting, in the order of the reference.
+pub fn settings() -> impl Iterator<Item = Setting> {
+    let of_policies = KEYS.iter().find(|key| key.name == "policy.file");
+    let for_policy = of_policies.map(|key| Setting {
+        section: key.section,
+        name: POLICY_SETTINGS,
+        expected: "a table of strings",
+        default: "none",
+        about: "for the policy to read",
+        repository: false,
+    });
+    let own = KEYS.iter().map(|key| Setting {
+        section: key.section,
+        name: key.name,
+        expected: key.expected,
+        default: key.default,
+        about: key.about,
+        repository: key.repository,
+    });
+    own.chain(for_policy)
 }
 
 /// The settings, from one source or merged from all. A setting that was not given is `None`.
@@ -217,73 +252,33 @@ impl Settings {
     /// `Unknown` if there is no such limit, `Value` if the value is not valid for it.
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
-        let limit = Key::find(&key).filter(|key| matches!(key.set, Set::Limit(_) | Set::Time(_)));
+        let limit = Key::find(&key).filter(|key| key.is_limit);
         let Some(limit) = limit else {
             return Err(ConfigError::Unknown { key, origin });
         };
-        limit
-            .store(self, Value::Variable(value))
-            .ok_or(ConfigError::Value {
-                key,
-                origin,
-                expected: limit.expected,
-            })
+        (limit.store)(self, Value::Variable(value)).ok_or(ConfigError::Value {
+            key,
+            origin,
+            expected: limit.expected,
+        })
     }
 
     /// These settings, with gaps filled from `farther`, which has lower precedence.
     fn or(mut self, mut farther: Settings) -> Settings {
-        for key in KEYS {
-            if let Set::Limit(limit) = key.set {
-                let nearer = limit(&mut self);
-                *nearer = nearer.or(*limit(&mut farther));
-            }
+        // The two kinds of key are one choice: a source that names one kind hides the other kind in sources below it.
+        if self.signing.key.is_some() || self.signing.openpgp_key.is_some() {
+            farther.signing.key = None;
+            farther.signing.openpgp_key = None;
         }
+        for key in KEYS {
+            (key.merge)(&mut self, &mut farther);
+        }
+        self.default_layout = self.default_layout.or(farther.default_layout);
         let mut policy_settings = farther.policy_settings;
         policy_settings.extend(self.policy_settings);
-        Settings {
-            layout: self.layout.or(farther.layout),
-            default_layout: self.default_layout.or(farther.default_layout),
-            statuses: self.statuses.or(farther.statuses),
-            author: self.author.or(farther.author),
-            policy_file: self.policy_file.or(farther.policy_file),
-            policy_settings,
-            policy_said: self.policy_said,
-            secret_file: self.secret_file.or(farther.secret_file),
-            signing: self.signing.or(farther.signing),
-            checkpoint: self.checkpoint.or(farther.checkpoint),
-            lock_wait: self.lock_wait.or(farther.lock_wait),
-            cache_dir: self.cache_dir.or(farther.cache_dir),
-            store: self.store.or(farther.store),
-            store_schema: self.store_schema.or(farther.store_schema),
-            store_pool: self.store_pool,
-            keep_turned_down: self.keep_turned_down.or(farther.keep_turned_down),
-            keep_submissions: self.keep_submissions.or(farther.keep_submissions),
-            tokens: self.tokens.or(farther.tokens),
-            tokens_file: self.tokens_file.or(farther.tokens_file),
-            serve_listen: self.serve_listen.or(farther.serve_listen),
-            on_policy_fault: self.on_policy_fault.or(farther.on_policy_fault),
-            serve_lease: self.serve_lease.or(farther.serve_lease),
-            token_rate: self.token_rate.or(farther.token_rate),
-            token_bytes: self.token_bytes.or(farther.token_bytes),
-            access_log: self.access_log.or(farther.access_log),
-            checkout_plaintext: self.checkout_plaintext.or(farther.checkout_plaintext),
-            warnings: [self.warnings, farther.warnings].concat(),
-            serve_drain: self.serve_drain.or(farther.serve_drain),
-            wait_for_store: self.wait_for_store.or(farther.wait_for_store),
-            service: self.service.or(farther.service),
-            outcome_limits: self.outcome_limits,
-            policy_limits: PolicyLimits {
-                wall_time: self
-                    .policy_limits
-                    .wall_time
-                    .or(farther.policy_limits.wall_time),
-                compile_time: self
-                    .policy_limits
-                    .compile_time
-                    .or(farther.policy_limits.compile_time),
-                ..self.policy_limits
-            },
-        }
+        self.policy_settings = policy_settings;
+        self.warnings.extend(farther.warnings);
+        self
     }
 }
 

@@ -39,25 +39,3 @@ pub enum SigningFailure {
     /// It is recorded unsigned, and its commit says so.
     Unsigned,
 }
-
-impl Signing {
-    /// Merges with a source of lower precedence. The two kinds of key are one choice: a source that names one kind
-    /// hides the other kind in sources below it.
-    pub(super) fn or(self, farther: Signing) -> Signing {
-        let named = self.key.is_some() || self.openpgp_key.is_some();
-        let (key, openpgp_key) = if named {
-            (self.key, self.openpgp_key)
-        } else {
-            (farther.key, farther.openpgp_key)
-        };
-        Signing {
-            key,
-            openpgp_key,
-            program: self.program.or(farther.program),
-            passphrase_file: self.passphrase_file.or(farther.passphrase_file),
-            extent: self.extent.or(farther.extent),
-            on_failure: self.on_failure.or(farther.on_failure),
-            timeout: self.timeout.or(farther.timeout),
-        }
-    }
-}
