@@ -29,10 +29,24 @@ struct Component {
 }
 
 impl Component {
+    /// Whether it is a layer, or the driver of a stack.
+    fn is_of_stacks(&self) -> bool {
+        self.name.ends_with("-layer") || self.name == "stack"
+    }
+
+    /// How it is linked.
+    fn linking(&self) -> &'static [&'static str] {
+        if self.is_of_stacks() {
+            LINKING_OF_STACKS
+        } else {
+            LINKING
+        }
+    }
+
     /// The files and directories that it is made of. Tests are not among them: they may change without a rebuild.
     fn sources(&self) -> impl Iterator<Item = String> {
         let own = ["Cargo.toml", "src"].map(|path| format!("{}/{path}", self.directory));
-        let is_of_stacks = self.name.ends_with("-layer") || self.name == "stack";
+        let is_of_stacks = self.is_of_stacks();
         let layers = SHARED_BY_LAYERS.iter().filter(move |_| is_of_stacks);
         own.into_iter()
             .chain(SHARED.iter().chain(layers).map(|path| (*path).to_owned()))
@@ -104,6 +118,10 @@ const PROFILE: &[&str] = &[
 /// How it is linked. The pool writes a memory as it was after each call, stack included, which rustc makes 1 MiB: that was most
 /// of a call's cost. JSON at its deepest, 128 levels, takes some tens of KiB; beyond its end a stack traps.
 const LINKING: &[&str] = &["-Clink-arg=-zstack-size=262144"];
+
+/// How layers and the driver are linked. A stack has several of them, so their memories count several times; they rewrite
+/// texts that are nested 62 levels deep at most, and format nothing.
+const LINKING_OF_STACKS: &[&str] = &["-Clink-arg=-zstack-size=65536"];
 
 fn main() -> ExitCode {
     match run() {
@@ -222,7 +240,7 @@ impl Workspace {
         for package in locked(component.package, &fs::read_to_string(&self.lock)?)? {
             hash.field(&package);
         }
-        for setting in PROFILE.iter().chain(LINKING) {
+        for setting in PROFILE.iter().chain(component.linking()) {
             hash.field(setting);
         }
         Ok(format!("{:032x}", hash.0))
@@ -263,7 +281,7 @@ impl Workspace {
                 command.env_remove(name);
             }
         }
-        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(component)?);
         let done = command
             .status()
             .map_err(|error| format!("could not run cargo: {error}"))?;
@@ -284,14 +302,18 @@ impl Workspace {
 
     /// How to link, and what hides where the sources are: panic messages hold their paths, and the bytes would depend on whose
     /// home it is.
-    fn rustflags(&self) -> Result<String> {
+    fn rustflags(&self, component: &Component) -> Result<String> {
         let cargo_home = match env::var_os("CARGO_HOME") {
             Some(home) => PathBuf::from(home),
             None => env::home_dir()
                 .ok_or("there is no home directory")?
                 .join(".cargo"),
         };
-        let mut flags: Vec<String> = LINKING.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut flags: Vec<String> = component
+            .linking()
+            .iter()
+            .map(|flag| (*flag).to_owned())
+            .collect();
         let mut remap = |from: &Path, to: &str| -> Result<()> {
             let from = from.to_str().ok_or("a path is not UTF-8")?;
             flags.push(format!("--remap-path-prefix={from}={to}"));
